@@ -1,0 +1,29 @@
+# make start   a search over the Wine data, from nothing but Python 3.11 or newer
+# make test    the tests, in the same environment
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+.PHONY: start test lint clean
+
+start: $(STAMP)
+	$(VENV)/bin/faqnas-optuna start --dataset wine
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest -n 2
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# The stamp is written last: an installation that was interrupted is done again.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faqnas-optuna needs Python 3.11 or newer; name one with: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[test,postgres,mysql]'
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV)

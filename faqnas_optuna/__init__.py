@@ -1,0 +1,34 @@
+"""FAQNAS (arXiv 2511.10062) as an Optuna study service: hybrid quantum neural networks that are accurate and cheap."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faqnas_optuna.config import StudyConfig
+    from faqnas_optuna.datasets import DataSplits
+    from faqnas_optuna.errors import FaqnasError
+    from faqnas_optuna.evaluation import Evaluation, evaluate
+    from faqnas_optuna.genome import Circuit, Genome
+    from faqnas_optuna.model import HQNN
+
+__version__ = "0.1.0"
+
+__all__ = ["HQNN", "Circuit", "DataSplits", "Evaluation", "FaqnasError", "Genome", "StudyConfig", "evaluate"]
+
+_HOMES = {
+    "Circuit": "genome",
+    "DataSplits": "datasets",
+    "Evaluation": "evaluation",
+    "FaqnasError": "errors",
+    "Genome": "genome",
+    "HQNN": "model",
+    "StudyConfig": "config",
+    "evaluate": "evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: torch and PennyLane take seconds, `--help` must not wait for them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

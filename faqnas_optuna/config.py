@@ -1,0 +1,207 @@
+"""The configuration of a study: strict TOML in, JSON out.
+
+Where a default is the paper's (arXiv 2511.10062) it says so; the rest are ours.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.genome import GENES, MAX_DEPTH, Embedding, Entangler, GeneValue, Rotation, Topology
+
+
+class FlopsCounter(StrEnum):
+    """Which count of quantum FLOPs is the first objective. Both are recorded with every trial."""
+
+    PROFILER = "profiler"
+    """What the PyTorch profiler reports for the PennyLane circuit: the paper's metric."""
+    ANALYTIC = "analytic"
+    """State-vector arithmetic counted from first principles; sees every gene."""
+
+
+class Engine(StrEnum):
+    """What simulates the quantum layer in training."""
+
+    PENNYLANE = "pennylane"
+    """PennyLane's `default.qubit`, differentiated by backpropagation."""
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class SearchConfig(_Section):
+    """NSGA-II and when it stops."""
+
+    population: Annotated[int, Field(ge=2, le=10_000)] = 20
+    """Successful trials in a generation. Ours: the paper's is unknown."""
+    generations: Annotated[int, Field(ge=1, le=100_000)] = 8
+    """At most so many generations (paper)."""
+    patience: Annotated[int, Field(ge=1, le=100_000)] = 2
+    """Stop after so many generations whose hypervolume did not grow (paper)."""
+    crossover: Probability = 0.8
+    """Chance that a child is crossed rather than cloned (paper)."""
+    mutation: Probability = 0.2
+    """Chance of each gene to be drawn anew (paper)."""
+
+
+class TrainingConfig(_Section):
+    """The training budget of a candidate."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 5
+    """Passes over the training part (paper)."""
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.003
+    """Of Adam (paper)."""
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    """Samples in a step (paper)."""
+    repeats: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """Trainings from different seeds; their mean accuracy counts (ours)."""
+
+
+class SpaceConfig(_Section):
+    """The part of the search space that a study explores; by default all of it."""
+
+    n_qubits: tuple[int, ...] = tuple(range(2, 11))
+    embedding: tuple[Embedding, ...] = tuple(Embedding)
+    entangler: tuple[Entangler, ...] = tuple(Entangler)
+    topology: tuple[Topology, ...] = tuple(Topology)
+    depth: tuple[int, ...] = tuple(range(1, MAX_DEPTH + 1))
+    rotation: tuple[Rotation, ...] = tuple(Rotation)
+    """The values of all four rotation genes."""
+
+    @field_validator("*")
+    @classmethod
+    def _narrow(cls, values: tuple[GeneValue, ...], info: Any) -> tuple[GeneValue, ...]:
+        """Values of the gene, in the gene's order: the same space is always written the same way."""
+        allowed = GENES["rotation_1" if info.field_name == "rotation" else info.field_name]
+        listed = ", ".join(str(value) for value in allowed)
+        if not values:
+            raise ValueError(f"needs at least one of {listed}")
+        if strangers := [value for value in values if value not in allowed]:
+            raise ValueError(f"{strangers[0]!r} is none of {listed}")
+        if len(set(values)) < len(values):
+            raise ValueError("names a value twice")
+        return tuple(sorted(values, key=allowed.index))
+
+    @model_validator(mode="after")
+    def _is_a_space(self) -> Self:
+        if all(len(choices) == 1 for choices in self.genes.values()):
+            raise ValueError("leaves a single genome, nothing to search")
+        return self
+
+    @property
+    def genes(self) -> dict[str, tuple[GeneValue, ...]]:
+        """The plain choices of each of the nine genes, in the order of `GENES`."""
+        chosen = {gene: getattr(self, "rotation" if gene.startswith("rotation_") else gene) for gene in GENES}
+        return {gene: tuple(value for value in GENES[gene] if value in values) for gene, values in chosen.items()}
+
+
+class StudyConfig(_Section):
+    """Everything that decides what a study finds, but for the data itself."""
+
+    dataset: str
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    engine: Engine = Engine.PENNYLANE
+    flops: FlopsCounter = FlopsCounter.PROFILER
+    search: SearchConfig = SearchConfig()
+    training: TrainingConfig = TrainingConfig()
+    space: SpaceConfig = SpaceConfig()
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], *, source: str) -> Self:
+        """Check nested settings as TOML or JSON gives them.
+
+        Args:
+            settings: plain values by section.
+            source: what to name in an error: a file, or where else they come from.
+
+        Raises:
+            ConfigError: a setting is unknown, missing, or has an impossible value.
+        """
+        try:
+            # By way of JSON, strict mode takes a list for a tuple and a text for an enum, and nothing laxer.
+            return cls.model_validate_json(json.dumps(settings, default=str))
+        except ValidationError as error:
+            raise ConfigError(f"{source}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+
+    def to_json(self) -> str:
+        return self.model_dump_json()
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings of a study file, not yet checked.
+
+    Raises:
+        ConfigError: the file cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the study file: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: a study file is TOML; this is not: {error}") from error
+
+
+def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with dotted names (`training.epochs`) set to those of `changes` that are not None."""
+    merged = {name: dict(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
+    for dotted, value in changes.items():
+        if value is None:
+            continue
+        section, _, name = dotted.rpartition(".")
+        target = merged.setdefault(section, {}) if section else merged
+        if not isinstance(target, dict):
+            raise ConfigError(f"{section}: is a section of settings, written [{section}] in a study file")
+        target[name] = value
+    return merged
+
+
+def differences(stored: StudyConfig, asked: StudyConfig) -> list[str]:
+    """One line for each setting in which two configurations differ."""
+    before, after = _flatten(stored.model_dump(mode="json")), _flatten(asked.model_dump(mode="json"))
+    return [f"{name}: stored {before[name]}, asked {after[name]}" for name in before if before[name] != after[name]]
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One pydantic error in a user's words."""
+    # Positions inside a list are of no help: the message shows the value.
+    path = [str(part) for part in detail["loc"] if not isinstance(part, int)]
+    name = ".".join(path)
+    if detail["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}{did_you_mean(path[-1], _settings_of(path[:-1]))}"
+    if detail["type"] == "missing":
+        return f"setting {name!r} is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[0].lower()}{message[1:]} (it is {detail['input']!r})"
+
+
+def _settings_of(section: list[str]) -> Iterable[str]:
+    field = StudyConfig.model_fields.get(section[0]) if section else None
+    model = field.annotation if field else StudyConfig
+    return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else ()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A suggestion to append to an error, or the list of what there is."""
+    known = list(known)
+    if close := get_close_matches(word, known, n=1):
+        return f": did you mean {close[0]!r}?"
+    return f": there are {', '.join(known)}" if known else ""

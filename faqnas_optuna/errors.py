@@ -1,0 +1,73 @@
+"""Every error that a user can cause or meet, each with the exit code of the command that ends with it.
+
+    FaqnasError                     1  failure
+    ├── GenomeError                 2  a genome outside the space
+    ├── ConfigError                 2  an option or a line of a study file
+    ├── DataError                   2  a data set that is unknown, absent or unusable
+    ├── OutputError                 2  a file that cannot be written
+    ├── StudyNotFoundError          2  no such study or trial in this storage
+    ├── StudyMismatchError          3  the stored study differs from what was asked for
+    ├── StorageError                4  the database cannot be used
+    ├── NoSuccessfulTrialError      5  there is nothing to show
+    └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
+
+A message states the rule, the value and the fix, in one line.
+"""
+
+
+class FaqnasError(Exception):
+    """Base of all errors that are reported as one line."""
+
+    exit_code = 1
+
+
+class GenomeError(FaqnasError):
+    """A gene is missing, unknown, or has a value outside the search space."""
+
+    exit_code = 2
+
+
+class ConfigError(FaqnasError):
+    """An option or a setting of a study file is wrong."""
+
+    exit_code = 2
+
+
+class DataError(FaqnasError):
+    """A data set is unknown, not there, or cannot be used."""
+
+    exit_code = 2
+
+
+class OutputError(FaqnasError):
+    """A file that was asked for cannot be written."""
+
+    exit_code = 2
+
+
+class StudyNotFoundError(FaqnasError):
+    """The storage holds no such study, or the study no such trial."""
+
+    exit_code = 2
+
+
+class StudyMismatchError(FaqnasError):
+    """The stored study differs from what was asked for."""
+
+    exit_code = 3
+
+
+class StorageError(FaqnasError):
+    """The database cannot be reached, opened or written."""
+
+    exit_code = 4
+
+
+class NoSuccessfulTrialError(FaqnasError):
+    """No trial of the study has succeeded."""
+
+    exit_code = 5
+
+
+class TrainingError(FaqnasError):
+    """A candidate could not be trained, for instance because its loss is not finite."""

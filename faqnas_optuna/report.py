@@ -1,0 +1,258 @@
+"""What a study has found, as plain documents: for JSON, for tables, and for the advice at the end of a search."""
+
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import binomtest
+
+from faqnas_optuna.circuit import draw
+from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.generations import closed_generations, current_generation, search_hypervolume, stop_of
+from faqnas_optuna.genome import Genome
+from faqnas_optuna.objective import FAILURE
+from faqnas_optuna.study import Candidate, Search, front, load, names
+
+SCHEMA_VERSION = 1
+FEW_STEPS = 100
+"""Below so many optimiser steps, accuracy is mostly a matter of the initial weights."""
+MANY_FLOPS_QUANTILE = 0.75
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a search stands."""
+
+    generation: int
+    """The one that is being filled, counted from 1."""
+    generations: int
+    trials: int
+    """Successful ones."""
+    planned: int
+    """Trials if all generations are needed."""
+    best_accuracy: float | None
+    front: int
+    hypervolume: float
+
+
+def progress(search: Search) -> Progress:
+    trials = search.successful()
+    limits = search.config.search
+    return Progress(
+        generation=min(current_generation(search) + 1, limits.generations),
+        generations=limits.generations,
+        trials=len(trials),
+        planned=limits.population * limits.generations,
+        best_accuracy=_best_accuracy(trials),
+        front=len(front(trials)),
+        hypervolume=search_hypervolume(search, trials),
+    )
+
+
+def pareto_document(search: Search) -> dict[str, Any]:
+    """The front of a study.
+
+    Raises:
+        NoSuccessfulTrialError: there is none yet.
+    """
+    trials = search.successful()
+    if not trials:
+        raise NoSuccessfulTrialError(
+            f"study {search.name!r} has no successful trial yet; see 'faqnas-optuna status {search.name}'"
+        )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": search.name,
+        "dataset": search.config.dataset,
+        "generations": current_generation(search),
+        "hypervolume": search_hypervolume(search, trials),
+        "front": [_front_entry(candidate) for candidate in front(trials)],
+    }
+
+
+def start_document(search: Search, *, seconds: float) -> dict[str, Any]:
+    """The front with what the search took.
+
+    Raises:
+        NoSuccessfulTrialError: nothing succeeded.
+    """
+    trials = search.successful()
+    reused = sum("reused_from" in trial.user_attrs for trial in trials)
+    failed = len(search.trials(TrialState.FAIL))
+    stopped = stop_of(search)
+    return pareto_document(search) | {
+        "seconds": round(seconds, 3),
+        "trials": len(trials) + failed,
+        "trained": len(trials) - reused,
+        "reused": reused,
+        "failed": failed,
+        "stop_reason": stopped["reason"] if stopped else None,
+    }
+
+
+def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
+    """One study, or all of a storage."""
+    chosen = [study] if study else names(storage)
+    return {"schema_version": SCHEMA_VERSION, "studies": [_study_status(load(storage, name)) for name in chosen]}
+
+
+def trial_document(search: Search, number: int) -> dict[str, Any]:
+    """Everything that is stored of a trial, with the drawing of its circuit.
+
+    Raises:
+        StudyNotFoundError: the study has no trial of this number.
+    """
+    trials = search.trials()
+    if not 0 <= number < len(trials):
+        have = f"0 to {len(trials) - 1}" if trials else "none yet"
+        raise StudyNotFoundError(f"study {search.name!r} has no trial {number}; it has {have}")
+    trial = trials[number]
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "study": search.name,
+        "trial": number,
+        "state": trial.state.name.lower(),
+    }
+    if FAILURE in trial.user_attrs:
+        document["failure"] = trial.user_attrs[FAILURE]
+    if len(trial.params) < len(search.config.space.genes):
+        # Ended before all genes were suggested.
+        return document
+    genome = Genome.from_params(trial.params)
+    document |= {"genome": genome.to_params(), "circuit": genome.circuit.digest, "drawing": draw(genome.circuit)}
+    if trial.state is TrialState.COMPLETE:
+        document |= _results(Candidate.of_trial(trial), search.sizes["validation"])
+    return document
+
+
+def front_csv(document: Mapping[str, Any]) -> str:
+    """The front of a `pareto_document`, a line a circuit, each gene in a column of its own."""
+    rows = [{**{k: v for k, v in entry.items() if k != "genome"}, **entry["genome"]} for entry in document["front"]]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def advice(search: Search) -> list[str]:
+    """The signs of failure that the paper names, where they show, and the limits of a small budget; with what to try."""
+    trials = search.successful()
+    return [
+        found
+        for found in (_poor_at_high_flops(trials), _single_point(trials), _stagnation_at_once(search), _small_budget(search))
+        if found
+    ]
+
+
+def _poor_at_high_flops(trials: list[FrozenTrial]) -> str | None:
+    flops = np.array([trial.values[0] for trial in trials])
+    accuracies = np.array([trial.user_attrs["val_accuracy"] for trial in trials])
+    best = accuracies[flops >= np.quantile(flops, MANY_FLOPS_QUANTILE)].max()
+    if best >= 0.5:
+        return None
+    return (
+        f"The dearest quarter of the circuits reaches only {best:.2f} accuracy: a barren plateau or a poor encoding."
+        " Try --epochs 50, another --lr, or a space with fewer qubits."
+    )
+
+
+def _single_point(trials: list[FrozenTrial]) -> str | None:
+    if len(front(trials)) > 1:
+        return None
+    return "The front is a single circuit: nothing is traded off. Try --population 40, more --epochs, or a wider space."
+
+
+def _stagnation_at_once(search: Search) -> str | None:
+    volumes = [closed.hypervolume for closed in closed_generations(search)]
+    if len(volumes) < 2 or volumes[-1] > volumes[0]:
+        return None
+    return (
+        "No generation improved on the first: the search stagnated at once."
+        " Try --population 40, another --seed, or --repeats 3 against noise."
+    )
+
+
+def _small_budget(search: Search) -> str | None:
+    training = search.config.training
+    steps = training.epochs * math.ceil(search.sizes["train"] / training.batch_size)
+    if steps >= FEW_STEPS:
+        return None
+    return (
+        f"Each circuit was trained for {steps} optimiser steps and validated on {search.sizes['validation']} samples:"
+        " such accuracies owe much to the initial weights. Try --epochs 50 or --repeats 5 before relying on them."
+    )
+
+
+def _front_entry(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "trial": candidate.trial,
+        "quantum_flops": candidate.quantum_flops,
+        "classical_flops": candidate.record.classical_flops,
+        "parameters": candidate.record.parameters,
+        "val_accuracy": candidate.record.val_accuracy,
+        "val_error": candidate.val_error,
+        "genome": candidate.genome.to_params(),
+        "circuit": candidate.record.circuit,
+    }
+
+
+def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
+    record = candidate.record
+    right = round(record.val_accuracy * n_validation)
+    interval = binomtest(right, n_validation).proportion_ci(method="wilson")
+    return {
+        "generation": candidate.generation,
+        "quantum_flops": candidate.quantum_flops,
+        "quantum_flops_profiler": record.quantum_flops_profiler,
+        "quantum_flops_analytic": record.quantum_flops_analytic,
+        "classical_flops": record.classical_flops,
+        "parameters": record.parameters,
+        "val_accuracy": record.val_accuracy,
+        "val_accuracy_std": record.val_accuracy_std,
+        # Wilson's, 95 %: what so few samples can tell (DOI 10.1080/01621459.1927.10502953).
+        "val_accuracy_interval": [round(float(interval.low), 4), round(float(interval.high), 4)],
+        "val_error": candidate.val_error,
+        "seconds": record.seconds,
+        "worker": record.worker,
+        "reused_from": record.reused_from,
+    }
+
+
+def _study_status(search: Search) -> dict[str, Any]:
+    trials = search.trials()
+    successful = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    states = Counter(trial.state for trial in trials)
+    stopped = stop_of(search)
+    limits = search.config.search
+    return {
+        "study": search.name,
+        "dataset": search.config.dataset,
+        "state": "stopped" if stopped else "running",
+        "stop": stopped,
+        "generations_closed": current_generation(search),
+        "generations": limits.generations,
+        "population": limits.population,
+        "trials": {
+            "successful": states[TrialState.COMPLETE],
+            "running": states[TrialState.RUNNING],
+            "failed": states[TrialState.FAIL],
+            "waiting": states[TrialState.WAITING],
+        },
+        "workers": sorted({trial.user_attrs["worker"] for trial in running if "worker" in trial.user_attrs}),
+        "best_accuracy": _best_accuracy(successful),
+        "front": len(front(successful)),
+        "hypervolume": search_hypervolume(search, successful),
+    }
+
+
+def _best_accuracy(trials: list[FrozenTrial]) -> float | None:
+    return max((trial.user_attrs["val_accuracy"] for trial in trials), default=None)

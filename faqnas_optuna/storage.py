@@ -1,0 +1,151 @@
+"""URL of a database → Optuna storage, with the settings that each kind of database needs to be shared.
+
+SQLite ignores `SELECT … FOR UPDATE`, by which Optuna lets only one worker take a queued trial. So every transaction here takes
+the write lock at its start (`BEGIN IMMEDIATE`), for the few milliseconds that it lasts.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback, get_storage
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from faqnas_optuna.errors import StorageError
+
+HEARTBEAT_S = 10
+"""A worker says so often that its trial is alive."""
+GRACE_S = 60
+"""A trial that was silent for so long is given up, and tried anew by another worker."""
+MAX_RETRIES = 2
+LOCK_TIMEOUT_S = 60
+
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+"""The drivers that the extras install; a plain `postgresql://` means one of them."""
+
+
+def open_storage(url: str, *, create: bool = False) -> BaseStorage:
+    """Connect to a database, for workers and readers alike.
+
+    Args:
+        url: SQLAlchemy's: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://…`.
+        create: make an SQLite file that is not there; without it, that is an error.
+
+    Raises:
+        StorageError: the database cannot be reached or opened.
+    """
+    parsed = _parse(url)
+    try:
+        with translated_errors(url):
+            if parsed.get_backend_name() != "sqlite":
+                return _cached(parsed, {"pool_pre_ping": True})
+            _check_sqlite_file(_sqlite_file(parsed), create=create)
+            # Making the tables races between processes; so does the switch to the write-ahead log.
+            with creation_lock(url):
+                return _cached(parsed, {"connect_args": {"timeout": LOCK_TIMEOUT_S}})
+    except ImportError as error:
+        raise StorageError(
+            f"the driver for {masked(url)} is not installed; run: pip install 'faqnas-optuna[postgres]' or '[mysql]'"
+        ) from error
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: Optuna found tables of another of its versions.
+        raise StorageError(f"cannot use the database {masked(url)}: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def creation_lock(url: str) -> Iterator[None]:
+    """Hold off other processes while a database or a study is made.
+
+    Raises:
+        StorageError: another process keeps the lock.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() != "sqlite":
+        yield
+        return
+    file = _sqlite_file(parsed)
+    lock_file = file.with_name(f"{file.name}.lock")
+    try:
+        with FileLock(lock_file, timeout=LOCK_TIMEOUT_S):
+            yield
+    except Timeout as error:
+        raise StorageError(f"another process has kept {lock_file} for {LOCK_TIMEOUT_S} s; end it and try again") from error
+
+
+@contextmanager
+def translated_errors(url: str) -> Iterator[None]:
+    """Turn the errors of the database and its driver into a `StorageError` that never shows a password."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+        raise StorageError(f"cannot use the database {masked(url)}: {reason}") from error
+
+
+def masked(url: str) -> str:
+    """The URL with *** for its password."""
+    return _parse(url).render_as_string(hide_password=True)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        # The message must not repeat what may hold a password.
+        raise StorageError(
+            "the storage is no database URL; write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST/DATABASE"
+        ) from error
+    return parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername))
+
+
+def _sqlite_file(url: URL) -> Path:
+    if not url.database or url.database == ":memory:":
+        raise StorageError("an SQLite storage must be a file that workers can share; write sqlite:///FILE.db")
+    return Path(url.database).absolute()
+
+
+def _check_sqlite_file(file: Path, *, create: bool) -> None:
+    if not file.exists() and not create:
+        raise StorageError(
+            f"there is no database {file}: start a study with 'faqnas-optuna start --dataset wine',"
+            " or name another database with --storage or FAQNAS_STORAGE"
+        )
+    if not file.parent.is_dir():
+        raise StorageError(f"cannot make the database {file}: the directory {file.parent} does not exist")
+
+
+def _cached(url: URL, engine_kwargs: dict[str, Any]) -> BaseStorage:
+    with warnings.catch_warnings():
+        # The heartbeat has been marked experimental since Optuna 2.8.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        backend = RDBStorage(
+            url.render_as_string(hide_password=False),
+            engine_kwargs=engine_kwargs,
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=GRACE_S,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES),
+        )
+    if url.get_backend_name() == "sqlite":
+        event.listen(backend.engine, "connect", _prepare_sqlite_connection)
+        event.listen(backend.engine, "begin", _begin_immediate)
+        # The connection that made the tables was opened before the listeners were there.
+        backend.engine.dispose()
+    return get_storage(backend)
+
+
+def _prepare_sqlite_connection(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions by itself: `_begin_immediate` does.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin_immediate(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

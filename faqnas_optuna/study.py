@@ -1,0 +1,296 @@
+"""A search as an Optuna study: creating it, loading it, and reading its trials.
+
+Everything that decides what a study finds is stored with it, in one study attribute written at once: configuration, data
+fingerprint, reference point, versions. A worker needs no more than the storage and the study's name.
+"""
+
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Self
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from faqnas_optuna.config import FlopsCounter, StudyConfig, did_you_mean, differences
+from faqnas_optuna.datasets import DataSplits
+from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.evaluation import Evaluation
+from faqnas_optuna.flops import analytic_flops, profiler_flops
+from faqnas_optuna.genome import Genome, enumerate_genomes
+from faqnas_optuna.pareto import non_dominated
+from faqnas_optuna.sampler import SeededNSGAIISampler
+
+DESCRIPTION = "faqnas"
+"""The study attribute that holds what decides the study."""
+METRICS = ["quantum FLOPs", "validation error"]
+GENERATION_KEY = "NSGAIISampler:generation"
+"""Where Optuna's sampler keeps a trial's generation."""
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """What a trial attribute each records, in words that a reader of the dashboard understands."""
+
+    circuit: str
+    """The circuit's digest."""
+    summary: str
+    """The circuit in words."""
+    quantum_flops_profiler: int
+    quantum_flops_analytic: int
+    classical_flops: int
+    parameters: int
+    val_accuracy: float
+    val_accuracy_std: float | None
+    """Over the repeats; None if there is one."""
+    seconds: float
+    """Spent by this trial: near nothing if it was reused."""
+    worker: str
+    reused_from: int | None
+    """The trial whose training serves this one too."""
+
+    @classmethod
+    def of_evaluation(cls, genome: Genome, evaluation: Evaluation, *, worker: str) -> Self:
+        return cls(
+            circuit=genome.circuit.digest,
+            summary=str(genome.circuit),
+            quantum_flops_profiler=evaluation.quantum_flops_profiler,
+            quantum_flops_analytic=evaluation.quantum_flops_analytic,
+            classical_flops=evaluation.classical_flops,
+            parameters=evaluation.parameters,
+            val_accuracy=evaluation.val_accuracy,
+            val_accuracy_std=evaluation.val_accuracy_std,
+            seconds=round(evaluation.seconds, 3),
+            worker=worker,
+            reused_from=None,
+        )
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Attributes that say something: those that are None are left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
+        return cls(**{name: attributes.get(name) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A successful trial."""
+
+    trial: int
+    generation: int | None
+    """None of a trial that NSGA-II did not suggest."""
+    genome: Genome
+    quantum_flops: int
+    """By the study's counter."""
+    val_error: float
+    record: TrialRecord
+
+    @classmethod
+    def of_trial(cls, trial: FrozenTrial) -> Self:
+        return cls(
+            trial=trial.number,
+            generation=trial.system_attrs.get(GENERATION_KEY),
+            genome=Genome.from_params(trial.params),
+            quantum_flops=int(trial.values[0]),
+            val_error=trial.values[1],
+            record=TrialRecord.from_attributes(trial.user_attrs),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """An Optuna study with what decides it."""
+
+    study: optuna.Study
+    config: StudyConfig
+    data_fingerprint: str
+    sizes: Mapping[str, int]
+    """Samples in the parts `train`, `validation` and `test`."""
+    reference_point: tuple[float, float]
+    """(quantum FLOPs, validation error) that no candidate exceeds; hypervolumes are shares of this box."""
+
+    @property
+    def name(self) -> str:
+        return self.study.study_name
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states or None)
+
+    def successful(self) -> list[FrozenTrial]:
+        return self.trials(TrialState.COMPLETE)
+
+    def check_data(self, splits: DataSplits) -> None:
+        """Refuse data other than those the study was made with.
+
+        Raises:
+            StudyMismatchError: the fingerprints differ.
+        """
+        if splits.fingerprint != self.data_fingerprint:
+            raise StudyMismatchError(
+                f"study {self.name!r} was made with other data; {splits.name} fingerprint: stored {self.data_fingerprint},"
+                f" here {splits.fingerprint}; use the same files, or start another study with --study"
+            )
+
+    def check_config(self, asked: StudyConfig) -> None:
+        """Refuse a configuration other than the stored one.
+
+        Raises:
+            StudyMismatchError: names every setting that differs.
+        """
+        if found := differences(self.config, asked):
+            only_limit = [line.partition(":")[0] for line in found] == ["search.generations"]
+            raise StudyMismatchError(
+                f"study {self.name!r} exists with other settings: {'; '.join(found)};"
+                " ask for the stored ones, or start another study with --study"
+                + (f", or run: faqnas-optuna resume {self.name} --generations N" if only_limit else "")
+            )
+
+
+def create(storage: BaseStorage, name: str, config: StudyConfig, splits: DataSplits) -> Search:
+    """Make a study. The caller holds the storage's creation lock.
+
+    Raises:
+        ConfigError: the name is none that every database and file system takes.
+    """
+    check_name(name)
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        directions=["minimize", "minimize"],
+        sampler=_sampler(config),
+    )
+    description = {
+        "config": config.model_dump(mode="json"),
+        "data_fingerprint": splits.fingerprint,
+        "sizes": {part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
+        "reference_point": reference_point(config),
+        "created": utc_now(),
+        "versions": versions(),
+    }
+    study.set_user_attr(DESCRIPTION, description)
+    with warnings.catch_warnings():
+        # Marked experimental since Optuna 3.2; the dashboard labels its axes with it.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names(METRICS)
+    return _search(study, description)
+
+
+def open_or_create(storage: BaseStorage, name: str, config: StudyConfig, splits: DataSplits) -> Search:
+    """Go on with the study of this name, or make it. The caller holds the storage's creation lock.
+
+    Raises:
+        StudyMismatchError: it exists with other settings or other data.
+    """
+    try:
+        search = load(storage, name)
+    except StudyNotFoundError:
+        return create(storage, name, config, splits)
+    search.check_config(config)
+    search.check_data(splits)
+    return search
+
+
+def load(storage: BaseStorage, name: str) -> Search:
+    """Open a study that exists.
+
+    Raises:
+        StudyNotFoundError: there is no study of this name, or it is not one of ours.
+    """
+    try:
+        study = optuna.load_study(storage=storage, study_name=name)
+    except KeyError as error:
+        raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, names(storage))}") from error
+    description = study.user_attrs.get(DESCRIPTION)
+    if description is None:
+        raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; choose another name with --study")
+    search = _search(study, description)
+    study.sampler = _sampler(search.config)
+    return search
+
+
+def names(storage: BaseStorage) -> list[str]:
+    """The studies of a storage that are ours, by name."""
+    return sorted(
+        summary.study_name
+        for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
+        if DESCRIPTION in summary.user_attrs
+    )
+
+
+def save_limit(search: Search, generations: int) -> Search:
+    """Store a new limit of generations; the sampler knows nothing of it."""
+    limits = search.config.search.model_copy(update={"generations": generations})
+    config = search.config.model_copy(update={"search": limits})
+    description = search.study.user_attrs[DESCRIPTION] | {"config": config.model_dump(mode="json")}
+    search.study.set_user_attr(DESCRIPTION, description)
+    return replace(search, config=config)
+
+
+def front(trials: Iterable[FrozenTrial]) -> list[Candidate]:
+    """The distinct non-dominated circuits of successful trials, by quantum FLOPs; of clones the first trial."""
+    distinct: dict[str, FrozenTrial] = {}
+    for trial in trials:
+        distinct.setdefault(trial.user_attrs["circuit"], trial)
+    pool = list(distinct.values())
+    keep = non_dominated(np.array([trial.values for trial in pool], dtype=np.float64).reshape(-1, 2))
+    best = [Candidate.of_trial(trial) for trial, kept in zip(pool, keep, strict=True) if kept]
+    return sorted(best, key=lambda candidate: (candidate.quantum_flops, candidate.trial))
+
+
+def reference_point(config: StudyConfig) -> tuple[float, float]:
+    """A tenth more quantum FLOPs than the dearest circuit of the space, and an error of 1.
+
+    Both counts grow with qubits and depth, so the dearest circuit is among the largest ones.
+    """
+    largest = config.space.genes | {"n_qubits": (max(config.space.n_qubits),), "depth": (max(config.space.depth),)}
+    if config.flops is FlopsCounter.PROFILER:
+        # This counter does not see the rotations, and takes milliseconds a circuit.
+        largest |= {gene: choices[:1] for gene, choices in largest.items() if gene.startswith("rotation_")}
+    count = analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
+    circuits = {genome.circuit for genome in enumerate_genomes(largest)}
+    return 1.1 * max(count(circuit) for circuit in circuits), 1.0
+
+
+def check_name(name: str) -> None:
+    """Raises:
+    ConfigError: the name of a study has other characters than letters, digits, and . _ -
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        raise ConfigError(
+            f"a study's name has 1 to 100 letters, digits and . _ - and begins with a letter or digit; it is {name[:40]!r}"
+        )
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    packages = ("faqnas-optuna", "optuna", "torch", "pennylane", "numpy", "scikit-learn")
+    return {"python": sys.version.split()[0], **{package: version(package) for package in packages}}
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _sampler(config: StudyConfig) -> SeededNSGAIISampler:
+    return SeededNSGAIISampler(config.search, config.space.genes, seed=config.seed)
+
+
+def _search(study: optuna.Study, description: Mapping[str, Any]) -> Search:
+    flops, error = description["reference_point"]
+    return Search(
+        study=study,
+        config=StudyConfig.from_settings(description["config"], source=f"study {study.study_name!r}"),
+        data_fingerprint=description["data_fingerprint"],
+        sizes=description["sizes"],
+        reference_point=(flops, error),
+    )
