@@ -81,8 +81,16 @@ def cli() -> None:
 @option("--lr", type=float, help="Learning rate of Adam.  [default: 0.003]")
 @option("--batch-size", type=click.IntRange(min=1), help="Samples in an optimiser step.  [default: 64]")
 @option("--repeats", type=click.IntRange(min=1), help="Trainings of a circuit; the mean counts.  [default: 1]")
-@option("--flops", type=click.Choice([*FlopsCounter]), help="Counter of the objective.  [default: profiler]")
-@option("--engine", type=click.Choice([*Engine]), help="Simulator of the quantum layer.  [default: pennylane]")
+@option(
+    "--flops",
+    type=click.Choice([counter.value for counter in FlopsCounter]),
+    help="Counter of the objective.  [default: profiler]",
+)
+@option(
+    "--engine",
+    type=click.Choice([engine.value for engine in Engine]),
+    help="Simulator of the quantum layer.  [default: pennylane]",
+)
 @data_dir_option
 @json_option
 def start(
@@ -338,9 +346,14 @@ def _opened(url: str, *, create: bool = False) -> Iterator["BaseStorage"]:
     from faqnas_optuna.storage import open_storage, translated_errors
 
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    logging.getLogger("faqnas_optuna").addHandler(ConsoleHandler(make_console(stderr=True)))
-    with translated_errors(url):
-        yield open_storage(url, create=create)
+    handler = ConsoleHandler(make_console(stderr=True))
+    logger = logging.getLogger("faqnas_optuna")
+    logger.addHandler(handler)
+    try:
+        with translated_errors(url):
+            yield open_storage(url, create=create)
+    finally:
+        logger.removeHandler(handler)
 
 
 def _search(search: "Search", splits: "DataSplits", url: str, *, workers: int, data_dir: Path | None, as_json: bool) -> int:

@@ -175,9 +175,9 @@ def _scikit_learn(name: str) -> RawData:
 def _mnist_5k(cache: Path) -> RawData:
     """5,000 real MNIST images, 500 a class. They come sorted by label; the split shuffles them."""
     try:
-        with np.load(cache, allow_pickle=False) as stored:
+        with cache.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return stored["x"].astype(np.float32), stored["y"].astype(np.int64)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         logger.warning("%s is damaged (%s); making it anew", cache, error)

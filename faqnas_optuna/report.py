@@ -165,9 +165,10 @@ def _poor_at_high_flops(trials: list[FrozenTrial]) -> str | None:
 
 
 def _single_point(trials: list[FrozenTrial]) -> str | None:
-    if len(front(trials)) > 1:
+    points = {(candidate.quantum_flops, candidate.val_error) for candidate in front(trials)}
+    if len(points) > 1:
         return None
-    return "The front is a single circuit: nothing is traded off. Try --population 40, more --epochs, or a wider space."
+    return "The front is a single point: nothing is traded off. Try --population 40, more --epochs, or a wider space."
 
 
 def _stagnation_at_once(search: Search) -> str | None:

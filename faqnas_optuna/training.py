@@ -50,7 +50,7 @@ def train(model: nn.Module, splits: DataSplits, config: TrainingConfig, *, gener
         for batch in torch.randperm(len(y), generator=generator).split(config.batch_size):
             optimiser.zero_grad()
             batch_loss = nn.functional.nll_loss(model(x[batch]), y[batch])
-            batch_loss.backward()  # type: ignore[no-untyped-call]
+            batch_loss.backward()
             optimiser.step()
             losses.append(batch_loss.detach())
         steps += len(losses)

@@ -81,7 +81,7 @@ def run(search: Search, splits: DataSplits, signals: Signals, *, on_trial: Calla
     """
     objective = Objective(search, splits, worker=worker_name())
     while stop_of(search) is None and signals.first is None:
-        _run_trial(search, objective)
+        _run_trial(search, objective, signals)
         on_trial(search)
 
 
@@ -100,7 +100,7 @@ def serve(storage: BaseStorage, signals: Signals, *, data_dir: Path | None, on_t
         if chosen.name not in objectives:
             objectives[chosen.name] = (chosen, Objective(chosen, load_data(chosen, data_dir), worker=worker_name()))
         search, objective = objectives[chosen.name]
-        _run_trial(search, objective)
+        _run_trial(search, objective, signals)
         on_trial(search)
     return len(objectives)
 
@@ -149,8 +149,13 @@ def extra_workers(count: int, search: Search, signals: Signals, *, storage_url: 
         signals.on_signal.remove(pass_on)
 
 
-def _run_trial(search: Search, objective: Objective) -> None:
-    search.study.optimize(objective, n_trials=1, catch=(Exception,), callbacks=[_log_failure])
+def _run_trial(search: Search, objective: Objective, signals: Signals) -> None:
+    try:
+        search.study.optimize(objective, n_trials=1, catch=(Exception,), callbacks=[_log_failure])
+    except KeyboardInterrupt:
+        # The second signal, raised by `Signals`; Optuna has ended the trial as failed. Without `Signals` it is not ours.
+        if signals.first is None:
+            raise
     close_generations(search)
 
 

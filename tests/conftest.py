@@ -1,0 +1,155 @@
+"""What several test files share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import optuna
+import pytest
+import torch
+
+from faqnas_optuna import datasets
+from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.datasets import DataSplits
+from faqnas_optuna.genome import Genome
+from faqnas_optuna.objective import suggest
+from faqnas_optuna.storage import creation_lock, open_storage
+from faqnas_optuna.study import Search, create
+
+TIMEOUT_S = 120
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_quiet_thread() -> None:
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+
+
+@pytest.fixture(scope="session")
+def iris() -> DataSplits:
+    return datasets.load("iris", seed=0)
+
+
+@pytest.fixture
+def storage_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/faqnas.db"
+
+
+@pytest.fixture
+def new_search(storage_url: str, iris: DataSplits) -> Callable[..., Search]:
+    """Make a study over Iris in a database of the test's own."""
+
+    def make(config: StudyConfig | None = None, name: str = "iris") -> Search:
+        storage = open_storage(storage_url, create=True)
+        with creation_lock(storage_url):
+            return create(storage, name, config or small_config(), iris)
+
+    return make
+
+
+def small_config(**changes: object) -> StudyConfig:
+    """Four trials a generation, two generations, one epoch."""
+    settings = {"search": SearchConfig(population=4, generations=2), "training": TrainingConfig(epochs=1), **changes}
+    return StudyConfig(dataset="iris", **settings)  # type: ignore[arg-type]
+
+
+def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[float, float]]) -> None:
+    """Run trials of the study that compute their values instead of training."""
+
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        genome = suggest(trial, search.config.space)
+        flops, error = values(genome)
+        for name, value in {
+            "circuit": genome.circuit.digest,
+            "summary": str(genome.circuit),
+            "val_accuracy": 1 - error,
+            "classical_flops": 1,
+            "parameters": 1,
+            "seconds": 0.0,
+            "worker": "test:1",
+        }.items():
+            trial.set_user_attr(name, value)
+        return flops, error
+
+    search.study.optimize(objective, n_trials=count)
+
+
+def cheap_values(genome: Genome) -> tuple[float, float]:
+    """Two objectives that pull apart: more qubits and layers cost more and err less."""
+    return float(genome.n_qubits * genome.depth), 1 / (genome.n_qubits + genome.depth)
+
+
+class Completed(Protocol):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+RunCli = Callable[..., Completed]
+
+
+def cli_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a command: nothing of ours from outside, and the cache of this user."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAQNAS_")}
+    return {**kept, "PYTHONWARNINGS": "error::UserWarning:faqnas_optuna", **(extra or {})}
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> RunCli:
+    """Run `faqnas-optuna` as a process in the test's directory."""
+
+    def run(*arguments: str, env: Mapping[str, str] | None = None) -> Completed:
+        command = [sys.executable, "-m", "faqnas_optuna", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=cli_environment(env), capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+
+    return run
+
+
+@pytest.fixture
+def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `faqnas-optuna` and go on; whatever still runs at the end of the test is killed."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "faqnas_optuna", *arguments]
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=cli_environment(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate(timeout=TIMEOUT_S)
+
+
+@pytest.fixture
+def cli_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process: (exit code, stdout, stderr). Seconds faster than a process of its own."""
+    from faqnas_optuna.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("FAQNAS_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["faqnas-optuna", *arguments])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        captured = capsys.readouterr()
+        return int(exited.value.code or 0), captured.out, captured.err
+
+    return run

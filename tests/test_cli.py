@@ -1,0 +1,199 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from faqnas_optuna.cli import cli
+from faqnas_optuna.study import Search
+from tests.conftest import cheap_values, run_trials
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def stored(new_search: Callable[..., Search], cli_here: Cli) -> Cli:
+    """The command line beside a study of eight trials, in the database that is the default there."""
+    run_trials(new_search(), 8, cheap_values)
+    return cli_here
+
+
+@pytest.mark.parametrize("name", [None, *cli.commands])
+def test_every_command_has_help(name: str | None) -> None:
+    result = CliRunner().invoke(cli, [*([name] if name else []), "--help"])
+    assert result.exit_code == 0
+    command = cli.commands[name] if name else cli
+    assert command.help
+    for parameter in command.params:
+        assert parameter.param_type_name == "argument" or parameter.help, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_every_option_can_be_set_in_the_environment(name: str) -> None:
+    for parameter in cli.commands[name].params:
+        if parameter.param_type_name == "option" and parameter.name != "help":
+            long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
+            assert parameter.envvar == f"FAQNAS_{long}"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'pennylane', 'optuna', 'rich', 'sklearn'}"
+    program = f"import sys; from faqnas_optuna.cli import cli; print(*{heavy} & {{*sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert result.stdout.strip() == ""
+
+
+def test_the_list_of_data_sets(cli_here: Cli) -> None:
+    code, out, err = cli_here("datasets")
+    assert (code, err) == (0, "")
+    assert [line.split()[:4] for line in out.splitlines()[1:3]] == [["iris", "150", "4", "3"], ["wine", "178", "13", "3"]]
+    listed = json.loads(cli_here("datasets", "--json")[1])
+    assert listed["schema_version"] == 1
+    assert len(listed["datasets"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["start"], 2, "no data set is named; add for instance --dataset wine"),
+        (["start", "--dataset", "whine"], 2, "unknown data set 'whine': did you mean 'wine'?"),
+        (["start", "--dataset", "wine", "--epochs", "0"], 2, "--epochs.*: 0 is not in the range"),
+        (["start", "--dataset", "wine", "--lr", "nan"], 2, "learning_rate: input should be a finite number"),
+        (["start", "--dataset", "wine", "--lr", "-1"], 2, "learning_rate: input should be greater than 0"),
+        (["start", "--dataset", "wine", "--flops", "guess"], 2, "'guess' is not one of 'profiler', 'analytic'"),
+        (["start", "--dataset", "wine", "--study", "../x"], 2, "a study's name has"),
+        (["start", "--dataset", "wine", "--config", "absent.toml"], 2, "absent.toml: cannot read the study file"),
+        (["start", "--dataset", "mnist", "--data-dir", "."], 2, "train-images-idx3-ubyte.*datasets --download mnist"),
+        (["start", "--dataset", "wine", "--storage", "wine.db"], 4, "no database URL"),
+        (["start", "--dataset", "wine", "--bogus"], 2, "No such option.*--bogus"),
+        (["sttus"], 2, "No such command 'sttus'"),
+        (["status"], 4, "there is no database"),
+        (["worker", "wine"], 4, "there is no database"),
+        (["pareto", "wine"], 4, "there is no database"),
+        (["dashboard"], 4, "there is no database"),
+        (["stop", "wine", "--storage", "postgresql://u:secret@127.0.0.1:1/x"], 4, r"u:\*\*\*@127.0.0.1:1/x: .*refused"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    cli_here: Cli, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    found, out, err = cli_here(*arguments)
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert err.startswith("Error: ")
+    assert re.search(message, err)
+    assert "secret" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_toml_with_an_unknown_key_is_refused(cli_here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('dataset = "wine"\n[training]\nepoch = 3\n')
+    code, _, err = cli_here("start", "--config", "mine.toml")
+    assert (code, err) == (2, "Error: mine.toml: unknown setting 'training.epoch': did you mean 'epochs'?\n")
+
+
+def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
+    code, out, err = stored("start", "--dataset", "iris", "--population", "4", "--generations", "2", "--epochs", "9")
+    assert (code, out) == (3, "")
+    assert err == (
+        "Error: study 'iris' exists with other settings: training.epochs: stored 1, asked 9;"
+        " ask for the stored ones, or start another study with --study\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["pareto", "irs"], 2, "no study 'irs': did you mean 'iris'?"),
+        (["pareto", "iris", "--plot", "front.pdf"], 2, "a plot is a .png or .html file"),
+        (["show", "iris", "8"], 2, "no trial 8; it has 0 to 7"),
+        (["show", "iris", "one"], 2, "'one' is not a valid integer"),
+        (["worker", "irs"], 2, "no study 'irs'"),
+        (["resume", "iris", "--generations", "0"], 2, "--generations"),
+    ],
+)
+def test_wrong_names_are_one_line(stored: Cli, arguments: list[str], code: int, message: str) -> None:
+    found, out, err = stored(*arguments)
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_status_lists_studies(stored: Cli) -> None:
+    code, out, err = stored("status")
+    assert (code, err) == (0, "")
+    header, line = out.splitlines()
+    assert header.split()[0] == "study"
+    assert line.split()[:5] == ["iris", "running", "0/2", "8", "0"]
+    assert json.loads(stored("status", "iris", "--json")[1])["studies"][0]["trials"]["successful"] == 8
+
+
+def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
+    code, out, err = stored("pareto", "iris", "--csv", "front.csv", "--plot", "front.png")
+    assert code == 0
+    assert err.splitlines() == ["wrote front.csv", "wrote front.png"]
+    front = json.loads(stored("pareto", "iris", "--json")[1])["front"]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [str(entry["trial"]) for entry in front]
+    assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
+
+
+def test_show_draws_the_circuit(stored: Cli) -> None:
+    code, out, err = stored("show", "iris", "0")
+    assert (code, err) == (0, "")
+    assert "┤  <Z>" in out
+    shown = json.loads(stored("show", "iris", "0", "--json")[1])
+    assert shown["trial"] == 0
+    assert shown["drawing"] in out
+
+
+def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
+    assert stored("stop", "iris")[0] == 0
+    code, out, _ = stored("stop", "iris")
+    assert code == 0
+    assert out.startswith("study iris had stopped already: requested, ")
+    assert stored("worker", "iris")[0] == 0
+    assert stored("worker")[2] == "0 studies served; none is running now\n"
+    assert json.loads(stored("status", "--json")[1])["studies"][0]["trials"]["successful"] == 8
+
+
+def test_the_environment_is_beaten_by_an_option(cli_here: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FAQNAS_DATASET", "whine")
+    assert "'whine'" in cli_here("start")[2]
+    assert "'iriss'" in cli_here("start", "--dataset", "iriss")[2]
+    (tmp_path / "mine.toml").write_text('dataset = "digitts"\n')
+    assert "'whine'" in cli_here("start", "--config", "mine.toml")[2]
+    monkeypatch.delenv("FAQNAS_DATASET")
+    assert "'digitts'" in cli_here("start", "--config", "mine.toml")[2]
+
+
+def test_a_closed_pipe_is_no_error(stored: Cli, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m faqnas_optuna show iris 0 | head -c 1"
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, env=os.environ
+    )
+    assert result.stderr == ""
+
+
+def test_the_dashboard_command_serves_and_ends_by_ctrl_c(
+    new_search: Callable[..., Search], start_cli: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run_trials(new_search(), 4, cheap_values)
+    process = start_cli("dashboard", "--port", "0")
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("optuna-dashboard is at http://127.0.0.1:")
+    with urllib.request.urlopen(f"{line.split()[3]}api/studies", timeout=10) as response:
+        assert json.load(response)["study_summaries"][0]["study_name"] == "iris"
+    process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.returncode == 130

@@ -1,0 +1,111 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faqnas_optuna.config import StudyConfig, differences, override, read_toml
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.genome import GENES, enumerate_genomes
+
+STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
+
+
+def load(**settings: Any) -> StudyConfig:
+    return StudyConfig.from_settings({"dataset": "wine", **settings}, source="study.toml")
+
+
+def test_the_defaults_are_the_papers() -> None:
+    config = load()
+    assert (config.training.epochs, config.training.learning_rate, config.training.batch_size) == (5, 0.003, 64)
+    assert (config.search.crossover, config.search.mutation) == (0.8, 0.2)
+    assert (config.search.generations, config.search.patience) == (8, 2)
+    assert config.flops == "profiler"
+    assert config.space.genes == GENES
+
+
+def test_json_brings_back_the_same_configuration() -> None:
+    config = load(seed=3, flops="analytic", space={"n_qubits": [4, 2], "rotation": ["RY"]})
+    assert StudyConfig.from_settings(config.model_dump(mode="json"), source="JSON") == config
+
+
+def test_a_narrowed_space_is_kept_in_the_genes_order() -> None:
+    space = load(space={"n_qubits": [4, 2], "depth": [1], "rotation": ["RZ", "RX"]}).space
+    assert space.n_qubits == (2, 4)
+    assert space.genes["rotation_3"] == ("RX", "RZ")
+    assert len(list(enumerate_genomes(space.genes))) == 2 * 2 * 2 * 2 * 1 * 2**4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trainin": {}}, "unknown setting 'trainin': did you mean 'training'?"),
+        ({"training": {"epoch": 3}}, "unknown setting 'training.epoch': did you mean 'epochs'?"),
+        ({"training": {"epochs": 0}}, r"training.epochs: .* \(it is 0\)"),
+        ({"training": {"epochs": "5"}}, "training.epochs: input should be a valid integer"),
+        ({"training": {"learning_rate": float("nan")}}, "finite"),
+        ({"training": 3}, "training: input should be an object"),
+        ({"search": {"population": 1}}, "search.population"),
+        ({"search": {"mutation": 1.5}}, "search.mutation"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 1.5}, "seed"),
+        ({"engine": "abacus"}, "engine"),
+        ({"space": {"n_qubits": [2, 11]}}, "space.n_qubits: 11 is none of 2, 3"),
+        ({"space": {"n_qubits": [2, 2]}}, "names a value twice"),
+        ({"space": {"embedding": []}}, "needs at least one of angle, amplitude"),
+        (
+            {
+                "space": {
+                    "n_qubits": [2],
+                    "embedding": ["angle"],
+                    "entangler": ["CZ"],
+                    "topology": ["linear"],
+                    "depth": [1],
+                    "rotation": ["RX"],
+                }
+            },
+            "single genome",
+        ),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"study.toml: .*{message}") as refused:
+        load(**settings)
+    assert "\n" not in str(refused.value)
+
+
+def test_options_override_what_a_file_says() -> None:
+    file = {"dataset": "wine", "training": {"epochs": 9, "repeats": 2}}
+    merged = override(file, {"training.epochs": 3, "search.population": 6, "seed": None, "dataset": "iris"})
+    assert merged == {"dataset": "iris", "training": {"epochs": 3, "repeats": 2}, "search": {"population": 6}}
+    assert file["training"] == {"epochs": 9, "repeats": 2}
+
+
+def test_differences_name_every_setting_that_differs() -> None:
+    asked = load(seed=1, training={"epochs": 9}, space={"depth": [1, 2]})
+    assert differences(load(), load()) == []
+    assert differences(load(), asked) == [
+        "seed: stored 0, asked 1",
+        "training.epochs: stored 5, asked 9",
+        "space.depth: stored [1, 2, 3, 4], asked [1, 2]",
+    ]
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("dataset = wine")
+    with pytest.raises(ConfigError, match=r"broken.toml: a study file is TOML; this is not: .*line 1"):
+        read_toml(broken)
+    with pytest.raises(ConfigError, match="cannot read the study file: No such file"):
+        read_toml(tmp_path / "absent.toml")
+
+
+def test_there_is_a_study_for_each_data_set_of_the_paper() -> None:
+    found = {StudyConfig.from_settings(read_toml(path), source=path.name).dataset for path in STUDIES}
+    assert found == {"iris", "wine", "breast-cancer", "digits", "mnist"}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_of_the_paper_keeps_to_its_protocol(path: Path) -> None:
+    config = StudyConfig.from_settings(read_toml(path), source=path.name)
+    assert config == StudyConfig(dataset=config.dataset)
+    assert config.dataset == path.stem

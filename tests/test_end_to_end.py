@@ -1,0 +1,196 @@
+"""Whole searches, in processes of their own, as a user runs them."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pennylane as qml
+import pytest
+import torch
+
+from faqnas_optuna import datasets
+from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.genome import Genome
+from faqnas_optuna.report import pareto_document
+from faqnas_optuna.storage import open_storage
+from faqnas_optuna.study import GENERATION_KEY, create, load
+from faqnas_optuna.worker import Signals, run
+from tests.conftest import RunCli
+from tests.test_datasets import idx_dir as idx_dir  # the fixture
+from tests.test_flops import reported_by_torch_profiler
+
+Start = Callable[..., subprocess.Popen[str]]
+
+SMALL = ("--dataset", "iris", "--population", "5", "--generations", "3", "--epochs", "1")
+
+
+def history(url: str, study: str) -> list[Any]:
+    """What a study's trials are, but for times and workers."""
+    trials = load(open_storage(url), study).trials()
+    return [(trial.number, trial.params, trial.values, trial.system_attrs.get(GENERATION_KEY)) for trial in trials]
+
+
+def wait_for_trials(tmp_path: Path, count: int) -> None:
+    """Until so many trials have begun, read beside the workers."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (tmp_path / "faqnas.db").exists():
+            connection = sqlite3.connect(tmp_path / "faqnas.db", timeout=10)
+            try:
+                if connection.execute("SELECT count(*) FROM trials").fetchone()[0] >= count:
+                    return
+            except sqlite3.OperationalError:
+                pass
+            finally:
+                connection.close()
+        time.sleep(0.02)
+    pytest.fail(f"no {count} trials within a minute")
+
+
+def test_start_prints_the_front_and_its_flops_are_the_profilers(run_cli: RunCli) -> None:
+    finished = run_cli("start", *SMALL, "--json")
+    assert finished.returncode == 0, finished.stderr
+    document = json.loads(finished.stdout)
+    assert document["schema_version"] == 1
+    assert (document["study"], document["dataset"], document["generations"]) == ("iris", "iris", 3)
+    assert document["stop_reason"] in ("generations", "stagnation")
+    assert document["trials"] == document["trained"] + document["reused"] == 15
+    assert "generation 2/3 · 5 trials" in finished.stderr
+    assert json.loads(run_cli("pareto", "iris", "--json").stdout).items() <= document.items()
+    for entry in document["front"]:
+        assert entry["quantum_flops"] == reported_by_torch_profiler(*_by_hand(entry["genome"]))
+
+
+def _by_hand(genes: dict[str, Any]) -> tuple[torch.nn.Module, torch.Tensor]:
+    """The circuit written anew from its nine genes, with PennyLane alone."""
+    n, wires = genes["n_qubits"], range(genes["n_qubits"])
+
+    def circuit(inputs: Any, weights: Any) -> Any:
+        if genes["embedding"] == "angle":
+            qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
+        else:
+            qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+        for layer in range(genes["depth"]):
+            for wire in wires:
+                getattr(qml, genes[f"rotation_{layer + 1}"])(weights[layer, wire], wires=wire)
+            for wire in range(n - 1):
+                getattr(qml, genes["entangler"])(wires=[wire, wire + 1])
+            if genes["topology"] == "circular" and n > 2:
+                getattr(qml, genes["entangler"])(wires=[n - 1, 0])
+        return [qml.expval(qml.PauliZ(wire)) for wire in wires]
+
+    node = qml.QNode(circuit, qml.device("default.qubit", wires=n), interface="torch", diff_method="backprop")
+    return qml.qnn.TorchLayer(node, {"weights": (genes["depth"], n)}), torch.rand(1, n) + 0.1
+
+
+def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
+    run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str
+) -> None:
+    assert run_cli("start", *SMALL, "--study", "first").returncode == 0
+    process = start_cli("start", *SMALL, "--study", "second")
+    wait_for_trials(tmp_path, 15 + 4)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "SIGINT: finishing the running trial" in err
+    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume second"
+    interrupted = history(storage_url, "second")
+    assert 4 <= len(interrupted) < 15
+    assert all(values is not None for _, _, values, _ in interrupted)
+    assert run_cli("resume", "second").returncode == 0
+    assert history(storage_url, "second") == history(storage_url, "first")
+
+
+def test_the_second_signal_ends_the_running_trial(run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str) -> None:
+    process = start_cli("start", *SMALL[:-1], "50000")
+    wait_for_trials(tmp_path, 1)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in err
+    assert "Go on with: faqnas-optuna resume iris" in err
+    (trial,) = load(open_storage(storage_url), "iris").trials()
+    assert trial.state is optuna.trial.TrialState.FAIL
+    assert trial.user_attrs["failure"] == "KeyboardInterrupt: given up after SIGTERM and SIGTERM"
+
+
+def test_workers_attach_to_a_running_study_and_share_its_work(
+    run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str
+) -> None:
+    first = start_cli("start", "--dataset", "iris", "--population", "10", "--generations", "6", "--patience", "6")
+    wait_for_trials(tmp_path, 1)
+    others = [start_cli("worker", "iris"), start_cli("worker")]
+    outputs = [process.communicate(timeout=100) for process in (first, *others)]
+    assert [process.returncode for process in (first, *others)] == [0, 0, 0], outputs
+    search = load(open_storage(storage_url), "iris")
+    trials = search.successful()
+    assert len(search.trials()) == len(trials)
+    # Six generations of ten; each may be overfilled by what the two other workers had begun.
+    assert 60 <= len(trials) <= 60 + 6 * 2
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 3
+    # No circuit is trained twice but where two workers began it at the same time.
+    trained = [trial for trial in trials if "reused_from" not in trial.user_attrs]
+    for again in trained:
+        earlier = [other for other in trained if other.user_attrs["circuit"] == again.user_attrs["circuit"]]
+        assert all(one.datetime_start < two.datetime_complete for one in earlier for two in earlier)  # type: ignore[operator]
+
+
+def test_start_runs_several_workers(run_cli: RunCli, storage_url: str) -> None:
+    finished = run_cli(
+        "start", *SMALL[:2], "--population", "10", "--generations", "4", "--patience", "4", "--workers", "2", "--json"
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert 40 <= json.loads(finished.stdout)["trials"] <= 44
+    assert len({trial.user_attrs["worker"] for trial in load(open_storage(storage_url), "iris").successful()}) == 2
+
+
+def test_stop_ends_a_worker_elsewhere(run_cli: RunCli, start_cli: Start, tmp_path: Path) -> None:
+    process = start_cli("start", *SMALL[:2], "--generations", "500", "--patience", "500")
+    wait_for_trials(tmp_path, 3)
+    assert "Go on with: faqnas-optuna resume iris" in run_cli("stop", "iris").stdout
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "Stopped because it was asked to" in out
+
+
+def test_a_study_in_which_nothing_succeeds_ends_with_5(run_cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "from faqnas_optuna.errors import TrainingError\n"
+        "def diverge(*a, **k): raise TrainingError('the loss is nan')\n"
+        "import faqnas_optuna.objective as o\n"
+        "o.evaluate = diverge\n"
+    )
+    finished = run_cli("start", *SMALL, env={"PYTHONPATH": str(tmp_path)})
+    assert finished.returncode == 5
+    assert "trial 0 failed: TrainingError: the loss is nan" in finished.stderr
+    assert finished.stderr.splitlines()[-1].startswith("Error: study 'iris' has no successful trial yet")
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("name", datasets.DATASETS)
+def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir: Path) -> None:
+    config = StudyConfig(
+        dataset=name,
+        search=SearchConfig(population=2, generations=1),
+        training=TrainingConfig(epochs=1, batch_size=1_000),
+        space=SpaceConfig(n_qubits=(2, 3), depth=(1,)),
+    )
+    splits = datasets.load(name, seed=0, data_dir=idx_dir)
+    search = create(open_storage(storage_url, create=True), name, config, splits)
+    run(search, splits, Signals(), on_trial=lambda _: None)
+    document = pareto_document(search)
+    assert document["generations"] == 1
+    for entry in document["front"]:
+        assert entry["classical_flops"] == 2 * entry["genome"]["n_qubits"] * (splits.n_features + splits.n_classes)
+        assert 0 <= entry["val_accuracy"] <= 1
+        assert Genome.from_params(entry["genome"]).circuit.digest == entry["circuit"]

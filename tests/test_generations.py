@@ -1,0 +1,150 @@
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.generations import (
+    StopReason,
+    close_generations,
+    closed_generations,
+    current_generation,
+    resume,
+    stagnated,
+    stop,
+    stop_of,
+)
+from faqnas_optuna.genome import Genome
+from faqnas_optuna.pareto import hypervolume
+from faqnas_optuna.study import Search, front, load
+from tests.conftest import cheap_values, run_trials, small_config
+
+
+@pytest.mark.parametrize(
+    ("hypervolumes", "expected"),
+    [
+        ([], False),
+        ([0.5], False),
+        ([0.5, 0.5], False),
+        ([0.5, 0.5, 0.5], True),
+        ([0.4, 0.5, 0.5], False),
+        ([0.4, 0.5, 0.5, 0.5], True),
+        ([0.5, 0.5, 0.6], False),
+        ([0.5, 0.5 + 1e-12, 0.5 + 2e-12], True),
+        ([0.0, 0.0, 0.0], True),
+    ],
+)
+def test_stagnation_is_two_generations_without_growth(hypervolumes: list[float], expected: bool) -> None:
+    assert stagnated(hypervolumes, patience=2) is expected
+
+
+def test_a_full_generation_is_closed_and_frozen(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 3, cheap_values)
+    close_generations(search)
+    assert closed_generations(search) == []
+    run_trials(search, 1, cheap_values)
+    close_generations(search)
+    (closed,) = closed_generations(search)
+    points = np.array([trial.values for trial in search.successful()])
+    assert closed.hypervolume == hypervolume(points, search.reference_point)
+    assert (closed.generation, closed.trials, closed.front) == (0, 4, len(front(search.successful())))
+    run_trials(search, 2, lambda _: (1.0, 0.001))
+    close_generations(search)
+    assert closed_generations(search) == [closed]
+    assert current_generation(search) == 1
+
+
+def test_the_study_stops_when_all_generations_are_closed(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 7, cheap_values)
+    close_generations(search)
+    assert stop_of(search) is None
+    run_trials(search, 1, cheap_values)
+    close_generations(search)
+    stopped = stop_of(search)
+    assert stopped is not None
+    assert stopped["reason"] == StopReason.GENERATIONS
+    assert stopped["at"].endswith("+00:00")
+
+
+def worse_and_worse() -> Callable[[Genome], tuple[float, float]]:
+    numbers = itertools.count(1)
+    return lambda _: (float(next(numbers)), 0.9)
+
+
+def test_the_study_stops_when_the_front_stands_still(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, generations=50)))
+    values = worse_and_worse()
+    trials = 0
+    while stop_of(search) is None:
+        run_trials(search, 1, values)
+        close_generations(search)
+        trials += 1
+    assert trials == 3 * 4
+    assert (stop_of(search) or {})["reason"] == StopReason.STAGNATION
+
+
+def test_patience_counts_anew_after_a_resumption(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, generations=50)))
+    values = worse_and_worse()
+    for expected in (12, 20):
+        while stop_of(search) is None:
+            run_trials(search, 1, values)
+            close_generations(search)
+        assert len(search.successful()) == expected
+        search = resume(search)
+
+
+def test_the_first_reason_stands(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    stop(search, StopReason.REQUESTED)
+    run_trials(search, 8, cheap_values)
+    close_generations(search)
+    assert (stop_of(search) or {})["reason"] == StopReason.REQUESTED
+
+
+def fail(_: Genome) -> tuple[float, float]:
+    raise ValueError("no luck")
+
+
+def test_a_study_in_which_nothing_succeeds_stops(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    for _ in range(4):
+        assert stop_of(search) is None
+        with pytest.raises(ValueError, match="no luck"):
+            run_trials(search, 1, fail)
+        close_generations(search)
+    assert (stop_of(search) or {})["reason"] == StopReason.NO_SUCCESS
+    search = resume(search)
+    with pytest.raises(ValueError, match="no luck"):
+        run_trials(search, 1, fail)
+    close_generations(search)
+    assert stop_of(search) is None
+
+
+def test_failures_do_not_fill_a_generation(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 3, cheap_values)
+    with pytest.raises(ValueError, match="no luck"):
+        run_trials(search, 1, fail)
+    close_generations(search)
+    assert current_generation(search) == 0
+    run_trials(search, 1, cheap_values)
+    close_generations(search)
+    assert current_generation(search) == 1
+
+
+def test_a_resumption_needs_generations_to_run(new_search: Callable[..., Search], storage_url: str) -> None:
+    search = new_search()
+    run_trials(search, 8, cheap_values)
+    close_generations(search)
+    for limit in (None, 1, 2):
+        with pytest.raises(ConfigError, match="has closed 2 generations .* resume iris --generations 6"):
+            resume(search, generations=limit)
+    assert stop_of(search) is not None
+    resumed = resume(search, generations=3)
+    assert stop_of(resumed) is None
+    assert resumed.config.search.generations == load(search.study._storage, "iris").config.search.generations == 3

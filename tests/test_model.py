@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from faqnas_optuna.circuit import qnode
+from faqnas_optuna.config import Engine
+from faqnas_optuna.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.model import HQNN, quantum_layer
+
+
+def circuit(embedding: Embedding = Embedding.AMPLITUDE) -> Circuit:
+    return Circuit(
+        n_qubits=3,
+        embedding=embedding,
+        entangler=Entangler.CZ,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RX, Rotation.RY),
+    )
+
+
+def network(seed: int = 0, embedding: Embedding = Embedding.AMPLITUDE) -> HQNN:
+    generator = torch.Generator().manual_seed(seed)
+    return HQNN(circuit(embedding), n_features=5, n_classes=4, engine=Engine.PENNYLANE, generator=generator)
+
+
+@pytest.mark.parametrize("embedding", Embedding)
+def test_the_network_is_linear_quantum_linear_log_softmax(embedding: Embedding) -> None:
+    model = network(embedding=embedding)
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
+    run, (weights,) = qnode(circuit(embedding)), model.quantum.parameters()
+    # One sample at a time through PennyLane, without batches or TorchLayer.
+    measured = torch.stack([torch.stack(run(row, weights)) for row in x @ model.encoder.weight.T + model.encoder.bias])
+    scores = measured.float() @ model.classifier.weight.T + model.classifier.bias
+    expected = scores - scores.exp().sum(dim=1, keepdim=True).log()
+    assert torch.allclose(model(x), expected, atol=1e-5)
+
+
+def test_parameters_are_counted() -> None:
+    assert network().n_parameters == (5 * 3 + 3) + 2 * 3 + (3 * 4 + 4)
+
+
+@pytest.mark.parametrize("row", [0.0, 1e-30], ids=["zero", "too small to square"])
+def test_a_row_that_cannot_be_normalised_becomes_the_ground_state(row: float) -> None:
+    layer = quantum_layer(circuit(), Engine.PENNYLANE, generator=torch.Generator().manual_seed(0))
+    inputs = torch.tensor([[row] * 3, [1.0, 0.0, 0.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    outputs = layer(inputs)
+    outputs.sum().backward()
+    assert torch.allclose(outputs[0], outputs[1])
+    assert inputs.grad is not None
+    assert torch.isfinite(inputs.grad).all()
+    assert (inputs.grad[0] == 0).all()
+    assert (inputs.grad[2] != 0).any()
+
+
+def test_an_empty_batch_gives_an_empty_result() -> None:
+    assert network()(torch.empty(0, 5)).shape == (0, 4)
+
+
+def test_initial_weights_depend_on_the_generator_alone() -> None:
+    torch.manual_seed(1)
+    first = network(seed=3)
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    again, other = network(seed=3), network(seed=4)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_initial_weights_are_spread_as_said() -> None:
+    draws = [network(seed=seed) for seed in range(60)]
+    angles = np.concatenate([next(model.quantum.parameters()).detach().numpy().ravel() for model in draws])
+    assert 0 <= angles.min() < 0.2 < 6.0 < angles.max() < 2 * np.pi
+    encoder = np.concatenate([model.encoder.weight.detach().numpy().ravel() for model in draws])
+    assert 0.4 < np.abs(encoder).max() <= 1 / np.sqrt(5) + 1e-6

@@ -1,0 +1,105 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.errors import StorageError
+from faqnas_optuna.storage import masked, open_storage
+
+CREATE = """
+import sys, optuna
+from faqnas_optuna.storage import creation_lock, open_storage
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+url = sys.argv[1]
+storage = open_storage(url, create=True)
+with creation_lock(url):
+    try:
+        optuna.load_study(storage=storage, study_name="s")
+    except KeyError:
+        optuna.create_study(storage=storage, study_name="s")
+        print("created")
+"""
+
+TAKE = """
+import sys, optuna
+from faqnas_optuna.storage import open_storage
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+study = optuna.load_study(storage=open_storage(sys.argv[1]), study_name="s")
+while study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+    study.optimize(lambda trial: trial.suggest_int("x", 0, 1000), n_trials=1)
+"""
+
+
+def run_at_once(program: str, count: int, url: str) -> list[str]:
+    """The standard outputs of several processes that run the same program."""
+    command = [sys.executable, "-c", program, url]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(count)]
+    try:
+        outputs = [process.communicate(timeout=60) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * count, outputs
+    return [stdout for stdout, _ in outputs]
+
+
+def test_six_processes_create_one_study(storage_url: str) -> None:
+    outputs = run_at_once(CREATE, 6, storage_url)
+    assert sorted(outputs) == [""] * 5 + ["created\n"]
+    assert optuna.get_all_study_names(open_storage(storage_url)) == ["s"]
+
+
+def test_no_queued_trial_runs_twice(storage_url: str) -> None:
+    study = optuna.create_study(storage=open_storage(storage_url, create=True), study_name="s")
+    for x in range(60):
+        study.enqueue_trial({"x": x})
+    run_at_once(TAKE, 3, storage_url)
+    done = [trial.params["x"] for trial in study.get_trials(states=(TrialState.COMPLETE,))]
+    # A worker may find the queue empty between looking and taking, and then runs a trial of its own.
+    assert sorted(x for x in range(60) if done.count(x) >= 1) == list(range(60))
+    queued = [trial for trial in study.get_trials() if "fixed_params" in trial.system_attrs]
+    assert len(queued) == 60
+    assert all(trial.state is TrialState.COMPLETE for trial in queued)
+
+
+def test_sqlite_keeps_a_write_ahead_log(tmp_path: Path, storage_url: str) -> None:
+    study = optuna.create_study(storage=open_storage(storage_url, create=True))
+    study.set_user_attr("key", "value")
+    assert (tmp_path / "faqnas.db-wal").exists()
+
+
+def test_a_database_is_only_made_when_asked(tmp_path: Path, storage_url: str) -> None:
+    with pytest.raises(StorageError, match=r"there is no database .*faqnas.db: start a study with"):
+        open_storage(storage_url)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("faqnas.db", "no database URL; write sqlite:///FILE.db"),
+        ("sqlite://", "must be a file that workers can share"),
+        ("sqlite:////nowhere/at/all.db", "directory /nowhere/at does not exist"),
+        ("postgresql://me:secret@127.0.0.1:1/db", r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/db: .*refused"),
+        ("mysql://me:secret@127.0.0.1:1/db", r"mysql\+pymysql://me:\*\*\*@127.0.0.1:1/db"),
+        ("oracle://me:secret@127.0.0.1:1/db", r"driver for oracle://me:\*\*\*@.* is not installed"),
+    ],
+)
+def test_storages_that_cannot_be_used_are_refused(url: str, message: str) -> None:
+    with pytest.raises(StorageError, match=message) as refused:
+        open_storage(url, create=True)
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to be looked at as one\n" * 40)
+    with pytest.raises(StorageError, match="file is not a database"):
+        open_storage(f"sqlite:///{tmp_path}/notes.txt")
+
+
+def test_passwords_are_masked() -> None:
+    assert masked("postgresql://me:s3cr%2Ft@host/db") == "postgresql+psycopg://me:***@host/db"

@@ -1,0 +1,106 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from faqnas_optuna import datasets, study
+from faqnas_optuna.config import FlopsCounter, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.datasets import DataSplits
+from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.flops import analytic_flops, profiler_flops
+from faqnas_optuna.genome import enumerate_genomes
+from faqnas_optuna.storage import open_storage
+from faqnas_optuna.study import Search, front
+from tests.conftest import cheap_values, run_trials, small_config
+
+
+def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], storage_url: str) -> None:
+    made = new_search(small_config(seed=5))
+    loaded = study.load(open_storage(storage_url), "iris")
+    assert loaded.config == made.config
+    assert loaded.data_fingerprint == made.data_fingerprint
+    assert loaded.reference_point == made.reference_point
+    assert loaded.sizes == {"train": 90, "validation": 30, "test": 30}
+    assert loaded.study.metric_names == ["quantum FLOPs", "validation error"]
+    versions = loaded.study.user_attrs[study.DESCRIPTION]["versions"]
+    assert versions["optuna"] == optuna.__version__
+
+
+def test_a_loaded_study_samples_with_nsga2(new_search: Callable[..., Search], storage_url: str) -> None:
+    run_trials(new_search(), 5, cheap_values)
+    loaded = study.load(open_storage(storage_url), "iris")
+    run_trials(loaded, 5, cheap_values)
+    generations = [trial.system_attrs[study.GENERATION_KEY] for trial in loaded.trials()]
+    assert generations == [0] * 4 + [1] * 4 + [2] * 2
+
+
+def test_unknown_and_foreign_studies_are_refused(new_search: Callable[..., Search], storage_url: str) -> None:
+    new_search()
+    storage = open_storage(storage_url)
+    optuna.create_study(storage=storage, study_name="foreign")
+    with pytest.raises(StudyNotFoundError, match="no study 'irs': did you mean 'iris'?"):
+        study.load(storage, "irs")
+    with pytest.raises(StudyNotFoundError, match="'foreign' was not made by faqnas-optuna"):
+        study.load(storage, "foreign")
+    assert study.names(storage) == ["iris"]
+
+
+def test_other_settings_are_refused_field_by_field(
+    new_search: Callable[..., Search], storage_url: str, iris: DataSplits
+) -> None:
+    new_search()
+    asked = small_config(seed=1, training=TrainingConfig(epochs=9))
+    with pytest.raises(StudyMismatchError, match="seed: stored 0, asked 1; training.epochs: stored 1, asked 9"):
+        study.open_or_create(open_storage(storage_url), "iris", asked, iris)
+    more = small_config(search=SearchConfig(population=4, generations=9))
+    with pytest.raises(StudyMismatchError, match="or run: faqnas-optuna resume iris --generations N"):
+        study.open_or_create(open_storage(storage_url), "iris", more, iris)
+
+
+def test_other_data_are_refused(new_search: Callable[..., Search], storage_url: str, iris: DataSplits) -> None:
+    search = new_search()
+    with pytest.raises(StudyMismatchError, match=f"fingerprint: stored {iris.fingerprint}, here abc"):
+        search.check_data(replace(iris, fingerprint="abc"))
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a b", "-x", "x" * 101, "[red]", "wine\n", "wïne"])
+def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="a study's name has 1 to 100 letters, digits"):
+        study.check_name(name)
+
+
+def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3, 4), depth=(1, 2))))
+    run_trials(search, 60, cheap_values)
+    found = front(search.successful())
+    points = [(trial.values[0], trial.values[1]) for trial in search.successful()]
+    digests = [candidate.record.circuit for candidate in found]
+    assert len(set(digests)) == len(digests) < len(points)
+    on_front = {
+        trial.user_attrs["circuit"]
+        for trial in search.successful()
+        if not any(a <= trial.values[0] and b <= trial.values[1] and (a, b) != tuple(trial.values) for a, b in points)
+    }
+    assert set(digests) == on_front
+    assert [candidate.quantum_flops for candidate in found] == sorted(candidate.quantum_flops for candidate in found)
+    for candidate in found:
+        assert candidate.trial == min(
+            trial.number for trial in search.successful() if trial.user_attrs["circuit"] == candidate.record.circuit
+        )
+
+
+@pytest.mark.parametrize("counter", FlopsCounter)
+def test_no_circuit_is_dearer_than_the_reference_point(counter: FlopsCounter) -> None:
+    space = SpaceConfig(n_qubits=(3, 4), depth=(1, 2))
+    count = {FlopsCounter.ANALYTIC: analytic_flops, FlopsCounter.PROFILER: profiler_flops}[counter]
+    flops, error = study.reference_point(StudyConfig(dataset="iris", flops=counter, space=space))
+    dearest = max(count(circuit) for circuit in {genome.circuit for genome in enumerate_genomes(space.genes)})
+    assert flops == pytest.approx(1.1 * dearest)
+    assert error == 1
+
+
+def test_the_seed_of_a_study_splits_its_data(storage_url: str) -> None:
+    splits = datasets.load("iris", seed=3)
+    made = study.create(open_storage(storage_url, create=True), "s", small_config(seed=3), splits)
+    assert made.data_fingerprint == splits.fingerprint
