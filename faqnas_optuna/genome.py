@@ -82,9 +82,9 @@ class Circuit:
 
     @property
     def entangled_pairs(self) -> tuple[tuple[int, int], ...]:
-        """(control, target) of every entangler of one layer, in the order of application."""
+        """(control, target) of every entangler of one layer, in the order of application. A circle of two is a line."""
         line = tuple((wire, wire + 1) for wire in range(self.n_qubits - 1))
-        if self.topology is Topology.CIRCULAR:
+        if self.topology is Topology.CIRCULAR and self.n_qubits > 2:
             return (*line, (self.n_qubits - 1, 0))
         return line
 
