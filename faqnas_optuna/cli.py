@@ -4,21 +4,19 @@ Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna
 """
 
 import json
-import logging
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from faqnas_optuna import __version__
 from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig, override, read_toml
-from faqnas_optuna.errors import ConfigError, FaqnasError, NoSuccessfulTrialError
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 DEFAULT_STORAGE = "sqlite:///faqnas.db"
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Command]:
@@ -89,7 +86,7 @@ def cli() -> None:
 @option(
     "--engine",
     type=click.Choice([engine.value for engine in Engine]),
-    help="Simulator of the quantum layer.  [default: pennylane]",
+    help="Simulator of the quantum layer.  [default: fast]",
 )
 @data_dir_option
 @json_option
@@ -105,6 +102,8 @@ def start(
 ) -> int:
     """Start a search, or go on with it."""
     from faqnas_optuna.datasets import load
+    from faqnas_optuna.generations import StopReason, stop_of
+    from faqnas_optuna.generations import resume as resume_study
     from faqnas_optuna.storage import creation_lock
     from faqnas_optuna.study import check_name, open_or_create
 
@@ -115,6 +114,8 @@ def start(
     with _opened(storage, create=True) as opened:
         with creation_lock(storage):
             search = open_or_create(opened, name, chosen, splits)
+        if (stopped := stop_of(search)) and stopped["reason"] == StopReason.REQUESTED:
+            search = resume_study(search)
         return _search(search, splits, storage, workers=workers, data_dir=data_dir, as_json=as_json)
 
 
@@ -128,29 +129,24 @@ def worker(study: str | None, storage: str, data_dir: Path | None, quiet: bool) 
 
     Without a name, every running study of the storage is served in turn, the least advanced first.
     """
-    from faqnas_optuna.display import make_console, show_progress
+    from faqnas_optuna.display import show_progress
+    from faqnas_optuna.generations import stop_of
     from faqnas_optuna.report import progress
     from faqnas_optuna.study import load
-    from faqnas_optuna.worker import Signals, load_data, run, serve, use_one_thread
+    from faqnas_optuna.training import use_one_thread
+    from faqnas_optuna.worker import Signals, load_data, run, serve
 
-    logging.getLogger("faqnas_optuna").setLevel(logging.WARNING if quiet else logging.INFO)
     use_one_thread()
-    console = make_console(stderr=True)
-    console.quiet = quiet
-    with _opened(storage) as opened, Signals().caught() as signals:
+    with _opened(storage, quiet=quiet) as opened, Signals().caught() as signals, show_progress(quiet=quiet) as update:
         if study is None:
-            served = serve(
-                opened,
-                signals,
-                data_dir=data_dir,
-                on_trial=lambda search: console.print(f"{search.name}: {len(search.successful())} trials", soft_wrap=True),
-            )
-            console.print(f"{served} studies served; none is running now")
+            serve(opened, signals, data_dir=data_dir, on_trial=lambda standing: update(progress(standing)))
             return signals.exit_code
         search = load(opened, study)
         splits = load_data(search, data_dir)
-        with show_progress(console) as update:
-            run(search, splits, signals, on_trial=lambda search: update(progress(search)))
+        if stopped := stop_of(search):
+            click.echo(f"study {study} is stopped: {stopped['reason']}. {_go_on(search, storage)}", err=True)
+        else:
+            run(search, splits, signals, on_trial=lambda standing: update(progress(standing)))
     return signals.exit_code
 
 
@@ -160,7 +156,7 @@ def worker(study: str | None, storage: str, data_dir: Path | None, quiet: bool) 
 @json_option
 def status(study: str | None, storage: str, as_json: bool) -> None:
     """Show how far the studies are."""
-    from faqnas_optuna.display import make_console, status_table
+    from faqnas_optuna.display import print_status
     from faqnas_optuna.report import status_document
 
     with _opened(storage) as opened:
@@ -168,7 +164,7 @@ def status(study: str | None, storage: str, as_json: bool) -> None:
     if as_json:
         _print_json(document)
     elif document["studies"]:
-        make_console().print(status_table(document["studies"]))
+        print_status(document["studies"])
     else:
         click.echo("no studies yet; start one with: faqnas-optuna start --dataset wine")
 
@@ -184,23 +180,25 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
 
     The front holds the circuits that no other beats in both quantum FLOPs and validation error.
     """
+    from faqnas_optuna.display import print_front
     from faqnas_optuna.files import write_atomically
     from faqnas_optuna.plots import write_pareto_plot
     from faqnas_optuna.report import front_csv, pareto_document
+    from faqnas_optuna.standing import Standing
     from faqnas_optuna.study import load
 
     with _opened(storage) as opened:
-        search = load(opened, study)
-        document = pareto_document(search)
-        if csv_file:
-            write_atomically(csv_file, front_csv(document).encode())
-        if plot:
-            write_pareto_plot(search, plot)
-        if as_json:
-            _print_json(document)
-        else:
-            _print_front(search, document)
-    for written in filter(None, (csv_file, plot)):
+        standing = Standing.of(load(opened, study))
+    document = pareto_document(standing)
+    if plot:
+        write_pareto_plot(standing, plot)
+    if csv_file:
+        write_atomically(csv_file, front_csv(document).encode())
+    if as_json:
+        _print_json(document)
+    else:
+        print_front(standing.front)
+    for written in filter(None, (plot, csv_file)):
         click.echo(f"wrote {written}", err=True)
 
 
@@ -211,6 +209,7 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
 @json_option
 def show(study: str, trial: int, storage: str, as_json: bool) -> None:
     """Show one trial, with its circuit drawn."""
+    from faqnas_optuna.display import print_trial
     from faqnas_optuna.report import trial_document
     from faqnas_optuna.study import load
 
@@ -219,13 +218,7 @@ def show(study: str, trial: int, storage: str, as_json: bool) -> None:
     if as_json:
         _print_json(document)
         return
-    drawing = document.pop("drawing", None)
-    fields = {key: value for key, value in document.items() if key not in ("schema_version", "genome")}
-    for name, value in (fields | document.get("genome", {})).items():
-        shown = "–" if value is None else f"{value:.4f}" if isinstance(value, float) else value
-        click.echo(f"{name.replace('_', ' '):24}{shown}")
-    if drawing:
-        click.echo(f"\n{drawing}")
+    print_trial(document)
 
 
 @cli.command()
@@ -243,13 +236,14 @@ def stop(study: str, storage: str) -> None:
             click.echo(f"study {study} had stopped already: {stopped['reason']}, {stopped['at']}, {stopped['by']}")
             return
         stop_study(search, StopReason.REQUESTED)
-    click.echo(f"study {study} stops; running trials are finished. Go on with: faqnas-optuna resume {study}")
+    click.echo(f"study {study} stops; running trials are finished. {_go_on(search, storage)}")
 
 
 @cli.command()
 @study_argument
 @storage_option
-@option("--generations", type=click.IntRange(min=1), help="New limit of generations, over all of the study.")
+# Without a variable: FAQNAS_GENERATIONS, set for `start`, must not lower the limit of a study that is resumed.
+@click.option("--generations", type=click.IntRange(min=1), help="New limit of generations, over all of the study.")
 @workers_option
 @data_dir_option
 @json_option
@@ -286,7 +280,7 @@ def dashboard(storage: str, host: str, port: int) -> None:
 def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None:
     """List the data sets."""
     from faqnas_optuna.datasets import DATASETS, default_mnist_dir, download_mnist
-    from faqnas_optuna.display import datasets_table, make_console
+    from faqnas_optuna.display import print_datasets
 
     if download:
         directory = data_dir or default_mnist_dir()
@@ -296,27 +290,7 @@ def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None
     if as_json:
         _print_json({"schema_version": 1, "datasets": listed})
     else:
-        make_console().print(datasets_table(listed))
-
-
-def main() -> NoReturn:
-    """Run the command line; every known error becomes one line and its exit code."""
-    for variable in THREAD_VARIABLES:
-        # Before torch starts its threads: a worker is a process of one thread.
-        os.environ.setdefault(variable, "1")
-    try:
-        code = cli.main(prog_name="faqnas-optuna", standalone_mode=False)
-    except (FaqnasError, click.ClickException) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"Error: {' '.join(message.split())}", err=True)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = 130
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; Python would complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+        print_datasets(listed)
 
 
 def _study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
@@ -331,49 +305,49 @@ def _study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
         "repeats": "training.repeats",
     }
     changes = {sections.get(name, name): value for name, value in options.items()}
-    settings = override(read_toml(file) if file else {}, changes)
+    stored = read_toml(file) if file else {}
+    # On its own first, so that its mistakes are told under its name; it need not name the data set.
+    StudyConfig.from_settings({"dataset": "", **stored}, source=str(file))
+    settings = override(stored, changes)
     if "dataset" not in settings:
         raise ConfigError("no data set is named; add for instance --dataset wine ('faqnas-optuna datasets' lists them)")
-    return StudyConfig.from_settings(settings, source=str(file) if file else "options")
+    return StudyConfig.from_settings(settings, source="options")
 
 
 @contextmanager
-def _opened(url: str, *, create: bool = False) -> Iterator["BaseStorage"]:
+def _opened(url: str, *, create: bool = False, quiet: bool = False) -> Iterator["BaseStorage"]:
     """A storage, with its errors translated; and messages of the package, rather than Optuna's, on stderr."""
     import optuna
 
-    from faqnas_optuna.display import ConsoleHandler, make_console
+    from faqnas_optuna.display import messages
     from faqnas_optuna.storage import open_storage, translated_errors
 
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    handler = ConsoleHandler(make_console(stderr=True))
-    logger = logging.getLogger("faqnas_optuna")
-    logger.addHandler(handler)
-    try:
-        with translated_errors(url):
-            yield open_storage(url, create=create)
-    finally:
-        logger.removeHandler(handler)
+    with messages(quiet=quiet), translated_errors(url):
+        yield open_storage(url, create=create)
 
 
 def _search(search: "Search", splits: "DataSplits", url: str, *, workers: int, data_dir: Path | None, as_json: bool) -> int:
     """Be a worker of the study, with others beside, until it stops; then print what was found."""
-    from faqnas_optuna.display import make_console, show_progress
+    from faqnas_optuna.display import print_front, print_outlook, show_progress
     from faqnas_optuna.report import progress, start_document
-    from faqnas_optuna.worker import Signals, extra_workers, run, use_one_thread
+    from faqnas_optuna.standing import Standing
+    from faqnas_optuna.training import use_one_thread
+    from faqnas_optuna.worker import Signals, extra_workers, run
 
     use_one_thread()
     started = time.perf_counter()
     with (
         Signals().caught() as signals,
-        show_progress(make_console(stderr=True)) as update,
+        show_progress() as update,
         extra_workers(workers - 1, search, signals, storage_url=url, data_dir=data_dir),
     ):
-        run(search, splits, signals, on_trial=lambda search: update(progress(search)))
+        run(search, splits, signals, on_trial=lambda standing: update(progress(standing)))
     if signals.first:
-        click.echo(f"interrupted; finished trials are kept. Go on with: faqnas-optuna resume {search.name}", err=True)
+        click.echo(f"interrupted; finished trials are kept. {_go_on(search, url)}", err=True)
+    standing = Standing.of(search)
     try:
-        document = start_document(search, seconds=time.perf_counter() - started)
+        document = start_document(standing, seconds=time.perf_counter() - started)
     except NoSuccessfulTrialError:
         if signals.first:
             return signals.exit_code
@@ -381,45 +355,22 @@ def _search(search: "Search", splits: "DataSplits", url: str, *, workers: int, d
     if as_json:
         _print_json(document)
     else:
-        _print_front(search, document)
-        _print_outlook(search, document)
-    return signals.exit_code
+        print_front(standing.front)
+        print_outlook(standing, document, storage_option=_storage_option(url))
+    return signals.exit_code or int(document["stop_reason"] == "failures")
+
+
+def _storage_option(url: str) -> str:
+    """What a command needs to find this storage again: nothing, if it is the default or in the environment."""
+    from faqnas_optuna.storage import masked
+
+    given = click.get_current_context().get_parameter_source("storage")
+    return f" --storage {masked(url)}" if given is ParameterSource.COMMANDLINE else ""
+
+
+def _go_on(search: "Search", url: str) -> str:
+    return f"Go on with: faqnas-optuna resume {search.name}{_storage_option(url)}"
 
 
 def _print_json(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2))
-
-
-def _print_front(search: "Search", document: dict[str, Any]) -> None:
-    from faqnas_optuna.display import front_table, make_console
-
-    summaries = {trial.number: trial.user_attrs["summary"] for trial in search.successful()}
-    make_console().print(front_table(document["front"], summaries))
-
-
-def _print_outlook(search: "Search", document: dict[str, Any]) -> None:
-    """Why the search ended, what to make of it, and what to type next."""
-    from faqnas_optuna.report import advice
-
-    reasons = {
-        "generations": f"all {search.config.search.generations} generations are done",
-        "stagnation": f"{search.config.search.patience} generations brought no improvement",
-        "requested": "it was asked to",
-        "no-success": "no trial succeeded",
-        None: "it was interrupted",
-    }
-    click.echo(
-        f"\nStopped because {reasons[document['stop_reason']]}: {document['trials']} trials"
-        f" ({document['trained']} trained, {document['reused']} reused, {document['failed']} failed),"
-        f" hypervolume {document['hypervolume']:.4f}, {document['seconds']:.0f} s."
-    )
-    for line in advice(search):
-        click.echo(f"Note: {line}")
-    commands = {
-        f"show {search.name} {document['front'][-1]['trial']}": "the most accurate circuit, drawn",
-        f"pareto {search.name} --plot front.html": "the front as an interactive plot",
-        "dashboard": "every trial in optuna-dashboard",
-    }
-    click.echo("\nNext:")
-    for command, shown in commands.items():
-        click.echo(f"  faqnas-optuna {command:40}{shown}")

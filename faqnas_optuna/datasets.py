@@ -7,9 +7,12 @@ standardised with the training part's mean and deviation. The search never looks
 import gzip
 import hashlib
 import logging
+import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +142,20 @@ def download_mnist(directory: Path) -> None:
 
     Raises:
         DataError: there is no connection, or what came is not MNIST.
+        OutputError: the directory cannot be made or written.
     """
     from sklearn.datasets import fetch_openml
 
     try:
-        bunch: Any = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff", cache=False)
+        directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        raise OutputError(f"cannot make the directory {directory}: {error.strerror}") from error
+    try:
+        with warnings.catch_warnings():
+            # It warns of every attempt that failed; the error below says it once.
+            warnings.simplefilter("ignore", UserWarning)
+            bunch: Any = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff", cache=False)
+    except (OSError, ValueError, HTTPException) as error:
         raise DataError(
             f"cannot download MNIST from OpenML ({error}); put {', '.join(IDX_FILES)} (or the same with .gz)"
             f" into {directory} by hand"
@@ -152,7 +163,6 @@ def download_mnist(directory: Path) -> None:
     images, labels = bunch.data.astype(np.uint8), bunch.target.astype(np.uint8)
     if images.shape != (70_000, 784) or labels.shape != (70_000,):
         raise DataError(f"OpenML sent {images.shape[0]} images of {images.shape[1:]} pixels; MNIST has 70000 of (784,)")
-    directory.mkdir(parents=True, exist_ok=True)
     parts = (images[:60_000], labels[:60_000], images[60_000:], labels[60_000:])
     for (name, shape), values in zip(IDX_FILES.items(), parts, strict=True):
         header = bytes((0, 0, 8, len(shape))) + np.array(shape, dtype=">u4").tobytes()
@@ -176,10 +186,12 @@ def _mnist_5k(cache: Path) -> RawData:
     """5,000 real MNIST images, 500 a class. They come sorted by label; the split shuffles them."""
     try:
         with cache.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if stored["x"].shape != (5_000, 784) or stored["y"].shape != (5_000,):
+                raise ValueError(f"it holds {stored['x'].shape}")
             return stored["x"].astype(np.float32), stored["y"].astype(np.int64)
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         logger.warning("%s is damaged (%s); making it anew", cache, error)
     logger.info("unpacking 5,000 MNIST images, once, to %s", cache)
     from io import BytesIO
@@ -221,7 +233,7 @@ def _read_idx(directory: Path, name: str) -> NDArray[np.uint8]:
         with gzip.open(found) if found.suffix == ".gz" else found.open("rb") as file:
             # One byte more than there should be: enough to see that there is more, however much it is.
             content = file.read(size + 1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{found}: cannot be read ({error}); fetch the file again") from error
     header = bytes((0, 0, 8, len(shape))) + np.array(shape, dtype=">u4").tobytes()
     if len(content) != size or not content.startswith(header):

@@ -4,21 +4,29 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from faqnas_optuna.report import Progress
+if TYPE_CHECKING:
+    # At run time these would bring torch into commands that do without.
+    from faqnas_optuna.config import SearchConfig
+    from faqnas_optuna.report import Progress
+    from faqnas_optuna.standing import Standing
+    from faqnas_optuna.study import Candidate
 
 PLAIN_LINE_EVERY_S = 10.0
 PIPE_WIDTH = 140
 """Columns of a table that goes into a pipe or a file, where nobody can say how wide it is."""
 
-ProgressCallback = Callable[[Progress], None]
+WIDE = 125
+"""Columns that the bar with everything beside it needs."""
+
+ProgressCallback = Callable[["Progress"], None]
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -26,8 +34,14 @@ def make_console(*, stderr: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
 
 
+@cache
+def error_console() -> Console:
+    """The one console on stderr: the progress bar and messages must share it, or they tear each other."""
+    return make_console(stderr=True)
+
+
 class ConsoleHandler(logging.Handler):
-    """Log messages through the console that also draws the progress bar, so that neither tears the other."""
+    """Log messages through a console."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -38,14 +52,32 @@ class ConsoleHandler(logging.Handler):
 
 
 @contextmanager
-def show_progress(console: Console) -> Iterator[ProgressCallback]:
-    """A bar on a terminal; elsewhere a line for each generation, and one every few seconds."""
+def messages(*, quiet: bool = False) -> Iterator[None]:
+    """Show what the package logs, on stderr; if quiet, only warnings and errors."""
+    logger, handler = logging.getLogger("faqnas_optuna"), ConsoleHandler(error_console())
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def show_progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
+    """On stderr a bar, if that is a terminal; elsewhere a line for each generation, and one every few seconds."""
+    console = error_console()
+    if quiet:
+        yield lambda _: None
+        return
     with _live_bar(console) if console.is_terminal else _plain_lines(console) as update:
         yield update
 
 
-def describe(progress: Progress) -> str:
+def describe(progress: "Progress", *, short: bool = False) -> str:
     accuracy = "–" if progress.best_accuracy is None else f"{progress.best_accuracy:.3f}"
+    if short:
+        return f"gen {progress.generation}/{progress.generations} · {progress.trials} trials · best {accuracy}"
     return (
         f"generation {progress.generation}/{progress.generations} · {progress.trials} trials · best accuracy {accuracy}"
         f" · front {progress.front} · hypervolume {progress.hypervolume:.4f}"
@@ -54,56 +86,110 @@ def describe(progress: Progress) -> str:
 
 @contextmanager
 def _live_bar(console: Console) -> Iterator[ProgressCallback]:
-    columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
+    short = console.width < WIDE
+    width = 16 if short else 24
+    columns = (SpinnerColumn(), BarColumn(bar_width=width), TextColumn("{task.description}"), TimeElapsedColumn())
     with ProgressBar(*columns, console=console) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda progress: bar.update(
-            task, completed=progress.trials, total=progress.planned, description=describe(progress)
+            task,
+            completed=progress.trials,
+            total=progress.planned,
+            description=f"{progress.study}: {describe(progress, short=short)}",
         )
 
 
 @contextmanager
 def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
     started = time.monotonic()
-    last_line, last_generation = started, 1
+    last_line = started
+    # The generation last told of, by study: a worker may serve several.
+    told: dict[str, int] = {}
 
-    def update(progress: Progress) -> None:
-        nonlocal last_line, last_generation
+    def update(progress: "Progress") -> None:
+        nonlocal last_line
         now = time.monotonic()
-        if (
-            progress.generation > last_generation
-            or now - last_line >= PLAIN_LINE_EVERY_S
-            or progress.trials == progress.planned
-        ):
-            last_line, last_generation = now, progress.generation
-            console.print(f"{describe(progress)} · {now - started:.0f} s", soft_wrap=True)
+        advanced = progress.generation > told.setdefault(progress.study, progress.generation)
+        if advanced or now - last_line >= PLAIN_LINE_EVERY_S or progress.trials == progress.planned:
+            last_line, told[progress.study] = now, progress.generation
+            console.print(f"{progress.study}: {describe(progress)} · {now - started:.0f} s", soft_wrap=True)
 
     yield update
 
 
-def front_table(front: Iterable[Mapping[str, Any]], summaries: Mapping[int, str]) -> Table:
-    """The front of a `pareto_document`, with the circuits of its trials in words."""
+def print_front(front: Iterable["Candidate"]) -> None:
     table = _table("trial", "accuracy", "quantum FLOPs", "classical FLOPs", "parameters", last="circuit")
-    for entry in front:
+    for candidate in front:
+        record = candidate.record
         table.add_row(
-            str(entry["trial"]),
-            f"{entry['val_accuracy']:.3f}",
-            f"{entry['quantum_flops']:,}",
-            f"{entry['classical_flops']:,}",
-            f"{entry['parameters']:,}",
-            summaries[entry["trial"]],
+            str(candidate.trial),
+            f"{record.val_accuracy:.3f}",
+            f"{candidate.quantum_flops:,}",
+            f"{record.classical_flops:,}",
+            f"{record.parameters:,}",
+            record.summary,
         )
-    return table
+    make_console().print(table)
 
 
-def status_table(studies: Iterable[Mapping[str, Any]]) -> Table:
-    numbers = ("generation", "successful", "running", "failed", "best accuracy", "front", "hypervolume")
-    table = _table("study", "state", *numbers, last="workers")
+def print_outlook(standing: "Standing", document: Mapping[str, Any], *, storage_option: str) -> None:
+    """Why the search ended, what to make of it, and what to type next."""
+    from faqnas_optuna.report import advice
+
+    console, search = make_console(), standing.search
+    console.print(
+        f"\nStopped because {_reason(document['stop_reason'], search.config.search)}: {document['trials']} trials"
+        f" ({document['trained']} trained, {document['reused']} reused, {document['failed']} failed),"
+        f" hypervolume {document['hypervolume']:.4f}, {document['seconds']:.0f} s.",
+        soft_wrap=True,
+    )
+    for line in advice(standing):
+        console.print(f"Note: {line}", soft_wrap=True)
+    commands = {
+        f"show {search.name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
+        f"pareto {search.name} --plot front.html{storage_option}": "the front as an interactive plot",
+        f"dashboard{storage_option}": "every trial in optuna-dashboard",
+    }
+    width = max(map(len, commands))
+    console.print("\nNext:")
+    for command, shown in commands.items():
+        console.print(f"  faqnas-optuna {command:{width}}  {shown}", markup=False, soft_wrap=True)
+
+
+def _reason(reason: str | None, limits: "SearchConfig") -> str:
+    """A `StopReason` in words."""
+    reasons = {
+        "generations": f"all {limits.generations} generations are done",
+        "stagnation": f"{limits.patience} generations brought no improvement",
+        "requested": "it was asked to",
+        "failures": f"{limits.population} trials failed in a row",
+    }
+    return reasons[reason] if reason else "it was interrupted"
+
+
+def print_trial(document: Mapping[str, Any]) -> None:
+    """A `trial_document`: a line for each value, genes last, and the drawing."""
+    hidden = ("schema_version", "genome", "drawing")
+    fields = {name: value for name, value in document.items() if name not in hidden} | document.get("genome", {})
+    console = make_console()
+    for name, value in fields.items():
+        shown = "–" if value is None else f"{value:.4f}" if isinstance(value, float) else value
+        console.print(f"{LABELS.get(name, name.replace('_', ' ')):26}{shown}", markup=False, soft_wrap=True)
+    if "drawing" in document:
+        console.print(f"\n{document['drawing']}", markup=False, soft_wrap=True)
+
+
+LABELS = {"generation": "generation (from 0)", "val_accuracy_interval": "95 % interval"}
+
+
+def print_status(studies: Iterable[Mapping[str, Any]]) -> None:
+    """A line for each study, then why those that have stopped did, and who works on the others."""
+    numbers = ("generation", "trials", "running", "failed", "best", "front", "hypervolume")
+    table, remarks = _table("study", *numbers, last="state"), []
     for study in studies:
-        trials, best = study["trials"], study["best_accuracy"]
+        trials, best, stop = study["trials"], study["best_accuracy"], study["stop"]
         table.add_row(
-            escape(study["study"]),
-            f"stopped: {study['stop']['reason']}" if study["stop"] else "running",
+            study["study"],
             f"{study['generations_closed']}/{study['generations']}",
             str(trials["successful"]),
             str(trials["running"]),
@@ -111,24 +197,31 @@ def status_table(studies: Iterable[Mapping[str, Any]]) -> Table:
             "–" if best is None else f"{best:.3f}",
             str(study["front"]),
             f"{study['hypervolume']:.4f}",
-            escape(", ".join(study["workers"])),
+            study["state"],
         )
-    return table
+        if stop:
+            remarks.append(f"{study['study']} stopped: {stop['reason']}, {stop['at']}, {stop['by']}")
+        elif study["workers"]:
+            remarks.append(f"{study['study']} is worked on by {', '.join(study['workers'])}")
+    console = make_console()
+    console.print(table)
+    for remark in remarks:
+        console.print(remark, markup=False, soft_wrap=True)
 
 
-def datasets_table(datasets: Iterable[Mapping[str, Any]]) -> Table:
+def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
     table = _table("name", "samples", "features", "classes", last="source")
     for dataset in datasets:
         numbers = (f"{dataset[column]:,}" for column in ("samples", "features", "classes"))
         table.add_row(dataset["name"], *numbers, dataset["source"])
-    return table
+    make_console().print(table)
 
 
 def _table(first: str, *middle: str, last: str) -> Table:
     """A plain table: texts at both ends to the left, what is between to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for column in middle:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column(last)
     return table

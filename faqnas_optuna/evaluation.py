@@ -12,7 +12,7 @@ from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.flops import analytic_flops, classical_flops, profiler_flops
 from faqnas_optuna.genome import Circuit
 from faqnas_optuna.model import HQNN
-from faqnas_optuna.training import train
+from faqnas_optuna.training import prepare, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,7 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
     Raises:
         TrainingError: a training diverged.
     """
+    prepare(config.engine)
     started = time.perf_counter()
     accuracies = []
     parameters = 0

@@ -9,25 +9,51 @@ rotations alike; so this count ranks CZ circuits dearer than CNOT ones and does 
 `analytic_flops` counts the arithmetic that a state vector of N = 2ⁿ amplitudes needs, and sees every gene.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from faqnas_optuna.config import Engine
-from faqnas_optuna.genome import Circuit, Embedding, Entangler, Rotation
-from faqnas_optuna.model import quantum_layer
+from faqnas_optuna.circuit import qnode
+from faqnas_optuna.genome import Circuit, Embedding, Entangler, Rotation, Topology
 
 
 def profiler_flops(circuit: Circuit) -> int:
-    """FLOPs that `torch.profiler` reports for one sample through the PennyLane layer, counted without the profiler."""
-    generator = torch.Generator().manual_seed(0)
-    layer = quantum_layer(circuit, Engine.PENNYLANE, generator=generator)
+    """FLOPs that `torch.profiler` reports for one sample through the PennyLane layer, without the profiler.
+
+    What PennyLane does for a gate depends on the gate and the number of qubits alone, so a circuit costs what its embedding
+    and measurement cost, and for each layer the rotations and the entanglers. These few parts are counted once each.
+    """
+    n = circuit.n_qubits
+    bare = _count(n, circuit.embedding)
+    entanglers = _layer(n, Rotation.RX, circuit.entangler, circuit.topology) - _layer(n, Rotation.RX)
+    return bare + sum(_layer(n, rotation) + entanglers for rotation in circuit.rotations)
+
+
+def _layer(
+    n_qubits: int, rotation: Rotation, entangler: Entangler = Entangler.CNOT, topology: Topology = Topology.LINEAR
+) -> int:
+    """What one layer adds to a circuit."""
+    embedding = Embedding.ANGLE
+    return _count(n_qubits, embedding, entangler, topology, (rotation,)) - _count(n_qubits, embedding)
+
+
+@cache
+def _count(
+    n_qubits: int,
+    embedding: Embedding,
+    entangler: Entangler = Entangler.CNOT,
+    topology: Topology = Topology.LINEAR,
+    rotations: tuple[Rotation, ...] = (),
+) -> int:
+    """FLOPs of PennyLane's operators in torch, counted while one sample passes through."""
+    circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
     # The count depends on shapes alone. Ones, because zeros cannot be amplitudes.
-    sample = torch.ones(1, circuit.n_qubits)
+    sample, weights = torch.ones(1, n_qubits), torch.ones(circuit.depth, n_qubits)
     counter = _ProfilerFormulas()
     with torch.no_grad(), counter:
-        layer(sample)
+        qnode(circuit)(sample, weights)
     return counter.flops
 
 
@@ -40,6 +66,11 @@ class _ProfilerFormulas(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.flops = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Nothing is compiled here, and the default would import torch._dynamo, which takes most of a second.
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         match func.overloadpacket.__name__:

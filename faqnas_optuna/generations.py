@@ -1,25 +1,23 @@
 """Closing generations, and when a study stops.
 
-A generation closes when its successful trials reach the population size. Its hypervolume, that of all successful trials up to
-it, is then written once and not changed any more, so that every worker decides on the same numbers. The decision to stop is a
-study attribute too: whoever sees the reason first writes it down, and all workers read it before each trial.
+A generation closes when its successful trials reach the population size. The hypervolume of all trials that have succeeded by
+then is written with it, and every worker decides on what is written. (Should two workers close a generation in the same moment,
+the later one's number stands.) The decision to stop is a study attribute too: whoever sees the reason first writes it down, and
+all workers read it before each trial.
 """
 
 import getpass
 import os
 import socket
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-from optuna.trial import FrozenTrial, TrialState
-
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.pareto import hypervolume
-from faqnas_optuna.study import GENERATION_KEY, Search, front, save_limit, utc_now
+from faqnas_optuna.standing import Standing
+from faqnas_optuna.storage import get_study_user_attr
+from faqnas_optuna.study import Search, save_limit, stored_limits, utc_now
 
 STOP = "stop"
 RESUMED = "resumed"
@@ -37,8 +35,8 @@ class StopReason(StrEnum):
     """The hypervolume has not grown for as many generations as the patience allows."""
     REQUESTED = "requested"
     """Somebody ran `faqnas-optuna stop`."""
-    NO_SUCCESS = "no-success"
-    """A whole population of trials failed and none has ever succeeded."""
+    FAILURES = "failures"
+    """As many trials as a generation has failed one after the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +47,7 @@ class ClosedGeneration:
     trials: int
     """Successful trials of this generation when it closed."""
     front: int
-    """Distinct circuits on the front of all generations so far."""
+    """Distinct circuits on the front when it closed."""
     hypervolume: float
     """Of that front, as a share of the box up to the reference point."""
     closed_at: str
@@ -63,52 +61,45 @@ def closed_generations(search: Search) -> list[ClosedGeneration]:
     return sorted(found, key=lambda closed: closed.generation)
 
 
-def current_generation(search: Search) -> int:
-    """The generation that a trial started now would belong to, counted from 0."""
-    return len(closed_generations(search))
+def close_generations(standing: Standing) -> dict[str, Any] | None:
+    """Close every generation that has become full, and stop the study if that was the last or the progress has ended.
 
-
-def close_generations(search: Search) -> None:
-    """Close every generation that has become full, and stop the study if that was the last or the progress has ended."""
-    trials = search.successful()
-    sizes = Counter(generation_of(trial) for trial in trials)
-    closed = current_generation(search)
-    while sizes[closed] >= search.config.search.population:
-        so_far = [trial for trial in trials if (number := generation_of(trial)) is not None and number <= closed]
-        entry = ClosedGeneration(
-            generation=closed,
-            trials=sizes[closed],
-            front=len(front(so_far)),
-            hypervolume=search_hypervolume(search, so_far),
-            closed_at=utc_now(),
-        )
-        search.study.set_user_attr(f"{CLOSED_PREFIX}{closed}", asdict(entry))
-        closed += 1
-    if reason := _reason_to_stop(search):
-        stop(search, reason)
-
-
-def generation_of(trial: FrozenTrial) -> int | None:
-    """The number that the sampler stored with the trial; None if it did not sample it."""
-    return trial.system_attrs.get(GENERATION_KEY)
-
-
-def search_hypervolume(search: Search, trials: Sequence[FrozenTrial]) -> float:
-    """Share of the box up to the study's reference point that the trials dominate."""
-    points = np.array([trial.values for trial in trials], dtype=np.float64).reshape(-1, 2)
-    return hypervolume(points, search.reference_point)
+    Returns:
+        Reason, time and author of the stop; None if the study runs on.
+    """
+    search, full = standing.search, standing.full_generations
+    stopped = stop_of(search)
+    # The last generation is looked at again if a worker has closed it and died before it could stop the study.
+    is_new = full > 0 and get_study_user_attr(search.study, f"{CLOSED_PREFIX}{full - 1}") is None
+    if stopped is None and (is_new or full >= search.config.search.generations):
+        for number in range(len(closed_generations(search)), full):
+            closed = ClosedGeneration(
+                generation=number,
+                trials=standing.generation_sizes[number],
+                front=len(standing.front),
+                hypervolume=standing.hypervolume,
+                closed_at=utc_now(),
+            )
+            search.study.set_user_attr(f"{CLOSED_PREFIX}{number}", asdict(closed))
+        stopped = _stop_if_done(search)
+    if stopped is None and _failures_in_a_row(standing) >= search.config.search.population:
+        stopped = stop(search, StopReason.FAILURES)
+    return stopped
 
 
 def stop_of(search: Search) -> dict[str, Any] | None:
     """Reason, time and author of the stop; None while the study runs."""
-    stopped: dict[str, Any] | None = search.study.user_attrs.get(STOP)
+    stopped: dict[str, Any] | None = get_study_user_attr(search.study, STOP)
     return stopped
 
 
-def stop(search: Search, reason: StopReason) -> None:
-    """Tell all workers to stop, unless a reason stands there already."""
-    if stop_of(search) is None:
-        search.study.set_user_attr(STOP, {"reason": reason, "at": utc_now(), "by": author()})
+def stop(search: Search, reason: StopReason) -> dict[str, Any]:
+    """Tell all workers to stop, unless a reason stands there already; return what stands there."""
+    if stopped := stop_of(search):
+        return stopped
+    stopped = {"reason": reason, "at": utc_now(), "by": author()}
+    search.study.set_user_attr(STOP, stopped)
+    return stopped
 
 
 def resume(search: Search, *, generations: int | None = None) -> Search:
@@ -117,7 +108,7 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
     Raises:
         ConfigError: the limit leaves no generation to run.
     """
-    closed = current_generation(search)
+    closed = len(closed_generations(search))
     limit = generations or search.config.search.generations
     if limit <= closed:
         raise ConfigError(
@@ -127,7 +118,8 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
     if generations:
         search = save_limit(search, generations)
     if stop_of(search) is not None:
-        resumed = {"generation": closed, "trial": len(search.trials()), "at": utc_now(), "by": author()}
+        trials = len(search.study.get_trials(deepcopy=False))
+        resumed = {"generation": closed, "trial": trials, "at": utc_now(), "by": author()}
         search.study.set_user_attr(RESUMED, [*search.study.user_attrs.get(RESUMED, []), resumed])
         search.study.set_user_attr(STOP, None)
     return search
@@ -150,17 +142,28 @@ def stagnated(hypervolumes: Sequence[float], patience: int) -> bool:
     return hypervolumes[-1] <= hypervolumes[-1 - patience] * (1 + IMPROVEMENT)
 
 
-def _reason_to_stop(search: Search) -> StopReason | None:
-    limits = search.config.search
+def _stop_if_done(search: Search) -> dict[str, Any] | None:
+    limits = stored_limits(search)
     hypervolumes = [closed.hypervolume for closed in closed_generations(search)]
-    resumptions = search.study.user_attrs.get(RESUMED)
-    since = resumptions[-1] if resumptions else {"generation": 0, "trial": 0}
     if len(hypervolumes) >= limits.generations:
-        return StopReason.GENERATIONS
-    # The generation before the resumption is what the next ones must beat.
-    if stagnated(hypervolumes[max(since["generation"] - 1, 0) :], limits.patience):
-        return StopReason.STAGNATION
-    failed = [trial for trial in search.trials(TrialState.FAIL) if trial.number >= since["trial"]]
-    if len(failed) >= limits.population and not search.successful():
-        return StopReason.NO_SUCCESS
+        return stop(search, StopReason.GENERATIONS)
+    # The generation before the last resumption is what the next ones must beat.
+    since = max(_last_resumption(search)["generation"] - 1, 0)
+    if stagnated(hypervolumes[since:], limits.patience):
+        return stop(search, StopReason.STAGNATION)
     return None
+
+
+def _failures_in_a_row(standing: Standing) -> int:
+    """Failed trials after the last successful one, and after the last resumption."""
+    failed = sum(number > standing.last_successful for number in standing.failed)
+    if failed < standing.search.config.search.population:
+        return failed
+    since = max(standing.last_successful + 1, _last_resumption(standing.search)["trial"])
+    return sum(number >= since for number in standing.failed)
+
+
+def _last_resumption(search: Search) -> dict[str, Any]:
+    """Closed generations and trials at the time of the last resumption; none of either if there was none."""
+    resumptions = get_study_user_attr(search.study, RESUMED)
+    return resumptions[-1] if resumptions else {"generation": 0, "trial": 0}

@@ -4,13 +4,81 @@ x (batch, features) ── Linear ── quantum layer ── Linear ── log-
 """
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from faqnas_optuna.circuit import qnode
 from faqnas_optuna.config import Engine
+from faqnas_optuna.gates import Array
 from faqnas_optuna.genome import Circuit, Embedding
+from faqnas_optuna.normal_form import Program, compile_circuit
+from faqnas_optuna.statevector import Workspace, backward, expectations, forward, make_workspace
+
+
+class FastLayer(nn.Module):
+    """The quantum layer on our own kernels, on the processor, in float32 or float64.
+
+    Weights have the shape (depth, n_qubits), in radians, and start uniform in [0, 2π).
+    """
+
+    def __init__(self, circuit: Circuit, *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.circuit = circuit
+        self.weights = nn.Parameter(torch.empty(circuit.depth, circuit.n_qubits))
+        nn.init.uniform_(self.weights, 0, 2 * math.pi, generator=generator)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Expectations of Z, (batch, n_qubits), of inputs (batch, n_qubits) of the weights' type."""
+        if inputs.dtype != self.weights.dtype:
+            raise TypeError(f"inputs and weights must be of one type; they are {inputs.dtype} and {self.weights.dtype}")
+        if inputs.ndim != 2 or inputs.shape[1] != self.circuit.n_qubits:
+            raise ValueError(f"inputs must be (batch, {self.circuit.n_qubits}); they are {tuple(inputs.shape)}")
+        if torch.is_grad_enabled() and (inputs.requires_grad or self.weights.requires_grad):
+            measured: Tensor = _Expectations.apply(inputs, self.weights, self.circuit)  # type: ignore[no-untyped-call]
+            return measured
+        values = expectations(inputs.detach().numpy(), self.weights.detach().numpy(), self.circuit)
+        return torch.from_numpy(values)
+
+
+class _Expectations(torch.autograd.Function):
+    """⟨Z⟩ of every wire with gradients by the adjoint method. The kernels have the batch last."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weights: Tensor, circuit: Circuit) -> Tensor:
+        ctx.save_for_backward(inputs, weights)
+        ctx.circuit = circuit
+        return torch.from_numpy(_run(inputs, weights, circuit)[0].T)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_expectations: Tensor) -> tuple[Tensor, Tensor, None]:
+        inputs, weights = ctx.saved_tensors
+        # The kernels use up the final state, and `backward` may be called again: it is computed anew.
+        _, program, workspace = _run(inputs, weights, ctx.circuit)
+        grad_inputs, grad_weights = torch.empty(inputs.T.shape, dtype=inputs.dtype), torch.empty_like(weights)
+        backward(
+            weights.detach().contiguous().numpy(),
+            program,
+            workspace,
+            grad_expectations.T.contiguous().numpy(),
+            grad_inputs.numpy(),
+            grad_weights.numpy(),
+        )
+        return grad_inputs.T, grad_weights, None
+
+
+def _run(inputs: Tensor, weights: Tensor, circuit: Circuit) -> tuple[Array, Program, Workspace]:
+    """Expectations (n_qubits, batch), and what `backward` needs."""
+    program = compile_circuit(circuit)
+    wires_first = inputs.detach().T.contiguous().numpy()
+    workspace = make_workspace(program, inputs.shape[0], wires_first.dtype)
+    measured = np.empty_like(wires_first)
+    forward(wires_first, weights.detach().contiguous().numpy(), program, workspace, measured)
+    return measured, program, workspace
 
 
 class PennyLaneLayer(nn.Module):
@@ -51,6 +119,8 @@ def replace_zero_rows(inputs: Tensor) -> Tensor:
 def quantum_layer(circuit: Circuit, engine: Engine, *, generator: torch.Generator) -> nn.Module:
     """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine."""
     match engine:
+        case Engine.FAST:
+            return FastLayer(circuit, generator=generator)
         case Engine.PENNYLANE:
             return PennyLaneLayer(circuit, generator=generator)
 
@@ -70,6 +140,7 @@ class HQNN(nn.Module):
         self, circuit: Circuit, *, n_features: int, n_classes: int, engine: Engine, generator: torch.Generator
     ) -> None:
         super().__init__()
+        self.circuit = circuit
         self.encoder = _linear(n_features, circuit.n_qubits, generator)
         self.quantum = quantum_layer(circuit, engine, generator=generator)
         self.classifier = _linear(circuit.n_qubits, n_classes, generator)

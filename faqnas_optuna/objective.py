@@ -1,5 +1,6 @@
 """A trial's two values: suggest a genome, reuse or evaluate its circuit, record. The only glue of Optuna and training."""
 
+import logging
 import time
 from dataclasses import replace
 
@@ -9,7 +10,11 @@ from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.evaluation import evaluate
 from faqnas_optuna.genome import Genome
-from faqnas_optuna.study import Search, TrialRecord
+from faqnas_optuna.standing import Standing
+from faqnas_optuna.storage import set_trial_user_attrs
+from faqnas_optuna.study import TrialRecord
+
+logger = logging.getLogger(__name__)
 
 FAILURE = "failure"
 """The attribute of a failed trial that says why."""
@@ -19,13 +24,14 @@ class Objective:
     """What a worker gives to `study.optimize`.
 
     Args:
-        search: the study and its configuration.
+        standing: the study, and what it has found so far; the caller refreshes it before each trial.
         splits: its data.
         worker: the name of this process, kept with the trial.
     """
 
-    def __init__(self, search: Search, splits: DataSplits, *, worker: str) -> None:
-        self._search = search
+    def __init__(self, standing: Standing, splits: DataSplits, *, worker: str) -> None:
+        self._standing = standing
+        self._config = standing.search.config
         self._splits = splits
         self._worker = worker
 
@@ -34,14 +40,16 @@ class Objective:
         try:
             return self._evaluate(trial)
         except BaseException as error:
-            trial.set_user_attr(FAILURE, f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("trial %d failed: %s", trial.number, reason)
+            trial.set_user_attr(FAILURE, reason)
             raise
 
     def _evaluate(self, trial: optuna.Trial) -> tuple[float, float]:
         started = time.perf_counter()
-        genome = suggest(trial, self._search.config.space)
+        genome = suggest(trial, self._config.space)
         trial.set_user_attr("worker", self._worker)
-        if known := self._known(genome):
+        if known := self._standing.by_circuit.get(genome.circuit.digest):
             values: tuple[float, float] = (known.values[0], known.values[1])
             record = replace(
                 TrialRecord.from_attributes(known.user_attrs),
@@ -50,18 +58,11 @@ class Objective:
                 reused_from=known.user_attrs.get("reused_from", known.number),
             )
         else:
-            config = self._search.config
-            evaluation = evaluate(genome.circuit, self._splits, config)
-            values = evaluation.objectives(config.flops)
+            evaluation = evaluate(genome.circuit, self._splits, self._config)
+            values = evaluation.objectives(self._config.flops)
             record = TrialRecord.of_evaluation(genome, evaluation, worker=self._worker)
-        for name, value in record.to_attributes().items():
-            trial.set_user_attr(name, value)
+        set_trial_user_attrs(trial, record.to_attributes())
         return values
-
-    def _known(self, genome: Genome) -> optuna.trial.FrozenTrial | None:
-        """A successful trial of the same circuit."""
-        digest = genome.circuit.digest
-        return next((trial for trial in self._search.successful() if trial.user_attrs.get("circuit") == digest), None)
 
 
 def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:

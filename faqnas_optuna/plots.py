@@ -6,14 +6,15 @@ from pathlib import Path
 
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
-from faqnas_optuna.study import Candidate, Search, front
+from faqnas_optuna.standing import Standing
+from faqnas_optuna.study import Candidate
 
 X_LABEL = "quantum FLOPs (one sample, forward)"
 Y_LABEL = "validation error"
 
 
-def write_pareto_plot(search: Search, path: Path) -> None:
-    """Draw the front, log-scaled in FLOPs, with the dominated trials faint behind it.
+def write_pareto_plot(standing: Standing, path: Path) -> None:
+    """Draw the front, log-scaled in FLOPs, with the dominated circuits faint behind it.
 
     Args:
         path: ends in `.png` or `.html`; the HTML file needs no network.
@@ -25,12 +26,12 @@ def write_pareto_plot(search: Search, path: Path) -> None:
     renderer = renderers.get(path.suffix.lower())
     if renderer is None:
         raise OutputError(f"a plot is a .png or .html file; {path.name!r} is neither")
-    trials = search.successful()
-    best = front(trials)
-    circuits = {candidate.record.circuit for candidate in best}
-    everything = [Candidate.of_trial(trial) for trial in trials]
-    dominated = [candidate for candidate in everything if candidate.record.circuit not in circuits]
-    title = f"{search.name}: {len(best)} circuits on the front of {len(trials)} trials ({search.config.flops} FLOPs)"
+    best = standing.front
+    on_front = {candidate.record.circuit for candidate in best}
+    others = standing.by_circuit.keys() - on_front
+    dominated = [Candidate.of_trial(standing.by_circuit[circuit]) for circuit in sorted(others)]
+    search, count = standing.search, len(standing.by_circuit)
+    title = f"{search.name}: {len(best)} of {count} circuits are on the front ({search.config.flops} FLOPs)"
     write_atomically(path, renderer(title, best, dominated))
 
 
@@ -44,7 +45,7 @@ def _png(title: str, best: list[Candidate], dominated: list[Candidate]) -> bytes
     # A figure without pyplot: no window, no global state.
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(*_points(dominated), s=14, color="0.75", label="dominated trials")
+    axes.scatter(*_points(dominated), s=14, color="0.75", label="dominated circuits")
     axes.plot(*_points(best), drawstyle="steps-post", linewidth=1, color="C0", alpha=0.5)
     axes.scatter(*_points(best), s=36, color="C0", zorder=3, label="front")
     axes.set_xscale("log")
@@ -63,7 +64,7 @@ def _html(title: str, best: list[Candidate], dominated: list[Candidate]) -> byte
 
     figure = go.Figure()
     for name, candidates, marker in (
-        ("dominated trials", dominated, {"color": "rgba(150,150,150,0.4)", "size": 7}),
+        ("dominated circuits", dominated, {"color": "rgba(150,150,150,0.4)", "size": 7}),
         ("front", best, {"color": "#1f77b4", "size": 11}),
     ):
         x, y = _points(candidates)

@@ -3,22 +3,21 @@
 import csv
 import io
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import binomtest
+from optuna.trial import TrialState
 
 from faqnas_optuna.circuit import draw
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
-from faqnas_optuna.generations import closed_generations, current_generation, search_hypervolume, stop_of
+from faqnas_optuna.generations import closed_generations, stop_of
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.objective import FAILURE
-from faqnas_optuna.study import Candidate, Search, front, load, names
+from faqnas_optuna.standing import Standing
+from faqnas_optuna.study import Candidate, Search, load, names
 
 SCHEMA_VERSION = 1
 FEW_STEPS = 100
@@ -30,6 +29,7 @@ MANY_FLOPS_QUANTILE = 0.75
 class Progress:
     """Where a search stands."""
 
+    study: str
     generation: int
     """The one that is being filled, counted from 1."""
     generations: int
@@ -42,28 +42,28 @@ class Progress:
     hypervolume: float
 
 
-def progress(search: Search) -> Progress:
-    trials = search.successful()
-    limits = search.config.search
+def progress(standing: Standing) -> Progress:
+    limits = standing.search.config.search
     return Progress(
-        generation=min(current_generation(search) + 1, limits.generations),
+        study=standing.search.name,
+        generation=min(standing.full_generations + 1, limits.generations),
         generations=limits.generations,
-        trials=len(trials),
+        trials=standing.successful,
         planned=limits.population * limits.generations,
-        best_accuracy=_best_accuracy(trials),
-        front=len(front(trials)),
-        hypervolume=search_hypervolume(search, trials),
+        best_accuracy=standing.best_accuracy,
+        front=len(standing.front),
+        hypervolume=standing.hypervolume,
     )
 
 
-def pareto_document(search: Search) -> dict[str, Any]:
+def pareto_document(standing: Standing) -> dict[str, Any]:
     """The front of a study.
 
     Raises:
         NoSuccessfulTrialError: there is none yet.
     """
-    trials = search.successful()
-    if not trials:
+    search = standing.search
+    if not standing.successful:
         raise NoSuccessfulTrialError(
             f"study {search.name!r} has no successful trial yet; see 'faqnas-optuna status {search.name}'"
         )
@@ -71,28 +71,25 @@ def pareto_document(search: Search) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
         "dataset": search.config.dataset,
-        "generations": current_generation(search),
-        "hypervolume": search_hypervolume(search, trials),
-        "front": [_front_entry(candidate) for candidate in front(trials)],
+        "generations": standing.full_generations,
+        "hypervolume": standing.hypervolume,
+        "front": [_front_entry(candidate) for candidate in standing.front],
     }
 
 
-def start_document(search: Search, *, seconds: float) -> dict[str, Any]:
+def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     """The front with what the search took.
 
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    trials = search.successful()
-    reused = sum("reused_from" in trial.user_attrs for trial in trials)
-    failed = len(search.trials(TrialState.FAIL))
-    stopped = stop_of(search)
-    return pareto_document(search) | {
+    stopped = stop_of(standing.search)
+    return pareto_document(standing) | {
         "seconds": round(seconds, 3),
-        "trials": len(trials) + failed,
-        "trained": len(trials) - reused,
-        "reused": reused,
-        "failed": failed,
+        "trials": standing.successful + len(standing.failed),
+        "trained": standing.successful - standing.reused,
+        "reused": standing.reused,
+        "failed": len(standing.failed),
         "stop_reason": stopped["reason"] if stopped else None,
     }
 
@@ -100,7 +97,7 @@ def start_document(search: Search, *, seconds: float) -> dict[str, Any]:
 def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
     """One study, or all of a storage."""
     chosen = [study] if study else names(storage)
-    return {"schema_version": SCHEMA_VERSION, "studies": [_study_status(load(storage, name)) for name in chosen]}
+    return {"schema_version": SCHEMA_VERSION, "studies": [_study_status(Standing.of(load(storage, name))) for name in chosen]}
 
 
 def trial_document(search: Search, number: int) -> dict[str, Any]:
@@ -109,7 +106,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     Raises:
         StudyNotFoundError: the study has no trial of this number.
     """
-    trials = search.trials()
+    trials = search.study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
         have = f"0 to {len(trials) - 1}" if trials else "none yet"
         raise StudyNotFoundError(f"study {search.name!r} has no trial {number}; it has {have}")
@@ -127,7 +124,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
         return document
     genome = Genome.from_params(trial.params)
     document |= {"genome": genome.to_params(), "circuit": genome.circuit.digest, "drawing": draw(genome.circuit)}
-    if trial.state is TrialState.COMPLETE:
+    if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs:
         document |= _results(Candidate.of_trial(trial), search.sizes["validation"])
     return document
 
@@ -142,17 +139,19 @@ def front_csv(document: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def advice(search: Search) -> list[str]:
+def advice(standing: Standing) -> list[str]:
     """The signs of failure that the paper names, where they show, and the limits of a small budget; with what to try."""
-    trials = search.successful()
-    return [
-        found
-        for found in (_poor_at_high_flops(trials), _single_point(trials), _stagnation_at_once(search), _small_budget(search))
-        if found
-    ]
+    signs = (
+        _poor_at_high_flops(standing),
+        _single_point(standing),
+        _stagnation_at_once(standing.search),
+        _small_budget(standing.search),
+    )
+    return [sign for sign in signs if sign]
 
 
-def _poor_at_high_flops(trials: list[FrozenTrial]) -> str | None:
+def _poor_at_high_flops(standing: Standing) -> str | None:
+    trials = standing.by_circuit.values()
     flops = np.array([trial.values[0] for trial in trials])
     accuracies = np.array([trial.user_attrs["val_accuracy"] for trial in trials])
     best = accuracies[flops >= np.quantile(flops, MANY_FLOPS_QUANTILE)].max()
@@ -164,8 +163,8 @@ def _poor_at_high_flops(trials: list[FrozenTrial]) -> str | None:
     )
 
 
-def _single_point(trials: list[FrozenTrial]) -> str | None:
-    points = {(candidate.quantum_flops, candidate.val_error) for candidate in front(trials)}
+def _single_point(standing: Standing) -> str | None:
+    points = {(candidate.quantum_flops, candidate.val_error) for candidate in standing.front}
     if len(points) > 1:
         return None
     return "The front is a single point: nothing is traded off. Try --population 40, more --epochs, or a wider space."
@@ -207,6 +206,8 @@ def _front_entry(candidate: Candidate) -> dict[str, Any]:
 
 def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
     record = candidate.record
+    from scipy.stats import binomtest
+
     right = round(record.val_accuracy * n_validation)
     interval = binomtest(right, n_validation).proportion_ci(method="wilson")
     return {
@@ -218,7 +219,7 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
         "parameters": record.parameters,
         "val_accuracy": record.val_accuracy,
         "val_accuracy_std": record.val_accuracy_std,
-        # Wilson's, 95 %: what so few samples can tell (DOI 10.1080/01621459.1927.10502953).
+        # Wilson's, 95 %: what so few samples can tell of one training (DOI 10.1080/01621459.1927.10502953).
         "val_accuracy_interval": [round(float(interval.low), 4), round(float(interval.high), 4)],
         "val_error": candidate.val_error,
         "seconds": record.seconds,
@@ -227,33 +228,26 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
     }
 
 
-def _study_status(search: Search) -> dict[str, Any]:
-    trials = search.trials()
-    successful = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
-    states = Counter(trial.state for trial in trials)
+def _study_status(standing: Standing) -> dict[str, Any]:
+    search = standing.search
     stopped = stop_of(search)
     limits = search.config.search
     return {
         "study": search.name,
         "dataset": search.config.dataset,
-        "state": "stopped" if stopped else "running",
+        "state": "stopped" if stopped else "running" if standing.running else "idle",
         "stop": stopped,
-        "generations_closed": current_generation(search),
+        "generations_closed": standing.full_generations,
         "generations": limits.generations,
         "population": limits.population,
         "trials": {
-            "successful": states[TrialState.COMPLETE],
-            "running": states[TrialState.RUNNING],
-            "failed": states[TrialState.FAIL],
-            "waiting": states[TrialState.WAITING],
+            "successful": standing.successful,
+            "running": len(standing.running),
+            "failed": len(standing.failed),
+            "waiting": standing.waiting,
         },
-        "workers": sorted({trial.user_attrs["worker"] for trial in running if "worker" in trial.user_attrs}),
-        "best_accuracy": _best_accuracy(successful),
-        "front": len(front(successful)),
-        "hypervolume": search_hypervolume(search, successful),
+        "workers": sorted({trial.user_attrs["worker"] for trial in standing.running if "worker" in trial.user_attrs}),
+        "best_accuracy": standing.best_accuracy,
+        "front": len(standing.front),
+        "hypervolume": standing.hypervolume,
     }
-
-
-def _best_accuracy(trials: list[FrozenTrial]) -> float | None:
-    return max((trial.user_attrs["val_accuracy"] for trial in trials), default=None)

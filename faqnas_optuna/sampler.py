@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.config import SearchConfig
@@ -31,19 +31,25 @@ class SeededNSGAIISampler(BaseSampler):
         self._seed = seed
         # A gene with one choice is left to `sample_independent`, as Optuna's samplers do.
         self._space = {gene: CategoricalDistribution(choices) for gene, choices in genes.items() if len(choices) > 1}
-        self._nsga2 = self._sampler(trial_number=0)
+        self._nsga2, self._random = self._samplers(trial_number=0)
 
-    def _sampler(self, *, trial_number: int) -> NSGAIISampler:
-        return NSGAIISampler(
+    def _samplers(self, *, trial_number: int) -> tuple[NSGAIISampler, RandomSampler]:
+        """One that crosses, and one that draws genes anew.
+
+        `NSGAIISampler` has both, but gives them one seed. Where they begin together, as here in each trial, the number that
+        decides on a crossover would also choose the first gene that is drawn.
+        """
+        crossing, drawing = np.random.SeedSequence([self._seed, trial_number]).generate_state(2)
+        nsga2 = NSGAIISampler(
             population_size=self._config.population,
             crossover_prob=self._config.crossover,
             mutation_prob=self._config.mutation,
-            seed=int(np.random.SeedSequence([self._seed, trial_number]).generate_state(1)[0]),
+            seed=int(crossing),
         )
+        return nsga2, RandomSampler(seed=int(drawing))
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._nsga2 = self._sampler(trial_number=trial.number)
-        self._nsga2.before_trial(study, trial)
+        self._nsga2, self._random = self._samplers(trial_number=trial.number)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return dict(self._space)
@@ -54,7 +60,7 @@ class SeededNSGAIISampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._nsga2.sample_independent(study, trial, param_name, param_distribution)
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         self._nsga2.after_trial(study, trial, state, values)

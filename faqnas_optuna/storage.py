@@ -4,18 +4,23 @@ SQLite ignores `SELECT … FOR UPDATE`, by which Optuna lets only one worker tak
 the write lock at its start (`BEGIN IMMEDIATE`), for the few milliseconds that it lasts.
 """
 
+import json
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from optuna import Study
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback, get_storage
-from sqlalchemy import event
+from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback, _CachedStorage, get_storage
+from optuna.storages._rdb import models
+from optuna.trial import Trial
+from sqlalchemy import delete, event, insert, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from faqnas_optuna.errors import StorageError
 
@@ -35,7 +40,7 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
 
     Args:
         url: SQLAlchemy's: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://…`.
-        create: make an SQLite file that is not there; without it, that is an error.
+        create: make what is not there, file and tables; without it, that is an error.
 
     Raises:
         StorageError: the database cannot be reached or opened.
@@ -44,11 +49,11 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
     try:
         with translated_errors(url):
             if parsed.get_backend_name() != "sqlite":
-                return _cached(parsed, {"pool_pre_ping": True})
+                return _cached(parsed, {"pool_pre_ping": True}, create=create)
             _check_sqlite_file(_sqlite_file(parsed), create=create)
-            # Making the tables races between processes; so does the switch to the write-ahead log.
-            with creation_lock(url):
-                return _cached(parsed, {"connect_args": {"timeout": LOCK_TIMEOUT_S}})
+            # Making the tables races between processes.
+            with creation_lock(url) if create else nullcontext():
+                return _cached(parsed, {"connect_args": {"timeout": LOCK_TIMEOUT_S}}, create=create)
     except ImportError as error:
         raise StorageError(
             f"the driver for {masked(url)} is not installed; run: pip install 'faqnas-optuna[postgres]' or '[mysql]'"
@@ -89,6 +94,41 @@ def translated_errors(url: str) -> Iterator[None]:
         raise StorageError(f"cannot use the database {masked(url)}: {reason}") from error
 
 
+def set_trial_user_attrs(trial: Trial, attributes: Mapping[str, Any]) -> None:
+    """Write many attributes of a running trial at once: all of them or none, and ten times faster than one by one.
+
+    Args:
+        trial: of a study in a storage of `open_storage`.
+        attributes: JSON values by name.
+
+    Raises:
+        UpdateFinishedTrialError: the trial was given up in the meantime.
+    """
+    backend, trial_id = _backend(trial.study), trial._trial_id
+    table = models.TrialUserAttributeModel
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
+    with Session(backend.engine) as session, session.begin():
+        state: Any = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True).state
+        backend.check_trial_is_updatable(trial_id, state)
+        session.execute(delete(table).where(table.trial_id == trial_id, table.key.in_(attributes)))
+        session.execute(insert(table), rows)
+
+
+def get_study_user_attr(study: Study, name: str) -> Any:
+    """One attribute of a study, None if it is not there: Optuna would read all of them, and a long study has hundreds."""
+    table = models.StudyUserAttributeModel
+    query = select(table.value_json).where(table.study_id == study._study_id, table.key == name)
+    with Session(_backend(study).engine) as session:
+        value = session.scalar(query)
+    return None if value is None else json.loads(value)
+
+
+def _backend(study: Study) -> RDBStorage:
+    cached = study._storage
+    assert isinstance(cached, _CachedStorage)
+    return cached._backend
+
+
 def masked(url: str) -> str:
     """The URL with *** for its password."""
     return _parse(url).render_as_string(hide_password=True)
@@ -97,7 +137,7 @@ def masked(url: str) -> str:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         # The message must not repeat what may hold a password.
         raise StorageError(
             "the storage is no database URL; write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST/DATABASE"
@@ -121,7 +161,7 @@ def _check_sqlite_file(file: Path, *, create: bool) -> None:
         raise StorageError(f"cannot make the database {file}: the directory {file.parent} does not exist")
 
 
-def _cached(url: URL, engine_kwargs: dict[str, Any]) -> BaseStorage:
+def _cached(url: URL, engine_kwargs: dict[str, Any], *, create: bool) -> BaseStorage:
     with warnings.catch_warnings():
         # The heartbeat has been marked experimental since Optuna 2.8.
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -131,6 +171,7 @@ def _cached(url: URL, engine_kwargs: dict[str, Any]) -> BaseStorage:
             heartbeat_interval=HEARTBEAT_S,
             grace_period=GRACE_S,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES),
+            skip_table_creation=not create,
         )
     if url.get_backend_name() == "sqlite":
         event.listen(backend.engine, "connect", _prepare_sqlite_connection)

@@ -7,26 +7,26 @@ fingerprint, reference point, versions. A worker needs no more than the storage 
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Self
 
-import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
-from faqnas_optuna.config import FlopsCounter, StudyConfig, did_you_mean, differences
+from faqnas_optuna.config import FlopsCounter, SearchConfig, StudyConfig, did_you_mean, differences
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.evaluation import Evaluation
 from faqnas_optuna.flops import analytic_flops, profiler_flops
 from faqnas_optuna.genome import Genome, enumerate_genomes
-from faqnas_optuna.pareto import non_dominated
 from faqnas_optuna.sampler import SeededNSGAIISampler
+from faqnas_optuna.storage import get_study_user_attr
 
 DESCRIPTION = "faqnas"
 """The study attribute that holds what decides the study."""
@@ -123,12 +123,6 @@ class Search:
     def name(self) -> str:
         return self.study.study_name
 
-    def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False, states=states or None)
-
-    def successful(self) -> list[FrozenTrial]:
-        return self.trials(TrialState.COMPLETE)
-
     def check_data(self, splits: DataSplits) -> None:
         """Refuse data other than those the study was made with.
 
@@ -160,15 +154,9 @@ def create(storage: BaseStorage, name: str, config: StudyConfig, splits: DataSpl
     """Make a study. The caller holds the storage's creation lock.
 
     Raises:
-        ConfigError: the name is none that every database and file system takes.
+        ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
     """
     check_name(name)
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        directions=["minimize", "minimize"],
-        sampler=_sampler(config),
-    )
     description = {
         "config": config.model_dump(mode="json"),
         "data_fingerprint": splits.fingerprint,
@@ -177,11 +165,18 @@ def create(storage: BaseStorage, name: str, config: StudyConfig, splits: DataSpl
         "created": utc_now(),
         "versions": versions(),
     }
-    study.set_user_attr(DESCRIPTION, description)
+    directions = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
+    study = optuna.create_study(
+        storage=storage, study_name=name, directions=directions, sampler=_sampler(config), load_if_exists=True
+    )
+    # What is there already must be what an interrupted creation leaves: nothing.
+    if study.directions != directions or study.user_attrs or study.get_trials(deepcopy=False):
+        raise ConfigError(f"there is a study {name!r} that faqnas-optuna did not make; choose another name with --study")
     with warnings.catch_warnings():
         # Marked experimental since Optuna 3.2; the dashboard labels its axes with it.
         warnings.simplefilter("ignore", ExperimentalWarning)
         study.set_metric_names(METRICS)
+    study.set_user_attr(DESCRIPTION, description)
     return _search(study, description)
 
 
@@ -227,6 +222,12 @@ def names(storage: BaseStorage) -> list[str]:
     )
 
 
+def stored_limits(search: Search) -> SearchConfig:
+    """The limits as they are now: somebody may have raised them since this worker came."""
+    description = get_study_user_attr(search.study, DESCRIPTION)
+    return StudyConfig.from_settings(description["config"], source=f"study {search.name!r}").search
+
+
 def save_limit(search: Search, generations: int) -> Search:
     """Store a new limit of generations; the sampler knows nothing of it."""
     limits = search.config.search.model_copy(update={"generations": generations})
@@ -236,26 +237,12 @@ def save_limit(search: Search, generations: int) -> Search:
     return replace(search, config=config)
 
 
-def front(trials: Iterable[FrozenTrial]) -> list[Candidate]:
-    """The distinct non-dominated circuits of successful trials, by quantum FLOPs; of clones the first trial."""
-    distinct: dict[str, FrozenTrial] = {}
-    for trial in trials:
-        distinct.setdefault(trial.user_attrs["circuit"], trial)
-    pool = list(distinct.values())
-    keep = non_dominated(np.array([trial.values for trial in pool], dtype=np.float64).reshape(-1, 2))
-    best = [Candidate.of_trial(trial) for trial, kept in zip(pool, keep, strict=True) if kept]
-    return sorted(best, key=lambda candidate: (candidate.quantum_flops, candidate.trial))
-
-
 def reference_point(config: StudyConfig) -> tuple[float, float]:
     """A tenth more quantum FLOPs than the dearest circuit of the space, and an error of 1.
 
     Both counts grow with qubits and depth, so the dearest circuit is among the largest ones.
     """
     largest = config.space.genes | {"n_qubits": (max(config.space.n_qubits),), "depth": (max(config.space.depth),)}
-    if config.flops is FlopsCounter.PROFILER:
-        # This counter does not see the rotations, and takes milliseconds a circuit.
-        largest |= {gene: choices[:1] for gene, choices in largest.items() if gene.startswith("rotation_")}
     count = analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
     circuits = {genome.circuit for genome in enumerate_genomes(largest)}
     return 1.1 * max(count(circuit) for circuit in circuits), 1.0

@@ -2,14 +2,19 @@
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from faqnas_optuna.config import TrainingConfig
+from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.datasets import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.fused import compile_kernels, make_optimiser, train_epoch
+from faqnas_optuna.model import HQNN, FastLayer
+from faqnas_optuna.normal_form import compile_circuit
+from faqnas_optuna.statevector import make_workspace
 
 PREDICTION_BATCH = 1_000
 """Samples predicted at a time: bounds the memory of a ten-qubit state to a few tens of megabytes."""
@@ -28,6 +33,17 @@ class TrainingResult:
     seconds: float
 
 
+def use_one_thread() -> None:
+    """Keep torch to one thread: workers are processes, and several threads each would only get in each other's way."""
+    torch.set_num_threads(1)
+
+
+def prepare(engine: Engine) -> None:
+    """Do what an engine needs done once per installation: the fast one is compiled."""
+    if engine is Engine.FAST:
+        compile_kernels()
+
+
 def train(model: nn.Module, splits: DataSplits, config: TrainingConfig, *, generator: torch.Generator) -> TrainingResult:
     """Train with Adam on the negative log-likelihood, in shuffled batches, then validate.
 
@@ -41,28 +57,62 @@ def train(model: nn.Module, splits: DataSplits, config: TrainingConfig, *, gener
         TrainingError: the loss is not finite.
     """
     started = time.perf_counter()
-    x, y = torch.from_numpy(splits.train.x), torch.from_numpy(splits.train.y)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     model.train()
-    steps, loss = 0, math.nan
-    for epoch in range(config.epochs):
-        losses = []
-        for batch in torch.randperm(len(y), generator=generator).split(config.batch_size):
-            optimiser.zero_grad()
-            batch_loss = nn.functional.nll_loss(model(x[batch]), y[batch])
-            batch_loss.backward()
-            optimiser.step()
-            losses.append(batch_loss.detach())
-        steps += len(losses)
-        loss = torch.stack(losses).mean().item()
+    fused = isinstance(model, HQNN) and isinstance(model.quantum, FastLayer)
+    run = _fused_epochs if fused else _torch_epochs
+    loss = math.nan
+    for epoch, loss in enumerate(run(model, splits, config, generator), start=1):
         if not math.isfinite(loss):
-            raise TrainingError(f"the loss is {loss} in epoch {epoch + 1} of {config.epochs}; try a lower learning rate")
+            raise TrainingError(f"the loss is {loss} in epoch {epoch} of {config.epochs}; try a lower learning rate")
     return TrainingResult(
         validation_accuracy=accuracy(model, splits.validation),
         loss=loss,
-        steps=steps,
+        steps=config.epochs * math.ceil(len(splits.train) / config.batch_size),
         seconds=time.perf_counter() - started,
     )
+
+
+def _torch_epochs(model: nn.Module, splits: DataSplits, config: TrainingConfig, generator: torch.Generator) -> Iterator[float]:
+    """The mean loss of each epoch, trained by PyTorch: the reference."""
+    x, y = torch.from_numpy(splits.train.x), torch.from_numpy(splits.train.y)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    for _ in range(config.epochs):
+        losses = []
+        for batch in torch.randperm(len(y), generator=generator).split(config.batch_size):
+            optimiser.zero_grad()
+            loss = nn.functional.nll_loss(model(x[batch]), y[batch])
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+        yield torch.stack(losses).mean().item()
+
+
+def _fused_epochs(model: nn.Module, splits: DataSplits, config: TrainingConfig, generator: torch.Generator) -> Iterator[float]:
+    """The same by `fused.train_epoch`, which knows the one architecture there is."""
+    assert isinstance(model, HQNN)
+    part, samples = splits.train, len(splits.train)
+    vector = nn.utils.parameters_to_vector(model.parameters()).detach()
+    # The parameters become views of the vector: what happens to it happens to the model.
+    nn.utils.vector_to_parameters(vector, model.parameters())
+    optimiser = make_optimiser(vector.numpy())
+    batch_size = min(config.batch_size, samples)
+    program = compile_circuit(model.circuit)
+    workspace = make_workspace(program, batch_size, part.x.dtype)
+    for epoch in range(config.epochs):
+        order = torch.randperm(samples, generator=generator).numpy()
+        steps_before = epoch * math.ceil(samples / batch_size)
+        yield train_epoch(
+            part.x,
+            part.y,
+            order,
+            batch_size,
+            program,
+            workspace,
+            optimiser,
+            steps_before,
+            config.learning_rate,
+            splits.n_classes,
+        )
 
 
 def accuracy(model: nn.Module, split: Split) -> float:

@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from optuna import Study
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna import datasets
 from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.generations import close_generations, current_generation, stop_of
-from faqnas_optuna.objective import FAILURE, Objective
+from faqnas_optuna.errors import DataError, StudyMismatchError
+from faqnas_optuna.generations import close_generations, stop_of
+from faqnas_optuna.objective import Objective
+from faqnas_optuna.standing import Standing
 from faqnas_optuna.study import Search, load, names
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Signals:
         """What asked to leave after the running trial; None while nothing has."""
         self.on_signal: list[Callable[[signal.Signals], None]] = []
         """Called with every signal, for instance to pass it on to other processes."""
+        self._may_interrupt = False
 
     @property
     def exit_code(self) -> int:
@@ -47,12 +48,27 @@ class Signals:
     @contextmanager
     def caught(self) -> Iterator["Signals"]:
         """Handle signals here instead of dying by them. Only in the main thread."""
-        previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        # What is ignored stays so: nohup starts a program that way.
+        caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        previous = {number: signal.signal(number, self._handle) for number in caught}
         try:
             yield self
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    @contextmanager
+    def giving_up(self) -> Iterator[None]:
+        """Let the second signal end what runs inside; at any other time there is nothing to give up."""
+        self._may_interrupt = True
+        try:
+            yield
+        except KeyboardInterrupt:
+            # Optuna has ended the trial as failed. Without a signal that was caught here the interruption is not ours.
+            if self.first is None:
+                raise
+        finally:
+            self._may_interrupt = False
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         received = signal.Signals(number)
@@ -61,7 +77,8 @@ class Signals:
         if self.first is None:
             self.first = received
             logger.warning("%s: finishing the running trial; once more to give it up", received.name)
-        else:
+        elif self._may_interrupt:
+            self._may_interrupt = False
             raise KeyboardInterrupt(f"given up after {self.first.name} and {received.name}")
 
 
@@ -70,39 +87,72 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def run(search: Search, splits: DataSplits, signals: Signals, *, on_trial: Callable[[Search], None]) -> None:
-    """Run trials of one study until it stops or a signal arrives.
+class Shift:
+    """This worker's part in one study: one trial at a time, with what the study has found kept at hand.
 
     Args:
         search: the study.
         splits: its data.
-        signals: what may end the loop.
-        on_trial: called after each trial, to show progress.
+        signals: what may end a trial.
     """
-    objective = Objective(search, splits, worker=worker_name())
-    while stop_of(search) is None and signals.first is None:
-        _run_trial(search, objective, signals)
-        on_trial(search)
+
+    def __init__(self, search: Search, splits: DataSplits, signals: Signals) -> None:
+        self.standing = Standing(search)
+        self._objective = Objective(self.standing, splits, worker=worker_name())
+        self._signals = signals
+
+    def look(self) -> bool:
+        """Take in what all workers have done since; whether the study runs on."""
+        self.standing.refresh()
+        return close_generations(self.standing) is None
+
+    def run_trial(self) -> None:
+        """Run one trial. If it fails the study goes on."""
+        with self._signals.giving_up():
+            self.standing.search.study.optimize(self._objective, n_trials=1, catch=(Exception,))
 
 
-def serve(storage: BaseStorage, signals: Signals, *, data_dir: Path | None, on_trial: Callable[[Search], None]) -> int:
+def run(search: Search, splits: DataSplits, signals: Signals, *, on_trial: Callable[[Standing], None]) -> None:
+    """Run trials of one study until it stops or a signal arrives.
+
+    Args:
+        on_trial: called before the first trial and after each, to show progress.
+    """
+    shift = Shift(search, splits, signals)
+    while True:
+        running = shift.look()
+        on_trial(shift.standing)
+        if not running or signals.first:
+            return
+        shift.run_trial()
+
+
+def serve(storage: BaseStorage, signals: Signals, *, data_dir: Path | None, on_trial: Callable[[Standing], None]) -> int:
     """Run trials of every running study of a storage in turn, the least advanced first, until none runs.
+
+    A study whose data are not on this machine is left out, with a warning.
 
     Returns:
         How many studies there were to serve.
     """
-    objectives: dict[str, tuple[Search, Objective]] = {}
+    shifts: dict[str, Shift] = {}
+    refused: set[str] = set()
     while signals.first is None:
-        running = [search for name in names(storage) if stop_of(search := load(storage, name)) is None]
+        for name in names(storage):
+            if name in shifts or name in refused or stop_of(search := load(storage, name)) is not None:
+                continue
+            try:
+                shifts[name] = Shift(search, load_data(search, data_dir), signals)
+            except (DataError, StudyMismatchError) as error:
+                logger.warning("leaving out study %s: %s", name, error)
+                refused.add(name)
+        running = [shift for shift in shifts.values() if shift.look()]
         if not running:
             break
-        chosen = min(running, key=lambda search: (current_generation(search), len(search.trials())))
-        if chosen.name not in objectives:
-            objectives[chosen.name] = (chosen, Objective(chosen, load_data(chosen, data_dir), worker=worker_name()))
-        search, objective = objectives[chosen.name]
-        _run_trial(search, objective, signals)
-        on_trial(search)
-    return len(objectives)
+        chosen = min(running, key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
+        chosen.run_trial()
+        on_trial(chosen.standing)
+    return len(shifts)
 
 
 def load_data(search: Search, data_dir: Path | None) -> DataSplits:
@@ -115,14 +165,6 @@ def load_data(search: Search, data_dir: Path | None) -> DataSplits:
     splits = datasets.load(search.config.dataset, seed=search.config.seed, data_dir=data_dir)
     search.check_data(splits)
     return splits
-
-
-def use_one_thread() -> None:
-    """Workers are processes: with several threads each they would only get in each other's way, and sums would round
-    differently from one machine to the next."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @contextmanager
@@ -143,23 +185,11 @@ def extra_workers(count: int, search: Search, signals: Signals, *, storage_url: 
     signals.on_signal.append(pass_on)
     try:
         yield
+    except BaseException:
+        pass_on(signal.SIGTERM)
+        raise
     finally:
         for process in processes:
-            process.wait()
+            if code := process.wait():
+                logger.warning("worker %d ended with exit code %d", process.pid, code)
         signals.on_signal.remove(pass_on)
-
-
-def _run_trial(search: Search, objective: Objective, signals: Signals) -> None:
-    try:
-        search.study.optimize(objective, n_trials=1, catch=(Exception,), callbacks=[_log_failure])
-    except KeyboardInterrupt:
-        # The second signal, raised by `Signals`; Optuna has ended the trial as failed. Without `Signals` it is not ours.
-        if signals.first is None:
-            raise
-    close_generations(search)
-
-
-def _log_failure(_study: Study, trial: FrozenTrial) -> None:
-    """One line for a failed trial; the study goes on."""
-    if trial.state is TrialState.FAIL:
-        logger.warning("trial %d failed: %s", trial.number, trial.user_attrs.get(FAILURE, "unknown reason"))

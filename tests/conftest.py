@@ -10,6 +10,7 @@ from typing import Protocol
 import optuna
 import pytest
 import torch
+from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna import datasets
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
@@ -56,6 +57,10 @@ def small_config(**changes: object) -> StudyConfig:
     return StudyConfig(dataset="iris", **settings)  # type: ignore[arg-type]
 
 
+def successful(search: Search) -> list[FrozenTrial]:
+    return search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
 def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[float, float]]) -> None:
     """Run trials of the study that compute their values instead of training."""
 
@@ -94,7 +99,7 @@ RunCli = Callable[..., Completed]
 def cli_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a command: nothing of ours from outside, and the cache of this user."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FAQNAS_")}
-    return {**kept, "PYTHONWARNINGS": "error::UserWarning:faqnas_optuna", **(extra or {})}
+    return {**kept, **(extra or {})}
 
 
 @pytest.fixture
@@ -139,7 +144,7 @@ def cli_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Run a command in this process: (exit code, stdout, stderr). Seconds faster than a process of its own."""
-    from faqnas_optuna.cli import main
+    from faqnas_optuna.__main__ import main
 
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("FAQNAS_")]:

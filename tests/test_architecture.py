@@ -12,6 +12,11 @@ ORDER = [
     "config",
     "datasets",
     "circuit",
+    "normal_form",
+    "compilation",
+    "gates",
+    "statevector",
+    "fused",
     "model",
     "training",
     "flops",
@@ -20,6 +25,7 @@ ORDER = [
     "storage",
     "sampler",
     "study",
+    "standing",
     "generations",
     "objective",
     "worker",
@@ -34,10 +40,11 @@ ORDER = [
 
 ALLOWED_OUTSIDE = {
     "pennylane": {"circuit", "model"},
-    "torch": {"model", "training", "flops", "evaluation", "worker"},
+    "numba": {"compilation"},
+    "torch": {"model", "training", "flops", "evaluation"},
     "optuna": set(ORDER[ORDER.index("storage") :]),
     "sqlalchemy": {"storage"},
-    "click": {"cli"},
+    "click": {"cli", "__main__"},
     "rich": {"display"},
 }
 

@@ -41,7 +41,8 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
     for parameter in cli.commands[name].params:
         if parameter.param_type_name == "option" and parameter.name != "help":
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
-            assert parameter.envvar == f"FAQNAS_{long}"
+            # What was set for `start` must not lower the limit of a study that is resumed.
+            assert parameter.envvar == (None if (name, long) == ("resume", "GENERATIONS") else f"FAQNAS_{long}")
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -132,14 +133,15 @@ def test_status_lists_studies(stored: Cli) -> None:
     assert (code, err) == (0, "")
     header, line = out.splitlines()
     assert header.split()[0] == "study"
-    assert line.split()[:5] == ["iris", "running", "0/2", "8", "0"]
+    assert line.split()[:4] == ["iris", "2/2", "8", "0"]
+    assert line.split()[-1] == "idle"
     assert json.loads(stored("status", "iris", "--json")[1])["studies"][0]["trials"]["successful"] == 8
 
 
 def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
     code, out, err = stored("pareto", "iris", "--csv", "front.csv", "--plot", "front.png")
     assert code == 0
-    assert err.splitlines() == ["wrote front.csv", "wrote front.png"]
+    assert err.splitlines() == ["wrote front.png", "wrote front.csv"]
     front = json.loads(stored("pareto", "iris", "--json")[1])["front"]
     assert [line.split()[0] for line in out.splitlines()[1:]] == [str(entry["trial"]) for entry in front]
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
@@ -159,8 +161,9 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     code, out, _ = stored("stop", "iris")
     assert code == 0
     assert out.startswith("study iris had stopped already: requested, ")
-    assert stored("worker", "iris")[0] == 0
-    assert stored("worker")[2] == "0 studies served; none is running now\n"
+    code, _, err = stored("worker", "iris")
+    assert (code, err) == (0, "study iris is stopped: requested. Go on with: faqnas-optuna resume iris\n")
+    assert stored("worker") == (0, "", "")
     assert json.loads(stored("status", "--json")[1])["studies"][0]["trials"]["successful"] == 8
 
 

@@ -84,9 +84,11 @@ def test_mnist_5k_is_cached_and_a_damaged_cache_is_made_anew(
     cache = tmp_path / "mnist-5k.npz"
     assert [path.name for path in tmp_path.iterdir()] == [cache.name]
     assert load("mnist-5k", seed=0).fingerprint == first.fingerprint
-    cache.write_bytes(cache.read_bytes()[:1000])
-    assert load("mnist-5k", seed=0).fingerprint == first.fingerprint
-    assert "damaged" in caplog.text
+    for damaged in (cache.read_bytes()[:1000], b""):
+        cache.write_bytes(damaged)
+        caplog.clear()
+        assert load("mnist-5k", seed=0).fingerprint == first.fingerprint
+        assert "damaged" in caplog.text
 
 
 def test_mnist_5k_does_without_a_cache_that_cannot_be_written(
@@ -134,9 +136,12 @@ def test_a_gzip_file_that_is_none_is_refused(tmp_path: Path, idx_dir: Path) -> N
         (tmp_path / path.name).symlink_to(path)
     images = tmp_path / "t10k-images-idx3-ubyte.gz"
     images.unlink()
-    images.write_bytes(b"no gzip")
-    with pytest.raises(DataError, match="cannot be read"):
-        load("mnist", seed=0, data_dir=tmp_path)
+    whole = (idx_dir / images.name).read_bytes()
+    flipped = whole[:5_000] + bytes([whole[5_000] ^ 0xFF]) + whole[5_001:]
+    for damaged in (b"no gzip", whole[:5_000], flipped):
+        images.write_bytes(damaged)
+        with pytest.raises(DataError, match="cannot be read|is not MNIST's"):
+            load("mnist", seed=0, data_dir=tmp_path)
 
 
 def test_a_download_is_kept_as_idx_files(tmp_path: Path, idx_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,20 @@
 import io
 import logging
+from collections.abc import Callable, Iterator
 
+import pytest
 from rich.console import Console
 
+from faqnas_optuna import display
 from faqnas_optuna.display import ConsoleHandler, show_progress
 from faqnas_optuna.report import Progress
 
+UseConsole = Callable[[Console], io.StringIO]
 
-def at(trials: int) -> Progress:
+
+def at(trials: int, study: str = "iris") -> Progress:
     return Progress(
+        study=study,
         generation=min(trials // 4 + 1, 2),
         generations=2,
         trials=trials,
@@ -19,23 +25,54 @@ def at(trials: int) -> Progress:
     )
 
 
-def test_without_a_terminal_there_is_a_line_for_each_generation() -> None:
-    output = io.StringIO()
-    with show_progress(Console(file=output, width=140)) as update:
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> Iterator[UseConsole]:
+    def use(console: Console) -> io.StringIO:
+        monkeypatch.setattr(display, "error_console", lambda: console)
+        assert isinstance(console.file, io.StringIO)
+        return console.file
+
+    yield use
+
+
+def test_without_a_terminal_there_is_a_line_for_each_generation(on: UseConsole) -> None:
+    output = on(Console(file=io.StringIO(), width=140))
+    with show_progress() as update:
         for trials in range(9):
             update(at(trials))
     assert [line.rpartition(" · ")[0] for line in output.getvalue().splitlines()] == [
-        "generation 2/2 · 4 trials · best accuracy 0.540 · front 2 · hypervolume 0.2500",
-        "generation 2/2 · 8 trials · best accuracy 0.580 · front 2 · hypervolume 0.2500",
+        "iris: generation 2/2 · 4 trials · best accuracy 0.540 · front 2 · hypervolume 0.2500",
+        "iris: generation 2/2 · 8 trials · best accuracy 0.580 · front 2 · hypervolume 0.2500",
     ]
 
 
-def test_on_a_terminal_there_is_a_bar() -> None:
-    output = io.StringIO()
-    with show_progress(Console(file=output, width=140, force_terminal=True)) as update:
+def test_several_studies_are_told_apart(on: UseConsole) -> None:
+    output = on(Console(file=io.StringIO(), width=140))
+    with show_progress() as update:
+        for trials in range(5):
+            update(at(trials))
+            update(at(trials, study="wine"))
+    assert [line.partition(":")[0] for line in output.getvalue().splitlines()] == ["iris", "wine"]
+
+
+@pytest.mark.parametrize(
+    ("width", "text"),
+    [(140, "iris: generation 1/2 · 3 trials · best accuracy 0.530 · front 2"), (80, "iris: gen 1/2 · 3 trials · best 0.530")],
+)
+def test_on_a_terminal_there_is_a_bar_that_fits(on: UseConsole, width: int, text: str) -> None:
+    output = on(Console(file=io.StringIO(), width=width, force_terminal=True))
+    with show_progress() as update:
         update(at(3))
-    assert "generation 1/2 · 3 trials · best accuracy 0.530" in output.getvalue()
+    assert text in output.getvalue()
     assert "━" in output.getvalue()
+    assert "0:00:00" in output.getvalue()
+
+
+def test_a_quiet_worker_shows_nothing(on: UseConsole) -> None:
+    output = on(Console(file=io.StringIO(), width=140))
+    with show_progress(quiet=True) as update:
+        update(at(8))
+    assert output.getvalue() == ""
 
 
 def test_messages_are_printed_as_they_are() -> None:

@@ -18,10 +18,11 @@ from faqnas_optuna import datasets
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.report import pareto_document
+from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import GENERATION_KEY, create, load
 from faqnas_optuna.worker import Signals, run
-from tests.conftest import RunCli
+from tests.conftest import RunCli, successful
 from tests.test_datasets import idx_dir as idx_dir  # the fixture
 from tests.test_flops import reported_by_torch_profiler
 
@@ -29,10 +30,13 @@ Start = Callable[..., subprocess.Popen[str]]
 
 SMALL = ("--dataset", "iris", "--population", "5", "--generations", "3", "--epochs", "1")
 
+LONG = ("--dataset", "iris", "--population", "10", "--patience", "9", "--epochs", "2000")
+"""Trials of most of a second: time for other workers to join."""
+
 
 def history(url: str, study: str) -> list[Any]:
     """What a study's trials are, but for times and workers."""
-    trials = load(open_storage(url), study).trials()
+    trials = load(open_storage(url), study).study.get_trials(deepcopy=False)
     return [(trial.number, trial.params, trial.values, trial.system_attrs.get(GENERATION_KEY)) for trial in trials]
 
 
@@ -61,7 +65,7 @@ def test_start_prints_the_front_and_its_flops_are_the_profilers(run_cli: RunCli)
     assert (document["study"], document["dataset"], document["generations"]) == ("iris", "iris", 3)
     assert document["stop_reason"] in ("generations", "stagnation")
     assert document["trials"] == document["trained"] + document["reused"] == 15
-    assert "generation 2/3 · 5 trials" in finished.stderr
+    assert "iris: generation 2/3 · 5 trials" in finished.stderr
     assert json.loads(run_cli("pareto", "iris", "--json").stdout).items() <= document.items()
     for entry in document["front"]:
         assert entry["quantum_flops"] == reported_by_torch_profiler(*_by_hand(entry["genome"]))
@@ -108,7 +112,7 @@ def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
 
 
 def test_the_second_signal_ends_the_running_trial(run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str) -> None:
-    process = start_cli("start", *SMALL[:-1], "50000")
+    process = start_cli("start", *SMALL[:-1], "90000", "--batch-size", "1")
     wait_for_trials(tmp_path, 1)
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
@@ -119,7 +123,7 @@ def test_the_second_signal_ends_the_running_trial(run_cli: RunCli, start_cli: St
     assert process.returncode == 143
     assert "Traceback" not in err
     assert "Go on with: faqnas-optuna resume iris" in err
-    (trial,) = load(open_storage(storage_url), "iris").trials()
+    (trial,) = load(open_storage(storage_url), "iris").study.get_trials(deepcopy=False)
     assert trial.state is optuna.trial.TrialState.FAIL
     assert trial.user_attrs["failure"] == "KeyboardInterrupt: given up after SIGTERM and SIGTERM"
 
@@ -127,14 +131,14 @@ def test_the_second_signal_ends_the_running_trial(run_cli: RunCli, start_cli: St
 def test_workers_attach_to_a_running_study_and_share_its_work(
     run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str
 ) -> None:
-    first = start_cli("start", "--dataset", "iris", "--population", "10", "--generations", "6", "--patience", "6")
+    first = start_cli("start", *LONG, "--generations", "6")
     wait_for_trials(tmp_path, 1)
     others = [start_cli("worker", "iris"), start_cli("worker")]
     outputs = [process.communicate(timeout=100) for process in (first, *others)]
     assert [process.returncode for process in (first, *others)] == [0, 0, 0], outputs
     search = load(open_storage(storage_url), "iris")
-    trials = search.successful()
-    assert len(search.trials()) == len(trials)
+    trials = successful(search)
+    assert len(search.study.get_trials(deepcopy=False)) == len(trials)
     # Six generations of ten; each may be overfilled by what the two other workers had begun.
     assert 60 <= len(trials) <= 60 + 6 * 2
     assert len({trial.user_attrs["worker"] for trial in trials}) == 3
@@ -147,11 +151,24 @@ def test_workers_attach_to_a_running_study_and_share_its_work(
 
 def test_start_runs_several_workers(run_cli: RunCli, storage_url: str) -> None:
     finished = run_cli(
-        "start", *SMALL[:2], "--population", "10", "--generations", "4", "--patience", "4", "--workers", "2", "--json"
+        "start",
+        "--dataset",
+        "iris",
+        "--population",
+        "10",
+        "--generations",
+        "4",
+        "--patience",
+        "4",
+        "--epochs",
+        "2000",
+        "--workers",
+        "2",
+        "--json",
     )
     assert finished.returncode == 0, finished.stderr
     assert 40 <= json.loads(finished.stdout)["trials"] <= 44
-    assert len({trial.user_attrs["worker"] for trial in load(open_storage(storage_url), "iris").successful()}) == 2
+    assert len({trial.user_attrs["worker"] for trial in successful(load(open_storage(storage_url), "iris"))}) == 2
 
 
 def test_stop_ends_a_worker_elsewhere(run_cli: RunCli, start_cli: Start, tmp_path: Path) -> None:
@@ -188,7 +205,7 @@ def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir
     splits = datasets.load(name, seed=0, data_dir=idx_dir)
     search = create(open_storage(storage_url, create=True), name, config, splits)
     run(search, splits, Signals(), on_trial=lambda _: None)
-    document = pareto_document(search)
+    document = pareto_document(Standing.of(search))
     assert document["generations"] == 1
     for entry in document["front"]:
         assert entry["classical_flops"] == 2 * entry["genome"]["n_qubits"] * (splits.n_features + splits.n_classes)

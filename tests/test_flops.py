@@ -1,12 +1,14 @@
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from faqnas_optuna import flops
 from faqnas_optuna.circuit import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.flops import analytic_flops, classical_flops, profiler_flops
@@ -35,6 +37,17 @@ def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> Non
     layer = qml.qnn.TorchLayer(qnode(circuit), {"weights": (circuit.depth, circuit.n_qubits)})
     sample = torch.rand(1, circuit.n_qubits) + 0.1
     assert profiler_flops(circuit) == reported_by_torch_profiler(layer, sample)
+
+
+def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
+    """Every frame (qubits, embedding, entangler, topology) and depth, with rotations drawn at random."""
+    drawn = random.Random(1)
+    frames = {replace(genome.circuit, rotations=()) for genome in GENOMES}
+    assert len(frames) == 9 * 8 - 4
+    for frame in sorted(frames, key=str):
+        circuit = replace(frame, rotations=tuple(drawn.choices(list(Rotation), k=drawn.randint(1, 4))))
+        whole = flops._count(frame.n_qubits, frame.embedding, frame.entangler, frame.topology, circuit.rotations)
+        assert profiler_flops(circuit) == whole, str(circuit)
 
 
 def test_classical_flops_are_what_torch_profiler_reports() -> None:

@@ -10,7 +10,6 @@ from faqnas_optuna.generations import (
     StopReason,
     close_generations,
     closed_generations,
-    current_generation,
     resume,
     stagnated,
     stop,
@@ -18,8 +17,9 @@ from faqnas_optuna.generations import (
 )
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.pareto import hypervolume
-from faqnas_optuna.study import Search, front, load
-from tests.conftest import cheap_values, run_trials, small_config
+from faqnas_optuna.standing import Standing
+from faqnas_optuna.study import Search, load
+from tests.conftest import cheap_values, run_trials, small_config, successful
 
 
 @pytest.mark.parametrize(
@@ -43,27 +43,27 @@ def test_stagnation_is_two_generations_without_growth(hypervolumes: list[float],
 def test_a_full_generation_is_closed_and_frozen(new_search: Callable[..., Search]) -> None:
     search = new_search()
     run_trials(search, 3, cheap_values)
-    close_generations(search)
+    close_generations(Standing.of(search))
     assert closed_generations(search) == []
     run_trials(search, 1, cheap_values)
-    close_generations(search)
+    close_generations(Standing.of(search))
     (closed,) = closed_generations(search)
-    points = np.array([trial.values for trial in search.successful()])
+    points = np.array([trial.values for trial in successful(search)])
     assert closed.hypervolume == hypervolume(points, search.reference_point)
-    assert (closed.generation, closed.trials, closed.front) == (0, 4, len(front(search.successful())))
+    assert (closed.generation, closed.trials, closed.front) == (0, 4, len(Standing.of(search).front))
     run_trials(search, 2, lambda _: (1.0, 0.001))
-    close_generations(search)
+    close_generations(Standing.of(search))
     assert closed_generations(search) == [closed]
-    assert current_generation(search) == 1
+    assert Standing.of(search).full_generations == 1
 
 
 def test_the_study_stops_when_all_generations_are_closed(new_search: Callable[..., Search]) -> None:
     search = new_search()
     run_trials(search, 7, cheap_values)
-    close_generations(search)
+    close_generations(Standing.of(search))
     assert stop_of(search) is None
     run_trials(search, 1, cheap_values)
-    close_generations(search)
+    close_generations(Standing.of(search))
     stopped = stop_of(search)
     assert stopped is not None
     assert stopped["reason"] == StopReason.GENERATIONS
@@ -81,7 +81,7 @@ def test_the_study_stops_when_the_front_stands_still(new_search: Callable[..., S
     trials = 0
     while stop_of(search) is None:
         run_trials(search, 1, values)
-        close_generations(search)
+        close_generations(Standing.of(search))
         trials += 1
     assert trials == 3 * 4
     assert (stop_of(search) or {})["reason"] == StopReason.STAGNATION
@@ -93,8 +93,8 @@ def test_patience_counts_anew_after_a_resumption(new_search: Callable[..., Searc
     for expected in (12, 20):
         while stop_of(search) is None:
             run_trials(search, 1, values)
-            close_generations(search)
-        assert len(search.successful()) == expected
+            close_generations(Standing.of(search))
+        assert len(successful(search)) == expected
         search = resume(search)
 
 
@@ -102,7 +102,7 @@ def test_the_first_reason_stands(new_search: Callable[..., Search]) -> None:
     search = new_search()
     stop(search, StopReason.REQUESTED)
     run_trials(search, 8, cheap_values)
-    close_generations(search)
+    close_generations(Standing.of(search))
     assert (stop_of(search) or {})["reason"] == StopReason.REQUESTED
 
 
@@ -116,12 +116,12 @@ def test_a_study_in_which_nothing_succeeds_stops(new_search: Callable[..., Searc
         assert stop_of(search) is None
         with pytest.raises(ValueError, match="no luck"):
             run_trials(search, 1, fail)
-        close_generations(search)
-    assert (stop_of(search) or {})["reason"] == StopReason.NO_SUCCESS
+        close_generations(Standing.of(search))
+    assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
     search = resume(search)
     with pytest.raises(ValueError, match="no luck"):
         run_trials(search, 1, fail)
-    close_generations(search)
+    close_generations(Standing.of(search))
     assert stop_of(search) is None
 
 
@@ -130,17 +130,17 @@ def test_failures_do_not_fill_a_generation(new_search: Callable[..., Search]) ->
     run_trials(search, 3, cheap_values)
     with pytest.raises(ValueError, match="no luck"):
         run_trials(search, 1, fail)
-    close_generations(search)
-    assert current_generation(search) == 0
+    close_generations(Standing.of(search))
+    assert Standing.of(search).full_generations == 0
     run_trials(search, 1, cheap_values)
-    close_generations(search)
-    assert current_generation(search) == 1
+    close_generations(Standing.of(search))
+    assert Standing.of(search).full_generations == 1
 
 
 def test_a_resumption_needs_generations_to_run(new_search: Callable[..., Search], storage_url: str) -> None:
     search = new_search()
     run_trials(search, 8, cheap_values)
-    close_generations(search)
+    close_generations(Standing.of(search))
     for limit in (None, 1, 2):
         with pytest.raises(ConfigError, match="has closed 2 generations .* resume iris --generations 6"):
             resume(search, generations=limit)

@@ -9,14 +9,19 @@ from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.evaluation import evaluate
 from faqnas_optuna.genome import GENES, Genome
 from faqnas_optuna.objective import Objective
+from faqnas_optuna.standing import Standing
 from faqnas_optuna.study import Candidate, Search
-from tests.conftest import small_config
+from tests.conftest import small_config, successful
 
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1,))
 
 
 def run(search: Search, splits: DataSplits, count: int, *, worker: str = "host:1") -> None:
-    search.study.optimize(Objective(search, splits, worker=worker), n_trials=count, catch=(Exception,))
+    standing = Standing(search)
+    objective = Objective(standing, splits, worker=worker)
+    for _ in range(count):
+        standing.refresh()
+        search.study.optimize(objective, n_trials=1, catch=(Exception,))
 
 
 @pytest.mark.parametrize("counter", FlopsCounter)
@@ -25,7 +30,7 @@ def test_a_trial_stores_what_its_circuit_evaluates_to(
 ) -> None:
     search = new_search(small_config(space=FEW, flops=counter))
     run(search, iris, 1)
-    (trial,) = search.successful()
+    (trial,) = successful(search)
     assert list(trial.params) == list(GENES)
     expected = evaluate(Genome.from_params(trial.params).circuit, iris, search.config)
     candidate = Candidate.of_trial(trial)
@@ -51,7 +56,7 @@ def test_a_circuit_is_trained_once(
 
     monkeypatch.setattr(objective_module, "evaluate", counting)
     run(search, iris, 40)
-    trials = search.successful()
+    trials = successful(search)
     assert len(trained) == len(set(trained)) == len({trial.user_attrs["circuit"] for trial in trials}) < 40
     for trial in trials:
         if (source := trial.user_attrs.get("reused_from")) is not None:
@@ -73,6 +78,6 @@ def test_a_trial_that_fails_says_why_and_the_study_goes_on(
         patched.setattr(objective_module, "evaluate", diverge)
         run(search, iris, 1)
     run(search, iris, 1)
-    failed, succeeded = search.trials()
+    failed, succeeded = search.study.get_trials(deepcopy=False)
     assert (failed.state.name, succeeded.state.name) == ("FAIL", "COMPLETE")
     assert failed.user_attrs["failure"] == "TrainingError: the loss is nan"

@@ -39,6 +39,8 @@ def test_the_commands_run_as_they_stand(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, value in TINY.items():
+        monkeypatch.setenv(name, value)
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     assert len(OURS) >= 12
     for arguments in OURS:
@@ -48,13 +50,7 @@ def test_the_commands_run_as_they_stand(
             assert "optuna-dashboard is at http://127.0.0.1:" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             continue
-        with monkeypatch.context() as environment:
-            for name, value in TINY.items():
-                environment.setenv(name, value)
-            if arguments[0] == "resume":
-                # A search of ten generations is resumed from two.
-                environment.delenv("FAQNAS_GENERATIONS")
-            code, _, err = cli_here(*arguments)
+        code, _, err = cli_here(*arguments)
         assert code == 0, f"{arguments}: {err}"
     assert {"front.csv", "front.html", "front.png", "faqnas.db"} <= {path.name for path in tmp_path.iterdir()}
 

@@ -11,20 +11,21 @@ from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.generations import StopReason, close_generations, stop
 from faqnas_optuna.genome import GENES
 from faqnas_optuna.report import advice, front_csv, pareto_document, progress, start_document, status_document, trial_document
+from faqnas_optuna.standing import Standing
 from faqnas_optuna.study import Search
-from tests.conftest import cheap_values, run_trials, small_config
+from tests.conftest import cheap_values, run_trials, small_config, successful
 
 
 @pytest.fixture
 def finished(new_search: Callable[..., Search]) -> Search:
     search = new_search()
     run_trials(search, 8, cheap_values)
-    close_generations(search)
+    close_generations(Standing.of(search))
     return search
 
 
 def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
-    document = pareto_document(finished)
+    document = pareto_document(Standing.of(finished))
     assert {key: type(value) for key, value in document.items()} == {
         "schema_version": int,
         "study": str,
@@ -52,8 +53,8 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
 
 
 def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
-    document = start_document(finished, seconds=1.23456)
-    added = {key: value for key, value in document.items() if key not in pareto_document(finished)}
+    document = start_document(Standing.of(finished), seconds=1.23456)
+    added = {key: value for key, value in document.items() if key not in pareto_document(Standing.of(finished))}
     assert added == {
         "seconds": 1.235,
         "trials": 8,
@@ -67,8 +68,8 @@ def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
 def test_an_empty_study_has_no_front(new_search: Callable[..., Search]) -> None:
     search = new_search()
     with pytest.raises(NoSuccessfulTrialError, match="no successful trial yet; see 'faqnas-optuna status iris'"):
-        pareto_document(search)
-    assert progress(search).best_accuracy is None
+        pareto_document(Standing.of(search))
+    assert progress(Standing.of(search)).best_accuracy is None
     (status,) = status_document(search.study._storage, None)["studies"]
     assert (status["front"], status["hypervolume"], status["best_accuracy"]) == (0, 0.0, None)
 
@@ -85,7 +86,7 @@ def test_status_counts_trials_and_tells_of_stops(finished: Search, new_search: C
 
 
 def test_progress_looks_no_further_than_the_last_generation(finished: Search) -> None:
-    seen = progress(finished)
+    seen = progress(Standing.of(finished))
     assert (seen.generation, seen.generations, seen.trials, seen.planned) == (2, 2, 8, 8)
 
 
@@ -107,7 +108,7 @@ def test_a_trial_that_never_got_its_genes_is_shown(new_search: Callable[..., Sea
 
 
 def test_the_table_of_the_front_has_each_gene_in_a_column(finished: Search) -> None:
-    document = pareto_document(finished)
+    document = pareto_document(Standing.of(finished))
     rows = list(csv.DictReader(io.StringIO(front_csv(document))))
     assert [int(row["trial"]) for row in rows] == [entry["trial"] for entry in document["front"]]
     assert {gene: rows[0][gene] for gene in GENES} == {
@@ -118,14 +119,14 @@ def test_the_table_of_the_front_has_each_gene_in_a_column(finished: Search) -> N
 def test_signs_of_failure_are_told_with_what_to_try(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(search=SearchConfig(population=4, generations=8)))
     run_trials(search, 12, lambda _: (100.0, 0.7))
-    close_generations(search)
-    poor, single, stagnation, budget = advice(search)
+    close_generations(Standing.of(search))
+    poor, single, stagnation, budget = advice(Standing.of(search))
     assert "reaches only 0.30 accuracy" in poor
     assert "barren plateau" in poor
     assert "single point" in single
     assert "stagnated at once" in stagnation
     assert "trained for 2 optimiser steps and validated on 30 samples" in budget
-    assert all("Try " in line for line in advice(search))
+    assert all("Try " in line for line in advice(Standing.of(search)))
 
 
 def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
@@ -133,8 +134,8 @@ def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(training=TrainingConfig(epochs=60), space=space))
     while True:
         run_trials(search, 4, cheap_values)
-        close_generations(search)
-        if len({trial.values[0] for trial in search.successful()}) > 3:
+        close_generations(Standing.of(search))
+        if len({trial.values[0] for trial in successful(search)}) > 3:
             break
     search.study.set_user_attr("generation:1", search.study.user_attrs["generation:0"] | {"hypervolume": 1.0})
-    assert advice(search) == []
+    assert advice(Standing.of(search)) == []

@@ -1,15 +1,17 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import NSGAIISampler
+from scipy.stats import chisquare
 
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.genome import GENES
 from faqnas_optuna.sampler import SeededNSGAIISampler
 from faqnas_optuna.study import GENERATION_KEY, Search
-from tests.conftest import cheap_values, run_trials, small_config
+from tests.conftest import cheap_values, run_trials, small_config, successful
 
 CONFIG = SearchConfig(population=6)
 
@@ -54,6 +56,19 @@ def test_the_generation_is_kept_where_optuna_keeps_it() -> None:
     assert NSGAIISampler._get_generation_key() == GENERATION_KEY
 
 
+def test_what_is_drawn_does_not_depend_on_whether_there_was_a_crossover() -> None:
+    """The generators that cross and that draw are apart: a gene drawn anew takes each value equally often, either way."""
+    sampler = SeededNSGAIISampler(SearchConfig(), GENES, seed=0)
+    drawn: dict[bool, list[int]] = {True: [], False: []}
+    for number in range(4_000):
+        nsga2, random = sampler._samplers(trial_number=number)
+        crossed = bool(nsga2._rng.rng.rand() < 0.8)
+        drawn[crossed].append(int(random._rng.rng.rand() * 9))
+    for values in drawn.values():
+        observed = np.bincount(values, minlength=9)
+        assert chisquare(observed).pvalue > 1e-3
+
+
 def test_children_descend_from_parents() -> None:
     # Without mutation, every gene of a child is a gene of a parent.
     study = optuna.create_study(
@@ -72,7 +87,7 @@ def test_a_foreign_trial_does_not_shrink_the_space(new_search: Callable[..., Sea
     foreign: dict[str, BaseDistribution] = {"depth": CategoricalDistribution([1, 2, 3, 4])}
     search.study.add_trial(optuna.create_trial(values=[1e9, 1.0], params={"depth": 1}, distributions=foreign))
     run_trials(search, 3, cheap_values)
-    parents = [trial for trial in search.successful() if trial.system_attrs.get(GENERATION_KEY) == 0]
-    child = search.successful()[-1]
+    parents = [trial for trial in successful(search) if trial.system_attrs.get(GENERATION_KEY) == 0]
+    child = successful(search)[-1]
     assert child.system_attrs[GENERATION_KEY] == 1
     assert all(child.params[gene] in {parent.params[gene] for parent in parents} for gene in GENES)

@@ -81,6 +81,7 @@ def test_a_database_is_only_made_when_asked(tmp_path: Path, storage_url: str) ->
     ("url", "message"),
     [
         ("faqnas.db", "no database URL; write sqlite:///FILE.db"),
+        ("postgresql://u:secret@host:port/db", "no database URL"),
         ("sqlite://", "must be a file that workers can share"),
         ("sqlite:////nowhere/at/all.db", "directory /nowhere/at does not exist"),
         ("postgresql://me:secret@127.0.0.1:1/db", r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/db: .*refused"),

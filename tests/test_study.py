@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import optuna
 import pytest
@@ -10,9 +11,10 @@ from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.flops import analytic_flops, profiler_flops
 from faqnas_optuna.genome import enumerate_genomes
+from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
-from faqnas_optuna.study import Search, front
-from tests.conftest import cheap_values, run_trials, small_config
+from faqnas_optuna.study import Search
+from tests.conftest import cheap_values, run_trials, small_config, successful
 
 
 def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], storage_url: str) -> None:
@@ -31,7 +33,7 @@ def test_a_loaded_study_samples_with_nsga2(new_search: Callable[..., Search], st
     run_trials(new_search(), 5, cheap_values)
     loaded = study.load(open_storage(storage_url), "iris")
     run_trials(loaded, 5, cheap_values)
-    generations = [trial.system_attrs[study.GENERATION_KEY] for trial in loaded.trials()]
+    generations = [trial.system_attrs[study.GENERATION_KEY] for trial in loaded.study.get_trials(deepcopy=False)]
     assert generations == [0] * 4 + [1] * 4 + [2] * 2
 
 
@@ -44,6 +46,34 @@ def test_unknown_and_foreign_studies_are_refused(new_search: Callable[..., Searc
     with pytest.raises(StudyNotFoundError, match="'foreign' was not made by faqnas-optuna"):
         study.load(storage, "foreign")
     assert study.names(storage) == ["iris"]
+
+
+def test_a_creation_that_was_interrupted_is_finished(storage_url: str, iris: DataSplits) -> None:
+    storage = open_storage(storage_url, create=True)
+    optuna.create_study(storage=storage, study_name="iris", directions=["minimize", "minimize"])
+    made = study.open_or_create(storage, "iris", small_config(), iris)
+    assert study.load(storage, "iris").config == made.config
+
+
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "minimize"]])
+def test_a_study_of_somebody_else_is_not_taken_over(
+    storage_url: str, iris: DataSplits, directions: list[Literal["minimize"]]
+) -> None:
+    storage = open_storage(storage_url, create=True)
+    foreign = optuna.create_study(storage=storage, study_name="iris", directions=directions)
+    foreign.add_trial(optuna.create_trial(values=[1.0] * len(directions)))
+    with pytest.raises(ConfigError, match="that faqnas-optuna did not make; choose another name with --study"):
+        study.open_or_create(storage, "iris", small_config(), iris)
+    assert foreign.user_attrs == {}
+
+
+def test_a_trial_of_somebody_else_does_not_disturb(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 4, cheap_values)
+    search.study.add_trial(optuna.create_trial(values=[0.0, 0.0]))
+    standing = Standing.of(search)
+    assert standing.successful == 4
+    assert all(candidate.quantum_flops > 0 for candidate in standing.front)
 
 
 def test_other_settings_are_refused_field_by_field(
@@ -73,20 +103,20 @@ def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
 def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3, 4), depth=(1, 2))))
     run_trials(search, 60, cheap_values)
-    found = front(search.successful())
-    points = [(trial.values[0], trial.values[1]) for trial in search.successful()]
+    found = Standing.of(search).front
+    points = [(trial.values[0], trial.values[1]) for trial in successful(search)]
     digests = [candidate.record.circuit for candidate in found]
     assert len(set(digests)) == len(digests) < len(points)
     on_front = {
         trial.user_attrs["circuit"]
-        for trial in search.successful()
+        for trial in successful(search)
         if not any(a <= trial.values[0] and b <= trial.values[1] and (a, b) != tuple(trial.values) for a, b in points)
     }
     assert set(digests) == on_front
     assert [candidate.quantum_flops for candidate in found] == sorted(candidate.quantum_flops for candidate in found)
     for candidate in found:
         assert candidate.trial == min(
-            trial.number for trial in search.successful() if trial.user_attrs["circuit"] == candidate.record.circuit
+            trial.number for trial in successful(search) if trial.user_attrs["circuit"] == candidate.record.circuit
         )
 
 

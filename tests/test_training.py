@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -5,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from faqnas_optuna.config import TrainingConfig
-from faqnas_optuna.datasets import DataSplits, Split
+from faqnas_optuna.config import Engine, TrainingConfig
+from faqnas_optuna.datasets import DataSplits, Split, load
 from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.genome import enumerate_genomes
+from faqnas_optuna.model import HQNN
 from faqnas_optuna.training import accuracy, train
 
 
@@ -20,6 +23,28 @@ def linear(splits: DataSplits) -> nn.Module:
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", ["iris", "wine"])
+def test_both_engines_train_to_the_same_accuracy(name: str) -> None:
+    splits = load(name, seed=0)
+    for genome in random.Random(5).sample(list(enumerate_genomes()), 6):
+        results = []
+        for engine in Engine:
+            seeded = generator(7)
+            model = HQNN(
+                genome.circuit,
+                n_features=splits.n_features,
+                n_classes=splits.n_classes,
+                engine=engine,
+                generator=seeded,
+            )
+            results.append(train(model, splits, TrainingConfig(epochs=8), generator=seeded))
+        fast, reference = results
+        # Within one sample.
+        assert abs(fast.validation_accuracy - reference.validation_accuracy) <= 1 / len(splits.validation) + 1e-9
+        assert fast.loss == pytest.approx(reference.loss, abs=1e-4)
+        assert fast.steps == reference.steps
 
 
 def test_training_learns(iris: DataSplits) -> None:

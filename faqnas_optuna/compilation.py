@@ -1,0 +1,73 @@
+"""Compiling the numba kernels once per installation, and never mistaking old machine code for new.
+
+Numba keeps machine code on disk, but looks only at the file of the outermost function: an edit of `gates` would leave the code
+of `statevector` as it was. So our cache directory is named after the sources of all kernels together.
+"""
+
+import hashlib
+import logging
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import llvmlite.binding
+import numba
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+logger = logging.getLogger(__name__)
+
+KERNELS = ("gates.py", "statevector.py", "fused.py")
+"""The files with functions that numba compiles."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def jit(function: Function) -> Function:
+    """Compile a function when it is first called, and keep the machine code on disk.
+
+    Of fastmath, the parts that assume away NaN and infinity are left out: they must travel through.
+    """
+    options: Any = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
+    # Numba looks at this setting when it decorates; it is put back for whatever else uses numba in this process.
+    settings.CACHE_DIR = str(kernel_cache())
+    try:
+        return cast(Function, numba.njit(cache=True, **options)(function))
+    except RuntimeError:
+        # There is no directory that it can write to; then every process compiles for itself.
+        return cast(Function, numba.njit(**options)(function))
+    finally:
+        settings.CACHE_DIR = before
+
+
+@cache
+def kernel_cache() -> Path:
+    """Where the machine code of these sources is kept."""
+    digest = hashlib.sha256()
+    for name in KERNELS:
+        digest.update((Path(__file__).parent / name).read_bytes())
+    return user_cache_path("faqnas-optuna") / f"kernels-{digest.hexdigest()[:12]}"
+
+
+def compile_once(warm_up: Callable[[], None]) -> None:
+    """Have the kernels compiled by one process while the others wait.
+
+    Args:
+        warm_up: calls every kernel with the types that matter.
+    """
+    stamp = kernel_cache() / f"{sys.implementation.cache_tag}-numba-{numba.__version__}-{llvmlite.binding.get_host_cpu_name()}"
+    if stamp.exists():
+        return
+    try:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(stamp.with_suffix(".lock")):
+            if not stamp.exists():
+                logger.info("compiling the fast engine, once; this takes about half a minute")
+                warm_up()
+                stamp.touch()
+    except OSError as error:
+        logger.warning("cannot keep the compiled engine in %s (%s): each process compiles it anew", stamp.parent, error)

@@ -1,0 +1,145 @@
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from faqnas_optuna import objective as objective_module
+from faqnas_optuna.config import SearchConfig, SpaceConfig
+from faqnas_optuna.datasets import DataSplits
+from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.generations import StopReason, resume, stop_of
+from faqnas_optuna.standing import Standing
+from faqnas_optuna.storage import open_storage
+from faqnas_optuna.study import DESCRIPTION, Search, load
+from faqnas_optuna.worker import Shift, Signals, load_data, run, serve
+from tests.conftest import small_config, successful
+
+FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
+
+
+def nothing(_: Standing) -> None:
+    """What a test shows of progress."""
+
+
+def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], iris: DataSplits) -> None:
+    search = new_search(small_config(space=FEW))
+    seen: list[int] = []
+    run(search, iris, Signals(), on_trial=lambda standing: seen.append(standing.successful))
+    assert seen == list(range(9))
+    assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+
+
+def test_a_limit_that_is_raised_meanwhile_holds_for_workers_that_came_before(
+    new_search: Callable[..., Search], iris: DataSplits, storage_url: str
+) -> None:
+    search = new_search(small_config(space=FEW, search=SearchConfig(population=4, generations=1, patience=9)))
+    resume(load(open_storage(storage_url), "iris"), generations=3)
+    run(search, iris, Signals(), on_trial=nothing)
+    assert len(successful(search)) == 12
+
+
+def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search(small_config(search=SearchConfig(population=5, generations=9)))
+    shift = Shift(search, iris, Signals())
+    shift.look()
+    shift.run_trial()
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(objective_module, "evaluate", fail)
+    run(search, iris, Signals(), on_trial=nothing)
+    assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
+    assert len(successful(search)) == 1
+    assert len(search.study.get_trials(deepcopy=False)) <= 1 + 5 + 1
+
+
+def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[..., Search], storage_url: str) -> None:
+    first = new_search(small_config(space=FEW), name="first")
+    second = new_search(small_config(space=FEW), name="second")
+    order: list[str] = []
+    count = serve(
+        open_storage(storage_url),
+        Signals(),
+        data_dir=None,
+        on_trial=lambda standing: order.append(standing.search.name),
+    )
+    assert count == 2
+    assert sorted(order) == ["first"] * 8 + ["second"] * 8
+    assert all(abs(order[:n].count("first") - order[:n].count("second")) <= 1 for n in range(17))
+    assert stop_of(first) is not None
+    assert stop_of(second) is not None
+
+
+def change_fingerprint(search: Search) -> None:
+    description = search.study.user_attrs[DESCRIPTION]
+    search.study.set_user_attr(DESCRIPTION, description | {"data_fingerprint": "other"})
+
+
+def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
+    new_search: Callable[..., Search], storage_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    new_search(small_config(space=FEW), name="good")
+    change_fingerprint(new_search(small_config(space=FEW), name="bad"))
+    storage = open_storage(storage_url)
+    assert serve(storage, Signals(), data_dir=None, on_trial=nothing) == 1
+    assert len(successful(load(storage, "good"))) == 8
+    assert len(successful(load(storage, "bad"))) == 0
+    assert "leaving out study bad: study 'bad' was made with other data" in caplog.text
+
+
+def test_a_worker_of_other_data_is_refused(new_search: Callable[..., Search], iris: DataSplits) -> None:
+    search = new_search()
+    assert load_data(search, None).fingerprint == iris.fingerprint
+    with pytest.raises(StudyMismatchError, match="stored other, here"):
+        load_data(replace(search, data_fingerprint="other"), None)
+
+
+@pytest.mark.parametrize("command", [("worker", "iris"), ("resume", "iris"), ("start", "--dataset", "iris")])
+def test_commands_refuse_other_data_before_any_trial(
+    command: tuple[str, ...], new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    search = new_search()
+    change_fingerprint(search)
+    small = ("--population", "4", "--generations", "2", "--epochs", "1") if command[0] == "start" else ()
+    code, out, err = cli_here(*command, *small)
+    assert (code, out) == (3, "")
+    assert "study 'iris' was made with other data; iris fingerprint: stored other, here" in err
+    assert search.study.get_trials(deepcopy=False) == []
+
+
+def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> None:
+    with Signals().caught() as signals:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+        assert signals.first is signal.SIGTERM
+        assert signals.exit_code == 143
+        reached = []
+        with signals.giving_up():
+            reached.append("before")
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+            reached.append("after")
+        assert reached == ["before"]
+
+
+def test_an_interruption_that_is_not_ours_goes_on_up() -> None:
+    with pytest.raises(KeyboardInterrupt), Signals().giving_up():
+        raise KeyboardInterrupt
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals().caught() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.01)
+        assert signals.first is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
