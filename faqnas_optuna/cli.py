@@ -293,6 +293,35 @@ def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None
         print_datasets(listed)
 
 
+@cli.command()
+@option("--quick", is_flag=True, help="Measure less: half a minute instead of minutes.")
+@json_option
+def bench(quick: bool, as_json: bool) -> None:
+    """Measure this program on this machine.
+
+    Training, counting and whole searches, each against the script that one would write with PennyLane, torch.profiler and
+    Optuna. Ratios depend on the machine less than times do.
+    """
+    import optuna
+
+    from faqnas_optuna.bench import measure
+    from faqnas_optuna.display import error_console, messages, print_bench
+    from faqnas_optuna.study import versions
+    from faqnas_optuna.training import use_one_thread
+
+    use_one_thread()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    measured = []
+    with messages(), error_console().status("measuring; leave the machine alone meanwhile"):
+        for measurement in measure(quick=quick):
+            measured.append(measurement)
+            click.echo(f"measured: {measurement.what}, {measurement.case}", err=True)
+    if as_json:
+        _print_json({"schema_version": 1, "versions": versions(), "measurements": [asdict(one) for one in measured]})
+    else:
+        print_bench(measured)
+
+
 def _study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
     """Options over the study file over the defaults."""
     sections = {

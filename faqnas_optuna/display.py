@@ -14,6 +14,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
+    from faqnas_optuna.bench import Measurement
     from faqnas_optuna.config import SearchConfig
     from faqnas_optuna.report import Progress
     from faqnas_optuna.standing import Standing
@@ -214,6 +215,21 @@ def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
     for dataset in datasets:
         numbers = (f"{dataset[column]:,}" for column in ("samples", "features", "classes"))
         table.add_row(dataset["name"], *numbers, dataset["source"])
+    make_console().print(table)
+
+
+def print_bench(measurements: Iterable["Measurement"]) -> None:
+    table = _table("what", "ours", "reference", "ratio", "target", "met", last="case")
+    for one in measurements:
+        table.add_row(
+            one.what,
+            f"{one.value:.3g} {one.unit}",
+            "–" if one.reference is None else f"{one.reference:.3g} {one.unit}",
+            "–" if one.ratio is None else f"{one.ratio:.1f}",
+            one.target or "–",
+            "yes" if one.met else "no",
+            one.case,
+        )
     make_console().print(table)
 
 

@@ -49,16 +49,18 @@ class _Expectations(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weights: Tensor, circuit: Circuit) -> Tensor:
+        measured, ctx.run = _run(inputs, weights, circuit)
         ctx.save_for_backward(inputs, weights)
         ctx.circuit = circuit
-        return torch.from_numpy(_run(inputs, weights, circuit)[0].T)
+        return torch.from_numpy(measured.T)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_expectations: Tensor) -> tuple[Tensor, Tensor, None]:
         inputs, weights = ctx.saved_tensors
-        # The kernels use up the final state, and `backward` may be called again: it is computed anew.
-        _, program, workspace = _run(inputs, weights, ctx.circuit)
+        # The kernel uses up the final state. Where the graph is walked back again, it is computed anew.
+        program, workspace = ctx.run or _run(inputs, weights, ctx.circuit)[1]
+        ctx.run = None
         grad_inputs, grad_weights = torch.empty(inputs.T.shape, dtype=inputs.dtype), torch.empty_like(weights)
         backward(
             weights.detach().contiguous().numpy(),
@@ -71,14 +73,14 @@ class _Expectations(torch.autograd.Function):
         return grad_inputs.T, grad_weights, None
 
 
-def _run(inputs: Tensor, weights: Tensor, circuit: Circuit) -> tuple[Array, Program, Workspace]:
-    """Expectations (n_qubits, batch), and what `backward` needs."""
+def _run(inputs: Tensor, weights: Tensor, circuit: Circuit) -> tuple[Array, tuple[Program, Workspace]]:
+    """Expectations (n_qubits, batch), and what `backward` needs for their gradients."""
     program = compile_circuit(circuit)
     wires_first = inputs.detach().T.contiguous().numpy()
     workspace = make_workspace(program, inputs.shape[0], wires_first.dtype)
     measured = np.empty_like(wires_first)
     forward(wires_first, weights.detach().contiguous().numpy(), program, workspace, measured)
-    return measured, program, workspace
+    return measured, (program, workspace)
 
 
 class PennyLaneLayer(nn.Module):

@@ -1,10 +1,13 @@
 """URL of a database → Optuna storage, with the settings that each kind of database needs to be shared.
 
-SQLite ignores `SELECT … FOR UPDATE`, by which Optuna lets only one worker take a queued trial. So every transaction here takes
-the write lock at its start (`BEGIN IMMEDIATE`), for the few milliseconds that it lasts.
+SQLite ignores `SELECT … FOR UPDATE`, by which Optuna lets only one worker take a queued trial. Here such a statement, like any
+that writes, takes the write lock first (`BEGIN IMMEDIATE`), and reading takes none (write-ahead log).
 """
 
 import json
+import random
+import sqlite3
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -17,9 +20,9 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback, _CachedStorage, get_storage
 from optuna.storages._rdb import models
 from optuna.trial import Trial
-from sqlalchemy import delete, event, insert, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import Select, delete, event, insert, select
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from faqnas_optuna.errors import StorageError
@@ -30,6 +33,8 @@ GRACE_S = 60
 """A trial that was silent for so long is given up, and tried anew by another worker."""
 MAX_RETRIES = 2
 LOCK_TIMEOUT_S = 60
+LOCK_STEP_S = 0.0005
+HAS_WRITE_LOCK = "has_write_lock"
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 """The drivers that the extras install; a plain `postgresql://` means one of them."""
@@ -53,7 +58,7 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
             _check_sqlite_file(_sqlite_file(parsed), create=create)
             # Making the tables races between processes.
             with creation_lock(url) if create else nullcontext():
-                return _cached(parsed, {"connect_args": {"timeout": LOCK_TIMEOUT_S}}, create=create)
+                return _cached(parsed, {}, create=create)
     except ImportError as error:
         raise StorageError(
             f"the driver for {masked(url)} is not installed; run: pip install 'faqnas-optuna[postgres]' or '[mysql]'"
@@ -175,18 +180,59 @@ def _cached(url: URL, engine_kwargs: dict[str, Any], *, create: bool) -> BaseSto
         )
     if url.get_backend_name() == "sqlite":
         event.listen(backend.engine, "connect", _prepare_sqlite_connection)
-        event.listen(backend.engine, "begin", _begin_immediate)
+        event.listen(backend.engine, "begin", _begin_undecided)
+        event.listen(backend.engine, "before_cursor_execute", _begin_as_needed)
         # The connection that made the tables was opened before the listeners were there.
         backend.engine.dispose()
     return get_storage(backend)
 
 
 def _prepare_sqlite_connection(connection: Any, _record: Any) -> None:
-    # The driver must not begin transactions by itself: `_begin_immediate` does.
+    # The driver must not begin transactions by itself: `_begin_as_needed` does.
     connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={1000 * LOCK_TIMEOUT_S}")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    # From here on we wait ourselves, see `_begin_immediate`.
+    connection.execute("PRAGMA busy_timeout=0")
 
 
-def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin_undecided(connection: Connection) -> None:
+    connection.info[HAS_WRITE_LOCK] = False
+
+
+def _begin_as_needed(
+    connection: Connection, _cursor: Any, _statement: str, _parameters: Any, context: Any, _executemany: bool
+) -> None:
+    """Read from a snapshot without a lock, and take the write lock before the first statement that may write.
+
+    What was read before then may have changed meanwhile, as it may in PostgreSQL; `SELECT … FOR UPDATE` counts as a write.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    if connection.info[HAS_WRITE_LOCK]:
+        return
+    statement = context.compiled.statement if context.compiled else None
+    if isinstance(statement, Select) and statement._for_update_arg is None:
+        if not raw.in_transaction:
+            raw.execute("BEGIN")
+        return
+    if raw.in_transaction:
+        raw.execute("COMMIT")
+    _begin_immediate(raw)
+    connection.info[HAS_WRITE_LOCK] = True
+
+
+def _begin_immediate(raw: Any) -> None:
+    """Wait for the write lock, in steps as short as the transactions that hold it.
+
+    SQLite's own waiting doubles up to 100 ms, after which two workers are no faster than one.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+            time.sleep(random.uniform(LOCK_STEP_S / 2, LOCK_STEP_S))
