@@ -77,7 +77,7 @@ def measure(*, quick: bool) -> Iterator[Measurement]:
     yield from _rest_of_a_trial((100, 1_000) if quick else (100, 1_000, 5_000))
     for name in ("wine",) if quick else SEARCH_TARGETS:
         yield _search(name, trials=6 if quick else 20)
-    yield from _processes(trials=40 if quick else 160)
+    yield from _processes(trials=40 if quick else 400)
 
 
 def _steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
@@ -286,7 +286,7 @@ def _processes(*, trials: int) -> Iterator[Measurement]:
     """Whole processes: start-up, memory, and the throughput of one and two workers on Digits."""
     with tempfile.TemporaryDirectory() as directory:
         yield _start_up(Path(directory))
-        _, megabytes = _command(Path(directory), "mnist-5k", "--population", "8", "--generations", "1")
+        megabytes = _command(Path(directory), "mnist-5k", "--population", "8", "--generations", "1")
         yield Measurement(
             what="peak memory of a worker",
             case="mnist-5k",
@@ -332,19 +332,25 @@ def _start_up(directory: Path) -> Measurement:
     )
 
 
-def _command(directory: Path, dataset: str, *options: str) -> tuple[float, float]:
-    """Run `start` as a process; seconds, and megabytes of memory at its peak."""
+MEASURED = "import os, subprocess, sys; child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n\
+_, status, usage = os.wait4(child.pid, 0); print(usage.ru_maxrss); sys.exit(os.waitstatus_to_exitcode(status))"
+"""Runs a command and prints its peak memory. A child of this process would count what we ourselves have used."""
+
+
+def _command(directory: Path, dataset: str, *options: str) -> float:
+    """Run `start` as a process; megabytes of memory at its peak."""
     command = [sys.executable, "-m", "faqnas_optuna", "start", "--dataset", dataset, "--json", *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FAQNAS_")}
-    started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=directory, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+    finished = subprocess.run(
+        [sys.executable, "-c", MEASURED, *command],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     # Linux counts kilobytes, macOS bytes.
-    per_megabyte = 1024**2 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - started, usage.ru_maxrss / per_megabyte
+    return float(finished.stdout) / (1024**2 if sys.platform == "darwin" else 1024)
 
 
 def _throughput(url: str, name: str) -> float:

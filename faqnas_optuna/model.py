@@ -28,6 +28,7 @@ class FastLayer(nn.Module):
     def __init__(self, circuit: Circuit, *, generator: torch.Generator) -> None:
         super().__init__()
         self.circuit = circuit
+        self._program = compile_circuit(circuit)
         self.weights = nn.Parameter(torch.empty(circuit.depth, circuit.n_qubits))
         nn.init.uniform_(self.weights, 0, 2 * math.pi, generator=generator)
 
@@ -38,7 +39,7 @@ class FastLayer(nn.Module):
         if inputs.ndim != 2 or inputs.shape[1] != self.circuit.n_qubits:
             raise ValueError(f"inputs must be (batch, {self.circuit.n_qubits}); they are {tuple(inputs.shape)}")
         if torch.is_grad_enabled() and (inputs.requires_grad or self.weights.requires_grad):
-            measured: Tensor = _Expectations.apply(inputs, self.weights, self.circuit)  # type: ignore[no-untyped-call]
+            measured: Tensor = _Expectations.apply(inputs, self.weights, self._program)  # type: ignore[no-untyped-call]
             return measured
         values = expectations(inputs.detach().numpy(), self.weights.detach().numpy(), self.circuit)
         return torch.from_numpy(values)
@@ -48,10 +49,10 @@ class _Expectations(torch.autograd.Function):
     """⟨Z⟩ of every wire with gradients by the adjoint method. The kernels have the batch last."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weights: Tensor, circuit: Circuit) -> Tensor:
-        measured, ctx.run = _run(inputs, weights, circuit)
+    def forward(ctx: Any, inputs: Tensor, weights: Tensor, program: Program) -> Tensor:
         ctx.save_for_backward(inputs, weights)
-        ctx.circuit = circuit
+        ctx.program = program
+        measured, ctx.workspace = _run(inputs, weights, program)
         return torch.from_numpy(measured.T)
 
     @staticmethod
@@ -59,28 +60,25 @@ class _Expectations(torch.autograd.Function):
     def backward(ctx: Any, grad_expectations: Tensor) -> tuple[Tensor, Tensor, None]:
         inputs, weights = ctx.saved_tensors
         # The kernel uses up the final state. Where the graph is walked back again, it is computed anew.
-        program, workspace = ctx.run or _run(inputs, weights, ctx.circuit)[1]
-        ctx.run = None
-        grad_inputs, grad_weights = torch.empty(inputs.T.shape, dtype=inputs.dtype), torch.empty_like(weights)
-        backward(
-            weights.detach().contiguous().numpy(),
-            program,
-            workspace,
-            grad_expectations.T.contiguous().numpy(),
-            grad_inputs.numpy(),
-            grad_weights.numpy(),
-        )
-        return grad_inputs.T, grad_weights, None
+        workspace = ctx.workspace or _run(inputs, weights, ctx.program)[1]
+        ctx.workspace = None
+        grad_measured = np.ascontiguousarray(grad_expectations.numpy().T)
+        grad_inputs, grad_weights = np.empty_like(grad_measured), np.empty(weights.shape, grad_measured.dtype)
+        backward(_contiguous(weights), ctx.program, workspace, grad_measured, grad_inputs, grad_weights)
+        return torch.from_numpy(grad_inputs.T), torch.from_numpy(grad_weights), None
 
 
-def _run(inputs: Tensor, weights: Tensor, circuit: Circuit) -> tuple[Array, tuple[Program, Workspace]]:
+def _run(inputs: Tensor, weights: Tensor, program: Program) -> tuple[Array, Workspace]:
     """Expectations (n_qubits, batch), and what `backward` needs for their gradients."""
-    program = compile_circuit(circuit)
-    wires_first = inputs.detach().T.contiguous().numpy()
-    workspace = make_workspace(program, inputs.shape[0], wires_first.dtype)
+    wires_first = _contiguous(inputs.T)
+    workspace = make_workspace(program, wires_first.shape[1], wires_first.dtype)
     measured = np.empty_like(wires_first)
-    forward(wires_first, weights.detach().contiguous().numpy(), program, workspace, measured)
-    return measured, (program, workspace)
+    forward(wires_first, _contiguous(weights), program, workspace, measured)
+    return measured, workspace
+
+
+def _contiguous(tensor: Tensor) -> Array:
+    return np.ascontiguousarray(tensor.detach().numpy())
 
 
 class PennyLaneLayer(nn.Module):

@@ -33,7 +33,7 @@ GRACE_S = 60
 """A trial that was silent for so long is given up, and tried anew by another worker."""
 MAX_RETRIES = 2
 LOCK_TIMEOUT_S = 60
-LOCK_STEP_S = 0.0005
+LOCK_STEP_S = 0.0002
 HAS_WRITE_LOCK = "has_write_lock"
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
