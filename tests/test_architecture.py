@@ -32,6 +32,7 @@ ORDER = [
     "report",
     "plots",
     "dashboard",
+    "bench",
     "display",
     "cli",
     "__main__",
@@ -41,7 +42,7 @@ ORDER = [
 ALLOWED_OUTSIDE = {
     "pennylane": {"circuit", "model"},
     "numba": {"compilation"},
-    "torch": {"model", "training", "flops", "evaluation"},
+    "torch": {"model", "training", "flops", "evaluation", "bench"},
     "optuna": set(ORDER[ORDER.index("storage") :]),
     "sqlalchemy": {"storage"},
     "click": {"cli", "__main__"},
