@@ -3,48 +3,28 @@
 Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna take seconds, `--help` must not.
 """
 
-import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from faqnas_optuna import __version__
-from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig, override, read_toml
-from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
+from faqnas_optuna.config import Engine, FlopsCounter
+from faqnas_optuna.launch import go_on_hint, opened_storage, print_json, run_search, storage_option, study_config
+from faqnas_optuna.options import (
+    Survival,
+    data_dir_option,
+    json_option,
+    option,
+    storage_options,
+    study_argument,
+    survival_options,
+    workers_option,
+)
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
-    from faqnas_optuna.datasets import DataSplits
-    from faqnas_optuna.study import Search
-
-Command = Callable[..., Any]
-
-DEFAULT_STORAGE = "sqlite:///faqnas.db"
-
-
-def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Command]:
-    """A click option that also reads FAQNAS_NAME."""
-    return click.option(
-        name, *targets, envvar=f"FAQNAS_{name.lstrip('-').replace('-', '_').upper()}", show_envvar=True, **settings
-    )
-
-
-storage_option = option("--storage", default=DEFAULT_STORAGE, show_default=True, metavar="URL", help="Database of the studies.")
-json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-data_dir_option = option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Directory of MNIST's four IDX files."
-)
-workers_option = option(
-    "--workers", type=click.IntRange(min=1, max=1024), default=1, show_default=True, help="Processes, of one thread each."
-)
-study_argument = click.argument("study")
+    pass
 
 
 class _Cli(click.Group):
@@ -68,12 +48,15 @@ def cli() -> None:
 @option("--dataset", metavar="NAME", help="Data set; 'faqnas-optuna datasets' lists them.")
 @option("--study", metavar="NAME", help="Name of the study.  [default: the data set's]")
 @option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Study file (TOML).")
-@storage_option
+@storage_options
 @workers_option
+@option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
+@survival_options
 @option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="Of split, search and training.  [default: 0]")
 @option("--population", type=click.IntRange(min=2), help="Successful trials in a generation.  [default: 20]")
 @option("--generations", type=click.IntRange(min=1), help="At most so many generations.  [default: 8]")
 @option("--patience", type=click.IntRange(min=1), help="Stop after so many without improvement.  [default: 2]")
+@option("--synchronous", is_flag=True, default=None, help="Generations of exactly the population: workers wait for each other.")
 @option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.  [default: 5]")
 @option("--lr", type=float, help="Learning rate of Adam.  [default: 0.003]")
 @option("--batch-size", type=click.IntRange(min=1), help="Samples in an optimiser step.  [default: 64]")
@@ -96,6 +79,8 @@ def start(
     config: Path | None,
     storage: str,
     workers: int,
+    detach: bool,
+    survival: Survival,
     data_dir: Path | None,
     as_json: bool,
     **settings: Any,
@@ -107,27 +92,32 @@ def start(
     from faqnas_optuna.storage import creation_lock
     from faqnas_optuna.study import check_name, open_or_create
 
-    chosen = _study_config(config, {"dataset": dataset, **settings})
+    chosen = study_config(config, {"dataset": dataset, **settings})
     name = study or chosen.dataset
     check_name(name)
     splits = load(chosen.dataset, seed=chosen.seed, data_dir=data_dir)
-    with _opened(storage, create=True) as opened:
+    with opened_storage(storage, create=True, grace_s=survival.grace_s) as opened:
         with creation_lock(storage):
             search = open_or_create(opened, name, chosen, splits)
         if (stopped := stop_of(search)) and stopped["reason"] == StopReason.REQUESTED:
             search = resume_study(search)
-        return _search(search, splits, storage, workers=workers, data_dir=data_dir, as_json=as_json)
+        if detach:
+            click.echo(f"study {name} waits for workers: faqnas-optuna worker {name}{storage_option(storage)}", err=True)
+            return 0
+        return run_search(search, splits, storage, survival, workers=workers, data_dir=data_dir, as_json=as_json)
 
 
 @cli.command()
 @click.argument("study", required=False)
-@storage_option
+@storage_options
 @data_dir_option
+@survival_options
+@option("--until-idle", is_flag=True, help="Without a name: leave when no study runs, instead of waiting for one.")
 @option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
-def worker(study: str | None, storage: str, data_dir: Path | None, quiet: bool) -> int:
+def worker(study: str | None, storage: str, data_dir: Path | None, survival: Survival, until_idle: bool, quiet: bool) -> int:
     """Attach to a running study, or to all of them.
 
-    Without a name, every running study of the storage is served in turn, the least advanced first.
+    Without a name, every running study of the storage is served in turn, the least advanced first, and new ones are waited for.
     """
     from faqnas_optuna.display import show_progress
     from faqnas_optuna.generations import stop_of
@@ -137,32 +127,49 @@ def worker(study: str | None, storage: str, data_dir: Path | None, quiet: bool) 
     from faqnas_optuna.worker import Signals, load_data, run, serve
 
     use_one_thread()
-    with _opened(storage, quiet=quiet) as opened, Signals().caught() as signals, show_progress(quiet=quiet) as update:
+    with (
+        opened_storage(storage, quiet=quiet, grace_s=survival.grace_s) as opened,
+        Signals().caught() as signals,
+        show_progress(quiet=quiet) as update,
+    ):
         if study is None:
-            serve(opened, signals, data_dir=data_dir, on_trial=lambda standing: update(progress(standing)))
+            serve(
+                opened,
+                signals,
+                data_dir=data_dir,
+                until_idle=until_idle,
+                on_trial=lambda standing: update(progress(standing)),
+                database_timeout_s=survival.database_timeout_s,
+            )
             return signals.exit_code
         search = load(opened, study)
         splits = load_data(search, data_dir)
         if stopped := stop_of(search):
-            click.echo(f"study {study} is stopped: {stopped['reason']}. {_go_on(search, storage)}", err=True)
+            click.echo(f"study {study} is stopped: {stopped['reason']}. {go_on_hint(search, storage)}", err=True)
         else:
-            run(search, splits, signals, on_trial=lambda standing: update(progress(standing)))
+            run(
+                search,
+                splits,
+                signals,
+                on_trial=lambda standing: update(progress(standing)),
+                database_timeout_s=survival.database_timeout_s,
+            )
     return signals.exit_code
 
 
 @cli.command()
 @click.argument("study", required=False)
-@storage_option
+@storage_options
 @json_option
 def status(study: str | None, storage: str, as_json: bool) -> None:
     """Show how far the studies are."""
     from faqnas_optuna.display import print_status
     from faqnas_optuna.report import status_document
 
-    with _opened(storage) as opened:
+    with opened_storage(storage) as opened:
         document = status_document(opened, study)
     if as_json:
-        _print_json(document)
+        print_json(document)
     elif document["studies"]:
         print_status(document["studies"])
     else:
@@ -171,7 +178,7 @@ def status(study: str | None, storage: str, as_json: bool) -> None:
 
 @cli.command()
 @study_argument
-@storage_option
+@storage_options
 @json_option
 @option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the front as a table to FILE.")
 @option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front to FILE.png or FILE.html.")
@@ -187,7 +194,7 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
     from faqnas_optuna.standing import Standing
     from faqnas_optuna.study import load
 
-    with _opened(storage) as opened:
+    with opened_storage(storage) as opened:
         standing = Standing.of(load(opened, study))
     document = pareto_document(standing)
     if plot:
@@ -195,7 +202,7 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
     if csv_file:
         write_atomically(csv_file, front_csv(document).encode())
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
         print_front(standing.front)
     for written in filter(None, (plot, csv_file)):
@@ -205,7 +212,7 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
 @cli.command()
 @study_argument
 @click.argument("trial", type=int)
-@storage_option
+@storage_options
 @json_option
 def show(study: str, trial: int, storage: str, as_json: bool) -> None:
     """Show one trial, with its circuit drawn."""
@@ -213,62 +220,71 @@ def show(study: str, trial: int, storage: str, as_json: bool) -> None:
     from faqnas_optuna.report import trial_document
     from faqnas_optuna.study import load
 
-    with _opened(storage) as opened:
+    with opened_storage(storage) as opened:
         document = trial_document(load(opened, study), trial)
     if as_json:
-        _print_json(document)
+        print_json(document)
         return
     print_trial(document)
 
 
 @cli.command()
 @study_argument
-@storage_option
+@storage_options
 def stop(study: str, storage: str) -> None:
     """Stop a study; running trials are finished."""
     from faqnas_optuna.generations import StopReason, stop_of
     from faqnas_optuna.generations import stop as stop_study
     from faqnas_optuna.study import load
 
-    with _opened(storage) as opened:
+    with opened_storage(storage) as opened:
         search = load(opened, study)
         if stopped := stop_of(search):
             click.echo(f"study {study} had stopped already: {stopped['reason']}, {stopped['at']}, {stopped['by']}")
             return
         stop_study(search, StopReason.REQUESTED)
-    click.echo(f"study {study} stops; running trials are finished. {_go_on(search, storage)}")
+    click.echo(f"study {study} stops; running trials are finished. {go_on_hint(search, storage)}")
 
 
 @cli.command()
 @study_argument
-@storage_option
+@storage_options
 # Without a variable: FAQNAS_GENERATIONS, set for `start`, must not lower the limit of a study that is resumed.
 @click.option("--generations", type=click.IntRange(min=1), help="New limit of generations, over all of the study.")
 @workers_option
+@survival_options
 @data_dir_option
 @json_option
-def resume(study: str, storage: str, generations: int | None, workers: int, data_dir: Path | None, as_json: bool) -> int:
+def resume(
+    study: str,
+    storage: str,
+    generations: int | None,
+    workers: int,
+    survival: Survival,
+    data_dir: Path | None,
+    as_json: bool,
+) -> int:
     """Go on with a stopped or interrupted study."""
     from faqnas_optuna.generations import resume as resume_study
     from faqnas_optuna.study import load
     from faqnas_optuna.worker import load_data
 
-    with _opened(storage) as opened:
+    with opened_storage(storage, grace_s=survival.grace_s) as opened:
         search = load(opened, study)
         splits = load_data(search, data_dir)
         search = resume_study(search, generations=generations)
-        return _search(search, splits, storage, workers=workers, data_dir=data_dir, as_json=as_json)
+        return run_search(search, splits, storage, survival, workers=workers, data_dir=data_dir, as_json=as_json)
 
 
 @cli.command()
-@storage_option
+@storage_options
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("--port", type=click.IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
 def dashboard(storage: str, host: str, port: int) -> None:
     """Watch the studies in optuna-dashboard."""
     from faqnas_optuna.dashboard import make_dashboard
 
-    with _opened(storage) as opened, make_dashboard(opened, host=host, port=port) as server:
+    with opened_storage(storage) as opened, make_dashboard(opened, host=host, port=port) as server:
         click.echo(f"optuna-dashboard is at http://{host}:{server.server_port}/ (Ctrl-C ends it)", err=True)
         server.serve_forever()
 
@@ -288,7 +304,7 @@ def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None
         download_mnist(directory)
     listed = [asdict(info) for info in DATASETS.values()]
     if as_json:
-        _print_json({"schema_version": 1, "datasets": listed})
+        print_json({"schema_version": 1, "datasets": listed})
     else:
         print_datasets(listed)
 
@@ -317,89 +333,6 @@ def bench(quick: bool, as_json: bool) -> None:
             measured.append(measurement)
             click.echo(f"measured: {measurement.what}, {measurement.case}", err=True)
     if as_json:
-        _print_json({"schema_version": 1, "versions": versions(), "measurements": [asdict(one) for one in measured]})
+        print_json({"schema_version": 1, "versions": versions(), "measurements": [asdict(one) for one in measured]})
     else:
         print_bench(measured)
-
-
-def _study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
-    """Options over the study file over the defaults."""
-    sections = {
-        "population": "search.population",
-        "generations": "search.generations",
-        "patience": "search.patience",
-        "epochs": "training.epochs",
-        "lr": "training.learning_rate",
-        "batch_size": "training.batch_size",
-        "repeats": "training.repeats",
-    }
-    changes = {sections.get(name, name): value for name, value in options.items()}
-    stored = read_toml(file) if file else {}
-    # On its own first, so that its mistakes are told under its name; it need not name the data set.
-    StudyConfig.from_settings({"dataset": "", **stored}, source=str(file))
-    settings = override(stored, changes)
-    if "dataset" not in settings:
-        raise ConfigError("no data set is named; add for instance --dataset wine ('faqnas-optuna datasets' lists them)")
-    return StudyConfig.from_settings(settings, source="options")
-
-
-@contextmanager
-def _opened(url: str, *, create: bool = False, quiet: bool = False) -> Iterator["BaseStorage"]:
-    """A storage, with its errors translated; and messages of the package, rather than Optuna's, on stderr."""
-    import optuna
-
-    from faqnas_optuna.display import messages
-    from faqnas_optuna.storage import open_storage, translated_errors
-
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    with messages(quiet=quiet), translated_errors(url):
-        yield open_storage(url, create=create)
-
-
-def _search(search: "Search", splits: "DataSplits", url: str, *, workers: int, data_dir: Path | None, as_json: bool) -> int:
-    """Be a worker of the study, with others beside, until it stops; then print what was found."""
-    from faqnas_optuna.display import print_front, print_outlook, show_progress
-    from faqnas_optuna.report import progress, start_document
-    from faqnas_optuna.standing import Standing
-    from faqnas_optuna.training import use_one_thread
-    from faqnas_optuna.worker import Signals, extra_workers, run
-
-    use_one_thread()
-    started = time.perf_counter()
-    with (
-        Signals().caught() as signals,
-        show_progress() as update,
-        extra_workers(workers - 1, search, signals, storage_url=url, data_dir=data_dir),
-    ):
-        run(search, splits, signals, on_trial=lambda standing: update(progress(standing)))
-    if signals.first:
-        click.echo(f"interrupted; finished trials are kept. {_go_on(search, url)}", err=True)
-    standing = Standing.of(search)
-    try:
-        document = start_document(standing, seconds=time.perf_counter() - started)
-    except NoSuccessfulTrialError:
-        if signals.first:
-            return signals.exit_code
-        raise
-    if as_json:
-        _print_json(document)
-    else:
-        print_front(standing.front)
-        print_outlook(standing, document, storage_option=_storage_option(url))
-    return signals.exit_code or int(document["stop_reason"] == "failures")
-
-
-def _storage_option(url: str) -> str:
-    """What a command needs to find this storage again: nothing, if it is the default or in the environment."""
-    from faqnas_optuna.storage import masked
-
-    given = click.get_current_context().get_parameter_source("storage")
-    return f" --storage {masked(url)}" if given is ParameterSource.COMMANDLINE else ""
-
-
-def _go_on(search: "Search", url: str) -> str:
-    return f"Go on with: faqnas-optuna resume {search.name}{_storage_option(url)}"
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    click.echo(json.dumps(document, indent=2))

@@ -52,6 +52,8 @@ class SearchConfig(_Section):
     """At most so many generations (paper)."""
     patience: Annotated[int, Field(ge=1, le=100_000)] = 2
     """Stop after so many generations whose hypervolume did not grow (paper)."""
+    synchronous: bool = False
+    """Workers wait for one another, so that every generation has exactly `population` successful trials (ours)."""
     crossover: Probability = 0.8
     """Chance that a child is crossed rather than cloned (paper)."""
     mutation: Probability = 0.2

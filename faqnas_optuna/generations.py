@@ -16,10 +16,9 @@ from typing import Any
 
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.standing import Standing
-from faqnas_optuna.storage import get_study_user_attr
+from faqnas_optuna.storage import STOP, get_study_user_attr
 from faqnas_optuna.study import Search, save_limit, stored_limits, utc_now
 
-STOP = "stop"
 RESUMED = "resumed"
 CLOSED_PREFIX = "generation:"
 IMPROVEMENT = 1e-9

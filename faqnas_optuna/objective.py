@@ -1,17 +1,21 @@
 """A trial's two values: suggest a genome, reuse or evaluate its circuit, record. The only glue of Optuna and training."""
 
 import logging
+import math
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import optuna
 
 from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.datasets import DataSplits
+from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.evaluation import evaluate
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.standing import Standing
-from faqnas_optuna.storage import set_trial_user_attrs
+from faqnas_optuna.storage import DATABASE_ERRORS
 from faqnas_optuna.study import TrialRecord
 
 logger = logging.getLogger(__name__)
@@ -20,8 +24,18 @@ FAILURE = "failure"
 """The attribute of a failed trial that says why."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a trial, before it is stored."""
+
+    values: tuple[float, float] | None
+    """(quantum FLOPs, validation error); None if it failed."""
+    attributes: Mapping[str, Any]
+    """What is stored with it: the record, or the reason of the failure."""
+
+
 class Objective:
-    """What a worker gives to `study.optimize`.
+    """What a worker does in a trial.
 
     Args:
         standing: the study, and what it has found so far; the caller refreshes it before each trial.
@@ -35,17 +49,18 @@ class Objective:
         self._splits = splits
         self._worker = worker
 
-    def __call__(self, trial: optuna.Trial) -> tuple[float, float]:
-        """(quantum FLOPs, validation error) of the genome that the trial suggests."""
+    def __call__(self, trial: optuna.Trial) -> Outcome:
+        """Suggest, then reuse or evaluate. A candidate that fails is an outcome; a database that fails is an exception."""
         try:
             return self._evaluate(trial)
-        except BaseException as error:
+        except DATABASE_ERRORS:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
             reason = f"{type(error).__name__}: {error}"
             logger.warning("trial %d failed: %s", trial.number, reason)
-            trial.set_user_attr(FAILURE, reason)
-            raise
+            return Outcome(values=None, attributes={FAILURE: reason})
 
-    def _evaluate(self, trial: optuna.Trial) -> tuple[float, float]:
+    def _evaluate(self, trial: optuna.Trial) -> Outcome:
         started = time.perf_counter()
         genome = suggest(trial, self._config.space)
         trial.set_user_attr("worker", self._worker)
@@ -61,8 +76,9 @@ class Objective:
             evaluation = evaluate(genome.circuit, self._splits, self._config)
             values = evaluation.objectives(self._config.flops)
             record = TrialRecord.of_evaluation(genome, evaluation, worker=self._worker)
-        set_trial_user_attrs(trial, record.to_attributes())
-        return values
+        if not all(map(math.isfinite, values)):
+            raise TrainingError(f"the objectives must be finite; they are {values}")
+        return Outcome(values=values, attributes=record.to_attributes())
 
 
 def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:

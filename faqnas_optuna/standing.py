@@ -73,6 +73,13 @@ class Standing:
             full += 1
         return full
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the first generation that is not full has fewer successful and running trials than the population."""
+        generation = self.full_generations
+        running = [trial for trial in self.running if trial.system_attrs.get(GENERATION_KEY) == generation]
+        return self.generation_sizes[generation] + len(running) < self.search.config.search.population
+
     def _add(self, trials: Iterable[FrozenTrial]) -> None:
         circuits = set(self._front)
         for trial in trials:

@@ -1,64 +1,86 @@
-"""URL of a database → Optuna storage, with the settings that each kind of database needs to be shared.
+"""URL of a database → Optuna storage, with the settings that each kind of database needs to be shared."""
 
-SQLite ignores `SELECT … FOR UPDATE`, by which Optuna lets only one worker take a queued trial. Here such a statement, like any
-that writes, takes the write lock first (`BEGIN IMMEDIATE`), and reading takes none (write-ahead log).
-"""
-
+import hashlib
 import json
-import random
-import sqlite3
+import logging
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
 from filelock import FileLock, Timeout
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback, _CachedStorage, get_storage
 from optuna.storages._rdb import models
-from optuna.trial import Trial
-from sqlalchemy import Select, delete, event, insert, select
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import create_engine, delete, insert, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
+from faqnas_optuna import sqlite
 from faqnas_optuna.errors import StorageError
 
-HEARTBEAT_S = 10
-"""A worker says so often that its trial is alive."""
-GRACE_S = 60
-"""A trial that was silent for so long is given up, and tried anew by another worker."""
+logger = logging.getLogger(__name__)
+
+DEFAULT_GRACE_S = 60
+"""A trial whose worker was silent for so long is given up, and tried anew by another worker."""
+BEATS_IN_GRACE = 6
 MAX_RETRIES = 2
 LOCK_TIMEOUT_S = 60
-LOCK_STEP_S = 0.0002
-HAS_WRITE_LOCK = "has_write_lock"
+STOP = "stop"
+"""The study attribute that tells all workers to leave."""
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 """The drivers that the extras install; a plain `postgresql://` means one of them."""
+CONNECT_ARGS: dict[str, dict[str, Any]] = {
+    # An unreachable server is noticed in seconds, also where a connection has gone dead in silence.
+    "postgresql": {
+        "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    },
+    "mysql": {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60},
+    "mariadb": {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60},
+}
+LASTING = ("disk is full", "readonly database", "no such table", "malformed", "does not exist", "authentication failed")
+"""What a database says of troubles that waiting does not mend."""
+DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
+"""What Optuna and SQLAlchemy raise when the database does not do as asked."""
 
 
-def open_storage(url: str, *, create: bool = False) -> BaseStorage:
+def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE_S) -> BaseStorage:
     """Connect to a database, for workers and readers alike.
 
     Args:
-        url: SQLAlchemy's: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://…`.
+        url: SQLAlchemy's: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://…`; what follows a `?`
+            goes to the driver, for instance `?sslmode=verify-full`.
         create: make what is not there, file and tables; without it, that is an error.
+        grace_s: how long a worker may be silent before its trial is given up.
 
     Raises:
         StorageError: the database cannot be reached or opened.
     """
     parsed = _parse(url)
+    kind = parsed.get_backend_name()
     try:
         with translated_errors(url):
-            if parsed.get_backend_name() != "sqlite":
-                return _cached(parsed, {"pool_pre_ping": True}, create=create)
-            _check_sqlite_file(_sqlite_file(parsed), create=create)
+            if kind == "sqlite":
+                sqlite.check_file(_sqlite_file(parsed), create=create)
+            if not create:
+                return _cached(parsed, grace_s, create=False)
             # Making the tables races between processes.
-            with creation_lock(url) if create else nullcontext():
-                return _cached(parsed, {}, create=create)
+            with creation_lock(url):
+                return _cached(parsed, grace_s, create=True)
     except ImportError as error:
         raise StorageError(
             f"the driver for {masked(url)} is not installed; run: pip install 'faqnas-optuna[postgres]' or '[mysql]'"
@@ -70,22 +92,41 @@ def open_storage(url: str, *, create: bool = False) -> BaseStorage:
 
 @contextmanager
 def creation_lock(url: str) -> Iterator[None]:
-    """Hold off other processes while a database or a study is made.
+    """Hold off other processes, on whatever machine, while a database or a study is made.
 
     Raises:
         StorageError: another process keeps the lock.
     """
     parsed = _parse(url)
-    if parsed.get_backend_name() != "sqlite":
-        yield
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        file = _sqlite_file(parsed)
+        lock_file = file.with_name(f"{file.name}.lock")
+        try:
+            with FileLock(lock_file, timeout=LOCK_TIMEOUT_S):
+                yield
+        except Timeout as error:
+            message = f"another process has kept {lock_file} for {LOCK_TIMEOUT_S} s; end it and try again"
+            raise StorageError(message) from error
         return
-    file = _sqlite_file(parsed)
-    lock_file = file.with_name(f"{file.name}.lock")
-    try:
-        with FileLock(lock_file, timeout=LOCK_TIMEOUT_S):
+    take, release = _SERVER_LOCKS[kind]
+    engine = create_engine(parsed, poolclass=NullPool, connect_args=CONNECT_ARGS.get(kind, {}))
+    with engine.connect() as connection:
+        connection.execute(text(take))
+        try:
             yield
-    except Timeout as error:
-        raise StorageError(f"another process has kept {lock_file} for {LOCK_TIMEOUT_S} s; end it and try again") from error
+        finally:
+            connection.execute(text(release))
+
+
+_LOCK_NAME = "faqnas-optuna"
+_LOCK_NUMBER = int(hashlib.sha256(_LOCK_NAME.encode()).hexdigest()[:15], 16)
+_SERVER_LOCKS = {
+    "postgresql": (f"SELECT pg_advisory_lock({_LOCK_NUMBER})", f"SELECT pg_advisory_unlock({_LOCK_NUMBER})"),
+    "mysql": (f"SELECT GET_LOCK('{_LOCK_NAME}', {LOCK_TIMEOUT_S})", f"SELECT RELEASE_LOCK('{_LOCK_NAME}')"),
+    "mariadb": (f"SELECT GET_LOCK('{_LOCK_NAME}', {LOCK_TIMEOUT_S})", f"SELECT RELEASE_LOCK('{_LOCK_NAME}')"),
+}
+"""How to take and to release a lock of the server's that ends with the connection."""
 
 
 @contextmanager
@@ -93,23 +134,24 @@ def translated_errors(url: str) -> Iterator[None]:
     """Turn the errors of the database and its driver into a `StorageError` that never shows a password."""
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
-        raise StorageError(f"cannot use the database {masked(url)}: {reason}") from error
+    except DATABASE_ERRORS as error:
+        raise StorageError(f"cannot use the database {masked(url)}: {database_reason(error)}") from error
 
 
-def set_trial_user_attrs(trial: Trial, attributes: Mapping[str, Any]) -> None:
+def database_reason(error: BaseException) -> str:
+    """What the driver says, in one line: not the statement, nor its values."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__
+
+
+def set_trial_user_attrs(study: Study, trial_id: int, attributes: Mapping[str, Any]) -> None:
     """Write many attributes of a running trial at once: all of them or none, and ten times faster than one by one.
-
-    Args:
-        trial: of a study in a storage of `open_storage`.
-        attributes: JSON values by name.
 
     Raises:
         UpdateFinishedTrialError: the trial was given up in the meantime.
     """
-    backend, trial_id = _backend(trial.study), trial._trial_id
+    backend = _backend(study)
     table = models.TrialUserAttributeModel
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
     with Session(backend.engine) as session, session.begin():
@@ -128,15 +170,84 @@ def get_study_user_attr(study: Study, name: str) -> Any:
     return None if value is None else json.loads(value)
 
 
-def _backend(study: Study) -> RDBStorage:
-    cached = study._storage
-    assert isinstance(cached, _CachedStorage)
-    return cached._backend
+def study_lock(study: Study) -> AbstractContextManager[None]:
+    """Hold off the other workers of all studies in this storage, for as long as it takes to begin a trial."""
+    return creation_lock(_backend(study).url)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a database that fails like this may be back in a moment."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    reason = database_reason(error)
+    return isinstance(cause, (OperationalError, InterfaceError, DisconnectionError, PoolTimeoutError)) and not any(
+        lasting in reason for lasting in LASTING
+    )
+
+
+def heartbeat_interval(study: Study) -> int:
+    """Seconds between two signs of life of a trial."""
+    return _backend(study).heartbeat_interval or 1
 
 
 def masked(url: str) -> str:
     """The URL with *** for its password."""
     return _parse(url).render_as_string(hide_password=True)
+
+
+class _Storage(RDBStorage):
+    """Optuna's storage, with heartbeats that survive what they are there to survive."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        try:
+            super().record_heartbeat(trial_id)
+        except DATABASE_ERRORS as error:
+            # Raised, it would end the thread that beats, and a live trial would be given up for ever after.
+            logger.debug("a heartbeat of trial id %d is lost: %s", trial_id, database_reason(error))
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._silent_since: defaultdict[int, dict[int, float]] = defaultdict(dict)
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        """Also trials whose worker died before the first heartbeat, which Optuna leaves alone.
+
+        How long they have been silent is measured here, since no clock of another machine is to be trusted.
+        """
+        trials, beats = models.TrialModel, models.TrialHeartbeatModel
+        query = (
+            select(trials.trial_id)
+            .outerjoin(beats, beats.trial_id == trials.trial_id)
+            .where(trials.study_id == study_id, trials.state == TrialState.RUNNING, beats.trial_id.is_(None))
+        )
+        with Session(self.engine) as session:
+            silent = list(session.scalars(query))
+        now = time.monotonic()
+        since = {trial_id: self._silent_since[study_id].get(trial_id, now) for trial_id in silent}
+        self._silent_since[study_id] = since
+        grace = self.grace_period or 0
+        return super()._get_stale_trial_ids(study_id) + [one for one, first in since.items() if now - first > grace]
+
+
+class _RetryWhileRunning(RetryHeartbeatStaleTrialCallback):
+    """Queue a trial that was given up anew, unless the study has stopped."""
+
+    def __call__(self, study: Study, trial: FrozenTrial) -> None:
+        logger.warning("trial %d is given up: its worker was silent for too long", trial.number)
+        if get_study_user_attr(study, STOP) is None:
+            super().__call__(study, trial)
+
+
+def give_up_stale_trials(study: Study) -> None:
+    """Fail the trials whose workers are gone, and queue them anew."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
+
+
+def _backend(study: Study) -> RDBStorage:
+    cached = study._storage
+    assert isinstance(cached, _CachedStorage)
+    return cached._backend
 
 
 def _parse(url: str) -> URL:
@@ -147,6 +258,8 @@ def _parse(url: str) -> URL:
         raise StorageError(
             "the storage is no database URL; write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST/DATABASE"
         ) from error
+    if parsed.get_backend_name() not in ("sqlite", *DRIVERS):
+        raise StorageError(f"a storage is an SQLite, PostgreSQL or MySQL database; {parsed.get_backend_name()} is none of them")
     return parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername))
 
 
@@ -156,83 +269,23 @@ def _sqlite_file(url: URL) -> Path:
     return Path(url.database).absolute()
 
 
-def _check_sqlite_file(file: Path, *, create: bool) -> None:
-    if not file.exists() and not create:
-        raise StorageError(
-            f"there is no database {file}: start a study with 'faqnas-optuna start --dataset wine',"
-            " or name another database with --storage or FAQNAS_STORAGE"
-        )
-    if not file.parent.is_dir():
-        raise StorageError(f"cannot make the database {file}: the directory {file.parent} does not exist")
-
-
-def _cached(url: URL, engine_kwargs: dict[str, Any], *, create: bool) -> BaseStorage:
+def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
+    kind = url.get_backend_name()
+    engine_kwargs: dict[str, Any] = {"connect_args": CONNECT_ARGS.get(kind, {})}
+    if kind != "sqlite":
+        # After a restart of the server, the connections of before are found dead and replaced.
+        engine_kwargs["pool_pre_ping"] = True
     with warnings.catch_warnings():
         # The heartbeat has been marked experimental since Optuna 2.8.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        backend = RDBStorage(
+        backend = _Storage(
             url.render_as_string(hide_password=False),
             engine_kwargs=engine_kwargs,
-            heartbeat_interval=HEARTBEAT_S,
-            grace_period=GRACE_S,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES),
+            heartbeat_interval=max(1, grace_s // BEATS_IN_GRACE),
+            grace_period=grace_s,
+            heartbeat_stale_trial_callback=_RetryWhileRunning(max_retry=MAX_RETRIES),
             skip_table_creation=not create,
         )
-    if url.get_backend_name() == "sqlite":
-        event.listen(backend.engine, "connect", _prepare_sqlite_connection)
-        event.listen(backend.engine, "begin", _begin_undecided)
-        event.listen(backend.engine, "before_cursor_execute", _begin_as_needed)
-        # The connection that made the tables was opened before the listeners were there.
-        backend.engine.dispose()
+    if kind == "sqlite":
+        sqlite.share_between_processes(backend.engine)
     return get_storage(backend)
-
-
-def _prepare_sqlite_connection(connection: Any, _record: Any) -> None:
-    # The driver must not begin transactions by itself: `_begin_as_needed` does.
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout={1000 * LOCK_TIMEOUT_S}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    # From here on we wait ourselves, see `_begin_immediate`.
-    connection.execute("PRAGMA busy_timeout=0")
-
-
-def _begin_undecided(connection: Connection) -> None:
-    connection.info[HAS_WRITE_LOCK] = False
-
-
-def _begin_as_needed(
-    connection: Connection, _cursor: Any, _statement: str, _parameters: Any, context: Any, _executemany: bool
-) -> None:
-    """Read from a snapshot without a lock, and take the write lock before the first statement that may write.
-
-    What was read before then may have changed meanwhile, as it may in PostgreSQL; `SELECT … FOR UPDATE` counts as a write.
-    """
-    raw: Any = connection.connection.dbapi_connection
-    if connection.info[HAS_WRITE_LOCK]:
-        return
-    statement = context.compiled.statement if context.compiled else None
-    if isinstance(statement, Select) and statement._for_update_arg is None:
-        if not raw.in_transaction:
-            raw.execute("BEGIN")
-        return
-    if raw.in_transaction:
-        raw.execute("COMMIT")
-    _begin_immediate(raw)
-    connection.info[HAS_WRITE_LOCK] = True
-
-
-def _begin_immediate(raw: Any) -> None:
-    """Wait for the write lock, in steps as short as the transactions that hold it.
-
-    SQLite's own waiting doubles up to 100 ms, after which two workers are no faster than one.
-    """
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            raw.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
-            time.sleep(random.uniform(LOCK_STEP_S / 2, LOCK_STEP_S))

@@ -10,22 +10,45 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from types import FrameType
+from typing import Any, TypeVar
 
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from faqnas_optuna import datasets
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import DataError, StudyMismatchError
 from faqnas_optuna.generations import close_generations, stop_of
-from faqnas_optuna.objective import Objective
+from faqnas_optuna.objective import Objective, Outcome
 from faqnas_optuna.standing import Standing
+from faqnas_optuna.storage import (
+    DATABASE_ERRORS,
+    database_reason,
+    give_up_stale_trials,
+    heartbeat_interval,
+    is_passing,
+    set_trial_user_attrs,
+    study_lock,
+)
 from faqnas_optuna.study import Search, load, names
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+DATABASE_TIMEOUT_S = 600.0
+"""So long a worker waits for a database that has gone away."""
+LONGEST_DELAY_S = 15.0
+POLL_S = 0.1
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -64,7 +87,7 @@ class Signals:
         try:
             yield
         except KeyboardInterrupt:
-            # Optuna has ended the trial as failed. Without a signal that was caught here the interruption is not ours.
+            # It came between the trial and here. Without a signal that was caught the interruption is not ours.
             if self.first is None:
                 raise
         finally:
@@ -94,64 +117,189 @@ class Shift:
         search: the study.
         splits: its data.
         signals: what may end a trial.
+        database_timeout_s: how long to wait for a database that has gone away.
     """
 
-    def __init__(self, search: Search, splits: DataSplits, signals: Signals) -> None:
+    def __init__(
+        self,
+        search: Search,
+        splits: DataSplits,
+        signals: Signals,
+        *,
+        database_timeout_s: float = DATABASE_TIMEOUT_S,
+    ) -> None:
         self.standing = Standing(search)
+        self._study = search.study
         self._objective = Objective(self.standing, splits, worker=worker_name())
         self._signals = signals
+        self._database_timeout_s = database_timeout_s
 
     def look(self) -> bool:
         """Take in what all workers have done since; whether the study runs on."""
-        self.standing.refresh()
-        return close_generations(self.standing) is None
+
+        def take_in() -> bool:
+            self.standing.refresh()
+            return close_generations(self.standing) is None
+
+        return self._patiently(take_in)
 
     def run_trial(self) -> None:
-        """Run one trial. If it fails the study goes on."""
-        with self._signals.giving_up():
-            self.standing.search.study.optimize(self._objective, n_trials=1, catch=(Exception,))
+        """Run one trial. If it fails the study goes on.
+
+        In a synchronous study there may be none to run before others have finished theirs; then this waits a little.
+        """
+        trial = self._patiently(self._ask)
+        if trial is None:
+            time.sleep(POLL_S)
+            return
+        try:
+            with self._signals.giving_up(), beating(self._study, trial._trial_id):
+                outcome = self._objective(trial)
+        except DATABASE_ERRORS as error:
+            # It is given up, like that of a dead worker, and queued anew.
+            logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
+            return
+        self._patiently(lambda: self._tell(trial, outcome))
+
+    def await_others(self) -> None:
+        """Wait until no trial runs any more, giving up those whose workers are gone."""
+        while self.standing.running and not self._signals.first:
+            self._patiently(lambda: give_up_stale_trials(self._study))
+            time.sleep(POLL_S)
+            self.look()
+
+    def _ask(self) -> optuna.Trial | None:
+        give_up_stale_trials(self._study)
+        with warnings.catch_warnings():
+            # Optuna beats only in `optimize`; here `beating` does.
+            warnings.filterwarnings("ignore", message="Heartbeat of storage")
+            if not self.standing.search.config.search.synchronous:
+                return self._study.ask()
+            with study_lock(self._study):
+                self.standing.refresh()
+                if not self.standing.waiting and not self.standing.has_room:
+                    return None
+                trial = self._study.ask()
+                # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
+                _ = trial.relative_params
+                return trial
+
+    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        """Store an outcome, unless the trial was given up in the meantime (this process may have been suspended)."""
+        state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
+        try:
+            set_trial_user_attrs(self._study, trial._trial_id, outcome.attributes)
+            self._study.tell(trial.number, values=outcome.values, state=state)
+        except (UpdateFinishedTrialError, ValueError):
+            stored = self._study._storage.get_trial(trial._trial_id).state
+            # Equal states: it was stored, and the connection broke before we heard of it.
+            if not stored.is_finished():
+                raise
+            if stored is not state:
+                logger.warning("trial %d was given up meanwhile; its late result is dropped", trial.number)
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """Do something again and again while the database is away, for as long as it may be."""
+        deadline, delay = None, 0.25
+        while True:
+            try:
+                return action()
+            except DATABASE_ERRORS as error:
+                deadline = deadline or time.monotonic() + self._database_timeout_s
+                if not is_passing(error) or self._signals.first or time.monotonic() + delay > deadline:
+                    raise
+                logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
+                time.sleep(delay)
+                delay = min(2 * delay, LONGEST_DELAY_S)
 
 
-def run(search: Search, splits: DataSplits, signals: Signals, *, on_trial: Callable[[Standing], None]) -> None:
+@contextmanager
+def beating(study: optuna.Study, trial_id: int) -> Iterator[None]:
+    """Say again and again that a trial is alive, from a thread of its own."""
+    done, interval = Event(), heartbeat_interval(study)
+    storage: Any = study._storage
+
+    def beat() -> None:
+        storage.record_heartbeat(trial_id)
+        while not done.wait(interval):
+            storage.record_heartbeat(trial_id)
+
+    thread = Thread(target=beat, daemon=True, name="heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        # It may hang on a dead connection; a last beat that comes late does no harm.
+        thread.join(timeout=1)
+
+
+def run(
+    search: Search,
+    splits: DataSplits,
+    signals: Signals,
+    *,
+    on_trial: Callable[[Standing], None],
+    database_timeout_s: float = DATABASE_TIMEOUT_S,
+) -> None:
     """Run trials of one study until it stops or a signal arrives.
 
     Args:
         on_trial: called before the first trial and after each, to show progress.
+        database_timeout_s: how long to wait for a database that has gone away.
     """
-    shift = Shift(search, splits, signals)
+    shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
     while True:
         running = shift.look()
         on_trial(shift.standing)
-        if not running or signals.first:
+        if signals.first:
+            return
+        if not running:
+            shift.await_others()
             return
         shift.run_trial()
 
 
-def serve(storage: BaseStorage, signals: Signals, *, data_dir: Path | None, on_trial: Callable[[Standing], None]) -> int:
-    """Run trials of every running study of a storage in turn, the least advanced first, until none runs.
+def serve(
+    storage: BaseStorage,
+    signals: Signals,
+    *,
+    data_dir: Path | None,
+    until_idle: bool,
+    on_trial: Callable[[Standing], None],
+    database_timeout_s: float = DATABASE_TIMEOUT_S,
+) -> int:
+    """Run trials of every running study of a storage in turn, the least advanced first, and wait for new ones.
 
     A study whose data are not on this machine is left out, with a warning.
+
+    Args:
+        until_idle: leave when no study runs, instead of waiting.
 
     Returns:
         How many studies there were to serve.
     """
     shifts: dict[str, Shift] = {}
     refused: set[str] = set()
-    while signals.first is None:
+    while not signals.first:
         for name in names(storage):
             if name in shifts or name in refused or stop_of(search := load(storage, name)) is not None:
                 continue
             try:
-                shifts[name] = Shift(search, load_data(search, data_dir), signals)
+                splits = load_data(search, data_dir)
+                shifts[name] = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
             except (DataError, StudyMismatchError) as error:
                 logger.warning("leaving out study %s: %s", name, error)
                 refused.add(name)
         running = [shift for shift in shifts.values() if shift.look()]
-        if not running:
+        if running:
+            chosen = min(running, key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
+            chosen.run_trial()
+            on_trial(chosen.standing)
+        elif until_idle:
             break
-        chosen = min(running, key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
-        chosen.run_trial()
-        on_trial(chosen.standing)
+        else:
+            time.sleep(1)
     return len(shifts)
 
 
@@ -168,15 +316,15 @@ def load_data(search: Search, data_dir: Path | None) -> DataSplits:
 
 
 @contextmanager
-def extra_workers(count: int, search: Search, signals: Signals, *, storage_url: str, data_dir: Path | None) -> Iterator[None]:
-    """Start workers for a study in processes of their own, pass signals on to them, and wait for them at the end."""
-    # The URL may hold a password, which the arguments of a process would show to every user of the machine.
-    environment = os.environ | {"FAQNAS_STORAGE": storage_url}
-    if data_dir:
-        environment["FAQNAS_DATA_DIR"] = str(data_dir)
+def extra_workers(count: int, search: Search, signals: Signals, *, environment: Mapping[str, str]) -> Iterator[None]:
+    """Start workers for a study in processes of their own, pass signals on to them, and wait for them at the end.
+
+    Args:
+        environment: what they need beside this process's: the storage above all.
+    """
     command = [sys.executable, "-m", "faqnas_optuna", "worker", search.name, "--quiet"]
     # A session of its own: Ctrl-C reaches this process alone, and children get each signal once, from here.
-    processes = [subprocess.Popen(command, env=environment, start_new_session=True) for _ in range(count)]
+    processes = [subprocess.Popen(command, env=os.environ | dict(environment), start_new_session=True) for _ in range(count)]
 
     def pass_on(received: signal.Signals) -> None:
         for process in processes:

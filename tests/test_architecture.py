@@ -22,6 +22,7 @@ ORDER = [
     "flops",
     "evaluation",
     "pareto",
+    "sqlite",
     "storage",
     "sampler",
     "study",
@@ -34,6 +35,8 @@ ORDER = [
     "dashboard",
     "bench",
     "display",
+    "options",
+    "launch",
     "cli",
     "__main__",
 ]
@@ -44,8 +47,8 @@ ALLOWED_OUTSIDE = {
     "numba": {"compilation"},
     "torch": {"model", "training", "flops", "evaluation", "bench"},
     "optuna": set(ORDER[ORDER.index("storage") :]),
-    "sqlalchemy": {"storage"},
-    "click": {"cli", "__main__"},
+    "sqlalchemy": {"storage", "sqlite"},
+    "click": {"options", "launch", "cli", "__main__"},
     "rich": {"display"},
 }
 

@@ -163,7 +163,7 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     assert out.startswith("study iris had stopped already: requested, ")
     code, _, err = stored("worker", "iris")
     assert (code, err) == (0, "study iris is stopped: requested. Go on with: faqnas-optuna resume iris\n")
-    assert stored("worker") == (0, "", "")
+    assert stored("worker", "--until-idle") == (0, "", "")
     assert json.loads(stored("status", "--json")[1])["studies"][0]["trials"]["successful"] == 8
 
 

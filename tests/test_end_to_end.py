@@ -133,7 +133,7 @@ def test_workers_attach_to_a_running_study_and_share_its_work(
 ) -> None:
     first = start_cli("start", *LONG, "--generations", "6")
     wait_for_trials(tmp_path, 1)
-    others = [start_cli("worker", "iris"), start_cli("worker")]
+    others = [start_cli("worker", "iris"), start_cli("worker", "--until-idle")]
     outputs = [process.communicate(timeout=100) for process in (first, *others)]
     assert [process.returncode for process in (first, *others)] == [0, 0, 0], outputs
     search = load(open_storage(storage_url), "iris")

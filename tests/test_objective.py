@@ -8,20 +8,18 @@ from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.evaluation import evaluate
 from faqnas_optuna.genome import GENES, Genome
-from faqnas_optuna.objective import Objective
-from faqnas_optuna.standing import Standing
 from faqnas_optuna.study import Candidate, Search
+from faqnas_optuna.worker import Shift, Signals, worker_name
 from tests.conftest import small_config, successful
 
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1,))
 
 
-def run(search: Search, splits: DataSplits, count: int, *, worker: str = "host:1") -> None:
-    standing = Standing(search)
-    objective = Objective(standing, splits, worker=worker)
+def run(search: Search, splits: DataSplits, count: int) -> None:
+    shift = Shift(search, splits, Signals())
     for _ in range(count):
-        standing.refresh()
-        search.study.optimize(objective, n_trials=1, catch=(Exception,))
+        shift.look()
+        shift.run_trial()
 
 
 @pytest.mark.parametrize("counter", FlopsCounter)
@@ -40,7 +38,7 @@ def test_a_trial_stores_what_its_circuit_evaluates_to(
     assert candidate.record.classical_flops == expected.classical_flops
     assert candidate.record.parameters == expected.parameters
     assert candidate.record.val_accuracy == expected.val_accuracy
-    assert candidate.record.worker == "host:1"
+    assert candidate.record.worker == worker_name()
     assert candidate.record.reused_from is None
 
 

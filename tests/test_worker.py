@@ -67,6 +67,7 @@ def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[
         open_storage(storage_url),
         Signals(),
         data_dir=None,
+        until_idle=True,
         on_trial=lambda standing: order.append(standing.search.name),
     )
     assert count == 2
@@ -87,7 +88,7 @@ def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
     new_search(small_config(space=FEW), name="good")
     change_fingerprint(new_search(small_config(space=FEW), name="bad"))
     storage = open_storage(storage_url)
-    assert serve(storage, Signals(), data_dir=None, on_trial=nothing) == 1
+    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 1
     assert len(successful(load(storage, "good"))) == 8
     assert len(successful(load(storage, "bad"))) == 0
     assert "leaving out study bad: study 'bad' was made with other data" in caplog.text

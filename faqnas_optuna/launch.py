@@ -1,0 +1,124 @@
+"""What commands share: settings from options and file, an opened storage, and the search that `start` and `resume` run."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from faqnas_optuna.config import StudyConfig, override, read_toml
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
+from faqnas_optuna.options import Survival
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from faqnas_optuna.datasets import DataSplits
+    from faqnas_optuna.study import Search
+
+
+def study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
+    """Options over the study file over the defaults."""
+    sections = {
+        "population": "search.population",
+        "synchronous": "search.synchronous",
+        "generations": "search.generations",
+        "patience": "search.patience",
+        "epochs": "training.epochs",
+        "lr": "training.learning_rate",
+        "batch_size": "training.batch_size",
+        "repeats": "training.repeats",
+    }
+    changes = {sections.get(name, name): value for name, value in options.items()}
+    stored = read_toml(file) if file else {}
+    # On its own first, so that its mistakes are told under its name; it need not name the data set.
+    StudyConfig.from_settings({"dataset": "", **stored}, source=str(file))
+    settings = override(stored, changes)
+    if "dataset" not in settings:
+        raise ConfigError("no data set is named; add for instance --dataset wine ('faqnas-optuna datasets' lists them)")
+    return StudyConfig.from_settings(settings, source="options")
+
+
+@contextmanager
+def opened_storage(url: str, *, create: bool = False, quiet: bool = False, grace_s: int = 60) -> Iterator["BaseStorage"]:
+    """A storage, with its errors translated; and messages of the package, rather than Optuna's, on stderr."""
+    import optuna
+
+    from faqnas_optuna.display import messages
+    from faqnas_optuna.storage import open_storage, translated_errors
+
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    with messages(quiet=quiet), translated_errors(url):
+        yield open_storage(url, create=create, grace_s=grace_s)
+
+
+def run_search(
+    search: "Search",
+    splits: "DataSplits",
+    url: str,
+    survival: Survival,
+    *,
+    workers: int,
+    data_dir: Path | None,
+    as_json: bool,
+) -> int:
+    """Be a worker of the study, with others beside, until it stops; then print what was found."""
+    from faqnas_optuna.display import print_front, print_outlook, show_progress
+    from faqnas_optuna.report import progress, start_document
+    from faqnas_optuna.standing import Standing
+    from faqnas_optuna.training import use_one_thread
+    from faqnas_optuna.worker import Signals, extra_workers, run
+
+    use_one_thread()
+    started = time.perf_counter()
+    # The URL may hold a password, which the arguments of a process would show to every user of the machine.
+    environment = {"FAQNAS_STORAGE": url, **survival.environment}
+    if data_dir:
+        environment["FAQNAS_DATA_DIR"] = str(data_dir)
+    with (
+        Signals().caught() as signals,
+        show_progress() as update,
+        extra_workers(workers - 1, search, signals, environment=environment),
+    ):
+        run(
+            search,
+            splits,
+            signals,
+            on_trial=lambda standing: update(progress(standing)),
+            database_timeout_s=survival.database_timeout_s,
+        )
+    if signals.first:
+        click.echo(f"interrupted; finished trials are kept. {go_on_hint(search, url)}", err=True)
+    standing = Standing.of(search)
+    try:
+        document = start_document(standing, seconds=time.perf_counter() - started)
+    except NoSuccessfulTrialError:
+        if signals.first:
+            return signals.exit_code
+        raise
+    if as_json:
+        print_json(document)
+    else:
+        print_front(standing.front)
+        print_outlook(standing, document, storage_option=storage_option(url))
+    return signals.exit_code or int(document["stop_reason"] == "failures")
+
+
+def storage_option(url: str) -> str:
+    """What a command needs to find this storage again: nothing, if it is the default or in the environment."""
+    from faqnas_optuna.storage import masked
+
+    given = click.get_current_context().get_parameter_source("storage")
+    return f" --storage {masked(url)}" if given is ParameterSource.COMMANDLINE else ""
+
+
+def go_on_hint(search: "Search", url: str) -> str:
+    return f"Go on with: faqnas-optuna resume {search.name}{storage_option(url)}"
+
+
+def print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2))

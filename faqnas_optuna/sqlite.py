@@ -1,0 +1,126 @@
+"""SQLite as a database that several processes share.
+
+SQLite ignores `SELECT … FOR UPDATE`, by which Optuna lets only one worker take a queued trial. Here such a statement, like any
+that writes, takes the write lock first (`BEGIN IMMEDIATE`), and reading takes none (write-ahead log).
+"""
+
+import random
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import Select, event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from faqnas_optuna.errors import StorageError
+
+LOCK_TIMEOUT_S = 60
+LOCK_STEP_S = 0.0002
+HAS_WRITE_LOCK = "has_write_lock"
+NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.glusterfs",
+        "fuse.sshfs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "nfs",
+        "nfs4",
+        "smb3",
+    }
+)
+"""Where locks between machines are not to be relied on, and SQLite databases get damaged (https://sqlite.org/faq.html)."""
+
+
+def share_between_processes(engine: Engine) -> None:
+    """Set an engine up so that many processes can read and write its database at once."""
+    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "begin", _begin_undecided)
+    event.listen(engine, "before_cursor_execute", _begin_as_needed)
+    # Connections that were opened before the listeners were there.
+    engine.dispose()
+
+
+def check_file(file: Path, *, create: bool) -> None:
+    """Refuse a file that is not there, or where no database can be.
+
+    Raises:
+        StorageError: says what is wrong, and what to do.
+    """
+    if not file.exists() and not create:
+        raise StorageError(
+            f"there is no database {file}: start a study with 'faqnas-optuna start --dataset wine',"
+            " or name another database with --storage or FAQNAS_STORAGE"
+        )
+    if not file.parent.is_dir():
+        raise StorageError(f"cannot make the database {file}: the directory {file.parent} does not exist")
+    if (kind := file_system(file)) in NETWORK_FILE_SYSTEMS:
+        raise StorageError(
+            f"{file} is on a network file system ({kind}), which damages SQLite databases:"
+            " put it on a local disk, or use PostgreSQL to share a study between machines"
+        )
+
+
+def file_system(file: Path) -> str:
+    """The type of the file system that a file is or would be on; empty if the system does not say."""
+    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
+    return next((mounts[parent] for parent in file.resolve().parents if parent in mounts), "")
+
+
+def _prepare_connection(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions by itself: `_begin_as_needed` does.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={1000 * LOCK_TIMEOUT_S}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    # From here on we wait ourselves, see `_begin_immediate`.
+    connection.execute("PRAGMA busy_timeout=0")
+
+
+def _begin_undecided(connection: Connection) -> None:
+    connection.info[HAS_WRITE_LOCK] = False
+
+
+def _begin_as_needed(
+    connection: Connection, _cursor: Any, _statement: str, _parameters: Any, context: Any, _executemany: bool
+) -> None:
+    """Read from a snapshot without a lock, and take the write lock before the first statement that may write.
+
+    What was read before then may have changed meanwhile, as it may in PostgreSQL; `SELECT … FOR UPDATE` counts as a write.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    if connection.info[HAS_WRITE_LOCK]:
+        return
+    statement = context.compiled.statement if context.compiled else None
+    if isinstance(statement, Select) and statement._for_update_arg is None:
+        if not raw.in_transaction:
+            raw.execute("BEGIN")
+        return
+    if raw.in_transaction:
+        raw.execute("COMMIT")
+    _begin_immediate(raw)
+    connection.info[HAS_WRITE_LOCK] = True
+
+
+def _begin_immediate(raw: Any) -> None:
+    """Wait for the write lock, in steps as short as the transactions that hold it.
+
+    SQLite's own waiting doubles up to 100 ms, after which two workers are no faster than one.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+            time.sleep(random.uniform(LOCK_STEP_S / 2, LOCK_STEP_S))
