@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna take seconds, `--help` must not.
 """
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,20 +161,27 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
 @cli.command()
 @click.argument("study", required=False)
 @storage_options
+@option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
 @json_option
-def status(study: str | None, storage: str, as_json: bool) -> None:
+def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
     """Show how far the studies are."""
     from faqnas_optuna.display import print_status
     from faqnas_optuna.report import status_document
 
     with opened_storage(storage) as opened:
-        document = status_document(opened, study)
-    if as_json:
-        print_json(document)
-    elif document["studies"]:
-        print_status(document["studies"])
-    else:
-        click.echo("no studies yet; start one with: faqnas-optuna start --dataset wine")
+        while True:
+            document = status_document(opened, study)
+            if watch and not as_json:
+                click.clear()
+            if as_json:
+                print_json(document)
+            elif document["studies"]:
+                print_status(document["studies"])
+            else:
+                click.echo("no studies yet; start one with: faqnas-optuna start --dataset wine")
+            if not watch:
+                return
+            time.sleep(2)
 
 
 @cli.command()

@@ -203,7 +203,9 @@ def print_status(studies: Iterable[Mapping[str, Any]]) -> None:
         if stop:
             remarks.append(f"{study['study']} stopped: {stop['reason']}, {stop['at']}, {stop['by']}")
         elif study["workers"]:
-            remarks.append(f"{study['study']} is worked on by {', '.join(study['workers'])}")
+            pace, left = study["trials_per_minute"], study["minutes_left"]
+            outlook = f"; {pace:.1f} trials a minute, at most {left:.0f} minutes left" if pace else ""
+            remarks.append(f"{study['study']} is worked on by {', '.join(study['workers'])}{outlook}")
     console = make_console()
     console.print(table)
     for remark in remarks:

@@ -247,7 +247,16 @@ def _study_status(standing: Standing) -> dict[str, Any]:
             "waiting": standing.waiting,
         },
         "workers": sorted({trial.user_attrs["worker"] for trial in standing.running if "worker" in trial.user_attrs}),
+        "trials_per_minute": standing.trials_per_minute,
+        "minutes_left": _minutes_left(standing) if not stopped else None,
         "best_accuracy": standing.best_accuracy,
         "front": len(standing.front),
         "hypervolume": standing.hypervolume,
     }
+
+
+def _minutes_left(standing: Standing) -> float | None:
+    """Until all generations are closed, at the pace of the last trials; the study may stop sooner."""
+    limits = standing.search.config.search
+    left = limits.population * limits.generations - standing.successful
+    return max(left, 0) / standing.trials_per_minute if standing.trials_per_minute else None

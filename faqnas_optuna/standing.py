@@ -1,6 +1,6 @@
 """Where a study stands, read anew after every trial at the cost of what is new."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,6 +8,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.pareto import hypervolume, non_dominated
 from faqnas_optuna.study import GENERATION_KEY, Candidate, Search
+
+RECENT = 30
+"""How many of the last trials tell the pace."""
 
 
 class Standing:
@@ -32,6 +35,7 @@ class Standing:
         """Numbers of the failed trials."""
         self.running: list[FrozenTrial] = []
         self.waiting = 0
+        self._completed: deque[float] = deque(maxlen=RECENT)
         self._seen: set[int] = set()
         self._front: list[str] = []
 
@@ -74,6 +78,14 @@ class Standing:
         return full
 
     @property
+    def trials_per_minute(self) -> float | None:
+        """The pace of the last trials, by the clocks of the workers; None before there are two."""
+        recent = sorted(self._completed)
+        if len(recent) < 2 or recent[-1] == recent[0]:
+            return None
+        return 60 * (len(recent) - 1) / (recent[-1] - recent[0])
+
+    @property
     def has_room(self) -> bool:
         """Whether the first generation that is not full has fewer successful and running trials than the population."""
         generation = self.full_generations
@@ -89,6 +101,8 @@ class Standing:
                 self.by_circuit[circuit] = trial
             circuits.add(circuit)
             self.successful += 1
+            if trial.datetime_complete:
+                self._completed.append(trial.datetime_complete.timestamp())
             self.last_successful = max(self.last_successful, trial.number)
             self.reused += "reused_from" in trial.user_attrs
             self.best_accuracy = max(self.best_accuracy or 0.0, trial.user_attrs["val_accuracy"])

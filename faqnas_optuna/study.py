@@ -4,6 +4,8 @@ Everything that decides what a study finds is stored with it, in one study attri
 fingerprint, reference point, versions. A worker needs no more than the storage and the study's name.
 """
 
+import hashlib
+import json
 import re
 import sys
 import warnings
@@ -33,6 +35,8 @@ DESCRIPTION = "faqnas"
 METRICS = ["quantum FLOPs", "validation error"]
 GENERATION_KEY = "NSGAIISampler:generation"
 """Where Optuna's sampler keeps a trial's generation."""
+SERIES = {"faqnas-optuna": 2, "optuna": 1}
+"""How many parts of a version must agree between workers of one study."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -135,6 +139,22 @@ class Search:
                 f" here {splits.fingerprint}; use the same files, or start another study with --study"
             )
 
+    def check_versions(self) -> None:
+        """Refuse versions that may mean other things by the same words; remember others that may give other numbers.
+
+        Raises:
+            StudyMismatchError: Optuna's or this package's series differs.
+        """
+        stored, here = self.study.user_attrs[DESCRIPTION]["versions"], versions()
+        if breaking := [package for package in SERIES if _series(package, stored) != _series(package, here)]:
+            found = "; ".join(f"{package}: stored {stored[package]}, here {here[package]}" for package in breaking)
+            raise StudyMismatchError(
+                f"study {self.name!r} was made with other versions: {found}; install those, or start another study with --study"
+            )
+        if stored != here:
+            digest = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:8]
+            self.study.set_user_attr(f"versions:{digest}", here)
+
     def check_config(self, asked: StudyConfig) -> None:
         """Refuse a configuration other than the stored one.
 
@@ -191,6 +211,7 @@ def open_or_create(storage: BaseStorage, name: str, config: StudyConfig, splits:
     except StudyNotFoundError:
         return create(storage, name, config, splits)
     search.check_config(config)
+    search.check_versions()
     search.check_data(splits)
     return search
 
@@ -262,6 +283,10 @@ def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     packages = ("faqnas-optuna", "optuna", "torch", "pennylane", "numpy", "scikit-learn")
     return {"python": sys.version.split()[0], **{package: version(package) for package in packages}}
+
+
+def _series(package: str, found: Mapping[str, str]) -> list[str]:
+    return found[package].split(".")[: SERIES[package]]
 
 
 def utc_now() -> str:

@@ -308,8 +308,9 @@ def load_data(search: Search, data_dir: Path | None) -> DataSplits:
 
     Raises:
         DataError: it is not on this machine.
-        StudyMismatchError: it is, but differs from what the study was made with.
+        StudyMismatchError: it is, but it or the versions installed here differ from what the study was made with.
     """
+    search.check_versions()
     splits = datasets.load(search.config.dataset, seed=search.config.seed, data_dir=data_dir)
     search.check_data(splits)
     return splits

@@ -177,6 +177,25 @@ def test_the_environment_is_beaten_by_an_option(cli_here: Cli, monkeypatch: pyte
     assert "'digitts'" in cli_here("start", "--config", "mine.toml")[2]
 
 
+def test_the_storage_can_stand_in_a_file_of_ones_own(stored: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "storage"
+    file.write_text(f"sqlite:///{tmp_path}/faqnas.db\n")
+    file.chmod(0o644)
+    code, _, err = stored("status", "--storage-file", "storage")
+    assert (code, err) == (2, "Error: storage may hold a password, and others can read it; run: chmod 600 storage\n")
+    file.chmod(0o600)
+    assert stored("status", "--storage-file", "storage")[0] == 0
+    code, _, err = stored("status", "--storage-file", "absent")
+    assert (code, err) == (2, "Error: absent: cannot read the storage's URL: No such file or directory\n")
+
+
+def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
+    code, out, err = cli_here("start", "--dataset", "iris", "--detach")
+    assert (code, out, err) == (0, "", "study iris waits for workers: faqnas-optuna worker iris\n")
+    (study,) = json.loads(cli_here("status", "--json")[1])["studies"]
+    assert (study["state"], study["trials"]["successful"]) == ("idle", 0)
+
+
 def test_a_closed_pipe_is_no_error(stored: Cli, tmp_path: Path) -> None:
     command = f"{sys.executable} -m faqnas_optuna show iris 0 | head -c 1"
     result = subprocess.run(

@@ -171,6 +171,18 @@ def test_start_runs_several_workers(run_cli: RunCli, storage_url: str) -> None:
     assert len({trial.user_attrs["worker"] for trial in successful(load(open_storage(storage_url), "iris"))}) == 2
 
 
+def test_synchronous_workers_do_what_one_worker_would(run_cli: RunCli, storage_url: str) -> None:
+    options = (*LONG[:2], "--population", "8", "--generations", "4", "--patience", "9", "--epochs", "5000", "--synchronous")
+    for study, workers in (("one", "1"), ("three", "3")):
+        finished = run_cli("start", *options, "--study", study, "--workers", workers)
+        assert finished.returncode == 0, finished.stderr
+    one, three = history(storage_url, "one"), history(storage_url, "three")
+    assert [generation for *_, generation in three] == [number // 8 for number in range(32)]
+    assert three == one
+    workers_of_three = {trial.user_attrs["worker"] for trial in successful(load(open_storage(storage_url), "three"))}
+    assert len(workers_of_three) == 3
+
+
 def test_stop_ends_a_worker_elsewhere(run_cli: RunCli, start_cli: Start, tmp_path: Path) -> None:
     process = start_cli("start", *SMALL[:2], "--generations", "500", "--patience", "500")
     wait_for_trials(tmp_path, 3)

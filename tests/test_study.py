@@ -130,6 +130,28 @@ def test_no_circuit_is_dearer_than_the_reference_point(counter: FlopsCounter) ->
     assert error == 1
 
 
+def change_versions(search: Search, **changes: str) -> Search:
+    description = search.study.user_attrs[study.DESCRIPTION]
+    versions = description["versions"] | {name.replace("_", "-"): value for name, value in changes.items()}
+    search.study.set_user_attr(study.DESCRIPTION, description | {"versions": versions})
+    return search
+
+
+def test_versions_that_may_not_work_together_are_refused(new_search: Callable[..., Search]) -> None:
+    search = change_versions(new_search(), optuna="4.9.0", faqnas_optuna="0.0.9")
+    with pytest.raises(StudyMismatchError, match="faqnas-optuna: stored 0.0.9, here .*; optuna: stored 4.9.0, here"):
+        search.check_versions()
+
+
+def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    search.check_versions()
+    assert not any(name.startswith("versions:") for name in search.study.user_attrs)
+    change_versions(search, torch="2.10.0").check_versions()
+    (recorded,) = (value for name, value in search.study.user_attrs.items() if name.startswith("versions:"))
+    assert recorded == study.versions()
+
+
 def test_the_seed_of_a_study_splits_its_data(storage_url: str) -> None:
     splits = datasets.load("iris", seed=3)
     made = study.create(open_storage(storage_url, create=True), "s", small_config(seed=3), splits)
