@@ -154,12 +154,15 @@ def _stop_if_done(search: Search) -> dict[str, Any] | None:
 
 
 def _failures_in_a_row(standing: Standing) -> int:
-    """Failed trials after the last successful one, and after the last resumption."""
-    failed = sum(number > standing.last_successful for number in standing.failed)
+    """Trials that failed by an error after the last that was trained with success, and after the last resumption.
+
+    A circuit that was reused says nothing about the health of the workers.
+    """
+    failed = sum(number > standing.last_trained for number in standing.errors)
     if failed < standing.search.config.search.population:
         return failed
-    since = max(standing.last_successful + 1, _last_resumption(standing.search)["trial"])
-    return sum(number >= since for number in standing.failed)
+    since = max(standing.last_trained + 1, _last_resumption(standing.search)["trial"])
+    return sum(number >= since for number in standing.errors)
 
 
 def _last_resumption(search: Search) -> dict[str, Any]:

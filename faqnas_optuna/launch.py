@@ -76,7 +76,7 @@ def run_search(
     use_one_thread()
     started = time.perf_counter()
     # The URL may hold a password, which the arguments of a process would show to every user of the machine.
-    environment = {"FAQNAS_STORAGE": url, **survival.environment}
+    environment = {"FAQNAS_STORAGE": url, "FAQNAS_STORAGE_FILE": "", **survival.environment}
     if data_dir:
         environment["FAQNAS_DATA_DIR"] = str(data_dir)
     with (
@@ -112,7 +112,10 @@ def storage_option(url: str) -> str:
     """What a command needs to find this storage again: nothing, if it is the default or in the environment."""
     from faqnas_optuna.storage import masked
 
-    given = click.get_current_context().get_parameter_source("storage")
+    context = click.get_current_context()
+    if context.get_parameter_source("storage_file") is ParameterSource.COMMANDLINE:
+        return f" --storage-file {context.params['storage_file']}"
+    given = context.get_parameter_source("storage")
     return f" --storage {masked(url)}" if given is ParameterSource.COMMANDLINE else ""
 
 

@@ -16,12 +16,9 @@ from faqnas_optuna.evaluation import evaluate
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import DATABASE_ERRORS
-from faqnas_optuna.study import TrialRecord
+from faqnas_optuna.study import FAILURE, TrialRecord
 
 logger = logging.getLogger(__name__)
-
-FAILURE = "failure"
-"""The attribute of a failed trial that says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

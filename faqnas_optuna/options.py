@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from faqnas_optuna.errors import ConfigError
 
@@ -57,7 +58,12 @@ def storage_options(command: Command) -> Command:
     @option("--storage-file", type=click.Path(path_type=Path, dir_okay=False), help="File that holds the URL instead.")
     @wraps(command)
     def with_storage(*arguments: Any, storage: str, storage_file: Path | None, **others: Any) -> Any:
-        return command(*arguments, storage=read_storage_file(storage_file) if storage_file else storage, **others)
+        source = click.get_current_context().get_parameter_source
+        # Of the two, what stands on the command line beats what stands in the environment.
+        on_line = {name for name in ("storage", "storage_file") if source(name) is ParameterSource.COMMANDLINE}
+        if storage_file and on_line != {"storage"}:
+            storage = read_storage_file(storage_file)
+        return command(*arguments, storage=storage, **others)
 
     return with_storage
 

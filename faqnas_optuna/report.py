@@ -15,9 +15,8 @@ from faqnas_optuna.circuit import draw
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.generations import closed_generations, stop_of
 from faqnas_optuna.genome import Genome
-from faqnas_optuna.objective import FAILURE
 from faqnas_optuna.standing import Standing
-from faqnas_optuna.study import Candidate, Search, load, names
+from faqnas_optuna.study import FAILURE, Candidate, Search, load, names
 
 SCHEMA_VERSION = 1
 FEW_STEPS = 100
@@ -86,10 +85,10 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     stopped = stop_of(standing.search)
     return pareto_document(standing) | {
         "seconds": round(seconds, 3),
-        "trials": standing.successful + len(standing.failed),
+        "trials": standing.successful + standing.failed,
         "trained": standing.successful - standing.reused,
         "reused": standing.reused,
-        "failed": len(standing.failed),
+        "failed": standing.failed,
         "stop_reason": stopped["reason"] if stopped else None,
     }
 
@@ -117,8 +116,8 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
         "trial": number,
         "state": trial.state.name.lower(),
     }
-    if FAILURE in trial.user_attrs:
-        document["failure"] = trial.user_attrs[FAILURE]
+    if trial.state is TrialState.FAIL:
+        document["failure"] = trial.user_attrs.get(FAILURE, "its worker was silent for longer than the grace period")
     if len(trial.params) < len(search.config.space.genes):
         # Ended before all genes were suggested.
         return document
@@ -243,7 +242,7 @@ def _study_status(standing: Standing) -> dict[str, Any]:
         "trials": {
             "successful": standing.successful,
             "running": len(standing.running),
-            "failed": len(standing.failed),
+            "failed": standing.failed,
             "waiting": standing.waiting,
         },
         "workers": sorted({trial.user_attrs["worker"] for trial in standing.running if "worker" in trial.user_attrs}),

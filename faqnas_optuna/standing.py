@@ -7,7 +7,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.pareto import hypervolume, non_dominated
-from faqnas_optuna.study import GENERATION_KEY, Candidate, Search
+from faqnas_optuna.study import FAILURE, GENERATION_KEY, Candidate, Search
 
 RECENT = 30
 """How many of the last trials tell the pace."""
@@ -29,10 +29,11 @@ class Standing:
         self.successful = 0
         self.reused = 0
         self.best_accuracy: float | None = None
-        self.last_successful = -1
-        """Its number; -1 while there is none."""
-        self.failed: list[int] = []
-        """Numbers of the failed trials."""
+        self.last_trained = -1
+        """Number of the last trial that was trained with success; -1 while there is none."""
+        self.failed = 0
+        self.errors: list[int] = []
+        """Numbers of the trials that failed by an error of their own, not by a signal or the death of their worker."""
         self.running: list[FrozenTrial] = []
         self.waiting = 0
         self._completed: deque[float] = deque(maxlen=RECENT)
@@ -54,7 +55,9 @@ class Standing:
         self.waiting = sum(trial.state is TrialState.WAITING for trial in unseen)
         new = [trial for trial in unseen if trial.state.is_finished()]
         self._seen.update(trial.number for trial in new)
-        self.failed += [trial.number for trial in new if trial.state is TrialState.FAIL]
+        failed = [trial for trial in new if trial.state is TrialState.FAIL]
+        self.failed += len(failed)
+        self.errors += [trial.number for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
         # A trial without our attributes was put there by somebody else; it has no circuit to show.
         self._add([trial for trial in new if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs])
 
@@ -103,8 +106,10 @@ class Standing:
             self.successful += 1
             if trial.datetime_complete:
                 self._completed.append(trial.datetime_complete.timestamp())
-            self.last_successful = max(self.last_successful, trial.number)
-            self.reused += "reused_from" in trial.user_attrs
+            if "reused_from" in trial.user_attrs:
+                self.reused += 1
+            else:
+                self.last_trained = max(self.last_trained, trial.number)
             self.best_accuracy = max(self.best_accuracy or 0.0, trial.user_attrs["val_accuracy"])
             if generation is not None:
                 self.generation_sizes[generation] += 1
@@ -115,3 +120,7 @@ class Standing:
     def _points(self, circuits: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         points = [self.by_circuit[circuit].values for circuit in circuits]
         return np.array(points, dtype=np.float64).reshape(-1, 2)
+
+
+def _is_error(failure: str | None) -> bool:
+    return failure is not None and not failure.startswith(KeyboardInterrupt.__name__)

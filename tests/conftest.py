@@ -18,7 +18,7 @@ from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.objective import suggest
 from faqnas_optuna.storage import creation_lock, open_storage
-from faqnas_optuna.study import Search, create
+from faqnas_optuna.study import FAILURE, Search, create
 
 TIMEOUT_S = 120
 
@@ -66,7 +66,11 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         genome = suggest(trial, search.config.space)
-        flops, error = values(genome)
+        try:
+            flops, error = values(genome)
+        except Exception as failure:
+            trial.set_user_attr(FAILURE, repr(failure))
+            raise
         for name, value in {
             "circuit": genome.circuit.digest,
             "summary": str(genome.circuit),

@@ -219,3 +219,21 @@ def test_the_dashboard_command_serves_and_ends_by_ctrl_c(
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert process.returncode == 130
+
+
+def test_a_storage_on_the_line_beats_a_file_in_the_environment(
+    stored: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAQNAS_STORAGE_FILE", "absent")
+    assert stored("status", "--storage", f"sqlite:///{tmp_path}/faqnas.db")[0] == 0
+    assert stored("status")[0] == 2
+
+
+def test_hints_name_the_storage_that_was_named(stored: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "mine"
+    file.write_text(f"sqlite:///{tmp_path}/faqnas.db")
+    file.chmod(0o600)
+    assert "resume iris --storage-file mine\n" in stored("stop", "iris", "--storage-file", "mine")[1]
+    assert stored("worker", "iris")[2].endswith("resume iris\n")
+    url = f"sqlite:///{tmp_path}/faqnas.db"
+    assert stored("worker", "iris", "--storage", url)[2].endswith(f"resume iris --storage {url}\n")

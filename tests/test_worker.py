@@ -56,7 +56,8 @@ def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(
     run(search, iris, Signals(), on_trial=nothing)
     assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
     assert len(successful(search)) == 1
-    assert len(search.study.get_trials(deepcopy=False)) <= 1 + 5 + 1
+    # A reused circuit in between does not hide that nothing can be trained.
+    assert Standing.of(search).failed == 5
 
 
 def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[..., Search], storage_url: str) -> None:
