@@ -19,6 +19,11 @@ from faqnas_optuna.genome import Genome
 from faqnas_optuna.objective import suggest
 from faqnas_optuna.storage import creation_lock, open_storage
 from faqnas_optuna.study import FAILURE, Search, create
+from tests.databases import any_storage_url as any_storage_url  # the fixtures
+from tests.databases import mariadb_server as mariadb_server
+from tests.databases import mariadb_url as mariadb_url
+from tests.databases import postgres_server as postgres_server
+from tests.databases import postgres_url as postgres_url
 
 TIMEOUT_S = 120
 
