@@ -12,9 +12,11 @@ import click
 
 from faqnas_optuna import __version__
 from faqnas_optuna.config import Engine, FlopsCounter
-from faqnas_optuna.launch import go_on_hint, opened_storage, print_json, run_search, storage_option, study_config
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.launch import dask_client, go_on_hint, opened_storage, print_json, run_search, storage_option, study_config
 from faqnas_optuna.options import (
     Survival,
+    dask_option,
     data_dir_option,
     json_option,
     option,
@@ -51,6 +53,7 @@ def cli() -> None:
 @option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Study file (TOML).")
 @storage_options
 @workers_option
+@dask_option
 @option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
 @survival_options
 @option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="Of split, search and training.  [default: 0]")
@@ -80,6 +83,7 @@ def start(
     config: Path | None,
     storage: str,
     workers: int,
+    dask: str | None,
     detach: bool,
     survival: Survival,
     data_dir: Path | None,
@@ -87,6 +91,9 @@ def start(
     **settings: Any,
 ) -> int:
     """Start a search, or go on with it."""
+    if detach and dask:
+        raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
+    client = dask_client(dask, storage)
     from faqnas_optuna.datasets import load
     from faqnas_optuna.generations import StopReason, stop_of
     from faqnas_optuna.generations import resume as resume_study
@@ -105,7 +112,7 @@ def start(
         if detach:
             click.echo(f"study {name} waits for workers: faqnas-optuna worker {name}{storage_option(storage)}", err=True)
             return 0
-        return run_search(search, splits, storage, survival, workers=workers, data_dir=data_dir, as_json=as_json)
+        return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
 
 
 @cli.command()
@@ -260,6 +267,7 @@ def stop(study: str, storage: str) -> None:
 # Without a variable: FAQNAS_GENERATIONS, set for `start`, must not lower the limit of a study that is resumed.
 @click.option("--generations", type=click.IntRange(min=1), help="New limit of generations, over all of the study.")
 @workers_option
+@dask_option
 @survival_options
 @data_dir_option
 @json_option
@@ -268,11 +276,13 @@ def resume(
     storage: str,
     generations: int | None,
     workers: int,
+    dask: str | None,
     survival: Survival,
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
     """Go on with a stopped or interrupted study."""
+    client = dask_client(dask, storage)
     from faqnas_optuna.generations import resume as resume_study
     from faqnas_optuna.study import load
     from faqnas_optuna.worker import load_data
@@ -281,7 +291,7 @@ def resume(
         search = load(opened, study)
         splits = load_data(search, data_dir)
         search = resume_study(search, generations=generations)
-        return run_search(search, splits, storage, survival, workers=workers, data_dir=data_dir, as_json=as_json)
+        return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
 
 
 @cli.command()

@@ -8,6 +8,7 @@
     ├── StudyNotFoundError          2  no such study or trial in this storage
     ├── StudyMismatchError          3  the stored study differs from what was asked for
     ├── StorageError                4  the database cannot be used
+    ├── ClusterError                4  the Dask cluster cannot be used
     ├── NoSuccessfulTrialError      5  there is nothing to show
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
 
@@ -59,6 +60,12 @@ class StudyMismatchError(FaqnasError):
 
 class StorageError(FaqnasError):
     """The database cannot be reached, opened or written."""
+
+    exit_code = 4
+
+
+class ClusterError(FaqnasError):
+    """The Dask cluster cannot be reached, or does no work."""
 
     exit_code = 4
 

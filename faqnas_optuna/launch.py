@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
 from faqnas_optuna.options import Survival
 
 if TYPE_CHECKING:
+    from distributed import Client
     from optuna.storages import BaseStorage
 
     from faqnas_optuna.datasets import DataSplits
+    from faqnas_optuna.standing import Standing
     from faqnas_optuna.study import Search
 
 
@@ -56,6 +59,13 @@ def opened_storage(url: str, *, create: bool = False, quiet: bool = False, grace
         yield open_storage(url, create=create, grace_s=grace_s)
 
 
+def dask_client(address: str | None, storage_url: str) -> "Client | None":
+    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before torch is imported."""
+    from faqnas_optuna.cluster import connected
+
+    return click.get_current_context().with_resource(connected(address, storage_url=storage_url)) if address else None
+
+
 def run_search(
     search: "Search",
     splits: "DataSplits",
@@ -63,10 +73,12 @@ def run_search(
     survival: Survival,
     *,
     workers: int,
+    client: "Client | None",
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
-    """Be a worker of the study, with others beside, until it stops; then print what was found."""
+    """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
+    from faqnas_optuna.cluster import dask_workers, watch
     from faqnas_optuna.display import print_front, print_outlook, show_progress
     from faqnas_optuna.report import progress, start_document
     from faqnas_optuna.standing import Standing
@@ -75,22 +87,22 @@ def run_search(
 
     use_one_thread()
     started = time.perf_counter()
-    # The URL may hold a password, which the arguments of a process would show to every user of the machine.
-    environment = {"FAQNAS_STORAGE": url, "FAQNAS_STORAGE_FILE": "", **survival.environment}
-    if data_dir:
-        environment["FAQNAS_DATA_DIR"] = str(data_dir)
-    with (
-        Signals().caught() as signals,
-        show_progress() as update,
-        extra_workers(workers - 1, search, signals, environment=environment),
-    ):
-        run(
-            search,
-            splits,
-            signals,
-            on_trial=lambda standing: update(progress(standing)),
-            database_timeout_s=survival.database_timeout_s,
-        )
+    with Signals().caught() as signals, show_progress() as update:
+
+        def show(standing: "Standing") -> None:
+            update(progress(standing))
+
+        if client is None:
+            # The URL may hold a password, which the arguments of a process would show to every user of the machine.
+            environment = {"FAQNAS_STORAGE": url, "FAQNAS_STORAGE_FILE": "", **survival.environment}
+            if data_dir:
+                environment["FAQNAS_DATA_DIR"] = str(data_dir)
+            with extra_workers(workers - 1, search, signals, environment=environment):
+                run(search, splits, signals, on_trial=show, database_timeout_s=survival.database_timeout_s)
+        else:
+            told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
+            with dask_workers(client, workers, search, signals, **told) as crew:
+                watch(crew, search, signals, on_look=show)
     if signals.first:
         click.echo(f"interrupted; finished trials are kept. {go_on_hint(search, url)}", err=True)
     standing = Standing.of(search)

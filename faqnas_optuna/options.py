@@ -48,6 +48,9 @@ data_dir_option = option(
 workers_option = option(
     "--workers", type=click.IntRange(min=1, max=1024), default=1, show_default=True, help="Processes, of one thread each."
 )
+dask_option = option(
+    "--dask", metavar="ADDRESS", help="Run the workers on the Dask cluster of this scheduler, or scheduler file."
+)
 study_argument = click.argument("study")
 
 

@@ -250,6 +250,19 @@ def _backend(study: Study) -> RDBStorage:
     return cached._backend
 
 
+def is_sqlite(url: str) -> bool:
+    """Whether the storage is a file, which only the processes of one machine can share."""
+    return _parse(url).get_backend_name() == "sqlite"
+
+
+def absolute(url: str) -> str:
+    """The URL as it holds in any working directory, password included."""
+    parsed = _parse(url)
+    if is_sqlite(url):
+        parsed = parsed.set(database=str(_sqlite_file(parsed)))
+    return parsed.render_as_string(hide_password=False)
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)

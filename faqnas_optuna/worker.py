@@ -199,18 +199,22 @@ class Shift:
                 logger.warning("trial %d was given up meanwhile; its late result is dropped", trial.number)
 
     def _patiently(self, action: Callable[[], T]) -> T:
-        """Do something again and again while the database is away, for as long as it may be."""
-        deadline, delay = None, 0.25
-        while True:
-            try:
-                return action()
-            except DATABASE_ERRORS as error:
-                deadline = deadline or time.monotonic() + self._database_timeout_s
-                if not is_passing(error) or self._signals.first or time.monotonic() + delay > deadline:
-                    raise
-                logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
-                time.sleep(delay)
-                delay = min(2 * delay, LONGEST_DELAY_S)
+        return patiently(action, self._signals, timeout_s=self._database_timeout_s)
+
+
+def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float) -> T:
+    """Do something again and again while the database is away, for as long as it may be; a signal ends that."""
+    deadline, delay = None, 0.25
+    while True:
+        try:
+            return action()
+        except DATABASE_ERRORS as error:
+            deadline = deadline or time.monotonic() + timeout_s
+            if not is_passing(error) or signals.first or time.monotonic() + delay > deadline:
+                raise
+            logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
+            time.sleep(delay)
+            delay = min(2 * delay, LONGEST_DELAY_S)
 
 
 @contextmanager

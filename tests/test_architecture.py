@@ -30,6 +30,7 @@ ORDER = [
     "generations",
     "objective",
     "worker",
+    "cluster",
     "report",
     "plots",
     "dashboard",
@@ -48,6 +49,7 @@ ALLOWED_OUTSIDE = {
     "torch": {"model", "training", "flops", "evaluation", "bench"},
     "optuna": set(ORDER[ORDER.index("storage") :]),
     "sqlalchemy": {"storage", "sqlite"},
+    "distributed": {"cluster", "launch"},
     "click": {"options", "launch", "cli", "__main__"},
     "rich": {"display"},
 }
