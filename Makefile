@@ -1,6 +1,6 @@
 # make start   a search over the Wine data, from nothing but Python 3.11 or newer
 # make test    the tests, in the same environment
-# make quick   those that take less than three minutes: all but the ones that kill workers and stop databases
+# make quick   those that take less than three minutes: all but the ones that need database servers or a cluster
 # make lint    formatting, linter, types
 
 PYTHON ?= python3
@@ -16,7 +16,7 @@ test: $(STAMP)
 	$(VENV)/bin/python -m pytest -n 2
 
 quick: $(STAMP)
-	$(VENV)/bin/python -m pytest -n 2 -m 'not faults'
+	$(VENV)/bin/python -m pytest -n 2 -m 'not slow'
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

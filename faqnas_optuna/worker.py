@@ -189,7 +189,7 @@ class Shift:
         state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
         try:
             set_trial_user_attrs(self._study, trial._trial_id, outcome.attributes)
-            self._study.tell(trial.number, values=outcome.values, state=state)
+            self._study.tell(trial, values=outcome.values, state=state)
         except (UpdateFinishedTrialError, ValueError):
             stored = self._study._storage.get_trial(trial._trial_id).state
             # Equal states: it was stored, and the connection broke before we heard of it.

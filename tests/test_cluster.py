@@ -31,6 +31,8 @@ from faqnas_optuna.worker import Signals
 from tests.conftest import RunCli, small_config, successful
 from tests.test_end_to_end import LONG, wait_for_trials
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., subprocess.Popen[str]]
 Cli = Callable[..., tuple[int, str, str]]
 

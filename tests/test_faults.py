@@ -24,7 +24,7 @@ from tests.conftest import RunCli
 from tests.databases import PASSWORD, PostgresServer
 from tests.jepsen import Crew, chains, jepsen, new_study, seconds_open, trials_of, violations_of, wait_until
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 GRACE_S = 3
 OPEN_S = 2 * GRACE_S + 1
