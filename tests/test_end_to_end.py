@@ -171,6 +171,7 @@ def test_start_runs_several_workers(run_cli: RunCli, storage_url: str) -> None:
     assert len({trial.user_attrs["worker"] for trial in successful(load(open_storage(storage_url), "iris"))}) == 2
 
 
+@pytest.mark.slow
 def test_synchronous_workers_do_what_one_worker_would(run_cli: RunCli, storage_url: str) -> None:
     options = (*LONG[:2], "--population", "8", "--generations", "4", "--patience", "9", "--epochs", "5000", "--synchronous")
     for study, workers in (("one", "1"), ("three", "3")):
