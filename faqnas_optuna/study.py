@@ -85,7 +85,8 @@ class TrialRecord:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
-        return cls(**{name: attributes.get(name) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
+        values: dict[str, Any] = {name: attributes.get(name) for name in cls.__dataclass_fields__}
+        return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True)
