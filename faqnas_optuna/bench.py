@@ -33,11 +33,12 @@ from faqnas_optuna.fused import make_optimiser, train_epoch
 from faqnas_optuna.genome import Circuit, Embedding, Entangler, Genome, Rotation, Topology, enumerate_genomes
 from faqnas_optuna.model import HQNN, quantum_layer
 from faqnas_optuna.normal_form import compile_circuit
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.statevector import make_workspace
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import GENERATION_KEY, create, load
 from faqnas_optuna.training import prepare, train
-from faqnas_optuna.worker import Shift, Signals
+from faqnas_optuna.worker import Shift
 
 logger = logging.getLogger(__name__)
 

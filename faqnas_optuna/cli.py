@@ -13,7 +13,16 @@ import click
 from faqnas_optuna import __version__
 from faqnas_optuna.config import Engine, FlopsCounter
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.launch import dask_client, go_on_hint, opened_storage, print_json, run_search, storage_option, study_config
+from faqnas_optuna.launch import (
+    at_work,
+    dask_client,
+    go_on_hint,
+    opened_storage,
+    print_json,
+    run_search,
+    storage_option,
+    study_config,
+)
 from faqnas_optuna.options import (
     Survival,
     dask_option,
@@ -27,7 +36,7 @@ from faqnas_optuna.options import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from faqnas_optuna.standing import Standing
 
 
 class _Cli(click.Group):
@@ -132,36 +141,29 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
     from faqnas_optuna.report import progress
     from faqnas_optuna.study import load
     from faqnas_optuna.training import use_one_thread
-    from faqnas_optuna.worker import Signals, load_data, run, serve
+    from faqnas_optuna.worker import load_data, run, serve
 
     use_one_thread()
+    hint = f"Go on with: faqnas-optuna worker {study or ''}".rstrip() + storage_option(storage)
+    timeout_s = survival.database_timeout_s
     with (
         opened_storage(storage, quiet=quiet, grace_s=survival.grace_s) as opened,
-        Signals().caught() as signals,
         show_progress(quiet=quiet) as update,
+        at_work(hint, storage, study=study, quiet=quiet) as signals,
     ):
+
+        def show(standing: "Standing") -> None:
+            update(progress(standing))
+
         if study is None:
-            serve(
-                opened,
-                signals,
-                data_dir=data_dir,
-                until_idle=until_idle,
-                on_trial=lambda standing: update(progress(standing)),
-                database_timeout_s=survival.database_timeout_s,
-            )
+            serve(opened, signals, data_dir=data_dir, until_idle=until_idle, on_trial=show, database_timeout_s=timeout_s)
             return signals.exit_code
         search = load(opened, study)
         splits = load_data(search, data_dir)
         if stopped := stop_of(search):
             click.echo(f"study {study} is stopped: {stopped['reason']}. {go_on_hint(search, storage)}", err=True)
         else:
-            run(
-                search,
-                splits,
-                signals,
-                on_trial=lambda standing: update(progress(standing)),
-                database_timeout_s=survival.database_timeout_s,
-            )
+            run(search, splits, signals, on_trial=show, database_timeout_s=timeout_s)
     return signals.exit_code
 
 

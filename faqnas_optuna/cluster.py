@@ -24,9 +24,9 @@ from faqnas_optuna.errors import ClusterError, ConfigError, FaqnasError
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+    from faqnas_optuna.signals import Signals
     from faqnas_optuna.standing import Standing
     from faqnas_optuna.study import Search
-    from faqnas_optuna.worker import Signals
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +62,11 @@ def work(assignment: Assignment) -> None:
     """
     import optuna
 
+    from faqnas_optuna.signals import Signals
     from faqnas_optuna.storage import is_sqlite, open_storage, translated_errors
     from faqnas_optuna.study import load
     from faqnas_optuna.training import use_one_thread
-    from faqnas_optuna.worker import Signals, load_data, run
+    from faqnas_optuna.worker import load_data, run
 
     url, timeout_s = assignment.storage_url, assignment.database_timeout_s
     if is_sqlite(url) and socket.gethostname() != assignment.host:
@@ -200,7 +201,8 @@ def dask_workers(
             # Of all tasks: asked for ours, a scheduler that has not heard of them yet fails.
             begun = {key for keys in client.call_stack().values() for key in keys}
             client.cancel([future for future in futures if not future.done() and future.key not in begun])
-            deadline = time.monotonic() + LAST_TRIAL_S
+            # Workers wait that long for trials whose workers are gone.
+            deadline = time.monotonic() + LAST_TRIAL_S + 2 * grace_s
             while not crew.ended and time.monotonic() < deadline:
                 time.sleep(POLL_S / 10)
         crew.warn_of_failures()

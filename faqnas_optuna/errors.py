@@ -8,6 +8,7 @@
     ├── StudyNotFoundError          2  no such study or trial in this storage
     ├── StudyMismatchError          3  the stored study differs from what was asked for
     ├── StorageError                4  the database cannot be used
+    │   └── StorageBusyError        4  another process keeps a lock
     ├── ClusterError                4  the Dask cluster cannot be used
     ├── NoSuccessfulTrialError      5  there is nothing to show
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
@@ -62,6 +63,10 @@ class StorageError(FaqnasError):
     """The database cannot be reached, opened or written."""
 
     exit_code = 4
+
+
+class StorageBusyError(StorageError):
+    """Another process keeps a lock of the storage for longer than it should."""
 
 
 class ClusterError(FaqnasError):

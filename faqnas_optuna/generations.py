@@ -1,9 +1,8 @@
 """Closing generations, and when a study stops.
 
 A generation closes when its successful trials reach the population size. The hypervolume of all trials that have succeeded by
-then is written with it, and every worker decides on what is written. (Should two workers close a generation in the same moment,
-the later one's number stands.) The decision to stop is a study attribute too: whoever sees the reason first writes it down, and
-all workers read it before each trial.
+then is written with it, and every worker decides on what is written. The decision to stop is a study attribute too: whoever
+sees the reason first writes it down, and all workers read it before each trial. Each is written once, under the study's lock.
 """
 
 import getpass
@@ -16,9 +15,11 @@ from typing import Any
 
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.standing import Standing
-from faqnas_optuna.storage import STOP, get_study_user_attr
+from faqnas_optuna.storage import get_study_user_attr, study_lock
 from faqnas_optuna.study import Search, save_limit, stored_limits, utc_now
 
+STOP = "stop"
+"""The study attribute that tells all workers to leave."""
 RESUMED = "resumed"
 CLOSED_PREFIX = "generation:"
 IMPROVEMENT = 1e-9
@@ -67,23 +68,16 @@ def close_generations(standing: Standing) -> dict[str, Any] | None:
         Reason, time and author of the stop; None if the study runs on.
     """
     search, full = standing.search, standing.full_generations
-    stopped = stop_of(search)
-    # The last generation is looked at again if a worker has closed it and died before it could stop the study.
+    if stopped := stop_of(search):
+        return stopped
     is_new = full > 0 and get_study_user_attr(search.study, f"{CLOSED_PREFIX}{full - 1}") is None
-    if stopped is None and (is_new or full >= search.config.search.generations):
-        for number in range(len(closed_generations(search)), full):
-            closed = ClosedGeneration(
-                generation=number,
-                trials=standing.generation_sizes[number],
-                front=len(standing.front),
-                hypervolume=standing.hypervolume,
-                closed_at=utc_now(),
-            )
-            search.study.set_user_attr(f"{CLOSED_PREFIX}{number}", asdict(closed))
-        stopped = _stop_if_done(search)
-    if stopped is None and _failures_in_a_row(standing) >= search.config.search.population:
-        stopped = stop(search, StopReason.FAILURES)
-    return stopped
+    if is_new:
+        _close(standing)
+    # The last generation is looked at again if a worker has closed it and died before it could stop the study.
+    reason = _reason_to_stop(search) if is_new or full >= search.config.search.generations else None
+    if reason is None and _failures_in_a_row(standing) >= search.config.search.population:
+        reason = StopReason.FAILURES
+    return stop(search, reason) if reason else None
 
 
 def stop_of(search: Search) -> dict[str, Any] | None:
@@ -94,11 +88,12 @@ def stop_of(search: Search) -> dict[str, Any] | None:
 
 def stop(search: Search, reason: StopReason) -> dict[str, Any]:
     """Tell all workers to stop, unless a reason stands there already; return what stands there."""
-    if stopped := stop_of(search):
+    with study_lock(search.study):
+        stopped = stop_of(search)
+        if stopped is None:
+            stopped = {"reason": reason, "at": utc_now(), "by": author()}
+            search.study.set_user_attr(STOP, stopped)
         return stopped
-    stopped = {"reason": reason, "at": utc_now(), "by": author()}
-    search.study.set_user_attr(STOP, stopped)
-    return stopped
 
 
 def resume(search: Search, *, generations: int | None = None) -> Search:
@@ -107,21 +102,27 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
     Raises:
         ConfigError: the limit leaves no generation to run.
     """
-    closed = len(closed_generations(search))
-    limit = generations or search.config.search.generations
-    if limit <= closed:
-        raise ConfigError(
-            f"study {search.name!r} has closed {closed} generations and its limit is {limit}:"
-            f" give it more with: faqnas-optuna resume {search.name} --generations {closed + 4}"
-        )
-    if generations:
-        search = save_limit(search, generations)
-    if stop_of(search) is not None:
-        trials = len(search.study.get_trials(deepcopy=False))
-        resumed = {"generation": closed, "trial": trials, "at": utc_now(), "by": author()}
-        search.study.set_user_attr(RESUMED, [*search.study.user_attrs.get(RESUMED, []), resumed])
-        search.study.set_user_attr(STOP, None)
-    return search
+    with study_lock(search.study):
+        closed = len(closed_generations(search))
+        limit = generations or search.config.search.generations
+        if limit <= closed:
+            raise ConfigError(
+                f"study {search.name!r} has closed {closed} generations and its limit is {limit}:"
+                f" give it more with: faqnas-optuna resume {search.name} --generations {closed + 4}"
+            )
+        if generations:
+            search = save_limit(search, generations)
+        if generations or stop_of(search) is not None:
+            trials = len(search.study.get_trials(deepcopy=False))
+            resumed = {"generation": closed, "trial": trials, "limit": limit, "at": utc_now(), "by": author()}
+            search.study.set_user_attr(RESUMED, [*resumptions(search), resumed])
+            search.study.set_user_attr(STOP, None)
+        return search
+
+
+def resumptions(search: Search) -> list[dict[str, Any]]:
+    """Each `resume`: closed generations and trials at that time, the limit from then on, time and author."""
+    return get_study_user_attr(search.study, RESUMED) or []
 
 
 def author() -> str:
@@ -141,16 +142,28 @@ def stagnated(hypervolumes: Sequence[float], patience: int) -> bool:
     return hypervolumes[-1] <= hypervolumes[-1 - patience] * (1 + IMPROVEMENT)
 
 
-def _stop_if_done(search: Search) -> dict[str, Any] | None:
+def _close(standing: Standing) -> None:
+    with study_lock(standing.search.study):
+        for number in range(len(closed_generations(standing.search)), standing.full_generations):
+            closed = ClosedGeneration(
+                generation=number,
+                trials=standing.generation_sizes[number],
+                front=len(standing.front),
+                hypervolume=standing.hypervolume,
+                closed_at=utc_now(),
+            )
+            standing.search.study.set_user_attr(f"{CLOSED_PREFIX}{number}", asdict(closed))
+
+
+def _reason_to_stop(search: Search) -> StopReason | None:
+    """What the closed generations say."""
     limits = stored_limits(search)
     hypervolumes = [closed.hypervolume for closed in closed_generations(search)]
     if len(hypervolumes) >= limits.generations:
-        return stop(search, StopReason.GENERATIONS)
+        return StopReason.GENERATIONS
     # The generation before the last resumption is what the next ones must beat.
     since = max(_last_resumption(search)["generation"] - 1, 0)
-    if stagnated(hypervolumes[since:], limits.patience):
-        return stop(search, StopReason.STAGNATION)
-    return None
+    return StopReason.STAGNATION if stagnated(hypervolumes[since:], limits.patience) else None
 
 
 def _failures_in_a_row(standing: Standing) -> int:
@@ -167,5 +180,4 @@ def _failures_in_a_row(standing: Standing) -> int:
 
 def _last_resumption(search: Search) -> dict[str, Any]:
     """Closed generations and trials at the time of the last resumption; none of either if there was none."""
-    resumptions = get_study_user_attr(search.study, RESUMED)
-    return resumptions[-1] if resumptions else {"generation": 0, "trial": 0}
+    return (resumptions(search) or [{"generation": 0, "trial": 0}])[-1]

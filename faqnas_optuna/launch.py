@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from faqnas_optuna.config import StudyConfig, override, read_toml
-from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StorageError
 from faqnas_optuna.options import Survival
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from faqnas_optuna.datasets import DataSplits
+    from faqnas_optuna.signals import Signals
     from faqnas_optuna.standing import Standing
     from faqnas_optuna.study import Search
 
@@ -80,14 +81,16 @@ def run_search(
     """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
     from faqnas_optuna.cluster import dask_workers, watch
     from faqnas_optuna.display import print_front, print_outlook, show_progress
+    from faqnas_optuna.outages import DATABASE_ERRORS
     from faqnas_optuna.report import progress, start_document
+    from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.standing import Standing
     from faqnas_optuna.training import use_one_thread
-    from faqnas_optuna.worker import Signals, extra_workers, run
+    from faqnas_optuna.worker import extra_workers, run
 
     use_one_thread()
     started = time.perf_counter()
-    with Signals().caught() as signals, show_progress() as update:
+    with show_progress() as update, at_work(go_on_hint(search, url), url, study=search.name) as signals:
 
         def show(standing: "Standing") -> None:
             update(progress(standing))
@@ -101,15 +104,14 @@ def run_search(
                 run(search, splits, signals, on_trial=show, database_timeout_s=survival.database_timeout_s)
         else:
             told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
-            with dask_workers(client, workers, search, signals, **told) as crew:
+            with dask_workers(client, workers, search, signals, **told) as crew, suppress(AskedToLeaveError):
                 watch(crew, search, signals, on_look=show)
-    if signals.first:
-        click.echo(f"interrupted; finished trials are kept. {go_on_hint(search, url)}", err=True)
-    standing = Standing.of(search)
     try:
+        standing = Standing.of(search)
         document = start_document(standing, seconds=time.perf_counter() - started)
-    except NoSuccessfulTrialError:
+    except (NoSuccessfulTrialError, *DATABASE_ERRORS):
         if signals.first:
+            # Nothing to show, or no database to ask.
             return signals.exit_code
         raise
     if as_json:
@@ -118,6 +120,31 @@ def run_search(
         print_front(standing.front)
         print_outlook(standing, document, storage_option=storage_option(url))
     return signals.exit_code or int(document["stop_reason"] == "failures")
+
+
+@contextmanager
+def at_work(hint: str, url: str, *, study: str | None = None, quiet: bool = False) -> Iterator["Signals"]:
+    """Catch signals during the work on a study, or on several. Whatever ends it before its time, tell how to go on.
+
+    Args:
+        hint: how.
+        quiet: say nothing of a signal.
+
+    Raises:
+        StorageError: the database was away for too long, or for good.
+    """
+    from faqnas_optuna.outages import DATABASE_ERRORS
+    from faqnas_optuna.signals import Signals
+    from faqnas_optuna.storage import failure
+
+    try:
+        with Signals().caught() as signals:
+            yield signals
+    except DATABASE_ERRORS as error:
+        subject = f"study {study!r}: " if study else ""
+        raise StorageError(f"{subject}{failure(url, error)}. Finished trials are kept. {hint}") from error
+    if signals.first and not quiet:
+        click.echo(f"interrupted; finished trials are kept. {hint}", err=True)
 
 
 def storage_option(url: str) -> str:

@@ -7,15 +7,18 @@ that writes, takes the write lock first (`BEGIN IMMEDIATE`), and reading takes n
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock, Timeout
 from sqlalchemy import Select, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from faqnas_optuna.errors import StorageError
+from faqnas_optuna.errors import StorageBusyError, StorageError
 
 LOCK_TIMEOUT_S = 60
 LOCK_STEP_S = 0.0002
@@ -47,6 +50,21 @@ def share_between_processes(engine: Engine) -> None:
     event.listen(engine, "before_cursor_execute", _begin_as_needed)
     # Connections that were opened before the listeners were there.
     engine.dispose()
+
+
+@contextmanager
+def file_lock(file: Path) -> Iterator[None]:
+    """Hold off all who take this lock, by a file beside the database.
+
+    Raises:
+        StorageBusyError: another process keeps it.
+    """
+    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_TIMEOUT_S)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise StorageBusyError(f"another process has kept {lock.lock_file} for {LOCK_TIMEOUT_S} s; end it") from error
 
 
 def check_file(file: Path, *, create: bool) -> None:

@@ -13,11 +13,10 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from threading import Event, Thread
-from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -28,17 +27,12 @@ from faqnas_optuna import datasets
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import DataError, StudyMismatchError
 from faqnas_optuna.generations import close_generations, stop_of
+from faqnas_optuna.heartbeats import beating
 from faqnas_optuna.objective import Objective, Outcome
+from faqnas_optuna.outages import DATABASE_ERRORS, database_reason, is_passing
+from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.standing import Standing
-from faqnas_optuna.storage import (
-    DATABASE_ERRORS,
-    database_reason,
-    give_up_stale_trials,
-    heartbeat_interval,
-    is_passing,
-    set_trial_user_attrs,
-    study_lock,
-)
+from faqnas_optuna.storage import backend, set_trial_user_attrs, study_lock
 from faqnas_optuna.study import Search, load, names
 
 logger = logging.getLogger(__name__)
@@ -48,61 +42,9 @@ T = TypeVar("T")
 DATABASE_TIMEOUT_S = 600.0
 """So long a worker waits for a database that has gone away."""
 LONGEST_DELAY_S = 15.0
-POLL_S = 0.1
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Signals:
-    """The signals this process has received while `caught` was active."""
-
-    def __init__(self) -> None:
-        self.first: signal.Signals | None = None
-        """What asked to leave after the running trial; None while nothing has."""
-        self.on_signal: list[Callable[[signal.Signals], None]] = []
-        """Called with every signal, for instance to pass it on to other processes."""
-        self._may_interrupt = False
-
-    @property
-    def exit_code(self) -> int:
-        """128 + the number of the signal, as shells have it; 0 if there was none."""
-        return 128 + self.first if self.first else 0
-
-    @contextmanager
-    def caught(self) -> Iterator["Signals"]:
-        """Handle signals here instead of dying by them. Only in the main thread."""
-        # What is ignored stays so: nohup starts a program that way.
-        caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        previous = {number: signal.signal(number, self._handle) for number in caught}
-        try:
-            yield self
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    @contextmanager
-    def giving_up(self) -> Iterator[None]:
-        """Let the second signal end what runs inside; at any other time there is nothing to give up."""
-        self._may_interrupt = True
-        try:
-            yield
-        except KeyboardInterrupt:
-            # It came between the trial and here. Without a signal that was caught the interruption is not ours.
-            if self.first is None:
-                raise
-        finally:
-            self._may_interrupt = False
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        received = signal.Signals(number)
-        for callback in self.on_signal:
-            callback(received)
-        if self.first is None:
-            self.first = received
-            logger.warning("%s: finishing the running trial; once more to give it up", received.name)
-        elif self._may_interrupt:
-            self._may_interrupt = False
-            raise KeyboardInterrupt(f"given up after {self.first.name} and {received.name}")
+GIVE_UP_EVERY_S = 1.0
+"""So often a worker looks for trials whose workers are gone."""
+FIND_STUDIES_EVERY_S = 1.0
 
 
 def worker_name() -> str:
@@ -133,6 +75,7 @@ class Shift:
         self._objective = Objective(self.standing, splits, worker=worker_name())
         self._signals = signals
         self._database_timeout_s = database_timeout_s
+        self._next_giving_up = 0.0
 
     def look(self) -> bool:
         """Take in what all workers have done since; whether the study runs on."""
@@ -150,26 +93,44 @@ class Shift:
         """
         trial = self._patiently(self._ask)
         if trial is None:
-            time.sleep(POLL_S)
+            self._signals.wait(POLL_S)
             return
         try:
-            with self._signals.giving_up(), beating(self._study, trial._trial_id):
+            with self._signals.giving_up(), beating(backend(self._study), trial._trial_id):
                 outcome = self._objective(trial)
         except DATABASE_ERRORS as error:
             # It is given up, like that of a dead worker, and queued anew.
             logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
             return
-        self._patiently(lambda: self._tell(trial, outcome))
+        try:
+            self._patiently(lambda: self._tell(trial, outcome), keep_on=True)
+        except AskedToLeaveError:
+            logger.warning("trial %d is not stored; another worker will run it again", trial.number)
+            raise
 
     def await_others(self) -> None:
         """Wait until no trial runs any more, giving up those whose workers are gone."""
         while self.standing.running and not self._signals.first:
-            self._patiently(lambda: give_up_stale_trials(self._study))
-            time.sleep(POLL_S)
+            self.give_up_stale_trials()
+            self._signals.wait(POLL_S)
             self.look()
 
+    def give_up_stale_trials(self) -> None:
+        """Fail the trials whose workers are gone, and queue them anew unless the study has stopped."""
+        self._patiently(self._give_up_stale_trials)
+
+    def _give_up_stale_trials(self) -> None:
+        if time.monotonic() < self._next_giving_up:
+            return
+        storage, study_id = backend(self._study), self._study._study_id
+        for trial_id in storage.stale_trials(study_id):
+            number = storage.give_up(study_id, trial_id, retry=stop_of(self.standing.search) is None)
+            if number is not None:
+                logger.warning("trial %d is given up: its worker was silent for too long", number)
+        self._next_giving_up = time.monotonic() + GIVE_UP_EVERY_S
+
     def _ask(self) -> optuna.Trial | None:
-        give_up_stale_trials(self._study)
+        self._give_up_stale_trials()
         with warnings.catch_warnings():
             # Optuna beats only in `optimize`; here `beating` does.
             warnings.filterwarnings("ignore", message="Heartbeat of storage")
@@ -198,44 +159,37 @@ class Shift:
             if stored is not state:
                 logger.warning("trial %d was given up meanwhile; its late result is dropped", trial.number)
 
-    def _patiently(self, action: Callable[[], T]) -> T:
-        return patiently(action, self._signals, timeout_s=self._database_timeout_s)
+    def _patiently(self, action: Callable[[], T], *, keep_on: bool = False) -> T:
+        return patiently(action, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)
 
 
-def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float) -> T:
-    """Do something again and again while the database is away, for as long as it may be; a signal ends that."""
+def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float, keep_on: bool = False) -> T:
+    """Do something again and again while the database is away, for as long as it may be.
+
+    Args:
+        keep_on: after a first signal too, for a finished trial is to be stored. A second one ends this in any case.
+
+    Raises:
+        AskedToLeaveError: a signal ended the waiting.
+    """
     deadline, delay = None, 0.25
-    while True:
-        try:
-            return action()
-        except DATABASE_ERRORS as error:
-            deadline = deadline or time.monotonic() + timeout_s
-            if not is_passing(error) or signals.first or time.monotonic() + delay > deadline:
-                raise
-            logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
-            time.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY_S)
-
-
-@contextmanager
-def beating(study: optuna.Study, trial_id: int) -> Iterator[None]:
-    """Say again and again that a trial is alive, from a thread of its own."""
-    done, interval = Event(), heartbeat_interval(study)
-    storage: Any = study._storage
-
-    def beat() -> None:
-        storage.record_heartbeat(trial_id)
-        while not done.wait(interval):
-            storage.record_heartbeat(trial_id)
-
-    thread = Thread(target=beat, daemon=True, name="heartbeat")
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        # It may hang on a dead connection; a last beat that comes late does no harm.
-        thread.join(timeout=1)
+    with signals.giving_up():
+        while True:
+            try:
+                return action()
+            except DATABASE_ERRORS as error:
+                if signals.first and not keep_on:
+                    break
+                deadline = deadline or time.monotonic() + timeout_s
+                if not is_passing(error) or time.monotonic() + delay > deadline:
+                    raise
+                logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
+                if keep_on:
+                    time.sleep(delay)
+                else:
+                    signals.wait(delay)
+                delay = min(2 * delay, LONGEST_DELAY_S)
+    raise AskedToLeaveError
 
 
 def run(
@@ -253,15 +207,66 @@ def run(
         database_timeout_s: how long to wait for a database that has gone away.
     """
     shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
-    while True:
-        running = shift.look()
+    with suppress(AskedToLeaveError):
+        while not signals.first:
+            running = shift.look()
+            on_trial(shift.standing)
+            if not running:
+                shift.await_others()
+                return
+            shift.run_trial()
+        # The last trial may have been the study's last.
+        shift.look()
         on_trial(shift.standing)
-        if signals.first:
+
+
+class _Rota:
+    """The studies that a worker serves in turn."""
+
+    def __init__(self, storage: BaseStorage, signals: Signals, *, data_dir: Path | None, database_timeout_s: float) -> None:
+        self.shifts: dict[str, Shift] = {}
+        self.served = 0
+        self._storage = storage
+        self._signals = signals
+        self._data_dir = data_dir
+        self._database_timeout_s = database_timeout_s
+        self._refused: set[str] = set()
+        self._next_search = 0.0
+
+    def find_studies(self) -> None:
+        """Take up the running studies that are new or go on; once a second."""
+        if time.monotonic() < self._next_search:
             return
-        if not running:
-            shift.await_others()
+        found = patiently(lambda: names(self._storage), self._signals, timeout_s=self._database_timeout_s)
+        for name in found:
+            if name not in self.shifts and name not in self._refused:
+                patiently(partial(self._take_up, name), self._signals, timeout_s=self._database_timeout_s)
+        self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
+
+    def running(self) -> list[Shift]:
+        """Those that run. Of those that have stopped, trials whose workers are gone are given up; then they are left."""
+        running = []
+        for name, shift in list(self.shifts.items()):
+            if shift.look():
+                running.append(shift)
+            elif shift.standing.running:
+                shift.give_up_stale_trials()
+            else:
+                del self.shifts[name]
+        return running
+
+    def _take_up(self, name: str) -> None:
+        search = load(self._storage, name)
+        if stop_of(search) is not None:
             return
-        shift.run_trial()
+        try:
+            splits = load_data(search, self._data_dir)
+        except (DataError, StudyMismatchError) as error:
+            logger.warning("leaving out study %s: %s", name, error)
+            self._refused.add(name)
+            return
+        self.shifts[name] = Shift(search, splits, self._signals, database_timeout_s=self._database_timeout_s)
+        self.served += 1
 
 
 def serve(
@@ -283,28 +288,19 @@ def serve(
     Returns:
         How many studies there were to serve.
     """
-    shifts: dict[str, Shift] = {}
-    refused: set[str] = set()
-    while not signals.first:
-        for name in names(storage):
-            if name in shifts or name in refused or stop_of(search := load(storage, name)) is not None:
-                continue
-            try:
-                splits = load_data(search, data_dir)
-                shifts[name] = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
-            except (DataError, StudyMismatchError) as error:
-                logger.warning("leaving out study %s: %s", name, error)
-                refused.add(name)
-        running = [shift for shift in shifts.values() if shift.look()]
-        if running:
-            chosen = min(running, key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
-            chosen.run_trial()
-            on_trial(chosen.standing)
-        elif until_idle:
-            break
-        else:
-            time.sleep(1)
-    return len(shifts)
+    rota = _Rota(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s)
+    with suppress(AskedToLeaveError):
+        while not signals.first:
+            rota.find_studies()
+            if running := rota.running():
+                chosen = min(running, key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
+                chosen.run_trial()
+                on_trial(chosen.standing)
+            elif until_idle and not rota.shifts:
+                break
+            else:
+                signals.wait(1)
+    return rota.served
 
 
 def load_data(search: Search, data_dir: Path | None) -> DataSplits:

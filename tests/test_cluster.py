@@ -24,10 +24,10 @@ from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.errors import ClusterError, ConfigError
 from faqnas_optuna.generations import StopReason, stop_of
 from faqnas_optuna.report import pareto_document
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import absolute, open_storage
 from faqnas_optuna.study import Search, load
-from faqnas_optuna.worker import Signals
 from tests.conftest import RunCli, small_config, successful
 from tests.test_end_to_end import LONG, wait_for_trials
 

@@ -18,10 +18,11 @@ from faqnas_optuna import datasets
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.report import pareto_document
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import GENERATION_KEY, create, load
-from faqnas_optuna.worker import Signals, run
+from faqnas_optuna.worker import run
 from tests.conftest import RunCli, successful
 from tests.test_datasets import idx_dir as idx_dir  # the fixture
 from tests.test_flops import reported_by_torch_profiler

@@ -8,8 +8,9 @@ from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.evaluation import evaluate
 from faqnas_optuna.genome import GENES, Genome
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.study import Candidate, Search
-from faqnas_optuna.worker import Shift, Signals, worker_name
+from faqnas_optuna.worker import Shift, worker_name
 from tests.conftest import small_config, successful
 
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1,))

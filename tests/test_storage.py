@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -9,7 +8,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna import sqlite
 from faqnas_optuna.errors import StorageError
-from faqnas_optuna.storage import STOP, give_up_stale_trials, masked, open_storage
+from faqnas_optuna.storage import masked, open_storage
 
 CREATE = """
 import sys, optuna
@@ -115,27 +114,6 @@ def test_the_kind_of_a_file_system_is_found(tmp_path: Path) -> None:
     expected = subprocess.run(["stat", "-f", "-c", "%T", "/proc"], capture_output=True, text=True, check=True).stdout.strip()
     assert sqlite.file_system(Path("/proc/version")) == expected == "proc"
     assert sqlite.file_system(tmp_path / "not" / "there.db") not in sqlite.NETWORK_FILE_SYSTEMS
-
-
-def test_a_trial_that_was_never_heard_of_is_given_up(storage_url: str) -> None:
-    """Its worker died before the first heartbeat."""
-    study = optuna.create_study(storage=open_storage(storage_url, create=True, grace_s=1), study_name="s")
-    study.add_trial(optuna.create_trial(state=TrialState.RUNNING))
-    give_up_stale_trials(study)
-    assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING]
-    time.sleep(1.1)
-    give_up_stale_trials(study)
-    assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
-
-
-def test_a_trial_of_a_stopped_study_is_given_up_and_not_queued(storage_url: str) -> None:
-    study = optuna.create_study(storage=open_storage(storage_url, create=True, grace_s=1), study_name="s")
-    study.set_user_attr(STOP, {"reason": "requested"})
-    study.add_trial(optuna.create_trial(state=TrialState.RUNNING))
-    give_up_stale_trials(study)
-    time.sleep(1.1)
-    give_up_stale_trials(study)
-    assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL]
 
 
 def test_passwords_are_masked() -> None:

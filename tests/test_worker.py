@@ -11,10 +11,11 @@ from faqnas_optuna.config import SearchConfig, SpaceConfig
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.generations import StopReason, resume, stop_of
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import DESCRIPTION, Search, load
-from faqnas_optuna.worker import Shift, Signals, load_data, run, serve
+from faqnas_optuna.worker import Shift, load_data, run, serve
 from tests.conftest import small_config, successful
 
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))

@@ -1,0 +1,157 @@
+"""Who is alive: signs of life of running trials, and giving up those that give none."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Event, Thread
+from typing import Any
+
+from optuna import create_trial
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event, func, select
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.orm import Session
+
+from faqnas_optuna.outages import DATABASE_ERRORS, database_reason
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_GRACE_S = 60
+"""A trial whose worker was silent for so long is given up, and tried anew by another worker."""
+BEATS_IN_GRACE = 6
+MAX_RETRIES = 2
+
+
+class HeartbeatStorage(RDBStorage):
+    """Optuna's storage, with heartbeats that survive what they are there to survive.
+
+    Whoever gives up the trials of others must have been in touch with the database itself for the grace period, or since its
+    start: after an outage all who live are heard again first.
+    """
+
+    def __init__(self, url: str, *, engine_kwargs: dict[str, Any], grace_s: int, create: bool) -> None:
+        super().__init__(
+            url,
+            engine_kwargs=engine_kwargs,
+            heartbeat_interval=max(1, grace_s // BEATS_IN_GRACE),
+            grace_period=grace_s,
+            skip_table_creation=not create,
+        )
+        self.grace_s = grace_s
+        self.interval_s = max(1, grace_s // BEATS_IN_GRACE)
+        self._in_touch_since = -math.inf
+        event.listen(self.engine, "handle_error", self._note_outage)
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        began = time.monotonic()
+        try:
+            super().record_heartbeat(trial_id)
+        except DATABASE_ERRORS as error:
+            # Raised, it would end the thread that beats, and a live trial would be given up for ever after.
+            logger.debug("a heartbeat of trial id %d is lost: %s", trial_id, database_reason(error))
+        self._note_wait(began)
+
+    def seconds_silent(self, study_id: int) -> dict[int, float]:
+        """For how long nothing was heard of each running trial, by the database's clock; by trial id."""
+        trials, beats = models.TrialModel, models.TrialHeartbeatModel
+        query = (
+            select(trials.trial_id, beats.heartbeat)
+            .join(beats, beats.trial_id == trials.trial_id)
+            .where(trials.study_id == study_id, trials.state == TrialState.RUNNING)
+        )
+        with Session(self.engine) as session:
+            now: Any = session.scalar(select(func.now()))
+            heard = session.execute(query).all()
+        return {trial_id: (now.replace(tzinfo=None) - beat).total_seconds() for trial_id, beat in heard}
+
+    def stale_trials(self, study_id: int) -> list[int]:
+        """Running trials whose workers are silent for longer than the grace period, by trial id."""
+        if time.monotonic() - self._in_touch_since <= self.grace_s:
+            return []
+        for trial_id in self._unheard_of(study_id):
+            # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
+            self.record_heartbeat(trial_id)
+        return [trial_id for trial_id, silent in self.seconds_silent(study_id).items() if silent > self.grace_s]
+
+    def give_up(self, study_id: int, trial_id: int, *, retry: bool) -> int | None:
+        """Fail a stale trial and queue it anew, in one transaction.
+
+        Args:
+            retry: queue it anew, unless it has had its retries.
+
+        Returns:
+            The trial's number; None if it is not to be given up any more.
+        """
+        began = time.monotonic()
+        with Session(self.engine) as session, session.begin():
+            # The order of locks is Optuna's: the study, then the trial.
+            models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+            trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+            state: Any = trial.state
+            if state is not TrialState.RUNNING or self._note_wait(began):
+                return None
+            queued = _retry_of(self._build_frozen_trial_from_trial_model(trial)) if retry else None
+            trial.state = TrialState.FAIL
+            trial.datetime_complete = datetime.now()
+            if queued is not None:
+                self._get_prepared_new_trial(study_id, queued, session)
+            return int(trial.number)
+
+    def _unheard_of(self, study_id: int) -> list[int]:
+        trials, beats = models.TrialModel, models.TrialHeartbeatModel
+        query = (
+            select(trials.trial_id)
+            .outerjoin(beats, beats.trial_id == trials.trial_id)
+            .where(trials.study_id == study_id, trials.state == TrialState.RUNNING, beats.trial_id.is_(None))
+        )
+        with Session(self.engine) as session:
+            return list(session.scalars(query))
+
+    def _note_wait(self, began: float) -> bool:
+        """Whether something took so long that others cannot have been heard meanwhile, for instance for a lock."""
+        if waited := time.monotonic() - began > self.interval_s:
+            self._in_touch_since = time.monotonic()
+        return waited
+
+    def _note_outage(self, context: ExceptionContext) -> None:
+        if context.is_disconnect or context.connection is None:
+            self._in_touch_since = time.monotonic()
+
+
+@contextmanager
+def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
+    """Say again and again that a trial is alive, from a thread of its own."""
+    done = Event()
+
+    def beat() -> None:
+        storage.record_heartbeat(trial_id)
+        while not done.wait(storage.interval_s):
+            storage.record_heartbeat(trial_id)
+
+    thread = Thread(target=beat, daemon=True, name="heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        # It may hang on a dead connection; a last beat that comes late does no harm.
+        thread.join(timeout=1)
+
+
+def _retry_of(trial: FrozenTrial) -> FrozenTrial | None:
+    """The trial to queue, with its history as Optuna's `RetryHeartbeatStaleTrialCallback` has it; None after the last retry."""
+    history = [*trial.system_attrs.get("retry_history", []), trial.number]
+    if len(history) > MAX_RETRIES:
+        return None
+    return create_trial(
+        state=TrialState.WAITING,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs={"failed_trial": trial.number, **trial.system_attrs, "retry_history": history},
+    )

@@ -1,0 +1,37 @@
+"""What databases say when they do not do as asked, and whether waiting helps."""
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from faqnas_optuna.errors import StorageBusyError
+
+DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, StorageBusyError)
+"""What our locks, Optuna and SQLAlchemy raise when the database does not do as asked."""
+PASSING = (OperationalError, InterfaceError, DisconnectionError, PoolTimeoutError, StorageBusyError)
+FULL = ("disk is full", "No space left on device", "Disk full")
+"""What SQLite, PostgreSQL and MySQL say of a full disk."""
+LASTING = (*FULL, "readonly database", "no such table", "malformed", "does not exist", "authentication failed")
+"""What a database says of troubles that waiting does not mend."""
+
+
+def database_reason(error: BaseException) -> str:
+    """What the driver says, in one line: not the statement, nor its values."""
+    lines = str(getattr(_cause(error), "orig", None) or _cause(error)).strip().splitlines()
+    return lines[0] if lines else type(_cause(error)).__name__
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a database that fails like this may be back in a moment."""
+    reason = database_reason(error)
+    return isinstance(_cause(error), PASSING) and not any(lasting in reason for lasting in LASTING)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk is full, there where the database is."""
+    return any(full in database_reason(error) for full in FULL)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error of SQLAlchemy's, which Optuna may have wrapped."""
+    return error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error

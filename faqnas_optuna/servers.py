@@ -1,0 +1,91 @@
+"""PostgreSQL and MySQL as databases that workers on many machines share."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from faqnas_optuna.errors import StorageBusyError
+
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+"""The drivers that the extras install; a plain `postgresql://` means one of them."""
+
+LOCK_TIMEOUT_S = 60
+IDLE_S = 60
+"""So long a worker may hold locks without a word. One that is suspended in a transaction would stop all others."""
+
+_POSTGRESQL = {
+    # An unreachable server is noticed in seconds, also where a connection has gone dead in silence.
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_MYSQL = {"connect_timeout": 10, "read_timeout": LOCK_TIMEOUT_S + 10, "write_timeout": 60}
+_CONNECT_ARGS = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
+
+# Heartbeats are compared by the server's clock, in the time zone of each session: one that changes to summer time would
+# give up every live trial.
+_SET_POSTGRESQL = (
+    "SET TIME ZONE 'UTC'",
+    f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'",
+    f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'",
+)
+_SET_MYSQL = ("SET time_zone = '+00:00'", f"SET wait_timeout = {IDLE_S}")
+_SETTINGS = {"postgresql": _SET_POSTGRESQL, "mysql": _SET_MYSQL, "mariadb": _SET_MYSQL}
+
+_LOCK_NAME = "faqnas-optuna"
+_LOCK_NUMBER = int(hashlib.sha256(_LOCK_NAME.encode()).hexdigest()[:15], 16)
+_LOCK_POSTGRESQL = (f"SELECT pg_advisory_lock({_LOCK_NUMBER})", f"SELECT pg_advisory_unlock({_LOCK_NUMBER})")
+_LOCK_MYSQL = (f"SELECT GET_LOCK('{_LOCK_NAME}', {LOCK_TIMEOUT_S})", f"SELECT RELEASE_LOCK('{_LOCK_NAME}')")
+_LOCKS = {"postgresql": _LOCK_POSTGRESQL, "mysql": _LOCK_MYSQL, "mariadb": _LOCK_MYSQL}
+"""How to take and to release a lock of the server's that ends with the connection."""
+
+
+def engine_settings(url: URL) -> dict[str, Any]:
+    """What to give to SQLAlchemy's `create_engine`."""
+    # After a restart of the server, the connections of before are found dead and replaced.
+    return {"connect_args": _CONNECT_ARGS[url.get_backend_name()], "pool_pre_ping": True}
+
+
+def share_between_machines(engine: Engine) -> None:
+    """Set an engine up so that a worker that hangs or sleeps does not hold the others up for ever."""
+
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for setting in _SETTINGS[engine.url.get_backend_name()]:
+            cursor.execute(setting)
+        cursor.close()
+        connection.commit()
+
+    event.listen(engine, "connect", prepare)
+    # Connections that were opened before the listener was there.
+    engine.dispose()
+
+
+@contextmanager
+def server_lock(url: URL) -> Iterator[None]:
+    """Hold off all who take this lock on the same server.
+
+    Raises:
+        StorageBusyError: another process keeps it.
+        SQLAlchemyError: the server does not answer, or says the same in its own words.
+    """
+    take, release = _LOCKS[url.get_backend_name()]
+    engine = create_engine(url, poolclass=NullPool, **engine_settings(url))
+    share_between_machines(engine)
+    with engine.connect() as connection:
+        if connection.scalar(text(take)) == 0:
+            raise StorageBusyError(f"another process has kept its lock of the server for {LOCK_TIMEOUT_S} s")
+        try:
+            yield
+        finally:
+            # If the connection is gone the lock is too, and what was done inside is done.
+            with suppress(SQLAlchemyError):
+                connection.execute(text(release))

@@ -1,0 +1,95 @@
+import time
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.heartbeats import HeartbeatStorage
+from faqnas_optuna.storage import backend, open_storage
+
+# Optuna beats only in `optimize`; here nobody does.
+pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
+
+GRACE_S = 1
+
+
+@pytest.fixture
+def study(any_storage_url: str) -> optuna.Study:
+    """With one running trial, of which nothing was heard yet."""
+    study = optuna.create_study(storage=open_storage(any_storage_url, create=True, grace_s=GRACE_S), study_name="s")
+    study.enqueue_trial({"x": 3}, user_attrs={"asked": "by hand"})
+    study.ask({"x": optuna.distributions.IntDistribution(0, 9)})
+    return study
+
+
+def give_up(study: optuna.Study, *, retry: bool = True) -> list[int | None]:
+    storage: HeartbeatStorage = backend(study)
+    return [storage.give_up(study._study_id, trial_id, retry=retry) for trial_id in storage.stale_trials(study._study_id)]
+
+
+def states(study: optuna.Study) -> list[TrialState]:
+    return [trial.state for trial in study.get_trials(deepcopy=False)]
+
+
+def wait_for_stale(study: optuna.Study) -> list[int]:
+    """Past the grace period; databases count whole seconds."""
+    time.sleep(GRACE_S + 1.1)
+    return backend(study).stale_trials(study._study_id)
+
+
+def test_a_trial_that_was_never_heard_of_is_given_up_and_queued_anew(study: optuna.Study) -> None:
+    """Its worker died before the first heartbeat."""
+    assert give_up(study) == []
+    assert len(wait_for_stale(study)) == 1
+    assert give_up(study) == [0]
+    assert give_up(study) == []
+    given_up, queued = study.get_trials()
+    assert (given_up.state, queued.state) == (TrialState.FAIL, TrialState.WAITING)
+    assert given_up.datetime_complete is not None
+    assert queued.params == given_up.params == {"x": 3}
+    assert queued.user_attrs == {"asked": "by hand"}
+    assert (queued.system_attrs["failed_trial"], queued.system_attrs["retry_history"]) == (0, [0])
+
+
+def test_the_grace_period_of_the_silent_outlives_whoever_looks(study: optuna.Study, any_storage_url: str) -> None:
+    """Workers that live for less than the grace period give trials up too."""
+    assert backend(study).stale_trials(study._study_id) == []
+    time.sleep(GRACE_S + 1.1)
+    other = optuna.load_study(storage=open_storage(any_storage_url, grace_s=GRACE_S), study_name="s")
+    assert give_up(other) == [0]
+
+
+def test_a_trial_is_tried_three_times(study: optuna.Study) -> None:
+    for number in range(3):
+        assert give_up(study) == []
+        wait_for_stale(study)
+        assert give_up(study) == [number]
+        if number < 2:
+            study.ask()
+    assert states(study) == [TrialState.FAIL] * 3
+    assert {trial.system_attrs.get("failed_trial", 0) for trial in study.get_trials()} == {0}
+
+
+def test_a_trial_of_a_stopped_study_is_not_queued_anew(study: optuna.Study) -> None:
+    give_up(study)
+    wait_for_stale(study)
+    assert give_up(study, retry=False) == [0]
+    assert states(study) == [TrialState.FAIL]
+
+
+def test_a_trial_that_has_finished_meanwhile_is_left_alone(study: optuna.Study) -> None:
+    give_up(study)
+    (trial_id,) = wait_for_stale(study)
+    study.tell(0, 1.0)
+    assert backend(study).give_up(study._study_id, trial_id, retry=True) is None
+    assert states(study) == [TrialState.COMPLETE]
+
+
+def test_seconds_silent_are_those_since_the_last_beat(study: optuna.Study) -> None:
+    storage = backend(study)
+    assert storage.seconds_silent(study._study_id) == {}
+    (trial_id,) = (trial._trial_id for trial in study.get_trials())
+    storage.record_heartbeat(trial_id)
+    time.sleep(2)
+    # A second less where the database counts whole ones.
+    assert 1 <= storage.seconds_silent(study._study_id)[trial_id] < 3.5
