@@ -184,9 +184,10 @@ LABELS = {"generation": "generation (from 0)", "val_accuracy_interval": "95 % in
 
 
 def print_status(studies: Iterable[Mapping[str, Any]]) -> None:
-    """A line for each study, then why those that have stopped did, and who works on the others."""
+    """A line for each study, why those that have stopped did, how long the others take, and who works on them."""
     numbers = ("generation", "trials", "running", "failed", "best", "front", "hypervolume")
     table, remarks = _table("study", *numbers, last="state"), []
+    workers = _table("worker", "study", "trial", "last heartbeat", last="circuit")
     for study in studies:
         trials, best, stop = study["trials"], study["best_accuracy"], study["stop"]
         table.add_row(
@@ -202,14 +203,19 @@ def print_status(studies: Iterable[Mapping[str, Any]]) -> None:
         )
         if stop:
             remarks.append(f"{study['study']} stopped: {stop['reason']}, {stop['at']}, {stop['by']}")
-        elif study["workers"]:
+        elif study["workers"] and study["trials_per_minute"]:
             pace, left = study["trials_per_minute"], study["minutes_left"]
-            outlook = f"; {pace:.1f} trials a minute, at most {left:.0f} minutes left" if pace else ""
-            remarks.append(f"{study['study']} is worked on by {', '.join(study['workers'])}{outlook}")
+            remarks.append(f"{study['study']}: {pace:.1f} trials a minute, at most {left:.0f} minutes left")
+        for worker in study["workers"]:
+            heard = "–" if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
+            workers.add_row(worker["worker"] or "–", study["study"], str(worker["trial"]), heard, worker["circuit"] or "–")
     console = make_console()
     console.print(table)
     for remark in remarks:
         console.print(remark, markup=False, soft_wrap=True)
+    if workers.row_count:
+        console.print()
+        console.print(workers)
 
 
 def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:

@@ -71,12 +71,14 @@ class HeartbeatStorage(RDBStorage):
 
     def stale_trials(self, study_id: int) -> list[int]:
         """Running trials whose workers are silent for longer than the grace period, by trial id."""
-        if time.monotonic() - self._in_touch_since <= self.grace_s:
+        began = time.monotonic()
+        if began - self._in_touch_since <= self.grace_s:
             return []
         for trial_id in self._unheard_of(study_id):
             # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
             self.record_heartbeat(trial_id)
-        return [trial_id for trial_id, silent in self.seconds_silent(study_id).items() if silent > self.grace_s]
+        stale = [trial_id for trial_id, silent in self.seconds_silent(study_id).items() if silent > self.grace_s]
+        return [] if self._note_wait(began) else stale
 
     def give_up(self, study_id: int, trial_id: int, *, retry: bool) -> int | None:
         """Fail a stale trial and queue it anew, in one transaction.

@@ -20,6 +20,8 @@ from faqnas_optuna.study import FAILURE, TrialRecord
 
 logger = logging.getLogger(__name__)
 
+LONGEST_REASON = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -53,7 +55,8 @@ class Objective:
         except DATABASE_ERRORS:
             raise
         except (Exception, KeyboardInterrupt) as error:
-            reason = f"{type(error).__name__}: {error}"
+            # One line, and not more than a database takes.
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
             logger.warning("trial %d failed: %s", trial.number, reason)
             return Outcome(values=None, attributes={FAILURE: reason})
 

@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.circuit import draw
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
-from faqnas_optuna.generations import closed_generations, stop_of
+from faqnas_optuna.generations import closed_generations, resumptions, stop_of
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.standing import Standing
+from faqnas_optuna.storage import backend
 from faqnas_optuna.study import FAILURE, Candidate, Search, load, names
 
 SCHEMA_VERSION = 1
@@ -82,7 +83,13 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    stopped = stop_of(standing.search)
+    search = standing.search
+    if standing.errors and not standing.successful:
+        raise NoSuccessfulTrialError(
+            f"no trial of study {search.name!r} has succeeded, and {standing.failed} have failed;"
+            f" see the last with: faqnas-optuna show {search.name} {standing.errors[-1]}"
+        )
+    stopped = stop_of(search)
     return pareto_document(standing) | {
         "seconds": round(seconds, 3),
         "trials": standing.successful + standing.failed,
@@ -236,6 +243,7 @@ def _study_status(standing: Standing) -> dict[str, Any]:
         "dataset": search.config.dataset,
         "state": "stopped" if stopped else "running" if standing.running else "idle",
         "stop": stopped,
+        "resumed": resumptions(search),
         "generations_closed": standing.full_generations,
         "generations": limits.generations,
         "population": limits.population,
@@ -245,13 +253,30 @@ def _study_status(standing: Standing) -> dict[str, Any]:
             "failed": standing.failed,
             "waiting": standing.waiting,
         },
-        "workers": sorted({trial.user_attrs["worker"] for trial in standing.running if "worker" in trial.user_attrs}),
+        "workers": _workers(standing),
         "trials_per_minute": standing.trials_per_minute,
         "minutes_left": _minutes_left(standing) if not stopped else None,
         "best_accuracy": standing.best_accuracy,
         "front": len(standing.front),
         "hypervolume": standing.hypervolume,
     }
+
+
+def _workers(standing: Standing) -> list[dict[str, Any]]:
+    """Who is at a trial: host and process, what it runs, and how long ago its last heartbeat was."""
+    study = standing.search.study
+    silent = backend(study).seconds_silent(study._study_id)
+    genes = len(standing.search.config.space.genes)
+    return [
+        {
+            # Each is told by the worker in its own time: a trial may have just begun.
+            "worker": trial.user_attrs.get("worker"),
+            "trial": trial.number,
+            "circuit": str(Genome.from_params(trial.params).circuit) if len(trial.params) == genes else None,
+            "heard_s_ago": silent.get(trial._trial_id),
+        }
+        for trial in standing.running
+    ]
 
 
 def _minutes_left(standing: Standing) -> float | None:

@@ -50,8 +50,10 @@ _LOCKS = {"postgresql": _LOCK_POSTGRESQL, "mysql": _LOCK_MYSQL, "mariadb": _LOCK
 
 def engine_settings(url: URL) -> dict[str, Any]:
     """What to give to SQLAlchemy's `create_engine`."""
+    # What stands in the URL is the user's wish; given here too, it would have no effect.
+    ours = {name: value for name, value in _CONNECT_ARGS[url.get_backend_name()].items() if name not in url.query}
     # After a restart of the server, the connections of before are found dead and replaced.
-    return {"connect_args": _CONNECT_ARGS[url.get_backend_name()], "pool_pre_ping": True}
+    return {"connect_args": ours, "pool_pre_ping": True}
 
 
 def share_between_machines(engine: Engine) -> None:

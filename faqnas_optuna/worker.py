@@ -101,7 +101,9 @@ class Shift:
         except DATABASE_ERRORS as error:
             # It is given up, like that of a dead worker, and queued anew.
             logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
-            return
+            if is_passing(error):
+                return
+            raise
         try:
             self._patiently(lambda: self._tell(trial, outcome), keep_on=True)
         except AskedToLeaveError:

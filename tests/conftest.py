@@ -19,6 +19,7 @@ from faqnas_optuna.genome import Genome
 from faqnas_optuna.objective import suggest
 from faqnas_optuna.storage import creation_lock, open_storage
 from faqnas_optuna.study import FAILURE, Search, create
+from tests.crew import GRACE_S, Crew
 from tests.databases import any_storage_url as any_storage_url  # the fixtures
 from tests.databases import mariadb_server as mariadb_server
 from tests.databases import mariadb_url as mariadb_url
@@ -42,6 +43,19 @@ def iris() -> DataSplits:
 @pytest.fixture
 def storage_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/faqnas.db"
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def crew(logs: Path, any_storage_url: str) -> Iterator[Crew]:
+    with Crew(logs, any_storage_url, grace_s=GRACE_S) as crew:
+        yield crew
 
 
 @pytest.fixture

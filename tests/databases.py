@@ -39,6 +39,7 @@ class DatabaseServer(ABC):
         bin_dir: where its programs are.
         directory: an empty one, which `owner` may write.
         owner: the system user to run as; None if the present one will do.
+        address: where it listens.
     """
 
     dialect: str
@@ -51,11 +52,12 @@ class DatabaseServer(ABC):
     immediate: signal.Signals
     """Ends without shutting down, as a crash would."""
 
-    def __init__(self, bin_dir: Path, directory: Path, owner: str | None) -> None:
+    def __init__(self, bin_dir: Path, directory: Path, owner: str | None, *, address: str = "127.0.0.1") -> None:
         self.bin_dir = bin_dir
+        self.address = address
         self.directory = directory
         self.port = free_port()
-        self._owner = owner
+        self.owner = owner
         self._process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -91,10 +93,10 @@ class DatabaseServer(ABC):
         return self._url(database, self.scheme, password).render_as_string(hide_password=False)
 
     @contextmanager
-    def new_database(self) -> Iterator[str]:
+    def new_database(self, options: str = "") -> Iterator[str]:
         """The URL of an empty database, which is dropped at the end."""
         name = f"faqnas_{uuid.uuid4().hex[:12]}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} {options}")
         try:
             with connections_closed():
                 yield self.url(name)
@@ -121,7 +123,7 @@ class DatabaseServer(ABC):
         return True
 
     def _url(self, database: str, drivername: str, password: str = PASSWORD) -> URL:
-        return URL.create(drivername, USER, password, "127.0.0.1", self.port, database)
+        return URL.create(drivername, USER, password, self.address, self.port, database)
 
     def _run(self, *command: str) -> None:
         with (self.directory / "server.log").open("ab") as log:
@@ -130,7 +132,7 @@ class DatabaseServer(ABC):
             raise RuntimeError(f"{command[0]}: exit code {code}:\n{(self.directory / 'server.log').read_text()[-2000:]}")
 
     def _popen(self, command: list[str], log: int) -> subprocess.Popen[bytes]:
-        group = None if self._owner is None else pwd.getpwnam(self._owner).pw_gid
+        group = None if self.owner is None else pwd.getpwnam(self.owner).pw_gid
         return subprocess.Popen(
             command,
             cwd=self.directory,
@@ -138,9 +140,9 @@ class DatabaseServer(ABC):
             stdout=log,
             stderr=log,
             start_new_session=True,
-            user=self._owner,
+            user=self.owner,
             group=group,
-            extra_groups=None if self._owner is None else [],
+            extra_groups=None if self.owner is None else [],
         )
 
 
@@ -157,10 +159,13 @@ class PostgresServer(DatabaseServer):
         initdb = str(self.bin_dir / "initdb")
         secret = ("--auth=scram-sha-256", f"--username={USER}", f"--pwfile={password_file}")
         self._run(initdb, "--pgdata=data", "--encoding=UTF8", "--no-locale", "--no-sync", *secret)
+        with (self.directory / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
 
     def command(self) -> list[str]:
         # What a crash of the server alone would lose is in the page cache: fsync guards against that of the machine.
-        settings = (f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.directory}", "fsync=off")
+        where = (f"port={self.port}", f"listen_addresses={self.address}", f"unix_socket_directories={self.directory}")
+        settings = (*where, "fsync=off")
         return [str(self.bin_dir / "postgres"), "-D", "data", *(word for setting in settings for word in ("-c", setting))]
 
     def drop(self, name: str) -> None:
@@ -203,12 +208,19 @@ class MariadbServer(DatabaseServer):
 Server = TypeVar("Server", bound=DatabaseServer)
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+@contextmanager
+def running_postgres(*, address: str = "127.0.0.1") -> Iterator[PostgresServer]:
+    """A server until the end of the block; without PostgreSQL the test is skipped."""
     bin_dir = postgres_bin_dir()
     if bin_dir is None or find_spec("psycopg") is None:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql; pip install '.[postgres]'")
-    with _running(lambda *place: PostgresServer(bin_dir, *place), ("postgres", "nobody")) as server:
+    with _running(lambda *place: PostgresServer(bin_dir, *place, address=address), ("postgres", "nobody")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
         yield server
 
 
@@ -240,6 +252,9 @@ def any_storage_url(request: pytest.FixtureRequest) -> str:
     """A fresh database of each kind; with `indirect`, of the kinds that are named."""
     fixtures = {"sqlite": "storage_url", "postgres": "postgres_url", "mariadb": "mariadb_url"}
     return str(request.getfixturevalue(fixtures[request.param]))
+
+
+sqlite_and_postgres = pytest.mark.parametrize("any_storage_url", ["sqlite", "postgres"], indirect=True)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pennylane as qml
 import pytest
 import torch
@@ -110,23 +109,6 @@ def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
     assert all(values is not None for _, _, values, _ in interrupted)
     assert run_cli("resume", "second").returncode == 0
     assert history(storage_url, "second") == history(storage_url, "first")
-
-
-def test_the_second_signal_ends_the_running_trial(run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str) -> None:
-    process = start_cli("start", *SMALL[:-1], "90000", "--batch-size", "1")
-    wait_for_trials(tmp_path, 1)
-    time.sleep(1)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert "Traceback" not in err
-    assert "Go on with: faqnas-optuna resume iris" in err
-    (trial,) = load(open_storage(storage_url), "iris").study.get_trials(deepcopy=False)
-    assert trial.state is optuna.trial.TrialState.FAIL
-    assert trial.user_attrs["failure"] == "KeyboardInterrupt: given up after SIGTERM and SIGTERM"
 
 
 def test_workers_attach_to_a_running_study_and_share_its_work(

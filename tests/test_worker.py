@@ -1,6 +1,3 @@
-import os
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -114,35 +111,3 @@ def test_commands_refuse_other_data_before_any_trial(
     assert (code, out) == (3, "")
     assert "study 'iris' was made with other data; iris fingerprint: stored other, here" in err
     assert search.study.get_trials(deepcopy=False) == []
-
-
-def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> None:
-    with Signals().caught() as signals:
-        for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.01)
-        assert signals.first is signal.SIGTERM
-        assert signals.exit_code == 143
-        reached = []
-        with signals.giving_up():
-            reached.append("before")
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
-            reached.append("after")
-        assert reached == ["before"]
-
-
-def test_an_interruption_that_is_not_ours_goes_on_up() -> None:
-    with pytest.raises(KeyboardInterrupt), Signals().giving_up():
-        raise KeyboardInterrupt
-
-
-def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Signals().caught() as signals:
-            os.kill(os.getpid(), signal.SIGHUP)
-            time.sleep(0.01)
-        assert signals.first is None
-    finally:
-        signal.signal(signal.SIGHUP, before)

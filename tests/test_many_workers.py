@@ -1,0 +1,62 @@
+"""More workers than cores on one study: exactly the work that was asked for, in generations as documented."""
+
+from collections import Counter
+from multiprocessing.context import ForkServerProcess
+
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.generations import StopReason, closed_generations, stop_of
+from faqnas_optuna.study import GENERATION_KEY, Search
+from tests.crew import OPEN_S, Crew, new_study, trials_of
+from tests.jepsen import violations_of
+
+pytestmark = pytest.mark.slow
+
+POPULATION = 20
+WORKERS = {"postgres": 16, "sqlite": 8}
+each_database = pytest.mark.parametrize(
+    ("any_storage_url", "count"), [(name, count) for name, count in WORKERS.items()], indirect=["any_storage_url"]
+)
+
+
+def run_all(url: str, crew: Crew, count: int, *, synchronous: bool) -> tuple[Search, list[ForkServerProcess]]:
+    """A study of 20 trials for each worker, run to its end."""
+    search = new_study(url, "s", population=POPULATION, generations=count, synchronous=synchronous)
+    at_once = crew.barrier(count)
+    workers = [crew.start("worker", "s", trial_s=0, barrier=at_once) for _ in range(count)]
+    assert crew.leave() == [0] * count, crew.printed()
+    # Each tells of its progress, and nothing else: no trouble with locks or connections.
+    assert all(line.startswith("s: generation ") for line in crew.printed().splitlines()), crew.printed()
+    assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+    assert violations_of(search, crew.log(), open_s=OPEN_S) == []
+    assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
+    # Each generation was closed once, in order, when it was full.
+    closed = closed_generations(search)
+    assert [generation.generation for generation in closed] == list(range(count))
+    assert all(generation.trials >= POPULATION for generation in closed)
+    return search, workers
+
+
+def generation_sizes(search: Search) -> list[int]:
+    sizes = Counter(trial.system_attrs[GENERATION_KEY] for trial in trials_of(search))
+    assert sorted(sizes) == list(range(len(sizes)))
+    return [sizes[generation] for generation in sorted(sizes)]
+
+
+@each_database
+def test_synchronous_workers_do_exactly_the_work_that_was_asked_for(any_storage_url: str, count: int, crew: Crew) -> None:
+    search, _ = run_all(any_storage_url, crew, count, synchronous=True)
+    assert generation_sizes(search) == [POPULATION] * count
+
+
+@each_database
+def test_workers_overfill_a_generation_by_one_trial_each_at_most(any_storage_url: str, count: int, crew: Crew) -> None:
+    search, workers = run_all(any_storage_url, crew, count, synchronous=False)
+    *full, last = generation_sizes(search)
+    assert all(POPULATION <= size <= POPULATION + count - 1 for size in full), full
+    # The study stops when the last generation it was asked for is full; what had begun of one more by then is finished.
+    assert len(full) in (count - 1, count)
+    assert last <= POPULATION + count - 1
+    # All took part.
+    assert {entry.worker for entry in crew.log()} == {worker.pid for worker in workers}
