@@ -139,8 +139,10 @@ class Shift:
             if not self.standing.search.config.search.synchronous:
                 return self._study.ask()
             with study_lock(self._study):
+                full = self.standing.full_generations
                 self.standing.refresh()
-                if not self.standing.waiting and not self.standing.has_room:
+                # A generation that has become full since we looked may have been the last.
+                if self.standing.full_generations > full or not (self.standing.waiting or self.standing.has_room):
                     return None
                 trial = self._study.ask()
                 # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
