@@ -1,7 +1,7 @@
 """What databases say when they do not do as asked, and whether waiting helps."""
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from faqnas_optuna.errors import StorageBusyError
@@ -33,5 +33,10 @@ def is_full(error: BaseException) -> bool:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The error of SQLAlchemy's, which Optuna may have wrapped."""
-    return error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    """The first error of SQLAlchemy's, which Optuna may have wrapped."""
+    if isinstance(error, StorageInternalError) and error.__cause__:
+        error = error.__cause__
+    # Optuna asks again when a large query fails, within the transaction that has just broken.
+    if isinstance(error, PendingRollbackError) and error.__context__:
+        error = error.__context__
+    return error

@@ -116,9 +116,9 @@ class Crew:
         self.processes.append(process)
         return process
 
-    def leave(self) -> list[int | None]:
+    def leave(self, within_s: float = LEAVE_S) -> list[int | None]:
         """Wait for all to end; their exit codes."""
-        deadline = time.monotonic() + LEAVE_S
+        deadline = time.monotonic() + within_s
         for process in self.processes:
             process.join(max(deadline - time.monotonic(), 0.1))
         return [process.exitcode for process in self.processes]

@@ -186,7 +186,7 @@ def test_a_study_in_which_nothing_succeeds_ends_with_5(run_cli: RunCli, tmp_path
     finished = run_cli("start", *SMALL, env={"PYTHONPATH": str(tmp_path)})
     assert finished.returncode == 5
     assert "trial 0 failed: TrainingError: the loss is nan" in finished.stderr
-    assert finished.stderr.splitlines()[-1].startswith("Error: study 'iris' has no successful trial yet")
+    assert finished.stderr.splitlines()[-1].startswith("Error: no trial of study 'iris' has succeeded")
     assert "Traceback" not in finished.stderr
 
 

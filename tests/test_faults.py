@@ -121,8 +121,8 @@ def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_stora
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("nan", r"TrainingError: the objectives must be finite; they are \(\d+, nan\)"),
-        ("inf", r"TrainingError: the objectives must be finite; they are \(\d+, inf\)"),
+        ("nan", r"TrainingError: the objectives must be finite; they are \([\d.]+, nan\)"),
+        ("inf", r"TrainingError: the objectives must be finite; they are \([\d.]+, inf\)"),
         ("error", "ValueError: no such gate in this circuit"),
         ("memory", "MemoryError: out of memory"),
     ],

@@ -21,7 +21,7 @@ from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import Search, load
 from tests.conftest import TIMEOUT_S
 from tests.crew import GRACE_S, OPEN_S, SOON_S, Crew, new_study, trials_of, wait_until
-from tests.databases import PostgresServer, sqlite_and_postgres
+from tests.databases import DatabaseServer, PostgresServer, sqlite_and_postgres
 from tests.jepsen import chains, end, given_up_and_retried, violations_of
 from tests.network import machines, postgres_for
 
@@ -34,6 +34,12 @@ LONG_S = GRACE_S + 3
 
 def done(crew: Crew) -> int:
     return sum(entry.event == "done" for entry in crew.log())
+
+
+def wait_for_more(crew: Crew) -> None:
+    """Until the workers have done some more trials."""
+    before = done(crew)
+    wait_until(lambda: done(crew) >= before + 4, 2 * SOON_S, "the workers are at work")
 
 
 def two_workers_at_a_trial(url: str, crew: Crew, *, trial_s: float) -> Search:
@@ -103,6 +109,25 @@ def test_workers_outlive_a_restart_of_postgresql(
         assert sum(trial.state is TrialState.COMPLETE for trial in chains(trials_of(search))[number]) == 1
 
 
+@pytest.mark.parametrize(
+    ("any_storage_url", "server"), [("postgres", "postgres_server"), ("mariadb", "mariadb_server")], indirect=["any_storage_url"]
+)
+def test_workers_outlive_crashes_of_a_server_at_any_moment(
+    any_storage_url: str, server: str, request: pytest.FixtureRequest, crew: Crew
+) -> None:
+    """Workers that do nothing but talk with the database are hit in the middle of whatever they say."""
+    new_study(any_storage_url, "s")
+    for _ in range(2):
+        crew.start("worker", "s", trial_s=0)
+    for _ in range(6):
+        wait_for_more(crew)
+        with stopped(request.getfixturevalue(server)):
+            time.sleep(0.2)
+    wait_for_more(crew)
+    assert [worker.exitcode for worker in crew.processes] == [None, None], crew.printed()
+    end(load(open_storage(any_storage_url), "s"), crew)
+
+
 @on_postgres
 def test_no_trial_is_given_up_because_postgresql_was_away(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew
@@ -120,7 +145,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
 
 
 @contextmanager
-def stopped(server: PostgresServer) -> Iterator[None]:
+def stopped(server: DatabaseServer) -> Iterator[None]:
     """As by a crash."""
     server.stop(immediate=True)
     try:
@@ -268,7 +293,7 @@ def runs_out_of_space(url: str, crew: Crew, disk: Path, message: str, check: Cal
     assert crew.printed().endswith(". Finished trials are kept. Go on with: faqnas-optuna worker s\n")
     before = done(crew)
     crew.start("worker", "s", trial_s=0)
-    wait_until(lambda: done(crew) >= before + 5, OPEN_S + SOON_S, "the next worker is at work")
+    wait_for_more(crew)
     wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:before]), OPEN_S, "no trial is left open")
     end_of_two(search, crew)
 

@@ -132,8 +132,10 @@ def test_a_vanishing_row_is_the_ground_state_with_no_input_gradient(dtype: Any, 
     inputs[1] = [1, 0, 0, 0]
     expected, _, expected_grad_weights = run(circuit, inputs, weights, grad)
     np.testing.assert_array_equal(grad_inputs[1], 0)
-    np.testing.assert_array_equal(measured, expected)
-    np.testing.assert_array_equal(grad_weights, expected_grad_weights)
+    # Some processors compute 1 / √1 with a rounding error.
+    rounding = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(measured, expected, rtol=0, atol=rounding)
+    np.testing.assert_allclose(grad_weights, expected_grad_weights, rtol=0, atol=rounding)
 
 
 @pytest.mark.parametrize("embedding", Embedding)
