@@ -338,15 +338,14 @@ def bench(quick: bool, as_json: bool) -> None:
     Training, counting and whole searches, each against the script that one would write with PennyLane, torch.profiler and
     Optuna. Ratios depend on the machine less than times do.
     """
-    import optuna
-
     from faqnas_optuna.bench import measure
     from faqnas_optuna.display import error_console, messages, print_bench
+    from faqnas_optuna.outages import silence_libraries
     from faqnas_optuna.study import versions
     from faqnas_optuna.training import use_one_thread
 
     use_one_thread()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    silence_libraries()
     measured = []
     with messages(), error_console().status("measuring; leave the machine alone meanwhile"):
         for measurement in measure(quick=quick):

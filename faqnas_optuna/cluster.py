@@ -60,8 +60,7 @@ def work(assignment: Assignment) -> None:
     Raises:
         FaqnasError: the storage, the study or its data cannot be used on this machine.
     """
-    import optuna
-
+    from faqnas_optuna.outages import silence_libraries
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.storage import is_sqlite, open_storage, translated_errors
     from faqnas_optuna.study import load
@@ -72,7 +71,7 @@ def work(assignment: Assignment) -> None:
     if is_sqlite(url) and socket.gethostname() != assignment.host:
         raise ConfigError(f"worker on {socket.gethostname()}, study on {assignment.host}: {SQLITE_IS_LOCAL}")
     use_one_thread()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    silence_libraries()
     signals = Signals()
     with _obeying(assignment.dismissal, signals), translated_errors(url):
         search = load(open_storage(url, grace_s=assignment.grace_s), assignment.study)

@@ -49,13 +49,12 @@ def study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
 
 @contextmanager
 def opened_storage(url: str, *, create: bool = False, quiet: bool = False, grace_s: int = 60) -> Iterator["BaseStorage"]:
-    """A storage, with its errors translated; and messages of the package, rather than Optuna's, on stderr."""
-    import optuna
-
+    """A storage, with its errors translated; and messages of the package, rather than of libraries, on stderr."""
     from faqnas_optuna.display import messages
+    from faqnas_optuna.outages import silence_libraries
     from faqnas_optuna.storage import open_storage, translated_errors
 
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    silence_libraries()
     with messages(quiet=quiet), translated_errors(url):
         yield open_storage(url, create=create, grace_s=grace_s)
 

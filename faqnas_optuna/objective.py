@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 
 from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.datasets import DataSplits
@@ -49,10 +50,15 @@ class Objective:
         self._worker = worker
 
     def __call__(self, trial: optuna.Trial) -> Outcome:
-        """Suggest, then reuse or evaluate. A candidate that fails is an outcome; a database that fails is an exception."""
+        """Suggest, then reuse or evaluate. A candidate that fails is an outcome.
+
+        Raises:
+            UpdateFinishedTrialError: the trial was given up in the meantime.
+            Exception: one of `DATABASE_ERRORS`.
+        """
         try:
             return self._evaluate(trial)
-        except DATABASE_ERRORS:
+        except (*DATABASE_ERRORS, UpdateFinishedTrialError):
             raise
         except (Exception, KeyboardInterrupt) as error:
             # One line, and not more than a database takes.

@@ -1,5 +1,8 @@
 """What databases say when they do not do as asked, and whether waiting helps."""
 
+import logging
+
+import optuna
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -13,6 +16,12 @@ FULL = ("disk is full", "No space left on device", "Disk full")
 """What SQLite, PostgreSQL and MySQL say of a full disk."""
 LASTING = (*FULL, "readonly database", "no such table", "malformed", "does not exist", "authentication failed")
 """What a database says of troubles that waiting does not mend."""
+
+
+def silence_libraries() -> None:
+    """What Optuna and SQLAlchemy have to say, partly with tracebacks, is told here, in one line each."""
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL)
 
 
 def database_reason(error: BaseException) -> str:

@@ -98,6 +98,9 @@ class Shift:
         try:
             with self._signals.giving_up(), beating(backend(self._study), trial._trial_id):
                 outcome = self._objective(trial)
+        except UpdateFinishedTrialError:
+            _drop(trial)
+            return
         except DATABASE_ERRORS as error:
             # It is given up, like that of a dead worker, and queued anew.
             logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
@@ -146,7 +149,8 @@ class Shift:
                     return None
                 trial = self._study.ask()
                 # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
-                _ = trial.relative_params
+                with suppress(UpdateFinishedTrialError):
+                    _ = trial.relative_params
                 return trial
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
@@ -161,10 +165,14 @@ class Shift:
             if not stored.is_finished():
                 raise
             if stored is not state:
-                logger.warning("trial %d was given up meanwhile; its late result is dropped", trial.number)
+                _drop(trial)
 
     def _patiently(self, action: Callable[[], T], *, keep_on: bool = False) -> T:
         return patiently(action, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)
+
+
+def _drop(trial: optuna.Trial) -> None:
+    logger.warning("trial %d was given up meanwhile; its late result is dropped", trial.number)
 
 
 def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float, keep_on: bool = False) -> T:

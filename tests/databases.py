@@ -14,7 +14,7 @@ import tempfile
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +28,7 @@ from sqlalchemy.exc import OperationalError
 USER = "faqnas"
 PASSWORD = "s3cret-p@ss/w:rd%41"
 """With everything that a URL must escape."""
+LOCAL = "127.0.0.1"
 READY_S = 60
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 
@@ -39,7 +40,7 @@ class DatabaseServer(ABC):
         bin_dir: where its programs are.
         directory: an empty one, which `owner` may write.
         owner: the system user to run as; None if the present one will do.
-        address: where it listens.
+        addresses: where it listens; the first is that of its URL.
     """
 
     dialect: str
@@ -52,9 +53,9 @@ class DatabaseServer(ABC):
     immediate: signal.Signals
     """Ends without shutting down, as a crash would."""
 
-    def __init__(self, bin_dir: Path, directory: Path, owner: str | None, *, address: str = "127.0.0.1") -> None:
+    def __init__(self, bin_dir: Path, directory: Path, owner: str | None, *, addresses: Sequence[str] = (LOCAL,)) -> None:
         self.bin_dir = bin_dir
-        self.address = address
+        self.addresses = addresses
         self.directory = directory
         self.port = free_port()
         self.owner = owner
@@ -123,7 +124,7 @@ class DatabaseServer(ABC):
         return True
 
     def _url(self, database: str, drivername: str, password: str = PASSWORD) -> URL:
-        return URL.create(drivername, USER, password, self.address, self.port, database)
+        return URL.create(drivername, USER, password, self.addresses[0], self.port, database)
 
     def _run(self, *command: str) -> None:
         with (self.directory / "server.log").open("ab") as log:
@@ -164,7 +165,11 @@ class PostgresServer(DatabaseServer):
 
     def command(self) -> list[str]:
         # What a crash of the server alone would lose is in the page cache: fsync guards against that of the machine.
-        where = (f"port={self.port}", f"listen_addresses={self.address}", f"unix_socket_directories={self.directory}")
+        where = (
+            f"port={self.port}",
+            f"listen_addresses={','.join(self.addresses)}",
+            f"unix_socket_directories={self.directory}",
+        )
         settings = (*where, "fsync=off")
         return [str(self.bin_dir / "postgres"), "-D", "data", *(word for setting in settings for word in ("-c", setting))]
 
@@ -209,12 +214,12 @@ Server = TypeVar("Server", bound=DatabaseServer)
 
 
 @contextmanager
-def running_postgres(*, address: str = "127.0.0.1") -> Iterator[PostgresServer]:
+def running_postgres(addresses: Sequence[str] = (LOCAL,)) -> Iterator[PostgresServer]:
     """A server until the end of the block; without PostgreSQL the test is skipped."""
     bin_dir = postgres_bin_dir()
     if bin_dir is None or find_spec("psycopg") is None:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql; pip install '.[postgres]'")
-    with _running(lambda *place: PostgresServer(bin_dir, *place, address=address), ("postgres", "nobody")) as server:
+    with _running(lambda *place: PostgresServer(bin_dir, *place, addresses=addresses), ("postgres", "nobody")) as server:
         yield server
 
 

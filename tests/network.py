@@ -3,10 +3,11 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,18 @@ import pytest
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.databases import PostgresServer, running_postgres
 
+DATABASE_HOST = "db.example.org"
+NAMES = Path("/etc/netns")
+"""Where `ip netns exec` looks for files of a network, which then stand in the place of those in /etc."""
+
+NAMED = 'echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
+
 
 class Machine:
-    """A network of its own. Its processes have a working directory of their own, and reach this machine at `host`."""
+    """A network and a name of its own. Its programs have a working directory of their own.
+
+    They reach this machine at the address `host`, and by the name `DATABASE_HOST`.
+    """
 
     def __init__(self, name: str, number: int, directory: Path) -> None:
         self.name = name
@@ -29,10 +39,12 @@ class Machine:
     @contextmanager
     def there(self) -> Iterator["Machine"]:
         """Make it, and take it away with all that runs in it."""
-        subnet = self.host.rpartition(".")[0]
+        subnet, names = self.host.rpartition(".")[0], NAMES / self.name
         self.directory.mkdir()
         _ip("netns", "add", self.name)
         try:
+            names.mkdir(parents=True)
+            (names / "hosts").write_text(f"127.0.0.1 localhost\n{self.host} {DATABASE_HOST}\n")
             _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
             _ip("address", "add", f"{self.host}/24", "dev", self._cable)
             _ip("-n", self.name, "address", "add", f"{subnet}.2/24", "dev", "eth0")
@@ -43,6 +55,10 @@ class Machine:
         finally:
             # Takes the cable with it.
             _ip("netns", "delete", self.name)
+            shutil.rmtree(names)
+            with suppress(OSError):
+                # Unless it was there before, or others use it.
+                NAMES.rmdir()
 
     def plug_in(self) -> None:
         _ip("link", "set", self._cable, "up")
@@ -53,20 +69,22 @@ class Machine:
 
     @contextmanager
     def running(self, *command: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-        """A program here, which is killed at the end of the block if it still runs."""
+        """A program here. What still runs of it at the end of the block is killed, with all that it has started."""
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self.name, *command],
+            ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", NAMED, self.name, *command],
             cwd=self.directory,
             env=cli_environment({"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **(env or {})}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         try:
             yield process
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate(timeout=TIMEOUT_S)
 
 
@@ -81,9 +99,9 @@ def machines(count: int, directory: Path) -> Iterator[list[Machine]]:
 
 
 @contextmanager
-def postgres_for(machine: Machine) -> Iterator[PostgresServer]:
-    """A server here that also a machine reaches."""
-    with running_postgres(address=machine.host) as server:
+def postgres_for(*reached_by: Machine) -> Iterator[PostgresServer]:
+    """A server here that machines reach."""
+    with running_postgres([machine.host for machine in reached_by]) as server:
         yield server
 
 

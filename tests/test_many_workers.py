@@ -1,12 +1,15 @@
 """More workers than cores on one study: exactly the work that was asked for, in generations as documented."""
 
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna.generations import StopReason, closed_generations, stop_of
+from faqnas_optuna.heartbeats import DEFAULT_GRACE_S
 from faqnas_optuna.study import GENERATION_KEY, Search
 from tests.crew import OPEN_S, Crew, new_study, trials_of
 from tests.jepsen import violations_of
@@ -20,6 +23,13 @@ BUSY_S = 240
 each_database = pytest.mark.parametrize(
     ("any_storage_url", "count"), [(name, count) for name, count in WORKERS.items()], indirect=["any_storage_url"]
 )
+
+
+@pytest.fixture
+def crew(logs: Path, any_storage_url: str) -> Iterator[Crew]:
+    """With the grace period that users have: on few cores, so many workers may be silent for seconds."""
+    with Crew(logs, any_storage_url, grace_s=DEFAULT_GRACE_S) as crew:
+        yield crew
 
 
 def run_all(url: str, crew: Crew, count: int, *, synchronous: bool) -> tuple[Search, list[ForkServerProcess]]:

@@ -1,6 +1,8 @@
 from collections.abc import Callable
 
+import optuna
 import pytest
+from optuna.trial import TrialState
 
 from faqnas_optuna import objective as objective_module
 from faqnas_optuna.config import FlopsCounter, SpaceConfig
@@ -80,3 +82,22 @@ def test_a_trial_that_fails_says_why_and_the_study_goes_on(
     failed, succeeded = search.study.get_trials(deepcopy=False)
     assert (failed.state.name, succeeded.state.name) == ("FAIL", "COMPLETE")
     assert failed.user_attrs["failure"] == "TrainingError: the loss is nan"
+
+
+def test_a_trial_that_was_given_up_meanwhile_is_left_as_it_is(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whenever that is found out: here between its genes."""
+    search = new_search(small_config(space=FEW))
+    suggest = objective_module.suggest
+
+    def late(trial: optuna.Trial, space: SpaceConfig) -> Genome:
+        search.study.tell(trial.number, state=TrialState.FAIL)
+        return suggest(trial, space)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(objective_module, "suggest", late)
+        run(search, iris, 1)
+    (trial,) = search.study.get_trials(deepcopy=False)
+    assert (trial.state, trial.user_attrs) == (TrialState.FAIL, {})
+    assert caplog.messages == ["trial 0 was given up meanwhile; its late result is dropped"]

@@ -110,7 +110,9 @@ def test_workers_outlive_a_restart_of_postgresql(
 
 
 @pytest.mark.parametrize(
-    ("any_storage_url", "server"), [("postgres", "postgres_server"), ("mariadb", "mariadb_server")], indirect=["any_storage_url"]
+    ("any_storage_url", "server"),
+    [("postgres", "postgres_server"), ("mariadb", "mariadb_server")],
+    indirect=["any_storage_url"],
 )
 def test_workers_outlive_crashes_of_a_server_at_any_moment(
     any_storage_url: str, server: str, request: pytest.FixtureRequest, crew: Crew
