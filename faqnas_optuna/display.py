@@ -203,7 +203,9 @@ def print_status(studies: Iterable[Mapping[str, Any]]) -> None:
         )
         if stop:
             remarks.append(f"{study['study']} stopped: {stop['reason']}, {stop['at']}, {stop['by']}")
-        elif study["workers"] and study["trials_per_minute"]:
+        elif study["resumed"]:
+            remarks.append(f"{study['study']} resumed: {study['resumed'][-1]['at']}, {study['resumed'][-1]['by']}")
+        if study["workers"] and study["trials_per_minute"]:
             pace, left = study["trials_per_minute"], study["minutes_left"]
             remarks.append(f"{study['study']}: {pace:.1f} trials a minute, at most {left:.0f} minutes left")
         for worker in study["workers"]:

@@ -112,16 +112,17 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
             )
         if generations:
             search = save_limit(search, generations)
-        if generations or stop_of(search) is not None:
+        stopped = stop_of(search)
+        if generations or stopped:
             trials = len(search.study.get_trials(deepcopy=False))
-            resumed = {"generation": closed, "trial": trials, "limit": limit, "at": utc_now(), "by": author()}
+            resumed = {"generation": closed, "trial": trials, "limit": limit, "at": utc_now(), "by": author(), "stop": stopped}
             search.study.set_user_attr(RESUMED, [*resumptions(search), resumed])
             search.study.set_user_attr(STOP, None)
         return search
 
 
 def resumptions(search: Search) -> list[dict[str, Any]]:
-    """Each `resume`: closed generations and trials at that time, the limit from then on, time and author."""
+    """Each `resume`: closed generations and trials at that time, the limit from then on, time, author, the stop it ended."""
     return get_study_user_attr(search.study, RESUMED) or []
 
 

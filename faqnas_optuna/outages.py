@@ -16,6 +16,17 @@ FULL = ("disk is full", "No space left on device", "Disk full")
 """What SQLite, PostgreSQL and MySQL say of a full disk."""
 LASTING = (*FULL, "readonly database", "no such table", "malformed", "does not exist", "authentication failed")
 """What a database says of troubles that waiting does not mend."""
+ADVICE = {
+    FULL: "free some space on the disk of the database",
+    # The table that Optuna reads first.
+    ("version_info",): "it holds no studies; begin one with: faqnas-optuna start --dataset wine",
+    ('" does not exist', "Unknown database"): "create it, or name another",
+    ("authentication failed", "Access denied"): "check user and password",
+    ("refused", "timeout expired", "timed out", "unreachable", "name resolution", "Name or service"): (
+        "check host and port, and that the server runs and listens to this machine"
+    ),
+}
+"""What helps, by what databases say."""
 
 
 def silence_libraries() -> None:
@@ -36,9 +47,10 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(_cause(error), PASSING) and not any(lasting in reason for lasting in LASTING)
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether a disk is full, there where the database is."""
-    return any(full in database_reason(error) for full in FULL)
+def advice(error: BaseException) -> str | None:
+    """What a user can do about it; None if the reason says all that we know."""
+    reason = database_reason(error)
+    return next((advice for signs, advice in ADVICE.items() if any(sign in reason for sign in signs)), None)
 
 
 def _cause(error: BaseException) -> BaseException:

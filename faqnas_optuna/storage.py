@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from faqnas_optuna import servers, sqlite
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
-from faqnas_optuna.outages import DATABASE_ERRORS, database_reason, is_full
+from faqnas_optuna.outages import DATABASE_ERRORS, advice, database_reason
 from faqnas_optuna.servers import DRIVERS
 
 
@@ -78,9 +78,8 @@ def translated_errors(url: str) -> Iterator[None]:
 
 def failure(url: str, error: BaseException) -> str:
     """What is wrong with a database, and what to do about it."""
-    place = f"the disk of {_sqlite_file(_parse(url))}" if is_sqlite(url) else "the disk of the database server"
-    advice = f"; free some space on {place}" if is_full(error) else ""
-    return f"cannot use the database {masked(url)}: {database_reason(error)}{advice}"
+    told = f"cannot use the database {masked(url)}: {database_reason(error)}"
+    return f"{told}; {helps}" if (helps := advice(error)) else told
 
 
 def set_trial_user_attrs(study: Study, trial_id: int, attributes: Mapping[str, Any]) -> None:

@@ -252,13 +252,19 @@ def mariadb_url(mariadb_server: MariadbServer) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "mariadb")]
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
 def any_storage_url(request: pytest.FixtureRequest) -> str:
     """A fresh database of each kind; with `indirect`, of the kinds that are named."""
     fixtures = {"sqlite": "storage_url", "postgres": "postgres_url", "mariadb": "mariadb_url"}
     return str(request.getfixturevalue(fixtures[request.param]))
 
 
+on_sqlite = pytest.mark.parametrize("any_storage_url", ["sqlite"], indirect=True)
+on_postgres = pytest.mark.parametrize("any_storage_url", ["postgres"], indirect=True)
+on_servers = pytest.mark.parametrize("any_storage_url", SERVERS, indirect=True)
 sqlite_and_postgres = pytest.mark.parametrize("any_storage_url", ["sqlite", "postgres"], indirect=True)
 
 

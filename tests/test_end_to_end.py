@@ -111,6 +111,7 @@ def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
     assert history(storage_url, "second") == history(storage_url, "first")
 
 
+@pytest.mark.slow
 def test_workers_attach_to_a_running_study_and_share_its_work(
     run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str
 ) -> None:

@@ -17,7 +17,7 @@ from faqnas_optuna.genome import enumerate_genomes
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import load
 from tests.crew import GRACE_S, OPEN_S, SOON_S, Crew, new_study, seconds_open, trials_of, wait_until
-from tests.databases import sqlite_and_postgres
+from tests.databases import on_sqlite, sqlite_and_postgres
 from tests.jepsen import chains, end, given_up_and_retried, jepsen, violations_of
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def test_nothing_acknowledged_is_lost_when_workers_are_killed(any_storage_url: s
     assert figures.complete >= figures.acknowledged > 20, figures
 
 
-@pytest.mark.parametrize("any_storage_url", ["sqlite"], indirect=True)
+@on_sqlite
 @pytest.mark.parametrize(
     ("damage", "found"),
     [
@@ -117,7 +117,7 @@ def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_stora
     assert (late.state, late.values, retry.state) == (TrialState.FAIL, None, TrialState.COMPLETE)
 
 
-@pytest.mark.parametrize("any_storage_url", ["sqlite"], indirect=True)
+@on_sqlite
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -142,7 +142,7 @@ def test_trials_that_fail_keep_their_reason_and_the_study_goes_on(
     assert len(re.findall(rf"^trial \d+ failed: {reason}$", crew.printed(), re.MULTILINE)) == len(failed)
 
 
-@pytest.mark.parametrize("any_storage_url", ["sqlite"], indirect=True)
+@on_sqlite
 @pytest.mark.parametrize("fault", ["nan", "memory"])
 def test_a_study_in_which_nothing_succeeds_stops(any_storage_url: str, crew: Crew, fault: str) -> None:
     for name in ("start", "resume"):

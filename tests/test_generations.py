@@ -1,5 +1,7 @@
 import itertools
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.generations import (
     StopReason,
+    author,
     close_generations,
     closed_generations,
     resume,
+    resumptions,
     stagnated,
     stop,
     stop_of,
@@ -148,3 +152,11 @@ def test_a_resumption_needs_generations_to_run(new_search: Callable[..., Search]
     resumed = resume(search, generations=3)
     assert stop_of(resumed) is None
     assert resumed.config.search.generations == load(search.study._storage, "iris").config.search.generations == 3
+    assert resumptions(resumed) == [
+        {"generation": 2, "trial": 8, "limit": 3, "at": ANY, "by": author(), "stop": ANY},
+    ]
+    # A limit that is raised while the study runs is on record too.
+    resume(resumed, generations=4)
+    first, second = resumptions(resumed)
+    assert (first["stop"]["reason"], second["stop"], second["limit"]) == (StopReason.GENERATIONS, None, 4)
+    assert datetime.fromisoformat(second["at"]).utcoffset() == timedelta(0)

@@ -6,6 +6,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.heartbeats import HeartbeatStorage
 from faqnas_optuna.storage import backend, open_storage
+from tests.databases import on_sqlite
 
 # Optuna beats only in `optimize`; here nobody does.
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
@@ -59,6 +60,7 @@ def test_the_grace_period_of_the_silent_outlives_whoever_looks(study: optuna.Stu
     assert give_up(other) == [0]
 
 
+@on_sqlite
 def test_a_trial_is_tried_three_times(study: optuna.Study) -> None:
     for number in range(3):
         assert give_up(study) == []
@@ -70,6 +72,7 @@ def test_a_trial_is_tried_three_times(study: optuna.Study) -> None:
     assert {trial.system_attrs.get("failed_trial", 0) for trial in study.get_trials()} == {0}
 
 
+@on_sqlite
 def test_a_trial_of_a_stopped_study_is_not_queued_anew(study: optuna.Study) -> None:
     give_up(study)
     wait_for_stale(study)
@@ -77,6 +80,7 @@ def test_a_trial_of_a_stopped_study_is_not_queued_anew(study: optuna.Study) -> N
     assert states(study) == [TrialState.FAIL]
 
 
+@on_sqlite
 def test_a_trial_that_has_finished_meanwhile_is_left_alone(study: optuna.Study) -> None:
     give_up(study)
     (trial_id,) = wait_for_stale(study)

@@ -21,13 +21,12 @@ from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import Search, load
 from tests.conftest import TIMEOUT_S
 from tests.crew import GRACE_S, OPEN_S, SOON_S, Crew, new_study, trials_of, wait_until
-from tests.databases import DatabaseServer, PostgresServer, sqlite_and_postgres
+from tests.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
 from tests.jepsen import chains, end, given_up_and_retried, violations_of
 from tests.network import machines, postgres_for
 
 pytestmark = pytest.mark.slow
 
-on_postgres = pytest.mark.parametrize("any_storage_url", ["postgres"], indirect=True)
 LONG_S = GRACE_S + 3
 """Longer than any trial may be silent."""
 
@@ -315,7 +314,7 @@ def test_a_full_disk_under_sqlite(small_disk: Path, logs: Path) -> None:
             assert [row[0] for row in connection.execute("PRAGMA integrity_check")] == ["ok"]
 
     with Crew(logs, f"sqlite:///{file}", grace_s=GRACE_S) as crew:
-        message = f"sqlite:///{file}: database or disk is full; free some space on the disk of {file}"
+        message = f"sqlite:///{file}: database or disk is full; free some space on the disk of the database"
         runs_out_of_space(f"sqlite:///{file}", crew, small_disk, message, intact)
 
 
@@ -328,6 +327,6 @@ def test_a_full_disk_under_postgresql(small_disk: Path, logs: Path, postgres_ser
     try:
         with postgres_server.new_database("TABLESPACE small") as url, Crew(logs, url, grace_s=GRACE_S) as crew:
             runs_out_of_space(url, crew, small_disk, "postgresql+psycopg://", lambda: None)
-            assert "No space left on device; free some space on the disk of the database server" in crew.printed()
+            assert "No space left on device; free some space on the disk of the database" in crew.printed()
     finally:
         postgres_server.execute("DROP TABLESPACE small")

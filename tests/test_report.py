@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 from collections.abc import Callable
 
 import optuna
@@ -8,10 +9,12 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.config import SearchConfig, SpaceConfig, TrainingConfig
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
-from faqnas_optuna.generations import StopReason, close_generations, stop
+from faqnas_optuna.generations import StopReason, author, close_generations, resume, stop
 from faqnas_optuna.genome import GENES
+from faqnas_optuna.objective import suggest
 from faqnas_optuna.report import advice, front_csv, pareto_document, progress, start_document, status_document, trial_document
 from faqnas_optuna.standing import Standing
+from faqnas_optuna.storage import backend
 from faqnas_optuna.study import Search
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
@@ -139,3 +142,23 @@ def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
             break
     search.study.set_user_attr("generation:1", search.study.user_attrs["generation:0"] | {"hypervolume": 1.0})
     assert advice(Standing.of(search)) == []
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
+def test_status_tells_who_is_at_what(
+    new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]], storage_url: str
+) -> None:
+    search = new_search()
+    known, _just_begun = search.study.ask(), search.study.ask()
+    genome = suggest(known, search.config.space)
+    known.set_user_attr("worker", "elsewhere:17")
+    backend(search.study).record_heartbeat(known._trial_id)
+    (study,) = status_document(search.study._storage, None)["studies"]
+    (first, second), circuit = study["workers"], str(genome.circuit)
+    assert 0 <= first.pop("heard_s_ago") < 5
+    assert first == {"worker": "elsewhere:17", "trial": 0, "circuit": circuit}
+    assert second == {"worker": None, "trial": 1, "circuit": None, "heard_s_ago": None}
+    resume(search, generations=5)
+    _, out, _ = cli_here("status")
+    assert re.search(rf"^elsewhere:17 +iris +0 +\d s ago +{re.escape(circuit)}$", out, re.MULTILINE)
+    assert re.search(rf"^iris resumed: [^ ]+, {re.escape(author())}$", out, re.MULTILINE)

@@ -9,8 +9,8 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import load
 from tests.crew import SOON_S, Crew, new_study, trials_of, wait_until
+from tests.databases import on_sqlite
 
-on_sqlite = pytest.mark.parametrize("any_storage_url", ["sqlite"], indirect=True)
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 

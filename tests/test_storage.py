@@ -1,14 +1,19 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
-from faqnas_optuna import sqlite
+from faqnas_optuna import servers, sqlite
 from faqnas_optuna.errors import StorageError
-from faqnas_optuna.storage import masked, open_storage
+from faqnas_optuna.outages import DATABASE_ERRORS, is_passing
+from faqnas_optuna.storage import backend, creation_lock, masked, open_storage
+from tests.databases import on_servers
 
 CREATE = """
 import sys, optuna
@@ -118,3 +123,52 @@ def test_the_kind_of_a_file_system_is_found(tmp_path: Path) -> None:
 
 def test_passwords_are_masked() -> None:
     assert masked("postgresql://me:s3cr%2Ft@host/db") == "postgresql+psycopg://me:***@host/db"
+
+
+def test_a_database_without_studies_says_how_to_begin(any_storage_url: str) -> None:
+    if any_storage_url.startswith("sqlite"):
+        Path(str(make_url(any_storage_url).database)).touch()
+    with pytest.raises(StorageError, match="it holds no studies; begin one with: faqnas-optuna start --dataset wine$"):
+        open_storage(any_storage_url)
+
+
+def test_tables_of_another_optuna_are_refused_with_what_to_do(any_storage_url: str) -> None:
+    cached = open_storage(any_storage_url, create=True)
+    with backend(optuna.create_study(storage=cached)).engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'v2.6.0.a'"))
+    with pytest.raises(StorageError, match="no longer compatible .* `. optuna storage upgrade "):
+        open_storage(any_storage_url)
+
+
+@on_servers
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"database": "nowhere"}, "create it, or name another"),
+        ({"password": "guess"}, "check user and password"),
+        ({"port": 1}, "check host and port, and that the server runs and listens to this machine"),
+    ],
+    ids=["database", "password", "port"],
+)
+def test_a_server_that_is_not_reached_tells_what_to_check(any_storage_url: str, changes: dict[str, Any], advice: str) -> None:
+    url = make_url(any_storage_url).set(**changes).render_as_string(hide_password=False)
+    with pytest.raises(StorageError, match=f"; {advice}$") as refused:
+        open_storage(url)
+    assert (make_url(url).password or "") not in str(refused.value)
+
+
+def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(
+    any_storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setitem(servers._SETTINGS, "postgresql", ("SET lock_timeout = '1s'",))
+    take, release = servers._LOCKS["mysql"]
+    monkeypatch.setitem(servers._LOCKS, "mysql", (take.replace("60", "1"), release))
+    open_storage(any_storage_url, create=True)
+    with creation_lock(any_storage_url):
+        with pytest.raises(DATABASE_ERRORS) as refused, creation_lock(any_storage_url):
+            pass
+        # It may be free in a moment.
+        assert is_passing(refused.value)
+    with creation_lock(any_storage_url):
+        pass
