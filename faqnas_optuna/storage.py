@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
@@ -113,8 +114,10 @@ def study_lock(study: Study) -> AbstractContextManager[None]:
 
 
 def masked(url: str) -> str:
-    """The URL with *** for its password."""
-    return _parse(url).render_as_string(hide_password=True)
+    """The URL with *** for its password, and for one that stands among its options."""
+    parsed = _parse(url)
+    secrets = {name: "***" for name in parsed.query if "pass" in name}
+    return parsed.update_query_dict(secrets).render_as_string(hide_password=True).replace(quote_plus("***"), "***")
 
 
 def backend(study: Study) -> HeartbeatStorage:

@@ -121,8 +121,16 @@ def test_the_kind_of_a_file_system_is_found(tmp_path: Path) -> None:
     assert sqlite.file_system(tmp_path / "not" / "there.db") not in sqlite.NETWORK_FILE_SYSTEMS
 
 
-def test_passwords_are_masked() -> None:
-    assert masked("postgresql://me:s3cr%2Ft@host/db") == "postgresql+psycopg://me:***@host/db"
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:s3cr%2Ft@host/db", "postgresql+psycopg://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=s3cret", "postgresql+psycopg://host/db?password=***&user=me"),
+        ("mysql://host/db?ssl_key_password=s3cret", "mysql+pymysql://host/db?ssl_key_password=***"),
+    ],
+)
+def test_passwords_are_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown
 
 
 def test_a_database_without_studies_says_how_to_begin(any_storage_url: str) -> None:
