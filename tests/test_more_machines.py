@@ -44,7 +44,7 @@ def server_and_machines(tmp_path: Path) -> Iterator[tuple[PostgresServer, list[M
             "PATH": f"{server.bin_dir}{os.pathsep}{os.environ['PATH']}",
         }
         make = ["sh", "-ec", commands("on the host of the database")]
-        subprocess.run(make, env=administrator, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+        subprocess.run(make, cwd=tmp_path, env=administrator, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
         yield server, there
 
 
