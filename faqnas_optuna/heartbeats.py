@@ -1,7 +1,6 @@
 """Who is alive: signs of life of running trials, and giving up those that give none."""
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +29,8 @@ MAX_RETRIES = 2
 class HeartbeatStorage(RDBStorage):
     """Optuna's storage, with heartbeats that survive what they are there to survive.
 
-    Whoever gives up the trials of others must have been in touch with the database itself for the grace period, or since its
-    start: after an outage all who live are heard again first.
+    Whoever gives up the trials of others must have been in touch with the database itself for the grace period: after an outage
+    all who live are heard again first. A newcomer, who cannot know of an outage that has just ended, listens for two beats.
     """
 
     def __init__(self, url: str, *, engine_kwargs: dict[str, Any], grace_s: int, create: bool) -> None:
@@ -44,7 +43,7 @@ class HeartbeatStorage(RDBStorage):
         )
         self.grace_s = grace_s
         self.interval_s = max(1, grace_s // BEATS_IN_GRACE)
-        self._in_touch_since = -math.inf
+        self._in_touch_since = time.monotonic() - grace_s + 2 * self.interval_s
         event.listen(self.engine, "handle_error", self._note_outage)
 
     def record_heartbeat(self, trial_id: int) -> None:
@@ -72,11 +71,11 @@ class HeartbeatStorage(RDBStorage):
     def stale_trials(self, study_id: int) -> list[int]:
         """Running trials whose workers are silent for longer than the grace period, by trial id."""
         began = time.monotonic()
-        if began - self._in_touch_since <= self.grace_s:
-            return []
         for trial_id in self._unheard_of(study_id):
             # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
             self.record_heartbeat(trial_id)
+        if began - self._in_touch_since <= self.grace_s:
+            return []
         stale = [trial_id for trial_id, silent in self.seconds_silent(study_id).items() if silent > self.grace_s]
         return [] if self._note_wait(began) else stale
 

@@ -139,6 +139,8 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
     wait_until(lambda: done(crew) >= 3, SOON_S, "the third worker is at work")
     with stopped(postgres_server):
         time.sleep(LONG_S)
+    # And this one knows nothing of what was.
+    crew.start("worker", "s", trial_s=0.05)
     search = load(open_storage(any_storage_url), "s")
     wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:2]), SOON_S, "the long trials are finished")
     assert [trial.state for trial in trials_of(search)[:2]] == [TrialState.COMPLETE] * 2
