@@ -106,7 +106,7 @@ def start(
     from faqnas_optuna.datasets import load
     from faqnas_optuna.generations import StopReason, stop_of
     from faqnas_optuna.generations import resume as resume_study
-    from faqnas_optuna.storage import creation_lock
+    from faqnas_optuna.storage import storage_lock
     from faqnas_optuna.study import check_name, open_or_create
 
     chosen = study_config(config, {"dataset": dataset, **settings})
@@ -114,7 +114,7 @@ def start(
     check_name(name)
     splits = load(chosen.dataset, seed=chosen.seed, data_dir=data_dir)
     with opened_storage(storage, create=True, grace_s=survival.grace_s) as opened:
-        with creation_lock(storage):
+        with storage_lock(storage):
             search = open_or_create(opened, name, chosen, splits)
         if (stopped := stop_of(search)) and stopped["reason"] == StopReason.REQUESTED:
             search = resume_study(search)
@@ -156,7 +156,11 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
             update(progress(standing))
 
         if study is None:
-            serve(opened, signals, data_dir=data_dir, until_idle=until_idle, on_trial=show, database_timeout_s=timeout_s)
+            found = serve(
+                opened, signals, data_dir=data_dir, until_idle=until_idle, on_trial=show, database_timeout_s=timeout_s
+            )
+            if not (found or signals.first or quiet):
+                click.echo("no study runs; start one with: faqnas-optuna start --dataset wine", err=True)
             return signals.exit_code
         search = load(opened, study)
         splits = load_data(search, data_dir)

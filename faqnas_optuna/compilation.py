@@ -30,7 +30,8 @@ def jit(function: Function) -> Function:
 
     Of fastmath, the parts that assume away NaN and infinity are left out: they must travel through.
     """
-    options: Any = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+    # An epoch may take seconds, and the thread that says this worker is alive must run meanwhile.
+    options: Any = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}, "nogil": True}
     settings: Any = numba.config
     before = settings.CACHE_DIR
     # Numba looks at this setting when it decorates; it is put back for whatever else uses numba in this process.

@@ -29,25 +29,23 @@ MAX_RETRIES = 2
 class HeartbeatStorage(RDBStorage):
     """Optuna's storage, with heartbeats that survive what they are there to survive.
 
-    Whoever gives up the trials of others must have been in touch with the database itself for the grace period: after an outage
-    all who live are heard again first. A newcomer, who cannot know of an outage that has just ended, listens for two beats.
+    Whoever gives up the trials of others must have been in touch with the database itself for the grace period: after an
+    outage, or when the machine has slept, all who live are heard again first. A newcomer, who cannot know of an outage that has
+    just ended, listens for two beats.
+
+    Nobody beats less often than with the default grace period: workers with another one would give them up.
     """
 
     def __init__(self, url: str, *, engine_kwargs: dict[str, Any], grace_s: int, create: bool) -> None:
-        super().__init__(
-            url,
-            engine_kwargs=engine_kwargs,
-            heartbeat_interval=max(1, grace_s // BEATS_IN_GRACE),
-            grace_period=grace_s,
-            skip_table_creation=not create,
-        )
+        super().__init__(url, engine_kwargs=engine_kwargs, skip_table_creation=not create)
         self.grace_s = grace_s
-        self.interval_s = max(1, grace_s // BEATS_IN_GRACE)
-        self._in_touch_since = time.monotonic() - grace_s + 2 * self.interval_s
+        self.interval_s = max(1, min(grace_s, DEFAULT_GRACE_S) // BEATS_IN_GRACE)
+        self._last_touch = _now()
+        self._in_touch_since = self._last_touch - grace_s + 2 * self.interval_s
         event.listen(self.engine, "handle_error", self._note_outage)
 
     def record_heartbeat(self, trial_id: int) -> None:
-        began = time.monotonic()
+        began = self._touch()
         try:
             super().record_heartbeat(trial_id)
         except DATABASE_ERRORS as error:
@@ -70,7 +68,7 @@ class HeartbeatStorage(RDBStorage):
 
     def stale_trials(self, study_id: int) -> list[int]:
         """Running trials whose workers are silent for longer than the grace period, by trial id."""
-        began = time.monotonic()
+        began = self._touch()
         for trial_id in self._unheard_of(study_id):
             # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
             self.record_heartbeat(trial_id)
@@ -88,7 +86,7 @@ class HeartbeatStorage(RDBStorage):
         Returns:
             The trial's number; None if it is not to be given up any more.
         """
-        began = time.monotonic()
+        began = self._touch()
         with Session(self.engine) as session, session.begin():
             # The order of locks is Optuna's: the study, then the trial.
             models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
@@ -113,15 +111,29 @@ class HeartbeatStorage(RDBStorage):
         with Session(self.engine) as session:
             return list(session.scalars(query))
 
+    def _touch(self) -> float:
+        """Begin to talk with the database; the time."""
+        now = _now()
+        if now - self._last_touch > 2 * self.interval_s:
+            # A worker beats more often: this process, or the machine with all workers on it, was asleep.
+            self._in_touch_since = now
+        self._last_touch = now
+        return now
+
     def _note_wait(self, began: float) -> bool:
         """Whether something took so long that others cannot have been heard meanwhile, for instance for a lock."""
-        if waited := time.monotonic() - began > self.interval_s:
-            self._in_touch_since = time.monotonic()
+        if waited := _now() - began > self.interval_s:
+            self._in_touch_since = _now()
         return waited
 
     def _note_outage(self, context: ExceptionContext) -> None:
         if context.is_disconnect or context.connection is None:
-            self._in_touch_since = time.monotonic()
+            self._in_touch_since = _now()
+
+
+def _now() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, where there is one; Linux's monotonic clock does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 @contextmanager

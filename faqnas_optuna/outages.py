@@ -4,24 +4,34 @@ import logging
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DisconnectionError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from faqnas_optuna.errors import StorageBusyError
 
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, StorageBusyError)
 """What our locks, Optuna and SQLAlchemy raise when the database does not do as asked."""
-PASSING = (OperationalError, InterfaceError, DisconnectionError, PoolTimeoutError, StorageBusyError)
+# PostgreSQL calls it an internal error when it has ended the transaction of a worker that was asleep.
+PASSING = (OperationalError, InterfaceError, InternalError, DisconnectionError, PoolTimeoutError, StorageBusyError)
 FULL = ("disk is full", "No space left on device", "Disk full")
 """What SQLite, PostgreSQL and MySQL say of a full disk."""
-LASTING = (*FULL, "readonly database", "no such table", "malformed", "does not exist", "authentication failed")
+REFUSED = ("authentication failed", "Access denied")
+ABSENT = ('" does not exist', "Unknown database")
+LASTING = (*FULL, *REFUSED, *ABSENT, "readonly database", "no such table", "doesn't exist", "malformed")
 """What a database says of troubles that waiting does not mend."""
 ADVICE = {
     FULL: "free some space on the disk of the database",
     # The table that Optuna reads first.
     ("version_info",): "it holds no studies; begin one with: faqnas-optuna start --dataset wine",
-    ('" does not exist', "Unknown database"): "create it, or name another",
-    ("authentication failed", "Access denied"): "check user and password",
+    ABSENT: "create it, or name another",
+    REFUSED: "check user and password",
     ("refused", "timeout expired", "timed out", "unreachable", "name resolution", "Name or service"): (
         "check host and port, and that the server runs and listens to this machine"
     ),

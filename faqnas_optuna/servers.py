@@ -52,8 +52,9 @@ def engine_settings(url: URL) -> dict[str, Any]:
     """What to give to SQLAlchemy's `create_engine`."""
     # What stands in the URL is the user's wish; given here too, it would have no effect.
     ours = {name: value for name, value in _CONNECT_ARGS[url.get_backend_name()].items() if name not in url.query}
-    # After a restart of the server, the connections of before are found dead and replaced.
-    return {"connect_args": ours, "pool_pre_ping": True}
+    # After a restart of the server, the connections of before are found dead and replaced; those that MySQL is about to close
+    # for being idle are replaced before, so that they are not taken for an outage.
+    return {"connect_args": ours, "pool_pre_ping": True, "pool_recycle": IDLE_S // 2}
 
 
 def share_between_machines(engine: Engine) -> None:

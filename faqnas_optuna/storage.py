@@ -1,7 +1,6 @@
 """URL of a database → Optuna storage, with the settings that each kind of database needs to be shared."""
 
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from optuna import Study
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, _CachedStorage, get_storage
 from optuna.storages._rdb import models
 from sqlalchemy import delete, insert, select
@@ -45,20 +43,20 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
             if not create:
                 return _cached(parsed, grace_s, create=False)
             # Making the tables races between processes.
-            with creation_lock(url):
+            with storage_lock(url):
                 return _cached(parsed, grace_s, create=True)
     except ImportError as error:
         raise StorageError(
             f"the driver for {masked(url)} is not installed; run: pip install 'faqnas-optuna[postgres]' or '[mysql]'"
         ) from error
-    except (OSError, RuntimeError) as error:
-        # RuntimeError: Optuna found tables of another of its versions.
-        raise StorageError(f"cannot use the database {masked(url)}: {str(error).splitlines()[0]}") from error
+    except (OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        # RuntimeError: Optuna found tables of another of its versions. The three last: a driver does not know an option.
+        raise StorageError(f"cannot use the database {masked(url)}: {database_reason(error)}") from error
 
 
 @contextmanager
-def creation_lock(url: str) -> Iterator[None]:
-    """Hold off other processes, on whatever machine, while a database or a study is made.
+def storage_lock(url: str) -> Iterator[None]:
+    """Hold off other processes, on whatever machine, for instance while a database or a study is made.
 
     Raises:
         StorageBusyError: another process keeps the lock.
@@ -109,8 +107,8 @@ def get_study_user_attr(study: Study, name: str) -> Any:
 
 
 def study_lock(study: Study) -> AbstractContextManager[None]:
-    """Hold off the other workers of all studies in this storage, for as long as it takes to begin a trial."""
-    return creation_lock(backend(study).url)
+    """Hold off the other workers of all studies in this storage, for a moment."""
+    return storage_lock(backend(study).url)
 
 
 def masked(url: str) -> str:
@@ -162,15 +160,12 @@ def _sqlite_file(url: URL) -> Path:
 
 def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
     local = url.get_backend_name() == "sqlite"
-    with warnings.catch_warnings():
-        # The heartbeat has been marked experimental since Optuna 2.8.
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        opened = HeartbeatStorage(
-            url.render_as_string(hide_password=False),
-            engine_kwargs={} if local else servers.engine_settings(url),
-            grace_s=grace_s,
-            create=create,
-        )
+    opened = HeartbeatStorage(
+        url.render_as_string(hide_password=False),
+        engine_kwargs={} if local else servers.engine_settings(url),
+        grace_s=grace_s,
+        create=create,
+    )
     if local:
         sqlite.share_between_processes(opened.engine)
     else:

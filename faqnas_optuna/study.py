@@ -239,11 +239,8 @@ def load(storage: BaseStorage, name: str) -> Search:
 
 def names(storage: BaseStorage) -> list[str]:
     """The studies of a storage that are ours, by name."""
-    return sorted(
-        summary.study_name
-        for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
-        if DESCRIPTION in summary.user_attrs
-    )
+    # Not Optuna's summaries: they read all trials.
+    return sorted(study.study_name for study in storage.get_all_studies() if DESCRIPTION in study.user_attrs)
 
 
 def stored_limits(search: Search) -> SearchConfig:
@@ -302,9 +299,15 @@ def _sampler(config: StudyConfig) -> SeededNSGAIISampler:
 
 def _search(study: optuna.Study, description: Mapping[str, Any]) -> Search:
     flops, error = description["reference_point"]
+    try:
+        config = StudyConfig.from_settings(description["config"], source=f"study {study.study_name!r}")
+    except ConfigError as unknown:
+        raise StudyMismatchError(
+            f"{unknown}; it was made by faqnas-optuna {description['versions']['faqnas-optuna']}: install that"
+        ) from unknown
     return Search(
         study=study,
-        config=StudyConfig.from_settings(description["config"], source=f"study {study.study_name!r}"),
+        config=config,
         data_fingerprint=description["data_fingerprint"],
         sizes=description["sizes"],
         reference_point=(flops, error),

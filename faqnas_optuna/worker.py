@@ -1,7 +1,6 @@
-"""The run loop of a worker, the signals that end it, and starting more workers.
+"""The run loop of a worker, for one study or for all of a storage, and starting more workers.
 
-The first signal lets the running trial finish; the second ends it as failed, with the reason. Nothing that was acknowledged is
-lost either way, because every trial is in the database before the next begins.
+Nothing that was acknowledged is lost, however a worker ends: every trial is in the database before the next begins.
 """
 
 import logging
@@ -11,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -86,32 +84,24 @@ class Shift:
 
         return self._patiently(take_in)
 
-    def run_trial(self) -> None:
+    def run_trial(self) -> bool:
         """Run one trial. If it fails the study goes on.
 
-        In a synchronous study there may be none to run before others have finished theirs; then this waits a little.
+        Returns:
+            Whether there was one: in a synchronous study others may have to finish theirs first.
         """
         trial = self._patiently(self._ask)
         if trial is None:
-            self._signals.wait(POLL_S)
-            return
+            return False
         try:
-            with self._signals.giving_up(), beating(backend(self._study), trial._trial_id):
-                outcome = self._objective(trial)
+            with beating(backend(self._study), trial._trial_id):
+                self._run(trial)
         except UpdateFinishedTrialError:
             _drop(trial)
-            return
-        except DATABASE_ERRORS as error:
-            # It is given up, like that of a dead worker, and queued anew.
-            logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
-            if is_passing(error):
-                return
-            raise
-        try:
-            self._patiently(lambda: self._tell(trial, outcome), keep_on=True)
         except AskedToLeaveError:
             logger.warning("trial %d is not stored; another worker will run it again", trial.number)
             raise
+        return True
 
     def await_others(self) -> None:
         """Wait until no trial runs any more, giving up those whose workers are gone."""
@@ -136,22 +126,41 @@ class Shift:
 
     def _ask(self) -> optuna.Trial | None:
         self._give_up_stale_trials()
-        with warnings.catch_warnings():
-            # Optuna beats only in `optimize`; here `beating` does.
-            warnings.filterwarnings("ignore", message="Heartbeat of storage")
-            if not self.standing.search.config.search.synchronous:
-                return self._study.ask()
-            with study_lock(self._study):
-                full = self.standing.full_generations
-                self.standing.refresh()
-                # A generation that has become full since we looked may have been the last.
-                if self.standing.full_generations > full or not (self.standing.waiting or self.standing.has_room):
-                    return None
-                trial = self._study.ask()
-                # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
-                with suppress(UpdateFinishedTrialError):
-                    _ = trial.relative_params
-                return trial
+        if not self.standing.search.config.search.synchronous:
+            return self._study.ask()
+        if not self._has_work:
+            return None
+        with study_lock(self._study):
+            full = self.standing.full_generations
+            self.standing.refresh()
+            # A generation that has become full since we looked may have been the last.
+            if self.standing.full_generations > full or not self._has_work:
+                return None
+            trial = self._study.ask()
+            # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
+            with suppress(UpdateFinishedTrialError):
+                _ = trial.relative_params
+            return trial
+
+    @property
+    def _has_work(self) -> bool:
+        return self.standing.waiting > 0 or self.standing.has_room
+
+    def _run(self, trial: optuna.Trial) -> None:
+        outcome = None
+        try:
+            with self._signals.giving_up():
+                outcome = self._objective(trial)
+        except DATABASE_ERRORS as error:
+            # It is given up, like that of a dead worker, and queued anew.
+            logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
+            if is_passing(error):
+                return
+            raise
+        if outcome is None:
+            # The second signal came just before the objective, or after it.
+            raise AskedToLeaveError
+        self._patiently(partial(self._tell, trial, outcome), keep_on=True)
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         """Store an outcome, unless the trial was given up in the meantime (this process may have been suspended)."""
@@ -226,7 +235,8 @@ def run(
             if not running:
                 shift.await_others()
                 return
-            shift.run_trial()
+            if not shift.run_trial():
+                signals.wait(POLL_S)
         # The last trial may have been the study's last.
         shift.look()
         on_trial(shift.standing)
@@ -268,10 +278,10 @@ class _Rota:
         return running
 
     def _take_up(self, name: str) -> None:
-        search = load(self._storage, name)
-        if stop_of(search) is not None:
-            return
         try:
+            search = load(self._storage, name)
+            if stop_of(search) is not None:
+                return
             splits = load_data(search, self._data_dir)
         except (DataError, StudyMismatchError) as error:
             logger.warning("leaving out study %s: %s", name, error)
@@ -304,14 +314,14 @@ def serve(
     with suppress(AskedToLeaveError):
         while not signals.first:
             rota.find_studies()
-            if running := rota.running():
-                chosen = min(running, key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
-                chosen.run_trial()
+            running = sorted(rota.running(), key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
+            # The first that has a trial to run.
+            if chosen := next((shift for shift in running if shift.run_trial()), None):
                 on_trial(chosen.standing)
             elif until_idle and not rota.shifts:
                 break
             else:
-                signals.wait(1)
+                signals.wait(POLL_S if running else FIND_STUDIES_EVERY_S)
     return rota.served
 
 
@@ -336,8 +346,7 @@ def extra_workers(count: int, search: Search, signals: Signals, *, environment: 
         environment: what they need beside this process's: the storage above all.
     """
     command = [sys.executable, "-m", "faqnas_optuna", "worker", search.name, "--quiet"]
-    # A session of its own: Ctrl-C reaches this process alone, and children get each signal once, from here.
-    processes = [subprocess.Popen(command, env=os.environ | dict(environment), start_new_session=True) for _ in range(count)]
+    processes: list[subprocess.Popen[bytes]] = []
 
     def pass_on(received: signal.Signals) -> None:
         for process in processes:
@@ -345,6 +354,13 @@ def extra_workers(count: int, search: Search, signals: Signals, *, environment: 
 
     signals.on_signal.append(pass_on)
     try:
+        for _ in range(count):
+            # A session of its own: Ctrl-C reaches this process alone, and children get each signal once, from here.
+            processes.append(subprocess.Popen(command, env=os.environ | dict(environment), start_new_session=True))
+            if signals.first:
+                # It came while this one was made.
+                processes[-1].send_signal(signals.first)
+                break
         yield
     except BaseException:
         pass_on(signal.SIGTERM)

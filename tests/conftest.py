@@ -17,7 +17,7 @@ from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.objective import suggest
-from faqnas_optuna.storage import creation_lock, open_storage
+from faqnas_optuna.storage import open_storage, storage_lock
 from faqnas_optuna.study import FAILURE, Search, create
 from tests.crew import GRACE_S, Crew
 from tests.databases import any_storage_url as any_storage_url  # the fixtures
@@ -64,7 +64,7 @@ def new_search(storage_url: str, iris: DataSplits) -> Callable[..., Search]:
 
     def make(config: StudyConfig | None = None, name: str = "iris") -> Search:
         storage = open_storage(storage_url, create=True)
-        with creation_lock(storage_url):
+        with storage_lock(storage_url):
             return create(storage, name, config or small_config(), iris)
 
     return make

@@ -163,7 +163,9 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     assert out.startswith("study iris had stopped already: requested, ")
     code, _, err = stored("worker", "iris")
     assert (code, err) == (0, "study iris is stopped: requested. Go on with: faqnas-optuna resume iris\n")
-    assert stored("worker", "--until-idle") == (0, "", "")
+    told = "no study runs; start one with: faqnas-optuna start --dataset wine\n"
+    assert stored("worker", "--until-idle") == (0, "", told)
+    assert stored("worker", "--until-idle", "--quiet") == (0, "", "")
     assert json.loads(stored("status", "--json")[1])["studies"][0]["trials"]["successful"] == 8
 
 

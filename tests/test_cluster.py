@@ -177,7 +177,6 @@ def test_a_task_runs_the_study_to_its_end(new_search: Callable[..., Search], sch
             elsewhere.result(timeout=60)
 
 
-@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 def test_a_dismissal_reaches_a_worker_that_waits_for_others(
     new_search: Callable[..., Search], scheduler: str, storage_url: str
 ) -> None:

@@ -4,12 +4,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from faqnas_optuna import heartbeats
 from faqnas_optuna.heartbeats import HeartbeatStorage
 from faqnas_optuna.storage import backend, open_storage
 from tests.databases import on_sqlite
-
-# Optuna beats only in `optimize`; here nobody does.
-pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
 
 GRACE_S = 1
 
@@ -33,9 +31,11 @@ def states(study: optuna.Study) -> list[TrialState]:
 
 
 def wait_for_stale(study: optuna.Study) -> list[int]:
-    """Past the grace period; databases count whole seconds."""
-    time.sleep(GRACE_S + 1.1)
-    return backend(study).stale_trials(study._study_id)
+    """As a worker looks, again and again."""
+    deadline = time.monotonic() + 10 * GRACE_S
+    while not (stale := backend(study).stale_trials(study._study_id)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return stale
 
 
 def test_a_trial_that_was_never_heard_of_is_given_up_and_queued_anew(study: optuna.Study) -> None:
@@ -59,8 +59,24 @@ def test_the_grace_period_of_the_silent_outlives_whoever_looks(study: optuna.Stu
     other = optuna.load_study(storage=open_storage(any_storage_url, grace_s=GRACE_S), study_name="s")
     # Perhaps the database was away, and the others are about to be heard again.
     assert give_up(other) == []
-    time.sleep(2.1 * backend(other).interval_s)
+    assert len(wait_for_stale(other)) == 1
     assert give_up(other) == [0]
+
+
+@on_sqlite
+def test_a_machine_that_has_slept_hears_the_others_first(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (trial_id,) = wait_for_stale(study)
+    awake = heartbeats._now
+    monkeypatch.setattr(heartbeats, "_now", lambda: awake() + 3600)
+    assert give_up(study) == []
+    assert wait_for_stale(study) == [trial_id]
+
+
+@on_sqlite
+@pytest.mark.parametrize(("grace_s", "interval_s"), [(1, 1), (30, 5), (60, 10), (600, 10)])
+def test_nobody_beats_too_seldom_for_workers_with_the_default(any_storage_url: str, grace_s: int, interval_s: int) -> None:
+    study = optuna.create_study(storage=open_storage(any_storage_url, create=True, grace_s=grace_s))
+    assert backend(study).interval_s == interval_s
 
 
 @on_sqlite

@@ -144,7 +144,6 @@ def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
     assert advice(Standing.of(search)) == []
 
 
-@pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
 def test_status_tells_who_is_at_what(
     new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]], storage_url: str
 ) -> None:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,16 @@ from sqlalchemy.engine import make_url
 from faqnas_optuna import servers, sqlite
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.outages import DATABASE_ERRORS, is_passing
-from faqnas_optuna.storage import backend, creation_lock, masked, open_storage
+from faqnas_optuna.storage import backend, masked, open_storage, storage_lock
 from tests.databases import on_servers
 
 CREATE = """
 import sys, optuna
-from faqnas_optuna.storage import creation_lock, open_storage
+from faqnas_optuna.storage import storage_lock, open_storage
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 url = sys.argv[1]
 storage = open_storage(url, create=True)
-with creation_lock(url):
+with storage_lock(url):
     try:
         optuna.load_study(storage=storage, study_name="s")
     except KeyError:
@@ -165,6 +166,24 @@ def test_a_server_that_is_not_reached_tells_what_to_check(any_storage_url: str, 
     assert (make_url(url).password or "") not in str(refused.value)
 
 
+@pytest.mark.slow
+def test_a_transaction_that_the_server_has_ended_is_begun_again(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a worker that was suspended in it."""
+    monkeypatch.setitem(servers._SETTINGS, "postgresql", ("SET idle_in_transaction_session_timeout = '100ms'",))
+    engine = backend(optuna.create_study(storage=open_storage(postgres_url, create=True))).engine
+    with pytest.raises(DATABASE_ERRORS) as ended, engine.begin() as connection:
+        connection.execute(text("SELECT 1"))
+        time.sleep(1)
+        connection.execute(text("SELECT 1"))
+    assert is_passing(ended.value)
+
+
+@pytest.mark.parametrize("option", ["sslmode=verify-full", "charset=nope"])
+def test_an_option_that_the_driver_does_not_know_is_one_line(option: str) -> None:
+    with pytest.raises(StorageError, match=r"^cannot use the database mysql\+pymysql://me:\*\*\*@127.0.0.1:1/db\?.*: .*$"):
+        open_storage(f"mysql://me:secret@127.0.0.1:1/db?{option}")
+
+
 def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(
     any_storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,10 +192,10 @@ def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(
     take, release = servers._LOCKS["mysql"]
     monkeypatch.setitem(servers._LOCKS, "mysql", (take.replace("60", "1"), release))
     open_storage(any_storage_url, create=True)
-    with creation_lock(any_storage_url):
-        with pytest.raises(DATABASE_ERRORS) as refused, creation_lock(any_storage_url):
+    with storage_lock(any_storage_url):
+        with pytest.raises(DATABASE_ERRORS) as refused, storage_lock(any_storage_url):
             pass
         # It may be free in a moment.
         assert is_passing(refused.value)
-    with creation_lock(any_storage_url):
+    with storage_lock(any_storage_url):
         pass

@@ -13,7 +13,7 @@ from faqnas_optuna.flops import analytic_flops, profiler_flops
 from faqnas_optuna.genome import enumerate_genomes
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
-from faqnas_optuna.study import Search
+from faqnas_optuna.study import DESCRIPTION, Search
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
 
@@ -141,6 +141,15 @@ def test_versions_that_may_not_work_together_are_refused(new_search: Callable[..
     search = change_versions(new_search(), optuna="4.9.0", faqnas_optuna="0.0.9")
     with pytest.raises(StudyMismatchError, match="faqnas-optuna: stored 0.0.9, here .*; optuna: stored 4.9.0, here"):
         search.check_versions()
+
+
+def test_a_study_with_settings_of_another_version_is_refused(new_search: Callable[..., Search], storage_url: str) -> None:
+    search = new_search()
+    description = search.study.user_attrs[DESCRIPTION]
+    newer = {"config": description["config"] | {"annealing": 3}, "versions": {"faqnas-optuna": "7.0"}}
+    search.study.set_user_attr(DESCRIPTION, description | newer)
+    with pytest.raises(StudyMismatchError, match=r"annealing.*; it was made by faqnas-optuna 7\.0: install that"):
+        study.load(open_storage(storage_url), "iris")
 
 
 def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[..., Search]) -> None:

@@ -1,13 +1,18 @@
+import os
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from optuna.trial import TrialState
 
 from faqnas_optuna import objective as objective_module
 from faqnas_optuna.config import SearchConfig, SpaceConfig
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.generations import StopReason, resume, stop_of
+from faqnas_optuna.objective import Objective
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
@@ -91,6 +96,23 @@ def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
     assert len(successful(load(storage, "good"))) == 8
     assert len(successful(load(storage, "bad"))) == 0
     assert "leaving out study bad: study 'bad' was made with other data" in caplog.text
+
+
+def test_a_second_signal_outside_of_the_training_ends_the_worker_too(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object) -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+    monkeypatch.setattr(Objective, "__call__", interrupted)
+    search = new_search()
+    with Signals().caught() as signals:
+        run(search, iris, signals, on_trial=nothing)
+        assert signals.exit_code == 143
+    # Until another worker gives it up.
+    assert [trial.state for trial in search.study.get_trials()] == [TrialState.RUNNING]
 
 
 def test_a_worker_of_other_data_is_refused(new_search: Callable[..., Search], iris: DataSplits) -> None:
