@@ -179,11 +179,20 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
 def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
     """Show how far the studies are."""
     from faqnas_optuna.display import print_status
+    from faqnas_optuna.outages import DATABASE_ERRORS, is_passing
     from faqnas_optuna.report import status_document
+    from faqnas_optuna.storage import failure
 
     with opened_storage(storage) as opened:
         while True:
-            document = status_document(opened, study)
+            try:
+                document = status_document(opened, study)
+            except DATABASE_ERRORS as error:
+                if not (watch and is_passing(error)):
+                    raise
+                click.echo(f"{failure(storage, error)}; trying again in 2 s", err=True)
+                time.sleep(2)
+                continue
             if watch and not as_json:
                 click.clear()
             if as_json:

@@ -1,10 +1,11 @@
 """Who is alive: signs of life of running trials, and giving up those that give none."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any
 
@@ -29,9 +30,9 @@ MAX_RETRIES = 2
 class HeartbeatStorage(RDBStorage):
     """Optuna's storage, with heartbeats that survive what they are there to survive.
 
-    Whoever gives up the trials of others must have been in touch with the database itself for the grace period: after an
-    outage, or when the machine has slept, all who live are heard again first. A newcomer, who cannot know of an outage that has
-    just ended, listens for two beats.
+    After an outage, or when the machine has slept, all who live are heard again before anybody is given up. A worker that has
+    been in touch with the database for the grace period knows that there was no outage; a newcomer listens for two beats. And
+    whatever a worker knows, the beats of others tell: a trial that was silent when somebody else was heard, a grace period ago.
 
     Nobody beats less often than with the default grace period: workers with another one would give them up.
     """
@@ -62,9 +63,9 @@ class HeartbeatStorage(RDBStorage):
             .where(trials.study_id == study_id, trials.state == TrialState.RUNNING)
         )
         with Session(self.engine) as session:
-            now: Any = session.scalar(select(func.now()))
+            now = _database_time(session)
             heard = session.execute(query).all()
-        return {trial_id: (now.replace(tzinfo=None) - beat).total_seconds() for trial_id, beat in heard}
+        return {trial_id: (now - beat).total_seconds() for trial_id, beat in heard}
 
     def stale_trials(self, study_id: int) -> list[int]:
         """Running trials whose workers are silent for longer than the grace period, by trial id."""
@@ -72,10 +73,11 @@ class HeartbeatStorage(RDBStorage):
         for trial_id in self._unheard_of(study_id):
             # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
             self.record_heartbeat(trial_id)
-        if began - self._in_touch_since <= self.grace_s:
-            return []
-        stale = [trial_id for trial_id, silent in self.seconds_silent(study_id).items() if silent > self.grace_s]
-        return [] if self._note_wait(began) else stale
+        silent = {trial_id: s for trial_id, s in self.seconds_silent(study_id).items() if s > self.grace_s}
+        if silent and began - self._in_touch_since <= self.grace_s:
+            missed = self._others_heard_ago() + 2 * self.interval_s
+            silent = {trial_id: s for trial_id, s in silent.items() if s > missed}
+        return [] if self._note_wait(began) else list(silent)
 
     def give_up(self, study_id: int, trial_id: int, *, retry: bool) -> int | None:
         """Fail a stale trial and queue it anew, in one transaction.
@@ -100,6 +102,14 @@ class HeartbeatStorage(RDBStorage):
             if queued is not None:
                 self._get_prepared_new_trial(study_id, queued, session)
             return int(trial.number)
+
+    def _others_heard_ago(self) -> float:
+        """Seconds since the last beat of anybody that is older than the grace period; infinite if there is none."""
+        beat = models.TrialHeartbeatModel.heartbeat
+        with Session(self.engine) as session:
+            now = _database_time(session)
+            last = session.scalar(select(func.max(beat)).where(beat < now - timedelta(seconds=self.grace_s)))
+        return math.inf if last is None else (now - last).total_seconds()
 
     def _unheard_of(self, study_id: int) -> list[int]:
         trials, beats = models.TrialModel, models.TrialHeartbeatModel
@@ -129,6 +139,13 @@ class HeartbeatStorage(RDBStorage):
     def _note_outage(self, context: ExceptionContext) -> None:
         if context.is_disconnect or context.connection is None:
             self._in_touch_since = _now()
+
+
+def _database_time(session: Session) -> datetime:
+    """By the clock and in the time zone that beats are recorded with."""
+    now: Any = session.scalar(select(func.now()))
+    without_zone: datetime = now.replace(tzinfo=None)
+    return without_zone
 
 
 def _now() -> float:

@@ -1,8 +1,12 @@
 import time
+from datetime import timedelta
 
 import optuna
 import pytest
+from optuna.storages._rdb import models
 from optuna.trial import TrialState
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from faqnas_optuna import heartbeats
 from faqnas_optuna.heartbeats import HeartbeatStorage
@@ -61,6 +65,28 @@ def test_the_grace_period_of_the_silent_outlives_whoever_looks(study: optuna.Stu
     assert give_up(other) == []
     assert len(wait_for_stale(other)) == 1
     assert give_up(other) == [0]
+
+
+@pytest.mark.parametrize(("other_heard_s_ago", "is_stale"), [(20, True), (29, False), (0, False)])
+def test_a_newcomer_learns_from_the_beats_of_others(
+    study: optuna.Study, any_storage_url: str, other_heard_s_ago: int, is_stale: bool
+) -> None:
+    """The silent trial, 30 s, missed its beat when another was heard: it is not that the database was away."""
+    silent, other = (trial._trial_id for trial in (study.trials[0], study.ask()))
+    for trial_id, seconds in ((silent, 30), (other, other_heard_s_ago)):
+        backend(study).record_heartbeat(trial_id)
+        set_back(study, trial_id, seconds)
+    study.tell(1, 0.0)
+    newcomer = backend(optuna.load_study(storage=open_storage(any_storage_url, grace_s=GRACE_S), study_name="s"))
+    assert newcomer.stale_trials(study._study_id) == ([silent] if is_stale else [])
+
+
+def set_back(study: optuna.Study, trial_id: int, seconds: int) -> None:
+    """Make a heartbeat older."""
+    beats = models.TrialHeartbeatModel
+    with Session(backend(study).engine) as session, session.begin():
+        beat = session.scalars(select(beats).where(beats.trial_id == trial_id)).one()
+        beat.heartbeat -= timedelta(seconds=seconds)
 
 
 @on_sqlite

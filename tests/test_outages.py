@@ -158,6 +158,23 @@ def stopped(server: DatabaseServer) -> Iterator[None]:
 
 
 @on_postgres
+def test_a_status_that_is_watched_outlives_a_restart(any_storage_url: str, postgres_server: PostgresServer, crew: Crew) -> None:
+    new_study(any_storage_url, "s")
+    watching = crew.start("status", "--watch")
+
+    def is_shown(times: int) -> bool:
+        return crew.printed().count("hypervolume") >= times
+
+    wait_until(lambda: is_shown(1), SOON_S, "the study is shown")
+    with stopped(postgres_server):
+        wait_until(lambda: "; trying again in 2 s" in crew.printed(), SOON_S, "the outage is told")
+    before = crew.printed().count("hypervolume")
+    wait_until(lambda: is_shown(before + 1), SOON_S, "the study is shown again")
+    os.kill(watching.pid or 0, signal.SIGINT)
+    assert crew.leave() == [130], crew.printed()
+
+
+@on_postgres
 def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew
 ) -> None:
