@@ -76,9 +76,11 @@ class Shift:
         self._next_giving_up = 0.0
 
     def look(self) -> bool:
-        """Take in what all workers have done since; whether the study runs on."""
+        """Give up the trials whose workers are gone, and take in what all have done since; whether the study runs on."""
 
         def take_in() -> bool:
+            # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
+            self._give_up_stale_trials()
             self.standing.refresh()
             return close_generations(self.standing) is None
 
@@ -104,17 +106,13 @@ class Shift:
         return True
 
     def await_others(self) -> None:
-        """Wait until no trial runs any more, giving up those whose workers are gone."""
+        """Wait until no trial runs any more."""
         while self.standing.running and not self._signals.first:
-            self.give_up_stale_trials()
             self._signals.wait(POLL_S)
             self.look()
 
-    def give_up_stale_trials(self) -> None:
-        """Fail the trials whose workers are gone, and queue them anew unless the study has stopped."""
-        self._patiently(self._give_up_stale_trials)
-
     def _give_up_stale_trials(self) -> None:
+        """Fail the trials whose workers are gone, and queue them anew unless the study has stopped."""
         if time.monotonic() < self._next_giving_up:
             return
         storage, study_id = backend(self._study), self._study._study_id
@@ -125,7 +123,6 @@ class Shift:
         self._next_giving_up = time.monotonic() + GIVE_UP_EVERY_S
 
     def _ask(self) -> optuna.Trial | None:
-        self._give_up_stale_trials()
         if not self.standing.search.config.search.synchronous:
             return self._study.ask()
         if not self._has_work:
@@ -266,14 +263,12 @@ class _Rota:
         self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
 
     def running(self) -> list[Shift]:
-        """Those that run. Of those that have stopped, trials whose workers are gone are given up; then they are left."""
+        """Those that run. The others are left when the last trial has ended, or was given up."""
         running = []
         for name, shift in list(self.shifts.items()):
             if shift.look():
                 running.append(shift)
-            elif shift.standing.running:
-                shift.give_up_stale_trials()
-            else:
+            elif not shift.standing.running:
                 del self.shifts[name]
         return running
 
