@@ -205,9 +205,10 @@ def print_status(studies: Iterable[Mapping[str, Any]]) -> None:
             remarks.append(f"{study['study']} stopped: {stop['reason']}, {stop['at']}, {stop['by']}")
         elif study["resumed"]:
             remarks.append(f"{study['study']} resumed: {study['resumed'][-1]['at']}, {study['resumed'][-1]['by']}")
-        if study["workers"] and study["trials_per_minute"]:
-            pace, left = study["trials_per_minute"], study["minutes_left"]
-            remarks.append(f"{study['study']}: {pace:.1f} trials a minute, at most {left:.0f} minutes left")
+        if study["workers"] and (left := study["minutes_left"]) is not None:
+            remarks.append(
+                f"{study['study']}: {study['trials_per_minute']:.1f} trials a minute, at most {left:.0f} minutes left"
+            )
         for worker in study["workers"]:
             heard = "–" if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
             workers.add_row(worker["worker"] or "–", study["study"], str(worker["trial"]), heard, worker["circuit"] or "–")

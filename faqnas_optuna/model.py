@@ -40,7 +40,7 @@ class FastLayer(nn.Module):
             raise ValueError(f"inputs must be (batch, {self.circuit.n_qubits}); they are {tuple(inputs.shape)}")
         if torch.is_grad_enabled() and (inputs.requires_grad or self.weights.requires_grad):
             # torch leaves `apply` untyped.
-            measured: Tensor = _Expectations.apply(inputs, self.weights, self._program)  # type: ignore[no-untyped-call]
+            measured: Tensor = _Expectations.apply(inputs, self.weights, self._program)  # type: ignore[no-untyped-call]  # torch's
             return measured
         values = expectations(inputs.detach().numpy(), self.weights.detach().numpy(), self.circuit)
         return torch.from_numpy(values)

@@ -73,7 +73,7 @@ def new_search(storage_url: str, iris: DataSplits) -> Callable[..., Search]:
 def small_config(**changes: object) -> StudyConfig:
     """Four trials a generation, two generations, one epoch."""
     settings = {"search": SearchConfig(population=4, generations=2), "training": TrainingConfig(epochs=1), **changes}
-    return StudyConfig(dataset="iris", **settings)  # type: ignore[arg-type]
+    return StudyConfig(dataset="iris", **settings)  # type: ignore[arg-type]  # pydantic checks them
 
 
 def successful(search: Search) -> list[FrozenTrial]:

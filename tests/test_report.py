@@ -161,3 +161,16 @@ def test_status_tells_who_is_at_what(
     _, out, _ = cli_here("status")
     assert re.search(rf"^elsewhere:17 +iris +0 +\d s ago +{re.escape(circuit)}$", out, re.MULTILINE)
     assert re.search(rf"^iris resumed: [^ ]+, {re.escape(author())}$", out, re.MULTILINE)
+
+
+def test_status_shows_a_stopped_study_whose_last_trials_still_run(
+    new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    search = new_search()
+    run_trials(search, 4, cheap_values)
+    search.study.ask()
+    stop(search, StopReason.REQUESTED)
+    code, out, err = cli_here("status")
+    assert (code, err) == (0, "")
+    assert "iris stopped: requested" in out
+    assert "minutes left" not in out
