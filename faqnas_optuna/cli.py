@@ -197,8 +197,8 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
                 click.clear()
             if as_json:
                 print_json(document)
-            elif document["studies"]:
-                print_status(document["studies"])
+            elif document["studies"] or document["left_out"]:
+                print_status(document)
             else:
                 click.echo("no studies yet; start one with: faqnas-optuna start --dataset wine")
             if not watch:

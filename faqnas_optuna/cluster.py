@@ -230,8 +230,9 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
     standing = Standing(search)
 
     def look() -> bool:
-        standing.refresh()
-        return close_generations(standing) is None
+        with search.existing():
+            standing.refresh()
+            return close_generations(standing) is None
 
     patiently(look, signals, timeout_s=crew.database_timeout_s)
     failed = len(standing.errors)

@@ -183,12 +183,12 @@ def print_trial(document: Mapping[str, Any]) -> None:
 LABELS = {"generation": "generation (from 0)", "val_accuracy_interval": "95 % interval"}
 
 
-def print_status(studies: Iterable[Mapping[str, Any]]) -> None:
+def print_status(document: Mapping[str, Any]) -> None:
     """A line for each study, why those that have stopped did, how long the others take, and who works on them."""
     numbers = ("generation", "trials", "running", "failed", "best", "front", "hypervolume")
     table, remarks = _table("study", *numbers, last="state"), []
     workers = _table("worker", "study", "trial", "last heartbeat", last="circuit")
-    for study in studies:
+    for study in document["studies"]:
         trials, best, stop = study["trials"], study["best_accuracy"], study["stop"]
         table.add_row(
             study["study"],
@@ -212,8 +212,10 @@ def print_status(studies: Iterable[Mapping[str, Any]]) -> None:
         for worker in study["workers"]:
             heard = "–" if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
             workers.add_row(worker["worker"] or "–", study["study"], str(worker["trial"]), heard, worker["circuit"] or "–")
+    remarks += [f"leaving out study {left['study']}: {left['reason']}" for left in document["left_out"]]
     console = make_console()
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     for remark in remarks:
         console.print(remark, markup=False, soft_wrap=True)
     if workers.row_count:

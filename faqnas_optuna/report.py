@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuit import draw
-from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.errors import NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.generations import closed_generations, resumptions, stop_of
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.standing import Standing
@@ -101,9 +101,16 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
 
 
 def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
-    """One study, or all of a storage."""
-    chosen = [study] if study else names(storage)
-    return {"schema_version": SCHEMA_VERSION, "studies": [_study_status(Standing.of(load(storage, name))) for name in chosen]}
+    """One study, or all of a storage; of all, those that this version cannot read are named with the reason."""
+    document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "studies": [], "left_out": []}
+    for name in [study] if study else names(storage):
+        try:
+            document["studies"].append(_study_status(Standing.of(load(storage, name))))
+        except StudyMismatchError as error:
+            if study:
+                raise
+            document["left_out"].append({"study": name, "reason": str(error)})
+    return document
 
 
 def trial_document(search: Search, number: int) -> dict[str, Any]:

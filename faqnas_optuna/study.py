@@ -9,7 +9,8 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -120,6 +121,8 @@ class Search:
 
     study: optuna.Study
     config: StudyConfig
+    created: str
+    """UTC."""
     data_fingerprint: str
     sizes: Mapping[str, int]
     """Samples in the parts `train`, `validation` and `test`."""
@@ -129,6 +132,26 @@ class Search:
     @property
     def name(self) -> str:
         return self.study.study_name
+
+    @contextmanager
+    def existing(self) -> Iterator[None]:
+        """Do something with the study's trials, unless somebody has deleted it, as one can with Optuna's own tools.
+
+        Raises:
+            StudyNotFoundError: it was deleted, before or meanwhile. A new one may be in its place, with the same ids on SQLite:
+                results of the old one must not become results of the new one.
+        """
+        self._check_existence()
+        try:
+            yield
+        except KeyError:
+            self._check_existence()
+            raise
+
+    def _check_existence(self) -> None:
+        description = get_study_user_attr(self.study, DESCRIPTION)
+        if description is None or description["created"] != self.created:
+            raise StudyNotFoundError(f"study {self.name!r} was deleted meanwhile")
 
     def check_data(self, splits: DataSplits) -> None:
         """Refuse data other than those the study was made with.
@@ -308,6 +331,7 @@ def _search(study: optuna.Study, description: Mapping[str, Any]) -> Search:
     return Search(
         study=study,
         config=config,
+        created=description["created"],
         data_fingerprint=description["data_fingerprint"],
         sizes=description["sizes"],
         reference_point=(flops, error),

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna import datasets
 from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.errors import DataError, StudyMismatchError
+from faqnas_optuna.errors import DataError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.generations import close_generations, stop_of
 from faqnas_optuna.heartbeats import beating
 from faqnas_optuna.objective import Objective, Outcome
@@ -174,7 +174,11 @@ class Shift:
                 _drop(trial)
 
     def _patiently(self, action: Callable[[], T], *, keep_on: bool = False) -> T:
-        return patiently(action, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)
+        def act() -> T:
+            with self.standing.search.existing():
+                return action()
+
+        return patiently(act, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)
 
 
 def _drop(trial: optuna.Trial) -> None:
@@ -266,11 +270,28 @@ class _Rota:
         """Those that run. The others are left when the last trial has ended, or was given up."""
         running = []
         for name, shift in list(self.shifts.items()):
-            if shift.look():
-                running.append(shift)
-            elif not shift.standing.running:
-                del self.shifts[name]
+            with self._leaving_the_deleted(name):
+                if shift.look():
+                    running.append(shift)
+                elif not shift.standing.running:
+                    del self.shifts[name]
         return running
+
+    def run_trial(self, shifts: Iterable[Shift]) -> Standing | None:
+        """Run a trial of the first study that has one; where that study stands, as far as it was looked at."""
+        for shift in shifts:
+            with self._leaving_the_deleted(shift.standing.search.name):
+                if shift.run_trial():
+                    return shift.standing
+        return None
+
+    @contextmanager
+    def _leaving_the_deleted(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except StudyNotFoundError as error:
+            logger.warning("leaving out %s", error)
+            del self.shifts[name]
 
     def _take_up(self, name: str) -> None:
         try:
@@ -281,6 +302,9 @@ class _Rota:
         except (DataError, StudyMismatchError) as error:
             logger.warning("leaving out study %s: %s", name, error)
             self._refused.add(name)
+            return
+        except StudyNotFoundError:
+            # Deleted since it was found.
             return
         self.shifts[name] = Shift(search, splits, self._signals, database_timeout_s=self._database_timeout_s)
         self.served += 1
@@ -310,9 +334,8 @@ def serve(
         while not signals.first:
             rota.find_studies()
             running = sorted(rota.running(), key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
-            # The first that has a trial to run.
-            if chosen := next((shift for shift in running if shift.run_trial()), None):
-                on_trial(chosen.standing)
+            if standing := rota.run_trial(running):
+                on_trial(standing)
             elif until_idle and not rota.shifts:
                 break
             else:

@@ -26,7 +26,7 @@ from tests.databases import mariadb_url as mariadb_url
 from tests.databases import postgres_server as postgres_server
 from tests.databases import postgres_url as postgres_url
 
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import TracebackType
@@ -46,9 +46,12 @@ PRELOADED = [
 GRACE_S = 3
 OPEN_S = 2 * GRACE_S + 1
 """An interrupted trial is finished by then; databases count whole seconds."""
-SOON_S = 20
-"""What takes a second or two happens by then, on a machine with other work."""
-LEAVE_S = 60
+IMPORTS_S = 120
+START_S = 20
+"""A worker has started by then, on a machine with other work."""
+SOON_S = 90
+"""What takes a second or two happens by then, however slow the machine is: a test that waits longer has failed."""
+LEAVE_S = 120
 """A worker that is told to stop is gone by then."""
 
 
@@ -76,8 +79,7 @@ class Crew:
     def __init__(self, directory: Path, url: str, *, grace_s: int) -> None:
         self.directory = directory
         self._environment = {"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(grace_s)}
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOADED)
+        self._context = _forking()
         self.processes: list[ForkServerProcess] = []
 
     def __enter__(self) -> Self:
@@ -131,6 +133,18 @@ class Crew:
     def printed(self) -> str:
         """What all have written to stdout and stderr."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.directory.glob("*.out")))
+
+
+@cache
+def _forking() -> ForkServerContext:
+    """The process that workers are forked from, when it has imported everything: that may take longer than a test waits."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    first = context.Process(target=time.sleep, args=(0,))
+    first.start()
+    first.join(IMPORTS_S)
+    assert first.exitcode == 0, f"imports take longer than {IMPORTS_S} s"
+    return context
 
 
 def new_study(url: str, name: str, *, population: int = 50, generations: int = 100_000, synchronous: bool = False) -> Search:
@@ -206,6 +220,8 @@ def _work(
     printed = os.open(directory / f"{os.getpid()}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
+    # The tests may run under nohup.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for name in [name for name in os.environ if name.startswith("FAQNAS_")]:
         del os.environ[name]
     os.environ.update(environment)

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from click.testing import CliRunner
 
 from faqnas_optuna.cli import cli
 from faqnas_optuna.study import Search
-from tests.conftest import cheap_values, run_trials
+from tests.conftest import TIMEOUT_S, cheap_values, run_trials
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -48,7 +47,7 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
 def test_help_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'pennylane', 'optuna', 'rich', 'sklearn'}"
     program = f"import sys; from faqnas_optuna.cli import cli; print(*{heavy} & {{*sys.modules}})"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     assert result.stdout.strip() == ""
 
 
@@ -201,7 +200,12 @@ def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
 def test_a_closed_pipe_is_no_error(stored: Cli, tmp_path: Path) -> None:
     command = f"{sys.executable} -m faqnas_optuna show iris 0 | head -c 1"
     result = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, env=os.environ
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        env=os.environ,
     )
     assert result.stderr == ""
 
@@ -214,13 +218,10 @@ def test_the_dashboard_command_serves_and_ends_by_ctrl_c(
     assert process.stderr is not None
     line = process.stderr.readline()
     assert line.startswith("optuna-dashboard is at http://127.0.0.1:")
-    with urllib.request.urlopen(f"{line.split()[3]}api/studies", timeout=10) as response:
+    with urllib.request.urlopen(f"{line.split()[3]}api/studies", timeout=TIMEOUT_S) as response:
         assert json.load(response)["study_summaries"][0]["study_name"] == "iris"
     process.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + 10
-    while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert process.returncode == 130
+    assert process.wait(timeout=TIMEOUT_S) == 130
 
 
 def test_a_storage_on_the_line_beats_a_file_in_the_environment(

@@ -28,7 +28,7 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import absolute, open_storage
 from faqnas_optuna.study import Search, load
-from tests.conftest import RunCli, small_config, successful
+from tests.conftest import TIMEOUT_S, RunCli, small_config, successful
 from tests.test_end_to_end import LONG, wait_for_trials
 
 pytestmark = pytest.mark.slow
@@ -65,7 +65,7 @@ def closed_port() -> int:
 
 def idle(scheduler: str) -> bool:
     """Whether no task is left on the cluster, waited for."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT_S
     with distributed.Client(scheduler, set_as_default=False) as client:
         while time.monotonic() < deadline:
             if not client.call_stack() and not any(client.processing().values()):
@@ -105,7 +105,7 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
     other = start_cli("worker", "iris")
     wait_for_trials(tmp_path, 8)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, err
     assert "the Dask cluster has 2 threads for 5 workers; the others begin when it has more" in err
     assert "SIGINT: finishing the running trial" in err
@@ -120,7 +120,7 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
     begun = len(search.study.get_trials(deepcopy=False))
     wait_for_trials(tmp_path, begun + 2)
     assert run_cli("stop", "iris").returncode == 0
-    assert other.wait(timeout=30) == 0
+    assert other.wait(timeout=TIMEOUT_S) == 0
     trials = search.study.get_trials(deepcopy=False)
     assert len(trials) == len(successful(search))
     assert {trial.user_attrs["worker"] for trial in trials[begun:]} == {f"{socket.gethostname()}:{other.pid}"}
@@ -135,7 +135,7 @@ def test_the_second_signal_does_not_wait_for_remote_trials(start_cli: Start, tmp
         time.sleep(3)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=15)
+        _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 143, err
     assert "Traceback" not in err
     assert "workers on the Dask cluster are still at a trial; they leave after it" in err
@@ -169,12 +169,12 @@ def test_a_task_runs_the_study_to_its_end(new_search: Callable[..., Search], sch
     assignment = Assignment(host=socket.gethostname(), grace_s=60, database_timeout_s=5, **told)
     assert storage_url not in repr(assignment)
     with connected(scheduler, storage_url=storage_url) as client:
-        client.submit(work, assignment, pure=False).result(timeout=60)
+        client.submit(work, assignment, pure=False).result(timeout=TIMEOUT_S)
         assert len(successful(search)) == 8
         assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
         elsewhere = client.submit(work, replace(assignment, host="other"), pure=False)
         with pytest.raises(ConfigError, match="study on other: SQLite is for one machine; use PostgreSQL"):
-            elsewhere.result(timeout=60)
+            elsewhere.result(timeout=TIMEOUT_S)
 
 
 def test_a_dismissal_reaches_a_worker_that_waits_for_others(
@@ -188,14 +188,14 @@ def test_a_dismissal_reaches_a_worker_that_waits_for_others(
         connected(scheduler, storage_url=storage_url) as client,
         dask_workers(client, 1, search, Signals(), storage_url=storage_url, data_dir=None) as crew,
     ):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + TIMEOUT_S
         while not client.call_stack() and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(5)
         assert not crew.ended
         assert len(search.study.get_trials(deepcopy=False)) == 4
         distributed.Event(crew.futures[0].key.removesuffix("-0"), client=client).set()
-        assert crew.futures[0].result(timeout=30) is None
+        assert crew.futures[0].result(timeout=TIMEOUT_S) is None
 
 
 def test_watching_bears_with_a_database_that_is_away(
@@ -222,7 +222,7 @@ def test_a_scheduler_that_goes_away_ends_the_search_with_4(start_cli: Start, tmp
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--port", "0", "--host", "127.0.0.1"]
     with subprocess.Popen([*command, "--scheduler-file", file], stderr=subprocess.DEVNULL) as scheduler:
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + TIMEOUT_S
             while not file.exists() and time.monotonic() < deadline:
                 time.sleep(0.1)
             # It has no worker: the search waits for one.
@@ -233,7 +233,7 @@ def test_a_scheduler_that_goes_away_ends_the_search_with_4(start_cli: Start, tmp
             assert process.poll() is None
         finally:
             scheduler.kill()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 4
     assert err.splitlines()[-1].startswith("Error: no worker is left on the Dask cluster, and study 'iris' is not finished")
     assert "Traceback" not in err
@@ -242,7 +242,7 @@ def test_a_scheduler_that_goes_away_ends_the_search_with_4(start_cli: Start, tmp
 def test_a_scheduler_that_does_not_answer_is_one_line(run_cli: RunCli, closed_port: int, tmp_path: Path) -> None:
     began = time.monotonic()
     finished = run_cli("start", "--dataset", "iris", "--dask", f"tcp://127.0.0.1:{closed_port}")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert (finished.returncode, finished.stdout) == (4, "")
     assert (
         finished.stderr == f"Error: no Dask scheduler answers at tcp://127.0.0.1:{closed_port}; start one, or correct --dask\n"

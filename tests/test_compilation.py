@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import cli_environment
+from tests.conftest import TIMEOUT_S, cli_environment
 
 PROGRAM = """
 import logging, sys
@@ -24,7 +24,7 @@ def start(cache: Path) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> list[str]:
     try:
-        out, _ = process.communicate(timeout=200)
+        out, _ = process.communicate(timeout=TIMEOUT_S)
     finally:
         process.kill()
     assert process.returncode == 0
@@ -45,7 +45,7 @@ def test_without_a_directory_to_write_to_it_compiles_for_itself(tmp_path: Path) 
     program += "collect_z(np.array([[3.0, 1], [1, 2]]), w); print(w)"
     environment = cli_environment({"XDG_CACHE_HOME": str(tmp_path / "file"), "HOME": str(tmp_path / "file")})
     finished = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )
     assert finished.stdout.strip() == "[[ 2. -1.]]"
     assert os.listdir(tmp_path) == ["file"]

@@ -10,7 +10,7 @@ from faqnas_optuna.dashboard import make_dashboard
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import Search
-from tests.conftest import cheap_values, run_trials
+from tests.conftest import TIMEOUT_S, cheap_values, run_trials
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def address(new_search: Callable[..., Search], storage_url: str) -> Iterator[str
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-        thread.join(timeout=10)
+        thread.join(timeout=TIMEOUT_S)
 
 
 def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
         text: str = response.read().decode()
         return text
 
@@ -43,7 +43,7 @@ def test_the_study_is_on_the_dashboard(address: str) -> None:
 def test_nothing_can_be_changed_from_the_page(address: str, method: str, storage_url: str) -> None:
     request = urllib.request.Request(f"{address}/api/studies/1", method=method, data=b"{}")
     with pytest.raises(urllib.error.HTTPError, match="403") as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=TIMEOUT_S)
     refused.value.close()
     assert len(json.loads(get(f"{address}/api/studies"))["study_summaries"]) == 1
 

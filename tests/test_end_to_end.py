@@ -22,7 +22,7 @@ from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import GENERATION_KEY, create, load
 from faqnas_optuna.worker import run
-from tests.conftest import RunCli, successful
+from tests.conftest import TIMEOUT_S, RunCli, successful
 from tests.test_datasets import idx_dir as idx_dir  # the fixture
 from tests.test_flops import reported_by_torch_profiler
 
@@ -42,7 +42,7 @@ def history(url: str, study: str) -> list[Any]:
 
 def wait_for_trials(tmp_path: Path, count: int) -> None:
     """Until so many trials have begun, read beside the workers."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         if (tmp_path / "faqnas.db").exists():
             connection = sqlite3.connect(tmp_path / "faqnas.db", timeout=10)
@@ -54,7 +54,7 @@ def wait_for_trials(tmp_path: Path, count: int) -> None:
             finally:
                 connection.close()
         time.sleep(0.02)
-    pytest.fail(f"no {count} trials within a minute")
+    pytest.fail(f"no {count} trials within {TIMEOUT_S} s")
 
 
 def test_start_prints_the_front_and_its_flops_are_the_profilers(run_cli: RunCli) -> None:
@@ -96,11 +96,12 @@ def _by_hand(genes: dict[str, Any]) -> tuple[torch.nn.Module, torch.Tensor]:
 def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
     run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str
 ) -> None:
-    assert run_cli("start", *SMALL, "--study", "first").returncode == 0
-    process = start_cli("start", *SMALL, "--study", "second")
+    options = (*SMALL, "--epochs", "500")
+    assert run_cli("start", *options, "--study", "first").returncode == 0
+    process = start_cli("start", *options, "--study", "second")
     wait_for_trials(tmp_path, 15 + 4)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     assert "SIGINT: finishing the running trial" in err
     assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume second"
@@ -118,7 +119,7 @@ def test_workers_attach_to_a_running_study_and_share_its_work(
     first = start_cli("start", *LONG, "--generations", "6")
     wait_for_trials(tmp_path, 1)
     others = [start_cli("worker", "iris"), start_cli("worker", "--until-idle")]
-    outputs = [process.communicate(timeout=100) for process in (first, *others)]
+    outputs = [process.communicate(timeout=TIMEOUT_S) for process in (first, *others)]
     assert [process.returncode for process in (first, *others)] == [0, 0, 0], outputs
     search = load(open_storage(storage_url), "iris")
     trials = successful(search)
@@ -172,7 +173,7 @@ def test_stop_ends_a_worker_elsewhere(run_cli: RunCli, start_cli: Start, tmp_pat
     process = start_cli("start", *SMALL[:2], "--generations", "500", "--patience", "500")
     wait_for_trials(tmp_path, 3)
     assert "Go on with: faqnas-optuna resume iris" in run_cli("stop", "iris").stdout
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
     assert "Stopped because it was asked to" in out
 

@@ -8,6 +8,7 @@ from faqnas_optuna.config import FlopsCounter, StudyConfig, TrainingConfig
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.evaluation import evaluate, training_seed
 from faqnas_optuna.genome import Genome
+from tests.conftest import TIMEOUT_S
 
 GENOME = Genome.from_params(
     {
@@ -37,7 +38,7 @@ print(result.val_accuracies, result.objectives("profiler"))
 
 def test_another_process_finds_the_same_values(iris: DataSplits) -> None:
     here = evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris"))
-    there = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, timeout=60, check=True)
+    there = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     assert there.stdout.strip() == f"{here.val_accuracies} {here.objectives(FlopsCounter.PROFILER)}"
 
 

@@ -8,13 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.generations import StopReason, stop_of
 from faqnas_optuna.genome import enumerate_genomes
-from faqnas_optuna.storage import open_storage
+from faqnas_optuna.storage import backend, open_storage
 from faqnas_optuna.study import load
 from tests.crew import GRACE_S, OPEN_S, SOON_S, Crew, new_study, seconds_open, trials_of, wait_until
 from tests.databases import on_sqlite, sqlite_and_postgres
@@ -99,13 +100,14 @@ def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_stora
     search = new_study(any_storage_url, "s")
     sleeper = crew.start("worker", "s", trial_s=1.5)
     wait_until(lambda: bool(crew.log(sleeper)), SOON_S, "the worker has begun a trial")
-    # Past the first heartbeat and before the second: a process that is suspended in a transaction would keep its locks.
-    time.sleep(0.4)
+    wait_until(lambda: bool(backend(search.study).seconds_silent(search.study._study_id)), SOON_S, "it was heard")
+    # Between the first heartbeat and the second: a process that is suspended in a transaction would keep its locks.
+    time.sleep(0.2)
     assert sleeper.pid is not None
     os.kill(sleeper.pid, SIGSTOP)
     try:
         crew.start("worker", "s")
-        wait_until(lambda: given_up_and_retried(search, 0), 2 * GRACE_S + SOON_S, "another worker takes over")
+        wait_until(lambda: given_up_and_retried(search, 0), SOON_S, "another worker takes over")
     finally:
         os.kill(sleeper.pid, SIGCONT)
     wait_until(lambda: any(entry.event == "done" for entry in crew.log(sleeper)), SOON_S, "the worker goes on")
@@ -115,6 +117,19 @@ def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_stora
     assert ("done", 0) not in [(entry.event, entry.trial) for entry in crew.log()]
     late, retry = chains(trials_of(search))[0]
     assert (late.state, late.values, retry.state) == (TrialState.FAIL, None, TrialState.COMPLETE)
+
+
+@sqlite_and_postgres
+def test_a_study_that_is_deleted_ends_its_workers_with_one_line(any_storage_url: str, crew: Crew) -> None:
+    """As with the dashboard's button, or `optuna delete-study`."""
+    new_study(any_storage_url, "s")
+    for _ in range(2):
+        crew.start("worker", "s", "--quiet", trial_s=0.5)
+    wait_until(lambda: len({entry.worker for entry in crew.log()}) == 2, SOON_S, "both have begun a trial")
+    optuna.delete_study(study_name="s", storage=open_storage(any_storage_url))
+    assert crew.leave() == [2, 2], crew.printed()
+    told = [line for line in crew.printed().splitlines() if not line.startswith("trial ")]
+    assert told == ["Error: study 's' was deleted meanwhile"] * 2
 
 
 @on_sqlite

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from faqnas_optuna import heartbeats
 from faqnas_optuna.heartbeats import HeartbeatStorage
 from faqnas_optuna.storage import backend, open_storage
+from tests.crew import SOON_S
 from tests.databases import on_sqlite
 
 GRACE_S = 1
@@ -35,7 +36,7 @@ def states(study: optuna.Study) -> list[TrialState]:
 
 def wait_for_stale(study: optuna.Study) -> list[int]:
     """As a worker looks, again and again."""
-    deadline = time.monotonic() + 10 * GRACE_S
+    deadline = time.monotonic() + SOON_S
     while not (stale := backend(study).stale_trials(study._study_id)) and time.monotonic() < deadline:
         time.sleep(0.3)
     return stale

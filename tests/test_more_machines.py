@@ -19,6 +19,7 @@ from tests.test_readme import README, TINY
 pytestmark = pytest.mark.slow
 
 LONG_S = 240
+GENERATIONS = "20"
 SECTION = re.findall(r"## More machines\n(.*?)\n## ", README, re.DOTALL)[0]
 BLOCKS = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
 STEPS = [step.strip().partition("\n") for step in BLOCKS[0].split("\n\n")]
@@ -49,8 +50,8 @@ def server_and_machines(tmp_path: Path) -> Iterator[tuple[PostgresServer, list[M
 
 
 def settings(server: PostgresServer) -> dict[str, str]:
-    """Short searches; and the one thing that differs from the README, the port on which the server listens."""
-    return {**TINY, "PGPORT": str(server.port)}
+    """Small trials, as many as it takes for all to join; and the one thing that differs from the README, the server's port."""
+    return {**TINY, "FAQNAS_GENERATIONS": GENERATIONS, "FAQNAS_PATIENCE": GENERATIONS, "PGPORT": str(server.port)}
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -100,6 +101,6 @@ def test_workers_on_a_dask_cluster(server_and_machines: tuple[PostgresServer, li
     server, (first, *_) = server_and_machines
     script = "trap 'kill $(jobs -p)' EXIT\n" + commands("on each machine") + BLOCKS[1]
     with first.running("bash", "-ec", script, env=settings(server)) as searching:
-        assert "Stopped because all 2 generations are done" in finish(searching)
+        assert f"Stopped because all {GENERATIONS} generations are done" in finish(searching)
     with connections_closed():
         assert len(set(names_of_workers(server))) == 2

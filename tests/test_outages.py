@@ -38,7 +38,7 @@ def done(crew: Crew) -> int:
 def wait_for_more(crew: Crew) -> None:
     """Until the workers have done some more trials."""
     before = done(crew)
-    wait_until(lambda: done(crew) >= before + 4, 2 * SOON_S, "the workers are at work")
+    wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
 
 
 def two_workers_at_a_trial(url: str, crew: Crew, *, trial_s: float) -> Search:
@@ -94,13 +94,13 @@ def test_workers_outlive_a_restart_of_postgresql(
     again = {worker.pid: len(crew.log(worker)) + 2 for worker in crew.processes}
     wait_until(
         lambda: all(len(crew.log(worker)) >= again[worker.pid] or not worker.is_alive() for worker in crew.processes),
-        2 * SOON_S,
+        SOON_S,
         "both workers finish more trials",
     )
     assert [worker.exitcode for worker in crew.processes] == [None, None], crew.printed()
     wait_until(
         lambda: all(any(t.state is TrialState.COMPLETE for t in chains(trials_of(search))[number]) for number in interrupted),
-        2 * GRACE_S + SOON_S,
+        SOON_S,
         "what was interrupted is stored",
     )
     end(search, crew)
@@ -208,9 +208,7 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
     # And another does.
     crew.start("worker", "s")
     search = load(open_storage(any_storage_url), "s")
-    wait_until(
-        lambda: all(given_up_and_retried(search, number) for number in (0, 1)), OPEN_S + SOON_S, "both trials are run again"
-    )
+    wait_until(lambda: all(given_up_and_retried(search, number) for number in (0, 1)), SOON_S, "both trials are run again")
 
 
 def test_a_network_that_is_cut(tmp_path: Path) -> None:
@@ -222,7 +220,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
 
         def goes_on() -> None:
             begun = len(trials_of(search))
-            wait_until(lambda: len(trials_of(search)) > begun + 3, 2 * SOON_S, "the worker is at work")
+            wait_until(lambda: len(trials_of(search)) > begun + 3, SOON_S, "the worker is at work")
 
         with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
             told = Told(worker)
@@ -232,7 +230,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
             machine.plug_in()
             goes_on()
             machine.pull_out()
-            assert worker.wait(timeout=60) == 4, told.text
+            assert worker.wait(timeout=SOON_S) == 4, told.text
             last = told.all().splitlines()[-1]
         shown = make_url(url + quick).set(drivername="postgresql+psycopg")
         assert last.startswith(f"Error: study 's': cannot use the database {shown}: ")
@@ -243,7 +241,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
             goes_on()
             wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), OPEN_S, "no trial is left open")
             worker.terminate()
-            assert worker.wait(timeout=60) == 143
+            assert worker.wait(timeout=SOON_S) == 143
         # Whatever the first worker was at was run again, once.
         accepted = [[t.state for t in chain].count(TrialState.COMPLETE) for chain in chains(trials_of(search)).values()]
         assert set(accepted) == {1}

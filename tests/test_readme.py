@@ -74,7 +74,9 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["start", "test"])
 def test_the_make_targets_exist(target: str) -> None:
     assert f"make {target}" in COMMANDS
-    planned = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    planned = subprocess.run(
+        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
     assert {"start": "faqnas-optuna start --dataset wine", "test": "-m pytest"}[target] in planned.stdout
 
 

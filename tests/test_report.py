@@ -15,7 +15,7 @@ from faqnas_optuna.objective import suggest
 from faqnas_optuna.report import advice, front_csv, pareto_document, progress, start_document, status_document, trial_document
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import backend
-from faqnas_optuna.study import Search
+from faqnas_optuna.study import DESCRIPTION, Search
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
 
@@ -159,8 +159,25 @@ def test_status_tells_who_is_at_what(
     assert second == {"worker": None, "trial": 1, "circuit": None, "heard_s_ago": None}
     resume(search, generations=5)
     _, out, _ = cli_here("status")
-    assert re.search(rf"^elsewhere:17 +iris +0 +\d s ago +{re.escape(circuit)}$", out, re.MULTILINE)
+    assert re.search(rf"^elsewhere:17 +iris +0 +\d+ s ago +{re.escape(circuit)}$", out, re.MULTILINE)
     assert re.search(rf"^iris resumed: [^ ]+, {re.escape(author())}$", out, re.MULTILINE)
+
+
+def test_status_of_all_names_a_study_that_it_cannot_read(
+    finished: Search, new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    study = new_search(name="newer").study
+    description = study.user_attrs[DESCRIPTION]
+    study.set_user_attr(DESCRIPTION, description | {"config": description["config"] | {"annealing": 3}})
+    document = status_document(finished.study._storage, None)
+    assert [shown["study"] for shown in document["studies"]] == ["iris"]
+    (left_out,) = document["left_out"]
+    assert left_out["study"] == "newer"
+    code, out, err = cli_here("status")
+    assert (code, err) == (0, "")
+    assert f"leaving out study newer: {left_out['reason']}" in out
+    code, _, err = cli_here("status", "newer")
+    assert (code, err) == (3, f"Error: {left_out['reason']}\n")
 
 
 def test_status_shows_a_stopped_study_whose_last_trials_still_run(

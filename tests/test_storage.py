@@ -14,6 +14,7 @@ from faqnas_optuna import servers, sqlite
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.outages import DATABASE_ERRORS, is_passing
 from faqnas_optuna.storage import backend, masked, open_storage, storage_lock
+from tests.conftest import TIMEOUT_S
 from tests.databases import on_servers
 
 CREATE = """
@@ -45,7 +46,7 @@ def run_at_once(program: str, count: int, url: str) -> list[str]:
     command = [sys.executable, "-c", program, url]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(count)]
     try:
-        outputs = [process.communicate(timeout=60) for process in processes]
+        outputs = [process.communicate(timeout=TIMEOUT_S) for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -4,15 +4,17 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna import objective as objective_module
+from faqnas_optuna import study as study_module
 from faqnas_optuna.config import SearchConfig, SpaceConfig
 from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.errors import StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.generations import StopReason, resume, stop_of
-from faqnas_optuna.objective import Objective
+from faqnas_optuna.objective import Objective, Outcome
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
@@ -96,6 +98,85 @@ def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
     assert len(successful(load(storage, "good"))) == 8
     assert len(successful(load(storage, "bad"))) == 0
     assert "leaving out study bad: study 'bad' was made with other data" in caplog.text
+
+
+def delete_in_trial(monkeypatch: pytest.MonkeyPatch, storage_url: str, name: str, *, number: int, before: bool) -> None:
+    """Let somebody delete a study, with Optuna's own means, before a trial of it or after it."""
+    run_one = Objective.__call__
+
+    def deleting(self: Objective, trial: optuna.Trial) -> Outcome:
+        chosen = trial.number == number and trial.study.study_name == name
+        if chosen and before:
+            optuna.delete_study(study_name=name, storage=storage_url)
+        outcome = run_one(self, trial)
+        if chosen and not before:
+            optuna.delete_study(study_name=name, storage=storage_url)
+        return outcome
+
+    monkeypatch.setattr(Objective, "__call__", deleting)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("synchronous", [True, False])
+def test_a_study_that_is_deleted_ends_its_worker(
+    new_search: Callable[..., Search],
+    iris: DataSplits,
+    storage_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,
+    synchronous: bool,
+) -> None:
+    search = new_search(small_config(space=FEW, search=SearchConfig(population=4, synchronous=synchronous)))
+    delete_in_trial(monkeypatch, storage_url, "iris", number=2, before=before)
+    with pytest.raises(StudyNotFoundError, match="^study 'iris' was deleted meanwhile$"):
+        run(search, iris, Signals(), on_trial=nothing)
+
+
+def test_a_study_that_is_deleted_between_trials_ends_its_worker(
+    new_search: Callable[..., Search], iris: DataSplits, storage_url: str
+) -> None:
+    def delete(standing: Standing) -> None:
+        if standing.successful == 2:
+            optuna.delete_study(study_name="iris", storage=storage_url)
+
+    with pytest.raises(StudyNotFoundError, match="was deleted"):
+        run(new_search(), iris, Signals(), on_trial=delete)
+
+
+def test_results_of_a_deleted_study_do_not_get_into_the_next_of_its_name(
+    new_search: Callable[..., Search], iris: DataSplits, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite gives the ids of a study and its trials again."""
+    search = new_search()
+    monkeypatch.setattr(study_module, "utc_now", lambda: "2999-01-01T00:00:00+00:00")
+    made: list[Search] = []
+
+    def replaced(self: Objective, trial: optuna.Trial) -> Outcome:
+        outcome = run_one(self, trial)
+        optuna.delete_study(study_name="iris", storage=storage_url)
+        made.append(new_search(small_config(seed=1)))
+        assert made[0].study._study_id == search.study._study_id
+        assert made[0].study.ask()._trial_id == trial._trial_id
+        return outcome
+
+    run_one = Objective.__call__
+    monkeypatch.setattr(Objective, "__call__", replaced)
+    with pytest.raises(StudyNotFoundError, match="was deleted"):
+        run(search, iris, Signals(), on_trial=nothing)
+    (trial,) = made[0].study.get_trials(deepcopy=False)
+    assert (trial.state, trial.user_attrs) == (TrialState.RUNNING, {})
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_worker_of_all_studies_leaves_one_that_is_deleted(
+    new_search: Callable[..., Search], storage_url: str, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    for name in ("first", "second"):
+        new_search(small_config(space=FEW), name=name)
+    delete_in_trial(monkeypatch, storage_url, "first", number=2, before=before)
+    storage = open_storage(storage_url)
+    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
+    assert len(successful(load(storage, "second"))) == 8
 
 
 def test_a_second_signal_outside_of_the_training_ends_the_worker_too(
