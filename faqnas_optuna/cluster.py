@@ -222,6 +222,7 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
 
     Raises:
         ClusterError: no worker is left, and the study is not finished.
+        StudyNotFoundError: the study was deleted meanwhile.
     """
     from faqnas_optuna.generations import close_generations
     from faqnas_optuna.standing import Standing

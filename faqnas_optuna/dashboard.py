@@ -37,7 +37,7 @@ def make_dashboard(storage: BaseStorage, *, host: str, port: int) -> WSGIServer:
 
 
 def read_only(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Refuse whatever would change the storage: renaming or deleting a study from the page would break its workers."""
+    """Refuse whatever would change the storage: renaming or deleting a study from the page would end its workers."""
 
     def filtered(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in READING:

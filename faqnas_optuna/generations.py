@@ -88,7 +88,7 @@ def stop_of(search: Search) -> dict[str, Any] | None:
 
 def stop(search: Search, reason: StopReason) -> dict[str, Any]:
     """Tell all workers to stop, unless a reason stands there already; return what stands there."""
-    with study_lock(search.study):
+    with study_lock(search.study), search.existing():
         stopped = stop_of(search)
         if stopped is None:
             stopped = {"reason": reason, "at": utc_now(), "by": author()}
@@ -102,7 +102,7 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
     Raises:
         ConfigError: the limit leaves no generation to run.
     """
-    with study_lock(search.study):
+    with study_lock(search.study), search.existing():
         closed = len(closed_generations(search))
         limit = generations or search.config.search.generations
         if limit <= closed:
@@ -144,7 +144,7 @@ def stagnated(hypervolumes: Sequence[float], patience: int) -> bool:
 
 
 def _close(standing: Standing) -> None:
-    with study_lock(standing.search.study):
+    with study_lock(standing.search.study), standing.search.existing():
         for number in range(len(closed_generations(standing.search)), standing.full_generations):
             closed = ClosedGeneration(
                 generation=number,

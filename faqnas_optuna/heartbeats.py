@@ -49,6 +49,9 @@ class HeartbeatStorage(RDBStorage):
         began = self._touch()
         try:
             super().record_heartbeat(trial_id)
+        except AssertionError:
+            # Optuna's: the trial was deleted with its study.
+            logger.debug("trial id %d is no longer there", trial_id)
         except DATABASE_ERRORS as error:
             # Raised, it would end the thread that beats, and a live trial would be given up for ever after.
             logger.debug("a heartbeat of trial id %d is lost: %s", trial_id, database_reason(error))

@@ -106,7 +106,8 @@ def run_search(
             with dask_workers(client, workers, search, signals, **told) as crew, suppress(AskedToLeaveError):
                 watch(crew, search, signals, on_look=show)
     try:
-        standing = Standing.of(search)
+        with search.existing():
+            standing = Standing.of(search)
         document = start_document(standing, seconds=time.perf_counter() - started)
     except (NoSuccessfulTrialError, *DATABASE_ERRORS):
         if signals.first:

@@ -105,8 +105,10 @@ def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
     document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "studies": [], "left_out": []}
     for name in [study] if study else names(storage):
         try:
-            document["studies"].append(_study_status(Standing.of(load(storage, name))))
-        except StudyMismatchError as error:
+            search = load(storage, name)
+            with search.existing():
+                document["studies"].append(_study_status(Standing.of(search)))
+        except (StudyMismatchError, StudyNotFoundError) as error:
             if study:
                 raise
             document["left_out"].append({"study": name, "reason": str(error)})

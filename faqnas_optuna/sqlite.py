@@ -98,6 +98,8 @@ def _prepare_connection(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={1000 * LOCK_TIMEOUT_S}")
     connection.execute("PRAGMA journal_mode=WAL")
+    # Nothing is added to a study or a trial that somebody has deleted.
+    connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")
     # From here on we wait ourselves, see `_begin_immediate`.
     connection.execute("PRAGMA busy_timeout=0")

@@ -106,6 +106,15 @@ def get_study_user_attr(study: Study, name: str) -> Any:
     return None if value is None else json.loads(value)
 
 
+def unread(storage: BaseStorage) -> BaseStorage:
+    """The same database with no trial in Optuna's cache, which knows nothing of studies that were deleted.
+
+    SQLite gives their ids again: a new study would be taken to have the trials of an old one.
+    """
+    assert isinstance(storage, _CachedStorage)
+    return get_storage(storage._backend)
+
+
 def study_lock(study: Study) -> AbstractContextManager[None]:
     """Hold off the other workers of all studies in this storage, for a moment."""
     return storage_lock(backend(study).url)

@@ -208,7 +208,8 @@ def create(storage: BaseStorage, name: str, config: StudyConfig, splits: DataSpl
         "data_fingerprint": splits.fingerprint,
         "sizes": {part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
         "reference_point": reference_point(config),
-        "created": utc_now(),
+        # To the microsecond: it tells a study from a later one of the same name.
+        "created": datetime.now(UTC).isoformat(),
         "versions": versions(),
     }
     directions = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
@@ -250,9 +251,9 @@ def load(storage: BaseStorage, name: str) -> Search:
     """
     try:
         study = optuna.load_study(storage=storage, study_name=name)
+        description = study.user_attrs.get(DESCRIPTION)
     except KeyError as error:
         raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, names(storage))}") from error
-    description = study.user_attrs.get(DESCRIPTION)
     if description is None:
         raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; choose another name with --study")
     search = _search(study, description)
@@ -268,7 +269,7 @@ def names(storage: BaseStorage) -> list[str]:
 
 def stored_limits(search: Search) -> SearchConfig:
     """The limits as they are now: somebody may have raised them since this worker came."""
-    description = get_study_user_attr(search.study, DESCRIPTION)
+    description = search.study.user_attrs[DESCRIPTION]
     return StudyConfig.from_settings(description["config"], source=f"study {search.name!r}").search
 
 

@@ -30,7 +30,7 @@ from faqnas_optuna.objective import Objective, Outcome
 from faqnas_optuna.outages import DATABASE_ERRORS, database_reason, is_passing
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.standing import Standing
-from faqnas_optuna.storage import backend, set_trial_user_attrs, study_lock
+from faqnas_optuna.storage import backend, set_trial_user_attrs, study_lock, unread
 from faqnas_optuna.study import Search, load, names
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Shift:
             return self._study.ask()
         if not self._has_work:
             return None
-        with study_lock(self._study):
+        with study_lock(self._study), self.standing.search.existing():
             full = self.standing.full_generations
             self.standing.refresh()
             # A generation that has become full since we looked may have been the last.
@@ -227,6 +227,9 @@ def run(
     Args:
         on_trial: called before the first trial and after each, to show progress.
         database_timeout_s: how long to wait for a database that has gone away.
+
+    Raises:
+        StudyNotFoundError: the study was deleted meanwhile.
     """
     shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
     with suppress(AskedToLeaveError):
@@ -264,7 +267,16 @@ class _Rota:
         for name in found:
             if name not in self.shifts and name not in self._refused:
                 patiently(partial(self._take_up, name), self._signals, timeout_s=self._database_timeout_s)
+        # One that was deleted may be made anew, and better.
+        self._refused.intersection_update(found)
         self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
+
+    def is_idle(self) -> bool:
+        """Whether no study runs, not even one that came or was resumed in the last second."""
+        if not self.shifts:
+            self._next_search = 0.0
+            self.find_studies()
+        return not self.shifts
 
     def running(self) -> list[Shift]:
         """Those that run. The others are left when the last trial has ended, or was given up."""
@@ -290,12 +302,12 @@ class _Rota:
         try:
             yield
         except StudyNotFoundError as error:
-            logger.warning("leaving out %s", error)
+            logger.warning("leaving out study %s: %s", name, error)
             del self.shifts[name]
 
     def _take_up(self, name: str) -> None:
         try:
-            search = load(self._storage, name)
+            search = load(unread(self._storage), name)
             if stop_of(search) is not None:
                 return
             splits = load_data(search, self._data_dir)
@@ -321,7 +333,7 @@ def serve(
 ) -> int:
     """Run trials of every running study of a storage in turn, the least advanced first, and wait for new ones.
 
-    A study whose data are not on this machine is left out, with a warning.
+    A study whose data are not on this machine is left out, with a warning; so is one that is deleted meanwhile.
 
     Args:
         until_idle: leave when no study runs, instead of waiting.
@@ -336,7 +348,7 @@ def serve(
             running = sorted(rota.running(), key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
             if standing := rota.run_trial(running):
                 on_trial(standing)
-            elif until_idle and not rota.shifts:
+            elif until_idle and rota.is_idle():
                 break
             else:
                 signals.wait(POLL_S if running else FIND_STUDIES_EVERY_S)

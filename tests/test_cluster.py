@@ -191,6 +191,7 @@ def test_a_dismissal_reaches_a_worker_that_waits_for_others(
         deadline = time.monotonic() + TIMEOUT_S
         while not client.call_stack() and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert client.call_stack()
         time.sleep(5)
         assert not crew.ended
         assert len(search.study.get_trials(deepcopy=False)) == 4

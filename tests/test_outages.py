@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -41,13 +41,17 @@ def wait_for_more(crew: Crew) -> None:
     wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
 
 
-def two_workers_at_a_trial(url: str, crew: Crew, *, trial_s: float) -> Search:
-    """A study with two workers, both within their first trial."""
-    search = new_study(url, "s")
-    workers = [crew.start("worker", "s", trial_s=trial_s) for _ in range(2)]
-    wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "both workers have begun a trial")
+def busy_workers(crew: Crew, count: int, *, trial_s: float) -> list[int]:
+    """Start workers and wait until all are within their first trial; the trials' numbers."""
+    workers = [crew.start("worker", "s", trial_s=trial_s) for _ in range(count)]
+    wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "all workers have begun a trial")
     time.sleep(0.5)
-    return search
+    return [crew.log(worker)[0].trial for worker in workers]
+
+
+def states(search: Search, numbers: Sequence[int]) -> set[TrialState]:
+    trials = trials_of(search)
+    return {trials[number].state for number in numbers}
 
 
 @contextmanager
@@ -68,14 +72,14 @@ def locked(url: str) -> Iterator[None]:
 @pytest.mark.parametrize("locked_s", [2.5, LONG_S], ids=["over_a_heartbeat", "over_the_grace"])
 def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: str, crew: Crew, locked_s: float) -> None:
     search = new_study(any_storage_url, "s")
-    long = crew.start("worker", "s", trial_s=locked_s + 2)
-    wait_until(lambda: bool(crew.log(long)), SOON_S, "the long trial has begun")
     # This one looks for silent trials again and again.
     crew.start("worker", "s", trial_s=0.05)
-    wait_until(lambda: done(crew) >= 3, SOON_S, "the other worker is at work")
+    wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
+    long = busy_workers(crew, 1, trial_s=locked_s + 2)
     with locked(any_storage_url):
+        assert states(search, long) == {TrialState.RUNNING}
         time.sleep(locked_s)
-    wait_until(lambda: trials_of(search)[0].state.is_finished(), SOON_S, "the long trial is finished")
+    wait_until(lambda: states(search, long) != {TrialState.RUNNING}, SOON_S, "the long trial is finished")
     end(search, crew)
     assert not any(trial.state is TrialState.FAIL for trial in trials_of(search))
 
@@ -85,8 +89,8 @@ def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: s
 def test_workers_outlive_a_restart_of_postgresql(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew, down_s: float
 ) -> None:
-    two_workers_at_a_trial(any_storage_url, crew, trial_s=2.0)
-    interrupted = {entry.trial for entry in crew.log()}
+    new_study(any_storage_url, "s")
+    interrupted = busy_workers(crew, 2, trial_s=2.0)
     with stopped(postgres_server):
         time.sleep(down_s)
     # Our own connections are gone too.
@@ -133,17 +137,19 @@ def test_workers_outlive_crashes_of_a_server_at_any_moment(
 def test_no_trial_is_given_up_because_postgresql_was_away(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew
 ) -> None:
-    two_workers_at_a_trial(any_storage_url, crew, trial_s=LONG_S + 2)
+    search = new_study(any_storage_url, "s")
     # This one is between trials when the server comes back.
     crew.start("worker", "s", trial_s=0.05)
-    wait_until(lambda: done(crew) >= 3, SOON_S, "the third worker is at work")
+    wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
+    long = busy_workers(crew, 2, trial_s=LONG_S + 2)
+    assert states(search, long) == {TrialState.RUNNING}
     with stopped(postgres_server):
         time.sleep(LONG_S)
     # And this one knows nothing of what was.
     crew.start("worker", "s", trial_s=0.05)
     search = load(open_storage(any_storage_url), "s")
-    wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:2]), SOON_S, "the long trials are finished")
-    assert [trial.state for trial in trials_of(search)[:2]] == [TrialState.COMPLETE] * 2
+    wait_until(lambda: TrialState.RUNNING not in states(search, long), SOON_S, "the long trials are finished")
+    assert states(search, long) == {TrialState.COMPLETE}
     end(search, crew)
 
 
@@ -178,10 +184,11 @@ def test_a_status_that_is_watched_outlives_a_restart(any_storage_url: str, postg
 def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew
 ) -> None:
-    two_workers_at_a_trial(any_storage_url, crew, trial_s=1.5)
+    new_study(any_storage_url, "s")
+    busy_workers(crew, 2, trial_s=3)
     with stopped(postgres_server):
         os.kill(crew.processes[0].pid or 0, signal.SIGTERM)
-        time.sleep(2.5)
+        time.sleep(4)
         os.kill(crew.processes[1].pid or 0, signal.SIGTERM)
         time.sleep(1)
         assert [worker.exitcode for worker in crew.processes] == [None, None], crew.printed()
@@ -195,9 +202,10 @@ def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
 def test_the_second_signal_ends_the_waiting_for_a_database(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew
 ) -> None:
-    two_workers_at_a_trial(any_storage_url, crew, trial_s=1.5)
+    new_study(any_storage_url, "s")
+    busy_workers(crew, 2, trial_s=3)
     with stopped(postgres_server):
-        time.sleep(2.5)
+        time.sleep(4)
         for _ in range(2):
             for worker in crew.processes:
                 os.kill(worker.pid or 0, signal.SIGTERM)

@@ -49,7 +49,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
 @on_sqlite
 @each_signal
 def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, crew: Crew, number: signal.Signals) -> None:
-    process = crew.start("start", "--dataset", "iris", trial_s=1.5)
+    process = crew.start("start", "--dataset", "iris", trial_s=3)
     wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
     time.sleep(0.2)
     os.kill(process.pid or 0, number)

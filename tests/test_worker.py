@@ -9,7 +9,6 @@ import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna import objective as objective_module
-from faqnas_optuna import study as study_module
 from faqnas_optuna.config import SearchConfig, SpaceConfig
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import StudyMismatchError, StudyNotFoundError
@@ -148,7 +147,6 @@ def test_results_of_a_deleted_study_do_not_get_into_the_next_of_its_name(
 ) -> None:
     """SQLite gives the ids of a study and its trials again."""
     search = new_search()
-    monkeypatch.setattr(study_module, "utc_now", lambda: "2999-01-01T00:00:00+00:00")
     made: list[Search] = []
 
     def replaced(self: Objective, trial: optuna.Trial) -> Outcome:
@@ -177,6 +175,23 @@ def test_a_worker_of_all_studies_leaves_one_that_is_deleted(
     storage = open_storage(storage_url)
     assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
     assert len(successful(load(storage, "second"))) == 8
+
+
+def test_a_study_in_the_place_of_a_deleted_one_starts_from_nothing(new_search: Callable[..., Search], storage_url: str) -> None:
+    """With the same name and, on SQLite, the same ids, which Optuna's cache takes for the old ones."""
+    old = new_search(small_config(space=FEW))
+    replaced: list[Search] = []
+
+    def replace_once(standing: Standing) -> None:
+        if standing.successful == 2 and not replaced:
+            optuna.delete_study(study_name="iris", storage=storage_url)
+            replaced.append(new_search(small_config(space=FEW)))
+
+    assert serve(open_storage(storage_url), Signals(), data_dir=None, until_idle=True, on_trial=replace_once) == 2
+    (new,) = replaced
+    assert new.study._study_id == old.study._study_id
+    assert [trial.number for trial in successful(new)] == list(range(8))
+    assert (stop_of(new) or {})["reason"] == StopReason.GENERATIONS
 
 
 def test_a_second_signal_outside_of_the_training_ends_the_worker_too(
