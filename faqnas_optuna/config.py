@@ -208,4 +208,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     if close := get_close_matches(word, known, n=1):
         return f": did you mean {close[0]!r}?"
-    return f": there are {', '.join(known)}" if known else ""
+    return f"; choose from {', '.join(known)}" if known else ""

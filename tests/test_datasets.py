@@ -168,5 +168,5 @@ def test_a_download_without_a_network_says_what_to_do(tmp_path: Path, monkeypatc
 def test_unknown_data_sets_get_a_suggestion() -> None:
     with pytest.raises(DataError, match="unknown data set 'whine': did you mean 'wine'?"):
         load("whine", seed=0)
-    with pytest.raises(DataError, match="there are iris, wine, breast-cancer, digits, mnist-5k, mnist"):
+    with pytest.raises(DataError, match="choose from iris, wine, breast-cancer, digits, mnist-5k, mnist"):
         load("cifar", seed=0)
