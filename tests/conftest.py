@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,14 @@ TIMEOUT_S = 240
 def _one_quiet_thread() -> None:
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_for_children() -> None:
+    """Under nohup, or in the background of a script, signals are ignored: by the tests still, by what they start no more."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

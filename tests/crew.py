@@ -220,8 +220,6 @@ def _work(
     printed = os.open(directory / f"{os.getpid()}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
-    # The tests may run under nohup.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for name in [name for name in os.environ if name.startswith("FAQNAS_")]:
         del os.environ[name]
     os.environ.update(environment)
