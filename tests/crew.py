@@ -34,11 +34,13 @@ from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import Search, create
 
 PRELOADED = [
+    "alembic.command",
     "faqnas_optuna.display",
     "faqnas_optuna.report",
     "faqnas_optuna.worker",
     "psycopg",
     "pymysql",
+    "sklearn.datasets",
     "sqlalchemy.dialects.mysql.pymysql",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
@@ -47,8 +49,6 @@ GRACE_S = 3
 OPEN_S = 2 * GRACE_S + 1
 """An interrupted trial is finished by then; databases count whole seconds."""
 IMPORTS_S = 120
-START_S = 20
-"""A worker has started by then, on a machine with other work."""
 SOON_S = 90
 """What takes a second or two happens by then, however slow the machine is: a test that waits longer has failed."""
 LEAVE_S = 120
@@ -64,6 +64,8 @@ class Entry:
     event: str
     """`begun`: the worker runs the trial; `done`: the database has acknowledged its values."""
     trial: int
+    at: float
+    """Seconds since the epoch."""
     values: tuple[float, ...]
 
 
@@ -251,13 +253,13 @@ def _log_trials(write: Callable[[str], object]) -> None:
     run, store = objective.Objective.__call__, RDBStorage.set_trial_state_values
 
     def logged_run(self: objective.Objective, trial: optuna.Trial) -> objective.Outcome:
-        write(f"begun {trial.number}")
+        write(f"begun {trial.number} {time.time()}")
         return run(self, trial)
 
     def logged_store(self: RDBStorage, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         stored = store(self, trial_id, state, values)
         if stored and state is TrialState.COMPLETE and values is not None:
-            write(f"done {self.get_trial(trial_id).number} {' '.join(map(repr, values))}")
+            write(f"done {self.get_trial(trial_id).number} {time.time()} {' '.join(map(repr, values))}")
         return stored
 
     objective.Objective.__call__ = logged_run  # type: ignore[method-assign]
@@ -268,6 +270,6 @@ def _entries(path: Path) -> list[Entry]:
     # A line without its end was being written when the worker was killed.
     lines = [line.split() for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
     return [
-        Entry(worker=int(path.stem), event=event, trial=int(number), values=tuple(map(float, values)))
-        for event, number, *values in lines
+        Entry(worker=int(path.stem), event=event, trial=int(number), at=float(at), values=tuple(map(float, values)))
+        for event, number, at, *values in lines
     ]

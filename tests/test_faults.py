@@ -51,7 +51,7 @@ def test_the_comparison_sees_damage(any_storage_url: str, crew: Crew, damage: st
     end(search, crew)
     with closing(sqlite3.connect(str(make_url(any_storage_url).database))) as connection, connection:
         connection.execute(damage)
-    violations = violations_of(load(open_storage(any_storage_url), "s"), crew.log(), open_s=OPEN_S)
+    violations = violations_of(load(open_storage(any_storage_url), "s"), crew.log())
     assert any(re.match(found, violation) for violation in violations), violations
 
 
@@ -77,7 +77,7 @@ def test_six_processes_start_one_study(any_storage_url: str, crew: Crew) -> None
         crew.start("start", *limits, trial_s=0, barrier=at_once)
     assert crew.leave() == [0] * 6, crew.printed()
     search = load(open_storage(any_storage_url), "iris")
-    assert violations_of(search, crew.log(), open_s=OPEN_S) == []
+    assert violations_of(search, crew.log()) == []
 
 
 def test_no_queued_trial_runs_twice(any_storage_url: str, crew: Crew) -> None:
@@ -160,7 +160,7 @@ def test_trials_that_fail_keep_their_reason_and_the_study_goes_on(
     assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
     assert len(failed) >= 3
     assert all(re.fullmatch(reason, trial.user_attrs["failure"]) and trial.values is None for trial in failed)
-    assert violations_of(search, crew.log(), open_s=OPEN_S) == []
+    assert violations_of(search, crew.log()) == []
     # Each is told as it happens, in one line.
     assert len(re.findall(rf"^trial \d+ failed: {reason}$", crew.printed(), re.MULTILINE)) == len(failed)
 

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from faqnas_optuna.generations import StopReason, closed_generations, stop_of
 from faqnas_optuna.heartbeats import DEFAULT_GRACE_S
 from faqnas_optuna.study import GENERATION_KEY, Search
-from tests.crew import OPEN_S, Crew, new_study, trials_of
+from tests.crew import Crew, new_study, trials_of
 from tests.jepsen import violations_of
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def run_all(url: str, crew: Crew, count: int, *, synchronous: bool) -> tuple[Sea
     # Each tells of its progress, and nothing else: no trouble with locks or connections.
     assert all(line.startswith("s: generation ") for line in crew.printed().splitlines()), crew.printed()
     assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
-    assert violations_of(search, crew.log(), open_s=OPEN_S) == []
+    assert violations_of(search, crew.log()) == []
     assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
     # Each generation was closed once, in order, when it was full.
     closed = closed_generations(search)

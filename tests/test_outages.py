@@ -195,7 +195,7 @@ def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
     assert crew.leave() == [143, 143], crew.printed()
     search = load(open_storage(any_storage_url), "s")
     assert [trial.state for trial in trials_of(search)] == [TrialState.COMPLETE] * 2
-    assert violations_of(search, crew.log(), open_s=OPEN_S) == []
+    assert violations_of(search, crew.log()) == []
 
 
 @on_postgres
