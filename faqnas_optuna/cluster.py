@@ -225,8 +225,8 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
         StudyNotFoundError: the study was deleted meanwhile.
     """
     from faqnas_optuna.generations import close_generations
+    from faqnas_optuna.outages import patiently
     from faqnas_optuna.standing import Standing
-    from faqnas_optuna.worker import patiently
 
     standing = Standing(search)
 

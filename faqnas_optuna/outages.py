@@ -1,6 +1,9 @@
-"""What databases say when they do not do as asked, and whether waiting helps."""
+"""What databases say when they do not do as asked, whether waiting helps, and waiting."""
 
 import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -15,6 +18,15 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from faqnas_optuna.errors import StorageBusyError
+from faqnas_optuna.signals import AskedToLeaveError, Signals
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+DATABASE_TIMEOUT_S = 600.0
+"""So long a worker waits for a database that has gone away."""
+LONGEST_DELAY_S = 15.0
 
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, StorageBusyError)
 """What our locks, Optuna and SQLAlchemy raise when the database does not do as asked."""
@@ -61,6 +73,35 @@ def advice(error: BaseException) -> str | None:
     """What a user can do about it; None if the reason says all that we know."""
     reason = database_reason(error)
     return next((advice for signs, advice in ADVICE.items() if any(sign in reason for sign in signs)), None)
+
+
+def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float, keep_on: bool = False) -> T:
+    """Do something again and again while the database is away, for as long as it may be.
+
+    Args:
+        keep_on: after a first signal too, for a finished trial is to be stored. A second one ends this in any case.
+
+    Raises:
+        AskedToLeaveError: a signal ended the waiting.
+    """
+    deadline, delay = None, 0.25
+    with signals.giving_up():
+        while True:
+            try:
+                return action()
+            except DATABASE_ERRORS as error:
+                if signals.first and not keep_on:
+                    break
+                deadline = deadline or time.monotonic() + timeout_s
+                if not is_passing(error) or time.monotonic() + delay > deadline:
+                    raise
+                logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
+                if keep_on:
+                    time.sleep(delay)
+                else:
+                    signals.wait(delay)
+                delay = min(2 * delay, LONGEST_DELAY_S)
+    raise AskedToLeaveError
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -27,7 +27,7 @@ from faqnas_optuna.errors import DataError, StudyMismatchError, StudyNotFoundErr
 from faqnas_optuna.generations import close_generations, stop_of
 from faqnas_optuna.heartbeats import beating
 from faqnas_optuna.objective import Objective, Outcome
-from faqnas_optuna.outages import DATABASE_ERRORS, database_reason, is_passing
+from faqnas_optuna.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import backend, set_trial_user_attrs, study_lock, unread
@@ -37,9 +37,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DATABASE_TIMEOUT_S = 600.0
-"""So long a worker waits for a database that has gone away."""
-LONGEST_DELAY_S = 15.0
 GIVE_UP_EVERY_S = 1.0
 """So often a worker looks for trials whose workers are gone."""
 FIND_STUDIES_EVERY_S = 1.0
@@ -183,35 +180,6 @@ class Shift:
 
 def _drop(trial: optuna.Trial) -> None:
     logger.warning("trial %d was given up meanwhile; its late result is dropped", trial.number)
-
-
-def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float, keep_on: bool = False) -> T:
-    """Do something again and again while the database is away, for as long as it may be.
-
-    Args:
-        keep_on: after a first signal too, for a finished trial is to be stored. A second one ends this in any case.
-
-    Raises:
-        AskedToLeaveError: a signal ended the waiting.
-    """
-    deadline, delay = None, 0.25
-    with signals.giving_up():
-        while True:
-            try:
-                return action()
-            except DATABASE_ERRORS as error:
-                if signals.first and not keep_on:
-                    break
-                deadline = deadline or time.monotonic() + timeout_s
-                if not is_passing(error) or time.monotonic() + delay > deadline:
-                    raise
-                logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
-                if keep_on:
-                    time.sleep(delay)
-                else:
-                    signals.wait(delay)
-                delay = min(2 * delay, LONGEST_DELAY_S)
-    raise AskedToLeaveError
 
 
 def run(
