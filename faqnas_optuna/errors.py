@@ -11,6 +11,7 @@
     │   └── StorageBusyError        4  another process keeps a lock
     ├── ClusterError                4  the Dask cluster cannot be used
     ├── NoSuccessfulTrialError      5  there is nothing to show
+    ├── FailingWorkerError          1  every trial fails here, and others go on
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
 
 A message states the rule, the value and the fix, in one line.
@@ -79,6 +80,10 @@ class NoSuccessfulTrialError(FaqnasError):
     """No trial of the study has succeeded."""
 
     exit_code = 5
+
+
+class FailingWorkerError(FaqnasError):
+    """Trial after trial has failed on this worker, but not, or not yet, on others."""
 
 
 class TrainingError(FaqnasError):

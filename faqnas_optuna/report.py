@@ -15,9 +15,10 @@ from faqnas_optuna.circuit import draw
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.generations import closed_generations, resumptions, stop_of
 from faqnas_optuna.genome import Genome
+from faqnas_optuna.heartbeats import FAILURE
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import backend
-from faqnas_optuna.study import FAILURE, Candidate, Search, load, names
+from faqnas_optuna.study import Candidate, Search, load, names
 
 SCHEMA_VERSION = 1
 FEW_STEPS = 100
@@ -133,7 +134,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
         "state": trial.state.name.lower(),
     }
     if trial.state is TrialState.FAIL:
-        document["failure"] = trial.user_attrs.get(FAILURE, "its worker was silent for longer than the grace period")
+        document["failure"] = trial.user_attrs.get(FAILURE)
     if len(trial.params) < len(search.config.space.genes):
         # Ended before all genes were suggested.
         return document

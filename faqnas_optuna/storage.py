@@ -1,7 +1,7 @@
 """URL of a database → Optuna storage, with the settings that each kind of database needs to be shared."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,15 +55,23 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
 
 
 @contextmanager
-def storage_lock(url: str) -> Iterator[None]:
+def storage_lock(url: str) -> Iterator[Callable[[], bool]]:
     """Hold off other processes, on whatever machine, for instance while a database or a study is made.
+
+    Yields:
+        Whether the lock is still held: a server takes it from a process that is cut off, or suspended for too long.
 
     Raises:
         StorageBusyError: another process keeps the lock.
     """
     parsed = _parse(url)
-    with sqlite.file_lock(_sqlite_file(parsed)) if is_sqlite(url) else servers.server_lock(parsed):
-        yield
+    if is_sqlite(url):
+        with sqlite.file_lock(_sqlite_file(parsed)):
+            # The lock of a file lives as long as its process.
+            yield lambda: True
+    else:
+        with servers.server_lock(parsed) as is_held:
+            yield is_held
 
 
 @contextmanager
@@ -115,7 +123,7 @@ def unread(storage: BaseStorage) -> BaseStorage:
     return get_storage(storage._backend)
 
 
-def study_lock(study: Study) -> AbstractContextManager[None]:
+def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
     """Hold off the other workers of all studies in this storage, for a moment."""
     return storage_lock(backend(study).url)
 

@@ -33,8 +33,6 @@ from faqnas_optuna.storage import get_study_user_attr
 
 DESCRIPTION = "faqnas"
 """The study attribute that holds what decides the study."""
-FAILURE = "failure"
-"""The attribute of a failed trial that says why; one whose worker died has none."""
 METRICS = ["quantum FLOPs", "validation error"]
 GENERATION_KEY = "NSGAIISampler:generation"
 """Where Optuna's sampler keeps a trial's generation."""

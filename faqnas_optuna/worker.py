@@ -23,15 +23,15 @@ from optuna.trial import TrialState
 
 from faqnas_optuna import datasets
 from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.errors import DataError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.generations import close_generations, stop_of
+from faqnas_optuna.errors import DataError, FailingWorkerError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.generations import close_generations, running_names, stop_of
 from faqnas_optuna.heartbeats import beating
 from faqnas_optuna.objective import Objective, Outcome
 from faqnas_optuna.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import backend, set_trial_user_attrs, study_lock, unread
-from faqnas_optuna.study import Search, load, names
+from faqnas_optuna.study import Search, load
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +71,14 @@ class Shift:
         self._signals = signals
         self._database_timeout_s = database_timeout_s
         self._next_giving_up = 0.0
+        self._failed_in_a_row: list[int] = []
 
     def look(self) -> bool:
-        """Give up the trials whose workers are gone, and take in what all have done since; whether the study runs on."""
+        """Give up the trials whose workers are gone, and take in what all have done since; whether the study runs on.
+
+        Raises:
+            FailingWorkerError: it does, but not with this worker, on which every trial fails.
+        """
 
         def take_in() -> bool:
             # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
@@ -81,7 +86,14 @@ class Shift:
             self.standing.refresh()
             return close_generations(self.standing) is None
 
-        return self._patiently(take_in)
+        running = self._patiently(take_in)
+        search = self.standing.search
+        if running and len(self._failed_in_a_row) >= search.config.search.population:
+            raise FailingWorkerError(
+                f"the last {len(self._failed_in_a_row)} trials of {worker_name()} in study {search.name!r} have failed,"
+                f" and others go on; see why with: faqnas-optuna show {search.name} {self._failed_in_a_row[-1]}"
+            )
+        return running
 
     def run_trial(self) -> bool:
         """Run one trial. If it fails the study goes on.
@@ -120,25 +132,28 @@ class Shift:
         self._next_giving_up = time.monotonic() + GIVE_UP_EVERY_S
 
     def _ask(self) -> optuna.Trial | None:
+        # Looking takes a newcomer seconds, waiting for a lock too: a signal may have come meanwhile.
+        if self._signals.first:
+            return None
         if not self.standing.search.config.search.synchronous:
             return self._study.ask()
-        if not self._has_work:
+        if not self.standing.has_room:
             return None
-        with study_lock(self._study), self.standing.search.existing():
+        with study_lock(self._study) as is_held, self.standing.search.existing():
             full = self.standing.full_generations
             self.standing.refresh()
             # A generation that has become full since we looked may have been the last.
-            if self.standing.full_generations > full or not self._has_work:
+            if self.standing.full_generations > full or not self.standing.has_room or self._signals.first:
                 return None
             trial = self._study.ask()
             # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
             with suppress(UpdateFinishedTrialError):
                 _ = trial.relative_params
-            return trial
-
-    @property
-    def _has_work(self) -> bool:
-        return self.standing.waiting > 0 or self.standing.has_room
+            if is_held():
+                return trial
+        # This worker was suspended, or the server restarted. Others may have filled the generation since.
+        backend(self._study).abandon(self._study._study_id, trial._trial_id, "its worker lost the lock of the study")
+        return None
 
     def _run(self, trial: optuna.Trial) -> None:
         outcome = None
@@ -155,6 +170,10 @@ class Shift:
             # The second signal came just before the objective, or after it.
             raise AskedToLeaveError
         self._patiently(partial(self._tell, trial, outcome), keep_on=True)
+        if outcome.values is None:
+            self._failed_in_a_row.append(trial.number)
+        elif "reused_from" not in outcome.attributes:
+            self._failed_in_a_row.clear()
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         """Store an outcome, unless the trial was given up in the meantime (this process may have been suspended)."""
@@ -231,11 +250,11 @@ class _Rota:
         """Take up the running studies that are new or go on; once a second."""
         if time.monotonic() < self._next_search:
             return
-        found = patiently(lambda: names(self._storage), self._signals, timeout_s=self._database_timeout_s)
+        found = patiently(lambda: running_names(self._storage), self._signals, timeout_s=self._database_timeout_s)
         for name in found:
             if name not in self.shifts and name not in self._refused:
                 patiently(partial(self._take_up, name), self._signals, timeout_s=self._database_timeout_s)
-        # One that was deleted may be made anew, and better.
+        # One that was deleted may be made anew, and better; one that is resumed deserves another try.
         self._refused.intersection_update(found)
         self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
 
@@ -250,7 +269,7 @@ class _Rota:
         """Those that run. The others are left when the last trial has ended, or was given up."""
         running = []
         for name, shift in list(self.shifts.items()):
-            with self._leaving_the_deleted(name):
+            with self._leaving(name):
                 if shift.look():
                     running.append(shift)
                 elif not shift.standing.running:
@@ -260,24 +279,25 @@ class _Rota:
     def run_trial(self, shifts: Iterable[Shift]) -> Standing | None:
         """Run a trial of the first study that has one; where that study stands, as far as it was looked at."""
         for shift in shifts:
-            with self._leaving_the_deleted(shift.standing.search.name):
+            with self._leaving(shift.standing.search.name):
                 if shift.run_trial():
                     return shift.standing
         return None
 
     @contextmanager
-    def _leaving_the_deleted(self, name: str) -> Iterator[None]:
+    def _leaving(self, name: str) -> Iterator[None]:
+        """Leave a study that was deleted, or of which every trial fails here."""
         try:
             yield
-        except StudyNotFoundError as error:
+        except (StudyNotFoundError, FailingWorkerError) as error:
             logger.warning("leaving out study %s: %s", name, error)
             del self.shifts[name]
+            if isinstance(error, FailingWorkerError):
+                self._refused.add(name)
 
     def _take_up(self, name: str) -> None:
         try:
             search = load(unread(self._storage), name)
-            if stop_of(search) is not None:
-                return
             splits = load_data(search, self._data_dir)
         except (DataError, StudyMismatchError) as error:
             logger.warning("leaving out study %s: %s", name, error)

@@ -185,6 +185,23 @@ def test_an_option_that_the_driver_does_not_know_is_one_line(option: str) -> Non
         open_storage(f"mysql://me:secret@127.0.0.1:1/db?{option}")
 
 
+@on_servers
+def test_a_lock_that_the_server_has_taken_away_is_known_to_be_lost(any_storage_url: str) -> None:
+    open_storage(any_storage_url, create=True)
+    engine = backend(optuna.create_study(storage=open_storage(any_storage_url))).engine
+    find, end = {
+        "postgresql": ("SELECT pid FROM pg_locks WHERE locktype = 'advisory'", "SELECT pg_terminate_backend({})"),
+        "mysql": (f"SELECT IS_USED_LOCK('{servers._LOCK_NAME}')", "KILL {}"),
+    }[engine.dialect.name]
+    with storage_lock(any_storage_url) as is_held:
+        assert is_held()
+        with engine.begin() as connection:
+            connection.execute(text(end.format(connection.scalar(text(find)))))
+        assert not is_held()
+        # Nor is it taken again in silence.
+        assert not is_held()
+
+
 def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(
     any_storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

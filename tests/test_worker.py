@@ -1,26 +1,33 @@
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import NoReturn
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna import objective as objective_module
-from faqnas_optuna.config import SearchConfig, SpaceConfig
+from faqnas_optuna import worker as worker_module
+from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.errors import StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.evaluation import Evaluation
 from faqnas_optuna.generations import StopReason, resume, stop_of
+from faqnas_optuna.genome import Circuit
 from faqnas_optuna.objective import Objective, Outcome
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
-from faqnas_optuna.study import DESCRIPTION, Search, load
+from faqnas_optuna.study import DESCRIPTION, GENERATION_KEY, Search, load
 from faqnas_optuna.worker import Shift, load_data, run, serve
 from tests.conftest import small_config, successful
 
+Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
 
 
@@ -53,15 +60,101 @@ def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(
     shift.look()
     shift.run_trial()
 
-    def fail(*_: object) -> None:
-        raise MemoryError
-
     monkeypatch.setattr(objective_module, "evaluate", fail)
     run(search, iris, Signals(), on_trial=nothing)
     assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
     assert len(successful(search)) == 1
     # A reused circuit in between does not hide that nothing can be trained.
     assert Standing.of(search).failed == 5
+
+
+def fail(*_: object) -> NoReturn:
+    raise MemoryError
+
+
+def test_a_worker_on_which_every_trial_fails_leaves_the_study_to_others(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search(small_config(search=SearchConfig(population=5, generations=9)))
+    # Slow, and not failing.
+    other = search.study.ask()
+    other.set_user_attr("worker", "other:1")
+    monkeypatch.setattr(objective_module, "evaluate", fail)
+    told = r"the last 5 trials of \S+:\d+ in study 'iris' have failed, and others go on; see .*: faqnas-optuna show iris 5$"
+    with pytest.raises(FailingWorkerError, match=told):
+        run(search, iris, Signals(), on_trial=nothing)
+    assert stop_of(search) is None
+    # When the other has failed too, it is the study.
+    search.study.tell(other, state=TrialState.FAIL)
+    assert not Shift(search, iris, Signals()).look()
+    assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
+
+
+def test_a_worker_of_all_studies_leaves_one_in_which_every_trial_fails(
+    new_search: Callable[..., Search], storage_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = new_search(small_config(training=TrainingConfig(epochs=2)), name="bad")
+    bad.study.ask().set_user_attr("worker", "other:1")
+    new_search(small_config(space=FEW), name="good")
+    evaluate: Evaluate = vars(objective_module)["evaluate"]
+
+    def fail_in_one(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
+        return fail() if config.training.epochs == 2 else evaluate(circuit, splits, config)
+
+    monkeypatch.setattr(objective_module, "evaluate", fail_in_one)
+    storage = open_storage(storage_url)
+    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
+    assert len(successful(load(storage, "good"))) == 8
+    assert stop_of(bad) is None
+    assert sum(trial.state is TrialState.FAIL for trial in bad.study.get_trials(deepcopy=False)) == 4
+    assert "leaving out study bad: the last 4 trials of" in caplog.text
+
+
+def test_no_trial_begins_after_a_signal(new_search: Callable[..., Search], iris: DataSplits) -> None:
+    search, signals = new_search(), Signals()
+    shift = Shift(search, iris, signals)
+    shift.look()
+    signals.first = signal.SIGTERM
+    assert not shift.run_trial()
+    assert search.study.get_trials(deepcopy=False) == []
+
+
+def generation_sizes(search: Search) -> dict[int, int]:
+    return Counter(trial.system_attrs[GENERATION_KEY] for trial in successful(search))
+
+
+def test_a_generation_is_not_overfilled_by_a_worker_that_died_before_its_trial_had_one(
+    new_search: Callable[..., Search], iris: DataSplits, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronous = SearchConfig(population=4, generations=3, patience=9, synchronous=True)
+    search = new_search(small_config(space=FEW, search=synchronous))
+    search.study.ask()
+    evaluate: Evaluate = vars(objective_module)["evaluate"]
+
+    def slowly(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
+        time.sleep(0.5)
+        return evaluate(circuit, splits, config)
+
+    monkeypatch.setattr(objective_module, "evaluate", slowly)
+    run(load(open_storage(storage_url, grace_s=1), "iris"), iris, Signals(), on_trial=nothing)
+    assert generation_sizes(search) == {0: 4, 1: 4, 2: 4}
+    first, *others = search.study.get_trials(deepcopy=False)
+    assert first.state is TrialState.FAIL
+    assert len(others) == 12
+
+
+def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart of the server, which knows nothing of the lock then."""
+    search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
+    monkeypatch.setattr(worker_module, "study_lock", lambda _: nullcontext(lambda: False))
+    shift = Shift(search, iris, Signals())
+    assert shift.look()
+    assert not shift.run_trial()
+    (trial,) = search.study.get_trials(deepcopy=False)
+    assert (trial.state, trial.user_attrs) == (TrialState.FAIL, {"failure": "given up: its worker lost the lock of the study"})
+    assert Standing.of(search).errors == []
 
 
 def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[..., Search], storage_url: str) -> None:
