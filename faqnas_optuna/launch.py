@@ -114,11 +114,16 @@ def run_search(
             # Nothing to show, or no database to ask.
             return signals.exit_code
         raise
-    if as_json:
-        print_json(document)
-    else:
-        print_front(standing.front)
-        print_outlook(standing, document, storage_option=storage_option(url))
+    try:
+        if as_json:
+            print_json(document)
+        else:
+            print_front(standing.front)
+            print_outlook(standing, document, storage_option=storage_option(url))
+    except OSError:
+        # What has interrupted us may have closed the terminal, or the reader of a pipe, too.
+        if not signals.first:
+            raise
     return signals.exit_code or int(document["stop_reason"] == "failures")
 
 

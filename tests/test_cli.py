@@ -4,16 +4,20 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO, cast
 
 import pytest
 from click.testing import CliRunner
 
+from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli import cli
 from faqnas_optuna.study import Search
-from tests.conftest import TIMEOUT_S, cheap_values, run_trials
+from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -197,17 +201,61 @@ def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
     assert (study["state"], study["trials"]["successful"]) == ("idle", 0)
 
 
-def test_a_closed_pipe_is_no_error(stored: Cli, tmp_path: Path) -> None:
-    command = f"{sys.executable} -m faqnas_optuna show iris 0 | head -c 1"
-    result = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        env=os.environ,
-    )
-    assert result.stderr == ""
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_a_reader_that_has_had_enough_is_told_nothing(
+    new_search: Callable[..., Search], start_cli: Callable[..., subprocess.Popen[str]], form: tuple[str, ...]
+) -> None:
+    """As with `| head -1`."""
+    run_trials(new_search(), 8, cheap_values)
+    process = start_cli("pareto", "iris", *form)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, err) == (1, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_results_that_cannot_be_written_are_an_error(stored: Cli, tmp_path: Path, unbuffered: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no device that is always full")
+    command = f"{sys.executable} -m faqnas_optuna pareto iris --json >/dev/full"
+    env = cli_environment({"PYTHONUNBUFFERED": unbuffered})
+    found = subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (found.returncode, found.stderr) == (1, "Error: No space left on device: standard output\n")
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("datasets", "--no-such-option"), ()], ids=["ours", "usage", "help"])
+def test_an_error_that_nobody_reads_keeps_its_exit_code(
+    run_cli: RunCli, start_cli: Callable[..., subprocess.Popen[str]], arguments: tuple[str, ...]
+) -> None:
+    process = start_cli(*arguments)
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(timeout=TIMEOUT_S) == run_cli(*arguments).returncode
+
+
+def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
+    """Whose reader is slow; a second message then waits for the first, in the same thread."""
+    reader, writer = os.pipe()
+    read: list[bytes] = []
+
+    def read_all() -> None:
+        time.sleep(1)
+        with os.fdopen(reader, "rb") as pipe:
+            read.append(pipe.read())
+
+    with os.fdopen(writer, "w") as stream:
+        messages = MessageStream(stream)
+        before = signal.signal(signal.SIGALRM, lambda *_: print("signal", file=cast(TextIO, messages), flush=True))
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        thread = threading.Thread(target=read_all)
+        thread.start()
+        try:
+            print("x" * 500_000, file=cast(TextIO, messages), flush=True)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    thread.join()
+    assert read[0].count(b"x") == 500_000
 
 
 def test_the_dashboard_command_serves_and_ends_by_ctrl_c(
