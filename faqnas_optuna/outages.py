@@ -1,6 +1,7 @@
 """What databases say when they do not do as asked, and whether waiting helps."""
 
 import logging
+import re
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -37,6 +38,8 @@ ADVICE = {
     ),
 }
 """What helps, by what databases say."""
+PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)\S*")
+"""In a URL, with its user before it, and all that follows: a database may cut a URL short, so that no @ ends the password."""
 
 
 def silence_libraries() -> None:
@@ -46,9 +49,9 @@ def silence_libraries() -> None:
 
 
 def database_reason(error: BaseException) -> str:
-    """What the driver says, in one line: not the statement, nor its values."""
+    """What the driver says, in one line: not the statement, nor its values, nor the password of a URL."""
     lines = str(getattr(_cause(error), "orig", None) or _cause(error)).strip().splitlines()
-    return lines[0] if lines else type(_cause(error)).__name__
+    return PASSWORD.sub(r"\1***", lines[0]) if lines else type(_cause(error)).__name__
 
 
 def is_passing(error: BaseException) -> bool:
