@@ -13,14 +13,28 @@
     ├── NoSuccessfulTrialError      5  there is nothing to show
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
 
-A message states the rule, the value and the fix, in one line.
+A message states the rule, the value and the fix, in one line. Where the fix is a command of ours, the error has it beside its
+message: only the command line knows which of its options must be repeated.
 """
 
 
 class FaqnasError(Exception):
-    """Base of all errors that are reported as one line."""
+    """Base of all errors that are reported as one line.
+
+    Args:
+        message: what it says; if there is a command, up to that.
+        command: what to type after `faqnas-optuna`.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, command: str | None = None) -> None:
+        super().__init__(message)
+        self.command = command
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}: faqnas-optuna {self.command}" if self.command else message
 
 
 class GenomeError(FaqnasError):

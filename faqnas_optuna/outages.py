@@ -25,12 +25,13 @@ FULL = ("disk is full", "No space left on device", "Disk full")
 """What SQLite, PostgreSQL and MySQL say of a full disk."""
 REFUSED = ("authentication failed", "Access denied")
 ABSENT = ('" does not exist', "Unknown database")
+EMPTY = ("version_info",)
+"""The table that Optuna reads first."""
 LASTING = (*FULL, *REFUSED, *ABSENT, "readonly database", "no such table", "doesn't exist", "malformed")
 """What a database says of troubles that waiting does not mend."""
 ADVICE = {
     FULL: "free some space on the disk of the database",
-    # The table that Optuna reads first.
-    ("version_info",): "it holds no studies; begin one with: faqnas-optuna start --dataset wine",
+    EMPTY: "it holds no studies; begin one with",
     ABSENT: "create it, or name another",
     REFUSED: "check user and password",
     ("refused", "timeout expired", "timed out", "unreachable", "name resolution", "Name or service"): (
@@ -64,6 +65,11 @@ def advice(error: BaseException) -> str | None:
     """What a user can do about it; None if the reason says all that we know."""
     reason = database_reason(error)
     return next((advice for signs, advice in ADVICE.items() if any(sign in reason for sign in signs)), None)
+
+
+def helpful_command(error: BaseException) -> str | None:
+    """What to type after `faqnas-optuna`, where the advice ends with a command."""
+    return "start --dataset wine" if advice(error) == ADVICE[EMPTY] else None
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -64,9 +64,7 @@ def pareto_document(standing: Standing) -> dict[str, Any]:
     """
     search = standing.search
     if not standing.successful:
-        raise NoSuccessfulTrialError(
-            f"study {search.name!r} has no successful trial yet; see 'faqnas-optuna status {search.name}'"
-        )
+        raise NoSuccessfulTrialError(f"study {search.name!r} has no successful trial yet; see", command=f"status {search.name}")
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -86,8 +84,8 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     search = standing.search
     if standing.errors and not standing.successful:
         raise NoSuccessfulTrialError(
-            f"no trial of study {search.name!r} has succeeded, and {standing.failed} have failed;"
-            f" see the last with: faqnas-optuna show {search.name} {standing.errors[-1]}"
+            f"no trial of study {search.name!r} has succeeded, and {standing.failed} have failed; see the last with",
+            command=f"show {search.name} {standing.errors[-1]}",
         )
     stopped = stop_of(search)
     return pareto_document(standing) | {

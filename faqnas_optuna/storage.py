@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from faqnas_optuna import servers, sqlite
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
-from faqnas_optuna.outages import DATABASE_ERRORS, advice, database_reason
+from faqnas_optuna.outages import DATABASE_ERRORS, advice, database_reason, helpful_command
 from faqnas_optuna.servers import DRIVERS
 
 HARMLESS = frozenset(
@@ -88,7 +88,7 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
         ) from error
     except (OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         # RuntimeError: Optuna found tables of another of its versions. The three last: a driver does not know an option.
-        raise StorageError(failure(url, error)) from error
+        raise failure(url, error) from error
 
 
 @contextmanager
@@ -109,13 +109,14 @@ def translated_errors(url: str) -> Iterator[None]:
     try:
         yield
     except DATABASE_ERRORS as error:
-        raise StorageError(failure(url, error)) from error
+        raise failure(url, error) from error
 
 
-def failure(url: str, error: BaseException) -> str:
+def failure(url: str, error: BaseException) -> StorageError:
     """What is wrong with a database, and what to do about it."""
     told = f"cannot use the database {masked(url)}: {_scrubbed(database_reason(error), url)}"
-    return f"{told}; {helps}" if (helps := advice(error)) else told
+    helps = advice(error)
+    return StorageError(f"{told}; {helps}" if helps else told, command=helpful_command(error))
 
 
 def set_trial_user_attrs(study: Study, trial_id: int, attributes: Mapping[str, Any]) -> None:

@@ -191,8 +191,8 @@ class Search:
             only_limit = [line.partition(":")[0] for line in found] == ["search.generations"]
             raise StudyMismatchError(
                 f"study {self.name!r} exists with other settings: {'; '.join(found)};"
-                " ask for the stored ones, or start another study with --study"
-                + (f", or run: faqnas-optuna resume {self.name} --generations N" if only_limit else "")
+                " ask for the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
+                command=f"resume {self.name} --generations N" if only_limit else None,
             )
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -16,8 +18,12 @@ from click.testing import CliRunner
 
 from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli import cli
-from faqnas_optuna.study import Search
-from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
+from faqnas_optuna.datasets import DataSplits
+from faqnas_optuna.generations import StopReason, close_generations, stop
+from faqnas_optuna.standing import Standing
+from faqnas_optuna.storage import open_storage
+from faqnas_optuna.study import Search, create
+from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials, small_config
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -280,11 +286,78 @@ def test_a_storage_on_the_line_beats_a_file_in_the_environment(
     assert stored("status")[0] == 2
 
 
-def test_hints_name_the_storage_that_was_named(stored: Cli, tmp_path: Path) -> None:
-    file = tmp_path / "mine"
-    file.write_text(f"sqlite:///{tmp_path}/faqnas.db")
+def hints(text: str) -> list[list[str]]:
+    """The commands that a message tells to type, as a shell takes them."""
+    return [shlex.split(command) for command in re.findall(r": faqnas-optuna (.*)$", text, re.MULTILINE)]
+
+
+@pytest.fixture
+def awkward(tmp_path: Path, iris: DataSplits) -> str:
+    """The URL of a database with studies in several states, which a shell would not take as it is."""
+    (tmp_path / "R & D").mkdir()
+    url = f"sqlite:///{tmp_path}/R & D/$studies.db?timeout=5"
+    storage = open_storage(url, create=True)
+    done, bad, ended, _ = (create(storage, name, small_config(), iris) for name in ("done", "bad", "ended", "new"))
+    run_trials(done, 8, cheap_values)
+    close_generations(Standing.of(done))
+    for _ in range(4):
+        with suppress(ZeroDivisionError):
+            run_trials(bad, 1, lambda _: (1 / 0, 0))
+    stop(ended, StopReason.REQUESTED)
+    return url
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["stop", "new"], ["resume", "new"]),
+        (["worker", "ended"], ["resume", "ended"]),
+        (["worker", "done"], ["resume", "done", "--generations", "6"]),
+        (["resume", "done"], ["resume", "done", "--generations", "6"]),
+        (["pareto", "new"], ["status", "new"]),
+        (["resume", "bad"], ["show", "bad", "3"]),
+        (["start", "--dataset", "iris", "--detach"], ["worker", "iris"]),
+        (
+            ["start", "--dataset", "iris", "--study", "new", "--population", "4", "--generations", "3", "--epochs", "1"],
+            ["resume", "new", "--generations", "N"],
+        ),
+    ],
+    ids=" ".join,
+)
+def test_hints_can_be_typed_as_they_stand(cli_here: Cli, awkward: str, arguments: list[str], hint: list[str]) -> None:
+    _, out, err = cli_here(*arguments, "--storage", awkward)
+    assert hints(out + err) == [[*hint, "--storage", awkward]]
+
+
+def test_hints_name_the_storage_that_was_named(cli_here: Cli, awkward: str, tmp_path: Path) -> None:
+    file = tmp_path / "my storage"
+    file.write_text(awkward)
     file.chmod(0o600)
-    assert "resume iris --storage-file mine\n" in stored("stop", "iris", "--storage-file", "mine")[1]
-    assert stored("worker", "iris")[2].endswith("resume iris\n")
-    url = f"sqlite:///{tmp_path}/faqnas.db"
-    assert stored("worker", "iris", "--storage", url)[2].endswith(f"resume iris --storage {url}\n")
+    found = cli_here("pareto", "new", "--storage-file", "my storage")[2]
+    assert hints(found) == [["status", "new", "--storage-file", "my storage"]]
+    assert cli_here(*hints(found)[0])[0] == 0
+    file.chmod(0o644)
+    assert cli_here("status", "--storage-file", "my storage")[2].endswith("run: chmod 600 'my storage'\n")
+
+
+def test_hints_do_not_repeat_what_is_in_the_environment(cli_here: Cli, awkward: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAQNAS_STORAGE", awkward)
+    assert hints(cli_here("pareto", "new")[2]) == [["status", "new"]]
+
+
+def test_hints_name_a_database_that_holds_no_studies(cli_here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    begin = [["start", "--dataset", "wine", "--storage", "sqlite:///empty.db"]]
+    assert hints(cli_here("status", "--storage", "sqlite:///empty.db")[2]) == begin
+    open_storage(f"sqlite:///{tmp_path}/empty.db", create=True)
+    assert hints(cli_here("status", "--storage", "sqlite:///empty.db")[1]) == begin
+    assert hints(cli_here("worker", "--until-idle", "--storage", "sqlite:///empty.db")[2]) == begin
+
+
+def test_hints_of_a_finished_search_can_be_typed(cli_here: Cli, awkward: str) -> None:
+    small = ("--dataset", "iris", "--population", "4", "--generations", "2", "--epochs", "1")
+    code, out, err = cli_here("start", *small, "--study", "done", "--storage", awkward)
+    assert code == 0, err
+    commands = re.findall(r"^  faqnas-optuna (.*?)  ", out, re.MULTILINE)
+    assert [shlex.split(command)[-2:] for command in commands] == [["--storage", awkward]] * 3
+    assert cli_here(*shlex.split(commands[0]))[0] == 0

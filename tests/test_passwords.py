@@ -119,6 +119,12 @@ def test_no_failure_to_connect_shows_the_password(
     assert "ss/w" not in out + err
 
 
+def test_a_hint_does_not_repeat_the_password(postgres_url: str, cli_here: Callable[..., tuple[int, str, str]]) -> None:
+    open_storage(postgres_url, create=True)
+    _, out, _ = cli_here("status", "--storage", postgres_url)
+    assert out == "no studies yet; start one with: faqnas-optuna start --dataset wine --storage-file FILE_WITH_THE_URL\n"
+
+
 def test_an_error_in_a_process_of_its_own_does_not_show_the_password(postgres_url: str, run_cli: RunCli) -> None:
     url = make_url(postgres_url).set(port=1).render_as_string(hide_password=False)
     finished = run_cli("worker", "iris", env={"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(GRACE_S)})

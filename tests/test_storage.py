@@ -162,11 +162,9 @@ def test_a_driver_that_repeats_a_secret_is_not_quoted() -> None:
         open_storage("postgresql://me:secret@127.0.0.1:1/db?gssencmode=s3%2Fcret")
     error = OperationalError("", None, Exception('no database "postgresql://me:s3cr:/et@host/db" and no user "me"'))
     assert database_reason(error) == 'no database "postgresql://me:*** and no user "me"'
-    assert "password is ***, or %2A" in str(
-        failure("postgresql://me:s3%2Fcret@h/db", ValueError("password is s3/cret, or %2A"))
-    )
+    assert ": neither *** nor ***" in str(failure("mysql://me:s3%2Fcret@h/db", ValueError("neither s3/cret nor s3%2Fcret")))
     # One that is a word of every message does not make it unreadable.
-    assert "authentication failed" in failure("mysql://me:t@h/db", ValueError("authentication failed"))
+    assert "authentication failed" in str(failure("mysql://me:t@h/db", ValueError("authentication failed")))
 
 
 def test_a_database_without_studies_says_how_to_begin(any_storage_url: str) -> None:
