@@ -12,7 +12,7 @@ import click
 
 from faqnas_optuna import __version__
 from faqnas_optuna.config import Engine, FlopsCounter
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.errors import ConfigError, FaqnasError
 from faqnas_optuna.launch import (
     at_work,
     dask_client,
@@ -138,7 +138,7 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
     """
     from faqnas_optuna.display import show_progress
     from faqnas_optuna.generations import stop_of
-    from faqnas_optuna.report import progress
+    from faqnas_optuna.report import check_failures, progress
     from faqnas_optuna.study import load
     from faqnas_optuna.training import use_one_thread
     from faqnas_optuna.worker import load_data, run, serve
@@ -167,6 +167,14 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
             click.echo(f"study {study} is stopped: {stopped['reason']}. Go on with: {typed(go_on(search))}", err=True)
         else:
             run(search, splits, signals, on_trial=show, database_timeout_s=timeout_s)
+            try:
+                if not signals.first:
+                    check_failures(search)
+            except FaqnasError as error:
+                # A `start` that has started this worker tells it for all of them.
+                if not quiet:
+                    raise
+                return error.exit_code
     return signals.exit_code
 
 

@@ -11,6 +11,7 @@
     │   └── StorageBusyError        4  another process keeps a lock
     ├── ClusterError                4  the Dask cluster cannot be used
     ├── NoSuccessfulTrialError      5  there is nothing to show
+    ├── FailuresError               1  a study stopped because trial after trial failed
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
 
 A message states the rule, the value and the fix, in one line. Where the fix is a command of ours, the error has it beside its
@@ -93,6 +94,10 @@ class NoSuccessfulTrialError(FaqnasError):
     """No trial of the study has succeeded."""
 
     exit_code = 5
+
+
+class FailuresError(FaqnasError):
+    """A study has stopped because trial after trial failed."""
 
 
 class TrainingError(FaqnasError):

@@ -80,7 +80,7 @@ def run_search(
     from faqnas_optuna.cluster import dask_workers, watch
     from faqnas_optuna.display import print_front, print_outlook, show_progress
     from faqnas_optuna.outages import DATABASE_ERRORS
-    from faqnas_optuna.report import progress, start_document
+    from faqnas_optuna.report import check_failures, progress, start_document
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.standing import Standing
     from faqnas_optuna.training import use_one_thread
@@ -123,7 +123,9 @@ def run_search(
         # What has interrupted us may have closed the terminal, or the reader of a pipe, too.
         if not signals.first:
             raise
-    return signals.exit_code or int(document["stop_reason"] == "failures")
+    if not signals.first:
+        check_failures(search)
+    return signals.exit_code
 
 
 @contextmanager

@@ -16,9 +16,11 @@ from typing import TextIO, cast
 import pytest
 from click.testing import CliRunner
 
+from faqnas_optuna import objective
 from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli import cli
 from faqnas_optuna.datasets import DataSplits
+from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.generations import StopReason, close_generations, stop
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
@@ -176,6 +178,51 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     assert stored("worker", "--until-idle") == (0, "", told)
     assert stored("worker", "--until-idle", "--quiet") == (0, "", "")
     assert json.loads(stored("status", "--json")[1])["studies"][0]["trials"]["successful"] == 8
+
+
+@pytest.fixture
+def failing(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) -> Search:
+    """A study none of whose circuits can be trained."""
+
+    def evaluate(*_: object) -> None:
+        raise TrainingError("the loss is nan")
+
+    monkeypatch.setattr(objective, "evaluate", evaluate)
+    return new_search()
+
+
+SMALL = ("--dataset", "iris", "--population", "4", "--generations", "2", "--epochs", "1")
+
+
+@pytest.mark.parametrize("command", [("worker", "iris"), ("start", *SMALL)], ids=["worker", "start"])
+@pytest.mark.parametrize(
+    ("succeeded", "expected", "message"),
+    [
+        (0, 5, "no trial of study 'iris' has succeeded, and 4 have failed; see the last with: faqnas-optuna show iris 3"),
+        (
+            1,
+            1,
+            "study 'iris' has stopped because 4 trials failed in a row; see the last with: faqnas-optuna show iris 4",
+        ),
+    ],
+    ids=["from the first trial on", "later"],
+)
+def test_a_study_that_stops_by_failures_ends_its_workers_with_their_code(
+    failing: Search, cli_here: Cli, command: tuple[str, ...], succeeded: int, expected: int, message: str
+) -> None:
+    run_trials(failing, succeeded, cheap_values)
+    code, _, err = cli_here(*command)
+    assert (code, err.splitlines()[-1]) == (expected, f"Error: {message}")
+    assert err.count("Error: study") + err.count("Error: no") == 1
+    # One that comes when it has stopped finds nothing to do.
+    told = "study iris is stopped: failures. Go on with: faqnas-optuna resume iris\n"
+    assert cli_here("worker", "iris") == (0, "", told)
+
+
+def test_a_quiet_worker_leaves_the_telling_to_others(failing: Search, cli_here: Cli) -> None:
+    code, out, err = cli_here("worker", "iris", "--quiet")
+    assert (code, out) == (5, "")
+    assert re.fullmatch(r"(trial \d failed: TrainingError: the loss is nan\n){4}", err)
 
 
 def test_the_environment_is_beaten_by_an_option(cli_here: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -355,9 +402,15 @@ def test_hints_name_a_database_that_holds_no_studies(cli_here: Cli, tmp_path: Pa
 
 
 def test_hints_of_a_finished_search_can_be_typed(cli_here: Cli, awkward: str) -> None:
-    small = ("--dataset", "iris", "--population", "4", "--generations", "2", "--epochs", "1")
-    code, out, err = cli_here("start", *small, "--study", "done", "--storage", awkward)
+    code, out, err = cli_here("start", *SMALL, "--study", "done", "--storage", awkward)
     assert code == 0, err
     commands = re.findall(r"^  faqnas-optuna (.*?)  ", out, re.MULTILINE)
     assert [shlex.split(command)[-2:] for command in commands] == [["--storage", awkward]] * 3
     assert cli_here(*shlex.split(commands[0]))[0] == 0
+
+
+def test_an_unknown_study_in_an_empty_storage_tells_how_to_begin(cli_here: Cli, storage_url: str) -> None:
+    open_storage(storage_url, create=True)
+    told = "Error: there is no study 'iris', nor any other; begin one with: faqnas-optuna start --dataset wine\n"
+    for command in (("status", "iris"), ("stop", "iris"), ("resume", "iris"), ("pareto", "iris"), ("show", "iris", "0")):
+        assert cli_here(*command) == (2, "", told)
