@@ -112,11 +112,17 @@ def read_storage_file(file: Path) -> str:
     """The URL in a file that only its owner can read.
 
     Raises:
-        ConfigError: others can read it, or we cannot.
+        ConfigError: others can read it, we cannot, or it holds something else.
     """
     try:
         if file.stat().st_mode & 0o077:
             raise ConfigError(f"{file} may hold a password, and others can read it; run: chmod 600 {shlex.quote(str(file))}")
-        return file.read_text(encoding="utf-8").strip()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ConfigError(f"{file}: cannot read the storage's URL: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: cannot read the storage's URL: it is not UTF-8 text") from error
+    urls = [line.strip() for line in lines if line.strip()]
+    if len(urls) != 1:
+        raise ConfigError(f"{file} must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE")
+    return urls[0]

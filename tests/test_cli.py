@@ -247,6 +247,26 @@ def test_the_storage_can_stand_in_a_file_of_ones_own(stored: Cli, tmp_path: Path
     assert (code, err) == (2, "Error: absent: cannot read the storage's URL: No such file or directory\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "mine must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE"),
+        (b" \n\n", "mine must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE"),
+        (
+            b"sqlite:///s3cret.db\n# ours\n",
+            "mine must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE",
+        ),
+        (b"postgresql://me:s3cret\xff@host/db", "mine: cannot read the storage's URL: it is not UTF-8 text"),
+    ],
+    ids=["empty", "blank", "two lines", "bytes"],
+)
+def test_a_storage_file_that_holds_no_url_is_one_line(cli_here: Cli, tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "mine"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    assert cli_here("status", "--storage-file", "mine") == (2, "", f"Error: {message}\n")
+
+
 def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
     code, out, err = cli_here("start", "--dataset", "iris", "--detach")
     assert (code, out, err) == (0, "", "study iris waits for workers: faqnas-optuna worker iris\n")
