@@ -118,8 +118,8 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
         limit = generations or search.config.search.generations
         if limit <= closed:
             raise ConfigError(
-                f"study {search.name!r} has closed {closed} generations and its limit is {limit}:"
-                f" give it more with: faqnas-optuna resume {search.name} --generations {closed + 4}"
+                f"study {search.name!r} has closed {closed} generations and its limit is {limit}: give it more with",
+                command=f"resume {search.name} --generations {closed + 4}",
             )
         if generations:
             search = save_limit(search, generations)

@@ -1,6 +1,7 @@
 """What databases say when they do not do as asked, whether waiting helps, and waiting."""
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -36,12 +37,13 @@ FULL = ("disk is full", "No space left on device", "Disk full")
 """What SQLite, PostgreSQL and MySQL say of a full disk."""
 REFUSED = ("authentication failed", "Access denied")
 ABSENT = ('" does not exist', "Unknown database")
+EMPTY = ("version_info",)
+"""The table that Optuna reads first."""
 LASTING = (*FULL, *REFUSED, *ABSENT, "readonly database", "no such table", "doesn't exist", "malformed")
 """What a database says of troubles that waiting does not mend."""
 ADVICE = {
     FULL: "free some space on the disk of the database",
-    # The table that Optuna reads first.
-    ("version_info",): "it holds no studies; begin one with: faqnas-optuna start --dataset wine",
+    EMPTY: "it holds no studies; begin one with",
     ABSENT: "create it, or name another",
     REFUSED: "check user and password",
     ("refused", "timeout expired", "timed out", "unreachable", "name resolution", "Name or service"): (
@@ -49,6 +51,8 @@ ADVICE = {
     ),
 }
 """What helps, by what databases say."""
+PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)\S*")
+"""In a URL, with its user before it, and all that follows: a database may cut a URL short, so that no @ ends the password."""
 
 
 def silence_libraries() -> None:
@@ -58,9 +62,9 @@ def silence_libraries() -> None:
 
 
 def database_reason(error: BaseException) -> str:
-    """What the driver says, in one line: not the statement, nor its values."""
+    """What the driver says, in one line: not the statement, nor its values, nor the password of a URL."""
     lines = str(getattr(_cause(error), "orig", None) or _cause(error)).strip().splitlines()
-    return lines[0] if lines else type(_cause(error)).__name__
+    return PASSWORD.sub(r"\1***", lines[0]) if lines else type(_cause(error)).__name__
 
 
 def is_passing(error: BaseException) -> bool:
@@ -102,6 +106,11 @@ def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float, ke
                     signals.wait(delay)
                 delay = min(2 * delay, LONGEST_DELAY_S)
     raise AskedToLeaveError
+
+
+def helpful_command(error: BaseException) -> str | None:
+    """What to type after `faqnas-optuna`, where the advice ends with a command."""
+    return "start --dataset wine" if advice(error) == ADVICE[EMPTY] else None
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -12,8 +12,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuit import draw
-from faqnas_optuna.errors import NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.generations import closed_generations, resumptions, stop_of
+from faqnas_optuna.errors import FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.generations import StopReason, closed_generations, resumptions, stop_of
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.heartbeats import FAILURE
 from faqnas_optuna.standing import Standing
@@ -65,9 +65,7 @@ def pareto_document(standing: Standing) -> dict[str, Any]:
     """
     search = standing.search
     if not standing.successful:
-        raise NoSuccessfulTrialError(
-            f"study {search.name!r} has no successful trial yet; see 'faqnas-optuna status {search.name}'"
-        )
+        raise NoSuccessfulTrialError(f"study {search.name!r} has no successful trial yet; see", command=f"status {search.name}")
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -84,13 +82,9 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    search = standing.search
     if standing.errors and not standing.successful:
-        raise NoSuccessfulTrialError(
-            f"no trial of study {search.name!r} has succeeded, and {standing.failed} have failed;"
-            f" see the last with: faqnas-optuna show {search.name} {standing.errors[-1]}"
-        )
-    stopped = stop_of(search)
+        raise _nothing_succeeded(standing)
+    stopped = stop_of(standing.search)
     return pareto_document(standing) | {
         "seconds": round(seconds, 3),
         "trials": standing.successful + standing.failed,
@@ -99,6 +93,34 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
         "failed": standing.failed,
         "stop_reason": stopped["reason"] if stopped else None,
     }
+
+
+def check_failures(search: Search) -> None:
+    """Do nothing, unless the study has stopped because trial after trial failed.
+
+    Raises:
+        NoSuccessfulTrialError: none has succeeded.
+        FailuresError: some had before.
+    """
+    stopped = stop_of(search)
+    if stopped is None or stopped["reason"] != StopReason.FAILURES:
+        return
+    standing = Standing.of(search)
+    if not standing.successful:
+        raise _nothing_succeeded(standing)
+    raise FailuresError(
+        f"study {search.name!r} has stopped because {search.config.search.population} trials failed in a row;"
+        " see the last with",
+        command=f"show {search.name} {standing.errors[-1]}",
+    )
+
+
+def _nothing_succeeded(standing: Standing) -> NoSuccessfulTrialError:
+    name = standing.search.name
+    return NoSuccessfulTrialError(
+        f"no trial of study {name!r} has succeeded, and {standing.failed} have failed; see the last with",
+        command=f"show {name} {standing.errors[-1]}",
+    )
 
 
 def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:

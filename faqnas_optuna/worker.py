@@ -91,7 +91,8 @@ class Shift:
         if running and len(self._failed_in_a_row) >= search.config.search.population:
             raise FailingWorkerError(
                 f"the last {len(self._failed_in_a_row)} trials of {worker_name()} in study {search.name!r} have failed,"
-                f" and others go on; see why with: faqnas-optuna show {search.name} {self._failed_in_a_row[-1]}"
+                " and others go on; see why with",
+                command=f"show {search.name} {self._failed_in_a_row[-1]}",
             )
         return running
 
