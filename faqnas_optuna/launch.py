@@ -78,11 +78,9 @@ def run_search(
 ) -> int:
     """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
     from faqnas_optuna.cluster import dask_workers, watch
-    from faqnas_optuna.display import print_front, print_outlook, show_progress
-    from faqnas_optuna.outages import DATABASE_ERRORS
-    from faqnas_optuna.report import check_failures, progress, start_document
+    from faqnas_optuna.display import show_progress
+    from faqnas_optuna.report import progress
     from faqnas_optuna.signals import AskedToLeaveError
-    from faqnas_optuna.standing import Standing
     from faqnas_optuna.training import use_one_thread
     from faqnas_optuna.worker import extra_workers, run
 
@@ -104,6 +102,16 @@ def run_search(
             told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
             with dask_workers(client, workers, search, signals, **told) as crew, suppress(AskedToLeaveError):
                 watch(crew, search, signals, on_look=show)
+    return _conclude(search, signals, started=started, as_json=as_json)
+
+
+def _conclude(search: "Search", signals: "Signals", *, started: float, as_json: bool) -> int:
+    """Print what was found; the exit code."""
+    from faqnas_optuna.display import print_front, print_outlook
+    from faqnas_optuna.outages import DATABASE_ERRORS
+    from faqnas_optuna.report import check_failures, start_document
+    from faqnas_optuna.standing import Standing
+
     try:
         with search.existing():
             standing = Standing.of(search)

@@ -65,7 +65,7 @@ def pareto_document(standing: Standing) -> dict[str, Any]:
     """
     search = standing.search
     if not standing.successful:
-        raise NoSuccessfulTrialError(f"study {search.name!r} has no successful trial yet; see", command=f"status {search.name}")
+        raise _nothing_succeeded(standing)
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -82,10 +82,8 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    if standing.errors and not standing.successful:
-        raise _nothing_succeeded(standing)
-    stopped = stop_of(standing.search)
-    return pareto_document(standing) | {
+    document, stopped = pareto_document(standing), stop_of(standing.search)
+    return document | {
         "seconds": round(seconds, 3),
         "trials": standing.successful + standing.failed,
         "trained": standing.successful - standing.reused,
@@ -117,6 +115,8 @@ def check_failures(search: Search) -> None:
 
 def _nothing_succeeded(standing: Standing) -> NoSuccessfulTrialError:
     name = standing.search.name
+    if not standing.errors:
+        return NoSuccessfulTrialError(f"study {name!r} has no successful trial yet; see", command=f"status {name}")
     return NoSuccessfulTrialError(
         f"no trial of study {name!r} has succeeded, and {standing.failed} have failed; see the last with",
         command=f"show {name} {standing.errors[-1]}",

@@ -15,8 +15,10 @@ from typing import TextIO, cast
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy.exc import OperationalError
 
 from faqnas_optuna import objective
+from faqnas_optuna import worker as workers
 from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli import cli
 from faqnas_optuna.datasets import DataSplits
@@ -219,6 +221,11 @@ def test_a_study_that_stops_by_failures_ends_its_workers_with_their_code(
     assert cli_here("worker", "iris") == (0, "", told)
 
 
+def test_the_front_of_a_study_in_which_all_fails_says_so(failing: Search, cli_here: Cli) -> None:
+    told = cli_here("worker", "iris")[2].splitlines()[-1]
+    assert cli_here("pareto", "iris") == (5, "", f"{told}\n")
+
+
 def test_a_quiet_worker_leaves_the_telling_to_others(failing: Search, cli_here: Cli) -> None:
     code, out, err = cli_here("worker", "iris", "--quiet")
     assert (code, out) == (5, "")
@@ -419,6 +426,20 @@ def test_hints_name_a_database_that_holds_no_studies(cli_here: Cli, tmp_path: Pa
     open_storage(f"sqlite:///{tmp_path}/empty.db", create=True)
     assert hints(cli_here("status", "--storage", "sqlite:///empty.db")[1]) == begin
     assert hints(cli_here("worker", "--until-idle", "--storage", "sqlite:///empty.db")[2]) == begin
+
+
+def test_hints_after_an_outage_or_a_signal_can_be_typed(cli_here: Cli, awkward: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose_the_database(*_: object, **__: object) -> None:
+        raise OperationalError("", None, Exception("gone away"))
+
+    monkeypatch.setattr(workers, "run", lose_the_database)
+    for command in (["worker", "new"], ["resume", "new"]):
+        code, _, err = cli_here(*command, "--storage", awkward)
+        assert (code, hints(err)) == (4, [[*command, "--storage", awkward]])
+    monkeypatch.setattr(workers, "run", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    for command in (["worker", "new"], ["resume", "new"]):
+        code, _, err = cli_here(*command, "--storage", awkward)
+        assert (code, hints(err)) == (143, [[*command, "--storage", awkward]])
 
 
 def test_hints_of_a_finished_search_can_be_typed(cli_here: Cli, awkward: str) -> None:
