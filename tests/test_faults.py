@@ -1,9 +1,12 @@
 """What may go wrong, in real processes with real signals and real databases, and what must happen then."""
 
+import json
+import math
 import os
 import re
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
@@ -146,7 +149,7 @@ def test_a_study_that_is_deleted_ends_its_workers_with_one_line(any_storage_url:
     assert told == ["Error: study 's' was deleted meanwhile"] * 2
 
 
-@on_sqlite
+@sqlite_and_postgres
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -157,7 +160,7 @@ def test_a_study_that_is_deleted_ends_its_workers_with_one_line(any_storage_url:
     ],
 )
 def test_trials_that_fail_keep_their_reason_and_the_study_goes_on(
-    any_storage_url: str, crew: Crew, fault: str, reason: str
+    any_storage_url: str, crew: Crew, cli_here: Callable[..., tuple[int, str, str]], fault: str, reason: str
 ) -> None:
     search = new_study(any_storage_url, "s", population=5, generations=4)
     crew.start("worker", "s", trial_s=0, fault=fault, fault_in=3)
@@ -169,6 +172,11 @@ def test_trials_that_fail_keep_their_reason_and_the_study_goes_on(
     assert violations_of(search, crew.log()) == []
     # Each is told as it happens, in one line.
     assert len(re.findall(rf"^trial \d+ failed: {reason}$", crew.printed(), re.MULTILINE)) == len(failed)
+    document = json.loads(cli_here("pareto", "s", "--json", "--storage", any_storage_url)[1])
+    on_front = [(entry["quantum_flops"], entry["val_error"], entry["val_accuracy"]) for entry in document["front"]]
+    assert on_front
+    assert all(map(math.isfinite, [*sum(on_front, ()), document["hypervolume"]]))
+    assert not {entry["trial"] for entry in document["front"]} & {trial.number for trial in failed}
 
 
 @on_sqlite
