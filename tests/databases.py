@@ -265,7 +265,7 @@ def any_storage_url(request: pytest.FixtureRequest) -> str:
 on_sqlite = pytest.mark.parametrize("any_storage_url", ["sqlite"], indirect=True)
 on_postgres = pytest.mark.parametrize("any_storage_url", ["postgres"], indirect=True)
 on_servers = pytest.mark.parametrize("any_storage_url", SERVERS, indirect=True)
-sqlite_and_postgres = pytest.mark.parametrize("any_storage_url", ["sqlite", "postgres"], indirect=True)
+sqlite_and_postgres = pytest.mark.parametrize("any_storage_url", ["sqlite", SERVERS[0]], indirect=True)
 
 
 @contextmanager

@@ -22,6 +22,10 @@ NAMES = Path("/etc/netns")
 NAMED = 'echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
 
 
+class TakenError(Exception):
+    """Another test has a machine of this number."""
+
+
 class Machine:
     """A network and a name of its own. Its programs have a working directory of their own.
 
@@ -45,7 +49,7 @@ class Machine:
         try:
             names.mkdir(parents=True)
             (names / "hosts").write_text(f"127.0.0.1 localhost\n{self.host} {DATABASE_HOST}\n")
-            _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+            self._lay_cable()
             _ip("address", "add", f"{self.host}/24", "dev", self._cable)
             _ip("-n", self.name, "address", "add", f"{subnet}.2/24", "dev", "eth0")
             for link in ("lo", "eth0"):
@@ -59,6 +63,12 @@ class Machine:
             with suppress(OSError):
                 # Unless it was there before, or others use it.
                 NAMES.rmdir()
+
+    def _lay_cable(self) -> None:
+        try:
+            _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        except subprocess.CalledProcessError as error:
+            raise TakenError(self._cable) if "File exists" in error.stderr else error from error
 
     def plug_in(self) -> None:
         _ip("link", "set", self._cable, "up")
@@ -92,10 +102,17 @@ class Machine:
 def machines(count: int, directory: Path) -> Iterator[list[Machine]]:
     """Machines that do not see one another, only this one."""
     refuse_without_namespaces()
-    first = random.randrange(0, 256 - count)
+    numbers = iter(random.sample(range(256), 256))
     with ExitStack() as stack:
-        names = [(f"faqnas-{os.getpid()}-{first + index}", first + index) for index in range(count)]
-        yield [stack.enter_context(Machine(name, number, directory / name).there()) for name, number in names]
+
+        def next_free() -> Machine:
+            for number in numbers:
+                name = f"faqnas-{os.getpid()}-{number}"
+                with suppress(TakenError):
+                    return stack.enter_context(Machine(name, number, directory / name).there())
+            raise RuntimeError("all networks for tests are taken")
+
+        yield [next_free() for _ in range(count)]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import Search, load
 from tests.conftest import TIMEOUT_S
-from tests.crew import GRACE_S, OPEN_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
 from tests.jepsen import chains, end, given_up_and_retried, violations_of
 from tests.network import machines, postgres_for
@@ -85,13 +85,14 @@ def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: s
 
 
 @on_postgres
+@pytest.mark.parametrize("crash", [True, False], ids=["crash", "shutdown"])
 @pytest.mark.parametrize("down_s", [0.0, 3.0], ids=["within_a_trial", "over_its_end"])
 def test_workers_outlive_a_restart_of_postgresql(
-    any_storage_url: str, postgres_server: PostgresServer, crew: Crew, down_s: float
+    any_storage_url: str, postgres_server: PostgresServer, crew: Crew, down_s: float, crash: bool
 ) -> None:
     new_study(any_storage_url, "s")
     interrupted = busy_workers(crew, 2, trial_s=2.0)
-    with stopped(postgres_server):
+    with stopped(postgres_server, crash=crash):
         time.sleep(down_s)
     # Our own connections are gone too.
     search = load(open_storage(any_storage_url), "s")
@@ -154,9 +155,9 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
 
 
 @contextmanager
-def stopped(server: DatabaseServer) -> Iterator[None]:
-    """As by a crash."""
-    server.stop(immediate=True)
+def stopped(server: DatabaseServer, *, crash: bool = True) -> Iterator[None]:
+    """As by a crash, or in order: then each session is told to end."""
+    server.stop(immediate=crash)
     try:
         yield
     finally:
@@ -204,12 +205,18 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
 ) -> None:
     new_study(any_storage_url, "s")
     busy_workers(crew, 2, trial_s=3)
+
+    def each_tells(text: str) -> bool:
+        return all(text in (crew.directory / f"{worker.pid}.out").read_text() for worker in crew.processes)
+
     with stopped(postgres_server):
-        time.sleep(4)
-        for _ in range(2):
-            for worker in crew.processes:
-                os.kill(worker.pid or 0, signal.SIGTERM)
-            time.sleep(0.5)
+        wait_until(lambda: each_tells("the database does not answer"), SOON_S, "both wait for the database")
+        for worker in crew.processes:
+            os.kill(worker.pid or 0, signal.SIGTERM)
+        # Two signals that come together are one.
+        wait_until(lambda: each_tells("SIGTERM: finishing the running trial"), SOON_S, "both have had the first signal")
+        for worker in crew.processes:
+            os.kill(worker.pid or 0, signal.SIGTERM)
         assert crew.leave() == [143, 143], crew.printed()
     assert crew.printed().count("is not stored; another worker will run it again") == 2
     assert crew.printed().count("Go on with: faqnas-optuna worker s\n") == 2
@@ -247,7 +254,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
         left = len(trials_of(search))
         with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
             goes_on()
-            wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), OPEN_S, "no trial is left open")
+            wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), SOON_S, "no trial is left open")
             worker.terminate()
             assert worker.wait(timeout=SOON_S) == 143
         # Whatever the first worker was at was run again, once.
@@ -317,10 +324,10 @@ def runs_out_of_space(url: str, crew: Crew, disk: Path, message: str, check: Cal
         check()
     assert f"Error: study 's': cannot use the database {message}" in crew.printed()
     assert crew.printed().endswith(". Finished trials are kept. Go on with: faqnas-optuna worker s\n")
-    before = done(crew)
+    left = len(trials_of(search))
     crew.start("worker", "s", trial_s=0)
     wait_for_more(crew)
-    wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:before]), OPEN_S, "no trial is left open")
+    wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), SOON_S, "no trial is left open")
     end_of_two(search, crew)
 
 

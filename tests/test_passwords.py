@@ -12,7 +12,7 @@ from sqlalchemy import MetaData, create_engine, select
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.storage import open_storage
-from tests.conftest import RunCli
+from tests.conftest import TIMEOUT_S, RunCli
 from tests.crew import GRACE_S
 from tests.databases import PASSWORD, PostgresServer
 
@@ -54,7 +54,9 @@ def test_the_password_is_in_no_output_no_arguments_and_no_row(
     arguments = ("start", "--storage", postgres_url, "--dataset", "iris", "--population", "3", "--generations", "2")
     process = start_cli(*arguments, "--epochs", "1", "--workers", "2")
     seen = set()
+    deadline = time.monotonic() + TIMEOUT_S
     while process.poll() is None:
+        assert time.monotonic() < deadline, "the search does not end"
         seen |= arguments_of_processes()
         time.sleep(0.05)
     out, err = process.communicate()

@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from optuna.trial import TrialState
 
+from faqnas_optuna.config import StudyConfig, TrainingConfig
+from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage import open_storage
-from faqnas_optuna.study import load
+from faqnas_optuna.study import create, load
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.crew import SOON_S, Crew, new_study, trials_of, wait_until
-from tests.databases import on_sqlite
+from tests.crew import LEAVE_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.databases import sqlite_and_postgres
+from tests.test_outages import Told
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
@@ -67,7 +71,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-@on_sqlite
+@sqlite_and_postgres
 @each_signal
 def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, crew: Crew, number: signal.Signals) -> None:
     process = crew.start("start", "--dataset", "iris", trial_s=3)
@@ -80,16 +84,17 @@ def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, cr
     assert "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris\n" in crew.printed()
 
 
-@on_sqlite
+@sqlite_and_postgres
 @each_signal
 def test_the_second_signal_ends_the_running_trial(any_storage_url: str, crew: Crew, number: signal.Signals) -> None:
     search = new_study(any_storage_url, "s")
     process = crew.start("worker", "s", trial_s=60)
     wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
     time.sleep(0.2)
-    for _ in range(2):
-        os.kill(process.pid or 0, number)
-        time.sleep(0.2)
+    os.kill(process.pid or 0, number)
+    # Two signals that come together are one.
+    wait_until(lambda: "finishing the running trial" in crew.printed(), SOON_S, "the first signal is noted")
+    os.kill(process.pid or 0, number)
     assert crew.leave() == [128 + number], crew.printed()
     (trial,) = trials_of(search)
     assert trial.state is TrialState.FAIL
@@ -165,3 +170,43 @@ def on_a_terminal(
         os.close(theirs)
         process.kill()
         process.wait(timeout=TIMEOUT_S)
+
+
+@pytest.mark.slow
+@sqlite_and_postgres
+@pytest.mark.parametrize(("signals", "batch_size"), [(1, 64), (2, 1)], ids=["first", "second"])
+def test_signals_reach_the_workers_that_another_has_started(
+    any_storage_url: str, start_cli: Callable[..., subprocess.Popen[str]], iris: DataSplits, signals: int, batch_size: int
+) -> None:
+    """Whose trials take seconds, or with batches of one sample minutes."""
+    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=20_000, batch_size=batch_size))
+    search = create(open_storage(any_storage_url, create=True), "iris", config, iris)
+    options = ("--dataset", "iris", "--epochs", "20000", "--batch-size", str(batch_size), "--workers", "2")
+    process = start_cli("start", *options, env={"FAQNAS_STORAGE": any_storage_url})
+    told = Told(process)
+
+    def workers() -> set[str]:
+        return {trial.user_attrs.get("worker", "").rpartition(":")[2] for trial in trials_of(search)}
+
+    wait_until(lambda: len(workers() - {""}) == 2, SOON_S, "both are at a trial")
+    (child,) = psutil.Process(process.pid).children()
+    try:
+        assert workers() == {str(process.pid), str(child.pid)}
+        process.send_signal(signal.SIGTERM)
+        noted = "SIGTERM: finishing the running trial; once more to give it up\n"
+        wait_until(lambda: told.text.count(noted) == 2, SOON_S, "both have noted the first signal")
+        if signals == 2:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=LEAVE_S) == 143, told.all()
+        assert f"worker {child.pid} ended with exit code 143\n" in told.all()
+        assert not child.is_running()
+    finally:
+        # If its parent is killed it goes on.
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    trials = trials_of(search)
+    if signals == 1:
+        assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+    else:
+        assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
+        assert {trial.user_attrs["failure"] for trial in trials} == {"KeyboardInterrupt: given up after SIGTERM and SIGTERM"}
