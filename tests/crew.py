@@ -137,9 +137,10 @@ class Crew:
         paths = self.directory.glob("*.log") if process is None else [self.directory / f"{process.name}.log"]
         return [entry for path in paths if path.exists() for entry in _entries(path)]
 
-    def printed(self) -> str:
-        """What all have written to stdout and stderr."""
-        return "".join(path.read_text(errors="replace") for path in sorted(self.directory.glob("*.out")))
+    def printed(self, process: ForkServerProcess | None = None) -> str:
+        """What a process, or all, have written to stdout and stderr."""
+        paths = sorted(self.directory.glob("*.out" if process is None else f"{process.name}.out"))
+        return "".join(path.read_text(errors="replace") for path in paths)
 
 
 @cache

@@ -174,14 +174,14 @@ def on_a_terminal(
 
 @pytest.mark.slow
 @sqlite_and_postgres
-@pytest.mark.parametrize(("signals", "batch_size"), [(1, 64), (2, 1)], ids=["first", "second"])
+@pytest.mark.parametrize(("signals", "epochs"), [(1, 100), (2, 20_000)], ids=["first", "second"])
 def test_signals_reach_the_workers_that_another_has_started(
-    any_storage_url: str, start_cli: Callable[..., subprocess.Popen[str]], iris: DataSplits, signals: int, batch_size: int
+    any_storage_url: str, start_cli: Callable[..., subprocess.Popen[str]], iris: DataSplits, signals: int, epochs: int
 ) -> None:
-    """Whose trials take seconds, or with batches of one sample minutes."""
-    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=20_000, batch_size=batch_size))
+    """Whose trials take seconds, or minutes."""
+    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1))
     search = create(open_storage(any_storage_url, create=True), "iris", config, iris)
-    options = ("--dataset", "iris", "--epochs", "20000", "--batch-size", str(batch_size), "--workers", "2")
+    options = ("--dataset", "iris", "--epochs", str(epochs), "--batch-size", "1", "--workers", "2")
     process = start_cli("start", *options, env={"FAQNAS_STORAGE": any_storage_url})
     told = Told(process)
 
