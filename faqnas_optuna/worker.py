@@ -74,11 +74,7 @@ class Shift:
         self._failed_in_a_row: list[int] = []
 
     def look(self) -> bool:
-        """Give up the trials whose workers are gone, and take in what all have done since; whether the study runs on.
-
-        Raises:
-            FailingWorkerError: it does, but not with this worker, on which every trial fails.
-        """
+        """Give up the trials whose workers are gone, and take in what all have done since; whether the study runs on."""
 
         def take_in() -> bool:
             # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
@@ -86,15 +82,23 @@ class Shift:
             self.standing.refresh()
             return close_generations(self.standing) is None
 
-        running = self._patiently(take_in)
-        search = self.standing.search
-        if running and len(self._failed_in_a_row) >= search.config.search.population:
-            raise FailingWorkerError(
-                f"the last {len(self._failed_in_a_row)} trials of {worker_name()} in study {search.name!r} have failed,"
-                " and others go on; see why with",
-                command=f"show {search.name} {self._failed_in_a_row[-1]}",
-            )
-        return running
+        return self._patiently(take_in)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether as many trials as a generation have failed one after the other on this worker."""
+        return len(self._failed_in_a_row) >= self.standing.search.config.search.population
+
+    @property
+    def others_succeed(self) -> bool:
+        """Whether, as far as is known, not as many have failed on all workers together."""
+        return len(self.standing.failing) < self.standing.search.config.search.population
+
+    def failing_worker(self) -> FailingWorkerError:
+        """What there is to say of this worker."""
+        name, failed = self.standing.search.name, self._failed_in_a_row
+        told = f"the last {len(failed)} trials of {worker_name()} in study {name!r} have failed, and others go on; see why with"
+        return FailingWorkerError(told, command=f"show {name} {failed[-1]}")
 
     def run_trial(self) -> bool:
         """Run one trial. If it fails the study goes on.
@@ -218,6 +222,7 @@ def run(
 
     Raises:
         StudyNotFoundError: the study was deleted meanwhile.
+        FailingWorkerError: the study goes on with others, but every trial fails here.
     """
     shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
     with suppress(AskedToLeaveError):
@@ -227,7 +232,10 @@ def run(
             if not running:
                 shift.await_others()
                 return
-            if not shift.run_trial():
+            if shift.is_failing and shift.others_succeed:
+                raise shift.failing_worker()
+            # If it fails, what others are at tells whether it is this worker or the study.
+            if shift.is_failing or not shift.run_trial():
                 signals.wait(POLL_S)
         # The last trial may have been the study's last.
         shift.look()
@@ -272,6 +280,8 @@ class _Rota:
         for name, shift in list(self.shifts.items()):
             with self._leaving(name):
                 if shift.look():
+                    if shift.is_failing:
+                        raise shift.failing_worker()
                     running.append(shift)
                 elif not shift.standing.running:
                     del self.shifts[name]

@@ -19,7 +19,7 @@ from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNo
 from faqnas_optuna.evaluation import Evaluation
 from faqnas_optuna.generations import StopReason, resume, stop_of
 from faqnas_optuna.genome import Circuit
-from faqnas_optuna.objective import Objective, Outcome
+from faqnas_optuna.objective import Objective, Outcome, suggest
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
@@ -72,22 +72,39 @@ def fail(*_: object) -> NoReturn:
     raise MemoryError
 
 
-def test_a_worker_on_which_every_trial_fails_leaves_the_study_to_others(
-    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("other_succeeds", [True, False])
+def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch, other_succeeds: bool
 ) -> None:
     search = new_search(small_config(search=SearchConfig(population=5, generations=9)))
-    # Slow, and not failing.
     other = search.study.ask()
+    _ = suggest(other, search.config.space)
     other.set_user_attr("worker", "other:1")
     monkeypatch.setattr(objective_module, "evaluate", fail)
-    told = r"the last 5 trials of \S+:\d+ in study 'iris' have failed, and others go on; see .*: faqnas-optuna show iris 5$"
-    with pytest.raises(FailingWorkerError, match=told):
-        run(search, iris, Signals(), on_trial=nothing)
-    assert stop_of(search) is None
-    # When the other has failed too, it is the study.
-    search.study.tell(other, state=TrialState.FAIL)
-    assert not Shift(search, iris, Signals()).look()
-    assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
+    looks = []
+
+    def look(standing: Standing) -> None:
+        looks.append(standing.failed)
+        if standing.failed == 5 and looks.count(5) == 3:
+            other.set_user_attr("circuit", "some")
+            other.set_user_attr("val_accuracy", 0.5)
+            other.set_user_attr("failure", "MemoryError")
+            search.study.tell(other, *([(1.0, 0.5)] if other_succeeds else [None, TrialState.FAIL]))
+
+    def work() -> None:
+        run(search, iris, Signals(), on_trial=look)
+
+    if other_succeeds:
+        told = r"the last 5 trials of \S+:\d+ in study 'iris' have failed, and others go on; see .*: faqnas-optuna show iris 5$"
+        with pytest.raises(FailingWorkerError, match=told):
+            work()
+        assert stop_of(search) is None
+    else:
+        # It is the study, not this worker.
+        work()
+        assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
+    # Meanwhile it has begun no other.
+    assert len(search.study.get_trials(deepcopy=False)) == 6
 
 
 def test_a_worker_of_all_studies_leaves_one_in_which_every_trial_fails(
