@@ -139,9 +139,10 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
     from faqnas_optuna.display import show_progress
     from faqnas_optuna.generations import stop_of
     from faqnas_optuna.report import check_failures, progress
+    from faqnas_optuna.serving import serve
     from faqnas_optuna.study import load
     from faqnas_optuna.training import use_one_thread
-    from faqnas_optuna.worker import load_data, run, serve
+    from faqnas_optuna.worker import load_data, run
 
     use_one_thread()
     timeout_s = survival.database_timeout_s

@@ -34,6 +34,7 @@ ORDER = [
     "generations",
     "objective",
     "worker",
+    "serving",
     "cluster",
     "report",
     "plots",

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna import objective as objective_module
 from faqnas_optuna import worker as worker_module
-from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.evaluation import Evaluation
@@ -24,7 +24,7 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import DESCRIPTION, GENERATION_KEY, Search, load
-from faqnas_optuna.worker import Shift, load_data, run, serve
+from faqnas_optuna.worker import Shift, load_data, run
 from tests.conftest import small_config, successful
 
 Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
@@ -107,26 +107,6 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
     assert len(search.study.get_trials(deepcopy=False)) == 6
 
 
-def test_a_worker_of_all_studies_leaves_one_in_which_every_trial_fails(
-    new_search: Callable[..., Search], storage_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    bad = new_search(small_config(training=TrainingConfig(epochs=2)), name="bad")
-    bad.study.ask().set_user_attr("worker", "other:1")
-    new_search(small_config(space=FEW), name="good")
-    evaluate: Evaluate = vars(objective_module)["evaluate"]
-
-    def fail_in_one(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
-        return fail() if config.training.epochs == 2 else evaluate(circuit, splits, config)
-
-    monkeypatch.setattr(objective_module, "evaluate", fail_in_one)
-    storage = open_storage(storage_url)
-    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
-    assert len(successful(load(storage, "good"))) == 8
-    assert stop_of(bad) is None
-    assert sum(trial.state is TrialState.FAIL for trial in bad.study.get_trials(deepcopy=False)) == 4
-    assert "leaving out study bad: the last 4 trials of" in caplog.text
-
-
 def test_no_trial_begins_after_a_signal(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search, signals = new_search(), Signals()
     shift = Shift(search, iris, signals)
@@ -174,39 +154,9 @@ def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(
     assert Standing.of(search).errors == []
 
 
-def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[..., Search], storage_url: str) -> None:
-    first = new_search(small_config(space=FEW), name="first")
-    second = new_search(small_config(space=FEW), name="second")
-    order: list[str] = []
-    count = serve(
-        open_storage(storage_url),
-        Signals(),
-        data_dir=None,
-        until_idle=True,
-        on_trial=lambda standing: order.append(standing.search.name),
-    )
-    assert count == 2
-    assert sorted(order) == ["first"] * 8 + ["second"] * 8
-    assert all(abs(order[:n].count("first") - order[:n].count("second")) <= 1 for n in range(17))
-    assert stop_of(first) is not None
-    assert stop_of(second) is not None
-
-
 def change_fingerprint(search: Search) -> None:
     description = search.study.user_attrs[DESCRIPTION]
     search.study.set_user_attr(DESCRIPTION, description | {"data_fingerprint": "other"})
-
-
-def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
-    new_search: Callable[..., Search], storage_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    new_search(small_config(space=FEW), name="good")
-    change_fingerprint(new_search(small_config(space=FEW), name="bad"))
-    storage = open_storage(storage_url)
-    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 1
-    assert len(successful(load(storage, "good"))) == 8
-    assert len(successful(load(storage, "bad"))) == 0
-    assert "leaving out study bad: study 'bad' was made with other data" in caplog.text
 
 
 def delete_in_trial(monkeypatch: pytest.MonkeyPatch, storage_url: str, name: str, *, number: int, before: bool) -> None:
@@ -273,35 +223,6 @@ def test_results_of_a_deleted_study_do_not_get_into_the_next_of_its_name(
         run(search, iris, Signals(), on_trial=nothing)
     (trial,) = made[0].study.get_trials(deepcopy=False)
     assert (trial.state, trial.user_attrs) == (TrialState.RUNNING, {})
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_a_worker_of_all_studies_leaves_one_that_is_deleted(
-    new_search: Callable[..., Search], storage_url: str, monkeypatch: pytest.MonkeyPatch, before: bool
-) -> None:
-    for name in ("first", "second"):
-        new_search(small_config(space=FEW), name=name)
-    delete_in_trial(monkeypatch, storage_url, "first", number=2, before=before)
-    storage = open_storage(storage_url)
-    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
-    assert len(successful(load(storage, "second"))) == 8
-
-
-def test_a_study_in_the_place_of_a_deleted_one_starts_from_nothing(new_search: Callable[..., Search], storage_url: str) -> None:
-    """With the same name and, on SQLite, the same ids, which Optuna's cache takes for the old ones."""
-    old = new_search(small_config(space=FEW))
-    replaced: list[Search] = []
-
-    def replace_once(standing: Standing) -> None:
-        if standing.successful == 2 and not replaced:
-            optuna.delete_study(study_name="iris", storage=storage_url)
-            replaced.append(new_search(small_config(space=FEW)))
-
-    assert serve(open_storage(storage_url), Signals(), data_dir=None, until_idle=True, on_trial=replace_once) == 2
-    (new,) = replaced
-    assert new.study._study_id == old.study._study_id
-    assert [trial.number for trial in successful(new)] == list(range(8))
-    assert (stop_of(new) or {})["reason"] == StopReason.GENERATIONS
 
 
 def test_a_second_signal_outside_of_the_training_ends_the_worker_too(
