@@ -2,7 +2,9 @@
 
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, suppress
+from typing import Any, NoReturn, TextIO, cast
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -13,24 +15,74 @@ from faqnas_optuna.errors import FaqnasError
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
+class MessageStream:
+    """Standard error, whose reader may leave before us: the other end of a pipe, or a terminal that is closed.
+
+    What cannot be written is passed over, whatever the reason: a trial must not end because nobody can see a message.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._failing_in_silence():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._failing_in_silence():
+            self._stream.flush()
+
+    @contextmanager
+    def _failing_in_silence(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            _lead_nowhere(self._stream)
+        except RuntimeError:
+            # What the handler of a signal has to say while it interrupts another write.
+            pass
+
+
 def main() -> NoReturn:
     """Run `faqnas-optuna` with the arguments of this process."""
     for variable in THREAD_VARIABLES:
         # Before torch starts its threads: a worker is a process of one thread.
         os.environ.setdefault(variable, "1")
+    # A process may be started without the stream.
+    with redirect_stderr(sys.stderr and cast(TextIO, MessageStream(sys.stderr))):
+        code = _run()
+    try:
+        print(end="", flush=True)
+    except OSError:
+        _lead_nowhere(sys.stdout)
+    sys.exit(code)
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    """What is left in the buffer must not fail once more when the interpreter ends: that would change the exit code."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _run() -> int:
+    """Run the command; its exit code."""
     try:
         code = cli.main(prog_name="faqnas-optuna", standalone_mode=False)
     except NoArgsIsHelpError as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except (FaqnasError, click.ClickException) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        code = _fail(message, error.exit_code)
+        return _fail(message, error.exit_code)
     except OSError as error:
-        code = _fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 1)
+        return _fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 1)
     except (click.Abort, KeyboardInterrupt):
-        code = 130
-    sys.exit(code if isinstance(code, int) else 0)
+        return 130
+    return code if isinstance(code, int) else 0
 
 
 def _fail(message: str, code: int) -> int:

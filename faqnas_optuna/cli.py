@@ -12,15 +12,14 @@ import click
 
 from faqnas_optuna import __version__
 from faqnas_optuna.config import Engine, FlopsCounter
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.errors import ConfigError, FaqnasError
 from faqnas_optuna.launch import (
     at_work,
     dask_client,
-    go_on_hint,
+    go_on,
     opened_storage,
     print_json,
     run_search,
-    storage_option,
     study_config,
 )
 from faqnas_optuna.options import (
@@ -32,6 +31,7 @@ from faqnas_optuna.options import (
     storage_options,
     study_argument,
     survival_options,
+    typed,
     workers_option,
 )
 
@@ -119,7 +119,7 @@ def start(
         if (stopped := stop_of(search)) and stopped["reason"] == StopReason.REQUESTED:
             search = resume_study(search)
         if detach:
-            click.echo(f"study {name} waits for workers: faqnas-optuna worker {name}{storage_option(storage)}", err=True)
+            click.echo(f"study {name} waits for workers: {typed(f'worker {name}')}", err=True)
             return 0
         return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
 
@@ -138,18 +138,18 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
     """
     from faqnas_optuna.display import show_progress
     from faqnas_optuna.generations import stop_of
-    from faqnas_optuna.report import progress
+    from faqnas_optuna.report import check_failures, progress
+    from faqnas_optuna.serving import serve
     from faqnas_optuna.study import load
     from faqnas_optuna.training import use_one_thread
-    from faqnas_optuna.worker import load_data, run, serve
+    from faqnas_optuna.worker import load_data, run
 
     use_one_thread()
-    hint = f"Go on with: faqnas-optuna worker {study or ''}".rstrip() + storage_option(storage)
     timeout_s = survival.database_timeout_s
     with (
         opened_storage(storage, quiet=quiet, grace_s=survival.grace_s) as opened,
         show_progress(quiet=quiet) as update,
-        at_work(hint, storage, study=study, quiet=quiet) as signals,
+        at_work(f"worker {study}" if study else "worker", storage, study=study, quiet=quiet) as signals,
     ):
 
         def show(standing: "Standing") -> None:
@@ -160,14 +160,22 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
                 opened, signals, data_dir=data_dir, until_idle=until_idle, on_trial=show, database_timeout_s=timeout_s
             )
             if not (found or signals.first or quiet):
-                click.echo("no study runs; start one with: faqnas-optuna start --dataset wine", err=True)
+                click.echo(f"no study runs; start one with: {typed('start --dataset wine')}", err=True)
             return signals.exit_code
         search = load(opened, study)
         splits = load_data(search, data_dir)
         if stopped := stop_of(search):
-            click.echo(f"study {study} is stopped: {stopped['reason']}. {go_on_hint(search, storage)}", err=True)
+            click.echo(f"study {study} is stopped: {stopped['reason']}. Go on with: {typed(go_on(search))}", err=True)
         else:
             run(search, splits, signals, on_trial=show, database_timeout_s=timeout_s)
+            try:
+                if not signals.first:
+                    check_failures(search)
+            except FaqnasError as error:
+                # A `start` that has started this worker tells it for all of them.
+                if not quiet:
+                    raise
+                return error.exit_code
     return signals.exit_code
 
 
@@ -200,7 +208,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
             elif document["studies"] or document["left_out"]:
                 print_status(document)
             else:
-                click.echo("no studies yet; start one with: faqnas-optuna start --dataset wine")
+                click.echo(f"no studies yet; start one with: {typed('start --dataset wine')}")
             if not watch:
                 return
             time.sleep(2)
@@ -273,7 +281,7 @@ def stop(study: str, storage: str) -> None:
             click.echo(f"study {study} had stopped already: {stopped['reason']}, {stopped['at']}, {stopped['by']}")
             return
         stop_study(search, StopReason.REQUESTED)
-    click.echo(f"study {study} stops; running trials are finished. {go_on_hint(search, storage)}")
+    click.echo(f"study {study} stops; running trials are finished. Go on with: {typed(go_on(search))}")
 
 
 @cli.command()

@@ -225,8 +225,9 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
         StudyNotFoundError: the study was deleted meanwhile.
     """
     from faqnas_optuna.generations import close_generations
+    from faqnas_optuna.heartbeats import FAILURE
+    from faqnas_optuna.outages import patiently
     from faqnas_optuna.standing import Standing
-    from faqnas_optuna.worker import patiently
 
     standing = Standing(search)
 
@@ -244,14 +245,15 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
         on_look(standing)
         crew.warn_of_failures()
         for number in standing.errors[failed:]:
-            logger.warning("trial %d failed; see: faqnas-optuna show %s %d", number, search.name, number)
+            reason = search.study.get_trials(deepcopy=False)[number].user_attrs[FAILURE]
+            logger.warning("trial %d failed: %s", number, reason)
         failed = len(standing.errors)
         if not running or signals.first:
             return
         if ended:
             raise ClusterError(
-                f"no worker is left on the Dask cluster, and study {search.name!r} is not finished;"
-                f" go on with: faqnas-optuna resume {search.name}"
+                f"no worker is left on the Dask cluster, and study {search.name!r} is not finished; go on with",
+                command=f"resume {search.name}",
             )
         time.sleep(POLL_S)
 

@@ -30,9 +30,15 @@ WIDE = 125
 ProgressCallback = Callable[["Progress"], None]
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Raise what is being handled: Rich would end the program here, within whatever it does."""
+        raise
+
+
 def make_console(*, stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+    console = _Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else _Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
 
 
 @cache

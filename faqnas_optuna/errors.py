@@ -11,16 +11,32 @@
     │   └── StorageBusyError        4  another process keeps a lock
     ├── ClusterError                4  the Dask cluster cannot be used
     ├── NoSuccessfulTrialError      5  there is nothing to show
+    ├── FailingWorkerError          1  every trial fails here, and others go on
+    ├── FailuresError               1  a study stopped because trial after trial failed
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
 
-A message states the rule, the value and the fix, in one line.
+A message states the rule, the value and the fix, in one line. Where the fix is a command of ours, the error has it beside its
+message: only the command line knows which of its options must be repeated.
 """
 
 
 class FaqnasError(Exception):
-    """Base of all errors that are reported as one line."""
+    """Base of all errors that are reported as one line.
+
+    Args:
+        message: what it says; if there is a command, up to that.
+        command: what to type after `faqnas-optuna`.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, command: str | None = None) -> None:
+        super().__init__(message)
+        self.command = command
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}: faqnas-optuna {self.command}" if self.command else message
 
 
 class GenomeError(FaqnasError):
@@ -79,6 +95,14 @@ class NoSuccessfulTrialError(FaqnasError):
     """No trial of the study has succeeded."""
 
     exit_code = 5
+
+
+class FailingWorkerError(FaqnasError):
+    """Trial after trial has failed on this worker, but not, or not yet, on others."""
+
+
+class FailuresError(FaqnasError):
+    """A study has stopped because trial after trial failed."""
 
 
 class TrainingError(FaqnasError):

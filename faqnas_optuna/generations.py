@@ -8,15 +8,17 @@ sees the reason first writes it down, and all workers read it before each trial.
 import getpass
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from optuna.storages import BaseStorage
+
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import get_study_user_attr, study_lock
-from faqnas_optuna.study import Search, save_limit, stored_limits, utc_now
+from faqnas_optuna.study import DESCRIPTION, Search, save_limit, stored_limits, utc_now
 
 STOP = "stop"
 """The study attribute that tells all workers to leave."""
@@ -36,7 +38,7 @@ class StopReason(StrEnum):
     REQUESTED = "requested"
     """Somebody ran `faqnas-optuna stop`."""
     FAILURES = "failures"
-    """As many trials as a generation has failed one after the other."""
+    """As many trials as a generation has failed one after the other, on every worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +76,22 @@ def close_generations(standing: Standing) -> dict[str, Any] | None:
     if is_new:
         _close(standing)
     # The last generation is looked at again if a worker has closed it and died before it could stop the study.
-    reason = _reason_to_stop(search) if is_new or full >= search.config.search.generations else None
-    if reason is None and _failures_in_a_row(standing) >= search.config.search.population:
-        reason = StopReason.FAILURES
-    return stop(search, reason) if reason else None
+    is_due = is_new or full >= search.config.search.generations
+
+    def reason() -> StopReason | None:
+        return (_reason_to_stop(search) if is_due else None) or (StopReason.FAILURES if _all_fail(standing) else None)
+
+    # Asked again under the lock: meanwhile somebody may have resumed the study, with a new limit.
+    return _write_stop(search, reason) if reason() else None
+
+
+def running_names(storage: BaseStorage) -> list[str]:
+    """The studies of a storage that are ours and have not stopped, by name."""
+    return sorted(
+        study.study_name
+        for study in storage.get_all_studies()
+        if DESCRIPTION in study.user_attrs and not study.user_attrs.get(STOP)
+    )
 
 
 def stop_of(search: Search) -> dict[str, Any] | None:
@@ -88,12 +102,9 @@ def stop_of(search: Search) -> dict[str, Any] | None:
 
 def stop(search: Search, reason: StopReason) -> dict[str, Any]:
     """Tell all workers to stop, unless a reason stands there already; return what stands there."""
-    with study_lock(search.study), search.existing():
-        stopped = stop_of(search)
-        if stopped is None:
-            stopped = {"reason": reason, "at": utc_now(), "by": author()}
-            search.study.set_user_attr(STOP, stopped)
-        return stopped
+    stopped = _write_stop(search, lambda: reason)
+    assert stopped is not None
+    return stopped
 
 
 def resume(search: Search, *, generations: int | None = None) -> Search:
@@ -107,8 +118,8 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
         limit = generations or search.config.search.generations
         if limit <= closed:
             raise ConfigError(
-                f"study {search.name!r} has closed {closed} generations and its limit is {limit}:"
-                f" give it more with: faqnas-optuna resume {search.name} --generations {closed + 4}"
+                f"study {search.name!r} has closed {closed} generations and its limit is {limit}: give it more with",
+                command=f"resume {search.name} --generations {closed + 4}",
             )
         if generations:
             search = save_limit(search, generations)
@@ -167,16 +178,28 @@ def _reason_to_stop(search: Search) -> StopReason | None:
     return StopReason.STAGNATION if stagnated(hypervolumes[since:], limits.patience) else None
 
 
-def _failures_in_a_row(standing: Standing) -> int:
-    """Trials that failed by an error after the last that was trained with success, and after the last resumption.
+def _all_fail(standing: Standing) -> bool:
+    """Whether as many trials as a generation have failed since the last success, and whoever runs one now has failed too.
 
-    A circuit that was reused says nothing about the health of the workers.
+    A machine on which every training fails fails fast: it must not end the work of others.
     """
-    failed = sum(number > standing.last_trained for number in standing.errors)
-    if failed < standing.search.config.search.population:
-        return failed
-    since = max(standing.last_trained + 1, _last_resumption(standing.search)["trial"])
-    return sum(number >= since for number in standing.errors)
+    population = standing.search.config.search.population
+    if len(standing.failing) < population:
+        return False
+    since = _last_resumption(standing.search)["trial"]
+    failing = [trial for trial in standing.failing if trial.number >= since]
+    workers = {trial.user_attrs.get("worker") for trial in failing}
+    return len(failing) >= population and all(trial.user_attrs.get("worker", "") in workers for trial in standing.running)
+
+
+def _write_stop(search: Search, decide: Callable[[], StopReason | None]) -> dict[str, Any] | None:
+    """Stop the study, unless it has stopped; return what stands there, if anything does."""
+    with study_lock(search.study), search.existing():
+        stopped = stop_of(search)
+        if stopped is None and (reason := decide()):
+            stopped = {"reason": reason, "at": utc_now(), "by": author()}
+            search.study.set_user_attr(STOP, stopped)
+        return stopped
 
 
 def _last_resumption(search: Search) -> dict[str, Any]:

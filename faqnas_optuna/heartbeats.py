@@ -13,11 +13,11 @@ from optuna import create_trial
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event, func, select
+from sqlalchemy import ColumnElement, event, func, select, update
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
-from faqnas_optuna.outages import DATABASE_ERRORS, database_reason
+from faqnas_optuna.outages import database_reason
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,10 @@ DEFAULT_GRACE_S = 60
 """A trial whose worker was silent for so long is given up, and tried anew by another worker."""
 BEATS_IN_GRACE = 6
 MAX_RETRIES = 2
+FAILURE = "failure"
+"""The attribute of a failed trial that says why."""
+GIVEN_UP = "given up"
+"""How the reason begins if it was not the trial's own error."""
 
 
 class HeartbeatStorage(RDBStorage):
@@ -33,6 +37,7 @@ class HeartbeatStorage(RDBStorage):
     After an outage, or when the machine has slept, all who live are heard again before anybody is given up. A worker that has
     been in touch with the database for the grace period knows that there was no outage; a newcomer listens for two beats. And
     whatever a worker knows, the beats of others tell: a trial that was silent when somebody else was heard, a grace period ago.
+    Whoever looks also writes, as a beat must: a lock that beats wait for may let reading through.
 
     Nobody beats less often than with the default grace period: workers with another one would give them up.
     """
@@ -52,23 +57,15 @@ class HeartbeatStorage(RDBStorage):
         except AssertionError:
             # Optuna's: the trial was deleted with its study.
             logger.debug("trial id %d is no longer there", trial_id)
-        except DATABASE_ERRORS as error:
-            # Raised, it would end the thread that beats, and a live trial would be given up for ever after.
+        except Exception as error:
+            # Raised, whatever it is, it would end the thread that beats, and a live trial would be given up for ever after.
             logger.debug("a heartbeat of trial id %d is lost: %s", trial_id, database_reason(error))
         self._note_wait(began)
 
     def seconds_silent(self, study_id: int) -> dict[int, float]:
         """For how long nothing was heard of each running trial, by the database's clock; by trial id."""
-        trials, beats = models.TrialModel, models.TrialHeartbeatModel
-        query = (
-            select(trials.trial_id, beats.heartbeat)
-            .join(beats, beats.trial_id == trials.trial_id)
-            .where(trials.study_id == study_id, trials.state == TrialState.RUNNING)
-        )
         with Session(self.engine) as session:
-            now = _database_time(session)
-            heard = session.execute(query).all()
-        return {trial_id: (now - beat).total_seconds() for trial_id, beat in heard}
+            return _seconds_silent(session, models.TrialModel.study_id == study_id)
 
     def stale_trials(self, study_id: int) -> list[int]:
         """Running trials whose workers are silent for longer than the grace period, by trial id."""
@@ -76,35 +73,65 @@ class HeartbeatStorage(RDBStorage):
         for trial_id in self._unheard_of(study_id):
             # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
             self.record_heartbeat(trial_id)
+        if heard := self.seconds_silent(study_id):
+            self._wait_as_a_beat(max(heard, key=heard.__getitem__))
+        if self._note_wait(began):
+            return []
         silent = {trial_id: s for trial_id, s in self.seconds_silent(study_id).items() if s > self.grace_s}
         if silent and began - self._in_touch_since <= self.grace_s:
-            missed = self._others_heard_ago() + 2 * self.interval_s
-            silent = {trial_id: s for trial_id, s in silent.items() if s > missed}
+            outlasted = self._others_heard_ago() + 2 * self.interval_s
+            silent = {trial_id: s for trial_id, s in silent.items() if s > outlasted}
         return [] if self._note_wait(began) else list(silent)
 
     def give_up(self, study_id: int, trial_id: int, *, retry: bool) -> int | None:
         """Fail a stale trial and queue it anew, in one transaction.
 
         Args:
-            retry: queue it anew, unless it has had its retries.
+            retry: queue it anew, unless it has had its retries, or nothing was decided about it yet.
 
         Returns:
             The trial's number; None if it is not to be given up any more.
         """
         began = self._touch()
         with Session(self.engine) as session, session.begin():
-            # The order of locks is Optuna's: the study, then the trial.
-            models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
-            trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-            state: Any = trial.state
-            if state is not TrialState.RUNNING or self._note_wait(began):
+            trial = self._locked(session, study_id, trial_id)
+            # It may have been heard again since it was found stale.
+            silent = _seconds_silent(session, models.TrialModel.trial_id == trial_id).get(trial_id, 0.0)
+            if silent <= self.grace_s or self._note_wait(began):
                 return None
-            queued = _retry_of(self._build_frozen_trial_from_trial_model(trial)) if retry else None
-            trial.state = TrialState.FAIL
-            trial.datetime_complete = datetime.now()
+            found = self._build_frozen_trial_from_trial_model(trial)
+            queued = _retry_of(found) if retry else None
+            self._fail(session, trial, f"{found.user_attrs.get('worker', 'its worker')} was silent for {silent:.0f} s")
             if queued is not None:
                 self._get_prepared_new_trial(study_id, queued, session)
             return int(trial.number)
+
+    def abandon(self, study_id: int, trial_id: int, reason: str) -> None:
+        """Fail a running trial of this worker's own that it does not run, whatever came between."""
+        with Session(self.engine) as session, session.begin():
+            trial = self._locked(session, study_id, trial_id)
+            if trial.state is TrialState.RUNNING:
+                self._fail(session, trial, reason)
+
+    @staticmethod
+    def _locked(session: Session, study_id: int, trial_id: int) -> Any:
+        # The order of locks is Optuna's: the study, then the trial.
+        models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+        return models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+
+    def _fail(self, session: Session, trial: Any, reason: str) -> None:
+        # First: a trial that has failed is not written to.
+        self._set_trial_attr_without_commit(
+            session, models.TrialUserAttributeModel, trial.trial_id, FAILURE, f"{GIVEN_UP}: {reason}"
+        )
+        trial.state = TrialState.FAIL
+        trial.datetime_complete = datetime.now()
+
+    def _wait_as_a_beat(self, trial_id: int) -> None:
+        """Write what is there already, after whatever keeps heartbeats from being written."""
+        beats = models.TrialHeartbeatModel
+        with Session(self.engine) as session, session.begin():
+            session.execute(update(beats).where(beats.trial_id == trial_id).values(heartbeat=beats.heartbeat))
 
     def _others_heard_ago(self) -> float:
         """Seconds since the last beat of anybody that is older than the grace period; infinite if there is none."""
@@ -176,15 +203,30 @@ def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
         thread.join(timeout=1)
 
 
+def _seconds_silent(session: Session, which: ColumnElement[bool]) -> dict[int, float]:
+    trials, beats = models.TrialModel, models.TrialHeartbeatModel
+    query = (
+        select(trials.trial_id, beats.heartbeat)
+        .join(beats, beats.trial_id == trials.trial_id)
+        .where(which, trials.state == TrialState.RUNNING)
+    )
+    now = _database_time(session)
+    return {trial_id: (now - beat).total_seconds() for trial_id, beat in session.execute(query)}
+
+
 def _retry_of(trial: FrozenTrial) -> FrozenTrial | None:
-    """The trial to queue, with its history as Optuna's `RetryHeartbeatStaleTrialCallback` has it; None after the last retry."""
+    """The trial to queue, with its history as Optuna's `RetryHeartbeatStaleTrialCallback` has it.
+
+    None after the last retry; and if it was neither queued by hand nor given a generation yet: any other trial is as good.
+    """
     history = [*trial.system_attrs.get("retry_history", []), trial.number]
-    if len(history) > MAX_RETRIES:
+    if len(history) > MAX_RETRIES or not trial.system_attrs:
         return None
     return create_trial(
         state=TrialState.WAITING,
         params=trial.params,
         distributions=trial.distributions,
-        user_attrs=trial.user_attrs,
+        # Its worker may have died between writing down an error and failing the trial.
+        user_attrs={name: value for name, value in trial.user_attrs.items() if name != FAILURE},
         system_attrs={"failed_trial": trial.number, **trial.system_attrs, "retry_history": history},
     )

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from faqnas_optuna.config import StudyConfig, override, read_toml
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StorageError
-from faqnas_optuna.options import Survival
+from faqnas_optuna.options import Survival, storage_option, typed
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -79,17 +78,15 @@ def run_search(
 ) -> int:
     """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
     from faqnas_optuna.cluster import dask_workers, watch
-    from faqnas_optuna.display import print_front, print_outlook, show_progress
-    from faqnas_optuna.outages import DATABASE_ERRORS
-    from faqnas_optuna.report import progress, start_document
+    from faqnas_optuna.display import show_progress
+    from faqnas_optuna.report import progress
     from faqnas_optuna.signals import AskedToLeaveError
-    from faqnas_optuna.standing import Standing
     from faqnas_optuna.training import use_one_thread
     from faqnas_optuna.worker import extra_workers, run
 
     use_one_thread()
     started = time.perf_counter()
-    with show_progress() as update, at_work(go_on_hint(search, url), url, study=search.name) as signals:
+    with show_progress() as update, at_work(go_on(search), url, study=search.name) as signals:
 
         def show(standing: "Standing") -> None:
             update(progress(standing))
@@ -105,6 +102,16 @@ def run_search(
             told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
             with dask_workers(client, workers, search, signals, **told) as crew, suppress(AskedToLeaveError):
                 watch(crew, search, signals, on_look=show)
+    return _conclude(search, signals, started=started, as_json=as_json)
+
+
+def _conclude(search: "Search", signals: "Signals", *, started: float, as_json: bool) -> int:
+    """Print what was found; the exit code."""
+    from faqnas_optuna.display import print_front, print_outlook
+    from faqnas_optuna.outages import DATABASE_ERRORS
+    from faqnas_optuna.report import check_failures, start_document
+    from faqnas_optuna.standing import Standing
+
     try:
         with search.existing():
             standing = Standing.of(search)
@@ -114,20 +121,27 @@ def run_search(
             # Nothing to show, or no database to ask.
             return signals.exit_code
         raise
-    if as_json:
-        print_json(document)
-    else:
-        print_front(standing.front)
-        print_outlook(standing, document, storage_option=storage_option(url))
-    return signals.exit_code or int(document["stop_reason"] == "failures")
+    try:
+        if as_json:
+            print_json(document)
+        else:
+            print_front(standing.front)
+            print_outlook(standing, document, storage_option=storage_option())
+    except OSError:
+        # What has interrupted us may have closed the terminal, or the reader of a pipe, too.
+        if not signals.first:
+            raise
+    if not signals.first:
+        check_failures(search)
+    return signals.exit_code
 
 
 @contextmanager
-def at_work(hint: str, url: str, *, study: str | None = None, quiet: bool = False) -> Iterator["Signals"]:
+def at_work(command: str, url: str, *, study: str | None = None, quiet: bool = False) -> Iterator["Signals"]:
     """Catch signals during the work on a study, or on several. Whatever ends it before its time, tell how to go on.
 
     Args:
-        hint: how.
+        command: how, to be typed after `faqnas-optuna`.
         quiet: say nothing of a signal.
 
     Raises:
@@ -142,24 +156,20 @@ def at_work(hint: str, url: str, *, study: str | None = None, quiet: bool = Fals
             yield signals
     except DATABASE_ERRORS as error:
         subject = f"study {study!r}: " if study else ""
-        raise StorageError(f"{subject}{failure(url, error)}. Finished trials are kept. {hint}") from error
+        told = f"{subject}{failure(url, error)}. Finished trials are kept. Go on with"
+        raise StorageError(told, command=command) from error
     if signals.first and not quiet:
-        click.echo(f"interrupted; finished trials are kept. {hint}", err=True)
+        click.echo(f"interrupted; finished trials are kept. Go on with: {typed(command)}", err=True)
 
 
-def storage_option(url: str) -> str:
-    """What a command needs to find this storage again: nothing, if it is the default or in the environment."""
-    from faqnas_optuna.storage import masked
+def go_on(search: "Search") -> str:
+    """The command that lets a study go on, which needs a new limit if the old one is reached."""
+    from faqnas_optuna.generations import StopReason, stop_of
 
-    context = click.get_current_context()
-    if context.get_parameter_source("storage_file") is ParameterSource.COMMANDLINE:
-        return f" --storage-file {context.params['storage_file']}"
-    given = context.get_parameter_source("storage")
-    return f" --storage {masked(url)}" if given is ParameterSource.COMMANDLINE else ""
-
-
-def go_on_hint(search: "Search", url: str) -> str:
-    return f"Go on with: faqnas-optuna resume {search.name}{storage_option(url)}"
+    stopped = stop_of(search)
+    is_used_up = stopped is not None and stopped["reason"] == StopReason.GENERATIONS
+    more = f" --generations {search.config.search.generations + 4}" if is_used_up else ""
+    return f"resume {search.name}{more}"
 
 
 def print_json(document: dict[str, Any]) -> None:

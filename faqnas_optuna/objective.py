@@ -15,9 +15,10 @@ from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.evaluation import evaluate
 from faqnas_optuna.genome import Genome
+from faqnas_optuna.heartbeats import FAILURE
 from faqnas_optuna.outages import DATABASE_ERRORS
 from faqnas_optuna.standing import Standing
-from faqnas_optuna.study import FAILURE, TrialRecord
+from faqnas_optuna.study import TrialRecord
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """Options that several commands share. Each can also be set as FAQNAS_NAME in the environment."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -9,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.errors import ConfigError, FaqnasError
 
 Command = Callable[..., Any]
 
@@ -66,9 +67,33 @@ def storage_options(command: Command) -> Command:
         on_line = {name for name in ("storage", "storage_file") if source(name) is ParameterSource.COMMANDLINE}
         if storage_file and on_line != {"storage"}:
             storage = read_storage_file(storage_file)
-        return command(*arguments, storage=storage, **others)
+        try:
+            return command(*arguments, storage=storage, **others)
+        except FaqnasError as error:
+            if error.command:
+                error.command += storage_option()
+            raise
 
     return with_storage
+
+
+def typed(command: str) -> str:
+    """A command of ours, to be typed after this one: it finds the same storage."""
+    return f"faqnas-optuna {command}{storage_option()}"
+
+
+def storage_option() -> str:
+    """What such a command needs beside its name: nothing, if the storage is the default or in the environment."""
+    from faqnas_optuna.storage import secrets
+
+    context = click.get_current_context()
+    if context.get_parameter_source("storage_file") is ParameterSource.COMMANDLINE:
+        return f" --storage-file {shlex.quote(str(context.params['storage_file']))}"
+    if context.get_parameter_source("storage") is not ParameterSource.COMMANDLINE:
+        return ""
+    url = context.params["storage"]
+    # What must not be shown cannot be repeated.
+    return " --storage-file FILE_WITH_THE_URL" if secrets(url) else f" --storage {shlex.quote(url)}"
 
 
 def survival_options(command: Command) -> Command:
@@ -87,11 +112,17 @@ def read_storage_file(file: Path) -> str:
     """The URL in a file that only its owner can read.
 
     Raises:
-        ConfigError: others can read it, or we cannot.
+        ConfigError: others can read it, we cannot, or it holds something else.
     """
     try:
         if file.stat().st_mode & 0o077:
-            raise ConfigError(f"{file} may hold a password, and others can read it; run: chmod 600 {file}")
-        return file.read_text(encoding="utf-8").strip()
+            raise ConfigError(f"{file} may hold a password, and others can read it; run: chmod 600 {shlex.quote(str(file))}")
+        lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ConfigError(f"{file}: cannot read the storage's URL: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: cannot read the storage's URL: it is not UTF-8 text") from error
+    urls = [line.strip() for line in lines if line.strip()]
+    if len(urls) != 1:
+        raise ConfigError(f"{file} must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE")
+    return urls[0]

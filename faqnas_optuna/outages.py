@@ -1,6 +1,10 @@
-"""What databases say when they do not do as asked, and whether waiting helps."""
+"""What databases say when they do not do as asked, whether waiting helps, and waiting."""
 
 import logging
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -15,6 +19,15 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from faqnas_optuna.errors import StorageBusyError
+from faqnas_optuna.signals import AskedToLeaveError, Signals
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+DATABASE_TIMEOUT_S = 600.0
+"""So long a worker waits for a database that has gone away."""
+LONGEST_DELAY_S = 15.0
 
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, StorageBusyError)
 """What our locks, Optuna and SQLAlchemy raise when the database does not do as asked."""
@@ -24,12 +37,13 @@ FULL = ("disk is full", "No space left on device", "Disk full")
 """What SQLite, PostgreSQL and MySQL say of a full disk."""
 REFUSED = ("authentication failed", "Access denied")
 ABSENT = ('" does not exist', "Unknown database")
+EMPTY = ("version_info",)
+"""The table that Optuna reads first."""
 LASTING = (*FULL, *REFUSED, *ABSENT, "readonly database", "no such table", "doesn't exist", "malformed")
 """What a database says of troubles that waiting does not mend."""
 ADVICE = {
     FULL: "free some space on the disk of the database",
-    # The table that Optuna reads first.
-    ("version_info",): "it holds no studies; begin one with: faqnas-optuna start --dataset wine",
+    EMPTY: "it holds no studies; begin one with",
     ABSENT: "create it, or name another",
     REFUSED: "check user and password",
     ("refused", "timeout expired", "timed out", "unreachable", "name resolution", "Name or service"): (
@@ -37,6 +51,8 @@ ADVICE = {
     ),
 }
 """What helps, by what databases say."""
+PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)\S*")
+"""In a URL, with its user before it, and all that follows: a database may cut a URL short, so that no @ ends the password."""
 
 
 def silence_libraries() -> None:
@@ -46,9 +62,9 @@ def silence_libraries() -> None:
 
 
 def database_reason(error: BaseException) -> str:
-    """What the driver says, in one line: not the statement, nor its values."""
+    """What the driver says, in one line: not the statement, nor its values, nor the password of a URL."""
     lines = str(getattr(_cause(error), "orig", None) or _cause(error)).strip().splitlines()
-    return lines[0] if lines else type(_cause(error)).__name__
+    return PASSWORD.sub(r"\1***", lines[0]) if lines else type(_cause(error)).__name__
 
 
 def is_passing(error: BaseException) -> bool:
@@ -61,6 +77,40 @@ def advice(error: BaseException) -> str | None:
     """What a user can do about it; None if the reason says all that we know."""
     reason = database_reason(error)
     return next((advice for signs, advice in ADVICE.items() if any(sign in reason for sign in signs)), None)
+
+
+def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float, keep_on: bool = False) -> T:
+    """Do something again and again while the database is away, for as long as it may be.
+
+    Args:
+        keep_on: after a first signal too, for a finished trial is to be stored. A second one ends this in any case.
+
+    Raises:
+        AskedToLeaveError: a signal ended the waiting.
+    """
+    deadline, delay = None, 0.25
+    with signals.giving_up():
+        while True:
+            try:
+                return action()
+            except DATABASE_ERRORS as error:
+                if signals.first and not keep_on:
+                    break
+                deadline = deadline or time.monotonic() + timeout_s
+                if not is_passing(error) or time.monotonic() + delay > deadline:
+                    raise
+                logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
+                if keep_on:
+                    time.sleep(delay)
+                else:
+                    signals.wait(delay)
+                delay = min(2 * delay, LONGEST_DELAY_S)
+    raise AskedToLeaveError
+
+
+def helpful_command(error: BaseException) -> str | None:
+    """What to type after `faqnas-optuna`, where the advice ends with a command."""
+    return "start --dataset wine" if advice(error) == ADVICE[EMPTY] else None
 
 
 def _cause(error: BaseException) -> BaseException:

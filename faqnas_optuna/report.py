@@ -12,12 +12,13 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuit import draw
-from faqnas_optuna.errors import NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.generations import closed_generations, resumptions, stop_of
+from faqnas_optuna.errors import FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.generations import StopReason, closed_generations, resumptions, stop_of
 from faqnas_optuna.genome import Genome
+from faqnas_optuna.heartbeats import FAILURE
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import backend
-from faqnas_optuna.study import FAILURE, Candidate, Search, load, names
+from faqnas_optuna.study import Candidate, Search, load, names
 
 SCHEMA_VERSION = 1
 FEW_STEPS = 100
@@ -64,9 +65,7 @@ def pareto_document(standing: Standing) -> dict[str, Any]:
     """
     search = standing.search
     if not standing.successful:
-        raise NoSuccessfulTrialError(
-            f"study {search.name!r} has no successful trial yet; see 'faqnas-optuna status {search.name}'"
-        )
+        raise _nothing_succeeded(standing)
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -83,14 +82,8 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    search = standing.search
-    if standing.errors and not standing.successful:
-        raise NoSuccessfulTrialError(
-            f"no trial of study {search.name!r} has succeeded, and {standing.failed} have failed;"
-            f" see the last with: faqnas-optuna show {search.name} {standing.errors[-1]}"
-        )
-    stopped = stop_of(search)
-    return pareto_document(standing) | {
+    document, stopped = pareto_document(standing), stop_of(standing.search)
+    return document | {
         "seconds": round(seconds, 3),
         "trials": standing.successful + standing.failed,
         "trained": standing.successful - standing.reused,
@@ -98,6 +91,36 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
         "failed": standing.failed,
         "stop_reason": stopped["reason"] if stopped else None,
     }
+
+
+def check_failures(search: Search) -> None:
+    """Do nothing, unless the study has stopped because trial after trial failed.
+
+    Raises:
+        NoSuccessfulTrialError: none has succeeded.
+        FailuresError: some had before.
+    """
+    stopped = stop_of(search)
+    if stopped is None or stopped["reason"] != StopReason.FAILURES:
+        return
+    standing = Standing.of(search)
+    if not standing.successful:
+        raise _nothing_succeeded(standing)
+    raise FailuresError(
+        f"study {search.name!r} has stopped because {search.config.search.population} trials failed in a row;"
+        " see the last with",
+        command=f"show {search.name} {standing.errors[-1]}",
+    )
+
+
+def _nothing_succeeded(standing: Standing) -> NoSuccessfulTrialError:
+    name = standing.search.name
+    if not standing.errors:
+        return NoSuccessfulTrialError(f"study {name!r} has no successful trial yet; see", command=f"status {name}")
+    return NoSuccessfulTrialError(
+        f"no trial of study {name!r} has succeeded, and {standing.failed} have failed; see the last with",
+        command=f"show {name} {standing.errors[-1]}",
+    )
 
 
 def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
@@ -133,7 +156,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
         "state": trial.state.name.lower(),
     }
     if trial.state is TrialState.FAIL:
-        document["failure"] = trial.user_attrs.get(FAILURE, "its worker was silent for longer than the grace period")
+        document["failure"] = trial.user_attrs.get(FAILURE)
     if len(trial.params) < len(search.config.space.genes):
         # Ended before all genes were suggested.
         return document

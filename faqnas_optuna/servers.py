@@ -1,7 +1,7 @@
 """PostgreSQL and MySQL as databases that workers on many machines share."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -37,7 +37,12 @@ _SET_POSTGRESQL = (
     f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'",
     f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'",
 )
-_SET_MYSQL = ("SET time_zone = '+00:00'", f"SET wait_timeout = {IDLE_S}")
+# What a transaction has read is locked by MySQL unless told otherwise: two that add rows side by side would end one another.
+_SET_MYSQL = (
+    "SET time_zone = '+00:00'",
+    f"SET wait_timeout = {IDLE_S}",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+)
 _SETTINGS = {"postgresql": _SET_POSTGRESQL, "mysql": _SET_MYSQL, "mariadb": _SET_MYSQL}
 
 _LOCK_NAME = "faqnas-optuna"
@@ -73,8 +78,11 @@ def share_between_machines(engine: Engine) -> None:
 
 
 @contextmanager
-def server_lock(url: URL) -> Iterator[None]:
+def server_lock(url: URL) -> Iterator[Callable[[], bool]]:
     """Hold off all who take this lock on the same server.
+
+    Yields:
+        Whether it is still held: the server takes it from a process that is cut off, or suspended for too long.
 
     Raises:
         StorageBusyError: another process keeps it.
@@ -84,10 +92,19 @@ def server_lock(url: URL) -> Iterator[None]:
     engine = create_engine(url, poolclass=NullPool, **engine_settings(url))
     share_between_machines(engine)
     with engine.connect() as connection:
-        if connection.scalar(text(take)) == 0:
+        # MySQL says 0 if it has waited in vain, and nothing if something else is wrong.
+        if connection.scalar(text(take)) in (0, None):
             raise StorageBusyError(f"another process has kept its lock of the server for {LOCK_TIMEOUT_S} s")
+
+        def is_held() -> bool:
+            # It lives as long as its connection, which is never made anew.
+            try:
+                return bool(connection.scalar(text("SELECT 1")))
+            except SQLAlchemyError:
+                return False
+
         try:
-            yield
+            yield is_held
         finally:
             # If the connection is gone the lock is too, and what was done inside is done.
             with suppress(SQLAlchemyError):

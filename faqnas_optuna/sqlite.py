@@ -96,13 +96,12 @@ def file_system(file: Path) -> str:
 def _prepare_connection(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions by itself: `_begin_as_needed` does.
     connection.isolation_level = None
+    # For the rare moments when even reading waits: while the log is recovered after a crash.
     connection.execute(f"PRAGMA busy_timeout={1000 * LOCK_TIMEOUT_S}")
     connection.execute("PRAGMA journal_mode=WAL")
     # Nothing is added to a study or a trial that somebody has deleted.
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")
-    # From here on we wait ourselves, see `_begin_immediate`.
-    connection.execute("PRAGMA busy_timeout=0")
 
 
 def _begin_undecided(connection: Connection) -> None:
@@ -136,11 +135,16 @@ def _begin_immediate(raw: Any) -> None:
     SQLite's own waiting doubles up to 100 ms, after which two workers are no faster than one.
     """
     deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            raw.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
-            time.sleep(random.uniform(LOCK_STEP_S / 2, LOCK_STEP_S))
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                # The lowest byte is the error, whatever is told of its cause beside it.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+                time.sleep(random.uniform(LOCK_STEP_S / 2, LOCK_STEP_S))
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={1000 * LOCK_TIMEOUT_S}")

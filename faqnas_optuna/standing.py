@@ -6,8 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from faqnas_optuna.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.pareto import hypervolume, non_dominated
-from faqnas_optuna.study import FAILURE, GENERATION_KEY, Candidate, Search
+from faqnas_optuna.study import GENERATION_KEY, Candidate, Search
 
 RECENT = 30
 """How many of the last trials tell the pace."""
@@ -29,11 +30,12 @@ class Standing:
         self.successful = 0
         self.reused = 0
         self.best_accuracy: float | None = None
-        self.last_trained = -1
-        """Number of the last trial that was trained with success; -1 while there is none."""
         self.failed = 0
         self.errors: list[int] = []
         """Numbers of the trials that failed by an error of their own, not by a signal or the death of their worker."""
+        self.failing: list[FrozenTrial] = []
+        """Those since a trial was last seen to be trained with success. A circuit that is reused says nothing of the health of
+        the workers."""
         self.running: list[FrozenTrial] = []
         self.waiting = 0
         self._completed: deque[float] = deque(maxlen=RECENT)
@@ -57,7 +59,9 @@ class Standing:
         self._seen.update(trial.number for trial in new)
         failed = [trial for trial in new if trial.state is TrialState.FAIL]
         self.failed += len(failed)
-        self.errors += [trial.number for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
+        errors = [trial for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
+        self.errors += [trial.number for trial in errors]
+        self.failing += errors
         # A trial without our attributes was put there by somebody else; it has no circuit to show.
         self._add([trial for trial in new if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs])
 
@@ -109,7 +113,7 @@ class Standing:
             if "reused_from" in trial.user_attrs:
                 self.reused += 1
             else:
-                self.last_trained = max(self.last_trained, trial.number)
+                self.failing = []
             self.best_accuracy = max(self.best_accuracy or 0.0, trial.user_attrs["val_accuracy"])
             if generation is not None:
                 self.generation_sizes[generation] += 1
@@ -123,4 +127,4 @@ class Standing:
 
 
 def _is_error(failure: str | None) -> bool:
-    return failure is not None and not failure.startswith(KeyboardInterrupt.__name__)
+    return failure is not None and not failure.startswith((KeyboardInterrupt.__name__, GIVEN_UP))

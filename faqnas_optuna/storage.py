@@ -1,11 +1,12 @@
 """URL of a database → Optuna storage, with the settings that each kind of database needs to be shared."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 from optuna import Study
 from optuna.storages import BaseStorage, _CachedStorage, get_storage
@@ -18,8 +19,44 @@ from sqlalchemy.orm import Session
 from faqnas_optuna import servers, sqlite
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
-from faqnas_optuna.outages import DATABASE_ERRORS, advice, database_reason
+from faqnas_optuna.outages import DATABASE_ERRORS, advice, database_reason, helpful_command
 from faqnas_optuna.servers import DRIVERS
+
+HARMLESS = frozenset(
+    {
+        "application_name",
+        "charset",
+        "connect_timeout",
+        "host",
+        "hostaddr",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "port",
+        "read_timeout",
+        "ssl_ca",
+        "ssl_cert",
+        "ssl_disabled",
+        "ssl_key",
+        "ssl_verify_cert",
+        "ssl_verify_identity",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "target_session_attrs",
+        "tcp_user_timeout",
+        "timeout",
+        "unix_socket",
+        "user",
+        "write_timeout",
+    }
+)
+"""Options of drivers whose values are shown in messages. Those of all others may hold a secret."""
+USER_AND_PASSWORD = re.compile(r"[^:]+://([^:/]*(:[^@]*)?@)?")
+"""What comes before the host, as SQLAlchemy reads it."""
+ESCAPES = "in a password, @ is written %40, / %2F, : %3A, ? %3F, and % %25"
 
 
 def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE_S) -> BaseStorage:
@@ -51,19 +88,27 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
         ) from error
     except (OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         # RuntimeError: Optuna found tables of another of its versions. The three last: a driver does not know an option.
-        raise StorageError(f"cannot use the database {masked(url)}: {database_reason(error)}") from error
+        raise failure(url, error) from error
 
 
 @contextmanager
-def storage_lock(url: str) -> Iterator[None]:
+def storage_lock(url: str) -> Iterator[Callable[[], bool]]:
     """Hold off other processes, on whatever machine, for instance while a database or a study is made.
+
+    Yields:
+        Whether the lock is still held: a server takes it from a process that is cut off, or suspended for too long.
 
     Raises:
         StorageBusyError: another process keeps the lock.
     """
     parsed = _parse(url)
-    with sqlite.file_lock(_sqlite_file(parsed)) if is_sqlite(url) else servers.server_lock(parsed):
-        yield
+    if is_sqlite(url):
+        with sqlite.file_lock(_sqlite_file(parsed)):
+            # The lock of a file lives as long as its process.
+            yield lambda: True
+    else:
+        with servers.server_lock(parsed) as is_held:
+            yield is_held
 
 
 @contextmanager
@@ -72,13 +117,14 @@ def translated_errors(url: str) -> Iterator[None]:
     try:
         yield
     except DATABASE_ERRORS as error:
-        raise StorageError(failure(url, error)) from error
+        raise failure(url, error) from error
 
 
-def failure(url: str, error: BaseException) -> str:
+def failure(url: str, error: BaseException) -> StorageError:
     """What is wrong with a database, and what to do about it."""
-    told = f"cannot use the database {masked(url)}: {database_reason(error)}"
-    return f"{told}; {helps}" if (helps := advice(error)) else told
+    told = f"cannot use the database {masked(url)}: {_scrubbed(database_reason(error), url)}"
+    helps = advice(error)
+    return StorageError(f"{told}; {helps}" if helps else told, command=helpful_command(error))
 
 
 def set_trial_user_attrs(study: Study, trial_id: int, attributes: Mapping[str, Any]) -> None:
@@ -115,16 +161,31 @@ def unread(storage: BaseStorage) -> BaseStorage:
     return get_storage(storage._backend)
 
 
-def study_lock(study: Study) -> AbstractContextManager[None]:
+def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
     """Hold off the other workers of all studies in this storage, for a moment."""
     return storage_lock(backend(study).url)
 
 
 def masked(url: str) -> str:
-    """The URL with *** for its password, and for one that stands among its options."""
+    """The URL with *** for its password, and for whatever else may be one."""
     parsed = _parse(url)
-    secrets = {name: "***" for name in parsed.query if "pass" in name}
-    return parsed.update_query_dict(secrets).render_as_string(hide_password=True).replace(quote_plus("***"), "***")
+    hidden = {name: "***" for name in parsed.query if name not in HARMLESS}
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True).replace(quote_plus("***"), "***")
+
+
+def secrets(url: str) -> list[str]:
+    """What `masked` hides."""
+    parsed = _parse(url)
+    values = [value for name, found in parsed.normalized_query.items() if name not in HARMLESS for value in found]
+    return [secret for secret in (parsed.password, *values) if secret]
+
+
+def _scrubbed(reason: str, url: str) -> str:
+    """What a driver says, should it repeat a secret, as it is or as a URL has it. A short one may also be part of a word."""
+    for secret in sorted(secrets(url), key=len, reverse=True):
+        for form in (secret, quote(secret, safe=""), quote_plus(secret)):
+            reason = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", reason)
+    return reason
 
 
 def backend(study: Study) -> HeartbeatStorage:
@@ -154,10 +215,13 @@ def _parse(url: str) -> URL:
     except (ArgumentError, ValueError) as error:
         # The message must not repeat what may hold a password.
         raise StorageError(
-            "the storage is no database URL; write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST/DATABASE"
+            f"the storage is no database URL; write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST/DATABASE; {ESCAPES}"
         ) from error
     if parsed.get_backend_name() not in ("sqlite", *DRIVERS):
         raise StorageError(f"a storage is an SQLite, PostgreSQL or MySQL database; {parsed.get_backend_name()} is none of them")
+    if parsed.get_backend_name() != "sqlite" and "@" in USER_AND_PASSWORD.sub("", url, count=1):
+        # A password ends at its first @: the rest would be taken for the host, and shown.
+        raise StorageError(f"there is one @ too many in the URL of the storage: {ESCAPES}")
     return parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername))
 
 

@@ -33,8 +33,6 @@ from faqnas_optuna.storage import get_study_user_attr
 
 DESCRIPTION = "faqnas"
 """The study attribute that holds what decides the study."""
-FAILURE = "failure"
-"""The attribute of a failed trial that says why; one whose worker died has none."""
 METRICS = ["quantum FLOPs", "validation error"]
 GENERATION_KEY = "NSGAIISampler:generation"
 """Where Optuna's sampler keeps a trial's generation."""
@@ -191,8 +189,8 @@ class Search:
             only_limit = [line.partition(":")[0] for line in found] == ["search.generations"]
             raise StudyMismatchError(
                 f"study {self.name!r} exists with other settings: {'; '.join(found)};"
-                " ask for the stored ones, or start another study with --study"
-                + (f", or run: faqnas-optuna resume {self.name} --generations N" if only_limit else "")
+                " ask for the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
+                command=f"resume {self.name} --generations N" if only_limit else None,
             )
 
 
@@ -253,7 +251,10 @@ def load(storage: BaseStorage, name: str) -> Search:
         study = optuna.load_study(storage=storage, study_name=name)
         description = study.user_attrs.get(DESCRIPTION)
     except KeyError as error:
-        raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, names(storage))}") from error
+        if known := names(storage):
+            raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, known)}") from error
+        told = f"there is no study {name!r}, nor any other; begin one with"
+        raise StudyNotFoundError(told, command="start --dataset wine") from error
     if description is None:
         raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; choose another name with --study")
     search = _search(study, description)

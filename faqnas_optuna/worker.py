@@ -1,4 +1,4 @@
-"""The run loop of a worker, for one study or for all of a storage, and starting more workers.
+"""The run loop of a worker, and starting more workers.
 
 Nothing that was acknowledged is lost, however a worker ends: every trial is in the database before the next begins.
 """
@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,31 +18,26 @@ from typing import TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from faqnas_optuna import datasets
 from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.errors import DataError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import FailingWorkerError
 from faqnas_optuna.generations import close_generations, stop_of
 from faqnas_optuna.heartbeats import beating
 from faqnas_optuna.objective import Objective, Outcome
-from faqnas_optuna.outages import DATABASE_ERRORS, database_reason, is_passing
+from faqnas_optuna.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.standing import Standing
-from faqnas_optuna.storage import backend, set_trial_user_attrs, study_lock, unread
-from faqnas_optuna.study import Search, load, names
+from faqnas_optuna.storage import backend, set_trial_user_attrs, study_lock
+from faqnas_optuna.study import Search
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DATABASE_TIMEOUT_S = 600.0
-"""So long a worker waits for a database that has gone away."""
-LONGEST_DELAY_S = 15.0
 GIVE_UP_EVERY_S = 1.0
 """So often a worker looks for trials whose workers are gone."""
-FIND_STUDIES_EVERY_S = 1.0
 
 
 def worker_name() -> str:
@@ -74,6 +69,7 @@ class Shift:
         self._signals = signals
         self._database_timeout_s = database_timeout_s
         self._next_giving_up = 0.0
+        self._failed_in_a_row: list[int] = []
 
     def look(self) -> bool:
         """Give up the trials whose workers are gone, and take in what all have done since; whether the study runs on."""
@@ -85,6 +81,22 @@ class Shift:
             return close_generations(self.standing) is None
 
         return self._patiently(take_in)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether as many trials as a generation have failed one after the other on this worker."""
+        return len(self._failed_in_a_row) >= self.standing.search.config.search.population
+
+    @property
+    def others_succeed(self) -> bool:
+        """Whether, as far as is known, not as many have failed on all workers together."""
+        return len(self.standing.failing) < self.standing.search.config.search.population
+
+    def failing_worker(self) -> FailingWorkerError:
+        """What there is to say of this worker."""
+        name, failed = self.standing.search.name, self._failed_in_a_row
+        told = f"the last {len(failed)} trials of {worker_name()} in study {name!r} have failed, and others go on; see why with"
+        return FailingWorkerError(told, command=f"show {name} {failed[-1]}")
 
     def run_trial(self) -> bool:
         """Run one trial. If it fails the study goes on.
@@ -123,25 +135,28 @@ class Shift:
         self._next_giving_up = time.monotonic() + GIVE_UP_EVERY_S
 
     def _ask(self) -> optuna.Trial | None:
+        # Looking takes a newcomer seconds, waiting for a lock too: a signal may have come meanwhile.
+        if self._signals.first:
+            return None
         if not self.standing.search.config.search.synchronous:
             return self._study.ask()
-        if not self._has_work:
+        if not self.standing.has_room:
             return None
-        with study_lock(self._study), self.standing.search.existing():
+        with study_lock(self._study) as is_held, self.standing.search.existing():
             full = self.standing.full_generations
             self.standing.refresh()
             # A generation that has become full since we looked may have been the last.
-            if self.standing.full_generations > full or not self._has_work:
+            if self.standing.full_generations > full or not self.standing.has_room or self._signals.first:
                 return None
             trial = self._study.ask()
             # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
             with suppress(UpdateFinishedTrialError):
                 _ = trial.relative_params
-            return trial
-
-    @property
-    def _has_work(self) -> bool:
-        return self.standing.waiting > 0 or self.standing.has_room
+            if is_held():
+                return trial
+        # This worker was suspended, or the server restarted. Others may have filled the generation since.
+        backend(self._study).abandon(self._study._study_id, trial._trial_id, "its worker lost the lock of the study")
+        return None
 
     def _run(self, trial: optuna.Trial) -> None:
         outcome = None
@@ -158,6 +173,10 @@ class Shift:
             # The second signal came just before the objective, or after it.
             raise AskedToLeaveError
         self._patiently(partial(self._tell, trial, outcome), keep_on=True)
+        if outcome.values is None:
+            self._failed_in_a_row.append(trial.number)
+        elif "reused_from" not in outcome.attributes:
+            self._failed_in_a_row.clear()
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         """Store an outcome, unless the trial was given up in the meantime (this process may have been suspended)."""
@@ -185,35 +204,6 @@ def _drop(trial: optuna.Trial) -> None:
     logger.warning("trial %d was given up meanwhile; its late result is dropped", trial.number)
 
 
-def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float, keep_on: bool = False) -> T:
-    """Do something again and again while the database is away, for as long as it may be.
-
-    Args:
-        keep_on: after a first signal too, for a finished trial is to be stored. A second one ends this in any case.
-
-    Raises:
-        AskedToLeaveError: a signal ended the waiting.
-    """
-    deadline, delay = None, 0.25
-    with signals.giving_up():
-        while True:
-            try:
-                return action()
-            except DATABASE_ERRORS as error:
-                if signals.first and not keep_on:
-                    break
-                deadline = deadline or time.monotonic() + timeout_s
-                if not is_passing(error) or time.monotonic() + delay > deadline:
-                    raise
-                logger.warning("the database does not answer (%s); trying again in %g s", database_reason(error), delay)
-                if keep_on:
-                    time.sleep(delay)
-                else:
-                    signals.wait(delay)
-                delay = min(2 * delay, LONGEST_DELAY_S)
-    raise AskedToLeaveError
-
-
 def run(
     search: Search,
     splits: DataSplits,
@@ -230,6 +220,7 @@ def run(
 
     Raises:
         StudyNotFoundError: the study was deleted meanwhile.
+        FailingWorkerError: the study goes on with others, but every trial fails here.
     """
     shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
     with suppress(AskedToLeaveError):
@@ -239,120 +230,14 @@ def run(
             if not running:
                 shift.await_others()
                 return
-            if not shift.run_trial():
+            if shift.is_failing and shift.others_succeed:
+                raise shift.failing_worker()
+            # If it fails, what others are at tells whether it is this worker or the study.
+            if shift.is_failing or not shift.run_trial():
                 signals.wait(POLL_S)
         # The last trial may have been the study's last.
         shift.look()
         on_trial(shift.standing)
-
-
-class _Rota:
-    """The studies that a worker serves in turn."""
-
-    def __init__(self, storage: BaseStorage, signals: Signals, *, data_dir: Path | None, database_timeout_s: float) -> None:
-        self.shifts: dict[str, Shift] = {}
-        self.served = 0
-        self._storage = storage
-        self._signals = signals
-        self._data_dir = data_dir
-        self._database_timeout_s = database_timeout_s
-        self._refused: set[str] = set()
-        self._next_search = 0.0
-
-    def find_studies(self) -> None:
-        """Take up the running studies that are new or go on; once a second."""
-        if time.monotonic() < self._next_search:
-            return
-        found = patiently(lambda: names(self._storage), self._signals, timeout_s=self._database_timeout_s)
-        for name in found:
-            if name not in self.shifts and name not in self._refused:
-                patiently(partial(self._take_up, name), self._signals, timeout_s=self._database_timeout_s)
-        # One that was deleted may be made anew, and better.
-        self._refused.intersection_update(found)
-        self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
-
-    def is_idle(self) -> bool:
-        """Whether no study runs, not even one that came or was resumed in the last second."""
-        if not self.shifts:
-            self._next_search = 0.0
-            self.find_studies()
-        return not self.shifts
-
-    def running(self) -> list[Shift]:
-        """Those that run. The others are left when the last trial has ended, or was given up."""
-        running = []
-        for name, shift in list(self.shifts.items()):
-            with self._leaving_the_deleted(name):
-                if shift.look():
-                    running.append(shift)
-                elif not shift.standing.running:
-                    del self.shifts[name]
-        return running
-
-    def run_trial(self, shifts: Iterable[Shift]) -> Standing | None:
-        """Run a trial of the first study that has one; where that study stands, as far as it was looked at."""
-        for shift in shifts:
-            with self._leaving_the_deleted(shift.standing.search.name):
-                if shift.run_trial():
-                    return shift.standing
-        return None
-
-    @contextmanager
-    def _leaving_the_deleted(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except StudyNotFoundError as error:
-            logger.warning("leaving out study %s: %s", name, error)
-            del self.shifts[name]
-
-    def _take_up(self, name: str) -> None:
-        try:
-            search = load(unread(self._storage), name)
-            if stop_of(search) is not None:
-                return
-            splits = load_data(search, self._data_dir)
-        except (DataError, StudyMismatchError) as error:
-            logger.warning("leaving out study %s: %s", name, error)
-            self._refused.add(name)
-            return
-        except StudyNotFoundError:
-            # Deleted since it was found.
-            return
-        self.shifts[name] = Shift(search, splits, self._signals, database_timeout_s=self._database_timeout_s)
-        self.served += 1
-
-
-def serve(
-    storage: BaseStorage,
-    signals: Signals,
-    *,
-    data_dir: Path | None,
-    until_idle: bool,
-    on_trial: Callable[[Standing], None],
-    database_timeout_s: float = DATABASE_TIMEOUT_S,
-) -> int:
-    """Run trials of every running study of a storage in turn, the least advanced first, and wait for new ones.
-
-    A study whose data are not on this machine is left out, with a warning; so is one that is deleted meanwhile.
-
-    Args:
-        until_idle: leave when no study runs, instead of waiting.
-
-    Returns:
-        How many studies there were to serve.
-    """
-    rota = _Rota(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s)
-    with suppress(AskedToLeaveError):
-        while not signals.first:
-            rota.find_studies()
-            running = sorted(rota.running(), key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
-            if standing := rota.run_trial(running):
-                on_trial(standing)
-            elif until_idle and rota.is_idle():
-                break
-            else:
-                signals.wait(POLL_S if running else FIND_STUDIES_EVERY_S)
-    return rota.served
 
 
 def load_data(search: Search, data_dir: Path | None) -> DataSplits:

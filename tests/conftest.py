@@ -17,9 +17,10 @@ from faqnas_optuna import datasets
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.genome import Genome
+from faqnas_optuna.heartbeats import FAILURE
 from faqnas_optuna.objective import suggest
 from faqnas_optuna.storage import open_storage, storage_lock
-from faqnas_optuna.study import FAILURE, Search, create
+from faqnas_optuna.study import Search, create
 from tests.crew import GRACE_S, Crew
 from tests.databases import any_storage_url as any_storage_url  # the fixtures
 from tests.databases import mariadb_server as mariadb_server

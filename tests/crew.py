@@ -4,6 +4,7 @@ They are forked from a process that has imported everything. An evaluation there
 its values follow from the circuit.
 """
 
+import itertools
 import math
 import multiprocessing
 import os
@@ -59,8 +60,8 @@ LEAVE_S = 120
 class Entry:
     """A line of a worker's log."""
 
-    worker: int
-    """Its process id."""
+    worker: str
+    """The name of its process."""
     event: str
     """`begun`: the worker runs the trial; `done`: the database has acknowledged its values."""
     trial: int
@@ -82,6 +83,7 @@ class Crew:
         self.directory = directory
         self._environment = {"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(grace_s)}
         self._context = _forking()
+        self._numbers = itertools.count()
         self.processes: list[ForkServerProcess] = []
 
     def __enter__(self) -> Self:
@@ -114,8 +116,11 @@ class Crew:
             dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
             barrier: waited for before the command begins.
         """
-        settings = (arguments, self._environment, self.directory, trial_s, (fault, fault_in), dies_before_heartbeat, barrier)
-        process = self._context.Process(target=_work, args=settings)
+        # Not its id: the system gives one again before many workers have come and gone.
+        name = f"{next(self._numbers):04}"
+        files = self.directory / name
+        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier)
+        process = self._context.Process(name=name, target=_work, args=settings)
         process.start()
         self.processes.append(process)
         return process
@@ -129,12 +134,13 @@ class Crew:
 
     def log(self, process: ForkServerProcess | None = None) -> list[Entry]:
         """What a process, or all, have written."""
-        paths = self.directory.glob("*.log") if process is None else [self.directory / f"{process.pid}.log"]
+        paths = self.directory.glob("*.log") if process is None else [self.directory / f"{process.name}.log"]
         return [entry for path in paths if path.exists() for entry in _entries(path)]
 
-    def printed(self) -> str:
-        """What all have written to stdout and stderr."""
-        return "".join(path.read_text(errors="replace") for path in sorted(self.directory.glob("*.out")))
+    def printed(self, process: ForkServerProcess | None = None) -> str:
+        """What a process, or all, have written to stdout and stderr."""
+        paths = sorted(self.directory.glob("*.out" if process is None else f"{process.name}.out"))
+        return "".join(path.read_text(errors="replace") for path in paths)
 
 
 @cache
@@ -212,20 +218,20 @@ FAULTS: Mapping[str, Callable[[Evaluation], Evaluation]] = {
 def _work(
     arguments: Sequence[str],
     environment: Mapping[str, str],
-    directory: Path,
+    files: Path,
     trial_s: float,
     fault: tuple[str | None, int],
     dies_before_heartbeat: bool,
     barrier: Barrier | None,
 ) -> None:
     """The body of a process: the command line, with an evaluation that sleeps and a log of what the database acknowledges."""
-    printed = os.open(directory / f"{os.getpid()}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    printed = os.open(files.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
     for name in [name for name in os.environ if name.startswith("FAQNAS_")]:
         del os.environ[name]
     os.environ.update(environment)
-    log = os.open(directory / f"{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(files.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def evaluate(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
         time.sleep(trial_s)
@@ -270,6 +276,6 @@ def _entries(path: Path) -> list[Entry]:
     # A line without its end was being written when the worker was killed.
     lines = [line.split() for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
     return [
-        Entry(worker=int(path.stem), event=event, trial=int(number), at=float(at), values=tuple(map(float, values)))
+        Entry(worker=path.stem, event=event, trial=int(number), at=float(at), values=tuple(map(float, values)))
         for event, number, at, *values in lines
     ]

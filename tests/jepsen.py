@@ -5,17 +5,17 @@ python -m tests.jepsen --storage URL --kills 600
 
 import argparse
 import json
-import math
 import random
 import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import optuna
@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 
 from faqnas_optuna.generations import StopReason, stop
 from faqnas_optuna.study import Search
-from tests.crew import LEAVE_S, SOON_S, Crew, Entry, new_study, seconds_open, trials_of, values_of, wait_until
+from tests.crew import LEAVE_S, SOON_S, Crew, Entry, new_study, trials_of, values_of, wait_until
 
 RETRIES = 2
 
@@ -42,7 +42,7 @@ class Figures:
     given_up: int
     retried: int
     longest_s: float
-    """The longest that a trial that was given up had been open."""
+    """The longest from a worker's death to the end of its trial."""
     violations: list[str]
     """Of the promise; it holds if there are none."""
 
@@ -54,15 +54,14 @@ def jepsen(
     kills: int = 8,
     gap_s: float = 1.0,
     workers: int = 4,
-    grace_s: int = 3,
+    grace_s: int = 6,
     trial_s: float = 0.05,
     seed: int = 0,
 ) -> Figures:
     """Kill workers at random instants, replace them, and compare what they were told with what is stored.
 
     Args:
-        gap_s: the mean time to the next kill, uniform from none to twice it. On a slow machine it is longer: all workers but the
-            latest must be at work.
+        gap_s: the mean time to the next kill, uniform from none to twice it, since all workers but the latest were at work.
         seed: of the instants and the victims.
     """
     started, chance, name = time.monotonic(), random.Random(seed), "jepsen"
@@ -70,22 +69,26 @@ def jepsen(
     with Crew(directory, url, grace_s=grace_s) as crew:
         living = [crew.start("worker", name, "--quiet", trial_s=trial_s) for _ in range(workers)]
         wait_until(lambda: len({entry.worker for entry in crew.log()}) == workers, LEAVE_S, "all workers have begun a trial")
-        killed_at: dict[int | None, float] = {}
+        killed_at: dict[str, float] = {}
+        violations = []
         for _ in range(kills):
             wait_until(lambda: sum(bool(crew.log(w)) for w in living) >= workers - 1, SOON_S, "all but one are at work")
             time.sleep(chance.uniform(0, 2 * gap_s))
             victim = living.pop(chance.randrange(workers))
             victim.kill()
-            killed_at[victim.pid] = time.time()
+            killed_at[victim.name] = time.time()
+            victim.join()
+            if victim.exitcode != -SIGKILL:
+                violations.append(f"worker {victim.name} had ended with {victim.exitcode}")
             living.append(crew.start("worker", name, "--quiet", trial_s=trial_s))
         unsettled = settle(search, within_s=2 * grace_s + 1)
         stop(search, StopReason.REQUESTED)
         crew.leave()
-        violations = [
+        violations += [
             *(f"trial {number} was still open {2 * grace_s} s after the last kill" for number in unsettled),
-            *(f"worker {process.pid} ended with {process.exitcode}" for process in living if process.exitcode != 0),
+            *(f"worker {process.name} ended with {process.exitcode}" for process in living if process.exitcode != 0),
             *violations_of(search, crew.log()),
-            *overlooked(search, crew.log(), killed_at, within_s=2 * grace_s + 1),
+            *unexplained(search, crew.log(), killed_at, within_s=2 * grace_s + 1),
             *(f"a worker printed: {line}" for line in crew.printed().splitlines() if "Traceback" in line or "Error" in line),
             *sqlite_violations(url),
         ]
@@ -100,7 +103,7 @@ def jepsen(
             acknowledged=sum(entry.event == "done" for entry in crew.log()),
             given_up=len(given_up),
             retried=sum("failed_trial" in trial.system_attrs for trial in trials),
-            longest_s=round(max((seconds_open(trial) for trial in given_up), default=0.0), 1),
+            longest_s=round(max(seconds_interrupted(given_up, crew.log(), killed_at).values(), default=0.0), 1),
             violations=violations,
         )
 
@@ -135,24 +138,53 @@ def violations_of(search: Search, log: Sequence[Entry]) -> list[str]:
     return found
 
 
-def overlooked(search: Search, log: Sequence[Entry], killed_at: Mapping[int | None, float], *, within_s: float) -> list[str]:
-    """Trials that were given up late, although one and the same worker was there for long enough to do it.
+def unexplained(search: Search, log: Sequence[Entry], killed_at: Mapping[str, float], *, within_s: float) -> list[str]:
+    """What became of trials that the kills do not account for.
 
     Args:
-        killed_at: in seconds since the epoch, by process id.
+        killed_at: in seconds since the epoch, by worker.
+        within_s: so long after its worker's death an interrupted trial may be open. Databases count whole seconds.
     """
-    at_work_since: dict[int, float] = {}
-    for entry in log:
-        at_work_since[entry.worker] = min(entry.at, at_work_since.get(entry.worker, math.inf))
-    found = []
-    for trial in trials_of(search):
-        if trial.state is TrialState.FAIL and trial.datetime_start and trial.datetime_complete:
-            begun, given_up = trial.datetime_start.timestamp(), trial.datetime_complete.timestamp()
-            for worker, since in at_work_since.items():
-                watched_s = min(given_up, killed_at.get(worker, math.inf)) - max(begun, since)
-                if watched_s > within_s:
-                    found.append(f"trial {trial.number} was open for {watched_s:.1f} s while worker {worker} was at work")
+    ran = runs_of(log)
+    acknowledged = {entry.trial for entry in log if entry.event == "done"}
+    trials = trials_of(search)
+    given_up = [trial for trial in trials if trial.state is TrialState.FAIL]
+    return [
+        *(
+            f"trial {trial.number} was stored, but its worker was not told"
+            for trial in trials
+            if trial.state is TrialState.COMPLETE
+            and trial.number not in acknowledged
+            and ran.get(trial.number) not in killed_at
+        ),
+        *(
+            f"trial {trial.number} was given up, but worker {ran[trial.number]} lived"
+            for trial in given_up
+            if trial.number in ran and ran[trial.number] not in killed_at
+        ),
+        *(
+            f"trial {number} was open for {seconds:.1f} s after its worker's death"
+            for number, seconds in seconds_interrupted(given_up, log, killed_at).items()
+            if seconds > within_s
+        ),
+    ]
+
+
+def seconds_interrupted(
+    trials: Iterable[FrozenTrial], log: Sequence[Entry], killed_at: Mapping[str, float]
+) -> dict[int, float]:
+    """How long trials were open after their workers had died, by number; after their start, if no log tells of a worker."""
+    ran, found = runs_of(log), {}
+    for trial in trials:
+        assert trial.datetime_start is not None and trial.datetime_complete is not None
+        since = killed_at.get(ran.get(trial.number, ""), trial.datetime_start.timestamp())
+        found[trial.number] = trial.datetime_complete.timestamp() - since
     return found
+
+
+def runs_of(log: Sequence[Entry]) -> dict[int, str]:
+    """Which worker has begun which trial."""
+    return {entry.trial: entry.worker for entry in log if entry.event == "begun"}
 
 
 def end(search: Search, crew: Crew) -> None:
@@ -210,7 +242,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--gap", type=float, default=1.0, metavar="SECONDS", help="mean time between two kills")
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--grace", type=int, default=3, metavar="SECONDS")
+    parser.add_argument("--grace", type=int, default=6, metavar="SECONDS")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)

@@ -7,6 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 ORDER = [
     "errors",
+    "signals",
     "files",
     "genome",
     "config",
@@ -32,8 +33,8 @@ ORDER = [
     "standing",
     "generations",
     "objective",
-    "signals",
     "worker",
+    "serving",
     "cluster",
     "report",
     "plots",

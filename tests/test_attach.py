@@ -30,7 +30,7 @@ def refused(crew: Crew, *commands: tuple[str, ...]) -> list[str]:
     """What processes print that are refused. They run at once."""
     processes = [crew.start(*command) for command in commands]
     assert crew.leave()[-len(commands) :] == [3] * len(commands), crew.printed()
-    return [(crew.directory / f"{process.pid}.out").read_text() for process in processes]
+    return [crew.printed(process) for process in processes]
 
 
 @sqlite_and_postgres

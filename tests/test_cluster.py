@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import distributed
@@ -22,13 +23,13 @@ from faqnas_optuna import cluster, generations
 from faqnas_optuna.cluster import Assignment, Crew, connected, dask_workers, watch, work
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.errors import ClusterError, ConfigError
-from faqnas_optuna.generations import StopReason, stop_of
+from faqnas_optuna.generations import StopReason, stop, stop_of
 from faqnas_optuna.report import pareto_document
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import absolute, open_storage
 from faqnas_optuna.study import Search, load
-from tests.conftest import TIMEOUT_S, RunCli, small_config, successful
+from tests.conftest import TIMEOUT_S, RunCli, run_trials, small_config, successful
 from tests.test_end_to_end import LONG, wait_for_trials
 
 pytestmark = pytest.mark.slow
@@ -216,6 +217,22 @@ def test_watching_bears_with_a_database_that_is_away(
     assert len(looks) == 1
     assert not answers
     assert "the database does not answer (gone away); trying again" in caplog.text
+
+
+def test_a_trial_that_fails_elsewhere_is_told_with_its_reason(
+    new_search: Callable[..., Search], caplog: pytest.LogCaptureFixture
+) -> None:
+    search = new_search()
+
+    def fail_and_stop(_: Standing) -> None:
+        with suppress(ZeroDivisionError):
+            run_trials(search, 1, lambda _: (1 / 0, 0))
+        stop(search, StopReason.REQUESTED)
+
+    working: Any = SimpleNamespace(done=lambda: False, status="pending")
+    watch(Crew([working], database_timeout_s=5), search, Signals(), on_look=fail_and_stop)
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
+    assert told == ["trial 0 failed: ZeroDivisionError('division by zero')"]
 
 
 def test_a_scheduler_that_goes_away_ends_the_search_with_4(start_cli: Start, tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ from faqnas_optuna.storage import backend, open_storage
 from faqnas_optuna.study import load, names
 from tests.crew import GRACE_S, SOON_S, Crew, new_study, seconds_open, trials_of, wait_until
 from tests.databases import on_sqlite, sqlite_and_postgres
-from tests.jepsen import chains, end, given_up_and_retried, jepsen, violations_of
+from tests.jepsen import chains, end, given_up_and_retried, jepsen, unexplained, violations_of
 
 pytestmark = pytest.mark.slow
 
 
 @sqlite_and_postgres
 def test_nothing_acknowledged_is_lost_when_workers_are_killed(any_storage_url: str, logs: Path) -> None:
-    figures = jepsen(any_storage_url, logs, kills=25, gap_s=0.8, grace_s=GRACE_S, seed=1)
+    figures = jepsen(any_storage_url, logs, kills=25, gap_s=0.5, seed=1)
     assert figures.violations == [], figures
     # Many kills hit a trial; the rest fall between two.
     assert figures.given_up >= 5, figures
@@ -59,6 +59,27 @@ def test_the_comparison_sees_damage(any_storage_url: str, crew: Crew, damage: st
     assert any(re.match(found, violation) for violation in violations), violations
 
 
+@on_sqlite
+def test_the_comparison_sees_what_the_kills_do_not_explain(any_storage_url: str, crew: Crew) -> None:
+    search = new_study(any_storage_url, "s")
+    victim = crew.start("worker", "s", trial_s=60)
+    wait_until(lambda: bool(crew.log(victim)), SOON_S, "the victim has begun a trial")
+    time.sleep(0.5)
+    victim.kill()
+    killed_at = {victim.name: time.time()}
+    crew.start("worker", "s")
+    wait_until(lambda: given_up_and_retried(search, 0), SOON_S, "another worker takes over")
+    end(search, crew)
+    within = {"within_s": float(SOON_S)}
+    assert unexplained(search, crew.log(), killed_at, **within) == []
+    assert unexplained(search, crew.log(), {}, **within) == [f"trial 0 was given up, but worker {victim.name} lived"]
+    long_ago = {victim.name: killed_at[victim.name] - SOON_S}
+    (late,) = unexplained(search, crew.log(), long_ago, **within)
+    assert re.match("trial 0 was open for .* after its worker's death", late)
+    untold = [entry for entry in crew.log() if (entry.event, entry.trial) != ("done", 1)]
+    assert unexplained(search, untold, killed_at, **within) == ["trial 1 was stored, but its worker was not told"]
+
+
 @sqlite_and_postgres
 def test_a_trial_whose_worker_died_before_its_first_heartbeat_is_given_up(any_storage_url: str, crew: Crew) -> None:
     search = new_study(any_storage_url, "s")
@@ -69,7 +90,8 @@ def test_a_trial_whose_worker_died_before_its_first_heartbeat_is_given_up(any_st
     assert [trial.state for trial in trials_of(search)] == [TrialState.RUNNING]
     other = crew.start("worker", "s")
     wait_until(lambda: bool(crew.log(other)), SOON_S, "another worker has begun a trial")
-    wait_until(lambda: given_up_and_retried(search, 0), SOON_S, "trial 0 is given up and tried again")
+    wait_until(lambda: trials_of(search)[0].state is TrialState.FAIL, SOON_S, "trial 0 is given up")
+    assert re.fullmatch(r"given up: .* was silent for \d+ s", trials_of(search)[0].user_attrs["failure"])
     # Not sooner than its worker would have had to be heard.
     assert seconds_open(trials_of(search)[0]) >= GRACE_S - 1
     end(search, crew)

@@ -1,11 +1,14 @@
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from unittest.mock import ANY
 
 import numpy as np
+import optuna
 import pytest
 
+from faqnas_optuna import generations
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.generations import (
@@ -22,6 +25,7 @@ from faqnas_optuna.generations import (
 from faqnas_optuna.genome import Genome
 from faqnas_optuna.pareto import hypervolume
 from faqnas_optuna.standing import Standing
+from faqnas_optuna.storage import study_lock
 from faqnas_optuna.study import Search, load
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
@@ -127,6 +131,30 @@ def test_a_study_in_which_nothing_succeeds_stops(new_search: Callable[..., Searc
         run_trials(search, 1, fail)
     close_generations(Standing.of(search))
     assert stop_of(search) is None
+
+
+def test_a_study_that_was_resumed_meanwhile_is_not_stopped_again(
+    new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a worker that has seen the last generation close, and waits for the lock."""
+    search = new_search()
+    run_trials(search, 8, cheap_values)
+    standing = Standing.of(search)
+    calls = itertools.count()
+
+    @contextmanager
+    def lock_after_others(study: optuna.Study) -> Iterator[Callable[[], bool]]:
+        # The first is taken to close the generations.
+        if next(calls) == 1:
+            close_generations(Standing.of(search))
+            resume(search, generations=9)
+        with study_lock(study) as is_held:
+            yield is_held
+
+    monkeypatch.setattr(generations, "study_lock", lock_after_others)
+    assert close_generations(standing) is None
+    assert stop_of(search) is None
+    assert len(resumptions(search)) == 1
 
 
 def test_failures_do_not_fill_a_generation(new_search: Callable[..., Search]) -> None:

@@ -1,14 +1,19 @@
+import re
+import sqlite3
 import time
+from contextlib import closing
 from datetime import timedelta
+from threading import Thread
 
 import optuna
 import pytest
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from faqnas_optuna import heartbeats
-from faqnas_optuna.heartbeats import HeartbeatStorage
+from faqnas_optuna.heartbeats import HeartbeatStorage, beating
 from faqnas_optuna.storage import backend, open_storage
 from tests.crew import SOON_S
 from tests.databases import on_sqlite
@@ -61,6 +66,7 @@ def test_a_trial_that_was_never_heard_of_is_given_up_and_queued_anew(study: optu
     assert given_up.datetime_complete is not None
     assert queued.params == given_up.params == {"x": 3}
     assert queued.user_attrs == {"asked": "by hand"}
+    assert re.fullmatch(r"given up: its worker was silent for \d+ s", given_up.user_attrs["failure"])
     assert (queued.system_attrs["failed_trial"], queued.system_attrs["retry_history"]) == (0, [0])
 
 
@@ -119,6 +125,50 @@ def test_a_trial_is_tried_three_times(study: optuna.Study) -> None:
             study.ask()
     assert states(study) == [TrialState.FAIL] * 3
     assert {trial.system_attrs.get("failed_trial", 0) for trial in study.get_trials()} == {0}
+
+
+def test_a_trial_about_which_nothing_was_decided_is_not_queued_anew(study: optuna.Study) -> None:
+    """Its worker died before the sampler gave it a generation; in the next one it would be one too many."""
+    study.tell(0, 1.0)
+    study.ask()
+    give_up(study)
+    assert give_up_in_time(study) == [1]
+    assert states(study) == [TrialState.COMPLETE, TrialState.FAIL]
+
+
+def test_a_trial_that_is_heard_again_in_the_last_moment_is_kept(study: optuna.Study) -> None:
+    give_up(study)
+    (trial_id,) = wait_for_stale(study)
+    backend(study).record_heartbeat(trial_id)
+    assert backend(study).give_up(study._study_id, trial_id, retry=True) is None
+    assert states(study) == [TrialState.RUNNING]
+
+
+@on_sqlite
+def test_a_lock_that_only_beats_wait_for_is_noticed(any_storage_url: str) -> None:
+    """By a worker that waits for others: it reads, and reading goes on meanwhile."""
+    storage = open_storage(any_storage_url, create=True, grace_s=6)
+    study = optuna.create_study(storage=storage, study_name="s")
+    looker = backend(optuna.load_study(storage=open_storage(any_storage_url, grace_s=6), study_name="s"))
+    stale: list[int] = []
+
+    def look_for(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for trial_id in looker.stale_trials(study._study_id):
+                if looker.give_up(study._study_id, trial_id, retry=True) is not None:
+                    stale.append(trial_id)
+            time.sleep(0.1)
+
+    with beating(backend(study), study.ask()._trial_id):
+        look_for(7)
+        looking = Thread(target=look_for, args=(10,))
+        with closing(sqlite3.connect(str(make_url(any_storage_url).database), isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            looking.start()
+            time.sleep(6.7)
+        looking.join()
+    assert stale == []
 
 
 @on_sqlite

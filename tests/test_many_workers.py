@@ -73,4 +73,4 @@ def test_workers_overfill_a_generation_by_one_trial_each_at_most(any_storage_url
     assert len(full) in (asked - 1, asked)
     assert last <= POPULATION + count - 1
     # All took part.
-    assert {entry.worker for entry in crew.log()} == {worker.pid for worker in workers}
+    assert {entry.worker for entry in crew.log()} == {worker.name for worker in workers}

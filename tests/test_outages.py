@@ -207,7 +207,7 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
     busy_workers(crew, 2, trial_s=3)
 
     def each_tells(text: str) -> bool:
-        return all(text in (crew.directory / f"{worker.pid}.out").read_text() for worker in crew.processes)
+        return all(text in crew.printed(worker) for worker in crew.processes)
 
     with stopped(postgres_server):
         wait_until(lambda: each_tells("the database does not answer"), SOON_S, "both wait for the database")

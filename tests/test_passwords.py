@@ -91,7 +91,10 @@ def test_no_command_shows_the_password(
     assert "\x1b" not in out + err
 
 
-@pytest.mark.parametrize("fault", ["wrong password", "no such database", "nobody listens", "no port"])
+@pytest.mark.parametrize(
+    "fault",
+    ["wrong password", "no such database", "nobody listens", "no port", "not escaped", "a URL as the database's name"],
+)
 def test_no_failure_to_connect_shows_the_password(
     postgres_server: PostgresServer, postgres_url: str, cli_here: Callable[..., tuple[int, str, str]], fault: str
 ) -> None:
@@ -101,13 +104,27 @@ def test_no_failure_to_connect_shows_the_password(
         "no such database": url.set(database="nothing"),
         "nobody listens": url.set(port=1),
         "no port": url,
+        "not escaped": url,
+        # Longer than a name that PostgreSQL repeats as a whole.
+        "a URL as the database's name": url.set(query={"dbname": f"postgresql://me:{PASSWORD}@{'host.' * 9}example/db"}),
     }[fault].render_as_string(hide_password=False)
     if fault == "no port":
         faulty = faulty.replace(f":{postgres_server.port}/", ":port/")
+    if fault == "not escaped":
+        faulty = faulty.replace(quote(PASSWORD, safe=" +"), PASSWORD)
+        assert PASSWORD in faulty
     code, out, err = cli_here("status", "--storage", faulty)
     assert code == 4, err
     assert err.startswith("Error: ") and err.count("\n") == 1
     assert not shows_password(out + err)
+    # Nor its end, which without its escapes is taken for something else.
+    assert "ss/w" not in out + err
+
+
+def test_a_hint_does_not_repeat_the_password(postgres_url: str, cli_here: Callable[..., tuple[int, str, str]]) -> None:
+    open_storage(postgres_url, create=True)
+    _, out, _ = cli_here("status", "--storage", postgres_url)
+    assert out == "no studies yet; start one with: faqnas-optuna start --dataset wine --storage-file FILE_WITH_THE_URL\n"
 
 
 def test_an_error_in_a_process_of_its_own_does_not_show_the_password(postgres_url: str, run_cli: RunCli) -> None:

@@ -71,7 +71,7 @@ def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
 
 def test_an_empty_study_has_no_front(new_search: Callable[..., Search]) -> None:
     search = new_search()
-    with pytest.raises(NoSuccessfulTrialError, match="no successful trial yet; see 'faqnas-optuna status iris'"):
+    with pytest.raises(NoSuccessfulTrialError, match="no successful trial yet; see: faqnas-optuna status iris"):
         pareto_document(Standing.of(search))
     assert progress(Standing.of(search)).best_accuracy is None
     (status,) = status_document(search.study._storage, None)["studies"]

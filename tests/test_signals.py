@@ -1,9 +1,12 @@
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,11 +17,26 @@ from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage import open_storage
 from faqnas_optuna.study import create, load
+from tests.conftest import TIMEOUT_S, cli_environment
 from tests.crew import LEAVE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.databases import sqlite_and_postgres
 from tests.test_outages import Told
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+
+START = ("start", "--dataset", "iris", "--epochs", "1")
+SLOW_TRIALS = """
+import time
+from pathlib import Path
+import faqnas_optuna.objective as objective
+evaluate = objective.evaluate
+def slow(*arguments):
+    Path("begun").touch()
+    time.sleep(2)
+    return evaluate(*arguments)
+objective.evaluate = slow
+"""
+"""The `sitecustomize` of a process whose trials take two seconds, and tell that they have begun."""
 
 
 def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> None:
@@ -84,16 +102,86 @@ def test_the_second_signal_ends_the_running_trial(any_storage_url: str, crew: Cr
     assert "interrupted; finished trials are kept. Go on with: faqnas-optuna worker s\n" in crew.printed()
 
 
+@pytest.fixture
+def slow_trials(tmp_path: Path) -> dict[str, str]:
+    """The environment of such a process."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_TRIALS)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))}
+
+
+@pytest.mark.parametrize("gone", [("stderr",), ("stdout", "stderr")], ids="+".join)
+def test_a_trial_is_finished_although_nobody_reads_the_messages(
+    start_cli: Callable[..., subprocess.Popen[str]],
+    slow_trials: dict[str, str],
+    storage_url: str,
+    tmp_path: Path,
+    gone: tuple[str, ...],
+) -> None:
+    """As with `2>&1 | tee log`, where Ctrl-C ends tee too."""
+    process = start_cli(*START, env=slow_trials)
+    wait_until((tmp_path / "begun").exists, SOON_S, "a trial has begun")
+    for stream in gone:
+        getattr(process, stream).close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=TIMEOUT_S) == 130
+    assert [trial.state for trial in trials_of(load(open_storage(storage_url), "iris"))] == [TrialState.COMPLETE]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a terminal that a process opens becomes its own on Linux")
+@pytest.mark.parametrize("command", [START, ("worker", "s")], ids=["start", "worker"])
+def test_a_trial_is_finished_although_the_terminal_is_closed(
+    slow_trials: dict[str, str], storage_url: str, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    new_study(storage_url, "s")
+    with on_a_terminal(command, tmp_path, slow_trials) as (process, terminal):
+
+        def has_begun() -> bool:
+            # A terminal that is not read fills up, and is waited for.
+            with suppress(BlockingIOError):
+                os.read(terminal, 65_536)
+            return (tmp_path / "begun").exists()
+
+        wait_until(has_begun, SOON_S, "a trial has begun")
+        os.close(terminal)
+        assert process.wait(timeout=TIMEOUT_S) == 128 + signal.SIGHUP
+    study = "iris" if command is START else "s"
+    assert [trial.state for trial in trials_of(load(open_storage(storage_url), study))] == [TrialState.COMPLETE]
+
+
+@contextmanager
+def on_a_terminal(
+    command: tuple[str, ...], directory: Path, env: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process of ours on a terminal of its own, and that terminal's other side."""
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    started = f"exec {shlex.join([sys.executable, '-m', 'faqnas_optuna', *command])}"
+    # The first terminal that a session opens is that which ends it.
+    process = subprocess.Popen(
+        ["sh", "-c", f"{started} <>{os.ttyname(theirs)} >&0 2>&0"],
+        cwd=directory,
+        env=cli_environment({"TERM": "xterm", **env}),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process, ours
+    finally:
+        os.close(theirs)
+        process.kill()
+        process.wait(timeout=TIMEOUT_S)
+
+
 @pytest.mark.slow
 @sqlite_and_postgres
-@pytest.mark.parametrize(("signals", "batch_size"), [(1, 64), (2, 1)], ids=["first", "second"])
+@pytest.mark.parametrize(("signals", "epochs"), [(1, 100), (2, 20_000)], ids=["first", "second"])
 def test_signals_reach_the_workers_that_another_has_started(
-    any_storage_url: str, start_cli: Callable[..., subprocess.Popen[str]], iris: DataSplits, signals: int, batch_size: int
+    any_storage_url: str, start_cli: Callable[..., subprocess.Popen[str]], iris: DataSplits, signals: int, epochs: int
 ) -> None:
-    """Whose trials take seconds, or with batches of one sample minutes."""
-    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=20_000, batch_size=batch_size))
+    """Whose trials take seconds, or minutes."""
+    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1))
     search = create(open_storage(any_storage_url, create=True), "iris", config, iris)
-    options = ("--dataset", "iris", "--epochs", "20000", "--batch-size", str(batch_size), "--workers", "2")
+    options = ("--dataset", "iris", "--epochs", str(epochs), "--batch-size", "1", "--workers", "2")
     process = start_cli("start", *options, env={"FAQNAS_STORAGE": any_storage_url})
     told = Told(process)
 

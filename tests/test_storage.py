@@ -9,11 +9,12 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from faqnas_optuna import servers, sqlite
 from faqnas_optuna.errors import StorageError
-from faqnas_optuna.outages import DATABASE_ERRORS, is_passing
-from faqnas_optuna.storage import backend, masked, open_storage, storage_lock
+from faqnas_optuna.outages import DATABASE_ERRORS, database_reason, is_passing
+from faqnas_optuna.storage import backend, failure, masked, open_storage, storage_lock
 from tests.conftest import TIMEOUT_S
 from tests.databases import on_servers
 
@@ -129,10 +130,41 @@ def test_the_kind_of_a_file_system_is_found(tmp_path: Path) -> None:
         ("postgresql://me:s3cr%2Ft@host/db", "postgresql+psycopg://me:***@host/db"),
         ("postgresql://host/db?user=me&password=s3cret", "postgresql+psycopg://host/db?password=***&user=me"),
         ("mysql://host/db?ssl_key_password=s3cret", "mysql+pymysql://host/db?ssl_key_password=***"),
+        ("postgresql:///?dbname=postgresql%3A%2F%2Fa%3As3cret%40h%2Fb", "postgresql+psycopg:///?dbname=***"),
+        ("postgresql://h/db?options=-c+a.b%3Ds3cret&sslmode=require", "postgresql+psycopg://h/db?options=***&sslmode=require"),
+        ("mysql://h/db?charset=utf8mb4&init_command=s3cret", "mysql+pymysql://h/db?charset=utf8mb4&init_command=***"),
+        ("sqlite:////home/me@work/faqnas.db?timeout=5", "sqlite:////home/me%40work/faqnas.db?timeout=5"),
+        ("postgresql://me@work:s3cr:et/?@host/db", "postgresql+psycopg://me%40work:***@host/db"),
     ],
 )
 def test_passwords_are_masked(url: str, shown: str) -> None:
     assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cr@tPASS@127.0.0.1:1/db",
+        "postgresql://me:s3cr@tPASS/more@127.0.0.1:1/db",
+        "mysql://me:s3cr@tPASS?more@127.0.0.1:1/db",
+        "postgresql://me:s3cr@tPASS:more@127.0.0.1:1/db",
+        "postgresql:///?dbname=postgresql://a:tPASS@127.0.0.1:1/b",
+    ],
+)
+def test_a_password_with_an_at_sign_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(StorageError, match="in a password, @ is written %40") as refused:
+        open_storage(url)
+    assert "tPASS" not in str(refused.value)
+
+
+def test_a_driver_that_repeats_a_secret_is_not_quoted() -> None:
+    with pytest.raises(StorageError, match=r'\?gssencmode=\*\*\*: .*invalid gssencmode value: "\*\*\*"'):
+        open_storage("postgresql://me:secret@127.0.0.1:1/db?gssencmode=s3%2Fcret")
+    error = OperationalError("", None, Exception('no database "postgresql://me:s3cr:/et@host/db" and no user "me"'))
+    assert database_reason(error) == 'no database "postgresql://me:*** and no user "me"'
+    assert ": neither *** nor ***" in str(failure("mysql://me:s3%2Fcret@h/db", ValueError("neither s3/cret nor s3%2Fcret")))
+    # One that is a word of every message does not make it unreadable.
+    assert "authentication failed" in str(failure("mysql://me:t@h/db", ValueError("authentication failed")))
 
 
 def test_a_database_without_studies_says_how_to_begin(any_storage_url: str) -> None:
@@ -183,6 +215,23 @@ def test_a_transaction_that_the_server_has_ended_is_begun_again(postgres_url: st
 def test_an_option_that_the_driver_does_not_know_is_one_line(option: str) -> None:
     with pytest.raises(StorageError, match=r"^cannot use the database mysql\+pymysql://me:\*\*\*@127.0.0.1:1/db\?.*: .*$"):
         open_storage(f"mysql://me:secret@127.0.0.1:1/db?{option}")
+
+
+@on_servers
+def test_a_lock_that_the_server_has_taken_away_is_known_to_be_lost(any_storage_url: str) -> None:
+    open_storage(any_storage_url, create=True)
+    engine = backend(optuna.create_study(storage=open_storage(any_storage_url))).engine
+    find, end = {
+        "postgresql": ("SELECT pid FROM pg_locks WHERE locktype = 'advisory'", "SELECT pg_terminate_backend({})"),
+        "mysql": (f"SELECT IS_USED_LOCK('{servers._LOCK_NAME}')", "KILL {}"),
+    }[engine.dialect.name]
+    with storage_lock(any_storage_url) as is_held:
+        assert is_held()
+        with engine.begin() as connection:
+            connection.execute(text(end.format(connection.scalar(text(find)))))
+        assert not is_held()
+        # Nor is it taken again in silence.
+        assert not is_held()
 
 
 def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(

@@ -1,26 +1,33 @@
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import NoReturn
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna import objective as objective_module
-from faqnas_optuna.config import SearchConfig, SpaceConfig
+from faqnas_optuna import worker as worker_module
+from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.errors import StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.evaluation import Evaluation
 from faqnas_optuna.generations import StopReason, resume, stop_of
-from faqnas_optuna.objective import Objective, Outcome
+from faqnas_optuna.genome import Circuit
+from faqnas_optuna.objective import Objective, Outcome, suggest
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.standing import Standing
 from faqnas_optuna.storage import open_storage
-from faqnas_optuna.study import DESCRIPTION, Search, load
-from faqnas_optuna.worker import Shift, load_data, run, serve
+from faqnas_optuna.study import DESCRIPTION, GENERATION_KEY, Search, load
+from faqnas_optuna.worker import Shift, load_data, run
 from tests.conftest import small_config, successful
 
+Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
 
 
@@ -53,9 +60,6 @@ def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(
     shift.look()
     shift.run_trial()
 
-    def fail(*_: object) -> None:
-        raise MemoryError
-
     monkeypatch.setattr(objective_module, "evaluate", fail)
     run(search, iris, Signals(), on_trial=nothing)
     assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
@@ -64,39 +68,95 @@ def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(
     assert Standing.of(search).failed == 5
 
 
-def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[..., Search], storage_url: str) -> None:
-    first = new_search(small_config(space=FEW), name="first")
-    second = new_search(small_config(space=FEW), name="second")
-    order: list[str] = []
-    count = serve(
-        open_storage(storage_url),
-        Signals(),
-        data_dir=None,
-        until_idle=True,
-        on_trial=lambda standing: order.append(standing.search.name),
-    )
-    assert count == 2
-    assert sorted(order) == ["first"] * 8 + ["second"] * 8
-    assert all(abs(order[:n].count("first") - order[:n].count("second")) <= 1 for n in range(17))
-    assert stop_of(first) is not None
-    assert stop_of(second) is not None
+def fail(*_: object) -> NoReturn:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("other_succeeds", [True, False])
+def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch, other_succeeds: bool
+) -> None:
+    search = new_search(small_config(search=SearchConfig(population=5, generations=9)))
+    other = search.study.ask()
+    _ = suggest(other, search.config.space)
+    other.set_user_attr("worker", "other:1")
+    monkeypatch.setattr(objective_module, "evaluate", fail)
+    looks = []
+
+    def look(standing: Standing) -> None:
+        looks.append(standing.failed)
+        if standing.failed == 5 and looks.count(5) == 3:
+            other.set_user_attr("circuit", "some")
+            other.set_user_attr("val_accuracy", 0.5)
+            other.set_user_attr("failure", "MemoryError")
+            search.study.tell(other, *([(1.0, 0.5)] if other_succeeds else [None, TrialState.FAIL]))
+
+    def work() -> None:
+        run(search, iris, Signals(), on_trial=look)
+
+    if other_succeeds:
+        told = r"the last 5 trials of \S+:\d+ in study 'iris' have failed, and others go on; see .*: faqnas-optuna show iris 5$"
+        with pytest.raises(FailingWorkerError, match=told):
+            work()
+        assert stop_of(search) is None
+    else:
+        # It is the study, not this worker.
+        work()
+        assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
+    # Meanwhile it has begun no other.
+    assert len(search.study.get_trials(deepcopy=False)) == 6
+
+
+def test_no_trial_begins_after_a_signal(new_search: Callable[..., Search], iris: DataSplits) -> None:
+    search, signals = new_search(), Signals()
+    shift = Shift(search, iris, signals)
+    shift.look()
+    signals.first = signal.SIGTERM
+    assert not shift.run_trial()
+    assert search.study.get_trials(deepcopy=False) == []
+
+
+def generation_sizes(search: Search) -> dict[int, int]:
+    return Counter(trial.system_attrs[GENERATION_KEY] for trial in successful(search))
+
+
+def test_a_generation_is_not_overfilled_by_a_worker_that_died_before_its_trial_had_one(
+    new_search: Callable[..., Search], iris: DataSplits, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronous = SearchConfig(population=4, generations=3, patience=9, synchronous=True)
+    search = new_search(small_config(space=FEW, search=synchronous))
+    search.study.ask()
+    evaluate: Evaluate = vars(objective_module)["evaluate"]
+
+    def slowly(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
+        time.sleep(0.5)
+        return evaluate(circuit, splits, config)
+
+    monkeypatch.setattr(objective_module, "evaluate", slowly)
+    run(load(open_storage(storage_url, grace_s=1), "iris"), iris, Signals(), on_trial=nothing)
+    assert generation_sizes(search) == {0: 4, 1: 4, 2: 4}
+    first, *others = search.study.get_trials(deepcopy=False)
+    assert first.state is TrialState.FAIL
+    assert len(others) == 12
+
+
+def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart of the server, which knows nothing of the lock then."""
+    search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
+    monkeypatch.setattr(worker_module, "study_lock", lambda _: nullcontext(lambda: False))
+    shift = Shift(search, iris, Signals())
+    assert shift.look()
+    assert not shift.run_trial()
+    (trial,) = search.study.get_trials(deepcopy=False)
+    assert (trial.state, trial.user_attrs) == (TrialState.FAIL, {"failure": "given up: its worker lost the lock of the study"})
+    assert Standing.of(search).errors == []
 
 
 def change_fingerprint(search: Search) -> None:
     description = search.study.user_attrs[DESCRIPTION]
     search.study.set_user_attr(DESCRIPTION, description | {"data_fingerprint": "other"})
-
-
-def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
-    new_search: Callable[..., Search], storage_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    new_search(small_config(space=FEW), name="good")
-    change_fingerprint(new_search(small_config(space=FEW), name="bad"))
-    storage = open_storage(storage_url)
-    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 1
-    assert len(successful(load(storage, "good"))) == 8
-    assert len(successful(load(storage, "bad"))) == 0
-    assert "leaving out study bad: study 'bad' was made with other data" in caplog.text
 
 
 def delete_in_trial(monkeypatch: pytest.MonkeyPatch, storage_url: str, name: str, *, number: int, before: bool) -> None:
@@ -163,35 +223,6 @@ def test_results_of_a_deleted_study_do_not_get_into_the_next_of_its_name(
         run(search, iris, Signals(), on_trial=nothing)
     (trial,) = made[0].study.get_trials(deepcopy=False)
     assert (trial.state, trial.user_attrs) == (TrialState.RUNNING, {})
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_a_worker_of_all_studies_leaves_one_that_is_deleted(
-    new_search: Callable[..., Search], storage_url: str, monkeypatch: pytest.MonkeyPatch, before: bool
-) -> None:
-    for name in ("first", "second"):
-        new_search(small_config(space=FEW), name=name)
-    delete_in_trial(monkeypatch, storage_url, "first", number=2, before=before)
-    storage = open_storage(storage_url)
-    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
-    assert len(successful(load(storage, "second"))) == 8
-
-
-def test_a_study_in_the_place_of_a_deleted_one_starts_from_nothing(new_search: Callable[..., Search], storage_url: str) -> None:
-    """With the same name and, on SQLite, the same ids, which Optuna's cache takes for the old ones."""
-    old = new_search(small_config(space=FEW))
-    replaced: list[Search] = []
-
-    def replace_once(standing: Standing) -> None:
-        if standing.successful == 2 and not replaced:
-            optuna.delete_study(study_name="iris", storage=storage_url)
-            replaced.append(new_search(small_config(space=FEW)))
-
-    assert serve(open_storage(storage_url), Signals(), data_dir=None, until_idle=True, on_trial=replace_once) == 2
-    (new,) = replaced
-    assert new.study._study_id == old.study._study_id
-    assert [trial.number for trial in successful(new)] == list(range(8))
-    assert (stop_of(new) or {})["reason"] == StopReason.GENERATIONS
 
 
 def test_a_second_signal_outside_of_the_training_ends_the_worker_too(
