@@ -214,12 +214,14 @@ Server = TypeVar("Server", bound=DatabaseServer)
 
 
 @contextmanager
-def running_postgres(addresses: Sequence[str] = (LOCAL,)) -> Iterator[PostgresServer]:
+def running_postgres(
+    addresses: Sequence[str] = (LOCAL,), *, kind: type[PostgresServer] = PostgresServer
+) -> Iterator[PostgresServer]:
     """A server until the end of the block; without PostgreSQL the test is skipped."""
     bin_dir = postgres_bin_dir()
     if bin_dir is None or find_spec("psycopg") is None:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql; pip install '.[postgres]'")
-    with _running(lambda *place: PostgresServer(bin_dir, *place, addresses=addresses), ("postgres", "nobody")) as server:
+    with _running(lambda *place: kind(bin_dir, *place, addresses=addresses), ("postgres", "nobody")) as server:
         yield server
 
 
