@@ -149,7 +149,7 @@ class Search:
     def _check_existence(self) -> None:
         description = get_study_user_attr(self.study, DESCRIPTION)
         if description is None or description["created"] != self.created:
-            raise StudyNotFoundError(f"study {self.name!r} was deleted meanwhile")
+            raise StudyNotFoundError(f"study {self.name!r} was deleted meanwhile; see which are left with", command="status")
 
     def check_data(self, splits: DataSplits) -> None:
         """Refuse data other than those the study was made with.

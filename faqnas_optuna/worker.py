@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna import datasets
 from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.errors import FailingWorkerError
+from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
 from faqnas_optuna.generations import close_generations, stop_of
 from faqnas_optuna.heartbeats import beating
 from faqnas_optuna.objective import Objective, Outcome
@@ -282,6 +282,7 @@ def extra_workers(count: int, search: Search, signals: Signals, *, environment: 
         raise
     finally:
         for process in processes:
-            if code := process.wait():
+            # That no trial has succeeded is told by this process, for all.
+            if (code := process.wait()) not in (0, NoSuccessfulTrialError.exit_code):
                 logger.warning("worker %d ended with exit code %d", process.pid, code)
         signals.on_signal.remove(pass_on)
