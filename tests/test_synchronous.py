@@ -67,13 +67,12 @@ def test_generations_are_exact_when_workers_are_killed_before_a_trial_has_its_ge
 ) -> None:
     """That takes some milliseconds; whoever is at it is among those that are killed, if they die soon enough."""
     search = new_study(any_storage_url, "s", population=POPULATION, synchronous=True)
-    hits = 0
     with closing(sqlite3.connect(str(make_url(any_storage_url).database), isolation_level=None)) as connection:
 
         def unnumbered(since: int) -> int:
             return int(connection.execute(UNNUMBERED, [since]).fetchone()[0])
 
-        for _ in range(12):
+        for _ in range(20):
             start_workers(crew, WORKERS)
             wait_until(lambda: all_are_at_work(crew), SOON_S, "all are at work")
             begun, deadline = len(trials_of(search)), time.monotonic() + SOON_S
@@ -82,9 +81,8 @@ def test_generations_are_exact_when_workers_are_killed_before_a_trial_has_its_ge
             for worker in crew.processes:
                 worker.kill()
             crew.leave()
-            hits += unnumbered(begun)
-            if hits == 3:
+            if is_hit := unnumbered(begun) > 0:
                 break
-    assert hits == 3
+    assert is_hit
     start_workers(crew, WORKERS)
     end_exactly(search, crew)
