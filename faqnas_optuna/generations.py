@@ -174,7 +174,7 @@ def _reason_to_stop(search: Search) -> StopReason | None:
     if len(hypervolumes) >= limits.generations:
         return StopReason.GENERATIONS
     # The generation before the last resumption is what the next ones must beat.
-    since = max(_last_resumption(search)["generation"] - 1, 0)
+    since = max(last_resumption(search)["generation"] - 1, 0)
     return StopReason.STAGNATION if stagnated(hypervolumes[since:], limits.patience) else None
 
 
@@ -186,7 +186,7 @@ def _all_fail(standing: Standing) -> bool:
     population = standing.search.config.search.population
     if len(standing.failing) < population:
         return False
-    since = _last_resumption(standing.search)["trial"]
+    since = last_resumption(standing.search)["trial"]
     failing = [trial for trial in standing.failing if trial.number >= since]
     workers = {trial.user_attrs.get("worker") for trial in failing}
     return len(failing) >= population and all(trial.user_attrs.get("worker", "") in workers for trial in standing.running)
@@ -202,6 +202,6 @@ def _write_stop(search: Search, decide: Callable[[], StopReason | None]) -> dict
         return stopped
 
 
-def _last_resumption(search: Search) -> dict[str, Any]:
+def last_resumption(search: Search) -> dict[str, Any]:
     """Closed generations and trials at the time of the last resumption; none of either if there was none."""
     return (resumptions(search) or [{"generation": 0, "trial": 0}])[-1]

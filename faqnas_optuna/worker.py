@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from faqnas_optuna import datasets
 from faqnas_optuna.datasets import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
-from faqnas_optuna.generations import close_generations, stop_of
+from faqnas_optuna.generations import close_generations, last_resumption, stop_of
 from faqnas_optuna.heartbeats import beating
 from faqnas_optuna.objective import Objective, Outcome
 from faqnas_optuna.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
@@ -84,8 +84,10 @@ class Shift:
 
     @property
     def is_failing(self) -> bool:
-        """Whether as many trials as a generation have failed one after the other on this worker."""
-        return len(self._failed_in_a_row) >= self.standing.search.config.search.population
+        """Whether, since the last resumption, as many trials as a generation have failed one after the other on this worker."""
+        search, failed = self.standing.search, self._failed_in_a_row
+        population = search.config.search.population
+        return len(failed) >= population and failed[-population] >= last_resumption(search)["trial"]
 
     @property
     def others_succeed(self) -> bool:

@@ -107,6 +107,19 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
     assert len(search.study.get_trials(deepcopy=False)) == 6
 
 
+def test_a_worker_tries_again_after_a_resumption(
+    new_search: Callable[..., Search], iris: DataSplits, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift = Shift(new_search(small_config(search=SearchConfig(population=5))), iris, Signals())
+    monkeypatch.setattr(objective_module, "evaluate", fail)
+    for _ in range(5):
+        assert not shift.is_failing
+        shift.run_trial()
+    assert shift.is_failing
+    resume(load(open_storage(storage_url), "iris"), generations=20)
+    assert not shift.is_failing
+
+
 def test_no_trial_begins_after_a_signal(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search, signals = new_search(), Signals()
     shift = Shift(search, iris, signals)
