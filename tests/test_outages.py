@@ -22,7 +22,7 @@ from faqnas_optuna.study import Search, load
 from tests.conftest import TIMEOUT_S
 from tests.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
-from tests.jepsen import chains, end, given_up_and_retried, violations_of
+from tests.jepsen import chains, end, given_up_and_retried, settle, violations_of
 from tests.network import machines, postgres_for
 
 pytestmark = pytest.mark.slow
@@ -255,6 +255,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
         with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
             goes_on()
             wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), SOON_S, "no trial is left open")
+            assert settle(search, within_s=SOON_S) == []
             worker.terminate()
             assert worker.wait(timeout=SOON_S) == 143
         # Whatever the first worker was at was run again, once; but for what it had not yet given a generation.
