@@ -245,8 +245,10 @@ def load(storage: BaseStorage, name: str) -> Search:
     """Open a study that exists.
 
     Raises:
+        ConfigError: no study can have this name.
         StudyNotFoundError: there is no study of this name, or it is not one of ours.
     """
+    check_name(name)
     try:
         study = optuna.load_study(storage=storage, study_name=name)
         description = study.user_attrs.get(DESCRIPTION)
