@@ -47,8 +47,6 @@ PRELOADED = [
     "sqlalchemy.dialects.sqlite",
 ]
 GRACE_S = 3
-OPEN_S = 2 * GRACE_S + 1
-"""An interrupted trial is finished by then; databases count whole seconds."""
 IMPORTS_S = 120
 SOON_S = 90
 """What takes a second or two happens by then, however slow the machine is: a test that waits longer has failed."""
