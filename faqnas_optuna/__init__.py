@@ -4,26 +4,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from faqnas_optuna.circuits.genome import Circuit, Genome
     from faqnas_optuna.config import StudyConfig
-    from faqnas_optuna.datasets import DataSplits
+    from faqnas_optuna.data.named import DataSplits
     from faqnas_optuna.errors import FaqnasError
-    from faqnas_optuna.evaluation import Evaluation, evaluate
-    from faqnas_optuna.genome import Circuit, Genome
-    from faqnas_optuna.model import HQNN
+    from faqnas_optuna.learning.evaluation import Evaluation, evaluate
+    from faqnas_optuna.learning.model import HQNN
 
 __version__ = "0.1.0"
 
 __all__ = ["HQNN", "Circuit", "DataSplits", "Evaluation", "FaqnasError", "Genome", "StudyConfig", "evaluate"]
 
 _HOMES = {
-    "Circuit": "genome",
-    "DataSplits": "datasets",
-    "Evaluation": "evaluation",
+    "Circuit": "circuits.genome",
+    "DataSplits": "data.named",
+    "Evaluation": "learning.evaluation",
     "FaqnasError": "errors",
-    "Genome": "genome",
-    "HQNN": "model",
+    "Genome": "circuits.genome",
+    "HQNN": "learning.model",
     "StudyConfig": "config",
-    "evaluate": "evaluation",
+    "evaluate": "learning.evaluation",
 }
 
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from faqnas_optuna.circuits.genome import GENES, MAX_DEPTH, Embedding, Entangler, GeneValue, Rotation, Topology
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.genome import GENES, MAX_DEPTH, Embedding, Entangler, GeneValue, Rotation, Topology
 
 
 class FlopsCounter(StrEnum):

@@ -13,20 +13,20 @@ import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from faqnas_optuna import datasets
+from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
-from faqnas_optuna.datasets import DataSplits
-from faqnas_optuna.genome import Genome
-from faqnas_optuna.heartbeats import FAILURE
-from faqnas_optuna.objective import suggest
-from faqnas_optuna.storage import open_storage, storage_lock
-from faqnas_optuna.study import Search, create
-from tests.crew import GRACE_S, Crew
-from tests.databases import any_storage_url as any_storage_url  # the fixtures
-from tests.databases import mariadb_server as mariadb_server
-from tests.databases import mariadb_url as mariadb_url
-from tests.databases import postgres_server as postgres_server
-from tests.databases import postgres_url as postgres_url
+from faqnas_optuna.data import named
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.search.objective import suggest
+from faqnas_optuna.search.study import Search, create
+from faqnas_optuna.storage.heartbeats import FAILURE
+from faqnas_optuna.storage.opening import open_storage, storage_lock
+from tests.faults.crew import GRACE_S, Crew
+from tests.faults.databases import any_storage_url as any_storage_url  # the fixtures
+from tests.faults.databases import mariadb_server as mariadb_server
+from tests.faults.databases import mariadb_url as mariadb_url
+from tests.faults.databases import postgres_server as postgres_server
+from tests.faults.databases import postgres_url as postgres_url
 
 TIMEOUT_S = 240
 
@@ -47,7 +47,7 @@ def _signals_for_children() -> None:
 
 @pytest.fixture(scope="session")
 def iris() -> DataSplits:
-    return datasets.load("iris", seed=0)
+    return named.load("iris", seed=0)
 
 
 @pytest.fixture

@@ -1,85 +1,96 @@
-"""The design's two rules of import, read from the source."""
+"""The design's rules of import, read from the source."""
 
 import ast
+import sys
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
-ORDER = [
-    "errors",
-    "signals",
-    "files",
-    "genome",
-    "config",
-    "datasets",
-    "circuit",
-    "normal_form",
-    "compilation",
-    "gates",
-    "statevector",
-    "fused",
-    "model",
-    "training",
-    "flops",
-    "evaluation",
-    "pareto",
-    "outages",
-    "sqlite",
-    "servers",
-    "heartbeats",
-    "storage",
-    "sampler",
-    "study",
-    "standing",
-    "generations",
-    "objective",
-    "worker",
-    "serving",
-    "cluster",
-    "report",
-    "plots",
-    "dashboard",
-    "bench",
-    "display",
-    "options",
-    "launch",
-    "cli",
-    "__main__",
+WINGS: list[tuple[str, list[str]]] = [
+    ("", ["errors", "files", "signals"]),
+    ("circuits", ["genome", "reference", "flops"]),
+    # It speaks of genes, and the wings below speak of it.
+    ("", ["config"]),
+    ("data", ["named"]),
+    ("engine", ["normal_form", "compilation", "gates", "statevector", "fused"]),
+    ("learning", ["model", "training", "evaluation"]),
+    ("storage", ["outages", "sqlite", "servers", "heartbeats", "opening"]),
+    ("search", ["pareto", "sampler", "study", "standing", "generations", "objective"]),
+    ("workers", ["loop", "serving", "cluster"]),
+    ("evidence", ["bench"]),
+    ("results", ["documents", "figures", "dashboard"]),
+    ("cli", ["display", "options", "launch", "commands"]),
+    ("", ["__main__"]),
 ]
-"""A module imports only from those before it. `__init__` names public things and imports them when they are used."""
+"""From the ground up. A module imports only from wings before its own, and in its own from files before it.
+
+`__init__` names public things and imports them when they are used.
+"""
+
+ORDER = [f"{wing}.{file}".removeprefix(".") for wing, files in WINGS for file in files]
+
+
+def below(wing: str) -> set[str]:
+    """A wing's modules and all after them."""
+    first = next(module for module in ORDER if module.startswith(f"{wing}."))
+    return set(ORDER[ORDER.index(first) :])
+
+
+def within(*wings: str) -> set[str]:
+    return {module for module in ORDER if module.partition(".")[0] in wings}
+
 
 ALLOWED_OUTSIDE = {
-    "pennylane": {"circuit", "model"},
-    "numba": {"compilation"},
-    "torch": {"model", "training", "flops", "evaluation", "bench"},
-    "optuna": set(ORDER[ORDER.index("outages") :]),
-    "sqlalchemy": {"outages", "sqlite", "servers", "heartbeats", "storage"},
-    "distributed": {"cluster", "launch"},
-    "click": {"options", "launch", "cli", "__main__"},
-    "rich": {"display"},
+    "pennylane": {"circuits.reference", "circuits.flops", "learning.model"},
+    "torch": {"circuits.flops", "evidence.bench", *within("learning")},
+    "numba": within("engine"),
+    "sklearn": within("data", "learning"),
+    "optuna": below("storage"),
+    "sqlalchemy": within("storage"),
+    "distributed": {"workers.cluster", "cli.launch"},
+    "click": {"__main__", *within("cli")},
+    "rich": {"cli.display"},
+    "pandas": within("data", "evidence", "results"),
+    "pyarrow": within("data", "evidence", "results"),
 }
 
 
-def imports(module: str) -> set[str]:
+@cache
+def imports(module: str) -> frozenset[str]:
     """Full names of the modules that a module imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    for node in ast.walk(ast.parse(source(module))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
-            # `from faqnas_optuna import datasets` imports a module by its name.
+            # `from faqnas_optuna.data import named` imports a module by its name.
             found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
-    return found
+    return frozenset(found)
+
+
+def source(module: str) -> str:
+    return (PACKAGE / f"{module.replace('.', '/')}.py").read_text()
 
 
 def test_every_module_has_its_place() -> None:
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {*ORDER, "__init__"}
+    files = {path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py")}
+    modules = {".".join(file.parts) for file in files}
+    assert {module for module in modules if not module.endswith("__init__")} == set(ORDER)
+    assert {module.partition(".")[0] for module in modules if module.endswith(".__init__")} == {w for w, _ in WINGS if w}
+
+
+def test_a_wing_tells_what_it_is_in_one_sentence() -> None:
+    for wing in {wing for wing, _ in WINGS if wing}:
+        (sentence,) = ast.parse(source(f"{wing}.__init__")).body
+        assert isinstance(sentence, ast.Expr) and isinstance(sentence.value, ast.Constant), f"{wing} holds code"
+        assert str(sentence.value.value).count(".") == 1
 
 
 def test_modules_import_only_from_those_before_them() -> None:
     for position, module in enumerate(ORDER):
-        ours = {name.split(".")[1] for name in imports(module) if name.startswith("faqnas_optuna.")}
+        ours = {name.removeprefix("faqnas_optuna.") for name in imports(module)}
         later = (ours & set(ORDER)) - set(ORDER[:position])
         assert not later, f"{module} imports {later}"
 
@@ -92,9 +103,7 @@ def test_what_comes_from_outside_stays_in_its_rooms() -> None:
 
 
 def test_genomes_and_errors_need_the_standard_library_alone() -> None:
-    import sys
-
-    for module in ("errors", "files", "genome"):
+    for module in ("errors", "files", "circuits.genome"):
         outside = {name.split(".")[0] for name in imports(module)} - {"faqnas_optuna"}
         assert outside <= sys.stdlib_module_names
 

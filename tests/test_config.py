@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from faqnas_optuna.circuits.genome import GENES, enumerate_genomes
 from faqnas_optuna.config import StudyConfig, differences, override, read_toml
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.genome import GENES, enumerate_genomes
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 

@@ -13,18 +13,18 @@ import pennylane as qml
 import pytest
 import torch
 
-from faqnas_optuna import datasets
+from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
-from faqnas_optuna.genome import Genome
-from faqnas_optuna.report import pareto_document
+from faqnas_optuna.data import named
+from faqnas_optuna.results.documents import pareto_document
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import GENERATION_KEY, create, load
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.standing import Standing
-from faqnas_optuna.storage import open_storage
-from faqnas_optuna.study import GENERATION_KEY, create, load
-from faqnas_optuna.worker import run
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.workers.loop import run
+from tests.circuits.test_flops import reported_by_torch_profiler
 from tests.conftest import TIMEOUT_S, RunCli, successful
-from tests.test_datasets import idx_dir as idx_dir  # the fixture
-from tests.test_flops import reported_by_torch_profiler
+from tests.data.test_named import idx_dir as idx_dir  # the fixture
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -182,7 +182,7 @@ def test_a_study_in_which_nothing_succeeds_ends_with_5(run_cli: RunCli, tmp_path
     (tmp_path / "sitecustomize.py").write_text(
         "from faqnas_optuna.errors import TrainingError\n"
         "def diverge(*a, **k): raise TrainingError('the loss is nan')\n"
-        "import faqnas_optuna.objective as o\n"
+        "import faqnas_optuna.search.objective as o\n"
         "o.evaluate = diverge\n"
     )
     finished = run_cli("start", *SMALL, env={"PYTHONPATH": str(tmp_path)})
@@ -192,7 +192,7 @@ def test_a_study_in_which_nothing_succeeds_ends_with_5(run_cli: RunCli, tmp_path
     assert "Traceback" not in finished.stderr
 
 
-@pytest.mark.parametrize("name", datasets.DATASETS)
+@pytest.mark.parametrize("name", named.DATASETS)
 def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir: Path) -> None:
     config = StudyConfig(
         dataset=name,
@@ -200,7 +200,7 @@ def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir
         training=TrainingConfig(epochs=1, batch_size=1_000),
         space=SpaceConfig(n_qubits=(2, 3), depth=(1,)),
     )
-    splits = datasets.load(name, seed=0, data_dir=idx_dir)
+    splits = named.load(name, seed=0, data_dir=idx_dir)
     search = create(open_storage(storage_url, create=True), name, config, splits)
     run(search, splits, Signals(), on_trial=lambda _: None)
     document = pareto_document(Standing.of(search))

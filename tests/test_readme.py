@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from faqnas_optuna.cli import cli
+from faqnas_optuna.cli.commands import cli
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.datasets import DATASETS
+from faqnas_optuna.data.named import DATASETS
 from tests.conftest import TIMEOUT_S, cli_environment
 
 ROOT = Path(__file__).parent.parent

@@ -1,0 +1,56 @@
+"""The circuit in PennyLane, which is its definition: any other engine must agree with what stands here.
+
+    x ── embedding ── [ rotation of the layer on every wire ── entanglers ] × depth ── ⟨Z⟩ of every wire
+
+Wire 0 is the most significant bit of a basis state.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pennylane as qml
+
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
+
+ROTATIONS: dict[Rotation, Any] = {Rotation.RX: qml.RX, Rotation.RY: qml.RY, Rotation.RZ: qml.RZ}
+ENTANGLERS: dict[Entangler, Any] = {Entangler.CNOT: qml.CNOT, Entangler.CZ: qml.CZ}
+
+
+def quantum_function(circuit: Circuit) -> Callable[[Any, Any], list[Any]]:
+    """The circuit as a PennyLane quantum function.
+
+    It takes inputs (n_qubits,) or (batch, n_qubits) and weights (depth, n_qubits), angles in radians, and measures ⟨Z⟩ of
+    every wire. Amplitude embedding needs inputs that are not all zero.
+    """
+    wires = range(circuit.n_qubits)
+
+    def run(inputs: Any, weights: Any) -> list[Any]:
+        if circuit.embedding is Embedding.ANGLE:
+            # cos(x)|0⟩ + sin(x)|1⟩ = RY(2x)|0⟩ (arXiv 2511.10062)
+            qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
+        else:
+            qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+        for layer, rotation in enumerate(circuit.rotations):
+            for wire in wires:
+                ROTATIONS[rotation](weights[layer, wire], wires=wire)
+            for pair in circuit.entangled_pairs:
+                ENTANGLERS[circuit.entangler](wires=pair)
+        return [qml.expval(qml.PauliZ(wire)) for wire in wires]
+
+    return run
+
+
+def qnode(circuit: Circuit) -> qml.QNode:
+    """The circuit on `default.qubit` with torch tensors, differentiated by backpropagation."""
+    device = qml.device("default.qubit", wires=circuit.n_qubits)
+    return qml.QNode(quantum_function(circuit), device, interface="torch", diff_method="backprop")
+
+
+def draw(circuit: Circuit) -> str:
+    """The circuit as text: a line a wire, without the values of its angles."""
+    # The values give the drawing its shapes and are not shown. Ones, because zeros cannot be amplitudes.
+    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones((circuit.depth, circuit.n_qubits))
+    drawer = qml.draw(quantum_function(circuit), decimals=None, max_length=10_000, show_matrices=False)
+    drawing: str = drawer(inputs, weights)
+    # PennyLane numbers the embedded values as a matrix M0.
+    return drawing.replace("AngleEmbedding(M0)", "RY(2x)")

@@ -1,0 +1,1 @@
+"""What is typed: options, commands, and what a person sees."""

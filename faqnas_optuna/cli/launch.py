@@ -1,0 +1,176 @@
+"""What commands share: settings from options and file, an opened storage, and the search that `start` and `resume` run."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faqnas_optuna.cli.options import Survival, storage_option, typed
+from faqnas_optuna.config import StudyConfig, override, read_toml
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StorageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from optuna.storages import BaseStorage
+
+    from faqnas_optuna.data.named import DataSplits
+    from faqnas_optuna.search.standing import Standing
+    from faqnas_optuna.search.study import Search
+    from faqnas_optuna.signals import Signals
+
+
+def study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
+    """Options over the study file over the defaults."""
+    sections = {
+        "population": "search.population",
+        "synchronous": "search.synchronous",
+        "generations": "search.generations",
+        "patience": "search.patience",
+        "epochs": "training.epochs",
+        "lr": "training.learning_rate",
+        "batch_size": "training.batch_size",
+        "repeats": "training.repeats",
+    }
+    changes = {sections.get(name, name): value for name, value in options.items()}
+    stored = read_toml(file) if file else {}
+    # On its own first, so that its mistakes are told under its name; it need not name the data set.
+    StudyConfig.from_settings({"dataset": "", **stored}, source=str(file))
+    settings = override(stored, changes)
+    if "dataset" not in settings:
+        raise ConfigError("no data set is named; add for instance --dataset wine ('faqnas-optuna datasets' lists them)")
+    return StudyConfig.from_settings(settings, source="options")
+
+
+@contextmanager
+def opened_storage(url: str, *, create: bool = False, quiet: bool = False, grace_s: int = 60) -> Iterator["BaseStorage"]:
+    """A storage, with its errors translated; and messages of the package, rather than of libraries, on stderr."""
+    from faqnas_optuna.cli.display import messages
+    from faqnas_optuna.storage.opening import open_storage, translated_errors
+    from faqnas_optuna.storage.outages import silence_libraries
+
+    silence_libraries()
+    with messages(quiet=quiet), translated_errors(url):
+        yield open_storage(url, create=create, grace_s=grace_s)
+
+
+def dask_client(address: str | None, storage_url: str) -> "Client | None":
+    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before torch is imported."""
+    from faqnas_optuna.workers.cluster import connected
+
+    return click.get_current_context().with_resource(connected(address, storage_url=storage_url)) if address else None
+
+
+def run_search(
+    search: "Search",
+    splits: "DataSplits",
+    url: str,
+    survival: Survival,
+    *,
+    workers: int,
+    client: "Client | None",
+    data_dir: Path | None,
+    as_json: bool,
+) -> int:
+    """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
+    from faqnas_optuna.cli.display import show_progress
+    from faqnas_optuna.learning.training import use_one_thread
+    from faqnas_optuna.results.documents import progress
+    from faqnas_optuna.signals import AskedToLeaveError
+    from faqnas_optuna.workers.cluster import dask_workers, watch
+    from faqnas_optuna.workers.loop import extra_workers, run
+
+    use_one_thread()
+    started = time.perf_counter()
+    with show_progress() as update, at_work(go_on(search), url, study=search.name) as signals:
+
+        def show(standing: "Standing") -> None:
+            update(progress(standing))
+
+        if client is None:
+            # The URL may hold a password, which the arguments of a process would show to every user of the machine.
+            environment = {"FAQNAS_STORAGE": url, "FAQNAS_STORAGE_FILE": "", **survival.environment}
+            if data_dir:
+                environment["FAQNAS_DATA_DIR"] = str(data_dir)
+            with extra_workers(workers - 1, search, signals, environment=environment):
+                run(search, splits, signals, on_trial=show, database_timeout_s=survival.database_timeout_s)
+        else:
+            told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
+            with dask_workers(client, workers, search, signals, **told) as crew, suppress(AskedToLeaveError):
+                watch(crew, search, signals, on_look=show)
+    return _conclude(search, signals, started=started, as_json=as_json)
+
+
+def _conclude(search: "Search", signals: "Signals", *, started: float, as_json: bool) -> int:
+    """Print what was found; the exit code."""
+    from faqnas_optuna.cli.display import print_front, print_outlook
+    from faqnas_optuna.results.documents import check_failures, start_document
+    from faqnas_optuna.search.standing import Standing
+    from faqnas_optuna.storage.outages import DATABASE_ERRORS
+
+    try:
+        with search.existing():
+            standing = Standing.of(search)
+        document = start_document(standing, seconds=time.perf_counter() - started)
+    except (NoSuccessfulTrialError, *DATABASE_ERRORS):
+        if signals.first:
+            # Nothing to show, or no database to ask.
+            return signals.exit_code
+        raise
+    try:
+        if as_json:
+            print_json(document)
+        else:
+            print_front(standing.front)
+            print_outlook(standing, document, storage_option=storage_option())
+    except OSError:
+        # What has interrupted us may have closed the terminal, or the reader of a pipe, too.
+        if not signals.first:
+            raise
+    if not signals.first:
+        check_failures(search)
+    return signals.exit_code
+
+
+@contextmanager
+def at_work(command: str, url: str, *, study: str | None = None, quiet: bool = False) -> Iterator["Signals"]:
+    """Catch signals during the work on a study, or on several. Whatever ends it before its time, tell how to go on.
+
+    Args:
+        command: how, to be typed after `faqnas-optuna`.
+        quiet: say nothing of a signal.
+
+    Raises:
+        StorageError: the database was away for too long, or for good.
+    """
+    from faqnas_optuna.signals import Signals
+    from faqnas_optuna.storage.opening import failure
+    from faqnas_optuna.storage.outages import DATABASE_ERRORS
+
+    try:
+        with Signals().caught() as signals:
+            yield signals
+    except DATABASE_ERRORS as error:
+        subject = f"study {study!r}: " if study else ""
+        told = f"{subject}{failure(url, error)}. Finished trials are kept. Go on with"
+        raise StorageError(told, command=command) from error
+    if signals.first and not quiet:
+        click.echo(f"interrupted; finished trials are kept. Go on with: {typed(command)}", err=True)
+
+
+def go_on(search: "Search") -> str:
+    """The command that lets a study go on, which needs a new limit if the old one is reached."""
+    from faqnas_optuna.search.generations import StopReason, stop_of
+
+    stopped = stop_of(search)
+    is_used_up = stopped is not None and stopped["reason"] == StopReason.GENERATIONS
+    more = f" --generations {search.config.search.generations + 4}" if is_used_up else ""
+    return f"resume {search.name}{more}"
+
+
+def print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2))

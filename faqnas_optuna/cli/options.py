@@ -1,0 +1,128 @@
+"""Options that several commands share. Each can also be set as FAQNAS_NAME in the environment."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from faqnas_optuna.errors import ConfigError, FaqnasError
+
+Command = Callable[..., Any]
+
+DEFAULT_STORAGE = "sqlite:///faqnas.db"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survival:
+    """What workers bear with; the same for all that are started together."""
+
+    grace_s: int
+    """A trial whose worker is silent for so long is given up."""
+    database_timeout_s: int
+    """A database that has gone away is waited for so long."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same for another process."""
+        return {"FAQNAS_GRACE": str(self.grace_s), "FAQNAS_DATABASE_TIMEOUT": str(self.database_timeout_s)}
+
+
+def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Command]:
+    """A click option that also reads FAQNAS_NAME."""
+    variable = f"FAQNAS_{name.lstrip('-').replace('-', '_').upper()}"
+    return click.option(name, *targets, envvar=variable, show_envvar=True, **settings)
+
+
+def seconds_option(name: str, *, default: int, help: str) -> Callable[[Command], Command]:
+    return option(name, type=click.IntRange(min=2), default=default, show_default=True, metavar="SECONDS", help=help)
+
+
+json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+data_dir_option = option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Directory of MNIST's four IDX files."
+)
+workers_option = option(
+    "--workers", type=click.IntRange(min=1, max=1024), default=1, show_default=True, help="Processes, of one thread each."
+)
+dask_option = option(
+    "--dask", metavar="ADDRESS", help="Run the workers on the Dask cluster of this scheduler, or scheduler file."
+)
+study_argument = click.argument("study")
+
+
+def storage_options(command: Command) -> Command:
+    """The database, as `storage`: its URL, or that in a file which nobody else can read."""
+
+    @option("--storage", default=DEFAULT_STORAGE, show_default=True, metavar="URL", help="Database of the studies.")
+    @option("--storage-file", type=click.Path(path_type=Path, dir_okay=False), help="File that holds the URL instead.")
+    @wraps(command)
+    def with_storage(*arguments: Any, storage: str, storage_file: Path | None, **others: Any) -> Any:
+        source = click.get_current_context().get_parameter_source
+        # Of the two, what stands on the command line beats what stands in the environment.
+        on_line = {name for name in ("storage", "storage_file") if source(name) is ParameterSource.COMMANDLINE}
+        if storage_file and on_line != {"storage"}:
+            storage = read_storage_file(storage_file)
+        try:
+            return command(*arguments, storage=storage, **others)
+        except FaqnasError as error:
+            if error.command:
+                error.command += storage_option()
+            raise
+
+    return with_storage
+
+
+def typed(command: str) -> str:
+    """A command of ours, to be typed after this one: it finds the same storage."""
+    return f"faqnas-optuna {command}{storage_option()}"
+
+
+def storage_option() -> str:
+    """What such a command needs beside its name: nothing, if the storage is the default or in the environment."""
+    from faqnas_optuna.storage.opening import secrets
+
+    context = click.get_current_context()
+    if context.get_parameter_source("storage_file") is ParameterSource.COMMANDLINE:
+        return f" --storage-file {shlex.quote(str(context.params['storage_file']))}"
+    if context.get_parameter_source("storage") is not ParameterSource.COMMANDLINE:
+        return ""
+    url = context.params["storage"]
+    # What must not be shown cannot be repeated.
+    return " --storage-file FILE_WITH_THE_URL" if secrets(url) else f" --storage {shlex.quote(url)}"
+
+
+def survival_options(command: Command) -> Command:
+    """How long to bear with silent workers and absent databases, as `survival`."""
+
+    @seconds_option("--grace", default=60, help="Give up a trial whose worker is silent for so long.")
+    @seconds_option("--database-timeout", default=600, help="Wait so long for a database that has gone away.")
+    @wraps(command)
+    def with_survival(*arguments: Any, grace: int, database_timeout: int, **others: Any) -> Any:
+        return command(*arguments, survival=Survival(grace_s=grace, database_timeout_s=database_timeout), **others)
+
+    return with_survival
+
+
+def read_storage_file(file: Path) -> str:
+    """The URL in a file that only its owner can read.
+
+    Raises:
+        ConfigError: others can read it, we cannot, or it holds something else.
+    """
+    try:
+        if file.stat().st_mode & 0o077:
+            raise ConfigError(f"{file} may hold a password, and others can read it; run: chmod 600 {shlex.quote(str(file))}")
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot read the storage's URL: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: cannot read the storage's URL: it is not UTF-8 text") from error
+    urls = [line.strip() for line in lines if line.strip()]
+    if len(urls) != 1:
+        raise ConfigError(f"{file} must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE")
+    return urls[0]

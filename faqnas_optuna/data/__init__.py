@@ -1,0 +1,1 @@
+"""On what: data sets by name, split and scaled."""

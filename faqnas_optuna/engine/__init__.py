@@ -1,0 +1,1 @@
+"""How a circuit is simulated and trained: kernels in numpy and numba alone."""

@@ -1,0 +1,239 @@
+"""A whole epoch of training in one numba call: what PyTorch does in a dozen calls a step takes longer than a small circuit.
+
+    x ── encoder ── circuit ── classifier ── log-softmax ── negative log-likelihood;  gradients;  Adam
+
+The arithmetic is that of `nn.Linear`, `nll_loss(log_softmax(…))` and `torch.optim.Adam` with their defaults. Arrays within a
+step have the batch last: (n_qubits, B), (classes, B). All reals are float32.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.engine.compilation import compile_once, jit
+from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
+from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+"""Adam's, as in PyTorch (Kingma and Ba, arXiv 1412.6980)."""
+
+
+class Optimiser(NamedTuple):
+    """Parameters and what Adam keeps of each; all (P,)."""
+
+    parameters: Array
+    """Encoder weights and bias, angles, classifier weights and bias, one after the other, as in `HQNN.parameters()`."""
+    gradients: Array
+    first_moments: Array
+    second_moments: Array
+
+
+class Layers(NamedTuple):
+    """A vector of parameters, or of gradients, as what it is made of."""
+
+    encoder_weights: Array
+    """(n_qubits, features)"""
+    encoder_bias: Array
+    """(n_qubits,)"""
+    angles: Array
+    """(depth, n_qubits)"""
+    classifier_weights: Array
+    """(classes, n_qubits)"""
+    classifier_bias: Array
+    """(classes,)"""
+
+
+def make_optimiser(parameters: Array) -> Optimiser:
+    """Adam before its first step, on parameters (P,) that it changes in place."""
+    return Optimiser(parameters, np.zeros_like(parameters), np.zeros_like(parameters), np.zeros_like(parameters))
+
+
+@jit
+def train_epoch(
+    x: Array,
+    y: Integers,
+    order: Integers,
+    batch_size: int,
+    program: Program,
+    workspace: Workspace,
+    optimiser: Optimiser,
+    steps_before: int,
+    learning_rate: float,
+    n_classes: int,
+) -> float:
+    """Train on every sample once, and return the mean of the batches' losses.
+
+    Args:
+        x: (samples, features), y: (samples,).
+        order: (samples,) in which the samples are taken, `batch_size` at a time.
+        workspace: for `batch_size` samples.
+        optimiser: changed in place.
+        steps_before: optimiser steps of earlier epochs.
+    """
+    n_qubits, depth, features = program.n_qubits, program.begin.size, x.shape[1]
+    weights = _layers(optimiser.parameters, features, n_qubits, depth, n_classes)
+    gradients = _layers(optimiser.gradients, features, n_qubits, depth, n_classes)
+    # Encoded and measured values with their gradients, and the scores; a smaller batch uses the front of each.
+    buffers = np.empty((4, n_qubits * batch_size), x.dtype)
+    score_buffer = np.empty(n_classes * batch_size, x.dtype)
+    total, batches = 0.0, 0
+    for start in range(0, order.size, batch_size):
+        rows = order[start : start + batch_size]
+        encoded = buffers[0, : n_qubits * rows.size].reshape(n_qubits, rows.size)
+        measured = buffers[1, : n_qubits * rows.size].reshape(n_qubits, rows.size)
+        grad_encoded = buffers[2, : n_qubits * rows.size].reshape(n_qubits, rows.size)
+        grad_measured = buffers[3, : n_qubits * rows.size].reshape(n_qubits, rows.size)
+        scores = score_buffer[: n_classes * rows.size].reshape(n_classes, rows.size)
+
+        _encode(x, rows, weights.encoder_weights, weights.encoder_bias, encoded)
+        forward(encoded, weights.angles, program, workspace, measured)
+        _classify(measured, weights.classifier_weights, weights.classifier_bias, scores)
+        total += _negative_log_likelihood(scores, y, rows)
+        # From here on `scores` holds the gradient of the loss by the scores.
+        _adjoint_of_classify(
+            scores, measured, weights.classifier_weights, gradients.classifier_weights, gradients.classifier_bias, grad_measured
+        )
+        backward(weights.angles, program, workspace, grad_measured, grad_encoded, gradients.angles)
+        _adjoint_of_encode(x, rows, grad_encoded, gradients.encoder_weights, gradients.encoder_bias)
+        batches += 1
+        _adam(optimiser, steps_before + batches, learning_rate)
+    return total / batches
+
+
+@jit
+def _layers(vector: Array, features: int, n_qubits: int, depth: int, n_classes: int) -> Layers:
+    """Views of a vector of parameters."""
+    a = n_qubits * features
+    b = a + n_qubits
+    c = b + depth * n_qubits
+    d = c + n_classes * n_qubits
+    return Layers(
+        vector[:a].reshape(n_qubits, features),
+        vector[a:b],
+        vector[b:c].reshape(depth, n_qubits),
+        vector[c:d].reshape(n_classes, n_qubits),
+        vector[d:],
+    )
+
+
+@jit
+def _encode(x: Array, rows: Integers, weights: Array, bias: Array, encoded: Array) -> None:
+    """encoded[q, b] = weights[q] · x[rows[b]] + bias[q]"""
+    for b in range(rows.size):
+        sample = x[rows[b]]
+        for q in range(bias.size):
+            row = weights[q]
+            total = bias[q]
+            for i in range(sample.size):
+                total += row[i] * sample[i]
+            encoded[q, b] = total
+
+
+@jit
+def _adjoint_of_encode(x: Array, rows: Integers, grad_encoded: Array, grad_weights: Array, grad_bias: Array) -> None:
+    grad_weights[:] = 0
+    for b in range(rows.size):
+        sample = x[rows[b]]
+        for q in range(grad_bias.size):
+            grad, row = grad_encoded[q, b], grad_weights[q]
+            for i in range(sample.size):
+                row[i] += grad * sample[i]
+    for q in range(grad_bias.size):
+        grad_bias[q] = grad_encoded[q].sum()
+
+
+@jit
+def _classify(measured: Array, weights: Array, bias: Array, scores: Array) -> None:
+    """scores[c, b] = weights[c] · measured[:, b] + bias[c]"""
+    for c in range(bias.size):
+        score = scores[c]
+        score[:] = bias[c]
+        for q in range(measured.shape[0]):
+            weight, values = weights[c, q], measured[q]
+            for b in range(score.size):
+                score[b] += weight * values[b]
+
+
+@jit
+def _adjoint_of_classify(
+    grad_scores: Array, measured: Array, weights: Array, grad_weights: Array, grad_bias: Array, grad_measured: Array
+) -> None:
+    grad_measured[:] = 0
+    for c in range(grad_bias.size):
+        grads = grad_scores[c]
+        grad_bias[c] = grads.sum()
+        for q in range(measured.shape[0]):
+            weight, values, target = weights[c, q], measured[q], grad_measured[q]
+            total = values.dtype.type(0)
+            for b in range(grads.size):
+                total += grads[b] * values[b]
+                target[b] += weight * grads[b]
+            grad_weights[c, q] = total
+
+
+@jit
+def _negative_log_likelihood(scores: Array, y: Integers, rows: Integers) -> float:
+    """The mean over the batch of -log softmax(scores)[y]; `scores` become its gradient, (softmax(scores) - [y]) / B."""
+    n_classes, batch = scores.shape
+    total = 0.0
+    for b in range(batch):
+        largest = scores[0, b]
+        for c in range(1, n_classes):
+            largest = max(largest, scores[c, b])
+        label = y[rows[b]]
+        margin = scores[label, b] - largest
+        exponentials = scores.dtype.type(0)
+        for c in range(n_classes):
+            scores[c, b] = math.exp(scores[c, b] - largest)
+            exponentials += scores[c, b]
+        total += math.log(exponentials) - margin
+        scale = scores.dtype.type(1) / (exponentials * scores.dtype.type(batch))
+        for c in range(n_classes):
+            scores[c, b] *= scale
+        scores[label, b] -= scores.dtype.type(1) / scores.dtype.type(batch)
+    mean: float = total / batch
+    return mean
+
+
+@jit
+def _adam(optimiser: Optimiser, step: int, learning_rate: float) -> None:
+    """One step: p -= lr · m̂ / (√v̂ + ε)."""
+    real = optimiser.parameters.dtype.type
+    step_size = real(learning_rate / (1 - BETA_1**step))
+    root_of_correction = real(math.sqrt(1 - BETA_2**step))
+    # Subtracted before they are rounded: 1 - float32(0.999) is off by a hundred-thousandth.
+    keep_1, take_1, keep_2, take_2 = real(BETA_1), real(1 - BETA_1), real(BETA_2), real(1 - BETA_2)
+    epsilon = real(EPSILON)
+    parameters, gradients, first, second = optimiser
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        first[i] = keep_1 * first[i] + take_1 * gradient
+        second[i] = keep_2 * second[i] + take_2 * gradient * gradient
+        parameters[i] -= step_size * first[i] / (np.sqrt(second[i]) / root_of_correction + epsilon)
+
+
+def compile_kernels() -> None:
+    """Have the engine compiled for float32, if it has not been in this installation."""
+    compile_once(_warm_up)
+
+
+def _warm_up() -> None:
+    circuit = Circuit(
+        n_qubits=2,
+        embedding=Embedding.ANGLE,
+        entangler=Entangler.CZ,
+        topology=Topology.LINEAR,
+        rotations=(Rotation.RX,),
+    )
+    program = compile_circuit(circuit)
+    x, y = np.ones((2, 1), np.float32), np.zeros(2, np.int64)
+    optimiser = make_optimiser(np.ones(1 * 2 + 2 + 2 + 2 * 2 + 2, np.float32))
+    workspace = make_workspace(program, 2, np.float32)
+    train_epoch(x, y, np.arange(2), 2, program, workspace, optimiser, 0, 0.1, 2)
+    # From Python, for `FastLayer`.
+    square = np.ones((2, 2), np.float32)
+    expectations(square, np.ones((1, 2), np.float32), circuit)
+    backward(np.ones((1, 2), np.float32), program, workspace, square, square.copy(), np.empty((1, 2), np.float32))

@@ -1,0 +1,107 @@
+"""The normal form in which circuits are simulated: monomial, RY layer, monomial, RY layer, …, measurement.
+
+* A *monomial* is a permutation of the amplitudes with a phase on each. CNOT chains (permutations), CZ chains (signs)
+  and RZ layers (phases) are monomials, and so are their products: neighbours merge into one pass over the state.
+* RX(θ) = F† RY(θ) F on every wire, with F = diag(1, i). The phases of F and F† join the neighbouring monomials, so that
+  RY, which is real, is the only gate that mixes amplitudes.
+* Of the monomial before the measurement only the permutation is left: probabilities have no phase.
+* An RY layer directly after the angle embedding RY(2x) adds its angles to the inputs.
+
+Wire 0 is the most significant bit of an amplitude's index.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
+
+Integers = NDArray[np.int64]
+
+
+class Program(NamedTuple):
+    """The normal form of a circuit, in arrays that numba functions accept. L layers, N = 2ⁿ amplitudes.
+
+    The monomial before a layer of RX or RY maps ψ to ψ'ₖ = phases[layer, k] · ψ[sources[layer, k]], with the angles of
+    the RZ layers in it yet to be added to the phases.
+    """
+
+    n_qubits: int
+    amplitude: bool
+    """Amplitude embedding; else angle embedding."""
+    joined: bool
+    """Layer 0 is an RY layer that is part of the angle embedding."""
+    rotated: Integers
+    """The layers of RX and RY, in order, without a joined one."""
+    begin: Integers
+    """(L,) the RZ layers in the monomial before a layer of RX or RY are begin[layer], …, layer - 1."""
+    moves: NDArray[np.bool_]
+    """(L,) whether there is a monomial before the layer; False for RZ."""
+    planes: Integers
+    """(L + 1,) before each layer and after the last: 1 for a real state, 2 for a complex one."""
+    sources: Integers
+    """(L, N) for RX and RY as above; for RZ the index that amplitude k of the monomial's result had at this layer."""
+    phases: NDArray[np.int8]
+    """(L, 2, N) real and imaginary parts: -1, 0 or 1."""
+    readout: Integers
+    """(N,) amplitude k at the measurement is amplitude readout[k] after the last rotation."""
+    order: Integers
+    """0, 1, 2, …, N - 1"""
+
+
+@lru_cache(maxsize=1024)
+def compile_circuit(circuit: Circuit) -> Program:
+    """The normal form of a circuit."""
+    depth, identity = len(circuit.rotations), np.arange(2**circuit.n_qubits)
+    to_real_rotation = np.array([1, 1j, -1, -1j])[np.bitwise_count(identity) % 4]
+    entangler_sources, entangler_signs = _entangler(circuit)
+    begin, moves, planes = np.zeros(depth, np.int64), np.zeros(depth, np.bool_), np.ones(depth + 1, np.int64)
+    sources, phases = np.tile(identity, (depth, 1)), np.zeros((depth, 2, identity.size), np.int8)
+
+    # The monomial since the last rotation, and the first layer in it.
+    source, phase, first = identity, np.ones(identity.size, np.complex128), 0
+    for layer, rotation in enumerate(circuit.rotations):
+        if rotation is not Rotation.RZ:
+            if rotation is Rotation.RX:
+                phase = phase * to_real_rotation
+            complex_phases = first < layer or bool(phase.imag.any())
+            begin[layer], sources[layer], phases[layer] = first, source, (phase.real, phase.imag)
+            moves[layer] = complex_phases or bool((phase != 1).any() or (source != identity).any())
+            planes[layer + 1 :] = 2 if complex_phases else planes[layer]
+            source, phase, first = identity, np.ones_like(phase), layer + 1
+            if rotation is Rotation.RX:
+                phase = to_real_rotation.conj()
+        source, phase = source[entangler_sources], phase[entangler_sources] * entangler_signs
+        sources[first : layer + 1] = sources[first : layer + 1, entangler_sources]
+
+    joined = circuit.embedding is Embedding.ANGLE and circuit.rotations[0] is Rotation.RY
+    rotated = [layer for layer, rotation in enumerate(circuit.rotations) if rotation is not Rotation.RZ]
+    return Program(
+        n_qubits=circuit.n_qubits,
+        amplitude=circuit.embedding is Embedding.AMPLITUDE,
+        joined=joined,
+        rotated=np.array(rotated[joined:], np.int64),
+        begin=begin,
+        moves=moves,
+        planes=planes,
+        sources=sources,
+        phases=phases,
+        readout=source,
+        order=identity,
+    )
+
+
+def _entangler(circuit: Circuit) -> tuple[Integers, Integers]:
+    """One layer of entanglers: ψ'ₖ = signs[k] · ψ[sources[k]]."""
+    identity = np.arange(2**circuit.n_qubits)
+    sources, signs = identity, np.ones_like(identity)
+    for control, target in circuit.entangled_pairs:
+        control_bit = identity >> (circuit.n_qubits - 1 - control) & 1
+        target_shift = circuit.n_qubits - 1 - target
+        if circuit.entangler is Entangler.CNOT:
+            sources = sources[identity ^ (control_bit << target_shift)]
+        else:
+            signs = signs * (1 - 2 * (control_bit & (identity >> target_shift)))
+    return sources, signs

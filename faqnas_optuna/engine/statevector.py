@@ -1,0 +1,139 @@
+"""State-vector simulation of circuits in normal form, with adjoint gradients, in numba.
+
+Gradients are by adjoint differentiation (Jones and Gacon, arXiv 2009.02823). With ψ the final state and
+λ = Σ_q ∂E/∂⟨Z_q⟩ Z_q ψ, both are taken backwards through the inverse gates, and on the way the gradient of each angle
+is ∂E/∂θ = 2 Re⟨λ|∂U/∂θ U⁻¹|ψ⟩. No intermediate state is stored.
+
+`forward` and `backward` are numba functions, to be called from others; `expectations` is for numpy. All arrays of one
+call are float32, or all float64.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.engine.compilation import jit
+from faqnas_optuna.engine.gates import (
+    Array,
+    adjoint_of_embed_amplitudes,
+    adjoint_of_embed_angles,
+    adjoint_of_measure,
+    adjoint_of_rz_phases,
+    apply_monomial,
+    embed_amplitudes,
+    embed_angles,
+    measure,
+    phase_gradients,
+    rotate,
+    rz_phases,
+    undo_monomial,
+    undo_rotate,
+)
+from faqnas_optuna.engine.normal_form import Program, compile_circuit
+
+CHUNK_AMPLITUDES = 2**16
+"""How many amplitudes `expectations` holds at a time: both of its buffers stay in a level 2 cache of 1 MiB."""
+
+
+class Workspace(NamedTuple):
+    """What `forward` leaves for `backward`, and scratch memory."""
+
+    buffers: Array
+    """(3, 2·N·B) states."""
+    embedding: Array
+    """(2, n, B) cosines and sines of the angle embedding; for amplitude embedding [0, 0] holds the inverse norms."""
+    phases: Array
+    """(L, 2, N) `Program.phases` with the angles of the RZ layers."""
+    per_amplitude: Array
+    """(2, N, 1) scratch."""
+
+
+def make_workspace(program: Program, batch: int, dtype: DTypeLike) -> Workspace:
+    """Memory for any number of calls of `forward` and `backward` on up to `batch` samples."""
+    depth, rows = program.sources.shape
+    return Workspace(
+        buffers=np.empty((3, 2 * rows * batch), dtype),
+        embedding=np.empty((2, program.n_qubits, batch), dtype),
+        phases=np.empty((depth, 2, rows), dtype),
+        per_amplitude=np.empty((2, rows, 1), dtype),
+    )
+
+
+def expectations(inputs: Array, weights: Array, circuit: Circuit) -> Array:
+    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (L, n), result (B, n) of the inputs' type."""
+    program = compile_circuit(circuit)
+    weights = np.ascontiguousarray(weights, inputs.dtype)
+    result = np.empty_like(inputs)
+    chunk = min(len(inputs), CHUNK_AMPLITUDES >> circuit.n_qubits)
+    workspace = make_workspace(program, chunk, inputs.dtype)
+    for start in range(0, len(inputs), max(chunk, 1)):
+        wires_first = np.ascontiguousarray(inputs[start : start + chunk].T)
+        measured = np.empty_like(wires_first)
+        forward(wires_first, weights, program, workspace, measured)
+        result[start : start + chunk] = measured.T
+    return result
+
+
+@jit
+def forward(inputs: Array, weights: Array, program: Program, workspace: Workspace, measured: Array) -> None:
+    """Run a circuit. C-contiguous: inputs (n, B) and weights (L, n) are read, measured (n, B) is written."""
+    batch = inputs.shape[1]
+    if batch == 0:
+        return
+    state, spare = workspace.buffers[0], workspace.buffers[1]
+    if program.amplitude:
+        embed_amplitudes(inputs, state, workspace.embedding)
+    else:
+        embed_angles(inputs, weights[0], program.joined, state, workspace.embedding)
+    for layer in program.rotated:
+        planes, new_planes = program.planes[layer], program.planes[layer + 1]
+        if program.moves[layer]:
+            sources, phases = program.sources[layer], workspace.phases[layer]
+            phases[:] = program.phases[layer]
+            for rz_layer in range(program.begin[layer], layer):
+                rz_phases(weights[rz_layer], program.sources[rz_layer], workspace.per_amplitude[0], phases)
+            apply_monomial(state, spare, sources, phases, batch, planes, new_planes)
+            state, spare = spare, state
+        rotate(state, new_planes * batch, weights[layer], program.order)
+    measure(state, program.readout, batch, program.planes[-1], spare, measured)
+
+
+@jit
+def backward(
+    weights: Array,
+    program: Program,
+    workspace: Workspace,
+    grad_measured: Array,
+    grad_inputs: Array,
+    grad_weights: Array,
+) -> None:
+    """The gradients after `forward`, whose state in the workspace is used up.
+
+    C-contiguous: grad_measured (n, B) is read, grad_inputs (n, B) and grad_weights (L, n) are written.
+    """
+    batch = grad_measured.shape[1]
+    grad_weights[:] = 0
+    if batch == 0:
+        return
+    last = program.moves.sum() % 2
+    state, spare, adjoint = workspace.buffers[last], workspace.buffers[1 - last], workspace.buffers[2]
+    adjoint_of_measure(state, program.readout, batch, program.planes[-1], spare, grad_measured, adjoint)
+    gradients, scratch = workspace.per_amplitude[0], workspace.per_amplitude[1]
+    for layer in program.rotated[::-1]:
+        planes, new_planes = program.planes[layer], program.planes[layer + 1]
+        undo_rotate(state, adjoint, new_planes * batch, weights[layer], program.order, grad_weights[layer])
+        if program.moves[layer]:
+            if program.begin[layer] < layer:
+                phase_gradients(state, adjoint, batch, gradients)
+            for rz_layer in range(program.begin[layer], layer):
+                adjoint_of_rz_phases(gradients, program.sources[rz_layer], scratch, grad_weights[rz_layer])
+            sources, phases = program.sources[layer], workspace.phases[layer]
+            undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
+            undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)
+            state, adjoint, spare = spare, state, adjoint
+    if program.amplitude:
+        adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
+    else:
+        adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])

@@ -1,0 +1,1 @@
+"""What may be claimed, and what it rests on."""

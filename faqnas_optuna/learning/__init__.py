@@ -1,0 +1,1 @@
+"""How good a circuit is: the hybrid network, its training, and what that is worth."""

@@ -1,0 +1,88 @@
+"""The front of a study as a picture, for paper (PNG) or browser (HTML)."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from faqnas_optuna.errors import OutputError
+from faqnas_optuna.files import write_atomically
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Candidate
+
+X_LABEL = "quantum FLOPs (one sample, forward)"
+Y_LABEL = "validation error"
+
+
+def write_pareto_plot(standing: Standing, path: Path) -> None:
+    """Draw the front, log-scaled in FLOPs, with the dominated circuits faint behind it.
+
+    Args:
+        path: ends in `.png` or `.html`; the HTML file needs no network.
+
+    Raises:
+        OutputError: another ending, or the file cannot be written.
+    """
+    renderers: dict[str, Callable[[str, list[Candidate], list[Candidate]], bytes]] = {".png": _png, ".html": _html}
+    renderer = renderers.get(path.suffix.lower())
+    if renderer is None:
+        raise OutputError(f"a plot is a .png or .html file; {path.name!r} is neither")
+    best = standing.front
+    on_front = {candidate.record.circuit for candidate in best}
+    others = standing.by_circuit.keys() - on_front
+    dominated = [Candidate.of_trial(standing.by_circuit[circuit]) for circuit in sorted(others)]
+    search, count = standing.search, len(standing.by_circuit)
+    title = f"{search.name}: {len(best)} of {count} circuits are on the front ({search.config.flops} FLOPs)"
+    write_atomically(path, renderer(title, best, dominated))
+
+
+def _points(candidates: list[Candidate]) -> tuple[list[int], list[float]]:
+    return [candidate.quantum_flops for candidate in candidates], [candidate.val_error for candidate in candidates]
+
+
+def _png(title: str, best: list[Candidate], dominated: list[Candidate]) -> bytes:
+    from matplotlib.figure import Figure
+
+    # A figure without pyplot: no window, no global state.
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(*_points(dominated), s=14, color="0.75", label="dominated circuits")
+    axes.plot(*_points(best), drawstyle="steps-post", linewidth=1, color="C0", alpha=0.5)
+    axes.scatter(*_points(best), s=36, color="C0", zorder=3, label="front")
+    axes.set_xscale("log")
+    axes.set_xlabel(X_LABEL)
+    axes.set_ylabel(Y_LABEL)
+    axes.set_title(title, fontsize=10)
+    axes.grid(visible=True, which="both", linewidth=0.3)
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def _html(title: str, best: list[Candidate], dominated: list[Candidate]) -> bytes:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for name, candidates, marker in (
+        ("dominated circuits", dominated, {"color": "rgba(150,150,150,0.4)", "size": 7}),
+        ("front", best, {"color": "#1f77b4", "size": 11}),
+    ):
+        x, y = _points(candidates)
+        figure.add_scatter(
+            x=x,
+            y=y,
+            name=name,
+            mode="lines+markers" if candidates is best else "markers",
+            line={"shape": "hv", "width": 1},
+            marker=marker,
+            customdata=[[c.trial, c.record.summary, c.record.val_accuracy, c.record.parameters] for c in candidates],
+            hovertemplate=(
+                "trial %{customdata[0]}<br>%{customdata[1]}<br>accuracy %{customdata[2]:.3f}"
+                "<br>%{x:,} quantum FLOPs<br>%{customdata[3]} parameters<extra></extra>"
+            ),
+        )
+    figure.update_xaxes(type="log", title=X_LABEL)
+    figure.update_yaxes(title=Y_LABEL)
+    figure.update_layout(title=title, template="plotly_white")
+    page: str = figure.to_html(include_plotlyjs=True, full_html=True)
+    return page.encode()

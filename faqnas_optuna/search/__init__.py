@@ -1,0 +1,1 @@
+"""How circuits are found: the study, its sampler, its generations and its trials."""

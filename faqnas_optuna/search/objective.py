@@ -1,0 +1,93 @@
+"""A trial's two values: suggest a genome, reuse or evaluate its circuit, record. The only glue of Optuna and training."""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import SpaceConfig
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.learning.evaluation import evaluate
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import TrialRecord
+from faqnas_optuna.storage.heartbeats import FAILURE
+from faqnas_optuna.storage.outages import DATABASE_ERRORS
+
+logger = logging.getLogger(__name__)
+
+LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a trial, before it is stored."""
+
+    values: tuple[float, float] | None
+    """(quantum FLOPs, validation error); None if it failed."""
+    attributes: Mapping[str, Any]
+    """What is stored with it: the record, or the reason of the failure."""
+
+
+class Objective:
+    """What a worker does in a trial.
+
+    Args:
+        standing: the study, and what it has found so far; the caller refreshes it before each trial.
+        splits: its data.
+        worker: the name of this process, kept with the trial.
+    """
+
+    def __init__(self, standing: Standing, splits: DataSplits, *, worker: str) -> None:
+        self._standing = standing
+        self._config = standing.search.config
+        self._splits = splits
+        self._worker = worker
+
+    def __call__(self, trial: optuna.Trial) -> Outcome:
+        """Suggest, then reuse or evaluate. A candidate that fails is an outcome.
+
+        Raises:
+            UpdateFinishedTrialError: the trial was given up in the meantime.
+            Exception: one of `DATABASE_ERRORS`.
+        """
+        try:
+            return self._evaluate(trial)
+        except (*DATABASE_ERRORS, UpdateFinishedTrialError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            # One line, and not more than a database takes.
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+            logger.warning("trial %d failed: %s", trial.number, reason)
+            return Outcome(values=None, attributes={FAILURE: reason})
+
+    def _evaluate(self, trial: optuna.Trial) -> Outcome:
+        started = time.perf_counter()
+        genome = suggest(trial, self._config.space)
+        trial.set_user_attr("worker", self._worker)
+        if known := self._standing.by_circuit.get(genome.circuit.digest):
+            values: tuple[float, float] = (known.values[0], known.values[1])
+            record = replace(
+                TrialRecord.from_attributes(known.user_attrs),
+                seconds=round(time.perf_counter() - started, 3),
+                worker=self._worker,
+                reused_from=known.user_attrs.get("reused_from", known.number),
+            )
+        else:
+            evaluation = evaluate(genome.circuit, self._splits, self._config)
+            values = evaluation.objectives(self._config.flops)
+            record = TrialRecord.of_evaluation(genome, evaluation, worker=self._worker)
+        if not all(map(math.isfinite, values)):
+            raise TrainingError(f"the objectives must be finite; they are {values}")
+        return Outcome(values=values, attributes=record.to_attributes())
+
+
+def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:
+    """All nine genes, the inactive ones too: a conditional space would break NSGA-II's crossover."""
+    return Genome.from_params({gene: trial.suggest_categorical(gene, choices) for gene, choices in space.genes.items()})

@@ -1,0 +1,130 @@
+"""Where a study stands, read anew after every trial at the cost of what is new."""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from faqnas_optuna.search.pareto import hypervolume, non_dominated
+from faqnas_optuna.search.study import GENERATION_KEY, Candidate, Search
+from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
+
+RECENT = 30
+"""How many of the last trials tell the pace."""
+
+
+class Standing:
+    """What the trials of a study amount to. It begins empty: call `refresh`.
+
+    A study has thousands of trials and is looked at after each of them, so what is derived from finished trials is kept, and
+    only those that have finished since the last look are added.
+    """
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        self.by_circuit: dict[str, FrozenTrial] = {}
+        """The first successful trial of each circuit, by digest."""
+        self.generation_sizes: Counter[int] = Counter()
+        """Successful trials of each generation that the sampler numbered."""
+        self.successful = 0
+        self.reused = 0
+        self.best_accuracy: float | None = None
+        self.failed = 0
+        self.errors: list[int] = []
+        """Numbers of the trials that failed by an error of their own, not by a signal or the death of their worker."""
+        self.failing: list[FrozenTrial] = []
+        """Those since a trial was last seen to be trained with success. A circuit that is reused says nothing of the health of
+        the workers."""
+        self.running: list[FrozenTrial] = []
+        self.waiting = 0
+        self._completed: deque[float] = deque(maxlen=RECENT)
+        self._seen: set[int] = set()
+        self._front: list[str] = []
+
+    @classmethod
+    def of(cls, search: Search) -> "Standing":
+        """Where the study stands now."""
+        standing = cls(search)
+        standing.refresh()
+        return standing
+
+    def refresh(self) -> None:
+        """Read the study's trials, and take in those that have finished since."""
+        trials = self.search.study.get_trials(deepcopy=False)
+        unseen = [trial for trial in trials if trial.number not in self._seen]
+        self.running = [trial for trial in unseen if trial.state is TrialState.RUNNING]
+        self.waiting = sum(trial.state is TrialState.WAITING for trial in unseen)
+        new = [trial for trial in unseen if trial.state.is_finished()]
+        self._seen.update(trial.number for trial in new)
+        failed = [trial for trial in new if trial.state is TrialState.FAIL]
+        self.failed += len(failed)
+        errors = [trial for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
+        self.errors += [trial.number for trial in errors]
+        self.failing += errors
+        # A trial without our attributes was put there by somebody else; it has no circuit to show.
+        self._add([trial for trial in new if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs])
+
+    @property
+    def front(self) -> list[Candidate]:
+        """The distinct non-dominated circuits by quantum FLOPs; of clones the first trial."""
+        found = [Candidate.of_trial(self.by_circuit[circuit]) for circuit in self._front]
+        return sorted(found, key=lambda candidate: (candidate.quantum_flops, candidate.trial))
+
+    @property
+    def hypervolume(self) -> float:
+        """Share of the box up to the study's reference point that the front dominates."""
+        return hypervolume(self._points(self._front), self.search.reference_point)
+
+    @property
+    def full_generations(self) -> int:
+        """How many generations, from the first, have as many successful trials as the population."""
+        full = 0
+        while self.generation_sizes[full] >= self.search.config.search.population:
+            full += 1
+        return full
+
+    @property
+    def trials_per_minute(self) -> float | None:
+        """The pace of the last trials, by the clocks of the workers; None before there are two."""
+        recent = sorted(self._completed)
+        if len(recent) < 2 or recent[-1] == recent[0]:
+            return None
+        return 60 * (len(recent) - 1) / (recent[-1] - recent[0])
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the first generation that is not full has fewer successful and running trials than the population."""
+        generation = self.full_generations
+        running = [trial for trial in self.running if trial.system_attrs.get(GENERATION_KEY) == generation]
+        return self.generation_sizes[generation] + len(running) < self.search.config.search.population
+
+    def _add(self, trials: Iterable[FrozenTrial]) -> None:
+        circuits = set(self._front)
+        for trial in trials:
+            circuit, generation = trial.user_attrs["circuit"], trial.system_attrs.get(GENERATION_KEY)
+            known = self.by_circuit.get(circuit)
+            if known is None or trial.number < known.number:
+                self.by_circuit[circuit] = trial
+            circuits.add(circuit)
+            self.successful += 1
+            if trial.datetime_complete:
+                self._completed.append(trial.datetime_complete.timestamp())
+            if "reused_from" in trial.user_attrs:
+                self.reused += 1
+            else:
+                self.failing = []
+            self.best_accuracy = max(self.best_accuracy or 0.0, trial.user_attrs["val_accuracy"])
+            if generation is not None:
+                self.generation_sizes[generation] += 1
+        pool = sorted(circuits)
+        keep = non_dominated(self._points(pool))
+        self._front = [circuit for circuit, kept in zip(pool, keep, strict=True) if kept]
+
+    def _points(self, circuits: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        points = [self.by_circuit[circuit].values for circuit in circuits]
+        return np.array(points, dtype=np.float64).reshape(-1, 2)
+
+
+def _is_error(failure: str | None) -> bool:
+    return failure is not None and not failure.startswith((KeyboardInterrupt.__name__, GIVEN_UP))

@@ -1,0 +1,1 @@
+"""Where a study is kept: databases that many workers share."""

@@ -1,0 +1,232 @@
+"""Who is alive: signs of life of running trials, and giving up those that give none."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from threading import Event, Thread
+from typing import Any
+
+from optuna import create_trial
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import ColumnElement, event, func, select, update
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.orm import Session
+
+from faqnas_optuna.storage.outages import database_reason
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_GRACE_S = 60
+"""A trial whose worker was silent for so long is given up, and tried anew by another worker."""
+BEATS_IN_GRACE = 6
+MAX_RETRIES = 2
+FAILURE = "failure"
+"""The attribute of a failed trial that says why."""
+GIVEN_UP = "given up"
+"""How the reason begins if it was not the trial's own error."""
+
+
+class HeartbeatStorage(RDBStorage):
+    """Optuna's storage, with heartbeats that survive what they are there to survive.
+
+    After an outage, or when the machine has slept, all who live are heard again before anybody is given up. A worker that has
+    been in touch with the database for the grace period knows that there was no outage; a newcomer listens for two beats. And
+    whatever a worker knows, the beats of others tell: a trial that was silent when somebody else was heard, a grace period ago.
+    Whoever looks also writes, as a beat must: a lock that beats wait for may let reading through.
+
+    Nobody beats less often than with the default grace period: workers with another one would give them up.
+    """
+
+    def __init__(self, url: str, *, engine_kwargs: dict[str, Any], grace_s: int, create: bool) -> None:
+        super().__init__(url, engine_kwargs=engine_kwargs, skip_table_creation=not create)
+        self.grace_s = grace_s
+        self.interval_s = max(1, min(grace_s, DEFAULT_GRACE_S) // BEATS_IN_GRACE)
+        self._last_touch = _now()
+        self._in_touch_since = self._last_touch - grace_s + 2 * self.interval_s
+        event.listen(self.engine, "handle_error", self._note_outage)
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        began = self._touch()
+        try:
+            super().record_heartbeat(trial_id)
+        except AssertionError:
+            # Optuna's: the trial was deleted with its study.
+            logger.debug("trial id %d is no longer there", trial_id)
+        except Exception as error:
+            # Raised, whatever it is, it would end the thread that beats, and a live trial would be given up for ever after.
+            logger.debug("a heartbeat of trial id %d is lost: %s", trial_id, database_reason(error))
+        self._note_wait(began)
+
+    def seconds_silent(self, study_id: int) -> dict[int, float]:
+        """For how long nothing was heard of each running trial, by the database's clock; by trial id."""
+        with Session(self.engine) as session:
+            return _seconds_silent(session, models.TrialModel.study_id == study_id)
+
+    def stale_trials(self, study_id: int) -> list[int]:
+        """Running trials whose workers are silent for longer than the grace period, by trial id."""
+        began = self._touch()
+        for trial_id in self._unheard_of(study_id):
+            # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
+            self.record_heartbeat(trial_id)
+        if heard := self.seconds_silent(study_id):
+            self._wait_as_a_beat(max(heard, key=heard.__getitem__))
+        if self._note_wait(began):
+            return []
+        silent = {trial_id: s for trial_id, s in self.seconds_silent(study_id).items() if s > self.grace_s}
+        if silent and began - self._in_touch_since <= self.grace_s:
+            outlasted = self._others_heard_ago() + 2 * self.interval_s
+            silent = {trial_id: s for trial_id, s in silent.items() if s > outlasted}
+        return [] if self._note_wait(began) else list(silent)
+
+    def give_up(self, study_id: int, trial_id: int, *, retry: bool) -> int | None:
+        """Fail a stale trial and queue it anew, in one transaction.
+
+        Args:
+            retry: queue it anew, unless it has had its retries, or nothing was decided about it yet.
+
+        Returns:
+            The trial's number; None if it is not to be given up any more.
+        """
+        began = self._touch()
+        with Session(self.engine) as session, session.begin():
+            trial = self._locked(session, study_id, trial_id)
+            # It may have been heard again since it was found stale.
+            silent = _seconds_silent(session, models.TrialModel.trial_id == trial_id).get(trial_id, 0.0)
+            if silent <= self.grace_s or self._note_wait(began):
+                return None
+            found = self._build_frozen_trial_from_trial_model(trial)
+            queued = _retry_of(found) if retry else None
+            self._fail(session, trial, f"{found.user_attrs.get('worker', 'its worker')} was silent for {silent:.0f} s")
+            if queued is not None:
+                self._get_prepared_new_trial(study_id, queued, session)
+            return int(trial.number)
+
+    def abandon(self, study_id: int, trial_id: int, reason: str) -> None:
+        """Fail a running trial of this worker's own that it does not run, whatever came between."""
+        with Session(self.engine) as session, session.begin():
+            trial = self._locked(session, study_id, trial_id)
+            if trial.state is TrialState.RUNNING:
+                self._fail(session, trial, reason)
+
+    @staticmethod
+    def _locked(session: Session, study_id: int, trial_id: int) -> Any:
+        # The order of locks is Optuna's: the study, then the trial.
+        models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+        return models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+
+    def _fail(self, session: Session, trial: Any, reason: str) -> None:
+        # First: a trial that has failed is not written to.
+        self._set_trial_attr_without_commit(
+            session, models.TrialUserAttributeModel, trial.trial_id, FAILURE, f"{GIVEN_UP}: {reason}"
+        )
+        trial.state = TrialState.FAIL
+        trial.datetime_complete = datetime.now()
+
+    def _wait_as_a_beat(self, trial_id: int) -> None:
+        """Write what is there already, after whatever keeps heartbeats from being written."""
+        beats = models.TrialHeartbeatModel
+        with Session(self.engine) as session, session.begin():
+            session.execute(update(beats).where(beats.trial_id == trial_id).values(heartbeat=beats.heartbeat))
+
+    def _others_heard_ago(self) -> float:
+        """Seconds since the last beat of anybody that is older than the grace period; infinite if there is none."""
+        beat = models.TrialHeartbeatModel.heartbeat
+        with Session(self.engine) as session:
+            now = _database_time(session)
+            last = session.scalar(select(func.max(beat)).where(beat < now - timedelta(seconds=self.grace_s)))
+        return math.inf if last is None else (now - last).total_seconds()
+
+    def _unheard_of(self, study_id: int) -> list[int]:
+        trials, beats = models.TrialModel, models.TrialHeartbeatModel
+        query = (
+            select(trials.trial_id)
+            .outerjoin(beats, beats.trial_id == trials.trial_id)
+            .where(trials.study_id == study_id, trials.state == TrialState.RUNNING, beats.trial_id.is_(None))
+        )
+        with Session(self.engine) as session:
+            return list(session.scalars(query))
+
+    def _touch(self) -> float:
+        """Begin to talk with the database; the time."""
+        now = _now()
+        if now - self._last_touch > 2 * self.interval_s:
+            # A worker beats more often: this process, or the machine with all workers on it, was asleep.
+            self._in_touch_since = now
+        self._last_touch = now
+        return now
+
+    def _note_wait(self, began: float) -> bool:
+        """Whether something took so long that others cannot have been heard meanwhile, for instance for a lock."""
+        if waited := _now() - began > self.interval_s:
+            self._in_touch_since = _now()
+        return waited
+
+    def _note_outage(self, context: ExceptionContext) -> None:
+        if context.is_disconnect or context.connection is None:
+            self._in_touch_since = _now()
+
+
+def _database_time(session: Session) -> datetime:
+    """By the clock and in the time zone that beats are recorded with."""
+    now: Any = session.scalar(select(func.now()))
+    without_zone: datetime = now.replace(tzinfo=None)
+    return without_zone
+
+
+def _now() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, where there is one; Linux's monotonic clock does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+@contextmanager
+def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
+    """Say again and again that a trial is alive, from a thread of its own."""
+    done = Event()
+
+    def beat() -> None:
+        storage.record_heartbeat(trial_id)
+        while not done.wait(storage.interval_s):
+            storage.record_heartbeat(trial_id)
+
+    thread = Thread(target=beat, daemon=True, name="heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        # It may hang on a dead connection; a last beat that comes late does no harm.
+        thread.join(timeout=1)
+
+
+def _seconds_silent(session: Session, which: ColumnElement[bool]) -> dict[int, float]:
+    trials, beats = models.TrialModel, models.TrialHeartbeatModel
+    query = (
+        select(trials.trial_id, beats.heartbeat)
+        .join(beats, beats.trial_id == trials.trial_id)
+        .where(which, trials.state == TrialState.RUNNING)
+    )
+    now = _database_time(session)
+    return {trial_id: (now - beat).total_seconds() for trial_id, beat in session.execute(query)}
+
+
+def _retry_of(trial: FrozenTrial) -> FrozenTrial | None:
+    """The trial to queue, with its history as Optuna's `RetryHeartbeatStaleTrialCallback` has it.
+
+    None after the last retry; and if it was neither queued by hand nor given a generation yet: any other trial is as good.
+    """
+    history = [*trial.system_attrs.get("retry_history", []), trial.number]
+    if len(history) > MAX_RETRIES or not trial.system_attrs:
+        return None
+    return create_trial(
+        state=TrialState.WAITING,
+        params=trial.params,
+        distributions=trial.distributions,
+        # Its worker may have died between writing down an error and failing the trial.
+        user_attrs={name: value for name, value in trial.user_attrs.items() if name != FAILURE},
+        system_attrs={"failed_trial": trial.number, **trial.system_attrs, "retry_history": history},
+    )

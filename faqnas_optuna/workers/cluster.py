@@ -1,0 +1,284 @@
+"""Workers on a Dask cluster, which Dask's own deployers start on SLURM, PBS, Kubernetes and in the clouds.
+
+A worker there is one task that lasts as long as the study. Dask only places it: genomes and results go through the database as
+everywhere, and a task whose machine is lost begins anew on another. The scheduler has to import this module too, so what is
+heavy is imported where it is used.
+"""
+
+import json
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from faqnas_optuna.errors import ClusterError, ConfigError, FaqnasError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+    from faqnas_optuna.search.standing import Standing
+    from faqnas_optuna.search.study import Search
+    from faqnas_optuna.signals import Signals
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 4
+"""So long a scheduler may take to answer."""
+POLL_S = 1.0
+LAST_TRIAL_S = 300
+"""Trials that take longer than this after the study's end are not waited for."""
+SQLITE_IS_LOCAL = "SQLite is for one machine; use PostgreSQL: --storage postgresql://USER:PASSWORD@HOST/DATABASE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """What a worker on the cluster is told."""
+
+    study: str
+    # Dask logs the arguments of a task that fails, and this may hold a password.
+    storage_url: str = field(repr=False)
+    data_dir: Path | None
+    grace_s: int
+    database_timeout_s: float
+    host: str
+    """The machine that asks for the work."""
+    dismissal: str
+    """The Dask event that asks to leave after the running trial."""
+
+
+def work(assignment: Assignment) -> None:
+    """Run trials of a study until it stops or the dismissal is set: the task of a Dask worker.
+
+    Raises:
+        FaqnasError: the storage, the study or its data cannot be used on this machine.
+    """
+    from faqnas_optuna.learning.training import use_one_thread
+    from faqnas_optuna.search.study import load
+    from faqnas_optuna.signals import Signals
+    from faqnas_optuna.storage.opening import is_sqlite, open_storage, translated_errors
+    from faqnas_optuna.storage.outages import silence_libraries
+    from faqnas_optuna.workers.loop import load_data, run
+
+    url, timeout_s = assignment.storage_url, assignment.database_timeout_s
+    if is_sqlite(url) and socket.gethostname() != assignment.host:
+        raise ConfigError(f"worker on {socket.gethostname()}, study on {assignment.host}: {SQLITE_IS_LOCAL}")
+    use_one_thread()
+    silence_libraries()
+    signals = Signals()
+    with _obeying(assignment.dismissal, signals), translated_errors(url):
+        search = load(open_storage(url, grace_s=assignment.grace_s), assignment.study)
+        splits = load_data(search, assignment.data_dir)
+        run(search, splits, signals, on_trial=lambda _: None, database_timeout_s=timeout_s)
+
+
+@contextmanager
+def _obeying(dismissal: str, signals: "Signals") -> Iterator[None]:
+    """Let a dismissal stand for a signal: none reaches the thread of a task."""
+    from distributed import Event, get_client
+
+    # Found here, since the thread below belongs to no task.
+    event, done = Event(dismissal, client=get_client()), threading.Event()
+
+    def obey() -> None:
+        # A scheduler that is gone wants no more work either.
+        with suppress(Exception):
+            while not done.wait(POLL_S):
+                if event.is_set():
+                    break
+        signals.first = signal.SIGTERM
+
+    threading.Thread(target=obey, daemon=True, name="dismissal").start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+@contextmanager
+def connected(address: str, *, storage_url: str) -> Iterator["Client"]:
+    """Connect to a cluster.
+
+    Args:
+        address: of its scheduler, `tcp://HOST:8786`, or the path of its scheduler file.
+        storage_url: what its workers must reach.
+
+    Raises:
+        ConfigError: Dask is not installed, the address is none, or the storage is of no use elsewhere.
+        ClusterError: no scheduler answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConfigError("--dask needs Dask; run: pip install 'faqnas-optuna[dask]'") from error
+    from faqnas_optuna.storage.opening import is_sqlite
+
+    scheduler = _scheduler(address)
+    if is_sqlite(storage_url) and not _is_here(scheduler):
+        raise ConfigError(f"the Dask scheduler {scheduler} is on another machine, and {SQLITE_IS_LOCAL}")
+    for name in ("distributed", "distributed.client"):
+        # What matters of Dask's troubles is told here, in one line each.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"no Dask scheduler answers at {scheduler}; start one, or correct --dask") from error
+    with client:
+        yield client
+
+
+class Crew:
+    """The workers of one `start` on a cluster."""
+
+    def __init__(self, futures: "list[Future]", *, database_timeout_s: float) -> None:
+        self.futures = futures
+        self.database_timeout_s = database_timeout_s
+        self._told: set[str] = set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no worker is left, nor will begin."""
+        return all(future.done() for future in self.futures)
+
+    def warn_of_failures(self) -> None:
+        """Say once of each worker that failed why it did."""
+        for future in self.futures:
+            if future.status == "error" and future.key not in self._told:
+                self._told.add(future.key)
+                error = future.exception()
+                reason = str(error) if isinstance(error, FaqnasError) else f"{type(error).__name__}: {error}"
+                logger.warning("a worker on the Dask cluster failed: %s", " ".join(reason.split()))
+
+
+@contextmanager
+def dask_workers(
+    client: "Client",
+    count: int,
+    search: "Search",
+    signals: "Signals",
+    *,
+    storage_url: str,
+    data_dir: Path | None,
+    grace_s: int = 60,
+    database_timeout_s: float = 600,
+) -> Iterator[Crew]:
+    """Start workers for a study on a cluster; at the end let them finish their trials, which a second signal cuts short.
+
+    Args:
+        count: how many workers; those for which the cluster has no thread yet begin when it has.
+    """
+    from distributed import Event
+
+    from faqnas_optuna.storage.opening import absolute
+
+    assignment = Assignment(
+        study=search.name,
+        storage_url=absolute(storage_url),
+        data_dir=data_dir and data_dir.absolute(),
+        grace_s=grace_s,
+        database_timeout_s=database_timeout_s,
+        host=socket.gethostname(),
+        dismissal=f"{search.name}-{uuid4().hex}",
+    )
+    dismissal = Event(assignment.dismissal, client=client)
+    futures = [client.submit(work, assignment, key=f"{assignment.dismissal}-{number}", pure=False) for number in range(count)]
+    crew = Crew(futures, database_timeout_s=database_timeout_s)
+    if (threads := sum(client.nthreads().values())) < count:
+        logger.info("the Dask cluster has %d threads for %d workers; the others begin when it has more", threads, count)
+    try:
+        yield crew
+        with signals.giving_up():
+            if signals.first:
+                dismissal.set()
+            # Of all tasks: asked for ours, a scheduler that has not heard of them yet fails.
+            begun = {key for keys in client.call_stack().values() for key in keys}
+            client.cancel([future for future in futures if not future.done() and future.key not in begun])
+            # Workers wait that long for trials whose workers are gone.
+            deadline = time.monotonic() + LAST_TRIAL_S + 2 * grace_s
+            while not crew.ended and time.monotonic() < deadline:
+                time.sleep(POLL_S / 10)
+        crew.warn_of_failures()
+    finally:
+        # If the scheduler is gone, so are its workers.
+        with suppress(OSError):
+            if not crew.ended:
+                dismissal.set()
+                client.cancel(futures)
+                logger.warning("workers on the Dask cluster are still at a trial; they leave after it")
+
+
+def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable[["Standing"], None]) -> None:
+    """Follow a study in its storage until it stops or a signal arrives.
+
+    Args:
+        on_look: called every second, to show progress.
+
+    Raises:
+        ClusterError: no worker is left, and the study is not finished.
+        StudyNotFoundError: the study was deleted meanwhile.
+    """
+    from faqnas_optuna.search.generations import close_generations
+    from faqnas_optuna.search.standing import Standing
+    from faqnas_optuna.storage.heartbeats import FAILURE
+    from faqnas_optuna.storage.outages import patiently
+
+    standing = Standing(search)
+
+    def look() -> bool:
+        with search.existing():
+            standing.refresh()
+            return close_generations(standing) is None
+
+    patiently(look, signals, timeout_s=crew.database_timeout_s)
+    failed = len(standing.errors)
+    while True:
+        # Asked before the study is read: the last worker leaves when it has stopped.
+        ended = crew.ended
+        running = patiently(look, signals, timeout_s=crew.database_timeout_s)
+        on_look(standing)
+        crew.warn_of_failures()
+        for number in standing.errors[failed:]:
+            reason = search.study.get_trials(deepcopy=False)[number].user_attrs[FAILURE]
+            logger.warning("trial %d failed: %s", number, reason)
+        failed = len(standing.errors)
+        if not running or signals.first:
+            return
+        if ended:
+            raise ClusterError(
+                f"no worker is left on the Dask cluster, and study {search.name!r} is not finished; go on with",
+                command=f"resume {search.name}",
+            )
+        time.sleep(POLL_S)
+
+
+def _scheduler(address: str) -> str:
+    """The scheduler's address, read from its file if that is what is given."""
+    try:
+        if Path(address).is_file():
+            address = json.loads(Path(address).read_text())["address"]
+        parts = urlsplit(address)
+        if parts.scheme and parts.hostname and parts.port:
+            return address
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"--dask {address}: cannot be read as an address or a scheduler file") from error
+    raise ConfigError(f"--dask {address}: there is no such file, and an address is written tcp://HOST:8786")
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address is this machine's: to no other can a socket be bound."""
+    try:
+        found = socket.getaddrinfo(urlsplit(address).hostname, 0, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False
+    for family, kind, protocol, _, where in found:
+        with suppress(OSError), socket.socket(family, kind, protocol) as tried:
+            tried.bind(where)
+            return True
+    return False

@@ -1,0 +1,290 @@
+"""The run loop of a worker, and starting more workers.
+
+Nothing that was acknowledged is lost, however a worker ends: every trial is in the database before the next begins.
+"""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from faqnas_optuna.data import named
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
+from faqnas_optuna.search.generations import close_generations, last_resumption, stop_of
+from faqnas_optuna.search.objective import Objective, Outcome
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search
+from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
+from faqnas_optuna.storage.heartbeats import beating
+from faqnas_optuna.storage.opening import backend, set_trial_user_attrs, study_lock
+from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+GIVE_UP_EVERY_S = 1.0
+"""So often a worker looks for trials whose workers are gone."""
+
+
+def worker_name() -> str:
+    """Host and process, as a trial's `worker` attribute has them."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Shift:
+    """This worker's part in one study: one trial at a time, with what the study has found kept at hand.
+
+    Args:
+        search: the study.
+        splits: its data.
+        signals: what may end a trial.
+        database_timeout_s: how long to wait for a database that has gone away.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        splits: DataSplits,
+        signals: Signals,
+        *,
+        database_timeout_s: float = DATABASE_TIMEOUT_S,
+    ) -> None:
+        self.standing = Standing(search)
+        self._study = search.study
+        self._objective = Objective(self.standing, splits, worker=worker_name())
+        self._signals = signals
+        self._database_timeout_s = database_timeout_s
+        self._next_giving_up = 0.0
+        self._failed_in_a_row: list[int] = []
+
+    def look(self) -> bool:
+        """Give up the trials whose workers are gone, and take in what all have done since; whether the study runs on."""
+
+        def take_in() -> bool:
+            # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
+            self._give_up_stale_trials()
+            self.standing.refresh()
+            return close_generations(self.standing) is None
+
+        return self._patiently(take_in)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether, since the last resumption, as many trials as a generation have failed one after the other on this worker."""
+        search, failed = self.standing.search, self._failed_in_a_row
+        population = search.config.search.population
+        return len(failed) >= population and failed[-population] >= last_resumption(search)["trial"]
+
+    @property
+    def others_succeed(self) -> bool:
+        """Whether, as far as is known, not as many have failed on all workers together."""
+        return len(self.standing.failing) < self.standing.search.config.search.population
+
+    def failing_worker(self) -> FailingWorkerError:
+        """What there is to say of this worker."""
+        name, failed = self.standing.search.name, self._failed_in_a_row
+        told = f"the last {len(failed)} trials of {worker_name()} in study {name!r} have failed, and others go on; see why with"
+        return FailingWorkerError(told, command=f"show {name} {failed[-1]}")
+
+    def run_trial(self) -> bool:
+        """Run one trial. If it fails the study goes on.
+
+        Returns:
+            Whether there was one: in a synchronous study others may have to finish theirs first.
+        """
+        trial = self._patiently(self._ask)
+        if trial is None:
+            return False
+        try:
+            with beating(backend(self._study), trial._trial_id):
+                self._run(trial)
+        except UpdateFinishedTrialError:
+            _drop(trial)
+        except AskedToLeaveError:
+            logger.warning("trial %d is not stored; another worker will run it again", trial.number)
+            raise
+        return True
+
+    def await_others(self) -> None:
+        """Wait until no trial runs any more."""
+        while self.standing.running and not self._signals.first:
+            self._signals.wait(POLL_S)
+            self.look()
+
+    def _give_up_stale_trials(self) -> None:
+        """Fail the trials whose workers are gone, and queue them anew unless the study has stopped."""
+        if time.monotonic() < self._next_giving_up:
+            return
+        storage, study_id = backend(self._study), self._study._study_id
+        for trial_id in storage.stale_trials(study_id):
+            number = storage.give_up(study_id, trial_id, retry=stop_of(self.standing.search) is None)
+            if number is not None:
+                logger.warning("trial %d is given up: its worker was silent for too long", number)
+        self._next_giving_up = time.monotonic() + GIVE_UP_EVERY_S
+
+    def _ask(self) -> optuna.Trial | None:
+        # Looking takes a newcomer seconds, waiting for a lock too: a signal may have come meanwhile.
+        if self._signals.first:
+            return None
+        if not self.standing.search.config.search.synchronous:
+            return self._study.ask()
+        if not self.standing.has_room:
+            return None
+        with study_lock(self._study) as is_held, self.standing.search.existing():
+            full = self.standing.full_generations
+            self.standing.refresh()
+            # A generation that has become full since we looked may have been the last.
+            if self.standing.full_generations > full or not self.standing.has_room or self._signals.first:
+                return None
+            trial = self._study.ask()
+            # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
+            with suppress(UpdateFinishedTrialError):
+                _ = trial.relative_params
+            if is_held():
+                return trial
+        # This worker was suspended, or the server restarted. Others may have filled the generation since.
+        backend(self._study).abandon(self._study._study_id, trial._trial_id, "its worker lost the lock of the study")
+        return None
+
+    def _run(self, trial: optuna.Trial) -> None:
+        outcome = None
+        try:
+            with self._signals.giving_up():
+                outcome = self._objective(trial)
+        except DATABASE_ERRORS as error:
+            # It is given up, like that of a dead worker, and queued anew.
+            logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
+            if is_passing(error):
+                return
+            raise
+        if outcome is None:
+            # The second signal came just before the objective, or after it.
+            raise AskedToLeaveError
+        self._patiently(partial(self._tell, trial, outcome), keep_on=True)
+        if outcome.values is None:
+            self._failed_in_a_row.append(trial.number)
+        elif "reused_from" not in outcome.attributes:
+            self._failed_in_a_row.clear()
+
+    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        """Store an outcome, unless the trial was given up in the meantime (this process may have been suspended)."""
+        state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
+        try:
+            set_trial_user_attrs(self._study, trial._trial_id, outcome.attributes)
+            self._study.tell(trial, values=outcome.values, state=state)
+        except (UpdateFinishedTrialError, ValueError):
+            stored = self._study._storage.get_trial(trial._trial_id).state
+            # Equal states: it was stored, and the connection broke before we heard of it.
+            if not stored.is_finished():
+                raise
+            if stored is not state:
+                _drop(trial)
+
+    def _patiently(self, action: Callable[[], T], *, keep_on: bool = False) -> T:
+        def act() -> T:
+            with self.standing.search.existing():
+                return action()
+
+        return patiently(act, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)
+
+
+def _drop(trial: optuna.Trial) -> None:
+    logger.warning("trial %d was given up meanwhile; its late result is dropped", trial.number)
+
+
+def run(
+    search: Search,
+    splits: DataSplits,
+    signals: Signals,
+    *,
+    on_trial: Callable[[Standing], None],
+    database_timeout_s: float = DATABASE_TIMEOUT_S,
+) -> None:
+    """Run trials of one study until it stops or a signal arrives.
+
+    Args:
+        on_trial: called before the first trial and after each, to show progress.
+        database_timeout_s: how long to wait for a database that has gone away.
+
+    Raises:
+        StudyNotFoundError: the study was deleted meanwhile.
+        FailingWorkerError: the study goes on with others, but every trial fails here.
+    """
+    shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
+    with suppress(AskedToLeaveError):
+        while not signals.first:
+            running = shift.look()
+            on_trial(shift.standing)
+            if not running:
+                shift.await_others()
+                return
+            if shift.is_failing and shift.others_succeed:
+                raise shift.failing_worker()
+            # If it fails, what others are at tells whether it is this worker or the study.
+            if shift.is_failing or not shift.run_trial():
+                signals.wait(POLL_S)
+        # The last trial may have been the study's last.
+        shift.look()
+        on_trial(shift.standing)
+
+
+def load_data(search: Search, data_dir: Path | None) -> DataSplits:
+    """The data of a study.
+
+    Raises:
+        DataError: it is not on this machine.
+        StudyMismatchError: it is, but it or the versions installed here differ from what the study was made with.
+    """
+    search.check_versions()
+    splits = named.load(search.config.dataset, seed=search.config.seed, data_dir=data_dir)
+    search.check_data(splits)
+    return splits
+
+
+@contextmanager
+def extra_workers(count: int, search: Search, signals: Signals, *, environment: Mapping[str, str]) -> Iterator[None]:
+    """Start workers for a study in processes of their own, pass signals on to them, and wait for them at the end.
+
+    Args:
+        environment: what they need beside this process's: the storage above all.
+    """
+    command = [sys.executable, "-m", "faqnas_optuna", "worker", search.name, "--quiet"]
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(received: signal.Signals) -> None:
+        for process in processes:
+            process.send_signal(received)
+
+    signals.on_signal.append(pass_on)
+    try:
+        for _ in range(count):
+            # A session of its own: Ctrl-C reaches this process alone, and children get each signal once, from here.
+            processes.append(subprocess.Popen(command, env=os.environ | dict(environment), start_new_session=True))
+            if signals.first:
+                # It came while this one was made.
+                processes[-1].send_signal(signals.first)
+                break
+        yield
+    except BaseException:
+        pass_on(signal.SIGTERM)
+        raise
+    finally:
+        for process in processes:
+            # That no trial has succeeded is told by this process, for all.
+            if (code := process.wait()) not in (0, NoSuccessfulTrialError.exit_code):
+                logger.warning("worker %d ended with exit code %d", process.pid, code)
+        signals.on_signal.remove(pass_on)

@@ -1,0 +1,135 @@
+"""Serving every running study of a storage in turn, the least advanced first, by one worker."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from optuna.storages import BaseStorage
+
+from faqnas_optuna.errors import DataError, FailingWorkerError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.search.generations import running_names
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import load
+from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
+from faqnas_optuna.storage.opening import unread
+from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
+from faqnas_optuna.workers.loop import Shift, load_data
+
+logger = logging.getLogger(__name__)
+
+FIND_STUDIES_EVERY_S = 1.0
+
+
+class _Rota:
+    """The studies that a worker serves in turn."""
+
+    def __init__(self, storage: BaseStorage, signals: Signals, *, data_dir: Path | None, database_timeout_s: float) -> None:
+        self.shifts: dict[str, Shift] = {}
+        self.served = 0
+        self._storage = storage
+        self._signals = signals
+        self._data_dir = data_dir
+        self._database_timeout_s = database_timeout_s
+        self._refused: set[str] = set()
+        self._next_search = 0.0
+
+    def find_studies(self) -> None:
+        """Take up the running studies that are new or go on; once a second."""
+        if time.monotonic() < self._next_search:
+            return
+        found = patiently(lambda: running_names(self._storage), self._signals, timeout_s=self._database_timeout_s)
+        for name in found:
+            if name not in self.shifts and name not in self._refused:
+                patiently(partial(self._take_up, name), self._signals, timeout_s=self._database_timeout_s)
+        # One that was deleted may be made anew, and better; one that is resumed deserves another try.
+        self._refused.intersection_update(found)
+        self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
+
+    def is_idle(self) -> bool:
+        """Whether no study runs, not even one that came or was resumed in the last second."""
+        if not self.shifts:
+            self._next_search = 0.0
+            self.find_studies()
+        return not self.shifts
+
+    def running(self) -> list[Shift]:
+        """Those that run. The others are left when the last trial has ended, or was given up."""
+        running = []
+        for name, shift in list(self.shifts.items()):
+            with self._leaving(name):
+                if shift.look():
+                    if shift.is_failing:
+                        raise shift.failing_worker()
+                    running.append(shift)
+                elif not shift.standing.running:
+                    del self.shifts[name]
+        return running
+
+    def run_trial(self, shifts: Iterable[Shift]) -> Standing | None:
+        """Run a trial of the first study that has one; where that study stands, as far as it was looked at."""
+        for shift in shifts:
+            with self._leaving(shift.standing.search.name):
+                if shift.run_trial():
+                    return shift.standing
+        return None
+
+    @contextmanager
+    def _leaving(self, name: str) -> Iterator[None]:
+        """Leave a study that was deleted, or of which every trial fails here."""
+        try:
+            yield
+        except (StudyNotFoundError, FailingWorkerError) as error:
+            logger.warning("leaving out study %s: %s", name, error)
+            del self.shifts[name]
+            if isinstance(error, FailingWorkerError):
+                self._refused.add(name)
+
+    def _take_up(self, name: str) -> None:
+        try:
+            search = load(unread(self._storage), name)
+            splits = load_data(search, self._data_dir)
+        except (DataError, StudyMismatchError) as error:
+            logger.warning("leaving out study %s: %s", name, error)
+            self._refused.add(name)
+            return
+        except StudyNotFoundError:
+            # Deleted since it was found.
+            return
+        self.shifts[name] = Shift(search, splits, self._signals, database_timeout_s=self._database_timeout_s)
+        self.served += 1
+
+
+def serve(
+    storage: BaseStorage,
+    signals: Signals,
+    *,
+    data_dir: Path | None,
+    until_idle: bool,
+    on_trial: Callable[[Standing], None],
+    database_timeout_s: float = DATABASE_TIMEOUT_S,
+) -> int:
+    """Run trials of every running study of a storage in turn, the least advanced first, and wait for new ones.
+
+    A study whose data are not on this machine is left out, with a warning; so is one that is deleted meanwhile.
+
+    Args:
+        until_idle: leave when no study runs, instead of waiting.
+
+    Returns:
+        How many studies there were to serve.
+    """
+    rota = _Rota(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s)
+    with suppress(AskedToLeaveError):
+        while not signals.first:
+            rota.find_studies()
+            running = sorted(rota.running(), key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
+            if standing := rota.run_trial(running):
+                on_trial(standing)
+            elif until_idle and rota.is_idle():
+                break
+            else:
+                signals.wait(POLL_S if running else FIND_STUDIES_EVERY_S)
+    return rota.served

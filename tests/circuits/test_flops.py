@@ -1,0 +1,186 @@
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from faqnas_optuna.circuits import flops
+from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, profiler_flops
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, GeneValue, Genome, Rotation, enumerate_genomes
+from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.config import Engine
+from faqnas_optuna.learning.model import HQNN
+
+GENOMES = list(enumerate_genomes())
+
+
+def sample_circuits(count: int, *, max_qubits: int = 10) -> list[Circuit]:
+    pool = [genome for genome in GENOMES if genome.n_qubits <= max_qubits]
+    return [genome.circuit for genome in random.Random(0).sample(pool, count)]
+
+
+def reported_by_torch_profiler(module: nn.Module, sample: torch.Tensor) -> int:
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiled:
+        module(sample)
+    return sum(event.flops for event in profiled.key_averages() if event.flops)
+
+
+@pytest.mark.parametrize("circuit", sample_circuits(25), ids=str)
+def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> None:
+    import pennylane as qml
+
+    # As a user would write it: PennyLane's own TorchLayer, nothing of ours but the circuit.
+    layer = qml.qnn.TorchLayer(qnode(circuit), {"weights": (circuit.depth, circuit.n_qubits)})
+    sample = torch.rand(1, circuit.n_qubits) + 0.1
+    assert profiler_flops(circuit) == reported_by_torch_profiler(layer, sample)
+
+
+def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
+    """Every frame (qubits, embedding, entangler, topology) and depth, with rotations drawn at random."""
+    drawn = random.Random(1)
+    frames = {replace(genome.circuit, rotations=()) for genome in GENOMES}
+    assert len(frames) == 9 * 8 - 4
+    for frame in sorted(frames, key=str):
+        circuit = replace(frame, rotations=tuple(drawn.choices(list(Rotation), k=drawn.randint(1, 4))))
+        whole = flops._count(frame.n_qubits, frame.embedding, frame.entangler, frame.topology, circuit.rotations)
+        assert profiler_flops(circuit) == whole, str(circuit)
+
+
+def test_classical_flops_are_what_torch_profiler_reports() -> None:
+    circuit = sample_circuits(1)[0]
+    model = HQNN(circuit, n_features=13, n_classes=3, engine=Engine.PENNYLANE, generator=torch.Generator())
+    reported = reported_by_torch_profiler(model.encoder, torch.rand(1, 13))
+    reported += reported_by_torch_profiler(model.classifier, torch.rand(1, circuit.n_qubits))
+    assert classical_flops(circuit, n_features=13, n_classes=3) == reported
+
+
+class Counted:
+    """Real arithmetic that counts its operations."""
+
+    def __init__(self) -> None:
+        self.operations = 0
+
+    def __call__(self, result: float) -> float:
+        self.operations += 1
+        return result
+
+
+def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) -> tuple[list[float], int]:
+    """The circuit on lists of real and imaginary parts, one counted operation at a time.
+
+    While all imaginary parts are None the state is real.
+    """
+    n, size, count = circuit.n_qubits, 2**circuit.n_qubits, Counted()
+    re = _embed(circuit, inputs, count)
+    im: list[float] | None = None
+    for layer, rotation in enumerate(circuit.rotations):
+        for wire in range(n):
+            c, s = count(math.cos(weights[layer][wire] / 2)), count(math.sin(weights[layer][wire] / 2))
+            bit = 1 << (n - 1 - wire)
+            re, im = _rotate(rotation, re, im, bit, c, s, weights[layer][wire], count)
+        for control, target in circuit.entangled_pairs:
+            re = _entangle(circuit.entangler, re, n, control, target, count)
+            im = _entangle(circuit.entangler, im, n, control, target, count) if im is not None else None
+    if im is None:
+        probabilities = [count(a * a) for a in re]
+    else:
+        probabilities = [count(count(a * a) + count(b * b)) for a, b in zip(re, im, strict=True)]
+    expectations = []
+    for wire in range(n):
+        total = probabilities[0]
+        for index in range(1, size):
+            total = count(total - probabilities[index] if index >> (n - 1 - wire) & 1 else total + probabilities[index])
+        expectations.append(total)
+    return expectations, count.operations
+
+
+def _embed(circuit: Circuit, inputs: list[float], count: Counted) -> list[float]:
+    n = circuit.n_qubits
+    if circuit.embedding is Embedding.AMPLITUDE:
+        squares = [count(x * x) for x in inputs]
+        total = squares[0]
+        for square in squares[1:]:
+            total = count(total + square)
+        norm = count(math.sqrt(total))
+        return [count(x / norm) for x in inputs] + [0.0] * (2**n - n)
+    pairs = [(count(math.cos(x)), count(math.sin(x))) for x in inputs]
+    state = list(pairs[0])
+    for cosine, sine in pairs[1:]:
+        state = [count(amplitude * factor) for amplitude in state for factor in (cosine, sine)]
+    return state
+
+
+def _rotate(
+    rotation: Rotation, re: list[float], im: list[float] | None, bit: int, c: float, s: float, angle: float, count: Counted
+) -> tuple[list[float], list[float] | None]:
+    real = im is None
+    old_re, old_im = re, im if im is not None else [0.0] * len(re)
+    new_re, new_im = list(old_re), list(old_im)
+    for index in range(len(re)):
+        other = index ^ bit
+        a, b, x, y = old_re[index], old_im[index], old_re[other], old_im[other]
+        if rotation is Rotation.RX:
+            # cos a - i sin x, and the same of the imaginary parts
+            new_re[index] = count(c * a) if real else count(count(c * a) + count(s * y))
+            new_im[index] = count(-s * x) if real else count(count(c * b) - count(s * x))
+        elif rotation is Rotation.RY:
+            sign = 1 if index & bit else -1
+            new_re[index] = count(count(c * a) + count(sign * s * x))
+            if not real:
+                new_im[index] = count(count(c * b) + count(sign * s * y))
+        elif index & bit:
+            # diag(1, exp iθ), which is RZ but for a phase of the whole state
+            c2, s2 = math.cos(angle), math.sin(angle)
+            new_re[index] = count(a * c2) if real else count(count(a * c2) - count(b * s2))
+            new_im[index] = count(a * s2) if real else count(count(a * s2) + count(b * c2))
+    return new_re, None if real and rotation is Rotation.RY else new_im
+
+
+def _entangle(gate: Entangler, values: list[float], n: int, control: int, target: int, count: Counted) -> list[float]:
+    control_bit, target_bit = 1 << (n - 1 - control), 1 << (n - 1 - target)
+    result = list(values)
+    for index in range(len(values)):
+        if gate is Entangler.CNOT and index & control_bit:
+            result[index] = count(values[index ^ target_bit])
+        elif gate is Entangler.CZ and index & control_bit and index & target_bit:
+            result[index] = count(-values[index])
+    return result
+
+
+@pytest.mark.parametrize("circuit", sample_circuits(60, max_qubits=5), ids=str)
+def test_analytic_flops_are_those_of_a_simulation_that_counts(circuit: Circuit) -> None:
+    random_numbers = random.Random(circuit.digest)
+    inputs = [random_numbers.uniform(0.1, 2) for _ in range(circuit.n_qubits)]
+    weights = [[random_numbers.uniform(0, 6) for _ in range(circuit.n_qubits)] for _ in circuit.rotations]
+    expectations, operations = simulate(circuit, inputs, weights)
+    expected = qnode(circuit)(torch.tensor(inputs, dtype=torch.float64), torch.tensor(weights, dtype=torch.float64))
+    assert expectations == pytest.approx([float(value) for value in expected], abs=1e-6)
+    assert analytic_flops(circuit) == operations
+
+
+def test_analytic_flops_see_every_gene() -> None:
+    genome = Genome.from_params(
+        {
+            "n_qubits": 4,
+            "embedding": "angle",
+            "entangler": "CNOT",
+            "topology": "linear",
+            "depth": 4,
+            **{f"rotation_{layer}": "RY" for layer in range(1, 5)},
+        }
+    )
+    rotated = [{f"rotation_{layer}": rotation} for layer in range(1, 5) for rotation in ("RX", "RZ")]
+    changes: list[Mapping[str, GeneValue]] = [
+        {"n_qubits": 5},
+        {"embedding": "amplitude"},
+        {"entangler": "CZ"},
+        {"topology": "circular"},
+        {"depth": 3},
+        *rotated,
+    ]
+    counts = [analytic_flops(Genome.from_params({**genome.to_params(), **change}).circuit) for change in [{}, *changes]]
+    assert len(set(counts)) == len(counts)

@@ -1,0 +1,95 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Genome, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.errors import GenomeError
+
+genomes = st.fixed_dictionaries({gene: st.sampled_from(values) for gene, values in GENES.items()}).map(Genome.from_params)
+
+
+def test_the_space_has_23328_genomes_and_8160_circuits() -> None:
+    everything = list(enumerate_genomes())
+    circuits = {genome.circuit for genome in everything}
+    assert len(everything) == len(set(everything)) == 23_328
+    assert len(circuits) == 8_160
+    assert len({circuit.digest for circuit in circuits}) == 8_160
+
+
+@given(genomes)
+def test_json_and_params_bring_back_the_same_genome(genome: Genome) -> None:
+    assert Genome.from_json(genome.to_json()) == genome
+    assert Genome.from_params(genome.to_params()) == genome
+
+
+@given(genomes)
+def test_params_are_plain_values(genome: Genome) -> None:
+    assert list(genome.to_params()) == list(GENES)
+    assert all(type(value) in (int, str) for value in genome.to_params().values())
+
+
+@given(genomes, st.sampled_from(Rotation))
+def test_inactive_rotations_do_not_change_the_circuit(genome: Genome, rotation: Rotation) -> None:
+    inactive = {f"rotation_{layer}": str(rotation) for layer in range(genome.depth + 1, 5)}
+    assert Genome.from_params({**genome.to_params(), **inactive}).circuit == genome.circuit
+
+
+def test_on_two_qubits_a_circle_is_a_line() -> None:
+    params = next(enumerate_genomes()).to_params() | {"n_qubits": 2}
+    line, circle = (Genome.from_params(params | {"topology": topology}).circuit for topology in Topology)
+    assert line == circle
+    assert circle.entangled_pairs == ((0, 1),)
+
+
+def test_entangled_pairs() -> None:
+    circuit = Circuit(
+        n_qubits=4,
+        embedding=Embedding.ANGLE,
+        entangler=Entangler.CZ,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RX,),
+    )
+    assert circuit.entangled_pairs == ((0, 1), (1, 2), (2, 3), (3, 0))
+
+
+def test_the_digest_never_changes() -> None:
+    # Stored studies look circuits up by it.
+    circuit = Circuit(
+        n_qubits=4,
+        embedding=Embedding.AMPLITUDE,
+        entangler=Entangler.CNOT,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RX,),
+    )
+    assert circuit.digest == "d83fde598cf9"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_qubits": 11}, "'n_qubits' must be one of 2, 3, .*; it is 11"),
+        ({"n_qubits": 4.0}, "it is 4.0"),
+        ({"depth": True}, "it is True"),
+        ({"embedding": "basis"}, "'embedding' must be one of angle, amplitude; it is 'basis'"),
+        ({"rotation_4": "RXX"}, "'rotation_4' must be one of RX, RY, RZ"),
+        ({"color": "red"}, "unknown: color"),
+    ],
+)
+def test_wrong_genes_are_refused(change: dict[str, object], message: str) -> None:
+    params = next(enumerate_genomes()).to_params()
+    with pytest.raises(GenomeError, match=message):
+        Genome.from_params({**params, **change})
+
+
+def test_missing_genes_are_named() -> None:
+    with pytest.raises(GenomeError, match="missing: depth, rotation_1"):
+        params = next(enumerate_genomes()).to_params()
+        Genome.from_params({gene: value for gene, value in params.items() if gene not in ("depth", "rotation_1")})
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", json.dumps({"depth": 1})])
+def test_json_that_is_no_genome_is_refused(text: str) -> None:
+    with pytest.raises(GenomeError, match="nine genes"):
+        Genome.from_json(text)

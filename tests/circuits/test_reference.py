@@ -1,0 +1,63 @@
+import numpy as np
+import pennylane as qml
+import pytest
+
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.circuits.reference import draw, quantum_function
+
+
+def circuit(**changes: object) -> Circuit:
+    genes = {
+        "n_qubits": 3,
+        "embedding": Embedding.ANGLE,
+        "entangler": Entangler.CNOT,
+        "topology": Topology.LINEAR,
+        "rotations": (Rotation.RX, Rotation.RZ),
+    }
+    return Circuit(**(genes | changes))  # type: ignore[arg-type]
+
+
+def state(of: Circuit, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The state before the measurement."""
+    tape = qml.tape.make_qscript(quantum_function(of))(inputs, weights)
+    matrices = qml.tape.QuantumScript(tape.operations, [qml.state()])
+    vector: np.ndarray = qml.execute([matrices], qml.device("default.qubit", wires=of.n_qubits))[0]
+    return vector
+
+
+def test_angle_embedding_is_the_papers_equation() -> None:
+    x = np.array([0.3, -1.2, 2.5])
+    # Without rotation, entanglers act on what the embedding made; undo them to see it.
+    vector = state(circuit(rotations=()), x, np.zeros((0, 3)))
+    expected = np.ones(1)
+    for value in x:
+        expected = np.kron(expected, [np.cos(value), np.sin(value)])
+    assert np.allclose(vector, expected)
+
+
+def test_amplitude_embedding_pads_and_normalises() -> None:
+    vector = state(circuit(embedding=Embedding.AMPLITUDE, rotations=()), np.array([3.0, 0.0, 4.0]), np.zeros((0, 3)))
+    assert np.allclose(vector, [0.6, 0, 0.8, 0, 0, 0, 0, 0])
+
+
+def test_gates_come_in_the_order_of_the_design() -> None:
+    of = circuit(topology=Topology.CIRCULAR, entangler=Entangler.CZ)
+    tape = qml.tape.make_qscript(quantum_function(of))(np.ones(3), np.arange(6.0).reshape(2, 3))
+    gates = [(gate.name, tuple(gate.wires)) for gate in tape.operations]
+    layer = [("CZ", (0, 1)), ("CZ", (1, 2)), ("CZ", (2, 0))]
+    wires = [(0,), (1,), (2,)]
+    assert gates[0][0] == "AngleEmbedding"
+    assert gates[1:] == [*(("RX", wire) for wire in wires), *layer, *(("RZ", wire) for wire in wires), *layer]
+    assert [gate.parameters[0] for gate in tape.operations if gate.name in ("RX", "RZ")] == [0, 1, 2, 3, 4, 5]
+    assert [(measured.obs.name, tuple(measured.obs.wires)) for measured in tape.measurements] == [
+        ("PauliZ", wire) for wire in wires
+    ]
+
+
+@pytest.mark.parametrize("embedding", Embedding)
+def test_the_drawing_has_a_line_for_each_wire(embedding: Embedding) -> None:
+    drawn = draw(circuit(embedding=embedding, topology=Topology.CIRCULAR, n_qubits=10)).splitlines()
+    assert len(drawn) == 10
+    assert all(line.endswith("┤  <Z>") for line in drawn)
+    assert len({len(line.partition("┤")[0]) for line in drawn}) == 1
+    assert "M0" not in drawn[0]

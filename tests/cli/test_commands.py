@@ -1,0 +1,457 @@
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO, cast
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy.exc import OperationalError
+
+from faqnas_optuna.__main__ import MessageStream
+from faqnas_optuna.cli.commands import cli
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.search import objective
+from faqnas_optuna.search.generations import StopReason, close_generations, stop
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search, create
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.workers import loop as workers
+from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials, small_config
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def stored(new_search: Callable[..., Search], cli_here: Cli) -> Cli:
+    """The command line beside a study of eight trials, in the database that is the default there."""
+    run_trials(new_search(), 8, cheap_values)
+    return cli_here
+
+
+@pytest.mark.parametrize("name", [None, *cli.commands])
+def test_every_command_has_help(name: str | None) -> None:
+    result = CliRunner().invoke(cli, [*([name] if name else []), "--help"])
+    assert result.exit_code == 0
+    command = cli.commands[name] if name else cli
+    assert command.help
+    for parameter in command.params:
+        assert parameter.param_type_name == "argument" or parameter.help, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_every_option_can_be_set_in_the_environment(name: str) -> None:
+    for parameter in cli.commands[name].params:
+        if parameter.param_type_name == "option" and parameter.name != "help":
+            long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
+            # What was set for `start` must not lower the limit of a study that is resumed.
+            assert parameter.envvar == (None if (name, long) == ("resume", "GENERATIONS") else f"FAQNAS_{long}")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'pennylane', 'optuna', 'rich', 'sklearn'}"
+    program = f"import sys; from faqnas_optuna.cli.commands import cli; print(*{heavy} & {{*sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    assert result.stdout.strip() == ""
+
+
+def test_the_list_of_data_sets(cli_here: Cli) -> None:
+    code, out, err = cli_here("datasets")
+    assert (code, err) == (0, "")
+    assert [line.split()[:4] for line in out.splitlines()[1:3]] == [["iris", "150", "4", "3"], ["wine", "178", "13", "3"]]
+    listed = json.loads(cli_here("datasets", "--json")[1])
+    assert listed["schema_version"] == 1
+    assert len(listed["datasets"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["start"], 2, "no data set is named; add for instance --dataset wine"),
+        (["start", "--dataset", "whine"], 2, "unknown data set 'whine': did you mean 'wine'?"),
+        (["start", "--dataset", "wine", "--epochs", "0"], 2, "--epochs.*: 0 is not in the range"),
+        (["start", "--dataset", "wine", "--lr", "nan"], 2, "learning_rate: input should be a finite number"),
+        (["start", "--dataset", "wine", "--lr", "-1"], 2, "learning_rate: input should be greater than 0"),
+        (["start", "--dataset", "wine", "--flops", "guess"], 2, "'guess' is not one of 'profiler', 'analytic'"),
+        (["start", "--dataset", "wine", "--study", "../x"], 2, "a study's name has"),
+        (["start", "--dataset", "wine", "--config", "absent.toml"], 2, "absent.toml: cannot read the study file"),
+        (["start", "--dataset", "mnist", "--data-dir", "."], 2, "train-images-idx3-ubyte.*datasets --download mnist"),
+        (["start", "--dataset", "wine", "--storage", "wine.db"], 4, "no database URL"),
+        (["start", "--dataset", "wine", "--bogus"], 2, "No such option.*--bogus"),
+        (["sttus"], 2, "No such command 'sttus'"),
+        (["status"], 4, "there is no database"),
+        (["worker", "wine"], 4, "there is no database"),
+        (["pareto", "wine"], 4, "there is no database"),
+        (["dashboard"], 4, "there is no database"),
+        (["stop", "wine", "--storage", "postgresql://u:secret@127.0.0.1:1/x"], 4, r"u:\*\*\*@127.0.0.1:1/x: .*refused"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    cli_here: Cli, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    found, out, err = cli_here(*arguments)
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert err.startswith("Error: ")
+    assert re.search(message, err)
+    assert "secret" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_toml_with_an_unknown_key_is_refused(cli_here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('dataset = "wine"\n[training]\nepoch = 3\n')
+    code, _, err = cli_here("start", "--config", "mine.toml")
+    assert (code, err) == (2, "Error: mine.toml: unknown setting 'training.epoch': did you mean 'epochs'?\n")
+
+
+def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
+    code, out, err = stored("start", "--dataset", "iris", "--population", "4", "--generations", "2", "--epochs", "9")
+    assert (code, out) == (3, "")
+    assert err == (
+        "Error: study 'iris' exists with other settings: training.epochs: stored 1, asked 9;"
+        " ask for the stored ones, or start another study with --study\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["pareto", "irs"], 2, "no study 'irs': did you mean 'iris'?"),
+        (["pareto", "iris", "--plot", "front.pdf"], 2, "a plot is a .png or .html file"),
+        (["show", "iris", "8"], 2, "no trial 8; it has 0 to 7"),
+        (["show", "iris", "one"], 2, "'one' is not a valid integer"),
+        (["worker", "irs"], 2, "no study 'irs'"),
+        (["resume", "iris", "--generations", "0"], 2, "--generations"),
+    ],
+)
+def test_wrong_names_are_one_line(stored: Cli, arguments: list[str], code: int, message: str) -> None:
+    found, out, err = stored(*arguments)
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_status_lists_studies(stored: Cli) -> None:
+    code, out, err = stored("status")
+    assert (code, err) == (0, "")
+    header, line = out.splitlines()
+    assert header.split()[0] == "study"
+    assert line.split()[:4] == ["iris", "2/2", "8", "0"]
+    assert line.split()[-1] == "idle"
+    assert json.loads(stored("status", "iris", "--json")[1])["studies"][0]["trials"]["successful"] == 8
+
+
+def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
+    code, out, err = stored("pareto", "iris", "--csv", "front.csv", "--plot", "front.png")
+    assert code == 0
+    assert err.splitlines() == ["wrote front.png", "wrote front.csv"]
+    front = json.loads(stored("pareto", "iris", "--json")[1])["front"]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [str(entry["trial"]) for entry in front]
+    assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
+
+
+def test_show_draws_the_circuit(stored: Cli) -> None:
+    code, out, err = stored("show", "iris", "0")
+    assert (code, err) == (0, "")
+    assert "┤  <Z>" in out
+    shown = json.loads(stored("show", "iris", "0", "--json")[1])
+    assert shown["trial"] == 0
+    assert shown["drawing"] in out
+
+
+def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
+    assert stored("stop", "iris")[0] == 0
+    code, out, _ = stored("stop", "iris")
+    assert code == 0
+    assert out.startswith("study iris had stopped already: requested, ")
+    code, _, err = stored("worker", "iris")
+    assert (code, err) == (0, "study iris is stopped: requested. Go on with: faqnas-optuna resume iris\n")
+    told = "no study runs; start one with: faqnas-optuna start --dataset wine\n"
+    assert stored("worker", "--until-idle") == (0, "", told)
+    assert stored("worker", "--until-idle", "--quiet") == (0, "", "")
+    assert json.loads(stored("status", "--json")[1])["studies"][0]["trials"]["successful"] == 8
+
+
+@pytest.fixture
+def failing(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) -> Search:
+    """A study none of whose circuits can be trained."""
+
+    def evaluate(*_: object) -> None:
+        raise TrainingError("the loss is nan")
+
+    monkeypatch.setattr(objective, "evaluate", evaluate)
+    return new_search()
+
+
+SMALL = ("--dataset", "iris", "--population", "4", "--generations", "2", "--epochs", "1")
+
+
+@pytest.mark.parametrize("command", [("worker", "iris"), ("start", *SMALL)], ids=["worker", "start"])
+@pytest.mark.parametrize(
+    ("succeeded", "expected", "message"),
+    [
+        (0, 5, "no trial of study 'iris' has succeeded, and 4 have failed; see the last with: faqnas-optuna show iris 3"),
+        (
+            1,
+            1,
+            "study 'iris' has stopped because 4 trials failed in a row; see the last with: faqnas-optuna show iris 4",
+        ),
+    ],
+    ids=["from the first trial on", "later"],
+)
+def test_a_study_that_stops_by_failures_ends_its_workers_with_their_code(
+    failing: Search, cli_here: Cli, command: tuple[str, ...], succeeded: int, expected: int, message: str
+) -> None:
+    run_trials(failing, succeeded, cheap_values)
+    code, _, err = cli_here(*command)
+    assert (code, err.splitlines()[-1]) == (expected, f"Error: {message}")
+    assert err.count("Error: study") + err.count("Error: no") == 1
+    # One that comes when it has stopped finds nothing to do.
+    told = "study iris is stopped: failures. Go on with: faqnas-optuna resume iris\n"
+    assert cli_here("worker", "iris") == (0, "", told)
+
+
+def test_the_front_of_a_study_in_which_all_fails_says_so(failing: Search, cli_here: Cli) -> None:
+    told = cli_here("worker", "iris")[2].splitlines()[-1]
+    assert cli_here("pareto", "iris") == (5, "", f"{told}\n")
+
+
+def test_a_quiet_worker_leaves_the_telling_to_others(failing: Search, cli_here: Cli) -> None:
+    code, out, err = cli_here("worker", "iris", "--quiet")
+    assert (code, out) == (5, "")
+    assert re.fullmatch(r"(trial \d failed: TrainingError: the loss is nan\n){4}", err)
+
+
+def test_the_environment_is_beaten_by_an_option(cli_here: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FAQNAS_DATASET", "whine")
+    assert "'whine'" in cli_here("start")[2]
+    assert "'iriss'" in cli_here("start", "--dataset", "iriss")[2]
+    (tmp_path / "mine.toml").write_text('dataset = "digitts"\n')
+    assert "'whine'" in cli_here("start", "--config", "mine.toml")[2]
+    monkeypatch.delenv("FAQNAS_DATASET")
+    assert "'digitts'" in cli_here("start", "--config", "mine.toml")[2]
+
+
+def test_the_storage_can_stand_in_a_file_of_ones_own(stored: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "storage"
+    file.write_text(f"sqlite:///{tmp_path}/faqnas.db\n")
+    file.chmod(0o644)
+    code, _, err = stored("status", "--storage-file", "storage")
+    assert (code, err) == (2, "Error: storage may hold a password, and others can read it; run: chmod 600 storage\n")
+    file.chmod(0o600)
+    assert stored("status", "--storage-file", "storage")[0] == 0
+    code, _, err = stored("status", "--storage-file", "absent")
+    assert (code, err) == (2, "Error: absent: cannot read the storage's URL: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "mine must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE"),
+        (b" \n\n", "mine must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE"),
+        (
+            b"sqlite:///s3cret.db\n# ours\n",
+            "mine must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE",
+        ),
+        (b"postgresql://me:s3cret\xff@host/db", "mine: cannot read the storage's URL: it is not UTF-8 text"),
+    ],
+    ids=["empty", "blank", "two lines", "bytes"],
+)
+def test_a_storage_file_that_holds_no_url_is_one_line(cli_here: Cli, tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "mine"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    assert cli_here("status", "--storage-file", "mine") == (2, "", f"Error: {message}\n")
+
+
+def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
+    code, out, err = cli_here("start", "--dataset", "iris", "--detach")
+    assert (code, out, err) == (0, "", "study iris waits for workers: faqnas-optuna worker iris\n")
+    (study,) = json.loads(cli_here("status", "--json")[1])["studies"]
+    assert (study["state"], study["trials"]["successful"]) == ("idle", 0)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_a_reader_that_has_had_enough_is_told_nothing(
+    new_search: Callable[..., Search], start_cli: Callable[..., subprocess.Popen[str]], form: tuple[str, ...]
+) -> None:
+    """As with `| head -1`."""
+    run_trials(new_search(), 8, cheap_values)
+    process = start_cli("pareto", "iris", *form)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, err) == (1, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_results_that_cannot_be_written_are_an_error(stored: Cli, tmp_path: Path, unbuffered: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no device that is always full")
+    command = f"{sys.executable} -m faqnas_optuna pareto iris --json >/dev/full"
+    env = cli_environment({"PYTHONUNBUFFERED": unbuffered})
+    found = subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (found.returncode, found.stderr) == (1, "Error: No space left on device: standard output\n")
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("datasets", "--no-such-option"), ()], ids=["ours", "usage", "help"])
+def test_an_error_that_nobody_reads_keeps_its_exit_code(
+    run_cli: RunCli, start_cli: Callable[..., subprocess.Popen[str]], arguments: tuple[str, ...]
+) -> None:
+    process = start_cli(*arguments)
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(timeout=TIMEOUT_S) == run_cli(*arguments).returncode
+
+
+def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
+    """Whose reader is slow; a second message then waits for the first, in the same thread."""
+    reader, writer = os.pipe()
+    read: list[bytes] = []
+
+    def read_all() -> None:
+        time.sleep(1)
+        with os.fdopen(reader, "rb") as pipe:
+            read.append(pipe.read())
+
+    with os.fdopen(writer, "w") as stream:
+        messages = MessageStream(stream)
+        before = signal.signal(signal.SIGALRM, lambda *_: print("signal", file=cast(TextIO, messages), flush=True))
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        thread = threading.Thread(target=read_all)
+        thread.start()
+        try:
+            print("x" * 500_000, file=cast(TextIO, messages), flush=True)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    thread.join()
+    assert read[0].count(b"x") == 500_000
+
+
+def test_the_dashboard_command_serves_and_ends_by_ctrl_c(
+    new_search: Callable[..., Search], start_cli: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run_trials(new_search(), 4, cheap_values)
+    process = start_cli("dashboard", "--port", "0")
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("optuna-dashboard is at http://127.0.0.1:")
+    with urllib.request.urlopen(f"{line.split()[3]}api/studies", timeout=TIMEOUT_S) as response:
+        assert json.load(response)["study_summaries"][0]["study_name"] == "iris"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=TIMEOUT_S) == 130
+
+
+def test_a_storage_on_the_line_beats_a_file_in_the_environment(
+    stored: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAQNAS_STORAGE_FILE", "absent")
+    assert stored("status", "--storage", f"sqlite:///{tmp_path}/faqnas.db")[0] == 0
+    assert stored("status")[0] == 2
+
+
+def hints(text: str) -> list[list[str]]:
+    """The commands that a message tells to type, as a shell takes them."""
+    return [shlex.split(command) for command in re.findall(r": faqnas-optuna (.*)$", text, re.MULTILINE)]
+
+
+@pytest.fixture
+def awkward(tmp_path: Path, iris: DataSplits) -> str:
+    """The URL of a database with studies in several states, which a shell would not take as it is."""
+    (tmp_path / "R & D").mkdir()
+    url = f"sqlite:///{tmp_path}/R & D/$studies.db?timeout=5"
+    storage = open_storage(url, create=True)
+    done, bad, ended, _ = (create(storage, name, small_config(), iris) for name in ("done", "bad", "ended", "new"))
+    run_trials(done, 8, cheap_values)
+    close_generations(Standing.of(done))
+    for _ in range(4):
+        with suppress(ZeroDivisionError):
+            run_trials(bad, 1, lambda _: (1 / 0, 0))
+    stop(ended, StopReason.REQUESTED)
+    return url
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["stop", "new"], ["resume", "new"]),
+        (["worker", "ended"], ["resume", "ended"]),
+        (["worker", "done"], ["resume", "done", "--generations", "6"]),
+        (["resume", "done"], ["resume", "done", "--generations", "6"]),
+        (["pareto", "new"], ["status", "new"]),
+        (["resume", "bad"], ["show", "bad", "3"]),
+        (["start", "--dataset", "iris", "--detach"], ["worker", "iris"]),
+        (
+            ["start", "--dataset", "iris", "--study", "new", "--population", "4", "--generations", "3", "--epochs", "1"],
+            ["resume", "new", "--generations", "N"],
+        ),
+    ],
+    ids=" ".join,
+)
+def test_hints_can_be_typed_as_they_stand(cli_here: Cli, awkward: str, arguments: list[str], hint: list[str]) -> None:
+    _, out, err = cli_here(*arguments, "--storage", awkward)
+    assert hints(out + err) == [[*hint, "--storage", awkward]]
+
+
+def test_hints_name_the_storage_that_was_named(cli_here: Cli, awkward: str, tmp_path: Path) -> None:
+    file = tmp_path / "my storage"
+    file.write_text(awkward)
+    file.chmod(0o600)
+    found = cli_here("pareto", "new", "--storage-file", "my storage")[2]
+    assert hints(found) == [["status", "new", "--storage-file", "my storage"]]
+    assert cli_here(*hints(found)[0])[0] == 0
+    file.chmod(0o644)
+    assert cli_here("status", "--storage-file", "my storage")[2].endswith("run: chmod 600 'my storage'\n")
+
+
+def test_hints_do_not_repeat_what_is_in_the_environment(cli_here: Cli, awkward: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAQNAS_STORAGE", awkward)
+    assert hints(cli_here("pareto", "new")[2]) == [["status", "new"]]
+
+
+def test_hints_name_a_database_that_holds_no_studies(cli_here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    begin = [["start", "--dataset", "wine", "--storage", "sqlite:///empty.db"]]
+    assert hints(cli_here("status", "--storage", "sqlite:///empty.db")[2]) == begin
+    open_storage(f"sqlite:///{tmp_path}/empty.db", create=True)
+    assert hints(cli_here("status", "--storage", "sqlite:///empty.db")[1]) == begin
+    assert hints(cli_here("worker", "--until-idle", "--storage", "sqlite:///empty.db")[2]) == begin
+
+
+def test_hints_after_an_outage_or_a_signal_can_be_typed(cli_here: Cli, awkward: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose_the_database(*_: object, **__: object) -> None:
+        raise OperationalError("", None, Exception("gone away"))
+
+    monkeypatch.setattr(workers, "run", lose_the_database)
+    for command in (["worker", "new"], ["resume", "new"]):
+        code, _, err = cli_here(*command, "--storage", awkward)
+        assert (code, hints(err)) == (4, [[*command, "--storage", awkward]])
+    monkeypatch.setattr(workers, "run", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    for command in (["worker", "new"], ["resume", "new"]):
+        code, _, err = cli_here(*command, "--storage", awkward)
+        assert (code, hints(err)) == (143, [[*command, "--storage", awkward]])
+
+
+def test_hints_of_a_finished_search_can_be_typed(cli_here: Cli, awkward: str) -> None:
+    code, out, err = cli_here("start", *SMALL, "--study", "done", "--storage", awkward)
+    assert code == 0, err
+    commands = re.findall(r"^  faqnas-optuna (.*?)  ", out, re.MULTILINE)
+    assert [shlex.split(command)[-2:] for command in commands] == [["--storage", awkward]] * 3
+    assert cli_here(*shlex.split(commands[0]))[0] == 0
+
+
+def test_an_unknown_study_in_an_empty_storage_tells_how_to_begin(cli_here: Cli, storage_url: str) -> None:
+    open_storage(storage_url, create=True)
+    told = "Error: there is no study 'iris', nor any other; begin one with: faqnas-optuna start --dataset wine\n"
+    for command in (("status", "iris"), ("stop", "iris"), ("resume", "iris"), ("pareto", "iris"), ("show", "iris", "0")):
+        assert cli_here(*command) == (2, "", told)

@@ -1,0 +1,172 @@
+import gzip
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from faqnas_optuna.data import named
+from faqnas_optuna.data.named import DATASETS, IDX_FILES, DataSplits, load
+from faqnas_optuna.errors import DataError
+
+INSTALLED = [name for name in DATASETS if name != "mnist"]
+
+
+def everything(splits: DataSplits) -> list[int]:
+    return [int(label) for part in (splits.train, splits.validation, splits.test) for label in part.y]
+
+
+@pytest.fixture(scope="module")
+def idx_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four files of MNIST's form and size, with made-up images; two of them gzipped."""
+    directory = tmp_path_factory.mktemp("mnist")
+    random = np.random.default_rng(0)
+    for name, shape in IDX_FILES.items():
+        high = 256 if len(shape) == 3 else 10
+        # One random image or ten labels, repeated: random bytes for all would take seconds.
+        values = np.resize(random.integers(0, high, 28 * 28 * 7, dtype=np.uint8), shape)
+        content = bytes((0, 0, 8, len(shape))) + np.array(shape, dtype=">u4").tobytes() + values.tobytes()
+        if "t10k" in name:
+            (directory / f"{name}.gz").write_bytes(gzip.compress(content, compresslevel=1))
+        else:
+            (directory / name).write_bytes(content)
+    return directory
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_sizes_are_those_that_are_listed(name: str) -> None:
+    splits = load(name, seed=0)
+    info = DATASETS[name]
+    assert len(everything(splits)) == info.samples
+    assert splits.n_features == info.features
+    assert splits.n_classes == info.classes == len(set(everything(splits)))
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_the_split_is_60_20_20_and_stratified(name: str) -> None:
+    splits = load(name, seed=0)
+    total = np.bincount(everything(splits))
+    for part, share in ((splits.train, 0.6), (splits.validation, 0.2), (splits.test, 0.2)):
+        assert np.abs(np.bincount(part.y) - share * total).max() <= 1.5
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_features_are_scaled_by_the_training_part_alone(name: str) -> None:
+    splits = load(name, seed=0)
+    assert splits.train.x.dtype == np.float32
+    assert np.abs(splits.train.x.mean(axis=0, dtype=np.float64)).max() < 1e-5
+    deviation = splits.train.x.std(axis=0, dtype=np.float64)
+    assert np.all(np.isclose(deviation, 1, atol=1e-4) | (deviation == 0))
+    assert np.abs(splits.validation.x.mean(axis=0)).max() > 1e-3
+    for part in (splits.train, splits.validation, splits.test):
+        assert np.isfinite(part.x).all()
+
+
+def test_the_split_depends_on_the_seed_alone() -> None:
+    first, again, other = load("wine", seed=0), load("wine", seed=0), load("wine", seed=1)
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    assert np.array_equal(first.train.x, again.train.x)
+
+
+def test_the_fingerprint_sees_a_single_changed_value() -> None:
+    x, y = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32), np.arange(50) % 2
+    before = named.split_and_scale("toy", x, y, seed=0)
+    changed = x.copy()
+    changed[17, 1] += 1e-6
+    assert named.split_and_scale("toy", changed, y, seed=0).fingerprint != before.fingerprint
+
+
+def test_mnist_5k_is_cached_and_a_damaged_cache_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(named, "_cache_dir", lambda: tmp_path)
+    first = load("mnist-5k", seed=0)
+    cache = tmp_path / "mnist-5k.npz"
+    assert [path.name for path in tmp_path.iterdir()] == [cache.name]
+    assert load("mnist-5k", seed=0).fingerprint == first.fingerprint
+    for damaged in (cache.read_bytes()[:1000], b""):
+        cache.write_bytes(damaged)
+        caplog.clear()
+        assert load("mnist-5k", seed=0).fingerprint == first.fingerprint
+        assert "damaged" in caplog.text
+
+
+def test_mnist_5k_does_without_a_cache_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(named, "_cache_dir", lambda: tmp_path / "file")
+    assert len(load("mnist-5k", seed=0).train) == 3_000
+    assert "unpacks the images again" in caplog.text
+
+
+def test_mnist_reads_idx_files_gzipped_or_not(idx_dir: Path) -> None:
+    splits = load("mnist", seed=0, data_dir=idx_dir)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (42_000, 14_000, 14_000)
+    assert splits.n_features == 784
+
+
+def test_mnist_without_files_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.*--data-dir.*FAQNAS_DATA_DIR.*datasets --download mnist"):
+        load("mnist", seed=0, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[:-1], "is not MNIST's file"),
+        (lambda content: content + b"x", "is not MNIST's file"),
+        (lambda content: content.replace(b"\x00\x00\xea\x60", b"\x00\x00\xff\xff", 1), "is not MNIST's file"),
+        (lambda content: b"", "is not MNIST's file"),
+    ],
+)
+def test_damaged_idx_files_are_refused(tmp_path: Path, idx_dir: Path, damage: object, message: str) -> None:
+    for path in idx_dir.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    labels = tmp_path / "train-labels-idx1-ubyte"
+    content = labels.read_bytes()
+    labels.unlink()
+    labels.write_bytes(damage(content))  # type: ignore[operator]
+    with pytest.raises(DataError, match=message):
+        load("mnist", seed=0, data_dir=tmp_path)
+
+
+def test_a_gzip_file_that_is_none_is_refused(tmp_path: Path, idx_dir: Path) -> None:
+    for path in idx_dir.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    images = tmp_path / "t10k-images-idx3-ubyte.gz"
+    images.unlink()
+    whole = (idx_dir / images.name).read_bytes()
+    flipped = whole[:5_000] + bytes([whole[5_000] ^ 0xFF]) + whole[5_001:]
+    for damaged in (b"no gzip", whole[:5_000], flipped):
+        images.write_bytes(damaged)
+        with pytest.raises(DataError, match="cannot be read|is not MNIST's"):
+            load("mnist", seed=0, data_dir=tmp_path)
+
+
+def test_a_download_is_kept_as_idx_files(tmp_path: Path, idx_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The network is not the tests' business; what OpenML sends has this form.
+    parts = [named._read_idx(idx_dir, name) for name in IDX_FILES]
+    sent = SimpleNamespace(
+        data=np.concatenate((parts[0], parts[2])).reshape(70_000, 784),
+        target=np.concatenate((parts[1], parts[3])).astype(str),
+    )
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda *_, **__: sent)
+    named.download_mnist(tmp_path / "new")
+    assert load("mnist", seed=0, data_dir=tmp_path / "new").fingerprint == load("mnist", seed=0, data_dir=idx_dir).fingerprint
+
+
+def test_a_download_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", refuse)
+    with pytest.raises(DataError, match="cannot download MNIST from OpenML .*no route.* by hand"):
+        named.download_mnist(tmp_path)
+
+
+def test_unknown_data_sets_get_a_suggestion() -> None:
+    with pytest.raises(DataError, match="unknown data set 'whine': did you mean 'wine'?"):
+        load("whine", seed=0)
+    with pytest.raises(DataError, match="choose from iris, wine, breast-cancer, digits, mnist-5k, mnist"):
+        load("cifar", seed=0)

@@ -1,0 +1,81 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
+from faqnas_optuna.config import Engine
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.engine.fused import make_optimiser, train_epoch
+from faqnas_optuna.engine.normal_form import compile_circuit
+from faqnas_optuna.engine.statevector import make_workspace
+from faqnas_optuna.learning.model import HQNN
+
+GENOMES = list(enumerate_genomes())
+CIRCUITS = [genome.circuit for genome in random.Random(3).sample(GENOMES, 24)]
+
+
+def network(circuit: Circuit, splits: DataSplits) -> HQNN:
+    return HQNN(
+        circuit,
+        n_features=splits.n_features,
+        n_classes=splits.n_classes,
+        engine=Engine.FAST,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, 64, 90, 1_000])
+@pytest.mark.parametrize("circuit", CIRCUITS[::6], ids=str)
+def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_size: int, iris: DataSplits) -> None:
+    """In double precision, where both must agree to many digits; the last batch is smaller where 90 is no multiple."""
+    model = network(circuit, iris).double()
+    vector = nn.utils.parameters_to_vector(model.parameters()).detach().numpy().copy()
+    x, y = iris.train.x.astype(np.float64), iris.train.y
+    program = compile_circuit(circuit)
+    workspace = make_workspace(program, batch_size, np.float64)
+    optimiser = make_optimiser(vector)
+    adam = torch.optim.Adam(model.parameters(), lr=0.01)
+    steps = 0
+    for epoch in range(2):
+        order = np.random.default_rng(epoch).permutation(len(y))
+        fused = train_epoch(x, y, order, batch_size, program, workspace, optimiser, steps, 0.01, iris.n_classes)
+        losses = []
+        for rows in torch.from_numpy(order).split(batch_size):
+            adam.zero_grad()
+            loss = nn.functional.nll_loss(model(torch.from_numpy(x)[rows]), torch.from_numpy(y)[rows])
+            loss.backward()
+            adam.step()
+            losses.append(loss.item())
+        steps += len(losses)
+        assert fused == pytest.approx(np.mean(losses), abs=1e-9)
+    expected = nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+    # A gradient that is zero but for rounding becomes a step of Adam's: those parameters may differ.
+    settled = optimiser.second_moments > 1e-20
+    np.testing.assert_allclose(vector[settled], expected[settled], atol=1e-7)
+    assert settled.mean() > 0.6
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS, ids=str)
+def test_the_loss_falls(circuit: Circuit, iris: DataSplits) -> None:
+    vector = nn.utils.parameters_to_vector(network(circuit, iris).parameters()).detach().numpy()
+    program = compile_circuit(circuit)
+    workspace, optimiser = make_workspace(program, 30, np.float32), make_optimiser(vector)
+    order = np.arange(90)
+    losses = [
+        train_epoch(iris.train.x, iris.train.y, order, 30, program, workspace, optimiser, 3 * epoch, 0.01, 3)
+        for epoch in range(60)
+    ]
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_nan_in_the_data_reaches_the_loss(iris: DataSplits) -> None:
+    circuit = CIRCUITS[0]
+    vector = nn.utils.parameters_to_vector(network(circuit, iris).parameters()).detach().numpy()
+    program = compile_circuit(circuit)
+    x = iris.train.x.copy()
+    x[5, 1] = np.nan
+    workspace, optimiser = make_workspace(program, 64, np.float32), make_optimiser(vector)
+    assert np.isnan(train_epoch(x, iris.train.y, np.arange(90), 64, program, workspace, optimiser, 0, 0.01, 3))

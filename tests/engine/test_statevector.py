@@ -1,0 +1,200 @@
+"""The engine against PennyLane, closed forms and finite differences."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.engine.normal_form import compile_circuit
+from faqnas_optuna.engine.statevector import backward, expectations, forward, make_workspace
+
+STRUCTURES = list(itertools.product(Embedding, Entangler, Topology))
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
+
+
+def circuits(n_qubits: int, rng: np.random.Generator) -> Iterator[Circuit]:
+    """Every embedding × entangler × topology × depth, with each rotation in every layer for some of them."""
+    for (embedding, entangler, topology), depth in itertools.product(STRUCTURES, (1, 2, 3, 4)):
+        offset = rng.integers(3)
+        for first in Rotation if depth == 1 else list(Rotation)[offset : offset + 1]:
+            rest = (list(Rotation)[i] for i in rng.integers(3, size=depth - 1))
+            yield Circuit(
+                n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=(first, *rest)
+            )
+
+
+def run(circuit: Circuit, inputs: Any, weights: Any, grad: Any) -> tuple[Any, Any, Any]:
+    """Expectations, and the gradients of inputs and weights when `grad` is that of the expectations; batch first."""
+    program = compile_circuit(circuit)
+    workspace = make_workspace(program, len(inputs), inputs.dtype)
+    wires_first = np.ascontiguousarray(inputs.T)
+    measured, grad_inputs, grad_weights = np.empty_like(wires_first), np.empty_like(wires_first), np.empty_like(weights)
+    forward(wires_first, weights, program, workspace, measured)
+    backward(weights, program, workspace, np.ascontiguousarray(grad.T), grad_inputs, grad_weights)
+    return measured.T, grad_inputs.T, grad_weights
+
+
+def run_pennylane(circuit: Circuit, inputs: Any, weights: Any, grad: Any) -> tuple[Any, Any, Any]:
+    tensors = [torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in (inputs, weights)]
+    measured = torch.stack(qnode(circuit)(*tensors), dim=-1)
+    grads = torch.autograd.grad(measured, tensors, torch.tensor(grad, dtype=torch.float64), allow_unused=True)
+    zeros = (torch.zeros_like(tensor) for tensor in tensors)
+    filled = (zero if grad is None else grad for grad, zero in zip(grads, zeros, strict=True))
+    grad_inputs, grad_weights = (grad.numpy() for grad in filled)
+    return measured.detach().numpy(), grad_inputs, grad_weights
+
+
+def arguments(circuit: Circuit, batch: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    inputs, grad = rng.normal(size=(2, batch, circuit.n_qubits))
+    return inputs, rng.uniform(-np.pi, 2 * np.pi, size=(circuit.depth, circuit.n_qubits)), grad
+
+
+def assert_agree(circuit: Circuit, dtype: Any, arrays: tuple[Any, Any, Any]) -> None:
+    rounded = tuple(array.astype(dtype) for array in arrays)
+    for actual, expected in zip(run(circuit, *rounded), run_pennylane(circuit, *rounded), strict=True):
+        scale = max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE[dtype] * scale, err_msg=str(circuit))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_qubits", range(2, 11))
+def test_values_and_gradients_agree_with_pennylane(n_qubits: int, dtype: Any) -> None:
+    rng = np.random.default_rng(n_qubits)
+    for index, circuit in enumerate(circuits(n_qubits, rng)):
+        if n_qubits <= 6 or index % 4 == n_qubits % 4:
+            assert_agree(circuit, dtype, arguments(circuit, (1, 3, 64)[index % 3] if n_qubits <= 6 else 3, rng))
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3])
+def test_every_circuit_of_three_layers_agrees_with_pennylane(n_qubits: int) -> None:
+    rng = np.random.default_rng(0)
+    for (embedding, entangler, topology), rotations in itertools.product(STRUCTURES, itertools.product(Rotation, repeat=3)):
+        circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        assert_agree(circuit, np.float64, arguments(circuit, 3, rng))
+
+
+@pytest.mark.parametrize(("embedding", "entangler", "topology"), STRUCTURES)
+@pytest.mark.parametrize("n_qubits", [5, 10])
+def test_large_batches_agree_with_pennylane(
+    n_qubits: int, embedding: Embedding, entangler: Entangler, topology: Topology
+) -> None:
+    rng = np.random.default_rng(1)
+    rotations = (Rotation.RY, Rotation.RZ, Rotation.RX, Rotation.RY)
+    circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+    assert_agree(circuit, np.float32, arguments(circuit, 1000 if n_qubits == 5 else 64, rng))
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3, 6, 10])
+def test_expectations_of_many_samples_are_those_of_forward(n_qubits: int) -> None:
+    rng = np.random.default_rng(2)
+    for circuit in itertools.islice(circuits(n_qubits, rng), 0, None, 7):
+        inputs, weights, grad = (array.astype(np.float32) for array in arguments(circuit, 1000, rng))
+        np.testing.assert_allclose(expectations(inputs, weights, circuit), run(circuit, inputs, weights, grad)[0], atol=2e-6)
+
+
+@pytest.mark.parametrize(("embedding", "entangler", "topology"), STRUCTURES)
+def test_gradients_are_finite_differences(embedding: Embedding, entangler: Entangler, topology: Topology) -> None:
+    rng = np.random.default_rng(3)
+    for n_qubits, rotations in itertools.product((2, 3, 5), itertools.product(Rotation, repeat=2)):
+        circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        inputs, weights, grad = arguments(circuit, 3, rng)
+        _, grad_inputs, grad_weights = run(circuit, inputs, weights, grad)
+        step_inputs, step_weights = 1e-5 * rng.normal(size=inputs.shape), 1e-5 * rng.normal(size=weights.shape)
+        after = expectations(inputs + step_inputs, weights + step_weights, circuit)
+        before = expectations(inputs - step_inputs, weights - step_weights, circuit)
+        expected = 2 * ((grad_inputs * step_inputs).sum() + (grad_weights * step_weights).sum())
+        np.testing.assert_allclose((grad * (after - before)).sum(), expected, rtol=1e-5, atol=1e-11)
+
+
+def amplitude_circuit(*rotations: Rotation) -> Circuit:
+    return Circuit(
+        n_qubits=4,
+        embedding=Embedding.AMPLITUDE,
+        entangler=Entangler.CNOT,
+        topology=Topology.CIRCULAR,
+        rotations=rotations,
+    )
+
+
+@pytest.mark.parametrize("row", [np.zeros(4), np.full(4, 1e-25)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_vanishing_row_is_the_ground_state_with_no_input_gradient(dtype: Any, row: Any) -> None:
+    rng = np.random.default_rng(4)
+    circuit = amplitude_circuit(Rotation.RX, Rotation.RY)
+    inputs, weights, grad = (array.astype(dtype) for array in arguments(circuit, 3, rng))
+    inputs[1] = row
+    measured, grad_inputs, grad_weights = run(circuit, inputs, weights, grad)
+    inputs[1] = [1, 0, 0, 0]
+    expected, _, expected_grad_weights = run(circuit, inputs, weights, grad)
+    np.testing.assert_array_equal(grad_inputs[1], 0)
+    # Some processors compute 1 / √1 with a rounding error.
+    rounding = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(measured, expected, rtol=0, atol=rounding)
+    np.testing.assert_allclose(grad_weights, expected_grad_weights, rtol=0, atol=rounding)
+
+
+@pytest.mark.parametrize("embedding", Embedding)
+def test_nan_travels_through(embedding: Embedding) -> None:
+    circuit = Circuit(
+        n_qubits=3,
+        embedding=embedding,
+        entangler=Entangler.CZ,
+        topology=Topology.LINEAR,
+        rotations=(Rotation.RX, Rotation.RZ, Rotation.RY),
+    )
+    inputs, weights, grad = arguments(circuit, 3, np.random.default_rng(5))
+    inputs[1, 1] = np.nan
+    measured = run(circuit, inputs, weights, grad)[0]
+    assert np.isnan(measured[1]).any()
+    assert np.isfinite(measured[[0, 2]]).all()
+
+
+def test_an_empty_batch_gives_empty_expectations_and_zero_weight_gradients() -> None:
+    for circuit in circuits(3, np.random.default_rng(6)):
+        inputs, weights, grad = arguments(circuit, 0, np.random.default_rng(6))
+        measured, grad_inputs, grad_weights = run(circuit, inputs, weights, grad)
+        assert measured.shape == grad_inputs.shape == expectations(inputs, weights, circuit).shape == (0, 3)
+        np.testing.assert_array_equal(grad_weights, 0)
+
+
+def test_non_contiguous_arrays() -> None:
+    rng = np.random.default_rng(7)
+    circuit = amplitude_circuit(Rotation.RY, Rotation.RZ, Rotation.RX)
+    inputs, weights, _ = arguments(circuit, 5, rng)
+    strided_inputs, strided_weights = np.repeat(inputs, 2, axis=1)[:, ::2], np.asfortranarray(weights)
+    np.testing.assert_array_equal(
+        expectations(strided_inputs, strided_weights, circuit), expectations(inputs, weights, circuit)
+    )
+
+
+def test_a_workspace_serves_smaller_batches_and_later_steps() -> None:
+    rng = np.random.default_rng(8)
+    for circuit in circuits(4, rng):
+        program = compile_circuit(circuit)
+        workspace = make_workspace(program, 64, np.float64)
+        for batch in (64, 7):
+            inputs, weights, grad = arguments(circuit, batch, rng)
+            wires_first = np.ascontiguousarray(inputs.T)
+            measured, grad_inputs, grad_weights = (
+                np.empty_like(wires_first),
+                np.empty_like(wires_first),
+                np.empty_like(weights),
+            )
+            forward(wires_first, weights, program, workspace, measured)
+            backward(weights, program, workspace, np.ascontiguousarray(grad.T), grad_inputs, grad_weights)
+            for actual, expected in zip(
+                (measured.T, grad_inputs.T, grad_weights), run(circuit, inputs, weights, grad), strict=True
+            ):
+                np.testing.assert_allclose(actual, expected, atol=1e-12)
+
+
+def test_an_rz_layer_that_nothing_follows_has_no_gradient() -> None:
+    circuit = amplitude_circuit(Rotation.RX, Rotation.RZ)
+    _, _, grad_weights = run(circuit, *arguments(circuit, 3, np.random.default_rng(9)))
+    np.testing.assert_array_equal(grad_weights[1], 0)
+    assert np.abs(grad_weights[0]).min() > 0

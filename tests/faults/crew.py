@@ -1,0 +1,278 @@
+"""Workers for tests of faults: `faqnas-optuna` in processes that start in a fraction of a second, and keep a log.
+
+They are forked from a process that has imported everything. An evaluation there sleeps for a moment instead of training, and
+its values follow from the circuit.
+"""
+
+import itertools
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from faqnas_optuna.__main__ import main as faqnas_main
+from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
+from faqnas_optuna.circuits.genome import Circuit, Genome
+from faqnas_optuna.config import SearchConfig, StudyConfig
+from faqnas_optuna.data import named
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.learning.evaluation import Evaluation
+from faqnas_optuna.search import objective
+from faqnas_optuna.search.study import Search, create
+from faqnas_optuna.storage.opening import open_storage
+
+PRELOADED = [
+    "alembic.command",
+    "faqnas_optuna.cli.display",
+    "faqnas_optuna.results.documents",
+    "faqnas_optuna.workers.loop",
+    "psycopg",
+    "pymysql",
+    "sklearn.datasets",
+    "sqlalchemy.dialects.mysql.pymysql",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite",
+]
+GRACE_S = 3
+IMPORTS_S = 120
+SOON_S = 90
+"""What takes a second or two happens by then, however slow the machine is: a test that waits longer has failed."""
+LEAVE_S = 120
+"""A worker that is told to stop is gone by then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line of a worker's log."""
+
+    worker: str
+    """The name of its process."""
+    event: str
+    """`begun`: the worker runs the trial; `done`: the database has acknowledged its values."""
+    trial: int
+    at: float
+    """Seconds since the epoch."""
+    values: tuple[float, ...]
+
+
+class Crew:
+    """The processes of a test. Those that are left at the end are killed.
+
+    Args:
+        directory: where each keeps its log, and what it prints.
+        url: of the database.
+        grace_s: how long a silent trial is waited for.
+    """
+
+    def __init__(self, directory: Path, url: str, *, grace_s: int) -> None:
+        self.directory = directory
+        self._environment = {"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(grace_s)}
+        self._context = _forking()
+        self._numbers = itertools.count()
+        self.processes: list[ForkServerProcess] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for process in self.processes:
+            if process.is_alive():
+                process.kill()
+            process.join()
+
+    def barrier(self, parties: int) -> Barrier:
+        return self._context.Barrier(parties)
+
+    def start(
+        self,
+        *arguments: str,
+        trial_s: float = 0.05,
+        fault: str | None = None,
+        fault_in: int = 1,
+        dies_before_heartbeat: bool = False,
+        barrier: Barrier | None = None,
+    ) -> ForkServerProcess:
+        """Run `faqnas-optuna` with these arguments.
+
+        Args:
+            trial_s: how long an evaluation takes.
+            fault: what happens in it: one of `FAULTS`.
+            fault_in: it happens to one circuit in so many.
+            dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
+            barrier: waited for before the command begins.
+        """
+        # Not its id: the system gives one again before many workers have come and gone.
+        name = f"{next(self._numbers):04}"
+        files = self.directory / name
+        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier)
+        process = self._context.Process(name=name, target=_work, args=settings)
+        process.start()
+        self.processes.append(process)
+        return process
+
+    def leave(self, within_s: float = LEAVE_S) -> list[int | None]:
+        """Wait for all to end; their exit codes."""
+        deadline = time.monotonic() + within_s
+        for process in self.processes:
+            process.join(max(deadline - time.monotonic(), 0.1))
+        return [process.exitcode for process in self.processes]
+
+    def log(self, process: ForkServerProcess | None = None) -> list[Entry]:
+        """What a process, or all, have written."""
+        paths = self.directory.glob("*.log") if process is None else [self.directory / f"{process.name}.log"]
+        return [entry for path in paths if path.exists() for entry in _entries(path)]
+
+    def printed(self, process: ForkServerProcess | None = None) -> str:
+        """What a process, or all, have written to stdout and stderr."""
+        paths = sorted(self.directory.glob("*.out" if process is None else f"{process.name}.out"))
+        return "".join(path.read_text(errors="replace") for path in paths)
+
+
+@cache
+def _forking() -> ForkServerContext:
+    """The process that workers are forked from, when it has imported everything: that may take longer than a test waits."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    first = context.Process(target=time.sleep, args=(0,))
+    first.start()
+    first.join(IMPORTS_S)
+    assert first.exitcode == 0, f"imports take longer than {IMPORTS_S} s"
+    return context
+
+
+def new_study(url: str, name: str, *, population: int = 50, generations: int = 100_000, synchronous: bool = False) -> Search:
+    """A study over Iris, which as such does not stop by itself."""
+    limits = SearchConfig(population=population, generations=generations, patience=100_000, synchronous=synchronous)
+    return create(open_storage(url, create=True), name, StudyConfig(dataset="iris", search=limits), named.load("iris", seed=0))
+
+
+def trials_of(search: Search) -> list[FrozenTrial]:
+    """All trials, read anew."""
+    return search.study.get_trials(deepcopy=False)
+
+
+def seconds_open(trial: FrozenTrial) -> float:
+    """From the trial's start to its end."""
+    assert trial.datetime_start is not None and trial.datetime_complete is not None
+    return (trial.datetime_complete - trial.datetime_start).total_seconds()
+
+
+def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> None:
+    """Raises:
+    TimeoutError: it has not come true.
+    """
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {within_s} s: {what}")
+        time.sleep(0.05)
+
+
+def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
+    """The values that the workers here give to a trial's circuit."""
+    return _evaluation(Genome.from_params(trial.params).circuit).objectives(config.flops)
+
+
+@cache
+def _evaluation(circuit: Circuit) -> Evaluation:
+    """A pure function of the circuit, as the real one is."""
+    return Evaluation(
+        val_accuracies=(int(circuit.digest, 16) % 997 / 997,),
+        quantum_flops_profiler=profiler_flops(circuit),
+        quantum_flops_analytic=analytic_flops(circuit),
+        classical_flops=1,
+        parameters=1,
+        seconds=0.0,
+    )
+
+
+def _raise(error: Exception) -> Evaluation:
+    raise error
+
+
+FAULTS: Mapping[str, Callable[[Evaluation], Evaluation]] = {
+    "nan": lambda evaluation: replace(evaluation, val_accuracies=(math.nan,)),
+    "inf": lambda evaluation: replace(evaluation, val_accuracies=(-math.inf,)),
+    "error": lambda _: _raise(ValueError("no such gate\nin this circuit")),
+    "memory": lambda _: _raise(MemoryError("out of memory")),
+}
+
+
+def _work(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    files: Path,
+    trial_s: float,
+    fault: tuple[str | None, int],
+    dies_before_heartbeat: bool,
+    barrier: Barrier | None,
+) -> None:
+    """The body of a process: the command line, with an evaluation that sleeps and a log of what the database acknowledges."""
+    printed = os.open(files.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    for name in [name for name in os.environ if name.startswith("FAQNAS_")]:
+        del os.environ[name]
+    os.environ.update(environment)
+    log = os.open(files.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def evaluate(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
+        time.sleep(trial_s)
+        name, one_in = fault
+        if name is None or int(circuit.digest, 16) % one_in:
+            return _evaluation(circuit)
+        return FAULTS[name](_evaluation(circuit))
+
+    def write(line: str) -> None:
+        os.write(log, f"{line}\n".encode())
+        os.fsync(log)
+
+    vars(objective)["evaluate"] = evaluate
+    _log_trials(write)
+    if dies_before_heartbeat:
+        RDBStorage.record_heartbeat = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+    sys.argv = ["faqnas-optuna", *arguments]
+    if barrier is not None:
+        barrier.wait(timeout=LEAVE_S)
+    faqnas_main()
+
+
+def _log_trials(write: Callable[[str], object]) -> None:
+    """Write a line when a trial begins, and when the database has committed its values."""
+    run, store = objective.Objective.__call__, RDBStorage.set_trial_state_values
+
+    def logged_run(self: objective.Objective, trial: optuna.Trial) -> objective.Outcome:
+        write(f"begun {trial.number} {time.time()}")
+        return run(self, trial)
+
+    def logged_store(self: RDBStorage, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        stored = store(self, trial_id, state, values)
+        if stored and state is TrialState.COMPLETE and values is not None:
+            write(f"done {self.get_trial(trial_id).number} {time.time()} {' '.join(map(repr, values))}")
+        return stored
+
+    objective.Objective.__call__ = logged_run  # type: ignore[method-assign]
+    RDBStorage.set_trial_state_values = logged_store  # type: ignore[method-assign]
+
+
+def _entries(path: Path) -> list[Entry]:
+    # A line without its end was being written when the worker was killed.
+    lines = [line.split() for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return [
+        Entry(worker=path.stem, event=event, trial=int(number), at=float(at), values=tuple(map(float, values)))
+        for event, number, at, *values in lines
+    ]

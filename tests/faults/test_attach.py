@@ -1,0 +1,102 @@
+"""Whoever comes to a study with other data, other settings or other versions than it was made with."""
+
+from pathlib import Path
+
+import pytest
+
+from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.data import named
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.search.study import Search, create, load, versions
+from faqnas_optuna.storage.opening import open_storage
+from tests.data.test_named import idx_dir as idx_dir  # the fixture
+from tests.faults.crew import Crew, trials_of
+from tests.faults.databases import sqlite_and_postgres
+from tests.search.test_study import change_versions
+
+pytestmark = pytest.mark.slow
+
+SMALL = StudyConfig(dataset="iris", search=SearchConfig(population=2, generations=1), training=TrainingConfig(epochs=1))
+START_SMALL = ("start", "--dataset", "iris", "--population", "2", "--generations", "1", "--epochs", "1")
+
+
+@pytest.fixture
+def search(any_storage_url: str, iris: DataSplits) -> Search:
+    """A small study without a trial."""
+    return create(open_storage(any_storage_url, create=True), "iris", SMALL, iris)
+
+
+def refused(crew: Crew, *commands: tuple[str, ...]) -> list[str]:
+    """What processes print that are refused. They run at once."""
+    processes = [crew.start(*command) for command in commands]
+    assert crew.leave()[-len(commands) :] == [3] * len(commands), crew.printed()
+    return [crew.printed(process) for process in processes]
+
+
+@sqlite_and_postgres
+def test_a_data_file_that_has_changed_is_refused(any_storage_url: str, crew: Crew, idx_dir: Path, tmp_path: Path) -> None:
+    for file in idx_dir.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    here = ("--data-dir", str(tmp_path))
+    start = ("start", "--dataset", "mnist", *here)
+    crew.start(*start, "--detach")
+    assert crew.leave() == [0], crew.printed()
+    search = load(open_storage(any_storage_url), "mnist")
+    images = tmp_path / "train-images-idx3-ubyte"
+    content = bytearray(images.read_bytes())
+    content[20_000] ^= 1
+    images.unlink()
+    images.write_bytes(content)
+    found = named.load("mnist", seed=0, data_dir=tmp_path).fingerprint
+    assert found != search.data_fingerprint
+    assert refused(crew, start, ("worker", "mnist", *here), ("resume", "mnist", *here)) == 3 * [
+        f"Error: study 'mnist' was made with other data; mnist fingerprint: stored {search.data_fingerprint},"
+        f" here {found}; use the same files, or start another study with --study\n"
+    ]
+    assert trials_of(search) == []
+
+
+@sqlite_and_postgres
+def test_another_space_or_protocol_is_refused(search: Search, crew: Crew, tmp_path: Path) -> None:
+    differences = {
+        "[space]\nn_qubits = [2, 3]\nembedding = ['angle']": (
+            "space.n_qubits: stored [2, 3, 4, 5, 6, 7, 8, 9, 10], asked [2, 3];"
+            " space.embedding: stored ['angle', 'amplitude'], asked ['angle']"
+        ),
+        "[training]\nlearning_rate = 0.1\nrepeats = 3": (
+            "training.learning_rate: stored 0.003, asked 0.1; training.repeats: stored 1, asked 3"
+        ),
+        "flops = 'analytic'": "flops: stored profiler, asked analytic",
+    }
+    files = [tmp_path / f"{number}.toml" for number in range(len(differences))]
+    for file, settings in zip(files, differences, strict=True):
+        file.write_text(settings)
+    assert refused(crew, *[(*START_SMALL, "--config", str(file)) for file in files]) == [
+        f"Error: study 'iris' exists with other settings: {difference};"
+        " ask for the stored ones, or start another study with --study\n"
+        for difference in differences.values()
+    ]
+    assert trials_of(search) == []
+
+
+@sqlite_and_postgres
+def test_another_version_of_the_package_is_refused(search: Search, crew: Crew) -> None:
+    change_versions(search, faqnas_optuna="0.0.9", optuna="4.9.0", torch="2.10.0")
+    here = versions()
+    assert refused(crew, START_SMALL, ("worker", "iris"), ("resume", "iris")) == 3 * [
+        "Error: study 'iris' was made with other versions:"
+        f" faqnas-optuna: stored 0.0.9, here {here['faqnas-optuna']}; optuna: stored 4.9.0, here {here['optuna']};"
+        " install those, or start another study with --study\n"
+    ]
+    assert trials_of(search) == []
+
+
+@sqlite_and_postgres
+@pytest.mark.parametrize("command", [START_SMALL, ("worker", "iris"), ("resume", "iris")], ids=lambda command: command[0])
+def test_another_version_of_torch_is_recorded(search: Search, crew: Crew, command: tuple[str, ...]) -> None:
+    change_versions(search, torch="2.10.0")
+    crew.start(*command)
+    assert crew.leave() == [0], crew.printed()
+    assert len(trials_of(search)) == 2
+    recorded = [value for name, value in search.study.user_attrs.items() if name.startswith("versions:")]
+    assert recorded == [versions()]

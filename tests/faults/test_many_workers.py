@@ -1,0 +1,76 @@
+"""More workers than cores on one study: exactly the work that was asked for, in generations as documented."""
+
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.search.generations import StopReason, closed_generations, stop_of
+from faqnas_optuna.search.study import GENERATION_KEY, Search
+from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S
+from tests.faults.crew import Crew, new_study, trials_of
+from tests.faults.jepsen import violations_of
+
+pytestmark = pytest.mark.slow
+
+POPULATION = 40
+WORKERS = {"postgres": 16, "sqlite": 8}
+BUSY_S = 240
+"""What is much for two cores is done by then."""
+each_database = pytest.mark.parametrize(
+    ("any_storage_url", "count"), [(name, count) for name, count in WORKERS.items()], indirect=["any_storage_url"]
+)
+
+
+@pytest.fixture
+def crew(logs: Path, any_storage_url: str) -> Iterator[Crew]:
+    """With the grace period that users have: on few cores, so many workers may be silent for seconds."""
+    with Crew(logs, any_storage_url, grace_s=DEFAULT_GRACE_S) as crew:
+        yield crew
+
+
+def run_all(url: str, crew: Crew, count: int, *, synchronous: bool) -> tuple[Search, list[ForkServerProcess]]:
+    """A study of 20 trials for each worker, run to its end."""
+    generations = 20 * count // POPULATION
+    search = new_study(url, "s", population=POPULATION, generations=generations, synchronous=synchronous)
+    at_once = crew.barrier(count)
+    workers = [crew.start("worker", "s", trial_s=0, barrier=at_once) for _ in range(count)]
+    assert crew.leave(BUSY_S) == [0] * count, crew.printed()
+    # Each tells of its progress, and nothing else: no trouble with locks or connections.
+    assert all(line.startswith("s: generation ") for line in crew.printed().splitlines()), crew.printed()
+    assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+    assert violations_of(search, crew.log()) == []
+    assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
+    # Each generation was closed once, in order, when it was full.
+    closed = closed_generations(search)
+    assert [generation.generation for generation in closed] == list(range(generations))
+    assert all(generation.trials >= POPULATION for generation in closed)
+    return search, workers
+
+
+def generation_sizes(search: Search) -> list[int]:
+    sizes = Counter(trial.system_attrs[GENERATION_KEY] for trial in trials_of(search))
+    assert sorted(sizes) == list(range(len(sizes)))
+    return [sizes[generation] for generation in sorted(sizes)]
+
+
+@each_database
+def test_synchronous_workers_do_exactly_the_work_that_was_asked_for(any_storage_url: str, count: int, crew: Crew) -> None:
+    search, _ = run_all(any_storage_url, crew, count, synchronous=True)
+    assert generation_sizes(search) == [POPULATION] * search.config.search.generations
+
+
+@each_database
+def test_workers_overfill_a_generation_by_one_trial_each_at_most(any_storage_url: str, count: int, crew: Crew) -> None:
+    search, workers = run_all(any_storage_url, crew, count, synchronous=False)
+    asked = search.config.search.generations
+    *full, last = generation_sizes(search)
+    assert all(POPULATION <= size <= POPULATION + count - 1 for size in full), full
+    # The study stops when the last generation it was asked for is full; what had begun of one more by then is finished.
+    assert len(full) in (asked - 1, asked)
+    assert last <= POPULATION + count - 1
+    # All took part.
+    assert {entry.worker for entry in crew.log()} == {worker.name for worker in workers}

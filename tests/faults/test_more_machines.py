@@ -1,0 +1,106 @@
+"""The README's section "More machines", followed to the letter: a database, and machines that see nothing but it."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tests.conftest import TIMEOUT_S
+from tests.faults.databases import PASSWORD, PostgresServer, connections_closed
+from tests.faults.databases import USER as ADMINISTRATOR
+from tests.faults.network import Machine, machines, postgres_for
+from tests.test_readme import README, TINY
+
+pytestmark = pytest.mark.slow
+
+LONG_S = 240
+GENERATIONS = "20"
+SECTION = re.findall(r"## More machines\n(.*?)\n## ", README, re.DOTALL)[0]
+BLOCKS = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
+STEPS = [step.strip().partition("\n") for step in BLOCKS[0].split("\n\n")]
+"""Where, or what for, and the commands."""
+
+
+def commands(beginning: str) -> str:
+    """Those under the comment that begins so."""
+    (found,) = [lines for where, _, lines in STEPS if where.startswith(f"# {beginning}")]
+    return f"{found}\n"
+
+
+@pytest.fixture
+def server_and_machines(tmp_path: Path) -> Iterator[tuple[PostgresServer, list[Machine]]]:
+    """A database as the README's administrator has made it, and three machines."""
+    with machines(3, tmp_path) as there, postgres_for(*there) as server:
+        administrator = {
+            "PGHOST": server.addresses[0],
+            "PGPORT": str(server.port),
+            "PGUSER": ADMINISTRATOR,
+            "PGPASSWORD": PASSWORD,
+            "PGDATABASE": server.maintenance_database,
+            "PATH": f"{server.bin_dir}{os.pathsep}{os.environ['PATH']}",
+        }
+        make = ["sh", "-ec", commands("on the host of the database")]
+        subprocess.run(make, cwd=tmp_path, env=administrator, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+        yield server, there
+
+
+def settings(server: PostgresServer) -> dict[str, str]:
+    """Small trials, as many as it takes for all to join; and the one thing that differs from the README, the server's port."""
+    return {**TINY, "FAQNAS_GENERATIONS": GENERATIONS, "FAQNAS_PATIENCE": GENERATIONS, "PGPORT": str(server.port)}
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """What a script prints, which must succeed."""
+    out, err = process.communicate(timeout=LONG_S)
+    assert process.returncode == 0, err
+    return out
+
+
+def names_of_workers(server: PostgresServer) -> list[str]:
+    """Host and process of the worker of each trial."""
+    study = optuna.load_study(study_name="digits", storage=server.url("studies").replace("postgresql:", "postgresql+psycopg:"))
+    return [trial.user_attrs["worker"] for trial in study.get_trials()]
+
+
+def test_workers_on_several_machines(server_and_machines: tuple[PostgresServer, list[Machine]]) -> None:
+    server, (first, second, third) = server_and_machines
+    prepare, env = commands("on each machine"), settings(server)
+
+    def script(machine: Machine, lines: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        return machine.running("sh", "-ec", prepare + lines, env=env)
+
+    with script(first, commands("on any of them")) as create:
+        finish(create)
+    assert (first.directory / "storage").stat().st_mode & 0o777 == 0o600
+    work = commands("on each, as often")
+    with script(first, work) as one, script(second, work) as other:
+        finish(one)
+        finish(other)
+    with connections_closed():
+        hosts = {name.partition(":")[0] for name in names_of_workers(server)}
+    assert hosts == {first.name, second.name}
+    look, serve = commands("on any, at any time").splitlines()
+    with script(third, look) as looking:
+        assert "\ndigits stopped: generations" in finish(looking)
+    with script(third, serve) as serving:
+        assert serving.stderr is not None
+        (address,) = re.findall(r"is at (http://\S+/)", serving.stderr.readline())
+        fetch = f"import urllib.request as web; print(web.urlopen('{address}api/studies').read())"
+        with script(third, f'python -c "{fetch}"') as fetching:
+            assert '"study_name": "digits"' in finish(fetching)
+    # All of the study is in the database.
+    assert {path.name for path in third.directory.iterdir()} == {"storage"}
+
+
+def test_workers_on_a_dask_cluster(server_and_machines: tuple[PostgresServer, list[Machine]]) -> None:
+    server, (first, *_) = server_and_machines
+    script = "trap 'kill $(jobs -p)' EXIT\n" + commands("on each machine") + BLOCKS[1]
+    with first.running("bash", "-ec", script, env=settings(server)) as searching:
+        assert f"Stopped because all {GENERATIONS} generations are done" in finish(searching)
+    with connections_closed():
+        assert len(set(names_of_workers(server))) == 2

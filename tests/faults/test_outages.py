@@ -1,0 +1,366 @@
+"""Databases that are away, locked, cut off or out of space, and what workers do meanwhile."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.engine import make_url
+
+from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.storage.opening import open_storage
+from tests.conftest import TIMEOUT_S
+from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.faults.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
+from tests.faults.jepsen import chains, end, given_up_and_retried, settle, violations_of
+from tests.faults.network import machines, postgres_for
+
+pytestmark = pytest.mark.slow
+
+LONG_S = GRACE_S + 3
+"""Longer than any trial may be silent."""
+
+
+def done(crew: Crew) -> int:
+    return sum(entry.event == "done" for entry in crew.log())
+
+
+def wait_for_more(crew: Crew) -> None:
+    """Until the workers have done some more trials."""
+    before = done(crew)
+    wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
+
+
+def busy_workers(crew: Crew, count: int, *, trial_s: float) -> list[int]:
+    """Start workers and wait until all are within their first trial; the trials' numbers."""
+    workers = [crew.start("worker", "s", trial_s=trial_s) for _ in range(count)]
+    wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "all workers have begun a trial")
+    time.sleep(0.5)
+    return [crew.log(worker)[0].trial for worker in workers]
+
+
+def states(search: Search, numbers: Sequence[int]) -> set[TrialState]:
+    trials = trials_of(search)
+    return {trials[number].state for number in numbers}
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Hold a lock for which every heartbeat must wait."""
+    if make_url(url).get_backend_name() == "sqlite":
+        with closing(sqlite3.connect(str(make_url(url).database), isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("LOCK TABLE trial_heartbeats IN ACCESS EXCLUSIVE MODE"))
+        yield
+
+
+@sqlite_and_postgres
+@pytest.mark.parametrize("locked_s", [2.5, LONG_S], ids=["over_a_heartbeat", "over_the_grace"])
+def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: str, crew: Crew, locked_s: float) -> None:
+    search = new_study(any_storage_url, "s")
+    # This one looks for silent trials again and again.
+    crew.start("worker", "s", trial_s=0.05)
+    wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
+    long = busy_workers(crew, 1, trial_s=locked_s + 2)
+    with locked(any_storage_url):
+        assert states(search, long) == {TrialState.RUNNING}
+        time.sleep(locked_s)
+    wait_until(lambda: states(search, long) != {TrialState.RUNNING}, SOON_S, "the long trial is finished")
+    end(search, crew)
+    assert not any(trial.state is TrialState.FAIL for trial in trials_of(search))
+
+
+@on_postgres
+@pytest.mark.parametrize("crash", [True, False], ids=["crash", "shutdown"])
+@pytest.mark.parametrize("down_s", [0.0, 3.0], ids=["within_a_trial", "over_its_end"])
+def test_workers_outlive_a_restart_of_postgresql(
+    any_storage_url: str, postgres_server: PostgresServer, crew: Crew, down_s: float, crash: bool
+) -> None:
+    new_study(any_storage_url, "s")
+    interrupted = busy_workers(crew, 2, trial_s=2.0)
+    with stopped(postgres_server, crash=crash):
+        time.sleep(down_s)
+    # Our own connections are gone too.
+    search = load(open_storage(any_storage_url), "s")
+    again = {worker.pid: len(crew.log(worker)) + 2 for worker in crew.processes}
+    wait_until(
+        lambda: all(len(crew.log(worker)) >= again[worker.pid] or not worker.is_alive() for worker in crew.processes),
+        SOON_S,
+        "both workers finish more trials",
+    )
+    assert [worker.exitcode for worker in crew.processes] == [None, None], crew.printed()
+    wait_until(
+        lambda: all(any(t.state is TrialState.COMPLETE for t in chains(trials_of(search))[number]) for number in interrupted),
+        SOON_S,
+        "what was interrupted is stored",
+    )
+    end(search, crew)
+    for number in interrupted:
+        assert sum(trial.state is TrialState.COMPLETE for trial in chains(trials_of(search))[number]) == 1
+
+
+@pytest.mark.parametrize(
+    ("any_storage_url", "server"),
+    [("postgres", "postgres_server"), ("mariadb", "mariadb_server")],
+    indirect=["any_storage_url"],
+)
+def test_workers_outlive_crashes_of_a_server_at_any_moment(
+    any_storage_url: str, server: str, request: pytest.FixtureRequest, crew: Crew
+) -> None:
+    """Workers that do nothing but talk with the database are hit in the middle of whatever they say."""
+    new_study(any_storage_url, "s")
+    for _ in range(2):
+        crew.start("worker", "s", trial_s=0)
+    for _ in range(6):
+        wait_for_more(crew)
+        with stopped(request.getfixturevalue(server)):
+            time.sleep(0.2)
+    wait_for_more(crew)
+    assert [worker.exitcode for worker in crew.processes] == [None, None], crew.printed()
+    end(load(open_storage(any_storage_url), "s"), crew)
+
+
+@on_postgres
+def test_no_trial_is_given_up_because_postgresql_was_away(
+    any_storage_url: str, postgres_server: PostgresServer, crew: Crew
+) -> None:
+    search = new_study(any_storage_url, "s")
+    # This one is between trials when the server comes back.
+    crew.start("worker", "s", trial_s=0.05)
+    wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
+    long = busy_workers(crew, 2, trial_s=LONG_S + 2)
+    assert states(search, long) == {TrialState.RUNNING}
+    with stopped(postgres_server):
+        time.sleep(LONG_S)
+    # And this one knows nothing of what was.
+    crew.start("worker", "s", trial_s=0.05)
+    search = load(open_storage(any_storage_url), "s")
+    wait_until(lambda: TrialState.RUNNING not in states(search, long), SOON_S, "the long trials are finished")
+    assert states(search, long) == {TrialState.COMPLETE}
+    end(search, crew)
+
+
+@contextmanager
+def stopped(server: DatabaseServer, *, crash: bool = True) -> Iterator[None]:
+    """As by a crash, or in order: then each session is told to end."""
+    server.stop(immediate=crash)
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@on_postgres
+def test_a_status_that_is_watched_outlives_a_restart(any_storage_url: str, postgres_server: PostgresServer, crew: Crew) -> None:
+    new_study(any_storage_url, "s")
+    watching = crew.start("status", "--watch")
+
+    def is_shown(times: int) -> bool:
+        return crew.printed().count("hypervolume") >= times
+
+    wait_until(lambda: is_shown(1), SOON_S, "the study is shown")
+    with stopped(postgres_server):
+        wait_until(lambda: "; trying again in 2 s" in crew.printed(), SOON_S, "the outage is told")
+    before = crew.printed().count("hypervolume")
+    wait_until(lambda: is_shown(before + 1), SOON_S, "the study is shown again")
+    os.kill(watching.pid or 0, signal.SIGINT)
+    assert crew.leave() == [130], crew.printed()
+
+
+@on_postgres
+def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
+    any_storage_url: str, postgres_server: PostgresServer, crew: Crew
+) -> None:
+    new_study(any_storage_url, "s")
+    busy_workers(crew, 2, trial_s=3)
+    with stopped(postgres_server):
+        os.kill(crew.processes[0].pid or 0, signal.SIGTERM)
+        time.sleep(4)
+        os.kill(crew.processes[1].pid or 0, signal.SIGTERM)
+        time.sleep(1)
+        assert [worker.exitcode for worker in crew.processes] == [None, None], crew.printed()
+    assert crew.leave() == [143, 143], crew.printed()
+    search = load(open_storage(any_storage_url), "s")
+    assert [trial.state for trial in trials_of(search)] == [TrialState.COMPLETE] * 2
+    assert violations_of(search, crew.log()) == []
+
+
+@on_postgres
+def test_the_second_signal_ends_the_waiting_for_a_database(
+    any_storage_url: str, postgres_server: PostgresServer, crew: Crew
+) -> None:
+    new_study(any_storage_url, "s")
+    busy_workers(crew, 2, trial_s=3)
+
+    def each_tells(text: str) -> bool:
+        return all(text in crew.printed(worker) for worker in crew.processes)
+
+    with stopped(postgres_server):
+        wait_until(lambda: each_tells("the database does not answer"), SOON_S, "both wait for the database")
+        for worker in crew.processes:
+            os.kill(worker.pid or 0, signal.SIGTERM)
+        # Two signals that come together are one.
+        wait_until(lambda: each_tells("SIGTERM: finishing the running trial"), SOON_S, "both have had the first signal")
+        for worker in crew.processes:
+            os.kill(worker.pid or 0, signal.SIGTERM)
+        assert crew.leave() == [143, 143], crew.printed()
+    assert crew.printed().count("is not stored; another worker will run it again") == 2
+    assert crew.printed().count("Go on with: faqnas-optuna worker s\n") == 2
+    # And another does.
+    crew.start("worker", "s")
+    search = load(open_storage(any_storage_url), "s")
+    wait_until(lambda: all(given_up_and_retried(search, number) for number in (0, 1)), SOON_S, "both trials are run again")
+
+
+def test_a_network_that_is_cut(tmp_path: Path) -> None:
+    """The worker notices, waits, goes on when the network is back, and gives in when it stays away."""
+    quick = "?connect_timeout=2&tcp_user_timeout=3000"
+    with machines(1, tmp_path) as (machine,), postgres_for(machine) as server, server.new_database() as url:
+        search = new_study(url, "s")
+        env = {"FAQNAS_STORAGE": url + quick, "FAQNAS_GRACE": str(GRACE_S), "FAQNAS_DATABASE_TIMEOUT": "8"}
+
+        def goes_on() -> None:
+            begun = len(trials_of(search))
+            wait_until(lambda: len(trials_of(search)) > begun + 3, SOON_S, "the worker is at work")
+
+        with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
+            told = Told(worker)
+            goes_on()
+            machine.pull_out()
+            wait_until(lambda: "the database does not answer" in told.text, SOON_S, "the worker notices")
+            machine.plug_in()
+            goes_on()
+            machine.pull_out()
+            assert worker.wait(timeout=SOON_S) == 4, told.text
+            last = told.all().splitlines()[-1]
+        shown = make_url(url + quick).set(drivername="postgresql+psycopg")
+        assert last.startswith(f"Error: study 's': cannot use the database {shown}: ")
+        assert last.endswith(". Finished trials are kept. Go on with: faqnas-optuna worker s")
+        machine.plug_in()
+        left = len(trials_of(search))
+        with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
+            goes_on()
+            wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), SOON_S, "no trial is left open")
+            assert settle(search, within_s=SOON_S) == []
+            worker.terminate()
+            assert worker.wait(timeout=SOON_S) == 143
+        # Whatever the first worker was at was run again, once; but for what it had not yet given a generation.
+        begun = [chain for chain in chains(trials_of(search)).values() if chain[0].system_attrs]
+        accepted = [[trial.state for trial in chain].count(TrialState.COMPLETE) for chain in begun]
+        assert set(accepted) == {1}
+
+
+class Told:
+    """What a process writes on stderr, as it comes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.text = ""
+        self._process = process
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def all(self) -> str:
+        """To its end."""
+        self._reader.join(TIMEOUT_S)
+        return self.text
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.text += line
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 24 MB."""
+    # Not pytest's directory: that one is closed to the user of a server.
+    disk = Path(tempfile.mkdtemp(prefix="faqnas-disk-"))
+    disk.chmod(0o755)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    if mounted.returncode:
+        disk.rmdir()
+        pytest.skip(f"a disk of its own cannot be mounted: {mounted.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], timeout=TIMEOUT_S, check=True)
+        disk.rmdir()
+
+
+@contextmanager
+def filled(disk: Path) -> Iterator[None]:
+    """Not a byte is free."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            yield
+    filler.unlink()
+
+
+def runs_out_of_space(url: str, crew: Crew, disk: Path, message: str, check: Callable[[], object]) -> None:
+    """Fill the disk under a worker; it says so and leaves, and when there is space again another goes on."""
+    search = new_study(url, "s")
+    crew.start("worker", "s", trial_s=0)
+    wait_until(lambda: done(crew) >= 5, SOON_S, "the worker is at work")
+    with filled(disk):
+        assert crew.leave() == [4], crew.printed()
+        check()
+    assert f"Error: study 's': cannot use the database {message}" in crew.printed()
+    assert crew.printed().endswith(". Finished trials are kept. Go on with: faqnas-optuna worker s\n")
+    left = len(trials_of(search))
+    crew.start("worker", "s", trial_s=0)
+    wait_for_more(crew)
+    wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), SOON_S, "no trial is left open")
+    end_of_two(search, crew)
+
+
+def end_of_two(search: Search, crew: Crew) -> None:
+    """As `end`, for a crew of which one has met an error."""
+    failed = crew.processes.pop(0)
+    assert failed.exitcode == 4
+    end(search, crew)
+
+
+def test_a_full_disk_under_sqlite(small_disk: Path, logs: Path) -> None:
+    file = small_disk / "faqnas.db"
+
+    def intact() -> None:
+        with closing(sqlite3.connect(file)) as connection:
+            assert [row[0] for row in connection.execute("PRAGMA integrity_check")] == ["ok"]
+
+    with Crew(logs, f"sqlite:///{file}", grace_s=GRACE_S) as crew:
+        message = f"sqlite:///{file}: database or disk is full; free some space on the disk of the database"
+        runs_out_of_space(f"sqlite:///{file}", crew, small_disk, message, intact)
+
+
+def test_a_full_disk_under_postgresql(small_disk: Path, logs: Path, postgres_server: PostgresServer) -> None:
+    place = small_disk / "tables"
+    place.mkdir()
+    if postgres_server.owner is not None:
+        shutil.chown(place, postgres_server.owner)
+    postgres_server.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
+    try:
+        with postgres_server.new_database("TABLESPACE small") as url, Crew(logs, url, grace_s=GRACE_S) as crew:
+            runs_out_of_space(url, crew, small_disk, "postgresql+psycopg://", lambda: None)
+            assert "No space left on device; free some space on the disk of the database" in crew.printed()
+    finally:
+        postgres_server.execute("DROP TABLESPACE small")

@@ -1,0 +1,214 @@
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.config import StudyConfig, TrainingConfig
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.search.study import create, load
+from faqnas_optuna.signals import Signals
+from faqnas_optuna.storage.opening import open_storage
+from tests.conftest import TIMEOUT_S, cli_environment
+from tests.faults.crew import LEAVE_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.faults.databases import sqlite_and_postgres
+from tests.faults.test_outages import Told
+
+each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+
+START = ("start", "--dataset", "iris", "--epochs", "1")
+SLOW_TRIALS = """
+import time
+from pathlib import Path
+import faqnas_optuna.search.objective as objective
+evaluate = objective.evaluate
+def slow(*arguments):
+    Path("begun").touch()
+    time.sleep(2)
+    return evaluate(*arguments)
+objective.evaluate = slow
+"""
+"""The `sitecustomize` of a process whose trials take two seconds, and tell that they have begun."""
+
+
+def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> None:
+    with Signals().caught() as signals:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+        assert signals.first is signal.SIGTERM
+        assert signals.exit_code == 143
+        reached = []
+        with signals.giving_up():
+            reached.append("before")
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+            reached.append("after")
+        assert reached == ["before"]
+
+
+def test_an_interruption_that_is_not_ours_goes_on_up() -> None:
+    with pytest.raises(KeyboardInterrupt), Signals().giving_up():
+        raise KeyboardInterrupt
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals().caught() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.01)
+        assert signals.first is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@sqlite_and_postgres
+@each_signal
+def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, crew: Crew, number: signal.Signals) -> None:
+    process = crew.start("start", "--dataset", "iris", trial_s=3)
+    wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
+    time.sleep(0.2)
+    os.kill(process.pid or 0, number)
+    assert crew.leave() == [128 + number], crew.printed()
+    assert [trial.state for trial in trials_of(load(open_storage(any_storage_url), "iris"))] == [TrialState.COMPLETE]
+    assert f"{number.name}: finishing the running trial; once more to give it up" in crew.printed()
+    assert "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris\n" in crew.printed()
+
+
+@sqlite_and_postgres
+@each_signal
+def test_the_second_signal_ends_the_running_trial(any_storage_url: str, crew: Crew, number: signal.Signals) -> None:
+    search = new_study(any_storage_url, "s")
+    process = crew.start("worker", "s", trial_s=60)
+    wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
+    time.sleep(0.2)
+    os.kill(process.pid or 0, number)
+    # Two signals that come together are one.
+    wait_until(lambda: "finishing the running trial" in crew.printed(), SOON_S, "the first signal is noted")
+    os.kill(process.pid or 0, number)
+    assert crew.leave() == [128 + number], crew.printed()
+    (trial,) = trials_of(search)
+    assert trial.state is TrialState.FAIL
+    assert trial.user_attrs["failure"] == f"KeyboardInterrupt: given up after {number.name} and {number.name}"
+    assert "interrupted; finished trials are kept. Go on with: faqnas-optuna worker s\n" in crew.printed()
+
+
+@pytest.fixture
+def slow_trials(tmp_path: Path) -> dict[str, str]:
+    """The environment of such a process."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_TRIALS)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))}
+
+
+@pytest.mark.parametrize("gone", [("stderr",), ("stdout", "stderr")], ids="+".join)
+def test_a_trial_is_finished_although_nobody_reads_the_messages(
+    start_cli: Callable[..., subprocess.Popen[str]],
+    slow_trials: dict[str, str],
+    storage_url: str,
+    tmp_path: Path,
+    gone: tuple[str, ...],
+) -> None:
+    """As with `2>&1 | tee log`, where Ctrl-C ends tee too."""
+    process = start_cli(*START, env=slow_trials)
+    wait_until((tmp_path / "begun").exists, SOON_S, "a trial has begun")
+    for stream in gone:
+        getattr(process, stream).close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=TIMEOUT_S) == 130
+    assert [trial.state for trial in trials_of(load(open_storage(storage_url), "iris"))] == [TrialState.COMPLETE]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a terminal that a process opens becomes its own on Linux")
+@pytest.mark.parametrize("command", [START, ("worker", "s")], ids=["start", "worker"])
+def test_a_trial_is_finished_although_the_terminal_is_closed(
+    slow_trials: dict[str, str], storage_url: str, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    new_study(storage_url, "s")
+    with on_a_terminal(command, tmp_path, slow_trials) as (process, terminal):
+
+        def has_begun() -> bool:
+            # A terminal that is not read fills up, and is waited for.
+            with suppress(BlockingIOError):
+                os.read(terminal, 65_536)
+            return (tmp_path / "begun").exists()
+
+        wait_until(has_begun, SOON_S, "a trial has begun")
+        os.close(terminal)
+        assert process.wait(timeout=TIMEOUT_S) == 128 + signal.SIGHUP
+    study = "iris" if command is START else "s"
+    assert [trial.state for trial in trials_of(load(open_storage(storage_url), study))] == [TrialState.COMPLETE]
+
+
+@contextmanager
+def on_a_terminal(
+    command: tuple[str, ...], directory: Path, env: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process of ours on a terminal of its own, and that terminal's other side."""
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    started = f"exec {shlex.join([sys.executable, '-m', 'faqnas_optuna', *command])}"
+    # The first terminal that a session opens is that which ends it.
+    process = subprocess.Popen(
+        ["sh", "-c", f"{started} <>{os.ttyname(theirs)} >&0 2>&0"],
+        cwd=directory,
+        env=cli_environment({"TERM": "xterm", **env}),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process, ours
+    finally:
+        os.close(theirs)
+        process.kill()
+        process.wait(timeout=TIMEOUT_S)
+
+
+@pytest.mark.slow
+@sqlite_and_postgres
+@pytest.mark.parametrize(("signals", "epochs"), [(1, 100), (2, 20_000)], ids=["first", "second"])
+def test_signals_reach_the_workers_that_another_has_started(
+    any_storage_url: str, start_cli: Callable[..., subprocess.Popen[str]], iris: DataSplits, signals: int, epochs: int
+) -> None:
+    """Whose trials take seconds, or minutes."""
+    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1))
+    search = create(open_storage(any_storage_url, create=True), "iris", config, iris)
+    options = ("--dataset", "iris", "--epochs", str(epochs), "--batch-size", "1", "--workers", "2")
+    process = start_cli("start", *options, env={"FAQNAS_STORAGE": any_storage_url})
+    told = Told(process)
+
+    def workers() -> set[str]:
+        # A trial that has just begun has no worker yet.
+        named = [trial.user_attrs["worker"] for trial in trials_of(search) if "worker" in trial.user_attrs]
+        return {worker.rpartition(":")[2] for worker in named}
+
+    wait_until(lambda: len(workers()) == 2, SOON_S, "both are at a trial")
+    (child,) = psutil.Process(process.pid).children()
+    try:
+        assert workers() == {str(process.pid), str(child.pid)}
+        process.send_signal(signal.SIGTERM)
+        noted = "SIGTERM: finishing the running trial; once more to give it up\n"
+        wait_until(lambda: told.text.count(noted) == 2, SOON_S, "both have noted the first signal")
+        if signals == 2:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=LEAVE_S) == 143, told.all()
+        assert f"worker {child.pid} ended with exit code 143\n" in told.all()
+        assert not child.is_running()
+    finally:
+        # If its parent is killed it goes on.
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    trials = trials_of(search)
+    if signals == 1:
+        assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+    else:
+        assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
+        assert {trial.user_attrs["failure"] for trial in trials} == {"KeyboardInterrupt: given up after SIGTERM and SIGTERM"}

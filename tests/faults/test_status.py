@@ -1,0 +1,122 @@
+"""What `status` tells while workers are at work, and who has stopped and resumed a study."""
+
+import getpass
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.search.generations import resumptions, stop_of
+from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.faults.databases import sqlite_and_postgres
+
+pytestmark = pytest.mark.slow
+
+Cli = Callable[..., tuple[int, str, str]]
+
+POPULATION, GENERATIONS = 20, 50
+HOST = socket.gethostname()
+
+
+def status(cli_here: Cli, url: str) -> dict[str, Any]:
+    code, out, err = cli_here("status", "s", "--json", "--storage", url)
+    assert (code, err) == (0, "")
+    (study,) = json.loads(out)["studies"]
+    return dict(study)
+
+
+@sqlite_and_postgres
+def test_status_tells_who_is_at_work_and_how_fast(any_storage_url: str, crew: Crew, cli_here: Cli) -> None:
+    search = new_study(any_storage_url, "s", population=POPULATION, generations=GENERATIONS)
+    processes = {f"{HOST}:{process.pid}": process for process in (crew.start("worker", "s", trial_s=1.2) for _ in range(2))}
+
+    def stored_at() -> list[float]:
+        return sorted(entry.at for entry in crew.log() if entry.event == "done")
+
+    wait_until(lambda: len(stored_at()) >= 10, SOON_S, "ten trials are done")
+    shown: list[dict[str, Any]] = []
+    asked_at = 0.0
+
+    def both_are_heard() -> bool:
+        """And neither is between two trials."""
+        nonlocal asked_at
+        asked_at = time.time()
+        shown.append(status(cli_here, any_storage_url))
+        heard = {worker["worker"]: worker["heard_s_ago"] for worker in shown[-1]["workers"]}
+        return heard.keys() == processes.keys() and all(s is not None and 0 <= s < GRACE_S for s in heard.values())
+
+    wait_until(both_are_heard, SOON_S, "both are shown")
+    study = shown[-1]
+    assert (study["state"], study["trials"]["running"]) == ("running", 2)
+    trials = trials_of(search)
+    for worker in study["workers"]:
+        log = crew.log(processes[worker["worker"]])
+        assert worker["trial"] in [entry.trial for entry in log if entry.event == "begun"]
+        assert worker["trial"] not in [entry.trial for entry in log if entry.event == "done" and entry.at < asked_at]
+        assert worker["circuit"] == str(Genome.from_params(trials[worker["trial"]].params).circuit)
+    recent = stored_at()[: study["trials"]["successful"]][-30:]
+    assert study["trials_per_minute"] == pytest.approx(60 * (len(recent) - 1) / (recent[-1] - recent[0]), rel=0.2)
+    left = POPULATION * GENERATIONS - study["trials"]["successful"]
+    assert study["minutes_left"] == pytest.approx(left / study["trials_per_minute"])
+
+
+@sqlite_and_postgres
+def test_status_as_text_tells_the_same(any_storage_url: str, crew: Crew, cli_here: Cli) -> None:
+    new_study(any_storage_url, "s", population=POPULATION, generations=GENERATIONS)
+    pids = [crew.start("worker", "s", trial_s=1.2).pid for _ in range(2)]
+    last = [""]
+
+    def is_told() -> bool:
+        _, last[0], _ = cli_here("status", "--storage", any_storage_url)
+        lines = last[0].splitlines()
+        workers = [rf"{re.escape(HOST)}:{pid} +s +\d+ +\d+ s ago  \d+ qubits, .*" for pid in pids]
+        pace = r"s: \d+\.\d trials a minute, at most \d+ minutes left"
+        return all(any(re.fullmatch(told, line) for line in lines) for told in [*workers, pace])
+
+    try:
+        wait_until(is_told, SOON_S, "both workers and the pace are told")
+    except TimeoutError:
+        pytest.fail(last[0])
+    assert re.search(rf"^s +0/{GENERATIONS} +\d+ +2 +0 .* running$", last[0], re.MULTILINE), last[0]
+
+
+@sqlite_and_postgres
+def test_who_stops_and_resumes_a_study_is_on_record(any_storage_url: str, crew: Crew, cli_here: Cli) -> None:
+    search = new_study(any_storage_url, "s")
+    crew.start("worker", "s")
+    wait_until(lambda: bool(crew.log()), SOON_S, "the worker has begun a trial")
+    began = datetime.now(UTC)
+    stopper = crew.start("stop", "s")
+    assert crew.leave() == [0, 0], crew.printed()
+    stopped = stop_of(search) or {}
+    assert (stopped["reason"], stopped["by"]) == ("requested", f"{getpass.getuser()}@{HOST}:{stopper.pid}")
+    assert_just_now(stopped["at"], began)
+    assert status(cli_here, any_storage_url)["stop"] == stopped
+    assert f"\ns stopped: requested, {stopped['at']}, {stopped['by']}\n" in cli_here("status", "--storage", any_storage_url)[1]
+
+    began = datetime.now(UTC)
+    resumer = crew.start("resume", "s")
+    wait_until(lambda: bool(crew.log(resumer)), SOON_S, "the study goes on")
+    assert stop_of(search) is None
+    (resumed,) = resumptions(search)
+    assert (resumed["stop"], resumed["by"]) == (stopped, f"{getpass.getuser()}@{HOST}:{resumer.pid}")
+    assert_just_now(resumed["at"], began)
+    assert status(cli_here, any_storage_url)["resumed"] == [resumed]
+    assert f"\ns resumed: {resumed['at']}, {resumed['by']}\n" in cli_here("status", "--storage", any_storage_url)[1]
+    os.kill(resumer.pid or 0, signal.SIGTERM)
+    assert crew.leave() == [0, 0, 143], crew.printed()
+
+
+def assert_just_now(written: str, began: datetime) -> None:
+    """In UTC; seconds are whole there."""
+    at = datetime.fromisoformat(written)
+    assert at.utcoffset() == timedelta(0)
+    assert began - timedelta(seconds=1) < at <= datetime.now(UTC)

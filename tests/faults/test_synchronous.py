@@ -1,0 +1,88 @@
+"""Generations of a synchronous study while its workers are killed."""
+
+import random
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing
+
+import pytest
+from optuna.trial import TrialState
+from sqlalchemy.engine import make_url
+
+from faqnas_optuna.search.generations import closed_generations
+from faqnas_optuna.search.study import GENERATION_KEY, Search
+from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
+from tests.faults.databases import on_sqlite
+from tests.faults.jepsen import end
+
+pytestmark = pytest.mark.slow
+
+POPULATION = WORKERS = 4
+"""Most of the time a generation has no room left: whoever adds a trial then adds one too many."""
+UNNUMBERED = """
+SELECT count(*) FROM trials WHERE state = 'RUNNING' AND number >= ?
+AND trial_id NOT IN (SELECT trial_id FROM trial_system_attributes)
+"""
+
+
+def start_workers(crew: Crew, count: int) -> None:
+    for _ in range(count):
+        crew.start("worker", "s", "--quiet", trial_s=0.1)
+
+
+def all_are_at_work(crew: Crew) -> bool:
+    return all(crew.log(worker) for worker in crew.processes if worker.is_alive())
+
+
+def end_exactly(search: Search, crew: Crew) -> None:
+    """Two more generations, and every one of them exact."""
+    closed = len(closed_generations(search))
+    wait_until(lambda: len(closed_generations(search)) >= closed + 2, SOON_S, "the study goes on")
+    end(search, crew)
+    complete = [trial for trial in trials_of(search) if trial.state is TrialState.COMPLETE]
+    sizes = Counter(trial.system_attrs[GENERATION_KEY] for trial in complete)
+    *full, last = (sizes[generation] for generation in range(len(sizes)))
+    assert full == [POPULATION] * len(full)
+    assert last <= POPULATION
+    assert {closed.trials for closed in closed_generations(search)} == {POPULATION}
+
+
+@on_sqlite
+def test_generations_are_exact_when_workers_are_killed_at_random(any_storage_url: str, crew: Crew) -> None:
+    search = new_study(any_storage_url, "s", population=POPULATION, synchronous=True)
+    chance = random.Random(1)
+    start_workers(crew, WORKERS)
+    for _ in range(5):
+        wait_until(lambda: all_are_at_work(crew), SOON_S, "all are at work")
+        time.sleep(chance.uniform(0, 1))
+        chance.choice([worker for worker in crew.processes if worker.is_alive()]).kill()
+        start_workers(crew, 1)
+    end_exactly(search, crew)
+
+
+@on_sqlite
+def test_generations_are_exact_when_workers_are_killed_before_a_trial_has_its_generation(
+    any_storage_url: str, crew: Crew
+) -> None:
+    """That takes some milliseconds; whoever is at it is among those that are killed, if they die soon enough."""
+    search = new_study(any_storage_url, "s", population=POPULATION, synchronous=True)
+    with closing(sqlite3.connect(str(make_url(any_storage_url).database), isolation_level=None)) as connection:
+
+        def unnumbered(since: int) -> int:
+            return int(connection.execute(UNNUMBERED, [since]).fetchone()[0])
+
+        for _ in range(20):
+            start_workers(crew, WORKERS)
+            wait_until(lambda: all_are_at_work(crew), SOON_S, "all are at work")
+            begun, deadline = len(trials_of(search)), time.monotonic() + SOON_S
+            while not unnumbered(begun) and time.monotonic() < deadline:
+                pass
+            for worker in crew.processes:
+                worker.kill()
+            crew.leave()
+            if is_hit := unnumbered(begun) > 0:
+                break
+    assert is_hit
+    start_workers(crew, WORKERS)
+    end_exactly(search, crew)

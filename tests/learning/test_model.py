@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.config import Engine
+from faqnas_optuna.learning.model import HQNN, FastLayer, quantum_layer
+
+
+def circuit(embedding: Embedding = Embedding.AMPLITUDE) -> Circuit:
+    return Circuit(
+        n_qubits=3,
+        embedding=embedding,
+        entangler=Entangler.CZ,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RX, Rotation.RY),
+    )
+
+
+def network(seed: int = 0, embedding: Embedding = Embedding.AMPLITUDE, engine: Engine = Engine.FAST) -> HQNN:
+    generator = torch.Generator().manual_seed(seed)
+    return HQNN(circuit(embedding), n_features=5, n_classes=4, engine=engine, generator=generator)
+
+
+@pytest.mark.parametrize("engine", Engine)
+@pytest.mark.parametrize("embedding", Embedding)
+def test_the_network_is_linear_quantum_linear_log_softmax(embedding: Embedding, engine: Engine) -> None:
+    model = network(embedding=embedding, engine=engine)
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
+    run, (weights,) = qnode(circuit(embedding)), model.quantum.parameters()
+    # One sample at a time through PennyLane, without batches or TorchLayer.
+    measured = torch.stack([torch.stack(run(row, weights)) for row in x @ model.encoder.weight.T + model.encoder.bias])
+    scores = measured.float() @ model.classifier.weight.T + model.classifier.bias
+    expected = scores - scores.exp().sum(dim=1, keepdim=True).log()
+    assert torch.allclose(model(x), expected, atol=1e-5)
+
+
+def test_parameters_are_counted() -> None:
+    assert network().n_parameters == (5 * 3 + 3) + 2 * 3 + (3 * 4 + 4)
+
+
+@pytest.mark.parametrize("engine", Engine)
+@pytest.mark.parametrize("row", [0.0, 1e-30], ids=["zero", "too small to square"])
+def test_a_row_that_cannot_be_normalised_becomes_the_ground_state(row: float, engine: Engine) -> None:
+    layer = quantum_layer(circuit(), engine, generator=torch.Generator().manual_seed(0))
+    inputs = torch.tensor([[row] * 3, [1.0, 0.0, 0.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    outputs = layer(inputs)
+    outputs.sum().backward()
+    assert torch.allclose(outputs[0], outputs[1])
+    assert inputs.grad is not None
+    assert torch.isfinite(inputs.grad).all()
+    assert (inputs.grad[0] == 0).all()
+    assert (inputs.grad[2] != 0).any()
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_an_empty_batch_gives_an_empty_result(engine: Engine) -> None:
+    model = network(engine=engine)
+    result = model(torch.empty(0, 5))
+    assert result.shape == (0, 4)
+    result.sum().backward()
+    with torch.no_grad():
+        assert model(torch.empty(0, 5)).shape == (0, 4)
+
+
+def test_both_engines_start_from_the_same_weights() -> None:
+    for one, other in zip(network().parameters(), network(engine=Engine.PENNYLANE).parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("embedding", Embedding)
+def test_the_gradients_of_the_fast_layer_pass_gradcheck(embedding: Embedding) -> None:
+    layer = FastLayer(circuit(embedding), generator=torch.Generator().manual_seed(0)).double()
+    inputs = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, _: layer(x), (inputs, layer.weights))
+
+
+def test_the_fast_layer_takes_what_pytorch_gives() -> None:
+    layer = FastLayer(circuit(), generator=torch.Generator().manual_seed(0))
+    inputs = torch.rand(6, 3)
+    strided = torch.rand(6, 6)[:, ::2].copy_(inputs)
+    expected = layer(inputs)
+    assert torch.equal(layer(strided), expected)
+    assert torch.equal(layer(inputs.T.contiguous().T), expected)
+    # Inputs that need no gradient, then weights that need none, then neither.
+    layer(strided).sum().backward()
+    assert layer.weights.grad is not None
+    layer.weights.requires_grad_(False)
+    assert torch.allclose(layer(inputs), expected, atol=1e-6)
+    grad = torch.autograd.grad(layer(strided.requires_grad_()).sum(), strided)[0]
+    assert grad.shape == (6, 3)
+
+
+def test_a_graph_can_be_walked_back_twice() -> None:
+    layer = FastLayer(circuit(), generator=torch.Generator().manual_seed(0))
+    inputs = torch.rand(6, 3, requires_grad=True)
+    total = layer(inputs).sum()
+    first = torch.autograd.grad(total, inputs, retain_graph=True)[0]
+    assert torch.equal(torch.autograd.grad(total, inputs)[0], first)
+
+
+def test_the_fast_layer_says_what_it_cannot_do() -> None:
+    layer = FastLayer(circuit(), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(TypeError, match="must be of one type; they are torch.float64 and torch.float32"):
+        layer(torch.rand(2, 3, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"inputs must be \(batch, 3\); they are \(2, 4\)"):
+        layer(torch.rand(2, 4))
+    inputs = torch.rand(2, 3, requires_grad=True)
+    (grad,) = torch.autograd.grad(layer(inputs).square().sum(), inputs, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
+def test_initial_weights_depend_on_the_generator_alone() -> None:
+    torch.manual_seed(1)
+    first = network(seed=3)
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    again, other = network(seed=3), network(seed=4)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_initial_weights_are_spread_as_said() -> None:
+    draws = [network(seed=seed) for seed in range(60)]
+    angles = np.concatenate([next(model.quantum.parameters()).detach().numpy().ravel() for model in draws])
+    assert 0 <= angles.min() < 0.2 < 6.0 < angles.max() < 2 * np.pi
+    encoder = np.concatenate([model.encoder.weight.detach().numpy().ravel() for model in draws])
+    assert 0.4 < np.abs(encoder).max() <= 1 / np.sqrt(5) + 1e-6

@@ -1,0 +1,202 @@
+import csv
+import io
+import re
+from collections.abc import Callable
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.circuits.genome import GENES
+from faqnas_optuna.config import SearchConfig, SpaceConfig, TrainingConfig
+from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.results.documents import (
+    advice,
+    front_csv,
+    pareto_document,
+    progress,
+    start_document,
+    status_document,
+    trial_document,
+)
+from faqnas_optuna.search.generations import StopReason, author, close_generations, resume, stop
+from faqnas_optuna.search.objective import suggest
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import DESCRIPTION, Search
+from faqnas_optuna.storage.opening import backend
+from tests.conftest import cheap_values, run_trials, small_config, successful
+from tests.faults.crew import SOON_S
+
+
+@pytest.fixture
+def finished(new_search: Callable[..., Search]) -> Search:
+    search = new_search()
+    run_trials(search, 8, cheap_values)
+    close_generations(Standing.of(search))
+    return search
+
+
+def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
+    document = pareto_document(Standing.of(finished))
+    assert {key: type(value) for key, value in document.items()} == {
+        "schema_version": int,
+        "study": str,
+        "dataset": str,
+        "generations": int,
+        "hypervolume": float,
+        "front": list,
+    }
+    assert (document["schema_version"], document["study"], document["generations"]) == (1, "iris", 2)
+    for entry in document["front"]:
+        assert {key: type(value) for key, value in entry.items()} == {
+            "trial": int,
+            "quantum_flops": int,
+            "classical_flops": int,
+            "parameters": int,
+            "val_accuracy": float,
+            "val_error": float,
+            "genome": dict,
+            "circuit": str,
+        }
+        assert list(entry["genome"]) == list(GENES)
+        assert entry["val_error"] == pytest.approx(1 - entry["val_accuracy"])
+    flops = [entry["quantum_flops"] for entry in document["front"]]
+    assert flops == sorted(flops)
+
+
+def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
+    document = start_document(Standing.of(finished), seconds=1.23456)
+    added = {key: value for key, value in document.items() if key not in pareto_document(Standing.of(finished))}
+    assert added == {
+        "seconds": 1.235,
+        "trials": 8,
+        "trained": 8,
+        "reused": 0,
+        "failed": 0,
+        "stop_reason": "generations",
+    }
+
+
+def test_an_empty_study_has_no_front(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    with pytest.raises(NoSuccessfulTrialError, match="no successful trial yet; see: faqnas-optuna status iris"):
+        pareto_document(Standing.of(search))
+    assert progress(Standing.of(search)).best_accuracy is None
+    (status,) = status_document(search.study._storage, None)["studies"]
+    assert (status["front"], status["hypervolume"], status["best_accuracy"]) == (0, 0.0, None)
+
+
+def test_status_counts_trials_and_tells_of_stops(finished: Search, new_search: Callable[..., Search]) -> None:
+    other = new_search(name="other")
+    other.study.add_trial(optuna.create_trial(state=TrialState.RUNNING))
+    stop(other, StopReason.REQUESTED)
+    first, second = status_document(finished.study._storage, None)["studies"]
+    assert (first["study"], first["state"], first["stop"]["reason"]) == ("iris", "stopped", "generations")
+    assert first["trials"] == {"successful": 8, "running": 0, "failed": 0, "waiting": 0}
+    assert (first["generations_closed"], first["generations"], first["population"]) == (2, 2, 4)
+    assert (second["study"], second["stop"]["reason"], second["trials"]["running"]) == ("other", "requested", 1)
+
+
+def test_progress_looks_no_further_than_the_last_generation(finished: Search) -> None:
+    seen = progress(Standing.of(finished))
+    assert (seen.generation, seen.generations, seen.trials, seen.planned) == (2, 2, 8, 8)
+
+
+def test_a_trial_is_shown_with_interval_and_drawing(finished: Search) -> None:
+    document = trial_document(finished, 3)
+    assert document["drawing"].count("<Z>") == document["genome"]["n_qubits"]
+    low, high = document["val_accuracy_interval"]
+    assert 0 <= low < document["val_accuracy"] < high <= 1
+    with pytest.raises(StudyNotFoundError, match="no trial 8; it has 0 to 7"):
+        trial_document(finished, 8)
+    with pytest.raises(StudyNotFoundError, match="no trial -1"):
+        trial_document(finished, -1)
+
+
+def test_a_trial_that_never_got_its_genes_is_shown(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    search.study.add_trial(optuna.create_trial(state=TrialState.RUNNING))
+    assert trial_document(search, 0) == {"schema_version": 1, "study": "iris", "trial": 0, "state": "running"}
+
+
+def test_the_table_of_the_front_has_each_gene_in_a_column(finished: Search) -> None:
+    document = pareto_document(Standing.of(finished))
+    rows = list(csv.DictReader(io.StringIO(front_csv(document))))
+    assert [int(row["trial"]) for row in rows] == [entry["trial"] for entry in document["front"]]
+    assert {gene: rows[0][gene] for gene in GENES} == {
+        gene: str(value) for gene, value in document["front"][0]["genome"].items()
+    }
+
+
+def test_signs_of_failure_are_told_with_what_to_try(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, generations=8)))
+    run_trials(search, 12, lambda _: (100.0, 0.7))
+    close_generations(Standing.of(search))
+    poor, single, stagnation, budget = advice(Standing.of(search))
+    assert "reaches only 0.30 accuracy" in poor
+    assert "barren plateau" in poor
+    assert "single point" in single
+    assert "stagnated at once" in stagnation
+    assert "trained for 2 optimiser steps and validated on 30 samples" in budget
+    assert all("Try " in line for line in advice(Standing.of(search)))
+
+
+def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
+    space = SpaceConfig(n_qubits=(2, 3, 4, 5, 6))
+    search = new_search(small_config(training=TrainingConfig(epochs=60), space=space))
+    while True:
+        run_trials(search, 4, cheap_values)
+        close_generations(Standing.of(search))
+        if len({trial.values[0] for trial in successful(search)}) > 3:
+            break
+    search.study.set_user_attr("generation:1", search.study.user_attrs["generation:0"] | {"hypervolume": 1.0})
+    assert advice(Standing.of(search)) == []
+
+
+def test_status_tells_who_is_at_what(
+    new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]], storage_url: str
+) -> None:
+    search = new_search()
+    known, _just_begun = search.study.ask(), search.study.ask()
+    genome = suggest(known, search.config.space)
+    known.set_user_attr("worker", "elsewhere:17")
+    backend(search.study).record_heartbeat(known._trial_id)
+    (study,) = status_document(search.study._storage, None)["studies"]
+    (first, second), circuit = study["workers"], str(genome.circuit)
+    assert 0 <= first.pop("heard_s_ago") < SOON_S
+    assert first == {"worker": "elsewhere:17", "trial": 0, "circuit": circuit}
+    assert second == {"worker": None, "trial": 1, "circuit": None, "heard_s_ago": None}
+    resume(search, generations=5)
+    _, out, _ = cli_here("status")
+    assert re.search(rf"^elsewhere:17 +iris +0 +\d+ s ago +{re.escape(circuit)}$", out, re.MULTILINE)
+    assert re.search(rf"^iris resumed: [^ ]+, {re.escape(author())}$", out, re.MULTILINE)
+
+
+def test_status_of_all_names_a_study_that_it_cannot_read(
+    finished: Search, new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    study = new_search(name="newer").study
+    description = study.user_attrs[DESCRIPTION]
+    study.set_user_attr(DESCRIPTION, description | {"config": description["config"] | {"annealing": 3}})
+    document = status_document(finished.study._storage, None)
+    assert [shown["study"] for shown in document["studies"]] == ["iris"]
+    (left_out,) = document["left_out"]
+    assert left_out["study"] == "newer"
+    code, out, err = cli_here("status")
+    assert (code, err) == (0, "")
+    assert f"leaving out study newer: {left_out['reason']}" in out
+    code, _, err = cli_here("status", "newer")
+    assert (code, err) == (3, f"Error: {left_out['reason']}\n")
+
+
+def test_status_shows_a_stopped_study_whose_last_trials_still_run(
+    new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    search = new_search()
+    run_trials(search, 4, cheap_values)
+    search.study.ask()
+    stop(search, StopReason.REQUESTED)
+    code, out, err = cli_here("status")
+    assert (code, err) == (0, "")
+    assert "iris stopped: requested" in out
+    assert "minutes left" not in out

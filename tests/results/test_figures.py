@@ -1,0 +1,46 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from faqnas_optuna.errors import OutputError
+from faqnas_optuna.results.figures import write_pareto_plot
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search
+from tests.conftest import cheap_values, run_trials
+
+
+@pytest.fixture
+def search(new_search: Callable[..., Search]) -> Search:
+    made = new_search()
+    run_trials(made, 12, cheap_values)
+    return made
+
+
+def test_a_png_is_a_picture(search: Search, tmp_path: Path) -> None:
+    write_pareto_plot(Standing.of(search), tmp_path / "front.png")
+    with Image.open(tmp_path / "front.png") as picture:
+        assert picture.size == (1050, 675)
+        # Axes, text, two kinds of points: more than one colour on white.
+        assert len(picture.convert("RGB").getcolors(maxcolors=1 << 20) or []) > 20
+
+
+def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path: Path) -> None:
+    write_pareto_plot(Standing.of(search), tmp_path / "front.html")
+    page = (tmp_path / "front.html").read_text()
+    assert "<script src=" not in page
+    for candidate in Standing.of(search).front:
+        assert candidate.record.summary in page
+    assert '"type":"log"' in page
+
+
+def test_another_ending_is_refused(search: Search, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"a plot is a .png or .html file; 'front.pdf' is neither"):
+        write_pareto_plot(Standing.of(search), tmp_path / "front.pdf")
+
+
+def test_a_directory_that_is_not_there_is_named(search: Search, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*nowhere/front.png: No such file or directory"):
+        write_pareto_plot(Standing.of(search), tmp_path / "nowhere" / "front.png")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock" and "faqnas.db" not in path.name] == []

@@ -1,0 +1,103 @@
+from collections.abc import Callable
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.circuits.genome import GENES, Genome
+from faqnas_optuna.config import FlopsCounter, SpaceConfig
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.learning.evaluation import evaluate
+from faqnas_optuna.search import objective as objective_module
+from faqnas_optuna.search.study import Candidate, Search
+from faqnas_optuna.signals import Signals
+from faqnas_optuna.workers.loop import Shift, worker_name
+from tests.conftest import small_config, successful
+
+FEW = SpaceConfig(n_qubits=(2, 3), depth=(1,))
+
+
+def run(search: Search, splits: DataSplits, count: int) -> None:
+    shift = Shift(search, splits, Signals())
+    for _ in range(count):
+        shift.look()
+        shift.run_trial()
+
+
+@pytest.mark.parametrize("counter", FlopsCounter)
+def test_a_trial_stores_what_its_circuit_evaluates_to(
+    new_search: Callable[..., Search], iris: DataSplits, counter: FlopsCounter
+) -> None:
+    search = new_search(small_config(space=FEW, flops=counter))
+    run(search, iris, 1)
+    (trial,) = successful(search)
+    assert list(trial.params) == list(GENES)
+    expected = evaluate(Genome.from_params(trial.params).circuit, iris, search.config)
+    candidate = Candidate.of_trial(trial)
+    assert tuple(trial.values) == expected.objectives(counter)
+    assert candidate.record.quantum_flops_profiler == expected.quantum_flops_profiler
+    assert candidate.record.quantum_flops_analytic == expected.quantum_flops_analytic
+    assert candidate.record.classical_flops == expected.classical_flops
+    assert candidate.record.parameters == expected.parameters
+    assert candidate.record.val_accuracy == expected.val_accuracy
+    assert candidate.record.worker == worker_name()
+    assert candidate.record.reused_from is None
+
+
+def test_a_circuit_is_trained_once(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search(small_config(space=FEW))
+    trained = []
+
+    def counting(circuit: object, *arguments: object) -> object:
+        trained.append(circuit)
+        return evaluate(circuit, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(objective_module, "evaluate", counting)
+    run(search, iris, 40)
+    trials = successful(search)
+    assert len(trained) == len(set(trained)) == len({trial.user_attrs["circuit"] for trial in trials}) < 40
+    for trial in trials:
+        if (source := trial.user_attrs.get("reused_from")) is not None:
+            assert trials[source].values == trial.values
+            assert trials[source].user_attrs["circuit"] == trial.user_attrs["circuit"]
+            # The chain is one link long: whoever asks finds the training at once.
+            assert "reused_from" not in trials[source].user_attrs
+
+
+def test_a_trial_that_fails_says_why_and_the_study_goes_on(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search(small_config(space=FEW))
+
+    def diverge(*_: object) -> None:
+        raise TrainingError("the loss is nan")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(objective_module, "evaluate", diverge)
+        run(search, iris, 1)
+    run(search, iris, 1)
+    failed, succeeded = search.study.get_trials(deepcopy=False)
+    assert (failed.state.name, succeeded.state.name) == ("FAIL", "COMPLETE")
+    assert failed.user_attrs["failure"] == "TrainingError: the loss is nan"
+
+
+def test_a_trial_that_was_given_up_meanwhile_is_left_as_it_is(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whenever that is found out: here between its genes."""
+    search = new_search(small_config(space=FEW))
+    suggest = objective_module.suggest
+
+    def late(trial: optuna.Trial, space: SpaceConfig) -> Genome:
+        search.study.tell(trial.number, state=TrialState.FAIL)
+        return suggest(trial, space)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(objective_module, "suggest", late)
+        run(search, iris, 1)
+    (trial,) = search.study.get_trials(deepcopy=False)
+    assert (trial.state, trial.user_attrs) == (TrialState.FAIL, {})
+    assert caplog.messages == ["trial 0 was given up meanwhile; its late result is dropped"]

@@ -1,0 +1,168 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import optuna
+import pytest
+
+from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
+from faqnas_optuna.circuits.genome import enumerate_genomes
+from faqnas_optuna.config import FlopsCounter, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.data import named
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.search import study
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import DESCRIPTION, Search
+from faqnas_optuna.storage.opening import open_storage
+from tests.conftest import cheap_values, run_trials, small_config, successful
+
+
+def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], storage_url: str) -> None:
+    made = new_search(small_config(seed=5))
+    loaded = study.load(open_storage(storage_url), "iris")
+    assert loaded.config == made.config
+    assert loaded.data_fingerprint == made.data_fingerprint
+    assert loaded.reference_point == made.reference_point
+    assert loaded.sizes == {"train": 90, "validation": 30, "test": 30}
+    assert loaded.study.metric_names == ["quantum FLOPs", "validation error"]
+    versions = loaded.study.user_attrs[study.DESCRIPTION]["versions"]
+    assert versions["optuna"] == optuna.__version__
+
+
+def test_a_loaded_study_samples_with_nsga2(new_search: Callable[..., Search], storage_url: str) -> None:
+    run_trials(new_search(), 5, cheap_values)
+    loaded = study.load(open_storage(storage_url), "iris")
+    run_trials(loaded, 5, cheap_values)
+    generations = [trial.system_attrs[study.GENERATION_KEY] for trial in loaded.study.get_trials(deepcopy=False)]
+    assert generations == [0] * 4 + [1] * 4 + [2] * 2
+
+
+def test_unknown_and_foreign_studies_are_refused(new_search: Callable[..., Search], storage_url: str) -> None:
+    new_search()
+    storage = open_storage(storage_url)
+    optuna.create_study(storage=storage, study_name="foreign")
+    with pytest.raises(StudyNotFoundError, match="no study 'irs': did you mean 'iris'?"):
+        study.load(storage, "irs")
+    with pytest.raises(StudyNotFoundError, match="'foreign' was not made by faqnas-optuna"):
+        study.load(storage, "foreign")
+    assert study.names(storage) == ["iris"]
+
+
+def test_a_creation_that_was_interrupted_is_finished(storage_url: str, iris: DataSplits) -> None:
+    storage = open_storage(storage_url, create=True)
+    optuna.create_study(storage=storage, study_name="iris", directions=["minimize", "minimize"])
+    made = study.open_or_create(storage, "iris", small_config(), iris)
+    assert study.load(storage, "iris").config == made.config
+
+
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "minimize"]])
+def test_a_study_of_somebody_else_is_not_taken_over(
+    storage_url: str, iris: DataSplits, directions: list[Literal["minimize"]]
+) -> None:
+    storage = open_storage(storage_url, create=True)
+    foreign = optuna.create_study(storage=storage, study_name="iris", directions=directions)
+    foreign.add_trial(optuna.create_trial(values=[1.0] * len(directions)))
+    with pytest.raises(ConfigError, match="that faqnas-optuna did not make; choose another name with --study"):
+        study.open_or_create(storage, "iris", small_config(), iris)
+    assert foreign.user_attrs == {}
+
+
+def test_a_trial_of_somebody_else_does_not_disturb(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 4, cheap_values)
+    search.study.add_trial(optuna.create_trial(values=[0.0, 0.0]))
+    standing = Standing.of(search)
+    assert standing.successful == 4
+    assert all(candidate.quantum_flops > 0 for candidate in standing.front)
+
+
+def test_other_settings_are_refused_field_by_field(
+    new_search: Callable[..., Search], storage_url: str, iris: DataSplits
+) -> None:
+    new_search()
+    asked = small_config(seed=1, training=TrainingConfig(epochs=9))
+    with pytest.raises(StudyMismatchError, match="seed: stored 0, asked 1; training.epochs: stored 1, asked 9"):
+        study.open_or_create(open_storage(storage_url), "iris", asked, iris)
+    more = small_config(search=SearchConfig(population=4, generations=9))
+    with pytest.raises(StudyMismatchError, match="or run: faqnas-optuna resume iris --generations N"):
+        study.open_or_create(open_storage(storage_url), "iris", more, iris)
+
+
+def test_other_data_are_refused(new_search: Callable[..., Search], storage_url: str, iris: DataSplits) -> None:
+    search = new_search()
+    with pytest.raises(StudyMismatchError, match=f"fingerprint: stored {iris.fingerprint}, here abc"):
+        search.check_data(replace(iris, fingerprint="abc"))
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a b", "-x", "x" * 101, "[red]", "wine\n", "wïne"])
+def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="a study's name has 1 to 100 letters, digits"):
+        study.check_name(name)
+
+
+def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3, 4), depth=(1, 2))))
+    run_trials(search, 60, cheap_values)
+    found = Standing.of(search).front
+    points = [(trial.values[0], trial.values[1]) for trial in successful(search)]
+    digests = [candidate.record.circuit for candidate in found]
+    assert len(set(digests)) == len(digests) < len(points)
+    on_front = {
+        trial.user_attrs["circuit"]
+        for trial in successful(search)
+        if not any(a <= trial.values[0] and b <= trial.values[1] and (a, b) != tuple(trial.values) for a, b in points)
+    }
+    assert set(digests) == on_front
+    assert [candidate.quantum_flops for candidate in found] == sorted(candidate.quantum_flops for candidate in found)
+    for candidate in found:
+        assert candidate.trial == min(
+            trial.number for trial in successful(search) if trial.user_attrs["circuit"] == candidate.record.circuit
+        )
+
+
+@pytest.mark.parametrize("counter", FlopsCounter)
+def test_no_circuit_is_dearer_than_the_reference_point(counter: FlopsCounter) -> None:
+    space = SpaceConfig(n_qubits=(3, 4), depth=(1, 2))
+    count = {FlopsCounter.ANALYTIC: analytic_flops, FlopsCounter.PROFILER: profiler_flops}[counter]
+    flops, error = study.reference_point(StudyConfig(dataset="iris", flops=counter, space=space))
+    dearest = max(count(circuit) for circuit in {genome.circuit for genome in enumerate_genomes(space.genes)})
+    assert flops == pytest.approx(1.1 * dearest)
+    assert error == 1
+
+
+def change_versions(search: Search, **changes: str) -> Search:
+    description = search.study.user_attrs[study.DESCRIPTION]
+    versions = description["versions"] | {name.replace("_", "-"): value for name, value in changes.items()}
+    search.study.set_user_attr(study.DESCRIPTION, description | {"versions": versions})
+    return search
+
+
+def test_versions_that_may_not_work_together_are_refused(new_search: Callable[..., Search]) -> None:
+    search = change_versions(new_search(), optuna="4.9.0", faqnas_optuna="0.0.9")
+    with pytest.raises(StudyMismatchError, match="faqnas-optuna: stored 0.0.9, here .*; optuna: stored 4.9.0, here"):
+        search.check_versions()
+
+
+def test_a_study_with_settings_of_another_version_is_refused(new_search: Callable[..., Search], storage_url: str) -> None:
+    search = new_search()
+    description = search.study.user_attrs[DESCRIPTION]
+    newer = {"config": description["config"] | {"annealing": 3}, "versions": {"faqnas-optuna": "7.0"}}
+    search.study.set_user_attr(DESCRIPTION, description | newer)
+    with pytest.raises(StudyMismatchError, match=r"annealing.*; it was made by faqnas-optuna 7\.0: install that"):
+        study.load(open_storage(storage_url), "iris")
+
+
+def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    search.check_versions()
+    assert not any(name.startswith("versions:") for name in search.study.user_attrs)
+    change_versions(search, torch="2.10.0").check_versions()
+    (recorded,) = (value for name, value in search.study.user_attrs.items() if name.startswith("versions:"))
+    assert recorded == study.versions()
+
+
+def test_the_seed_of_a_study_splits_its_data(storage_url: str) -> None:
+    splits = named.load("iris", seed=3)
+    made = study.create(open_storage(storage_url, create=True), "s", small_config(seed=3), splits)
+    assert made.data_fingerprint == splits.fingerprint

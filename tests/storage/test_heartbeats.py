@@ -1,0 +1,199 @@
+import re
+import sqlite3
+import time
+from contextlib import closing
+from datetime import timedelta
+from threading import Thread
+
+import optuna
+import pytest
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from faqnas_optuna.storage import heartbeats
+from faqnas_optuna.storage.heartbeats import HeartbeatStorage, beating
+from faqnas_optuna.storage.opening import backend, open_storage
+from tests.faults.crew import SOON_S
+from tests.faults.databases import on_sqlite
+
+GRACE_S = 1
+
+
+@pytest.fixture
+def study(any_storage_url: str) -> optuna.Study:
+    """With one running trial, of which nothing was heard yet."""
+    study = optuna.create_study(storage=open_storage(any_storage_url, create=True, grace_s=GRACE_S), study_name="s")
+    study.enqueue_trial({"x": 3}, user_attrs={"asked": "by hand"})
+    study.ask({"x": optuna.distributions.IntDistribution(0, 9)})
+    return study
+
+
+def give_up(study: optuna.Study, *, retry: bool = True) -> list[int | None]:
+    storage: HeartbeatStorage = backend(study)
+    return [storage.give_up(study._study_id, trial_id, retry=retry) for trial_id in storage.stale_trials(study._study_id)]
+
+
+def states(study: optuna.Study) -> list[TrialState]:
+    return [trial.state for trial in study.get_trials(deepcopy=False)]
+
+
+def wait_for_stale(study: optuna.Study) -> list[int]:
+    """As a worker looks, again and again."""
+    deadline = time.monotonic() + SOON_S
+    while not (stale := backend(study).stale_trials(study._study_id)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return stale
+
+
+def give_up_in_time(study: optuna.Study, *, retry: bool = True) -> list[int]:
+    """The numbers of those that are given up, by looking again and again: whoever stands still for a second is refused."""
+    deadline = time.monotonic() + SOON_S
+    while not (numbers := [number for number in give_up(study, retry=retry) if number is not None]):
+        assert time.monotonic() < deadline, "nothing was given up"
+        time.sleep(0.3)
+    return numbers
+
+
+def test_a_trial_that_was_never_heard_of_is_given_up_and_queued_anew(study: optuna.Study) -> None:
+    """Its worker died before the first heartbeat."""
+    assert give_up(study) == []
+    assert give_up_in_time(study) == [0]
+    assert give_up(study) == []
+    given_up, queued = study.get_trials()
+    assert (given_up.state, queued.state) == (TrialState.FAIL, TrialState.WAITING)
+    assert given_up.datetime_complete is not None
+    assert queued.params == given_up.params == {"x": 3}
+    assert queued.user_attrs == {"asked": "by hand"}
+    assert re.fullmatch(r"given up: its worker was silent for \d+ s", given_up.user_attrs["failure"])
+    assert (queued.system_attrs["failed_trial"], queued.system_attrs["retry_history"]) == (0, [0])
+
+
+def test_the_grace_period_of_the_silent_outlives_whoever_looks(study: optuna.Study, any_storage_url: str) -> None:
+    """Workers that live for less than the grace period give trials up too."""
+    assert backend(study).stale_trials(study._study_id) == []
+    time.sleep(GRACE_S + 1.1)
+    other = optuna.load_study(storage=open_storage(any_storage_url, grace_s=GRACE_S), study_name="s")
+    # Perhaps the database was away, and the others are about to be heard again.
+    assert give_up(other) == []
+    assert give_up_in_time(other) == [0]
+
+
+@pytest.mark.parametrize(("other_heard_s_ago", "is_stale"), [(200, True), (299, False), (0, False)])
+def test_a_newcomer_learns_from_the_beats_of_others(
+    study: optuna.Study, any_storage_url: str, other_heard_s_ago: int, is_stale: bool
+) -> None:
+    """The silent trial, 300 s, missed its beat when another was heard: it is not that the database was away."""
+    silent, other = (trial._trial_id for trial in (study.trials[0], study.ask()))
+    hear(study, {silent: 300, other: other_heard_s_ago})
+    study.tell(1, 0.0)
+    newcomer = backend(optuna.load_study(storage=open_storage(any_storage_url, grace_s=60), study_name="s"))
+    assert newcomer.stale_trials(study._study_id) == ([silent] if is_stale else [])
+
+
+def hear(study: optuna.Study, seconds_ago: dict[int, int]) -> None:
+    """Heartbeats of trials that had none, so long ago, from one reading of the clock."""
+    with Session(backend(study).engine) as session, session.begin():
+        now = heartbeats._database_time(session)
+        for trial_id, seconds in seconds_ago.items():
+            session.add(models.TrialHeartbeatModel(trial_id=trial_id, heartbeat=now - timedelta(seconds=seconds)))
+
+
+@on_sqlite
+def test_a_machine_that_has_slept_hears_the_others_first(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (trial_id,) = wait_for_stale(study)
+    awake = heartbeats._now
+    monkeypatch.setattr(heartbeats, "_now", lambda: awake() + 3600)
+    assert give_up(study) == []
+    assert wait_for_stale(study) == [trial_id]
+
+
+@on_sqlite
+@pytest.mark.parametrize(("grace_s", "interval_s"), [(1, 1), (30, 5), (60, 10), (600, 10)])
+def test_nobody_beats_too_seldom_for_workers_with_the_default(any_storage_url: str, grace_s: int, interval_s: int) -> None:
+    study = optuna.create_study(storage=open_storage(any_storage_url, create=True, grace_s=grace_s))
+    assert backend(study).interval_s == interval_s
+
+
+@on_sqlite
+def test_a_trial_is_tried_three_times(study: optuna.Study) -> None:
+    for number in range(3):
+        assert give_up(study) == []
+        assert give_up_in_time(study) == [number]
+        if number < 2:
+            study.ask()
+    assert states(study) == [TrialState.FAIL] * 3
+    assert {trial.system_attrs.get("failed_trial", 0) for trial in study.get_trials()} == {0}
+
+
+def test_a_trial_about_which_nothing_was_decided_is_not_queued_anew(study: optuna.Study) -> None:
+    """Its worker died before the sampler gave it a generation; in the next one it would be one too many."""
+    study.tell(0, 1.0)
+    study.ask()
+    give_up(study)
+    assert give_up_in_time(study) == [1]
+    assert states(study) == [TrialState.COMPLETE, TrialState.FAIL]
+
+
+def test_a_trial_that_is_heard_again_in_the_last_moment_is_kept(study: optuna.Study) -> None:
+    give_up(study)
+    (trial_id,) = wait_for_stale(study)
+    backend(study).record_heartbeat(trial_id)
+    assert backend(study).give_up(study._study_id, trial_id, retry=True) is None
+    assert states(study) == [TrialState.RUNNING]
+
+
+@on_sqlite
+def test_a_lock_that_only_beats_wait_for_is_noticed(any_storage_url: str) -> None:
+    """By a worker that waits for others: it reads, and reading goes on meanwhile."""
+    storage = open_storage(any_storage_url, create=True, grace_s=6)
+    study = optuna.create_study(storage=storage, study_name="s")
+    looker = backend(optuna.load_study(storage=open_storage(any_storage_url, grace_s=6), study_name="s"))
+    stale: list[int] = []
+
+    def look_for(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for trial_id in looker.stale_trials(study._study_id):
+                if looker.give_up(study._study_id, trial_id, retry=True) is not None:
+                    stale.append(trial_id)
+            time.sleep(0.1)
+
+    with beating(backend(study), study.ask()._trial_id):
+        look_for(7)
+        looking = Thread(target=look_for, args=(10,))
+        with closing(sqlite3.connect(str(make_url(any_storage_url).database), isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            looking.start()
+            time.sleep(6.7)
+        looking.join()
+    assert stale == []
+
+
+@on_sqlite
+def test_a_trial_of_a_stopped_study_is_not_queued_anew(study: optuna.Study) -> None:
+    give_up(study)
+    assert give_up_in_time(study, retry=False) == [0]
+    assert states(study) == [TrialState.FAIL]
+
+
+@on_sqlite
+def test_a_trial_that_has_finished_meanwhile_is_left_alone(study: optuna.Study) -> None:
+    give_up(study)
+    (trial_id,) = wait_for_stale(study)
+    study.tell(0, 1.0)
+    assert backend(study).give_up(study._study_id, trial_id, retry=True) is None
+    assert states(study) == [TrialState.COMPLETE]
+
+
+def test_seconds_silent_are_those_since_the_last_beat(study: optuna.Study) -> None:
+    storage = backend(study)
+    assert storage.seconds_silent(study._study_id) == {}
+    (trial_id,) = (trial._trial_id for trial in study.get_trials())
+    began = time.monotonic()
+    storage.record_heartbeat(trial_id)
+    time.sleep(2)
+    silent = storage.seconds_silent(study._study_id)[trial_id]
+    # A second less, or more, where the database counts whole ones.
+    assert 1 <= silent < time.monotonic() - began + 1

@@ -1,0 +1,251 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from faqnas_optuna.errors import StorageError
+from faqnas_optuna.storage import servers, sqlite
+from faqnas_optuna.storage.opening import backend, failure, masked, open_storage, storage_lock
+from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason, is_passing
+from tests.conftest import TIMEOUT_S
+from tests.faults.databases import on_servers
+
+CREATE = """
+import sys, optuna
+from faqnas_optuna.storage.opening import storage_lock, open_storage
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+url = sys.argv[1]
+storage = open_storage(url, create=True)
+with storage_lock(url):
+    try:
+        optuna.load_study(storage=storage, study_name="s")
+    except KeyError:
+        optuna.create_study(storage=storage, study_name="s")
+        print("created")
+"""
+
+TAKE = """
+import sys, optuna
+from faqnas_optuna.storage.opening import open_storage
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+study = optuna.load_study(storage=open_storage(sys.argv[1]), study_name="s")
+while study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+    study.optimize(lambda trial: trial.suggest_int("x", 0, 1000), n_trials=1)
+"""
+
+
+def run_at_once(program: str, count: int, url: str) -> list[str]:
+    """The standard outputs of several processes that run the same program."""
+    command = [sys.executable, "-c", program, url]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(count)]
+    try:
+        outputs = [process.communicate(timeout=TIMEOUT_S) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * count, outputs
+    return [stdout for stdout, _ in outputs]
+
+
+def test_six_processes_create_one_study(storage_url: str) -> None:
+    outputs = run_at_once(CREATE, 6, storage_url)
+    assert sorted(outputs) == [""] * 5 + ["created\n"]
+    assert optuna.get_all_study_names(open_storage(storage_url)) == ["s"]
+
+
+def test_no_queued_trial_runs_twice(storage_url: str) -> None:
+    study = optuna.create_study(storage=open_storage(storage_url, create=True), study_name="s")
+    for x in range(60):
+        study.enqueue_trial({"x": x})
+    run_at_once(TAKE, 3, storage_url)
+    done = [trial.params["x"] for trial in study.get_trials(states=(TrialState.COMPLETE,))]
+    # A worker may find the queue empty between looking and taking, and then runs a trial of its own.
+    assert sorted(x for x in range(60) if done.count(x) >= 1) == list(range(60))
+    queued = [trial for trial in study.get_trials() if "fixed_params" in trial.system_attrs]
+    assert len(queued) == 60
+    assert all(trial.state is TrialState.COMPLETE for trial in queued)
+
+
+def test_sqlite_keeps_a_write_ahead_log(tmp_path: Path, storage_url: str) -> None:
+    study = optuna.create_study(storage=open_storage(storage_url, create=True))
+    study.set_user_attr("key", "value")
+    assert (tmp_path / "faqnas.db-wal").exists()
+
+
+def test_a_database_is_only_made_when_asked(tmp_path: Path, storage_url: str) -> None:
+    with pytest.raises(StorageError, match=r"there is no database .*faqnas.db: start a study with"):
+        open_storage(storage_url)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("faqnas.db", "no database URL; write sqlite:///FILE.db"),
+        ("postgresql://u:secret@host:port/db", "no database URL"),
+        ("sqlite://", "must be a file that workers can share"),
+        ("sqlite:////nowhere/at/all.db", "directory /nowhere/at does not exist"),
+        ("postgresql://me:secret@127.0.0.1:1/db", r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/db: .*refused"),
+        ("mysql://me:secret@127.0.0.1:1/db", r"mysql\+pymysql://me:\*\*\*@127.0.0.1:1/db"),
+        ("oracle://me:secret@127.0.0.1:1/db", "SQLite, PostgreSQL or MySQL database; oracle is none"),
+    ],
+)
+def test_storages_that_cannot_be_used_are_refused(url: str, message: str) -> None:
+    with pytest.raises(StorageError, match=message) as refused:
+        open_storage(url, create=True)
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to be looked at as one\n" * 40)
+    with pytest.raises(StorageError, match="file is not a database"):
+        open_storage(f"sqlite:///{tmp_path}/notes.txt")
+
+
+def test_a_network_file_system_is_refused(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No test can mount one; that the kind of a real file system is found is tested below.
+    monkeypatch.setattr(sqlite, "file_system", lambda _: "nfs4")
+    with pytest.raises(StorageError, match=r"network file system \(nfs4\).*local disk, or use PostgreSQL"):
+        open_storage(storage_url, create=True)
+
+
+def test_the_kind_of_a_file_system_is_found(tmp_path: Path) -> None:
+    expected = subprocess.run(["stat", "-f", "-c", "%T", "/proc"], capture_output=True, text=True, check=True).stdout.strip()
+    assert sqlite.file_system(Path("/proc/version")) == expected == "proc"
+    assert sqlite.file_system(tmp_path / "not" / "there.db") not in sqlite.NETWORK_FILE_SYSTEMS
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:s3cr%2Ft@host/db", "postgresql+psycopg://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=s3cret", "postgresql+psycopg://host/db?password=***&user=me"),
+        ("mysql://host/db?ssl_key_password=s3cret", "mysql+pymysql://host/db?ssl_key_password=***"),
+        ("postgresql:///?dbname=postgresql%3A%2F%2Fa%3As3cret%40h%2Fb", "postgresql+psycopg:///?dbname=***"),
+        ("postgresql://h/db?options=-c+a.b%3Ds3cret&sslmode=require", "postgresql+psycopg://h/db?options=***&sslmode=require"),
+        ("mysql://h/db?charset=utf8mb4&init_command=s3cret", "mysql+pymysql://h/db?charset=utf8mb4&init_command=***"),
+        ("sqlite:////home/me@work/faqnas.db?timeout=5", "sqlite:////home/me%40work/faqnas.db?timeout=5"),
+        ("postgresql://me@work:s3cr:et/?@host/db", "postgresql+psycopg://me%40work:***@host/db"),
+    ],
+)
+def test_passwords_are_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cr@tPASS@127.0.0.1:1/db",
+        "postgresql://me:s3cr@tPASS/more@127.0.0.1:1/db",
+        "mysql://me:s3cr@tPASS?more@127.0.0.1:1/db",
+        "postgresql://me:s3cr@tPASS:more@127.0.0.1:1/db",
+        "postgresql:///?dbname=postgresql://a:tPASS@127.0.0.1:1/b",
+    ],
+)
+def test_a_password_with_an_at_sign_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(StorageError, match="in a password, @ is written %40") as refused:
+        open_storage(url)
+    assert "tPASS" not in str(refused.value)
+
+
+def test_a_driver_that_repeats_a_secret_is_not_quoted() -> None:
+    with pytest.raises(StorageError, match=r'\?gssencmode=\*\*\*: .*invalid gssencmode value: "\*\*\*"'):
+        open_storage("postgresql://me:secret@127.0.0.1:1/db?gssencmode=s3%2Fcret")
+    error = OperationalError("", None, Exception('no database "postgresql://me:s3cr:/et@host/db" and no user "me"'))
+    assert database_reason(error) == 'no database "postgresql://me:*** and no user "me"'
+    assert ": neither *** nor ***" in str(failure("mysql://me:s3%2Fcret@h/db", ValueError("neither s3/cret nor s3%2Fcret")))
+    # One that is a word of every message does not make it unreadable.
+    assert "authentication failed" in str(failure("mysql://me:t@h/db", ValueError("authentication failed")))
+
+
+def test_a_database_without_studies_says_how_to_begin(any_storage_url: str) -> None:
+    if any_storage_url.startswith("sqlite"):
+        Path(str(make_url(any_storage_url).database)).touch()
+    with pytest.raises(StorageError, match="it holds no studies; begin one with: faqnas-optuna start --dataset wine$"):
+        open_storage(any_storage_url)
+
+
+def test_tables_of_another_optuna_are_refused_with_what_to_do(any_storage_url: str) -> None:
+    cached = open_storage(any_storage_url, create=True)
+    with backend(optuna.create_study(storage=cached)).engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'v2.6.0.a'"))
+    with pytest.raises(StorageError, match="no longer compatible .* `. optuna storage upgrade "):
+        open_storage(any_storage_url)
+
+
+@on_servers
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"database": "nowhere"}, "create it, or name another"),
+        ({"password": "guess"}, "check user and password"),
+        ({"port": 1}, "check host and port, and that the server runs and listens to this machine"),
+    ],
+    ids=["database", "password", "port"],
+)
+def test_a_server_that_is_not_reached_tells_what_to_check(any_storage_url: str, changes: dict[str, Any], advice: str) -> None:
+    url = make_url(any_storage_url).set(**changes).render_as_string(hide_password=False)
+    with pytest.raises(StorageError, match=f"; {advice}$") as refused:
+        open_storage(url)
+    assert (make_url(url).password or "") not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_transaction_that_the_server_has_ended_is_begun_again(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a worker that was suspended in it."""
+    monkeypatch.setitem(servers._SETTINGS, "postgresql", ("SET idle_in_transaction_session_timeout = '100ms'",))
+    engine = backend(optuna.create_study(storage=open_storage(postgres_url, create=True))).engine
+    with pytest.raises(DATABASE_ERRORS) as ended, engine.begin() as connection:
+        connection.execute(text("SELECT 1"))
+        time.sleep(1)
+        connection.execute(text("SELECT 1"))
+    assert is_passing(ended.value)
+
+
+@pytest.mark.parametrize("option", ["sslmode=verify-full", "charset=nope"])
+def test_an_option_that_the_driver_does_not_know_is_one_line(option: str) -> None:
+    with pytest.raises(StorageError, match=r"^cannot use the database mysql\+pymysql://me:\*\*\*@127.0.0.1:1/db\?.*: .*$"):
+        open_storage(f"mysql://me:secret@127.0.0.1:1/db?{option}")
+
+
+@on_servers
+def test_a_lock_that_the_server_has_taken_away_is_known_to_be_lost(any_storage_url: str) -> None:
+    open_storage(any_storage_url, create=True)
+    engine = backend(optuna.create_study(storage=open_storage(any_storage_url))).engine
+    find, end = {
+        "postgresql": ("SELECT pid FROM pg_locks WHERE locktype = 'advisory'", "SELECT pg_terminate_backend({})"),
+        "mysql": (f"SELECT IS_USED_LOCK('{servers._LOCK_NAME}')", "KILL {}"),
+    }[engine.dialect.name]
+    with storage_lock(any_storage_url) as is_held:
+        assert is_held()
+        with engine.begin() as connection:
+            connection.execute(text(end.format(connection.scalar(text(find)))))
+        assert not is_held()
+        # Nor is it taken again in silence.
+        assert not is_held()
+
+
+def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(
+    any_storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setitem(servers._SETTINGS, "postgresql", ("SET lock_timeout = '1s'",))
+    take, release = servers._LOCKS["mysql"]
+    monkeypatch.setitem(servers._LOCKS, "mysql", (take.replace("60", "1"), release))
+    open_storage(any_storage_url, create=True)
+    with storage_lock(any_storage_url):
+        with pytest.raises(DATABASE_ERRORS) as refused, storage_lock(any_storage_url):
+            pass
+        # It may be free in a moment.
+        assert is_passing(refused.value)
+    with storage_lock(any_storage_url):
+        pass

@@ -1,0 +1,315 @@
+"""Searches whose workers run on a Dask cluster: a real one, of two processes of this machine."""
+
+import json
+import logging
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import distributed
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.errors import ClusterError, ConfigError
+from faqnas_optuna.results.documents import pareto_document
+from faqnas_optuna.search import generations
+from faqnas_optuna.search.generations import StopReason, stop, stop_of
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.signals import Signals
+from faqnas_optuna.storage.opening import absolute, open_storage
+from faqnas_optuna.workers import cluster
+from faqnas_optuna.workers.cluster import Assignment, Crew, connected, dask_workers, watch, work
+from tests.conftest import TIMEOUT_S, RunCli, run_trials, small_config, successful
+from tests.test_end_to_end import LONG, wait_for_trials
+
+pytestmark = pytest.mark.slow
+
+Start = Callable[..., subprocess.Popen[str]]
+Cli = Callable[..., tuple[int, str, str]]
+
+WORKERS = 2
+CLUSTER = ("--dask", "scheduler.json", "--workers", "2")
+
+
+@contextmanager
+def local_cluster() -> Iterator[str]:
+    """The address of a cluster of two workers, of one thread each. At its end they are killed, whatever they do."""
+    # Port 0: clusters of tests that run side by side would both want the usual port.
+    with distributed.LocalCluster(
+        n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+    ) as running:
+        yield running.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    with local_cluster() as address:
+        yield address
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+def idle(scheduler: str) -> bool:
+    """Whether no task is left on the cluster, waited for."""
+    deadline = time.monotonic() + TIMEOUT_S
+    with distributed.Client(scheduler, set_as_default=False) as client:
+        while time.monotonic() < deadline:
+            if not client.call_stack() and not any(client.processing().values()):
+                return True
+            time.sleep(0.1)
+    return False
+
+
+def test_both_workers_of_a_cluster_run_trials_of_one_study(
+    run_cli: RunCli, scheduler: str, storage_url: str, tmp_path: Path
+) -> None:
+    # The scheduler file, and a database whose path is relative to another directory than the workers'.
+    (tmp_path / "scheduler.json").write_text(json.dumps({"address": scheduler}))
+    finished = run_cli("start", *LONG, "--generations", "3", "--epochs", "1000", *CLUSTER, "--json")
+    assert finished.returncode == 0, finished.stderr
+    search = load(open_storage(storage_url), "iris")
+    trials = successful(search)
+    # Three generations of ten; one worker may overfill each by what it had begun.
+    assert 30 <= len(trials) == json.loads(finished.stdout)["trials"] <= 33
+    assert len({trial.user_attrs["worker"] for trial in trials}) == WORKERS
+    assert pareto_document(Standing.of(search)).items() <= json.loads(finished.stdout).items()
+    assert idle(scheduler)
+    # A finished study is over before its workers begin.
+    again = run_cli("start", *LONG, "--generations", "3", "--epochs", "1000", *CLUSTER, "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["trials"] == len(trials)
+    assert idle(scheduler)
+
+
+def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
+    run_cli: RunCli, start_cli: Start, scheduler: str, storage_url: str, tmp_path: Path
+) -> None:
+    # Five workers for two threads: three never begin.
+    process = start_cli("start", *LONG, "--generations", "500", "--dask", scheduler, "--workers", "5")
+    wait_for_trials(tmp_path, 4)
+    other = start_cli("worker", "iris")
+    wait_for_trials(tmp_path, 8)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, err
+    assert "the Dask cluster has 2 threads for 5 workers; the others begin when it has more" in err
+    assert "SIGINT: finishing the running trial" in err
+    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris"
+    assert idle(scheduler)
+    search = load(open_storage(storage_url), "iris")
+    assert stop_of(search) is None
+    assert other.poll() is None
+    remote = {trial.user_attrs["worker"] for trial in successful(search)} - {f"{socket.gethostname()}:{other.pid}"}
+    assert len(remote) == WORKERS
+    # The other worker goes on, alone.
+    begun = len(search.study.get_trials(deepcopy=False))
+    wait_for_trials(tmp_path, begun + 2)
+    assert run_cli("stop", "iris").returncode == 0
+    assert other.wait(timeout=TIMEOUT_S) == 0
+    trials = search.study.get_trials(deepcopy=False)
+    assert len(trials) == len(successful(search))
+    assert {trial.user_attrs["worker"] for trial in trials[begun:]} == {f"{socket.gethostname()}:{other.pid}"}
+
+
+def test_the_second_signal_does_not_wait_for_remote_trials(start_cli: Start, tmp_path: Path) -> None:
+    with local_cluster() as scheduler:
+        # Trials of minutes.
+        process = start_cli("start", *LONG[:-1], "90000", "--batch-size", "1", "--dask", scheduler, "--workers", "2")
+        wait_for_trials(tmp_path, 2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 143, err
+    assert "Traceback" not in err
+    assert "workers on the Dask cluster are still at a trial; they leave after it" in err
+
+
+def test_workers_that_fail_are_told_in_one_line_each_and_no_password(
+    new_search: Callable[..., Search], scheduler: str, storage_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    search = new_search(small_config())
+    signals = Signals()
+    elsewhere = "postgresql://me:s3cret@127.0.0.1:1/db"
+    with (
+        connected(scheduler, storage_url=storage_url) as client,
+        pytest.raises(
+            ClusterError, match="no worker is left on the Dask cluster, and study 'iris' is not finished; go on with"
+        ),
+        dask_workers(client, 2, search, signals, storage_url=elsewhere, data_dir=None) as crew,
+    ):
+        watch(crew, search, signals, on_look=lambda _: None)
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
+    assert len(told) == 2
+    for line in told:
+        assert re.match(r"a worker on the Dask cluster failed: cannot use the database postgresql.*me:\*\*\*@.*refused", line)
+    assert "s3cret" not in caplog.text
+    assert search.study.get_trials(deepcopy=False) == []
+
+
+def test_a_task_runs_the_study_to_its_end(new_search: Callable[..., Search], scheduler: str, storage_url: str) -> None:
+    search = new_search(small_config())
+    told: dict[str, Any] = {"study": "iris", "storage_url": storage_url, "data_dir": None, "dismissal": "never"}
+    assignment = Assignment(host=socket.gethostname(), grace_s=60, database_timeout_s=5, **told)
+    assert storage_url not in repr(assignment)
+    with connected(scheduler, storage_url=storage_url) as client:
+        client.submit(work, assignment, pure=False).result(timeout=TIMEOUT_S)
+        assert len(successful(search)) == 8
+        assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+        elsewhere = client.submit(work, replace(assignment, host="other"), pure=False)
+        with pytest.raises(ConfigError, match="study on other: SQLite is for one machine; use PostgreSQL"):
+            elsewhere.result(timeout=TIMEOUT_S)
+
+
+def test_a_dismissal_reaches_a_worker_that_waits_for_others(
+    new_search: Callable[..., Search], scheduler: str, storage_url: str
+) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
+    for _ in range(4):
+        # Running, so that the generation has no room.
+        _ = search.study.ask().relative_params
+    with (
+        connected(scheduler, storage_url=storage_url) as client,
+        dask_workers(client, 1, search, Signals(), storage_url=storage_url, data_dir=None) as crew,
+    ):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not client.call_stack() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert client.call_stack()
+        time.sleep(5)
+        assert not crew.ended
+        assert len(search.study.get_trials(deepcopy=False)) == 4
+        distributed.Event(crew.futures[0].key.removesuffix("-0"), client=client).set()
+        assert crew.futures[0].result(timeout=TIMEOUT_S) is None
+
+
+def test_watching_bears_with_a_database_that_is_away(
+    new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: list[Any] = [OperationalError("", None, Exception("gone away")), {"reason": "requested"}, {"reason": "requested"}]
+
+    def close_generations(_: Standing) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(generations, "close_generations", close_generations)
+    looks: list[Standing] = []
+    watch(Crew([], database_timeout_s=5), new_search(), Signals(), on_look=looks.append)
+    assert len(looks) == 1
+    assert not answers
+    assert "the database does not answer (gone away); trying again" in caplog.text
+
+
+def test_a_trial_that_fails_elsewhere_is_told_with_its_reason(
+    new_search: Callable[..., Search], caplog: pytest.LogCaptureFixture
+) -> None:
+    search = new_search()
+
+    def fail_and_stop(_: Standing) -> None:
+        with suppress(ZeroDivisionError):
+            run_trials(search, 1, lambda _: (1 / 0, 0))
+        stop(search, StopReason.REQUESTED)
+
+    working: Any = SimpleNamespace(done=lambda: False, status="pending")
+    watch(Crew([working], database_timeout_s=5), search, Signals(), on_look=fail_and_stop)
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
+    assert told == ["trial 0 failed: ZeroDivisionError('division by zero')"]
+
+
+def test_a_scheduler_that_goes_away_ends_the_search_with_4(start_cli: Start, tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--port", "0", "--host", "127.0.0.1"]
+    with subprocess.Popen([*command, "--scheduler-file", file], stderr=subprocess.DEVNULL) as scheduler:
+        try:
+            deadline = time.monotonic() + TIMEOUT_S
+            while not file.exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            # It has no worker: the search waits for one.
+            process = start_cli("start", *LONG, "--dask", str(file))
+            assert process.stderr is not None
+            assert "the Dask cluster has 0 threads for 1 workers" in process.stderr.readline()
+            time.sleep(1.5)
+            assert process.poll() is None
+        finally:
+            scheduler.kill()
+        _, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 4
+    assert err.splitlines()[-1].startswith("Error: no worker is left on the Dask cluster, and study 'iris' is not finished")
+    assert "Traceback" not in err
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(run_cli: RunCli, closed_port: int, tmp_path: Path) -> None:
+    began = time.monotonic()
+    finished = run_cli("start", "--dataset", "iris", "--dask", f"tcp://127.0.0.1:{closed_port}")
+    assert time.monotonic() - began < 30
+    assert (finished.returncode, finished.stdout) == (4, "")
+    assert (
+        finished.stderr == f"Error: no Dask scheduler answers at tcp://127.0.0.1:{closed_port}; start one, or correct --dask\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("tcp://192.0.2.1:8786", "tcp://192.0.2.1:8786 is on another machine, and SQLite is for one machine; use PostgreSQL"),
+        ("tcp://no-such-host.invalid:8786", "is on another machine, and SQLite is for one machine"),
+        ("absent.json", "there is no such file, and an address is written tcp://HOST:8786"),
+        ("127.0.0.1", "there is no such file, and an address is written tcp://HOST:8786"),
+        ("tcp://127.0.0.1:port", "cannot be read as an address or a scheduler file"),
+        ("broken.json", "cannot be read as an address or a scheduler file"),
+    ],
+)
+def test_addresses_that_are_of_no_use_are_one_line(cli_here: Cli, tmp_path: Path, address: str, message: str) -> None:
+    (tmp_path / "broken.json").write_text("[]")
+    code, out, err = cli_here("start", "--dataset", "iris", "--dask", address)
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "faqnas.db").exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", socket.gethostname()])
+def test_names_of_this_machine_are_known(host: str, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
+    with pytest.raises(ClusterError), connected(f"tcp://{host}:{closed_port}", storage_url="sqlite:///faqnas.db"):
+        pass
+
+
+def test_without_dask_the_extra_is_named(cli_here: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    code, _, err = cli_here("start", "--dataset", "iris", "--dask", "tcp://127.0.0.1:8786")
+    assert (code, err) == (2, "Error: --dask needs Dask; run: pip install 'faqnas-optuna[dask]'\n")
+
+
+def test_detach_and_dask_exclude_each_other(cli_here: Cli, tmp_path: Path) -> None:
+    code, out, err = cli_here("start", "--dataset", "iris", "--detach", "--dask", "tcp://127.0.0.1:8786")
+    assert (code, out) == (2, "")
+    assert err == "Error: --detach starts no workers, and --dask says where to start them; leave one of them out\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_for_another_directory_names_the_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("sqlite:///faqnas.db") == f"sqlite:///{tmp_path}/faqnas.db"
+    assert absolute("postgresql://me:s3cr%2Ft@host/db") == "postgresql+psycopg://me:s3cr%2Ft@host/db"

@@ -1,0 +1,136 @@
+"""A worker without a study waits for studies, serves them, and goes on waiting."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import StudyConfig, TrainingConfig
+from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.learning.evaluation import Evaluation
+from faqnas_optuna.search import objective as objective_module
+from faqnas_optuna.search.generations import StopReason, stop_of
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.signals import Signals
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.workers.serving import serve
+from tests.conftest import small_config, successful
+from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
+from tests.faults.databases import sqlite_and_postgres
+from tests.faults.jepsen import violations_of
+from tests.workers.test_loop import FEW, Evaluate, change_fingerprint, delete_in_trial, fail, nothing
+
+IDLE_S = 2
+"""It looks for studies every second."""
+
+
+@pytest.mark.slow
+@sqlite_and_postgres
+def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_url: str, crew: Crew) -> None:
+    open_storage(any_storage_url, create=True)
+    worker = crew.start("worker", trial_s=0)
+
+    def stays() -> bool:
+        worker.join(IDLE_S)
+        return worker.is_alive()
+
+    def serves(name: str) -> None:
+        search = new_study(any_storage_url, name, population=4, generations=2)
+        wait_until(lambda: stop_of(search) is not None, SOON_S, f"study {name} is run to its end")
+        assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+        assert len(trials_of(search)) == 8
+        # A line when it begins, and one when it is stored.
+        assert violations_of(search, crew.log()[-2 * 8 :]) == []
+
+    assert stays(), crew.printed()
+    serves("first")
+    assert stays(), crew.printed()
+    serves("second")
+    assert stays(), crew.printed()
+    os.kill(worker.pid or 0, signal.SIGTERM)
+    assert crew.leave() == [143], crew.printed()
+    assert crew.printed().endswith("interrupted; finished trials are kept. Go on with: faqnas-optuna worker\n")
+
+
+def test_a_worker_of_all_studies_leaves_one_in_which_every_trial_fails(
+    new_search: Callable[..., Search], storage_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = new_search(small_config(training=TrainingConfig(epochs=2)), name="bad")
+    bad.study.ask().set_user_attr("worker", "other:1")
+    new_search(small_config(space=FEW), name="good")
+    evaluate: Evaluate = vars(objective_module)["evaluate"]
+
+    def fail_in_one(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
+        return fail() if config.training.epochs == 2 else evaluate(circuit, splits, config)
+
+    monkeypatch.setattr(objective_module, "evaluate", fail_in_one)
+    storage = open_storage(storage_url)
+    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
+    assert len(successful(load(storage, "good"))) == 8
+    assert stop_of(bad) is None
+    assert sum(trial.state is TrialState.FAIL for trial in bad.study.get_trials(deepcopy=False)) == 4
+    assert "leaving out study bad: the last 4 trials of" in caplog.text
+
+
+def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[..., Search], storage_url: str) -> None:
+    first = new_search(small_config(space=FEW), name="first")
+    second = new_search(small_config(space=FEW), name="second")
+    order: list[str] = []
+    count = serve(
+        open_storage(storage_url),
+        Signals(),
+        data_dir=None,
+        until_idle=True,
+        on_trial=lambda standing: order.append(standing.search.name),
+    )
+    assert count == 2
+    assert sorted(order) == ["first"] * 8 + ["second"] * 8
+    assert all(abs(order[:n].count("first") - order[:n].count("second")) <= 1 for n in range(17))
+    assert stop_of(first) is not None
+    assert stop_of(second) is not None
+
+
+def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
+    new_search: Callable[..., Search], storage_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    new_search(small_config(space=FEW), name="good")
+    change_fingerprint(new_search(small_config(space=FEW), name="bad"))
+    storage = open_storage(storage_url)
+    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 1
+    assert len(successful(load(storage, "good"))) == 8
+    assert len(successful(load(storage, "bad"))) == 0
+    assert "leaving out study bad: study 'bad' was made with other data" in caplog.text
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_worker_of_all_studies_leaves_one_that_is_deleted(
+    new_search: Callable[..., Search], storage_url: str, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    for name in ("first", "second"):
+        new_search(small_config(space=FEW), name=name)
+    delete_in_trial(monkeypatch, storage_url, "first", number=2, before=before)
+    storage = open_storage(storage_url)
+    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
+    assert len(successful(load(storage, "second"))) == 8
+
+
+def test_a_study_in_the_place_of_a_deleted_one_starts_from_nothing(new_search: Callable[..., Search], storage_url: str) -> None:
+    """With the same name and, on SQLite, the same ids, which Optuna's cache takes for the old ones."""
+    old = new_search(small_config(space=FEW))
+    replaced: list[Search] = []
+
+    def replace_once(standing: Standing) -> None:
+        if standing.successful == 2 and not replaced:
+            optuna.delete_study(study_name="iris", storage=storage_url)
+            replaced.append(new_search(small_config(space=FEW)))
+
+    assert serve(open_storage(storage_url), Signals(), data_dir=None, until_idle=True, on_trial=replace_once) == 2
+    (new,) = replaced
+    assert new.study._study_id == old.study._study_id
+    assert [trial.number for trial in successful(new)] == list(range(8))
+    assert (stop_of(new) or {})["reason"] == StopReason.GENERATIONS
