@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from faqnas_optuna.circuits.genome import Circuit, Genome
     from faqnas_optuna.config import StudyConfig
-    from faqnas_optuna.data.named import DataSplits
+    from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.errors import FaqnasError
     from faqnas_optuna.learning.evaluation import Evaluation, evaluate
     from faqnas_optuna.learning.model import HQNN
@@ -17,7 +17,7 @@ __all__ = ["HQNN", "Circuit", "DataSplits", "Evaluation", "FaqnasError", "Genome
 
 _HOMES = {
     "Circuit": "circuits.genome",
-    "DataSplits": "data.named",
+    "DataSplits": "data.splits",
     "Evaluation": "learning.evaluation",
     "FaqnasError": "errors",
     "Genome": "circuits.genome",

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TextIO, cast
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from faqnas_optuna.cli.commands import cli
+from faqnas_optuna.cli.program import cli
 from faqnas_optuna.errors import FaqnasError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")

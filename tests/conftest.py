@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.study import Search, create
 from faqnas_optuna.storage.heartbeats import FAILURE

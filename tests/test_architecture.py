@@ -12,15 +12,15 @@ WINGS: list[tuple[str, list[str]]] = [
     ("circuits", ["genome", "reference", "flops"]),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
-    ("data", ["named"]),
+    ("data", ["splits", "named"]),
     ("engine", ["normal_form", "compilation", "gates", "statevector", "fused"]),
     ("learning", ["model", "training", "evaluation"]),
-    ("storage", ["outages", "sqlite", "servers", "heartbeats", "opening"]),
+    ("storage", ["urls", "outages", "sqlite", "servers", "heartbeats", "opening", "trials"]),
     ("search", ["pareto", "sampler", "study", "standing", "generations", "objective"]),
     ("workers", ["loop", "serving", "cluster"]),
     ("evidence", ["bench"]),
     ("results", ["documents", "figures", "dashboard"]),
-    ("cli", ["display", "options", "launch", "commands"]),
+    ("cli", ["display", "options", "launch", "find", "judge", "explore", "program"]),
     ("", ["__main__"]),
 ]
 """From the ground up. A module imports only from wings before its own, and in its own from files before it.

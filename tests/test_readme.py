@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from faqnas_optuna.cli.commands import cli
+from faqnas_optuna.cli.program import cli
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.named import DATASETS
 from tests.conftest import TIMEOUT_S, cli_environment

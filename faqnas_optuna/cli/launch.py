@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from distributed import Client
     from optuna.storages import BaseStorage
 
-    from faqnas_optuna.data.named import DataSplits
+    from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.search.study import Search
     from faqnas_optuna.signals import Signals

@@ -84,7 +84,7 @@ def typed(command: str) -> str:
 
 def storage_option() -> str:
     """What such a command needs beside its name: nothing, if the storage is the default or in the environment."""
-    from faqnas_optuna.storage.opening import secrets
+    from faqnas_optuna.storage.urls import secrets
 
     context = click.get_current_context()
     if context.get_parameter_source("storage_file") is ParameterSource.COMMANDLINE:

@@ -30,6 +30,7 @@ from faqnas_optuna.circuits import flops
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Genome, Rotation, Topology, enumerate_genomes
 from faqnas_optuna.config import Engine, SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data import named
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace
@@ -272,7 +273,7 @@ def _search(name: str, *, trials: int) -> Measurement:
     return _ratio("trial of a search", name, fast, reference, "s", SEARCH_TARGETS[name])
 
 
-def _objective_by_hand(trial: optuna.Trial, config: StudyConfig, splits: named.DataSplits) -> tuple[float, float]:
+def _objective_by_hand(trial: optuna.Trial, config: StudyConfig, splits: DataSplits) -> tuple[float, float]:
     genes = {gene: trial.suggest_categorical(gene, choices) for gene, choices in config.space.genes.items()}
     circuit = Genome.from_params(genes).circuit
     generator = torch.Generator().manual_seed(training_seed(config.seed, circuit, 0))

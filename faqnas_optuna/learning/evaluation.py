@@ -10,7 +10,7 @@ import torch
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import FlopsCounter, StudyConfig
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.model import HQNN
 from faqnas_optuna.learning.training import prepare, train
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from faqnas_optuna.config import Engine, TrainingConfig
-from faqnas_optuna.data.named import DataSplits, Split
+from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.engine.fused import compile_kernels, make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace

@@ -18,7 +18,8 @@ from optuna.storages import BaseStorage
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import DESCRIPTION, Search, save_limit, stored_limits, utc_now
-from faqnas_optuna.storage.opening import get_study_user_attr, study_lock
+from faqnas_optuna.storage.opening import study_lock
+from faqnas_optuna.storage.trials import get_study_user_attr
 
 STOP = "stop"
 """The study attribute that tells all workers to leave."""

@@ -12,7 +12,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SpaceConfig
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning.evaluation import evaluate
 from faqnas_optuna.search.standing import Standing

@@ -25,11 +25,11 @@ from optuna.trial import FrozenTrial
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Genome, enumerate_genomes
 from faqnas_optuna.config import FlopsCounter, SearchConfig, StudyConfig, did_you_mean, differences
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
-from faqnas_optuna.storage.opening import get_study_user_attr
+from faqnas_optuna.storage.trials import get_study_user_attr
 
 DESCRIPTION = "faqnas"
 """The study attribute that holds what decides the study."""

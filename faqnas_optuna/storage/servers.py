@@ -12,9 +12,6 @@ from sqlalchemy.pool import NullPool
 
 from faqnas_optuna.errors import StorageBusyError
 
-DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
-"""The drivers that the extras install; a plain `postgresql://` means one of them."""
-
 LOCK_TIMEOUT_S = 60
 IDLE_S = 60
 """So long a worker may hold locks without a word. One that is suspended in a transaction would stop all others."""

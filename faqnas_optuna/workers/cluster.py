@@ -63,8 +63,9 @@ def work(assignment: Assignment) -> None:
     from faqnas_optuna.learning.training import use_one_thread
     from faqnas_optuna.search.study import load
     from faqnas_optuna.signals import Signals
-    from faqnas_optuna.storage.opening import is_sqlite, open_storage, translated_errors
+    from faqnas_optuna.storage.opening import open_storage, translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
+    from faqnas_optuna.storage.urls import is_sqlite
     from faqnas_optuna.workers.loop import load_data, run
 
     url, timeout_s = assignment.storage_url, assignment.database_timeout_s
@@ -118,7 +119,7 @@ def connected(address: str, *, storage_url: str) -> Iterator["Client"]:
         from distributed import Client
     except ImportError as error:
         raise ConfigError("--dask needs Dask; run: pip install 'faqnas-optuna[dask]'") from error
-    from faqnas_optuna.storage.opening import is_sqlite
+    from faqnas_optuna.storage.urls import is_sqlite
 
     scheduler = _scheduler(address)
     if is_sqlite(storage_url) and not _is_here(scheduler):
@@ -176,7 +177,7 @@ def dask_workers(
     """
     from distributed import Event
 
-    from faqnas_optuna.storage.opening import absolute
+    from faqnas_optuna.storage.urls import absolute
 
     assignment = Assignment(
         study=search.name,

@@ -21,7 +21,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from faqnas_optuna.data import named
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
 from faqnas_optuna.search.generations import close_generations, last_resumption, stop_of
 from faqnas_optuna.search.objective import Objective, Outcome
@@ -29,8 +29,9 @@ from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
-from faqnas_optuna.storage.opening import backend, set_trial_user_attrs, study_lock
+from faqnas_optuna.storage.opening import backend, study_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
+from faqnas_optuna.storage.trials import set_trial_user_attrs
 
 logger = logging.getLogger(__name__)
 

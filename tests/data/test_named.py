@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.data import named
-from faqnas_optuna.data.named import DATASETS, IDX_FILES, DataSplits, load
+from faqnas_optuna.data.named import DATASETS, IDX_FILES, load
+from faqnas_optuna.data.splits import DataSplits, split_and_scale
 from faqnas_optuna.errors import DataError
 
 INSTALLED = [name for name in DATASETS if name != "mnist"]
@@ -70,10 +71,10 @@ def test_the_split_depends_on_the_seed_alone() -> None:
 
 def test_the_fingerprint_sees_a_single_changed_value() -> None:
     x, y = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32), np.arange(50) % 2
-    before = named.split_and_scale("toy", x, y, seed=0)
+    before = split_and_scale("toy", x, y, seed=0)
     changed = x.copy()
     changed[17, 1] += 1e-6
-    assert named.split_and_scale("toy", changed, y, seed=0).fingerprint != before.fingerprint
+    assert split_and_scale("toy", changed, y, seed=0).fingerprint != before.fingerprint
 
 
 def test_mnist_5k_is_cached_and_a_damaged_cache_is_made_anew(

@@ -7,7 +7,7 @@ from torch import nn
 
 from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
 from faqnas_optuna.config import Engine
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace

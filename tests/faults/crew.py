@@ -29,7 +29,7 @@ from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data import named
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search import objective
 from faqnas_optuna.search.study import Search, create

@@ -6,7 +6,7 @@ import pytest
 
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.study import Search, create, load, versions
 from faqnas_optuna.storage.opening import open_storage
 from tests.data.test_named import idx_dir as idx_dir  # the fixture

@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna.config import StudyConfig, TrainingConfig
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.study import create, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage

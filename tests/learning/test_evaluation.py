@@ -6,7 +6,7 @@ import pytest
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import FlopsCounter, StudyConfig, TrainingConfig
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.evaluation import evaluate, training_seed
 from tests.conftest import TIMEOUT_S
 

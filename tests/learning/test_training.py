@@ -8,7 +8,8 @@ from torch import nn
 
 from faqnas_optuna.circuits.genome import enumerate_genomes
 from faqnas_optuna.config import Engine, TrainingConfig
-from faqnas_optuna.data.named import DataSplits, Split, load
+from faqnas_optuna.data.named import load
+from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning.model import HQNN
 from faqnas_optuna.learning.training import accuracy, train

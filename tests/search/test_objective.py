@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.genome import GENES, Genome
 from faqnas_optuna.config import FlopsCounter, SpaceConfig
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning.evaluation import evaluate
 from faqnas_optuna.search import objective as objective_module

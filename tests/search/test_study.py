@@ -9,7 +9,7 @@ from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import enumerate_genomes
 from faqnas_optuna.config import FlopsCounter, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.search import study
 from faqnas_optuna.search.standing import Standing

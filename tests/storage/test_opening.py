@@ -13,8 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage import servers, sqlite
-from faqnas_optuna.storage.opening import backend, failure, masked, open_storage, storage_lock
+from faqnas_optuna.storage.opening import backend, failure, open_storage, storage_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason, is_passing
+from faqnas_optuna.storage.urls import masked
 from tests.conftest import TIMEOUT_S
 from tests.faults.databases import on_servers
 

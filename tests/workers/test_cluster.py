@@ -27,7 +27,8 @@ from faqnas_optuna.search.generations import StopReason, stop, stop_of
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.storage.opening import absolute, open_storage
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.storage.urls import absolute
 from faqnas_optuna.workers import cluster
 from faqnas_optuna.workers.cluster import Assignment, Crew, connected, dask_workers, watch, work
 from tests.conftest import TIMEOUT_S, RunCli, run_trials, small_config, successful

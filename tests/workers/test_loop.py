@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search import objective as objective_module

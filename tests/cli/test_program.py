@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from sqlalchemy.exc import OperationalError
 
 from faqnas_optuna.__main__ import MessageStream
-from faqnas_optuna.cli.commands import cli
-from faqnas_optuna.data.named import DataSplits
+from faqnas_optuna.cli.program import cli
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.search import objective
 from faqnas_optuna.search.generations import StopReason, close_generations, stop
@@ -60,7 +60,7 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'pennylane', 'optuna', 'rich', 'sklearn'}"
-    program = f"import sys; from faqnas_optuna.cli.commands import cli; print(*{heavy} & {{*sys.modules}})"
+    program = f"import sys; from faqnas_optuna.cli.program import cli; print(*{heavy} & {{*sys.modules}})"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     assert result.stdout.strip() == ""
 

@@ -1,0 +1,78 @@
+"""Commands beside a search: data sets, dashboard, and what this machine is worth."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from faqnas_optuna.cli.launch import (
+    opened_storage,
+    print_json,
+)
+from faqnas_optuna.cli.options import (
+    data_dir_option,
+    json_option,
+    option,
+    storage_options,
+)
+
+
+@click.command()
+@option("--download", type=click.Choice(["mnist"]), help="Fetch MNIST (70,000 images) from OpenML first.")
+@data_dir_option
+@json_option
+def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """List the data sets."""
+    from faqnas_optuna.cli.display import print_datasets
+    from faqnas_optuna.data.named import DATASETS, default_mnist_dir, download_mnist
+
+    if download:
+        directory = data_dir or default_mnist_dir()
+        click.echo(f"downloading MNIST to {directory}; this takes a minute or two", err=True)
+        download_mnist(directory)
+    listed = [asdict(info) for info in DATASETS.values()]
+    if as_json:
+        print_json({"schema_version": 1, "datasets": listed})
+    else:
+        print_datasets(listed)
+
+
+@click.command()
+@storage_options
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option("--port", type=click.IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
+def dashboard(storage: str, host: str, port: int) -> None:
+    """Watch the studies in optuna-dashboard."""
+    from faqnas_optuna.results.dashboard import make_dashboard
+
+    with opened_storage(storage) as opened, make_dashboard(opened, host=host, port=port) as server:
+        click.echo(f"optuna-dashboard is at http://{host}:{server.server_port}/ (Ctrl-C ends it)", err=True)
+        server.serve_forever()
+
+
+@click.command()
+@option("--quick", is_flag=True, help="Measure less: half a minute instead of minutes.")
+@json_option
+def bench(quick: bool, as_json: bool) -> None:
+    """Measure this program on this machine.
+
+    Training, counting and whole searches, each against the script that one would write with PennyLane, torch.profiler and
+    Optuna. Ratios depend on the machine less than times do.
+    """
+    from faqnas_optuna.cli.display import error_console, messages, print_bench
+    from faqnas_optuna.evidence.bench import measure
+    from faqnas_optuna.learning.training import use_one_thread
+    from faqnas_optuna.search.study import versions
+    from faqnas_optuna.storage.outages import silence_libraries
+
+    use_one_thread()
+    silence_libraries()
+    measured = []
+    with messages(), error_console().status("measuring; leave the machine alone meanwhile"):
+        for measurement in measure(quick=quick):
+            measured.append(measurement)
+            click.echo(f"measured: {measurement.what}, {measurement.case}", err=True)
+    if as_json:
+        print_json({"schema_version": 1, "versions": versions(), "measurements": [asdict(one) for one in measured]})
+    else:
+        print_bench(measured)

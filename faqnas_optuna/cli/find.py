@@ -1,0 +1,243 @@
+"""Commands that find circuits: start a search, join it, resume it, stop it, and see how far it is."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faqnas_optuna.cli.launch import (
+    at_work,
+    dask_client,
+    go_on,
+    opened_storage,
+    print_json,
+    run_search,
+    study_config,
+)
+from faqnas_optuna.cli.options import (
+    Survival,
+    dask_option,
+    data_dir_option,
+    json_option,
+    option,
+    storage_options,
+    study_argument,
+    survival_options,
+    typed,
+    workers_option,
+)
+from faqnas_optuna.config import Engine, FlopsCounter
+from faqnas_optuna.errors import ConfigError, FaqnasError
+
+if TYPE_CHECKING:
+    from faqnas_optuna.search.standing import Standing
+
+
+@click.command()
+@option("--dataset", metavar="NAME", help="Data set; 'faqnas-optuna datasets' lists them.")
+@option("--study", metavar="NAME", help="Name of the study.  [default: the data set's]")
+@option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Study file (TOML).")
+@storage_options
+@workers_option
+@dask_option
+@option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
+@survival_options
+@option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="Of split, search and training.  [default: 0]")
+@option("--population", type=click.IntRange(min=2), help="Successful trials in a generation.  [default: 20]")
+@option("--generations", type=click.IntRange(min=1), help="At most so many generations.  [default: 8]")
+@option("--patience", type=click.IntRange(min=1), help="Stop after so many without improvement.  [default: 2]")
+@option("--synchronous", is_flag=True, default=None, help="Generations of exactly the population: workers wait for each other.")
+@option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.  [default: 5]")
+@option("--lr", type=float, help="Learning rate of Adam.  [default: 0.003]")
+@option("--batch-size", type=click.IntRange(min=1), help="Samples in an optimiser step.  [default: 64]")
+@option("--repeats", type=click.IntRange(min=1), help="Trainings of a circuit; the mean counts.  [default: 1]")
+@option(
+    "--flops",
+    type=click.Choice([counter.value for counter in FlopsCounter]),
+    help="Counter of the objective.  [default: profiler]",
+)
+@option(
+    "--engine",
+    type=click.Choice([engine.value for engine in Engine]),
+    help="Simulator of the quantum layer.  [default: fast]",
+)
+@data_dir_option
+@json_option
+def start(
+    dataset: str | None,
+    study: str | None,
+    config: Path | None,
+    storage: str,
+    workers: int,
+    dask: str | None,
+    detach: bool,
+    survival: Survival,
+    data_dir: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> int:
+    """Start a search, or go on with it."""
+    if detach and dask:
+        raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
+    client = dask_client(dask, storage)
+    from faqnas_optuna.data.named import load
+    from faqnas_optuna.search.generations import StopReason, stop_of
+    from faqnas_optuna.search.generations import resume as resume_study
+    from faqnas_optuna.search.study import check_name, open_or_create
+    from faqnas_optuna.storage.opening import storage_lock
+
+    chosen = study_config(config, {"dataset": dataset, **settings})
+    name = study or chosen.dataset
+    check_name(name)
+    splits = load(chosen.dataset, seed=chosen.seed, data_dir=data_dir)
+    with opened_storage(storage, create=True, grace_s=survival.grace_s) as opened:
+        with storage_lock(storage):
+            search = open_or_create(opened, name, chosen, splits)
+        if (stopped := stop_of(search)) and stopped["reason"] == StopReason.REQUESTED:
+            search = resume_study(search)
+        if detach:
+            click.echo(f"study {name} waits for workers: {typed(f'worker {name}')}", err=True)
+            return 0
+        return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
+
+
+@click.command()
+@click.argument("study", required=False)
+@storage_options
+@data_dir_option
+@survival_options
+@option("--until-idle", is_flag=True, help="Without a name: leave when no study runs, instead of waiting for one.")
+@option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
+def worker(study: str | None, storage: str, data_dir: Path | None, survival: Survival, until_idle: bool, quiet: bool) -> int:
+    """Attach to a running study, or to all of them.
+
+    Without a name, every running study of the storage is served in turn, the least advanced first, and new ones are waited for.
+    """
+    from faqnas_optuna.cli.display import show_progress
+    from faqnas_optuna.learning.training import use_one_thread
+    from faqnas_optuna.results.documents import check_failures, progress
+    from faqnas_optuna.search.generations import stop_of
+    from faqnas_optuna.search.study import load
+    from faqnas_optuna.workers.loop import load_data, run
+    from faqnas_optuna.workers.serving import serve
+
+    use_one_thread()
+    timeout_s = survival.database_timeout_s
+    with (
+        opened_storage(storage, quiet=quiet, grace_s=survival.grace_s) as opened,
+        show_progress(quiet=quiet) as update,
+        at_work(f"worker {study}" if study else "worker", storage, study=study, quiet=quiet) as signals,
+    ):
+
+        def show(standing: "Standing") -> None:
+            update(progress(standing))
+
+        if study is None:
+            found = serve(
+                opened, signals, data_dir=data_dir, until_idle=until_idle, on_trial=show, database_timeout_s=timeout_s
+            )
+            if not (found or signals.first or quiet):
+                click.echo(f"no study runs; start one with: {typed('start --dataset wine')}", err=True)
+            return signals.exit_code
+        search = load(opened, study)
+        splits = load_data(search, data_dir)
+        if stopped := stop_of(search):
+            click.echo(f"study {study} is stopped: {stopped['reason']}. Go on with: {typed(go_on(search))}", err=True)
+        else:
+            run(search, splits, signals, on_trial=show, database_timeout_s=timeout_s)
+            try:
+                if not signals.first:
+                    check_failures(search)
+            except FaqnasError as error:
+                # A `start` that has started this worker tells it for all of them.
+                if not quiet:
+                    raise
+                return error.exit_code
+    return signals.exit_code
+
+
+@click.command()
+@study_argument
+@storage_options
+# Without a variable: FAQNAS_GENERATIONS, set for `start`, must not lower the limit of a study that is resumed.
+@click.option("--generations", type=click.IntRange(min=1), help="New limit of generations, over all of the study.")
+@workers_option
+@dask_option
+@survival_options
+@data_dir_option
+@json_option
+def resume(
+    study: str,
+    storage: str,
+    generations: int | None,
+    workers: int,
+    dask: str | None,
+    survival: Survival,
+    data_dir: Path | None,
+    as_json: bool,
+) -> int:
+    """Go on with a stopped or interrupted study."""
+    client = dask_client(dask, storage)
+    from faqnas_optuna.search.generations import resume as resume_study
+    from faqnas_optuna.search.study import load
+    from faqnas_optuna.workers.loop import load_data
+
+    with opened_storage(storage, grace_s=survival.grace_s) as opened:
+        search = load(opened, study)
+        splits = load_data(search, data_dir)
+        search = resume_study(search, generations=generations)
+        return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
+
+
+@click.command()
+@study_argument
+@storage_options
+def stop(study: str, storage: str) -> None:
+    """Stop a study; running trials are finished."""
+    from faqnas_optuna.search.generations import StopReason, stop_of
+    from faqnas_optuna.search.generations import stop as stop_study
+    from faqnas_optuna.search.study import load
+
+    with opened_storage(storage) as opened:
+        search = load(opened, study)
+        if stopped := stop_of(search):
+            click.echo(f"study {study} had stopped already: {stopped['reason']}, {stopped['at']}, {stopped['by']}")
+            return
+        stop_study(search, StopReason.REQUESTED)
+    click.echo(f"study {study} stops; running trials are finished. Go on with: {typed(go_on(search))}")
+
+
+@click.command()
+@click.argument("study", required=False)
+@storage_options
+@option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
+@json_option
+def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
+    """Show how far the studies are."""
+    from faqnas_optuna.cli.display import print_status
+    from faqnas_optuna.results.documents import status_document
+    from faqnas_optuna.storage.opening import failure
+    from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_passing
+
+    with opened_storage(storage) as opened:
+        while True:
+            try:
+                document = status_document(opened, study)
+            except DATABASE_ERRORS as error:
+                if not (watch and is_passing(error)):
+                    raise
+                click.echo(f"{failure(storage, error)}; trying again in 2 s", err=True)
+                time.sleep(2)
+                continue
+            if watch and not as_json:
+                click.clear()
+            if as_json:
+                print_json(document)
+            elif document["studies"] or document["left_out"]:
+                print_status(document)
+            else:
+                click.echo(f"no studies yet; start one with: {typed('start --dataset wine')}")
+            if not watch:
+                return
+            time.sleep(2)

@@ -1,0 +1,68 @@
+"""Commands that show what was found."""
+
+from pathlib import Path
+
+import click
+
+from faqnas_optuna.cli.launch import (
+    opened_storage,
+    print_json,
+)
+from faqnas_optuna.cli.options import (
+    json_option,
+    option,
+    storage_options,
+    study_argument,
+)
+
+
+@click.command()
+@study_argument
+@storage_options
+@json_option
+@option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the front as a table to FILE.")
+@option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front to FILE.png or FILE.html.")
+def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot: Path | None) -> None:
+    """Show, plot or write the front of a study.
+
+    The front holds the circuits that no other beats in both quantum FLOPs and validation error.
+    """
+    from faqnas_optuna.cli.display import print_front
+    from faqnas_optuna.files import write_atomically
+    from faqnas_optuna.results.documents import front_csv, pareto_document
+    from faqnas_optuna.results.figures import write_pareto_plot
+    from faqnas_optuna.search.standing import Standing
+    from faqnas_optuna.search.study import load
+
+    with opened_storage(storage) as opened:
+        standing = Standing.of(load(opened, study))
+    document = pareto_document(standing)
+    if plot:
+        write_pareto_plot(standing, plot)
+    if csv_file:
+        write_atomically(csv_file, front_csv(document).encode())
+    if as_json:
+        print_json(document)
+    else:
+        print_front(standing.front)
+    for written in filter(None, (plot, csv_file)):
+        click.echo(f"wrote {written}", err=True)
+
+
+@click.command()
+@study_argument
+@click.argument("trial", type=int)
+@storage_options
+@json_option
+def show(study: str, trial: int, storage: str, as_json: bool) -> None:
+    """Show one trial, with its circuit drawn."""
+    from faqnas_optuna.cli.display import print_trial
+    from faqnas_optuna.results.documents import trial_document
+    from faqnas_optuna.search.study import load
+
+    with opened_storage(storage) as opened:
+        document = trial_document(load(opened, study), trial)
+    if as_json:
+        print_json(document)
+        return
+    print_trial(document)

@@ -1,0 +1,32 @@
+"""The command line: parse, call one function, print. Results on stdout, progress and messages on stderr.
+
+Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna take seconds, `--help` must not.
+"""
+
+import click
+
+from faqnas_optuna import __version__
+from faqnas_optuna.cli.explore import bench, dashboard, datasets
+from faqnas_optuna.cli.find import resume, start, status, stop, worker
+from faqnas_optuna.cli.judge import pareto, show
+
+
+class _Cli(click.Group):
+    """Commands in the order in which one needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="faqnas-optuna")
+def cli() -> None:
+    """Find hybrid quantum neural networks that are accurate and cheap.
+
+    A search is an Optuna study in a database. Any number of workers can join it, and it can be stopped and resumed.
+    Every option can also be set as FAQNAS_NAME in the environment; an option beats the environment, which beats --config.
+    """
+
+
+for command in (start, worker, status, pareto, show, stop, resume, dashboard, datasets, bench):
+    cli.add_command(command)
