@@ -8,7 +8,8 @@
     ├── StudyNotFoundError          2  no such study or trial in this storage
     ├── StudyMismatchError          3  the stored study differs from what was asked for
     ├── StorageError                4  the database cannot be used
-    │   └── StorageBusyError        4  another process keeps a lock
+    │   ├── StorageBusyError        4  another process keeps a lock
+    │   └── NoStudiesError          4  there is no database yet, or none that ever held a study
     ├── ClusterError                4  the Dask cluster cannot be used
     ├── NoSuccessfulTrialError      5  there is nothing to show
     ├── FailingWorkerError          1  every trial fails here, and others go on
@@ -83,6 +84,10 @@ class StorageError(FaqnasError):
 
 class StorageBusyError(StorageError):
     """Another process keeps a lock of the storage for longer than it should."""
+
+
+class NoStudiesError(StorageError):
+    """There is no database yet, or there are no tables of studies in it."""
 
 
 class ClusterError(FaqnasError):

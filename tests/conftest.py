@@ -17,6 +17,7 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.study import Search, create
 from faqnas_optuna.storage.heartbeats import FAILURE
@@ -88,6 +89,12 @@ def small_config(**changes: object) -> StudyConfig:
 
 def successful(search: Search) -> list[FrozenTrial]:
     return search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def reason_of(search: Search) -> StopReason | None:
+    """Why a study has stopped, as it is written there now."""
+    stopped = search.ledger.stop()
+    return stopped.reason if stopped else None
 
 
 def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[float, float]]) -> None:

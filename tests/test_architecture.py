@@ -16,10 +16,13 @@ WINGS: list[tuple[str, list[str]]] = [
     ("engine", ["normal_form", "compilation", "gates", "statevector", "fused"]),
     ("learning", ["model", "training", "evaluation"]),
     ("storage", ["urls", "outages", "sqlite", "servers", "heartbeats", "opening", "trials"]),
-    ("search", ["pareto", "sampler", "study", "standing", "generations", "objective"]),
+    (
+        "search",
+        ["pareto", "generations", "sampler", "records", "ledger", "study", "standing", "course", "objective"],
+    ),
     ("workers", ["loop", "serving", "cluster"]),
     ("evidence", ["bench"]),
-    ("results", ["documents", "figures", "dashboard"]),
+    ("results", ["documents", "advice", "figures", "dashboard"]),
     ("cli", ["display", "options", "launch", "find", "judge", "explore", "program"]),
     ("", ["__main__"]),
 ]
@@ -106,6 +109,44 @@ def test_genomes_and_errors_need_the_standard_library_alone() -> None:
     for module in ("errors", "files", "circuits.genome"):
         outside = {name.split(".")[0] for name in imports(module)} - {"faqnas_optuna"}
         assert outside <= sys.stdlib_module_names
+
+
+def test_decisions_are_pure() -> None:
+    """What follows from what is known needs neither Optuna nor a database, also not by way of others."""
+    needed = {"search.generations"}
+    while (
+        more := ({name.removeprefix("faqnas_optuna.") for module in needed for name in imports(module)} & set(ORDER)) - needed
+    ):
+        needed |= more
+    outside = {name.split(".")[0] for module in needed for name in imports(module)}
+    assert not needed & within("storage")
+    assert not outside & {"optuna", "sqlalchemy"}
+
+
+STUDY_ATTRIBUTES = {
+    "set_study_user_attr",
+    "set_study_system_attr",
+    "get_study_user_attrs",
+    "get_study_system_attrs",
+    "get_study_user_attr",
+    "set_metric_names",
+    "metric_names",
+}
+ATTRIBUTES = {"user_attrs", "system_attrs", "set_user_attr", "set_system_attr"}
+TRIALS = {"trial", "known", "found"}
+"""What modules call the trials whose attributes they use."""
+
+
+def test_only_the_ledger_touches_what_a_study_keeps() -> None:
+    for module in set(ORDER) - {"search.ledger"}:
+        for node in ast.walk(ast.parse(source(module))):
+            if not isinstance(node, ast.Attribute | ast.Name):
+                continue
+            name = node.attr if isinstance(node, ast.Attribute) else node.id
+            # The storage has the function that the ledger reads with.
+            assert name not in STUDY_ATTRIBUTES or module == "storage.trials", f"{module}:{node.lineno} uses {name}"
+            if isinstance(node, ast.Attribute) and name in ATTRIBUTES:
+                assert ast.unparse(node.value) in TRIALS, f"{module}:{node.lineno} uses {ast.unparse(node)}"
 
 
 def test_the_public_names() -> None:

@@ -17,8 +17,9 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.results.documents import pareto_document
+from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import GENERATION_KEY, create, load
+from faqnas_optuna.search.study import create, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.workers.loop import run
@@ -182,7 +183,7 @@ def test_a_study_in_which_nothing_succeeds_ends_with_5(run_cli: RunCli, tmp_path
     (tmp_path / "sitecustomize.py").write_text(
         "from faqnas_optuna.errors import TrainingError\n"
         "def diverge(*a, **k): raise TrainingError('the loss is nan')\n"
-        "import faqnas_optuna.search.objective as o\n"
+        "import faqnas_optuna.learning.evaluation as o\n"
         "o.evaluate = diverge\n"
     )
     finished = run_cli("start", *SMALL, env={"PYTHONPATH": str(tmp_path)})

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from faqnas_optuna.config import SearchConfig
     from faqnas_optuna.evidence.bench import Measurement
     from faqnas_optuna.results.documents import Progress
+    from faqnas_optuna.search.records import Candidate
     from faqnas_optuna.search.standing import Standing
-    from faqnas_optuna.search.study import Candidate
 
 PLAIN_LINE_EVERY_S = 10.0
 PIPE_WIDTH = 140
@@ -141,7 +141,7 @@ def print_front(front: Iterable["Candidate"]) -> None:
 
 def print_outlook(standing: "Standing", document: Mapping[str, Any], *, storage_option: str) -> None:
     """Why the search ended, what to make of it, and what to type next."""
-    from faqnas_optuna.results.documents import advice
+    from faqnas_optuna.results.advice import advice
 
     console, search = make_console(), standing.search
     console.print(

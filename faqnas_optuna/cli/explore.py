@@ -43,11 +43,12 @@ def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None
 @option("--port", type=click.IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
 def dashboard(storage: str, host: str, port: int) -> None:
     """Watch the studies in optuna-dashboard."""
-    from faqnas_optuna.results.dashboard import make_dashboard
+    with opened_storage(storage) as opened:
+        from faqnas_optuna.results.dashboard import make_dashboard
 
-    with opened_storage(storage) as opened, make_dashboard(opened, host=host, port=port) as server:
-        click.echo(f"optuna-dashboard is at http://{host}:{server.server_port}/ (Ctrl-C ends it)", err=True)
-        server.serve_forever()
+        with make_dashboard(opened, host=host, port=port) as server:
+            click.echo(f"optuna-dashboard is at http://{host}:{server.server_port}/ (Ctrl-C ends it)", err=True)
+            server.serve_forever()
 
 
 @click.command()

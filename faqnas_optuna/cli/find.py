@@ -11,7 +11,9 @@ from faqnas_optuna.cli.launch import (
     dask_client,
     go_on,
     opened_storage,
+    opened_study,
     print_json,
+    reporting,
     run_search,
     study_config,
 )
@@ -81,20 +83,19 @@ def start(
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     client = dask_client(dask, storage)
-    from faqnas_optuna.data.named import load
-    from faqnas_optuna.search.generations import StopReason, stop_of
-    from faqnas_optuna.search.generations import resume as resume_study
-    from faqnas_optuna.search.study import check_name, open_or_create
-    from faqnas_optuna.storage.opening import storage_lock
+    from faqnas_optuna.data.named import check_known
 
     chosen = study_config(config, {"dataset": dataset, **settings})
     name = study or chosen.dataset
+    check_known(chosen.dataset)
+    from faqnas_optuna.search.course import resume as resume_study
+    from faqnas_optuna.search.generations import StopReason
+    from faqnas_optuna.search.study import check_name
+
     check_name(name)
-    splits = load(chosen.dataset, seed=chosen.seed, data_dir=data_dir)
-    with opened_storage(storage, create=True, grace_s=survival.grace_s) as opened:
-        with storage_lock(storage):
-            search = open_or_create(opened, name, chosen, splits)
-        if (stopped := stop_of(search)) and stopped["reason"] == StopReason.REQUESTED:
+    with reporting(storage):
+        search, splits = opened_study(storage, name, chosen, grace_s=survival.grace_s, data_dir=data_dir)
+        if (stopped := search.ledger.stop()) and stopped.reason is StopReason.REQUESTED:
             search = resume_study(search)
         if detach:
             click.echo(f"study {name} waits for workers: {typed(f'worker {name}')}", err=True)
@@ -115,14 +116,9 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
     Without a name, every running study of the storage is served in turn, the least advanced first, and new ones are waited for.
     """
     from faqnas_optuna.cli.display import show_progress
-    from faqnas_optuna.learning.training import use_one_thread
     from faqnas_optuna.results.documents import check_failures, progress
-    from faqnas_optuna.search.generations import stop_of
-    from faqnas_optuna.search.study import load
-    from faqnas_optuna.workers.loop import load_data, run
-    from faqnas_optuna.workers.serving import serve
+    from faqnas_optuna.search.study import load, load_data
 
-    use_one_thread()
     timeout_s = survival.database_timeout_s
     with (
         opened_storage(storage, quiet=quiet, grace_s=survival.grace_s) as opened,
@@ -134,6 +130,10 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
             update(progress(standing))
 
         if study is None:
+            from faqnas_optuna.learning.training import use_one_thread
+            from faqnas_optuna.workers.serving import serve
+
+            use_one_thread()
             found = serve(
                 opened, signals, data_dir=data_dir, until_idle=until_idle, on_trial=show, database_timeout_s=timeout_s
             )
@@ -141,10 +141,14 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
                 click.echo(f"no study runs; start one with: {typed('start --dataset wine')}", err=True)
             return signals.exit_code
         search = load(opened, study)
-        splits = load_data(search, data_dir)
-        if stopped := stop_of(search):
-            click.echo(f"study {study} is stopped: {stopped['reason']}. Go on with: {typed(go_on(search))}", err=True)
+        if stopped := search.ledger.stop():
+            click.echo(f"study {study} is stopped: {stopped.reason}. Go on with: {typed(go_on(search))}", err=True)
         else:
+            splits = load_data(search, data_dir)
+            from faqnas_optuna.learning.training import use_one_thread
+            from faqnas_optuna.workers.loop import run
+
+            use_one_thread()
             run(search, splits, signals, on_trial=show, database_timeout_s=timeout_s)
             try:
                 if not signals.first:
@@ -179,12 +183,14 @@ def resume(
 ) -> int:
     """Go on with a stopped or interrupted study."""
     client = dask_client(dask, storage)
-    from faqnas_optuna.search.generations import resume as resume_study
-    from faqnas_optuna.search.study import load
-    from faqnas_optuna.workers.loop import load_data
+    from faqnas_optuna.search.course import check_resumable
+    from faqnas_optuna.search.course import resume as resume_study
+    from faqnas_optuna.search.study import load, load_data
 
     with opened_storage(storage, grace_s=survival.grace_s) as opened:
         search = load(opened, study)
+        # Before the data are read; and again when nobody else can change it.
+        check_resumable(search, generations=generations)
         splits = load_data(search, data_dir)
         search = resume_study(search, generations=generations)
         return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
@@ -195,14 +201,14 @@ def resume(
 @storage_options
 def stop(study: str, storage: str) -> None:
     """Stop a study; running trials are finished."""
-    from faqnas_optuna.search.generations import StopReason, stop_of
-    from faqnas_optuna.search.generations import stop as stop_study
+    from faqnas_optuna.search.course import stop as stop_study
+    from faqnas_optuna.search.generations import StopReason
     from faqnas_optuna.search.study import load
 
     with opened_storage(storage) as opened:
         search = load(opened, study)
-        if stopped := stop_of(search):
-            click.echo(f"study {study} had stopped already: {stopped['reason']}, {stopped['at']}, {stopped['by']}")
+        if stopped := search.ledger.stop():
+            click.echo(f"study {study} had stopped already: {stopped.reason}, {stopped.at}, {stopped.by}")
             return
         stop_study(search, StopReason.REQUESTED)
     click.echo(f"study {study} stops; running trials are finished. Go on with: {typed(go_on(search))}")

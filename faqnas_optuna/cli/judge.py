@@ -30,10 +30,12 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
     from faqnas_optuna.cli.display import print_front
     from faqnas_optuna.files import write_atomically
     from faqnas_optuna.results.documents import front_csv, pareto_document
-    from faqnas_optuna.results.figures import write_pareto_plot
+    from faqnas_optuna.results.figures import check_plot_file, write_pareto_plot
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.search.study import load
 
+    if plot:
+        check_plot_file(plot)
     with opened_storage(storage) as opened:
         standing = Standing.of(load(opened, study))
     document = pareto_document(standing)

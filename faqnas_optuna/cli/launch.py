@@ -12,7 +12,7 @@ import click
 
 from faqnas_optuna.cli.options import Survival, storage_option, typed
 from faqnas_optuna.config import StudyConfig, override, read_toml
-from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StorageError
+from faqnas_optuna.errors import ConfigError, NoStudiesError, NoSuccessfulTrialError, StorageError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -47,15 +47,46 @@ def study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
 
 
 @contextmanager
-def opened_storage(url: str, *, create: bool = False, quiet: bool = False, grace_s: int = 60) -> Iterator["BaseStorage"]:
-    """A storage, with its errors translated; and messages of the package, rather than of libraries, on stderr."""
+def reporting(url: str, *, quiet: bool = False) -> Iterator[None]:
+    """Messages of the package, rather than of libraries, on stderr; and errors of a storage translated."""
     from faqnas_optuna.cli.display import messages
-    from faqnas_optuna.storage.opening import open_storage, translated_errors
+    from faqnas_optuna.storage.opening import translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
 
     silence_libraries()
     with messages(quiet=quiet), translated_errors(url):
-        yield open_storage(url, create=create, grace_s=grace_s)
+        yield
+
+
+@contextmanager
+def opened_storage(url: str, *, quiet: bool = False, grace_s: int = 60) -> Iterator["BaseStorage"]:
+    """A storage that is there, within `reporting`."""
+    from faqnas_optuna.storage.opening import open_storage
+
+    with reporting(url, quiet=quiet):
+        yield open_storage(url, grace_s=grace_s)
+
+
+def opened_study(
+    url: str, name: str, config: StudyConfig, *, grace_s: int, data_dir: Path | None
+) -> "tuple[Search, DataSplits]":
+    """The study of this name, made if it is not there, and its data.
+
+    What can be refused without the data is refused before they are read; and nothing is made before they were.
+    """
+    from faqnas_optuna.data.named import load
+    from faqnas_optuna.search.study import check_existing, open_or_create
+    from faqnas_optuna.storage.opening import open_storage, storage_lock
+
+    storage = None
+    with suppress(NoStudiesError):
+        storage = open_storage(url, grace_s=grace_s)
+        check_existing(storage, name, config)
+    splits = load(config.dataset, seed=config.seed, data_dir=data_dir)
+    if storage is None:
+        storage = open_storage(url, create=True, grace_s=grace_s)
+    with storage_lock(url):
+        return open_or_create(storage, name, config, splits), splits
 
 
 def dask_client(address: str | None, storage_url: str) -> "Client | None":
@@ -164,10 +195,10 @@ def at_work(command: str, url: str, *, study: str | None = None, quiet: bool = F
 
 def go_on(search: "Search") -> str:
     """The command that lets a study go on, which needs a new limit if the old one is reached."""
-    from faqnas_optuna.search.generations import StopReason, stop_of
+    from faqnas_optuna.search.generations import StopReason
 
-    stopped = stop_of(search)
-    is_used_up = stopped is not None and stopped["reason"] == StopReason.GENERATIONS
+    stopped = search.ledger.stop()
+    is_used_up = stopped is not None and stopped.reason is StopReason.GENERATIONS
     more = f" --generations {search.config.search.generations + 4}" if is_used_up else ""
     return f"resume {search.name}{more}"
 

@@ -57,6 +57,16 @@ DATASETS: dict[str, DatasetInfo] = {
 }
 
 
+def check_known(name: str) -> None:
+    """Refuse a name that no data set has.
+
+    Raises:
+        DataError: names the one that was perhaps meant.
+    """
+    if name not in DATASETS:
+        raise DataError(f"unknown data set {name!r}{did_you_mean(name, DATASETS)}")
+
+
 def load(name: str, *, seed: int, data_dir: Path | None = None) -> DataSplits:
     """Load a data set by name, split and scaled.
 
@@ -68,8 +78,7 @@ def load(name: str, *, seed: int, data_dir: Path | None = None) -> DataSplits:
     Raises:
         DataError: the name is unknown, or files are absent or damaged.
     """
-    if name not in DATASETS:
-        raise DataError(f"unknown data set {name!r}{did_you_mean(name, DATASETS)}")
+    check_known(name)
     readers: dict[str, Callable[[], RawData]] = {
         "mnist-5k": lambda: _mnist_5k(_cache_dir() / "mnist-5k.npz"),
         "mnist": lambda: _mnist(data_dir or default_mnist_dir()),

@@ -37,7 +37,9 @@ from faqnas_optuna.engine.statevector import make_workspace
 from faqnas_optuna.learning.evaluation import training_seed
 from faqnas_optuna.learning.model import HQNN, quantum_layer
 from faqnas_optuna.learning.training import prepare, train
-from faqnas_optuna.search.study import GENERATION_KEY, create, load
+from faqnas_optuna.search.course import Course
+from faqnas_optuna.search.records import GENERATION_KEY
+from faqnas_optuna.search.study import create, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.workers.loop import Shift
@@ -257,7 +259,7 @@ def _search(name: str, *, trials: int) -> Measurement:
         # A search pays for the parts of its first circuits; so does the script, which counts each circuit whole.
         flops._count.cache_clear()
         started = time.perf_counter()
-        while shift.look():
+        while shift.look() is Course.RUNNING:
             shift.run_trial()
         fast = (time.perf_counter() - started) / trials
         by_hand = optuna.create_study(

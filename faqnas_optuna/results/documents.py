@@ -1,29 +1,25 @@
-"""What a study has found, as plain documents: for JSON, for tables, and for the advice at the end of a search."""
+"""What a study has found, as plain documents: for JSON and for tables."""
 
 import csv
 import io
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.circuits.reference import draw
 from faqnas_optuna.errors import FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.search.generations import StopReason, closed_generations, resumptions, stop_of
+from faqnas_optuna.search.generations import StopReason
+from faqnas_optuna.search.ledger import our_studies
+from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Candidate, Search, load, names
+from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import backend
 
 SCHEMA_VERSION = 1
-FEW_STEPS = 100
-"""Below so many optimiser steps, accuracy is mostly a matter of the initial weights."""
-MANY_FLOPS_QUANTILE = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +78,14 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    document, stopped = pareto_document(standing), stop_of(standing.search)
+    document, stopped = pareto_document(standing), standing.search.ledger.stop()
     return document | {
         "seconds": round(seconds, 3),
         "trials": standing.successful + standing.failed,
         "trained": standing.successful - standing.reused,
         "reused": standing.reused,
         "failed": standing.failed,
-        "stop_reason": stopped["reason"] if stopped else None,
+        "stop_reason": stopped.reason if stopped else None,
     }
 
 
@@ -100,8 +96,8 @@ def check_failures(search: Search) -> None:
         NoSuccessfulTrialError: none has succeeded.
         FailuresError: some had before.
     """
-    stopped = stop_of(search)
-    if stopped is None or stopped["reason"] != StopReason.FAILURES:
+    stopped = search.ledger.stop()
+    if stopped is None or stopped.reason is not StopReason.FAILURES:
         return
     standing = Standing.of(search)
     if not standing.successful:
@@ -126,7 +122,7 @@ def _nothing_succeeded(standing: Standing) -> NoSuccessfulTrialError:
 def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
     """One study, or all of a storage; of all, those that this version cannot read are named with the reason."""
     document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "studies": [], "left_out": []}
-    for name in [study] if study else names(storage):
+    for name in [study] if study else our_studies(storage):
         try:
             search = load(storage, name)
             with search.existing():
@@ -160,10 +156,13 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     if len(trial.params) < len(search.config.space.genes):
         # Ended before all genes were suggested.
         return document
+    # It brings PennyLane: only whoever draws waits for it.
+    from faqnas_optuna.circuits.reference import draw
+
     genome = Genome.from_params(trial.params)
     document |= {"genome": genome.to_params(), "circuit": genome.circuit.digest, "drawing": draw(genome.circuit)}
     if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs:
-        document |= _results(Candidate.of_trial(trial), search.sizes["validation"])
+        document |= _results(Candidate.of_trial(trial), search.description.sizes["validation"])
     return document
 
 
@@ -175,58 +174,6 @@ def front_csv(document: Mapping[str, Any]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def advice(standing: Standing) -> list[str]:
-    """The signs of failure that the paper names, where they show, and the limits of a small budget; with what to try."""
-    signs = (
-        _poor_at_high_flops(standing),
-        _single_point(standing),
-        _stagnation_at_once(standing.search),
-        _small_budget(standing.search),
-    )
-    return [sign for sign in signs if sign]
-
-
-def _poor_at_high_flops(standing: Standing) -> str | None:
-    trials = standing.by_circuit.values()
-    flops = np.array([trial.values[0] for trial in trials])
-    accuracies = np.array([trial.user_attrs["val_accuracy"] for trial in trials])
-    best = accuracies[flops >= np.quantile(flops, MANY_FLOPS_QUANTILE)].max()
-    if best >= 0.5:
-        return None
-    return (
-        f"The dearest quarter of the circuits reaches only {best:.2f} accuracy: a barren plateau or a poor encoding."
-        " Try --epochs 50, another --lr, or a space with fewer qubits."
-    )
-
-
-def _single_point(standing: Standing) -> str | None:
-    points = {(candidate.quantum_flops, candidate.val_error) for candidate in standing.front}
-    if len(points) > 1:
-        return None
-    return "The front is a single point: nothing is traded off. Try --population 40, more --epochs, or a wider space."
-
-
-def _stagnation_at_once(search: Search) -> str | None:
-    volumes = [closed.hypervolume for closed in closed_generations(search)]
-    if len(volumes) < 2 or volumes[-1] > volumes[0]:
-        return None
-    return (
-        "No generation improved on the first: the search stagnated at once."
-        " Try --population 40, another --seed, or --repeats 3 against noise."
-    )
-
-
-def _small_budget(search: Search) -> str | None:
-    training = search.config.training
-    steps = training.epochs * math.ceil(search.sizes["train"] / training.batch_size)
-    if steps >= FEW_STEPS:
-        return None
-    return (
-        f"Each circuit was trained for {steps} optimiser steps and validated on {search.sizes['validation']} samples:"
-        " such accuracies owe much to the initial weights. Try --epochs 50 or --repeats 5 before relying on them."
-    )
 
 
 def _front_entry(candidate: Candidate) -> dict[str, Any]:
@@ -243,8 +190,9 @@ def _front_entry(candidate: Candidate) -> dict[str, Any]:
 
 
 def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
-    record = candidate.record
     from scipy.stats import binomtest
+
+    record = candidate.record
 
     right = round(record.val_accuracy * n_validation)
     interval = binomtest(right, n_validation).proportion_ci(method="wilson")
@@ -268,14 +216,14 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
 
 def _study_status(standing: Standing) -> dict[str, Any]:
     search = standing.search
-    stopped = stop_of(search)
+    stopped = search.ledger.stop()
     limits = search.config.search
     return {
         "study": search.name,
         "dataset": search.config.dataset,
         "state": "stopped" if stopped else "running" if standing.running else "idle",
-        "stop": stopped,
-        "resumed": resumptions(search),
+        "stop": asdict(stopped) if stopped else None,
+        "resumed": [asdict(resumption) for resumption in search.ledger.resumptions()],
         "generations_closed": standing.full_generations,
         "generations": limits.generations,
         "population": limits.population,

@@ -1,16 +1,25 @@
 """The front of a study as a picture, for paper (PNG) or browser (HTML)."""
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
+from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Candidate
 
 X_LABEL = "quantum FLOPs (one sample, forward)"
 Y_LABEL = "validation error"
+
+
+def check_plot_file(path: Path) -> None:
+    """Refuse the name of a file that we cannot draw into, before anything is read or drawn.
+
+    Raises:
+        OutputError: it has another ending than `.png` or `.html`.
+    """
+    if path.suffix.lower() not in (".png", ".html"):
+        raise OutputError(f"a plot is a .png or .html file; {path.name!r} is neither")
 
 
 def write_pareto_plot(standing: Standing, path: Path) -> None:
@@ -22,10 +31,8 @@ def write_pareto_plot(standing: Standing, path: Path) -> None:
     Raises:
         OutputError: another ending, or the file cannot be written.
     """
-    renderers: dict[str, Callable[[str, list[Candidate], list[Candidate]], bytes]] = {".png": _png, ".html": _html}
-    renderer = renderers.get(path.suffix.lower())
-    if renderer is None:
-        raise OutputError(f"a plot is a .png or .html file; {path.name!r} is neither")
+    check_plot_file(path)
+    renderer = {".png": _png, ".html": _html}[path.suffix.lower()]
     best = standing.front
     on_front = {candidate.record.circuit for candidate in best}
     others = standing.by_circuit.keys() - on_front

@@ -3,24 +3,27 @@
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import SpaceConfig
+from faqnas_optuna.circuits.genome import Circuit, Genome
+from faqnas_optuna.config import SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.learning.evaluation import evaluate
+from faqnas_optuna.learning import evaluation
+from faqnas_optuna.learning.evaluation import Evaluation
+from faqnas_optuna.search.records import TrialRecord
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import TrialRecord
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.outages import DATABASE_ERRORS
 
 logger = logging.getLogger(__name__)
+
+Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
 
 LONGEST_REASON = 1000
 
@@ -42,13 +45,15 @@ class Objective:
         standing: the study, and what it has found so far; the caller refreshes it before each trial.
         splits: its data.
         worker: the name of this process, kept with the trial.
+        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
     """
 
-    def __init__(self, standing: Standing, splits: DataSplits, *, worker: str) -> None:
+    def __init__(self, standing: Standing, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:
         self._standing = standing
         self._config = standing.search.config
         self._splits = splits
         self._worker = worker
+        self._evaluate = evaluate or evaluation.evaluate
 
     def __call__(self, trial: optuna.Trial) -> Outcome:
         """Suggest, then reuse or evaluate. A candidate that fails is an outcome.
@@ -58,7 +63,7 @@ class Objective:
             Exception: one of `DATABASE_ERRORS`.
         """
         try:
-            return self._evaluate(trial)
+            return self._outcome(trial)
         except (*DATABASE_ERRORS, UpdateFinishedTrialError):
             raise
         except (Exception, KeyboardInterrupt) as error:
@@ -67,7 +72,7 @@ class Objective:
             logger.warning("trial %d failed: %s", trial.number, reason)
             return Outcome(values=None, attributes={FAILURE: reason})
 
-    def _evaluate(self, trial: optuna.Trial) -> Outcome:
+    def _outcome(self, trial: optuna.Trial) -> Outcome:
         started = time.perf_counter()
         genome = suggest(trial, self._config.space)
         trial.set_user_attr("worker", self._worker)
@@ -80,12 +85,28 @@ class Objective:
                 reused_from=known.user_attrs.get("reused_from", known.number),
             )
         else:
-            evaluation = evaluate(genome.circuit, self._splits, self._config)
-            values = evaluation.objectives(self._config.flops)
-            record = TrialRecord.of_evaluation(genome, evaluation, worker=self._worker)
+            found = self._evaluate(genome.circuit, self._splits, self._config)
+            values = found.objectives(self._config.flops)
+            record = _record(genome.circuit, found, worker=self._worker)
         if not all(map(math.isfinite, values)):
             raise TrainingError(f"the objectives must be finite; they are {values}")
         return Outcome(values=values, attributes=record.to_attributes())
+
+
+def _record(circuit: Circuit, found: Evaluation, *, worker: str) -> TrialRecord:
+    return TrialRecord(
+        circuit=circuit.digest,
+        summary=str(circuit),
+        quantum_flops_profiler=found.quantum_flops_profiler,
+        quantum_flops_analytic=found.quantum_flops_analytic,
+        classical_flops=found.classical_flops,
+        parameters=found.parameters,
+        val_accuracy=found.val_accuracy,
+        val_accuracy_std=found.val_accuracy_std,
+        seconds=round(found.seconds, 3),
+        worker=worker,
+        reused_from=None,
+    )
 
 
 def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:

@@ -32,7 +32,8 @@ def hypervolume(points: NDArray[np.float64], reference: tuple[float, float]) -> 
     """
     inside = points[(points < reference).all(axis=1)]
     area, ceiling = 0.0, reference[1]
-    for first, second in inside[np.argsort(inside[:, 0], kind="stable")]:
+    # By both, so that the sum is the same to the last bit in whatever order the points come.
+    for first, second in inside[np.lexsort((inside[:, 1], inside[:, 0]))]:
         if second < ceiling:
             area += (reference[0] - first) * (ceiling - second)
             ceiling = second

@@ -1,13 +1,15 @@
 """Where a study stands, read anew after every trial at the cost of what is new."""
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from faqnas_optuna.search.generations import Point, full_generations
 from faqnas_optuna.search.pareto import hypervolume, non_dominated
-from faqnas_optuna.search.study import GENERATION_KEY, Candidate, Search
+from faqnas_optuna.search.records import Candidate, generation_of
+from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 
 RECENT = 30
@@ -27,6 +29,10 @@ class Standing:
         """The first successful trial of each circuit, by digest."""
         self.generation_sizes: Counter[int] = Counter()
         """Successful trials of each generation that the sampler numbered."""
+        self.circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
+        """Values of the circuits of each such generation, by digest."""
+        self.closed = 0
+        """How many generations this process knows to be closed."""
         self.successful = 0
         self.reused = 0
         self.best_accuracy: float | None = None
@@ -74,15 +80,17 @@ class Standing:
     @property
     def hypervolume(self) -> float:
         """Share of the box up to the study's reference point that the front dominates."""
-        return hypervolume(self._points(self._front), self.search.reference_point)
+        return hypervolume(self._points(self._front), self.search.description.reference_point)
 
     @property
     def full_generations(self) -> int:
         """How many generations, from the first, have as many successful trials as the population."""
-        full = 0
-        while self.generation_sizes[full] >= self.search.config.search.population:
-            full += 1
-        return full
+        return full_generations(self.generation_sizes, self.search.config.search.population)
+
+    @property
+    def open_generations(self) -> set[int]:
+        """Those of the running trials that have one already."""
+        return {number for trial in self.running if (number := generation_of(trial)) is not None}
 
     @property
     def trials_per_minute(self) -> float | None:
@@ -96,13 +104,13 @@ class Standing:
     def has_room(self) -> bool:
         """Whether the first generation that is not full has fewer successful and running trials than the population."""
         generation = self.full_generations
-        running = [trial for trial in self.running if trial.system_attrs.get(GENERATION_KEY) == generation]
+        running = [trial for trial in self.running if generation_of(trial) == generation]
         return self.generation_sizes[generation] + len(running) < self.search.config.search.population
 
     def _add(self, trials: Iterable[FrozenTrial]) -> None:
         circuits = set(self._front)
         for trial in trials:
-            circuit, generation = trial.user_attrs["circuit"], trial.system_attrs.get(GENERATION_KEY)
+            circuit, generation = trial.user_attrs["circuit"], generation_of(trial)
             known = self.by_circuit.get(circuit)
             if known is None or trial.number < known.number:
                 self.by_circuit[circuit] = trial
@@ -117,6 +125,7 @@ class Standing:
             self.best_accuracy = max(self.best_accuracy or 0.0, trial.user_attrs["val_accuracy"])
             if generation is not None:
                 self.generation_sizes[generation] += 1
+                self.circuits[generation][circuit] = (trial.values[0], trial.values[1])
         pool = sorted(circuits)
         keep = non_dominated(self._points(pool))
         self._front = [circuit for circuit, kept in zip(pool, keep, strict=True) if kept]

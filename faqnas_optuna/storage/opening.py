@@ -7,10 +7,10 @@ from optuna import Study
 from optuna.storages import BaseStorage, _CachedStorage, get_storage
 from sqlalchemy.engine import URL
 
-from faqnas_optuna.errors import StorageError
+from faqnas_optuna.errors import NoStudiesError, StorageError
 from faqnas_optuna.storage import servers, sqlite
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
-from faqnas_optuna.storage.outages import DATABASE_ERRORS, advice, database_reason, helpful_command
+from faqnas_optuna.storage.outages import DATABASE_ERRORS, advice, database_reason, is_of_no_studies
 from faqnas_optuna.storage.urls import is_sqlite, masked, parse, scrubbed, sqlite_file
 
 
@@ -24,6 +24,7 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
         grace_s: how long a worker may be silent before its trial is given up.
 
     Raises:
+        NoStudiesError: there is none yet, and it is not to be made.
         StorageError: the database cannot be reached or opened.
     """
     parsed = parse(url)
@@ -79,7 +80,9 @@ def failure(url: str, error: BaseException) -> StorageError:
     """What is wrong with a database, and what to do about it."""
     told = f"cannot use the database {masked(url)}: {scrubbed(database_reason(error), url)}"
     helps = advice(error)
-    return StorageError(f"{told}; {helps}" if helps else told, command=helpful_command(error))
+    if is_of_no_studies(error):
+        return NoStudiesError(f"{told}; {helps}", command="start --dataset wine")
+    return StorageError(f"{told}; {helps}" if helps else told)
 
 
 def unread(storage: BaseStorage) -> BaseStorage:

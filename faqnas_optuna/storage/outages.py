@@ -108,9 +108,9 @@ def patiently(action: Callable[[], T], signals: Signals, *, timeout_s: float, ke
     raise AskedToLeaveError
 
 
-def helpful_command(error: BaseException) -> str | None:
-    """What to type after `faqnas-optuna`, where the advice ends with a command."""
-    return "start --dataset wine" if advice(error) == ADVICE[EMPTY] else None
+def is_of_no_studies(error: BaseException) -> bool:
+    """Whether the database can be used, and never held a study."""
+    return advice(error) == ADVICE[EMPTY]
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -18,7 +18,7 @@ from sqlalchemy import Select, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from faqnas_optuna.errors import StorageBusyError, StorageError
+from faqnas_optuna.errors import NoStudiesError, StorageBusyError, StorageError
 
 LOCK_TIMEOUT_S = 60
 LOCK_STEP_S = 0.0002
@@ -71,10 +71,11 @@ def check_file(file: Path, *, create: bool) -> None:
     """Refuse a file that is not there, or where no database can be.
 
     Raises:
-        StorageError: says what is wrong, and what to do.
+        NoStudiesError: it is not there.
+        StorageError: it cannot be there; both say what to do.
     """
     if not file.exists() and not create:
-        raise StorageError(
+        raise NoStudiesError(
             f"there is no database {file}: start a study with 'faqnas-optuna start --dataset wine',"
             " or name another database with --storage or FAQNAS_STORAGE"
         )

@@ -61,12 +61,12 @@ def work(assignment: Assignment) -> None:
         FaqnasError: the storage, the study or its data cannot be used on this machine.
     """
     from faqnas_optuna.learning.training import use_one_thread
-    from faqnas_optuna.search.study import load
+    from faqnas_optuna.search.study import load, load_data
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.storage.opening import open_storage, translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
     from faqnas_optuna.storage.urls import is_sqlite
-    from faqnas_optuna.workers.loop import load_data, run
+    from faqnas_optuna.workers.loop import run
 
     url, timeout_s = assignment.storage_url, assignment.database_timeout_s
     if is_sqlite(url) and socket.gethostname() != assignment.host:
@@ -225,31 +225,31 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
         ClusterError: no worker is left, and the study is not finished.
         StudyNotFoundError: the study was deleted meanwhile.
     """
-    from faqnas_optuna.search.generations import close_generations
+    from faqnas_optuna.search.course import Course, advance
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.storage.heartbeats import FAILURE
     from faqnas_optuna.storage.outages import patiently
 
     standing = Standing(search)
 
-    def look() -> bool:
+    def look() -> Course:
         with search.existing():
             standing.refresh()
-            return close_generations(standing) is None
+            return advance(standing)
 
     patiently(look, signals, timeout_s=crew.database_timeout_s)
     failed = len(standing.errors)
     while True:
         # Asked before the study is read: the last worker leaves when it has stopped.
         ended = crew.ended
-        running = patiently(look, signals, timeout_s=crew.database_timeout_s)
+        course = patiently(look, signals, timeout_s=crew.database_timeout_s)
         on_look(standing)
         crew.warn_of_failures()
         for number in standing.errors[failed:]:
-            reason = search.study.get_trials(deepcopy=False)[number].user_attrs[FAILURE]
-            logger.warning("trial %d failed: %s", number, reason)
+            trial = search.study.get_trials(deepcopy=False)[number]
+            logger.warning("trial %d failed: %s", number, trial.user_attrs[FAILURE])
         failed = len(standing.errors)
-        if not running or signals.first:
+        if course is Course.STOPPED or signals.first:
             return
         if ended:
             raise ClusterError(

@@ -13,18 +13,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
-from faqnas_optuna.search.generations import close_generations, last_resumption, stop_of
-from faqnas_optuna.search.objective import Objective, Outcome
+from faqnas_optuna.search.course import Course, Lock, advance, last_resumption, wants_trials
+from faqnas_optuna.search.objective import Evaluate, Objective, Outcome
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
@@ -54,6 +52,8 @@ class Shift:
         splits: its data.
         signals: what may end a trial.
         database_timeout_s: how long to wait for a database that has gone away.
+        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
+        lock: holds off the other workers while a trial of a synchronous study is begun.
     """
 
     def __init__(
@@ -63,23 +63,26 @@ class Shift:
         signals: Signals,
         *,
         database_timeout_s: float = DATABASE_TIMEOUT_S,
+        evaluate: Evaluate | None = None,
+        lock: Lock = study_lock,
     ) -> None:
         self.standing = Standing(search)
         self._study = search.study
-        self._objective = Objective(self.standing, splits, worker=worker_name())
+        self._objective = Objective(self.standing, splits, worker=worker_name(), evaluate=evaluate)
+        self._lock = lock
         self._signals = signals
         self._database_timeout_s = database_timeout_s
         self._next_giving_up = 0.0
         self._failed_in_a_row: list[int] = []
 
-    def look(self) -> bool:
-        """Give up the trials whose workers are gone, and take in what all have done since; whether the study runs on."""
+    def look(self) -> Course:
+        """Give up the trials whose workers are gone, take in what all have done since, and do what is due then."""
 
-        def take_in() -> bool:
+        def take_in() -> Course:
             # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
             self._give_up_stale_trials()
             self.standing.refresh()
-            return close_generations(self.standing) is None
+            return advance(self.standing)
 
         return self._patiently(take_in)
 
@@ -88,7 +91,10 @@ class Shift:
         """Whether, since the last resumption, as many trials as a generation have failed one after the other on this worker."""
         search, failed = self.standing.search, self._failed_in_a_row
         population = search.config.search.population
-        return len(failed) >= population and failed[-population] >= last_resumption(search)["trial"]
+        if len(failed) < population:
+            return False
+        resumed = last_resumption(search)
+        return resumed is None or failed[-population] >= resumed.trial
 
     @property
     def others_succeed(self) -> bool:
@@ -127,12 +133,14 @@ class Shift:
             self.look()
 
     def _give_up_stale_trials(self) -> None:
-        """Fail the trials whose workers are gone, and queue them anew unless the study has stopped."""
+        """Fail the trials whose workers are gone, and queue them anew if the study still wants trials."""
         if time.monotonic() < self._next_giving_up:
             return
         storage, study_id = backend(self._study), self._study._study_id
         for trial_id in storage.stale_trials(study_id):
-            number = storage.give_up(study_id, trial_id, retry=stop_of(self.standing.search) is None)
+            search = self.standing.search
+            retry = search.ledger.stop() is None and wants_trials(search, self.standing)
+            number = storage.give_up(study_id, trial_id, retry=retry)
             if number is not None:
                 logger.warning("trial %d is given up: its worker was silent for too long", number)
         self._next_giving_up = time.monotonic() + GIVE_UP_EVERY_S
@@ -145,7 +153,7 @@ class Shift:
             return self._study.ask()
         if not self.standing.has_room:
             return None
-        with study_lock(self._study) as is_held, self.standing.search.existing():
+        with self._lock(self._study) as is_held, self.standing.search.existing():
             full = self.standing.full_generations
             self.standing.refresh()
             # A generation that has become full since we looked may have been the last.
@@ -214,46 +222,35 @@ def run(
     *,
     on_trial: Callable[[Standing], None],
     database_timeout_s: float = DATABASE_TIMEOUT_S,
+    evaluate: Evaluate | None = None,
 ) -> None:
     """Run trials of one study until it stops or a signal arrives.
 
     Args:
         on_trial: called before the first trial and after each, to show progress.
         database_timeout_s: how long to wait for a database that has gone away.
+        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
 
     Raises:
         StudyNotFoundError: the study was deleted meanwhile.
         FailingWorkerError: the study goes on with others, but every trial fails here.
     """
-    shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s)
+    shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s, evaluate=evaluate)
     with suppress(AskedToLeaveError):
         while not signals.first:
-            running = shift.look()
+            course = shift.look()
             on_trial(shift.standing)
-            if not running:
+            if course is Course.STOPPED:
                 shift.await_others()
                 return
             if shift.is_failing and shift.others_succeed:
                 raise shift.failing_worker()
             # If it fails, what others are at tells whether it is this worker or the study.
-            if shift.is_failing or not shift.run_trial():
+            if course is Course.FULL or shift.is_failing or not shift.run_trial():
                 signals.wait(POLL_S)
         # The last trial may have been the study's last.
         shift.look()
         on_trial(shift.standing)
-
-
-def load_data(search: Search, data_dir: Path | None) -> DataSplits:
-    """The data of a study.
-
-    Raises:
-        DataError: it is not on this machine.
-        StudyMismatchError: it is, but it or the versions installed here differ from what the study was made with.
-    """
-    search.check_versions()
-    splits = named.load(search.config.dataset, seed=search.config.seed, data_dir=data_dir)
-    search.check_data(splits)
-    return splits
 
 
 @contextmanager

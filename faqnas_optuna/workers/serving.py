@@ -10,13 +10,15 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.errors import DataError, FailingWorkerError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.search.generations import running_names
+from faqnas_optuna.search.course import Course
+from faqnas_optuna.search.ledger import our_studies
+from faqnas_optuna.search.objective import Evaluate
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import load
+from faqnas_optuna.search.study import load, load_data
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.opening import unread
 from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
-from faqnas_optuna.workers.loop import Shift, load_data
+from faqnas_optuna.workers.loop import Shift
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +28,22 @@ FIND_STUDIES_EVERY_S = 1.0
 class _Rota:
     """The studies that a worker serves in turn."""
 
-    def __init__(self, storage: BaseStorage, signals: Signals, *, data_dir: Path | None, database_timeout_s: float) -> None:
+    def __init__(
+        self,
+        storage: BaseStorage,
+        signals: Signals,
+        *,
+        data_dir: Path | None,
+        database_timeout_s: float,
+        evaluate: Evaluate | None,
+    ) -> None:
         self.shifts: dict[str, Shift] = {}
         self.served = 0
         self._storage = storage
         self._signals = signals
         self._data_dir = data_dir
         self._database_timeout_s = database_timeout_s
+        self._evaluate = evaluate
         self._refused: set[str] = set()
         self._next_search = 0.0
 
@@ -40,13 +51,16 @@ class _Rota:
         """Take up the running studies that are new or go on; once a second."""
         if time.monotonic() < self._next_search:
             return
-        found = patiently(lambda: running_names(self._storage), self._signals, timeout_s=self._database_timeout_s)
+        found = patiently(self._running_names, self._signals, timeout_s=self._database_timeout_s)
         for name in found:
             if name not in self.shifts and name not in self._refused:
                 patiently(partial(self._take_up, name), self._signals, timeout_s=self._database_timeout_s)
         # One that was deleted may be made anew, and better; one that is resumed deserves another try.
         self._refused.intersection_update(found)
         self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
+
+    def _running_names(self) -> list[str]:
+        return [name for name, has_stopped in our_studies(self._storage).items() if not has_stopped]
 
     def is_idle(self) -> bool:
         """Whether no study runs, not even one that came or was resumed in the last second."""
@@ -60,11 +74,12 @@ class _Rota:
         running = []
         for name, shift in list(self.shifts.items()):
             with self._leaving(name):
-                if shift.look():
+                course = shift.look()
+                if course is Course.RUNNING:
                     if shift.is_failing:
                         raise shift.failing_worker()
                     running.append(shift)
-                elif not shift.standing.running:
+                elif course is Course.STOPPED and not shift.standing.running:
                     del self.shifts[name]
         return running
 
@@ -98,7 +113,9 @@ class _Rota:
         except StudyNotFoundError:
             # Deleted since it was found.
             return
-        self.shifts[name] = Shift(search, splits, self._signals, database_timeout_s=self._database_timeout_s)
+        self.shifts[name] = Shift(
+            search, splits, self._signals, database_timeout_s=self._database_timeout_s, evaluate=self._evaluate
+        )
         self.served += 1
 
 
@@ -110,6 +127,7 @@ def serve(
     until_idle: bool,
     on_trial: Callable[[Standing], None],
     database_timeout_s: float = DATABASE_TIMEOUT_S,
+    evaluate: Evaluate | None = None,
 ) -> int:
     """Run trials of every running study of a storage in turn, the least advanced first, and wait for new ones.
 
@@ -117,11 +135,12 @@ def serve(
 
     Args:
         until_idle: leave when no study runs, instead of waiting.
+        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
 
     Returns:
         How many studies there were to serve.
     """
-    rota = _Rota(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s)
+    rota = _Rota(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s, evaluate=evaluate)
     with suppress(AskedToLeaveError):
         while not signals.first:
             rota.find_studies()

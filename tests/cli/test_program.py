@@ -21,8 +21,9 @@ from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.search import objective
-from faqnas_optuna.search.generations import StopReason, close_generations, stop
+from faqnas_optuna.learning import evaluation
+from faqnas_optuna.search.course import advance, stop
+from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, create
 from faqnas_optuna.storage.opening import open_storage
@@ -189,7 +190,7 @@ def failing(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) 
     def evaluate(*_: object) -> None:
         raise TrainingError("the loss is nan")
 
-    monkeypatch.setattr(objective, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
     return new_search()
 
 
@@ -373,7 +374,7 @@ def awkward(tmp_path: Path, iris: DataSplits) -> str:
     storage = open_storage(url, create=True)
     done, bad, ended, _ = (create(storage, name, small_config(), iris) for name in ("done", "bad", "ended", "new"))
     run_trials(done, 8, cheap_values)
-    close_generations(Standing.of(done))
+    advance(Standing.of(done))
     for _ in range(4):
         with suppress(ZeroDivisionError):
             run_trials(bad, 1, lambda _: (1 / 0, 0))

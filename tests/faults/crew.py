@@ -30,6 +30,7 @@ from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.learning import evaluation
 from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search import objective
 from faqnas_optuna.search.study import Search, create
@@ -205,8 +206,8 @@ def _raise(error: Exception) -> Evaluation:
 
 
 FAULTS: Mapping[str, Callable[[Evaluation], Evaluation]] = {
-    "nan": lambda evaluation: replace(evaluation, val_accuracies=(math.nan,)),
-    "inf": lambda evaluation: replace(evaluation, val_accuracies=(-math.inf,)),
+    "nan": lambda found: replace(found, val_accuracies=(math.nan,)),
+    "inf": lambda found: replace(found, val_accuracies=(-math.inf,)),
     "error": lambda _: _raise(ValueError("no such gate\nin this circuit")),
     "memory": lambda _: _raise(MemoryError("out of memory")),
 }
@@ -241,7 +242,7 @@ def _work(
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
-    vars(objective)["evaluate"] = evaluate
+    vars(evaluation)["evaluate"] = evaluate
     _log_trials(write)
     if dies_before_heartbeat:
         RDBStorage.record_heartbeat = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]

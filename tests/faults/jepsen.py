@@ -22,7 +22,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 
-from faqnas_optuna.search.generations import StopReason, stop
+from faqnas_optuna.search.course import stop
+from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.study import Search
 from tests.faults.crew import LEAVE_S, SOON_S, Crew, Entry, new_study, trials_of, values_of, wait_until
 

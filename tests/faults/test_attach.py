@@ -48,9 +48,9 @@ def test_a_data_file_that_has_changed_is_refused(any_storage_url: str, crew: Cre
     images.unlink()
     images.write_bytes(content)
     found = named.load("mnist", seed=0, data_dir=tmp_path).fingerprint
-    assert found != search.data_fingerprint
+    assert found != search.description.data_fingerprint
     assert refused(crew, start, ("worker", "mnist", *here), ("resume", "mnist", *here)) == 3 * [
-        f"Error: study 'mnist' was made with other data; mnist fingerprint: stored {search.data_fingerprint},"
+        f"Error: study 'mnist' was made with other data; mnist fingerprint: stored {search.description.data_fingerprint},"
         f" here {found}; use the same files, or start another study with --study\n"
     ]
     assert trials_of(search) == []
@@ -98,5 +98,4 @@ def test_another_version_of_torch_is_recorded(search: Search, crew: Crew, comman
     crew.start(*command)
     assert crew.leave() == [0], crew.printed()
     assert len(trials_of(search)) == 2
-    recorded = [value for name, value in search.study.user_attrs.items() if name.startswith("versions:")]
-    assert recorded == [versions()]
+    assert search.ledger.noted_versions() == [versions()]

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 DEADLY = """
 import os, signal, time
-from faqnas_optuna.search import objective
+from faqnas_optuna.learning import evaluation
 
-evaluate = objective.evaluate
+evaluate = evaluation.evaluate
 
 def kill_or_evaluate(circuit, splits, config):
     if circuit.digest == {digest!r}:
@@ -29,7 +29,7 @@ def kill_or_evaluate(circuit, splits, config):
     time.sleep(0.1)
     return evaluate(circuit, splits, config)
 
-objective.evaluate = kill_or_evaluate
+evaluation.evaluate = kill_or_evaluate
 """
 
 

@@ -17,10 +17,12 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.circuits.genome import enumerate_genomes
-from faqnas_optuna.search.generations import StopReason, stop_of
-from faqnas_optuna.search.study import load, names
+from faqnas_optuna.search.generations import StopReason
+from faqnas_optuna.search.ledger import our_studies
+from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S
 from faqnas_optuna.storage.opening import backend, open_storage
+from tests.conftest import reason_of
 from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, seconds_open, trials_of, wait_until
 from tests.faults.databases import on_sqlite, sqlite_and_postgres
 from tests.faults.jepsen import chains, end, given_up_and_retried, jepsen, unexplained, violations_of
@@ -163,7 +165,7 @@ def test_a_study_that_is_deleted_ends_its_workers_with_one_line(any_storage_url:
         # Optuna passes over that it could not delete the study because a trial was just being added.
         with suppress(KeyError):
             optuna.delete_study(study_name="s", storage=storage)
-        return names(storage) == []
+        return list(our_studies(storage)) == []
 
     wait_until(is_deleted, SOON_S, "the study is deleted")
     assert crew.leave() == [2, 2], crew.printed()
@@ -188,7 +190,7 @@ def test_trials_that_fail_keep_their_reason_and_the_study_goes_on(
     crew.start("worker", "s", trial_s=0, fault=fault, fault_in=3)
     assert crew.leave() == [0], crew.printed()
     failed = [trial for trial in trials_of(search) if trial.state is TrialState.FAIL]
-    assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+    assert reason_of(search) == StopReason.GENERATIONS
     assert len(failed) >= 3
     assert all(re.fullmatch(reason, trial.user_attrs["failure"]) and trial.values is None for trial in failed)
     assert violations_of(search, crew.log()) == []
@@ -209,7 +211,7 @@ def test_a_study_in_which_nothing_succeeds_stops(any_storage_url: str, crew: Cre
         crew.start(name, *arguments, trial_s=0, fault=fault)
         assert crew.leave()[-1] == 5, crew.printed()
     search = load(open_storage(any_storage_url), "iris")
-    assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
+    assert reason_of(search) == StopReason.FAILURES
     assert [trial.state for trial in trials_of(search)] == [TrialState.FAIL] * 12
     told = re.findall(r"^Error: (.*)$", crew.printed(), re.MULTILINE)
     assert told == [

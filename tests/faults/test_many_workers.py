@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.search.generations import StopReason, closed_generations, stop_of
-from faqnas_optuna.search.study import GENERATION_KEY, Search
+from faqnas_optuna.search.generations import StopReason
+from faqnas_optuna.search.records import GENERATION_KEY
+from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S
+from tests.conftest import reason_of
 from tests.faults.crew import Crew, new_study, trials_of
 from tests.faults.jepsen import violations_of
 
@@ -41,11 +43,11 @@ def run_all(url: str, crew: Crew, count: int, *, synchronous: bool) -> tuple[Sea
     assert crew.leave(BUSY_S) == [0] * count, crew.printed()
     # Each tells of its progress, and nothing else: no trouble with locks or connections.
     assert all(line.startswith("s: generation ") for line in crew.printed().splitlines()), crew.printed()
-    assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+    assert reason_of(search) == StopReason.GENERATIONS
     assert violations_of(search, crew.log()) == []
     assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
     # Each generation was closed once, in order, when it was full.
-    closed = closed_generations(search)
+    closed = search.ledger.closed_generations()
     assert [generation.generation for generation in closed] == list(range(generations))
     assert all(generation.trials >= POPULATION for generation in closed)
     return search, workers

@@ -28,13 +28,13 @@ START = ("start", "--dataset", "iris", "--epochs", "1")
 SLOW_TRIALS = """
 import time
 from pathlib import Path
-import faqnas_optuna.search.objective as objective
-evaluate = objective.evaluate
+from faqnas_optuna.learning import evaluation
+evaluate = evaluation.evaluate
 def slow(*arguments):
     Path("begun").touch()
     time.sleep(2)
     return evaluate(*arguments)
-objective.evaluate = slow
+evaluation.evaluate = slow
 """
 """The `sitecustomize` of a process whose trials take two seconds, and tell that they have begun."""
 

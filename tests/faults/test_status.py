@@ -8,13 +8,13 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.search.generations import resumptions, stop_of
 from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.faults.databases import sqlite_and_postgres
 
@@ -96,21 +96,22 @@ def test_who_stops_and_resumes_a_study_is_on_record(any_storage_url: str, crew: 
     began = datetime.now(UTC)
     stopper = crew.start("stop", "s")
     assert crew.leave() == [0, 0], crew.printed()
-    stopped = stop_of(search) or {}
-    assert (stopped["reason"], stopped["by"]) == ("requested", f"{getpass.getuser()}@{HOST}:{stopper.pid}")
-    assert_just_now(stopped["at"], began)
-    assert status(cli_here, any_storage_url)["stop"] == stopped
-    assert f"\ns stopped: requested, {stopped['at']}, {stopped['by']}\n" in cli_here("status", "--storage", any_storage_url)[1]
+    stopped = search.ledger.stop()
+    assert stopped is not None
+    assert (stopped.reason, stopped.by) == ("requested", f"{getpass.getuser()}@{HOST}:{stopper.pid}")
+    assert_just_now(stopped.at, began)
+    assert status(cli_here, any_storage_url)["stop"] == asdict(stopped)
+    assert f"\ns stopped: requested, {stopped.at}, {stopped.by}\n" in cli_here("status", "--storage", any_storage_url)[1]
 
     began = datetime.now(UTC)
     resumer = crew.start("resume", "s")
     wait_until(lambda: bool(crew.log(resumer)), SOON_S, "the study goes on")
-    assert stop_of(search) is None
-    (resumed,) = resumptions(search)
-    assert (resumed["stop"], resumed["by"]) == (stopped, f"{getpass.getuser()}@{HOST}:{resumer.pid}")
-    assert_just_now(resumed["at"], began)
-    assert status(cli_here, any_storage_url)["resumed"] == [resumed]
-    assert f"\ns resumed: {resumed['at']}, {resumed['by']}\n" in cli_here("status", "--storage", any_storage_url)[1]
+    assert search.ledger.stop() is None
+    (resumed,) = search.ledger.resumptions()
+    assert (resumed.stop, resumed.by) == (stopped, f"{getpass.getuser()}@{HOST}:{resumer.pid}")
+    assert_just_now(resumed.at, began)
+    assert status(cli_here, any_storage_url)["resumed"] == [asdict(resumed)]
+    assert f"\ns resumed: {resumed.at}, {resumed.by}\n" in cli_here("status", "--storage", any_storage_url)[1]
     os.kill(resumer.pid or 0, signal.SIGTERM)
     assert crew.leave() == [0, 0, 143], crew.printed()
 

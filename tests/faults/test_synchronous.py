@@ -10,8 +10,8 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 
-from faqnas_optuna.search.generations import closed_generations
-from faqnas_optuna.search.study import GENERATION_KEY, Search
+from faqnas_optuna.search.records import GENERATION_KEY
+from faqnas_optuna.search.study import Search
 from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
 from tests.faults.databases import on_sqlite
 from tests.faults.jepsen import end
@@ -37,15 +37,15 @@ def all_are_at_work(crew: Crew) -> bool:
 
 def end_exactly(search: Search, crew: Crew) -> None:
     """Two more generations, and every one of them exact."""
-    closed = len(closed_generations(search))
-    wait_until(lambda: len(closed_generations(search)) >= closed + 2, SOON_S, "the study goes on")
+    closed = len(search.ledger.closed_generations())
+    wait_until(lambda: len(search.ledger.closed_generations()) >= closed + 2, SOON_S, "the study goes on")
     end(search, crew)
     complete = [trial for trial in trials_of(search) if trial.state is TrialState.COMPLETE]
     sizes = Counter(trial.system_attrs[GENERATION_KEY] for trial in complete)
     *full, last = (sizes[generation] for generation in range(len(sizes)))
     assert full == [POPULATION] * len(full)
     assert last <= POPULATION
-    assert {closed.trials for closed in closed_generations(search)} == {POPULATION}
+    assert {closed.trials for closed in search.ledger.closed_generations()} == {POPULATION}
 
 
 @on_sqlite

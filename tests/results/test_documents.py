@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import SearchConfig, SpaceConfig, TrainingConfig
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.results.advice import advice
 from faqnas_optuna.results.documents import (
-    advice,
     front_csv,
     pareto_document,
     progress,
@@ -19,10 +19,12 @@ from faqnas_optuna.results.documents import (
     status_document,
     trial_document,
 )
-from faqnas_optuna.search.generations import StopReason, author, close_generations, resume, stop
+from faqnas_optuna.search.course import advance, author, resume, stop
+from faqnas_optuna.search.generations import StopReason
+from faqnas_optuna.search.ledger import DESCRIPTION
 from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import DESCRIPTION, Search
+from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import backend
 from tests.conftest import cheap_values, run_trials, small_config, successful
 from tests.faults.crew import SOON_S
@@ -32,7 +34,7 @@ from tests.faults.crew import SOON_S
 def finished(new_search: Callable[..., Search]) -> Search:
     search = new_search()
     run_trials(search, 8, cheap_values)
-    close_generations(Standing.of(search))
+    advance(Standing.of(search))
     return search
 
 
@@ -131,7 +133,7 @@ def test_the_table_of_the_front_has_each_gene_in_a_column(finished: Search) -> N
 def test_signs_of_failure_are_told_with_what_to_try(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(search=SearchConfig(population=4, generations=8)))
     run_trials(search, 12, lambda _: (100.0, 0.7))
-    close_generations(Standing.of(search))
+    advance(Standing.of(search))
     poor, single, stagnation, budget = advice(Standing.of(search))
     assert "reaches only 0.30 accuracy" in poor
     assert "barren plateau" in poor
@@ -146,7 +148,7 @@ def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(training=TrainingConfig(epochs=60), space=space))
     while True:
         run_trials(search, 4, cheap_values)
-        close_generations(Standing.of(search))
+        advance(Standing.of(search))
         if len({trial.values[0] for trial in successful(search)}) > 3:
             break
     search.study.set_user_attr("generation:1", search.study.user_attrs["generation:0"] | {"hypervolume": 1.0})

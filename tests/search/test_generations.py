@@ -1,33 +1,34 @@
-import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from unittest.mock import ANY
+"""Decisions on made-up studies: nothing here has a database."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig
-from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.search import generations
 from faqnas_optuna.search.generations import (
+    ClosedGeneration,
+    Decision,
+    Failure,
+    Known,
+    Point,
+    Resumption,
     StopReason,
-    author,
-    close_generations,
-    closed_generations,
-    resume,
-    resumptions,
+    all_fail,
+    decide,
+    full_generations,
+    ready_to_close,
+    refusal_to_resume,
     stagnated,
-    stop,
-    stop_of,
 )
 from faqnas_optuna.search.pareto import hypervolume
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, load
-from faqnas_optuna.storage.opening import study_lock
-from tests.conftest import cheap_values, run_trials, small_config, successful
+
+REFERENCE: Point = (10.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -48,143 +49,187 @@ def test_stagnation_is_two_generations_without_growth(hypervolumes: list[float],
     assert stagnated(hypervolumes, patience=2) is expected
 
 
-def test_a_full_generation_is_closed_and_frozen(new_search: Callable[..., Search]) -> None:
-    search = new_search()
-    run_trials(search, 3, cheap_values)
-    close_generations(Standing.of(search))
-    assert closed_generations(search) == []
-    run_trials(search, 1, cheap_values)
-    close_generations(Standing.of(search))
-    (closed,) = closed_generations(search)
-    points = np.array([trial.values for trial in successful(search)])
-    assert closed.hypervolume == hypervolume(points, search.reference_point)
-    assert (closed.generation, closed.trials, closed.front) == (0, 4, len(Standing.of(search).front))
-    run_trials(search, 2, lambda _: (1.0, 0.001))
-    close_generations(Standing.of(search))
-    assert closed_generations(search) == [closed]
-    assert Standing.of(search).full_generations == 1
+@pytest.mark.parametrize(
+    ("sizes", "full"),
+    [({}, 0), ({0: 3}, 0), ({0: 4}, 1), ({0: 5, 1: 4, 2: 1}, 2), ({1: 4}, 0), ({0: 4, 1: 3, 2: 4}, 1)],
+)
+def test_generations_are_full_in_order(sizes: dict[int, int], full: int) -> None:
+    assert full_generations(sizes, 4) == full
 
 
-def test_the_study_stops_when_all_generations_are_closed(new_search: Callable[..., Search]) -> None:
-    search = new_search()
-    run_trials(search, 7, cheap_values)
-    close_generations(Standing.of(search))
-    assert stop_of(search) is None
-    run_trials(search, 1, cheap_values)
-    close_generations(Standing.of(search))
-    stopped = stop_of(search)
-    assert stopped is not None
-    assert stopped["reason"] == StopReason.GENERATIONS
-    assert stopped["at"].endswith("+00:00")
-
-
-def worse_and_worse() -> Callable[[Genome], tuple[float, float]]:
-    numbers = itertools.count(1)
-    return lambda _: (float(next(numbers)), 0.9)
-
-
-def test_the_study_stops_when_the_front_stands_still(new_search: Callable[..., Search]) -> None:
-    search = new_search(small_config(search=SearchConfig(population=4, generations=50)))
-    values = worse_and_worse()
-    trials = 0
-    while stop_of(search) is None:
-        run_trials(search, 1, values)
-        close_generations(Standing.of(search))
-        trials += 1
-    assert trials == 3 * 4
-    assert (stop_of(search) or {})["reason"] == StopReason.STAGNATION
-
-
-def test_patience_counts_anew_after_a_resumption(new_search: Callable[..., Search]) -> None:
-    search = new_search(small_config(search=SearchConfig(population=4, generations=50)))
-    values = worse_and_worse()
-    for expected in (12, 20):
-        while stop_of(search) is None:
-            run_trials(search, 1, values)
-            close_generations(Standing.of(search))
-        assert len(successful(search)) == expected
-        search = resume(search)
-
-
-def test_the_first_reason_stands(new_search: Callable[..., Search]) -> None:
-    search = new_search()
-    stop(search, StopReason.REQUESTED)
-    run_trials(search, 8, cheap_values)
-    close_generations(Standing.of(search))
-    assert (stop_of(search) or {})["reason"] == StopReason.REQUESTED
-
-
-def fail(_: Genome) -> tuple[float, float]:
-    raise ValueError("no luck")
-
-
-def test_a_study_in_which_nothing_succeeds_stops(new_search: Callable[..., Search]) -> None:
-    search = new_search()
-    for _ in range(4):
-        assert stop_of(search) is None
-        with pytest.raises(ValueError, match="no luck"):
-            run_trials(search, 1, fail)
-        close_generations(Standing.of(search))
-    assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
-    search = resume(search)
-    with pytest.raises(ValueError, match="no luck"):
-        run_trials(search, 1, fail)
-    close_generations(Standing.of(search))
-    assert stop_of(search) is None
-
-
-def test_a_study_that_was_resumed_meanwhile_is_not_stopped_again(
-    new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("open_generations", "closed", "ready"),
+    [
+        ([], 0, [0, 1, 2]),
+        ([3, 3], 0, [0, 1, 2]),
+        ([2], 0, [0, 1]),
+        ([0, 2], 0, []),
+        ([], 2, [2]),
+        ([0], 3, []),
+    ],
+)
+def test_a_generation_waits_for_its_running_trials_and_those_before(
+    open_generations: list[int], closed: int, ready: list[int]
 ) -> None:
-    """By a worker that has seen the last generation close, and waits for the lock."""
-    search = new_search()
-    run_trials(search, 8, cheap_values)
-    standing = Standing.of(search)
-    calls = itertools.count()
-
-    @contextmanager
-    def lock_after_others(study: optuna.Study) -> Iterator[Callable[[], bool]]:
-        # The first is taken to close the generations.
-        if next(calls) == 1:
-            close_generations(Standing.of(search))
-            resume(search, generations=9)
-        with study_lock(study) as is_held:
-            yield is_held
-
-    monkeypatch.setattr(generations, "study_lock", lock_after_others)
-    assert close_generations(standing) is None
-    assert stop_of(search) is None
-    assert len(resumptions(search)) == 1
+    sizes = {0: 4, 1: 5, 2: 4, 3: 1}
+    assert list(ready_to_close(sizes, open_generations, population=4, closed=closed)) == ready
 
 
-def test_failures_do_not_fill_a_generation(new_search: Callable[..., Search]) -> None:
-    search = new_search()
-    run_trials(search, 3, cheap_values)
-    with pytest.raises(ValueError, match="no luck"):
-        run_trials(search, 1, fail)
-    close_generations(Standing.of(search))
-    assert Standing.of(search).full_generations == 0
-    run_trials(search, 1, cheap_values)
-    close_generations(Standing.of(search))
-    assert Standing.of(search).full_generations == 1
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a worker reports of a trial: its values, or that it failed."""
+
+    trial: int
+    generation: int
+    point: Point | None
+
+    @property
+    def circuit(self) -> str:
+        """One for each pair of values, as two trials of a circuit have the same."""
+        return repr(self.point)
 
 
-def test_a_resumption_needs_generations_to_run(new_search: Callable[..., Search], storage_url: str) -> None:
-    search = new_search()
-    run_trials(search, 8, cheap_values)
-    close_generations(Standing.of(search))
-    for limit in (None, 1, 2):
-        with pytest.raises(ConfigError, match="has closed 2 generations .* resume iris --generations 6"):
-            resume(search, generations=limit)
-    assert stop_of(search) is not None
-    resumed = resume(search, generations=3)
-    assert stop_of(resumed) is None
-    assert resumed.config.search.generations == load(search.study._storage, "iris").config.search.generations == 3
-    assert resumptions(resumed) == [
-        {"generation": 2, "trial": 8, "limit": 3, "at": ANY, "by": author(), "stop": ANY},
+def known(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[Report] = ()) -> Known:
+    """What is known after these reports, in their order."""
+    circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
+    failing: list[Failure] = []
+    for report in reports:
+        if report.point is None:
+            failing.append(Failure(trial=report.trial, worker="w"))
+        else:
+            circuits[report.generation][report.circuit] = report.point
+            failing = []
+    return Known(
+        limits=limits,
+        reference_point=REFERENCE,
+        circuits=circuits,
+        sizes=Counter(report.generation for report in reports if report.point),
+        open_generations={report.generation for report in running},
+        failing=failing,
+        running_workers=["w"] * len(running),
+    )
+
+
+def course(
+    reports: Sequence[Report], looks: Sequence[bool], limits: SearchConfig
+) -> tuple[list[ClosedGeneration], StopReason | None]:
+    """What stands in the ledger when workers have reported in this order.
+
+    Args:
+        looks: whether somebody looks after each report; in any case after the last.
+    """
+    closed: list[ClosedGeneration] = []
+    for count, is_looked_at in enumerate([*looks[:-1], True], start=1):
+        if is_looked_at:
+            now = known(reports[:count], limits=limits, running=reports[count:])
+            decision = decide(replace(now, closed=tuple(closed)))
+            closed += decision.close
+            if decision.stop:
+                return closed, decision.stop
+    return closed, None
+
+
+points = st.tuples(st.integers(1, 9), st.integers(1, 9)).map(lambda p: (float(p[0]), p[1] / 10))
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> tuple[list[Report], SearchConfig]:
+    """Trials of several generations, some of them overfilled, the last perhaps not full; fewer fail than a generation has."""
+    population = draw(st.integers(2, 4))
+    limits = SearchConfig(population=population, generations=draw(st.integers(1, 5)), patience=draw(st.integers(1, 3)))
+    sizes = [population + draw(st.integers(0, 2)) for _ in range(draw(st.integers(1, 4)))] + [draw(st.integers(0, population))]
+    generations = [generation for generation, size in enumerate(sizes) for _ in range(size)]
+    values: list[Point | None] = [draw(points) for _ in generations]
+    failed = draw(st.lists(st.integers(0, len(sizes) - 1), max_size=population - 1))
+    reports = zip([*generations, *failed], [*values, *[None] * len(failed)], strict=True)
+    return [Report(trial=n, generation=g, point=p) for n, (g, p) in enumerate(reports)], limits
+
+
+@given(studies(), st.randoms(use_true_random=False))
+def test_it_does_not_matter_in_which_order_workers_report_nor_who_looks_when(
+    study: tuple[list[Report], SearchConfig], chance: random.Random
+) -> None:
+    reports, limits = study
+    expected = course(reports, [True] * len(reports), limits)
+    for _ in range(3):
+        shuffled = chance.sample(reports, len(reports))
+        looks = [chance.random() < 0.5 for _ in reports]
+        assert course(shuffled, looks, limits) == expected
+
+
+@given(studies())
+def test_what_is_kept_is_that_of_all_trials_up_to_the_generation(study: tuple[list[Report], SearchConfig]) -> None:
+    reports, limits = study
+    closed, stop = course(reports, [False] * len(reports), limits)
+    for number, generation in enumerate(closed):
+        within = np.array([report.point for report in reports if report.point and report.generation <= number])
+        assert generation.generation == number
+        assert generation.hypervolume == pytest.approx(hypervolume(within, REFERENCE), abs=1e-12)
+        assert generation.trials == sum(bool(report.point) and report.generation == number for report in reports)
+    hypervolumes = [generation.hypervolume for generation in closed]
+    assert hypervolumes == sorted(hypervolumes)
+    if stop is StopReason.GENERATIONS:
+        assert len(closed) == limits.generations
+    elif stop is StopReason.STAGNATION:
+        assert stagnated(hypervolumes, limits.patience)
+    assert not any(stagnated(hypervolumes[:count], limits.patience) for count in range(len(hypervolumes)))
+
+
+def closed_generations(*hypervolumes: float) -> list[ClosedGeneration]:
+    return [
+        ClosedGeneration(generation=number, trials=2, front=1, hypervolume=hypervolume)
+        for number, hypervolume in enumerate(hypervolumes)
     ]
-    # A limit that is raised while the study runs is on record too.
-    resume(resumed, generations=4)
-    first, second = resumptions(resumed)
-    assert (first["stop"]["reason"], second["stop"], second["limit"]) == (StopReason.GENERATIONS, None, 4)
-    assert datetime.fromisoformat(second["at"]).utcoffset() == timedelta(0)
+
+
+def resumption(*, generation: int = 0, trial: int = 0) -> Resumption:
+    return Resumption(generation=generation, trial=trial, limit=9, at="then", by="somebody", stop=None)
+
+
+LIMITS = SearchConfig(population=2, generations=9, patience=2)
+NOTHING = known([], limits=LIMITS)
+
+
+def test_nothing_follows_from_nothing() -> None:
+    assert decide(NOTHING) == Decision()
+
+
+def test_patience_counts_anew_after_a_resumption() -> None:
+    stagnant = replace(NOTHING, closed=closed_generations(0.5, 0.5, 0.5, 0.5))
+    assert decide(stagnant).stop is StopReason.STAGNATION
+    assert decide(replace(stagnant, resumed=resumption(generation=3))).stop is None
+    assert decide(replace(stagnant, resumed=resumption(generation=2))).stop is StopReason.STAGNATION
+
+
+def test_a_study_that_was_given_more_generations_goes_on() -> None:
+    done = replace(NOTHING, closed=closed_generations(0.1, 0.2, 0.3))
+    for limit, expected in ((3, StopReason.GENERATIONS), (4, None)):
+        limits = LIMITS.model_copy(update={"generations": limit})
+        assert decide(replace(done, limits=limits)).stop is expected
+
+
+@pytest.mark.parametrize(
+    ("failing", "running", "since", "expected"),
+    [
+        ("a", "", 0, False),
+        ("aa", "", 0, True),
+        ("ab", "ba", 0, True),
+        # Whoever is not among them may succeed.
+        ("ab", "bc", 0, False),
+        # Nor does one that has just begun say who it is.
+        ("ab", ["a", ""], 0, False),
+        ("aaa", "", 1, True),
+        ("aaa", "", 2, False),
+    ],
+)
+def test_a_study_fails_if_all_who_work_on_it_fail(failing: str, running: Sequence[str], since: int, expected: bool) -> None:
+    failures = [Failure(trial=number, worker=worker) for number, worker in enumerate(failing)]
+    now = replace(NOTHING, failing=failures, running_workers=list(running), resumed=resumption(trial=since))
+    assert all_fail(now) is expected
+    assert decide(now).stop is (StopReason.FAILURES if expected else None)
+
+
+def test_a_resumption_needs_generations_to_run() -> None:
+    assert refusal_to_resume(closed=2, limit=3) is None
+    for limit in (1, 2):
+        assert refusal_to_resume(closed=2, limit=limit) == f"has closed 2 generations and its limit is {limit}"

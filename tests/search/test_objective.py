@@ -1,16 +1,19 @@
 from collections.abc import Callable
+from typing import NoReturn
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.circuits.genome import GENES, Genome
-from faqnas_optuna.config import FlopsCounter, SpaceConfig
+from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
+from faqnas_optuna.config import FlopsCounter, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.learning.evaluation import evaluate
+from faqnas_optuna.learning.evaluation import Evaluation, evaluate
 from faqnas_optuna.search import objective as objective_module
-from faqnas_optuna.search.study import Candidate, Search
+from faqnas_optuna.search.objective import Evaluate
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.workers.loop import Shift, worker_name
 from tests.conftest import small_config, successful
@@ -18,8 +21,8 @@ from tests.conftest import small_config, successful
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1,))
 
 
-def run(search: Search, splits: DataSplits, count: int) -> None:
-    shift = Shift(search, splits, Signals())
+def run(search: Search, splits: DataSplits, count: int, *, evaluate: Evaluate = evaluate) -> None:
+    shift = Shift(search, splits, Signals(), evaluate=evaluate)
     for _ in range(count):
         shift.look()
         shift.run_trial()
@@ -45,18 +48,15 @@ def test_a_trial_stores_what_its_circuit_evaluates_to(
     assert candidate.record.reused_from is None
 
 
-def test_a_circuit_is_trained_once(
-    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_circuit_is_trained_once(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(space=FEW))
     trained = []
 
-    def counting(circuit: object, *arguments: object) -> object:
+    def counting(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
         trained.append(circuit)
-        return evaluate(circuit, *arguments)  # type: ignore[arg-type]
+        return evaluate(circuit, splits, config)
 
-    monkeypatch.setattr(objective_module, "evaluate", counting)
-    run(search, iris, 40)
+    run(search, iris, 40, evaluate=counting)
     trials = successful(search)
     assert len(trained) == len(set(trained)) == len({trial.user_attrs["circuit"] for trial in trials}) < 40
     for trial in trials:
@@ -67,17 +67,13 @@ def test_a_circuit_is_trained_once(
             assert "reused_from" not in trials[source].user_attrs
 
 
-def test_a_trial_that_fails_says_why_and_the_study_goes_on(
-    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_that_fails_says_why_and_the_study_goes_on(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(space=FEW))
 
-    def diverge(*_: object) -> None:
+    def diverge(*_: object) -> NoReturn:
         raise TrainingError("the loss is nan")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(objective_module, "evaluate", diverge)
-        run(search, iris, 1)
+    run(search, iris, 1, evaluate=diverge)
     run(search, iris, 1)
     failed, succeeded = search.study.get_trials(deepcopy=False)
     assert (failed.state.name, succeeded.state.name) == ("FAIL", "COMPLETE")

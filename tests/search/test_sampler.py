@@ -9,8 +9,9 @@ from scipy.stats import chisquare
 
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
-from faqnas_optuna.search.study import GENERATION_KEY, Search
+from faqnas_optuna.search.study import Search
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
 CONFIG = SearchConfig(population=6)

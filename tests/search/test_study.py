@@ -12,8 +12,10 @@ from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.search import study
+from faqnas_optuna.search.ledger import DESCRIPTION, our_studies
+from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import DESCRIPTION, Search
+from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
@@ -22,19 +24,18 @@ def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], sto
     made = new_search(small_config(seed=5))
     loaded = study.load(open_storage(storage_url), "iris")
     assert loaded.config == made.config
-    assert loaded.data_fingerprint == made.data_fingerprint
-    assert loaded.reference_point == made.reference_point
-    assert loaded.sizes == {"train": 90, "validation": 30, "test": 30}
+    assert loaded.description.data_fingerprint == made.description.data_fingerprint
+    assert loaded.description.reference_point == made.description.reference_point
+    assert loaded.description.sizes == {"train": 90, "validation": 30, "test": 30}
     assert loaded.study.metric_names == ["quantum FLOPs", "validation error"]
-    versions = loaded.study.user_attrs[study.DESCRIPTION]["versions"]
-    assert versions["optuna"] == optuna.__version__
+    assert loaded.description.versions["optuna"] == optuna.__version__
 
 
 def test_a_loaded_study_samples_with_nsga2(new_search: Callable[..., Search], storage_url: str) -> None:
     run_trials(new_search(), 5, cheap_values)
     loaded = study.load(open_storage(storage_url), "iris")
     run_trials(loaded, 5, cheap_values)
-    generations = [trial.system_attrs[study.GENERATION_KEY] for trial in loaded.study.get_trials(deepcopy=False)]
+    generations = [trial.system_attrs[GENERATION_KEY] for trial in loaded.study.get_trials(deepcopy=False)]
     assert generations == [0] * 4 + [1] * 4 + [2] * 2
 
 
@@ -46,7 +47,7 @@ def test_unknown_and_foreign_studies_are_refused(new_search: Callable[..., Searc
         study.load(storage, "irs")
     with pytest.raises(StudyNotFoundError, match="'foreign' was not made by faqnas-optuna"):
         study.load(storage, "foreign")
-    assert study.names(storage) == ["iris"]
+    assert list(our_studies(storage)) == ["iris"]
 
 
 def test_a_creation_that_was_interrupted_is_finished(storage_url: str, iris: DataSplits) -> None:
@@ -132,10 +133,11 @@ def test_no_circuit_is_dearer_than_the_reference_point(counter: FlopsCounter) ->
 
 
 def change_versions(search: Search, **changes: str) -> Search:
-    description = search.study.user_attrs[study.DESCRIPTION]
-    versions = description["versions"] | {name.replace("_", "-"): value for name, value in changes.items()}
-    search.study.set_user_attr(study.DESCRIPTION, description | {"versions": versions})
-    return search
+    """The study as if it had been made with other versions."""
+    versions = {**search.description.versions, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    changed = replace(search.description, versions=versions)
+    search.ledger.describe(changed)
+    return replace(search, description=changed)
 
 
 def test_versions_that_may_not_work_together_are_refused(new_search: Callable[..., Search]) -> None:
@@ -156,13 +158,12 @@ def test_a_study_with_settings_of_another_version_is_refused(new_search: Callabl
 def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[..., Search]) -> None:
     search = new_search()
     search.check_versions()
-    assert not any(name.startswith("versions:") for name in search.study.user_attrs)
+    assert search.ledger.noted_versions() == []
     change_versions(search, torch="2.10.0").check_versions()
-    (recorded,) = (value for name, value in search.study.user_attrs.items() if name.startswith("versions:"))
-    assert recorded == study.versions()
+    assert search.ledger.noted_versions() == [study.versions()]
 
 
 def test_the_seed_of_a_study_splits_its_data(storage_url: str) -> None:
     splits = named.load("iris", seed=3)
     made = study.create(open_storage(storage_url, create=True), "s", small_config(seed=3), splits)
-    assert made.data_fingerprint == splits.fingerprint
+    assert made.description.data_fingerprint == splits.fingerprint

@@ -22,8 +22,8 @@ from sqlalchemy.exc import OperationalError
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.errors import ClusterError, ConfigError
 from faqnas_optuna.results.documents import pareto_document
-from faqnas_optuna.search import generations
-from faqnas_optuna.search.generations import StopReason, stop, stop_of
+from faqnas_optuna.search.course import stop
+from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.signals import Signals
@@ -31,7 +31,7 @@ from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.storage.urls import absolute
 from faqnas_optuna.workers import cluster
 from faqnas_optuna.workers.cluster import Assignment, Crew, connected, dask_workers, watch, work
-from tests.conftest import TIMEOUT_S, RunCli, run_trials, small_config, successful
+from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
 from tests.test_end_to_end import LONG, wait_for_trials
 
 pytestmark = pytest.mark.slow
@@ -114,7 +114,7 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
     assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris"
     assert idle(scheduler)
     search = load(open_storage(storage_url), "iris")
-    assert stop_of(search) is None
+    assert search.ledger.stop() is None
     assert other.poll() is None
     remote = {trial.user_attrs["worker"] for trial in successful(search)} - {f"{socket.gethostname()}:{other.pid}"}
     assert len(remote) == WORKERS
@@ -173,7 +173,7 @@ def test_a_task_runs_the_study_to_its_end(new_search: Callable[..., Search], sch
     with connected(scheduler, storage_url=storage_url) as client:
         client.submit(work, assignment, pure=False).result(timeout=TIMEOUT_S)
         assert len(successful(search)) == 8
-        assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+        assert reason_of(search) == StopReason.GENERATIONS
         elsewhere = client.submit(work, replace(assignment, host="other"), pure=False)
         with pytest.raises(ConfigError, match="study on other: SQLite is for one machine; use PostgreSQL"):
             elsewhere.result(timeout=TIMEOUT_S)
@@ -201,22 +201,30 @@ def test_a_dismissal_reaches_a_worker_that_waits_for_others(
         assert crew.futures[0].result(timeout=TIMEOUT_S) is None
 
 
+class AwayAtFirst(Search):
+    """A study whose database is away when it is asked for the first time."""
+
+    asked = 0
+
+    @contextmanager
+    def existing(self) -> Iterator[None]:
+        type(self).asked += 1
+        if self.asked == 1:
+            raise OperationalError("", None, Exception("gone away"))
+        with super().existing():
+            yield
+
+
 def test_watching_bears_with_a_database_that_is_away(
-    new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    new_search: Callable[..., Search], caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers: list[Any] = [OperationalError("", None, Exception("gone away")), {"reason": "requested"}, {"reason": "requested"}]
-
-    def close_generations(_: Standing) -> Any:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(generations, "close_generations", close_generations)
+    search = new_search()
+    stop(search, StopReason.REQUESTED)
     looks: list[Standing] = []
-    watch(Crew([], database_timeout_s=5), new_search(), Signals(), on_look=looks.append)
+    away = AwayAtFirst(study=search.study, description=search.description)
+    watch(Crew([], database_timeout_s=5), away, Signals(), on_look=looks.append)
     assert len(looks) == 1
-    assert not answers
+    assert AwayAtFirst.asked == 3
     assert "the database does not answer (gone away); trying again" in caplog.text
 
 

@@ -15,19 +15,18 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.learning.evaluation import Evaluation
-from faqnas_optuna.search import objective as objective_module
-from faqnas_optuna.search.generations import StopReason, resume, stop_of
+from faqnas_optuna.learning.evaluation import Evaluation, evaluate
+from faqnas_optuna.search.course import Course, resume
+from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.objective import Objective, Outcome, suggest
+from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import DESCRIPTION, GENERATION_KEY, Search, load
+from faqnas_optuna.search.study import Search, load, load_data
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.workers import loop as worker_module
-from faqnas_optuna.workers.loop import Shift, load_data, run
-from tests.conftest import small_config, successful
+from faqnas_optuna.workers.loop import Shift, run
+from tests.conftest import reason_of, small_config, successful
 
-Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
 
 
@@ -40,7 +39,7 @@ def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], i
     seen: list[int] = []
     run(search, iris, Signals(), on_trial=lambda standing: seen.append(standing.successful))
     assert seen == list(range(9))
-    assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+    assert reason_of(search) == StopReason.GENERATIONS
 
 
 def test_a_limit_that_is_raised_meanwhile_holds_for_workers_that_came_before(
@@ -52,17 +51,14 @@ def test_a_limit_that_is_raised_meanwhile_holds_for_workers_that_came_before(
     assert len(successful(search)) == 12
 
 
-def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(
-    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(search=SearchConfig(population=5, generations=9)))
     shift = Shift(search, iris, Signals())
     shift.look()
     shift.run_trial()
 
-    monkeypatch.setattr(objective_module, "evaluate", fail)
-    run(search, iris, Signals(), on_trial=nothing)
-    assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
+    run(search, iris, Signals(), on_trial=nothing, evaluate=fail)
+    assert reason_of(search) == StopReason.FAILURES
     assert len(successful(search)) == 1
     # A reused circuit in between does not hide that nothing can be trained.
     assert Standing.of(search).failed == 5
@@ -74,13 +70,12 @@ def fail(*_: object) -> NoReturn:
 
 @pytest.mark.parametrize("other_succeeds", [True, False])
 def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
-    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch, other_succeeds: bool
+    new_search: Callable[..., Search], iris: DataSplits, other_succeeds: bool
 ) -> None:
     search = new_search(small_config(search=SearchConfig(population=5, generations=9)))
     other = search.study.ask()
     _ = suggest(other, search.config.space)
     other.set_user_attr("worker", "other:1")
-    monkeypatch.setattr(objective_module, "evaluate", fail)
     looks = []
 
     def look(standing: Standing) -> None:
@@ -92,26 +87,23 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
             search.study.tell(other, *([(1.0, 0.5)] if other_succeeds else [None, TrialState.FAIL]))
 
     def work() -> None:
-        run(search, iris, Signals(), on_trial=look)
+        run(search, iris, Signals(), on_trial=look, evaluate=fail)
 
     if other_succeeds:
         told = r"the last 5 trials of \S+:\d+ in study 'iris' have failed, and others go on; see .*: faqnas-optuna show iris 5$"
         with pytest.raises(FailingWorkerError, match=told):
             work()
-        assert stop_of(search) is None
+        assert search.ledger.stop() is None
     else:
         # It is the study, not this worker.
         work()
-        assert (stop_of(search) or {})["reason"] == StopReason.FAILURES
+        assert reason_of(search) == StopReason.FAILURES
     # Meanwhile it has begun no other.
     assert len(search.study.get_trials(deepcopy=False)) == 6
 
 
-def test_a_worker_tries_again_after_a_resumption(
-    new_search: Callable[..., Search], iris: DataSplits, storage_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shift = Shift(new_search(small_config(search=SearchConfig(population=5))), iris, Signals())
-    monkeypatch.setattr(objective_module, "evaluate", fail)
+def test_a_worker_tries_again_after_a_resumption(new_search: Callable[..., Search], iris: DataSplits, storage_url: str) -> None:
+    shift = Shift(new_search(small_config(search=SearchConfig(population=5))), iris, Signals(), evaluate=fail)
     for _ in range(5):
         assert not shift.is_failing
         shift.run_trial()
@@ -134,42 +126,40 @@ def generation_sizes(search: Search) -> dict[int, int]:
 
 
 def test_a_generation_is_not_overfilled_by_a_worker_that_died_before_its_trial_had_one(
-    new_search: Callable[..., Search], iris: DataSplits, storage_url: str, monkeypatch: pytest.MonkeyPatch
+    new_search: Callable[..., Search], iris: DataSplits, storage_url: str
 ) -> None:
     synchronous = SearchConfig(population=4, generations=3, patience=9, synchronous=True)
     search = new_search(small_config(space=FEW, search=synchronous))
     search.study.ask()
-    evaluate: Evaluate = vars(objective_module)["evaluate"]
 
     def slowly(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
         time.sleep(0.5)
         return evaluate(circuit, splits, config)
 
-    monkeypatch.setattr(objective_module, "evaluate", slowly)
-    run(load(open_storage(storage_url, grace_s=1), "iris"), iris, Signals(), on_trial=nothing)
+    waiting = load(open_storage(storage_url, grace_s=1), "iris")
+    run(waiting, iris, Signals(), on_trial=nothing, evaluate=slowly)
     assert generation_sizes(search) == {0: 4, 1: 4, 2: 4}
     first, *others = search.study.get_trials(deepcopy=False)
     assert first.state is TrialState.FAIL
     assert len(others) == 12
 
 
-def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(
-    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(new_search: Callable[..., Search], iris: DataSplits) -> None:
     """As after a restart of the server, which knows nothing of the lock then."""
     search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
-    monkeypatch.setattr(worker_module, "study_lock", lambda _: nullcontext(lambda: False))
-    shift = Shift(search, iris, Signals())
-    assert shift.look()
+    shift = Shift(search, iris, Signals(), lock=lambda _: nullcontext(lambda: False))
+    assert shift.look() is Course.RUNNING
     assert not shift.run_trial()
     (trial,) = search.study.get_trials(deepcopy=False)
     assert (trial.state, trial.user_attrs) == (TrialState.FAIL, {"failure": "given up: its worker lost the lock of the study"})
     assert Standing.of(search).errors == []
 
 
-def change_fingerprint(search: Search) -> None:
-    description = search.study.user_attrs[DESCRIPTION]
-    search.study.set_user_attr(DESCRIPTION, description | {"data_fingerprint": "other"})
+def change_fingerprint(search: Search) -> Search:
+    """The study as if it had been made with other data."""
+    changed = replace(search.description, data_fingerprint="other")
+    search.ledger.describe(changed)
+    return replace(search, description=changed)
 
 
 def delete_in_trial(monkeypatch: pytest.MonkeyPatch, storage_url: str, name: str, *, number: int, before: bool) -> None:
@@ -216,24 +206,23 @@ def test_a_study_that_is_deleted_between_trials_ends_its_worker(
 
 
 def test_results_of_a_deleted_study_do_not_get_into_the_next_of_its_name(
-    new_search: Callable[..., Search], iris: DataSplits, storage_url: str, monkeypatch: pytest.MonkeyPatch
+    new_search: Callable[..., Search], iris: DataSplits, storage_url: str
 ) -> None:
     """SQLite gives the ids of a study and its trials again."""
     search = new_search()
     made: list[Search] = []
 
-    def replaced(self: Objective, trial: optuna.Trial) -> Outcome:
-        outcome = run_one(self, trial)
+    def replaced(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
+        found = evaluate(circuit, splits, config)
+        trial = search.study.get_trials(deepcopy=False)[0]
         optuna.delete_study(study_name="iris", storage=storage_url)
         made.append(new_search(small_config(seed=1)))
         assert made[0].study._study_id == search.study._study_id
         assert made[0].study.ask()._trial_id == trial._trial_id
-        return outcome
+        return found
 
-    run_one = Objective.__call__
-    monkeypatch.setattr(Objective, "__call__", replaced)
     with pytest.raises(StudyNotFoundError, match="was deleted"):
-        run(search, iris, Signals(), on_trial=nothing)
+        run(search, iris, Signals(), on_trial=nothing, evaluate=replaced)
     (trial,) = made[0].study.get_trials(deepcopy=False)
     assert (trial.state, trial.user_attrs) == (TrialState.RUNNING, {})
 
@@ -259,7 +248,7 @@ def test_a_worker_of_other_data_is_refused(new_search: Callable[..., Search], ir
     search = new_search()
     assert load_data(search, None).fingerprint == iris.fingerprint
     with pytest.raises(StudyMismatchError, match="stored other, here"):
-        load_data(replace(search, data_fingerprint="other"), None)
+        load_data(change_fingerprint(search), None)
 
 
 @pytest.mark.parametrize("command", [("worker", "iris"), ("resume", "iris"), ("start", "--dataset", "iris")])

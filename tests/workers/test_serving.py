@@ -11,19 +11,18 @@ from optuna.trial import TrialState
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning.evaluation import Evaluation
-from faqnas_optuna.search import objective as objective_module
-from faqnas_optuna.search.generations import StopReason, stop_of
+from faqnas_optuna.learning.evaluation import Evaluation, evaluate
+from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.workers.serving import serve
-from tests.conftest import small_config, successful
+from tests.conftest import reason_of, small_config, successful
 from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
 from tests.faults.databases import sqlite_and_postgres
 from tests.faults.jepsen import violations_of
-from tests.workers.test_loop import FEW, Evaluate, change_fingerprint, delete_in_trial, fail, nothing
+from tests.workers.test_loop import FEW, change_fingerprint, delete_in_trial, fail, nothing
 
 IDLE_S = 2
 """It looks for studies every second."""
@@ -41,8 +40,8 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
 
     def serves(name: str) -> None:
         search = new_study(any_storage_url, name, population=4, generations=2)
-        wait_until(lambda: stop_of(search) is not None, SOON_S, f"study {name} is run to its end")
-        assert (stop_of(search) or {})["reason"] == StopReason.GENERATIONS
+        wait_until(lambda: search.ledger.stop() is not None, SOON_S, f"study {name} is run to its end")
+        assert reason_of(search) == StopReason.GENERATIONS
         assert len(trials_of(search)) == 8
         # A line when it begins, and one when it is stored.
         assert violations_of(search, crew.log()[-2 * 8 :]) == []
@@ -58,21 +57,19 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
 
 
 def test_a_worker_of_all_studies_leaves_one_in_which_every_trial_fails(
-    new_search: Callable[..., Search], storage_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    new_search: Callable[..., Search], storage_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = new_search(small_config(training=TrainingConfig(epochs=2)), name="bad")
     bad.study.ask().set_user_attr("worker", "other:1")
     new_search(small_config(space=FEW), name="good")
-    evaluate: Evaluate = vars(objective_module)["evaluate"]
 
     def fail_in_one(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
         return fail() if config.training.epochs == 2 else evaluate(circuit, splits, config)
 
-    monkeypatch.setattr(objective_module, "evaluate", fail_in_one)
     storage = open_storage(storage_url)
-    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 2
+    assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing, evaluate=fail_in_one) == 2
     assert len(successful(load(storage, "good"))) == 8
-    assert stop_of(bad) is None
+    assert bad.ledger.stop() is None
     assert sum(trial.state is TrialState.FAIL for trial in bad.study.get_trials(deepcopy=False)) == 4
     assert "leaving out study bad: the last 4 trials of" in caplog.text
 
@@ -91,8 +88,8 @@ def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[
     assert count == 2
     assert sorted(order) == ["first"] * 8 + ["second"] * 8
     assert all(abs(order[:n].count("first") - order[:n].count("second")) <= 1 for n in range(17))
-    assert stop_of(first) is not None
-    assert stop_of(second) is not None
+    assert first.ledger.stop() is not None
+    assert second.ledger.stop() is not None
 
 
 def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
@@ -133,4 +130,4 @@ def test_a_study_in_the_place_of_a_deleted_one_starts_from_nothing(new_search: C
     (new,) = replaced
     assert new.study._study_id == old.study._study_id
     assert [trial.number for trial in successful(new)] == list(range(8))
-    assert (stop_of(new) or {})["reason"] == StopReason.GENERATIONS
+    assert reason_of(new) == StopReason.GENERATIONS

@@ -1,0 +1,176 @@
+"""The course of a study: what is known goes to `generations`, and what is decided goes into the ledger, under the study's lock.
+
+Every worker looks after each of its trials, and whoever looks does what is due. The decision to stop is written once, and all
+workers read it before each trial.
+"""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from enum import Enum, auto
+
+from optuna import Study
+
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.search.generations import (
+    Failure,
+    Known,
+    Resumption,
+    Stop,
+    StopReason,
+    all_fail,
+    decide,
+    ready_to_close,
+    refusal_to_resume,
+)
+from faqnas_optuna.search.ledger import utc_now
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search
+from faqnas_optuna.storage.opening import study_lock
+
+Lock = Callable[[Study], AbstractContextManager[Callable[[], bool]]]
+
+
+class Course(Enum):
+    """What a study asks of its workers."""
+
+    RUNNING = auto()
+    """To run trials."""
+    FULL = auto()
+    """To wait for the trials that still run: its last generation has all that it needs."""
+    STOPPED = auto()
+    """To leave."""
+
+
+def advance(standing: Standing, *, lock: Lock = study_lock) -> Course:
+    """Close the generations that are ready, and stop the study if there is a reason.
+
+    Args:
+        standing: the study, read just now.
+        lock: holds off the other workers while a decision is made and written.
+    """
+    search = standing.search
+    if search.ledger.stop():
+        return Course.STOPPED
+    population = search.config.search.population
+    ready = ready_to_close(standing.generation_sizes, standing.open_generations, population=population, closed=standing.closed)
+    if (ready or _may_all_fail(standing)) and _decide(standing, lock):
+        return Course.STOPPED
+    return Course.RUNNING if wants_trials(search, standing) else Course.FULL
+
+
+def wants_trials(search: Search, standing: Standing) -> bool:
+    """Whether not all generations that the study may have are full."""
+    full = standing.full_generations
+    if full < search.config.search.generations:
+        return True
+    # Somebody may have raised the limit since this process came.
+    description = search.ledger.description()
+    return description is None or full < description.config.search.generations
+
+
+def stop(search: Search, reason: StopReason) -> Stop:
+    """Tell all workers to stop, unless a reason stands there already; return what stands there."""
+    with study_lock(search.study), search.existing():
+        return search.ledger.stop() or _write_stop(search, reason)
+
+
+def check_resumable(search: Search, *, generations: int | None = None) -> int:
+    """The limit of generations that a study would go on with.
+
+    Args:
+        generations: the new limit; the old one holds if there is none.
+
+    Raises:
+        ConfigError: the limit leaves no generation to run.
+    """
+    closed = len(search.ledger.closed_generations())
+    limit = generations or search.config.search.generations
+    if refusal := refusal_to_resume(closed=closed, limit=limit):
+        command = f"resume {search.name} --generations {closed + 4}"
+        raise ConfigError(f"study {search.name!r} {refusal}: give it more with", command=command)
+    return limit
+
+
+def resume(search: Search, *, generations: int | None = None) -> Search:
+    """Let a stopped study go on, with a new limit of generations if one is given. The patience counts from here.
+
+    Raises:
+        ConfigError: the limit leaves no generation to run.
+    """
+    with study_lock(search.study), search.existing():
+        limit, stopped = check_resumable(search, generations=generations), search.ledger.stop()
+        if generations:
+            search = search.with_limit(generations)
+        if generations or stopped:
+            resumption = Resumption(
+                generation=len(search.ledger.closed_generations()),
+                trial=len(search.study.get_trials(deepcopy=False)),
+                limit=limit,
+                at=utc_now(),
+                by=author(),
+                stop=stopped,
+            )
+            search.ledger.resume(resumption)
+        return search
+
+
+def last_resumption(search: Search) -> Resumption | None:
+    """The last time that somebody let the study go on or gave it a new limit."""
+    resumptions = search.ledger.resumptions()
+    return resumptions[-1] if resumptions else None
+
+
+def author() -> str:
+    """Who acts: user, host and process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a user id that has no name.
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}:{os.getpid()}"
+
+
+def _may_all_fail(standing: Standing) -> bool:
+    """Asked without the lock, after each trial that fails."""
+    return len(standing.failing) >= standing.search.config.search.population and all_fail(_known(standing))
+
+
+def _decide(standing: Standing, lock: Lock) -> Stop | None:
+    """Do what is due, unless somebody else has; return why the study has stopped, if it has."""
+    search, ledger = standing.search, standing.search.ledger
+    with lock(search.study), search.existing():
+        if stopped := ledger.stop():
+            return stopped
+        # Read under the lock: meanwhile somebody may have resumed the study, with a new limit.
+        known = _known(standing)
+        decision = decide(known)
+        for closed in decision.close:
+            ledger.close(closed, at=utc_now())
+        standing.closed = len(known.closed) + len(decision.close)
+        return _write_stop(search, decision.stop) if decision.stop else None
+
+
+def _known(standing: Standing) -> Known:
+    ledger = standing.search.ledger
+    description = ledger.description()
+    assert description is not None
+    return Known(
+        limits=description.config.search,
+        reference_point=description.reference_point,
+        circuits=standing.circuits,
+        sizes=standing.generation_sizes,
+        open_generations=standing.open_generations,
+        closed=ledger.closed_generations(),
+        resumed=last_resumption(standing.search),
+        failing=[Failure(trial=trial.number, worker=trial.user_attrs.get("worker", "unknown")) for trial in standing.failing],
+        running_workers=[trial.user_attrs.get("worker", "") for trial in standing.running],
+    )
+
+
+def _write_stop(search: Search, reason: StopReason) -> Stop:
+    stopped = Stop(reason=reason, at=utc_now(), by=author())
+    search.ledger.write_stop(stopped)
+    return stopped

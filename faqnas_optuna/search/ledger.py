@@ -1,0 +1,171 @@
+"""What a study keeps beside its trials. No other module reads or writes it.
+
+| entry                | type                            | written by                                            | lock  |
+| -------------------- | ------------------------------- | ----------------------------------------------------- | ----- |
+| `faqnas`             | `Description`                   | whoever makes the study; its limit also by `resume`   | study |
+| `generation:N`       | `ClosedGeneration`, `closed_at` | the worker that first sees generation N closed        | study |
+| `stop`               | `Stop`, or null                 | the worker that first sees a reason; `stop`; `resume` | study |
+| `resumed`            | list of `Resumption`            | `resume`                                              | study |
+| `versions:DIGEST`    | versions by package             | a worker with other versions than the description's   | none  |
+| `study:metric_names` | names of objectives (Optuna's)  | whoever makes the study                               | study |
+
+Each entry is a study attribute of its own in JSON, so that writing one cannot damage another; `generation:N` is written
+once, and `versions:DIGEST` is the same whoever writes it. The lock is `storage.opening.study_lock`, that of the whole storage.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from optuna import Study
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+
+from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.errors import ConfigError, StudyMismatchError
+from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop, StopReason
+from faqnas_optuna.storage.trials import get_study_user_attr
+
+DESCRIPTION, STOP, RESUMED, CLOSED_PREFIX, VERSIONS_PREFIX = "faqnas", "stop", "resumed", "generation:", "versions:"
+METRICS = ["quantum FLOPs", "validation error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """Everything that decides what a study finds: a worker needs no more than the storage and the study's name."""
+
+    config: StudyConfig
+    data_fingerprint: str
+    sizes: Mapping[str, int]
+    """Samples in the parts `train`, `validation` and `test`."""
+    reference_point: tuple[float, float]
+    """(quantum FLOPs, validation error) that no candidate exceeds; hypervolumes are shares of this box."""
+    created: str
+    """UTC, to the microsecond: it tells a study from a later one of the same name."""
+    versions: Mapping[str, str]
+    """Of what a result depends on, by package."""
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
+        """The inverse of `to_json`.
+
+        Raises:
+            StudyMismatchError: another version of this package has written settings that this one does not know.
+        """
+        try:
+            config = StudyConfig.from_settings(entry["config"], source=f"study {study!r}")
+        except ConfigError as unknown:
+            raise StudyMismatchError(
+                f"{unknown}; it was made by faqnas-optuna {entry['versions']['faqnas-optuna']}: install that"
+            ) from unknown
+        flops, error = entry["reference_point"]
+        return cls(**{**entry, "config": config, "reference_point": (flops, error)})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "config": self.config.model_dump(mode="json")}
+
+
+class Ledger:
+    """The entries of one study. Each is read from the database when it is asked for."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def is_blank(self) -> bool:
+        """Whether nothing is kept, as in a study that is just being made."""
+        return not self._study.user_attrs
+
+    def description(self) -> Description | None:
+        """What decides the study; None if it is not one of ours, or was deleted.
+
+        Raises:
+            StudyMismatchError: another version of this package has made it, with settings that this one does not know.
+        """
+        entry = self._read(DESCRIPTION)
+        return None if entry is None else Description.from_json(entry, study=self._study.study_name)
+
+    def created(self) -> str | None:
+        """When the study was made; None if it is not one of ours, or was deleted."""
+        entry = self._read(DESCRIPTION)
+        return entry and str(entry["created"])
+
+    def describe(self, description: Description) -> None:
+        """Write down what decides the study, which makes it one of ours."""
+        with warnings.catch_warnings():
+            # Marked experimental since Optuna 3.2; the dashboard labels its axes with it.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self._study.set_metric_names(METRICS)
+        self._write(DESCRIPTION, description.to_json())
+
+    def raise_limit(self, generations: int) -> Description:
+        """Write down a new limit of generations; the sampler knows nothing of it."""
+        description = self.description()
+        assert description is not None
+        limits = description.config.search.model_copy(update={"generations": generations})
+        changed = replace(description, config=description.config.model_copy(update={"search": limits}))
+        self._write(DESCRIPTION, changed.to_json())
+        return changed
+
+    def closed_generations(self) -> list[ClosedGeneration]:
+        """By number."""
+        attributes = self._study.user_attrs
+        entries = [value for name, value in attributes.items() if name.startswith(CLOSED_PREFIX)]
+        found = [ClosedGeneration(**{k: v for k, v in entry.items() if k != "closed_at"}) for entry in entries]
+        return sorted(found, key=lambda closed: closed.generation)
+
+    def close(self, closed: ClosedGeneration, *, at: str) -> None:
+        """Write down what is kept of a generation."""
+        self._write(f"{CLOSED_PREFIX}{closed.generation}", {**asdict(closed), "closed_at": at})
+
+    def stop(self) -> Stop | None:
+        """Why the study has stopped; None while it runs."""
+        return _stop(self._read(STOP))
+
+    def write_stop(self, stop: Stop) -> None:
+        """Tell all workers to leave."""
+        self._write(STOP, asdict(stop))
+
+    def resumptions(self) -> list[Resumption]:
+        """In order."""
+        return [Resumption(**{**entry, "stop": _stop(entry["stop"])}) for entry in self._read(RESUMED) or []]
+
+    def resume(self, resumption: Resumption) -> None:
+        """Write down that the study goes on, and take the stop away."""
+        self._write(RESUMED, [asdict(one) for one in (*self.resumptions(), resumption)])
+        self._write(STOP, None)
+
+    def note_versions(self, versions: Mapping[str, str]) -> None:
+        """Keep the versions of a worker, once for all who have the same."""
+        digest = hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:8]
+        self._write(f"{VERSIONS_PREFIX}{digest}", dict(versions))
+
+    def noted_versions(self) -> list[dict[str, str]]:
+        """Those of workers that had others than the description's."""
+        return [value for name, value in self._study.user_attrs.items() if name.startswith(VERSIONS_PREFIX)]
+
+    def _read(self, entry: str) -> Any:
+        return get_study_user_attr(self._study, entry)
+
+    def _write(self, entry: str, value: Any) -> None:
+        self._study.set_user_attr(entry, value)
+
+
+def our_studies(storage: BaseStorage) -> dict[str, bool]:
+    """Whether each study of a storage that is ours has stopped, by name in order."""
+    # Not Optuna's summaries: they read all trials.
+    found = {study.study_name: study.user_attrs for study in storage.get_all_studies()}
+    return {name: bool(found[name].get(STOP)) for name in sorted(found) if DESCRIPTION in found[name]}
+
+
+def utc_now() -> str:
+    """The time as entries have it, in whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _stop(entry: Mapping[str, Any] | None) -> Stop | None:
+    return None if entry is None else Stop(**{**entry, "reason": StopReason(entry["reason"])})

@@ -1,0 +1,100 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop, StopReason
+from faqnas_optuna.search.ledger import METRICS, Description, Ledger, our_studies
+from faqnas_optuna.search.study import Search
+from faqnas_optuna.storage.opening import open_storage
+from tests.conftest import small_config
+
+STOPPED = Stop(reason=StopReason.STAGNATION, at="2026-01-01T00:00:00+00:00", by="me@here:1")
+
+
+@pytest.fixture
+def ledger(storage_url: str) -> Ledger:
+    """Of a study that nobody has described yet."""
+    storage = open_storage(storage_url, create=True)
+    return Ledger(optuna.create_study(storage=storage, study_name="s", directions=["minimize", "minimize"]))
+
+
+def description() -> Description:
+    return Description(
+        config=small_config(seed=7),
+        data_fingerprint="abc",
+        sizes={"train": 3, "validation": 2, "test": 1},
+        reference_point=(1.5, 1.0),
+        created="2026-01-01T00:00:00.000001+00:00",
+        versions={"faqnas-optuna": "0.1.0", "optuna": "5.0.0"},
+    )
+
+
+def test_a_blank_ledger_has_nothing(ledger: Ledger) -> None:
+    assert ledger.is_blank()
+    assert (ledger.description(), ledger.created(), ledger.stop()) == (None, None, None)
+    assert not (ledger.closed_generations() or ledger.resumptions() or ledger.noted_versions())
+
+
+def test_a_description_is_read_as_it_was_written(ledger: Ledger) -> None:
+    ledger.describe(description())
+    assert ledger.description() == description()
+    assert ledger.created() == description().created
+    assert not ledger.is_blank()
+
+
+def test_a_new_limit_changes_nothing_else(ledger: Ledger) -> None:
+    ledger.describe(description())
+    changed = ledger.raise_limit(99)
+    assert ledger.description() == changed
+    assert changed.config.search.generations == 99
+    restored = changed.config.search.model_copy(update={"generations": description().config.search.generations})
+    assert replace(changed, config=changed.config.model_copy(update={"search": restored})) == description()
+
+
+def test_generations_are_read_by_number(ledger: Ledger) -> None:
+    written = [ClosedGeneration(generation=n, trials=4, front=n + 1, hypervolume=n / 20) for n in range(12)]
+    for closed in reversed(written):
+        ledger.close(closed, at="2026-01-01T00:00:00+00:00")
+    assert ledger.closed_generations() == written
+
+
+def test_a_resumption_takes_the_stop_away_and_keeps_it(ledger: Ledger) -> None:
+    ledger.write_stop(STOPPED)
+    assert ledger.stop() == STOPPED
+    first = Resumption(generation=2, trial=8, limit=6, at="2026-01-02T00:00:00+00:00", by="me@here:2", stop=STOPPED)
+    ledger.resume(first)
+    assert ledger.stop() is None
+    second = replace(first, limit=9, stop=None)
+    ledger.resume(second)
+    assert ledger.resumptions() == [first, second]
+
+
+def test_the_same_versions_are_noted_once(ledger: Ledger) -> None:
+    for torch in ("2.10.0", "2.13.0", "2.10.0"):
+        ledger.note_versions({"torch": torch})
+    assert sorted(noted["torch"] for noted in ledger.noted_versions()) == ["2.10.0", "2.13.0"]
+
+
+def test_the_objectives_have_names(new_search: Callable[..., Search]) -> None:
+    assert new_search().study.metric_names == METRICS == ["quantum FLOPs", "validation error"]
+
+
+def test_settings_of_another_version_name_it() -> None:
+    entry = description().to_json()
+    entry = entry | {"config": entry["config"] | {"annealing": 3}, "versions": {"faqnas-optuna": "7.0"}}
+    with pytest.raises(
+        StudyMismatchError, match=r"study 's': unknown setting 'annealing'.*; it was made by faqnas-optuna 7\.0"
+    ):
+        Description.from_json(entry, study="s")
+
+
+def test_studies_of_a_storage_are_those_that_are_described(new_search: Callable[..., Search], storage_url: str) -> None:
+    for name in ("b", "a", "c"):
+        new_search(name=name)
+    storage = open_storage(storage_url)
+    optuna.create_study(storage=storage, study_name="foreign")
+    Ledger(optuna.load_study(storage=storage, study_name="a")).write_stop(STOPPED)
+    assert list(our_studies(storage).items()) == [("a", True), ("b", False), ("c", False)]
