@@ -15,7 +15,7 @@ WINGS: list[tuple[str, list[str]]] = [
     ("data", ["splits", "named"]),
     ("engine", ["normal_form", "compilation", "gates", "statevector", "fused"]),
     ("learning", ["model", "training", "evaluation"]),
-    ("storage", ["urls", "outages", "sqlite", "servers", "heartbeats", "opening", "trials"]),
+    ("storage", ["urls", "outages", "sqlite", "servers", "schema", "heartbeats", "opening", "trials"]),
     (
         "search",
         ["pareto", "generations", "sampler", "records", "ledger", "study", "standing", "course", "objective"],

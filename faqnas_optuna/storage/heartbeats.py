@@ -13,11 +13,12 @@ from optuna import create_trial
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, event, func, select, update
+from sqlalchemy import ColumnElement, create_engine, event, func, select, update
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from faqnas_optuna.storage.outages import database_reason
+from faqnas_optuna.storage.schema import is_current
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +44,22 @@ class HeartbeatStorage(RDBStorage):
     """
 
     def __init__(self, url: str, *, engine_kwargs: dict[str, Any], grace_s: int, create: bool) -> None:
-        super().__init__(url, engine_kwargs=engine_kwargs, skip_table_creation=not create)
+        if create or not self._attach(url, engine_kwargs):
+            super().__init__(url, engine_kwargs=engine_kwargs, skip_table_creation=not create)
         self.grace_s = grace_s
         self.interval_s = max(1, min(grace_s, DEFAULT_GRACE_S) // BEATS_IN_GRACE)
         self._last_touch = _now()
         self._in_touch_since = self._last_touch - grace_s + 2 * self.interval_s
         event.listen(self.engine, "handle_error", self._note_outage)
+
+    def _attach(self, url: str, engine_kwargs: dict[str, Any]) -> bool:
+        """Do what Optuna's constructor does, for tables that are there; whether they are of its own version."""
+        self.url, self.engine_kwargs, self.skip_compatibility_check = url, engine_kwargs, False
+        self.heartbeat_interval = self.grace_period = None
+        self.heartbeat_stale_trial_callback = self.failed_trial_callback = None
+        self.engine = create_engine(url, **engine_kwargs)
+        self.scoped_session = scoped_session(sessionmaker(bind=self.engine))
+        return is_current(self.engine)
 
     def record_heartbeat(self, trial_id: int) -> None:
         began = self._touch()

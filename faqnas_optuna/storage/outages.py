@@ -37,8 +37,8 @@ FULL = ("disk is full", "No space left on device", "Disk full")
 """What SQLite, PostgreSQL and MySQL say of a full disk."""
 REFUSED = ("authentication failed", "Access denied")
 ABSENT = ('" does not exist', "Unknown database")
-EMPTY = ("version_info",)
-"""The table that Optuna reads first."""
+EMPTY = ("alembic_version",)
+"""The table that is read first."""
 LASTING = (*FULL, *REFUSED, *ABSENT, "readonly database", "no such table", "doesn't exist", "malformed")
 """What a database says of troubles that waiting does not mend."""
 ADVICE = {
