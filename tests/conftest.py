@@ -21,6 +21,7 @@ from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.study import Search, create
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
+from tests import guardian
 from tests.faults.crew import GRACE_S, Crew
 from tests.faults.databases import any_storage_url as any_storage_url  # the fixtures
 from tests.faults.databases import mariadb_server as mariadb_server
@@ -29,6 +30,18 @@ from tests.faults.databases import postgres_server as postgres_server
 from tests.faults.databases import postgres_url as postgres_url
 
 TIMEOUT_S = 240
+GUARDIAN = pytest.StashKey[subprocess.Popen[bytes]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # xdist's workers, which inherit its mark, are part of the run.
+    if not hasattr(config, "workerinput"):
+        config.stash[GUARDIAN] = guardian.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if GUARDIAN in config.stash:
+        guardian.end(config.stash[GUARDIAN])
 
 
 @pytest.fixture(scope="session", autouse=True)

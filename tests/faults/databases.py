@@ -25,6 +25,8 @@ from sqlalchemy import NullPool, Pool, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
+from tests.guardian import run_directory
+
 USER = "faqnas"
 PASSWORD = "s3cret-p@ss/w:rd%41"
 """With everything that a URL must escape."""
@@ -316,8 +318,7 @@ def free_port() -> int:
 
 @contextmanager
 def _running(make: Callable[[Path, str | None], Server], owners: tuple[str, ...]) -> Iterator[Server]:
-    # Not pytest's directory: that one is closed to other users, and no server runs as root.
-    directory = Path(tempfile.mkdtemp(prefix="faqnas-server-"))
+    directory = Path(tempfile.mkdtemp(prefix="server-", dir=run_directory()))
     owner = next(filter(_exists, owners)) if os.geteuid() == 0 else None
     if owner is not None:
         shutil.chown(directory, owner)

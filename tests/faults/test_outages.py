@@ -24,6 +24,7 @@ from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_
 from tests.faults.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
 from tests.faults.jepsen import chains, end, given_up_and_retried, settle, violations_of
 from tests.faults.network import machines, postgres_for
+from tests.guardian import run_directory
 
 pytestmark = pytest.mark.slow
 
@@ -287,8 +288,7 @@ class Told:
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A file system of 24 MB."""
-    # Not pytest's directory: that one is closed to the user of a server.
-    disk = Path(tempfile.mkdtemp(prefix="faqnas-disk-"))
+    disk = Path(tempfile.mkdtemp(prefix="disk-", dir=run_directory()))
     disk.chmod(0o755)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, text=True, timeout=TIMEOUT_S
