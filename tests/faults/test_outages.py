@@ -24,6 +24,7 @@ from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_
 from tests.faults.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
 from tests.faults.jepsen import chains, end, given_up_and_retried, settle, violations_of
 from tests.faults.network import machines, postgres_for
+from tests.forked import Forked
 from tests.guardian import run_directory
 
 pytestmark = pytest.mark.slow
@@ -268,7 +269,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
 class Told:
     """What a process writes on stderr, as it comes."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
         self.text = ""
         self._process = process
         self._reader = threading.Thread(target=self._read, daemon=True)
