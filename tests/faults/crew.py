@@ -109,6 +109,7 @@ class Crew:
         fault_in: int = 1,
         dies_before_heartbeat: bool = False,
         barrier: Barrier | None = None,
+        joined: Barrier | None = None,
     ) -> ForkServerProcess:
         """Run `faqnas-optuna` with these arguments.
 
@@ -118,11 +119,12 @@ class Crew:
             fault_in: it happens to one circuit in so many.
             dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
             barrier: waited for before the command begins.
+            joined: waited for in the first evaluation: whoever else waits for it has a trial then too.
         """
         # Not its id: the system gives one again before many workers have come and gone.
         name = f"{next(self._numbers):04}"
         files = self.directory / name
-        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier)
+        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier, joined)
         process = self._context.Process(name=name, target=_work, args=settings)
         process.start()
         self.processes.append(process)
@@ -235,6 +237,7 @@ def _work(
     fault: tuple[str | None, int],
     dies_before_heartbeat: bool,
     barrier: Barrier | None,
+    joined: Barrier | None,
 ) -> None:
     """The body of a process: the command line, with an evaluation that sleeps and a log of what the database acknowledges."""
     printed = os.open(files.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -249,7 +252,14 @@ def _work(
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
-    slow_down(lambda circuit, *_: _evaluation(circuit), trial_s, *fault)
+    def evaluate(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
+        nonlocal joined
+        if joined is not None:
+            joined.wait(timeout=LEAVE_S)
+            joined = None
+        return _evaluation(circuit)
+
+    slow_down(evaluate, trial_s, *fault)
     _log_trials(write)
     if dies_before_heartbeat:
         RDBStorage.record_heartbeat = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]

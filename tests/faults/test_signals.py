@@ -75,12 +75,13 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
 @sqlite_and_postgres
 @each_signal
 def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, crew: Crew, number: signal.Signals) -> None:
-    process = crew.start("start", "--dataset", "iris", trial_s=3)
+    process = crew.start("start", "--dataset", "iris", trial_s=1)
     wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
     time.sleep(0.2)
     os.kill(process.pid or 0, number)
     assert crew.leave() == [128 + number], crew.printed()
-    assert [trial.state for trial in trials_of(load(open_storage(any_storage_url), "iris"))] == [TrialState.COMPLETE]
+    # On a slow machine it may be the second by then.
+    assert {trial.state for trial in trials_of(load(open_storage(any_storage_url), "iris"))} == {TrialState.COMPLETE}
     assert f"{number.name}: finishing the running trial; once more to give it up" in crew.printed()
     assert "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris\n" in crew.printed()
 
