@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import optuna
 import pytest
@@ -22,14 +22,28 @@ from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.study import Search, create
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
+from tests import guardian
 from tests.faults.crew import GRACE_S, Crew
 from tests.faults.databases import any_storage_url as any_storage_url  # the fixtures
 from tests.faults.databases import mariadb_server as mariadb_server
 from tests.faults.databases import mariadb_url as mariadb_url
 from tests.faults.databases import postgres_server as postgres_server
 from tests.faults.databases import postgres_url as postgres_url
+from tests.forked import Forked
 
 TIMEOUT_S = 240
+GUARDIAN = pytest.StashKey[subprocess.Popen[bytes]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # xdist's workers, which inherit its mark, are part of the run.
+    if not hasattr(config, "workerinput"):
+        config.stash[GUARDIAN] = guardian.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if GUARDIAN in config.stash:
+        guardian.end(config.stash[GUARDIAN])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -177,6 +191,33 @@ def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in processes:
         process.kill()
         process.communicate(timeout=TIMEOUT_S)
+
+
+@pytest.fixture
+def fork_cli(tmp_path: Path) -> Iterator[Callable[..., Forked]]:
+    """As `start_cli`, in a process that need not import anything."""
+    processes: list[Forked] = []
+
+    def fork(*arguments: str, env: Mapping[str, str] | None = None, trial_s: float = 0, fault: str | None = None) -> Forked:
+        process = Forked(arguments, directory=tmp_path, env=cli_environment(env), trial_s=trial_s, fault=fault)
+        processes.append(process)
+        return process
+
+    yield fork
+    for process in processes:
+        process.end()
+
+
+@pytest.fixture
+def run_forked(fork_cli: Callable[..., Forked]) -> RunCli:
+    """As `run_cli`, in a process that need not import anything."""
+
+    def run(*arguments: str, **settings: Any) -> Completed:
+        process = fork_cli(*arguments, **settings)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+        return subprocess.CompletedProcess(arguments, process.wait(timeout=TIMEOUT_S), out, err)
+
+    return run
 
 
 @pytest.fixture

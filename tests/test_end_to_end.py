@@ -3,7 +3,6 @@
 import json
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,20 +18,22 @@ from faqnas_optuna.data import named
 from faqnas_optuna.results.documents import pareto_document
 from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import create, load
+from faqnas_optuna.search.study import Search, create, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.workers.loop import run
 from tests.circuits.test_flops import reported_by_torch_profiler
 from tests.conftest import TIMEOUT_S, RunCli, successful
 from tests.data.test_named import idx_dir as idx_dir  # the fixture
+from tests.faults.crew import wait_until
+from tests.forked import Forked
 
-Start = Callable[..., subprocess.Popen[str]]
+Fork = Callable[..., Forked]
 
 SMALL = ("--dataset", "iris", "--population", "5", "--generations", "3", "--epochs", "1")
 
-LONG = ("--dataset", "iris", "--population", "10", "--patience", "9", "--epochs", "2000")
-"""Trials of most of a second: time for other workers to join."""
+ENDLESS = ("--dataset", "iris", "--population", "10", "--generations", "9999", "--patience", "9999", "--epochs", "1")
+"""Until it is told to stop: workers have all the time they need to join."""
 
 
 def history(url: str, study: str) -> list[Any]:
@@ -95,11 +96,11 @@ def _by_hand(genes: dict[str, Any]) -> tuple[torch.nn.Module, torch.Tensor]:
 
 
 def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
-    run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str
+    run_forked: RunCli, fork_cli: Fork, tmp_path: Path, storage_url: str
 ) -> None:
-    options = (*SMALL, "--epochs", "500")
-    assert run_cli("start", *options, "--study", "first").returncode == 0
-    process = start_cli("start", *options, "--study", "second")
+    assert run_forked("start", *SMALL, "--study", "first").returncode == 0
+    # Eleven trials are left when the signal is sent, of a second each.
+    process = fork_cli("start", *SMALL, "--study", "second", trial_s=1)
     wait_for_trials(tmp_path, 15 + 4)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=TIMEOUT_S)
@@ -109,25 +110,38 @@ def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
     interrupted = history(storage_url, "second")
     assert 4 <= len(interrupted) < 15
     assert all(values is not None for _, _, values, _ in interrupted)
-    assert run_cli("resume", "second").returncode == 0
+    assert run_forked("resume", "second").returncode == 0
     assert history(storage_url, "second") == history(storage_url, "first")
+
+
+def workers_of(search: Search) -> set[str]:
+    """Who has stored a trial."""
+    return {trial.user_attrs["worker"] for trial in successful(search)}
+
+
+def until_all_have_shared(search: Search, workers: int) -> None:
+    """Wait until so many workers have stored a trial, and some generations are closed."""
+    wait_until(lambda: len(workers_of(search)) == workers, TIMEOUT_S, "all workers have stored a trial")
+    closed = len(search.ledger.closed_generations())
+    wait_until(lambda: len(search.ledger.closed_generations()) >= closed + 2, TIMEOUT_S, "the study goes on")
 
 
 @pytest.mark.slow
 def test_workers_attach_to_a_running_study_and_share_its_work(
-    run_cli: RunCli, start_cli: Start, tmp_path: Path, storage_url: str
+    run_forked: RunCli, fork_cli: Fork, tmp_path: Path, storage_url: str
 ) -> None:
-    first = start_cli("start", *LONG, "--generations", "6")
+    first = fork_cli("start", *ENDLESS, trial_s=0.1)
     wait_for_trials(tmp_path, 1)
-    others = [start_cli("worker", "iris"), start_cli("worker", "--until-idle")]
+    others = [fork_cli("worker", "iris", trial_s=0.1), fork_cli("worker", "--until-idle", trial_s=0.1)]
+    search = load(open_storage(storage_url), "iris")
+    until_all_have_shared(search, 3)
+    assert run_forked("stop", "iris").returncode == 0
     outputs = [process.communicate(timeout=TIMEOUT_S) for process in (first, *others)]
     assert [process.returncode for process in (first, *others)] == [0, 0, 0], outputs
-    search = load(open_storage(storage_url), "iris")
     trials = successful(search)
     assert len(search.study.get_trials(deepcopy=False)) == len(trials)
-    # Six generations of ten; each may be overfilled by what the two other workers had begun.
-    assert 60 <= len(trials) <= 60 + 6 * 2
-    assert len({trial.user_attrs["worker"] for trial in trials}) == 3
+    # Each generation of ten may be overfilled by what the two other workers had begun.
+    assert all(10 <= generation.trials <= 12 for generation in search.ledger.closed_generations())
     # No circuit is trained twice but where two workers began it at the same time.
     trained = [trial for trial in trials if "reused_from" not in trial.user_attrs]
     for again in trained:
@@ -135,60 +149,49 @@ def test_workers_attach_to_a_running_study_and_share_its_work(
         assert all(one.datetime_start < two.datetime_complete for one in earlier for two in earlier)  # type: ignore[operator]
 
 
-def test_start_runs_several_workers(run_cli: RunCli, storage_url: str) -> None:
-    finished = run_cli(
-        "start",
-        "--dataset",
-        "iris",
-        "--population",
-        "10",
-        "--generations",
-        "4",
-        "--patience",
-        "4",
-        "--epochs",
-        "2000",
-        "--workers",
-        "2",
-        "--json",
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert 40 <= json.loads(finished.stdout)["trials"] <= 44
-    assert len({trial.user_attrs["worker"] for trial in successful(load(open_storage(storage_url), "iris"))}) == 2
+def test_start_runs_several_workers(run_forked: RunCli, fork_cli: Fork, tmp_path: Path, storage_url: str) -> None:
+    process = fork_cli("start", *ENDLESS, "--workers", "2", "--json", trial_s=0.1)
+    wait_for_trials(tmp_path, 1)
+    search = load(open_storage(storage_url), "iris")
+    until_all_have_shared(search, 2)
+    assert run_forked("stop", "iris").returncode == 0
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, err
+    assert json.loads(out)["trials"] == len(successful(search))
+    assert all(10 <= generation.trials <= 11 for generation in search.ledger.closed_generations())
 
 
 @pytest.mark.slow
-def test_synchronous_workers_do_what_one_worker_would(run_cli: RunCli, storage_url: str) -> None:
-    options = (*LONG[:2], "--population", "8", "--generations", "4", "--patience", "9", "--epochs", "5000", "--synchronous")
-    for study, workers in (("one", "1"), ("three", "3")):
-        finished = run_cli("start", *options, "--study", study, "--workers", workers)
-        assert finished.returncode == 0, finished.stderr
-    one, three = history(storage_url, "one"), history(storage_url, "three")
-    assert [generation for *_, generation in three] == [number // 8 for number in range(32)]
+def test_synchronous_workers_do_what_one_worker_would(run_forked: RunCli, fork_cli: Fork, storage_url: str) -> None:
+    options = (*ENDLESS, "--population", "8", "--synchronous")
+    assert run_forked("start", *options, "--study", "three", "--detach").returncode == 0
+    workers = [fork_cli("worker", "three", trial_s=0.1) for _ in range(3)]
+    search = load(open_storage(storage_url), "three")
+    until_all_have_shared(search, 3)
+    assert run_forked("stop", "three").returncode == 0
+    outputs = [process.communicate(timeout=TIMEOUT_S) for process in workers]
+    assert [process.returncode for process in workers] == [0, 0, 0], outputs
+    closed = len(search.ledger.closed_generations())
+    finished = run_forked("start", *options, "--generations", str(closed), "--study", "one")
+    assert finished.returncode == 0, finished.stderr
+    one, three = history(storage_url, "one"), history(storage_url, "three")[: 8 * closed]
+    assert [generation for *_, generation in three] == [number // 8 for number in range(8 * closed)]
     assert three == one
-    workers_of_three = {trial.user_attrs["worker"] for trial in successful(load(open_storage(storage_url), "three"))}
-    assert len(workers_of_three) == 3
 
 
-def test_stop_ends_a_worker_elsewhere(run_cli: RunCli, start_cli: Start, tmp_path: Path) -> None:
-    process = start_cli("start", *SMALL[:2], "--generations", "500", "--patience", "500")
+def test_stop_ends_a_worker_elsewhere(run_forked: RunCli, fork_cli: Fork, tmp_path: Path) -> None:
+    process = fork_cli("start", *ENDLESS)
     wait_for_trials(tmp_path, 3)
-    assert "Go on with: faqnas-optuna resume iris" in run_cli("stop", "iris").stdout
+    assert "Go on with: faqnas-optuna resume iris" in run_forked("stop", "iris").stdout
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
     assert "Stopped because it was asked to" in out
 
 
-def test_a_study_in_which_nothing_succeeds_ends_with_5(run_cli: RunCli, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "from faqnas_optuna.errors import TrainingError\n"
-        "def diverge(*a, **k): raise TrainingError('the loss is nan')\n"
-        "import faqnas_optuna.learning.evaluation as o\n"
-        "o.evaluate = diverge\n"
-    )
-    finished = run_cli("start", *SMALL, env={"PYTHONPATH": str(tmp_path)})
+def test_a_study_in_which_nothing_succeeds_ends_with_5(run_forked: RunCli) -> None:
+    finished = run_forked("start", *SMALL, fault="nan")
     assert finished.returncode == 5
-    assert "trial 0 failed: TrainingError: the loss is nan" in finished.stderr
+    assert "trial 0 failed: TrainingError: the objectives must be finite" in finished.stderr
     assert finished.stderr.splitlines()[-1].startswith("Error: no trial of study 'iris' has succeeded")
     assert "Traceback" not in finished.stderr
 

@@ -21,11 +21,13 @@ from types import TracebackType
 from typing import Self
 
 import optuna
+import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from faqnas_optuna.__main__ import THREAD_VARIABLES
 from faqnas_optuna.__main__ import main as faqnas_main
-from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
+from faqnas_optuna.circuits.flops import analytic_flops
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data import named
@@ -48,6 +50,8 @@ PRELOADED = [
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
 ]
+Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
+
 GRACE_S = 3
 IMPORTS_S = 120
 SOON_S = 90
@@ -82,7 +86,7 @@ class Crew:
     def __init__(self, directory: Path, url: str, *, grace_s: int) -> None:
         self.directory = directory
         self._environment = {"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(grace_s)}
-        self._context = _forking()
+        self._context = forking()
         self._numbers = itertools.count()
         self.processes: list[ForkServerProcess] = []
 
@@ -106,6 +110,7 @@ class Crew:
         fault_in: int = 1,
         dies_before_heartbeat: bool = False,
         barrier: Barrier | None = None,
+        joined: Barrier | None = None,
     ) -> ForkServerProcess:
         """Run `faqnas-optuna` with these arguments.
 
@@ -115,11 +120,12 @@ class Crew:
             fault_in: it happens to one circuit in so many.
             dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
             barrier: waited for before the command begins.
+            joined: waited for in the first evaluation: whoever else waits for it has a trial then too.
         """
         # Not its id: the system gives one again before many workers have come and gone.
         name = f"{next(self._numbers):04}"
         files = self.directory / name
-        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier)
+        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier, joined)
         process = self._context.Process(name=name, target=_work, args=settings)
         process.start()
         self.processes.append(process)
@@ -144,12 +150,16 @@ class Crew:
 
 
 @cache
-def _forking() -> ForkServerContext:
+def forking() -> ForkServerContext:
     """The process that workers are forked from, when it has imported everything: that may take longer than a test waits."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     first = context.Process(target=time.sleep, args=(0,))
-    first.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in THREAD_VARIABLES:
+            # As the command line has it before it imports torch.
+            patch.setenv(variable, os.environ.get(variable, "1"))
+        first.start()
     first.join(IMPORTS_S)
     assert first.exitcode == 0, f"imports take longer than {IMPORTS_S} s"
     return context
@@ -190,10 +200,10 @@ def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
 
 @cache
 def _evaluation(circuit: Circuit) -> Evaluation:
-    """A pure function of the circuit, as the real one is."""
+    """A pure function of the circuit, as the real one is. It costs nothing: there are more workers here than cores."""
     return Evaluation(
         val_accuracies=(int(circuit.digest, 16) % 997 / 997,),
-        quantum_flops_profiler=profiler_flops(circuit),
+        quantum_flops_profiler=analytic_flops(circuit),
         quantum_flops_analytic=analytic_flops(circuit),
         classical_flops=1,
         parameters=1,
@@ -205,11 +215,18 @@ def _raise(error: Exception) -> Evaluation:
     raise error
 
 
+def _die() -> Evaluation:
+    """As when the memory of the machine does not suffice."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
 FAULTS: Mapping[str, Callable[[Evaluation], Evaluation]] = {
     "nan": lambda found: replace(found, val_accuracies=(math.nan,)),
     "inf": lambda found: replace(found, val_accuracies=(-math.inf,)),
     "error": lambda _: _raise(ValueError("no such gate\nin this circuit")),
     "memory": lambda _: _raise(MemoryError("out of memory")),
+    "death": lambda _: _die(),
 }
 
 
@@ -221,6 +238,7 @@ def _work(
     fault: tuple[str | None, int],
     dies_before_heartbeat: bool,
     barrier: Barrier | None,
+    joined: Barrier | None,
 ) -> None:
     """The body of a process: the command line, with an evaluation that sleeps and a log of what the database acknowledges."""
     printed = os.open(files.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -231,18 +249,18 @@ def _work(
     os.environ.update(environment)
     log = os.open(files.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def evaluate(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
-        time.sleep(trial_s)
-        name, one_in = fault
-        if name is None or int(circuit.digest, 16) % one_in:
-            return _evaluation(circuit)
-        return FAULTS[name](_evaluation(circuit))
-
     def write(line: str) -> None:
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
-    vars(evaluation)["evaluate"] = evaluate
+    def evaluate(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
+        nonlocal joined
+        if joined is not None:
+            joined.wait(timeout=LEAVE_S)
+            joined = None
+        return _evaluation(circuit)
+
+    slow_down(evaluate, trial_s, *fault)
     _log_trials(write)
     if dies_before_heartbeat:
         RDBStorage.record_heartbeat = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
@@ -250,6 +268,18 @@ def _work(
     if barrier is not None:
         barrier.wait(timeout=LEAVE_S)
     faqnas_main()
+
+
+def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
+    """From now on an evaluation in this process sleeps first, and goes wrong for one circuit in so many."""
+
+    def slow(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
+        time.sleep(trial_s)
+        if fault is None or int(circuit.digest, 16) % fault_in:
+            return evaluate(circuit, splits, config)
+        return FAULTS[fault](evaluate(circuit, splits, config))
+
+    vars(evaluation)["evaluate"] = slow
 
 
 def _log_trials(write: Callable[[str], object]) -> None:

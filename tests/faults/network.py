@@ -14,11 +14,9 @@ import pytest
 
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.faults.databases import PostgresServer, running_postgres
+from tests.guardian import NAMES, run_name
 
 DATABASE_HOST = "db.example.org"
-NAMES = Path("/etc/netns")
-"""Where `ip netns exec` looks for files of a network, which then stand in the place of those in /etc."""
-
 NAMED = 'echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
 
 
@@ -107,7 +105,7 @@ def machines(count: int, directory: Path) -> Iterator[list[Machine]]:
 
         def next_free() -> Machine:
             for number in numbers:
-                name = f"faqnas-{os.getpid()}-{number}"
+                name = f"{run_name()}-{number}"
                 with suppress(TakenError):
                     return stack.enter_context(Machine(name, number, directory / name).there())
             raise RuntimeError("all networks for tests are taken")
@@ -126,7 +124,7 @@ def refuse_without_namespaces() -> None:
     """Skip a test where networks cannot be made."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("networks of its own need root and iproute2; on Debian: apt-get install iproute2")
-    name = f"faqnas-{os.getpid()}-try"
+    name = f"{run_name()}-try-{os.getpid()}"
     tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if tried.returncode:
         pytest.skip(f"this machine makes no network namespaces: {tried.stderr.strip()}")

@@ -18,7 +18,8 @@ from tests.faults.jepsen import violations_of
 
 pytestmark = pytest.mark.slow
 
-POPULATION = 40
+POPULATION = 20
+"""More than there are workers."""
 WORKERS = {"postgres": 16, "sqlite": 8}
 BUSY_S = 240
 """What is much for two cores is done by then."""
@@ -35,11 +36,11 @@ def crew(logs: Path, any_storage_url: str) -> Iterator[Crew]:
 
 
 def run_all(url: str, crew: Crew, count: int, *, synchronous: bool) -> tuple[Search, list[ForkServerProcess]]:
-    """A study of 20 trials for each worker, run to its end."""
-    generations = 20 * count // POPULATION
+    """A study of 10 trials for each worker, run to its end."""
+    generations = 10 * count // POPULATION
     search = new_study(url, "s", population=POPULATION, generations=generations, synchronous=synchronous)
-    at_once = crew.barrier(count)
-    workers = [crew.start("worker", "s", trial_s=0, barrier=at_once) for _ in range(count)]
+    joined = crew.barrier(count)
+    workers = [crew.start("worker", "s", trial_s=0, joined=joined) for _ in range(count)]
     assert crew.leave(BUSY_S) == [0] * count, crew.printed()
     # Each tells of its progress, and nothing else: no trouble with locks or connections.
     assert all(line.startswith("s: generation ") for line in crew.printed().splitlines()), crew.printed()

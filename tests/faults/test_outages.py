@@ -24,6 +24,8 @@ from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_
 from tests.faults.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
 from tests.faults.jepsen import chains, end, given_up_and_retried, settle, violations_of
 from tests.faults.network import machines, postgres_for
+from tests.forked import Forked
+from tests.guardian import run_directory
 
 pytestmark = pytest.mark.slow
 
@@ -189,13 +191,15 @@ def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
     busy_workers(crew, 2, trial_s=3)
     with stopped(postgres_server):
         os.kill(crew.processes[0].pid or 0, signal.SIGTERM)
-        time.sleep(4)
+        waiting = "the database does not answer"
+        wait_until(lambda: waiting in crew.printed(crew.processes[1]), SOON_S, "the other waits for the database")
         os.kill(crew.processes[1].pid or 0, signal.SIGTERM)
         time.sleep(1)
         assert [worker.exitcode for worker in crew.processes] == [None, None], crew.printed()
     assert crew.leave() == [143, 143], crew.printed()
     search = load(open_storage(any_storage_url), "s")
-    assert [trial.state for trial in trials_of(search)] == [TrialState.COMPLETE] * 2
+    # On a slow machine they may be more than two by then.
+    assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
     assert violations_of(search, crew.log()) == []
 
 
@@ -211,6 +215,7 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
 
     with stopped(postgres_server):
         wait_until(lambda: each_tells("the database does not answer"), SOON_S, "both wait for the database")
+        waiting = [crew.log(worker)[-1].trial for worker in crew.processes]
         for worker in crew.processes:
             os.kill(worker.pid or 0, signal.SIGTERM)
         # Two signals that come together are one.
@@ -223,7 +228,7 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
     # And another does.
     crew.start("worker", "s")
     search = load(open_storage(any_storage_url), "s")
-    wait_until(lambda: all(given_up_and_retried(search, number) for number in (0, 1)), SOON_S, "both trials are run again")
+    wait_until(lambda: all(given_up_and_retried(search, number) for number in waiting), SOON_S, "both trials are run again")
 
 
 def test_a_network_that_is_cut(tmp_path: Path) -> None:
@@ -267,7 +272,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
 class Told:
     """What a process writes on stderr, as it comes."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
         self.text = ""
         self._process = process
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -287,8 +292,7 @@ class Told:
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A file system of 24 MB."""
-    # Not pytest's directory: that one is closed to the user of a server.
-    disk = Path(tempfile.mkdtemp(prefix="faqnas-disk-"))
+    disk = Path(tempfile.mkdtemp(prefix="disk-", dir=run_directory()))
     disk.chmod(0o755)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, text=True, timeout=TIMEOUT_S

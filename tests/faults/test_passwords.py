@@ -127,9 +127,9 @@ def test_a_hint_does_not_repeat_the_password(postgres_url: str, cli_here: Callab
     assert out == "no studies yet; start one with: faqnas-optuna start --dataset wine --storage-file FILE_WITH_THE_URL\n"
 
 
-def test_an_error_in_a_process_of_its_own_does_not_show_the_password(postgres_url: str, run_cli: RunCli) -> None:
+def test_an_error_in_a_process_of_its_own_does_not_show_the_password(postgres_url: str, run_forked: RunCli) -> None:
     url = make_url(postgres_url).set(port=1).render_as_string(hide_password=False)
-    finished = run_cli("worker", "iris", env={"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(GRACE_S)})
+    finished = run_forked("worker", "iris", env={"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(GRACE_S)})
     assert finished.returncode == 4, finished.stderr
     assert "Traceback" not in finished.stderr
     assert not shows_password(finished.stdout + finished.stderr)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.config import StudyConfig, TrainingConfig
+from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.study import create, load
 from faqnas_optuna.signals import Signals
@@ -21,6 +21,7 @@ from tests.conftest import TIMEOUT_S, cli_environment
 from tests.faults.crew import LEAVE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.faults.databases import sqlite_and_postgres
 from tests.faults.test_outages import Told
+from tests.forked import Forked
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
@@ -74,12 +75,13 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
 @sqlite_and_postgres
 @each_signal
 def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, crew: Crew, number: signal.Signals) -> None:
-    process = crew.start("start", "--dataset", "iris", trial_s=3)
+    process = crew.start("start", "--dataset", "iris", trial_s=1)
     wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
     time.sleep(0.2)
     os.kill(process.pid or 0, number)
     assert crew.leave() == [128 + number], crew.printed()
-    assert [trial.state for trial in trials_of(load(open_storage(any_storage_url), "iris"))] == [TrialState.COMPLETE]
+    # On a slow machine it may be the second by then.
+    assert {trial.state for trial in trials_of(load(open_storage(any_storage_url), "iris"))} == {TrialState.COMPLETE}
     assert f"{number.name}: finishing the running trial; once more to give it up" in crew.printed()
     assert "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris\n" in crew.printed()
 
@@ -174,15 +176,16 @@ def on_a_terminal(
 
 @pytest.mark.slow
 @sqlite_and_postgres
-@pytest.mark.parametrize(("signals", "epochs"), [(1, 100), (2, 20_000)], ids=["first", "second"])
+@pytest.mark.parametrize(("signals", "epochs"), [(1, 20), (2, 90_000)], ids=["first", "second"])
 def test_signals_reach_the_workers_that_another_has_started(
-    any_storage_url: str, start_cli: Callable[..., subprocess.Popen[str]], iris: DataSplits, signals: int, epochs: int
+    any_storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits, signals: int, epochs: int
 ) -> None:
-    """Whose trials take seconds, or minutes."""
-    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1))
+    """Whose trials take a moment, or minutes."""
+    limits = SearchConfig(generations=9999, patience=9999)
+    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1), search=limits)
     search = create(open_storage(any_storage_url, create=True), "iris", config, iris)
-    options = ("--dataset", "iris", "--epochs", str(epochs), "--batch-size", "1", "--workers", "2")
-    process = start_cli("start", *options, env={"FAQNAS_STORAGE": any_storage_url})
+    options = (*START[:-1], str(epochs), "--batch-size", "1", "--generations", "9999", "--patience", "9999")
+    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": any_storage_url})
     told = Told(process)
 
     def workers() -> set[str]:

@@ -85,7 +85,7 @@ def test_status_as_text_tells_the_same(any_storage_url: str, crew: Crew, cli_her
         wait_until(is_told, SOON_S, "both workers and the pace are told")
     except TimeoutError:
         pytest.fail(last[0])
-    assert re.search(rf"^s +0/{GENERATIONS} +\d+ +2 +0 .* running$", last[0], re.MULTILINE), last[0]
+    assert re.search(rf"^s +\d+/{GENERATIONS} +\d+ +2 +0 .* running$", last[0], re.MULTILINE), last[0]
 
 
 @sqlite_and_postgres

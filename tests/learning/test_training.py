@@ -40,7 +40,7 @@ def test_both_engines_train_to_the_same_accuracy(name: str) -> None:
                 engine=engine,
                 generator=seeded,
             )
-            results.append(train(model, splits, TrainingConfig(epochs=8), generator=seeded))
+            results.append(train(model, splits, TrainingConfig(epochs=4), generator=seeded))
         fast, reference = results
         # Within one sample.
         assert abs(fast.validation_accuracy - reference.validation_accuracy) <= 1 / len(splits.validation) + 1e-9

@@ -1,0 +1,81 @@
+"""Test runs that are ended while workers, servers and networks of theirs are there."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import TIMEOUT_S
+from tests.faults.crew import IMPORTS_S, SOON_S, wait_until
+from tests.guardian import MARK, NAMES, NETWORKS
+
+ROOT = Path(__file__).parents[1]
+LONG = """
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.faults.databases import on_sqlite
+from tests.faults.network import machines
+from tests.guardian import run_name
+
+@on_sqlite
+def test_that_takes_long(crew, request, tmp_path):
+    worker = crew.start("start", "--dataset", "iris", trial_s=600)
+    with ExitStack() as stack:
+        for server in ("postgres_server", "mariadb_server"):
+            with suppress(pytest.skip.Exception):
+                request.getfixturevalue(server)
+        with suppress(pytest.skip.Exception):
+            (machine,) = stack.enter_context(machines(1, tmp_path))
+            stack.enter_context(machine.running("sleep", "600"))
+        Path({told!r}).write_text(run_name())
+        worker.join()
+"""
+
+
+def programs(run: str) -> list[str]:
+    """What runs of a run, as far as it can be told from the environment."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == run:
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "options"), [(signal.SIGTERM, ("-n", "1")), (signal.SIGKILL, ())], ids=["TERM", "KILL"])
+def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path, number: signal.Signals, options: tuple[str, ...]) -> None:
+    told = tmp_path / "name"
+    (tmp_path / "test_long.py").write_text(LONG.format(told=str(told)))
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        ROOT / "pyproject.toml",
+        "-p",
+        "tests.conftest",
+        *options,
+        tmp_path,
+    ]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    with (tmp_path / "out").open("w") as out, subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as run:
+        try:
+            wait_until(lambda: told.exists() or run.poll() is not None, IMPORTS_S, "the test has begun")
+        finally:
+            run.send_signal(number)
+    assert run.wait(TIMEOUT_S) == -number, (tmp_path / "out").read_text()
+    name = told.read_text()
+    wait_until(lambda: programs(name) == [], SOON_S, "no program is left")
+    places = [Path(tempfile.gettempdir()), NETWORKS, NAMES]
+    wait_until(lambda: [left for place in places for left in place.glob(f"{name}*")] == [], SOON_S, "no file is left")
