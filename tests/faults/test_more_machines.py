@@ -1,4 +1,4 @@
-"""The README's section "More machines", followed to the letter: a database, and machines that see nothing but it."""
+"""The guide to more machines and clusters, followed to the letter: a database, and machines that see nothing but it."""
 
 import os
 import re
@@ -14,14 +14,15 @@ from tests.conftest import TIMEOUT_S
 from tests.faults.databases import PASSWORD, PostgresServer, connections_closed
 from tests.faults.databases import USER as ADMINISTRATOR
 from tests.faults.network import Machine, machines, postgres_for
-from tests.test_readme import README, TINY
+from tests.test_docs import TEXTS, TINY, blocks
 
 pytestmark = pytest.mark.slow
 
 LONG_S = 240
 GENERATIONS = "20"
-SECTION = re.findall(r"## More machines\n(.*?)\n## ", README, re.DOTALL)[0]
-BLOCKS = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
+BLOCKS = [
+    block for language, block in blocks(TEXTS["docs/workers.md"].partition("\n## More machines\n")[2]) if language == "sh"
+]
 STEPS = [step.strip().partition("\n") for step in BLOCKS[0].split("\n\n")]
 """Where, or what for, and the commands."""
 
@@ -34,7 +35,7 @@ def commands(beginning: str) -> str:
 
 @pytest.fixture
 def server_and_machines(tmp_path: Path) -> Iterator[tuple[PostgresServer, list[Machine]]]:
-    """A database as the README's administrator has made it, and three machines."""
+    """A database as the guide's administrator has made it, and three machines."""
     with machines(3, tmp_path) as there, postgres_for(*there) as server:
         administrator = {
             "PGHOST": server.addresses[0],
@@ -50,7 +51,7 @@ def server_and_machines(tmp_path: Path) -> Iterator[tuple[PostgresServer, list[M
 
 
 def settings(server: PostgresServer) -> dict[str, str]:
-    """Small trials, as many as it takes for all to join; and the one thing that differs from the README, the server's port."""
+    """Small trials, as many as it takes for all to join; and the one thing that differs from the guide, the server's port."""
     return {**TINY, "FAQNAS_GENERATIONS": GENERATIONS, "FAQNAS_PATIENCE": GENERATIONS, "PGPORT": str(server.port)}
 
 

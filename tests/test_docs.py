@@ -1,0 +1,223 @@
+"""The documents are true: what they show runs, their tables are what the program says, their links lead somewhere."""
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from faqnas_optuna import errors
+from faqnas_optuna.cli.program import cli
+from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.named import DATASETS
+from tests.conftest import TIMEOUT_S
+
+ROOT = Path(__file__).parent.parent
+GUIDES = sorted(ROOT.glob("docs/*.md"))
+DOCUMENTS = [ROOT / "README.md", *GUIDES, ROOT / "studies/README.md", ROOT / "CONTRIBUTING.md"]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in DOCUMENTS}
+TINY = {"FAQNAS_POPULATION": "4", "FAQNAS_GENERATIONS": "2", "FAQNAS_EPOCHS": "1", "FAQNAS_BATCH_SIZE": "1000"}
+"""What makes the searches of the documents short; the commands stay as they are."""
+LONGEST_README = 150
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Each fenced block: its language, and what is in it."""
+    yield from re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(block: str) -> list[str]:
+    """What is typed in a `console` block, without the remark beside it."""
+    lines = block.splitlines()
+    assert all(line.startswith("$ ") for line in lines), "what is printed stands in a block of its own"
+    return [line.removeprefix("$ ").partition("   # ")[0].strip() for line in lines]
+
+
+def commands_of(text: str) -> list[str]:
+    return [command for language, block in blocks(text) if language == "console" for command in commands(block)]
+
+
+def rows(text: str, heading: str) -> dict[str, list[str]]:
+    """The table under the line that begins so, by its first column; the words without their marks."""
+    table = text[text.index(f"\n{heading}") :].split("\n\n")[0].strip().splitlines()[2:]
+    cells = [[cell.strip().replace("`", "") for cell in row.strip("|").split(" | ")] for row in table]
+    return {first.strip(): others for first, *others in cells}
+
+
+def anchors(text: str) -> set[str]:
+    """What a link to a heading may be called."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+RUNNING = [name for name, text in TEXTS.items() if {"console", "python", "toml"} & {language for language, _ in blocks(text)}]
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_what_a_document_shows_runs_as_it_stands(
+    name: str,
+    cli_here: Callable[..., tuple[int, str, str]],
+    start_cli: Callable[..., subprocess.Popen[str]],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From above to below, in one directory: a document may use what it has made before, but nothing that another has."""
+    for variable, value in TINY.items():
+        monkeypatch.setenv(variable, value)
+    shutil.copytree(ROOT / "studies", tmp_path / "studies")
+    before, printed = "", ""
+    for language, block in blocks(TEXTS[name]):
+        match language:
+            case "console":
+                for command in commands(block):
+                    program, *arguments = shlex.split(command)
+                    if program == "faqnas-optuna":
+                        run(arguments, cli_here, start_cli)
+            case "toml":
+                # Its first line is the name of the file.
+                Path(block.splitlines()[0].removeprefix("# ")).write_text(block)
+            case "python":
+                exec(compile(block, name, "exec"), {})
+                printed = capsys.readouterr().out
+            case "text" if before == "python":
+                # What the example prints. Another processor may tell a sample or two of Iris differently.
+                assert re.sub(r"[\d.]+", "", printed) == re.sub(r"[\d.]+", "", block)
+                assert numbers(printed) == pytest.approx(numbers(block), abs=0.1)
+        before = language
+    for file in re.findall(r"(?:--plot|--csv) (\S+)", "\n".join(commands_of(TEXTS[name]))):
+        assert (tmp_path / file).stat().st_size > 0
+
+
+def run(
+    arguments: list[str], cli_here: Callable[..., tuple[int, str, str]], start_cli: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """A command in this process; only the dashboard, which ends by Ctrl-C, in one of its own."""
+    if arguments[0] == "dashboard":
+        process = start_cli(*arguments, "--port", "0")
+        assert process.stderr is not None
+        assert "optuna-dashboard is at http://127.0.0.1:" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        return
+    code, _, err = cli_here(*arguments)
+    assert code == 0, f"{arguments}: {err}"
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]
+
+
+def test_every_command_stands_in_the_documents() -> None:
+    together = "\n".join(TEXTS.values())
+    for name in cli.commands:
+        assert f"faqnas-optuna {name}" in together
+
+
+def test_every_option_that_is_shown_exists() -> None:
+    """Also in what cannot be run here: another machine's commands, and what stands in the middle of a sentence."""
+    shown = re.findall(r"faqnas-optuna ([a-z]+)\b([^`\n]*)", "\n".join(TEXTS.values()))
+    for name, rest in shown:
+        if command := cli.commands.get(name):
+            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, f"{name}{rest}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXTS["README.md"].splitlines()) <= LONGEST_README
+
+
+def test_the_readme_leads_to_every_guide() -> None:
+    for guide in GUIDES:
+        assert f"](docs/{guide.name})" in TEXTS["README.md"]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_lead_somewhere(name: str) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / file if file else ROOT / name
+        assert target.exists(), f"{name} links to {link}"
+        assert not anchor or anchor in anchors(target.read_text()), f"{name} links to {link}"
+
+
+@pytest.mark.parametrize(
+    ("target", "runs"),
+    [("start", "faqnas-optuna start --dataset wine"), ("test", "-m pytest"), ("quick", "-m 'not slow'"), ("lint", "mypy")],
+)
+def test_the_make_targets_exist(target: str, runs: str) -> None:
+    shown = commands_of(TEXTS["README.md" if target in ("start", "test") else "CONTRIBUTING.md"])
+    assert f"make {target}" in shown
+    planned = subprocess.run(
+        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    assert runs in planned.stdout
+
+
+def test_the_data_sets_are_those_of_the_program() -> None:
+    printed = CliRunner().invoke(cli, ["datasets"]).stdout
+    lines = [line.rstrip() for line in printed.splitlines()]
+    assert len(lines) == 1 + len(DATASETS)
+    assert "\n".join(lines) in TEXTS["docs/data.md"]
+    files = rows(TEXTS["studies/README.md"], "| file |")
+    assert {f"studies/{file}" for file in files} == {f"studies/{path.name}" for path in ROOT.glob("studies/*.toml")}
+    for file, sizes in files.items():
+        info = DATASETS[file.removesuffix(".toml")]
+        assert sizes == [f"{info.samples:,}", str(info.features), str(info.classes)]
+
+
+def test_the_settings_are_those_of_the_program() -> None:
+    options = {parameter.opts[0]: parameter for parameter in cli.commands["start"].params}
+    settings = StudyConfig(dataset="wine").model_dump(mode="json")
+    space = settings.pop("space")
+    defaults = {name: value for name, value in settings.items() if not isinstance(value, dict)}
+    for section in ("search", "training"):
+        defaults |= {f"{section}.{name}": value for name, value in settings[section].items()}
+    table = rows(TEXTS["docs/settings.md"], "| setting |")
+    assert list(table) == list(defaults)
+    for name, (option, default, *_) in table.items():
+        assert default == ("–" if name == "dataset" else str(defaults[name]).lower())
+        assert option in options or option == "–"
+    genes = rows(TEXTS["docs/settings.md"], "| gene |")
+    assert {
+        name.removeprefix("space."): [value.strip() for value in values[0].split(",")] for name, values in genes.items()
+    } == {name: [str(value) for value in values] for name, values in space.items()}
+
+
+def test_every_option_has_its_line() -> None:
+    """In one of two tables: what decides a study, and what does not, with the commands that have it."""
+    text = TEXTS["docs/settings.md"]
+    settings = {row[0] for row in rows(text, "| setting |").values()}
+    others = {
+        option.split(" ")[0]: [name.strip() for name in row[0].split(",")] for option, row in rows(text, "| option |").items()
+    }
+    found: dict[str, list[str]] = {}
+    for name, command in cli.commands.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.opts[0] not in settings:
+                found.setdefault(parameter.opts[0], []).append(name)
+    assert {option: sorted(names) for option, names in others.items()} == {
+        option: sorted(names) for option, names in found.items()
+    }
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    codes = {int(code) for first in rows(TEXTS["docs/settings.md"], "| code |") for code in first.split(",")}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.FaqnasError)]
+    signals = {128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
+    assert codes == {0, *(kind.exit_code for kind in kinds), *signals}
+
+
+def test_the_study_files_in_the_documents_are_complete() -> None:
+    for text in TEXTS.values():
+        for language, block in blocks(text):
+            if language == "toml":
+                assert StudyConfig.from_settings(tomllib.loads(block), source="document")
