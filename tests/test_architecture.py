@@ -153,5 +153,6 @@ def test_the_public_names() -> None:
     import faqnas_optuna
 
     assert sorted(faqnas_optuna.__all__) == sorted(faqnas_optuna._HOMES)
+    assert set(faqnas_optuna.__all__) <= set(dir(faqnas_optuna))
     for name in faqnas_optuna.__all__:
         assert getattr(faqnas_optuna, name).__name__ == name

@@ -35,6 +35,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning import evaluation
 from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search import objective
+from faqnas_optuna.search.objective import Evaluate
 from faqnas_optuna.search.study import Search, create
 from faqnas_optuna.storage.opening import open_storage
 
@@ -50,7 +51,6 @@ PRELOADED = [
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
 ]
-Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
 
 GRACE_S = 3
 IMPORTS_S = 120
