@@ -233,7 +233,7 @@ def cli_here(
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["faqnas-optuna", *arguments])
-        with pytest.raises(SystemExit) as exited:
+        with pytest.raises(SystemExit, match=r"^\d+$") as exited:
             main()
         captured = capsys.readouterr()
         return int(exited.value.code or 0), captured.out, captured.err

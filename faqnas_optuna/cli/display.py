@@ -71,9 +71,13 @@ def messages(*, quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def show_progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
-    """On stderr a bar, if that is a terminal; elsewhere a line for each generation, and one every few seconds."""
-    console = error_console()
+def show_progress(*, quiet: bool = False, console: Console | None = None) -> Iterator[ProgressCallback]:
+    """On stderr a bar, if that is a terminal; elsewhere a line for each generation, and one every few seconds.
+
+    Args:
+        console: in the place of that on stderr.
+    """
+    console = console or error_console()
     if quiet:
         yield lambda _: None
         return

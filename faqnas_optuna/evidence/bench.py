@@ -154,12 +154,12 @@ def _seconds(run: Callable[[], None], calls: int = 1) -> float:
     return (time.perf_counter() - started) / calls
 
 
-def _flops_counters(*, profiled: int) -> Measurement:
+def _flops_counters(*, profiled: int, counter: Callable[[Circuit], int] = flops.profiler_flops) -> Measurement:
     """Counting the profiler's FLOPs of new circuits, from an empty memory, against the profiler itself."""
     circuits = [genome.circuit for genome in random.Random(0).sample(list(enumerate_genomes()), 130)]
     flops._count.cache_clear()
     started = time.perf_counter()
-    counted = [flops.profiler_flops(circuit) for circuit in circuits]
+    counted = [counter(circuit) for circuit in circuits]
     fast = (time.perf_counter() - started) / len(circuits)
     times = []
     for circuit, count in zip(circuits[:profiled], counted[:profiled], strict=True):

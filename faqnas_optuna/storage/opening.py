@@ -48,8 +48,11 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
 
 
 @contextmanager
-def storage_lock(url: str) -> Iterator[Callable[[], bool]]:
+def storage_lock(url: str, *, timeout_s: int = servers.LOCK_TIMEOUT_S) -> Iterator[Callable[[], bool]]:
     """Hold off other processes, on whatever machine, for instance while a database or a study is made.
+
+    Args:
+        timeout_s: so long another process may keep the lock.
 
     Yields:
         Whether the lock is still held: a server takes it from a process that is cut off, or suspended for too long.
@@ -59,11 +62,11 @@ def storage_lock(url: str) -> Iterator[Callable[[], bool]]:
     """
     parsed = parse(url)
     if is_sqlite(url):
-        with sqlite.file_lock(sqlite_file(parsed)):
+        with sqlite.file_lock(sqlite_file(parsed), timeout_s=timeout_s):
             # The lock of a file lives as long as its process.
             yield lambda: True
     else:
-        with servers.server_lock(parsed) as is_held:
+        with servers.server_lock(parsed, timeout_s=timeout_s) as is_held:
             yield is_held
 
 

@@ -44,10 +44,14 @@ _SETTINGS = {"postgresql": _SET_POSTGRESQL, "mysql": _SET_MYSQL, "mariadb": _SET
 
 _LOCK_NAME = "faqnas-optuna"
 _LOCK_NUMBER = int(hashlib.sha256(_LOCK_NAME.encode()).hexdigest()[:15], 16)
-_LOCK_POSTGRESQL = (f"SELECT pg_advisory_lock({_LOCK_NUMBER})", f"SELECT pg_advisory_unlock({_LOCK_NUMBER})")
-_LOCK_MYSQL = (f"SELECT GET_LOCK('{_LOCK_NAME}', {LOCK_TIMEOUT_S})", f"SELECT RELEASE_LOCK('{_LOCK_NAME}')")
+_LOCK_POSTGRESQL = (
+    "SET lock_timeout = '{timeout_s}s'",
+    f"SELECT pg_advisory_lock({_LOCK_NUMBER})",
+    f"SELECT pg_advisory_unlock({_LOCK_NUMBER})",
+)
+_LOCK_MYSQL = ("DO 0", f"SELECT GET_LOCK('{_LOCK_NAME}', {{timeout_s}})", f"SELECT RELEASE_LOCK('{_LOCK_NAME}')")
 _LOCKS = {"postgresql": _LOCK_POSTGRESQL, "mysql": _LOCK_MYSQL, "mariadb": _LOCK_MYSQL}
-"""How to take and to release a lock of the server's that ends with the connection."""
+"""How to wait for a lock of the server's that ends with the connection, to take it, and to release it."""
 
 
 def engine_settings(url: URL) -> dict[str, Any]:
@@ -75,8 +79,11 @@ def share_between_machines(engine: Engine) -> None:
 
 
 @contextmanager
-def server_lock(url: URL) -> Iterator[Callable[[], bool]]:
+def server_lock(url: URL, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[Callable[[], bool]]:
     """Hold off all who take this lock on the same server.
+
+    Args:
+        timeout_s: so long another process may keep it.
 
     Yields:
         Whether it is still held: the server takes it from a process that is cut off, or suspended for too long.
@@ -85,13 +92,14 @@ def server_lock(url: URL) -> Iterator[Callable[[], bool]]:
         StorageBusyError: another process keeps it.
         SQLAlchemyError: the server does not answer, or says the same in its own words.
     """
-    take, release = _LOCKS[url.get_backend_name()]
+    wait, take, release = (statement.format(timeout_s=timeout_s) for statement in _LOCKS[url.get_backend_name()])
     engine = create_engine(url, poolclass=NullPool, **engine_settings(url))
     share_between_machines(engine)
     with engine.connect() as connection:
+        connection.execute(text(wait))
         # MySQL says 0 if it has waited in vain, and nothing if something else is wrong.
         if connection.scalar(text(take)) in (0, None):
-            raise StorageBusyError(f"another process has kept its lock of the server for {LOCK_TIMEOUT_S} s")
+            raise StorageBusyError(f"another process has kept its lock of the server for {timeout_s} s")
 
         def is_held() -> bool:
             # It lives as long as its connection, which is never made anew.

@@ -7,7 +7,7 @@ that writes, takes the write lock first (`BEGIN IMMEDIATE`), and reading takes n
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,22 +53,34 @@ def share_between_processes(engine: Engine) -> None:
 
 
 @contextmanager
-def file_lock(file: Path) -> Iterator[None]:
+def file_lock(file: Path, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[None]:
     """Hold off all who take this lock, by a file beside the database.
+
+    Args:
+        timeout_s: so long another process may keep it.
 
     Raises:
         StorageBusyError: another process keeps it.
     """
-    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_TIMEOUT_S)
+    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=timeout_s)
     try:
         with lock:
             yield
     except Timeout as error:
-        raise StorageBusyError(f"another process has kept {lock.lock_file} for {LOCK_TIMEOUT_S} s; end it") from error
+        raise StorageBusyError(f"another process has kept {lock.lock_file} for {timeout_s} s; end it") from error
 
 
-def check_file(file: Path, *, create: bool) -> None:
+def file_system(file: Path) -> str:
+    """The type of the file system that a file is or would be on; empty if the system does not say."""
+    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
+    return next((mounts[parent] for parent in file.resolve().parents if parent in mounts), "")
+
+
+def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = file_system) -> None:
     """Refuse a file that is not there, or where no database can be.
+
+    Args:
+        kind_of: tells the type of the file system that a file is on.
 
     Raises:
         NoStudiesError: it is not there.
@@ -81,17 +93,11 @@ def check_file(file: Path, *, create: bool) -> None:
         )
     if not file.parent.is_dir():
         raise StorageError(f"cannot make the database {file}: the directory {file.parent} does not exist")
-    if (kind := file_system(file)) in NETWORK_FILE_SYSTEMS:
+    if (kind := kind_of(file)) in NETWORK_FILE_SYSTEMS:
         raise StorageError(
             f"{file} is on a network file system ({kind}), which damages SQLite databases:"
             " put it on a local disk, or use PostgreSQL to share a study between machines"
         )
-
-
-def file_system(file: Path) -> str:
-    """The type of the file system that a file is or would be on; empty if the system does not say."""
-    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
-    return next((mounts[parent] for parent in file.resolve().parents if parent in mounts), "")
 
 
 def _prepare_connection(connection: Any, _record: Any) -> None:

@@ -104,12 +104,13 @@ def _obeying(dismissal: str, signals: "Signals") -> Iterator[None]:
 
 
 @contextmanager
-def connected(address: str, *, storage_url: str) -> Iterator["Client"]:
+def connected(address: str, *, storage_url: str, timeout_s: float = CONNECT_S) -> Iterator["Client"]:
     """Connect to a cluster.
 
     Args:
         address: of its scheduler, `tcp://HOST:8786`, or the path of its scheduler file.
         storage_url: what its workers must reach.
+        timeout_s: so long the scheduler may take to answer.
 
     Raises:
         ConfigError: Dask is not installed, the address is none, or the storage is of no use elsewhere.
@@ -128,7 +129,7 @@ def connected(address: str, *, storage_url: str) -> Iterator["Client"]:
         # What matters of Dask's troubles is told here, in one line each.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
+        client = Client(scheduler, timeout=timeout_s, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(f"no Dask scheduler answers at {scheduler}; start one, or correct --dask") from error
     with client:

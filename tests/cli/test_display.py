@@ -1,15 +1,11 @@
 import io
 import logging
-from collections.abc import Callable, Iterator
 
 import pytest
 from rich.console import Console
 
-from faqnas_optuna.cli import display
 from faqnas_optuna.cli.display import ConsoleHandler, show_progress
 from faqnas_optuna.results.documents import Progress
-
-UseConsole = Callable[[Console], io.StringIO]
 
 
 def at(trials: int, study: str = "iris") -> Progress:
@@ -25,54 +21,50 @@ def at(trials: int, study: str = "iris") -> Progress:
     )
 
 
-@pytest.fixture
-def on(monkeypatch: pytest.MonkeyPatch) -> Iterator[UseConsole]:
-    def use(console: Console) -> io.StringIO:
-        monkeypatch.setattr(display, "error_console", lambda: console)
-        assert isinstance(console.file, io.StringIO)
-        return console.file
-
-    yield use
+def text_on(console: Console) -> str:
+    """What was written there."""
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
-def test_without_a_terminal_there_is_a_line_for_each_generation(on: UseConsole) -> None:
-    output = on(Console(file=io.StringIO(), width=140))
-    with show_progress() as update:
+def test_without_a_terminal_there_is_a_line_for_each_generation() -> None:
+    output = Console(file=io.StringIO(), width=140)
+    with show_progress(console=output) as update:
         for trials in range(9):
             update(at(trials))
-    assert [line.rpartition(" · ")[0] for line in output.getvalue().splitlines()] == [
+    assert [line.rpartition(" · ")[0] for line in text_on(output).splitlines()] == [
         "iris: generation 2/2 · 4 trials · best accuracy 0.540 · front 2 · hypervolume 0.2500",
         "iris: generation 2/2 · 8 trials · best accuracy 0.580 · front 2 · hypervolume 0.2500",
     ]
 
 
-def test_several_studies_are_told_apart(on: UseConsole) -> None:
-    output = on(Console(file=io.StringIO(), width=140))
-    with show_progress() as update:
+def test_several_studies_are_told_apart() -> None:
+    output = Console(file=io.StringIO(), width=140)
+    with show_progress(console=output) as update:
         for trials in range(5):
             update(at(trials))
             update(at(trials, study="wine"))
-    assert [line.partition(":")[0] for line in output.getvalue().splitlines()] == ["iris", "wine"]
+    assert [line.partition(":")[0] for line in text_on(output).splitlines()] == ["iris", "wine"]
 
 
 @pytest.mark.parametrize(
     ("width", "text"),
     [(140, "iris: generation 1/2 · 3 trials · best accuracy 0.530 · front 2"), (80, "iris: gen 1/2 · 3 trials · best 0.530")],
 )
-def test_on_a_terminal_there_is_a_bar_that_fits(on: UseConsole, width: int, text: str) -> None:
-    output = on(Console(file=io.StringIO(), width=width, force_terminal=True))
-    with show_progress() as update:
+def test_on_a_terminal_there_is_a_bar_that_fits(width: int, text: str) -> None:
+    output = Console(file=io.StringIO(), width=width, force_terminal=True)
+    with show_progress(console=output) as update:
         update(at(3))
-    assert text in output.getvalue()
-    assert "━" in output.getvalue()
-    assert "0:00:00" in output.getvalue()
+    assert text in text_on(output)
+    assert "━" in text_on(output)
+    assert "0:00:00" in text_on(output)
 
 
-def test_a_quiet_worker_shows_nothing(on: UseConsole) -> None:
-    output = on(Console(file=io.StringIO(), width=140))
-    with show_progress(quiet=True) as update:
+def test_a_quiet_worker_shows_nothing() -> None:
+    output = Console(file=io.StringIO(), width=140)
+    with show_progress(quiet=True, console=output) as update:
         update(at(8))
-    assert output.getvalue() == ""
+    assert text_on(output) == ""
 
 
 def test_messages_are_printed_as_they_are() -> None:

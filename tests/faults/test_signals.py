@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.study import create, load
-from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.faults.crew import LEAVE_S, SOON_S, Crew, new_study, trials_of, wait_until
@@ -38,38 +37,6 @@ def slow(*arguments):
 evaluation.evaluate = slow
 """
 """The `sitecustomize` of a process whose trials take two seconds, and tell that they have begun."""
-
-
-def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> None:
-    with Signals().caught() as signals:
-        for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.01)
-        assert signals.first is signal.SIGTERM
-        assert signals.exit_code == 143
-        reached = []
-        with signals.giving_up():
-            reached.append("before")
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
-            reached.append("after")
-        assert reached == ["before"]
-
-
-def test_an_interruption_that_is_not_ours_goes_on_up() -> None:
-    with pytest.raises(KeyboardInterrupt), Signals().giving_up():
-        raise KeyboardInterrupt
-
-
-def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Signals().caught() as signals:
-            os.kill(os.getpid(), signal.SIGHUP)
-            time.sleep(0.01)
-        assert signals.first is None
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 @sqlite_and_postgres

@@ -30,7 +30,6 @@ from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.storage.urls import absolute
-from faqnas_optuna.workers import cluster
 from faqnas_optuna.workers.cluster import Assignment, Crew, connected, dask_workers, watch, work
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
 from tests.faults.crew import forking, wait_until
@@ -325,11 +324,10 @@ def test_addresses_that_are_of_no_use_are_one_line(cli_here: Cli, tmp_path: Path
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", socket.gethostname()])
-def test_names_of_this_machine_are_known(host: str, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
+def test_names_of_this_machine_are_known(host: str, closed_port: int) -> None:
     with (
         pytest.raises(ClusterError, match="no Dask scheduler answers at"),
-        connected(f"tcp://{host}:{closed_port}", storage_url="sqlite:///faqnas.db"),
+        connected(f"tcp://{host}:{closed_port}", storage_url="sqlite:///faqnas.db", timeout_s=0.2),
     ):
         pass
 

@@ -1,0 +1,38 @@
+import pytest
+
+from faqnas_optuna.errors import StorageError
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.storage.urls import masked
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:s3cr%2Ft@host/db", "postgresql+psycopg://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=s3cret", "postgresql+psycopg://host/db?password=***&user=me"),
+        ("mysql://host/db?ssl_key_password=s3cret", "mysql+pymysql://host/db?ssl_key_password=***"),
+        ("postgresql:///?dbname=postgresql%3A%2F%2Fa%3As3cret%40h%2Fb", "postgresql+psycopg:///?dbname=***"),
+        ("postgresql://h/db?options=-c+a.b%3Ds3cret&sslmode=require", "postgresql+psycopg://h/db?options=***&sslmode=require"),
+        ("mysql://h/db?charset=utf8mb4&init_command=s3cret", "mysql+pymysql://h/db?charset=utf8mb4&init_command=***"),
+        ("sqlite:////home/me@work/faqnas.db?timeout=5", "sqlite:////home/me%40work/faqnas.db?timeout=5"),
+        ("postgresql://me@work:s3cr:et/?@host/db", "postgresql+psycopg://me%40work:***@host/db"),
+    ],
+)
+def test_passwords_are_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cr@tPASS@127.0.0.1:1/db",
+        "postgresql://me:s3cr@tPASS/more@127.0.0.1:1/db",
+        "mysql://me:s3cr@tPASS?more@127.0.0.1:1/db",
+        "postgresql://me:s3cr@tPASS:more@127.0.0.1:1/db",
+        "postgresql:///?dbname=postgresql://a:tPASS@127.0.0.1:1/b",
+    ],
+)
+def test_a_password_with_an_at_sign_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(StorageError, match="in a password, @ is written %40") as refused:
+        open_storage(url)
+    assert "tPASS" not in str(refused.value)
