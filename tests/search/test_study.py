@@ -14,10 +14,9 @@ from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundE
 from faqnas_optuna.search import study
 from faqnas_optuna.search.ledger import DESCRIPTION, our_studies
 from faqnas_optuna.search.records import GENERATION_KEY
-from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import open_storage
-from tests.conftest import cheap_values, run_trials, small_config, successful
+from tests.conftest import cheap_values, run_trials, small_config
 
 
 def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], storage_url: str) -> None:
@@ -69,15 +68,6 @@ def test_a_study_of_somebody_else_is_not_taken_over(
     assert foreign.user_attrs == {}
 
 
-def test_a_trial_of_somebody_else_does_not_disturb(new_search: Callable[..., Search]) -> None:
-    search = new_search()
-    run_trials(search, 4, cheap_values)
-    search.study.add_trial(optuna.create_trial(values=[0.0, 0.0]))
-    standing = Standing.of(search)
-    assert standing.successful == 4
-    assert all(candidate.quantum_flops > 0 for candidate in standing.front)
-
-
 def test_other_settings_are_refused_field_by_field(
     new_search: Callable[..., Search], storage_url: str, iris: DataSplits
 ) -> None:
@@ -100,26 +90,6 @@ def test_other_data_are_refused(new_search: Callable[..., Search], storage_url: 
 def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="a study's name has 1 to 100 letters, digits"):
         study.check_name(name)
-
-
-def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..., Search]) -> None:
-    search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3, 4), depth=(1, 2))))
-    run_trials(search, 60, cheap_values)
-    found = Standing.of(search).front
-    points = [(trial.values[0], trial.values[1]) for trial in successful(search)]
-    digests = [candidate.record.circuit for candidate in found]
-    assert len(set(digests)) == len(digests) < len(points)
-    on_front = {
-        trial.user_attrs["circuit"]
-        for trial in successful(search)
-        if not any(a <= trial.values[0] and b <= trial.values[1] and (a, b) != tuple(trial.values) for a, b in points)
-    }
-    assert set(digests) == on_front
-    assert [candidate.quantum_flops for candidate in found] == sorted(candidate.quantum_flops for candidate in found)
-    for candidate in found:
-        assert candidate.trial == min(
-            trial.number for trial in successful(search) if trial.user_attrs["circuit"] == candidate.record.circuit
-        )
 
 
 @pytest.mark.parametrize("counter", FlopsCounter)
