@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SAWarning
 
 from faqnas_optuna.circuits.genome import enumerate_genomes
 from faqnas_optuna.search.generations import StopReason
@@ -163,7 +165,9 @@ def test_a_study_that_is_deleted_ends_its_workers_with_one_line(any_storage_url:
 
     def is_deleted() -> bool:
         # Optuna passes over that it could not delete the study because a trial was just being added.
-        with suppress(KeyError):
+        with suppress(KeyError), warnings.catch_warnings():
+            # And SQLAlchemy wonders about attributes that a worker has just written.
+            warnings.simplefilter("ignore", SAWarning)
             optuna.delete_study(study_name="s", storage=storage)
         return list(our_studies(storage)) == []
 
