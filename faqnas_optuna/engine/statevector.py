@@ -91,7 +91,10 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         planes, new_planes = program.planes[layer], program.planes[layer + 1]
         if program.moves[layer]:
             sources, phases = program.sources[layer], workspace.phases[layer]
-            phases[:] = program.phases[layer]
+            # Not as one assignment: numba would compile what it says of shapes that differ, which takes seconds.
+            for plane in range(2):
+                for k in range(program.order.size):
+                    phases[plane, k] = program.phases[layer, plane, k]
             for rz_layer in range(program.begin[layer], layer):
                 rz_phases(weights[rz_layer], program.sources[rz_layer], workspace.per_amplitude[0], phases)
             apply_monomial(state, spare, sources, phases, batch, planes, new_planes)
