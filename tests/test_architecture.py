@@ -8,13 +8,13 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
-    ("", ["errors", "files", "signals"]),
-    ("circuits", ["genome", "reference", "flops"]),
+    ("", ["errors", "files", "signals", "kept"]),
+    ("circuits", ["genome", "reference", "counting", "flops"]),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
     ("data", ["splits", "named"]),
     ("engine", ["normal_form", "compilation", "gates", "statevector", "fused"]),
-    ("learning", ["model", "training", "evaluation"]),
+    ("learning", ["parameters", "training", "model", "reference", "evaluation"]),
     ("storage", ["urls", "outages", "sqlite", "servers", "schema", "heartbeats", "opening", "trials"]),
     (
         "search",
@@ -45,8 +45,8 @@ def within(*wings: str) -> set[str]:
 
 
 ALLOWED_OUTSIDE = {
-    "pennylane": {"circuits.reference", "circuits.flops", "learning.model"},
-    "torch": {"circuits.flops", "evidence.bench", *within("learning")},
+    "pennylane": {"circuits.reference", "learning.model"},
+    "torch": {"circuits.counting", "learning.model", "learning.reference", "evidence.bench"},
     "numba": within("engine"),
     "sklearn": within("data", "learning"),
     "optuna": below("storage"),

@@ -9,78 +9,66 @@ rotations alike; so this count ranks CZ circuits dearer than CNOT ones and does 
 `analytic_flops` counts the arithmetic that a state vector of N = 2ⁿ amplitudes needs, and sees every gene.
 """
 
+import hashlib
+import json
+import logging
 from functools import cache
-from typing import Any
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
 
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.kept import cache_directory, kept
 
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import qnode
+logger = logging.getLogger(__name__)
+
+PARTS = {*Embedding, *Rotation, *(f"{entangler} {topology}" for entangler, topology in product(Entangler, Topology))}
+"""What `counting.count_parts` tells the cost of."""
+
+Counts = dict[str, dict[str, int]]
+"""FLOPs by number of qubits, written as a text, and by part."""
 
 
 def profiler_flops(circuit: Circuit) -> int:
-    """FLOPs that `torch.profiler` reports for one sample through the PennyLane layer, without the profiler.
+    """FLOPs that `torch.profiler` reports for one sample through the PennyLane layer: the sum of its parts'.
 
-    What PennyLane does for a gate depends on the gate and the number of qubits alone, so a circuit costs what its embedding
-    and measurement cost, and for each layer the rotations and the entanglers. These few parts are counted once each.
+    The parts depend on the versions of PennyLane and torch alone. They are counted once per installation, and kept.
     """
-    n = circuit.n_qubits
-    bare = _count(n, circuit.embedding)
-    entanglers = _layer(n, Rotation.RX, circuit.entangler, circuit.topology) - _layer(n, Rotation.RX)
-    return bare + sum(_layer(n, rotation) + entanglers for rotation in circuit.rotations)
-
-
-def _layer(
-    n_qubits: int, rotation: Rotation, entangler: Entangler = Entangler.CNOT, topology: Topology = Topology.LINEAR
-) -> int:
-    """What one layer adds to a circuit."""
-    embedding = Embedding.ANGLE
-    return _count(n_qubits, embedding, entangler, topology, (rotation,)) - _count(n_qubits, embedding)
+    parts = profiler_counts()[str(circuit.n_qubits)]
+    entanglers = parts[f"{circuit.entangler} {circuit.topology}"]
+    return parts[circuit.embedding] + sum(parts[rotation] + entanglers for rotation in circuit.rotations)
 
 
 @cache
-def _count(
-    n_qubits: int,
-    embedding: Embedding,
-    entangler: Entangler = Entangler.CNOT,
-    topology: Topology = Topology.LINEAR,
-    rotations: tuple[Rotation, ...] = (),
-) -> int:
-    """FLOPs of PennyLane's operators in torch, counted while one sample passes through."""
-    circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
-    # The count depends on shapes alone. Ones, because zeros cannot be amplitudes.
-    sample, weights = torch.ones(1, n_qubits), torch.ones(circuit.depth, n_qubits)
-    counter = _ProfilerFormulas()
-    with torch.no_grad(), counter:
-        qnode(circuit)(sample, weights)
-    return counter.flops
+def profiler_counts() -> Counts:
+    """The profiler's FLOPs of the parts of all circuits, in these versions of PennyLane and torch."""
+    return kept(
+        counts_file(), _count, read=_checked_counts, write=lambda counts: json.dumps(counts, indent=1, sort_keys=True).encode()
+    )
 
 
-class _ProfilerFormulas(TorchDispatchMode):
-    """Adds up the PyTorch profiler's FLOPs formulas for every operator that runs.
+def counts_file() -> Path:
+    """Where they are kept: by version, and by the sources that count."""
+    digest = hashlib.sha256()
+    for source in ("genome.py", "reference.py", "counting.py"):
+        digest.update((Path(__file__).parent / source).read_bytes())
+    versions = "-".join(f"{package}-{version(package)}" for package in ("pennylane", "torch"))
+    return cache_directory() / f"counts-{versions}-{digest.hexdigest()[:12]}.json"
 
-    The profiler itself takes up to half a second a circuit. Formulas: `torch/csrc/profiler/util.cpp`, `computeFlops`.
-    """
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.flops = 0
+def _count() -> Counts:
+    # It brings torch and PennyLane, which nobody needs who finds the counts.
+    from faqnas_optuna.circuits.counting import count_parts
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # Nothing is compiled here, and the default would import torch._dynamo, which takes most of a second.
-        return False
+    logger.info("counting PennyLane's FLOPs, once; this takes a few seconds")
+    return {str(n_qubits): count_parts(int(n_qubits)) for n_qubits in GENES["n_qubits"]}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        match func.overloadpacket.__name__:
-            case "mul" | "add":
-                self.flops += args[0].numel() if isinstance(args[0], torch.Tensor) else 1
-            case "mm" | "bmm":
-                self.flops += 2 * args[0].numel() * args[1].shape[-1]
-            case "addmm" | "baddbmm":
-                self.flops += 2 * args[1].numel() * args[2].shape[-1]
-        return func(*args, **(kwargs or {}))
+
+def _checked_counts(content: bytes) -> Counts:
+    counts: Counts = json.loads(content)
+    if {*counts} != {*map(str, GENES["n_qubits"])} or any({*parts} != PARTS for parts in counts.values()):
+        raise ValueError("it does not hold every part")
+    return counts
 
 
 def analytic_flops(circuit: Circuit) -> int:

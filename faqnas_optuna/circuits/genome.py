@@ -91,7 +91,9 @@ class Circuit:
     @cached_property
     def digest(self) -> str:
         """Twelve hexadecimal digits that name this circuit, the same in every process and version."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        # Not `asdict`, which copies every value at length: this is asked for with every training.
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def __str__(self) -> str:

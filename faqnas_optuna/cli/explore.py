@@ -62,7 +62,7 @@ def bench(quick: bool, as_json: bool) -> None:
     """
     from faqnas_optuna.cli.display import error_console, messages, print_bench
     from faqnas_optuna.evidence.bench import measure
-    from faqnas_optuna.learning.training import use_one_thread
+    from faqnas_optuna.learning.reference import use_one_thread
     from faqnas_optuna.search.study import versions
     from faqnas_optuna.storage.outages import silence_libraries
 

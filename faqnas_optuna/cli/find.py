@@ -130,10 +130,8 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
             update(progress(standing))
 
         if study is None:
-            from faqnas_optuna.learning.training import use_one_thread
             from faqnas_optuna.workers.serving import serve
 
-            use_one_thread()
             found = serve(
                 opened, signals, data_dir=data_dir, until_idle=until_idle, on_trial=show, database_timeout_s=timeout_s
             )
@@ -145,10 +143,8 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
             click.echo(f"study {study} is stopped: {stopped.reason}. Go on with: {typed(go_on(search))}", err=True)
         else:
             splits = load_data(search, data_dir)
-            from faqnas_optuna.learning.training import use_one_thread
             from faqnas_optuna.workers.loop import run
 
-            use_one_thread()
             run(search, splits, signals, on_trial=show, database_timeout_s=timeout_s)
             try:
                 if not signals.first:

@@ -90,7 +90,7 @@ def opened_study(
 
 
 def dask_client(address: str | None, storage_url: str) -> "Client | None":
-    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before torch is imported."""
+    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before the rest is imported."""
     from faqnas_optuna.workers.cluster import connected
 
     return click.get_current_context().with_resource(connected(address, storage_url=storage_url)) if address else None
@@ -109,13 +109,11 @@ def run_search(
 ) -> int:
     """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
     from faqnas_optuna.cli.display import show_progress
-    from faqnas_optuna.learning.training import use_one_thread
     from faqnas_optuna.results.documents import progress
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.workers.cluster import dask_workers, watch
     from faqnas_optuna.workers.loop import extra_workers, run
 
-    use_one_thread()
     started = time.perf_counter()
     with show_progress() as update, at_work(go_on(search), url, study=search.name) as signals:
 

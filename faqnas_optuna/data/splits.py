@@ -6,9 +6,12 @@ standardised with the training part's mean and deviation. The search never looks
 
 import hashlib
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
+
+from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +46,36 @@ class DataSplits:
 
 def split_and_scale(name: str, x: NDArray[np.float32], y: NDArray[np.int64], *, seed: int) -> DataSplits:
     """Stratified 60 / 20 / 20 parts of `x` (samples, features) and `y` (samples,), scaled by the training part."""
+    rows = _rows(y, seed)
+    # Before scaling: sums may differ in the last bit between processors, the raw values do not.
+    digest = hashlib.sha256(name.encode())
+    for part in rows.values():
+        digest.update(np.ascontiguousarray(x[part], dtype="<f4").tobytes())
+        digest.update(y[part].astype("<i8").tobytes())
+    mean, deviation = x[rows["train"]].mean(axis=0, dtype=np.float64), x[rows["train"]].std(axis=0, dtype=np.float64)
+    # A constant feature becomes 0 rather than 0/0.
+    deviation[deviation == 0] = 1.0
+    parts = {key: Split(x=((x[part] - mean) / deviation).astype(np.float32), y=y[part]) for key, part in rows.items()}
+    return DataSplits(name=name, n_classes=int(y.max()) + 1, fingerprint=digest.hexdigest()[:16], **parts)
+
+
+def _rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
+    """The samples of each part, kept once they were drawn: scikit-learn takes longer to import than a small search begins."""
+    drawn_by = f"{len(y)} {seed} scikit-learn {version('scikit-learn')} numpy {version('numpy')}"
+    digest = hashlib.sha256(drawn_by.encode() + y.astype("<i8").tobytes()).hexdigest()[:16]
+
+    def read(content: bytes) -> dict[str, NDArray[np.int64]]:
+        rows = from_npz(content, "train", "validation", "test")
+        if not np.array_equal(np.sort(np.concatenate([*rows.values()])), np.arange(len(y))):
+            raise ValueError("its parts are not all samples, once each")
+        return rows
+
+    return kept(cache_directory() / "splits" / f"{digest}.npz", lambda: _draw(y, seed), read=read, write=to_npz)
+
+
+def _draw(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
     from sklearn.model_selection import train_test_split
 
     train, rest = train_test_split(np.arange(len(y)), test_size=0.4, stratify=y, random_state=seed)
     validation, test = train_test_split(rest, test_size=0.5, stratify=y[rest], random_state=seed)
-    # Before scaling: sums may differ in the last bit between processors, the raw values do not.
-    digest = hashlib.sha256(name.encode())
-    for part in (train, validation, test):
-        digest.update(np.ascontiguousarray(x[part], dtype="<f4").tobytes())
-        digest.update(y[part].astype("<i8").tobytes())
-    mean, deviation = x[train].mean(axis=0, dtype=np.float64), x[train].std(axis=0, dtype=np.float64)
-    # A constant feature becomes 0 rather than 0/0.
-    deviation[deviation == 0] = 1.0
-    scaled = ((x - mean) / deviation).astype(np.float32)
-    parts = {
-        key: Split(x=scaled[rows], y=y[rows]) for key, rows in (("train", train), ("validation", validation), ("test", test))
-    }
-    return DataSplits(name=name, n_classes=int(y.max()) + 1, fingerprint=digest.hexdigest()[:16], **parts)
+    return {"train": train, "validation": validation, "test": test}

@@ -7,7 +7,8 @@ step have the batch last: (n_qubits, B), (classes, B). All reals are float32.
 """
 
 import math
-from typing import NamedTuple
+from functools import cache
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,9 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's, as in PyTorch (Kingma and Ba, arXiv 1412.6980)."""
 
 
+T = TypeVar("T")
+
+
 class Optimiser(NamedTuple):
     """Parameters and what Adam keeps of each; all (P,)."""
 
@@ -31,18 +35,18 @@ class Optimiser(NamedTuple):
     second_moments: Array
 
 
-class Layers(NamedTuple):
+class Layers(NamedTuple, Generic[T]):
     """A vector of parameters, or of gradients, as what it is made of."""
 
-    encoder_weights: Array
+    encoder_weights: T
     """(n_qubits, features)"""
-    encoder_bias: Array
+    encoder_bias: T
     """(n_qubits,)"""
-    angles: Array
+    angles: T
     """(depth, n_qubits)"""
-    classifier_weights: Array
+    classifier_weights: T
     """(classes, n_qubits)"""
-    classifier_bias: Array
+    classifier_bias: T
     """(classes,)"""
 
 
@@ -104,7 +108,7 @@ def train_epoch(
 
 
 @jit
-def _layers(vector: Array, features: int, n_qubits: int, depth: int, n_classes: int) -> Layers:
+def _layers(vector: Array, features: int, n_qubits: int, depth: int, n_classes: int) -> Layers[Array]:
     """Views of a vector of parameters."""
     a = n_qubits * features
     b = a + n_qubits
@@ -215,6 +219,7 @@ def _adam(optimiser: Optimiser, step: int, learning_rate: float) -> None:
         parameters[i] -= step_size * first[i] / (np.sqrt(second[i]) / root_of_correction + epsilon)
 
 
+@cache
 def compile_kernels() -> None:
     """Have the engine compiled for float32, if it has not been in this installation."""
     compile_once(_warm_up)
@@ -233,7 +238,5 @@ def _warm_up() -> None:
     optimiser = make_optimiser(np.ones(1 * 2 + 2 + 2 + 2 * 2 + 2, np.float32))
     workspace = make_workspace(program, 2, np.float32)
     train_epoch(x, y, np.arange(2), 2, program, workspace, optimiser, 0, 0.1, 2)
-    # From Python, for `FastLayer`.
-    square = np.ones((2, 2), np.float32)
-    expectations(square, np.ones((1, 2), np.float32), circuit)
-    backward(np.ones((1, 2), np.float32), program, workspace, square, square.copy(), np.empty((1, 2), np.float32))
+    # From Python, for predictions.
+    expectations(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), circuit)

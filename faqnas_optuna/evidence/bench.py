@@ -26,17 +26,18 @@ from optuna.trial import FrozenTrial
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from faqnas_optuna.circuits import flops
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Genome, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.circuits.counting import count_parts
+from faqnas_optuna.circuits.flops import profiler_flops
+from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Genome, Rotation, Topology, enumerate_genomes
 from faqnas_optuna.config import Engine, SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.engine.fused import make_optimiser, train_epoch
+from faqnas_optuna.engine.fused import compile_kernels, make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace
-from faqnas_optuna.learning.evaluation import training_seed
+from faqnas_optuna.learning.evaluation import train_once
 from faqnas_optuna.learning.model import HQNN, quantum_layer
-from faqnas_optuna.learning.training import prepare, train
+from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.search.course import Course
 from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.study import create, load
@@ -76,7 +77,7 @@ class Measurement:
 
 def measure(*, quick: bool) -> Iterator[Measurement]:
     """Run all measurements, one after the other; quick ones cover less and take half a minute rather than minutes."""
-    prepare(Engine.FAST)
+    compile_kernels()
     qubits = (2, 6) if quick else tuple(LAYER_TARGETS)
     yield from _steps(qubits, repeats=3 if quick else 7)
     yield _flops_counters(profiled=5 if quick else 25)
@@ -98,7 +99,7 @@ def _steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
 
 
 def _layer_pass(circuit: Circuit, engine: Engine) -> Callable[[], None]:
-    layer = quantum_layer(circuit, engine, generator=torch.Generator().manual_seed(0))
+    layer = quantum_layer(circuit, engine, torch.rand(circuit.depth, circuit.n_qubits))
     inputs = torch.rand(BATCH, circuit.n_qubits, requires_grad=True)
 
     def run() -> None:
@@ -108,7 +109,13 @@ def _layer_pass(circuit: Circuit, engine: Engine) -> Callable[[], None]:
 
 
 def _torch_step(circuit: Circuit) -> Callable[[], None]:
-    model = _network(circuit, Engine.PENNYLANE)
+    model = HQNN(
+        circuit,
+        n_features=N_FEATURES,
+        n_classes=N_CLASSES,
+        engine=Engine.PENNYLANE,
+        generator=np.random.default_rng(0),
+    )
     x, y = torch.rand(BATCH, N_FEATURES), torch.arange(BATCH) % N_CLASSES
     optimiser = torch.optim.Adam(model.parameters(), lr=0.003)
 
@@ -121,8 +128,9 @@ def _torch_step(circuit: Circuit) -> Callable[[], None]:
 
 
 def _fused_step(circuit: Circuit) -> Callable[[], None]:
-    vector = nn.utils.parameters_to_vector(_network(circuit, Engine.FAST).parameters()).detach().numpy()
-    x, y = np.random.default_rng(0).random((BATCH, N_FEATURES), np.float32), np.arange(BATCH) % N_CLASSES
+    generator = np.random.default_rng(0)
+    vector = Layout.of(circuit, n_features=N_FEATURES, n_classes=N_CLASSES).draw(generator)
+    x, y = generator.random((BATCH, N_FEATURES), np.float32), np.arange(BATCH) % N_CLASSES
     program, optimiser = compile_circuit(circuit), make_optimiser(vector)
     workspace, order = make_workspace(program, BATCH, np.float32), np.arange(BATCH)
 
@@ -130,11 +138,6 @@ def _fused_step(circuit: Circuit) -> Callable[[], None]:
         train_epoch(x, y, order, BATCH, program, workspace, optimiser, 0, 0.003, N_CLASSES)
 
     return run
-
-
-def _network(circuit: Circuit, engine: Engine) -> HQNN:
-    generator = torch.Generator().manual_seed(0)
-    return HQNN(circuit, n_features=N_FEATURES, n_classes=N_CLASSES, engine=engine, generator=generator)
 
 
 def _paired(fast: Callable[[], None], reference: Callable[[], None], repeats: int) -> tuple[float, float]:
@@ -154,24 +157,25 @@ def _seconds(run: Callable[[], None], calls: int = 1) -> float:
     return (time.perf_counter() - started) / calls
 
 
-def _flops_counters(*, profiled: int, counter: Callable[[Circuit], int] = flops.profiler_flops) -> Measurement:
-    """Counting the profiler's FLOPs of new circuits, from an empty memory, against the profiler itself."""
-    circuits = [genome.circuit for genome in random.Random(0).sample(list(enumerate_genomes()), 130)]
-    flops._count.cache_clear()
+def _flops_counters(*, profiled: int, counter: Callable[[Circuit], int] = profiler_flops) -> Measurement:
+    """Counting the profiler's FLOPs of all circuits, from the counting of their parts on, against the profiler itself."""
+    circuits = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
     started = time.perf_counter()
-    counted = [counter(circuit) for circuit in circuits]
+    for n_qubits in GENES["n_qubits"]:
+        count_parts(int(n_qubits))
+    counted = {circuit: counter(circuit) for circuit in circuits}
     fast = (time.perf_counter() - started) / len(circuits)
     times = []
-    for circuit, count in zip(circuits[:profiled], counted[:profiled], strict=True):
-        layer = quantum_layer(circuit, Engine.PENNYLANE, generator=torch.Generator().manual_seed(0))
+    for circuit in random.Random(0).sample(circuits, profiled):
+        layer = quantum_layer(circuit, Engine.PENNYLANE, torch.ones(circuit.depth, circuit.n_qubits))
         started = time.perf_counter()
-        if _profiled_flops(layer, circuit.n_qubits) != count:
+        if _profiled_flops(layer, circuit.n_qubits) != counted[circuit]:
             raise AssertionError(f"torch.profiler counts other FLOPs than we do for {circuit}; please report this")
         times.append(time.perf_counter() - started)
     reference = statistics.fmean(times)
     return Measurement(
         what="profiler FLOPs of a new circuit",
-        case=f"mean of {len(circuits)}, equal to torch.profiler's",
+        case=f"mean of all {len(circuits):,}, equal to torch.profiler's",
         value=fast * 1e3,
         reference=reference * 1e3,
         unit="ms",
@@ -256,8 +260,6 @@ def _search(name: str, *, trials: int) -> Measurement:
     with tempfile.TemporaryDirectory() as directory:
         search = create(open_storage(f"sqlite:///{directory}/ours.db", create=True), name, config, splits)
         shift = Shift(search, splits, Signals())
-        # A search pays for the parts of its first circuits; so does the script, which counts each circuit whole.
-        flops._count.cache_clear()
         started = time.perf_counter()
         while shift.look() is Course.RUNNING:
             shift.run_trial()
@@ -278,16 +280,9 @@ def _search(name: str, *, trials: int) -> Measurement:
 def _objective_by_hand(trial: optuna.Trial, config: StudyConfig, splits: DataSplits) -> tuple[float, float]:
     genes = {gene: trial.suggest_categorical(gene, choices) for gene, choices in config.space.genes.items()}
     circuit = Genome.from_params(genes).circuit
-    generator = torch.Generator().manual_seed(training_seed(config.seed, circuit, 0))
-    model = HQNN(
-        circuit,
-        n_features=splits.n_features,
-        n_classes=splits.n_classes,
-        engine=Engine.PENNYLANE,
-        generator=generator,
-    )
-    result = train(model, splits, config.training, generator=generator)
-    return float(_profiled_flops(model.quantum, circuit.n_qubits)), 1 - result.validation_accuracy
+    result = train_once(circuit, splits, config.model_copy(update={"engine": Engine.PENNYLANE}), repeat=0)
+    layer = quantum_layer(circuit, Engine.PENNYLANE, torch.ones(circuit.depth, circuit.n_qubits))
+    return float(_profiled_flops(layer, circuit.n_qubits)), 1 - result.validation_accuracy
 
 
 def _processes(*, trials: int) -> Iterator[Measurement]:

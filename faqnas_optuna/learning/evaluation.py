@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 import numpy as np
-import torch
 
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import FlopsCounter, StudyConfig
+from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning.model import HQNN
-from faqnas_optuna.learning.training import prepare, train
+from faqnas_optuna.engine.fused import compile_kernels
+from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.training import TrainingResult, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,32 +52,37 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
     Raises:
         TrainingError: a training diverged.
     """
-    prepare(config.engine)
+    if config.engine is Engine.FAST:
+        compile_kernels()
     started = time.perf_counter()
-    accuracies = []
-    parameters = 0
-    for repeat in range(config.training.repeats):
-        generator = torch.Generator().manual_seed(training_seed(config.seed, circuit, repeat))
-        model = HQNN(
-            circuit,
-            n_features=splits.n_features,
-            n_classes=splits.n_classes,
-            engine=config.engine,
-            generator=generator,
-        )
-        parameters = model.n_parameters
-        accuracies.append(train(model, splits, config.training, generator=generator).validation_accuracy)
+    results = [train_once(circuit, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
     return Evaluation(
-        val_accuracies=tuple(accuracies),
+        val_accuracies=tuple(result.validation_accuracy for result in results),
         quantum_flops_profiler=profiler_flops(circuit),
         quantum_flops_analytic=analytic_flops(circuit),
         classical_flops=classical_flops(circuit, n_features=splits.n_features, n_classes=splits.n_classes),
-        parameters=parameters,
+        parameters=Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes).size,
         seconds=time.perf_counter() - started,
     )
 
 
-def training_seed(seed: int, circuit: Circuit, repeat: int) -> int:
-    """The seed of one training, from the study's seed, the circuit and the repeat alone."""
-    state = np.random.SeedSequence([seed, int(circuit.digest, 16), repeat]).generate_state(1, np.uint64)
-    return int(state[0])
+def train_once(circuit: Circuit, splits: DataSplits, config: StudyConfig, *, repeat: int) -> TrainingResult:
+    """One training on the study's engine; both engines begin from the same parameters and shuffle alike.
+
+    Raises:
+        TrainingError: it diverged.
+    """
+    generator = training_generator(config.seed, circuit, repeat)
+    if config.engine is Engine.FAST:
+        return train(circuit, splits, config.training, generator=generator)
+    # They bring torch and PennyLane, which the fast engine does without.
+    from faqnas_optuna.learning import reference
+    from faqnas_optuna.learning.model import HQNN
+
+    model = HQNN(circuit, n_features=splits.n_features, n_classes=splits.n_classes, engine=config.engine, generator=generator)
+    return reference.train(model, splits, config.training, generator=generator)
+
+
+def training_generator(seed: int, circuit: Circuit, repeat: int) -> np.random.Generator:
+    """The randomness of one training, from the study's seed, the circuit and the repeat alone."""
+    return np.random.default_rng([seed, int(circuit.digest, 16), repeat])

@@ -3,7 +3,6 @@
 x (batch, features) ── Linear ── quantum layer ── Linear ── log-softmax (batch, classes)
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,25 @@ from torch.autograd.function import once_differentiable
 from faqnas_optuna.circuits.genome import Circuit, Embedding
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import Engine
+from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Program, compile_circuit
 from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
+from faqnas_optuna.learning.parameters import Layout
 
 
 class FastLayer(nn.Module):
     """The quantum layer on our own kernels, on the processor, in float32 or float64.
 
-    Weights have the shape (depth, n_qubits), in radians, and start uniform in [0, 2π).
+    Args:
+        angles: initial weights (depth, n_qubits), in radians.
     """
 
-    def __init__(self, circuit: Circuit, *, generator: torch.Generator) -> None:
+    def __init__(self, circuit: Circuit, angles: Tensor) -> None:
         super().__init__()
         self.circuit = circuit
         self._program = compile_circuit(circuit)
-        self.weights = nn.Parameter(torch.empty(circuit.depth, circuit.n_qubits))
-        nn.init.uniform_(self.weights, 0, 2 * math.pi, generator=generator)
+        self.weights = nn.Parameter(angles.clone())
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Expectations of Z, (batch, n_qubits), of inputs (batch, n_qubits) of the weights' type."""
@@ -85,10 +86,11 @@ def _contiguous(tensor: Tensor) -> Array:
 class PennyLaneLayer(nn.Module):
     """The quantum layer as PennyLane simulates it.
 
-    Weights have the shape (depth, n_qubits), in radians, and start uniform in [0, 2π).
+    Args:
+        angles: initial weights (depth, n_qubits), in radians.
     """
 
-    def __init__(self, circuit: Circuit, *, generator: torch.Generator) -> None:
+    def __init__(self, circuit: Circuit, angles: Tensor) -> None:
         from pennylane.qnn import TorchLayer
 
         super().__init__()
@@ -96,7 +98,7 @@ class PennyLaneLayer(nn.Module):
         self.layer = TorchLayer(
             qnode(circuit),
             {"weights": (circuit.depth, circuit.n_qubits)},
-            init_method=lambda weights: nn.init.uniform_(weights, 0, 2 * math.pi, generator=generator),
+            init_method={"weights": angles.clone()},
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -117,13 +119,13 @@ def replace_zero_rows(inputs: Tensor) -> Tensor:
     return torch.where(squared_norm < torch.finfo(inputs.dtype).tiny, basis_state, inputs)
 
 
-def quantum_layer(circuit: Circuit, engine: Engine, *, generator: torch.Generator) -> nn.Module:
-    """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine."""
+def quantum_layer(circuit: Circuit, engine: Engine, angles: Tensor) -> nn.Module:
+    """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine, from angles (depth, n_qubits)."""
     match engine:
         case Engine.FAST:
-            return FastLayer(circuit, generator=generator)
+            return FastLayer(circuit, angles)
         case Engine.PENNYLANE:
-            return PennyLaneLayer(circuit, generator=generator)
+            return PennyLaneLayer(circuit, angles)
 
 
 class HQNN(nn.Module):
@@ -134,17 +136,19 @@ class HQNN(nn.Module):
         n_features: values of a sample.
         n_classes: classes to tell apart.
         engine: what simulates the quantum layer.
-        generator: the randomness of the initial weights, which are the same for every engine.
+        generator: of the initial parameters, which `Layout.draw` draws alike for every engine.
     """
 
     def __init__(
-        self, circuit: Circuit, *, n_features: int, n_classes: int, engine: Engine, generator: torch.Generator
+        self, circuit: Circuit, *, n_features: int, n_classes: int, engine: Engine, generator: np.random.Generator
     ) -> None:
         super().__init__()
+        layout = Layout.of(circuit, n_features=n_features, n_classes=n_classes)
+        parts = Layers(*map(torch.from_numpy, layout.parts(layout.draw(generator))))
         self.circuit = circuit
-        self.encoder = _linear(n_features, circuit.n_qubits, generator)
-        self.quantum = quantum_layer(circuit, engine, generator=generator)
-        self.classifier = _linear(circuit.n_qubits, n_classes, generator)
+        self.encoder = _linear(parts.encoder_weights, parts.encoder_bias)
+        self.quantum = quantum_layer(circuit, engine, parts.angles)
+        self.classifier = _linear(parts.classifier_weights, parts.classifier_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Log-probabilities (batch, classes) of samples (batch, features)."""
@@ -155,10 +159,9 @@ class HQNN(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def _linear(n_inputs: int, n_outputs: int, generator: torch.Generator) -> nn.Linear:
-    """`nn.Linear` with its usual start, U(±1/√inputs), drawn from a generator of our own instead of the global one."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)
-    bound = 1 / math.sqrt(n_inputs)
-    for parameter in layer.parameters():
-        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+def _linear(weights: Tensor, bias: Tensor) -> nn.Linear:
+    """`nn.Linear` from weights (outputs, inputs) and a bias (outputs,)."""
+    outputs, inputs = weights.shape
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer.weight, layer.bias = nn.Parameter(weights.clone()), nn.Parameter(bias.clone())
     return layer

@@ -80,7 +80,7 @@ class Objective:
             values: tuple[float, float] = (known.values[0], known.values[1])
             record = replace(
                 TrialRecord.from_attributes(known.user_attrs),
-                seconds=round(time.perf_counter() - started, 3),
+                seconds=round(time.perf_counter() - started, 6),
                 worker=self._worker,
                 reused_from=known.user_attrs.get("reused_from", known.number),
             )
@@ -103,7 +103,7 @@ def _record(circuit: Circuit, found: Evaluation, *, worker: str) -> TrialRecord:
         parameters=found.parameters,
         val_accuracy=found.val_accuracy,
         val_accuracy_std=found.val_accuracy_std,
-        seconds=round(found.seconds, 3),
+        seconds=round(found.seconds, 6),
         worker=worker,
         reused_from=None,
     )

@@ -14,6 +14,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
+from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import enumerate_genomes
 from faqnas_optuna.config import FlopsCounter, StudyConfig, did_you_mean, differences
 from faqnas_optuna.data import named
@@ -215,9 +216,6 @@ def reference_point(config: StudyConfig) -> tuple[float, float]:
 
     Both counts grow with qubits and depth, so the dearest circuit is among the largest ones.
     """
-    # It brings torch and PennyLane, which nobody needs who reads a study.
-    from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
-
     largest = config.space.genes | {"n_qubits": (max(config.space.n_qubits),), "depth": (max(config.space.depth),)}
     count = analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
     circuits = {genome.circuit for genome in enumerate_genomes(largest)}

@@ -60,7 +60,6 @@ def work(assignment: Assignment) -> None:
     Raises:
         FaqnasError: the storage, the study or its data cannot be used on this machine.
     """
-    from faqnas_optuna.learning.training import use_one_thread
     from faqnas_optuna.search.study import load, load_data
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.storage.opening import open_storage, translated_errors
@@ -71,7 +70,6 @@ def work(assignment: Assignment) -> None:
     url, timeout_s = assignment.storage_url, assignment.database_timeout_s
     if is_sqlite(url) and socket.gethostname() != assignment.host:
         raise ConfigError(f"worker on {socket.gethostname()}, study on {assignment.host}: {SQLITE_IS_LOCAL}")
-    use_one_thread()
     silence_libraries()
     signals = Signals()
     with _obeying(assignment.dismissal, signals), translated_errors(url):

@@ -19,6 +19,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
 from faqnas_optuna.search.course import Course, Lock, advance, last_resumption, wants_trials
@@ -73,6 +74,11 @@ class Shift:
         self._signals = signals
         self._database_timeout_s = database_timeout_s
         self._next_giving_up = 0.0
+        if search.config.engine is Engine.PENNYLANE:
+            # It brings torch, which the fast engine does without.
+            from faqnas_optuna.learning.reference import use_one_thread
+
+            use_one_thread()
         self._failed_in_a_row: list[int] = []
 
     def look(self) -> Course:

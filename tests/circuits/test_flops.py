@@ -1,15 +1,18 @@
+import json
 import math
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from faqnas_optuna.circuits import flops
-from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, profiler_flops
+from faqnas_optuna.circuits.counting import count
+from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counts_file, profiler_counts, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, GeneValue, Genome, Rotation, enumerate_genomes
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import Engine
@@ -46,13 +49,25 @@ def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
     assert len(frames) == 9 * 8 - 4
     for frame in sorted(frames, key=str):
         circuit = replace(frame, rotations=tuple(drawn.choices(list(Rotation), k=drawn.randint(1, 4))))
-        whole = flops._count(frame.n_qubits, frame.embedding, frame.entangler, frame.topology, circuit.rotations)
-        assert profiler_flops(circuit) == whole, str(circuit)
+        assert profiler_flops(circuit) == count(circuit), str(circuit)
+
+
+def test_counts_are_kept_and_made_anew_when_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    counted = profiler_counts.__wrapped__()
+    whole = counts_file().read_text()
+    assert json.loads(whole) == counted == profiler_counts()
+    counts_file().write_text(whole.replace('"RX"', '"RW"', 1))
+    assert profiler_counts.__wrapped__() == counted
+    assert "it does not hold every part" in caplog.text
+    assert counts_file().read_text() == whole
 
 
 def test_classical_flops_are_what_torch_profiler_reports() -> None:
     circuit = sample_circuits(1)[0]
-    model = HQNN(circuit, n_features=13, n_classes=3, engine=Engine.PENNYLANE, generator=torch.Generator())
+    model = HQNN(circuit, n_features=13, n_classes=3, engine=Engine.PENNYLANE, generator=np.random.default_rng(0))
     reported = reported_by_torch_profiler(model.encoder, torch.rand(1, 13))
     reported += reported_by_torch_profiler(model.classifier, torch.rand(1, circuit.n_qubits))
     assert classical_flops(circuit, n_features=13, n_classes=3) == reported

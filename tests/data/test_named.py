@@ -9,6 +9,7 @@ from faqnas_optuna.data import named
 from faqnas_optuna.data.named import DATASETS, IDX_FILES, load
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
+from faqnas_optuna.kept import to_npz
 
 INSTALLED = [name for name in DATASETS if name != "mnist"]
 
@@ -43,28 +44,42 @@ def test_sizes_are_those_that_are_listed(name: str) -> None:
     assert splits.n_classes == info.classes == len(set(everything(splits)))
 
 
-def test_mnist_5k_is_cached_and_a_damaged_cache_is_made_anew(
+def test_data_and_split_are_kept_and_made_anew_when_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    first = load("mnist-5k", seed=0)
-    (cache,) = (tmp_path / "faqnas-optuna").iterdir()
-    assert cache.name == "mnist-5k.npz"
-    assert load("mnist-5k", seed=0).fingerprint == first.fingerprint
-    for damaged in (cache.read_bytes()[:1000], b""):
-        cache.write_bytes(damaged)
-        caplog.clear()
-        assert load("mnist-5k", seed=0).fingerprint == first.fingerprint
-        assert "damaged" in caplog.text
+    first = load("iris", seed=0)
+    (data,) = (tmp_path / "faqnas-optuna" / "data").glob("*.npz")
+    (split,) = (tmp_path / "faqnas-optuna" / "splits").glob("*.npz")
+    assert data.name.startswith("iris-scikit-learn-")
+    again = load("iris", seed=0)
+    for one, other in ((first.train, again.train), (first.validation, again.validation), (first.test, again.test)):
+        assert np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y)
+    assert "damaged" not in caplog.text
+    for path in (data, split):
+        whole = path.read_bytes()
+        for damaged in (whole[: len(whole) // 2], b"", to_npz({"x": np.zeros((2, 2)), "y": np.zeros(2), "train": np.zeros(2)})):
+            path.write_bytes(damaged)
+            caplog.clear()
+            assert load("iris", seed=0).fingerprint == first.fingerprint
+            assert f"{path} is damaged" in caplog.text
+            assert path.read_bytes() != damaged
 
 
-def test_mnist_5k_does_without_a_cache_that_cannot_be_written(
+def test_another_seed_is_another_split_of_the_same_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert load("iris", seed=0).fingerprint != load("iris", seed=1).fingerprint
+    assert len([*(tmp_path / "faqnas-optuna" / "data").glob("*.npz")]) == 1
+    assert len([*(tmp_path / "faqnas-optuna" / "splits").glob("*.npz")]) == 2
+
+
+def test_data_do_without_a_cache_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert len(load("mnist-5k", seed=0).train) == 3_000
-    assert "unpacks the images again" in caplog.text
+    assert len(load("iris", seed=0).train) == 90
+    assert "each run makes it anew" in caplog.text
 
 
 def test_mnist_reads_idx_files_gzipped_or_not(idx_dir: Path) -> None:

@@ -23,7 +23,7 @@ def network(circuit: Circuit, splits: DataSplits) -> HQNN:
         n_features=splits.n_features,
         n_classes=splits.n_classes,
         engine=Engine.FAST,
-        generator=torch.Generator().manual_seed(0),
+        generator=np.random.default_rng(0),
     )
 
 

@@ -1,3 +1,4 @@
+import math
 import random
 from dataclasses import replace
 
@@ -6,92 +7,91 @@ import pytest
 import torch
 from torch import nn
 
-from faqnas_optuna.circuits.genome import enumerate_genomes
+from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.learning import reference
 from faqnas_optuna.learning.model import HQNN
-from faqnas_optuna.learning.training import accuracy, train
+from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.training import TrainingResult, accuracy, predict, train
+
+CIRCUITS = [genome.circuit for genome in random.Random(5).sample(list(enumerate_genomes()), 6)]
 
 
-def linear(splits: DataSplits) -> nn.Module:
-    layer = nn.Linear(splits.n_features, splits.n_classes)
-    nn.init.uniform_(layer.weight, -1, 1, generator=generator())
-    nn.init.uniform_(layer.bias, -1, 1, generator=generator())
-    return nn.Sequential(layer, nn.LogSoftmax(dim=1))
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def trained(splits: DataSplits, seed: int = 0, circuit: Circuit = CIRCUITS[0], **settings: object) -> TrainingResult:
+    return train(circuit, splits, TrainingConfig(**settings), generator=generator(seed))  # type: ignore[arg-type]
+
+
+def network(circuit: Circuit, splits: DataSplits, seeded: np.random.Generator) -> HQNN:
+    n_features, n_classes = splits.n_features, splits.n_classes
+    return HQNN(circuit, n_features=n_features, n_classes=n_classes, engine=Engine.PENNYLANE, generator=seeded)
 
 
 @pytest.mark.parametrize("name", ["iris", "wine"])
-def test_both_engines_train_to_the_same_accuracy(name: str) -> None:
-    splits = load(name, seed=0)
-    for genome in random.Random(5).sample(list(enumerate_genomes()), 6):
-        results = []
-        for engine in Engine:
-            seeded = generator(7)
-            model = HQNN(
-                genome.circuit,
-                n_features=splits.n_features,
-                n_classes=splits.n_classes,
-                engine=engine,
-                generator=seeded,
-            )
-            results.append(train(model, splits, TrainingConfig(epochs=4), generator=seeded))
-        fast, reference = results
-        # Within one sample.
-        assert abs(fast.validation_accuracy - reference.validation_accuracy) <= 1 / len(splits.validation) + 1e-9
-        assert fast.loss == pytest.approx(reference.loss, abs=1e-4)
-        assert fast.steps == reference.steps
+@pytest.mark.parametrize("circuit", CIRCUITS, ids=str)
+def test_both_engines_train_to_the_same_network(name: str, circuit: Circuit) -> None:
+    splits, config = load(name, seed=0), TrainingConfig(epochs=4)
+    fast = train(circuit, splits, config, generator=generator(7))
+    seeded = generator(7)
+    by_torch = reference.train(network(circuit, splits, seeded), splits, config, generator=seeded)
+    # Within one sample.
+    assert abs(fast.validation_accuracy - by_torch.validation_accuracy) <= 1 / len(splits.validation) + 1e-9
+    assert fast.loss == pytest.approx(by_torch.loss, abs=1e-4)
+    assert fast.steps == by_torch.steps
+    assert fast.parameters.shape == by_torch.parameters.shape
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS, ids=str)
+def test_predictions_are_those_of_the_network(circuit: Circuit, iris: DataSplits) -> None:
+    model = network(circuit, iris, generator(1))
+    vector = nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+    layout = Layout.of(circuit, n_features=iris.n_features, n_classes=iris.n_classes)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(iris.test.x))
+    scores = torch.from_numpy(predict(circuit, layout, vector, iris.test.x))
+    assert torch.allclose(torch.log_softmax(scores, dim=1), expected, atol=1e-5)
 
 
 def test_training_learns(iris: DataSplits) -> None:
-    config = TrainingConfig(epochs=60, learning_rate=0.05)
-    result = train(linear(iris), iris, config, generator=generator())
+    result = trained(iris, epochs=60, learning_rate=0.05)
     assert result.validation_accuracy > 0.85
     assert result.loss < 0.4
     assert result.steps == 60 * 2
 
 
-def test_a_step_is_adams_on_the_whole_batch(iris: DataSplits) -> None:
-    # With one batch an epoch, the order of the samples is of no account.
-    model, expected = linear(iris), linear(iris)
-    train(model, iris, TrainingConfig(epochs=3, batch_size=1000), generator=generator())
-    optimiser = torch.optim.Adam(expected.parameters(), lr=0.003)
-    for _ in range(3):
-        optimiser.zero_grad()
-        nn.functional.nll_loss(expected(torch.from_numpy(iris.train.x)), torch.from_numpy(iris.train.y)).backward()
-        optimiser.step()
-    for trained, wanted in zip(model.parameters(), expected.parameters(), strict=True):
-        assert torch.allclose(trained, wanted, atol=1e-6)
+def test_a_training_is_the_same_bit_for_bit_and_its_seed_decides(iris: DataSplits) -> None:
+    first, again, other = (trained(iris, seed) for seed in (0, 0, 1))
+    assert np.array_equal(first.parameters, again.parameters)
+    assert first.loss == again.loss != other.loss
 
 
-def test_the_order_of_the_samples_comes_from_the_generator(iris: DataSplits) -> None:
-    losses = [train(linear(iris), iris, TrainingConfig(), generator=generator(seed)).loss for seed in (0, 0, 1)]
-    assert losses[0] == losses[1] != losses[2]
+def test_a_batch_larger_than_the_data_is_all_of_them(iris: DataSplits) -> None:
+    result = trained(iris, batch_size=1_000_000, epochs=3)
+    assert result.steps == 3
+    assert result.loss == trained(iris, batch_size=len(iris.train), epochs=3).loss
 
 
 def test_the_test_part_is_never_looked_at(iris: DataSplits) -> None:
     poisoned = replace(iris, test=Split(x=np.full_like(iris.test.x, np.nan), y=iris.test.y + 100))
-    plain = train(linear(iris), iris, TrainingConfig(), generator=generator())
-    assert train(linear(iris), poisoned, TrainingConfig(), generator=generator()).loss == plain.loss
+    assert trained(poisoned).loss == trained(iris).loss
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(iris: DataSplits) -> None:
-    broken = replace(iris, train=Split(x=np.full_like(iris.train.x, np.inf), y=iris.train.y))
+    broken = replace(iris, train=Split(x=np.full_like(iris.train.x, math.inf), y=iris.train.y))
     with pytest.raises(TrainingError, match="the loss is nan in epoch 1 of 5; try a lower learning rate"):
-        train(linear(iris), broken, TrainingConfig(), generator=generator())
+        trained(broken)
 
 
-def test_accuracy_is_the_share_told_right() -> None:
-    class Fixed(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x
-
-    # 2,500 samples are more than one batch of predictions.
-    y = np.arange(2_500) % 3
-    x = np.eye(3, dtype=np.float32)[np.where(np.arange(2_500) < 2_000, y, (y + 1) % 3)]
-    assert accuracy(Fixed(), Split(x=x, y=y)) == 0.8
+def test_accuracy_is_the_share_told_right(iris: DataSplits) -> None:
+    circuit = CIRCUITS[0]
+    layout = Layout.of(circuit, n_features=iris.n_features, n_classes=iris.n_classes)
+    parameters = layout.draw(generator())
+    predicted = predict(circuit, layout, parameters, iris.train.x).argmax(axis=1)
+    y = np.where(np.arange(len(predicted)) < 60, predicted, (predicted + 1) % 3)
+    assert accuracy(circuit, layout, parameters, Split(x=iris.train.x, y=y)) == pytest.approx(60 / len(y))

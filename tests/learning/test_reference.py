@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from faqnas_optuna.config import TrainingConfig
+from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.learning.reference import accuracy, train
+
+
+def linear(splits: DataSplits) -> nn.Module:
+    layer, seeded = nn.Linear(splits.n_features, splits.n_classes), torch.Generator().manual_seed(0)
+    nn.init.uniform_(layer.weight, -1, 1, generator=seeded)
+    nn.init.uniform_(layer.bias, -1, 1, generator=seeded)
+    return nn.Sequential(layer, nn.LogSoftmax(dim=1))
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_training_learns(iris: DataSplits) -> None:
+    config = TrainingConfig(epochs=60, learning_rate=0.05)
+    result = train(linear(iris), iris, config, generator=generator())
+    assert result.validation_accuracy > 0.85
+    assert result.loss < 0.4
+    assert result.steps == 60 * 2
+
+
+def test_a_step_is_adams_on_the_whole_batch(iris: DataSplits) -> None:
+    # With one batch an epoch, the order of the samples is of no account.
+    model, expected = linear(iris), linear(iris)
+    train(model, iris, TrainingConfig(epochs=3, batch_size=1000), generator=generator())
+    optimiser = torch.optim.Adam(expected.parameters(), lr=0.003)
+    for _ in range(3):
+        optimiser.zero_grad()
+        nn.functional.nll_loss(expected(torch.from_numpy(iris.train.x)), torch.from_numpy(iris.train.y)).backward()
+        optimiser.step()
+    for trained, wanted in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.allclose(trained, wanted, atol=1e-6)
+
+
+def test_the_order_of_the_samples_comes_from_the_generator(iris: DataSplits) -> None:
+    losses = [train(linear(iris), iris, TrainingConfig(), generator=generator(seed)).loss for seed in (0, 0, 1)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_test_part_is_never_looked_at(iris: DataSplits) -> None:
+    poisoned = replace(iris, test=Split(x=np.full_like(iris.test.x, np.nan), y=iris.test.y + 100))
+    plain = train(linear(iris), iris, TrainingConfig(), generator=generator())
+    assert train(linear(iris), poisoned, TrainingConfig(), generator=generator()).loss == plain.loss
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(iris: DataSplits) -> None:
+    broken = replace(iris, train=Split(x=np.full_like(iris.train.x, np.inf), y=iris.train.y))
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 1 of 5; try a lower learning rate"):
+        train(linear(iris), broken, TrainingConfig(), generator=generator())
+
+
+def test_accuracy_is_the_share_told_right() -> None:
+    class Fixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    # 2,500 samples are more than one batch of predictions.
+    y = np.arange(2_500) % 3
+    x = np.eye(3, dtype=np.float32)[np.where(np.arange(2_500) < 2_000, y, (y + 1) % 3)]
+    assert accuracy(Fixed(), Split(x=x, y=y)) == 0.8
