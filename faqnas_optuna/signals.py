@@ -17,6 +17,14 @@ class AskedToLeaveError(Exception):
     """A signal came while the database was away, and nobody is to wait for it."""
 
 
+class Interruption(KeyboardInterrupt):
+    """The second signal ends what is running.
+
+    A type of its own: within `exec` of a text, which some packages do when they are imported, Python notes a plain
+    KeyboardInterrupt, and however it is handled, the process dies by SIGINT at its end.
+    """
+
+
 class Signals:
     """The signals this process has received while `caught` was active."""
 
@@ -72,4 +80,4 @@ class Signals:
             logger.warning("%s: finishing the running trial; once more to give it up", received.name)
         elif self._may_interrupt:
             self._may_interrupt = False
-            raise KeyboardInterrupt(f"given up after {self.first.name} and {received.name}")
+            raise Interruption(f"given up after {self.first.name} and {received.name}")

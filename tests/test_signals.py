@@ -1,10 +1,14 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from faqnas_optuna.signals import Signals
+from tests.conftest import TIMEOUT_S
 
 
 def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> None:
@@ -21,6 +25,23 @@ def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> N
             time.sleep(1)
             reached.append("after")
         assert reached == ["before"]
+
+
+INTERRUPTED = """
+import os, signal
+from faqnas_optuna.signals import Signals
+with Signals().caught() as signals:
+    with signals.giving_up():
+        exec("for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)")
+raise SystemExit(signals.exit_code)
+"""
+
+
+def test_an_interruption_within_a_text_that_is_executed_leaves_the_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    # As a module, which is how workers are started.
+    finished = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, timeout=TIMEOUT_S)
+    assert finished.returncode == 143
 
 
 def test_an_interruption_that_is_not_ours_goes_on_up() -> None:

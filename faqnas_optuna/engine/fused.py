@@ -220,9 +220,10 @@ def _adam(optimiser: Optimiser, step: int, learning_rate: float) -> None:
 
 
 @cache
-def compile_kernels() -> None:
-    """Have the engine compiled for float32, if it has not been in this installation."""
+def load_kernels() -> None:
+    """Have the engine for float32 in this process, compiled if it has not been in this installation."""
     compile_once(_warm_up)
+    _warm_up()
 
 
 def _warm_up() -> None:

@@ -32,7 +32,7 @@ from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, 
 from faqnas_optuna.config import Engine, SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.engine.fused import compile_kernels, make_optimiser, train_epoch
+from faqnas_optuna.engine.fused import load_kernels, make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace
 from faqnas_optuna.learning.evaluation import train_once
@@ -77,7 +77,7 @@ class Measurement:
 
 def measure(*, quick: bool) -> Iterator[Measurement]:
     """Run all measurements, one after the other; quick ones cover less and take half a minute rather than minutes."""
-    compile_kernels()
+    load_kernels()
     qubits = (2, 6) if quick else tuple(LAYER_TARGETS)
     yield from _steps(qubits, repeats=3 if quick else 7)
     yield _flops_counters(profiled=5 if quick else 25)

@@ -10,7 +10,7 @@ from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, profil
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.engine.fused import compile_kernels
+from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.learning.training import TrainingResult, train
 
@@ -53,7 +53,7 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
         TrainingError: a training diverged.
     """
     if config.engine is Engine.FAST:
-        compile_kernels()
+        load_kernels()
     started = time.perf_counter()
     results = [train_once(circuit, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
     return Evaluation(
@@ -64,6 +64,17 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
         parameters=Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes).size,
         seconds=time.perf_counter() - started,
     )
+
+
+def prepare(engine: Engine) -> None:
+    """Have a worker ready to train on an engine, so that no trial has to wait for it."""
+    if engine is Engine.FAST:
+        load_kernels()
+    else:
+        # It brings torch and PennyLane, which the fast engine does without.
+        from faqnas_optuna.learning.reference import use_one_thread
+
+        use_one_thread()
 
 
 def train_once(circuit: Circuit, splits: DataSplits, config: StudyConfig, *, repeat: int) -> TrainingResult:

@@ -10,6 +10,7 @@ from faqnas_optuna.search.generations import Point, full_generations
 from faqnas_optuna.search.pareto import hypervolume, non_dominated
 from faqnas_optuna.search.records import Candidate, generation_of
 from faqnas_optuna.search.study import Search
+from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 
 RECENT = 30
@@ -136,4 +137,4 @@ class Standing:
 
 
 def _is_error(failure: str | None) -> bool:
-    return failure is not None and not failure.startswith((KeyboardInterrupt.__name__, GIVEN_UP))
+    return failure is not None and not failure.startswith((KeyboardInterrupt.__name__, Interruption.__name__, GIVEN_UP))

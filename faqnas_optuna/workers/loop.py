@@ -19,9 +19,9 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
+from faqnas_optuna.learning.evaluation import prepare
 from faqnas_optuna.search.course import Course, Lock, advance, last_resumption, wants_trials
 from faqnas_optuna.search.objective import Evaluate, Objective, Outcome
 from faqnas_optuna.search.standing import Standing
@@ -74,11 +74,10 @@ class Shift:
         self._signals = signals
         self._database_timeout_s = database_timeout_s
         self._next_giving_up = 0.0
-        if search.config.engine is Engine.PENNYLANE:
-            # It brings torch, which the fast engine does without.
-            from faqnas_optuna.learning.reference import use_one_thread
-
-            use_one_thread()
+        if evaluate is None:
+            # Before the first trial: a signal can end this too, and a trial is no place for imports.
+            with signals.giving_up():
+                prepare(search.config.engine)
         self._failed_in_a_row: list[int] = []
 
     def look(self) -> Course:

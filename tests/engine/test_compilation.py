@@ -8,9 +8,9 @@ from tests.conftest import TIMEOUT_S, cli_environment
 PROGRAM = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-from faqnas_optuna.engine.fused import compile_kernels, train_epoch
-compile_kernels()
-compile_kernels()
+from faqnas_optuna.engine.fused import load_kernels, train_epoch
+load_kernels()
+load_kernels()
 from faqnas_optuna.engine import fused
 fused._warm_up()
 print("misses", sum(train_epoch.stats.cache_misses.values()))

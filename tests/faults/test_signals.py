@@ -67,7 +67,7 @@ def test_the_second_signal_ends_the_running_trial(any_storage_url: str, crew: Cr
     assert crew.leave() == [128 + number], crew.printed()
     (trial,) = trials_of(search)
     assert trial.state is TrialState.FAIL
-    assert trial.user_attrs["failure"] == f"KeyboardInterrupt: given up after {number.name} and {number.name}"
+    assert trial.user_attrs["failure"] == f"Interruption: given up after {number.name} and {number.name}"
     assert "interrupted; finished trials are kept. Go on with: faqnas-optuna worker s\n" in crew.printed()
 
 
@@ -170,7 +170,7 @@ def test_signals_reach_the_workers_that_another_has_started(
         if signals == 2:
             process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=LEAVE_S) == 143, told.all()
-        assert f"worker {child.pid} ended with exit code 143\n" in told.all()
+        assert f"worker {child.pid} ended with exit code 143\n" in told.all(), told.all()
         assert not child.is_running()
     finally:
         # If its parent is killed it goes on.
@@ -181,4 +181,4 @@ def test_signals_reach_the_workers_that_another_has_started(
         assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     else:
         assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
-        assert {trial.user_attrs["failure"] for trial in trials} == {"KeyboardInterrupt: given up after SIGTERM and SIGTERM"}
+        assert {trial.user_attrs["failure"] for trial in trials} == {"Interruption: given up after SIGTERM and SIGTERM"}
