@@ -1,44 +1,89 @@
 """Readers carry no weights: what only reads, and whatever is refused, waits for none of the large packages."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from sqlite3 import connect
 
 import pytest
 
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.course import advance
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search
-from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, run_trials
+from faqnas_optuna.search.study import create
+from faqnas_optuna.storage.opening import open_storage
+from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, run_trials, small_config
 
 HEAVY = ("torch", "pennylane", "numba", "sklearn")
 PROGRAM = f"""
-import atexit, sys
-from faqnas_optuna.__main__ import main
-atexit.register(lambda: print("loaded:", *(name for name in {HEAVY} if name in sys.modules), file=sys.stderr))
-main()
+import json, os, signal, sys
+import alembic.command, click, filelock, numpy.random, numpy.typing, platformdirs, psutil, pydantic.fields
+import optuna.samplers, optuna.storages._rdb.models, optuna.storages._rdb.storage
+import rich.progress, rich.table, sqlalchemy.dialects.sqlite
+def loaded():
+    return [name for name in {HEAVY} if name in sys.modules]
+def run(directory, arguments):
+    signal.alarm({TIMEOUT_S})
+    os.chdir(directory)
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+    sys.argv = ["faqnas-optuna", *arguments]
+    from faqnas_optuna.__main__ import main
+    try:
+        main()
+    except SystemExit as exit:
+        print("loaded:", *loaded(), file=sys.stderr, flush=True)
+        os._exit(exit.code)
+assert not loaded() and not any(name.startswith("faqnas") for name in sys.modules)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        run(*json.loads(line))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""Runs a command, and tells at its end which of the large packages it has brought."""
+"""Runs commands, each of which tells at its end which of the large packages it has brought.
+
+They are forked from a process that has imported nothing of ours, and nothing large: what each imports of that is its own.
+"""
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[subprocess.Popen[str]]:
+    """The process that runs the commands."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=cli_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def finished(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a finished study."""
+    file = tmp_path_factory.mktemp("finished") / "faqnas.db"
+    search = create(open_storage(f"sqlite:///{file}", create=True), "iris", small_config(), iris)
+    run_trials(search, 8, cheap_values)
+    advance(Standing.of(search))
+    return file
 
 
 @pytest.fixture
-def run(new_search: Callable[..., Search], tmp_path: Path) -> Callable[..., tuple[int, str]]:
+def run(finished: Path, runner: subprocess.Popen[str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
     """Run a command beside a finished study: its exit code, and the large packages that it has loaded."""
-    search = new_search()
-    run_trials(search, 8, cheap_values)
-    advance(Standing.of(search))
+    with closing(connect(finished)) as connection:
+        connection.execute("VACUUM INTO ?", [str(tmp_path / "faqnas.db")])
 
     def run(*arguments: str) -> tuple[int, str]:
-        finished = subprocess.run(
-            [sys.executable, "-c", PROGRAM, *arguments],
-            cwd=tmp_path,
-            env=cli_environment(),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-        )
-        return finished.returncode, finished.stderr.splitlines()[-1].removeprefix("loaded:").strip()
+        assert runner.stdin is not None and runner.stdout is not None
+        runner.stdin.write(json.dumps([str(tmp_path), arguments]) + "\n")
+        runner.stdin.flush()
+        code = int(runner.stdout.readline())
+        return code, (tmp_path / "err").read_text().splitlines()[-1].removeprefix("loaded:").strip()
 
     return run
 
