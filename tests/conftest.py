@@ -22,7 +22,6 @@ from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.study import Search, create
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
-from tests import guardian
 from tests.faults.crew import GRACE_S, Crew
 from tests.faults.databases import any_storage_url as any_storage_url  # the fixtures
 from tests.faults.databases import mariadb_server as mariadb_server
@@ -30,20 +29,10 @@ from tests.faults.databases import mariadb_url as mariadb_url
 from tests.faults.databases import postgres_server as postgres_server
 from tests.faults.databases import postgres_url as postgres_url
 from tests.forked import Forked
-
-TIMEOUT_S = 240
-GUARDIAN = pytest.StashKey[subprocess.Popen[bytes]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # xdist's workers, which inherit its mark, are part of the run.
-    if not hasattr(config, "workerinput"):
-        config.stash[GUARDIAN] = guardian.begin()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if GUARDIAN in config.stash:
-        guardian.end(config.stash[GUARDIAN])
+from tests.guarded import pytest_configure as pytest_configure
+from tests.guarded import pytest_unconfigure as pytest_unconfigure
+from tests.processes import TIMEOUT_S as TIMEOUT_S
+from tests.processes import cli_environment as cli_environment
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -148,12 +137,6 @@ class Completed(Protocol):
 
 
 RunCli = Callable[..., Completed]
-
-
-def cli_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a command: nothing of ours from outside, and the cache of this user."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAQNAS_")}
-    return {**kept, **(extra or {})}
 
 
 @pytest.fixture

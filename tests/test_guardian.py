@@ -11,25 +11,31 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import TIMEOUT_S
 from tests.faults.crew import IMPORTS_S, SOON_S, wait_until
 from tests.guardian import MARK, NAMES, NETWORKS
+from tests.processes import TIMEOUT_S
 
 ROOT = Path(__file__).parents[1]
 LONG = """
+import signal
 import time
 from contextlib import ExitStack, suppress
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from tests.faults.databases import on_sqlite
 from tests.faults.network import machines
 from tests.guardian import run_name
 
-@on_sqlite
-def test_that_takes_long(crew, request, tmp_path):
-    worker = crew.start("start", "--dataset", "iris", trial_s=600)
+def work():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+def test_that_takes_long(request, tmp_path):
+    # Forked from a process of its own, as our workers are.
+    worker = get_context("forkserver").Process(target=work)
+    worker.start()
     with ExitStack() as stack:
         for server in ("postgres_server", "mariadb_server"):
             with suppress(pytest.skip.Exception):
@@ -40,6 +46,8 @@ def test_that_takes_long(crew, request, tmp_path):
         Path({told!r}).write_text(run_name())
         worker.join()
 """
+PLUGINS = ("tests.guarded", "tests.faults.databases")
+"""What such a run needs of ours; the rest imports much."""
 
 
 def programs(run: str) -> list[str]:
@@ -57,17 +65,8 @@ def programs(run: str) -> list[str]:
 def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path, number: signal.Signals, options: tuple[str, ...]) -> None:
     told = tmp_path / "name"
     (tmp_path / "test_long.py").write_text(LONG.format(told=str(told)))
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        ROOT / "pyproject.toml",
-        "-p",
-        "tests.conftest",
-        *options,
-        tmp_path,
-    ]
+    plugins = [word for name in PLUGINS for word in ("-p", name)]
+    command: list[str | Path] = [sys.executable, "-m", "pytest", *plugins, *options, "-c", ROOT / "pyproject.toml", tmp_path]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with (tmp_path / "out").open("w") as out, subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as run:
         try:

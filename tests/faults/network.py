@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TIMEOUT_S, cli_environment
 from tests.faults.databases import PostgresServer, running_postgres
 from tests.guardian import NAMES, run_name
+from tests.processes import TIMEOUT_S, cli_environment
 
 DATABASE_HOST = "db.example.org"
 NAMED = 'echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
