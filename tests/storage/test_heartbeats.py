@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from faqnas_optuna.storage import heartbeats
 from faqnas_optuna.storage.heartbeats import HeartbeatStorage, beating
 from faqnas_optuna.storage.opening import backend, open_storage
-from tests.faults.crew import SOON_S
+from tests.faults.crew import SOON_S, wait_until
 from tests.faults.databases import on_sqlite
 
 GRACE_S = 1
@@ -147,9 +147,10 @@ def test_a_trial_that_is_heard_again_in_the_last_moment_is_kept(study: optuna.St
 @on_sqlite
 def test_a_lock_that_only_beats_wait_for_is_noticed(any_storage_url: str) -> None:
     """By a worker that waits for others: it reads, and reading goes on meanwhile."""
-    storage = open_storage(any_storage_url, create=True, grace_s=6)
+    grace_s = 3
+    storage = open_storage(any_storage_url, create=True, grace_s=grace_s)
     study = optuna.create_study(storage=storage, study_name="s")
-    looker = backend(optuna.load_study(storage=open_storage(any_storage_url, grace_s=6), study_name="s"))
+    looker = backend(optuna.load_study(storage=open_storage(any_storage_url, grace_s=grace_s), study_name="s"))
     stale: list[int] = []
 
     def look_for(seconds: float) -> None:
@@ -160,13 +161,15 @@ def test_a_lock_that_only_beats_wait_for_is_noticed(any_storage_url: str) -> Non
                     stale.append(trial_id)
             time.sleep(0.1)
 
-    with beating(backend(study), study.ask()._trial_id):
-        look_for(7)
-        looking = Thread(target=look_for, args=(10,))
+    trial_id = study.ask()._trial_id
+    with beating(backend(study), trial_id):
+        look_for(grace_s + 1)
+        looking = Thread(target=look_for, args=(2 * grace_s,))
         with closing(sqlite3.connect(str(make_url(any_storage_url).database), isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             looking.start()
-            time.sleep(6.7)
+            wait_until(lambda: backend(study).seconds_silent(study._study_id)[trial_id] > grace_s, SOON_S, "it is silent")
+            time.sleep(0.3)
         looking.join()
     assert stale == []
 
