@@ -106,6 +106,7 @@ class Crew:
         self,
         *arguments: str,
         trial_s: float = 0.05,
+        first_s: float = 0,
         fault: str | None = None,
         fault_in: int = 1,
         dies_before_heartbeat: bool = False,
@@ -116,6 +117,7 @@ class Crew:
 
         Args:
             trial_s: how long an evaluation takes.
+            first_s: so much longer the first one takes.
             fault: what happens in it: one of `FAULTS`.
             fault_in: it happens to one circuit in so many.
             dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
@@ -125,7 +127,8 @@ class Crew:
         # Not its id: the system gives one again before many workers have come and gone.
         name = f"{next(self._numbers):04}"
         files = self.directory / name
-        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier, joined)
+        durations, faults = (first_s, trial_s), (fault, fault_in)
+        settings = (arguments, self._environment, files, durations, faults, dies_before_heartbeat, barrier, joined)
         process = self._context.Process(name=name, target=_work, args=settings)
         process.start()
         self.processes.append(process)
@@ -234,7 +237,7 @@ def _work(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     files: Path,
-    trial_s: float,
+    durations: tuple[float, float],
     fault: tuple[str | None, int],
     dies_before_heartbeat: bool,
     barrier: Barrier | None,
@@ -253,11 +256,15 @@ def _work(
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
+    first_s, trial_s = durations
+
     def evaluate(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
-        nonlocal joined
+        nonlocal joined, first_s
         if joined is not None:
             joined.wait(timeout=LEAVE_S)
             joined = None
+        time.sleep(first_s)
+        first_s = 0
         return _evaluation(circuit)
 
     slow_down(evaluate, trial_s, *fault)

@@ -31,10 +31,13 @@ from tests.faults.jepsen import chains, end, given_up_and_retried, jepsen, unexp
 
 pytestmark = pytest.mark.slow
 
+QUEUED = 40
+"""Ten for each of the four that take them."""
+
 
 @sqlite_and_postgres
 def test_nothing_acknowledged_is_lost_when_workers_are_killed(any_storage_url: str, logs: Path) -> None:
-    figures = jepsen(any_storage_url, logs, kills=25, gap_s=0.5, seed=1)
+    figures = jepsen(any_storage_url, logs, kills=25, gap_s=0.25, seed=1)
     assert figures.violations == [], figures
     # Many kills hit a trial; the rest fall between two.
     assert figures.given_up >= 5, figures
@@ -114,14 +117,14 @@ def test_six_processes_start_one_study(any_storage_url: str, crew: Crew) -> None
 def test_no_queued_trial_runs_twice(any_storage_url: str, logs: Path) -> None:
     search = new_study(any_storage_url, "s", population=500)
     genomes = enumerate_genomes(search.config.space.genes)
-    for _, genome in zip(range(80), genomes, strict=False):
+    for _, genome in zip(range(QUEUED), genomes, strict=False):
         search.study.enqueue_trial(genome.to_params())
     # With the grace period that users have: on a slow machine nobody is given up who only waits for his turn.
     with Crew(logs, any_storage_url, grace_s=DEFAULT_GRACE_S) as crew:
         at_once = crew.barrier(4)
         for _ in range(4):
             crew.start("worker", "s", trial_s=0.01, barrier=at_once)
-        wait_until(lambda: all(trial.state.is_finished() for trial in trials_of(search)[:80]), 120, "the queue is empty")
+        wait_until(lambda: all(trial.state.is_finished() for trial in trials_of(search)[:QUEUED]), 120, "the queue is empty")
         wait_until(lambda: all(crew.log(worker) for worker in crew.processes), SOON_S, "all four have begun a trial")
         end(search, crew)
         begun = [entry for entry in crew.log() if entry.event == "begun"]
@@ -133,7 +136,7 @@ def test_no_queued_trial_runs_twice(any_storage_url: str, logs: Path) -> None:
 @sqlite_and_postgres
 def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_storage_url: str, crew: Crew) -> None:
     search = new_study(any_storage_url, "s")
-    sleeper = crew.start("worker", "s", trial_s=4)
+    sleeper = crew.start("worker", "s", first_s=4)
     wait_until(lambda: bool(crew.log(sleeper)), SOON_S, "the worker has begun a trial")
     wait_until(lambda: bool(backend(search.study).seconds_silent(search.study._study_id)), SOON_S, "it was heard")
     # Between the first heartbeat and the second: a process that is suspended in a transaction would keep its locks.

@@ -43,9 +43,9 @@ def wait_for_more(crew: Crew) -> None:
     wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
 
 
-def busy_workers(crew: Crew, count: int, *, trial_s: float) -> list[int]:
+def busy_workers(crew: Crew, count: int, *, first_s: float = 0, trial_s: float = 0.05) -> list[int]:
     """Start workers and wait until all are within their first trial; the trials' numbers."""
-    workers = [crew.start("worker", "s", trial_s=trial_s) for _ in range(count)]
+    workers = [crew.start("worker", "s", first_s=first_s, trial_s=trial_s) for _ in range(count)]
     wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "all workers have begun a trial")
     time.sleep(0.5)
     return [crew.log(worker)[0].trial for worker in workers]
@@ -77,7 +77,7 @@ def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: s
     # This one looks for silent trials again and again.
     crew.start("worker", "s", trial_s=0.05)
     wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
-    long = busy_workers(crew, 1, trial_s=locked_s + 2)
+    long = busy_workers(crew, 1, first_s=locked_s + 2)
     with locked(any_storage_url):
         assert states(search, long) == {TrialState.RUNNING}
         time.sleep(locked_s)
@@ -93,7 +93,7 @@ def test_workers_outlive_a_restart_of_postgresql(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew, down_s: float, crash: bool
 ) -> None:
     new_study(any_storage_url, "s")
-    interrupted = busy_workers(crew, 2, trial_s=2.0)
+    interrupted = busy_workers(crew, 2, first_s=2)
     with stopped(postgres_server, crash=crash):
         time.sleep(down_s)
     # Our own connections are gone too.
@@ -144,7 +144,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
     # This one is between trials when the server comes back.
     crew.start("worker", "s", trial_s=0.05)
     wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
-    long = busy_workers(crew, 2, trial_s=LONG_S + 2)
+    long = busy_workers(crew, 2, first_s=LONG_S + 2)
     assert states(search, long) == {TrialState.RUNNING}
     with stopped(postgres_server):
         time.sleep(LONG_S)
