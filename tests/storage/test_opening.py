@@ -1,6 +1,7 @@
-import subprocess
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -16,48 +17,55 @@ from faqnas_optuna.storage import servers
 from faqnas_optuna.storage.opening import backend, failure, open_storage, storage_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason, is_passing
 from tests.conftest import TIMEOUT_S
+from tests.faults.crew import forking
 from tests.faults.databases import on_servers
 
-CREATE = """
-import sys, optuna
-from faqnas_optuna.storage.opening import storage_lock, open_storage
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-url = sys.argv[1]
-storage = open_storage(url, create=True)
-with storage_lock(url):
+CREATED = 17
+
+
+def create_unless_there(url: str) -> None:
+    """What `start` does; whoever has made the study ends with `CREATED`."""
+    storage = open_storage(url, create=True)
+    with storage_lock(url):
+        try:
+            optuna.load_study(storage=storage, study_name="s")
+        except KeyError:
+            optuna.create_study(storage=storage, study_name="s")
+            sys.exit(CREATED)
+
+
+def take_what_is_queued(url: str) -> None:
+    study = optuna.load_study(storage=open_storage(url), study_name="s")
+    while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.optimize(lambda trial: trial.suggest_int("x", 0, 1000), n_trials=1)
+
+
+def together(work: Callable[[str], None], url: str, barrier: Barrier) -> None:
+    """The body of one of several processes."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    barrier.wait(timeout=TIMEOUT_S)
+    work(url)
+
+
+def run_at_once(work: Callable[[str], None], count: int, url: str) -> list[int | None]:
+    """The exit codes of several processes that begin the same work at the same time."""
+    barrier = forking().Barrier(count)
+    processes = [forking().Process(target=together, args=(work, url, barrier)) for _ in range(count)]
+    for process in processes:
+        process.start()
     try:
-        optuna.load_study(storage=storage, study_name="s")
-    except KeyError:
-        optuna.create_study(storage=storage, study_name="s")
-        print("created")
-"""
-
-TAKE = """
-import sys, optuna
-from faqnas_optuna.storage.opening import open_storage
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-study = optuna.load_study(storage=open_storage(sys.argv[1]), study_name="s")
-while study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
-    study.optimize(lambda trial: trial.suggest_int("x", 0, 1000), n_trials=1)
-"""
-
-
-def run_at_once(program: str, count: int, url: str) -> list[str]:
-    """The standard outputs of several processes that run the same program."""
-    command = [sys.executable, "-c", program, url]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(count)]
-    try:
-        outputs = [process.communicate(timeout=TIMEOUT_S) for process in processes]
+        for process in processes:
+            process.join(TIMEOUT_S)
+        return [process.exitcode for process in processes]
     finally:
         for process in processes:
             process.kill()
-    assert [process.returncode for process in processes] == [0] * count, outputs
-    return [stdout for stdout, _ in outputs]
+            process.join()
 
 
 def test_six_processes_create_one_study(storage_url: str) -> None:
-    outputs = run_at_once(CREATE, 6, storage_url)
-    assert sorted(outputs) == [""] * 5 + ["created\n"]
+    codes = run_at_once(create_unless_there, 6, storage_url)
+    assert sorted(map(str, codes)) == ["0"] * 5 + [str(CREATED)]
     assert optuna.get_all_study_names(open_storage(storage_url)) == ["s"]
 
 
@@ -65,7 +73,7 @@ def test_no_queued_trial_runs_twice(storage_url: str) -> None:
     study = optuna.create_study(storage=open_storage(storage_url, create=True), study_name="s")
     for x in range(60):
         study.enqueue_trial({"x": x})
-    run_at_once(TAKE, 3, storage_url)
+    assert run_at_once(take_what_is_queued, 3, storage_url) == [0] * 3
     done = [trial.params["x"] for trial in study.get_trials(states=(TrialState.COMPLETE,))]
     # A worker may find the queue empty between looking and taking, and then runs a trial of its own.
     assert sorted(x for x in range(60) if done.count(x) >= 1) == list(range(60))
