@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,9 +21,10 @@ from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.objective import suggest
-from faqnas_optuna.search.study import Search, create
+from faqnas_optuna.search.study import Search, create, load
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
+from faqnas_optuna.storage.trials import set_trial_user_attrs
 from tests.faults.crew import GRACE_S, Crew
 from tests.faults.databases import any_storage_url as any_storage_url  # the fixtures
 from tests.faults.databases import mariadb_server as mariadb_server
@@ -84,6 +87,28 @@ def new_search(storage_url: str, iris: DataSplits) -> Callable[..., Search]:
     return make
 
 
+@pytest.fixture(scope="session")
+def database_of_eight(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a study over Iris of eight trials. To copy it takes a hundredth of the time that they take."""
+    file = tmp_path_factory.mktemp("eight") / "faqnas.db"
+    search = create(open_storage(f"sqlite:///{file}", create=True), "iris", small_config(), iris)
+    run_trials(search, 8, cheap_values)
+    return file
+
+
+@pytest.fixture
+def search_of_eight(database_of_eight: Path, tmp_path: Path, storage_url: str) -> Search:
+    """A study over Iris of eight trials, in a database of the test's own."""
+    copy_database(database_of_eight, tmp_path / "faqnas.db")
+    return load(open_storage(storage_url), "iris")
+
+
+def copy_database(file: Path, to: Path) -> None:
+    """Also of what is not in the file yet, but in the log beside it."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("VACUUM INTO ?", [str(to)])
+
+
 def small_config(**changes: object) -> StudyConfig:
     """Four trials a generation, two generations, one epoch."""
     settings = {"search": SearchConfig(population=4, generations=2), "training": TrainingConfig(epochs=1), **changes}
@@ -110,7 +135,7 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
         except Exception as failure:
             trial.set_user_attr(FAILURE, repr(failure))
             raise
-        for name, value in {
+        attributes = {
             "circuit": genome.circuit.digest,
             "summary": str(genome.circuit),
             "val_accuracy": 1 - error,
@@ -118,8 +143,8 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
             "parameters": 1,
             "seconds": 0.0,
             "worker": "test:1",
-        }.items():
-            trial.set_user_attr(name, value)
+        }
+        set_trial_user_attrs(trial.study, trial._trial_id, attributes)
         return flops, error
 
     search.study.optimize(objective, n_trials=count)

@@ -4,18 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from sqlite3 import connect
 
 import pytest
 
-from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.course import advance
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import create
-from faqnas_optuna.storage.opening import open_storage
-from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, run_trials, small_config
+from faqnas_optuna.search.study import Search
+from tests.conftest import TIMEOUT_S, cli_environment
 
 HEAVY = ("torch", "pennylane", "numba", "sklearn")
 PROGRAM = f"""
@@ -62,21 +58,10 @@ def runner() -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.fixture(scope="module")
-def finished(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a finished study."""
-    file = tmp_path_factory.mktemp("finished") / "faqnas.db"
-    search = create(open_storage(f"sqlite:///{file}", create=True), "iris", small_config(), iris)
-    run_trials(search, 8, cheap_values)
-    advance(Standing.of(search))
-    return file
-
-
 @pytest.fixture
-def run(finished: Path, runner: subprocess.Popen[str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
+def run(search_of_eight: Search, runner: subprocess.Popen[str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
     """Run a command beside a finished study: its exit code, and the large packages that it has loaded."""
-    with closing(connect(finished)) as connection:
-        connection.execute("VACUUM INTO ?", [str(tmp_path / "faqnas.db")])
+    advance(Standing.of(search_of_eight))
 
     def run(*arguments: str) -> tuple[int, str]:
         assert runner.stdin is not None and runner.stdout is not None

@@ -19,7 +19,7 @@ from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.workers import loop as workers
 from tests.cli.test_program import SMALL, Cli
 from tests.cli.test_program import stored as stored
-from tests.conftest import cheap_values, run_trials, small_config
+from tests.conftest import cheap_values, copy_database, run_trials, small_config
 
 
 def test_the_storage_can_stand_in_a_file_of_ones_own(stored: Cli, tmp_path: Path) -> None:
@@ -67,12 +67,11 @@ def hints(text: str) -> list[list[str]]:
     return [shlex.split(command) for command in re.findall(r": faqnas-optuna (.*)$", text, re.MULTILINE)]
 
 
-@pytest.fixture
-def awkward(tmp_path: Path, iris: DataSplits) -> str:
-    """The URL of a database with studies in several states, which a shell would not take as it is."""
-    (tmp_path / "R & D").mkdir()
-    url = f"sqlite:///{tmp_path}/R & D/$studies.db?timeout=5"
-    storage = open_storage(url, create=True)
+@pytest.fixture(scope="module")
+def in_several_states(tmp_path_factory: pytest.TempPathFactory, iris: DataSplits) -> Path:
+    """A database with studies that are done, bad, ended, and new."""
+    file = tmp_path_factory.mktemp("states") / "studies.db"
+    storage = open_storage(f"sqlite:///{file}", create=True)
     done, bad, ended, _ = (create(storage, name, small_config(), iris) for name in ("done", "bad", "ended", "new"))
     run_trials(done, 8, cheap_values)
     advance(Standing.of(done))
@@ -80,7 +79,15 @@ def awkward(tmp_path: Path, iris: DataSplits) -> str:
         with suppress(ZeroDivisionError):
             run_trials(bad, 1, lambda _: (1 / 0, 0))
     stop(ended, StopReason.REQUESTED)
-    return url
+    return file
+
+
+@pytest.fixture
+def awkward(tmp_path: Path, in_several_states: Path) -> str:
+    """The URL of a database with studies in several states, which a shell would not take as it is."""
+    (tmp_path / "R & D").mkdir()
+    copy_database(in_several_states, tmp_path / "R & D" / "$studies.db")
+    return f"sqlite:///{tmp_path}/R & D/$studies.db?timeout=5"
 
 
 @pytest.mark.parametrize(

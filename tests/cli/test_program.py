@@ -27,9 +27,8 @@ SMALL = ("--dataset", "iris", "--population", "4", "--generations", "2", "--epoc
 
 
 @pytest.fixture
-def stored(new_search: Callable[..., Search], cli_here: Cli) -> Cli:
+def stored(search_of_eight: Search, cli_here: Cli) -> Cli:
     """The command line beside a study of eight trials, in the database that is the default there."""
-    run_trials(new_search(), 8, cheap_values)
     return cli_here
 
 
@@ -242,10 +241,9 @@ def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
 def test_a_reader_that_has_had_enough_is_told_nothing(
-    new_search: Callable[..., Search], start_cli: Callable[..., subprocess.Popen[str]], form: tuple[str, ...]
+    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]], form: tuple[str, ...]
 ) -> None:
     """As with `| head -1`."""
-    run_trials(new_search(), 8, cheap_values)
     process = start_cli("pareto", "iris", *form)
     assert process.stdout is not None
     process.stdout.close()
@@ -298,9 +296,8 @@ def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
 
 
 def test_the_dashboard_command_serves_and_ends_by_ctrl_c(
-    new_search: Callable[..., Search], start_cli: Callable[..., subprocess.Popen[str]]
+    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    run_trials(new_search(), 4, cheap_values)
     process = start_cli("dashboard", "--port", "0")
     assert process.stderr is not None
     line = process.stderr.readline()

@@ -2,7 +2,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,12 +10,11 @@ from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.results.dashboard import make_dashboard
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import open_storage
-from tests.conftest import TIMEOUT_S, cheap_values, run_trials
+from tests.conftest import TIMEOUT_S
 
 
 @pytest.fixture
-def address(new_search: Callable[..., Search], storage_url: str) -> Iterator[str]:
-    run_trials(new_search(), 8, cheap_values)
+def address(search_of_eight: Search, storage_url: str) -> Iterator[str]:
     with make_dashboard(open_storage(storage_url), host="127.0.0.1", port=0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
