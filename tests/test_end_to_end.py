@@ -149,6 +149,7 @@ def test_workers_attach_to_a_running_study_and_share_its_work(
         assert all(one.datetime_start < two.datetime_complete for one in earlier for two in earlier)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_start_runs_several_workers(run_forked: RunCli, fork_cli: Fork, tmp_path: Path, storage_url: str) -> None:
     process = fork_cli("start", *ENDLESS, "--workers", "2", "--json", trial_s=0.1)
     wait_for_trials(tmp_path, 1)

@@ -78,6 +78,7 @@ def slow_trials(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [("stderr",), ("stdout", "stderr")], ids="+".join)
 def test_a_trial_is_finished_although_nobody_reads_the_messages(
     start_cli: Callable[..., subprocess.Popen[str]],
@@ -96,6 +97,7 @@ def test_a_trial_is_finished_although_nobody_reads_the_messages(
     assert [trial.state for trial in trials_of(load(open_storage(storage_url), "iris"))] == [TrialState.COMPLETE]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a terminal that a process opens becomes its own on Linux")
 @pytest.mark.parametrize("command", [START, ("worker", "s")], ids=["start", "worker"])
 def test_a_trial_is_finished_although_the_terminal_is_closed(

@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable
 
 import optuna
@@ -17,13 +18,19 @@ def test_a_trial_of_somebody_else_does_not_disturb(new_search: Callable[..., Sea
     assert all(candidate.quantum_flops > 0 for candidate in standing.front)
 
 
+def run_times(search: Search) -> Counter[str]:
+    """How often each circuit has been run."""
+    return Counter(trial.user_attrs["circuit"] for trial in successful(search))
+
+
 def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..., Search]) -> None:
-    search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3, 4), depth=(1, 2))))
-    run_trials(search, 60, cheap_values)
+    search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3), depth=(1, 2))))
+    run_trials(search, 24, cheap_values)
     found = Standing.of(search).front
     points = [(trial.values[0], trial.values[1]) for trial in successful(search)]
     digests = [candidate.record.circuit for candidate in found]
-    assert len(set(digests)) == len(digests) < len(points)
+    assert len(set(digests)) == len(digests)
+    assert any(count > 1 for circuit, count in run_times(search).items() if circuit in digests)
     on_front = {
         trial.user_attrs["circuit"]
         for trial in successful(search)
