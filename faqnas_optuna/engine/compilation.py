@@ -1,7 +1,7 @@
 """Compiling the numba kernels once per installation, and never mistaking old machine code for new.
 
 Numba keeps machine code on disk, but looks only at the file of the outermost function: an edit of `gates` would leave the code
-of `statevector` as it was. So our cache directory is named after the sources of all kernels together.
+of `statevector` as it was. So our cache directory is named after the sources of all kernels together, with place and time.
 """
 
 import hashlib
@@ -49,8 +49,10 @@ def jit(function: Function) -> Function:
 def kernel_cache() -> Path:
     """Where the machine code of these sources is kept."""
     digest = hashlib.sha256()
-    for name in KERNELS:
-        digest.update((Path(__file__).parent / name).read_bytes())
+    for source in (Path(__file__).parent / name for name in KERNELS):
+        # Numba tells sources apart by place and time: those of another installation, or of one that was made anew, it compiles.
+        digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
+        digest.update(source.read_bytes())
     return user_cache_path("faqnas-optuna") / f"kernels-{digest.hexdigest()[:12]}"
 
 

@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
-from faqnas_optuna.learning.evaluation import prepare
+from faqnas_optuna.learning import evaluation
 from faqnas_optuna.search.course import Course, Lock, advance, last_resumption, wants_trials
 from faqnas_optuna.search.objective import Evaluate, Objective, Outcome
 from faqnas_optuna.search.standing import Standing
@@ -77,7 +77,7 @@ class Shift:
         if evaluate is None:
             # Before the first trial: a signal can end this too, and a trial is no place for imports.
             with signals.giving_up():
-                prepare(search.config.engine)
+                evaluation.prepare(search.config.engine)
         self._failed_in_a_row: list[int] = []
 
     def look(self) -> Course:

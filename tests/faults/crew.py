@@ -268,6 +268,8 @@ def _work(
         return _evaluation(circuit)
 
     slow_down(evaluate, trial_s, *fault)
+    # Nothing is trained, so no kernels are needed.
+    vars(evaluation)["prepare"] = lambda _engine: None
     _log_trials(write)
     if dies_before_heartbeat:
         RDBStorage.record_heartbeat = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
