@@ -137,3 +137,10 @@ def test_what_is_refused_loads_nothing_large(run: Callable[..., tuple[int, str]]
 def test_whoever_draws_loads_pennylane_and_nothing_that_trains(run: Callable[..., tuple[int, str]]) -> None:
     code, loaded = run("show", "iris", "0")
     assert (code, loaded) == (0, "pennylane")
+
+
+def test_a_search_loads_numba_alone(run: Callable[..., tuple[int, str]]) -> None:
+    """Once kernels, counts, data and split are kept; the first run may make them."""
+    small = ("--dataset", "iris", "--population", "2", "--generations", "1", "--epochs", "1")
+    assert run("start", *small, "--study", "first")[0] == 0
+    assert run("start", *small, "--study", "second") == (0, "numba")
