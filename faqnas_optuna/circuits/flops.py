@@ -17,6 +17,8 @@ from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.kept import cache_directory, kept
 
@@ -65,7 +67,7 @@ def _count() -> Counts:
 
 
 def _checked_counts(content: bytes) -> Counts:
-    counts: Counts = json.loads(content)
+    counts = TypeAdapter(Counts).validate_json(content, strict=True)
     if {*counts} != {*map(str, GENES["n_qubits"])} or any({*parts} != PARTS for parts in counts.values()):
         raise ValueError("it does not hold every part")
     return counts

@@ -15,7 +15,8 @@ from typing import Any, TypeVar, cast
 import llvmlite.binding
 import numba
 from filelock import FileLock
-from platformdirs import user_cache_path
+
+from faqnas_optuna.kept import cache_directory
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def kernel_cache() -> Path:
         # Numba tells sources apart by place and time: those of another installation, or of one that was made anew, it compiles.
         digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
         digest.update(source.read_bytes())
-    return user_cache_path("faqnas-optuna") / f"kernels-{digest.hexdigest()[:12]}"
+    return cache_directory() / f"kernels-{digest.hexdigest()[:12]}"
 
 
 def compile_once(warm_up: Callable[[], None]) -> None:

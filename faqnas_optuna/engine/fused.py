@@ -18,11 +18,10 @@ from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
 from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
 
+T = TypeVar("T")
+
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's, as in PyTorch (Kingma and Ba, arXiv 1412.6980)."""
-
-
-T = TypeVar("T")
 
 
 class Optimiser(NamedTuple):

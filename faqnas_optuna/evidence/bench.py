@@ -99,7 +99,7 @@ def _steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
 
 
 def _layer_pass(circuit: Circuit, engine: Engine) -> Callable[[], None]:
-    layer = quantum_layer(circuit, engine, torch.rand(circuit.depth, circuit.n_qubits))
+    layer = quantum_layer(circuit, engine, torch.ones(circuit.depth, circuit.n_qubits))
     inputs = torch.rand(BATCH, circuit.n_qubits, requires_grad=True)
 
     def run() -> None:

@@ -71,7 +71,7 @@ def prepare(engine: Engine) -> None:
     if engine is Engine.FAST:
         load_kernels()
     else:
-        # It brings torch and PennyLane, which the fast engine does without.
+        # It brings torch, which the fast engine does without.
         from faqnas_optuna.learning.reference import use_one_thread
 
         use_one_thread()

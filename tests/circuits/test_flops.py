@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from faqnas_optuna.circuits import flops
 from faqnas_optuna.circuits.counting import count
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counts_file, profiler_counts, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, GeneValue, Genome, Rotation, enumerate_genomes
@@ -63,6 +64,12 @@ def test_counts_are_kept_and_made_anew_when_damaged(
     assert profiler_counts.__wrapped__() == counted
     assert "it does not hold every part" in caplog.text
     assert counts_file().read_text() == whole
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b"[1]", b'{"2": 3}', b'{"2": {"RX": "many"}}', b"\xff"])
+def test_what_holds_no_counts_is_a_value_error(content: bytes) -> None:
+    with pytest.raises(ValueError, match="JSON|valid|every part"):
+        flops._checked_counts(content)
 
 
 def test_classical_flops_are_what_torch_profiler_reports() -> None:
