@@ -24,7 +24,6 @@ from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.study import Search, create, load
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
-from faqnas_optuna.storage.trials import set_trial_user_attrs
 from tests.faults.crew import GRACE_S, Crew
 from tests.faults.databases import any_storage_url as any_storage_url  # the fixtures
 from tests.faults.databases import mariadb_server as mariadb_server
@@ -154,7 +153,8 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
             "seconds": 0.0,
             "worker": "test:1",
         }
-        set_trial_user_attrs(trial.study, trial._trial_id, attributes)
+        for name, value in attributes.items():
+            trial.set_user_attr(name, value)
         return flops, error
 
     search.study.optimize(objective, n_trials=count)

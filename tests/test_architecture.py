@@ -15,10 +15,10 @@ WINGS: list[tuple[str, list[str]]] = [
     ("data", ["splits", "named"]),
     ("engine", ["normal_form", "compilation", "gates", "statevector", "fused"]),
     ("learning", ["parameters", "training", "model", "reference", "evaluation"]),
-    ("storage", ["urls", "outages", "sqlite", "servers", "schema", "heartbeats", "opening", "trials"]),
+    ("storage", ["urls", "outages", "sqlite", "servers", "schema", "statements", "heartbeats", "drafts", "opening", "trials"]),
     (
         "search",
-        ["pareto", "generations", "sampler", "records", "ledger", "study", "standing", "course", "objective"],
+        ["pareto", "generations", "records", "sampler", "ledger", "study", "standing", "course", "objective"],
     ),
     ("workers", ["loop", "serving", "cluster"]),
     ("evidence", ["bench"]),
@@ -128,7 +128,6 @@ STUDY_ATTRIBUTES = {
     "set_study_system_attr",
     "get_study_user_attrs",
     "get_study_system_attrs",
-    "get_study_user_attr",
     "set_metric_names",
     "metric_names",
 }

@@ -52,7 +52,7 @@ def advance(standing: Standing, *, lock: Lock = study_lock) -> Course:
         lock: holds off the other workers while a decision is made and written.
     """
     search = standing.search
-    if search.ledger.stop():
+    if search.stop():
         return Course.STOPPED
     population = search.config.search.population
     ready = ready_to_close(standing.generation_sizes, standing.open_generations, population=population, closed=standing.closed)

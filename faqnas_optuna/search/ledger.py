@@ -28,7 +28,7 @@ from optuna.storages import BaseStorage
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop, StopReason
-from faqnas_optuna.storage.trials import get_study_user_attr
+from faqnas_optuna.storage.trials import get_study_user_attrs
 
 DESCRIPTION, STOP, RESUMED, CLOSED_PREFIX, VERSIONS_PREFIX = "faqnas", "stop", "resumed", "generation:", "versions:"
 METRICS = ["quantum FLOPs", "validation error"]
@@ -89,10 +89,11 @@ class Ledger:
         entry = self._read(DESCRIPTION)
         return None if entry is None else Description.from_json(entry, study=self._study.study_name)
 
-    def created(self) -> str | None:
-        """When the study was made; None if it is not one of ours, or was deleted."""
-        entry = self._read(DESCRIPTION)
-        return entry and str(entry["created"])
+    def created_and_stop(self) -> tuple[str | None, Stop | None]:
+        """When the study was made, None if it was deleted, and why it has stopped: in one statement, asked for every trial."""
+        entries = get_study_user_attrs(self._study, (DESCRIPTION, STOP))
+        description = entries.get(DESCRIPTION)
+        return description and str(description["created"]), _stop(entries.get(STOP))
 
     def describe(self, description: Description) -> None:
         """Write down what decides the study, which makes it one of ours."""
@@ -149,7 +150,7 @@ class Ledger:
         return [value for name, value in self._study.user_attrs.items() if name.startswith(VERSIONS_PREFIX)]
 
     def _read(self, entry: str) -> Any:
-        return get_study_user_attr(self._study, entry)
+        return get_study_user_attrs(self._study, (entry,)).get(entry)
 
     def _write(self, entry: str, value: Any) -> None:
         self._study.set_user_attr(entry, value)

@@ -19,6 +19,7 @@ from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search.records import TrialRecord
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.storage.heartbeats import FAILURE
+from faqnas_optuna.storage.opening import drafts
 from faqnas_optuna.storage.outages import DATABASE_ERRORS
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Objective:
         started = time.perf_counter()
         genome = suggest(trial, self._config.space)
         trial.set_user_attr("worker", self._worker)
+        drafts(trial.study).store(trial._trial_id)
         if known := self._standing.by_circuit.get(genome.circuit.digest):
             values: tuple[float, float] = (known.values[0], known.values[1])
             record = replace(

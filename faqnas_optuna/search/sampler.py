@@ -1,5 +1,6 @@
 """Optuna's NSGA-II with randomness that depends on the study's seed and the trial's number alone."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,60 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.genome import GeneValue
 from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.search.records import GENERATION_KEY, generation_of
+from faqnas_optuna.storage.opening import drafts
+
+
+class _Memory:
+    """Successful trials by generation, and the parents of each, kept from trial to trial."""
+
+    def __init__(self) -> None:
+        self.generations: defaultdict[int, list[FrozenTrial]] = defaultdict(list)
+        self.parents: dict[int, list[FrozenTrial]] = {}
+        self._seen = 0
+
+    def take_in(self, finished: list[FrozenTrial]) -> None:
+        """Add those that have finished since.
+
+        Args:
+            finished: all, in the order in which they were seen to have.
+        """
+        for trial in finished[self._seen :]:
+            if trial.state is TrialState.COMPLETE and (generation := generation_of(trial)) is not None:
+                self.generations[generation].append(trial)
+        self._seen = len(finished)
+
+
+class _RememberingNSGAIISampler(NSGAIISampler):
+    """NSGA-II that does not read all trials anew for each one."""
+
+    def __init__(self, memory: _Memory, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._memory = memory
+
+    def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
+        if (known := generation_of(trial)) is not None:
+            return known
+        self._memory.take_in(drafts(study).history(study._study_id).finished)
+        last: int = max(self._memory.generations, default=0)
+        assert self.population_size is not None
+        generation = last if len(self._memory.generations[last]) < self.population_size else last + 1
+        study._storage.set_trial_system_attr(trial._trial_id, GENERATION_KEY, generation)
+        return generation
+
+    def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        return sorted(self._memory.generations[generation], key=lambda trial: trial.number)
+
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        # Optuna keeps them in the study, for all workers, and reads that again for each trial.
+        if generation in self._memory.parents:
+            return self._memory.parents[generation]
+        # Another worker may have chosen, just now, among trials that have finished since we have read them.
+        with drafts(study).as_it_is_now():
+            parents = super().get_parent_population(study, generation)
+        # Whoever has chosen them crosses them in the order of choice, whoever reads them in that of their numbers.
+        self._memory.parents[generation] = sorted(parents, key=lambda trial: trial.number)
+        return parents
 
 
 class SeededNSGAIISampler(BaseSampler):
@@ -31,6 +86,7 @@ class SeededNSGAIISampler(BaseSampler):
         self._seed = seed
         # A gene with one choice is left to `sample_independent`, as Optuna's samplers do.
         self._space = {gene: CategoricalDistribution(choices) for gene, choices in genes.items() if len(choices) > 1}
+        self._memory = _Memory()
         self._nsga2, self._random = self._samplers(trial_number=0)
 
     def _samplers(self, *, trial_number: int) -> tuple[NSGAIISampler, RandomSampler]:
@@ -40,7 +96,8 @@ class SeededNSGAIISampler(BaseSampler):
         decides on a crossover would also choose the first gene that is drawn.
         """
         crossing, drawing = np.random.SeedSequence([self._seed, trial_number]).generate_state(2)
-        nsga2 = NSGAIISampler(
+        nsga2 = _RememberingNSGAIISampler(
+            self._memory,
             population_size=self._config.population,
             crossover_prob=self._config.crossover,
             mutation_prob=self._config.mutation,

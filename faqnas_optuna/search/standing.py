@@ -12,6 +12,7 @@ from faqnas_optuna.search.records import Candidate, generation_of
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
+from faqnas_optuna.storage.opening import drafts
 
 RECENT = 30
 """How many of the last trials tell the pace."""
@@ -46,7 +47,7 @@ class Standing:
         self.running: list[FrozenTrial] = []
         self.waiting = 0
         self._completed: deque[float] = deque(maxlen=RECENT)
-        self._seen: set[int] = set()
+        self._seen = 0
         self._front: list[str] = []
 
     @classmethod
@@ -58,12 +59,12 @@ class Standing:
 
     def refresh(self) -> None:
         """Read the study's trials, and take in those that have finished since."""
-        trials = self.search.study.get_trials(deepcopy=False)
-        unseen = [trial for trial in trials if trial.number not in self._seen]
-        self.running = [trial for trial in unseen if trial.state is TrialState.RUNNING]
-        self.waiting = sum(trial.state is TrialState.WAITING for trial in unseen)
-        new = [trial for trial in unseen if trial.state.is_finished()]
-        self._seen.update(trial.number for trial in new)
+        history = drafts(self.search.study).read(self.search.study._study_id)
+        unfinished = [trial for _, trial in sorted(history.unfinished.items())]
+        self.running = [trial for trial in unfinished if trial.state is TrialState.RUNNING]
+        self.waiting = len(unfinished) - len(self.running)
+        new = sorted(history.finished[self._seen :], key=lambda trial: trial.number)
+        self._seen += len(new)
         failed = [trial for trial in new if trial.state is TrialState.FAIL]
         self.failed += len(failed)
         errors = [trial for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]

@@ -20,6 +20,7 @@ from faqnas_optuna.config import FlopsCounter, StudyConfig, did_you_mean, differ
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.search.generations import Stop
 from faqnas_optuna.search.ledger import Description, Ledger, our_studies
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
 
@@ -63,16 +64,33 @@ class Search:
             StudyNotFoundError: it was deleted, before or meanwhile. A new one may be in its place, with the same ids on SQLite:
                 results of the old one must not become results of the new one.
         """
-        self._check_existence()
+        self.stop()
+        with self.if_it_exists():
+            yield
+
+    @contextmanager
+    def if_it_exists(self) -> Iterator[None]:
+        """The same, without a look beforehand: what Optuna does not find may have been deleted with the study.
+
+        Raises:
+            StudyNotFoundError: it was deleted meanwhile.
+        """
         try:
             yield
         except KeyError:
-            self._check_existence()
+            self.stop()
             raise
 
-    def _check_existence(self) -> None:
-        if self.ledger.created() != self.description.created:
+    def stop(self) -> Stop | None:
+        """Why the study has stopped; None while it runs.
+
+        Raises:
+            StudyNotFoundError: it was deleted.
+        """
+        created, stop = self.ledger.created_and_stop()
+        if created != self.description.created:
             raise StudyNotFoundError(f"study {self.name!r} was deleted meanwhile; see which are left with", command="status")
+        return stop
 
     def check_data(self, splits: DataSplits) -> None:
         """Refuse data other than those the study was made with.

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import Event, Thread
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from faqnas_optuna.storage.outages import database_reason
 from faqnas_optuna.storage.schema import is_current
+from faqnas_optuna.storage.statements import read_trials
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,16 @@ class HeartbeatStorage(RDBStorage):
         self.engine = create_engine(url, **engine_kwargs)
         self.scoped_session = scoped_session(sessionmaker(bind=self.engine))
         return is_current(self.engine)
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        trials = read_trials(self.engine, study_id, after=trial_id_greater_than, among=included_trial_ids)
+        return [trial for trial in trials if states is None or trial.state in states]
 
     def record_heartbeat(self, trial_id: int) -> None:
         began = self._touch()
@@ -196,11 +207,10 @@ def _now() -> float:
 
 @contextmanager
 def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
-    """Say again and again that a trial is alive, from a thread of its own."""
+    """Say again and again that a trial is alive, from a thread of its own; its first sign of life comes with its genes."""
     done = Event()
 
     def beat() -> None:
-        storage.record_heartbeat(trial_id)
         while not done.wait(storage.interval_s):
             storage.record_heartbeat(trial_id)
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from optuna import Study
-from optuna.storages import BaseStorage, _CachedStorage, get_storage
+from optuna.storages import BaseStorage
 from sqlalchemy.engine import URL
 
 from faqnas_optuna.errors import NoStudiesError, StorageError
 from faqnas_optuna.storage import servers, sqlite
+from faqnas_optuna.storage.drafts import DraftStorage
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, advice, database_reason, is_of_no_studies
 from faqnas_optuna.storage.urls import is_sqlite, masked, parse, scrubbed, sqlite_file
@@ -93,8 +94,8 @@ def unread(storage: BaseStorage) -> BaseStorage:
 
     SQLite gives their ids again: a new study would be taken to have the trials of an old one.
     """
-    assert isinstance(storage, _CachedStorage)
-    return get_storage(storage._backend)
+    assert isinstance(storage, DraftStorage)
+    return DraftStorage(storage._backend)
 
 
 def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
@@ -102,12 +103,16 @@ def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
     return storage_lock(backend(study).url)
 
 
+def drafts(study: Study) -> DraftStorage:
+    """The storage of a study, with what this process knows of its trials."""
+    storage = study._storage
+    assert isinstance(storage, DraftStorage)
+    return storage
+
+
 def backend(study: Study) -> HeartbeatStorage:
-    """What Optuna's cache of a study stands before."""
-    cached = study._storage
-    assert isinstance(cached, _CachedStorage)
-    assert isinstance(cached._backend, HeartbeatStorage)
-    return cached._backend
+    """The database of a study."""
+    return drafts(study)._backend
 
 
 def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
@@ -122,4 +127,4 @@ def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
         sqlite.share_between_processes(opened.engine)
     else:
         servers.share_between_machines(opened.engine)
-    return get_storage(opened)
+    return DraftStorage(opened)

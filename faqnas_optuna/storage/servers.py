@@ -1,18 +1,22 @@
 """PostgreSQL and MySQL as databases that workers on many machines share."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from faqnas_optuna.errors import StorageBusyError
 
 LOCK_TIMEOUT_S = 60
+UNCHECKED_S = 1.0
+"""A connection that was idle for longer is tried before it is used."""
+RETURNED = "returned"
 IDLE_S = 60
 """So long a worker may hold locks without a word. One that is suspended in a transaction would stop all others."""
 
@@ -58,9 +62,8 @@ def engine_settings(url: URL) -> dict[str, Any]:
     """What to give to SQLAlchemy's `create_engine`."""
     # What stands in the URL is the user's wish; given here too, it would have no effect.
     ours = {name: value for name, value in _CONNECT_ARGS[url.get_backend_name()].items() if name not in url.query}
-    # After a restart of the server, the connections of before are found dead and replaced; those that MySQL is about to close
-    # for being idle are replaced before, so that they are not taken for an outage.
-    return {"connect_args": ours, "pool_pre_ping": True, "pool_recycle": IDLE_S // 2}
+    # Connections that MySQL is about to close for being idle are replaced before, so that they are not taken for an outage.
+    return {"connect_args": ours, "pool_recycle": IDLE_S // 2}
 
 
 def share_between_machines(engine: Engine) -> None:
@@ -73,7 +76,21 @@ def share_between_machines(engine: Engine) -> None:
         cursor.close()
         connection.commit()
 
+    def note_return(_connection: Any, record: Any) -> None:
+        record.info[RETURNED] = time.monotonic()
+
+    def check(connection: Any, record: Any, _proxy: object) -> None:
+        # Not SQLAlchemy's `pool_pre_ping`, which would be a journey more for each of a trial's transactions.
+        if time.monotonic() - record.info.get(RETURNED, time.monotonic()) > UNCHECKED_S:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError("the connection is dead") from error
+
     event.listen(engine, "connect", prepare)
+    event.listen(engine, "checkin", note_return)
+    # After a restart of the server, the connections of before are found dead and replaced.
+    event.listen(engine, "checkout", check)
     # Connections that were opened before the listener was there.
     engine.dispose()
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
-from sqlalchemy import Select, event
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.sql.selectable import GenerativeSelect
 
 from faqnas_optuna.errors import NoStudiesError, StorageBusyError, StorageError
 
@@ -126,7 +127,7 @@ def _begin_as_needed(
     if connection.info[HAS_WRITE_LOCK]:
         return
     statement = context.compiled.statement if context.compiled else None
-    if isinstance(statement, Select) and statement._for_update_arg is None:
+    if isinstance(statement, GenerativeSelect) and statement._for_update_arg is None:
         if not raw.in_transaction:
             raw.execute("BEGIN")
         return

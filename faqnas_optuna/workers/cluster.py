@@ -232,7 +232,7 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
     standing = Standing(search)
 
     def look() -> Course:
-        with search.existing():
+        with search.if_it_exists():
             standing.refresh()
             return advance(standing)
 

@@ -28,9 +28,8 @@ from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
-from faqnas_optuna.storage.opening import backend, study_lock
+from faqnas_optuna.storage.opening import backend, drafts, study_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
-from faqnas_optuna.storage.trials import set_trial_user_attrs
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +154,7 @@ class Shift:
         if self._signals.first:
             return None
         if not self.standing.search.config.search.synchronous:
-            return self._study.ask()
+            return self._begin()
         if not self.standing.has_room:
             return None
         with self._lock(self._study) as is_held, self.standing.search.existing():
@@ -164,15 +163,22 @@ class Shift:
             # A generation that has become full since we looked may have been the last.
             if self.standing.full_generations > full or not self.standing.has_room or self._signals.first:
                 return None
-            trial = self._study.ask()
-            # The sampler numbers the generation when it is first asked for genes: that must be in the lock.
+            trial = self._begin()
+            # The others must see its generation when the lock is released.
             with suppress(UpdateFinishedTrialError):
-                _ = trial.relative_params
+                drafts(self._study).store(trial._trial_id)
             if is_held():
                 return trial
         # This worker was suspended, or the server restarted. Others may have filled the generation since.
         backend(self._study).abandon(self._study._study_id, trial._trial_id, "its worker lost the lock of the study")
         return None
+
+    def _begin(self) -> optuna.Trial:
+        """Begin a trial, and have its generation numbered and its parents crossed, by what was read last."""
+        with drafts(self._study).as_last_read():
+            trial = self._study.ask()
+            _ = trial.relative_params
+        return trial
 
     def _run(self, trial: optuna.Trial) -> None:
         outcome = None
@@ -198,7 +204,8 @@ class Shift:
         """Store an outcome, unless the trial was given up in the meantime (this process may have been suspended)."""
         state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
         try:
-            set_trial_user_attrs(self._study, trial._trial_id, outcome.attributes)
+            for name, value in outcome.attributes.items():
+                trial.set_user_attr(name, value)
             self._study.tell(trial, values=outcome.values, state=state)
         except (UpdateFinishedTrialError, ValueError):
             stored = self._study._storage.get_trial(trial._trial_id).state
@@ -210,7 +217,7 @@ class Shift:
 
     def _patiently(self, action: Callable[[], T], *, keep_on: bool = False) -> T:
         def act() -> T:
-            with self.standing.search.existing():
+            with self.standing.search.if_it_exists():
                 return action()
 
         return patiently(act, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)

@@ -22,7 +22,6 @@ from typing import Self
 
 import optuna
 import pytest
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.__main__ import THREAD_VARIABLES
@@ -37,6 +36,7 @@ from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search import objective
 from faqnas_optuna.search.objective import Evaluate
 from faqnas_optuna.search.study import Search, create
+from faqnas_optuna.storage.drafts import DraftStorage
 from faqnas_optuna.storage.opening import open_storage
 
 PRELOADED = [
@@ -272,7 +272,8 @@ def _work(
     vars(evaluation)["prepare"] = lambda _engine: None
     _log_trials(write)
     if dies_before_heartbeat:
-        RDBStorage.record_heartbeat = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+        # Which comes with its genes.
+        DraftStorage.store = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
     sys.argv = ["faqnas-optuna", *arguments]
     if barrier is not None:
         barrier.wait(timeout=LEAVE_S)
@@ -293,20 +294,20 @@ def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, faul
 
 def _log_trials(write: Callable[[str], object]) -> None:
     """Write a line when a trial begins, and when the database has committed its values."""
-    run, store = objective.Objective.__call__, RDBStorage.set_trial_state_values
+    run, store = objective.Objective.__call__, DraftStorage.set_trial_state_values
 
     def logged_run(self: objective.Objective, trial: optuna.Trial) -> objective.Outcome:
         write(f"begun {trial.number} {time.time()}")
         return run(self, trial)
 
-    def logged_store(self: RDBStorage, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+    def logged_store(self: DraftStorage, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         stored = store(self, trial_id, state, values)
         if stored and state is TrialState.COMPLETE and values is not None:
             write(f"done {self.get_trial(trial_id).number} {time.time()} {' '.join(map(repr, values))}")
         return stored
 
     objective.Objective.__call__ = logged_run  # type: ignore[method-assign]
-    RDBStorage.set_trial_state_values = logged_store  # type: ignore[method-assign]
+    DraftStorage.set_trial_state_values = logged_store  # type: ignore[method-assign]
 
 
 def _entries(path: Path) -> list[Entry]:

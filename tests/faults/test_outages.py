@@ -125,8 +125,9 @@ def test_workers_outlive_crashes_of_a_server_at_any_moment(
 ) -> None:
     """Workers that do nothing but talk with the database are hit in the middle of whatever they say."""
     new_study(any_storage_url, "s")
-    for _ in range(2):
-        crew.start("worker", "s", trial_s=0)
+    workers = [crew.start("worker", "s", trial_s=0) for _ in range(2)]
+    # A worker that is about to begin must find a database.
+    wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "both workers have begun a trial")
     for _ in range(6):
         wait_for_more(crew)
         with stopped(request.getfixturevalue(server)):

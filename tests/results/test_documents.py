@@ -23,7 +23,7 @@ from faqnas_optuna.search.ledger import DESCRIPTION
 from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
-from faqnas_optuna.storage.opening import backend
+from faqnas_optuna.storage.opening import drafts
 from tests.conftest import cheap_values, run_trials
 from tests.faults.crew import SOON_S
 
@@ -133,7 +133,7 @@ def test_status_tells_who_is_at_what(
     known, _just_begun = search.study.ask(), search.study.ask()
     genome = suggest(known, search.config.space)
     known.set_user_attr("worker", "elsewhere:17")
-    backend(search.study).record_heartbeat(known._trial_id)
+    drafts(search.study).store(known._trial_id)
     (study,) = status_document(search.study._storage, None)["studies"]
     (first, second), circuit = study["workers"], str(genome.circuit)
     assert 0 <= first.pop("heard_s_ago") < SOON_S

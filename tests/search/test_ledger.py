@@ -34,14 +34,14 @@ def description() -> Description:
 
 def test_a_blank_ledger_has_nothing(ledger: Ledger) -> None:
     assert ledger.is_blank()
-    assert (ledger.description(), ledger.created(), ledger.stop()) == (None, None, None)
+    assert (ledger.description(), ledger.created_and_stop(), ledger.stop()) == (None, (None, None), None)
     assert not (ledger.closed_generations() or ledger.resumptions() or ledger.noted_versions())
 
 
 def test_a_description_is_read_as_it_was_written(ledger: Ledger) -> None:
     ledger.describe(description())
     assert ledger.description() == description()
-    assert ledger.created() == description().created
+    assert ledger.created_and_stop() == (description().created, None)
     assert not ledger.is_blank()
 
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import NSGAIISampler
 from scipy.stats import chisquare
@@ -11,7 +12,8 @@ from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
-from faqnas_optuna.search.study import Search
+from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.storage.opening import backend, drafts, open_storage
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
 CONFIG = SearchConfig(population=6)
@@ -26,11 +28,22 @@ def history(study: optuna.Study) -> list[Any]:
     return [(trial.params, trial.values, trial.system_attrs[GENERATION_KEY]) for trial in study.trials]
 
 
-def toy_study(seed: int = 0) -> optuna.Study:
-    return optuna.create_study(directions=["minimize", "minimize"], sampler=SeededNSGAIISampler(CONFIG, GENES, seed=seed))
+NewStudy = Callable[..., optuna.Study]
 
 
-def test_an_interrupted_study_goes_on_as_if_it_had_not_been() -> None:
+@pytest.fixture
+def toy_study(storage_url: str) -> NewStudy:
+    """Make a study of its own over all genes, with our sampler."""
+    storage = open_storage(storage_url, create=True)
+
+    def make(config: SearchConfig = CONFIG, seed: int = 0) -> optuna.Study:
+        sampler = SeededNSGAIISampler(config, GENES, seed=seed)
+        return optuna.create_study(storage=storage, directions=["minimize", "minimize"], sampler=sampler)
+
+    return make
+
+
+def test_an_interrupted_study_goes_on_as_if_it_had_not_been(toy_study: NewStudy) -> None:
     whole, parts = toy_study(), toy_study()
     whole.optimize(toy, n_trials=30)
     for count in (1, 8, 21):
@@ -40,14 +53,14 @@ def test_an_interrupted_study_goes_on_as_if_it_had_not_been() -> None:
     assert history(whole) == history(parts)
 
 
-def test_another_seed_searches_elsewhere() -> None:
+def test_another_seed_searches_elsewhere(toy_study: NewStudy) -> None:
     first, second = toy_study(seed=0), toy_study(seed=1)
     first.optimize(toy, n_trials=6)
     second.optimize(toy, n_trials=6)
     assert history(first) != history(second)
 
 
-def test_generations_have_the_size_of_the_population() -> None:
+def test_generations_have_the_size_of_the_population(toy_study: NewStudy) -> None:
     study = toy_study()
     study.optimize(toy, n_trials=30)
     assert [trial.system_attrs[GENERATION_KEY] for trial in study.trials] == [n // 6 for n in range(30)]
@@ -70,12 +83,9 @@ def test_what_is_drawn_does_not_depend_on_whether_there_was_a_crossover() -> Non
         assert chisquare(observed).pvalue > 1e-3
 
 
-def test_children_descend_from_parents() -> None:
+def test_children_descend_from_parents(toy_study: NewStudy) -> None:
     # Without mutation, every gene of a child is a gene of a parent.
-    study = optuna.create_study(
-        directions=["minimize", "minimize"],
-        sampler=SeededNSGAIISampler(SearchConfig(population=6, mutation=0.0), GENES, seed=0),
-    )
+    study = toy_study(SearchConfig(population=6, mutation=0.0))
     study.optimize(toy, n_trials=12)
     for gene in GENES:
         first = {trial.params[gene] for trial in study.trials[:6]}
@@ -92,3 +102,39 @@ def test_a_foreign_trial_does_not_shrink_the_space(new_search: Callable[..., Sea
     child = successful(search)[-1]
     assert child.system_attrs[GENERATION_KEY] == 1
     assert all(child.params[gene] in {parent.params[gene] for parent in parents} for gene in GENES)
+
+
+def test_what_is_remembered_changes_nothing(toy_study: NewStudy) -> None:
+    """Against Optuna's own sampler, seeded alike, which reads all trials anew for each."""
+
+    class Plain(SeededNSGAIISampler):
+        def _samplers(self, *, trial_number: int) -> Any:
+            remembering, random = super()._samplers(trial_number=trial_number)
+            crossing, _ = np.random.SeedSequence([0, trial_number]).generate_state(2)
+            plain = NSGAIISampler(
+                population_size=CONFIG.population,
+                crossover_prob=CONFIG.crossover,
+                mutation_prob=CONFIG.mutation,
+                seed=int(crossing),
+            )
+            return plain, random
+
+    ours, optunas = toy_study(), toy_study()
+    optunas.sampler = Plain(CONFIG, GENES, seed=0)
+    ours.optimize(toy, n_trials=40)
+    optunas.optimize(toy, n_trials=40)
+    assert history(ours) == history(optunas)
+
+
+def test_parents_that_another_worker_has_just_chosen_are_read_with_their_values(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4)))
+    other = load(open_storage(backend(search.study).url), search.name)
+    run_trials(search, 3, cheap_values)
+    other.study.get_trials()
+    # The fourth closes the generation, the fifth chooses the parents; the other has seen neither.
+    run_trials(search, 2, cheap_values)
+    with drafts(other.study).as_last_read():
+        sampler: Any = other.study.sampler
+        parents = sampler._nsga2.get_parent_population(other.study, 1)
+    assert [trial.number for trial in parents] == [0, 1, 2, 3]
+    assert all(trial.values for trial in parents)

@@ -7,6 +7,7 @@ from threading import Thread
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
@@ -26,7 +27,9 @@ def study(any_storage_url: str) -> optuna.Study:
     """With one running trial, of which nothing was heard yet."""
     study = optuna.create_study(storage=open_storage(any_storage_url, create=True, grace_s=GRACE_S), study_name="s")
     study.enqueue_trial({"x": 3}, user_attrs={"asked": "by hand"})
-    study.ask({"x": optuna.distributions.IntDistribution(0, 9)})
+    # By Optuna alone, which beats only if it is told to.
+    plain = optuna.load_study(storage=RDBStorage(backend(study).url), study_name="s")
+    plain.ask({"x": optuna.distributions.IntDistribution(0, 9)})
     return study
 
 

@@ -1,0 +1,286 @@
+"""A trial in few statements: begun in one transaction, told of in a second, finished in a third, and all trials read in one.
+
+Optuna takes a transaction for every parameter and attribute, and seven statements to read what is new. The tables are Optuna's,
+and so is what stands in them: its dashboard and commands read and write beside this.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import (
+    Row,
+    Select,
+    Table,
+    bindparam,
+    case,
+    delete,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    text,
+    type_coerce,
+    union_all,
+    update,
+)
+from sqlalchemy.engine import Connection, Engine
+
+
+def _table(model: Any) -> Table:
+    table: Table = model.__table__
+    return table
+
+
+STUDIES, TRIALS, PARAMS = _table(models.StudyModel), _table(models.TrialModel), _table(models.TrialParamModel)
+VALUES = _table(models.TrialValueModel)
+USER_ATTRS, SYSTEM_ATTRS = _table(models.TrialUserAttributeModel), _table(models.TrialSystemAttributeModel)
+FINITE, INF_POS, INF_NEG = models.TrialValueModel.TrialValueType
+
+LOCK_STUDY = select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("study_id")).with_for_update()
+LAST_NUMBER = (
+    # Not the largest number, for which all trials would be read.
+    select(TRIALS.c.number).where(TRIALS.c.study_id == bindparam("study_id")).order_by(TRIALS.c.trial_id.desc()).limit(1)
+)
+_FIRST_BEAT = "{} INTO trial_heartbeats (trial_id, heartbeat) VALUES (:trial_id, CURRENT_TIMESTAMP){}"
+FIRST_BEAT = {
+    # Whoever looks for stale trials may have written it.
+    "sqlite": text(_FIRST_BEAT.format("INSERT OR IGNORE", "")),
+    "postgresql": text(_FIRST_BEAT.format("INSERT", " ON CONFLICT DO NOTHING")),
+    "mysql": text(_FIRST_BEAT.format("INSERT IGNORE", "")),
+    "mariadb": text(_FIRST_BEAT.format("INSERT IGNORE", "")),
+}
+
+
+@dataclass(kw_only=True)
+class Pending:
+    """What is to be written to a running trial."""
+
+    started: datetime | None
+    """As it is stored, in UTC: on SQLite, which gives the ids of a study that was deleted again, it tells trials apart."""
+    params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
+    """Internal value and distribution, by name."""
+    user: dict[str, str] = field(default_factory=dict)
+    """User attributes as JSON, by name; below, the system attributes."""
+    system: dict[str, str] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
+    """Names of user attributes that stand there with other values."""
+
+
+def begin_trial(engine: Engine, study_id: int) -> tuple[FrozenTrial, Pending]:
+    """Add a running trial to a study; the trial, and that nothing is to be written to it yet.
+
+    Raises:
+        KeyError: the study was deleted.
+    """
+    started = datetime.now(UTC).replace(tzinfo=None)
+    with engine.begin() as connection:
+        # As Optuna numbers trials: one worker at a time.
+        if connection.scalar(LOCK_STUDY, {"study_id": study_id}) is None:
+            raise KeyError(models.NOT_FOUND_MSG)
+        last = connection.scalar(LAST_NUMBER, {"study_id": study_id})
+        number = 0 if last is None else last + 1
+        row = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": started}
+        inserted = connection.execute(insert(TRIALS), row).inserted_primary_key
+    assert inserted is not None
+    trial = _frozen(trial_id=inserted[0], number=number, state=TrialState.RUNNING, started=started, completed=None)
+    return trial, Pending(started=started)
+
+
+def pending_of(engine: Engine, trial_id: int) -> Pending:
+    """That nothing is to be written to a trial that is there."""
+    with reading(engine).connect() as connection:
+        return Pending(started=connection.scalar(select(TRIALS.c.datetime_start).where(TRIALS.c.trial_id == trial_id)))
+
+
+def write_pending(engine: Engine, trial: FrozenTrial, pending: Pending) -> None:
+    """Write what is pending to a running trial, with its first sign of life, or nothing at all.
+
+    Raises:
+        UpdateFinishedTrialError: it was given up in the meantime.
+    """
+    with engine.begin() as connection:
+        _set_state(connection, trial, pending.started, {"state": TrialState.RUNNING})
+        with _at_once(connection):
+            connection.execute(FIRST_BEAT[connection.dialect.name], {"trial_id": trial._trial_id})
+            _write(connection, trial._trial_id, pending)
+
+
+def finish_trial(
+    engine: Engine, trial: FrozenTrial, pending: Pending, state: TrialState, values: Sequence[float] | None
+) -> datetime:
+    """Write what is pending and the values, and finish a running trial, or do nothing at all; when, in local time.
+
+    Raises:
+        UpdateFinishedTrialError: it was given up in the meantime.
+    """
+    completed = datetime.now(UTC).replace(tzinfo=None)
+    with engine.begin() as connection:
+        _set_state(connection, trial, pending.started, {"state": state, "datetime_complete": completed})
+        with _at_once(connection):
+            _write(connection, trial._trial_id, pending)
+            if values:
+                stored = [models.TrialValueModel.value_to_stored_repr(value) for value in values]
+                rows = [
+                    {"trial_id": trial._trial_id, "objective": objective, "value": value, "value_type": value_type}
+                    for objective, (value, value_type) in enumerate(stored)
+                ]
+                connection.execute(insert(VALUES).inline(), rows)
+    return _local(completed)
+
+
+def read_trials(engine: Engine, study_id: int, *, after: int, among: Iterable[int]) -> list[FrozenTrial]:
+    """The trials of a study whose ids are above one or among some, in one statement, by id, without intermediate values."""
+    wanted = {"study_id": study_id, "after": after, "among": [*among]}
+    rows: dict[str, dict[int, list[Row[Any]]]] = defaultdict(lambda: defaultdict(list))
+    with reading(engine).connect() as connection:
+        for row in connection.execute(READ_TRIALS, wanted):
+            rows[row.part][row.trial_id].append(row)
+    trials = []
+    for trial_id, (found,) in sorted(rows["trial"].items()):
+        trial = _frozen(
+            trial_id=trial_id, number=found.number, state=found.state, started=found.started, completed=found.completed
+        )
+        _fill(trial, {part: of_part.get(trial_id, []) for part, of_part in rows.items()})
+        trials.append(trial)
+    return trials
+
+
+def reading(engine: Engine) -> Engine:
+    """The engine for a single statement that reads: on PostgreSQL without a transaction, which would be two more journeys."""
+    # MySQL is told of it by two journeys, and one that fails afterwards is nobody's.
+    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else engine
+
+
+def _set_state(connection: Connection, trial: FrozenTrial, started: datetime | None, changes: Mapping[str, Any]) -> None:
+    """Lock a running trial, and change it."""
+    statement = update(TRIALS).where(TRIALS.c.trial_id == trial._trial_id, TRIALS.c.state == TrialState.RUNNING)
+    if connection.dialect.name == "sqlite":
+        # Not elsewhere: MySQL rounds it to seconds, and no server gives ids again.
+        statement = statement.where(TRIALS.c.datetime_start == started)
+    if connection.execute(statement.values(**changes)).rowcount == 0:
+        raise UpdateFinishedTrialError(f"trial {trial.number} was given up, or deleted with its study")
+
+
+def _at_once(connection: Connection) -> AbstractContextManager[Any]:
+    """Send statements without waiting for one before the next, where the driver can: each would be a journey to the server."""
+    driver: Any = connection.connection.driver_connection
+    return driver.pipeline() if hasattr(driver, "pipeline") else nullcontext()
+
+
+def _write(connection: Connection, trial_id: int, pending: Pending) -> None:
+    if pending.replaced:
+        connection.execute(delete(USER_ATTRS).where(USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(pending.replaced)))
+    if pending.params:
+        rows = [
+            {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": value,
+                "distribution_json": distribution_to_json(distribution),
+            }
+            for name, (value, distribution) in pending.params.items()
+        ]
+        connection.execute(insert(PARAMS).inline(), rows)
+    for table, attributes in ((SYSTEM_ATTRS, pending.system), (USER_ATTRS, pending.user)):
+        if attributes:
+            connection.execute(
+                insert(table).inline(),
+                [{"trial_id": trial_id, "key": key, "value_json": value} for key, value in attributes.items()],
+            )
+
+
+def _reading_statement() -> Any:
+    """Rows of five tables under one another; what a row is of stands in `part`."""
+    wanted = select(TRIALS.c.trial_id).where(
+        TRIALS.c.study_id == bindparam("study_id"),
+        or_(TRIALS.c.trial_id > bindparam("after"), TRIALS.c.trial_id.in_(bindparam("among", expanding=True))),
+    )
+    state, moment = TRIALS.c.state.type, TRIALS.c.datetime_start.type
+
+    def part(
+        name: str, table: Table, *, key: Any = None, value: Any = None, content: Any = None, number: Any = None
+    ) -> Select[Any]:
+        return select(
+            literal_column(f"'{name}'").label("part"),
+            table.c.trial_id.label("trial_id"),
+            (null() if key is None else key).label("key"),
+            (null() if value is None else value).label("value"),
+            (null() if content is None else content).label("content"),
+            (null() if number is None else number).label("number"),
+            type_coerce(TRIALS.c.state if table is TRIALS else null(), state).label("state"),
+            type_coerce(TRIALS.c.datetime_start if table is TRIALS else null(), moment).label("started"),
+            type_coerce(TRIALS.c.datetime_complete if table is TRIALS else null(), moment).label("completed"),
+        ).where(table.c.trial_id.in_(wanted))
+
+    infinite = case((VALUES.c.value_type == INF_POS, "inf"), (VALUES.c.value_type == INF_NEG, "-inf"))
+    return union_all(
+        # In this order the first two together tell the database the type of every column.
+        part(
+            "param",
+            PARAMS,
+            key=PARAMS.c.param_name,
+            value=PARAMS.c.param_value,
+            content=PARAMS.c.distribution_json,
+            number=PARAMS.c.param_id,
+        ),
+        part("trial", TRIALS, number=TRIALS.c.number),
+        part("user", USER_ATTRS, key=USER_ATTRS.c.key, content=USER_ATTRS.c.value_json),
+        part("system", SYSTEM_ATTRS, key=SYSTEM_ATTRS.c.key, content=SYSTEM_ATTRS.c.value_json),
+        part("value", VALUES, value=VALUES.c.value, content=infinite, number=VALUES.c.objective),
+    )
+
+
+READ_TRIALS = _reading_statement()
+
+
+def _fill(trial: FrozenTrial, rows: Mapping[str, list[Row[Any]]]) -> None:
+    """Give a trial what the rows of its other parts say."""
+    for row in sorted(rows.get("param", []), key=lambda row: row.number):
+        distribution = _distribution(row.content)
+        trial.params[row.key] = distribution.to_external_repr(row.value)
+        trial.distributions[row.key] = distribution
+    for part, attributes in (("user", trial.user_attrs), ("system", trial.system_attrs)):
+        attributes.update({row.key: json.loads(row.content) for row in rows.get(part, [])})
+    if values := sorted(rows.get("value", []), key=lambda row: row.number):
+        trial.values = [float(row.content) if row.value is None else row.value for row in values]
+
+
+def _frozen(
+    *, trial_id: int, number: int, state: TrialState, started: datetime | None, completed: datetime | None
+) -> FrozenTrial:
+    """A trial of which no more is known."""
+    return FrozenTrial(
+        trial_id=trial_id,
+        number=number,
+        state=state,
+        value=None,
+        values=None,
+        datetime_start=started and _local(started),
+        datetime_complete=completed and _local(completed),
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+@lru_cache
+def _distribution(content: str) -> BaseDistribution:
+    return json_to_distribution(content)
+
+
+def _local(stored: datetime) -> datetime:
+    """As Optuna tells it: the local time, without saying so."""
+    return stored.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
