@@ -28,7 +28,7 @@ from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.storage.opening import drafts, open_storage
 from faqnas_optuna.storage.urls import absolute
 from faqnas_optuna.workers.cluster import Assignment, Crew, connected, dask_workers, watch, work
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
@@ -213,7 +213,9 @@ def test_a_dismissal_reaches_a_worker_that_waits_for_others(
     search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
     for _ in range(4):
         # Running, so that the generation has no room.
-        _ = search.study.ask().relative_params
+        trial = search.study.ask()
+        _ = trial.relative_params
+        drafts(search.study).store(trial._trial_id)
     with (
         connected(scheduler, storage_url=storage_url) as client,
         dask_workers(client, 1, search, Signals(), storage_url=storage_url, data_dir=None) as crew,
@@ -235,11 +237,11 @@ class AwayAtFirst(Search):
     asked = 0
 
     @contextmanager
-    def existing(self) -> Iterator[None]:
+    def if_it_exists(self) -> Iterator[None]:
         type(self).asked += 1
         if self.asked == 1:
             raise OperationalError("", None, Exception("gone away"))
-        with super().existing():
+        with super().if_it_exists():
             yield
 
 
