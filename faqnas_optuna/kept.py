@@ -1,12 +1,15 @@
 """What is worked out once and kept in the user's cache directory: made by one process while the others wait."""
 
 import logging
+import subprocess
+import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,6 +56,30 @@ def kept(path: Path, make: Callable[[], T], *, read: Callable[[bytes], T], write
             except OutputError as error:
                 logger.warning("the next run makes it anew: %s", error)
         return found
+
+
+@contextmanager
+def ahead(make: Callable[[], Any]) -> Iterator[None]:
+    """Have another process make what is kept while this one does something else; if it cannot, this one will have to.
+
+    Args:
+        make: a function of a module.
+    """
+    program = f"from {make.__module__} import {make.__name__}; {make.__name__}()"
+    try:
+        # Ctrl-C reaches this process alone.
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True
+        )
+    except OSError:
+        yield
+        return
+    try:
+        yield
+        process.wait()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _read(path: Path, read: Callable[[bytes], T]) -> T | None:

@@ -20,7 +20,7 @@ WINGS: list[tuple[str, list[str]]] = [
         "search",
         ["pareto", "generations", "records", "sampler", "ledger", "study", "standing", "course", "objective"],
     ),
-    ("workers", ["loop", "serving", "cluster"]),
+    ("workers", ["loop", "serving", "cluster", "readiness"]),
     ("evidence", ["bench"]),
     ("results", ["documents", "advice", "figures", "dashboard"]),
     ("cli", ["display", "options", "launch", "find", "judge", "explore", "program"]),

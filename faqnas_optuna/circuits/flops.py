@@ -12,6 +12,8 @@ rotations alike; so this count ranks CZ circuits dearer than CNOT ones and does 
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from itertools import product
@@ -20,7 +22,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.kept import cache_directory, kept
+from faqnas_optuna.kept import ahead, cache_directory, kept
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,17 @@ def profiler_counts() -> Counts:
     )
 
 
+@contextmanager
+def counting_ahead() -> Iterator[None]:
+    """Have them counted beside the block, in another process, which brings what this one does without: torch and PennyLane."""
+    if counts_file().exists():
+        yield
+        return
+    logger.info("counting PennyLane's FLOPs, once")
+    with ahead(profiler_counts):
+        yield
+
+
 def counts_file() -> Path:
     """Where they are kept: by version, and by the sources that count."""
     digest = hashlib.sha256()
@@ -62,7 +75,6 @@ def _count() -> Counts:
     # It brings torch and PennyLane, which nobody needs who finds the counts.
     from faqnas_optuna.circuits.counting import count_parts
 
-    logger.info("counting PennyLane's FLOPs, once; this takes a few seconds")
     return {str(n_qubits): count_parts(int(n_qubits)) for n_qubits in GENES["n_qubits"]}
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.results.documents import Progress
     from faqnas_optuna.search.records import Candidate
     from faqnas_optuna.search.standing import Standing
+    from faqnas_optuna.workers.readiness import Finding
 
 PLAIN_LINE_EVERY_S = 10.0
 PIPE_WIDTH = 140
@@ -239,6 +240,12 @@ def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
         numbers = (f"{dataset[column]:,}" for column in ("samples", "features", "classes"))
         table.add_row(dataset["name"], *numbers, dataset["source"])
     make_console().print(table)
+
+
+def print_finding(finding: "Finding") -> None:
+    """A line: whether it is well, what it is, how it is."""
+    mark = "ready" if finding.ready else "LACKS"
+    make_console().print(f"{mark}  {finding.what:9} {finding.told}", markup=False, soft_wrap=True)
 
 
 def print_bench(measurements: Iterable["Measurement"]) -> None:

@@ -8,6 +8,7 @@ import click
 from faqnas_optuna.cli.launch import (
     opened_storage,
     print_json,
+    reporting,
 )
 from faqnas_optuna.cli.options import (
     data_dir_option,
@@ -77,3 +78,27 @@ def bench(quick: bool, as_json: bool) -> None:
         print_json({"schema_version": 1, "versions": versions(), "measurements": [asdict(one) for one in measured]})
     else:
         print_bench(measured)
+
+
+@click.command()
+@storage_options
+@json_option
+def doctor(storage: str, as_json: bool) -> int:
+    """Look whether a search can run here, and get ready for it.
+
+    Checks Python, packages, cache, engine, data sets and database, and says of what is wrong what to do. Compiles the fast
+    engine and counts FLOPs, if that was not done yet.
+    """
+    from faqnas_optuna.cli.display import print_finding
+    from faqnas_optuna.workers.readiness import examine
+
+    findings = []
+    with reporting(storage):
+        for finding in examine(storage):
+            findings.append(finding)
+            if not as_json:
+                print_finding(finding)
+    ready = all(finding.ready for finding in findings)
+    if as_json:
+        print_json({"schema_version": 1, "ready": ready, "findings": [asdict(finding) for finding in findings]})
+    return 0 if ready else 1

@@ -27,23 +27,31 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def jit(function: Function) -> Function:
-    """Compile a function when it is first called, and keep the machine code on disk.
+    """Compile a function when another that is compiled calls it."""
+    # No wrappers for Python, and no machine code of its own on disk: that of its callers has it.
+    return _njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-    Of fastmath, the parts that assume away NaN and infinity are left out: they must travel through.
-    """
-    # An epoch may take seconds, and the thread that says this worker is alive must run meanwhile.
-    options: Any = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}, "nogil": True}
+
+def kernel(function: Function) -> Function:
+    """Compile a function when it is first called, from Python too, and keep the machine code on disk."""
     settings: Any = numba.config
     before = settings.CACHE_DIR
     # Numba looks at this setting when it decorates; it is put back for whatever else uses numba in this process.
     settings.CACHE_DIR = str(kernel_cache())
     try:
-        return cast(Function, numba.njit(cache=True, **options)(function))
+        return _njit(function, cache=True)
     except RuntimeError:
         # There is no directory that it can write to; then every process compiles for itself.
-        return cast(Function, numba.njit(**options)(function))
+        return _njit(function)
     finally:
         settings.CACHE_DIR = before
+
+
+def _njit(function: Function, **options: Any) -> Function:
+    """Of fastmath, the parts that assume away NaN and infinity are left out: they must travel through."""
+    fastmath: Any = {"reassoc", "contract", "nsz", "arcp"}
+    # An epoch may take seconds, and the thread that says this worker is alive must run meanwhile.
+    return cast(Function, numba.njit(error_model="numpy", fastmath=fastmath, nogil=True, **options)(function))
 
 
 @cache
@@ -57,11 +65,11 @@ def kernel_cache() -> Path:
     return cache_directory() / f"kernels-{digest.hexdigest()[:12]}"
 
 
-def compile_once(warm_up: Callable[[], None]) -> None:
+def compile_once(compile_all: Callable[[], None]) -> None:
     """Have the kernels compiled by one process while the others wait.
 
     Args:
-        warm_up: calls every kernel with the types that matter.
+        compile_all: calls every kernel with the types that matter.
     """
     stamp = kernel_cache() / f"{sys.implementation.cache_tag}-numba-{numba.__version__}-{llvmlite.binding.get_host_cpu_name()}"
     if stamp.exists():
@@ -70,8 +78,7 @@ def compile_once(warm_up: Callable[[], None]) -> None:
         stamp.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(stamp.with_suffix(".lock")):
             if not stamp.exists():
-                logger.info("compiling the fast engine, once; this takes about half a minute")
-                warm_up()
+                compile_all()
                 stamp.touch()
     except OSError as error:
         logger.warning("cannot keep the compiled engine in %s (%s): each process compiles it anew", stamp.parent, error)

@@ -6,6 +6,7 @@ The arithmetic is that of `nn.Linear`, `nll_loss(log_softmax(…))` and `torch.o
 step have the batch last: (n_qubits, B), (classes, B). All reals are float32.
 """
 
+import logging
 import math
 from functools import cache
 from typing import Generic, NamedTuple, TypeVar
@@ -13,10 +14,13 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.engine.compilation import compile_once, jit
+from faqnas_optuna.engine.compilation import compile_once, jit, kernel
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
 from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
+from faqnas_optuna.kept import ahead
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -54,7 +58,7 @@ def make_optimiser(parameters: Array) -> Optimiser:
     return Optimiser(parameters, np.zeros_like(parameters), np.zeros_like(parameters), np.zeros_like(parameters))
 
 
-@jit
+@kernel
 def train_epoch(
     x: Array,
     y: Integers,
@@ -221,22 +225,39 @@ def _adam(optimiser: Optimiser, step: int, learning_rate: float) -> None:
 @cache
 def load_kernels() -> None:
     """Have the engine for float32 in this process, compiled if it has not been in this installation."""
-    compile_once(_warm_up)
-    _warm_up()
+    compile_once(_compile)
+    compile_forward()
+    _compile_training()
 
 
-def _warm_up() -> None:
-    circuit = Circuit(
-        n_qubits=2,
-        embedding=Embedding.ANGLE,
-        entangler=Entangler.CZ,
-        topology=Topology.LINEAR,
-        rotations=(Rotation.RX,),
-    )
-    program = compile_circuit(circuit)
-    x, y = np.ones((2, 1), np.float32), np.zeros(2, np.int64)
-    optimiser = make_optimiser(np.ones(1 * 2 + 2 + 2 + 2 * 2 + 2, np.float32))
-    workspace = make_workspace(program, 2, np.float32)
+def _compile() -> None:
+    logger.info("compiling the fast engine, once; this takes some ten seconds")
+    # The two that take longest side by side; then what is made of both.
+    with ahead(compile_backward):
+        compile_forward()
+    logger.info("compiling the fast engine: the circuit is done, now the training")
+    _compile_training()
+
+
+def compile_forward() -> None:
+    """Compile what predictions need, or find it on disk; below, what a training needs."""
+    expectations(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), _CIRCUIT)
+
+
+def compile_backward() -> None:
+    """To be run in a process of its own, beside the above."""
+    program, wires = compile_circuit(_CIRCUIT), np.ones((2, 2), np.float32)
+    backward(np.ones((1, 2), np.float32), program, make_workspace(program, 2, np.float32), wires, wires, wires[:1])
+
+
+def _compile_training() -> None:
+    layout = 1 * 2 + 2 + 2 + 2 * 2 + 2
+    program, optimiser = compile_circuit(_CIRCUIT), make_optimiser(np.ones(layout, np.float32))
+    x, y, workspace = np.ones((2, 1), np.float32), np.zeros(2, np.int64), make_workspace(program, 2, np.float32)
     train_epoch(x, y, np.arange(2), 2, program, workspace, optimiser, 0, 0.1, 2)
-    # From Python, for predictions.
-    expectations(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), circuit)
+
+
+_CIRCUIT = Circuit(
+    n_qubits=2, embedding=Embedding.ANGLE, entangler=Entangler.CZ, topology=Topology.LINEAR, rotations=(Rotation.RX,)
+)
+"""The least one, to compile with: how large arrays are is of no account."""

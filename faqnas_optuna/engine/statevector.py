@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.engine.compilation import jit
+from faqnas_optuna.engine.compilation import kernel
 from faqnas_optuna.engine.gates import (
     Array,
     adjoint_of_embed_amplitudes,
@@ -76,7 +76,7 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit) -> Array:
     return result
 
 
-@jit
+@kernel
 def forward(inputs: Array, weights: Array, program: Program, workspace: Workspace, measured: Array) -> None:
     """Run a circuit. C-contiguous: inputs (n, B) and weights (L, n) are read, measured (n, B) is written."""
     batch = inputs.shape[1]
@@ -103,7 +103,7 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
     measure(state, program.readout, batch, program.planes[-1], spare, measured)
 
 
-@jit
+@kernel
 def backward(
     weights: Array,
     program: Program,

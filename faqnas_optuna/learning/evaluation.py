@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, profiler_flops
+from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counting_ahead, profiler_counts, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -68,13 +68,15 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
 
 def prepare(engine: Engine) -> None:
     """Have a worker ready to train on an engine, so that no trial has to wait for it."""
-    if engine is Engine.FAST:
-        load_kernels()
-    else:
-        # It brings torch, which the fast engine does without.
-        from faqnas_optuna.learning.reference import use_one_thread
+    with counting_ahead():
+        if engine is Engine.FAST:
+            load_kernels()
+        else:
+            # It brings torch, which the fast engine does without.
+            from faqnas_optuna.learning.reference import use_one_thread
 
-        use_one_thread()
+            use_one_thread()
+    profiler_counts()
 
 
 def train_once(circuit: Circuit, splits: DataSplits, config: StudyConfig, *, repeat: int) -> TrainingResult:

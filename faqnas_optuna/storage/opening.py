@@ -48,6 +48,27 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
         raise failure(url, error) from error
 
 
+def number_of_studies(url: str) -> int:
+    """How many studies a database holds.
+
+    Raises:
+        NoStudiesError: none ever; there may be no database.
+        StorageError: the database cannot be reached or opened.
+    """
+    with translated_errors(url):
+        return len(open_storage(url).get_all_studies())
+
+
+def check_place(url: str) -> None:
+    """Refuse a place where no database can be made.
+
+    Raises:
+        StorageError: says why, and what to do.
+    """
+    if is_sqlite(url):
+        sqlite.check_file(sqlite_file(parse(url)), create=True)
+
+
 @contextmanager
 def storage_lock(url: str, *, timeout_s: int = servers.LOCK_TIMEOUT_S) -> Iterator[Callable[[], bool]]:
     """Hold off other processes, on whatever machine, for instance while a database or a study is made.

@@ -4,6 +4,7 @@ SQLite ignores `SELECT … FOR UPDATE`, by which Optuna lets only one worker tak
 that writes, takes the write lock first (`BEGIN IMMEDIATE`), and reading takes none (write-ahead log).
 """
 
+import os
 import random
 import sqlite3
 import time
@@ -94,6 +95,11 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
         )
     if not file.parent.is_dir():
         raise StorageError(f"cannot make the database {file}: the directory {file.parent} does not exist")
+    if not os.access(file.parent, os.W_OK):
+        raise StorageError(
+            f"cannot use the database {file}: you may not write to {file.parent}, where SQLite keeps files beside it;"
+            " name a database in another directory with --storage"
+        )
     if (kind := kind_of(file)) in NETWORK_FILE_SYSTEMS:
         raise StorageError(
             f"{file} is on a network file system ({kind}), which damages SQLite databases:"

@@ -1,0 +1,131 @@
+"""Whether this machine can do the work, and what is lacking; what is made once is made on the way."""
+
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from faqnas_optuna.config import Engine
+from faqnas_optuna.data.named import DATASETS, IDX_FILES, default_mnist_dir, load
+from faqnas_optuna.errors import FaqnasError, NoStudiesError
+from faqnas_optuna.files import write_atomically
+from faqnas_optuna.kept import cache_directory
+from faqnas_optuna.learning.evaluation import prepare
+from faqnas_optuna.storage.opening import check_place, number_of_studies
+from faqnas_optuna.storage.urls import masked
+
+US = "faqnas-optuna"
+ROOM_MB = 100
+"""What kernels, counts and data sets take is less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was looked at, and how it is."""
+
+    what: str
+    ready: bool
+    told: str
+    """If it is not ready: what is wrong, and what to do."""
+
+
+class _LackingError(Exception):
+    """What is wrong, and what to do."""
+
+
+def examine(url: str) -> Iterator[Finding]:
+    """Look at everything that a search needs, one after the other; each as soon as it is known.
+
+    Args:
+        url: the database of the studies.
+    """
+    checks: dict[str, Callable[[], str]] = {
+        "Python": _python,
+        "packages": _packages,
+        "cache": _cache,
+        "engine": _engine,
+        "data": _data,
+        "database": lambda: _database(url),
+    }
+    for what, check in checks.items():
+        try:
+            yield Finding(what=what, ready=True, told=check())
+        except (_LackingError, FaqnasError) as error:
+            yield Finding(what=what, ready=False, told=str(error))
+        except (ImportError, OSError) as error:
+            # A package that is there and cannot be used, most often.
+            told = f"{type(error).__name__}: {' '.join(str(error).split())}; install anew: pip install --force-reinstall {US}"
+            yield Finding(what=what, ready=False, told=told)
+
+
+def _python() -> str:
+    needed = SpecifierSet(metadata(US)["Requires-Python"])
+    found = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
+    if platform.python_version() not in needed:
+        raise _LackingError(f"{found}; {US} needs {needed}: make the environment with another Python")
+    return found
+
+
+def _packages() -> str:
+    lacking, found = [], []
+    for requirement in map(Requirement, requires(US) or []):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            lacking.append(f"{requirement.name} is not installed")
+            continue
+        if requirement.specifier.contains(installed, prereleases=True):
+            found.append(f"{requirement.name} {installed}")
+        else:
+            lacking.append(f"{requirement.name} is {installed}, not {requirement.specifier}")
+    if lacking:
+        raise _LackingError(f"{', '.join(lacking)}: pip install --upgrade {US}")
+    return ", ".join(package for package in found if package.split()[0] in ("numba", "optuna", "pennylane", "torch"))
+
+
+def _cache() -> str:
+    directory = cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (probe := directory / ".writable").unlink(missing_ok=True)
+        write_atomically(probe, b"")
+        probe.unlink()
+        free_mb = shutil.disk_usage(directory).free / 1024**2
+    except (OSError, FaqnasError) as error:
+        raise _LackingError(
+            f"cannot write to {directory} ({error}), so every worker compiles for itself;"
+            " make it writable, or name another place by XDG_CACHE_HOME"
+        ) from error
+    if free_mb < ROOM_MB:
+        raise _LackingError(f"{directory} has {free_mb:.0f} MB left of the {ROOM_MB} that may be needed; make room")
+    return str(directory)
+
+
+def _engine() -> str:
+    started = time.perf_counter()
+    prepare(Engine.FAST)
+    return f"compiled by numba {version('numba')}, FLOPs counted ({time.perf_counter() - started:.1f} s)"
+
+
+def _data() -> str:
+    packaged = [name for name in DATASETS if name != "mnist"]
+    for name in packaged:
+        load(name, seed=0)
+    directory = default_mnist_dir()
+    is_there = all((directory / name).exists() or (directory / f"{name}.gz").exists() for name in IDX_FILES)
+    return ", ".join(packaged) + (", mnist" if is_there else f"; mnist once it is fetched: {US} datasets --download mnist")
+
+
+def _database(url: str) -> str:
+    try:
+        return f"{masked(url)}, {number_of_studies(url)} studies"
+    except NoStudiesError:
+        check_place(url)
+        return f"{masked(url)}, no studies yet"
