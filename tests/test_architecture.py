@@ -21,7 +21,7 @@ WINGS: list[tuple[str, list[str]]] = [
         ["pareto", "generations", "records", "sampler", "ledger", "study", "standing", "course", "objective"],
     ),
     ("workers", ["loop", "serving", "cluster", "readiness"]),
-    ("evidence", ["bench"]),
+    ("evidence", ["measurement", "references", "computing", "trials", "crowd", "commands", "bench"]),
     ("results", ["documents", "advice", "figures", "dashboard"]),
     ("cli", ["display", "options", "launch", "find", "judge", "explore", "program"]),
     ("", ["__main__"]),
@@ -46,7 +46,8 @@ def within(*wings: str) -> set[str]:
 
 ALLOWED_OUTSIDE = {
     "pennylane": {"circuits.reference", "learning.model"},
-    "torch": {"circuits.counting", "learning.model", "learning.reference", "evidence.bench"},
+    "torch": {"circuits.counting", "learning.model", "learning.reference", "evidence.references"},
+    "jax": {"evidence.references"},
     "numba": within("engine"),
     "sklearn": within("data", "learning"),
     "optuna": below("storage"),

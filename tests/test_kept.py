@@ -1,5 +1,7 @@
 import logging
 import multiprocessing
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from faqnas_optuna.kept import from_npz, kept, to_npz
+from faqnas_optuna.kept import ahead, from_npz, kept, to_npz
+from tests.processes import TIMEOUT_S
 
 
 def make(log: Path) -> str:
@@ -72,3 +75,39 @@ def test_arrays_come_back_as_they_were() -> None:
 def test_what_is_no_such_file_is_a_value_error(content: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         from_npz(content, "x")
+
+
+def make_a_mark() -> None:
+    """To be made by another process, where the environment says."""
+    Path(os.environ["MARK"]).write_text(str(os.getpid()))
+
+
+def test_another_process_makes_it_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    with ahead(make_a_mark):
+        pass
+    assert int((tmp_path / "mark").read_text()) != os.getpid()
+
+
+def wait_for_ever() -> None:
+    make_a_mark()
+    time.sleep(TIMEOUT_S)
+
+
+def test_what_ends_the_block_ends_the_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARK", str(mark := tmp_path / "mark"))
+    with pytest.raises(KeyError, match="enough"), ahead(wait_for_ever):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        raise KeyError("enough")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
+def test_without_another_process_the_block_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    done = []
+    with ahead(make_a_mark):
+        done.append(1)
+    assert done == [1]

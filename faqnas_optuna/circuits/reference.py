@@ -8,6 +8,7 @@ Wire 0 is the most significant bit of a basis state.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pennylane as qml
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
@@ -44,6 +45,12 @@ def qnode(circuit: Circuit) -> qml.QNode:
     """The circuit on `default.qubit` with torch tensors, differentiated by backpropagation."""
     device = qml.device("default.qubit", wires=circuit.n_qubits)
     return qml.QNode(quantum_function(circuit), device, interface="torch", diff_method="backprop")
+
+
+def lightning(circuit: Circuit) -> qml.QNode:
+    """The circuit on PennyLane's compiled simulator, one sample at a time, by adjoint differentiation."""
+    device = qml.device("lightning.qubit", wires=circuit.n_qubits, c_dtype=np.complex64)
+    return qml.QNode(quantum_function(circuit), device, interface="torch", diff_method="adjoint")
 
 
 def draw(circuit: Circuit) -> str:

@@ -15,7 +15,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
     from faqnas_optuna.config import SearchConfig
-    from faqnas_optuna.evidence.bench import Measurement
+    from faqnas_optuna.evidence.measurement import Measurement
     from faqnas_optuna.results.documents import Progress
     from faqnas_optuna.search.records import Candidate
     from faqnas_optuna.search.standing import Standing

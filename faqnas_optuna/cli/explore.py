@@ -54,12 +54,13 @@ def dashboard(storage: str, host: str, port: int) -> None:
 
 @click.command()
 @option("--quick", is_flag=True, help="Measure less: half a minute instead of minutes.")
+@option("--server", metavar="URL", help="An empty database on a server, to measure trials there too.")
 @json_option
-def bench(quick: bool, as_json: bool) -> None:
+def bench(quick: bool, server: str | None, as_json: bool) -> None:
     """Measure this program on this machine.
 
-    Training, counting and whole searches, each against the script that one would write with PennyLane, torch.profiler and
-    Optuna. Ratios depend on the machine less than times do.
+    Training, counting and whole searches, against what one would write with PennyLane, torch.profiler and plain Optuna, and in
+    JAX if that is installed; what trials and commands take beside. Ratios depend on the machine less than times do.
     """
     from faqnas_optuna.cli.display import error_console, messages, print_bench
     from faqnas_optuna.evidence.bench import measure
@@ -71,7 +72,7 @@ def bench(quick: bool, as_json: bool) -> None:
     silence_libraries()
     measured = []
     with messages(), error_console().status("measuring; leave the machine alone meanwhile"):
-        for measurement in measure(quick=quick):
+        for measurement in measure(quick=quick, server=server):
             measured.append(measurement)
             click.echo(f"measured: {measurement.what}, {measurement.case}", err=True)
     if as_json:

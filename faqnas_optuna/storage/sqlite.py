@@ -95,10 +95,9 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
         )
     if not file.parent.is_dir():
         raise StorageError(f"cannot make the database {file}: the directory {file.parent} does not exist")
-    if not os.access(file.parent, os.W_OK):
+    if not file.exists() and not os.access(file.parent, os.W_OK):
         raise StorageError(
-            f"cannot use the database {file}: you may not write to {file.parent}, where SQLite keeps files beside it;"
-            " name a database in another directory with --storage"
+            f"cannot make the database {file}: you may not write to {file.parent}; name another place with --storage"
         )
     if (kind := kind_of(file)) in NETWORK_FILE_SYSTEMS:
         raise StorageError(

@@ -3,7 +3,7 @@
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
@@ -34,8 +34,8 @@ class Finding:
     """If it is not ready: what is wrong, and what to do."""
 
 
-class _LackingError(Exception):
-    """What is wrong, and what to do."""
+class LackingError(Exception):
+    """Something is lacking: what is wrong, and what to do."""
 
 
 def examine(url: str) -> Iterator[Finding]:
@@ -45,35 +45,42 @@ def examine(url: str) -> Iterator[Finding]:
         url: the database of the studies.
     """
     checks: dict[str, Callable[[], str]] = {
-        "Python": _python,
-        "packages": _packages,
+        "Python": check_python,
+        "packages": check_packages,
         "cache": _cache,
         "engine": _engine,
         "data": _data,
         "database": lambda: _database(url),
     }
     for what, check in checks.items():
-        try:
-            yield Finding(what=what, ready=True, told=check())
-        except (_LackingError, FaqnasError) as error:
-            yield Finding(what=what, ready=False, told=str(error))
-        except (ImportError, OSError) as error:
-            # A package that is there and cannot be used, most often.
-            told = f"{type(error).__name__}: {' '.join(str(error).split())}; install anew: pip install --force-reinstall {US}"
-            yield Finding(what=what, ready=False, told=told)
+        yield look(what, check)
 
 
-def _python() -> str:
-    needed = SpecifierSet(metadata(US)["Requires-Python"])
+def look(what: str, check: Callable[[], str]) -> Finding:
+    """What a check says, or what it finds lacking."""
+    try:
+        return Finding(what=what, ready=True, told=check())
+    except (LackingError, FaqnasError) as error:
+        return Finding(what=what, ready=False, told=str(error))
+    except (ImportError, OSError) as error:
+        # A package that is there and cannot be used, most often.
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}; install anew: pip install --force-reinstall {US}"
+        return Finding(what=what, ready=False, told=told)
+
+
+def check_python(needed: str | None = None) -> str:
+    """The version of Python, against what is needed, by default by this package."""
+    needed = needed or metadata(US)["Requires-Python"]
     found = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
-    if platform.python_version() not in needed:
-        raise _LackingError(f"{found}; {US} needs {needed}: make the environment with another Python")
+    if platform.python_version() not in SpecifierSet(needed):
+        raise LackingError(f"{found}; {US} needs {needed}: make the environment with another Python")
     return found
 
 
-def _packages() -> str:
+def check_packages(needed: Iterable[str] | None = None) -> str:
+    """Versions of packages, against what is needed, by default by this package."""
     lacking, found = [], []
-    for requirement in map(Requirement, requires(US) or []):
+    for requirement in map(Requirement, needed or requires(US) or []):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
@@ -86,7 +93,7 @@ def _packages() -> str:
         else:
             lacking.append(f"{requirement.name} is {installed}, not {requirement.specifier}")
     if lacking:
-        raise _LackingError(f"{', '.join(lacking)}: pip install --upgrade {US}")
+        raise LackingError(f"{', '.join(lacking)}: pip install --upgrade {US}")
     return ", ".join(package for package in found if package.split()[0] in ("numba", "optuna", "pennylane", "torch"))
 
 
@@ -99,12 +106,12 @@ def _cache() -> str:
         probe.unlink()
         free_mb = shutil.disk_usage(directory).free / 1024**2
     except (OSError, FaqnasError) as error:
-        raise _LackingError(
+        raise LackingError(
             f"cannot write to {directory} ({error}), so every worker compiles for itself;"
             " make it writable, or name another place by XDG_CACHE_HOME"
         ) from error
     if free_mb < ROOM_MB:
-        raise _LackingError(f"{directory} has {free_mb:.0f} MB left of the {ROOM_MB} that may be needed; make room")
+        raise LackingError(f"{directory} has {free_mb:.0f} MB left of the {ROOM_MB} that may be needed; make room")
     return str(directory)
 
 

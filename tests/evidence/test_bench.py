@@ -1,13 +1,24 @@
 """That `bench` measures what it says; how fast anything is, is not the tests' business."""
 
+import logging
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from faqnas_optuna.circuits.flops import profiler_flops
+from faqnas_optuna.circuits.genome import Embedding, Entangler
+from faqnas_optuna.circuits.reference import lightning
 from faqnas_optuna.cli.display import print_bench
-from faqnas_optuna.evidence import bench
-from faqnas_optuna.evidence.bench import Measurement
+from faqnas_optuna.config import Engine
+from faqnas_optuna.evidence import commands, computing, references, trials
+from faqnas_optuna.evidence.crowd import crowd
+from faqnas_optuna.evidence.measurement import Measurement
+from faqnas_optuna.learning.model import quantum_layer
+
+FRAMES = [(embedding, entangler) for embedding in Embedding for entangler in Entangler]
 
 
 def check(measurement: Measurement) -> None:
@@ -18,38 +29,83 @@ def check(measurement: Measurement) -> None:
 
 
 def test_steps_are_measured_for_every_frame() -> None:
-    measured = list(bench._steps((2,), repeats=1))
+    measured = list(computing.steps((2,), repeats=1))
     assert len(measured) == 2 * 4
-    assert {one.case for one in measured} == {f"2 qubits, {e}, {g}" for e in ("angle", "amplitude") for g in ("CNOT", "CZ")}
+    assert {one.case for one in measured} == {f"2 qubits, {embedding}, {entangler}" for embedding, entangler in FRAMES}
     for one in measured:
         check(one)
         assert one.ratio == pytest.approx((one.reference or 0) / one.value)
 
 
+def test_lightning_runs_the_same_circuits() -> None:
+    """Its simulator knows nothing of batches, and must be asked for every sample."""
+    (measured,) = computing.against_lightning((2,), repeats=1)
+    check(measured)
+    circuit, _ = computing._frame(2, Embedding.AMPLITUDE, Entangler.CZ)
+    sample, weights = torch.tensor([0.3, 0.8]), torch.rand(circuit.depth, circuit.n_qubits)
+    theirs = torch.stack(lightning(circuit)(sample, weights))
+    ours = quantum_layer(circuit, Engine.FAST, weights)(sample[None])[0]
+    assert theirs.detach().numpy() == pytest.approx(ours.detach().numpy(), abs=1e-6)
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed: pip install jax")
+@pytest.mark.parametrize(("embedding", "entangler"), FRAMES)
+def test_a_step_in_jax_comes_to_the_same(embedding: Embedding, entangler: Entangler) -> None:
+    circuit, _ = computing._frame(3, embedding, entangler)
+    ours, vector = computing._fused_step(circuit)
+    theirs = references.jax_step(circuit, *computing._batch(), computing.N_CLASSES, vector.copy())
+    for _ in range(5):
+        ours()
+        assert np.allclose(vector, theirs(), atol=1e-5)
+
+
+def test_without_jax_the_comparison_is_left_out_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(computing, "find_spec", lambda _: None)
+    with caplog.at_level(logging.INFO):
+        assert list(computing.against_jax((2,), repeats=1)) == []
+    assert "JAX, which is not installed" in caplog.text
+
+
+def test_a_training_takes_more_than_its_kernels() -> None:
+    whole, around = computing.trainings(("iris",), circuits=20)
+    check(whole)
+    assert 0 < around.value < whole.value
+    assert (whole.case, around.case) == ("iris, mean of 20 circuits",) * 2
+
+
 def test_counters_are_compared_on_the_same_circuits() -> None:
-    check(bench._flops_counters(profiled=2))
+    check(computing.flops_counters(profiled=2))
     with pytest.raises(AssertionError, match="torch.profiler counts other FLOPs"):
-        bench._flops_counters(profiled=1, counter=lambda circuit: profiler_flops(circuit) + 1)
+        computing.flops_counters(profiled=1, counter=lambda circuit: profiler_flops(circuit) + 1)
 
 
 def test_a_search_is_measured_against_the_same_genomes_by_hand() -> None:
-    measured = bench._search("wine", trials=2)
+    measured = trials.search("wine", trials=2)
     check(measured)
     assert measured.case == "wine"
 
 
-def test_the_rest_of_a_trial_is_measured_at_several_sizes() -> None:
-    first, second = bench._rest_of_a_trial((60, 200))
+def test_the_rest_of_a_trial_is_measured_while_a_study_grows(storage_url: str) -> None:
+    first, second = trials.rest_of_a_trial(storage_url, (60, 150))
     check(first)
     check(second)
-    assert first.ratio == 1
+    assert first.ratio is None
     assert second.reference == first.value
+
+
+@pytest.mark.slow
+def test_a_crowd_works_at_the_same_time() -> None:
+    measured = crowd(trials=200)
+    check(measured)
+    assert measured.unit == "trials/s"
 
 
 def test_memory_is_the_workers_own(tmp_path: Path) -> None:
     ballast = bytearray(700 * 1024**2)
     ballast[::4096] = b"x" * len(ballast[::4096])
-    megabytes = bench._command(tmp_path, "iris", "--population", "2", "--generations", "1")
+    megabytes = commands.start(tmp_path, "iris", "--population", "2", "--generations", "1")
     assert 100 < megabytes < 700
 
 

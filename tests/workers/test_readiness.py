@@ -1,0 +1,66 @@
+import json
+import os
+from pathlib import Path
+
+import numpy
+import pytest
+
+from faqnas_optuna.search.study import Search
+from faqnas_optuna.workers.readiness import LackingError, check_packages, check_python, examine, look
+from tests.conftest import RunCli
+
+
+def test_a_machine_that_is_ready(storage_url: str) -> None:
+    findings = list(examine(storage_url))
+    assert [finding.what for finding in findings] == ["Python", "packages", "cache", "engine", "data", "database"]
+    assert [finding.told for finding in findings if not finding.ready] == []
+    told = {finding.what: finding.told for finding in findings}
+    assert told["database"].endswith("faqnas.db, no studies yet")
+    assert not os.listdir(Path(storage_url.removeprefix("sqlite:///")).parent)
+
+
+def test_studies_are_counted(search_of_eight: Search, storage_url: str) -> None:
+    *_, database = examine(storage_url)
+    assert database.told == f"{storage_url}, 1 studies"
+
+
+def test_versions_are_compared() -> None:
+    with pytest.raises(LackingError, match="needs >=4: make the environment with another Python"):
+        check_python(">=4")
+    needed = ["numpy>=99", "faqnas-of-nowhere", "numpy>=1; extra == 'more'", "optuna"]
+    with pytest.raises(LackingError) as lacking:
+        check_packages(needed)
+    assert str(lacking.value) == (
+        f"numpy is {numpy.__version__}, not >=99, faqnas-of-nowhere is not installed: pip install --upgrade faqnas-optuna"
+    )
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    findings = {finding.what: finding for finding in examine(storage_url)}
+    assert not findings["cache"].ready
+    assert "XDG_CACHE_HOME" in findings["cache"].told
+    # It is slower so, and works.
+    assert findings["data"].ready
+
+
+def test_a_package_that_cannot_be_loaded_is_told_in_a_line() -> None:
+    def check() -> str:
+        raise ImportError("libgomp.so.1:\ncannot open shared object file")
+
+    finding = look("engine", check)
+    assert finding.told.startswith("ImportError: libgomp.so.1: cannot open shared object file; install anew")
+    assert not finding.ready
+
+
+def test_the_command_says_it_with_its_exit_code(run_forked: RunCli, tmp_path: Path) -> None:
+    done = run_forked("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ready"]
+    lacks = run_forked("doctor", "--storage", f"sqlite:///{tmp_path}/nowhere/faqnas.db")
+    assert lacks.returncode == 1
+    marks = [line.split()[0] for line in lacks.stdout.splitlines()]
+    assert marks == ["ready"] * 5 + ["LACKS"]
+    assert "the directory" in lacks.stdout and "does not exist" in lacks.stdout
+    assert "Traceback" not in lacks.stderr
