@@ -10,6 +10,7 @@ STAMP := $(VENV)/.installed
 .PHONY: start test quick lint clean
 
 start: $(STAMP)
+	$(VENV)/bin/faqnas-optuna doctor
 	$(VENV)/bin/faqnas-optuna start --dataset wine
 
 test: $(STAMP)
