@@ -1,5 +1,6 @@
 """Commands beside a search: data sets, dashboard, and what this machine is worth."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def bench(quick: bool, server: str | None, as_json: bool) -> None:
     Training, counting and whole searches, against what one would write with PennyLane, torch.profiler and plain Optuna, and in
     JAX if that is installed; what trials and commands take beside. Ratios depend on the machine less than times do.
     """
+    # Before torch is imported: its profiler tells of its stages on stderr.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     from faqnas_optuna.cli.display import error_console, messages, print_bench
     from faqnas_optuna.evidence.bench import measure
     from faqnas_optuna.learning.reference import use_one_thread

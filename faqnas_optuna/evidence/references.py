@@ -107,7 +107,7 @@ def jax_step(
 
 
 def _jax_circuit(circuit: Circuit, inputs: Any, angles: Any) -> Any:
-    """⟨Z⟩ (B, n) of inputs (B, n): the state is (B, 2, …, 2)."""
+    """⟨Z⟩ (B, n) of inputs (B, n)."""
     from jax import numpy as jnp
 
     n, batch = circuit.n_qubits, inputs.shape[0]
@@ -115,23 +115,23 @@ def _jax_circuit(circuit: Circuit, inputs: Any, angles: Any) -> Any:
         qubits = jnp.stack([jnp.cos(inputs), jnp.sin(inputs)], axis=-1)
         state = reduce(lambda left, q: (left[:, :, None] * q[:, None]).reshape(batch, -1), qubits.swapaxes(0, 1))
     else:
-        padded = jnp.pad(inputs, ((0, 0), (0, 2**n - n)))
-        state = padded / jnp.linalg.norm(padded, axis=1, keepdims=True)
-    state = state.astype(jnp.complex64).reshape(batch, *n * (2,))
-    signs = 1 - 2 * np.indices(n * (2,)).reshape(n, -1).astype(np.float32)
+        state = jnp.pad(inputs, ((0, 0), (0, 2**n - n))) / jnp.linalg.norm(inputs, axis=1, keepdims=True)
+    state = state.astype(jnp.complex64)
+    bits, index = np.indices(n * (2,)).reshape(n, -1), np.arange(2**n)
+    # A layer's entanglers are one permutation, or one change of signs.
+    sources, signs = index, np.ones(2**n, np.float32)
+    for control, target in circuit.entangled_pairs:
+        sources = sources[index ^ (bits[control] << (n - 1 - target))]
+        signs = signs * (1 - 2 * bits[control] * bits[target])
     for rotation, row in zip(circuit.rotations, angles, strict=True):
         for wire in range(n):
-            state = jnp.moveaxis(
-                jnp.tensordot(_jax_rotation(rotation, row[wire]), state, axes=((1,), (wire + 1,))), 0, wire + 1
-            )
-        for control, target in circuit.entangled_pairs:
-            if circuit.entangler is Entangler.CZ:
-                both = (1 - signs[control]) * (1 - signs[target]) / 4
-                state = state * (1 - 2 * both).reshape(n * (2,))
-            else:
-                controlled = ((1 - signs[control]) / 2).reshape(n * (2,)).astype(bool)
-                state = jnp.where(controlled, jnp.flip(state, axis=target + 1), state)
-    return (jnp.abs(state) ** 2).reshape(batch, -1) @ signs.T
+            (a, b), (c, d) = _jax_rotation(rotation, row[wire])
+            pairs = state.reshape(batch << wire, 2, -1)
+            zero, one = pairs[:, 0], pairs[:, 1]
+            state = jnp.stack([a * zero + b * one, c * zero + d * one], axis=1).reshape(batch, -1)
+        state = state * signs.astype(np.float32) if circuit.entangler is Entangler.CZ else state[:, sources]
+    probabilities = state.real**2 + state.imag**2
+    return probabilities @ (1 - 2 * bits.T).astype(np.float32)
 
 
 def _jax_rotation(rotation: Rotation, angle: Any) -> Any:
@@ -139,10 +139,10 @@ def _jax_rotation(rotation: Rotation, angle: Any) -> Any:
 
     c, s = jnp.cos(angle / 2), jnp.sin(angle / 2)
     if rotation is Rotation.RX:
-        return jnp.array([[c, -1j * s], [-1j * s, c]])
+        return (c, -1j * s), (-1j * s, c)
     if rotation is Rotation.RY:
-        return jnp.array([[c, -s], [s, c]]).astype(jnp.complex64)
-    return jnp.array([[c - 1j * s, 0], [0, c + 1j * s]])
+        return (c, -s), (s, c)
+    return (c - 1j * s, 0), (0, c + 1j * s)
 
 
 def profiled_flops(circuit: Circuit) -> int:

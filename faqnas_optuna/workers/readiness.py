@@ -132,7 +132,8 @@ def _data() -> str:
 
 def _database(url: str) -> str:
     try:
-        return f"{masked(url)}, {number_of_studies(url)} studies"
+        count = number_of_studies(url)
+        return f"{masked(url)}, {count} {'study' if count == 1 else 'studies'}"
     except NoStudiesError:
         check_place(url)
         return f"{masked(url)}, no studies yet"

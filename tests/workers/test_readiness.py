@@ -21,7 +21,7 @@ def test_a_machine_that_is_ready(storage_url: str) -> None:
 
 def test_studies_are_counted(search_of_eight: Search, storage_url: str) -> None:
     *_, database = examine(storage_url)
-    assert database.told == f"{storage_url}, 1 studies"
+    assert database.told == f"{storage_url}, 1 study"
 
 
 def test_versions_are_compared() -> None:
