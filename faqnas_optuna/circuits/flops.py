@@ -12,8 +12,9 @@ rotations alike; so this count ranks CZ circuits dearer than CNOT ones and does 
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from itertools import product
@@ -54,7 +55,11 @@ def profiler_counts() -> Counts:
 @contextmanager
 def counting_ahead() -> Iterator[None]:
     """Have them counted beside the block, in another process, which brings what this one does without: torch and PennyLane."""
-    if counts_file().exists():
+    file = counts_file()
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    # What cannot be kept would be counted in vain.
+    if file.exists() or not os.access(file.parent, os.W_OK):
         yield
         return
     logger.info("counting PennyLane's FLOPs, once")
