@@ -22,14 +22,12 @@ def measure(*, quick: bool, server: str | None = None) -> Iterator[Measurement]:
         server: the URL of a database on a server, to measure trials there too; a study is left in it.
     """
     prepare(Engine.FAST)
-    qubits = (2, 6) if quick else tuple(computing.STEP_TARGETS)
-    repeats = 3 if quick else 5
-    yield from computing.steps(qubits, repeats=repeats)
-    yield from computing.against_lightning(qubits, repeats=repeats)
-    yield from computing.against_jax(qubits, repeats=repeats)
+    yield from computing.steps((2, 6) if quick else tuple(computing.STEP_TARGETS), repeats=3 if quick else 5)
+    yield from computing.against_lightning((2, 6, 10), repeats=3)
+    yield from computing.against_jax((2, 6, 10), repeats=3)
     yield computing.flops_counters(profiled=5 if quick else 25)
     names = ("wine",) if quick else tuple(computing.TRAINING_TARGETS_MS)
-    yield from computing.trainings(names, circuits=50 if quick else 400)
+    yield from computing.trainings(names, circuits=50 if quick else 200)
     if not quick:
         yield computing.whole_space()
     with tempfile.TemporaryDirectory() as directory:

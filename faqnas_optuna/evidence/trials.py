@@ -21,7 +21,7 @@ from faqnas_optuna.workers.loop import Shift
 logger = logging.getLogger(__name__)
 
 SEARCH_TARGETS = {"wine": 12, "digits": 25, "mnist-5k": 30}
-SEARCH_TRIALS = {"wine": 40, "digits": 8, "mnist-5k": 4}
+SEARCH_TRIALS = {"wine": 20, "digits": 6, "mnist-5k": 3}
 REST_TARGET_MS, SERVER_TARGET_MS, GROWTH_TARGET = 6.0, 15.0, 1.5
 TIMED = 40
 

@@ -18,7 +18,16 @@ from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.storage.heartbeats import HeartbeatStorage
-from faqnas_optuna.storage.statements import Pending, begin_trial, finish_trial, pending_of, write_pending
+from faqnas_optuna.storage.statements import (
+    STUDY_SYSTEM_ATTRS,
+    STUDY_USER_ATTRS,
+    Pending,
+    begin_trial,
+    finish_trial,
+    pending_of,
+    read_study_attributes,
+    write_pending,
+)
 
 
 class History:
@@ -106,6 +115,14 @@ class DraftStorage(_CachedStorage):
         trial, pending = self._drafts[trial_id]
         write_pending(self._backend.engine, trial, pending)
         self._drafts[trial_id] = (trial, Pending(started=pending.started))
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """By name."""
+        return read_study_attributes(self._backend.engine, study_id, STUDY_USER_ATTRS)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """By name."""
+        return read_study_attributes(self._backend.engine, study_id, STUDY_SYSTEM_ATTRS)
 
     def delete_study(self, study_id: int) -> None:
         super().delete_study(study_id)

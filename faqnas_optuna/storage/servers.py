@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import create_engine, event, text
@@ -34,9 +35,8 @@ _CONNECT_ARGS = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
 # Heartbeats are compared by the server's clock, in the time zone of each session: one that changes to summer time would
 # give up every live trial.
 _SET_POSTGRESQL = (
-    "SET TIME ZONE 'UTC'",
-    f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'",
-    f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'",
+    # In one journey to the server.
+    f"SET TIME ZONE 'UTC'; SET lock_timeout = '{LOCK_TIMEOUT_S}s'; SET idle_in_transaction_session_timeout = '{IDLE_S}s'",
 )
 # What a transaction has read is locked by MySQL unless told otherwise: two that add rows side by side would end one another.
 _SET_MYSQL = (
@@ -95,6 +95,14 @@ def share_between_machines(engine: Engine) -> None:
     engine.dispose()
 
 
+@lru_cache
+def _lock_engine(url: URL) -> Engine:
+    """Makes a connection for each lock. The engine is kept: a new one asks the server ten things about itself first."""
+    engine = create_engine(url, poolclass=NullPool, **engine_settings(url))
+    share_between_machines(engine)
+    return engine
+
+
 @contextmanager
 def server_lock(url: URL, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[Callable[[], bool]]:
     """Hold off all who take this lock on the same server.
@@ -110,9 +118,7 @@ def server_lock(url: URL, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[Callab
         SQLAlchemyError: the server does not answer, or says the same in its own words.
     """
     wait, take, release = (statement.format(timeout_s=timeout_s) for statement in _LOCKS[url.get_backend_name()])
-    engine = create_engine(url, poolclass=NullPool, **engine_settings(url))
-    share_between_machines(engine)
-    with engine.connect() as connection:
+    with _lock_engine(url).connect() as connection:
         connection.execute(text(wait))
         # MySQL says 0 if it has waited in vain, and nothing if something else is wrong.
         if connection.scalar(text(take)) in (0, None):

@@ -24,10 +24,10 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    func,
     insert,
     literal_column,
     null,
-    or_,
     select,
     text,
     type_coerce,
@@ -44,14 +44,28 @@ def _table(model: Any) -> Table:
 
 STUDIES, TRIALS, PARAMS = _table(models.StudyModel), _table(models.TrialModel), _table(models.TrialParamModel)
 VALUES = _table(models.TrialValueModel)
+STUDY_USER_ATTRS, STUDY_SYSTEM_ATTRS = _table(models.StudyUserAttributeModel), _table(models.StudySystemAttributeModel)
 USER_ATTRS, SYSTEM_ATTRS = _table(models.TrialUserAttributeModel), _table(models.TrialSystemAttributeModel)
 FINITE, INF_POS, INF_NEG = models.TrialValueModel.TrialValueType
 
 LOCK_STUDY = select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("study_id")).with_for_update()
-LAST_NUMBER = (
+_LAST = TRIALS.alias("last")
+_LAST_NUMBER = (
     # Not the largest number, for which all trials would be read.
-    select(TRIALS.c.number).where(TRIALS.c.study_id == bindparam("study_id")).order_by(TRIALS.c.trial_id.desc()).limit(1)
+    select(_LAST.c.number).where(_LAST.c.study_id == bindparam("study_id")).order_by(_LAST.c.trial_id.desc()).limit(1)
 )
+NEXT_NUMBER = select(func.coalesce(_LAST_NUMBER.scalar_subquery() + 1, 0))
+INSERT_NEXT = (
+    insert(TRIALS)
+    .values(
+        number=NEXT_NUMBER.scalar_subquery(),
+        study_id=bindparam("study_id"),
+        state=bindparam("state"),
+        datetime_start=bindparam("datetime_start"),
+    )
+    .returning(TRIALS.c.trial_id, TRIALS.c.number)
+)
+"""Numbered in a statement after the lock: what it sees is as of its own beginning."""
 _FIRST_BEAT = "{} INTO trial_heartbeats (trial_id, heartbeat) VALUES (:trial_id, CURRENT_TIMESTAMP){}"
 FIRST_BEAT = {
     # Whoever looks for stale trials may have written it.
@@ -88,12 +102,16 @@ def begin_trial(engine: Engine, study_id: int) -> tuple[FrozenTrial, Pending]:
         # As Optuna numbers trials: one worker at a time.
         if connection.scalar(LOCK_STUDY, {"study_id": study_id}) is None:
             raise KeyError(models.NOT_FOUND_MSG)
-        last = connection.scalar(LAST_NUMBER, {"study_id": study_id})
-        number = 0 if last is None else last + 1
-        row = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": started}
-        inserted = connection.execute(insert(TRIALS), row).inserted_primary_key
-    assert inserted is not None
-    trial = _frozen(trial_id=inserted[0], number=number, state=TrialState.RUNNING, started=started, completed=None)
+        row = {"study_id": study_id, "state": TrialState.RUNNING, "datetime_start": started}
+        if connection.dialect.name == "postgresql":
+            trial_id, number = connection.execute(INSERT_NEXT, row).one()
+        else:
+            # MySQL cannot do both in one.
+            number = connection.scalar(NEXT_NUMBER, row)
+            inserted = connection.execute(insert(TRIALS), {**row, "number": number}).inserted_primary_key
+            assert inserted is not None
+            trial_id = inserted[0]
+    trial = _frozen(trial_id=trial_id, number=number, state=TrialState.RUNNING, started=started, completed=None)
     return trial, Pending(started=started)
 
 
@@ -156,6 +174,21 @@ def read_trials(engine: Engine, study_id: int, *, after: int, among: Iterable[in
     return trials
 
 
+def read_study_attributes(engine: Engine, study_id: int, table: Table) -> dict[str, Any]:
+    """All user attributes of a study, or all system attributes.
+
+    Raises:
+        KeyError: the study was deleted.
+    """
+    joined = STUDIES.outerjoin(table, STUDIES.c.study_id == table.c.study_id)
+    statement = select(table.c.key, table.c.value_json).select_from(joined).where(STUDIES.c.study_id == study_id)
+    with reading(engine).connect() as connection:
+        rows = connection.execute(statement).all()
+    if not rows:
+        raise KeyError(models.NOT_FOUND_MSG)
+    return {row.key: json.loads(row.value_json) for row in rows if row.key is not None}
+
+
 def reading(engine: Engine) -> Engine:
     """The engine for a single statement that reads: on PostgreSQL without a transaction, which would be two more journeys."""
     # MySQL is told of it by two journeys, and one that fails afterwards is nobody's.
@@ -202,9 +235,11 @@ def _write(connection: Connection, trial_id: int, pending: Pending) -> None:
 
 def _reading_statement() -> Any:
     """Rows of five tables under one another; what a row is of stands in `part`."""
-    wanted = select(TRIALS.c.trial_id).where(
-        TRIALS.c.study_id == bindparam("study_id"),
-        or_(TRIALS.c.trial_id > bindparam("after"), TRIALS.c.trial_id.in_(bindparam("among", expanding=True))),
+    of_study = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == bindparam("study_id"))
+    # Not as one condition with OR: databases would walk through all trials of the study.
+    wanted = union_all(
+        of_study.where(TRIALS.c.trial_id > bindparam("after")),
+        of_study.where(TRIALS.c.trial_id.in_(bindparam("among", expanding=True))),
     )
     state, moment = TRIALS.c.state.type, TRIALS.c.datetime_start.type
 

@@ -1,0 +1,85 @@
+"""How often a trial waits for a server: what a network of a millisecond would cost it."""
+
+import math
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.search.study import create
+from faqnas_optuna.signals import Signals
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.workers.loop import Shift
+from tests.conftest import small_config
+from tests.storage.test_drafts import cheap
+
+
+class Journeys:
+    """Passes on what a client and a server say, and counts how often the server was waited for."""
+
+    def __init__(self, port: int) -> None:
+        self.count = 0
+        self._to = port
+        self._open: list[socket.socket] = []
+
+    @contextmanager
+    def port(self) -> Iterator[int]:
+        """Where to connect to instead."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            Thread(target=self._take, args=(listening,), daemon=True).start()
+            yield listening.getsockname()[1]
+            for one in self._open:
+                one.close()
+
+    def _take(self, listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, server = listening.accept()[0], socket.create_connection(("127.0.0.1", self._to))
+                self._open += [client, server]
+                said: list[socket.socket] = []
+                for source, target in ((client, server), (server, client)):
+                    Thread(target=self._pass_on, args=(source, target, server, said), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, server: socket.socket, said: list[socket.socket]) -> None:
+        with suppress(OSError):
+            while data := source.recv(2**16):
+                # A journey begins with what a client says after an answer.
+                self.count += source is not server and said != [source]
+                said[:] = [source]
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.slow
+def test_a_trial_waits_for_postgresql_at_most_16_times(postgres_url: str, iris: DataSplits) -> None:
+    url = make_url(postgres_url)
+    assert url.port is not None
+    limits = SearchConfig(population=20, generations=100, patience=100)
+    journeys = Journeys(url.port)
+    with journeys.port() as port:
+        storage = open_storage(url.set(port=port).render_as_string(hide_password=False), create=True)
+        shift = Shift(create(storage, "s", small_config(search=limits), iris), iris, Signals(), evaluate=cheap)
+        # Looking for stale trials, once a second, is not a trial's.
+        shift._next_giving_up = math.inf
+
+        def run(trials: int) -> None:
+            for _ in range(trials):
+                shift.look()
+                assert shift.run_trial()
+
+        run(25)
+        counted = count_of(journeys, lambda: run(40))
+    # Two generations are closed meanwhile.
+    assert 40 * 10 < counted <= 40 * 16
+
+
+def count_of(journeys: Journeys, act: Callable[[], None]) -> int:
+    """How often the server was waited for in an act."""
+    before = journeys.count
+    act()
+    return journeys.count - before
