@@ -1,21 +1,28 @@
-"""Compiling the numba kernels once per installation, and never mistaking old machine code for new.
+"""Compiling the numba kernels once per installation, and never mistaking old or damaged machine code for new.
 
-Numba keeps machine code on disk, but looks only at the file of the outermost function: an edit of `gates` would leave the code
-of `statevector` as it was. So our cache directory is named after the sources of all kernels together, with place and time.
+Numba's own cache looks only at the file of the outermost function: an edit of `gates` would leave the code of `statevector` as
+it was. It believes what it finds, and where it cannot write it looks for other places. So machine code is kept by us, in a
+directory named after the sources of all kernels together.
 """
 
 import hashlib
 import logging
+import pickle
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite.binding
 import numba
 from filelock import FileLock
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
 
+from faqnas_optuna.errors import OutputError
+from faqnas_optuna.files import write_atomically
 from faqnas_optuna.kept import cache_directory
 
 logger = logging.getLogger(__name__)
@@ -34,17 +41,9 @@ def jit(function: Function) -> Function:
 
 def kernel(function: Function) -> Function:
     """Compile a function when it is first called, from Python too, and keep the machine code on disk."""
-    settings: Any = numba.config
-    before = settings.CACHE_DIR
-    # Numba looks at this setting when it decorates; it is put back for whatever else uses numba in this process.
-    settings.CACHE_DIR = str(kernel_cache())
-    try:
-        return _njit(function, cache=True)
-    except RuntimeError:
-        # There is no directory that it can write to; then every process compiles for itself.
-        return _njit(function)
-    finally:
-        settings.CACHE_DIR = before
+    dispatcher: Any = _njit(function)
+    dispatcher._cache = KernelCache(function.__name__)
+    return cast(Function, dispatcher)
 
 
 def _njit(function: Function, **options: Any) -> Function:
@@ -54,14 +53,61 @@ def _njit(function: Function, **options: Any) -> Function:
     return cast(Function, numba.njit(error_model="numpy", fastmath=fastmath, nogil=True, **options)(function))
 
 
+class KernelCache(NullCache):
+    """Machine code of one kernel, by the types of its arguments; what is damaged is compiled anew."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled kernel, or None."""
+        target_context.refresh()
+        path = self._path(sig)
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
+        if hashlib.sha256(body).digest() != digest:
+            logger.warning("%s is damaged; compiling it anew", path)
+            return None
+        # As numba's `FunctionCache` does it.
+        rebuild: Any = CompileResult._rebuild
+        return rebuild(target_context, *pickle.loads(body))
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled kernel, if there is room."""
+        body: bytes = cast(Any, dumps)(data._reduce())
+        try:
+            kernel_cache().mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path(sig), hashlib.sha256(body).digest() + body)
+        except (OSError, OutputError) as error:
+            warn_once(str(error))
+
+    def _path(self, sig: Any) -> Path:
+        return kernel_cache() / f"{self._name}-{hashlib.sha256(str(sig).encode()).hexdigest()[:12]}.kernel"
+
+
+DIGEST_SIZE = hashlib.sha256().digest_size
+
+
+@cache
+def warn_once(reason: str) -> None:
+    """Say that machine code is not kept, and what to do."""
+    logger.warning(
+        "cannot keep the compiled engine (%s), so each process compiles it anew; name another place by XDG_CACHE_HOME", reason
+    )
+
+
 @cache
 def kernel_cache() -> Path:
-    """Where the machine code of these sources is kept."""
+    """Where the machine code of these sources, for this processor by these versions, is kept."""
     digest = hashlib.sha256()
     for source in (Path(__file__).parent / name for name in KERNELS):
-        # Numba tells sources apart by place and time: those of another installation, or of one that was made anew, it compiles.
-        digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
         digest.update(source.read_bytes())
+    # With what the environment says of the processor.
+    versions = sys.implementation.cache_tag, numba.__version__, cpu_target.target_context.codegen().magic_tuple()
+    digest.update(repr(versions).encode())
     return cache_directory() / f"kernels-{digest.hexdigest()[:12]}"
 
 
@@ -71,7 +117,7 @@ def compile_once(compile_all: Callable[[], None]) -> None:
     Args:
         compile_all: calls every kernel with the types that matter.
     """
-    stamp = kernel_cache() / f"{sys.implementation.cache_tag}-numba-{numba.__version__}-{llvmlite.binding.get_host_cpu_name()}"
+    stamp = kernel_cache() / "complete"
     if stamp.exists():
         return
     try:
@@ -81,4 +127,4 @@ def compile_once(compile_all: Callable[[], None]) -> None:
                 compile_all()
                 stamp.touch()
     except OSError as error:
-        logger.warning("cannot keep the compiled engine in %s (%s): each process compiles it anew", stamp.parent, error)
+        warn_once(f"{stamp.parent}: {error.strerror}")

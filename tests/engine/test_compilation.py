@@ -48,8 +48,8 @@ def test_of_several_workers_on_a_cold_cache_one_compiles(tmp_path: Path) -> None
     assert finish(start(tmp_path)) == ["False", "0 1", "0 0", "0 1"]
 
 
-def test_each_installation_has_kernels_of_its_own(tmp_path: Path) -> None:
-    """Numba would compile those of another, in every worker and without a word."""
+def test_an_edit_of_any_kernel_asks_for_another_cache(tmp_path: Path) -> None:
+    """Numba would look at the file of the outermost function alone."""
 
     def directory() -> str:
         program = "from faqnas_optuna.engine.compilation import kernel_cache; print(kernel_cache())"
@@ -59,10 +59,94 @@ def test_each_installation_has_kernels_of_its_own(tmp_path: Path) -> None:
         return found.stdout.strip()
 
     shutil.copytree(Path(faqnas_optuna.__file__).parent, tmp_path / "faqnas_optuna")
-    first = directory()
-    assert directory() == first != str(kernel_cache())
-    (tmp_path / "faqnas_optuna" / "engine" / "gates.py").touch()
-    assert directory() != first
+    assert directory() == str(kernel_cache())
+    with (tmp_path / "faqnas_optuna" / "engine" / "gates.py").open("a") as source:
+        source.write("\n")
+    assert directory() != str(kernel_cache())
+
+
+def test_another_processor_asks_for_another_cache() -> None:
+    program = "from faqnas_optuna.engine.compilation import kernel_cache; print(kernel_cache())"
+    environment = cli_environment({"NUMBA_CPU_NAME": "generic"})
+    found = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    assert found.stdout.strip() != str(kernel_cache())
+
+
+WARM = """
+import logging
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+import numpy as np
+from faqnas_optuna.engine.compilation import kernel
+
+@kernel
+def twice(x):
+    return 2 * x
+
+for _ in range(2):
+    print(twice(np.float32(21)))
+print(sum(twice.stats.cache_hits.values()))
+"""
+
+
+def warm(cache: Path) -> tuple[str, str]:
+    """What a program with one small kernel prints, and what it says."""
+    environment = cli_environment({"XDG_CACHE_HOME": str(cache)})
+    done = subprocess.run(
+        [sys.executable, "-c", WARM], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    return done.stdout, done.stderr
+
+
+FOUND, COMPILED = "42.0\n42.0\n1\n", "42.0\n42.0\n0\n"
+
+
+@pytest.mark.parametrize("damage", [b"", b"half", None])
+def test_damaged_machine_code_is_compiled_anew(tmp_path: Path, damage: bytes | None) -> None:
+    assert warm(tmp_path) == (COMPILED, "")
+    (kept,) = tmp_path.rglob("*.kernel")
+    whole = kept.read_bytes()
+    # Not only cut off: one bit of it may be another.
+    kept.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:] if damage is None else damage)
+    out, err = warm(tmp_path)
+    assert (out, err) == (COMPILED, f"{kept} is damaged; compiling it anew\n")
+    assert warm(tmp_path) == (FOUND, "")
+
+
+def test_where_nothing_can_be_written_it_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    out, err = warm(tmp_path / "file")
+    assert out == COMPILED
+    assert err.count("\n") == 1
+    assert "cannot keep the compiled engine" in err and "XDG_CACHE_HOME" in err
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
+def test_what_another_user_has_compiled_is_used(tmp_path: Path) -> None:
+    assert warm(tmp_path) == (COMPILED, "")
+    environment = cli_environment({"XDG_CACHE_HOME": str(tmp_path), "HOME": "/"})
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_uid == 0 and directory != Path("/") and directory != Path("/tmp"):
+            directory.chmod(0o755)
+    done = subprocess.run(
+        [*other, sys.executable, "-c", WARM], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert (done.stdout, done.stderr) == (FOUND, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a small file system")
+def test_a_full_disk_is_told_and_does_no_harm(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(tmp_path)], check=True, timeout=TIMEOUT_S)
+    try:
+        out, err = warm(tmp_path)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True, timeout=TIMEOUT_S)
+    assert out == COMPILED
+    assert err.count("cannot keep the compiled engine") == 1
+    assert "No space left on device" in err
 
 
 def test_without_a_directory_to_write_to_it_compiles_for_itself(tmp_path: Path) -> None:
