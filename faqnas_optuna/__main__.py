@@ -1,9 +1,11 @@
 """The program: runs the command line, and turns every known error into one line and its exit code."""
 
+import codecs
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
+from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO, cast
 
 import click
@@ -52,6 +54,7 @@ def main() -> NoReturn:
     for variable in THREAD_VARIABLES:
         # Before torch starts its threads: a worker is a process of one thread.
         os.environ.setdefault(variable, "1")
+    _spell_for(sys.stdout, sys.stderr)
     # A process may be started without the stream.
     with redirect_stderr(sys.stderr and cast(TextIO, MessageStream(sys.stderr))):
         code = _run()
@@ -60,6 +63,37 @@ def main() -> NoReturn:
     except OSError:
         _lead_nowhere(sys.stdout)
     sys.exit(code)
+
+
+PLAIN = {
+    ord(character): plain
+    for plain, characters in {
+        "-": "–─",
+        "=": "═",
+        "|": "│║",
+        "+": "╭╮╰╯├┤┬┴┼╔╗╚╝╠╣",
+        "<": "⟨",
+        ">": "⟩",
+        ".": "·…",
+        "o": "●",
+    }.items()
+    for character in characters
+}
+"""What tables and drawings are made of, where a terminal or a file cannot hold it."""
+
+
+def _spell_for(*streams: TextIO | None) -> None:
+    """Let streams of narrow encodings, as of a Latin-1 locale, take what they can hold instead of failing."""
+
+    def spell(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        text = error.object[error.start : error.end].translate(PLAIN)
+        return text.encode("ascii", "replace").decode("ascii"), error.end
+
+    codecs.register_error("faqnas-optuna", spell)
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="faqnas-optuna")
 
 
 def _lead_nowhere(stream: TextIO) -> None:

@@ -1,6 +1,7 @@
 """What is worked out once and kept in the user's cache directory: made by one process while the others wait."""
 
 import logging
+import os
 import subprocess
 import sys
 import zipfile
@@ -26,8 +27,18 @@ T = TypeVar("T")
 
 
 def cache_directory() -> Path:
-    """Where this user's files are kept that can be made anew."""
-    return user_cache_path("faqnas-optuna")
+    """Where this user's files are kept that can be made anew; for a user without a home, where nothing can be kept."""
+    try:
+        return user_cache_path("faqnas-optuna")
+    except RuntimeError:
+        return Path(os.devnull, "no-home-directory", "faqnas-optuna")
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """For another process of this program, which finds the same packages, but not what lies in the working directory."""
+    # Behind what is asked for: it is needed where the package is used without having been installed.
+    found = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path(__file__).parent.parent)]
+    return os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(found)} | changes
 
 
 def kept(path: Path, make: Callable[[], T], *, read: Callable[[bytes], T], write: Callable[[T], bytes]) -> T:
@@ -69,7 +80,14 @@ def ahead(make: Callable[[], Any]) -> Iterator[None]:
     try:
         # Ctrl-C reaches this process alone.
         process = subprocess.Popen(
-            [sys.executable, "-c", program], stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True
+            [sys.executable, "-c", program],
+            env=child_environment(),
+            # PennyLane reads a file of the working directory, whoever that is for.
+            cwd=Path(__file__).parent,
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=DEVNULL,
+            start_new_session=True,
         )
     except OSError:
         yield

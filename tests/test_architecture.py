@@ -13,7 +13,7 @@ WINGS: list[tuple[str, list[str]]] = [
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
     ("data", ["splits", "named"]),
-    ("engine", ["normal_form", "compilation", "gates", "statevector", "fused"]),
+    ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
     ("learning", ["parameters", "training", "model", "reference", "evaluation"]),
     ("storage", ["urls", "outages", "sqlite", "servers", "schema", "statements", "heartbeats", "drafts", "opening", "trials"]),
     (
@@ -49,6 +49,7 @@ ALLOWED_OUTSIDE = {
     "torch": {"circuits.counting", "learning.model", "learning.reference", "evidence.references"},
     "jax": {"evidence.references"},
     "numba": within("engine"),
+    "llvmlite": within("engine"),
     "sklearn": within("data", "learning"),
     "optuna": below("storage"),
     "sqlalchemy": within("storage"),

@@ -9,9 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pennylane as qml
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
+from faqnas_optuna.errors import ConfigError
+
+try:
+    import pennylane as qml
+except ValueError as error:
+    # It reads one of the working directory, whoever that is for, and else the user's.
+    raise ConfigError(f"PennyLane cannot read a file config.toml ({error}); mend it, or call it by another name") from error
+
+NO_CONFIG: dict[str, Any] = {}
+"""In the place of PennyLane's `config.toml`, whose `shots` would make our circuits noisy."""
 
 ROTATIONS: dict[Rotation, Any] = {Rotation.RX: qml.RX, Rotation.RY: qml.RY, Rotation.RZ: qml.RZ}
 ENTANGLERS: dict[Entangler, Any] = {Entangler.CNOT: qml.CNOT, Entangler.CZ: qml.CZ}
@@ -43,13 +52,13 @@ def quantum_function(circuit: Circuit) -> Callable[[Any, Any], list[Any]]:
 
 def qnode(circuit: Circuit) -> qml.QNode:
     """The circuit on `default.qubit` with torch tensors, differentiated by backpropagation."""
-    device = qml.device("default.qubit", wires=circuit.n_qubits)
+    device = qml.device("default.qubit", wires=circuit.n_qubits, config=NO_CONFIG)
     return qml.QNode(quantum_function(circuit), device, interface="torch", diff_method="backprop")
 
 
 def lightning(circuit: Circuit) -> qml.QNode:
     """The circuit on PennyLane's compiled simulator, one sample at a time, by adjoint differentiation."""
-    device = qml.device("lightning.qubit", wires=circuit.n_qubits, c_dtype=np.complex64)
+    device = qml.device("lightning.qubit", wires=circuit.n_qubits, c_dtype=np.complex64, config=NO_CONFIG)
     return qml.QNode(quantum_function(circuit), device, interface="torch", diff_method="adjoint")
 
 

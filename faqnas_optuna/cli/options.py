@@ -1,5 +1,6 @@
 """Options that several commands share. Each can also be set as FAQNAS_NAME in the environment."""
 
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,15 +110,16 @@ def survival_options(command: Command) -> Command:
 
 
 def read_storage_file(file: Path) -> str:
-    """The URL in a file that only its owner can read.
+    """The URL in a file that nobody else can read; where it cannot be changed, as a secret of a cluster, its group may.
 
     Raises:
         ConfigError: others can read it, we cannot, or it holds something else.
     """
     try:
-        if file.stat().st_mode & 0o077:
+        if file.stat().st_mode & (0o077 if os.access(file, os.W_OK) else 0o007):
             raise ConfigError(f"{file} may hold a password, and others can read it; run: chmod 600 {shlex.quote(str(file))}")
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # Editors of Windows begin a file with a mark.
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise ConfigError(f"{file}: cannot read the storage's URL: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -19,6 +19,7 @@ from faqnas_optuna.circuits.genome import enumerate_genomes
 from faqnas_optuna.config import FlopsCounter, StudyConfig, did_you_mean, differences
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.search.generations import Stop
 from faqnas_optuna.search.ledger import Description, Ledger, our_studies
@@ -253,9 +254,10 @@ def check_name(name: str) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on, by package."""
-    packages = ("faqnas-optuna", "optuna", "torch", "pennylane", "numpy", "scikit-learn")
-    return {"python": sys.version.split()[0], **{package: version(package) for package in packages}}
+    """Versions of what a result depends on, by package; and the processor, for which numba orders sums."""
+    packages = ("faqnas-optuna", "optuna", "torch", "pennylane", "numba", "numpy", "scikit-learn")
+    own = {"python": sys.version.split()[0], "processor": processor()}
+    return own | {package: version(package) for package in packages}
 
 
 def _series(package: str, found: Mapping[str, str]) -> list[str]:

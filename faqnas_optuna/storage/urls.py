@@ -61,8 +61,10 @@ def parse(url: str) -> URL:
         raise StorageError(
             f"the storage is no database URL; write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST/DATABASE; {ESCAPES}"
         ) from error
-    if parsed.get_backend_name() not in ("sqlite", *DRIVERS):
-        raise StorageError(f"a storage is an SQLite, PostgreSQL or MySQL database; {parsed.get_backend_name()} is none of them")
+    kind = parsed.get_backend_name()
+    if kind not in ("sqlite", *DRIVERS):
+        meant = "; write postgresql://" if kind in ("postgres", "pgsql") else ""
+        raise StorageError(f"a storage is an SQLite, PostgreSQL or MySQL database; {kind} is none of them{meant}")
     if parsed.get_backend_name() != "sqlite" and "@" in USER_AND_PASSWORD.sub("", url, count=1):
         # A password ends at its first @: the rest would be taken for the host, and shown.
         raise StorageError(f"there is one @ too many in the URL of the storage: {ESCAPES}")

@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
+from faqnas_optuna.kept import child_environment
 from faqnas_optuna.learning import evaluation
 from faqnas_optuna.search.course import Course, Lock, advance, last_resumption, wants_trials
 from faqnas_optuna.search.objective import Evaluate, Objective, Outcome
@@ -283,7 +284,7 @@ def extra_workers(count: int, search: Search, signals: Signals, *, environment: 
     try:
         for _ in range(count):
             # A session of its own: Ctrl-C reaches this process alone, and children get each signal once, from here.
-            processes.append(subprocess.Popen(command, env=os.environ | dict(environment), start_new_session=True))
+            processes.append(subprocess.Popen(command, env=child_environment(**environment), start_new_session=True))
             if signals.first:
                 # It came while this one was made.
                 processes[-1].send_signal(signals.first)

@@ -36,3 +36,9 @@ def test_a_password_with_an_at_sign_is_refused_and_not_repeated(url: str) -> Non
     with pytest.raises(StorageError, match="in a password, @ is written %40") as refused:
         open_storage(url)
     assert "tPASS" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "pgsql"])
+def test_other_names_of_postgresql_are_refused_with_the_right_one(scheme: str) -> None:
+    with pytest.raises(StorageError, match=f"{scheme} is none of them; write postgresql://"):
+        open_storage(f"{scheme}://me:s3cret@host/db")

@@ -1,0 +1,101 @@
+"""What surrounds the program is not taken for granted: home, working directory, encodings, modes of files."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faqnas_optuna.search.study import Search
+from tests.conftest import TIMEOUT_S, RunCli, cli_environment
+
+IS_ROOT = os.geteuid() == 0
+SMALL = ("--dataset", "iris", "--population", "4", "--generations", "1", "--epochs", "1")
+
+
+@pytest.mark.skipif(
+    not IS_ROOT or shutil.which("setpriv") is None, reason="needs root and setpriv, to be a user without a home"
+)
+def test_a_user_without_home_and_name_has_no_cache(tmp_path: Path) -> None:
+    environment = {name: value for name, value in cli_environment().items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    program = "from faqnas_optuna.kept import cache_directory; print(cache_directory())"
+    other = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
+    done = subprocess.run(
+        [*other, sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert (done.stdout, done.stderr) == ("/dev/null/no-home-directory/faqnas-optuna\n", "")
+
+
+@pytest.mark.slow
+def test_what_lies_in_the_working_directory_is_not_imported(run_cli: RunCli, tmp_path: Path) -> None:
+    """The command itself is no module of that directory either, when it is run as an installed script."""
+    for name in ("optuna", "numpy", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(f'imported {__file__}')")
+    done = run_cli("start", *SMALL, "--workers", "2", env={"PYTHONSAFEPATH": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "imported" not in done.stderr + done.stdout
+    assert "exit code" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
+def test_a_narrow_encoding_gets_what_it_can_hold(search_of_eight: Search, tmp_path: Path, encoding: str) -> None:
+    def printed(*arguments: str) -> str:
+        command, env = [sys.executable, "-m", "faqnas_optuna", *arguments], cli_environment({"PYTHONIOENCODING": encoding})
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=TIMEOUT_S, check=True)
+        return done.stdout.decode(encoding)
+
+    shown = printed("show", search_of_eight.name, "3")
+    drawing = shown[shown.index("0: ") :]
+    assert "-" in drawing and drawing.isascii()
+    assert "?" not in shown + printed("status")
+
+
+def test_a_byte_order_mark_is_passed_over(run_forked: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_bytes(b'\xef\xbb\xbfdataset = "iris"\n')
+    (tmp_path / "storage").write_bytes(f"\ufeffsqlite:///{tmp_path}/faqnas.db".encode())
+    (tmp_path / "storage").chmod(0o600)
+    done = run_forked("start", "--config", "study.toml", "--storage-file", "storage", "--detach")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "faqnas.db").exists()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs root, to mount a file system")
+def test_a_secret_that_cannot_be_changed_may_be_read_by_its_group(run_forked: RunCli, tmp_path: Path) -> None:
+    (volume := tmp_path / "volume").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(volume)], check=True, timeout=TIMEOUT_S)
+    try:
+        (secret := volume / "storage").write_text(f"sqlite:///{tmp_path}/faqnas.db")
+        secret.chmod(0o440)
+        refused = run_forked("status", "--storage-file", str(secret))
+        subprocess.run(["mount", "-o", "remount,ro", str(volume)], check=True, timeout=TIMEOUT_S)
+        read = run_forked("status", "--storage-file", str(secret))
+    finally:
+        subprocess.run(["umount", str(volume)], check=True, timeout=TIMEOUT_S)
+    assert refused.returncode == 2 and "chmod 600" in refused.stderr
+    assert read.returncode == 4 and "there is no database" in read.stderr
+
+
+def test_a_path_that_is_no_utf_8_is_told_in_a_line(run_forked: RunCli) -> None:
+    for command in ("status", "doctor"):
+        done = run_forked(command, "--storage", os.fsdecode(b"sqlite:///nowhere/\xff.db"))
+        assert "Traceback" not in done.stderr
+        assert "nowhere" in done.stderr + done.stdout
+
+
+def test_pennylanes_settings_are_not_ours(search_of_eight: Search, run_forked: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[main]\nshots = 7\n")
+    program = "from faqnas_optuna.circuits.counting import count_parts; print(count_parts(2)['angle'])"
+    command = [sys.executable, "-c", program]
+    done = [
+        subprocess.run(command, cwd=where, env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+        for where in (tmp_path, "/")
+    ]
+    assert done[0].stdout == done[1].stdout
+    # Perhaps a study file.
+    (tmp_path / "config.toml").write_text("dataset = wine\n")
+    assert run_forked("status").returncode == 0
+    shown = run_forked("show", search_of_eight.name, "3")
+    assert shown.returncode == 2
+    assert shown.stderr.count("\n") == 1 and "PennyLane cannot read a file config.toml" in shown.stderr
