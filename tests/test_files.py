@@ -1,10 +1,14 @@
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
+from tests.processes import TIMEOUT_S
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -31,6 +35,37 @@ def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
     assert os.read(reader, 10) == b"new"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_what_is_open_already_is_written_at_its_position(tmp_path: Path, name: str) -> None:
+    """In a file, which is neither replaced nor begun anew; and into a pipe."""
+    program = (
+        "import sys; from pathlib import Path; from faqnas_optuna.files import write_atomically\nprint('before', flush=True)\n"
+    )
+    program += f"write_atomically(Path({name!r}), b'in between\\n')\nprint('after')"
+    with (tmp_path / "out").open("wb") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, timeout=TIMEOUT_S, check=True)
+    piped = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    assert (tmp_path / "out").read_text() == piped.stdout == "before\nin between\nafter\n"
+
+
+def test_a_pipe_of_the_shell_is_written(tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from faqnas_optuna.files import write_atomically; "
+    program += "write_atomically(Path(sys.argv[1]), b'new')"
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} >(cat > {shlex.quote(str(tmp_path / 'out'))}); wait $!"
+    subprocess.run(["bash", "-c", line], timeout=TIMEOUT_S, check=True)
+    assert (tmp_path / "out").read_text() == "new"
+
+
+def test_a_file_keeps_its_mode_and_group(tmp_path: Path) -> None:
+    path = tmp_path / "front.csv"
+    path.write_text("old")
+    path.chmod(0o664)
+    groups = [group for group in os.getgroups() if group != path.stat().st_gid] or [path.stat().st_gid]
+    os.chown(path, -1, groups[0])
+    write_atomically(path, b"new")
+    assert (path.stat().st_mode & 0o777, path.stat().st_gid) == (0o664, groups[0])
 
 
 def test_the_longest_name_a_file_system_takes_is_taken(tmp_path: Path) -> None:

@@ -10,18 +10,21 @@ from faqnas_optuna.cli.launch import (
 )
 from faqnas_optuna.cli.options import (
     json_option,
-    option,
     storage_options,
     study_argument,
 )
+from faqnas_optuna.errors import ConfigError
 
 
 @click.command()
 @study_argument
 @storage_options
 @json_option
-@option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the front as a table to FILE.")
-@option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front to FILE.png or FILE.html.")
+# Without variables: one that is set would make every call write files.
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the front to FILE; -: stdout.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front to FILE.png, .pdf, .svg or .html."
+)
 def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot: Path | None) -> None:
     """Show, plot or write the front of a study.
 
@@ -36,18 +39,23 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
 
     if plot:
         check_plot_file(plot)
+    to_stdout = csv_file == Path("-")
+    if to_stdout and as_json:
+        raise ConfigError("--csv - and --json both print to stdout; leave one of them out, or name a file")
     with opened_storage(storage) as opened:
         standing = Standing.of(load(opened, study))
     document = pareto_document(standing)
     if plot:
         write_pareto_plot(standing, plot)
-    if csv_file:
+    if csv_file and not to_stdout:
         write_atomically(csv_file, front_csv(document).encode())
-    if as_json:
+    if to_stdout:
+        click.echo(front_csv(document), nl=False)
+    elif as_json:
         print_json(document)
     else:
         print_front(standing.front)
-    for written in filter(None, (plot, csv_file)):
+    for written in filter(None, (plot, None if to_stdout else csv_file)):
         click.echo(f"wrote {written}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""The front of a study as a picture, for paper (PNG) or browser (HTML)."""
+"""The front of a study as a picture, for paper (PNG, PDF, SVG) or browser (HTML)."""
 
 import io
 from pathlib import Path
@@ -8,6 +8,9 @@ from faqnas_optuna.files import write_atomically
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 
+PRINTED = (".png", ".pdf", ".svg")
+UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+
 X_LABEL = "quantum FLOPs (one sample, forward)"
 Y_LABEL = "validation error"
 
@@ -16,37 +19,37 @@ def check_plot_file(path: Path) -> None:
     """Refuse the name of a file that we cannot draw into, before anything is read or drawn.
 
     Raises:
-        OutputError: it has another ending than `.png` or `.html`.
+        OutputError: it has another ending than these.
     """
-    if path.suffix.lower() not in (".png", ".html"):
-        raise OutputError(f"a plot is a .png or .html file; {path.name!r} is neither")
+    if path.suffix.lower() not in (*PRINTED, ".html"):
+        raise OutputError(f"a plot is a .png, .pdf, .svg or .html file; {path.name!r} is none")
 
 
 def write_pareto_plot(standing: Standing, path: Path) -> None:
     """Draw the front, log-scaled in FLOPs, with the dominated circuits faint behind it.
 
     Args:
-        path: ends in `.png` or `.html`; the HTML file needs no network.
+        path: ends in `.png`, `.pdf`, `.svg` or `.html`; the HTML file needs no network.
 
     Raises:
         OutputError: another ending, or the file cannot be written.
     """
     check_plot_file(path)
-    renderer = {".png": _png, ".html": _html}[path.suffix.lower()]
     best = standing.front
     on_front = {candidate.record.circuit for candidate in best}
     others = standing.by_circuit.keys() - on_front
     dominated = [Candidate.of_trial(standing.by_circuit[circuit]) for circuit in sorted(others)]
     search, count = standing.search, len(standing.by_circuit)
     title = f"{search.name}: {len(best)} of {count} circuits are on the front ({search.config.flops} FLOPs)"
-    write_atomically(path, renderer(title, best, dominated))
+    kind = path.suffix.lower()
+    write_atomically(path, _html(title, best, dominated) if kind == ".html" else _printed(kind, title, best, dominated))
 
 
 def _points(candidates: list[Candidate]) -> tuple[list[int], list[float]]:
     return [candidate.quantum_flops for candidate in candidates], [candidate.val_error for candidate in candidates]
 
 
-def _png(title: str, best: list[Candidate], dominated: list[Candidate]) -> bytes:
+def _printed(kind: str, title: str, best: list[Candidate], dominated: list[Candidate]) -> bytes:
     from matplotlib.figure import Figure
 
     # A figure without pyplot: no window, no global state.
@@ -62,7 +65,8 @@ def _png(title: str, best: list[Candidate], dominated: list[Candidate]) -> bytes
     axes.grid(visible=True, which="both", linewidth=0.3)
     axes.legend()
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    # Without the date, so that the same front is the same file.
+    figure.savefig(buffer, format=kind.removeprefix("."), dpi=150, metadata=UNDATED.get(kind))
     return buffer.getvalue()
 
 
@@ -91,5 +95,6 @@ def _html(title: str, best: list[Candidate], dominated: list[Candidate]) -> byte
     figure.update_xaxes(type="log", title=X_LABEL)
     figure.update_yaxes(title=Y_LABEL)
     figure.update_layout(title=title, template="plotly_white")
-    page: str = figure.to_html(include_plotlyjs=True, full_html=True)
+    # As large as the window, and its text never cut off.
+    page: str = figure.to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config={"responsive": True})
     return page.encode()

@@ -47,8 +47,20 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
     for parameter in cli.commands[name].params:
         if parameter.param_type_name == "option" and parameter.name != "help":
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
-            # What was set for `start` must not lower the limit of a study that is resumed.
-            assert parameter.envvar == (None if (name, long) == ("resume", "GENERATIONS") else f"FAQNAS_{long}")
+            # What was set for `start` must not lower the limit of a study that is resumed; no call writes files unasked.
+            without = {("resume", "GENERATIONS"), ("pareto", "CSV"), ("pareto", "PLOT")}
+            assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
+
+
+def test_the_front_can_be_printed_as_csv(stored: Cli, tmp_path: Path) -> None:
+    code, out, err = stored("pareto", "iris", "--csv", "-")
+    assert (code, err) == (0, "")
+    assert out.startswith("trial,")
+    stored("pareto", "iris", "--csv", "front.csv")
+    assert out == (tmp_path / "front.csv").read_text()
+    code, out, err = stored("pareto", "iris", "--csv", "-", "--json")
+    assert (code, out) == (2, "")
+    assert "both print to stdout" in err
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -120,7 +132,7 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
     ("arguments", "code", "message"),
     [
         (["pareto", "irs"], 2, "no study 'irs': did you mean 'iris'?"),
-        (["pareto", "iris", "--plot", "front.pdf"], 2, "a plot is a .png or .html file"),
+        (["pareto", "iris", "--plot", "front.gif"], 2, "a plot is a .png, .pdf, .svg or .html file"),
         (["show", "iris", "8"], 2, "no trial 8; it has 0 to 7"),
         (["show", "iris", "one"], 2, "'one' is not a valid integer"),
         (["worker", "irs"], 2, "no study 'irs'"),

@@ -35,9 +35,19 @@ def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path:
     assert '"type":"log"' in page
 
 
+@pytest.mark.parametrize(("ending", "begins"), [("pdf", b"%PDF-"), ("svg", b"<?xml")])
+def test_vector_graphics_are_the_same_for_the_same_front(search: Search, tmp_path: Path, ending: str, begins: bytes) -> None:
+    contents = []
+    for name in ("one", "two"):
+        write_pareto_plot(Standing.of(search), tmp_path / f"{name}.{ending}")
+        contents.append((tmp_path / f"{name}.{ending}").read_bytes())
+    assert contents[0].startswith(begins)
+    assert b"2026" not in contents[0]
+
+
 def test_another_ending_is_refused(search: Search, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"a plot is a .png or .html file; 'front.pdf' is neither"):
-        write_pareto_plot(Standing.of(search), tmp_path / "front.pdf")
+    with pytest.raises(OutputError, match=r"a plot is a .png, .pdf, .svg or .html file; 'front.gif' is none"):
+        write_pareto_plot(Standing.of(search), tmp_path / "front.gif")
 
 
 def test_a_directory_that_is_not_there_is_named(search: Search, tmp_path: Path) -> None:
