@@ -8,10 +8,6 @@ from contextlib import contextmanager, redirect_stderr, suppress
 from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO, cast
 
-import click
-from click.exceptions import NoArgsIsHelpError
-
-from faqnas_optuna.cli.program import cli
 from faqnas_optuna.errors import FaqnasError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -105,6 +101,19 @@ def _lead_nowhere(stream: TextIO) -> None:
 def _run() -> int:
     """Run the command; its exit code."""
     try:
+        return _run_command()
+    except KeyboardInterrupt:
+        # Also while the command line is imported.
+        return 130
+
+
+def _run_command() -> int:
+    import click
+    from click.exceptions import NoArgsIsHelpError
+
+    from faqnas_optuna.cli.program import cli
+
+    try:
         code = cli.main(prog_name="faqnas-optuna", standalone_mode=False)
     except NoArgsIsHelpError as error:
         error.show()
@@ -114,13 +123,14 @@ def _run() -> int:
         return _fail(message, error.exit_code)
     except OSError as error:
         return _fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 1)
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
         return 130
     return code if isinstance(code, int) else 0
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    if sys.stderr:
+        print(f"Error: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 

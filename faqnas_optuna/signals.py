@@ -5,12 +5,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from types import FrameType
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""The last two are what batch systems send before a job's time is over."""
 
 
 class AskedToLeaveError(Exception):
@@ -34,6 +36,7 @@ class Signals:
         self.on_signal: list[Callable[[signal.Signals], None]] = []
         """Called with every signal, for instance to pass it on to other processes."""
         self._may_interrupt = False
+        self._message = "%s: finishing the running trial; once more to give it up"
 
     @property
     def exit_code(self) -> int:
@@ -51,6 +54,15 @@ class Signals:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    @contextmanager
+    def ending(self, end: Callable[[], None]) -> Iterator["Signals"]:
+        """Let the first signal end what runs inside, by a call that waits for it: from a thread of its own. Process 1 of a
+        container, which the system protects from signals that it does not handle, can be ended so, too."""
+        self.on_signal.append(lambda _: Thread(target=end, daemon=True).start())
+        self._message = "%s: leaving"
+        with self.caught():
+            yield self
 
     @contextmanager
     def giving_up(self) -> Iterator[None]:
@@ -77,7 +89,7 @@ class Signals:
             callback(received)
         if self.first is None:
             self.first = received
-            logger.warning("%s: finishing the running trial; once more to give it up", received.name)
+            logger.warning(self._message, received.name)
         elif self._may_interrupt:
             self._may_interrupt = False
             raise Interruption(f"given up after {self.first.name} and {received.name}")

@@ -27,6 +27,14 @@ def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> N
         assert reached == ["before"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_what_batch_systems_send_before_the_end_is_caught(number: signal.Signals) -> None:
+    with Signals().caught() as signals:
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+    assert (signals.first, signals.exit_code) == (number, 128 + number)
+
+
 INTERRUPTED = """
 import os, signal
 from faqnas_optuna.signals import Signals

@@ -149,9 +149,10 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, storage_
     from faqnas_optuna.results.advice import advice
 
     console, search = make_console(), standing.search
+    given_up = f", {document['given_up']} given up" if document["given_up"] else ""
     console.print(
         f"\nStopped because {_reason(document['stop_reason'], search.config.search)}: {document['trials']} trials"
-        f" ({document['trained']} trained, {document['reused']} reused, {document['failed']} failed),"
+        f" ({document['trained']} trained, {document['reused']} reused, {document['failed']} failed{given_up}),"
         f" hypervolume {document['hypervolume']:.4f}, {document['seconds']:.0f} s.",
         soft_wrap=True,
     )

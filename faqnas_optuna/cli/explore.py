@@ -1,6 +1,7 @@
 """Commands beside a search: data sets, dashboard, and what this machine is worth."""
 
 import os
+import signal
 from dataclasses import asdict
 from pathlib import Path
 
@@ -43,14 +44,19 @@ def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None
 @storage_options
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("--port", type=click.IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
-def dashboard(storage: str, host: str, port: int) -> None:
+def dashboard(storage: str, host: str, port: int) -> int:
     """Watch the studies in optuna-dashboard."""
+    from faqnas_optuna.signals import Signals
+
     with opened_storage(storage) as opened:
         from faqnas_optuna.results.dashboard import make_dashboard
 
         with make_dashboard(opened, host=host, port=port) as server:
             click.echo(f"optuna-dashboard is at http://{host}:{server.server_port}/ (Ctrl-C ends it)", err=True)
-            server.serve_forever()
+            with Signals().ending(server.shutdown) as signals:
+                server.serve_forever()
+    # Ctrl-C is its ordinary end.
+    return 0 if signals.first is signal.SIGINT else signals.exit_code
 
 
 @click.command()

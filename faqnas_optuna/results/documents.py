@@ -84,7 +84,8 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
         "trials": standing.successful + standing.failed,
         "trained": standing.successful - standing.reused,
         "reused": standing.reused,
-        "failed": standing.failed,
+        "failed": len(standing.errors),
+        "given_up": standing.given_up,
         "stop_reason": stopped.reason if stopped else None,
     }
 
@@ -114,7 +115,7 @@ def _nothing_succeeded(standing: Standing) -> NoSuccessfulTrialError:
     if not standing.errors:
         return NoSuccessfulTrialError(f"study {name!r} has no successful trial yet; see", command=f"status {name}")
     return NoSuccessfulTrialError(
-        f"no trial of study {name!r} has succeeded, and {standing.failed} have failed; see the last with",
+        f"no trial of study {name!r} has succeeded, and {len(standing.errors)} have failed; see the last with",
         command=f"show {name} {standing.errors[-1]}",
     )
 
@@ -230,7 +231,8 @@ def _study_status(standing: Standing) -> dict[str, Any]:
         "trials": {
             "successful": standing.successful,
             "running": len(standing.running),
-            "failed": standing.failed,
+            "failed": len(standing.errors),
+            "given_up": standing.given_up,
             "waiting": standing.waiting,
         },
         "workers": _workers(standing),

@@ -74,6 +74,11 @@ class Standing:
         self._add([trial for trial in new if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs])
 
     @property
+    def given_up(self) -> int:
+        """How many trials failed by no error of their own."""
+        return self.failed - len(self.errors)
+
+    @property
     def front(self) -> list[Candidate]:
         """The distinct non-dominated circuits by quantum FLOPs; of clones the first trial."""
         found = [Candidate.of_trial(self.by_circuit[circuit]) for circuit in self._front]

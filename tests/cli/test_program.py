@@ -307,17 +307,33 @@ def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
     assert read[0].count(b"x") == 500_000
 
 
-def test_the_dashboard_command_serves_and_ends_by_ctrl_c(
-    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_the_dashboard_command_serves_until_a_signal(
+    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]], number: signal.Signals, code: int
 ) -> None:
+    """Ctrl-C is its announced end."""
     process = start_cli("dashboard", "--port", "0")
     assert process.stderr is not None
     line = process.stderr.readline()
     assert line.startswith("optuna-dashboard is at http://127.0.0.1:")
     with urllib.request.urlopen(f"{line.split()[3]}api/studies", timeout=TIMEOUT_S) as response:
         assert json.load(response)["study_summaries"][0]["study_name"] == "iris"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=TIMEOUT_S) == 130
+    process.send_signal(number)
+    assert process.wait(timeout=TIMEOUT_S) == code
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "faqnas_optuna", "status"],
+        cwd=tmp_path,
+        env=cli_environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_an_unknown_study_in_an_empty_storage_tells_how_to_begin(cli_here: Cli, storage_url: str) -> None:

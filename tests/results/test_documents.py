@@ -71,6 +71,7 @@ def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
         "trained": 8,
         "reused": 0,
         "failed": 0,
+        "given_up": 0,
         "stop_reason": "generations",
     }
 
@@ -90,7 +91,7 @@ def test_status_counts_trials_and_tells_of_stops(finished: Search, new_search: C
     stop(other, StopReason.REQUESTED)
     first, second = status_document(finished.study._storage, None)["studies"]
     assert (first["study"], first["state"], first["stop"]["reason"]) == ("iris", "stopped", "generations")
-    assert first["trials"] == {"successful": 8, "running": 0, "failed": 0, "waiting": 0}
+    assert first["trials"] == {"successful": 8, "running": 0, "failed": 0, "given_up": 0, "waiting": 0}
     assert (first["generations_closed"], first["generations"], first["population"]) == (2, 2, 4)
     assert (second["study"], second["stop"]["reason"], second["trials"]["running"]) == ("other", "requested", 1)
 
