@@ -1,6 +1,7 @@
 """What a person sees: live progress, plain lines where there is no terminal, and tables."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,8 +39,17 @@ class _Console(Console):
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    console = _Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else _Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+    stream = sys.stderr if stderr else sys.stdout
+    # Asked here: Rich takes a file for a terminal if FORCE_COLOR is set, and would draw its animation into it.
+    if stream and stream.isatty():
+        return _Console(stderr=stderr, highlight=False)
+    return _Console(stderr=stderr, highlight=False, width=PIPE_WIDTH, force_terminal=False)
+
+
+def is_moving_terminal(console: Console | None = None) -> bool:
+    """Whether what was printed can be overwritten: on a terminal, by default that of stdout, which is not `dumb`."""
+    console = console or make_console()
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 @cache
@@ -82,16 +92,17 @@ def show_progress(*, quiet: bool = False, console: Console | None = None) -> Ite
     if quiet:
         yield lambda _: None
         return
-    with _live_bar(console) if console.is_terminal else _plain_lines(console) as update:
+    with _live_bar(console) if is_moving_terminal(console) else _plain_lines(console) as update:
         yield update
 
 
 def describe(progress: "Progress", *, short: bool = False) -> str:
+    trials = _counted(progress.trials, "trial")
     accuracy = "–" if progress.best_accuracy is None else f"{progress.best_accuracy:.3f}"
     if short:
-        return f"gen {progress.generation}/{progress.generations} · {progress.trials} trials · best {accuracy}"
+        return f"gen {progress.generation}/{progress.generations} · {trials} · best {accuracy}"
     return (
-        f"generation {progress.generation}/{progress.generations} · {progress.trials} trials · best accuracy {accuracy}"
+        f"generation {progress.generation}/{progress.generations} · {trials} · best accuracy {accuracy}"
         f" · front {progress.front} · hypervolume {progress.hypervolume:.4f}"
     )
 
@@ -151,7 +162,7 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, storage_
     console, search = make_console(), standing.search
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
     console.print(
-        f"\nStopped because {_reason(document['stop_reason'], search.config.search)}: {document['trials']} trials"
+        f"\nStopped because {_reason(document['stop_reason'], search.config.search)}: {_counted(document['trials'], 'trial')}"
         f" ({document['trained']} trained, {document['reused']} reused, {document['failed']} failed{given_up}),"
         f" hypervolume {document['hypervolume']:.4f}, {document['seconds']:.0f} s.",
         soft_wrap=True,
@@ -169,11 +180,16 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, storage_
         console.print(f"  faqnas-optuna {command:{width}}  {shown}", markup=False, soft_wrap=True)
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _reason(reason: str | None, limits: "SearchConfig") -> str:
     """A `StopReason` in words."""
+    one = limits.generations == 1
     reasons = {
-        "generations": f"all {limits.generations} generations are done",
-        "stagnation": f"{limits.patience} generations brought no improvement",
+        "generations": "the only generation is done" if one else f"all {limits.generations} generations are done",
+        "stagnation": f"{_counted(limits.patience, 'generation')} brought no improvement",
         "requested": "it was asked to",
         "failures": f"{limits.population} trials failed in a row",
     }
@@ -218,9 +234,8 @@ def print_status(document: Mapping[str, Any]) -> None:
         elif study["resumed"]:
             remarks.append(f"{study['study']} resumed: {study['resumed'][-1]['at']}, {study['resumed'][-1]['by']}")
         if study["workers"] and (left := study["minutes_left"]) is not None:
-            remarks.append(
-                f"{study['study']}: {study['trials_per_minute']:.1f} trials a minute, at most {left:.0f} minutes left"
-            )
+            limit = f"at most {_counted(round(left), 'minute')}" if left >= 0.5 else "less than a minute"
+            remarks.append(f"{study['study']}: {study['trials_per_minute']:.1f} trials a minute, {limit} left")
         for worker in study["workers"]:
             heard = "–" if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
             workers.add_row(worker["worker"] or "–", study["study"], str(worker["trial"]), heard, worker["circuit"] or "–")

@@ -86,8 +86,9 @@ def start(
     from faqnas_optuna.data.named import check_known
 
     chosen = study_config(config, {"dataset": dataset, **settings})
-    name = study or chosen.dataset
+    name = chosen.dataset if study is None else study
     check_known(chosen.dataset)
+    from faqnas_optuna.results.documents import status_document
     from faqnas_optuna.search.course import resume as resume_study
     from faqnas_optuna.search.generations import StopReason
     from faqnas_optuna.search.study import check_name
@@ -99,6 +100,8 @@ def start(
             search = resume_study(search)
         if detach:
             click.echo(f"study {name} waits for workers: {typed(f'worker {name}')}", err=True)
+            if as_json:
+                print_json(status_document(search.study._storage, name))
             return 0
         return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
 
@@ -119,6 +122,8 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
     from faqnas_optuna.results.documents import check_failures, progress
     from faqnas_optuna.search.study import load, load_data
 
+    if study is not None and until_idle:
+        raise ConfigError("a worker of one study leaves when that stops; leave out --until-idle, or the name")
     timeout_s = survival.database_timeout_s
     with (
         opened_storage(storage, quiet=quiet, grace_s=survival.grace_s) as opened,
@@ -213,11 +218,11 @@ def stop(study: str, storage: str) -> None:
 @click.command()
 @click.argument("study", required=False)
 @storage_options
-@option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
+@option("--watch", is_flag=True, help="Show it again every two seconds, until all have stopped.")
 @json_option
 def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
     """Show how far the studies are."""
-    from faqnas_optuna.cli.display import print_status
+    from faqnas_optuna.cli.display import is_moving_terminal, print_status
     from faqnas_optuna.results.documents import status_document
     from faqnas_optuna.storage.opening import failure
     from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_passing
@@ -232,7 +237,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
                 click.echo(f"{failure(storage, error)}; trying again in 2 s", err=True)
                 time.sleep(2)
                 continue
-            if watch and not as_json:
+            if watch and not as_json and is_moving_terminal():
                 click.clear()
             if as_json:
                 print_json(document)
@@ -240,6 +245,6 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
                 print_status(document)
             else:
                 click.echo(f"no studies yet; start one with: {typed('start --dataset wine')}")
-            if not watch:
+            if not watch or document["studies"] and all(found["state"] == "stopped" for found in document["studies"]):
                 return
             time.sleep(2)

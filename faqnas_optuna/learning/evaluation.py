@@ -11,6 +11,7 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
+from faqnas_optuna.errors import DataError
 from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.learning.training import TrainingResult, train
 
@@ -50,8 +51,13 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
     """Count a circuit's FLOPs and train it, once per repeat.
 
     Raises:
+        DataError: the data are not those of the settings.
         TrainingError: a training diverged.
     """
+    if splits.name != config.dataset:
+        raise DataError(
+            f"the data are those of {splits.name!r}, the settings say {config.dataset!r}; make both of one data set"
+        )
     if config.engine is Engine.FAST:
         load_kernels()
     started = time.perf_counter()

@@ -95,11 +95,14 @@ class PennyLaneLayer(nn.Module):
 
         super().__init__()
         self.circuit = circuit
-        self.layer = TorchLayer(
+        layer = TorchLayer(
             qnode(circuit),
             {"weights": (circuit.depth, circuit.n_qubits)},
             init_method={"weights": angles.clone()},
         )
+        # Not as a module of this one, which would put a name before that of its weights: states go from engine to engine.
+        self._layers = [layer]
+        self.weights: nn.Parameter = layer.weights
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Expectations of Z, (batch, n_qubits), of inputs (batch, n_qubits)."""
@@ -107,7 +110,8 @@ class PennyLaneLayer(nn.Module):
             return torch.zeros_like(inputs)
         if self.circuit.embedding is Embedding.AMPLITUDE:
             inputs = replace_zero_rows(inputs)
-        expectations: Tensor = self.layer(inputs)
+        (layer,) = self._layers
+        expectations: Tensor = layer(inputs)
         return expectations
 
 

@@ -4,7 +4,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from faqnas_optuna.cli.display import ConsoleHandler, show_progress
+from faqnas_optuna.cli.display import ConsoleHandler, describe, make_console, show_progress
 from faqnas_optuna.results.documents import Progress
 
 
@@ -72,3 +72,27 @@ def test_messages_are_printed_as_they_are() -> None:
     handler = ConsoleHandler(Console(file=output, width=20))
     handler.emit(logging.LogRecord("x", logging.WARNING, "", 0, "trial %d [red]failed[/red] in a long line", (3,), None))
     assert output.getvalue() == "trial 3 [red]failed[/red] in a long line\n"
+
+
+@pytest.mark.parametrize(("variable", "value"), [("FORCE_COLOR", "1"), ("TERM", "dumb"), ("NO_COLOR", "1")])
+def test_a_file_gets_plain_lines_whatever_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with show_progress(console=make_console(stderr=True)) as update:
+        update(at(8))
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1 and "\x1b" not in err
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    output = Console(file=io.StringIO(), width=140, force_terminal=True)
+    with show_progress(console=output) as update:
+        update(at(8))
+    assert "\x1b" not in text_on(output)
+
+
+def test_one_is_not_many() -> None:
+    told = describe(at(1))
+    assert "1 trial ·" in told and "1 trials" not in told

@@ -52,6 +52,34 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
 
 
+def test_a_detached_start_prints_its_study_as_json(cli_here: Cli) -> None:
+    code, out, _ = cli_here("start", "--dataset", "iris", "--detach", "--json")
+    assert code == 0
+    (study,) = json.loads(out)["studies"]
+    assert (study["study"], study["state"], study["trials"]["successful"]) == ("iris", "idle", 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["start", "--dataset", "iris", "--study", ""], "it is ''"),
+        (["start", "--dataset", ""], "unknown data set ''"),
+        (["worker", "iris", "--until-idle"], "leave out --until-idle, or the name"),
+    ],
+)
+def test_what_would_mean_nothing_is_refused(cli_here: Cli, arguments: list[str], message: str) -> None:
+    code, out, err = cli_here(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_watching_a_study_that_has_stopped_ends(stored: Cli) -> None:
+    assert stored("stop", "iris")[0] == 0
+    code, out, _ = stored("status", "iris", "--watch")
+    assert code == 0
+    assert out.count("iris stopped") == 1
+
+
 def test_the_front_can_be_printed_as_csv(stored: Cli, tmp_path: Path) -> None:
     code, out, err = stored("pareto", "iris", "--csv", "-")
     assert (code, err) == (0, "")

@@ -8,6 +8,7 @@ import pytest
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import DataError
 from faqnas_optuna.learning.evaluation import evaluate, train_once, training_generator
 from faqnas_optuna.learning.parameters import Layout
 from tests.conftest import TIMEOUT_S
@@ -96,3 +97,8 @@ def test_the_randomness_of_a_training_depends_on_seed_circuit_and_repeat() -> No
     assert len(drawn) == 8
     inactive = Genome.from_params(GENOME.to_params() | {"rotation_4": "RX"})
     assert training_generator(0, inactive.circuit, 0).random() == training_generator(0, GENOME.circuit, 0).random()
+
+
+def test_data_of_another_set_are_refused(iris: DataSplits) -> None:
+    with pytest.raises(DataError, match="the data are those of 'iris', the settings say 'wine'"):
+        evaluate(GENOME.circuit, iris, StudyConfig(dataset="wine"))

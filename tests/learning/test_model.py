@@ -75,6 +75,17 @@ def test_both_engines_start_from_the_same_weights() -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize(("one", "other"), [(Engine.FAST, Engine.PENNYLANE), (Engine.PENNYLANE, Engine.FAST)])
+def test_a_state_goes_from_engine_to_engine(one: Engine, other: Engine) -> None:
+    saved, loading = network(engine=one), network(engine=other)
+    with torch.no_grad():
+        for parameter in saved.parameters():
+            parameter.add_(0.25)
+    loading.load_state_dict(saved.state_dict())
+    x = torch.rand(3, 5)
+    assert torch.allclose(saved(x), loading(x), atol=1e-6)
+
+
 @pytest.mark.parametrize("embedding", Embedding)
 def test_the_gradients_of_the_fast_layer_pass_gradcheck(embedding: Embedding) -> None:
     layer = FastLayer(circuit(embedding), angles()).double()
