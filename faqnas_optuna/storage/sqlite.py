@@ -6,10 +6,12 @@ that writes, takes the write lock first (`BEGIN IMMEDIATE`), and reading takes n
 
 import os
 import random
+import shlex
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +65,24 @@ def file_lock(file: Path, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[None]:
 
     Raises:
         StorageBusyError: another process keeps it.
+        StorageError: we may not write it.
     """
-    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=timeout_s)
+    # Whoever may write the database may lock it, as SQLite holds it with its own files.
+    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o644
+    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=timeout_s, mode=mode)
     try:
-        with lock:
-            yield
+        lock.acquire()
     except Timeout as error:
         raise StorageBusyError(f"another process has kept {lock.lock_file} for {timeout_s} s; end it") from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot lock the database {file}: {error.strerror}: {lock.lock_file}; its owner can let you:"
+            f" chmod --reference={shlex.quote(str(file))} {shlex.quote(lock.lock_file)}"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def file_system(file: Path) -> str:
@@ -86,7 +99,7 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
 
     Raises:
         NoStudiesError: it is not there.
-        StorageError: it cannot be there; both say what to do.
+        StorageError: it cannot be there, or something else is; both say what to do.
     """
     if not file.exists() and not create:
         raise NoStudiesError(
@@ -99,11 +112,34 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
         raise StorageError(
             f"cannot make the database {file}: you may not write to {file.parent}; name another place with --storage"
         )
+    if file.exists():
+        _check_content(file)
     if (kind := kind_of(file)) in NETWORK_FILE_SYSTEMS:
         raise StorageError(
             f"{file} is on a network file system ({kind}), which damages SQLite databases:"
             " put it on a local disk, or use PostgreSQL to share a study between machines"
         )
+
+
+def _check_content(file: Path) -> None:
+    """Refuse what is no database, or another program's: tables would be put into it."""
+    elsewhere = "name another file with --storage"
+    if file.is_dir():
+        raise StorageError(f"the database {file} is a directory; {elsewhere}")
+    with file.open("rb") as opened:
+        header = opened.read(len(HEADER))
+    if header not in (b"", HEADER):
+        raise StorageError(f"{file} is no SQLite database; {elsewhere}")
+    tables: list[str] = []
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    # What cannot be read is told of by whoever opens it.
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        tables = [name for (name,) in connection.execute(query)]
+    if tables and "studies" not in tables:
+        raise StorageError(f"{file} is the database of another program, with a table {tables[0]!r}; {elsewhere}")
+
+
+HEADER = b"SQLite format 3\0"
 
 
 def _prepare_connection(connection: Any, _record: Any) -> None:

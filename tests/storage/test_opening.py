@@ -109,7 +109,7 @@ def test_storages_that_cannot_be_used_are_refused(url: str, message: str) -> Non
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to be looked at as one\n" * 40)
-    with pytest.raises(StorageError, match="file is not a database"):
+    with pytest.raises(StorageError, match="is no SQLite database; name another file"):
         open_storage(f"sqlite:///{tmp_path}/notes.txt")
 
 

@@ -1,5 +1,9 @@
+import os
+import shutil
 import sqlite3
+import stat
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -8,8 +12,10 @@ import pytest
 
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage import sqlite
-from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.storage.opening import number_of_studies, open_storage
+from faqnas_optuna.storage.sqlite import file_lock
 from faqnas_optuna.storage.trials import get_study_user_attrs
+from tests.processes import TIMEOUT_S, cli_environment
 
 
 def test_sqlite_keeps_a_write_ahead_log(tmp_path: Path, storage_url: str) -> None:
@@ -40,3 +46,51 @@ def test_the_kind_of_a_file_system_is_found(tmp_path: Path) -> None:
     expected = subprocess.run(["stat", "-f", "-c", "%T", "/proc"], capture_output=True, text=True, check=True).stdout.strip()
     assert sqlite.file_system(Path("/proc/version")) == expected == "proc"
     assert sqlite.file_system(tmp_path / "not" / "there.db") not in sqlite.NETWORK_FILE_SYSTEMS
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_what_is_no_database_of_ours_is_refused_and_left_as_it_is(tmp_path: Path, create: bool) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "picture").write_bytes(b"\xff\xd8\xff\xe0 JFIF")
+    with closing(sqlite3.connect(tmp_path / "foreign")) as connection:
+        connection.execute("CREATE TABLE customers (name)")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for name, reason in (
+        ("directory", "is a directory"),
+        ("picture", "is no SQLite database"),
+        ("foreign", "is the database of another program, with a table 'customers'"),
+    ):
+        with pytest.raises(StorageError, match=f"{name} {reason}; name another file with --storage"):
+            open_storage(f"sqlite:///{tmp_path}/{name}", create=create)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    (tmp_path / "faqnas.db").touch()
+    open_storage(f"sqlite:///{tmp_path}/faqnas.db", create=True)
+    assert number_of_studies(f"sqlite:///{tmp_path}/faqnas.db") == 0
+
+
+def test_the_lock_has_the_mode_of_the_database(tmp_path: Path) -> None:
+    (tmp_path / "faqnas.db").touch()
+    (tmp_path / "faqnas.db").chmod(0o664)
+    with file_lock(tmp_path / "faqnas.db"):
+        pass
+    assert stat.S_IMODE((tmp_path / "faqnas.db.lock").stat().st_mode) == 0o664
+
+
+LOCKED = "import sys; from pathlib import Path; from faqnas_optuna.storage.sqlite import file_lock\n\
+with file_lock(Path(sys.argv[1])): print('locked')"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
+def test_a_lock_of_another_says_what_its_owner_can_do(tmp_path: Path) -> None:
+    for name in ("faqnas.db", "faqnas.db.lock"):
+        (tmp_path / name).touch(mode=0o644)
+    for directory in (tmp_path, *tmp_path.parents[:-2]):
+        directory.chmod(directory.stat().st_mode | 0o055)
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    command = [*other, sys.executable, "-c", LOCKED, str(tmp_path / "faqnas.db")]
+    done = subprocess.run(command, env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert f"chmod --reference={tmp_path}/faqnas.db {tmp_path}/faqnas.db.lock" in done.stderr.splitlines()[-1]
+    assert "StorageError" in done.stderr
