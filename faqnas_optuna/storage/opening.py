@@ -145,7 +145,7 @@ def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
         create=create,
     )
     if local:
-        sqlite.share_between_processes(opened.engine)
+        sqlite.share_between_processes(opened.engine, sqlite_file(url))
     else:
         servers.share_between_machines(opened.engine)
     return DraftStorage(opened)

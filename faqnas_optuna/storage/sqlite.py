@@ -47,13 +47,59 @@ NETWORK_FILE_SYSTEMS = frozenset(
 """Where locks between machines are not to be relied on, and SQLite databases get damaged (https://sqlite.org/faq.html)."""
 
 
-def share_between_processes(engine: Engine) -> None:
-    """Set an engine up so that many processes can read and write its database at once."""
+def share_between_processes(engine: Engine, file: Path) -> None:
+    """Set an engine up so that many processes can read and write its database at once, as long as that is the same file."""
+    opened = _OpenedFile(file)
+    event.listen(engine, "do_connect", opened.check)
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin_undecided)
+    event.listen(engine, "begin", opened.check_in_use)
     event.listen(engine, "before_cursor_execute", _begin_as_needed)
     # Connections that were opened before the listeners were there.
     engine.dispose()
+
+
+class _OpenedFile:
+    """A database whose file somebody may move or delete: what is written then is nowhere, or where nobody looks."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._identity = self._found()
+
+    def check(self, *_: Any) -> None:
+        """Before a connection, which would make a new file.
+
+        Raises:
+            StorageError: it is another file, or none.
+        """
+        found = self._found()
+        self._identity = self._identity or found
+        if found != self._identity:
+            raise StorageError(
+                f"the database {self._file} was moved or deleted meanwhile, or is another file now;"
+                " put it back where it was, then resume the study"
+            )
+
+    def check_in_use(self, connection: Connection) -> None:
+        """At the beginning of a transaction. What is in the log goes into the file first, wherever that is.
+
+        Raises:
+            StorageError: as above.
+        """
+        try:
+            self.check()
+        except StorageError:
+            raw: Any = connection.connection.driver_connection
+            with suppress(sqlite3.Error):
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raise
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 @contextmanager
