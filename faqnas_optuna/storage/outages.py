@@ -37,12 +37,14 @@ FULL = ("disk is full", "No space left on device", "Disk full")
 """What SQLite, PostgreSQL and MySQL say of a full disk."""
 REFUSED = ("authentication failed", "Access denied")
 ABSENT = ('" does not exist', "Unknown database")
+READ_ONLY = ("readonly database",)
 EMPTY = ("alembic_version",)
 """The table that is read first."""
-LASTING = (*FULL, *REFUSED, *ABSENT, "readonly database", "no such table", "doesn't exist", "malformed")
+LASTING = (*FULL, *REFUSED, *ABSENT, *READ_ONLY, "no such table", "doesn't exist", "malformed")
 """What a database says of troubles that waiting does not mend."""
 ADVICE = {
     FULL: "free some space on the disk of the database",
+    READ_ONLY: "you may read it, not write it; its owner can let you, or copy it to a place of your own",
     EMPTY: "it holds no studies; begin one with",
     ABSENT: "create it, or name another",
     REFUSED: "check user and password",

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.selectable import GenerativeSelect
 
@@ -57,6 +57,18 @@ def share_between_processes(engine: Engine, file: Path) -> None:
     event.listen(engine, "before_cursor_execute", _begin_as_needed)
     # Connections that were opened before the listeners were there.
     engine.dispose()
+
+
+def as_permitted(url: URL, file: Path) -> URL:
+    """The same, but where we may not write the file, so that nothing is made beside it: SQLite would, as ours, and its owner
+    could write no more."""
+    if not file.exists() or os.access(file, os.W_OK):
+        return url
+    query = {"uri": "true", "mode": "ro"}
+    if not file.with_name(f"{file.name}-wal").exists():
+        # Nobody is at work on it, and all is in the file.
+        query["immutable"] = "1"
+    return url.set(database=file.as_uri()).update_query_dict(query)
 
 
 class _OpenedFile:
@@ -178,8 +190,9 @@ def _check_content(file: Path) -> None:
         raise StorageError(f"{file} is no SQLite database; {elsewhere}")
     tables: list[str] = []
     query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-    # What cannot be read is told of by whoever opens it.
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    # What cannot be read is told of by whoever opens it. Immutable, so that nothing is made beside it.
+    address = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:
         tables = [name for (name,) in connection.execute(query)]
     if tables and "studies" not in tables:
         raise StorageError(f"{file} is the database of another program, with a table {tables[0]!r}; {elsewhere}")
@@ -193,7 +206,9 @@ def _prepare_connection(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     # For the rare moments when even reading waits: while the log is recovered after a crash.
     connection.execute(f"PRAGMA busy_timeout={1000 * LOCK_TIMEOUT_S}")
-    connection.execute("PRAGMA journal_mode=WAL")
+    # Of a database that we may only read it is what it is.
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode=WAL")
     # Nothing is added to a study or a trial that somebody has deleted.
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")

@@ -11,10 +11,12 @@ import optuna
 import pytest
 
 from faqnas_optuna.errors import StorageError
+from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage import sqlite
-from faqnas_optuna.storage.opening import number_of_studies, open_storage
+from faqnas_optuna.storage.opening import backend, number_of_studies, open_storage
 from faqnas_optuna.storage.sqlite import file_lock
 from faqnas_optuna.storage.trials import get_study_user_attrs
+from tests.conftest import cheap_values, run_trials
 from tests.processes import TIMEOUT_S, cli_environment
 
 
@@ -94,3 +96,37 @@ def test_a_lock_of_another_says_what_its_owner_can_do(tmp_path: Path) -> None:
     done = subprocess.run(command, env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S)
     assert f"chmod --reference={tmp_path}/faqnas.db {tmp_path}/faqnas.db.lock" in done.stderr.splitlines()[-1]
     assert "StorageError" in done.stderr
+
+
+READING = """
+import sys
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import load
+from faqnas_optuna.storage.opening import open_storage
+print(Standing.of(load(open_storage(sys.argv[1]), "iris")).successful)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
+@pytest.mark.parametrize("mode", [0o755, 0o1777])
+def test_another_user_reads_and_leaves_nothing_behind(search_of_eight: Search, tmp_path: Path, mode: int) -> None:
+    """What SQLite makes beside the file would be that user's, and the owner could write no more."""
+    for directory in tmp_path.parents[:-2]:
+        directory.chmod(directory.stat().st_mode | 0o055)
+    tmp_path.chmod(mode)
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    command = [*other, sys.executable, "-c", READING, f"sqlite:///{tmp_path}/faqnas.db"]
+
+    def read() -> str:
+        environment = cli_environment({"HOME": "/"})
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True).stdout
+
+    # The owner is at work: what is new stands in the log beside the file.
+    run_trials(search_of_eight, 1, cheap_values)
+    assert (tmp_path / "faqnas.db-wal").exists()
+    assert read() == "9\n"
+    backend(search_of_eight.study).engine.dispose()
+    assert not (tmp_path / "faqnas.db-wal").exists()
+    assert read() == "9\n"
+    assert not [path for path in tmp_path.iterdir() if path.stat().st_uid != 0]
+    run_trials(search_of_eight, 1, cheap_values)
