@@ -7,7 +7,6 @@ and so is what stands in them: its dashboard and commands read and write beside 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,6 +20,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    TextClause,
     bindparam,
     case,
     delete,
@@ -66,13 +66,12 @@ INSERT_NEXT = (
     .returning(TRIALS.c.trial_id, TRIALS.c.number)
 )
 """Numbered in a statement after the lock: what it sees is as of its own beginning."""
-_FIRST_BEAT = "{} INTO trial_heartbeats (trial_id, heartbeat) VALUES (:trial_id, CURRENT_TIMESTAMP){}"
+_FIRST_BEAT = "{} INTO trial_heartbeats (trial_id, heartbeat) VALUES (:trial_id, CURRENT_TIMESTAMP)"
 FIRST_BEAT = {
     # Whoever looks for stale trials may have written it.
-    "sqlite": text(_FIRST_BEAT.format("INSERT OR IGNORE", "")),
-    "postgresql": text(_FIRST_BEAT.format("INSERT", " ON CONFLICT DO NOTHING")),
-    "mysql": text(_FIRST_BEAT.format("INSERT IGNORE", "")),
-    "mariadb": text(_FIRST_BEAT.format("INSERT IGNORE", "")),
+    "sqlite": text(_FIRST_BEAT.format("INSERT OR IGNORE")),
+    "mysql": text(_FIRST_BEAT.format("INSERT IGNORE")),
+    "mariadb": text(_FIRST_BEAT.format("INSERT IGNORE")),
 }
 
 
@@ -129,9 +128,7 @@ def write_pending(engine: Engine, trial: FrozenTrial, pending: Pending) -> None:
     """
     with engine.begin() as connection:
         _set_state(connection, trial, pending.started, {"state": TrialState.RUNNING})
-        with _at_once(connection):
-            connection.execute(FIRST_BEAT[connection.dialect.name], {"trial_id": trial._trial_id})
-            _write(connection, trial._trial_id, pending)
+        _write(connection, trial._trial_id, pending, beats=True)
 
 
 def finish_trial(
@@ -145,15 +142,7 @@ def finish_trial(
     completed = datetime.now(UTC).replace(tzinfo=None)
     with engine.begin() as connection:
         _set_state(connection, trial, pending.started, {"state": state, "datetime_complete": completed})
-        with _at_once(connection):
-            _write(connection, trial._trial_id, pending)
-            if values:
-                stored = [models.TrialValueModel.value_to_stored_repr(value) for value in values]
-                rows = [
-                    {"trial_id": trial._trial_id, "objective": objective, "value": value, "value_type": value_type}
-                    for objective, (value, value_type) in enumerate(stored)
-                ]
-                connection.execute(insert(VALUES).inline(), rows)
+        _write(connection, trial._trial_id, pending, values=values or ())
     return _local(completed)
 
 
@@ -205,32 +194,74 @@ def _set_state(connection: Connection, trial: FrozenTrial, started: datetime | N
         raise UpdateFinishedTrialError(f"trial {trial.number} was given up, or deleted with its study")
 
 
-def _at_once(connection: Connection) -> AbstractContextManager[Any]:
-    """Send statements without waiting for one before the next, where the driver can: each would be a journey to the server."""
-    driver: Any = connection.connection.driver_connection
-    return driver.pipeline() if hasattr(driver, "pipeline") else nullcontext()
-
-
-def _write(connection: Connection, trial_id: int, pending: Pending) -> None:
+def _write(
+    connection: Connection, trial_id: int, pending: Pending, *, beats: bool = False, values: Sequence[float] = ()
+) -> None:
+    """Add what is pending to a locked trial, a sign of life, and its values."""
     if pending.replaced:
         connection.execute(delete(USER_ATTRS).where(USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(pending.replaced)))
-    if pending.params:
-        rows = [
-            {
-                "trial_id": trial_id,
-                "param_name": name,
-                "param_value": value,
-                "distribution_json": distribution_to_json(distribution),
-            }
-            for name, (value, distribution) in pending.params.items()
-        ]
-        connection.execute(insert(PARAMS).inline(), rows)
-    for table, attributes in ((SYSTEM_ATTRS, pending.system), (USER_ATTRS, pending.user)):
-        if attributes:
-            connection.execute(
-                insert(table).inline(),
-                [{"trial_id": trial_id, "key": key, "value_json": value} for key, value in attributes.items()],
-            )
+    params = [
+        {"param_name": name, "param_value": float(value), "distribution_json": distribution_to_json(distribution)}
+        for name, (value, distribution) in pending.params.items()
+    ]
+    stored = [models.TrialValueModel.value_to_stored_repr(float(value)) for value in values]
+    rows: dict[Table, list[dict[str, Any]]] = {
+        PARAMS: params,
+        SYSTEM_ATTRS: [{"key": key, "value_json": value} for key, value in pending.system.items()],
+        USER_ATTRS: [{"key": key, "value_json": value} for key, value in pending.user.items()],
+        VALUES: [
+            {"objective": objective, "value": value, "value_type": kind} for objective, (value, kind) in enumerate(stored)
+        ],
+    }
+    if connection.dialect.name == "postgresql":
+        _write_at_once(connection, trial_id, rows, beats=beats)
+        return
+    if beats:
+        connection.execute(FIRST_BEAT[connection.dialect.name], {"trial_id": trial_id})
+    for table, new in rows.items():
+        if new:
+            connection.execute(insert(table).inline(), [{"trial_id": trial_id, **row} for row in new])
+
+
+def _write_at_once(connection: Connection, trial_id: int, rows: Mapping[Table, list[dict[str, Any]]], *, beats: bool) -> None:
+    """On PostgreSQL in one statement, where each would be a journey to the server.
+
+    Not by the driver's pipeline: between its statements the server waits for more without the time limit of idle transactions,
+    and a worker that is suspended or cut off there would lock its trial for hours.
+    """
+    columns = {
+        f"{table.name}_{column}": [getattr(row[column], "name", row[column]) for row in new]
+        for table, new in rows.items()
+        for column in WRITTEN[table]
+    }
+    connection.execute(WRITE_AT_ONCE, {"trial_id": trial_id, "beats": beats, **columns})
+
+
+WRITTEN: dict[Table, dict[str, str]] = {
+    PARAMS: {"param_name": "text", "param_value": "float8", "distribution_json": "text"},
+    SYSTEM_ATTRS: {"key": "text", "value_json": "text"},
+    USER_ATTRS: {"key": "text", "value_json": "text"},
+    VALUES: {"objective": "int", "value": "float8", "value_type": "trialvaluetype"},
+}
+"""Columns of the tables beside the trial's id, with the types of PostgreSQL."""
+
+
+def _writing_statement() -> TextClause:
+    """A row for each element of the arrays."""
+    inserts = [
+        f"{table.name}_new AS (INSERT INTO {table.name} (trial_id, {', '.join(columns)}) SELECT :trial_id, given.* FROM unnest("
+        + ", ".join(f"CAST(:{table.name}_{column} AS {kind}[])" for column, kind in columns.items())
+        + ") AS given)"
+        for table, columns in WRITTEN.items()
+    ]
+    beat = (
+        "beat AS (INSERT INTO trial_heartbeats (trial_id, heartbeat) SELECT :trial_id, CURRENT_TIMESTAMP WHERE :beats"
+        " ON CONFLICT DO NOTHING)"
+    )
+    return text(f"WITH {', '.join([beat, *inserts])} SELECT 1")
+
+
+WRITE_AT_ONCE = _writing_statement()
 
 
 def _reading_statement() -> Any:

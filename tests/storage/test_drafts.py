@@ -189,7 +189,9 @@ def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_s
         statements.append(statement)
 
     def commit(_connection: Any) -> None:
-        writing.extend(statement for statement in statements[-1:] if statement.startswith(("INSERT", "UPDATE", "DELETE")))
+        writing.extend(
+            statement for statement in statements[-1:] if statement.startswith(("INSERT", "UPDATE", "DELETE", "WITH"))
+        )
 
     event.listen(backend(search.study).engine, "before_cursor_execute", note)
     event.listen(backend(search.study).engine, "commit", commit)

@@ -5,15 +5,17 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
+from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.study import create
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.storage.opening import backend, open_storage
 from faqnas_optuna.workers.loop import Shift
 from tests.conftest import small_config
 from tests.storage.test_drafts import cheap
@@ -83,3 +85,23 @@ def count_of(journeys: Journeys, act: Callable[[], None]) -> int:
     before = journeys.count
     act()
     return journeys.count - before
+
+
+@pytest.mark.slow
+def test_between_statements_postgresql_knows_that_it_waits(postgres_url: str, iris: DataSplits) -> None:
+    """Then its time limit of idle transactions applies to a worker that is suspended or cut off there."""
+    states: set[str] = set()
+    shift = Shift(create(open_storage(postgres_url, create=True), "s", small_config(), iris), iris, Signals(), evaluate=cheap)
+    engine = backend(shift.standing.search.study).engine
+    watching = create_engine(engine.url, poolclass=NullPool)
+
+    def look(connection: Any, *_: Any) -> None:
+        query = text("SELECT state FROM pg_stat_activity WHERE pid = :pid")
+        with watching.connect() as other:
+            states.add(other.scalar(query, {"pid": connection.connection.driver_connection.info.backend_pid}))
+
+    event.listen(engine, "after_cursor_execute", look)
+    for _ in range(6):
+        shift.look()
+        assert shift.run_trial()
+    assert states == {"idle", "idle in transaction"}
