@@ -184,21 +184,21 @@ def _check_content(file: Path) -> None:
     elsewhere = "name another file with --storage"
     if file.is_dir():
         raise StorageError(f"the database {file} is a directory; {elsewhere}")
-    with file.open("rb") as opened:
-        header = opened.read(len(HEADER))
-    if header not in (b"", HEADER):
-        raise StorageError(f"{file} is no SQLite database; {elsewhere}")
-    tables: list[str] = []
+    if not os.access(file, os.W_OK):
+        return
     query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-    # What cannot be read is told of by whoever opens it. Immutable, so that nothing is made beside it.
-    address = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
-    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:
-        tables = [name for (name,) in connection.execute(query)]
+    try:
+        # By SQLite alone: closing a file that was opened otherwise drops the locks of this process on it
+        # (https://sqlite.org/howtocorrupt.html, 2.2).
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            tables = [name for (name,) in connection.execute(query)]
+    except sqlite3.DatabaseError as error:
+        if "not a database" in str(error):
+            raise StorageError(f"{file} is no SQLite database; {elsewhere}") from error
+        # It is told of by whoever uses it.
+        return
     if tables and "studies" not in tables:
         raise StorageError(f"{file} is the database of another program, with a table {tables[0]!r}; {elsewhere}")
-
-
-HEADER = b"SQLite format 3\0"
 
 
 def _prepare_connection(connection: Any, _record: Any) -> None:

@@ -130,3 +130,12 @@ def test_another_user_reads_and_leaves_nothing_behind(search_of_eight: Search, t
     assert read() == "9\n"
     assert not [path for path in tmp_path.iterdir() if path.stat().st_uid != 0]
     run_trials(search_of_eight, 1, cheap_values)
+
+
+def test_opening_it_again_drops_no_lock(search_of_eight: Search, tmp_path: Path, storage_url: str) -> None:
+    """Without its locks another process takes this one for gone, and deletes the log that it reads and writes."""
+    run_trials(search_of_eight, 1, cheap_values)
+    open_storage(storage_url)
+    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM studies').fetchall(); c.close()"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "faqnas.db")], check=True, timeout=TIMEOUT_S)
+    assert (tmp_path / "faqnas.db-wal").exists()
