@@ -168,10 +168,15 @@ def _mnist(directory: Path) -> RawData:
     return x, y
 
 
+def idx_file(directory: Path, name: str) -> Path | None:
+    """One of MNIST's files, gzipped or not, if it is there."""
+    return next((path for path in (directory / name, directory / f"{name}.gz") if path.is_file()), None)
+
+
 def _read_idx(directory: Path, name: str) -> NDArray[np.uint8]:
     """One IDX file of unsigned bytes, gzipped or not, of exactly the shape that MNIST has."""
     shape = IDX_FILES[name]
-    found = next((path for path in (directory / name, directory / f"{name}.gz") if path.is_file()), None)
+    found = idx_file(directory, name)
     if found is None:
         raise DataError(
             f"mnist needs {name} or {name}.gz in {directory}: name the directory of the four IDX files with --data-dir or"

@@ -28,7 +28,7 @@ from optuna.storages import BaseStorage
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop, StopReason
-from faqnas_optuna.storage.trials import get_study_user_attrs
+from faqnas_optuna.storage.attributes import get_study_user_attrs
 
 DESCRIPTION, STOP, RESUMED, CLOSED_PREFIX, VERSIONS_PREFIX = "faqnas", "stop", "resumed", "generation:", "versions:"
 METRICS = ["quantum FLOPs", "validation error"]

@@ -139,8 +139,8 @@ def backend(study: Study) -> HeartbeatStorage:
 def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
     local = url.get_backend_name() == "sqlite"
     opened = HeartbeatStorage(
-        (sqlite.as_permitted(url, sqlite_file(url)) if local else url).render_as_string(hide_password=False),
-        engine_kwargs={} if local else servers.engine_settings(url),
+        url.render_as_string(hide_password=False),
+        engine_kwargs=sqlite.engine_settings(sqlite_file(url)) if local else servers.engine_settings(url),
         grace_s=grace_s,
         create=create,
     )

@@ -18,8 +18,9 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.selectable import GenerativeSelect
 
 from faqnas_optuna.errors import NoStudiesError, StorageBusyError, StorageError
@@ -59,16 +60,21 @@ def share_between_processes(engine: Engine, file: Path) -> None:
     engine.dispose()
 
 
-def as_permitted(url: URL, file: Path) -> URL:
-    """The same, but where we may not write the file, so that nothing is made beside it: SQLite would, as ours, and its owner
-    could write no more."""
+def engine_settings(file: Path) -> dict[str, Any]:
+    """What to give to SQLAlchemy's `create_engine`: where we may not write the file, that nothing is made beside it.
+
+    SQLite would make it, as ours, and the owner of the database could write no more.
+    """
+
+    def connect() -> sqlite3.Connection:
+        # Without a log nobody is at work, and all is in the file.
+        alone = not file.with_name(f"{file.name}-wal").exists()
+        return sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable={alone:d}", uri=True, check_same_thread=False)
+
     if not file.exists() or os.access(file, os.W_OK):
-        return url
-    query = {"uri": "true", "mode": "ro"}
-    if not file.with_name(f"{file.name}-wal").exists():
-        # Nobody is at work on it, and all is in the file.
-        query["immutable"] = "1"
-    return url.set(database=file.as_uri()).update_query_dict(query)
+        return {}
+    # A connection for each reading: one of a file that is taken for immutable sees nothing of what its owner adds.
+    return {"creator": connect, "poolclass": NullPool}
 
 
 class _OpenedFile:

@@ -1,6 +1,7 @@
 """Whether this machine can do the work, and what is lacking; what is made once is made on the way."""
 
 import platform
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from faqnas_optuna.config import Engine
-from faqnas_optuna.data.named import DATASETS, IDX_FILES, default_mnist_dir, load
+from faqnas_optuna.data.named import DATASETS, IDX_FILES, default_mnist_dir, idx_file, load
 from faqnas_optuna.errors import FaqnasError, NoStudiesError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.kept import cache_directory
@@ -64,7 +65,8 @@ def look(what: str, check: Callable[[], str]) -> Finding:
         return Finding(what=what, ready=False, told=str(error))
     except (ImportError, OSError) as error:
         # A package that is there and cannot be used, most often.
-        told = f"{type(error).__name__}: {' '.join(str(error).split())}; install anew: pip install --force-reinstall {US}"
+        package = (getattr(error, "name", None) or US).partition(".")[0]
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}; try: pip install --force-reinstall {package}"
         return Finding(what=what, ready=False, told=told)
 
 
@@ -79,7 +81,9 @@ def check_python(needed: str | None = None) -> str:
 
 def check_packages(needed: Iterable[str] | None = None) -> str:
     """Versions of packages, against what is needed, by default by this package."""
-    lacking, found = [], []
+    lacking: list[str] = []
+    remedy: list[str] = []
+    found: list[str] = []
     for requirement in map(Requirement, needed or requires(US) or []):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -87,13 +91,14 @@ def check_packages(needed: Iterable[str] | None = None) -> str:
             installed = version(requirement.name)
         except PackageNotFoundError:
             lacking.append(f"{requirement.name} is not installed")
-            continue
-        if requirement.specifier.contains(installed, prereleases=True):
-            found.append(f"{requirement.name} {installed}")
         else:
+            if requirement.specifier.contains(installed, prereleases=True):
+                found.append(f"{requirement.name} {installed}")
+                continue
             lacking.append(f"{requirement.name} is {installed}, not {requirement.specifier}")
+        remedy.append(shlex.quote(f"{requirement.name}{requirement.specifier}"))
     if lacking:
-        raise LackingError(f"{', '.join(lacking)}: pip install --upgrade {US}")
+        raise LackingError(f"{', '.join(lacking)}: pip install {' '.join(remedy)}")
     return ", ".join(package for package in found if package.split()[0] in ("numba", "optuna", "pennylane", "torch"))
 
 
@@ -125,8 +130,7 @@ def _data() -> str:
     packaged = [name for name in DATASETS if name != "mnist"]
     for name in packaged:
         load(name, seed=0)
-    directory = default_mnist_dir()
-    is_there = all((directory / name).exists() or (directory / f"{name}.gz").exists() for name in IDX_FILES)
+    is_there = all(idx_file(default_mnist_dir(), name) for name in IDX_FILES)
     return ", ".join(packaged) + (", mnist" if is_there else f"; mnist once it is fetched: {US} datasets --download mnist")
 
 

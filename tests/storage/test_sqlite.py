@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import optuna
 import pytest
@@ -13,9 +14,9 @@ import pytest
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage import sqlite
+from faqnas_optuna.storage.attributes import get_study_user_attrs
 from faqnas_optuna.storage.opening import backend, number_of_studies, open_storage
 from faqnas_optuna.storage.sqlite import file_lock
-from faqnas_optuna.storage.trials import get_study_user_attrs
 from tests.conftest import cheap_values, run_trials
 from tests.processes import TIMEOUT_S, cli_environment
 
@@ -103,7 +104,11 @@ import sys
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.opening import open_storage
-print(Standing.of(load(open_storage(sys.argv[1]), "iris")).successful)
+standing = Standing.of(load(open_storage(sys.argv[1]), "iris"))
+print(standing.successful, flush=True)
+for _ in sys.stdin:
+    standing.refresh()
+    print(standing.successful, flush=True)
 """
 
 
@@ -119,7 +124,9 @@ def test_another_user_reads_and_leaves_nothing_behind(search_of_eight: Search, t
 
     def read() -> str:
         environment = cli_environment({"HOME": "/"})
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True).stdout
+        return subprocess.run(
+            command, env=environment, stdin=DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+        ).stdout
 
     # The owner is at work: what is new stands in the log beside the file.
     run_trials(search_of_eight, 1, cheap_values)
@@ -129,7 +136,20 @@ def test_another_user_reads_and_leaves_nothing_behind(search_of_eight: Search, t
     assert not (tmp_path / "faqnas.db-wal").exists()
     assert read() == "9\n"
     assert not [path for path in tmp_path.iterdir() if path.stat().st_uid != 0]
-    run_trials(search_of_eight, 1, cheap_values)
+    with subprocess.Popen(command, env=cli_environment({"HOME": "/"}), stdin=PIPE, stdout=PIPE, text=True, bufsize=1) as reader:
+        assert reader.stdin is not None and reader.stdout is not None
+        try:
+            assert reader.stdout.readline() == "9\n"
+            # Whoever watches sees what the owner adds, at work and afterwards.
+            for count, has_left in ((10, False), (11, True)):
+                run_trials(search_of_eight, 1, cheap_values)
+                if has_left:
+                    backend(search_of_eight.study).engine.dispose()
+                reader.stdin.write("again\n")
+                assert reader.stdout.readline() == f"{count}\n"
+        finally:
+            reader.kill()
+    assert not [path for path in tmp_path.iterdir() if path.stat().st_uid != 0]
 
 
 def test_opening_it_again_drops_no_lock(search_of_eight: Search, tmp_path: Path, storage_url: str) -> None:

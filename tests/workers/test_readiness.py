@@ -31,7 +31,7 @@ def test_versions_are_compared() -> None:
     with pytest.raises(LackingError) as lacking:
         check_packages(needed)
     assert str(lacking.value) == (
-        f"numpy is {numpy.__version__}, not >=99, faqnas-of-nowhere is not installed: pip install --upgrade faqnas-optuna"
+        f"numpy is {numpy.__version__}, not >=99, faqnas-of-nowhere is not installed: pip install 'numpy>=99' faqnas-of-nowhere"
     )
 
 
@@ -47,10 +47,11 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
 
 def test_a_package_that_cannot_be_loaded_is_told_in_a_line() -> None:
     def check() -> str:
-        raise ImportError("libgomp.so.1:\ncannot open shared object file")
+        raise ImportError("libgomp.so.1:\ncannot open shared object file", name="sklearn.utils")
 
     finding = look("engine", check)
-    assert finding.told.startswith("ImportError: libgomp.so.1: cannot open shared object file; install anew")
+    assert finding.told.startswith("ImportError: libgomp.so.1: cannot open shared object file; try: ")
+    assert finding.told.endswith("pip install --force-reinstall sklearn")
     assert not finding.ready
 
 
