@@ -39,9 +39,9 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
 
     if plot:
         check_plot_file(plot)
-    to_stdout = csv_file == Path("-")
+    to_stdout = csv_file in (Path("-"), Path("/dev/stdout"))
     if to_stdout and as_json:
-        raise ConfigError("--csv - and --json both print to stdout; leave one of them out, or name a file")
+        raise ConfigError(f"--csv {csv_file} and --json both print to stdout; leave one of them out, or name a file")
     with opened_storage(storage) as opened:
         standing = Standing.of(load(opened, study))
     document = pareto_document(standing)

@@ -80,13 +80,14 @@ def test_watching_a_study_that_has_stopped_ends(stored: Cli) -> None:
     assert out.count("iris stopped") == 1
 
 
-def test_the_front_can_be_printed_as_csv(stored: Cli, tmp_path: Path) -> None:
-    code, out, err = stored("pareto", "iris", "--csv", "-")
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+def test_the_front_can_be_printed_as_csv(stored: Cli, tmp_path: Path, name: str) -> None:
+    code, out, err = stored("pareto", "iris", "--csv", name)
     assert (code, err) == (0, "")
     assert out.startswith("trial,")
     stored("pareto", "iris", "--csv", "front.csv")
     assert out == (tmp_path / "front.csv").read_text()
-    code, out, err = stored("pareto", "iris", "--csv", "-", "--json")
+    code, out, err = stored("pareto", "iris", "--csv", name, "--json")
     assert (code, out) == (2, "")
     assert "both print to stdout" in err
 
