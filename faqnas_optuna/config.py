@@ -184,6 +184,17 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+KINDS = {
+    "bool_type": "must be true or false",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "model_type": "is a section of settings, written [{name}]",
+    "string_type": "must be text in quotes",
+    "tuple_type": "must be a list, as in [2, 3]",
+}
+"""What a setting should be, by pydantic's type of error, which speaks of JSON and Python."""
+
+
 def _explain(detail: ErrorDetails) -> str:
     """One pydantic error in a user's words."""
     # Positions inside a list are of no help: the message shows the value.
@@ -193,7 +204,7 @@ def _explain(detail: ErrorDetails) -> str:
         return f"unknown setting {name!r}{did_you_mean(path[-1], _settings_of(path[:-1]))}"
     if detail["type"] == "missing":
         return f"setting {name!r} is missing"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = KINDS.get(detail["type"], "").format(name=name) or detail["msg"].removeprefix("Value error, ")
     return f"{name}: {message[0].lower()}{message[1:]} (it is {detail['input']!r})"
 
 

@@ -26,7 +26,7 @@ WINGS: list[tuple[str, list[str]]] = [
     ("workers", ["loop", "serving", "cluster", "readiness"]),
     ("evidence", ["measurement", "references", "computing", "trials", "crowd", "commands", "bench"]),
     ("results", ["documents", "advice", "figures", "dashboard"]),
-    ("cli", ["display", "options", "launch", "find", "judge", "explore", "program"]),
+    ("cli", ["tables", "display", "options", "launch", "find", "judge", "explore", "program"]),
     ("", ["__main__"]),
 ]
 """From the ground up. A module imports only from wings before its own, and in its own from files before it.

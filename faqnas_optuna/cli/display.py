@@ -1,6 +1,7 @@
 """What a person sees: live progress, plain lines where there is no terminal, and tables."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
-from rich.table import Table
+
+from faqnas_optuna.cli.tables import Table
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
-    from faqnas_optuna.config import SearchConfig
     from faqnas_optuna.evidence.measurement import Measurement
     from faqnas_optuna.results.documents import Progress
     from faqnas_optuna.search.records import Candidate
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from faqnas_optuna.workers.readiness import Finding
 
 PLAIN_LINE_EVERY_S = 10.0
-PIPE_WIDTH = 140
-"""Columns of a table that goes into a pipe or a file, where nobody can say how wide it is."""
-
 WIDE = 125
 """Columns that the bar with everything beside it needs."""
 
@@ -43,13 +41,14 @@ def make_console(*, stderr: bool = False) -> Console:
     # Asked here: Rich takes a file for a terminal if FORCE_COLOR is set, and would draw its animation into it.
     if stream and stream.isatty():
         return _Console(stderr=stderr, highlight=False)
-    return _Console(stderr=stderr, highlight=False, width=PIPE_WIDTH, force_terminal=False)
+    return _Console(stderr=stderr, highlight=False, force_terminal=False)
 
 
 def is_moving_terminal(console: Console | None = None) -> bool:
-    """Whether what was printed can be overwritten: on a terminal, by default that of stdout, which is not `dumb`."""
+    """Whether what was printed may be overwritten: on a terminal, by default that of stdout, which is not `dumb`, and whose
+    user does not ask for plain text by NO_COLOR."""
     console = console or make_console()
-    return console.is_terminal and not console.is_dumb_terminal
+    return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("NO_COLOR")
 
 
 @cache
@@ -141,37 +140,44 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
 
 
 def print_front(front: Iterable["Candidate"]) -> None:
-    table = _table("trial", "accuracy", "quantum FLOPs", "classical FLOPs", "parameters", last="circuit")
+    numbers = ("accuracy", "quantum FLOPs", "classical FLOPs", "parameters")
+    table = Table(names=["trial"], numbers=numbers, last="circuit")
     for candidate in front:
         record = candidate.record
-        table.add_row(
-            str(candidate.trial),
-            f"{record.val_accuracy:.3f}",
-            f"{candidate.quantum_flops:,}",
-            f"{record.classical_flops:,}",
-            f"{record.parameters:,}",
-            record.summary,
+        values = (candidate.quantum_flops, record.classical_flops, record.parameters)
+        table.rows.append(
+            (str(candidate.trial), f"{record.val_accuracy:.3f}", *(f"{value:,}" for value in values), record.summary)
         )
-    make_console().print(table)
+    _print(table)
 
 
-def print_outlook(standing: "Standing", document: Mapping[str, Any], *, storage_option: str) -> None:
-    """Why the search ended, what to make of it, and what to type next."""
+def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
+    """How the search ended, what to make of it, and what to type next.
+
+    Args:
+        document: a `start_document`.
+        done_before: whether it had ended when the command was typed.
+    """
     from faqnas_optuna.results.advice import advice
 
-    console, search = make_console(), standing.search
+    console, name = make_console(), document["study"]
+    ended, took = document["state"].capitalize(), f"{document['seconds']:.0f} s"
+    if done_before:
+        ended += f" {moment(document['stop']['at'])}"
+        took = f"{document['stop']['seconds']:.0f} s after it was begun"
+    because = f": {document['because']}." if document["because"] else "."
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
     console.print(
-        f"\nStopped because {_reason(document['stop_reason'], search.config.search)}: {_counted(document['trials'], 'trial')}"
-        f" ({document['trained']} trained, {document['reused']} reused, {document['failed']} failed{given_up}),"
-        f" hypervolume {document['hypervolume']:.4f}, {document['seconds']:.0f} s.",
+        f"\n{ended}{because} {_counted(document['trials'], 'trial')} ({document['trained']} trained,"
+        f" {document['reused']} reused, {document['failed']} failed{given_up}),"
+        f" hypervolume {document['hypervolume']:.4f}, {took}.",
         soft_wrap=True,
     )
-    for line in advice(standing):
-        console.print(f"Note: {line}", soft_wrap=True)
+    if told := advice(standing):
+        console.print(f"Note: {told}", soft_wrap=True)
     commands = {
-        f"show {search.name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
-        f"pareto {search.name} --plot front.html{storage_option}": "the front as an interactive plot",
+        f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
+        f"pareto {name} --plot front.html{storage_option}": "the front as an interactive plot",
         f"dashboard{storage_option}": "every trial in optuna-dashboard",
     }
     width = max(map(len, commands))
@@ -180,82 +186,121 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, storage_
         console.print(f"  faqnas-optuna {command:{width}}  {shown}", markup=False, soft_wrap=True)
 
 
+def moment(utc: str) -> str:
+    """A time of the ledger, to be read: `2026-11-25 13:42:17 UTC`."""
+    return f"{utc[:10]} {utc[11:19]} UTC"
+
+
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _reason(reason: str | None, limits: "SearchConfig") -> str:
-    """A `StopReason` in words."""
-    one = limits.generations == 1
-    reasons = {
-        "generations": "the only generation is done" if one else f"all {limits.generations} generations are done",
-        "stagnation": f"{_counted(limits.patience, 'generation')} brought no improvement",
-        "requested": "it was asked to",
-        "failures": f"{limits.population} trials failed in a row",
-    }
-    return reasons[reason] if reason else "it was interrupted"
-
-
 def print_trial(document: Mapping[str, Any]) -> None:
     """A `trial_document`: a line for each value, genes last, and the drawing."""
-    hidden = ("schema_version", "genome", "drawing")
-    fields = {name: value for name, value in document.items() if name not in hidden} | document.get("genome", {})
+    hidden = ("schema_version", "genome", "drawing", "circuit", "canonical")
+    fields = {name: value for name, value in document.items() if name not in hidden}
+    if "genome" in document:
+        fields |= {"summary": document["canonical"]["summary"], "circuit": document["circuit"]} | document["genome"]
     console = make_console()
     for name, value in fields.items():
-        shown = "–" if value is None else f"{value:.4f}" if isinstance(value, float) else value
-        console.print(f"{LABELS.get(name, name.replace('_', ' ')):26}{shown}", markup=False, soft_wrap=True)
+        console.print(f"{LABELS.get(name, name.replace('_', ' ')):26}{_shown(name, value)}", markup=False, soft_wrap=True)
     if "drawing" in document:
         console.print(f"\n{document['drawing']}", markup=False, soft_wrap=True)
 
 
-LABELS = {"generation": "generation (from 0)", "val_accuracy_interval": "95 % interval"}
+LABELS = {
+    "quantum_flops": "quantum FLOPs",
+    "quantum_flops_profiler": "  by the profiler",
+    "quantum_flops_analytic": "  analytic",
+    "classical_flops": "classical FLOPs",
+    "val_accuracy": "accuracy",
+    "val_accuracy_std": "  standard deviation",
+    "val_accuracy_interval": "  95 % interval",
+    "val_error": "validation error",
+    "summary": "circuit",
+    "circuit": "  its digest",
+    "n_qubits": "genome: n qubits",
+}
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value of a trial as the tables have it."""
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return " to ".join(f"{end:.3f}" for end in value)
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if "flops" in name or name == "parameters" else str(value)
 
 
 def print_status(document: Mapping[str, Any]) -> None:
-    """A line for each study, why those that have stopped did, how long the others take, and who works on them."""
-    numbers = ("generation", "trials", "running", "failed", "best", "front", "hypervolume")
-    table, remarks = _table("study", *numbers, last="state"), []
-    workers = _table("worker", "study", "trial", "last heartbeat", last="circuit")
-    for study in document["studies"]:
-        trials, best, stop = study["trials"], study["best_accuracy"], study["stop"]
-        table.add_row(
-            study["study"],
-            f"{study['generations_closed']}/{study['generations']}",
-            str(trials["successful"]),
-            str(trials["running"]),
-            str(trials["failed"]),
-            "–" if best is None else f"{best:.3f}",
-            str(study["front"]),
-            f"{study['hypervolume']:.4f}",
-            study["state"],
+    """A line for each study, how long those that run take, and who works on them; more of a study that is alone."""
+    studies = document["studies"]
+    table = Table(names=["study"], numbers=("gen", "trials", "best", "front", "hypervolume"), last="state")
+    workers = Table(names=("worker", "study"), numbers=("trial", "last heartbeat"), last="circuit")
+    remarks = [_history(study) for study in studies if len(studies) == 1]
+    for study in studies:
+        best = study["best_accuracy"]
+        table.rows.append(
+            (
+                study["study"],
+                f"{study['generations_closed']}/{study['generations']}",
+                str(study["trials"]["successful"]),
+                "–" if best is None else f"{best:.3f}",
+                str(study["front"]),
+                f"{study['hypervolume']:.4f}",
+                _state(study),
+            )
         )
-        if stop:
-            remarks.append(f"{study['study']} stopped: {stop['reason']}, {stop['at']}, {stop['by']}")
-        elif study["resumed"]:
-            remarks.append(f"{study['study']} resumed: {study['resumed'][-1]['at']}, {study['resumed'][-1]['by']}")
-        if study["workers"] and (left := study["minutes_left"]) is not None:
-            limit = f"at most {_counted(round(left), 'minute')}" if left >= 0.5 else "less than a minute"
-            remarks.append(f"{study['study']}: {study['trials_per_minute']:.1f} trials a minute, {limit} left")
+        remarks.append(_pace(study))
         for worker in study["workers"]:
             heard = "–" if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
-            workers.add_row(worker["worker"] or "–", study["study"], str(worker["trial"]), heard, worker["circuit"] or "–")
+            workers.rows.append(
+                (worker["worker"] or "–", study["study"], str(worker["trial"]), heard, worker["circuit"] or "–")
+            )
     remarks += [f"leaving out study {left['study']}: {left['reason']}" for left in document["left_out"]]
-    console = make_console()
-    if table.row_count:
-        console.print(table)
-    for remark in remarks:
-        console.print(remark, markup=False, soft_wrap=True)
-    if workers.row_count:
-        console.print()
-        console.print(workers)
+    if table.rows:
+        _print(table)
+    for remark in filter(None, remarks):
+        make_console().print(remark, markup=False, soft_wrap=True)
+    if workers.rows:
+        print()
+        _print(workers)
+
+
+def _state(study: Mapping[str, Any]) -> str:
+    told, failed = [study["state"]], study["trials"]["failed"]
+    if study["workers"]:
+        told.append(_counted(len(study["workers"]), "worker"))
+    if failed:
+        told.append(f"{failed} failed")
+    return ", ".join(told)
+
+
+def _history(study: Mapping[str, Any]) -> str | None:
+    """How a study came to its state, if somebody or something has changed that."""
+    if stop := study["stop"]:
+        return f"{study['study']} {study['state']} {moment(stop['at'])}: {study['because']} ({stop['by']})"
+    if study["resumed"]:
+        last = study["resumed"][-1]
+        return f"{study['study']} resumed {moment(last['at'])} ({last['by']})"
+    return None
+
+
+def _pace(study: Mapping[str, Any]) -> str | None:
+    if not study["workers"] or (left := study["minutes_left"]) is None:
+        return None
+    limit = f"at most {_counted(round(left), 'minute')}" if left >= 0.5 else "less than a minute"
+    return f"{study['study']}: {study['trials_per_minute']:.1f} trials a minute, {limit} left"
 
 
 def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
-    table = _table("name", "samples", "features", "classes", last="source")
+    columns = ("samples", "features", "classes")
+    table = Table(names=["name"], numbers=columns, last="source")
     for dataset in datasets:
-        numbers = (f"{dataset[column]:,}" for column in ("samples", "features", "classes"))
-        table.add_row(dataset["name"], *numbers, dataset["source"])
-    make_console().print(table)
+        table.rows.append((dataset["name"], *(f"{dataset[column]:,}" for column in columns), dataset["source"]))
+    _print(table)
 
 
 def print_finding(finding: "Finding") -> None:
@@ -265,25 +310,25 @@ def print_finding(finding: "Finding") -> None:
 
 
 def print_bench(measurements: Iterable["Measurement"]) -> None:
-    table = _table("what", "ours", "reference", "ratio", "target", "met", last="case")
+    table = Table(names=["what"], numbers=("ours", "reference", "ratio", "target", "met"), last="case")
     for one in measurements:
-        table.add_row(
-            one.what,
-            f"{one.value:.3g} {one.unit}",
-            "–" if one.reference is None else f"{one.reference:.3g} {one.unit}",
-            "–" if one.ratio is None else f"{one.ratio:.1f}",
-            one.target or "–",
-            "yes" if one.met else "no",
-            one.case,
+        table.rows.append(
+            (
+                one.what,
+                f"{one.value:.3g} {one.unit}",
+                "–" if one.reference is None else f"{one.reference:.3g} {one.unit}",
+                "–" if one.ratio is None else f"{one.ratio:.1f}",
+                one.target or "–",
+                "yes" if one.met else "no",
+                one.case,
+            )
         )
-    make_console().print(table)
+    _print(table)
 
 
-def _table(first: str, *middle: str, last: str) -> Table:
-    """A plain table: texts at both ends to the left, what is between to the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first, no_wrap=True)
-    for column in middle:
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column(last)
-    return table
+def _print(table: Table) -> None:
+    console = make_console()
+    header, *rows = table.lines(console.width if console.is_terminal else None)
+    console.print(header, style="bold", markup=False, soft_wrap=True)
+    for row in rows:
+        console.print(row, markup=False, soft_wrap=True)

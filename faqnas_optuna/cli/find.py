@@ -8,8 +8,12 @@ import click
 
 from faqnas_optuna.cli.launch import (
     at_work,
+    conclude,
     dask_client,
+    ended,
     go_on,
+    look_for_study,
+    one_data_set,
     opened_storage,
     opened_study,
     print_json,
@@ -18,18 +22,23 @@ from faqnas_optuna.cli.launch import (
     study_config,
 )
 from faqnas_optuna.cli.options import (
+    StudyCommand,
     Survival,
     dask_option,
     data_dir_option,
+    data_set_names,
     json_option,
     option,
+    optional_study_argument,
+    setting_option,
     storage_options,
     study_argument,
+    study_names,
     survival_options,
     typed,
     workers_option,
 )
-from faqnas_optuna.config import Engine, FlopsCounter
+from faqnas_optuna.config import Engine, FlopsCounter, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
 if TYPE_CHECKING:
@@ -37,23 +46,26 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@option("--dataset", metavar="NAME", help="Data set; 'faqnas-optuna datasets' lists them.")
-@option("--study", metavar="NAME", help="Name of the study.  [default: the data set's]")
+@click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
+@option("--dataset", metavar="NAME", shell_complete=data_set_names, help="The same as DATASET.")
+@option(
+    "--study", metavar="NAME", shell_complete=study_names, help="What the study is to be called.  [default: as its data set]"
+)
 @option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Study file (TOML).")
 @storage_options
 @workers_option
 @dask_option
 @option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
 @survival_options
-@option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="Of split, search and training.  [default: 0]")
-@option("--population", type=click.IntRange(min=2), help="Successful trials in a generation.  [default: 20]")
-@option("--generations", type=click.IntRange(min=1), help="At most so many generations.  [default: 8]")
-@option("--patience", type=click.IntRange(min=1), help="Stop after so many without improvement.  [default: 2]")
+@setting_option("--seed", StudyConfig, "seed", help="Of split, search and training.")
+@setting_option("--population", SearchConfig, "population", help="Successful trials in a generation.")
+@setting_option("--generations", SearchConfig, "generations", help="At most so many generations.")
+@setting_option("--patience", SearchConfig, "patience", help="Stop after so many without improvement.")
 @option("--synchronous", is_flag=True, default=None, help="Generations of exactly the population: workers wait for each other.")
-@option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.  [default: 5]")
-@option("--lr", type=float, help="Learning rate of Adam.  [default: 0.003]")
-@option("--batch-size", type=click.IntRange(min=1), help="Samples in an optimiser step.  [default: 64]")
-@option("--repeats", type=click.IntRange(min=1), help="Trainings of a circuit; the mean counts.  [default: 1]")
+@setting_option("--epochs", TrainingConfig, "epochs", help="Passes over the training data.")
+@setting_option("--lr", TrainingConfig, "learning_rate", help="Learning rate of Adam.")
+@setting_option("--batch-size", TrainingConfig, "batch_size", help="Samples in an optimiser step.")
+@setting_option("--repeats", TrainingConfig, "repeats", help="Trainings of a circuit; the mean counts.")
 @option(
     "--flops",
     type=click.Choice([counter.value for counter in FlopsCounter]),
@@ -67,6 +79,7 @@ if TYPE_CHECKING:
 @data_dir_option
 @json_option
 def start(
+    name: str | None,
     dataset: str | None,
     study: str | None,
     config: Path | None,
@@ -79,35 +92,45 @@ def start(
     as_json: bool,
     **settings: Any,
 ) -> int:
-    """Start a search, or go on with it."""
+    """Start a search over DATASET, or go on with it.
+
+    'faqnas-optuna datasets' lists the data sets. All other commands know the search by the name of its study: that of the data
+    set, or what --study says here.
+    """
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     client = dask_client(dask, storage)
     from faqnas_optuna.data.named import check_known
 
-    chosen = study_config(config, {"dataset": dataset, **settings})
-    name = chosen.dataset if study is None else study
+    chosen = study_config(config, {"dataset": one_data_set(name, dataset), **settings})
+    called = chosen.dataset if study is None else study
     check_known(chosen.dataset)
     from faqnas_optuna.results.documents import status_document
     from faqnas_optuna.search.course import resume as resume_study
     from faqnas_optuna.search.generations import StopReason
     from faqnas_optuna.search.study import check_name
+    from faqnas_optuna.signals import Signals
 
-    check_name(name)
+    check_name(called)
     with reporting(storage):
-        search, splits = opened_study(storage, name, chosen, grace_s=survival.grace_s, data_dir=data_dir)
-        if (stopped := search.ledger.stop()) and stopped.reason is StopReason.REQUESTED:
+        opened, existing = look_for_study(storage, called, chosen, grace_s=survival.grace_s)
+        stopped = existing and existing.ledger.stop()
+        if existing and stopped and stopped.reason is not StopReason.REQUESTED:
+            # Neither its data nor torch are needed to show what it has found.
+            return conclude(existing, Signals(), done_before=True, as_json=as_json)
+        search, splits = opened_study(storage, opened, called, chosen, grace_s=survival.grace_s, data_dir=data_dir)
+        if stopped:
             search = resume_study(search)
         if detach:
-            click.echo(f"study {name} waits for workers: {typed(f'worker {name}')}", err=True)
+            click.echo(f"study {called} waits for workers: {typed(f'worker {called}')}", err=True)
             if as_json:
-                print_json(status_document(search.study._storage, name))
+                print_json(status_document(search.study._storage, called))
             return 0
         return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
 
 
-@click.command()
-@click.argument("study", required=False)
+@click.command(cls=StudyCommand)
+@optional_study_argument
 @storage_options
 @data_dir_option
 @survival_options
@@ -127,8 +150,8 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
     timeout_s = survival.database_timeout_s
     with (
         opened_storage(storage, quiet=quiet, grace_s=survival.grace_s) as opened,
-        show_progress(quiet=quiet) as update,
         at_work(f"worker {study}" if study else "worker", storage, study=study, quiet=quiet) as signals,
+        show_progress(quiet=quiet) as update,
     ):
 
         def show(standing: "Standing") -> None:
@@ -145,7 +168,7 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
             return signals.exit_code
         search = load(opened, study)
         if stopped := search.ledger.stop():
-            click.echo(f"study {study} is stopped: {stopped.reason}. Go on with: {typed(go_on(search))}", err=True)
+            click.echo(f"{ended(search, stopped)}. Go on with: {typed(go_on(search))}", err=True)
         else:
             splits = load_data(search, data_dir)
             from faqnas_optuna.workers.loop import run
@@ -162,7 +185,7 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
     return signals.exit_code
 
 
-@click.command()
+@click.command(cls=StudyCommand)
 @study_argument
 @storage_options
 # Without a variable: FAQNAS_GENERATIONS, set for `start`, must not lower the limit of a study that is resumed.
@@ -197,11 +220,12 @@ def resume(
         return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=StudyCommand)
 @study_argument
 @storage_options
 def stop(study: str, storage: str) -> None:
     """Stop a study; running trials are finished."""
+    from faqnas_optuna.cli.display import moment
     from faqnas_optuna.search.course import stop as stop_study
     from faqnas_optuna.search.generations import StopReason
     from faqnas_optuna.search.study import load
@@ -209,14 +233,14 @@ def stop(study: str, storage: str) -> None:
     with opened_storage(storage) as opened:
         search = load(opened, study)
         if stopped := search.ledger.stop():
-            click.echo(f"study {study} had stopped already: {stopped.reason}, {stopped.at}, {stopped.by}")
+            click.echo(f"{ended(search, stopped)} ({moment(stopped.at)}, {stopped.by})")
             return
         stop_study(search, StopReason.REQUESTED)
     click.echo(f"study {study} stops; running trials are finished. Go on with: {typed(go_on(search))}")
 
 
-@click.command()
-@click.argument("study", required=False)
+@click.command(cls=StudyCommand)
+@optional_study_argument
 @storage_options
 @option("--watch", is_flag=True, help="Show it again every two seconds, until all have stopped.")
 @json_option
@@ -245,6 +269,6 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
                 print_status(document)
             else:
                 click.echo(f"no studies yet; start one with: {typed('start --dataset wine')}")
-            if not watch or document["studies"] and all(found["state"] == "stopped" for found in document["studies"]):
+            if not watch or document["studies"] and all(found["stop"] for found in document["studies"]):
                 return
             time.sleep(2)

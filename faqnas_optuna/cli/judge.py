@@ -9,6 +9,7 @@ from faqnas_optuna.cli.launch import (
     print_json,
 )
 from faqnas_optuna.cli.options import (
+    StudyCommand,
     json_option,
     storage_options,
     study_argument,
@@ -16,7 +17,7 @@ from faqnas_optuna.cli.options import (
 from faqnas_optuna.errors import ConfigError
 
 
-@click.command()
+@click.command(cls=StudyCommand)
 @study_argument
 @storage_options
 @json_option
@@ -59,7 +60,7 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
         click.echo(f"wrote {written}", err=True)
 
 
-@click.command()
+@click.command(cls=StudyCommand)
 @study_argument
 @click.argument("trial", type=int)
 @storage_options

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from faqnas_optuna.cli.options import Survival, storage_option, typed
 from faqnas_optuna.config import StudyConfig, override, read_toml
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from faqnas_optuna.data.splits import DataSplits
+    from faqnas_optuna.search.generations import Stop
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.search.study import Search
     from faqnas_optuna.signals import Signals
@@ -67,21 +69,34 @@ def opened_storage(url: str, *, quiet: bool = False, grace_s: int = 60) -> Itera
         yield open_storage(url, grace_s=grace_s)
 
 
-def opened_study(
-    url: str, name: str, config: StudyConfig, *, grace_s: int, data_dir: Path | None
-) -> "tuple[Search, DataSplits]":
-    """The study of this name, made if it is not there, and its data.
+def one_data_set(name: str | None, option: str | None) -> str | None:
+    """The data set that is named, by itself or by --dataset; the one on the line, if the other is in the environment."""
+    on_line = click.get_current_context().get_parameter_source("dataset") is ParameterSource.COMMANDLINE
+    if name is not None and on_line and name != option:
+        raise ConfigError(f"two data sets are named, {name!r} and {option!r}; leave one of them out")
+    return option if name is None else name
 
-    What can be refused without the data is refused before they are read; and nothing is made before they were.
-    """
+
+def look_for_study(url: str, name: str, config: StudyConfig, *, grace_s: int) -> "tuple[BaseStorage | None, Search | None]":
+    """The database and the study, as far as they are there. What can be refused without the data is refused."""
+    from faqnas_optuna.search.study import check_existing
+    from faqnas_optuna.storage.opening import open_storage
+
+    try:
+        storage = open_storage(url, grace_s=grace_s)
+    except NoStudiesError:
+        return None, None
+    return storage, check_existing(storage, name, config)
+
+
+def opened_study(
+    url: str, storage: "BaseStorage | None", name: str, config: StudyConfig, *, grace_s: int, data_dir: Path | None
+) -> "tuple[Search, DataSplits]":
+    """The study of this name, made if it is not there, and its data. Nothing is made before they were read."""
     from faqnas_optuna.data.named import load
-    from faqnas_optuna.search.study import check_existing, open_or_create
+    from faqnas_optuna.search.study import open_or_create
     from faqnas_optuna.storage.opening import open_storage, storage_lock
 
-    storage = None
-    with suppress(NoStudiesError):
-        storage = open_storage(url, grace_s=grace_s)
-        check_existing(storage, name, config)
     splits = load(config.dataset, seed=config.seed, data_dir=data_dir)
     if storage is None:
         storage = open_storage(url, create=True, grace_s=grace_s)
@@ -115,7 +130,7 @@ def run_search(
     from faqnas_optuna.workers.loop import extra_workers, run
 
     started = time.perf_counter()
-    with show_progress() as update, at_work(go_on(search), url, study=search.name) as signals:
+    with at_work(go_on(search), url, study=search.name) as signals, show_progress() as update:
 
         def show(standing: "Standing") -> None:
             update(progress(standing))
@@ -131,11 +146,16 @@ def run_search(
             told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
             with dask_workers(client, workers, search, signals, **told) as crew, suppress(AskedToLeaveError):
                 watch(crew, search, signals, on_look=show)
-    return _conclude(search, signals, started=started, as_json=as_json)
+    return conclude(search, signals, seconds=time.perf_counter() - started, as_json=as_json)
 
 
-def _conclude(search: "Search", signals: "Signals", *, started: float, as_json: bool) -> int:
-    """Print what was found; the exit code."""
+def conclude(search: "Search", signals: "Signals", *, seconds: float = 0, done_before: bool = False, as_json: bool) -> int:
+    """Print what was found; the exit code.
+
+    Args:
+        seconds: what was spent on it now.
+        done_before: whether it had ended before.
+    """
     from faqnas_optuna.cli.display import print_front, print_outlook
     from faqnas_optuna.results.documents import check_failures, start_document
     from faqnas_optuna.search.standing import Standing
@@ -144,7 +164,7 @@ def _conclude(search: "Search", signals: "Signals", *, started: float, as_json: 
     try:
         with search.existing():
             standing = Standing.of(search)
-        document = start_document(standing, seconds=time.perf_counter() - started)
+        document = start_document(standing, seconds=seconds)
     except (NoSuccessfulTrialError, *DATABASE_ERRORS):
         if signals.first:
             # Nothing to show, or no database to ask.
@@ -155,7 +175,7 @@ def _conclude(search: "Search", signals: "Signals", *, started: float, as_json: 
             print_json(document)
         else:
             print_front(standing.front)
-            print_outlook(standing, document, storage_option=storage_option())
+            print_outlook(standing, document, done_before=done_before, storage_option=storage_option())
     except OSError:
         # What has interrupted us may have closed the terminal, or the reader of a pipe, too.
         if not signals.first:
@@ -189,6 +209,15 @@ def at_work(command: str, url: str, *, study: str | None = None, quiet: bool = F
         raise StorageError(told, command=command) from error
     if signals.first and not quiet:
         click.echo(f"interrupted; finished trials are kept. Go on with: {typed(command)}", err=True)
+
+
+def ended(search: "Search", stopped: "Stop") -> str:
+    """What there is to say of a study that has stopped."""
+    from faqnas_optuna.search.generations import StopReason
+
+    reason = stopped.reason
+    verb = "has" if reason is StopReason.FAILURES else "is"
+    return f"study {search.name} {verb} {reason.state}: {reason.in_words(search.config.search)}"
 
 
 def go_on(search: "Search") -> str:

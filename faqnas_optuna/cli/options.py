@@ -1,8 +1,10 @@
 """Options that several commands share. Each can also be set as FAQNAS_NAME in the environment."""
 
+import math
 import os
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from pydantic import BaseModel
 
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
@@ -39,6 +42,23 @@ def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Com
     return click.option(name, *targets, envvar=variable, show_envvar=True, **settings)
 
 
+def setting_option(name: str, section: type[BaseModel], field: str, *, help: str) -> Callable[[Command], Command]:
+    """An option of a number that decides a study, with the limits and the default of the setting."""
+    setting = section.model_fields[field]
+    limits = {name: getattr(part, name) for part in setting.metadata for name in ("ge", "gt", "le") if hasattr(part, name)}
+    least, most = limits.get("ge", limits.get("gt")), limits["le"]
+    kind = click.IntRange(least, most) if setting.annotation is int else _FiniteRange(least, most, min_open="gt" in limits)
+    return option(name, type=kind, help=f"{help}  [default: {setting.default}]")
+
+
+class _FiniteRange(click.FloatRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        converted = super().convert(value, param, ctx)
+        if math.isnan(converted):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return converted
+
+
 def seconds_option(name: str, *, default: int, help: str) -> Callable[[Command], Command]:
     return option(name, type=click.IntRange(min=2), default=default, show_default=True, metavar="SECONDS", help=help)
 
@@ -53,7 +73,44 @@ workers_option = option(
 dask_option = option(
     "--dask", metavar="ADDRESS", help="Run the workers on the Dask cluster of this scheduler, or scheduler file."
 )
-study_argument = click.argument("study")
+
+
+def data_set_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """For the completion of a shell: data sets that begin so."""
+    from faqnas_optuna.data.named import DATASETS
+
+    return [name for name in DATASETS if name.startswith(begun)]
+
+
+def study_names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The same of studies in the database that is named on the line or in the environment; whatever is wrong, none."""
+    from faqnas_optuna.search.ledger import our_studies
+    from faqnas_optuna.storage.opening import open_storage
+    from faqnas_optuna.storage.outages import DATABASE_ERRORS, silence_libraries
+
+    silence_libraries()
+    file, url = (context.params.get(name) for name in ("storage_file", "storage"))
+    with suppress(FaqnasError, *DATABASE_ERRORS):
+        studies = our_studies(open_storage(read_storage_file(Path(file)) if file else url or DEFAULT_STORAGE))
+        return [name for name in studies if name.startswith(begun)]
+    return []
+
+
+study_argument = click.argument("study", shell_complete=study_names)
+optional_study_argument = click.argument("study", required=False, shell_complete=study_names)
+
+
+class StudyCommand(click.Command):
+    """A command whose first argument is a study. Who names it as `start` does, by --study, is understood."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments with `--study NAME` in the place of STUDY."""
+        for position, argument in enumerate(args):
+            if argument == "--study" and args[position + 1 :]:
+                return super().parse_args(ctx, [args[position + 1], *args[:position], *args[position + 2 :]])
+            if argument.startswith("--study="):
+                return super().parse_args(ctx, [argument.removeprefix("--study="), *args[:position], *args[position + 1 :]])
+        return super().parse_args(ctx, args)
 
 
 def storage_options(command: Command) -> Command:

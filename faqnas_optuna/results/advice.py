@@ -12,15 +12,19 @@ FEW_STEPS = 100
 MANY_FLOPS_QUANTILE = 0.75
 
 
-def advice(standing: Standing) -> list[str]:
-    """The signs of failure that the paper names, where they show, and the limits of a small budget; with what to try."""
+def advice(standing: Standing) -> str | None:
+    """What is most useful to know of a search that has ended, with what to try; None if nothing is wrong with it.
+
+    Where several signs show, the first explains the others: few steps leave accuracies to chance, and poor ones a front of a
+    single point, on which no generation can improve.
+    """
     signs = (
+        _small_budget(standing.search),
         _poor_at_high_flops(standing),
         _single_point(standing),
         _stagnation_at_once(standing.search),
-        _small_budget(standing.search),
     )
-    return [sign for sign in signs if sign]
+    return next(filter(None, signs), None)
 
 
 def _poor_at_high_flops(standing: Standing) -> str | None:
@@ -32,7 +36,7 @@ def _poor_at_high_flops(standing: Standing) -> str | None:
         return None
     return (
         f"The dearest quarter of the circuits reaches only {best:.2f} accuracy: a barren plateau or a poor encoding."
-        " Try --epochs 50, another --lr, or a space with fewer qubits."
+        f" Try {_more_epochs(standing.search)}, another --lr, or a space with fewer qubits."
     )
 
 
@@ -40,7 +44,7 @@ def _single_point(standing: Standing) -> str | None:
     points = {(candidate.quantum_flops, candidate.val_error) for candidate in standing.front}
     if len(points) > 1:
         return None
-    return "The front is a single point: nothing is traded off. Try --population 40, more --epochs, or a wider space."
+    return f"The front is a single point: nothing is traded off. Try {_more_population(standing.search)}, or a wider space."
 
 
 def _stagnation_at_once(search: Search) -> str | None:
@@ -49,7 +53,7 @@ def _stagnation_at_once(search: Search) -> str | None:
         return None
     return (
         "No generation improved on the first: the search stagnated at once."
-        " Try --population 40, another --seed, or --repeats 3 against noise."
+        f" Try {_more_population(search)}, another --seed, or {_more_repeats(search)} against noise."
     )
 
 
@@ -60,5 +64,17 @@ def _small_budget(search: Search) -> str | None:
         return None
     return (
         f"Each circuit was trained for {steps} optimiser steps and validated on {sizes['validation']} samples:"
-        " such accuracies owe much to the initial weights. Try --epochs 50 or --repeats 5 before relying on them."
+        f" such accuracies owe much to the initial weights. Try {_more_epochs(search)} before relying on them."
     )
+
+
+def _more_epochs(search: Search) -> str:
+    return f"--epochs {max(50, 2 * search.config.training.epochs)}"
+
+
+def _more_population(search: Search) -> str:
+    return f"--population {2 * search.config.search.population}"
+
+
+def _more_repeats(search: Search) -> str:
+    return f"--repeats {max(3, 2 * search.config.training.repeats)}"

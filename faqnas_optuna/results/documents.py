@@ -2,14 +2,16 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.errors import FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.ledger import our_studies
@@ -33,7 +35,7 @@ class Progress:
     trials: int
     """Successful ones."""
     planned: int
-    """Trials if all generations are needed."""
+    """Trials if all generations are needed; of a study that has stopped, those it has."""
     best_accuracy: float | None
     front: int
     hypervolume: float
@@ -46,7 +48,7 @@ def progress(standing: Standing) -> Progress:
         generation=min(standing.full_generations + 1, limits.generations),
         generations=limits.generations,
         trials=standing.successful,
-        planned=limits.population * limits.generations,
+        planned=standing.successful if standing.has_stopped else limits.population * limits.generations,
         best_accuracy=standing.best_accuracy,
         front=len(standing.front),
         hypervolume=standing.hypervolume,
@@ -69,16 +71,32 @@ def pareto_document(standing: Standing) -> dict[str, Any]:
         "generations": standing.full_generations,
         "hypervolume": standing.hypervolume,
         "front": [_front_entry(candidate) for candidate in standing.front],
+        "provenance": provenance(search),
+    }
+
+
+def provenance(search: Search) -> dict[str, Any]:
+    """What decides the values of a study, to be kept beside them."""
+    described = search.description
+    return {
+        "settings": described.config.model_dump(mode="json"),
+        "data_fingerprint": described.data_fingerprint,
+        "sizes": dict(described.sizes),
+        "created": described.created,
+        "versions": dict(described.versions),
     }
 
 
 def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     """The front with what the search took.
 
+    Args:
+        seconds: what the command took, which may have found the search finished.
+
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    document, stopped = pareto_document(standing), standing.search.ledger.stop()
+    document, stop = pareto_document(standing), _stop(standing.search)
     return document | {
         "seconds": round(seconds, 3),
         "trials": standing.successful + standing.failed,
@@ -86,8 +104,22 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
         "reused": standing.reused,
         "failed": len(standing.errors),
         "given_up": standing.given_up,
-        "stop_reason": stopped.reason if stopped else None,
+        **stop,
+        "stop_reason": stop["stop"] and stop["stop"]["reason"],
+        "state": stop["state"] or "interrupted",
     }
+
+
+def _stop(search: Search) -> dict[str, Any]:
+    """Whether, why and when a study has stopped."""
+    stopped = search.ledger.stop()
+    if stopped is None:
+        return {"state": None, "because": None, "stop": None}
+    began, ended = (datetime.fromisoformat(at) for at in (search.description.created, stopped.at))
+    # It is kept in whole seconds.
+    seconds = max((ended - began).total_seconds(), 0)
+    because = stopped.reason.in_words(search.config.search)
+    return {"state": stopped.reason.state, "because": because, "stop": asdict(stopped) | {"seconds": round(seconds, 3)}}
 
 
 def check_failures(search: Search) -> None:
@@ -161,15 +193,31 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     from faqnas_optuna.circuits.reference import draw
 
     genome = Genome.from_params(trial.params)
-    document |= {"genome": genome.to_params(), "circuit": genome.circuit.digest, "drawing": draw(genome.circuit)}
+    document |= _circuit(genome) | {"drawing": draw(genome.circuit)}
     if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs:
         document |= _results(Candidate.of_trial(trial), search.description.sizes["validation"])
     return document
 
 
 def front_csv(document: Mapping[str, Any]) -> str:
-    """The front of a `pareto_document`, a line a circuit, each gene in a column of its own."""
-    rows = [{**{k: v for k, v in entry.items() if k != "genome"}, **entry["genome"]} for entry in document["front"]]
+    """The front of a `pareto_document`, a line a circuit.
+
+    Each gene has a column of its own, and so have the canonical forms of those that change by it. What decided the values
+    follows in every line, settings and versions as JSON.
+    """
+    told = document["provenance"]
+    study = {
+        "study": document["study"],
+        "dataset": document["dataset"],
+        "seed": told["settings"]["seed"],
+        **{name: json.dumps(told[name]) for name in ("settings", "versions")},
+    }
+    rows = []
+    for entry in document["front"]:
+        values = {name: value for name, value in entry.items() if name not in ("genome", "canonical")}
+        form = entry["canonical"]
+        told_form = {"canonical_topology": form["topology"], "canonical_rotations": " ".join(form["rotations"])}
+        rows.append(values | {"summary": form["summary"]} | told_form | entry["genome"] | study)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -185,8 +233,25 @@ def _front_entry(candidate: Candidate) -> dict[str, Any]:
         "parameters": candidate.record.parameters,
         "val_accuracy": candidate.record.val_accuracy,
         "val_error": candidate.val_error,
-        "genome": candidate.genome.to_params(),
-        "circuit": candidate.record.circuit,
+        **_circuit(candidate.genome),
+    }
+
+
+def _circuit(genome: Genome) -> dict[str, Any]:
+    """What was suggested, and what is left of it when inactive genes are dropped."""
+    circuit = genome.circuit
+    return {"genome": genome.to_params(), "canonical": canonical(circuit), "circuit": circuit.digest}
+
+
+def canonical(circuit: Circuit) -> dict[str, Any]:
+    """A circuit in plain values, and in words."""
+    return {
+        "n_qubits": circuit.n_qubits,
+        "embedding": str(circuit.embedding),
+        "entangler": str(circuit.entangler),
+        "topology": str(circuit.topology),
+        "rotations": [str(rotation) for rotation in circuit.rotations],
+        "summary": str(circuit),
     }
 
 
@@ -198,7 +263,8 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
     right = round(record.val_accuracy * n_validation)
     interval = binomtest(right, n_validation).proportion_ci(method="wilson")
     return {
-        "generation": candidate.generation,
+        # From 1, as everywhere; the sampler counts from 0.
+        "generation": None if candidate.generation is None else candidate.generation + 1,
         "quantum_flops": candidate.quantum_flops,
         "quantum_flops_profiler": record.quantum_flops_profiler,
         "quantum_flops_analytic": record.quantum_flops_analytic,
@@ -216,14 +282,13 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
 
 
 def _study_status(standing: Standing) -> dict[str, Any]:
-    search = standing.search
-    stopped = search.ledger.stop()
+    search, stop = standing.search, _stop(standing.search)
     limits = search.config.search
     return {
         "study": search.name,
         "dataset": search.config.dataset,
-        "state": "stopped" if stopped else "running" if standing.running else "idle",
-        "stop": asdict(stopped) if stopped else None,
+        **stop,
+        "state": stop["state"] or ("running" if standing.running else "idle"),
         "resumed": [asdict(resumption) for resumption in search.ledger.resumptions()],
         "generations_closed": standing.full_generations,
         "generations": limits.generations,
@@ -237,7 +302,7 @@ def _study_status(standing: Standing) -> dict[str, Any]:
         },
         "workers": _workers(standing),
         "trials_per_minute": standing.trials_per_minute,
-        "minutes_left": _minutes_left(standing) if not stopped else None,
+        "minutes_left": None if stop["stop"] else _minutes_left(standing),
         "best_accuracy": standing.best_accuracy,
         "front": len(standing.front),
         "hypervolume": standing.hypervolume,

@@ -52,11 +52,13 @@ def advance(standing: Standing, *, lock: Lock = study_lock) -> Course:
         lock: holds off the other workers while a decision is made and written.
     """
     search = standing.search
-    if search.stop():
-        return Course.STOPPED
     population = search.config.search.population
-    ready = ready_to_close(standing.generation_sizes, standing.open_generations, population=population, closed=standing.closed)
-    if (ready or _may_all_fail(standing)) and _decide(standing, lock):
+    standing.has_stopped = bool(search.stop())
+    if not standing.has_stopped:
+        sizes = standing.generation_sizes
+        ready = ready_to_close(sizes, standing.open_generations, population=population, closed=standing.closed)
+        standing.has_stopped = bool((ready or _may_all_fail(standing)) and _decide(standing, lock))
+    if standing.has_stopped:
         return Course.STOPPED
     return Course.RUNNING if wants_trials(search, standing) else Course.FULL
 

@@ -34,6 +34,22 @@ class StopReason(StrEnum):
     FAILURES = "failures"
     """As many trials as a generation has failed one after the other, on every worker."""
 
+    @property
+    def state(self) -> str:
+        """Of a study that has stopped for it: one that has done what was asked of it is finished."""
+        return {StopReason.REQUESTED: "stopped", StopReason.FAILURES: "failed"}.get(self, "finished")
+
+    def in_words(self, limits: SearchConfig) -> str:
+        """The reason, to be read after a colon."""
+        one = limits.generations == 1
+        patience = "1 generation" if limits.patience == 1 else f"{limits.patience} generations"
+        return {
+            StopReason.GENERATIONS: "the only generation is done" if one else f"all {limits.generations} generations are done",
+            StopReason.STAGNATION: f"{patience} brought no improvement",
+            StopReason.REQUESTED: "somebody asked for it",
+            StopReason.FAILURES: f"{limits.population} trials failed in a row",
+        }[self]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClosedGeneration:

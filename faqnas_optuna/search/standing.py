@@ -35,6 +35,8 @@ class Standing:
         """Values of the circuits of each such generation, by digest."""
         self.closed = 0
         """How many generations this process knows to be closed."""
+        self.has_stopped = False
+        """Whether this process knows that the study has stopped."""
         self.successful = 0
         self.reused = 0
         self.best_accuracy: float | None = None

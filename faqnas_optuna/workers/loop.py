@@ -255,6 +255,7 @@ def run(
             on_trial(shift.standing)
             if course is Course.STOPPED:
                 shift.await_others()
+                on_trial(shift.standing)
                 return
             if shift.is_failing and shift.others_succeed:
                 raise shift.failing_worker()

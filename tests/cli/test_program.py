@@ -114,8 +114,8 @@ def test_the_list_of_data_sets(cli_here: Cli) -> None:
         (["start"], 2, "no data set is named; add for instance --dataset wine"),
         (["start", "--dataset", "whine"], 2, "unknown data set 'whine': did you mean 'wine'?"),
         (["start", "--dataset", "wine", "--epochs", "0"], 2, "--epochs.*: 0 is not in the range"),
-        (["start", "--dataset", "wine", "--lr", "nan"], 2, "learning_rate: input should be a finite number"),
-        (["start", "--dataset", "wine", "--lr", "-1"], 2, "learning_rate: input should be greater than 0"),
+        (["start", "--dataset", "wine", "--lr", "nan"], 2, "--lr.*: nan is not in the range 0<x<=10"),
+        (["start", "--dataset", "wine", "--lr", "-1"], 2, "--lr.*: -1.0 is not in the range 0<x<=10"),
         (["start", "--dataset", "wine", "--flops", "guess"], 2, "'guess' is not one of 'profiler', 'analytic'"),
         (["start", "--dataset", "wine", "--study", "../x"], 2, "a study's name has"),
         (["start", "--dataset", "wine", "--config", "absent.toml"], 2, "absent.toml: cannot read the study file"),
@@ -180,7 +180,7 @@ def test_status_lists_studies(stored: Cli) -> None:
     assert (code, err) == (0, "")
     header, line = out.splitlines()
     assert header.split()[0] == "study"
-    assert line.split()[:4] == ["iris", "2/2", "8", "0"]
+    assert line.split()[:3] == ["iris", "2/2", "8"]
     assert line.split()[-1] == "idle"
     assert json.loads(stored("status", "iris", "--json")[1])["studies"][0]["trials"]["successful"] == 8
 
@@ -207,9 +207,9 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     assert stored("stop", "iris")[0] == 0
     code, out, _ = stored("stop", "iris")
     assert code == 0
-    assert out.startswith("study iris had stopped already: requested, ")
+    assert out.startswith("study iris is stopped: somebody asked for it (20")
     code, _, err = stored("worker", "iris")
-    assert (code, err) == (0, "study iris is stopped: requested. Go on with: faqnas-optuna resume iris\n")
+    assert (code, err) == (0, "study iris is stopped: somebody asked for it. Go on with: faqnas-optuna resume iris\n")
     told = "no study runs; start one with: faqnas-optuna start --dataset wine\n"
     assert stored("worker", "--until-idle") == (0, "", told)
     assert stored("worker", "--until-idle", "--quiet") == (0, "", "")
@@ -248,7 +248,7 @@ def test_a_study_that_stops_by_failures_ends_its_workers_with_their_code(
     assert (code, err.splitlines()[-1]) == (expected, f"Error: {message}")
     assert err.count("Error: study") + err.count("Error: no") == 1
     # One that comes when it has stopped finds nothing to do.
-    told = "study iris is stopped: failures. Go on with: faqnas-optuna resume iris\n"
+    told = "study iris has failed: 4 trials failed in a row. Go on with: faqnas-optuna resume iris\n"
     assert cli_here("worker", "iris") == (0, "", told)
 
 

@@ -43,6 +43,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
         "generations": int,
         "hypervolume": float,
         "front": list,
+        "provenance": dict,
     }
     assert (document["schema_version"], document["study"], document["generations"]) == (1, "iris", 2)
     for entry in document["front"]:
@@ -54,6 +55,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
             "val_accuracy": float,
             "val_error": float,
             "genome": dict,
+            "canonical": dict,
             "circuit": str,
         }
         assert list(entry["genome"]) == list(GENES)
@@ -65,6 +67,8 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
 def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
     document = start_document(Standing.of(finished), seconds=1.23456)
     added = {key: value for key, value in document.items() if key not in pareto_document(Standing.of(finished))}
+    stop = added.pop("stop")
+    assert stop["reason"] == "generations" and 0 <= stop["seconds"] < 24 * 3600
     assert added == {
         "seconds": 1.235,
         "trials": 8,
@@ -73,6 +77,8 @@ def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
         "failed": 0,
         "given_up": 0,
         "stop_reason": "generations",
+        "state": "finished",
+        "because": "all 2 generations are done",
     }
 
 
@@ -90,7 +96,7 @@ def test_status_counts_trials_and_tells_of_stops(finished: Search, new_search: C
     other.study.add_trial(optuna.create_trial(state=TrialState.RUNNING))
     stop(other, StopReason.REQUESTED)
     first, second = status_document(finished.study._storage, None)["studies"]
-    assert (first["study"], first["state"], first["stop"]["reason"]) == ("iris", "stopped", "generations")
+    assert (first["study"], first["state"], first["stop"]["reason"]) == ("iris", "finished", "generations")
     assert first["trials"] == {"successful": 8, "running": 0, "failed": 0, "given_up": 0, "waiting": 0}
     assert (first["generations_closed"], first["generations"], first["population"]) == (2, 2, 4)
     assert (second["study"], second["stop"]["reason"], second["trials"]["running"]) == ("other", "requested", 1)
@@ -143,7 +149,7 @@ def test_status_tells_who_is_at_what(
     resume(search, generations=5)
     _, out, _ = cli_here("status")
     assert re.search(rf"^elsewhere:17 +iris +0 +\d+ s ago +{re.escape(circuit)}$", out, re.MULTILINE)
-    assert re.search(rf"^iris resumed: [^ ]+, {re.escape(author())}$", out, re.MULTILINE)
+    assert re.search(rf"^iris resumed 2[-0-9]+ [:0-9]+ UTC \({re.escape(author())}\)$", out, re.MULTILINE)
 
 
 def test_status_of_all_names_a_study_that_it_cannot_read(
@@ -172,5 +178,6 @@ def test_status_shows_a_stopped_study_whose_last_trials_still_run(
     stop(search, StopReason.REQUESTED)
     code, out, err = cli_here("status")
     assert (code, err) == (0, "")
-    assert "iris stopped: requested" in out
+    assert re.search(r"^iris stopped 2[-0-9]+ [:0-9]+ UTC: somebody asked for it \(", out, re.MULTILINE)
+    assert "stopped, 1 worker\n" in out
     assert "minutes left" not in out
