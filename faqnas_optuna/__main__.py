@@ -1,8 +1,10 @@
 """The program: runs the command line, and turns every known error into one line and its exit code."""
 
 import codecs
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from io import TextIOWrapper
@@ -50,6 +52,7 @@ def main() -> NoReturn:
     for variable in THREAD_VARIABLES:
         # Before torch starts its threads: a worker is a process of one thread.
         os.environ.setdefault(variable, "1")
+    _silence_libraries()
     _spell_for(sys.stdout, sys.stderr)
     # A process may be started without the stream.
     with redirect_stderr(sys.stderr and cast(TextIO, MessageStream(sys.stderr))):
@@ -59,6 +62,13 @@ def main() -> NoReturn:
     except OSError:
         _lead_nowhere(sys.stdout)
     sys.exit(code)
+
+
+def _silence_libraries() -> None:
+    """Of what libraries log and warn of, users are told by us, where it matters."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 PLAIN = {

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
-from faqnas_optuna.cli.tables import Table
+from faqnas_optuna.circuits.genome import GENES
+from faqnas_optuna.cli.tables import Table, in_blocks
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
@@ -125,15 +126,15 @@ def _live_bar(console: Console) -> Iterator[ProgressCallback]:
 def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
     started = time.monotonic()
     last_line = started
-    # The generation last told of, by study: a worker may serve several.
-    told: dict[str, int] = {}
+    # What was last told of, by study: a worker may serve several.
+    told: dict[str, Progress] = {}
 
     def update(progress: "Progress") -> None:
         nonlocal last_line
-        now = time.monotonic()
-        advanced = progress.generation > told.setdefault(progress.study, progress.generation)
-        if advanced or now - last_line >= PLAIN_LINE_EVERY_S or progress.trials == progress.planned:
-            last_line, told[progress.study] = now, progress.generation
+        now, last = time.monotonic(), told.setdefault(progress.study, progress)
+        ended = progress.trials == progress.planned and (progress is last or progress.trials > last.trials)
+        if ended or progress.generation > last.generation or now - last_line >= PLAIN_LINE_EVERY_S:
+            last_line, told[progress.study] = now, progress
             console.print(f"{progress.study}: {describe(progress)} · {now - started:.0f} s", soft_wrap=True)
 
     yield update
@@ -200,12 +201,14 @@ def print_trial(document: Mapping[str, Any]) -> None:
     hidden = ("schema_version", "genome", "drawing", "circuit", "canonical")
     fields = {name: value for name, value in document.items() if name not in hidden}
     if "genome" in document:
-        fields |= {"summary": document["canonical"]["summary"], "circuit": document["circuit"]} | document["genome"]
-    console = make_console()
+        canonical = {"summary": document["canonical"]["summary"], "circuit": document["circuit"]}
+        fields |= canonical | {"genome": "as suggested"} | document["genome"]
+    labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
+    room = max(map(len, labels.values())) + 2
     for name, value in fields.items():
-        console.print(f"{LABELS.get(name, name.replace('_', ' ')):26}{_shown(name, value)}", markup=False, soft_wrap=True)
+        _print_line(f"{labels[name]:{room}}{_shown(name, value)}")
     if "drawing" in document:
-        console.print(f"\n{document['drawing']}", markup=False, soft_wrap=True)
+        _print_line(f"\n{in_blocks(document['drawing'], _columns())}")
 
 
 LABELS = {
@@ -214,12 +217,12 @@ LABELS = {
     "quantum_flops_analytic": "  analytic",
     "classical_flops": "classical FLOPs",
     "val_accuracy": "accuracy",
-    "val_accuracy_std": "  standard deviation",
+    "val_accuracy_std": "  deviation",
     "val_accuracy_interval": "  95 % interval",
     "val_error": "validation error",
     "summary": "circuit",
     "circuit": "  its digest",
-    "n_qubits": "genome: n qubits",
+    **{gene: f"  {gene.replace('_', ' ')}" for gene in GENES},
 }
 
 
@@ -263,7 +266,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     if table.rows:
         _print(table)
     for remark in filter(None, remarks):
-        make_console().print(remark, markup=False, soft_wrap=True)
+        _print_line(remark)
     if workers.rows:
         print()
         _print(workers)
@@ -306,7 +309,7 @@ def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
 def print_finding(finding: "Finding") -> None:
     """A line: whether it is well, what it is, how it is."""
     mark = "ready" if finding.ready else "LACKS"
-    make_console().print(f"{mark}  {finding.what:9} {finding.told}", markup=False, soft_wrap=True)
+    _print_line(f"{mark}  {finding.what:9} {finding.told}")
 
 
 def print_bench(measurements: Iterable["Measurement"]) -> None:
@@ -326,9 +329,18 @@ def print_bench(measurements: Iterable["Measurement"]) -> None:
     _print(table)
 
 
-def _print(table: Table) -> None:
+def _columns() -> int | None:
+    """The width of the terminal; None if there is none."""
     console = make_console()
-    header, *rows = table.lines(console.width if console.is_terminal else None)
-    console.print(header, style="bold", markup=False, soft_wrap=True)
+    return console.width if console.is_terminal else None
+
+
+def _print(table: Table) -> None:
+    header, *rows = table.lines(_columns())
+    _print_line(header, style="bold" if is_moving_terminal() else None)
     for row in rows:
-        console.print(row, markup=False, soft_wrap=True)
+        _print_line(row)
+
+
+def _print_line(text: str, style: str | None = None) -> None:
+    make_console().print(text, style=style, markup=False, soft_wrap=True)

@@ -72,5 +72,14 @@ def shortened(name: str, room: int) -> str:
     return f"{name[:head]}…{name[len(name) - (room - head - 1) :]}"
 
 
+def in_blocks(drawing: str, width: int | None) -> str:
+    """A drawing of wires that go on below where they do not fit, each again with its number: lines of `NUMBER: ─…`."""
+    lines = [line.partition(" ") for line in drawing.splitlines()]
+    length = max(len(wire) for _, _, wire in lines)
+    room = max(width - max(len(number) for number, _, _ in lines) - 1, 1) if width else length
+    blocks = range(0, length, room)
+    return "\n\n".join("\n".join(f"{number} {wire[at : at + room]}" for number, _, wire in lines) for at in blocks)
+
+
 def _width(widths: Sequence[int], gap: int) -> int:
     return sum(widths) + gap * (len(widths) - 1)

@@ -1,0 +1,176 @@
+"""What a person sees at a terminal, narrow and wide."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from faqnas_optuna.results.documents import trial_document
+from faqnas_optuna.search.course import advance
+from faqnas_optuna.search.objective import suggest
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search
+from faqnas_optuna.storage.opening import drafts
+from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
+from tests.terminal import Terminal
+
+NAME = "breast-cancer-with-fifty-epochs-and-more"
+WIDTHS = [60, 80, 120]
+LongSearch = Callable[..., Terminal]
+
+
+@pytest.fixture
+def at_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start `faqnas-optuna` at a terminal; whatever still runs at the end of the test is killed."""
+    started: list[Terminal] = []
+
+    def start(*arguments: str, columns: int, **settings: dict[str, str]) -> Terminal:
+        started.append(Terminal(*arguments, columns=columns, directory=tmp_path, **settings))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.process.kill()
+        terminal.process.wait(timeout=TIMEOUT_S)
+
+
+@pytest.fixture
+def long_names(new_search: Callable[..., Search]) -> Search:
+    """A finished study and one at which two workers are, with names of 40 characters."""
+    finished = new_search(name=NAME)
+    run_trials(finished, 8, cheap_values)
+    advance(Standing.of(finished))
+    running = new_search(name=NAME[::-1])
+    for worker in ("a-host-of-a-cluster-with-a-long-name:1234567", "b:1"):
+        trial = running.study.ask()
+        suggest(trial, running.config.space)
+        trial.set_user_attr("worker", worker)
+        drafts(running.study).store(trial._trial_id)
+    return finished
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_status_is_whole(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
+    terminal = at_terminal("status", columns=columns)
+    assert terminal.end() == 0
+    header, first, *others = terminal.lines
+    assert header.split()[:6] == ["study", "gen", "trials", "best", "front", "hypervolume"]
+    # Shortened in the middle, and no line was broken by the terminal.
+    assert first.split()[0] == NAME or re.fullmatch(r"breast[\w-]*…[\w-]*more", first.split()[0])
+    assert first.split()[1:3] == ["2/2", "8"]
+    text = "\n".join(terminal.lines)
+    assert "finished" in text and "running, 2 workers" in text
+    assert sum("qubits, " in line for line in others) == 2
+    assert re.search(r"a-host[\w-]*…[\w:-]*4567|a-host-of-a-cluster-with-a-long-name:1234567", text)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_many_finished_studies_are_a_line_each(
+    new_search: Callable[..., Search], at_terminal: LongSearch, columns: int
+) -> None:
+    for number in range(3):
+        search = new_search(name=f"{NAME[:-1]}{number}")
+        run_trials(search, 8, cheap_values)
+        advance(Standing.of(search))
+    terminal = at_terminal("status", columns=columns)
+    assert terminal.end() == 0
+    assert [line.split()[-1] for line in terminal.lines] == ["state", "finished", "finished", "finished"]
+    assert [line.split()[0][-1] for line in terminal.lines[1:]] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_the_front_is_whole(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
+    terminal = at_terminal("pareto", NAME, columns=columns)
+    assert terminal.end() == 0
+    circuits = [candidate.record.summary for candidate in Standing.of(long_names).front]
+    assert [line[line.index(circuit) :] for line in terminal.lines for circuit in circuits if circuit in line] == circuits
+    assert "accuracy  quantum FLOPs  classical FLOPs  parameters" in terminal.lines[0]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_one_trial_is_shown(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
+    document = trial_document(long_names, 3)
+    terminal = at_terminal("show", NAME, "3", columns=columns)
+    assert terminal.end() == 0
+    shown = dict(re.findall(r"^(\S.*?) {2,}(\S.*)$", "\n".join(terminal.lines), re.MULTILINE))
+    # 60 columns are what the widest value needs beside its label.
+    assert shown["study"] == NAME
+    assert (shown["generation"], shown["accuracy"]) == ("1", f"{document['val_accuracy']:.3f}")
+    drawn = [line for line in terminal.lines if re.match(r"\d: ", line)]
+    for wire, line in enumerate(document["drawing"].splitlines()):
+        assert f"{wire}: " + "".join(part[3:] for part in drawn if part.startswith(f"{wire}: ")) == line
+
+
+BUSY = ("start", "iris", "--population", "10", "--generations", "9999", "--patience", "9999", "--epochs", "1")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_and_messages_leave_the_bar_whole(at_terminal: LongSearch, workers: str) -> None:
+    terminal = at_terminal(*BUSY, "--workers", workers, columns=80)
+    terminal.read_until(lambda lines: any(re.search(r"gen [2-9]/9999", line) for line in lines))
+    terminal.type(b"\x03")
+    assert terminal.end() == 130
+    bars = [line for line in terminal.lines if "gen " in line and "/9999" in line]
+    assert len(bars) == 1, terminal.lines
+    # All that is in the line is the bar.
+    assert re.fullmatch(r"(\^C)?\S? ?[━╸╺ ]+ iris: gen \d+/9999 · \d+ trials · best \d\.\d+ \d:\d\d:\d\d", bars[0]), bars
+    (told,) = [line for line in terminal.lines if "SIGINT" in line]
+    assert re.fullmatch(r"(\^C)?SIGINT: finishing the running trial; once more to give it up", told)
+    after = "\n".join(terminal.lines[terminal.lines.index(bars[0]) :])
+    assert "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris" in after.replace("\n", " ")
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+def test_who_wants_plain_lines_gets_them(at_terminal: LongSearch, env: dict[str, str]) -> None:
+    terminal = at_terminal("start", "iris", "--population", "4", "--generations", "2", "--epochs", "1", columns=80, env=env)
+    assert terminal.end() == 0
+    assert b"\x1b" not in terminal.written
+    assert any(line.startswith("iris: generation 2/2 · 8 trials") for line in terminal.lines)
+    (again,) = [line for line in terminal.lines if line.startswith("Finished: all 2 generations are done. 8 trials")]
+    assert again
+
+
+def test_libraries_say_nothing(long_names: Search, run_cli: RunCli, tmp_path: Path) -> None:
+    """Matplotlib would tell of a place for its cache."""
+    (tmp_path / "a-file").touch()
+    drawn = run_cli("pareto", NAME, "--plot", "front.png", env={"MPLCONFIGDIR": str(tmp_path / "a-file" / "x")})
+    assert (drawn.returncode, drawn.stderr) == (0, "wrote front.png\n")
+
+
+def complete(tmp_path: Path, shell: str, *words: str) -> list[str]:
+    """What the completion of a shell offers for the last word."""
+    line = {"COMP_WORDS": "faqnas-optuna " + " ".join(words), "COMP_CWORD": str(len(words))}
+    command = [sys.executable, "-m", "faqnas_optuna"]
+    found = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=cli_environment({**line, "_FAQNAS_OPTUNA_COMPLETE": f"{shell}_complete"}),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    return [line.partition(",")[2] for line in found.stdout.split()]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("st",), ["start", "status", "stop"]),
+        (("start", "i"), ["iris"]),
+        (("start", "--dataset", "mn"), ["mnist-5k", "mnist"]),
+        (("start", "wine", "--fl"), ["--flops"]),
+        (("show", "br"), [NAME]),
+        (("worker", ""), [NAME, NAME[::-1]]),
+        (("status", "--storage", "sqlite:///absent.db", "b"), []),
+        (("status", "--storage", "nonsense", "b"), []),
+    ],
+    ids=" ".join,
+)
+def test_a_shell_completes_names(long_names: Search, tmp_path: Path, words: tuple[str, ...], offered: list[str]) -> None:
+    before = {*tmp_path.iterdir()}
+    assert complete(tmp_path, "bash", *words) == offered
+    assert {*tmp_path.iterdir()} <= before
