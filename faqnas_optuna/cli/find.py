@@ -248,6 +248,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
     """Show how far the studies are."""
     from faqnas_optuna.cli.display import is_moving_terminal, print_status
     from faqnas_optuna.results.documents import status_document
+    from faqnas_optuna.search.ledger import other_studies
     from faqnas_optuna.storage.opening import failure
     from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_passing
 
@@ -268,7 +269,9 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
             elif document["studies"] or document["left_out"]:
                 print_status(document)
             else:
-                click.echo(f"no studies yet; start one with: {typed('start --dataset wine')}")
+                others = len(other_studies(opened))
+                beside = f", beside {others} that faqnas-optuna did not make" if others else ""
+                click.echo(f"no studies yet{beside}; start one with: {typed('start --dataset wine')}")
             if not watch or document["studies"] and all(found["stop"] for found in document["studies"]):
                 return
             time.sleep(2)

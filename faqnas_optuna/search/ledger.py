@@ -163,6 +163,11 @@ def our_studies(storage: BaseStorage) -> dict[str, bool]:
     return {name: bool(found[name].get(STOP)) for name in sorted(found) if DESCRIPTION in found[name]}
 
 
+def other_studies(storage: BaseStorage) -> list[str]:
+    """Names of the studies of a storage that are not ours."""
+    return [study.study_name for study in storage.get_all_studies() if DESCRIPTION not in study.user_attrs]
+
+
 def utc_now() -> str:
     """The time as entries have it, in whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -206,10 +206,10 @@ def load(storage: BaseStorage, name: str) -> Search:
     except KeyError as error:
         if known := list(our_studies(storage)):
             raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, known)}") from error
-        told = f"there is no study {name!r}, nor any other; begin one with"
+        told = f"there is no study {name!r}, nor any other of faqnas-optuna; begin one with"
         raise StudyNotFoundError(told, command="start --dataset wine") from error
     if description is None:
-        raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; choose another name with --study")
+        raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; see which were with", command="status")
     study.sampler = _sampler(description.config)
     return Search(study=study, description=description)
 

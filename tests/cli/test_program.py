@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, cast
 
+import optuna
 import pytest
 from click.testing import CliRunner
 
@@ -18,6 +19,8 @@ from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning import evaluation
+from faqnas_optuna.search.course import advance
+from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
@@ -367,6 +370,75 @@ def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(tmp_path: Path) -> N
 
 def test_an_unknown_study_in_an_empty_storage_tells_how_to_begin(cli_here: Cli, storage_url: str) -> None:
     open_storage(storage_url, create=True)
-    told = "Error: there is no study 'iris', nor any other; begin one with: faqnas-optuna start --dataset wine\n"
+    told = (
+        "Error: there is no study 'iris', nor any other of faqnas-optuna; begin one with: faqnas-optuna start --dataset wine\n"
+    )
     for command in (("status", "iris"), ("stop", "iris"), ("resume", "iris"), ("pareto", "iris"), ("show", "iris", "0")):
         assert cli_here(*command) == (2, "", told)
+
+
+def test_studies_of_others_are_told_apart(cli_here: Cli, storage_url: str) -> None:
+    storage = open_storage(storage_url, create=True)
+    for name in ("mine", "yours"):
+        optuna.create_study(storage=storage, study_name=name)
+    told = "no studies yet, beside 2 that faqnas-optuna did not make; start one with: faqnas-optuna start --dataset wine\n"
+    assert cli_here("status") == (0, told, "")
+    assert json.loads(cli_here("status", "--json")[1])["studies"] == []
+    told = "Error: study 'mine' was not made by faqnas-optuna; see which were with: faqnas-optuna status\n"
+    for command in (("status", "mine"), ("stop", "mine"), ("pareto", "mine"), ("show", "mine", "0"), ("worker", "mine")):
+        assert cli_here(*command) == (2, "", told)
+    code, _, err = cli_here("start", "iris", "--study", "mine")
+    assert code == 2 and "did not make; choose another name with --study" in err
+
+
+def test_a_finished_study_is_shown_at_once(stored: Cli, search_of_eight: Search) -> None:
+    """Without its data, and without torch; what it took is told, and nothing is trained."""
+    advance(Standing.of(search_of_eight))
+    first, second = (stored("start", *given, "--population", "4", "--generations", "2", "--epochs", "1") for given in ASKED)
+    assert first == second
+    code, out, err = first
+    assert (code, err) == (0, "")
+    assert re.search(
+        r"^Finished 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC: all 2 generations are done\. 8 trials ", out, re.MULTILINE
+    )
+    assert re.search(r", \d+ s after it was begun\.$", out, re.MULTILINE)
+    document = json.loads(stored("start", *SMALL, "--json")[1])
+    assert (document["state"], document["trials"], document["seconds"]) == ("finished", 8, 0)
+    program = "import sys; from faqnas_optuna.__main__ import main\ntry: main()\nexcept SystemExit: print(*{*sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program, "start", *SMALL],
+        cwd=Path.cwd(),
+        env=cli_environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert not {"torch", "pennylane", "numba", "sklearn"} & {*loaded.stdout.splitlines()[-1].split()}
+    # The settings still have to be those of the study.
+    assert stored("start", "iris")[0] == 3
+
+
+ASKED = (("iris",), ("--dataset", "iris"))
+
+
+def test_the_data_set_stands_by_itself(cli_here: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "unknown data set 'whine': did you mean 'wine'?" in cli_here("start", "whine")[2]
+    assert "unknown data set ''" in cli_here("start", "")[2]
+    code, _, err = cli_here("start", "wine", "--dataset", "iris")
+    assert (code, err) == (2, "Error: two data sets are named, 'wine' and 'iris'; leave one of them out\n")
+    monkeypatch.setenv("FAQNAS_DATASET", "digitts")
+    assert "unknown data set 'whine'" in cli_here("start", "whine")[2]
+
+
+@pytest.mark.parametrize("given", [("--study", "iris"), ("--study=iris",)], ids=" ".join)
+def test_a_study_may_be_named_as_start_names_it(stored: Cli, given: tuple[str, ...]) -> None:
+    assert stored("pareto", *given) == stored("pareto", "iris")
+    assert stored("show", *given, "3") == stored("show", "3", *given) == stored("show", "iris", "3")
+    assert stored("status", *given) == stored("status", "iris")
+    assert stored("status", "iris", "--study", "other")[0] == 2
+
+
+def test_limits_are_in_the_help() -> None:
+    told = CliRunner().invoke(cli, ["start", "--help"], terminal_width=200).output
+    for name, limit in {"population": "2<=x<=10000", "lr": "0<x<=10", "epochs": "1<=x<=100000"}.items():
+        assert re.search(rf"--{name} .*{re.escape(limit)}", told)
