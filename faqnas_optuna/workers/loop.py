@@ -254,8 +254,9 @@ def run(
             course = shift.look()
             on_trial(shift.standing)
             if course is Course.STOPPED:
-                shift.await_others()
-                on_trial(shift.standing)
+                if shift.standing.running:
+                    shift.await_others()
+                    on_trial(shift.standing)
                 return
             if shift.is_failing and shift.others_succeed:
                 raise shift.failing_worker()

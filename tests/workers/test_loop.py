@@ -16,16 +16,17 @@ from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.evaluation import Evaluation, evaluate
-from faqnas_optuna.search.course import Course, resume
+from faqnas_optuna.results.documents import Progress, progress
+from faqnas_optuna.search.course import Course, resume, stop
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.objective import Objective, Outcome, suggest
 from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, load, load_data
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.storage.opening import drafts, open_storage
 from faqnas_optuna.workers.loop import Shift, run
-from tests.conftest import reason_of, small_config, successful
+from tests.conftest import cheap_values, reason_of, run_trials, small_config, successful
 
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
 
@@ -40,6 +41,28 @@ def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], i
     run(search, iris, Signals(), on_trial=lambda standing: seen.append(standing.successful))
     assert seen == list(range(9))
     assert reason_of(search) == StopReason.GENERATIONS
+
+
+def test_what_others_finish_last_is_shown(new_search: Callable[..., Search], iris: DataSplits) -> None:
+    search = new_search(small_config(space=FEW))
+    seen: list[Progress] = []
+
+    def look(standing: Standing) -> None:
+        seen.append(progress(standing))
+        if standing.successful == 2 and not standing.has_stopped:
+            stop(search, StopReason.REQUESTED)
+        elif standing.has_stopped and standing.running:
+            # A trial of another worker, which the study waits for.
+            search.study.tell(other, state=TrialState.FAIL)
+            run_trials(search, 1, cheap_values)
+
+    other = search.study.ask()
+    _ = other.relative_params
+    drafts(search.study).store(other._trial_id)
+    run(search, iris, Signals(), on_trial=look)
+    assert [one.trials for one in seen] == [0, 1, 2, 3, 4]
+    # A bar is full then, although not all generations were needed.
+    assert [one.planned for one in seen] == [8, 8, 8, 3, 4]
 
 
 def test_a_limit_that_is_raised_meanwhile_holds_for_workers_that_came_before(
