@@ -25,7 +25,7 @@ WINGS: list[tuple[str, list[str]]] = [
     ),
     ("workers", ["loop", "serving", "cluster", "readiness"]),
     ("evidence", ["measurement", "references", "computing", "trials", "crowd", "commands", "bench"]),
-    ("results", ["documents", "advice", "figures", "dashboard"]),
+    ("results", ["documents", "advice", "note", "figures", "watching", "page", "hosts", "filters", "dashboard"]),
     ("cli", ["tables", "display", "options", "launch", "find", "judge", "explore", "program"]),
     ("", ["__main__"]),
 ]

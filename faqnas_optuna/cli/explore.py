@@ -19,6 +19,11 @@ from faqnas_optuna.cli.options import (
     storage_options,
 )
 
+EXPOSED = (
+    "whoever reaches port {port} of this machine sees all studies of this database, without a password; nobody can change"
+    " them there. Without --host only this machine does"
+)
+
 
 @click.command()
 @option("--download", type=click.Choice(["mnist"]), help="Fetch MNIST (70,000 images) from OpenML first.")
@@ -42,17 +47,25 @@ def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None
 
 @click.command()
 @storage_options
-@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all of this machine's.")
 @option("--port", type=click.IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
-def dashboard(storage: str, host: str, port: int) -> int:
-    """Watch the studies in optuna-dashboard."""
+@option("--allow-host", multiple=True, metavar="NAME", help="A name that a proxy or browsers call it by; may be repeated.")
+def dashboard(storage: str, host: str, port: int, allow_host: tuple[str, ...]) -> int:
+    """Watch the studies in a browser, at http://127.0.0.1:8080/.
+
+    The front of each study, how its hypervolume grows, and every trial in optuna-dashboard. Nothing can be changed there.
+    """
     from faqnas_optuna.signals import Signals
 
     with opened_storage(storage) as opened:
         from faqnas_optuna.results.dashboard import make_dashboard
+        from faqnas_optuna.results.hosts import in_url
 
-        with make_dashboard(opened, host=host, port=port) as server:
-            click.echo(f"optuna-dashboard is at http://{host}:{server.server_port}/ (Ctrl-C ends it)", err=True)
+        with make_dashboard(opened, host=host, port=port, allowed=allow_host) as server:
+            url = f"http://{in_url(host)}:{server.server_port}/"
+            if server.hosts.are_exposed:
+                click.echo(f"Note: {EXPOSED.format(port=server.server_port)}", err=True)
+            click.echo(f"the dashboard is at {url} (Ctrl-C ends it)", err=True)
             with Signals().ending(server.shutdown) as signals:
                 server.serve_forever()
     # Ctrl-C is its ordinary end.

@@ -1,48 +1,158 @@
-"""optuna-dashboard over a study's storage, to be looked at."""
+"""The dashboard: our pages of fronts, and optuna-dashboard behind them, to be looked at."""
 
-from collections.abc import Callable, Iterable
+import gzip
+import hashlib
+import io
+import logging
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from socket import AF_INET6
 from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import optuna_dashboard
 from optuna.storages import BaseStorage
 
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.results.filters import (
+    HTML,
+    Application,
+    Environ,
+    OutageFilter,
+    StartResponse,
+    answer,
+    for_known_hosts,
+    marked,
+    read_only,
+    without_body_for_head,
+)
+from faqnas_optuna.results.hosts import Hosts
+from faqnas_optuna.results.page import message_page, overview_page, study_page
+from faqnas_optuna.results.watching import Watched
 
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
+logger = logging.getLogger(__name__)
+
+SILENCE_S = 60
+"""So long a browser may say nothing on a connection that it has opened."""
+POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'"
+NOT_OURS = "It has no page here, as it was not made by faqnas-optuna: see it in optuna-dashboard."
+ASSETS = {
+    "/assets/plotly.js": "text/javascript; charset=utf-8",
+    "/assets/page.js": "text/javascript; charset=utf-8",
+    "/assets/page.css": "text/css; charset=utf-8",
+}
 
 
-class _ThreadedServer(ThreadingMixIn, WSGIServer):
+class DashboardServer(ThreadingMixIn, WSGIServer):
+    """Serves until `shutdown`."""
+
     daemon_threads = True
+    hosts: Hosts
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing, if a browser has gone away, or says nothing: that is its right."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            logger.error("could not answer %s: %r", client_address, error)
+
+
+class _DashboardServer6(DashboardServer):
+    address_family = AF_INET6
 
 
 class _QuietHandler(WSGIRequestHandler):
+    timeout = SILENCE_S
+
+    def get_stderr(self) -> Any:
+        """Nowhere: it is for tracebacks of connections that are gone. What fails on our side is told by the filter."""
+        return io.StringIO()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the page asks for news every few seconds."""
 
 
-def make_dashboard(storage: BaseStorage, *, host: str, port: int) -> WSGIServer:
+def make_dashboard(storage: BaseStorage, *, host: str, port: int, allowed: Iterable[str] = ()) -> DashboardServer:
     """A server of the dashboard; `serve_forever` runs it. With port 0 the system chooses one (`server_port`).
+
+    Args:
+        allowed: further names of this machine that browsers may call it by.
 
     Raises:
         ConfigError: the address is in use or not ours.
     """
-    application = read_only(optuna_dashboard.wsgi(storage))
+    kind = _DashboardServer6 if ":" in host else DashboardServer
     try:
-        return make_server(host, port, application, server_class=_ThreadedServer, handler_class=_QuietHandler)
+        server = kind((host, port), _QuietHandler)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot listen on {host}:{port}: {reason}; choose another with --port or --host") from error
+    server.hosts = Hosts.of(host, str(server.server_address[0]), allowed)
+    application = _with_assets(OutageFilter(_all_pages(storage), storage))
+    server.set_app(without_body_for_head(for_known_hosts(application, server.hosts)))
+    return server
 
 
-def read_only(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Refuse whatever would change the storage: renaming or deleting a study from the page would end its workers."""
+def _all_pages(storage: BaseStorage) -> Application:
+    """Ours, and behind them optuna-dashboard's."""
+    # It tells of what goes wrong with tracebacks; what matters of that is told by the filter.
+    logging.getLogger(optuna_dashboard.__name__).setLevel(logging.CRITICAL)
+    watched, theirs = Watched(storage), marked(optuna_dashboard.wsgi(storage))
 
-    def filtered(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] not in READING:
-            start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"this dashboard is for looking only\n"]
-        return application(environ, start_response)
+    def pages(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path not in ("", "/") and not path.startswith("/study/"):
+            return theirs(environ, start_response)
+        status, page = _study(watched, path) if path.startswith("/study/") else _overview(watched)
+        return answer(start_response, status, page, kind=HTML, Content_Security_Policy=POLICY, Cache_Control="no-store")
+
+    return read_only(pages)
+
+
+def _overview(watched: Watched) -> tuple[str, str]:
+    return "200 OK", overview_page(watched.overview(), path="/")
+
+
+def _study(watched: Watched, path: str) -> tuple[str, str]:
+    # WSGI hands UTF-8 on as Latin-1.
+    name = path.removeprefix("/study/").encode("latin-1", "replace").decode(errors="replace")
+    try:
+        return "200 OK", study_page(watched.study(name), path=path)
+    except (ConfigError, StudyNotFoundError, StudyMismatchError) as error:
+        number = watched.numbers().get(name)
+        if number is None:
+            return "404 Not Found", message_page("No such study", f"There is no study {name!r} here.", path=path)
+        reason = f"It has no page here: {error}." if isinstance(error, StudyMismatchError) else NOT_OURS
+        return "200 OK", message_page(name, reason, path=path, number=number)
+
+
+def _with_assets(application: Application) -> Application:
+    """Scripts and style, also while the database is away."""
+
+    def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path not in ASSETS:
+            return application(environ, start_response)
+        content, tag = _asset(path.rpartition("/")[2])
+        if environ.get("HTTP_IF_NONE_MATCH") == tag:
+            start_response("304 Not Modified", [("ETag", tag)])
+            return []
+        headers = {"Cache_Control": "no-cache", "ETag": tag, "Vary": "Accept-Encoding"}
+        if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            return answer(start_response, "200 OK", content, kind=ASSETS[path], Content_Encoding="gzip", **headers)
+        return answer(start_response, "200 OK", gzip.decompress(content), kind=ASSETS[path], **headers)
 
     return filtered
+
+
+@cache
+def _asset(name: str) -> tuple[bytes, str]:
+    """A file, compressed, and a tag that changes with it."""
+    # It takes a second, and only pages with figures ask for it.
+    from plotly.offline import get_plotlyjs
+
+    text = get_plotlyjs() if name == "plotly.js" else (files(__package__) / name).read_text()
+    content = gzip.compress(text.encode(), mtime=0)
+    return content, f'"{hashlib.sha256(content).hexdigest()[:16]}"'

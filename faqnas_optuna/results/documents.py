@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.errors import FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.records import Candidate
@@ -159,8 +159,8 @@ def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
         try:
             search = load(storage, name)
             with search.existing():
-                document["studies"].append(_study_status(Standing.of(search)))
-        except (StudyMismatchError, StudyNotFoundError) as error:
+                document["studies"].append(study_status(Standing.of(search)))
+        except (ConfigError, StudyMismatchError, StudyNotFoundError) as error:
             if study:
                 raise
             document["left_out"].append({"study": name, "reason": str(error)})
@@ -255,13 +255,16 @@ def canonical(circuit: Circuit) -> dict[str, Any]:
     }
 
 
-def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
+def accuracy_interval(accuracy: float, n_validation: int) -> tuple[float, float]:
+    """Wilson's, 95 %: what so few samples can tell of one training (DOI 10.1080/01621459.1927.10502953)."""
     from scipy.stats import binomtest
 
-    record = candidate.record
+    interval = binomtest(round(accuracy * n_validation), n_validation).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
-    right = round(record.val_accuracy * n_validation)
-    interval = binomtest(right, n_validation).proportion_ci(method="wilson")
+
+def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
+    record = candidate.record
     return {
         # From 1, as everywhere; the sampler counts from 0.
         "generation": None if candidate.generation is None else candidate.generation + 1,
@@ -272,8 +275,7 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
         "parameters": record.parameters,
         "val_accuracy": record.val_accuracy,
         "val_accuracy_std": record.val_accuracy_std,
-        # Wilson's, 95 %: what so few samples can tell of one training (DOI 10.1080/01621459.1927.10502953).
-        "val_accuracy_interval": [round(float(interval.low), 4), round(float(interval.high), 4)],
+        "val_accuracy_interval": [round(bound, 4) for bound in accuracy_interval(record.val_accuracy, n_validation)],
         "val_error": candidate.val_error,
         "seconds": record.seconds,
         "worker": record.worker,
@@ -281,7 +283,8 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
     }
 
 
-def _study_status(standing: Standing) -> dict[str, Any]:
+def study_status(standing: Standing) -> dict[str, Any]:
+    """How far a study is, and who is at work."""
     search, stop = standing.search, _stop(standing.search)
     limits = search.config.search
     return {

@@ -119,6 +119,12 @@ class Ledger:
         found = [ClosedGeneration(**{k: v for k, v in entry.items() if k != "closed_at"}) for entry in entries]
         return sorted(found, key=lambda closed: closed.generation)
 
+    def closing_times(self) -> dict[int, str]:
+        """When each closed generation was seen to be so, UTC, by number."""
+        attributes = self._study.user_attrs
+        entries = [value for name, value in attributes.items() if name.startswith(CLOSED_PREFIX)]
+        return {entry["generation"]: entry["closed_at"] for entry in entries}
+
     def close(self, closed: ClosedGeneration, *, at: str) -> None:
         """Write down what is kept of a generation."""
         self._write(f"{CLOSED_PREFIX}{closed.generation}", {**asdict(closed), "closed_at": at})

@@ -1,0 +1,75 @@
+"""What a reader of a study's values should know, in four sentences."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from faqnas_optuna.config import FlopsCounter, StudyConfig
+from faqnas_optuna.results.documents import accuracy_interval
+from faqnas_optuna.search.ledger import Description
+from faqnas_optuna.search.standing import Standing
+
+COUNTED = {
+    FlopsCounter.PROFILER: "as the PyTorch profiler counts them for the circuit in PennyLane",
+    FlopsCounter.ANALYTIC: "counted from the arithmetic on the state vector",
+}
+TOLD_VERSIONS = {"optuna": "Optuna", "torch": "torch", "pennylane": "PennyLane", "numba": "numba", "numpy": "NumPy"}
+
+
+def study_note(standing: Standing) -> dict[str, str]:
+    """Sentences on the objectives, the protocol, the reliability of the values, and where they were made, by heading."""
+    search = standing.search
+    return {
+        "Objectives": _objectives(search.config),
+        "Protocol": _protocol(search.description),
+        "Reliability": _reliability(standing),
+        "Made": _made(search.description, others=bool(search.ledger.noted_versions())),
+    }
+
+
+def _objectives(config: StudyConfig) -> str:
+    return (
+        "Two values are minimised, the quantum FLOPs of one forward pass of one sample,"
+        f" {COUNTED[config.flops]}, and the validation error, which is 1 − validation accuracy."
+    )
+
+
+def _protocol(description: Description) -> str:
+    config, sizes = description.config, description.sizes
+    training = config.training
+    seeds = f"from seed {config.seed}" if training.repeats == 1 else f"{training.repeats} times from seed {config.seed} on"
+    return (
+        f"Each circuit was trained by the {config.engine} engine {seeds}, on {sizes['train']:,} samples of {config.dataset}"
+        f" whose mean and deviation scale all features, for {_counted(training.epochs, 'epoch')} of Adam at a learning rate of"
+        f" {training.learning_rate:g} in batches of {training.batch_size}, and judged on {sizes['validation']:,} other samples,"
+        f" while {sizes['test']:,} test samples were left alone."
+    )
+
+
+def _reliability(standing: Standing) -> str:
+    n_validation, repeats = standing.search.description.sizes["validation"], standing.search.config.training.repeats
+    trainings = "two trainings" if repeats == 1 else f"two means of {repeats} trainings"
+    agreement = f"how well {trainings} of the same circuit agree, their reliability, was not measured"
+    if (best := standing.best_accuracy) is None:
+        return f"No circuit was trained yet, and {agreement}."
+    low, high = accuracy_interval(best, n_validation)
+    return (
+        f"On {n_validation:,} validation samples the best accuracy, {best:.3f}, is uncertain by ±{(high - low) / 2:.3f}"
+        f" (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and flatters, being the best of"
+        f" {_counted(len(standing.by_circuit), 'circuit')}; {agreement}, so take circuits whose intervals overlap for equals"
+        " until they are trained anew."
+    )
+
+
+def _made(description: Description, *, others: bool) -> str:
+    created = datetime.fromisoformat(description.created).strftime("%Y-%m-%d %H:%M UTC")
+    more = "; some workers had other versions" if others else ""
+    return f"The study was made on {created} by faqnas-optuna {_versions(description.versions)}{more}."
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    told = [f"{name} {versions[package]}" for package, name in TOLD_VERSIONS.items() if package in versions]
+    return f"{versions['faqnas-optuna']} with {', '.join(told)}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,112 @@
+"""The studies of a storage, looked at again and again, from several threads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any
+
+from optuna.storages import BaseStorage
+
+from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.results.documents import study_status
+from faqnas_optuna.results.figures import hypervolume_figure, pareto_figure
+from faqnas_optuna.results.note import study_note
+from faqnas_optuna.search.ledger import our_studies
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import load
+from faqnas_optuna.storage.opening import unread
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyView:
+    """What is shown of a study."""
+
+    number: int
+    """Its id in the database, by which optuna-dashboard names it."""
+    status: Mapping[str, Any]
+    note: Mapping[str, str]
+    front: Sequence[Candidate]
+    figures: Mapping[str, str]
+    """Plotly's JSON by name; none while no trial has succeeded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """What is shown of a storage."""
+
+    studies: Sequence[Mapping[str, Any]]
+    """A `study_status` each."""
+    numbers: Mapping[str, int]
+    """The ids of all studies of the storage, by name."""
+    left_out: Mapping[str, str]
+    """Why a study cannot be shown, by name."""
+
+
+class Watched:
+    """A storage that is looked at. What was read of a study is kept, and only what is new is read."""
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+        self._lock = Lock()
+        self._known: dict[str, Standing] = {}
+
+    def study(self, name: str) -> StudyView:
+        """One study as it is now.
+
+        Raises:
+            ConfigError: none of ours can have this name.
+            StudyNotFoundError: there is none of this name, or it is not ours.
+            StudyMismatchError: another version of this package has made it.
+        """
+        with self._lock:
+            standing = self._standing(name)
+            with standing.search.if_it_exists():
+                return _view(standing)
+
+    def overview(self) -> Overview:
+        """All studies as they are now, others' too."""
+        studies, left_out = [], {}
+        with self._lock:
+            numbers = self.numbers()
+            ours = our_studies(self._storage)
+            for name in ours:
+                try:
+                    studies.append(study_status(self._standing(name)))
+                except (ConfigError, StudyMismatchError) as error:
+                    left_out[name] = str(error)
+                except StudyNotFoundError:
+                    # It was deleted meanwhile.
+                    numbers.pop(name, None)
+        left_out |= {name: "not made by faqnas-optuna" for name in numbers.keys() - ours.keys()}
+        return Overview(studies=studies, numbers=numbers, left_out=dict(sorted(left_out.items())))
+
+    def numbers(self) -> dict[str, int]:
+        """The ids of all studies, by name."""
+        return {study.study_name: study._study_id for study in self._storage.get_all_studies()}
+
+    def _standing(self, name: str) -> Standing:
+        search = load(self._storage, name)
+        known = self._known.get(name)
+        if known is None or known.search.description.created != search.description.created:
+            # Another study of the same name may have the same ids: what was read of the old one is not its.
+            known = self._known[name] = Standing(load(unread(self._storage), name))
+        # Its limit may be another by now.
+        known.search = replace(known.search, description=search.description)
+        with known.search.existing():
+            known.refresh()
+        return known
+
+
+def _view(standing: Standing) -> StudyView:
+    ledger, figures = standing.search.ledger, {}
+    if standing.successful:
+        grown = hypervolume_figure(ledger.closed_generations(), ledger.closing_times())
+        figures = {"front": pareto_figure(standing).to_json(), "hypervolume": grown.to_json()}
+    return StudyView(
+        number=standing.search.study._study_id,
+        status=study_status(standing),
+        note=study_note(standing),
+        front=standing.front,
+        figures=figures,
+    )
