@@ -10,10 +10,10 @@ from functools import cache
 from importlib.resources import files
 from socket import AF_INET6
 from socketserver import ThreadingMixIn
+from threading import Lock
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import optuna_dashboard
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
@@ -95,11 +95,31 @@ def make_dashboard(storage: BaseStorage, *, host: str, port: int, allowed: Itera
     return server
 
 
+class _OptunaDashboard:
+    """The application of that name, made for the first who asks: it brings scikit-learn, which takes seconds."""
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+        self._made: Application | None = None
+        self._lock = Lock()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        with self._lock:
+            self._made = self._made or self._make()
+        return self._made(environ, start_response)
+
+    def _make(self) -> Application:
+        import optuna_dashboard
+
+        # It tells of what goes wrong with tracebacks; what matters of that is told by the filter.
+        logging.getLogger(optuna_dashboard.__name__).setLevel(logging.CRITICAL)
+        made: Application = optuna_dashboard.wsgi(self._storage)
+        return made
+
+
 def _all_pages(storage: BaseStorage) -> Application:
     """Ours, and behind them optuna-dashboard's."""
-    # It tells of what goes wrong with tracebacks; what matters of that is told by the filter.
-    logging.getLogger(optuna_dashboard.__name__).setLevel(logging.CRITICAL)
-    watched, theirs = Watched(storage), marked(optuna_dashboard.wsgi(storage))
+    watched, theirs = Watched(storage), marked(_OptunaDashboard(storage))
 
     def pages(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]

@@ -19,6 +19,8 @@ UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {
 
 X_LABEL = "quantum FLOPs (one sample, forward)"
 Y_LABEL = "validation error"
+CONFIG = {"responsive": True, "showSendToCloud": False}
+"""The figure fills its window, and no button offers to send it to a server of Plotly's."""
 FEW_GENERATIONS = 20
 """Up to so many, the axis names each."""
 
@@ -81,7 +83,7 @@ def hypervolume_figure(closed: Sequence[ClosedGeneration], closed_at: Mapping[in
     """The hypervolume after each closed generation; the mouse tells when that was.
 
     Args:
-        closed_at: UTC, by number from 0.
+        closed_at: the time in words, by number from 0.
     """
     import plotly.graph_objects as go
 
@@ -91,7 +93,7 @@ def hypervolume_figure(closed: Sequence[ClosedGeneration], closed_at: Mapping[in
         y=[one.hypervolume for one in closed],
         mode="lines+markers",
         marker={"color": "#1f77b4", "size": 9},
-        customdata=[[one.trials, one.front, closed_at.get(one.generation, "")] for one in closed],
+        customdata=[[one.trials, one.front, closed_at[one.generation]] for one in closed],
         hovertemplate=(
             "generation %{x}, closed %{customdata[2]}<br>hypervolume %{y:.4f}"
             "<br>%{customdata[0]} trials, %{customdata[1]} circuits on the front<extra></extra>"
@@ -144,5 +146,5 @@ def _printed(kind: str, standing: Standing) -> bytes:
 
 def _page(figure: "Figure") -> bytes:
     # As large as the window, and its text never cut off.
-    page: str = figure.to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config={"responsive": True})
+    page: str = figure.to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
     return page.encode()

@@ -138,6 +138,9 @@ def marked(application: Application) -> Application:
     def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         # The file may be as it was, yet what is put into it is not.
         asked = {name: value for name, value in environ.items() if name not in CONDITIONS}
+        if environ["REQUEST_METHOD"] == "HEAD":
+            # To know how long it would be.
+            asked["REQUEST_METHOD"] = "GET"
         status, headers, body = collected(application, asked)
         if status.startswith("200") and environ["PATH_INFO"].startswith("/dashboard"):
             body = body.replace(b"</body>", MARK.encode() + b"</body>")

@@ -1,7 +1,7 @@
 """What a reader of a study's values should know, in four sentences."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from faqnas_optuna.config import FlopsCounter, StudyConfig
 from faqnas_optuna.results.documents import accuracy_interval
@@ -26,10 +26,15 @@ def study_note(standing: Standing) -> dict[str, str]:
     }
 
 
+def to_the_minute(at: str) -> str:
+    """A time of the ledger as readers write it."""
+    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _objectives(config: StudyConfig) -> str:
     return (
-        "Two values are minimised, the quantum FLOPs of one forward pass of one sample,"
-        f" {COUNTED[config.flops]}, and the validation error, which is 1 − validation accuracy."
+        "Two values are minimised: the quantum FLOPs of one forward pass of one sample,"
+        f" {COUNTED[config.flops]}, and the validation error, 1 − validation accuracy."
     )
 
 
@@ -61,7 +66,7 @@ def _reliability(standing: Standing) -> str:
 
 
 def _made(description: Description, *, others: bool) -> str:
-    created = datetime.fromisoformat(description.created).strftime("%Y-%m-%d %H:%M UTC")
+    created = to_the_minute(description.created)
     more = "; some workers had other versions" if others else ""
     return f"The study was made on {created} by faqnas-optuna {_versions(description.versions)}{more}."
 

@@ -1,10 +1,18 @@
 "use strict";
 // Draws the figures of a page, and takes in what is new until there is no more to come. A zoom stays as it is.
 
-const CONFIG = {responsive: true, displaylogo: false};
+// Without the buttons that mark points, and the one that would send the figure to a server of Plotly's.
+const CONFIG = {
+  responsive: true,
+  displaylogo: false,
+  showSendToCloud: false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d"],
+};
 const LAYOUT = {
   uirevision: "kept",
-  margin: {l: 70, r: 20, t: 50, b: 55},
+  margin: {l: 70, r: 45, t: 70, b: 55},
+  // Beside the points, not over the title.
+  modebar: {orientation: "v"},
   legend: {orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom"},
 };
 

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from faqnas_optuna.results.note import to_the_minute
 from faqnas_optuna.results.watching import Overview, StudyView
 from faqnas_optuna.search.records import Candidate
 
@@ -106,7 +107,7 @@ def _facts(status: Mapping[str, Any]) -> Html:
 
 def _state(status: Mapping[str, Any]) -> str:
     if stop := status["stop"]:
-        return f"stopped ({stop['reason']}) at {stop['at']}"
+        return f"stopped: {stop['reason']}, {to_the_minute(stop['at'])}"
     left = status["minutes_left"]
     if status["state"] != "running" or left is None:
         return str(status["state"])

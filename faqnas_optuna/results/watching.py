@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.results.documents import study_status
 from faqnas_optuna.results.figures import hypervolume_figure, pareto_figure
-from faqnas_optuna.results.note import study_note
+from faqnas_optuna.results.note import study_note, to_the_minute
 from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
@@ -101,7 +101,9 @@ class Watched:
 def _view(standing: Standing) -> StudyView:
     ledger, figures = standing.search.ledger, {}
     if standing.successful:
-        grown = hypervolume_figure(ledger.closed_generations(), ledger.closing_times())
+        closed = ledger.closed_generations()
+        times = {number: to_the_minute(at) for number, at in ledger.closing_times().items()}
+        grown = hypervolume_figure(closed, times)
         figures = {"front": pareto_figure(standing).to_json(), "hypervolume": grown.to_json()}
     return StudyView(
         number=standing.search.study._study_id,
