@@ -34,7 +34,7 @@ from tests.faults.databases import PostgresServer
 def served(url: str, *, host: str = "127.0.0.1") -> Iterator[str]:
     """The address of a dashboard over a database."""
     with make_dashboard(open_storage(url), host=host, port=0) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
@@ -297,7 +297,7 @@ def test_it_also_listens_to_version_six(search_of_eight: Search, storage_url: st
     except OSError:
         pytest.skip("this machine has no IPv6")
     with make_dashboard(open_storage(storage_url), host="::1", port=0) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             assert "iris" in get(f"http://[::1]:{server.server_port}/")
