@@ -104,7 +104,7 @@ def run(
     if arguments[0] == "dashboard":
         process = start_cli(*arguments, "--port", "0")
         assert process.stderr is not None
-        assert "optuna-dashboard is at http://127.0.0.1:" in process.stderr.readline()
+        assert "the dashboard is at http://127.0.0.1:" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         return
     code, _, err = cli_here(*arguments)

@@ -179,7 +179,7 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
     commands = {
         f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
         f"pareto {name} --plot front.html{storage_option}": "the front as an interactive plot",
-        f"dashboard{storage_option}": "every trial in optuna-dashboard",
+        f"dashboard{storage_option}": "the front in a browser, and every trial",
     }
     width = max(map(len, commands))
     console.print("\nNext:")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -347,12 +348,35 @@ def test_the_dashboard_command_serves_until_a_signal(
     process = start_cli("dashboard", "--port", "0")
     assert process.stderr is not None
     line = process.stderr.readline()
-    assert line.startswith("optuna-dashboard is at http://127.0.0.1:")
-    with urllib.request.urlopen(f"{line.split()[3]}api/studies", timeout=TIMEOUT_S) as response:
-        assert json.load(response)["study_summaries"][0]["study_name"] == "iris"
+    assert line.startswith("the dashboard is at http://127.0.0.1:") and line.endswith("/ (Ctrl-C ends it)\n")
+    with urllib.request.urlopen(line.split()[4], timeout=TIMEOUT_S) as response:
+        assert b"iris" in response.read()
     process.send_signal(number)
     assert process.wait(timeout=TIMEOUT_S) == code
     assert "Traceback" not in process.stderr.read()
+
+
+def test_the_dashboard_says_what_it_exposes_and_takes_the_names_it_is_given(
+    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = start_cli("dashboard", "--port", "0", "--host", "0.0.0.0", env={"FAQNAS_ALLOW_HOST": "one.example two.example"})
+    assert process.stderr is not None
+    note, line = process.stderr.readline(), process.stderr.readline()
+    assert re.fullmatch(
+        r"Note: whoever reaches port \d+ of this machine sees all studies of this database, without a password; nobody can"
+        r" change them there\. Without --host only this machine does\n",
+        note,
+    )
+    url = line.split()[4].replace("0.0.0.0", "127.0.0.1")
+    for name, status in (("one.example", 200), ("two.example:80", 200), ("three.example", 403)):
+        request = urllib.request.Request(url, headers={"Host": name})
+        try:
+            urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
+            found = 200
+        except urllib.error.HTTPError as refused:
+            found = refused.code
+            refused.close()
+        assert found == status, name
 
 
 def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(tmp_path: Path) -> None:

@@ -181,3 +181,13 @@ def test_status_shows_a_stopped_study_whose_last_trials_still_run(
     assert re.search(r"^iris stopped 2[-0-9]+ [:0-9]+ UTC: somebody asked for it \(", out, re.MULTILINE)
     assert "stopped, 1 worker\n" in out
     assert "minutes left" not in out
+
+
+def test_a_study_that_was_copied_under_a_name_that_we_refuse_is_left_out_of_all(finished: Search) -> None:
+    storage = finished.study._storage
+    optuna.copy_study(from_study_name="iris", from_storage=storage, to_storage=storage, to_study_name="my study")
+    document = status_document(storage, None)
+    assert [study["study"] for study in document["studies"]] == ["iris"]
+    (left_out,) = document["left_out"]
+    assert left_out["study"] == "my study"
+    assert left_out["reason"].startswith("a study's name has 1 to 100 letters")

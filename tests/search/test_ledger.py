@@ -57,8 +57,9 @@ def test_a_new_limit_changes_nothing_else(ledger: Ledger) -> None:
 def test_generations_are_read_by_number(ledger: Ledger) -> None:
     written = [ClosedGeneration(generation=n, trials=4, front=n + 1, hypervolume=n / 20) for n in range(12)]
     for closed in reversed(written):
-        ledger.close(closed, at="2026-01-01T00:00:00+00:00")
+        ledger.close(closed, at=f"2026-01-01T00:00:{closed.generation:02}+00:00")
     assert ledger.closed_generations() == written
+    assert ledger.closing_times() == {n: f"2026-01-01T00:00:{n:02}+00:00" for n in range(12)}
 
 
 def test_a_resumption_takes_the_stop_away_and_keeps_it(ledger: Ledger) -> None:
