@@ -54,7 +54,7 @@ def study_page(view: StudyView, *, path: str) -> str:
         shown.append(_live("table", Html(f"<h2>The front</h2>{_front_table(view.front, view.number, up)}")))
     else:
         shown = [Html("<p>No trial has succeeded yet: there is no front to show.</p>")]
-    head = Html(f'<nav><a href="{up}">Studies</a> {_all_trials(view.number, up)}</nav><h1>{escape(name)}</h1>')
+    head = Html(f"{_nav(view.number, up)}<h1>{escape(name)}</h1>")
     facts = _live("facts", _facts(view.status))
     return _page(name, _joined([head, facts, _note(view.note), *shown]), path=path, every_s=every_s)
 
@@ -65,9 +65,8 @@ def message_page(title: str, text: str, *, path: str, number: int | None = None,
     Args:
         number: the id of the study that it is about.
     """
-    up = _up(path)
-    head = f'<nav><a href="{up}">Studies</a> {_all_trials(number, up)}</nav>'
-    return _page(title, Html(f"{head}<h1>{escape(title)}</h1><p>{escape(text)}</p>"), path=path, every_s=every_s)
+    body = Html(f"{_nav(number, _up(path))}<h1>{escape(title)}</h1><p>{escape(text)}</p>")
+    return _page(title, body, path=path, every_s=every_s)
 
 
 def _page(title: str, body: Html, *, path: str, every_s: int) -> str:
@@ -148,8 +147,12 @@ def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -
     )
 
 
-def _all_trials(number: int | None, up: str) -> Html:
-    return Html("") if number is None else _link(f"{up}dashboard/studies/{number}", "optuna-dashboard", beyond=True)
+def _all_trials(number: int | None, up: str, text: str = "optuna-dashboard") -> Html:
+    return Html("") if number is None else _link(f"{up}dashboard/studies/{number}", text, beyond=True)
+
+
+def _nav(number: int | None, up: str) -> Html:
+    return Html(f'<nav><a href="{up}">Studies</a> {_all_trials(number, up, "all trials in optuna-dashboard")}</nav>')
 
 
 def _table(heads: Sequence[str], rows: Iterable[Iterable[object]], *, numeric: Iterable[int] = ()) -> Html:

@@ -194,6 +194,24 @@ def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardSe
     assert "Reset axes" in buttons and not any("hare" in str(button) or "loud" in str(button) for button in buttons)
 
 
+def test_the_mouse_tells_which_circuit_is_which(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
+    advance(Standing.of(search_of_eight))
+    probe(
+        server,
+        "for (const f of ['front', 'hypervolume']) Plotly.Fx.hover(f, [{curveNumber: f === 'front' ? 1 : 0, pointNumber: 1}]);",
+    )
+    page = browse(address(server, "/study/iris"))
+    front, grown = ("\n".join(part.words for part in page_of.find("g", class_="hoverlayer")) for page_of in drawn(page))
+    second = Standing.of(search_of_eight).front[1]
+    assert f"trial {second.trial}" in front and second.record.summary in front
+    assert "generation 2, closed 20" in grown and "UTC" in grown
+
+
+def drawn(page: Element) -> list[Element]:
+    """The two figures."""
+    return list(page.find("div", class_="figure"))
+
+
 def test_a_picture_of_the_page_shows_the_front(
     chromium: Callable[..., str], server: DashboardServer, search_of_eight: Search, tmp_path: Path
 ) -> None:
