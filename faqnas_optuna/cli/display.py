@@ -160,11 +160,12 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
         done_before: whether it had ended when the command was typed.
     """
     from faqnas_optuna.results.advice import advice
+    from faqnas_optuna.results.documents import to_the_minute
 
     console, name = make_console(), document["study"]
     ended, took = document["state"].capitalize(), f"{document['seconds']:.0f} s"
     if done_before:
-        ended += f" {moment(document['stop']['at'])}"
+        ended += f" {to_the_minute(document['stop']['at'])}"
         took = f"{document['stop']['seconds']:.0f} s after it was begun"
     because = f": {document['because']}." if document["because"] else "."
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
@@ -185,11 +186,6 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
     console.print("\nNext:")
     for command, shown in commands.items():
         console.print(f"  faqnas-optuna {command:{width}}  {shown}", markup=False, soft_wrap=True)
-
-
-def moment(utc: str) -> str:
-    """A time of the ledger, to be read: `2026-11-25 13:42:17 UTC`."""
-    return f"{utc[:10]} {utc[11:19]} UTC"
 
 
 def _counted(count: int, noun: str) -> str:
@@ -283,11 +279,13 @@ def _state(study: Mapping[str, Any]) -> str:
 
 def _history(study: Mapping[str, Any]) -> str | None:
     """How a study came to its state, if somebody or something has changed that."""
+    from faqnas_optuna.results.documents import to_the_minute
+
     if stop := study["stop"]:
-        return f"{study['study']} {study['state']} {moment(stop['at'])}: {study['because']} ({stop['by']})"
+        return f"{study['study']} {study['state']} {to_the_minute(stop['at'])}: {study['because']} ({stop['by']})"
     if study["resumed"]:
         last = study["resumed"][-1]
-        return f"{study['study']} resumed {moment(last['at'])} ({last['by']})"
+        return f"{study['study']} resumed {to_the_minute(last['at'])} ({last['by']})"
     return None
 
 

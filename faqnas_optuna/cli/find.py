@@ -225,7 +225,7 @@ def resume(
 @storage_options
 def stop(study: str, storage: str) -> None:
     """Stop a study; running trials are finished."""
-    from faqnas_optuna.cli.display import moment
+    from faqnas_optuna.results.documents import to_the_minute
     from faqnas_optuna.search.course import stop as stop_study
     from faqnas_optuna.search.generations import StopReason
     from faqnas_optuna.search.study import load
@@ -233,7 +233,7 @@ def stop(study: str, storage: str) -> None:
     with opened_storage(storage) as opened:
         search = load(opened, study)
         if stopped := search.ledger.stop():
-            click.echo(f"{ended(search, stopped)} ({moment(stopped.at)}, {stopped.by})")
+            click.echo(f"{ended(search, stopped)} ({to_the_minute(stopped.at)}, {stopped.by})")
             return
         stop_study(search, StopReason.REQUESTED)
     click.echo(f"study {study} stops; running trials are finished. Go on with: {typed(go_on(search))}")

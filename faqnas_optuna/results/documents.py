@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -120,6 +120,11 @@ def _stop(search: Search) -> dict[str, Any]:
     seconds = max((ended - began).total_seconds(), 0)
     because = stopped.reason.in_words(search.config.search)
     return {"state": stopped.reason.state, "because": because, "stop": asdict(stopped) | {"seconds": round(seconds, 3)}}
+
+
+def to_the_minute(at: str) -> str:
+    """A time of the ledger as readers write it: `2026-11-25 13:42 UTC`."""
+    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def check_failures(search: Search) -> None:

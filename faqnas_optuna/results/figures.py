@@ -1,12 +1,15 @@
 """The front of a study as a picture, for paper (PNG, PDF, SVG) or browser (HTML), and how its hypervolume has grown."""
 
 import io
+import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
+from faqnas_optuna.results.documents import provenance
 from faqnas_optuna.search.generations import ClosedGeneration
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 PRINTED = (".png", ".pdf", ".svg")
+DESCRIPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
+"""Where each kind of file keeps what it is about."""
 UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 
 X_LABEL = "quantum FLOPs (one sample, forward)"
@@ -46,7 +51,7 @@ def write_pareto_plot(standing: Standing, path: Path) -> None:
     """
     check_plot_file(path)
     kind = path.suffix.lower()
-    write_atomically(path, _page(pareto_figure(standing)) if kind == ".html" else _printed(kind, standing))
+    write_atomically(path, _page(standing) if kind == ".html" else _printed(kind, standing))
 
 
 def pareto_figure(standing: Standing) -> "Figure":
@@ -123,6 +128,7 @@ def _points(candidates: list[Candidate]) -> tuple[list[int], list[float]]:
 
 
 def _printed(kind: str, standing: Standing) -> bytes:
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     best, dominated = _circuits(standing)
@@ -139,12 +145,20 @@ def _printed(kind: str, standing: Standing) -> bytes:
     axes.grid(visible=True, which="both", linewidth=0.3)
     axes.legend()
     buffer = io.BytesIO()
-    # Without the date, so that the same front is the same file.
-    figure.savefig(buffer, format=kind.removeprefix("."), dpi=150, metadata=UNDATED.get(kind))
+    metadata = {DESCRIPTION[kind]: _provenance(standing), **UNDATED.get(kind, {})}
+    # Without the date, nor random names in it: the same front is the same file.
+    with rc_context({"svg.hashsalt": "faqnas-optuna"}):
+        figure.savefig(buffer, format=kind.removeprefix("."), dpi=150, metadata=metadata)
     return buffer.getvalue()
 
 
-def _page(figure: "Figure") -> bytes:
+def _page(standing: Standing) -> bytes:
     # As large as the window, and its text never cut off.
-    page: str = figure.to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
-    return page.encode()
+    page: str = pareto_figure(standing).to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
+    description = f'<meta name="description" content="{escape(_provenance(standing))}" />'
+    return page.replace("<head>", f"<head>{description}", 1).encode()
+
+
+def _provenance(standing: Standing) -> str:
+    """What decided the values that are drawn, as JSON: it travels in the file."""
+    return json.dumps({"study": standing.search.name, **provenance(standing.search)})

@@ -1,10 +1,9 @@
 """What a reader of a study's values should know, in four sentences."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from faqnas_optuna.config import FlopsCounter, StudyConfig
-from faqnas_optuna.results.documents import accuracy_interval
+from faqnas_optuna.results.documents import accuracy_interval, to_the_minute
 from faqnas_optuna.search.ledger import Description
 from faqnas_optuna.search.standing import Standing
 
@@ -24,11 +23,6 @@ def study_note(standing: Standing) -> dict[str, str]:
         "Reliability": _reliability(standing),
         "Made": _made(search.description, others=bool(search.ledger.noted_versions())),
     }
-
-
-def to_the_minute(at: str) -> str:
-    """A time of the ledger as readers write it."""
-    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _objectives(config: StudyConfig) -> str:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from faqnas_optuna.results.note import to_the_minute
+from faqnas_optuna.results.documents import to_the_minute
 from faqnas_optuna.results.watching import Overview, StudyView
 from faqnas_optuna.search.records import Candidate
 
@@ -46,7 +46,7 @@ def overview_page(overview: Overview, *, path: str) -> str:
 def study_page(view: StudyView, *, path: str) -> str:
     """The front of a study, how its hypervolume has grown, and what to know of both."""
     name, up = str(view.status["study"]), _up(path)
-    every_s = 0 if view.status["state"] == "stopped" else STUDY_EVERY_S
+    every_s = 0 if view.status["stop"] else STUDY_EVERY_S
     if view.figures:
         shown = [Html(f'<div id="{figure}" class="figure"></div>') for figure in view.figures]
         shown.append(Html(f'<script defer src="{up}assets/plotly.js"></script>'))
@@ -106,7 +106,7 @@ def _facts(status: Mapping[str, Any]) -> Html:
 
 def _state(status: Mapping[str, Any]) -> str:
     if stop := status["stop"]:
-        return f"stopped: {stop['reason']}, {to_the_minute(stop['at'])}"
+        return f"{status['state']} {to_the_minute(stop['at'])}: {status['because']}"
     left = status["minutes_left"]
     if status["state"] != "running" or left is None:
         return str(status["state"])

@@ -86,7 +86,7 @@ def test_the_page_of_a_study_shows_what_is_new(address: str, search_of_eight: Se
     advance(Standing.of(search_of_eight))
     page = get(f"{address}/study/iris")
     assert hypervolumes(page) == [closed.hypervolume for closed in search_of_eight.ledger.closed_generations()]
-    assert "stopped: generations" in page
+    assert "UTC: all 2 generations are done" in page
 
 
 def hypervolumes(page: str) -> list[float]:

@@ -1,6 +1,12 @@
+import json
+import re
+import time
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
+from xml.etree import ElementTree
 
+import optuna
 import pytest
 from PIL import Image
 
@@ -37,12 +43,30 @@ def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path:
 
 @pytest.mark.parametrize(("ending", "begins"), [("pdf", b"%PDF-"), ("svg", b"<?xml")])
 def test_vector_graphics_are_the_same_for_the_same_front(search: Search, tmp_path: Path, ending: str, begins: bytes) -> None:
-    contents = []
-    for name in ("one", "two"):
-        write_pareto_plot(Standing.of(search), tmp_path / f"{name}.{ending}")
-        contents.append((tmp_path / f"{name}.{ending}").read_bytes())
-    assert contents[0].startswith(begins)
-    assert b"2026" not in contents[0]
+    files = [tmp_path / f"{name}.{ending}" for name in ("one", "two")]
+    for file in files:
+        write_pareto_plot(Standing.of(search), file)
+        # A date of theirs would be another now.
+        time.sleep(1.1)
+    one, two = (file.read_bytes() for file in files)
+    assert one == two and one.startswith(begins)
+
+
+def test_settings_and_versions_travel_in_a_figure(search: Search, tmp_path: Path) -> None:
+    for ending in ("png", "svg", "pdf", "html"):
+        write_pareto_plot(Standing.of(search), tmp_path / f"front.{ending}")
+    with Image.open(tmp_path / "front.png") as picture:
+        told = [picture.info["Description"]]
+    drawing = ElementTree.parse(tmp_path / "front.svg").getroot()
+    told += [element.text for element in drawing.iter("{http://purl.org/dc/elements/1.1/}description")]
+    (described,) = re.findall(r'<meta name="description" content="([^"]*)"', (tmp_path / "front.html").read_text())
+    told.append(unescape(described))
+    assert len(told) == 3
+    for text in told:
+        found = json.loads(text)
+        assert (found["study"], found["settings"]["training"]["epochs"]) == ("iris", 1)
+        assert found["versions"]["optuna"] == optuna.__version__
+    assert b"/Subject" in (tmp_path / "front.pdf").read_bytes()
 
 
 def test_another_ending_is_refused(search: Search, tmp_path: Path) -> None:

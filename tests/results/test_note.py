@@ -5,7 +5,8 @@ from datetime import datetime
 import pytest
 
 from faqnas_optuna.config import Engine, FlopsCounter, TrainingConfig
-from faqnas_optuna.results.note import study_note, to_the_minute
+from faqnas_optuna.results.documents import to_the_minute
+from faqnas_optuna.results.note import study_note
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, versions
 from tests.conftest import cheap_values, run_trials, small_config

@@ -107,11 +107,12 @@ def test_each_circuit_of_the_front_has_its_line_and_its_trial(view: StudyView) -
 
 def test_a_page_asks_for_news_until_the_study_has_stopped(view: StudyView) -> None:
     stop = {"reason": "generations", "at": "2026-11-25T13:42:17+00:00", "by": "me"}
-    stopped = replace(view, status={**view.status, "state": "stopped", "stop": stop})
+    because = "all 2 generations are done"
+    stopped = replace(view, status={**view.status, "state": "finished", "stop": stop, "because": because})
     assert 'data-every="3"' in study_page(view, path="/study/iris")
     page = study_page(stopped, path="/study/iris")
     assert 'data-every="0"' in page
-    assert "stopped: generations, 2026-11-25 13:42 UTC" in page
+    assert "finished 2026-11-25 13:42 UTC: all 2 generations are done" in page
 
 
 def test_the_pace_of_a_running_study_is_told(view: StudyView) -> None:

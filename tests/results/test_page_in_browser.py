@@ -258,7 +258,7 @@ def test_the_page_takes_in_what_is_new_and_stays_where_it_is(
     # It has stopped, and nobody asks any more.
     assert len(looks) == 2
     (facts,) = page.find("section", id="facts")
-    assert "stopped: generations" in facts.words and "8, 0 running" in facts.words
+    assert "finished" in facts.words and "generations are done" in facts.words and "8, 0 running" in facts.words
     (table,) = page.find("section", id="table")
     assert len(list(table.find("tr"))) == 1 + len(Standing.of(search).front)
     assert [len(trace) for trace in points(page, "hypervolume")] == [2]
