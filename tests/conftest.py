@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import optuna
@@ -59,6 +60,14 @@ def iris() -> DataSplits:
 @pytest.fixture
 def storage_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/faqnas.db"
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """One that other users may enter: those of pytest they may not, as soon as another run begins beside this one."""
+    with TemporaryDirectory(prefix="faqnas-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

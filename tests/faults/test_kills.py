@@ -163,7 +163,8 @@ def test_a_study_that_is_deleted_ends_its_workers_with_one_line(any_storage_url:
     """As by `optuna delete-study`."""
     new_study(any_storage_url, "s")
     for _ in range(2):
-        crew.start("worker", "s", "--quiet", trial_s=0.5)
+        # Between two trials there must be time to delete the study, however slow the machine is.
+        crew.start("worker", "s", "--quiet", trial_s=3)
     wait_until(lambda: len({entry.worker for entry in crew.log()}) == 2, SOON_S, "both have begun a trial")
     storage = open_storage(any_storage_url)
 

@@ -12,12 +12,12 @@ import optuna
 import pytest
 
 from faqnas_optuna.errors import StorageError
-from faqnas_optuna.search.study import Search
+from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.storage import sqlite
 from faqnas_optuna.storage.attributes import get_study_user_attrs
 from faqnas_optuna.storage.opening import backend, number_of_studies, open_storage
 from faqnas_optuna.storage.sqlite import file_lock
-from tests.conftest import cheap_values, run_trials
+from tests.conftest import cheap_values, copy_database, run_trials
 from tests.processes import TIMEOUT_S, cli_environment
 
 
@@ -87,15 +87,13 @@ with file_lock(Path(sys.argv[1])): print('locked')"
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
-def test_a_lock_of_another_says_what_its_owner_can_do(tmp_path: Path) -> None:
+def test_a_lock_of_another_says_what_its_owner_can_do(open_directory: Path) -> None:
     for name in ("faqnas.db", "faqnas.db.lock"):
-        (tmp_path / name).touch(mode=0o644)
-    for directory in (tmp_path, *tmp_path.parents[:-2]):
-        directory.chmod(directory.stat().st_mode | 0o055)
+        (open_directory / name).touch(mode=0o644)
     other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command = [*other, sys.executable, "-c", LOCKED, str(tmp_path / "faqnas.db")]
+    command = [*other, sys.executable, "-c", LOCKED, str(open_directory / "faqnas.db")]
     done = subprocess.run(command, env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S)
-    assert f"chmod --reference={tmp_path}/faqnas.db {tmp_path}/faqnas.db.lock" in done.stderr.splitlines()[-1]
+    assert f"chmod --reference={open_directory}/faqnas.db {open_directory}/faqnas.db.lock" in done.stderr.splitlines()[-1]
     assert "StorageError" in done.stderr
 
 
@@ -114,13 +112,14 @@ for _ in sys.stdin:
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
 @pytest.mark.parametrize("mode", [0o755, 0o1777])
-def test_another_user_reads_and_leaves_nothing_behind(search_of_eight: Search, tmp_path: Path, mode: int) -> None:
+def test_another_user_reads_and_leaves_nothing_behind(database_of_eight: Path, open_directory: Path, mode: int) -> None:
     """What SQLite makes beside the file would be that user's, and the owner could write no more."""
-    for directory in tmp_path.parents[:-2]:
-        directory.chmod(directory.stat().st_mode | 0o055)
-    tmp_path.chmod(mode)
+    copy_database(database_of_eight, open_directory / "faqnas.db")
+    open_directory.chmod(mode)
+    url = f"sqlite:///{open_directory}/faqnas.db"
+    search = load(open_storage(url), "iris")
     other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command = [*other, sys.executable, "-c", READING, f"sqlite:///{tmp_path}/faqnas.db"]
+    command = [*other, sys.executable, "-c", READING, url]
 
     def read() -> str:
         environment = cli_environment({"HOME": "/"})
@@ -129,27 +128,27 @@ def test_another_user_reads_and_leaves_nothing_behind(search_of_eight: Search, t
         ).stdout
 
     # The owner is at work: what is new stands in the log beside the file.
-    run_trials(search_of_eight, 1, cheap_values)
-    assert (tmp_path / "faqnas.db-wal").exists()
+    run_trials(search, 1, cheap_values)
+    assert (open_directory / "faqnas.db-wal").exists()
     assert read() == "9\n"
-    backend(search_of_eight.study).engine.dispose()
-    assert not (tmp_path / "faqnas.db-wal").exists()
+    backend(search.study).engine.dispose()
+    assert not (open_directory / "faqnas.db-wal").exists()
     assert read() == "9\n"
-    assert not [path for path in tmp_path.iterdir() if path.stat().st_uid != 0]
+    assert not [path for path in open_directory.iterdir() if path.stat().st_uid != 0]
     with subprocess.Popen(command, env=cli_environment({"HOME": "/"}), stdin=PIPE, stdout=PIPE, text=True, bufsize=1) as reader:
         assert reader.stdin is not None and reader.stdout is not None
         try:
             assert reader.stdout.readline() == "9\n"
             # Whoever watches sees what the owner adds, at work and afterwards.
             for count, has_left in ((10, False), (11, True)):
-                run_trials(search_of_eight, 1, cheap_values)
+                run_trials(search, 1, cheap_values)
                 if has_left:
-                    backend(search_of_eight.study).engine.dispose()
+                    backend(search.study).engine.dispose()
                 reader.stdin.write("again\n")
                 assert reader.stdout.readline() == f"{count}\n"
         finally:
             reader.kill()
-    assert not [path for path in tmp_path.iterdir() if path.stat().st_uid != 0]
+    assert not [path for path in open_directory.iterdir() if path.stat().st_uid != 0]
 
 
 def test_opening_it_again_drops_no_lock(search_of_eight: Search, tmp_path: Path, storage_url: str) -> None:
