@@ -68,13 +68,19 @@ def engine_settings(file: Path) -> dict[str, Any]:
 
     def connect() -> sqlite3.Connection:
         # Without a log nobody is at work, and all is in the file.
-        alone = not file.with_name(f"{file.name}-wal").exists()
+        alone = not beside(file, "-wal").exists()
         return sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable={alone:d}", uri=True, check_same_thread=False)
 
     if not file.exists() or os.access(file, os.W_OK):
         return {}
     # A connection for each reading: one of a file that is taken for immutable sees nothing of what its owner adds.
     return {"creator": connect, "poolclass": NullPool}
+
+
+def beside(file: Path, suffix: str) -> Path:
+    """A file that belongs to a database, as SQLite names its own: beside the file itself, whatever links lead to it."""
+    itself = os.path.realpath(file)
+    return Path(f"{itself}{suffix}")
 
 
 class _OpenedFile:
@@ -133,7 +139,7 @@ def file_lock(file: Path, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[None]:
     """
     # Whoever may write the database may lock it, as SQLite holds it with its own files.
     mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o644
-    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=timeout_s, mode=mode)
+    lock = FileLock(beside(file, ".lock"), timeout=timeout_s, mode=mode)
     try:
         lock.acquire()
     except Timeout as error:
@@ -151,8 +157,13 @@ def file_lock(file: Path, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[None]:
 
 def file_system(file: Path) -> str:
     """The type of the file system that a file is or would be on; empty if the system does not say."""
-    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
+    mounts = _mounts()
     return next((mounts[parent] for parent in file.resolve().parents if parent in mounts), "")
+
+
+def _mounts() -> dict[Path, str]:
+    """The types of the file systems that are mounted, by where."""
+    return {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
 
 
 def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = file_system) -> None:
@@ -170,13 +181,15 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
             f"there is no database {file}: start a study with 'faqnas-optuna start --dataset wine',"
             " or name another database with --storage or FAQNAS_STORAGE"
         )
-    if not file.parent.is_dir():
-        raise StorageError(f"cannot make the database {file}: the directory {file.parent} does not exist")
-    if not file.exists() and not os.access(file.parent, os.W_OK):
+    directory = beside(file, "").parent
+    if not directory.is_dir():
+        raise StorageError(f"cannot make the database {file}: the directory {directory} does not exist")
+    if not file.exists() and not os.access(directory, os.W_OK):
         raise StorageError(
-            f"cannot make the database {file}: you may not write to {file.parent}; name another place with --storage"
+            f"cannot make the database {file}: you may not write to {directory}; name another place with --storage"
         )
     if file.exists():
+        _check_names(file)
         _check_content(file)
     if (kind := kind_of(file)) in NETWORK_FILE_SYSTEMS:
         raise StorageError(
@@ -205,6 +218,25 @@ def _check_content(file: Path) -> None:
         return
     if tables and "studies" not in tables:
         raise StorageError(f"{file} is the database of another program, with a table {tables[0]!r}; {elsewhere}")
+
+
+def _check_names(file: Path) -> None:
+    """Refuse a file that has several names, none of which is a link to another.
+
+    SQLite names its log after the database: by each name there would be another (https://sqlite.org/howtocorrupt.html, 2.4).
+    """
+    if file.is_dir() or not os.access(file, os.W_OK):
+        return
+    if (names := file.stat().st_nlink) > 1:
+        raise StorageError(
+            f"the database {file} is one file of {names} names, by each of which SQLite would keep another log:"
+            f" remove the others, or let them be symbolic links; find DIRECTORY -samefile {shlex.quote(str(file))} tells them"
+        )
+    if file.resolve() in _mounts():
+        raise StorageError(
+            f"the database {file} is mounted without what SQLite keeps beside it, so that trials would get lost;"
+            " mount its directory instead"
+        )
 
 
 def _prepare_connection(connection: Any, _record: Any) -> None:

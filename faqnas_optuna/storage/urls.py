@@ -114,4 +114,7 @@ def sqlite_file(url: URL) -> Path:
     """
     if not url.database or url.database == ":memory:":
         raise StorageError("an SQLite storage must be a file that workers can share; write sqlite:///FILE.db")
+    if url.database.startswith("file:"):
+        # Our lock and our checks belong to the file that is meant.
+        raise StorageError(f"an SQLite storage is named by a path, not by the URI {url.database}; write sqlite:///FILE.db")
     return Path(url.database).absolute()

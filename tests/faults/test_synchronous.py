@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -59,6 +60,25 @@ def test_generations_are_exact_when_workers_are_killed_at_random(any_storage_url
         chance.choice([worker for worker in crew.processes if worker.is_alive()]).kill()
         start_workers(crew, 1)
     end_exactly(search, crew)
+
+
+@on_sqlite
+@pytest.mark.parametrize("linked", ["file", "directory"])
+def test_generations_are_exact_through_whatever_links_the_database_is_reached(
+    any_storage_url: str, crew: Crew, tmp_path: Path, linked: str
+) -> None:
+    file = Path(any_storage_url.removeprefix("sqlite:///"))
+    link = tmp_path / "elsewhere" / "other.db" if linked == "file" else tmp_path / "linked" / file.name
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "other.db").symlink_to(file)
+    (tmp_path / "linked").symlink_to(file.parent)
+    search = new_study(any_storage_url, "s", population=POPULATION, synchronous=True)
+    for number in range(WORKERS):
+        crew.start("worker", "s", "--quiet", "--storage", f"sqlite:///{link if number % 2 else file}", trial_s=0.1)
+    wait_until(lambda: len(search.ledger.closed_generations()) >= 5, SOON_S, "some generations are closed")
+    end_exactly(search, crew)
+    if linked == "file":
+        assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["other.db"]
 
 
 @on_sqlite

@@ -82,6 +82,60 @@ def test_the_lock_has_the_mode_of_the_database(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "faqnas.db.lock").stat().st_mode) == 0o664
 
 
+def test_what_lies_beside_a_database_lies_beside_the_file_that_a_link_means(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link.db").symlink_to("data/faqnas.db")
+    link = f"sqlite:///{tmp_path}/link.db"
+    with pytest.raises(StorageError, match=r"there is no database \S+/link\.db"):
+        open_storage(link)
+    optuna.create_study(storage=open_storage(link, create=True), study_name="s").set_user_attr("key", "value")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "link.db"]
+    assert {"faqnas.db", "faqnas.db.lock", "faqnas.db-wal"} <= {path.name for path in (tmp_path / "data").iterdir()}
+    assert number_of_studies(f"sqlite:///{tmp_path}/data/faqnas.db") == 1
+    (tmp_path / "other.db").symlink_to("nowhere/faqnas.db")
+    with pytest.raises(StorageError, match=r"cannot make the database \S+/other\.db: the directory \S+/nowhere does not exist"):
+        open_storage(f"sqlite:///{tmp_path}/other.db", create=True)
+
+
+def test_a_link_that_is_led_elsewhere_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to("first.db")
+    optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/link.db", create=True), study_name="s")
+    study = optuna.load_study(storage=open_storage(f"sqlite:///{tmp_path}/link.db"), study_name="s")
+    shutil.copy(tmp_path / "first.db", tmp_path / "second.db")
+    (tmp_path / "link.db").unlink()
+    (tmp_path / "link.db").symlink_to("second.db")
+    with pytest.raises(StorageError, match=r"the database \S+/link\.db was moved or deleted meanwhile, or is another file now"):
+        study.set_user_attr("key", "value")
+
+
+def test_a_file_of_several_names_is_refused(search_of_eight: Search, tmp_path: Path) -> None:
+    (tmp_path / "other.db").hardlink_to(tmp_path / "faqnas.db")
+    for name in ("faqnas.db", "other.db"):
+        with pytest.raises(StorageError, match=f"{name} is one file of 2 names, .* remove the others"):
+            open_storage(f"sqlite:///{tmp_path}/{name}")
+    (tmp_path / "other.db").unlink()
+    assert number_of_studies(f"sqlite:///{tmp_path}/faqnas.db") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file")
+def test_a_file_that_is_mounted_alone_is_refused(search_of_eight: Search, tmp_path: Path) -> None:
+    """As by `docker run --volume FILE:FILE`: the log beside it would be in the container."""
+    (mounted := tmp_path / "mounted.db").touch()
+    subprocess.run(["mount", "--bind", str(tmp_path / "faqnas.db"), str(mounted)], check=True, timeout=TIMEOUT_S)
+    try:
+        with pytest.raises(StorageError, match=r"mounted\.db is mounted without .* mount its directory instead"):
+            open_storage(f"sqlite:///{mounted}")
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True, timeout=TIMEOUT_S)
+    assert number_of_studies(f"sqlite:///{tmp_path}/faqnas.db") == 1
+
+
+@pytest.mark.parametrize("url", ["sqlite:///file:faqnas.db", "sqlite:///file:faqnas.db?uri=true&mode=rwc"])
+def test_a_uri_is_refused(url: str) -> None:
+    with pytest.raises(StorageError, match=r"named by a path, not by the URI file:faqnas\.db; write sqlite:///FILE\.db"):
+        open_storage(url, create=True)
+
+
 LOCKED = "import sys; from pathlib import Path; from faqnas_optuna.storage.sqlite import file_lock\n\
 with file_lock(Path(sys.argv[1])): print('locked')"
 
@@ -111,15 +165,17 @@ for _ in sys.stdin:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
-@pytest.mark.parametrize("mode", [0o755, 0o1777])
-def test_another_user_reads_and_leaves_nothing_behind(database_of_eight: Path, open_directory: Path, mode: int) -> None:
+@pytest.mark.parametrize(("mode", "name"), [(0o755, "faqnas.db"), (0o1777, "faqnas.db"), (0o755, "link.db")])
+def test_another_user_reads_and_leaves_nothing_behind(
+    database_of_eight: Path, open_directory: Path, mode: int, name: str
+) -> None:
     """What SQLite makes beside the file would be that user's, and the owner could write no more."""
     copy_database(database_of_eight, open_directory / "faqnas.db")
+    (open_directory / "link.db").symlink_to("faqnas.db")
     open_directory.chmod(mode)
-    url = f"sqlite:///{open_directory}/faqnas.db"
-    search = load(open_storage(url), "iris")
+    search = load(open_storage(f"sqlite:///{open_directory}/faqnas.db"), "iris")
     other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command = [*other, sys.executable, "-c", READING, url]
+    command = [*other, sys.executable, "-c", READING, f"sqlite:///{open_directory}/{name}"]
 
     def read() -> str:
         environment = cli_environment({"HOME": "/"})
