@@ -43,6 +43,8 @@ class Assignment:
     """What a worker on the cluster is told."""
 
     study: str
+    created: str
+    """When the study was made, which tells it from another of its name."""
     # Dask logs the arguments of a task that fails, and this may hold a password.
     storage_url: str = field(repr=False)
     data_dir: Path | None
@@ -64,7 +66,7 @@ def work(assignment: Assignment) -> None:
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.storage.opening import open_storage, translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
-    from faqnas_optuna.storage.urls import is_sqlite
+    from faqnas_optuna.storage.urls import is_sqlite, masked
     from faqnas_optuna.workers.loop import run
 
     url, timeout_s = assignment.storage_url, assignment.database_timeout_s
@@ -74,6 +76,9 @@ def work(assignment: Assignment) -> None:
     signals = Signals()
     with _obeying(assignment.dismissal, signals), translated_errors(url):
         search = load(open_storage(url, grace_s=assignment.grace_s), assignment.study)
+        if search.description.created != assignment.created:
+            # As on a machine of the same name, with a database of its own.
+            raise ConfigError(f"study {search.name!r} in {masked(url)} on {socket.gethostname()} is another of that name")
         splits = load_data(search, assignment.data_dir)
         run(search, splits, signals, on_trial=lambda _: None, database_timeout_s=timeout_s)
 
@@ -180,6 +185,7 @@ def dask_workers(
 
     assignment = Assignment(
         study=search.name,
+        created=search.description.created,
         storage_url=absolute(storage_url),
         data_dir=data_dir and data_dir.absolute(),
         grace_s=grace_s,

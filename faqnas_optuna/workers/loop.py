@@ -5,14 +5,16 @@ Nothing that was acknowledged is lost, however a worker ends: every trial is in 
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 import optuna
@@ -41,8 +43,17 @@ GIVE_UP_EVERY_S = 1.0
 
 
 def worker_name() -> str:
-    """Host and process, as a trial's `worker` attribute has them."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Of this worker and no other, as a trial's `worker` attribute has it: host, process, and a mark.
+
+    Containers have hosts of one name, and each is process 1 there: what one of them fails at would count as the other's.
+    """
+    # What is forked from this process is another worker; so is another task of Dask, in a thread of it.
+    return f"{socket.gethostname()}:{os.getpid()}-{_mark(os.getpid(), threading.get_ident())}"
+
+
+@cache
+def _mark(_process: int, _thread: int) -> str:
+    return secrets.token_hex(3)
 
 
 class Shift:

@@ -196,6 +196,11 @@ def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> Non
         time.sleep(0.05)
 
 
+def process_of(worker: str) -> int:
+    """The number of a worker's process, from its name."""
+    return int(worker.rpartition(":")[2].partition("-")[0])
+
+
 def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
     """The values that the workers here give to a trial's circuit."""
     return _evaluation(Genome.from_params(trial.params).circuit).objectives(config.flops)

@@ -17,7 +17,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.study import create, load
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.faults.crew import LEAVE_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.faults.crew import LEAVE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
 from tests.faults.databases import sqlite_and_postgres
 from tests.faults.test_outages import Told
 from tests.forked import Forked
@@ -157,15 +157,15 @@ def test_signals_reach_the_workers_that_another_has_started(
     process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": any_storage_url})
     told = Told(process)
 
-    def workers() -> set[str]:
+    def workers() -> set[int]:
         # A trial that has just begun has no worker yet.
         named = [trial.user_attrs["worker"] for trial in trials_of(search) if "worker" in trial.user_attrs]
-        return {worker.rpartition(":")[2] for worker in named}
+        return set(map(process_of, named))
 
     wait_until(lambda: len(workers()) == 2, SOON_S, "both are at a trial")
     (child,) = psutil.Process(process.pid).children()
     try:
-        assert workers() == {str(process.pid), str(child.pid)}
+        assert workers() == {process.pid, child.pid}
         process.send_signal(signal.SIGTERM)
         noted = "SIGTERM: finishing the running trial; once more to give it up\n"
         wait_until(lambda: told.text.count(noted) == 2, SOON_S, "both have noted the first signal")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from faqnas_optuna.circuits.genome import Genome
-from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
 from tests.faults.databases import sqlite_and_postgres
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def status(cli_here: Cli, url: str) -> dict[str, Any]:
 @sqlite_and_postgres
 def test_status_tells_who_is_at_work_and_how_fast(any_storage_url: str, crew: Crew, cli_here: Cli) -> None:
     search = new_study(any_storage_url, "s", population=POPULATION, generations=GENERATIONS)
-    processes = {f"{HOST}:{process.pid}": process for process in (crew.start("worker", "s", trial_s=1.2) for _ in range(2))}
+    processes = {process.pid: process for process in (crew.start("worker", "s", trial_s=1.2) for _ in range(2))}
 
     def stored_at() -> list[float]:
         return sorted(entry.at for entry in crew.log() if entry.event == "done")
@@ -50,7 +50,9 @@ def test_status_tells_who_is_at_work_and_how_fast(any_storage_url: str, crew: Cr
         nonlocal asked_at
         asked_at = time.time()
         shown.append(status(cli_here, any_storage_url))
-        heard = {worker["worker"]: worker["heard_s_ago"] for worker in shown[-1]["workers"]}
+        # Of one whose trial has just begun the name is not known yet.
+        named = [worker for worker in shown[-1]["workers"] if worker["worker"]]
+        heard = {process_of(worker["worker"]): worker["heard_s_ago"] for worker in named}
         return heard.keys() == processes.keys() and all(s is not None and 0 <= s < GRACE_S for s in heard.values())
 
     wait_until(both_are_heard, SOON_S, "both are shown")
@@ -58,7 +60,7 @@ def test_status_tells_who_is_at_work_and_how_fast(any_storage_url: str, crew: Cr
     assert (study["state"], study["trials"]["running"]) == ("running", 2)
     trials = trials_of(search)
     for worker in study["workers"]:
-        log = crew.log(processes[worker["worker"]])
+        log = crew.log(processes[process_of(worker["worker"])])
         assert worker["trial"] in [entry.trial for entry in log if entry.event == "begun"]
         assert worker["trial"] not in [entry.trial for entry in log if entry.event == "done" and entry.at < asked_at]
         assert worker["circuit"] == str(Genome.from_params(trials[worker["trial"]].params).circuit)
@@ -77,7 +79,7 @@ def test_status_as_text_tells_the_same(any_storage_url: str, crew: Crew, cli_her
     def is_told() -> bool:
         _, last[0], _ = cli_here("status", "--storage", any_storage_url)
         lines = last[0].splitlines()
-        workers = [rf"{re.escape(HOST)}:{pid} +s +\d+ +\d+ s ago  \d+ qubits, .*" for pid in pids]
+        workers = [rf"{re.escape(HOST)}:{pid}-[0-9a-f]{{6}} +s +\d+ +\d+ s ago  \d+ qubits, .*" for pid in pids]
         pace = r"s: \d+\.\d trials a minute, (at most \d+ minutes?|less than a minute) left"
         return all(any(re.fullmatch(told, line) for line in lines) for told in [*workers, pace])
 

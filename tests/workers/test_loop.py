@@ -1,10 +1,13 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 from typing import NoReturn
 
 import optuna
@@ -25,8 +28,8 @@ from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, load, load_data
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import drafts, open_storage
-from faqnas_optuna.workers.loop import Shift, run
-from tests.conftest import cheap_values, reason_of, run_trials, small_config, successful
+from faqnas_optuna.workers.loop import Shift, run, worker_name
+from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, reason_of, run_trials, small_config, successful
 
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
 
@@ -113,7 +116,7 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
         run(search, iris, Signals(), on_trial=look, evaluate=fail)
 
     if other_succeeds:
-        told = r"the last 5 trials of \S+:\d+ in study 'iris' have failed, and others go on; see .*: faqnas-optuna show iris 5$"
+        told = r"the last 5 trials of \S+:\d+-\w{6} in .* have failed, and others go on; .*faqnas-optuna show iris 5$"
         with pytest.raises(FailingWorkerError, match=told):
             work()
         assert search.ledger.stop() is None
@@ -285,3 +288,26 @@ def test_commands_refuse_other_data_before_any_trial(
     assert (code, out) == (3, "")
     assert "study 'iris' was made with other data; iris fingerprint: stored other, here" in err
     assert search.study.get_trials(deepcopy=False) == []
+
+
+FORKED = """
+import os
+from faqnas_optuna.workers.loop import worker_name
+print(worker_name(), worker_name(), flush=True)
+if os.fork() == 0:
+    print(worker_name(), flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_whoever_works_has_a_name_of_its_own() -> None:
+    """A process, what is forked from it, and a task of Dask, which is a thread."""
+    printed = subprocess.run(
+        [sys.executable, "-c", FORKED], env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    with ThreadPool(1) as pool:
+        names = [*printed.stdout.split(), worker_name(), pool.apply(worker_name)]
+    assert names[0] == names[1]
+    # Also without host and process.
+    assert len({name.rpartition("-")[2] for name in names}) == 4
