@@ -49,9 +49,6 @@ class MessageStream:
 
 def main() -> NoReturn:
     """Run `faqnas-optuna` with the arguments of this process."""
-    for variable in THREAD_VARIABLES:
-        # Before torch starts its threads: a worker is a process of one thread.
-        os.environ.setdefault(variable, "1")
     _silence_libraries()
     _spell_for(sys.stdout, sys.stderr)
     # A process may be started without the stream.
@@ -111,10 +108,24 @@ def _lead_nowhere(stream: TextIO) -> None:
 def _run() -> int:
     """Run the command; its exit code."""
     try:
+        for variable in THREAD_VARIABLES:
+            # Before torch starts its threads: a worker is a process of one thread.
+            os.environ[variable] = os.environ.get(variable) or "1"
+            if refused := _refused(variable, os.environ[variable]):
+                return _fail(refused, 2)
         return _run_command()
     except KeyboardInterrupt:
         # Also while the command line is imported.
         return 130
+
+
+def _refused(variable: str, value: str) -> str | None:
+    """What is wrong with a number of threads, of which libraries would say less, or nothing."""
+    # OpenMP takes one for each level of nesting.
+    numbers = value.split(",") if variable.startswith("OMP") else [value]
+    if all(number.strip().isdecimal() and int(number) for number in numbers):
+        return None
+    return f"{variable} must be a number of threads, 1 or more; it is {value!r}: unset it, or set it to 1"
 
 
 def _run_command() -> int:

@@ -1,6 +1,7 @@
 """What surrounds the program is not taken for granted: home, working directory, encodings, modes of files."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from faqnas_optuna.__main__ import THREAD_VARIABLES
 from faqnas_optuna.search.study import Search
 from tests.conftest import TIMEOUT_S, RunCli, cli_environment
 
@@ -99,3 +101,28 @@ def test_pennylanes_settings_are_not_ours(search_of_eight: Search, run_forked: R
     shown = run_forked("show", search_of_eight.name, "3")
     assert shown.returncode == 2
     assert shown.stderr.count("\n") == 1 and "PennyLane cannot read a file config.toml" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [*((variable, "0") for variable in THREAD_VARIABLES), *(("NUMBA_NUM_THREADS", value) for value in ("-1", "abc", "4,2"))],
+)
+def test_what_is_no_number_of_threads_is_refused_in_a_line(run_cli: RunCli, variable: str, value: str) -> None:
+    done = run_cli("status", env={variable: value})
+    assert (done.returncode, done.stdout) == (2, "")
+    rule = f"{variable} must be a number of threads, 1 or more; it is '{value}'"
+    assert done.stderr == f"Error: {rule}: unset it, or set it to 1\n"
+
+
+@pytest.mark.parametrize("value", ["", "1", " 2 ", "4,2"])
+def test_a_number_of_threads_is_taken_as_openmp_has_it(run_cli: RunCli, value: str) -> None:
+    done = run_cli("status", env={"OMP_NUM_THREADS": value})
+    assert done.returncode == 4 and "there is no database" in done.stderr
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NUMBA_OPT", "abc"), ("NUMBA_BOUNDSCHECK", "maybe")])
+def test_what_numba_cannot_read_in_its_settings_is_told_in_a_line(run_cli: RunCli, variable: str, value: str) -> None:
+    """It would show a traceback, and go on with another value."""
+    done = run_cli("start", *SMALL, env={variable: value})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"Error: numba cannot be used: .*unset what is wrong of .*{variable}={value}.*\n", done.stderr)

@@ -14,16 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
 from filelock import FileLock
-from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
-from numba.core.registry import cpu_target
-from numba.core.serialize import dumps
 
+from faqnas_optuna.engine.processor import usable_settings
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.kept import cache_directory
+
+with usable_settings():
+    import numba
+    from numba.core.caching import NullCache
+    from numba.core.compiler import CompileResult
+    from numba.core.registry import cpu_target
+    from numba.core.serialize import dumps
 
 logger = logging.getLogger(__name__)
 
