@@ -1,18 +1,25 @@
 """Signals that ask a process to leave: the first after what is running, the second at once."""
 
 import logging
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Thread
+from threading import Thread, Timer, main_thread
 from types import FrameType
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """The last two are what batch systems send before a job's time is over."""
+
+LEAVING = "%s: leaving"
+FINISHING = "%s: finishing the running trial; once more to give it up"
+OTHERS_FINISH = "%s: finishing the running trials; once more to give them up"
 
 
 class AskedToLeaveError(Exception):
@@ -28,15 +35,24 @@ class Interruption(KeyboardInterrupt):
 
 
 class Signals:
-    """The signals this process has received while `caught` was active."""
+    """The signals this process has received while `caught` was active, or that another has told it of.
+
+    Whoever signals all processes of a job at once, as batch systems do, asks once, although some of them hear of it twice.
+    """
 
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
         """What asked to leave after the running trial; None while nothing has."""
         self.on_signal: list[Callable[[signal.Signals], None]] = []
-        """Called with every signal, for instance to pass it on to other processes."""
-        self._may_interrupt = False
-        self._message = "%s: finishing the running trial; once more to give it up"
+        """Called whenever somebody asks, for instance to tell other processes."""
+        self.has_trial = False
+        """Whether there is one that the first signal lets finish."""
+        self.without_trial = LEAVING
+        """What is said of the first signal if there is none here."""
+        self._received = self._told = self._asked = 0
+        self._is_told = False
+        self._gives_up_from: int | None = None
+        self._lost: Interruption | None = None
 
     @property
     def exit_code(self) -> int:
@@ -49,9 +65,11 @@ class Signals:
         # What is ignored stays so: nohup starts a program that way.
         caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         previous = {number: signal.signal(number, self._handle) for number in caught}
+        tell, sys.unraisablehook = sys.unraisablehook, lambda lost: self._raise_again(lost) or tell(lost)
         try:
             yield self
         finally:
+            sys.unraisablehook = tell
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -60,14 +78,17 @@ class Signals:
         """Let the first signal end what runs inside, by a call that waits for it: from a thread of its own. Process 1 of a
         container, which the system protects from signals that it does not handle, can be ended so, too."""
         self.on_signal.append(lambda _: Thread(target=end, daemon=True).start())
-        self._message = "%s: leaving"
         with self.caught():
             yield self
 
     @contextmanager
-    def giving_up(self) -> Iterator[None]:
-        """Let the second signal end what runs inside; at any other time there is nothing to give up."""
-        self._may_interrupt = True
+    def giving_up(self, *, at_first: bool = False) -> Iterator[None]:
+        """Let the second signal end what runs inside; at any other time there is nothing to give up.
+
+        Args:
+            at_first: the first one ends it already, since nothing is lost with it.
+        """
+        outside, self._gives_up_from = self._gives_up_from, 1 if at_first else 2
         try:
             yield
         except KeyboardInterrupt:
@@ -75,7 +96,7 @@ class Signals:
             if self.first is None:
                 raise
         finally:
-            self._may_interrupt = False
+            self._gives_up_from = outside
 
     def wait(self, seconds: float) -> None:
         """Sleep, or until a first signal arrives."""
@@ -83,13 +104,57 @@ class Signals:
         while not self.first and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, POLL_S))
 
+    def listen(self, file: int) -> None:
+        """Take what another process tells, a byte for each signal that it has received, as received here.
+
+        Args:
+            file: the descriptor that it is read from. That its other end is closed, by whatever means, tells nothing.
+        """
+
+        def listen() -> None:
+            while told := os.read(file, 1):
+                self._told += 1
+                if self._told > self._received and signal.getsignal(told[0]) == self._handle:
+                    self._is_told = True
+                    _interrupt_main(told[0])
+
+        Thread(target=listen, daemon=True, name="listening").start()
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        received = signal.Signals(number)
+        if self._lost:
+            lost, self._lost = self._lost, None
+            if self._gives_up_from is not None:
+                self._gives_up_from = None
+                raise lost
+        elif self._is_told:
+            self._is_told = False
+        else:
+            self._received += 1
+        # Whoever was both told and signalled was asked once.
+        if max(self._received, self._told) > self._asked:
+            self._asked += 1
+            self._heed(signal.Signals(number))
+
+    def _heed(self, received: signal.Signals) -> None:
         for callback in self.on_signal:
             callback(received)
+        both = [received] if self.first is None else [self.first, received]
         if self.first is None:
             self.first = received
-            logger.warning(self._message, received.name)
-        elif self._may_interrupt:
-            self._may_interrupt = False
-            raise Interruption(f"given up after {self.first.name} and {received.name}")
+            logger.warning(FINISHING if self.has_trial else self.without_trial, received.name)
+        if self._gives_up_from is not None and self._asked >= self._gives_up_from:
+            # No third one within the clearing up.
+            self._gives_up_from = None
+            raise Interruption(f"given up after {' and '.join(one.name for one in both)}")
+
+    def _raise_again(self, lost: Any) -> bool:
+        """Whether it is an interruption that was raised within a callback from C, as from a compiler, and got lost there."""
+        if isinstance(lost.exc_value, Interruption) and self.first:
+            self._lost, self._gives_up_from = lost.exc_value, 1
+            Timer(POLL_S, _interrupt_main, [self.first]).start()
+        return self._lost is not None
+
+
+def _interrupt_main(number: int) -> None:
+    """Send a signal to the main thread, whatever that waits for."""
+    signal.pthread_kill(main_thread().ident or 0, number)

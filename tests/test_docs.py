@@ -203,7 +203,7 @@ def test_every_option_has_its_line() -> None:
     found: dict[str, list[str]] = {}
     for name, command in cli.commands.items():
         for parameter in command.params:
-            if isinstance(parameter, click.Option) and parameter.opts[0] not in settings:
+            if isinstance(parameter, click.Option) and not parameter.hidden and parameter.opts[0] not in settings:
                 found.setdefault(parameter.opts[0], []).append(name)
     assert {option: sorted(names) for option, names in others.items()} == {
         option: sorted(names) for option, names in found.items()

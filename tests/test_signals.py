@@ -52,6 +52,72 @@ def test_an_interruption_within_a_text_that_is_executed_leaves_the_exit_code(tmp
     assert finished.returncode == 143
 
 
+LOST = """
+import ctypes, os, signal, time
+from faqnas_optuna.signals import Signals
+
+@ctypes.CFUNCTYPE(None)
+def callback():
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+with Signals().caught() as signals:
+    with signals.giving_up():
+        callback()
+        time.sleep(60)
+        print("too late")
+print(signals.exit_code)
+"""
+
+
+def test_an_interruption_that_gets_lost_in_a_callback_is_raised_again() -> None:
+    """As the compiler's and those of Python's own clearing up, which print a traceback and go on."""
+    finished = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    assert (finished.stdout, finished.stderr) == ("143\n", "SIGTERM: leaving\n")
+
+
+def test_the_first_signal_ends_what_loses_nothing() -> None:
+    reached = []
+    with Signals().caught() as signals, signals.giving_up(at_first=True):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+        reached.append("after")
+    assert (reached, signals.exit_code) == ([], 143)
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_who_is_both_told_and_signalled_is_asked_once(told_first: bool) -> None:
+    """And asked twice, gives up what it is at; whoever is only told, too."""
+    ours, theirs = os.pipe()
+    asked: list[signal.Signals] = []
+
+    def ask(*, told: bool) -> None:
+        if told:
+            os.write(theirs, bytes([signal.SIGTERM]))
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+
+    reached = []
+    with Signals().caught() as signals:
+        signals.on_signal.append(asked.append)
+        signals.listen(ours)
+        with signals.giving_up():
+            for told in (told_first, not told_first):
+                ask(told=told)
+            reached.append("once")
+            for told in (told_first, not told_first):
+                ask(told=told)
+            reached.append("twice")
+        assert (reached, asked) == (["once"], [signal.SIGTERM] * 2)
+        # By whatever means the other process ends.
+        os.close(theirs)
+        time.sleep(0.1)
+        assert len(asked) == 2
+    os.close(ours)
+
+
 def test_an_interruption_that_is_not_ours_goes_on_up() -> None:
     with pytest.raises(KeyboardInterrupt, match="not ours"), Signals().giving_up():
         raise KeyboardInterrupt("not ours")

@@ -41,6 +41,8 @@ from faqnas_optuna.cli.options import (
 from faqnas_optuna.config import Engine, FlopsCounter, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
+STDIN = 0
+
 if TYPE_CHECKING:
     from faqnas_optuna.search.standing import Standing
 
@@ -136,7 +138,17 @@ def start(
 @survival_options
 @option("--until-idle", is_flag=True, help="Without a name: leave when no study runs, instead of waiting for one.")
 @option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
-def worker(study: str | None, storage: str, data_dir: Path | None, survival: Survival, until_idle: bool, quiet: bool) -> int:
+# For the workers of `start --workers`: on stdin that process tells of its signals.
+@click.option("--listen", is_flag=True, hidden=True)
+def worker(
+    study: str | None,
+    storage: str,
+    data_dir: Path | None,
+    survival: Survival,
+    until_idle: bool,
+    quiet: bool,
+    listen: bool,
+) -> int:
     """Attach to a running study, or to all of them.
 
     Without a name, every running study of the storage is served in turn, the least advanced first, and new ones are waited for.
@@ -157,11 +169,18 @@ def worker(study: str | None, storage: str, data_dir: Path | None, survival: Sur
         def show(standing: "Standing") -> None:
             update(progress(standing))
 
+        if listen:
+            signals.listen(STDIN)
         if study is None:
             from faqnas_optuna.workers.serving import serve
 
             found = serve(
-                opened, signals, data_dir=data_dir, until_idle=until_idle, on_trial=show, database_timeout_s=timeout_s
+                opened,
+                signals,
+                data_dir=data_dir,
+                until_idle=until_idle,
+                on_trial=show,
+                database_timeout_s=timeout_s,
             )
             if not (found or signals.first or quiet):
                 click.echo(f"no study runs; start one with: {typed('start --dataset wine')}", err=True)

@@ -181,6 +181,7 @@ def dask_workers(
     """
     from distributed import Event
 
+    from faqnas_optuna.signals import OTHERS_FINISH
     from faqnas_optuna.storage.urls import absolute
 
     assignment = Assignment(
@@ -194,6 +195,7 @@ def dask_workers(
         dismissal=f"{search.name}-{uuid4().hex}",
     )
     dismissal = Event(assignment.dismissal, client=client)
+    signals.without_trial = OTHERS_FINISH
     futures = [client.submit(work, assignment, key=f"{assignment.dismissal}-{number}", pure=False) for number in range(count)]
     crew = Crew(futures, database_timeout_s=database_timeout_s)
     if (threads := sum(client.nthreads().values())) < count:

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
-from typing import TypeVar
+from subprocess import PIPE
+from typing import Any, TypeVar, cast
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -29,7 +30,7 @@ from faqnas_optuna.search.course import Course, Lock, advance, last_resumption, 
 from faqnas_optuna.search.objective import Evaluate, Objective, Outcome
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
-from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
+from faqnas_optuna.signals import OTHERS_FINISH, POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
 from faqnas_optuna.storage.opening import backend, drafts, study_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
@@ -85,9 +86,9 @@ class Shift:
         self._signals = signals
         self._database_timeout_s = database_timeout_s
         self._next_giving_up = 0.0
-        if evaluate is None:
-            # Before the first trial: a signal can end this too, and a trial is no place for imports.
-            with signals.giving_up():
+        if evaluate is None and not signals.first:
+            # Before the first trial, which is no place for imports and compilers.
+            with signals.giving_up(at_first=True):
                 evaluation.prepare(search.config.engine)
         self._failed_in_a_row: list[int] = []
 
@@ -129,6 +130,12 @@ class Shift:
         Returns:
             Whether there was one: in a synchronous study others may have to finish theirs first.
         """
+        try:
+            return self._run_one()
+        finally:
+            self._signals.has_trial = False
+
+    def _run_one(self) -> bool:
         trial = self._patiently(self._ask)
         if trial is None:
             return False
@@ -187,6 +194,7 @@ class Shift:
 
     def _begin(self) -> optuna.Trial:
         """Begin a trial, and have its generation numbered and its parents crossed, by what was read last."""
+        self._signals.has_trial = True
         with drafts(self._study).as_last_read():
             trial = self._study.ask()
             _ = trial.relative_params
@@ -281,34 +289,41 @@ def run(
 
 @contextmanager
 def extra_workers(count: int, search: Search, signals: Signals, *, environment: Mapping[str, str]) -> Iterator[None]:
-    """Start workers for a study in processes of their own, pass signals on to them, and wait for them at the end.
+    """Start workers for a study in processes of their own, tell them of signals, and wait for them at the end.
 
     Args:
         environment: what they need beside this process's: the storage above all.
     """
-    command = [sys.executable, "-m", "faqnas_optuna", "worker", search.name, "--quiet"]
+    command = [sys.executable, "-m", "faqnas_optuna", "worker", search.name, "--quiet", "--listen"]
     processes: list[subprocess.Popen[bytes]] = []
 
-    def pass_on(received: signal.Signals) -> None:
-        for process in processes:
-            process.send_signal(received)
+    def tell(received: signal.Signals, *told: subprocess.Popen[bytes]) -> None:
+        # Not by a signal: who signals all processes of a job would have asked each of these twice.
+        for process in told or processes:
+            with suppress(OSError):
+                os.write(cast(Any, process.stdin).fileno(), bytes([received]))
 
-    signals.on_signal.append(pass_on)
+    signals.on_signal.append(tell)
+    if count:
+        signals.without_trial = OTHERS_FINISH
     try:
         for _ in range(count):
-            # A session of its own: Ctrl-C reaches this process alone, and children get each signal once, from here.
-            processes.append(subprocess.Popen(command, env=child_environment(**environment), start_new_session=True))
+            # A session of its own: Ctrl-C reaches this process alone.
+            started = subprocess.Popen(command, env=child_environment(**environment), stdin=PIPE, start_new_session=True)
+            processes.append(started)
             if signals.first:
                 # It came while this one was made.
-                processes[-1].send_signal(signals.first)
+                tell(signals.first, started)
                 break
         yield
     except BaseException:
-        pass_on(signal.SIGTERM)
+        if not signals.first:
+            tell(signal.SIGTERM)
         raise
     finally:
         for process in processes:
             # That no trial has succeeded is told by this process, for all.
             if (code := process.wait()) not in (0, NoSuccessfulTrialError.exit_code):
                 logger.warning("worker %d ended with exit code %d", process.pid, code)
-        signals.on_signal.remove(pass_on)
+            cast(Any, process.stdin).close()
+        signals.on_signal.remove(tell)

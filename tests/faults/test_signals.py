@@ -1,4 +1,5 @@
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -145,11 +146,12 @@ def on_a_terminal(
 
 @pytest.mark.slow
 @sqlite_and_postgres
-@pytest.mark.parametrize(("signals", "epochs"), [(1, 20), (2, 90_000)], ids=["first", "second"])
+@pytest.mark.parametrize("to", ["one", "all", "all, backwards"])
+@pytest.mark.parametrize(("signals", "epochs"), [(1, 1000), (2, 90_000)], ids=["first", "second"])
 def test_signals_reach_the_workers_that_another_has_started(
-    any_storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits, signals: int, epochs: int
+    any_storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits, signals: int, epochs: int, to: str
 ) -> None:
-    """Whose trials take a moment, or minutes."""
+    """Whose trials take a second, or minutes. Batch systems and service managers signal all processes of a job at once."""
     limits = SearchConfig(generations=9999, patience=9999)
     config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1), search=limits)
     search = create(open_storage(any_storage_url, create=True), "iris", config, iris)
@@ -158,21 +160,31 @@ def test_signals_reach_the_workers_that_another_has_started(
     told = Told(process)
 
     def workers() -> set[int]:
+        running = [trial.user_attrs for trial in trials_of(search) if trial.state is TrialState.RUNNING]
         # A trial that has just begun has no worker yet.
-        named = [trial.user_attrs["worker"] for trial in trials_of(search) if "worker" in trial.user_attrs]
-        return set(map(process_of, named))
+        return {process_of(attributes["worker"]) for attributes in running if "worker" in attributes}
 
     wait_until(lambda: len(workers()) == 2, SOON_S, "both are at a trial")
     (child,) = psutil.Process(process.pid).children()
     try:
-        assert workers() == {process.pid, child.pid}
-        process.send_signal(signal.SIGTERM)
+        signalled = {"one": [process.pid], "all": [process.pid, child.pid], "all, backwards": [child.pid, process.pid]}[to]
+
+        def send() -> None:
+            for pid in signalled:
+                # Told of it, it may have left.
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+                time.sleep(0.2)
+
+        send()
         noted = "SIGTERM: finishing the running trial; once more to give it up\n"
         wait_until(lambda: told.text.count(noted) == 2, SOON_S, "both have noted the first signal")
         if signals == 2:
-            process.send_signal(signal.SIGTERM)
+            send()
         assert process.wait(timeout=LEAVE_S) == 143, told.all()
-        assert f"worker {child.pid} ended with exit code 143\n" in told.all(), told.all()
+        # What it was told of may reach it once more on its way out.
+        code = "(143|-15)" if len(signalled) + signals == 4 else "143"
+        assert re.search(rf"^worker {child.pid} ended with exit code {code}$", told.all(), re.MULTILINE), told.all()
         assert not child.is_running()
     finally:
         # If its parent is killed it goes on.
