@@ -227,30 +227,36 @@ def load_kernels() -> None:
     """Have the engine for float32 in this process, compiled if it has not been in this installation."""
     compile_once(_compile)
     compile_forward()
-    _compile_training()
+    compile_training()
 
 
 def _compile() -> None:
+    """By processes of their own, which end at any time: an exception that a signal raises within the compiler gets lost."""
     logger.info("compiling the fast engine, once; this takes some ten seconds")
     # The two that take longest side by side; then what is made of both.
-    with ahead(compile_backward):
-        compile_forward()
+    with ahead(compile_backward), ahead(compile_forward):
+        pass
     logger.info("compiling the fast engine: the circuit is done, now the training")
-    _compile_training()
+    with ahead(compile_training):
+        pass
+    # Should one of them have failed, this one compiles; otherwise it finds all.
+    compile_forward()
+    compile_training()
 
 
 def compile_forward() -> None:
-    """Compile what predictions need, or find it on disk; below, what a training needs."""
+    """Compile what predictions need, or find it on disk. To be run in a process of its own, as the next two."""
     expectations(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), _CIRCUIT)
 
 
 def compile_backward() -> None:
-    """To be run in a process of its own, beside the above."""
+    """Compile the way back through a circuit, or find it on disk."""
     program, wires = compile_circuit(_CIRCUIT), np.ones((2, 2), np.float32)
     backward(np.ones((1, 2), np.float32), program, make_workspace(program, 2, np.float32), wires, wires, wires[:1])
 
 
-def _compile_training() -> None:
+def compile_training() -> None:
+    """Compile what a training needs, or find it on disk."""
     layout = 1 * 2 + 2 + 2 + 2 * 2 + 2
     program, optimiser = compile_circuit(_CIRCUIT), make_optimiser(np.ones(layout, np.float32))
     x, y, workspace = np.ones((2, 1), np.float32), np.zeros(2, np.int64), make_workspace(program, 2, np.float32)

@@ -43,8 +43,8 @@ def test_of_several_workers_on_a_cold_cache_one_compiles(tmp_path: Path) -> None
     outputs = [finish(process) for process in [start(tmp_path) for _ in range(3)]]
     said = "compiling the fast engine, once; this takes some ten seconds"
     assert sorted(output.count(said) for output in outputs) == [0, 0, 1]
-    # The second kernel is compiled in yet another process, and the FLOPs, which need torch, are counted in one.
-    assert sorted(output[-4:] for output in outputs) == [["False", "0 1", "0 0", "0 1"]] * 2 + [["False", "1 0", "0 1", "1 0"]]
+    # That one has others do it, whatever it is; and the FLOPs, which need torch, are counted in one.
+    assert [output[-4:] for output in outputs] == [["False", "0 1", "0 0", "0 1"]] * 3
     assert finish(start(tmp_path)) == ["False", "0 1", "0 0", "0 1"]
 
 
