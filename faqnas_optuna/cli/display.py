@@ -28,7 +28,10 @@ PLAIN_LINE_EVERY_S = 10.0
 WIDE = 125
 """Columns that the bar with everything beside it needs."""
 
-ProgressCallback = Callable[["Progress"], None]
+ProgressCallback = Callable[["Progress | None"], None]
+"""Shows how far a study is; None while no study runs."""
+
+IDLE = "waiting for a study to run"
 
 
 class _Console(Console):
@@ -114,12 +117,15 @@ def _live_bar(console: Console) -> Iterator[ProgressCallback]:
     columns = (SpinnerColumn(), BarColumn(bar_width=width), TextColumn("{task.description}"), TimeElapsedColumn())
     with ProgressBar(*columns, console=console) as bar:
         task = bar.add_task("starting", total=None)
-        yield lambda progress: bar.update(
-            task,
-            completed=progress.trials,
-            total=progress.planned,
-            description=f"{progress.study}: {describe(progress, short=short)}",
-        )
+
+        def update(progress: "Progress | None") -> None:
+            if progress is None:
+                bar.update(task, completed=0, total=None, description=IDLE)
+                return
+            description = f"{progress.study}: {describe(progress, short=short)}"
+            bar.update(task, completed=progress.trials, total=progress.planned, description=description)
+
+        yield update
 
 
 @contextmanager
@@ -128,9 +134,16 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
     last_line = started
     # What was last told of, by study: a worker may serve several.
     told: dict[str, Progress] = {}
+    is_idle = False
 
-    def update(progress: "Progress") -> None:
-        nonlocal last_line
+    def update(progress: "Progress | None") -> None:
+        nonlocal last_line, is_idle
+        if progress is None:
+            if not is_idle:
+                console.print(IDLE)
+            is_idle = True
+            return
+        is_idle = False
         now, last = time.monotonic(), told.setdefault(progress.study, progress)
         ended = progress.trials == progress.planned and (progress is last or progress.trials > last.trials)
         if ended or progress.generation > last.generation or now - last_line >= PLAIN_LINE_EVERY_S:

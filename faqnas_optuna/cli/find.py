@@ -180,6 +180,7 @@ def worker(
                 data_dir=data_dir,
                 until_idle=until_idle,
                 on_trial=show,
+                on_idle=lambda: update(None),
                 database_timeout_s=timeout_s,
             )
             if not (found or signals.first or quiet):

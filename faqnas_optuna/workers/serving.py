@@ -126,6 +126,7 @@ def serve(
     data_dir: Path | None,
     until_idle: bool,
     on_trial: Callable[[Standing], None],
+    on_idle: Callable[[], None] = lambda: None,
     database_timeout_s: float = DATABASE_TIMEOUT_S,
     evaluate: Evaluate | None = None,
 ) -> int:
@@ -135,6 +136,8 @@ def serve(
 
     Args:
         until_idle: leave when no study runs, instead of waiting.
+        on_trial: called after each trial, and while those of others are waited for, to show progress.
+        on_idle: called while no study runs.
         evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
 
     Returns:
@@ -150,5 +153,9 @@ def serve(
             elif until_idle and rota.is_idle():
                 break
             else:
+                for shift in list(rota.shifts.values())[:1]:
+                    on_trial(shift.standing)
+                if not rota.shifts:
+                    on_idle()
                 signals.wait(POLL_S if running else FIND_STUDIES_EVERY_S)
     return rota.served

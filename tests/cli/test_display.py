@@ -93,6 +93,28 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
     assert "\x1b" not in text_on(output)
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_worker_without_a_study_says_that_it_waits(is_terminal: bool) -> None:
+    output = Console(file=io.StringIO(), width=140, force_terminal=is_terminal)
+    with show_progress(console=output) as update:
+        for progress in (None, None, at(4), None):
+            update(progress)
+    if is_terminal:
+        assert "waiting for a study to run" in text_on(output)
+        # The bar is not left at the last study's end.
+        assert "4 trials" not in text_on(output).splitlines()[-1]
+    else:
+        assert text_on(output) == 2 * "waiting for a study to run\n"
+
+
+def test_what_is_waited_for_at_the_end_is_told_once() -> None:
+    output = Console(file=io.StringIO(), width=140)
+    with show_progress(console=output) as update:
+        for _ in range(3):
+            update(at(8))
+    assert text_on(output).count("\n") == 1
+
+
 def test_one_is_not_many() -> None:
     told = describe(at(1))
     assert "1 trial ·" in told and "1 trials" not in told

@@ -20,7 +20,7 @@ from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.workers.serving import serve
 from tests.conftest import reason_of, small_config, successful
 from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
-from tests.faults.databases import sqlite_and_postgres
+from tests.faults.databases import on_sqlite, sqlite_and_postgres
 from tests.faults.jepsen import violations_of
 from tests.workers.test_loop import FEW, change_fingerprint, delete_in_trial, fail, nothing
 
@@ -53,7 +53,30 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
     assert stays(), crew.printed()
     os.kill(worker.pid or 0, signal.SIGTERM)
     assert crew.leave() == [143], crew.printed()
-    assert crew.printed().endswith("interrupted; finished trials are kept. Go on with: faqnas-optuna worker\n")
+    # No trial is finished, for there is none.
+    assert crew.printed().splitlines()[-2:] == [
+        "SIGTERM: leaving",
+        "interrupted; finished trials are kept. Go on with: faqnas-optuna worker",
+    ]
+    # Before the first study and after each.
+    assert crew.printed().count("waiting for a study to run\n") == 3
+
+
+@pytest.mark.slow
+@on_sqlite
+def test_a_worker_that_waits_for_the_trials_of_others_says_how_far_they_are_and_leaves(
+    any_storage_url: str, crew: Crew
+) -> None:
+    new_study(any_storage_url, "s", population=2, generations=1, synchronous=True)
+    others = [crew.start("worker", "s", "--quiet", trial_s=60) for _ in range(2)]
+    wait_until(lambda: all(crew.log(other) for other in others), SOON_S, "all that the generation needs has begun")
+    worker = crew.start("worker")
+    # Nothing is told more often than every ten seconds.
+    wait_until(lambda: "s: generation 1/1 · 0 trials" in crew.printed(worker), SOON_S, "it tells of the study")
+    os.kill(worker.pid or 0, signal.SIGTERM)
+    worker.join(SOON_S)
+    assert worker.exitcode == 143
+    assert "SIGTERM: leaving\n" in crew.printed(worker)
 
 
 def test_a_worker_of_all_studies_leaves_one_in_which_every_trial_fails(
