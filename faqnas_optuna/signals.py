@@ -51,6 +51,7 @@ class Signals:
         """What is said of the first signal if there is none here."""
         self._received = self._told = self._asked = 0
         self._is_told = False
+        self._is_heard = True
         self._gives_up_from: int | None = None
         self._lost: Interruption | None = None
 
@@ -107,6 +108,8 @@ class Signals:
     def listen(self, file: int) -> None:
         """Take what another process tells, a byte for each signal that it has received, as received here.
 
+        That process also says what follows from the signal, for all.
+
         Args:
             file: the descriptor that it is read from. That its other end is closed, by whatever means, tells nothing.
         """
@@ -118,6 +121,7 @@ class Signals:
                     self._is_told = True
                     _interrupt_main(told[0])
 
+        self._is_heard = False
         Thread(target=listen, daemon=True, name="listening").start()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
@@ -141,7 +145,8 @@ class Signals:
         both = [received] if self.first is None else [self.first, received]
         if self.first is None:
             self.first = received
-            logger.warning(FINISHING if self.has_trial else self.without_trial, received.name)
+            level = logging.WARNING if self._is_heard else logging.DEBUG
+            logger.log(level, FINISHING if self.has_trial else self.without_trial, received.name)
         if self._gives_up_from is not None and self._asked >= self._gives_up_from:
             # No third one within the clearing up.
             self._gives_up_from = None

@@ -61,6 +61,11 @@ def error_console() -> Console:
     return make_console(stderr=True)
 
 
+def print_message(text: str) -> None:
+    """A line on stderr, above the bar if there is one."""
+    error_console().print(text, markup=False, soft_wrap=True)
+
+
 class ConsoleHandler(logging.Handler):
     """Log messages through a console."""
 

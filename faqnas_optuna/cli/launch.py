@@ -123,7 +123,7 @@ def run_search(
     as_json: bool,
 ) -> int:
     """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
-    from faqnas_optuna.cli.display import show_progress
+    from faqnas_optuna.cli.display import error_console, is_moving_terminal, print_message, show_progress
     from faqnas_optuna.results.documents import progress
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.workers.cluster import dask_workers, watch
@@ -140,7 +140,9 @@ def run_search(
             environment = {"FAQNAS_STORAGE": url, "FAQNAS_STORAGE_FILE": "", **survival.environment}
             if data_dir:
                 environment["FAQNAS_DATA_DIR"] = str(data_dir)
-            with extra_workers(workers - 1, search, signals, environment=environment):
+            # Around a bar that moves, not through it. A file gets what they say even after the end of this process.
+            say = print_message if is_moving_terminal(error_console()) else None
+            with extra_workers(workers - 1, search, signals, environment=environment, on_message=say):
                 run(search, splits, signals, on_trial=show, database_timeout_s=survival.database_timeout_s)
         else:
             told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}

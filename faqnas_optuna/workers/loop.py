@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from subprocess import PIPE
-from typing import Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -288,14 +288,23 @@ def run(
 
 
 @contextmanager
-def extra_workers(count: int, search: Search, signals: Signals, *, environment: Mapping[str, str]) -> Iterator[None]:
+def extra_workers(
+    count: int,
+    search: Search,
+    signals: Signals,
+    *,
+    environment: Mapping[str, str],
+    on_message: Callable[[str], None] | None = None,
+) -> Iterator[None]:
     """Start workers for a study in processes of their own, tell them of signals, and wait for them at the end.
 
     Args:
         environment: what they need beside this process's: the storage above all.
+        on_message: called with each line that they have to say, from other threads; None to let them write to stderr.
     """
     command = [sys.executable, "-m", "faqnas_optuna", "worker", search.name, "--quiet", "--listen"]
     processes: list[subprocess.Popen[bytes]] = []
+    listeners: list[threading.Thread] = []
 
     def tell(received: signal.Signals, *told: subprocess.Popen[bytes]) -> None:
         # Not by a signal: who signals all processes of a job would have asked each of these twice.
@@ -309,8 +318,17 @@ def extra_workers(count: int, search: Search, signals: Signals, *, environment: 
     try:
         for _ in range(count):
             # A session of its own: Ctrl-C reaches this process alone.
-            started = subprocess.Popen(command, env=child_environment(**environment), stdin=PIPE, start_new_session=True)
+            started = subprocess.Popen(
+                command,
+                env=child_environment(**environment),
+                stdin=PIPE,
+                stderr=PIPE if on_message else None,
+                start_new_session=True,
+            )
             processes.append(started)
+            if on_message and started.stderr:
+                listeners.append(threading.Thread(target=_hand_on, args=(started.stderr, on_message), daemon=True))
+                listeners[-1].start()
             if signals.first:
                 # It came while this one was made.
                 tell(signals.first, started)
@@ -322,8 +340,16 @@ def extra_workers(count: int, search: Search, signals: Signals, *, environment: 
         raise
     finally:
         for process in processes:
-            # That no trial has succeeded is told by this process, for all.
-            if (code := process.wait()) not in (0, NoSuccessfulTrialError.exit_code):
+            # That no trial has succeeded is told by this process, for all; so is the signal that has ended them.
+            if (code := process.wait()) not in (0, NoSuccessfulTrialError.exit_code, signals.exit_code):
                 logger.warning("worker %d ended with exit code %d", process.pid, code)
             cast(Any, process.stdin).close()
+        for listener in listeners:
+            listener.join()
         signals.on_signal.remove(tell)
+
+
+def _hand_on(lines: IO[bytes], on_message: Callable[[str], None]) -> None:
+    with lines:
+        for line in lines:
+            on_message(line.decode(errors="replace").rstrip("\n"))

@@ -178,13 +178,14 @@ def test_signals_reach_the_workers_that_another_has_started(
 
         send()
         noted = "SIGTERM: finishing the running trial; once more to give it up\n"
-        wait_until(lambda: told.text.count(noted) == 2, SOON_S, "both have noted the first signal")
+        wait_until(lambda: noted in told.text, SOON_S, "the first signal is noted")
         if signals == 2:
             send()
         assert process.wait(timeout=LEAVE_S) == 143, told.all()
+        assert told.all().count("SIGTERM: finishing") == 1
         # What it was told of may reach it once more on its way out.
-        code = "(143|-15)" if len(signalled) + signals == 4 else "143"
-        assert re.search(rf"^worker {child.pid} ended with exit code {code}$", told.all(), re.MULTILINE), told.all()
+        codes = re.findall(rf"^worker {child.pid} ended with exit code (.*)$", told.all(), re.MULTILINE)
+        assert codes == [] or (codes == ["-15"] and len(signalled) + signals == 4), told.all()
         assert not child.is_running()
     finally:
         # If its parent is killed it goes on.
