@@ -14,6 +14,8 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
+AT_ONCE_S = 0.5
+"""One signal that comes twice within this time was sent once: `timeout` sends it to a process, and to the group of that."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """The last two are what batch systems send before a job's time is over."""
 
@@ -50,6 +52,7 @@ class Signals:
         self.without_trial = LEAVING
         """What is said of the first signal if there is none here."""
         self._received = self._told = self._asked = 0
+        self._last: tuple[int, float] | None = None
         self._is_told = False
         self._is_heard = True
         self._gives_up_from: int | None = None
@@ -132,12 +135,19 @@ class Signals:
                 raise lost
         elif self._is_told:
             self._is_told = False
-        else:
+        elif not self._is_repeated(number):
             self._received += 1
         # Whoever was both told and signalled was asked once.
         if max(self._received, self._told) > self._asked:
             self._asked += 1
             self._heed(signal.Signals(number))
+
+    def _is_repeated(self, number: int) -> bool:
+        now = time.monotonic()
+        if self._last and self._last[0] == number and now - self._last[1] < AT_ONCE_S:
+            return True
+        self._last = number, now
+        return False
 
     def _heed(self, received: signal.Signals) -> None:
         for callback in self.on_signal:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faqnas_optuna.signals import Signals
+from faqnas_optuna.signals import AT_ONCE_S, Signals
 from tests.conftest import TIMEOUT_S
 
 
@@ -40,7 +40,7 @@ import os, signal
 from faqnas_optuna.signals import Signals
 with Signals().caught() as signals:
     with signals.giving_up():
-        exec("for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)")
+        exec("for number in (signal.SIGTERM, signal.SIGINT): os.kill(os.getpid(), number)")
 raise SystemExit(signals.exit_code)
 """
 
@@ -58,8 +58,8 @@ from faqnas_optuna.signals import Signals
 
 @ctypes.CFUNCTYPE(None)
 def callback():
-    for _ in range(2):
-        os.kill(os.getpid(), signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
         time.sleep(0.01)
 
 with Signals().caught() as signals:
@@ -75,6 +75,16 @@ def test_an_interruption_that_gets_lost_in_a_callback_is_raised_again() -> None:
     """As the compiler's and those of Python's own clearing up, which print a traceback and go on."""
     finished = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     assert (finished.stdout, finished.stderr) == ("143\n", "SIGTERM: leaving\n")
+
+
+def test_a_signal_that_is_sent_twice_at_once_is_one() -> None:
+    asked: list[signal.Signals] = []
+    with Signals().caught() as signals:
+        signals.on_signal.append(asked.append)
+        for pause_s in (0.01, AT_ONCE_S, 0.01):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(pause_s)
+    assert asked == [signal.SIGTERM] * 2
 
 
 def test_the_first_signal_ends_what_loses_nothing() -> None:
@@ -97,7 +107,7 @@ def test_who_is_both_told_and_signalled_is_asked_once(told_first: bool) -> None:
             os.write(theirs, bytes([signal.SIGTERM]))
         else:
             os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.5)
+        time.sleep(AT_ONCE_S)
 
     reached = []
     with Signals().caught() as signals:

@@ -18,6 +18,7 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import TIMEOUT_S
 from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
@@ -221,6 +222,7 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
             os.kill(worker.pid or 0, signal.SIGTERM)
         # Two signals that come together are one.
         wait_until(lambda: each_tells("SIGTERM: finishing the running trial"), SOON_S, "both have had the first signal")
+        time.sleep(AT_ONCE_S)
         for worker in crew.processes:
             os.kill(worker.pid or 0, signal.SIGTERM)
         assert crew.leave() == [143, 143], crew.printed()

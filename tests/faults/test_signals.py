@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.study import create, load
+from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.faults.crew import LEAVE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
@@ -47,6 +48,9 @@ def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, cr
     wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
     time.sleep(0.2)
     os.kill(process.pid or 0, number)
+    # As by `timeout`, to the process and to its group.
+    time.sleep(0.05)
+    os.kill(process.pid or 0, number)
     assert crew.leave() == [128 + number], crew.printed()
     # On a slow machine it may be the second by then.
     assert {trial.state for trial in trials_of(load(open_storage(any_storage_url), "iris"))} == {TrialState.COMPLETE}
@@ -64,6 +68,7 @@ def test_the_second_signal_ends_the_running_trial(any_storage_url: str, crew: Cr
     os.kill(process.pid or 0, number)
     # Two signals that come together are one.
     wait_until(lambda: "finishing the running trial" in crew.printed(), SOON_S, "the first signal is noted")
+    time.sleep(AT_ONCE_S)
     os.kill(process.pid or 0, number)
     assert crew.leave() == [128 + number], crew.printed()
     (trial,) = trials_of(search)
@@ -180,6 +185,7 @@ def test_signals_reach_the_workers_that_another_has_started(
         noted = "SIGTERM: finishing the running trial; once more to give it up\n"
         wait_until(lambda: noted in told.text, SOON_S, "the first signal is noted")
         if signals == 2:
+            time.sleep(AT_ONCE_S)
             send()
         assert process.wait(timeout=LEAVE_S) == 143, told.all()
         assert told.all().count("SIGTERM: finishing") == 1

@@ -257,8 +257,8 @@ def test_a_second_signal_outside_of_the_training_ends_the_worker_too(
     new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_arguments: object) -> None:
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
         time.sleep(1)
 
     monkeypatch.setattr(Objective, "__call__", interrupted)
