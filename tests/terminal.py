@@ -33,10 +33,12 @@ class Terminal:
         ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         self._terminal = ours
+        given = cli_environment({"TERM": "xterm-256color", **(env or {})})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "faqnas_optuna", *arguments],
             cwd=directory,
-            env=cli_environment({"TERM": "xterm-256color", **(env or {})}),
+            # pytest-xdist sets COLUMNS, which would be believed before the terminal.
+            env={name: value for name, value in given.items() if name != "COLUMNS"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
