@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import re
 from collections.abc import Callable
 
@@ -7,7 +8,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.circuits.genome import GENES
+from faqnas_optuna.circuits.genome import GENES, Genome
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.results.documents import (
     front_csv,
@@ -191,3 +193,16 @@ def test_a_study_that_was_copied_under_a_name_that_we_refuse_is_left_out_of_all(
     (left_out,) = document["left_out"]
     assert left_out["study"] == "my study"
     assert left_out["reason"].startswith("a study's name has 1 to 100 letters")
+
+
+def test_what_is_exported_tells_the_circuit_and_what_decided_its_values(finished: Search) -> None:
+    document = pareto_document(Standing.of(finished))
+    for entry, row in zip(document["front"], csv.DictReader(io.StringIO(front_csv(document))), strict=True):
+        circuit = Genome.from_params(entry["genome"]).circuit
+        assert (entry["canonical"]["summary"], row["summary"]) == (str(circuit), str(circuit))
+        assert entry["canonical"]["rotations"] == row["canonical_rotations"].split() == [*circuit.rotations]
+        assert entry["canonical"]["topology"] == row["canonical_topology"] == circuit.topology
+        told = {name: json.loads(row[name]) for name in ("settings", "versions")}
+        assert told == {name: document["provenance"][name] for name in told}
+        assert (row["study"], row["dataset"], row["seed"]) == ("iris", "iris", "0")
+    assert StudyConfig.from_settings(document["provenance"]["settings"], source="export") == finished.config
