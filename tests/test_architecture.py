@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
     ("", ["errors", "files", "signals", "kept"]),
-    ("circuits", ["genome", "reference", "counting", "flops"]),
+    ("circuits", ["genome", "effective", "reference", "counting", "flops"]),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
     ("data", ["splits", "named"]),

@@ -1,9 +1,11 @@
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pennylane as qml
 import pytest
 import torch
+from torch import Tensor
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
@@ -35,10 +37,10 @@ def test_the_space_has_6786_effective_circuits() -> None:
         (standing,) = {effective.representative for effective in members}
         assert standing in {effective.circuit for effective in members}
         assert standing.depth == min(effective.circuit.depth for effective in members)
-    effective = [EffectiveCircuit(circuit=one) for one in CIRCUITS]
-    assert sum(one.mixing_layers < one.circuit.depth for one in effective) == 2720
-    assert sum(not one.is_entangled for one in effective) == 408
-    assert sum(one.mixing_layers == 0 for one in effective) == 272
+    every = [EffectiveCircuit(circuit=one) for one in CIRCUITS]
+    assert sum(one.mixing_layers < one.circuit.depth for one in every) == 2720
+    assert sum(not one.is_entangled for one in every) == 408
+    assert sum(one.mixing_layers == 0 for one in every) == 272
 
 
 @pytest.mark.parametrize(
@@ -82,42 +84,71 @@ def test_what_is_inert_is_told(suggested: Circuit, layers: tuple[Layer, ...], in
     assert (effective.layers, effective.inert, str(effective)) == (layers, inert, words)
 
 
-def live_gates_only(effective: EffectiveCircuit, inputs: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """⟨Z⟩ of every wire, from the live gates alone, in PennyLane."""
-    one, wires = effective.circuit, range(effective.circuit.n_qubits)
+def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inputs: Tensor, angles: Tensor) -> Tensor:
+    """⟨Z⟩ of every wire (wires, batch) of circuits that differ in their rotations alone, in one execution of PennyLane.
 
-    @qml.qnode(qml.device("default.qubit", wires=one.n_qubits), interface="torch")
+    Args:
+        layers: what is applied of each circuit, entanglers in the same layers of all.
+        inputs: (batch, wires)
+        angles: (batch, layers, wires)
+    """
+    one, wires = circuits[0], range(circuits[0].n_qubits)
+
     def run() -> list[object]:
         if one.embedding is Embedding.ANGLE:
             qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
         else:
             qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
-        for number, layer in enumerate(effective.layers):
-            if layer.rotation:
-                for wire in wires:
-                    getattr(qml, layer.rotation)(angles[number, wire], wires=wire)
-            if layer.entangled:
+        for number, of_all in enumerate(zip(*layers, strict=True)):
+            kinds = [layer.rotation for layer in of_all]
+            is_rz, is_rx, is_live = (
+                torch.tensor([kind in chosen for kind in kinds], dtype=torch.float64)
+                for chosen in ([Rotation.RZ], [Rotation.RX], list(Rotation))
+            )
+            for wire in wires:
+                angle = angles[:, number, wire] * is_live
+                # RX(θ) = RZ(-π/2) RY(θ) RZ(π/2)
+                first, last = angle * is_rz + is_rx * np.pi / 2, -is_rx * np.pi / 2
+                qml.Rot(first, angle * (1 - is_rz), last, wires=wire)
+            if of_all[0].entangled:
                 for pair in one.entangled_pairs:
                     getattr(qml, one.entangler)(wires=pair)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
-    return torch.stack(list(run()))
+    return torch.stack(qml.QNode(run, qml.device("default.qubit", wires=one.n_qubits), interface="torch")())
 
 
 @pytest.mark.parametrize("n_qubits", range(2, 7))
 def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(n_qubits: int) -> None:
-    """Of every circuit of so many qubits that has an inert gate, for random inputs and weights."""
+    """Of every circuit of so many qubits, for random inputs and weights."""
     generator = np.random.default_rng(n_qubits)
-    with_inert = [one for one in CIRCUITS if one.n_qubits == n_qubits and EffectiveCircuit(circuit=one).inert]
-    for one in with_inert:
-        effective = EffectiveCircuit(circuit=one)
-        inputs = torch.tensor(generator.uniform(0.1, 3, n_qubits))
-        angles = torch.tensor(generator.uniform(0, 2 * np.pi, (one.depth, n_qubits)), requires_grad=True)
-        weights = torch.tensor(generator.normal(size=n_qubits))
-        whole, live = torch.stack(list(qnode(one)(inputs, angles))), live_gates_only(effective, inputs, angles)
+    groups: dict[tuple[object, ...], list[EffectiveCircuit]] = defaultdict(list)
+    for one in CIRCUITS:
+        if one.n_qubits == n_qubits:
+            effective = EffectiveCircuit(circuit=one)
+            groups[one.embedding, one.entangler, one.topology, one.depth, effective.mixing_layers].append(effective)
+    for members in groups.values():
+        circuits, mixing = [effective.circuit for effective in members], members[0].mixing_layers
+        inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)))
+        angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), circuits[0].depth, n_qubits)), requires_grad=True)
+        whole = measured(circuits, [[Layer(kind, True) for kind in one.rotations] for one in circuits], inputs, angles)
+        live = measured(circuits, [effective.layers for effective in members], inputs, angles)
         torch.testing.assert_close(live, whole, rtol=0, atol=1e-12)
-        (gradient,) = torch.autograd.grad(weights @ whole, angles)
-        if effective.live_angles:
-            (of_live,) = torch.autograd.grad(weights @ live, angles)
+        weights = torch.tensor(generator.normal(size=whole.shape))
+        (gradient,) = torch.autograd.grad((weights * whole).sum(), angles)
+        assert not gradient[:, mixing:].abs().gt(1e-12).any()
+        if mixing:
+            (of_live,) = torch.autograd.grad((weights * live).sum(), angles)
             torch.testing.assert_close(of_live, gradient, rtol=0, atol=1e-12)
-        assert not gradient[effective.mixing_layers :].abs().gt(1e-12).any()
+            # An angle of a live layer may still be without effect on what is measured, but not all of them are.
+            assert gradient[:, :mixing].abs().gt(1e-6).any()
+
+
+@pytest.mark.parametrize("rotations", ["RX RZ RY", "RZ RX RZ"])
+def test_the_gates_of_that_test_are_those_of_the_circuit(rotations: str) -> None:
+    one = circuit(rotations, Entangler.CZ, topology=Topology.CIRCULAR)
+    generator = np.random.default_rng(0)
+    inputs, angles = (torch.tensor(generator.uniform(0, 3, shape)) for shape in ((1, 3), (1, 3, 3)))
+    expected = torch.stack(list(qnode(one)(inputs[0], angles[0])))
+    found = measured([one], [[Layer(kind, True) for kind in one.rotations]], inputs, angles)
+    torch.testing.assert_close(found.flatten(), expected, rtol=0, atol=1e-12)
