@@ -27,6 +27,15 @@ class FlopsCounter(StrEnum):
     """State-vector arithmetic counted from first principles; sees every gene."""
 
 
+class FlopsOf(StrEnum):
+    """Which gates the first objective charges for."""
+
+    SUGGESTED = "suggested"
+    """All gates of the circuit that was suggested: the paper's."""
+    EFFECTIVE = "effective"
+    """Those that a measured value depends on (`circuits.effective`)."""
+
+
 class Engine(StrEnum):
     """What simulates the quantum layer in training."""
 
@@ -118,6 +127,7 @@ class StudyConfig(_Section):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     engine: Engine = Engine.FAST
     flops: FlopsCounter = FlopsCounter.PROFILER
+    flops_of: FlopsOf = FlopsOf.SUGGESTED
     search: SearchConfig = SearchConfig()
     training: TrainingConfig = TrainingConfig()
     space: SpaceConfig = SpaceConfig()

@@ -20,6 +20,7 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.learning.evaluation import Counts
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.study import Search, create, load
@@ -157,8 +158,7 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
             "circuit": genome.circuit.digest,
             "summary": str(genome.circuit),
             "val_accuracy": 1 - error,
-            "classical_flops": 1,
-            "parameters": 1,
+            **vars(Counts.of(genome.circuit, n_features=4, n_classes=3)),
             "seconds": 0.0,
             "worker": "test:1",
         }

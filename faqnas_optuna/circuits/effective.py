@@ -22,10 +22,15 @@ from faqnas_optuna.circuits.genome import Circuit, Entangler, Rotation, Topology
 
 
 class Layer(NamedTuple):
-    """What is live in a layer."""
+    """What is applied in a layer."""
 
     rotation: Rotation | None
     entangled: bool
+
+
+def all_layers(circuit: Circuit) -> tuple[Layer, ...]:
+    """A circuit with its inert gates."""
+    return tuple(Layer(rotation, True) for rotation in circuit.rotations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +81,35 @@ class EffectiveCircuit:
     def inert(self) -> str:
         """What is inert, in words; empty if nothing is."""
         rotations = self.circuit.depth - self.mixing_layers
-        entanglers = self.circuit.depth - sum(layer.entangled for layer in self.layers)
-        told = ((rotations, "RZ"), (entanglers, str(self.circuit.entangler)))
+        told = ((rotations, "RZ"), (self._inert_entanglers, str(self.circuit.entangler)))
         return ", ".join(
             f"{_last(count, self.circuit.depth)} {gate} {'layer' if count == 1 else 'layers'}" for count, gate in told if count
         )
 
+    @property
+    def lacks(self) -> str | None:
+        """What a circuit should have and this one has not alive; None if it lacks nothing."""
+        lacking = []
+        if not self.live_angles:
+            lacking.append("live rotation")
+        if not self.is_entangled:
+            lacking.append("live entangler")
+        return " and no ".join(lacking) or None
+
+    @property
+    def _inert_entanglers(self) -> int:
+        """Layers of entanglers without effect."""
+        return self.circuit.depth - sum(layer.entangled for layer in self.layers)
+
     def __str__(self) -> str:
-        """The live gates in words, in the manner of a circuit's."""
-        circuit = self.circuit
-        rotations = " ".join(circuit.rotations[: self.mixing_layers]) or "no live rotation"
-        count = sum(layer.entangled for layer in self.layers)
-        entanglers = f"{circuit.entangler} {circuit.topology}" if count else "no live entangler"
-        times = f" × {count}" if count not in (0, self.mixing_layers) else ""
-        return f"{circuit.n_qubits} qubits, {circuit.embedding}, {rotations}, {entanglers}{times}"
+        """The circuit as suggested in words, with brackets around what is inert."""
+        circuit, live = self.circuit, self.mixing_layers
+        rotations = [str(rotation) for rotation in circuit.rotations]
+        inert = [f"[{' '.join(rotations[live:])}]"] if rotations[live:] else []
+        entanglers = f"{circuit.entangler} {circuit.topology}"
+        if count := self._inert_entanglers:
+            entanglers = f"[{entanglers}]" if count == circuit.depth else f"{entanglers} [{_last(count, circuit.depth)}]"
+        return f"{circuit.n_qubits} qubits, {circuit.embedding}, {' '.join(rotations[:live] + inert)}, {entanglers}"
 
     def _all_layers(self) -> Iterator[Layer]:
         for number, rotation in enumerate(self.circuit.rotations, 1):

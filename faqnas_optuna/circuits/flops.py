@@ -7,13 +7,15 @@ simulator. PennyLane applies a CNOT by moving indices (0 FLOPs) and a CZ by a ma
 rotations alike; so this count ranks CZ circuits dearer than CNOT ones and does not see the rotations at all.
 
 `analytic_flops` counts the arithmetic that a state vector of N = 2ⁿ amplitudes needs, and sees every gene.
+
+Both count the circuit as suggested, inert gates included, or the layers that are handed to them: those of its live gates.
 """
 
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
@@ -22,6 +24,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from faqnas_optuna.circuits.effective import Layer, all_layers
 from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.kept import ahead, cache_directory, kept
 
@@ -34,14 +37,19 @@ Counts = dict[str, dict[str, int]]
 """FLOPs by number of qubits, written as a text, and by part."""
 
 
-def profiler_flops(circuit: Circuit) -> int:
+def profiler_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> int:
     """FLOPs that `torch.profiler` reports for one sample through the PennyLane layer: the sum of its parts'.
 
     The parts depend on the versions of PennyLane and torch alone. They are counted once per installation, and kept.
+
+    Args:
+        layers: what is applied; None for the whole circuit.
     """
     parts = profiler_counts()[str(circuit.n_qubits)]
     entanglers = parts[f"{circuit.entangler} {circuit.topology}"]
-    return parts[circuit.embedding] + sum(parts[rotation] + entanglers for rotation in circuit.rotations)
+    counted = all_layers(circuit) if layers is None else layers
+    rotations = sum(parts[layer.rotation] for layer in counted if layer.rotation)
+    return parts[circuit.embedding] + rotations + entanglers * sum(layer.entangled for layer in counted)
 
 
 @cache
@@ -90,8 +98,11 @@ def _checked_counts(content: bytes) -> Counts:
     return counts
 
 
-def analytic_flops(circuit: Circuit) -> int:
+def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> int:
     """State-vector operations of one sample, from first principles.
+
+    Args:
+        layers: what is applied; None for the whole circuit.
 
     One operation is one addition, multiplication, division, root, sine or cosine of real numbers, or one sign change or
     move of a real number. Amplitudes start real and stay real until the first RX or RZ; then each has two real components.
@@ -113,17 +124,17 @@ def analytic_flops(circuit: Circuit) -> int:
     size: int = 2**n
     total = 2 * n + 2 * size - 4 if circuit.embedding is Embedding.ANGLE else 3 * n
     real = True
-    for rotation in circuit.rotations:
-        for _ in range(n):
-            total += 2 + _ROTATION_FLOPS[rotation][real] * size
-            real = real and rotation is Rotation.RY
+    for layer in all_layers(circuit) if layers is None else layers:
+        for _ in range(n if layer.rotation else 0):
+            total += 2 + _ROTATION_FLOPS[layer.rotation][real] * size
+            real = real and layer.rotation is Rotation.RY
         components = size if real else 2 * size
         moved = components // 2 if circuit.entangler is Entangler.CNOT else components // 4
-        total += len(circuit.entangled_pairs) * moved
+        total += len(circuit.entangled_pairs) * moved * layer.entangled
     return total + (size if real else 3 * size) + n * (size - 1)
 
 
-_ROTATION_FLOPS = {
+_ROTATION_FLOPS: dict[Rotation | None, dict[bool, int]] = {
     Rotation.RX: {True: 2, False: 6},
     Rotation.RY: {True: 3, False: 6},
     Rotation.RZ: {True: 1, False: 3},

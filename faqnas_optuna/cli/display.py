@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.cli.tables import Table, in_blocks
 
@@ -159,15 +160,23 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
 
 
 def print_front(front: Iterable["Candidate"]) -> None:
+    """A line for each circuit; in brackets what no measured value sees, and below what of a circuit that lacks alive."""
     numbers = ("accuracy", "quantum FLOPs", "classical FLOPs", "parameters")
     table = Table(names=["trial"], numbers=numbers, last="circuit")
+    remarks = []
     for candidate in front:
-        record = candidate.record
+        record, effective = candidate.record, EffectiveCircuit(circuit=candidate.genome.circuit)
+        if effective.lacks:
+            remarks.append(f"Trial {candidate.trial} has no {effective.lacks}.")
         values = (candidate.quantum_flops, record.classical_flops, record.parameters)
         table.rows.append(
-            (str(candidate.trial), f"{record.val_accuracy:.3f}", *(f"{value:,}" for value in values), record.summary)
+            (str(candidate.trial), f"{record.val_accuracy:.3f}", *(f"{value:,}" for value in values), str(effective))
         )
     _print(table)
+    if any("[" in row[-1] for row in table.rows):
+        remarks.insert(0, "What stands in brackets changes no measured value.")
+    if remarks:
+        _print_line(" ".join(["", *remarks]).strip())
 
 
 def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
@@ -212,11 +221,15 @@ def _counted(count: int, noun: str) -> str:
 
 def print_trial(document: Mapping[str, Any]) -> None:
     """A `trial_document`: a line for each value, genes last, and the drawing."""
-    hidden = ("schema_version", "genome", "drawing", "circuit", "canonical")
+    hidden = ("schema_version", "genome", "drawing", "circuit", "canonical", "effective")
     fields = {name: value for name, value in document.items() if name not in hidden}
     if "genome" in document:
-        canonical = {"summary": document["canonical"]["summary"], "circuit": document["circuit"]}
-        fields |= canonical | {"genome": "as suggested"} | document["genome"]
+        effective = document["effective"]
+        fields |= {"summary": effective["summary"], "circuit": document["circuit"]}
+        fields |= {name: effective[name] for name in ("inert", "lacks") if effective[name]}
+        if document["circuit"] != effective["circuit"]:
+            fields["cheapest"] = effective["cheapest"]
+        fields |= {"genome": "as suggested"} | document["genome"]
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
     room = max(map(len, labels.values())) + 2
     for name, value in fields.items():
@@ -236,6 +249,12 @@ LABELS = {
     "val_error": "validation error",
     "summary": "circuit",
     "circuit": "  its digest",
+    "inert": "  inert",
+    "lacks": "  has no",
+    "cheapest": "  computes the same",
+    "effective_flops_profiler": "  of live gates",
+    "effective_flops_analytic": "  of live gates",
+    "live_parameters": "  live",
     **{gene: f"  {gene.replace('_', ' ')}" for gene in GENES},
 }
 

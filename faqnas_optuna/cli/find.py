@@ -38,7 +38,7 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
-from faqnas_optuna.config import Engine, FlopsCounter, SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
 STDIN = 0
@@ -72,6 +72,11 @@ if TYPE_CHECKING:
     "--flops",
     type=click.Choice([counter.value for counter in FlopsCounter]),
     help="Counter of the objective.  [default: profiler]",
+)
+@option(
+    "--flops-of",
+    type=click.Choice([gates.value for gates in FlopsOf]),
+    help="Gates that count: all, or those that a measured value depends on.  [default: suggested]",
 )
 @option(
     "--engine",

@@ -11,13 +11,13 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from faqnas_optuna.circuits.flops import analytic_flops
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.evidence.measurement import Measurement, at_least
-from faqnas_optuna.learning.evaluation import Evaluation
+from faqnas_optuna.learning.evaluation import Counts, Evaluation
 from faqnas_optuna.search.study import create, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
@@ -50,17 +50,11 @@ def join_crowd(url: str) -> None:
     run(joined, named.load("iris", seed=0), Signals(), on_trial=lambda _: None, evaluate=_free)
 
 
-def _free(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
+def _free(circuit: Circuit, splits: DataSplits, _config: StudyConfig) -> Evaluation:
     """Values that come from the circuit alone."""
-    flops = analytic_flops(circuit)
-    return Evaluation(
-        val_accuracies=(int(circuit.digest, 16) % 1000 / 1000,),
-        quantum_flops_profiler=flops,
-        quantum_flops_analytic=flops,
-        classical_flops=0,
-        parameters=0,
-        seconds=0.0,
-    )
+    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    trained = EffectiveCircuit(circuit=circuit).representative
+    return Evaluation(**vars(counts), val_accuracies=(int(trained.digest, 16) % 1000 / 1000,), seconds=0.0)
 
 
 def throughput(url: str, name: str) -> float:

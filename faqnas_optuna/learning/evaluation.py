@@ -1,14 +1,20 @@
-"""The value of a candidate: a pure function of circuit, data and protocol, on whatever worker it runs."""
+"""The value of a candidate: a pure function of circuit, data and protocol, on whatever worker it runs.
+
+Circuits that share their live gates share their training: it is that of the one that stands for them
+(`circuits.effective`). What they cost may differ.
+"""
 
 import time
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Self
 
 import numpy as np
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counting_ahead, profiler_counts, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig
+from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.errors import DataError
@@ -17,15 +23,49 @@ from faqnas_optuna.learning.training import TrainingResult, train
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What is known of a circuit once it has been counted and trained."""
+class Counts:
+    """What a circuit's network costs, which is known without training it. FLOPs are of one sample, forward."""
+
+    quantum_flops_profiler: int
+    quantum_flops_analytic: int
+    effective_flops_profiler: int
+    """The same counts of the live gates alone."""
+    effective_flops_analytic: int
+    classical_flops: int
+    parameters: int
+    live_parameters: int
+    """Those that a measured value depends on."""
+
+    @classmethod
+    def of(cls, circuit: Circuit, *, n_features: int, n_classes: int) -> Self:
+        """Count a circuit, and its network for such data."""
+        effective = EffectiveCircuit(circuit=circuit)
+        parameters = Layout.of(circuit, n_features=n_features, n_classes=n_classes).size
+        return cls(
+            quantum_flops_profiler=profiler_flops(circuit),
+            quantum_flops_analytic=analytic_flops(circuit),
+            effective_flops_profiler=profiler_flops(circuit, effective.layers),
+            effective_flops_analytic=analytic_flops(circuit, effective.layers),
+            classical_flops=classical_flops(circuit, n_features=n_features, n_classes=n_classes),
+            parameters=parameters,
+            live_parameters=parameters - circuit.depth * circuit.n_qubits + effective.live_angles,
+        )
+
+    def charged(self, config: StudyConfig) -> int:
+        """The quantum FLOPs that are a study's first objective."""
+        if config.flops_of is FlopsOf.EFFECTIVE:
+            by_counter = (self.effective_flops_profiler, self.effective_flops_analytic)
+        else:
+            by_counter = (self.quantum_flops_profiler, self.quantum_flops_analytic)
+        return by_counter[config.flops is FlopsCounter.ANALYTIC]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What training a circuit has shown."""
 
     val_accuracies: tuple[float, ...]
     """Validation accuracy of each repeat."""
-    quantum_flops_profiler: int
-    quantum_flops_analytic: int
-    classical_flops: int
-    parameters: int
     seconds: float
 
     @property
@@ -38,17 +78,29 @@ class Evaluation:
         """Sample standard deviation over the repeats; None of a single one."""
         return stdev(self.val_accuracies) if len(self.val_accuracies) > 1 else None
 
-    def objectives(self, counter: FlopsCounter) -> tuple[float, float]:
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Counts, Trained):
+    """What is known of a circuit once it has been counted and trained."""
+
+    def objectives(self, config: StudyConfig) -> tuple[float, float]:
         """(quantum FLOPs, validation error), both to be minimised."""
-        flops = {
-            FlopsCounter.PROFILER: self.quantum_flops_profiler,
-            FlopsCounter.ANALYTIC: self.quantum_flops_analytic,
-        }
-        return float(flops[counter]), 1 - self.val_accuracy
+        return float(self.charged(config)), 1 - self.val_accuracy
 
 
 def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
     """Count a circuit's FLOPs and train it, once per repeat.
+
+    Raises:
+        DataError: the data are not those of the settings.
+        TrainingError: a training diverged.
+    """
+    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    return Evaluation(**vars(counts), **vars(train_repeatedly(circuit, splits, config)))
+
+
+def train_repeatedly(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Trained:
+    """Train the circuit that stands for all with the same live gates, once per repeat.
 
     Raises:
         DataError: the data are not those of the settings.
@@ -60,16 +112,10 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
         )
     if config.engine is Engine.FAST:
         load_kernels()
-    started = time.perf_counter()
-    results = [train_once(circuit, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
-    return Evaluation(
-        val_accuracies=tuple(result.validation_accuracy for result in results),
-        quantum_flops_profiler=profiler_flops(circuit),
-        quantum_flops_analytic=analytic_flops(circuit),
-        classical_flops=classical_flops(circuit, n_features=splits.n_features, n_classes=splits.n_classes),
-        parameters=Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes).size,
-        seconds=time.perf_counter() - started,
-    )
+    started, trained = time.perf_counter(), EffectiveCircuit(circuit=circuit).representative
+    results = [train_once(trained, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
+    accuracies = tuple(result.validation_accuracy for result in results)
+    return Trained(val_accuracies=accuracies, seconds=time.perf_counter() - started)
 
 
 def prepare(engine: Engine) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.search.generations import StopReason
@@ -219,9 +220,10 @@ def front_csv(document: Mapping[str, Any]) -> str:
     }
     rows = []
     for entry in document["front"]:
-        values = {name: value for name, value in entry.items() if name not in ("genome", "canonical")}
-        form = entry["canonical"]
+        values = {name: value for name, value in entry.items() if name not in ("genome", "canonical", "effective")}
+        form, effective = entry["canonical"], entry["effective"]
         told_form = {"canonical_topology": form["topology"], "canonical_rotations": " ".join(form["rotations"])}
+        told_form |= {"inert": effective["inert"], "cheapest": effective["cheapest"]}
         rows.append(values | {"summary": form["summary"]} | told_form | entry["genome"] | study)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -236,6 +238,7 @@ def _front_entry(candidate: Candidate) -> dict[str, Any]:
         "quantum_flops": candidate.quantum_flops,
         "classical_flops": candidate.record.classical_flops,
         "parameters": candidate.record.parameters,
+        "live_parameters": candidate.record.live_parameters,
         "val_accuracy": candidate.record.val_accuracy,
         "val_error": candidate.val_error,
         **_circuit(candidate.genome),
@@ -243,9 +246,22 @@ def _front_entry(candidate: Candidate) -> dict[str, Any]:
 
 
 def _circuit(genome: Genome) -> dict[str, Any]:
-    """What was suggested, and what is left of it when inactive genes are dropped."""
-    circuit = genome.circuit
-    return {"genome": genome.to_params(), "canonical": canonical(circuit), "circuit": circuit.digest}
+    """What was suggested, what is left of it when inactive genes are dropped, and what when inert gates are."""
+    circuit, effective = genome.circuit, EffectiveCircuit(circuit=genome.circuit)
+    standing_for_it = effective.representative
+    return {
+        "genome": genome.to_params(),
+        "canonical": canonical(circuit),
+        "circuit": circuit.digest,
+        "effective": {
+            "summary": str(effective),
+            "inert": effective.inert or None,
+            "lacks": effective.lacks,
+            # Of all circuits that compute the same the cheapest, whose training is that of all.
+            "cheapest": canonical(standing_for_it)["summary"],
+            "circuit": standing_for_it.digest,
+        },
+    }
 
 
 def canonical(circuit: Circuit) -> dict[str, Any]:
@@ -275,9 +291,12 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
         "generation": None if candidate.generation is None else candidate.generation + 1,
         "quantum_flops": candidate.quantum_flops,
         "quantum_flops_profiler": record.quantum_flops_profiler,
+        "effective_flops_profiler": record.effective_flops_profiler,
         "quantum_flops_analytic": record.quantum_flops_analytic,
+        "effective_flops_analytic": record.effective_flops_analytic,
         "classical_flops": record.classical_flops,
         "parameters": record.parameters,
+        "live_parameters": record.live_parameters,
         "val_accuracy": record.val_accuracy,
         "val_accuracy_std": record.val_accuracy_std,
         "val_accuracy_interval": [round(bound, 4) for bound in accuracy_interval(record.val_accuracy, n_validation)],

@@ -1,21 +1,25 @@
-"""A trial's two values: suggest a genome, reuse or evaluate its circuit, record. The only glue of Optuna and training."""
+"""A trial's two values: suggest a genome, reuse or evaluate its circuit, record. The only glue of Optuna and training.
+
+A circuit is not trained again, nor is another with the same live gates, which costs something else but is worth the same.
+"""
 
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning import evaluation
-from faqnas_optuna.learning.evaluation import Evaluation
+from faqnas_optuna.learning.evaluation import Counts, Evaluation
 from faqnas_optuna.search.records import TrialRecord
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.storage.heartbeats import FAILURE
@@ -78,31 +82,36 @@ class Objective:
         genome = suggest(trial, self._config.space)
         trial.set_user_attr("worker", self._worker)
         drafts(trial.study).store(trial._trial_id)
-        if known := self._standing.by_circuit.get(genome.circuit.digest):
-            values: tuple[float, float] = (known.values[0], known.values[1])
+        circuit = genome.circuit
+        effective = EffectiveCircuit(circuit=circuit).representative.digest
+        if known := self._standing.by_effective.get(effective):
+            counts = Counts.of(circuit, n_features=self._splits.n_features, n_classes=self._splits.n_classes)
+            values: tuple[float, float] = (float(counts.charged(self._config)), known.values[1])
             record = replace(
                 TrialRecord.from_attributes(known.user_attrs),
+                circuit=circuit.digest,
+                summary=str(circuit),
+                effective=effective,
+                **vars(counts),
                 seconds=round(time.perf_counter() - started, 6),
                 worker=self._worker,
                 reused_from=known.user_attrs.get("reused_from", known.number),
             )
         else:
-            found = self._evaluate(genome.circuit, self._splits, self._config)
-            values = found.objectives(self._config.flops)
-            record = _record(genome.circuit, found, worker=self._worker)
+            found = self._evaluate(circuit, self._splits, self._config)
+            values = found.objectives(self._config)
+            record = _record(circuit, effective, found, worker=self._worker)
         if not all(map(math.isfinite, values)):
             raise TrainingError(f"the objectives must be finite; they are {values}")
         return Outcome(values=values, attributes=record.to_attributes())
 
 
-def _record(circuit: Circuit, found: Evaluation, *, worker: str) -> TrialRecord:
+def _record(circuit: Circuit, effective: str, found: Evaluation, *, worker: str) -> TrialRecord:
     return TrialRecord(
         circuit=circuit.digest,
         summary=str(circuit),
-        quantum_flops_profiler=found.quantum_flops_profiler,
-        quantum_flops_analytic=found.quantum_flops_analytic,
-        classical_flops=found.classical_flops,
-        parameters=found.parameters,
+        effective=effective,
+        **{field.name: getattr(found, field.name) for field in fields(Counts)},
         val_accuracy=found.val_accuracy,
         val_accuracy_std=found.val_accuracy_std,
         seconds=round(found.seconds, 6),

@@ -20,10 +20,16 @@ class TrialRecord:
     """The circuit's digest."""
     summary: str
     """The circuit in words."""
+    effective: str
+    """The digest of the circuit that was trained for all with the same live gates."""
     quantum_flops_profiler: int
     quantum_flops_analytic: int
+    effective_flops_profiler: int
+    """The same counts of the live gates alone."""
+    effective_flops_analytic: int
     classical_flops: int
     parameters: int
+    live_parameters: int
     val_accuracy: float
     val_accuracy_std: float | None
     """Over the repeats; None if there is one."""

@@ -29,6 +29,8 @@ class Standing:
         self.search = search
         self.by_circuit: dict[str, FrozenTrial] = {}
         """The first successful trial of each circuit, by digest."""
+        self.by_effective: dict[str, FrozenTrial] = {}
+        """The first of those whose live gates are the same, by the digest of the circuit that stands for them."""
         self.generation_sizes: Counter[int] = Counter()
         """Successful trials of each generation that the sampler numbered."""
         self.circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
@@ -120,9 +122,9 @@ class Standing:
         circuits = set(self._front)
         for trial in trials:
             circuit, generation = trial.user_attrs["circuit"], generation_of(trial)
-            known = self.by_circuit.get(circuit)
-            if known is None or trial.number < known.number:
-                self.by_circuit[circuit] = trial
+            _keep_first(self.by_circuit, circuit, trial)
+            # Studies of before this was kept trained each circuit for itself, as it is trained if it stands for others.
+            _keep_first(self.by_effective, trial.user_attrs.get("effective", circuit), trial)
             circuits.add(circuit)
             self.successful += 1
             if trial.datetime_complete:
@@ -142,6 +144,12 @@ class Standing:
     def _points(self, circuits: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         points = [self.by_circuit[circuit].values for circuit in circuits]
         return np.array(points, dtype=np.float64).reshape(-1, 2)
+
+
+def _keep_first(trials: dict[str, FrozenTrial], digest: str, trial: FrozenTrial) -> None:
+    known = trials.get(digest)
+    if known is None or trial.number < known.number:
+        trials[digest] = trial
 
 
 def _is_error(failure: str | None) -> bool:

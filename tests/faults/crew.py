@@ -26,13 +26,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.__main__ import THREAD_VARIABLES
 from faqnas_optuna.__main__ import main as faqnas_main
-from faqnas_optuna.circuits.flops import analytic_flops
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning import evaluation
-from faqnas_optuna.learning.evaluation import Evaluation
+from faqnas_optuna.learning.evaluation import Counts, Evaluation
 from faqnas_optuna.search import objective
 from faqnas_optuna.search.objective import Evaluate
 from faqnas_optuna.search.study import Search, create
@@ -203,20 +203,14 @@ def process_of(worker: str) -> int:
 
 def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
     """The values that the workers here give to a trial's circuit."""
-    return _evaluation(Genome.from_params(trial.params).circuit).objectives(config.flops)
+    return _evaluation(Genome.from_params(trial.params).circuit).objectives(config)
 
 
 @cache
 def _evaluation(circuit: Circuit) -> Evaluation:
     """A pure function of the circuit, as the real one is. It costs nothing: there are more workers here than cores."""
-    return Evaluation(
-        val_accuracies=(int(circuit.digest, 16) % 997 / 997,),
-        quantum_flops_profiler=analytic_flops(circuit),
-        quantum_flops_analytic=analytic_flops(circuit),
-        classical_flops=1,
-        parameters=1,
-        seconds=0.0,
-    )
+    counts, trained = Counts.of(circuit, n_features=4, n_classes=3), EffectiveCircuit(circuit=circuit).representative
+    return Evaluation(**vars(counts), val_accuracies=(int(trained.digest, 16) % 997 / 997,), seconds=0.0)
 
 
 def _raise(error: Exception) -> Evaluation:

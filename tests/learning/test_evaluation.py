@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import Engine, FlopsCounter, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.learning.evaluation import evaluate, train_once, training_generator
+from faqnas_optuna.learning.evaluation import Counts, evaluate, train_once, training_generator
 from faqnas_optuna.learning.parameters import Layout
 from tests.conftest import TIMEOUT_S
 
@@ -33,26 +33,56 @@ from faqnas_optuna import Genome, StudyConfig, evaluate
 from faqnas_optuna.data.named import load
 numpy.random.seed(12345)
 genome = Genome.from_json('{GENOME.to_json()}')
-result = evaluate(genome.circuit, load("iris", seed=0), StudyConfig(dataset="iris"))
-print(result.val_accuracies, result.objectives("profiler"))
+config = StudyConfig(dataset="iris")
+result = evaluate(genome.circuit, load("iris", seed=0), config)
+print(result.val_accuracies, result.objectives(config))
 import sys
 print([name for name in ("torch", "pennylane", "sklearn") if name in sys.modules])
 """
 
 
 def test_another_process_finds_the_same_values_and_loads_nothing_large(iris: DataSplits) -> None:
-    here = evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris"))
+    config = StudyConfig(dataset="iris")
+    here = evaluate(GENOME.circuit, iris, config)
     there = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     # Kernels, counts and data are found as this process has left them.
-    assert there.stdout.splitlines() == [f"{here.val_accuracies} {here.objectives(FlopsCounter.PROFILER)}", "[]"]
+    assert there.stdout.splitlines() == [f"{here.val_accuracies} {here.objectives(StudyConfig(dataset='iris'))}", "[]"]
 
 
 def test_the_objectives_are_flops_and_validation_error(iris: DataSplits) -> None:
     result = evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris"))
-    assert result.objectives(FlopsCounter.PROFILER) == (result.quantum_flops_profiler, 1 - result.val_accuracy)
-    assert result.objectives(FlopsCounter.ANALYTIC) == (result.quantum_flops_analytic, 1 - result.val_accuracy)
+    charged = {
+        (FlopsCounter.PROFILER, FlopsOf.SUGGESTED): result.quantum_flops_profiler,
+        (FlopsCounter.ANALYTIC, FlopsOf.SUGGESTED): result.quantum_flops_analytic,
+        (FlopsCounter.PROFILER, FlopsOf.EFFECTIVE): result.effective_flops_profiler,
+        (FlopsCounter.ANALYTIC, FlopsOf.EFFECTIVE): result.effective_flops_analytic,
+    }
+    # The last layer of CZ is inert.
+    assert len(set(charged.values())) == 4
+    for (counter, gates), flops in charged.items():
+        config = StudyConfig(dataset="iris", flops=counter, flops_of=gates)
+        assert result.objectives(config) == (flops, 1 - result.val_accuracy)
     assert result.parameters == (4 * 3 + 3) + 2 * 3 + (3 * 3 + 3)
     assert result.classical_flops == 2 * 3 * (4 + 3)
+
+
+def test_circuits_with_the_same_live_gates_are_worth_the_same_and_cost_something_else(iris: DataSplits) -> None:
+    config = StudyConfig(dataset="iris")
+    shallow, deep = (
+        evaluate(Genome.from_params({**GENOME.to_params(), "depth": depth}).circuit, iris, config) for depth in (2, 4)
+    )
+    assert shallow.val_accuracies == deep.val_accuracies
+    assert shallow.quantum_flops_profiler < deep.quantum_flops_profiler
+    assert shallow.effective_flops_profiler == deep.effective_flops_profiler < shallow.quantum_flops_profiler
+    assert (deep.parameters, deep.live_parameters) == (shallow.parameters + 2 * 3, shallow.parameters)
+
+
+def test_live_gates_alone_cost_what_a_circuit_of_them_costs() -> None:
+    """A layer of RY without entanglers, by hand: three rotations of 8 amplitudes on the real state that was embedded."""
+    circuit = Genome.from_params({**GENOME.to_params(), "depth": 1, "rotation_1": "RY"}).circuit
+    counts = Counts.of(circuit, n_features=4, n_classes=3)
+    bare = 2 * 3 + 2 * 8 - 4 + 8 + 3 * 7
+    assert counts.effective_flops_analytic == bare + 3 * (2 + 3 * 8)
 
 
 def test_repeats_are_trained_from_different_seeds(iris: DataSplits) -> None:

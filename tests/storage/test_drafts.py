@@ -11,11 +11,12 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning.evaluation import Evaluation
+from faqnas_optuna.learning.evaluation import Counts, Evaluation
 from faqnas_optuna.search.study import create
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import backend, drafts, open_storage
@@ -165,15 +166,9 @@ def test_as_last_read_spares_the_database(study: optuna.Study) -> None:
 
 
 def cheap(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
-    flops = analytic_flops(circuit)
-    return Evaluation(
-        val_accuracies=(1 - 1 / flops,),
-        quantum_flops_profiler=flops,
-        quantum_flops_analytic=flops,
-        classical_flops=1,
-        parameters=1,
-        seconds=0.0,
-    )
+    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    trained = EffectiveCircuit(circuit=circuit).representative
+    return Evaluation(**vars(counts), val_accuracies=(1 - 1 / analytic_flops(trained),), seconds=0.0)
 
 
 def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_storage_url: str, iris: DataSplits) -> None:
