@@ -197,7 +197,8 @@ def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
     assert code == 0
     assert err.splitlines() == ["wrote front.png", "wrote front.csv"]
     front = json.loads(stored("pareto", "iris", "--json")[1])["front"]
-    assert [line.split()[0] for line in out.splitlines()[1:]] == [str(entry["trial"]) for entry in front]
+    assert [line.split()[0] for line in out.splitlines()[1:-1]] == [str(entry["trial"]) for entry in front]
+    assert out.splitlines()[-1].startswith("What stands in brackets changes no measured value.")
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
 
 

@@ -59,6 +59,8 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
             "genome": dict,
             "canonical": dict,
             "circuit": str,
+            "effective": dict,
+            "live_parameters": int,
         }
         assert list(entry["genome"]) == list(GENES)
         assert entry["val_error"] == pytest.approx(1 - entry["val_accuracy"])
@@ -205,4 +207,5 @@ def test_what_is_exported_tells_the_circuit_and_what_decided_its_values(finished
         told = {name: json.loads(row[name]) for name in ("settings", "versions")}
         assert told == {name: document["provenance"][name] for name in told}
         assert (row["study"], row["dataset"], row["seed"]) == ("iris", "iris", "0")
+        assert (row["inert"], row["cheapest"]) == (entry["effective"]["inert"] or "", entry["effective"]["cheapest"])
     assert StudyConfig.from_settings(document["provenance"]["settings"], source="export") == finished.config
