@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.cli.tables import Table, in_blocks
 
@@ -165,7 +164,7 @@ def print_front(front: Iterable["Candidate"]) -> None:
     table = Table(names=["trial"], numbers=numbers, last="circuit")
     remarks = []
     for candidate in front:
-        record, effective = candidate.record, EffectiveCircuit(circuit=candidate.genome.circuit)
+        record, effective = candidate.record, candidate.effective
         if effective.lacks:
             remarks.append(f"Trial {candidate.trial} has no {effective.lacks}.")
         values = (candidate.quantum_flops, record.classical_flops, record.parameters)

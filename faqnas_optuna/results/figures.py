@@ -72,7 +72,7 @@ def pareto_figure(standing: Standing) -> "Figure":
             mode="lines+markers" if candidates is best else "markers",
             line={"shape": "hv", "width": 1},
             marker=marker,
-            customdata=[[c.trial, c.record.summary, c.record.val_accuracy, c.record.parameters] for c in candidates],
+            customdata=[[c.trial, str(c.effective), c.record.val_accuracy, c.record.parameters] for c in candidates],
             hovertemplate=(
                 "trial %{customdata[0]}<br>%{customdata[1]}<br>accuracy %{customdata[2]:.3f}"
                 "<br>%{x:,} quantum FLOPs<br>%{customdata[3]} parameters<extra></extra>"

@@ -126,7 +126,7 @@ def _front_table(front: Iterable[Candidate], number: int, up: str) -> Html:
             f"{candidate.quantum_flops:,}",
             f"{candidate.record.classical_flops:,}",
             f"{candidate.record.parameters:,}",
-            candidate.record.summary,
+            candidate.effective,
         )
         for candidate in front
     ]

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from optuna.trial import FrozenTrial
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
 
 GENERATION_KEY = "NSGAIISampler:generation"
@@ -62,6 +63,11 @@ class Candidate:
     """By the study's counter."""
     val_error: float
     record: TrialRecord
+
+    @property
+    def effective(self) -> EffectiveCircuit:
+        """What is live in its circuit; as a text, the circuit with brackets around what is inert."""
+        return EffectiveCircuit(circuit=self.genome.circuit)
 
     @classmethod
     def of_trial(cls, trial: FrozenTrial) -> Self:

@@ -37,7 +37,7 @@ def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path:
     page = (tmp_path / "front.html").read_text()
     assert "<script src=" not in page
     for candidate in Standing.of(search).front:
-        assert candidate.record.summary in page
+        assert str(candidate.effective) in page
     assert '"type":"log"' in page
 
 
