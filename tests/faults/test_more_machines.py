@@ -87,7 +87,7 @@ def test_workers_on_several_machines(server_and_machines: tuple[PostgresServer, 
     assert hosts == {first.name, second.name}
     look, serve = commands("on any, at any time").splitlines()
     with script(third, look) as looking:
-        assert "\ndigits stopped: generations" in finish(looking)
+        assert f"UTC: all {GENERATIONS} generations are done (" in finish(looking)
     with script(third, serve) as serving:
         assert serving.stderr is not None
         (address,) = re.findall(r"is at (http://\S+/)", serving.stderr.readline())
@@ -102,6 +102,6 @@ def test_workers_on_a_dask_cluster(server_and_machines: tuple[PostgresServer, li
     server, (first, *_) = server_and_machines
     script = "trap 'kill $(jobs -p)' EXIT\n" + commands("on each machine") + BLOCKS[1]
     with first.running("bash", "-ec", script, env=settings(server)) as searching:
-        assert f"Stopped because all {GENERATIONS} generations are done" in finish(searching)
+        assert f"\nFinished: all {GENERATIONS} generations are done." in finish(searching)
     with connections_closed():
         assert len(set(names_of_workers(server))) == 2
