@@ -45,6 +45,9 @@ class Engine(StrEnum):
     """PennyLane's `default.qubit`, differentiated by backpropagation: the reference."""
 
 
+AUTO = "auto"
+"""As the number of repeats: as many as make the values of circuits reliable."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -149,8 +152,20 @@ class StudyConfig(_Section):
         except ValidationError as error:
             raise ConfigError(f"{source}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
 
+    def with_repeats(self, repeats: int) -> Self:
+        """The same with another number of trainings of each circuit."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"repeats": repeats})})
+
     def to_json(self) -> str:
         return self.model_dump_json()
+
+
+def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The settings without `training.repeats` where that is "auto", and whether it was: the number is then to be found."""
+    training = settings.get("training")
+    if not isinstance(training, Mapping) or training.get("repeats") != AUTO:
+        return dict(settings), False
+    return {**settings, "training": {name: value for name, value in training.items() if name != "repeats"}}, True
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
         f" hypervolume {document['hypervolume']:.4f}, {took}.",
         soft_wrap=True,
     )
-    if told := advice(standing):
+    for told in advice(standing):
         console.print(f"Note: {told}", soft_wrap=True)
     commands = {
         f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",

@@ -13,9 +13,9 @@ from faqnas_optuna.cli.launch import (
     ended,
     go_on,
     look_for_study,
+    new_study,
     one_data_set,
     opened_storage,
-    opened_study,
     print_json,
     reporting,
     run_search,
@@ -30,6 +30,7 @@ from faqnas_optuna.cli.options import (
     json_option,
     option,
     optional_study_argument,
+    repeats_option,
     setting_option,
     storage_options,
     study_argument,
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 @setting_option("--epochs", TrainingConfig, "epochs", help="Passes over the training data.")
 @setting_option("--lr", TrainingConfig, "learning_rate", help="Learning rate of Adam.")
 @setting_option("--batch-size", TrainingConfig, "batch_size", help="Samples in an optimiser step.")
-@setting_option("--repeats", TrainingConfig, "repeats", help="Trainings of a circuit; the mean counts.")
+@repeats_option
 @option(
     "--flops",
     type=click.Choice([counter.value for counter in FlopsCounter]),
@@ -109,23 +110,29 @@ def start(
     client = dask_client(dask, storage)
     from faqnas_optuna.data.named import check_known
 
-    chosen = study_config(config, {"dataset": one_data_set(name, dataset), **settings})
+    chosen, auto_repeats = study_config(config, {"dataset": one_data_set(name, dataset), **settings})
     called = chosen.dataset if study is None else study
     check_known(chosen.dataset)
     from faqnas_optuna.results.documents import status_document
     from faqnas_optuna.search.course import resume as resume_study
     from faqnas_optuna.search.generations import StopReason
-    from faqnas_optuna.search.study import check_name
+    from faqnas_optuna.search.study import check_name, load_data
     from faqnas_optuna.signals import Signals
 
     check_name(called)
     with reporting(storage):
-        opened, existing = look_for_study(storage, called, chosen, grace_s=survival.grace_s)
+        grace_s = survival.grace_s
+        opened, existing = look_for_study(storage, called, chosen, any_repeats=auto_repeats, grace_s=grace_s)
         stopped = existing and existing.ledger.stop()
         if existing and stopped and stopped.reason is not StopReason.REQUESTED:
             # Neither its data nor torch are needed to show what it has found.
             return conclude(existing, Signals(), done_before=True, as_json=as_json)
-        search, splits = opened_study(storage, opened, called, chosen, grace_s=survival.grace_s, data_dir=data_dir)
+        if existing:
+            search, splits = existing, load_data(existing, data_dir)
+        else:
+            search, splits = new_study(
+                storage, opened, called, chosen, auto_repeats=auto_repeats, grace_s=grace_s, data_dir=data_dir
+            )
         if stopped:
             search = resume_study(search)
         if detach:

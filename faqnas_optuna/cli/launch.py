@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from faqnas_optuna.cli.options import Survival, storage_option, typed
-from faqnas_optuna.config import StudyConfig, override, read_toml
+from faqnas_optuna.config import StudyConfig, override, read_toml, without_auto_repeats
 from faqnas_optuna.errors import ConfigError, NoStudiesError, NoSuccessfulTrialError, StorageError
 
 if TYPE_CHECKING:
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from faqnas_optuna.data.splits import DataSplits
+    from faqnas_optuna.learning.reliability import Reliability
     from faqnas_optuna.search.generations import Stop
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.search.study import Search
     from faqnas_optuna.signals import Signals
 
+PILOT_LIMIT_S = 10.0
+"""So long a study may wait to know what its trainings are worth."""
 
-def study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
-    """Options over the study file over the defaults."""
+
+def study_config(file: Path | None, options: dict[str, Any]) -> tuple[StudyConfig, bool]:
+    """Options over the study file over the defaults, and whether the number of repeats is yet to be found."""
     sections = {
         "population": "search.population",
         "synchronous": "search.synchronous",
@@ -41,11 +45,11 @@ def study_config(file: Path | None, options: dict[str, Any]) -> StudyConfig:
     changes = {sections.get(name, name): value for name, value in options.items()}
     stored = read_toml(file) if file else {}
     # On its own first, so that its mistakes are told under its name; it need not name the data set.
-    StudyConfig.from_settings({"dataset": "", **stored}, source=str(file))
-    settings = override(stored, changes)
+    StudyConfig.from_settings({"dataset": "", **without_auto_repeats(stored)[0]}, source=str(file))
+    settings, auto_repeats = without_auto_repeats(override(stored, changes))
     if "dataset" not in settings:
         raise ConfigError("no data set is named; add for instance --dataset wine ('faqnas-optuna datasets' lists them)")
-    return StudyConfig.from_settings(settings, source="options")
+    return StudyConfig.from_settings(settings, source="options"), auto_repeats
 
 
 @contextmanager
@@ -77,7 +81,9 @@ def one_data_set(name: str | None, option: str | None) -> str | None:
     return option if name is None else name
 
 
-def look_for_study(url: str, name: str, config: StudyConfig, *, grace_s: int) -> "tuple[BaseStorage | None, Search | None]":
+def look_for_study(
+    url: str, name: str, config: StudyConfig, *, any_repeats: bool, grace_s: int
+) -> "tuple[BaseStorage | None, Search | None]":
     """The database and the study, as far as they are there. What can be refused without the data is refused."""
     from faqnas_optuna.search.study import check_existing
     from faqnas_optuna.storage.opening import open_storage
@@ -86,13 +92,23 @@ def look_for_study(url: str, name: str, config: StudyConfig, *, grace_s: int) ->
         storage = open_storage(url, grace_s=grace_s)
     except NoStudiesError:
         return None, None
-    return storage, check_existing(storage, name, config)
+    return storage, check_existing(storage, name, config, any_repeats=any_repeats)
 
 
-def opened_study(
-    url: str, storage: "BaseStorage | None", name: str, config: StudyConfig, *, grace_s: int, data_dir: Path | None
+def new_study(
+    url: str,
+    storage: "BaseStorage | None",
+    name: str,
+    config: StudyConfig,
+    *,
+    auto_repeats: bool,
+    grace_s: int,
+    data_dir: Path | None,
 ) -> "tuple[Search, DataSplits]":
-    """The study of this name, made if it is not there, and its data. Nothing is made before they were read."""
+    """A study and its data, with what trainings are worth measured; or that of this name, if somebody has made it meanwhile.
+
+    Nothing is made before the data were read.
+    """
     from faqnas_optuna.data.named import load
     from faqnas_optuna.search.study import open_or_create
     from faqnas_optuna.storage.opening import open_storage, storage_lock
@@ -100,8 +116,39 @@ def opened_study(
     splits = load(config.dataset, seed=config.seed, data_dir=data_dir)
     if storage is None:
         storage = open_storage(url, create=True, grace_s=grace_s)
+    reliability = _measured(splits, config, name, limit_s=None if auto_repeats else PILOT_LIMIT_S)
+    if auto_repeats:
+        config = _with_repeats_for(config, reliability)
     with storage_lock(url):
-        return open_or_create(storage, name, config, splits), splits
+        return open_or_create(storage, name, config, splits, reliability=reliability), splits
+
+
+def _measured(splits: "DataSplits", config: StudyConfig, name: str, *, limit_s: float | None) -> "Reliability | None":
+    from faqnas_optuna.learning.pilot import measure_reliability
+    from faqnas_optuna.signals import Signals
+
+    reliability = None
+    with Signals().caught() as signals, signals.giving_up(at_first=True):
+        reliability = measure_reliability(splits, config, limit_s=limit_s)
+    if signals.first:
+        click.echo(f"interrupted; study {name} was not made", err=True)
+        click.get_current_context().exit(signals.exit_code)
+    return reliability
+
+
+def _with_repeats_for(config: StudyConfig, reliability: "Reliability | None") -> StudyConfig:
+    if reliability is None:
+        raise ConfigError(
+            "--repeats auto needs circuits that can be told apart, and all random ones were worth the same, or none could be"
+            " trained; give a number"
+        )
+    repeats = reliability.repeats
+    click.echo(
+        f"--repeats auto: {repeats}, which give a reliability of {reliability.of_mean(repeats):.2f};"
+        f" one training has {reliability.value:.2f}",
+        err=True,
+    )
+    return config.with_repeats(repeats)
 
 
 def dask_client(address: str | None, storage_url: str) -> "Client | None":

@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 from pydantic import BaseModel
 
+from faqnas_optuna.config import AUTO
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
 Command = Callable[..., Any]
@@ -51,6 +52,16 @@ def setting_option(name: str, section: type[BaseModel], field: str, *, help: str
     return option(name, type=kind, help=f"{help}  [default: {setting.default}]")
 
 
+class _RepeatsRange(click.IntRange):
+    """A number of repeats, or what asks for one to be found."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if value == AUTO else super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"it is a number from {self.min} to {self.max}, or {AUTO}; it is {value!r}.", param, ctx)
+
+
 class _FiniteRange(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         converted = super().convert(value, param, ctx)
@@ -63,6 +74,12 @@ def seconds_option(name: str, *, default: int, help: str) -> Callable[[Command],
     return option(name, type=click.IntRange(min=2), default=default, show_default=True, metavar="SECONDS", help=help)
 
 
+repeats_option = option(
+    "--repeats",
+    type=_RepeatsRange(1, 1000),
+    metavar="N|auto",
+    help="Trainings of a circuit, whose mean counts; auto: as many as make it reliable, at most 50.  [default: 1]",
+)
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 data_dir_option = option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Directory of MNIST's four IDX files."

@@ -132,12 +132,23 @@ def prepare(engine: Engine) -> None:
 
 
 def train_once(circuit: Circuit, splits: DataSplits, config: StudyConfig, *, repeat: int) -> TrainingResult:
-    """One training on the study's engine; both engines begin from the same parameters and shuffle alike.
+    """One training of a search.
 
     Raises:
         TrainingError: it diverged.
     """
-    generator = training_generator(config.seed, circuit, repeat)
+    return train_from(training_generator(config.seed, circuit, repeat), circuit, splits, config)
+
+
+def train_from(generator: np.random.Generator, circuit: Circuit, splits: DataSplits, config: StudyConfig) -> TrainingResult:
+    """One training on the study's engine; both engines begin from the same parameters and shuffle alike.
+
+    Args:
+        generator: of the initial parameters and of the order of the samples.
+
+    Raises:
+        TrainingError: it diverged.
+    """
     if config.engine is Engine.FAST:
         return train(circuit, splits, config.training, generator=generator)
     # They bring torch and PennyLane, which the fast engine does without.

@@ -1,30 +1,53 @@
-"""What to make of a search that has ended: the signs of failure that the paper names, and the limits of a small budget."""
+"""What to make of a search that has ended: what its values are worth, and the signs of failure that the paper names."""
 
-import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from faqnas_optuna.learning.reliability import WANTED
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 
-FEW_STEPS = 100
-"""Below so many optimiser steps, accuracy is mostly a matter of the initial weights."""
 MANY_FLOPS_QUANTILE = 0.75
 
 
-def advice(standing: Standing) -> str | None:
-    """What is most useful to know of a search that has ended, with what to try; None if nothing is wrong with it.
+def advice(standing: Standing) -> Iterator[str]:
+    """What is most useful to know of a search that has ended, a sentence or two each, with what to try.
 
-    Where several signs show, the first explains the others: few steps leave accuracies to chance, and poor ones a front of a
-    single point, on which no generation can improve.
+    Where several signs show, the first explains the others: accuracies that are left to chance explain all, and poor ones a
+    front of a single point, on which no generation can improve.
     """
-    signs = (
-        _small_budget(standing.search),
-        _poor_at_high_flops(standing),
-        _single_point(standing),
-        _stagnation_at_once(standing.search),
+    yield reliability_sentence(standing.search)
+    if _is_reliable(standing.search):
+        signs = (_poor_at_high_flops(standing), _single_point(standing), _stagnation_at_once(standing.search))
+        yield from list(filter(None, signs))[:1]
+
+
+def reliability_sentence(search: Search) -> str:
+    """How far a circuit's value would be the same if it were trained anew, and what would help."""
+    repeats, measured = search.config.training.repeats, search.description.reliability
+    trainings = "two trainings" if repeats == 1 else f"two means of {repeats} trainings"
+    if measured is None:
+        return f"How far {trainings} of one circuit agree was not measured."
+    reliability = measured.of_mean(repeats)
+    low, high = (replace(measured, value=end).of_mean(repeats) for end in (measured.low, measured.high))
+    how = "well" if reliability >= WANTED else "only so far"
+    told = (
+        f"{trainings.capitalize()} of one circuit agree {how}: {100 * reliability:.0f} % of what tells two circuits apart is"
+        f" the circuits, the rest is luck (reliability {reliability:.2f}, 95 % interval {low:.2f} to {high:.2f})"
     )
-    return next(filter(None, signs), None)
+    if reliability >= WANTED:
+        return f"{told}."
+    more, reached = measured.repeats, measured.of_mean(measured.repeats)
+    if reached >= WANTED:
+        return f"{told}; {more} repeats would give {WANTED}, which --repeats auto takes."
+    return f"{told}; even {more} repeats, which --repeats auto takes, would give only {reached:.2f}: try more --epochs."
+
+
+def _is_reliable(search: Search) -> bool:
+    measured = search.description.reliability
+    return measured is None or measured.of_mean(search.config.training.repeats) >= WANTED
 
 
 def _poor_at_high_flops(standing: Standing) -> str | None:
@@ -54,17 +77,6 @@ def _stagnation_at_once(search: Search) -> str | None:
     return (
         "No generation improved on the first: the search stagnated at once."
         f" Try {_more_population(search)}, another --seed, or {_more_repeats(search)} against noise."
-    )
-
-
-def _small_budget(search: Search) -> str | None:
-    training, sizes = search.config.training, search.description.sizes
-    steps = training.epochs * math.ceil(sizes["train"] / training.batch_size)
-    if steps >= FEW_STEPS:
-        return None
-    return (
-        f"Each circuit was trained for {steps} optimiser steps and validated on {sizes['validation']} samples:"
-        f" such accuracies owe much to the initial weights. Try {_more_epochs(search)} before relying on them."
     )
 
 

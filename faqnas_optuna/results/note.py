@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from faqnas_optuna.config import FlopsCounter, StudyConfig
+from faqnas_optuna.results.advice import reliability_sentence
 from faqnas_optuna.results.documents import accuracy_interval, to_the_minute
 from faqnas_optuna.search.ledger import Description
 from faqnas_optuna.search.standing import Standing
@@ -45,17 +46,14 @@ def _protocol(description: Description) -> str:
 
 
 def _reliability(standing: Standing) -> str:
-    n_validation, repeats = standing.search.description.sizes["validation"], standing.search.config.training.repeats
-    trainings = "two trainings" if repeats == 1 else f"two means of {repeats} trainings"
-    agreement = f"how well {trainings} of the same circuit agree, their reliability, was not measured"
+    n_validation, agreement = standing.search.description.sizes["validation"], reliability_sentence(standing.search)
     if (best := standing.best_accuracy) is None:
-        return f"No circuit was trained yet, and {agreement}."
+        return agreement
     low, high = accuracy_interval(best, n_validation)
     return (
         f"On {n_validation:,} validation samples the best accuracy, {best:.3f}, is uncertain by ±{(high - low) / 2:.3f}"
         f" (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and flatters, being the best of"
-        f" {_counted(len(standing.by_circuit), 'circuit')}; {agreement}, so take circuits whose intervals overlap for equals"
-        " until they are trained anew."
+        f" {_counted(len(standing.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
     )
 
 

@@ -27,6 +27,7 @@ from optuna.storages import BaseStorage
 
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
+from faqnas_optuna.learning.reliability import Reliability
 from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop, StopReason
 from faqnas_optuna.storage.attributes import get_study_user_attrs
 
@@ -48,6 +49,8 @@ class Description:
     """UTC, to the microsecond: it tells a study from a later one of the same name."""
     versions: Mapping[str, str]
     """Of what a result depends on, by package."""
+    reliability: Reliability | None = None
+    """Of one training, as measured before the search; None if it was not."""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
@@ -63,11 +66,14 @@ class Description:
                 f"{unknown}; it was made by faqnas-optuna {entry['versions']['faqnas-optuna']}: install that"
             ) from unknown
         flops, error = entry["reference_point"]
-        return cls(**{**entry, "config": config, "reference_point": (flops, error)})
+        measured = entry.get("reliability")
+        reliability = None if measured is None else Reliability(**measured)
+        return cls(**{**entry, "config": config, "reference_point": (flops, error), "reliability": reliability})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {**vars(self), "config": self.config.model_dump(mode="json")}
+        reliability = None if self.reliability is None else asdict(self.reliability)
+        return {**vars(self), "config": self.config.model_dump(mode="json"), "reliability": reliability}
 
 
 class Ledger:

@@ -21,6 +21,7 @@ from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.learning.reliability import Reliability
 from faqnas_optuna.search.generations import Stop
 from faqnas_optuna.search.ledger import Description, Ledger, our_studies
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
@@ -136,8 +137,13 @@ class Search:
             )
 
 
-def create(storage: BaseStorage, name: str, config: StudyConfig, splits: DataSplits) -> Search:
+def create(
+    storage: BaseStorage, name: str, config: StudyConfig, splits: DataSplits, *, reliability: Reliability | None = None
+) -> Search:
     """Make a study. The caller holds the lock of the storage.
+
+    Args:
+        reliability: of one training, if it was measured.
 
     Raises:
         ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
@@ -158,26 +164,35 @@ def create(storage: BaseStorage, name: str, config: StudyConfig, splits: DataSpl
         reference_point=reference_point(config),
         created=datetime.now(UTC).isoformat(),
         versions=versions(),
+        reliability=reliability,
     )
     ledger.describe(description)
     return Search(study=study, description=description)
 
 
-def open_or_create(storage: BaseStorage, name: str, config: StudyConfig, splits: DataSplits) -> Search:
+def open_or_create(
+    storage: BaseStorage, name: str, config: StudyConfig, splits: DataSplits, *, reliability: Reliability | None = None
+) -> Search:
     """Go on with the study of this name, or make it. The caller holds the lock of the storage.
+
+    Args:
+        reliability: of one training, if it was measured.
 
     Raises:
         StudyMismatchError: it exists with other settings or other data.
     """
     search = check_existing(storage, name, config)
     if search is None:
-        return create(storage, name, config, splits)
+        return create(storage, name, config, splits, reliability=reliability)
     search.check_data(splits)
     return search
 
 
-def check_existing(storage: BaseStorage, name: str, config: StudyConfig) -> Search | None:
+def check_existing(storage: BaseStorage, name: str, config: StudyConfig, *, any_repeats: bool = False) -> Search | None:
     """The study of this name, if there is one and it agrees: known before any data are read.
+
+    Args:
+        any_repeats: whether it may have any number of repeats.
 
     Raises:
         StudyMismatchError: it exists with other settings, or was made by other versions.
@@ -186,7 +201,7 @@ def check_existing(storage: BaseStorage, name: str, config: StudyConfig) -> Sear
         search = load(storage, name)
     except StudyNotFoundError:
         return None
-    search.check_config(config)
+    search.check_config(config.with_repeats(search.config.training.repeats) if any_repeats else config)
     search.check_versions()
     return search
 

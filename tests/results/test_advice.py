@@ -1,25 +1,60 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, SpaceConfig, TrainingConfig
-from faqnas_optuna.results.advice import advice
+from faqnas_optuna.learning.reliability import Reliability
+from faqnas_optuna.results.advice import advice, reliability_sentence
 from faqnas_optuna.search.course import advance
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
+NOT_MEASURED = "How far two trainings of one circuit agree was not measured."
 
-def test_a_tiny_search_is_told_one_thing(new_search: Callable[..., Search]) -> None:
-    """That it was tiny: it has a single point, no progress and poor accuracies, all for that reason."""
+
+@pytest.mark.parametrize(
+    ("value", "repeats", "told"),
+    [
+        (
+            0.15,
+            1,
+            "Two trainings of one circuit agree only so far: 15 % of what tells two circuits apart is the circuits, the rest"
+            " is luck (reliability 0.15, 95 % interval 0.05 to 0.30); 23 repeats would give 0.8, which --repeats auto takes.",
+        ),
+        (
+            0.15,
+            23,
+            "Two means of 23 trainings of one circuit agree well: 80 % of what tells two circuits apart is the circuits, the"
+            " rest is luck (reliability 0.80, 95 % interval 0.55 to 0.91).",
+        ),
+        (
+            0.02,
+            1,
+            "Two trainings of one circuit agree only so far: 2 % of what tells two circuits apart is the circuits, the rest"
+            " is luck (reliability 0.02, 95 % interval 0.00 to 0.30); even 50 repeats, which --repeats auto takes, would give only 0.51:"
+            " try more --epochs.",
+        ),
+    ],
+)
+def test_what_trainings_are_worth(new_search: Callable[..., Search], value: float, repeats: int, told: str) -> None:
+    measured = Reliability(value=value, low=0.05 if value > 0.05 else -0.1, high=0.3, circuits=24, trainings=4)
+    search = new_search(small_config(training=TrainingConfig(repeats=repeats)))
+    search = replace(search, description=replace(search.description, reliability=measured))
+    assert reliability_sentence(search) == told
+
+
+def test_what_is_left_to_luck_is_told_alone(new_search: Callable[..., Search]) -> None:
+    """A search with a single point, no progress and poor accuracies: all for that reason."""
     search = new_search(small_config(search=SearchConfig(population=4, generations=8)))
+    measured = Reliability(value=0.15, low=0.05, high=0.3, circuits=24, trainings=4)
+    search = replace(search, description=replace(search.description, reliability=measured))
     run_trials(search, 12, lambda _: (100.0, 0.7))
     advance(Standing.of(search))
-    told = advice(Standing.of(search))
-    assert told is not None
-    assert "trained for 2 optimiser steps and validated on 30 samples" in told
-    assert told.count("Try ") == 1 and "Try --epochs 50 before" in told
+    (told,) = advice(Standing.of(search))
+    assert told == reliability_sentence(search)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +71,9 @@ def test_signs_of_failure_are_told_with_what_to_try(
     search = new_search(small_config(training=TrainingConfig(epochs=60), search=SearchConfig(population=4, generations=8)))
     run_trials(search, 12, values)
     advance(Standing.of(search))
-    line = advice(Standing.of(search))
-    assert line is not None and told in line and attempt in line
+    first, line = advice(Standing.of(search))
+    assert first == NOT_MEASURED
+    assert told in line and attempt in line
 
 
 def test_stagnation_at_once_is_told_where_the_front_has_several_points(new_search: Callable[..., Search]) -> None:
@@ -46,8 +82,8 @@ def test_stagnation_at_once_is_told_where_the_front_has_several_points(new_searc
     advance(Standing.of(search))
     generation = search.study.user_attrs["generation:0"]
     search.study.set_user_attr("generation:1", generation | {"generation": 1})
-    line = advice(Standing.of(search))
-    assert line is not None and "the search stagnated at once. Try --population 8, another --seed, or --repeats 3" in line
+    _, line = advice(Standing.of(search))
+    assert "the search stagnated at once. Try --population 8, another --seed, or --repeats 3" in line
 
 
 def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
@@ -59,4 +95,4 @@ def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
         if len({trial.values[0] for trial in successful(search)}) > 3:
             break
     search.study.set_user_attr("generation:1", search.study.user_attrs["generation:0"] | {"hypervolume": 1.0})
-    assert advice(Standing.of(search)) is None
+    assert list(advice(Standing.of(search))) == [NOT_MEASURED]

@@ -1,0 +1,70 @@
+"""The pilot of a study: random circuits trained several times before the search, to see how far two trainings agree."""
+
+import logging
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Circuit, Genome
+from faqnas_optuna.config import SpaceConfig, StudyConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.learning.evaluation import prepare, train_from
+from faqnas_optuna.learning.reliability import Reliability, intraclass_correlation
+
+logger = logging.getLogger(__name__)
+
+CIRCUITS, TRAININGS = 24, 4
+FEWEST_CIRCUITS = 6
+"""Fewer say nothing: the interval would be most of what there is."""
+STREAM = 1
+"""Sets the seeds apart from those of the search, which have no such word, and from those of confirmations."""
+TELL_EVERY_S = 10.0
+
+
+def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: float | None) -> Reliability | None:
+    """Train random circuits of the space within the budget of the search, from seeds of their own, and compare.
+
+    Args:
+        limit_s: fewer circuits are trained where all would take longer; None to take the time.
+
+    Returns:
+        None if too few circuits could be trained, or all are the same.
+    """
+    logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
+    prepare(config.engine)
+    started = told = time.monotonic()
+    rows: list[list[float]] = []
+    for number, circuit in enumerate(islice(_random_circuits(config.space, config.seed), CIRCUITS)):
+        now = time.monotonic()
+        if limit_s is not None and now - started > limit_s:
+            break
+        if now - told > TELL_EVERY_S:
+            told = now
+            logger.info("measuring how far trainings agree: %d of %d circuits", number, CIRCUITS)
+        try:
+            rows.append([_accuracy(circuit, splits, config, repeat) for repeat in range(TRAININGS)])
+        except TrainingError:
+            # If it is not this circuit alone, the search will tell.
+            continue
+    return intraclass_correlation(np.array(rows)) if len(rows) >= FEWEST_CIRCUITS else None
+
+
+def _accuracy(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: int) -> float:
+    generator = np.random.default_rng([config.seed, int(circuit.digest, 16), repeat, STREAM])
+    return train_from(generator, circuit, splits, config).validation_accuracy
+
+
+def _random_circuits(space: SpaceConfig, seed: int) -> Iterator[Circuit]:
+    """Circuits of random genomes of a space, each with other live gates; as many as a thousand genomes have."""
+    generator = np.random.default_rng([seed, STREAM])
+    seen = set()
+    for _ in range(1000):
+        genes = {gene: choices[generator.integers(len(choices))] for gene, choices in space.genes.items()}
+        circuit = EffectiveCircuit(circuit=Genome.from_params(genes).circuit).representative
+        if circuit not in seen:
+            seen.add(circuit)
+            yield circuit

@@ -1,0 +1,60 @@
+import logging
+
+import numpy as np
+import pytest
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation
+from faqnas_optuna.config import SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.learning import pilot
+from faqnas_optuna.learning.evaluation import train_once
+from faqnas_optuna.learning.pilot import measure_reliability
+
+CONFIG = StudyConfig(dataset="iris", space=SpaceConfig(n_qubits=(2, 3)))
+
+
+def test_the_same_study_has_the_same_pilot(iris: DataSplits) -> None:
+    measured = measure_reliability(iris, CONFIG, limit_s=None)
+    assert measured is not None and (measured.circuits, measured.trainings) == (24, 4)
+    assert measure_reliability(iris, CONFIG, limit_s=None) == measured
+    assert measure_reliability(iris, CONFIG.model_copy(update={"seed": 1}), limit_s=None) != measured
+
+
+def test_its_circuits_differ_in_what_is_live() -> None:
+    circuits = list(pilot._random_circuits(StudyConfig(dataset="iris").space, 0))
+    assert len({circuit.digest for circuit in circuits}) == len(circuits) > pilot.CIRCUITS
+    assert all(EffectiveCircuit(circuit=circuit).representative == circuit for circuit in circuits)
+
+
+def test_its_seeds_are_not_those_of_the_search(iris: DataSplits) -> None:
+    circuit = next(pilot._random_circuits(CONFIG.space, 0))
+    searched = {train_once(circuit, iris, CONFIG, repeat=repeat).loss for repeat in range(4)}
+    generators = [np.random.default_rng([0, int(circuit.digest, 16), repeat, pilot.STREAM]) for repeat in range(4)]
+    piloted = {pilot.train_from(generator, circuit, iris, CONFIG).loss for generator in generators}
+    assert len(searched | piloted) == 8
+
+
+def test_no_time_no_measure(iris: DataSplits) -> None:
+    assert measure_reliability(iris, CONFIG, limit_s=-1) is None
+
+
+def test_a_space_of_few_circuits_is_measured_on_those(iris: DataSplits) -> None:
+    space = SpaceConfig(
+        n_qubits=(2,),
+        embedding=(Embedding.ANGLE,),
+        entangler=(Entangler.CNOT,),
+        depth=(1, 2),
+        rotation=(Rotation.RX, Rotation.RY),
+    )
+    measured = measure_reliability(iris, CONFIG.model_copy(update={"space": space}), limit_s=None)
+    assert measured is not None and measured.circuits == 6
+
+
+def test_trainings_that_diverge_are_left_to_the_search(iris: DataSplits, caplog: pytest.LogCaptureFixture) -> None:
+    diverging = TrainingConfig(learning_rate=10, epochs=3)
+    config = CONFIG.model_copy(update={"training": diverging})
+    spoilt = DataSplits(**{**vars(iris), "train": type(iris.train)(x=iris.train.x * np.float32("inf"), y=iris.train.y)})
+    with caplog.at_level(logging.INFO), np.errstate(invalid="ignore"):
+        assert measure_reliability(spoilt, config, limit_s=None) is None
+    assert "24 random circuits, 4 trainings of each" in caplog.text
