@@ -106,7 +106,6 @@ class Crew:
         self,
         *arguments: str,
         trial_s: float = 0.05,
-        first_s: float = 0,
         fault: str | None = None,
         fault_in: int = 1,
         dies_before_heartbeat: bool = False,
@@ -117,7 +116,6 @@ class Crew:
 
         Args:
             trial_s: how long an evaluation takes.
-            first_s: so much longer the first one takes.
             fault: what happens in it: one of `FAULTS`.
             fault_in: it happens to one circuit in so many.
             dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
@@ -127,8 +125,7 @@ class Crew:
         # Not its id: the system gives one again before many workers have come and gone.
         name = f"{next(self._numbers):04}"
         files = self.directory / name
-        durations, faults = (first_s, trial_s), (fault, fault_in)
-        settings = (arguments, self._environment, files, durations, faults, dies_before_heartbeat, barrier, joined)
+        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier, joined)
         process = self._context.Process(name=name, target=_work, args=settings)
         process.start()
         self.processes.append(process)
@@ -236,7 +233,7 @@ def _work(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     files: Path,
-    durations: tuple[float, float],
+    trial_s: float,
     fault: tuple[str | None, int],
     dies_before_heartbeat: bool,
     barrier: Barrier | None,
@@ -255,15 +252,11 @@ def _work(
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
-    first_s, trial_s = durations
-
     def evaluate(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
-        nonlocal joined, first_s
+        nonlocal joined
         if joined is not None:
             joined.wait(timeout=LEAVE_S)
             joined = None
-        time.sleep(first_s)
-        first_s = 0
         return _evaluation(circuit)
 
     slow_down(evaluate, trial_s, *fault)

@@ -61,7 +61,7 @@ def test_a_signal_ends_the_compilation(
     lines = [line for line in told.all().splitlines() if not line.startswith("iris: ")]
     assert lines[-2:] == [f"{number.name}: leaving", LEFT], told.all()
     assert "Traceback" not in told.all()
-    assert not any(helper.is_running() for helper in helpers)
+    wait_until(lambda: not any(helper.is_running() for helper in helpers), SOON_S, "the helpers are gone")
     if (number, to) == (signal.SIGINT, "one"):
         again = run_cli(*WORKER, env=cold)
         assert again.returncode == 0, again.stderr
@@ -88,6 +88,6 @@ def test_ctrl_c_on_a_terminal_ends_the_compilation(cold: dict[str, str], tmp_pat
         # Beyond that the second may find it on its way out.
         assert process.wait(timeout=TIMEOUT_S) in (130, -signal.SIGINT)
         has_shown("")
-    assert not any(helper.is_running() for helper in helpers)
+    wait_until(lambda: not any(helper.is_running() for helper in helpers), SOON_S, "the helpers are gone")
     assert "Traceback" not in shown
     assert len(re.findall("leaving|interrupted", shown)) <= 2, shown

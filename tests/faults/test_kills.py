@@ -137,7 +137,8 @@ def test_no_queued_trial_runs_twice(any_storage_url: str, logs: Path) -> None:
 @sqlite_and_postgres
 def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_storage_url: str, crew: Crew) -> None:
     search = new_study(any_storage_url, "s")
-    sleeper = crew.start("worker", "s", first_s=4)
+    until = crew.barrier(2)
+    sleeper = crew.start("worker", "s", joined=until)
     wait_until(lambda: bool(crew.log(sleeper)), SOON_S, "the worker has begun a trial")
     wait_until(lambda: bool(backend(search.study).seconds_silent(search.study._study_id)), SOON_S, "it was heard")
     # Between the first heartbeat and the second: a process that is suspended in a transaction would keep its locks.
@@ -149,6 +150,7 @@ def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_stora
         wait_until(lambda: given_up_and_retried(search, 0), SOON_S, "another worker takes over")
     finally:
         os.kill(sleeper.pid, SIGCONT)
+    until.wait(SOON_S)
     wait_until(lambda: any(entry.event == "done" for entry in crew.log(sleeper)), SOON_S, "the worker goes on")
     end(search, crew)
     assert crew.leave() == [0, 0]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,13 @@ def wait_for_more(crew: Crew) -> None:
     wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
 
 
-def busy_workers(crew: Crew, count: int, *, first_s: float = 0, trial_s: float = 0.05) -> list[int]:
-    """Start workers and wait until all are within their first trial; the trials' numbers."""
-    workers = [crew.start("worker", "s", first_s=first_s, trial_s=trial_s) for _ in range(count)]
+def busy_workers(crew: Crew, count: int, *, until: Barrier | None = None, trial_s: float = 0.05) -> list[int]:
+    """Start workers and wait until all are within their first trial; the trials' numbers.
+
+    Args:
+        until: their first trials end when as many as it has parties wait for it.
+    """
+    workers = [crew.start("worker", "s", joined=until, trial_s=trial_s) for _ in range(count)]
     wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "all workers have begun a trial")
     time.sleep(0.5)
     return [crew.log(worker)[0].trial for worker in workers]
@@ -78,10 +83,12 @@ def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: s
     # This one looks for silent trials again and again.
     crew.start("worker", "s", trial_s=0.05)
     wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
-    long = busy_workers(crew, 1, first_s=locked_s + 2)
+    until = crew.barrier(2)
+    long = busy_workers(crew, 1, until=until)
     with locked(any_storage_url):
         assert states(search, long) == {TrialState.RUNNING}
         time.sleep(locked_s)
+    until.wait(SOON_S)
     wait_until(lambda: states(search, long) != {TrialState.RUNNING}, SOON_S, "the long trial is finished")
     end(search, crew)
     assert not any(trial.state is TrialState.FAIL for trial in trials_of(search))
@@ -89,14 +96,19 @@ def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: s
 
 @on_postgres
 @pytest.mark.parametrize("crash", [True, False], ids=["crash", "shutdown"])
-@pytest.mark.parametrize("down_s", [0.0, 3.0], ids=["within_a_trial", "over_its_end"])
+@pytest.mark.parametrize("over_its_end", [False, True], ids=["within_a_trial", "over_its_end"])
 def test_workers_outlive_a_restart_of_postgresql(
-    any_storage_url: str, postgres_server: PostgresServer, crew: Crew, down_s: float, crash: bool
+    any_storage_url: str, postgres_server: PostgresServer, crew: Crew, over_its_end: bool, crash: bool
 ) -> None:
     new_study(any_storage_url, "s")
-    interrupted = busy_workers(crew, 2, first_s=2)
+    until = crew.barrier(3)
+    interrupted = busy_workers(crew, 2, until=until)
     with stopped(postgres_server, crash=crash):
-        time.sleep(down_s)
+        if over_its_end:
+            until.wait(SOON_S)
+            time.sleep(1)
+    if not over_its_end:
+        until.wait(SOON_S)
     # Our own connections are gone too.
     search = load(open_storage(any_storage_url), "s")
     again = {worker.pid: len(crew.log(worker)) + 2 for worker in crew.processes}
@@ -146,12 +158,15 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
     # This one is between trials when the server comes back.
     crew.start("worker", "s", trial_s=0.05)
     wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
-    long = busy_workers(crew, 2, first_s=LONG_S + 2)
+    until = crew.barrier(3)
+    long = busy_workers(crew, 2, until=until)
     assert states(search, long) == {TrialState.RUNNING}
     with stopped(postgres_server):
         time.sleep(LONG_S)
     # And this one knows nothing of what was.
-    crew.start("worker", "s", trial_s=0.05)
+    newcomer = crew.start("worker", "s", trial_s=0.05)
+    wait_until(lambda: bool(crew.log(newcomer)), SOON_S, "another worker is at work")
+    until.wait(SOON_S)
     search = load(open_storage(any_storage_url), "s")
     wait_until(lambda: TrialState.RUNNING not in states(search, long), SOON_S, "the long trials are finished")
     assert states(search, long) == {TrialState.COMPLETE}

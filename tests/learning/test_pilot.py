@@ -8,7 +8,7 @@ from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation
 from faqnas_optuna.config import SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning import pilot
-from faqnas_optuna.learning.evaluation import train_once
+from faqnas_optuna.learning.evaluation import train_from, train_once
 from faqnas_optuna.learning.pilot import measure_reliability
 
 CONFIG = StudyConfig(dataset="iris", space=SpaceConfig(n_qubits=(2, 3)))
@@ -31,7 +31,7 @@ def test_its_seeds_are_not_those_of_the_search(iris: DataSplits) -> None:
     circuit = next(pilot._random_circuits(CONFIG.space, 0))
     searched = {train_once(circuit, iris, CONFIG, repeat=repeat).loss for repeat in range(4)}
     generators = [np.random.default_rng([0, int(circuit.digest, 16), repeat, pilot.STREAM]) for repeat in range(4)]
-    piloted = {pilot.train_from(generator, circuit, iris, CONFIG).loss for generator in generators}
+    piloted = {train_from(generator, circuit, iris, CONFIG).loss for generator in generators}
     assert len(searched | piloted) == 8
 
 
