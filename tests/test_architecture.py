@@ -21,7 +21,7 @@ WINGS: list[tuple[str, list[str]]] = [
     ),
     (
         "search",
-        ["pareto", "generations", "records", "sampler", "ledger", "study", "standing", "course", "objective"],
+        ["pareto", "generations", "records", "sampler", "ledger", "study", "confirmation", "standing", "course", "objective", "confirming"],
     ),
     ("workers", ["loop", "serving", "cluster", "readiness"]),
     ("evidence", ["measurement", "references", "computing", "trials", "crowd", "commands", "bench"]),

@@ -205,7 +205,9 @@ def conclude(search: "Search", signals: "Signals", *, seconds: float = 0, done_b
         seconds: what was spent on it now.
         done_before: whether it had ended before.
     """
+    from faqnas_optuna.cli.confirmed import print_confirmation
     from faqnas_optuna.cli.display import print_front, print_outlook
+    from faqnas_optuna.results.confirmed import confirmation_document
     from faqnas_optuna.results.documents import check_failures, start_document
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.storage.outages import DATABASE_ERRORS
@@ -213,7 +215,10 @@ def conclude(search: "Search", signals: "Signals", *, seconds: float = 0, done_b
     try:
         with search.existing():
             standing = Standing.of(search)
-        document = start_document(standing, seconds=seconds)
+        if search.is_confirmation:
+            document = confirmation_document(search) | {"seconds": round(seconds, 3)}
+        else:
+            document = start_document(standing, seconds=seconds)
     except (NoSuccessfulTrialError, *DATABASE_ERRORS):
         if signals.first:
             # Nothing to show, or no database to ask.
@@ -222,6 +227,8 @@ def conclude(search: "Search", signals: "Signals", *, seconds: float = 0, done_b
     try:
         if as_json:
             print_json(document)
+        elif search.is_confirmation:
+            print_confirmation(document)
         else:
             print_front(standing.front)
             print_outlook(standing, document, done_before=done_before, storage_option=storage_option())

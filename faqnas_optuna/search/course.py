@@ -1,4 +1,5 @@
 """The course of a study: what is known goes to `generations`, and what is decided goes into the ledger, under the study's lock.
+A confirmation goes on until all its trainings are done.
 
 Every worker looks after each of its trials, and whoever looks does what is due. The decision to stop is written once, and all
 workers read it before each trial.
@@ -14,6 +15,7 @@ from enum import Enum, auto
 from optuna import Study
 
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.search.confirmation import enqueue, missing
 from faqnas_optuna.search.generations import (
     Failure,
     Known,
@@ -54,6 +56,8 @@ def advance(standing: Standing, *, lock: Lock = study_lock) -> Course:
     search = standing.search
     population = search.config.search.population
     standing.has_stopped = bool(search.stop())
+    if search.is_confirmation:
+        return _advance_confirmation(standing, lock)
     if not standing.has_stopped:
         sizes = standing.generation_sizes
         ready = ready_to_close(sizes, standing.open_generations, population=population, closed=standing.closed)
@@ -63,8 +67,34 @@ def advance(standing: Standing, *, lock: Lock = study_lock) -> Course:
     return Course.RUNNING if wants_trials(search, standing) else Course.FULL
 
 
+def _advance_confirmation(standing: Standing, lock: Lock) -> Course:
+    """Queue what is missing, and stop the confirmation once nothing is left to do."""
+    if not standing.has_stopped and (not (standing.waiting or standing.running) or _may_all_fail(standing)):
+        search, study = standing.search, standing.search.study
+        with lock(study), search.existing():
+            standing.refresh()
+            # Read under the lock: meanwhile somebody may have added finalists, or have queued and done what was missing.
+            description, stopped = search.ledger.description(), search.ledger.stop()
+            assert description is not None
+            resumed = last_resumption(search)
+            trials = study.get_trials(deepcopy=False)
+            due = [] if stopped else missing(description, trials, since=resumed.trial if resumed else 0)
+            if not stopped and _may_all_fail(standing):
+                stopped = _write_stop(search, StopReason.FAILURES)
+            elif not (stopped or due or standing.waiting or standing.running):
+                stopped = _write_stop(search, StopReason.CONFIRMED)
+            enqueue(study, due)
+        standing.has_stopped = bool(stopped)
+        standing.refresh()
+    if standing.has_stopped:
+        return Course.STOPPED
+    return Course.RUNNING if standing.waiting else Course.FULL
+
+
 def wants_trials(search: Search, standing: Standing) -> bool:
-    """Whether not all generations that the study may have are full."""
+    """Whether not all generations that the study may have are full, or it is a confirmation, of which every trial is needed."""
+    if search.is_confirmation:
+        return True
     full = standing.full_generations
     if full < search.config.search.generations:
         return True
@@ -90,6 +120,8 @@ def check_resumable(search: Search, *, generations: int | None = None) -> int:
     """
     closed = len(search.ledger.closed_generations())
     limit = generations or search.config.search.generations
+    if search.is_confirmation and generations:
+        raise ConfigError(f"study {search.name!r} is a confirmation, which has no generations; leave out --generations")
     if refusal := refusal_to_resume(closed=closed, limit=limit):
         command = f"resume {search.name} --generations {closed + 4}"
         raise ConfigError(f"study {search.name!r} {refusal}: give it more with", command=command)

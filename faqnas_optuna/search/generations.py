@@ -31,6 +31,8 @@ class StopReason(StrEnum):
     """The hypervolume has not grown for as many generations as the patience allows."""
     REQUESTED = "requested"
     """Somebody ran `faqnas-optuna stop`."""
+    CONFIRMED = "confirmed"
+    """All trainings of a confirmation are done."""
     FAILURES = "failures"
     """As many trials as a generation has failed one after the other, on every worker."""
 
@@ -47,6 +49,7 @@ class StopReason(StrEnum):
             StopReason.GENERATIONS: "the only generation is done" if one else f"all {limits.generations} generations are done",
             StopReason.STAGNATION: f"{patience} brought no improvement",
             StopReason.REQUESTED: "somebody asked for it",
+            StopReason.CONFIRMED: "all trainings are done",
             StopReason.FAILURES: f"{limits.population} trials failed in a row",
         }[self]
 

@@ -1,13 +1,13 @@
 """What a study keeps beside its trials. No other module reads or writes it.
 
-| entry                | type                            | written by                                            | lock  |
-| -------------------- | ------------------------------- | ----------------------------------------------------- | ----- |
-| `faqnas`             | `Description`                   | whoever makes the study; its limit also by `resume`   | study |
-| `generation:N`       | `ClosedGeneration`, `closed_at` | the worker that first sees generation N closed        | study |
-| `stop`               | `Stop`, or null                 | the worker that first sees a reason; `stop`; `resume` | study |
-| `resumed`            | list of `Resumption`            | `resume`                                              | study |
-| `versions:DIGEST`    | versions by package             | a worker with other versions than the description's   | none  |
-| `study:metric_names` | names of objectives (Optuna's)  | whoever makes the study                               | study |
+| entry                | type                            | written by                                             | lock  |
+| -------------------- | ------------------------------- | ------------------------------------------------------ | ----- |
+| `faqnas`             | `Description`                   | whoever makes the study; `resume`, `confirm` extend it | study |
+| `generation:N`       | `ClosedGeneration`, `closed_at` | the worker that first sees generation N closed         | study |
+| `stop`               | `Stop`, or null                 | the worker that first sees a reason; `stop`; `resume`  | study |
+| `resumed`            | list of `Resumption`            | `resume`                                               | study |
+| `versions:DIGEST`    | versions by package             | a worker with other versions than the description's    | none  |
+| `study:metric_names` | names of objectives (Optuna's)  | whoever makes the study                                | study |
 
 Each entry is a study attribute of its own in JSON, so that writing one cannot damage another; `generation:N` is written
 once, and `versions:DIGEST` is the same whoever writes it. The lock is `storage.opening.study_lock`, that of the whole storage.
@@ -16,7 +16,7 @@ once, and `versions:DIGEST` is the same whoever writes it. The lock is `storage.
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -25,6 +25,7 @@ from optuna import Study
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 
+from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.learning.reliability import Reliability
@@ -32,7 +33,62 @@ from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop,
 from faqnas_optuna.storage.attributes import get_study_user_attrs
 
 DESCRIPTION, STOP, RESUMED, CLOSED_PREFIX, VERSIONS_PREFIX = "faqnas", "stop", "resumed", "generation:", "versions:"
-METRICS = ["quantum FLOPs", "validation error"]
+METRICS, CONFIRMED_METRICS = ["quantum FLOPs", "validation error"], ["quantum FLOPs", "test error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalist:
+    """A circuit that is confirmed, as the search saw it."""
+
+    trial: int
+    genome: Genome
+    quantum_flops: int
+    val_accuracies: tuple[float, float | None, int]
+    """Mean and deviation of the search's trainings, and how many there were."""
+    networks: Mapping[str, str]
+    """What is trained for it, in words: the circuit and its controls, by kind."""
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        mean, deviation, count = entry["val_accuracies"]
+        return cls(
+            **{**entry, "genome": Genome.from_params(entry["genome"]), "val_accuracies": (mean, deviation, count)}
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "genome": self.genome.to_params(), "networks": dict(self.networks)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirms:
+    """What a confirmation confirms."""
+
+    study: str
+    """The search's."""
+    created: str
+    """That of the search."""
+    epochs: int
+    """Of the search's trainings."""
+    finalists: tuple[Finalist, ...]
+    baselines: tuple[str, ...]
+    """What is fitted once, without seeds."""
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        finalists = tuple(Finalist.from_json(finalist) for finalist in entry["finalists"])
+        return cls(**{**entry, "finalists": finalists, "baselines": tuple(entry["baselines"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "finalists": [finalist.to_json() for finalist in self.finalists]}
+
+    def with_more(self, finalists: Iterable[Finalist]) -> "Confirms":
+        """The same with those finalists that it lacks."""
+        known = {finalist.trial for finalist in self.finalists}
+        return replace(self, finalists=(*self.finalists, *(one for one in finalists if one.trial not in known)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +107,8 @@ class Description:
     """Of what a result depends on, by package."""
     reliability: Reliability | None = None
     """Of one training, as measured before the search; None if it was not."""
+    confirms: Confirms | None = None
+    """Of a confirmation; None of a search."""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
@@ -68,12 +126,21 @@ class Description:
         flops, error = entry["reference_point"]
         measured = entry.get("reliability")
         reliability = None if measured is None else Reliability(**measured)
-        return cls(**{**entry, "config": config, "reference_point": (flops, error), "reliability": reliability})
+        confirmed = entry.get("confirms")
+        confirms = None if confirmed is None else Confirms.from_json(confirmed)
+        read = {"config": config, "reference_point": (flops, error), "reliability": reliability, "confirms": confirms}
+        return cls(**{**entry, **read})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         reliability = None if self.reliability is None else asdict(self.reliability)
-        return {**vars(self), "config": self.config.model_dump(mode="json"), "reliability": reliability}
+        confirms = None if self.confirms is None else self.confirms.to_json()
+        return {
+            **vars(self),
+            "config": self.config.model_dump(mode="json"),
+            "reliability": reliability,
+            "confirms": confirms,
+        }
 
 
 class Ledger:
@@ -106,7 +173,7 @@ class Ledger:
         with warnings.catch_warnings():
             # Marked experimental since Optuna 3.2; the dashboard labels its axes with it.
             warnings.simplefilter("ignore", ExperimentalWarning)
-            self._study.set_metric_names(METRICS)
+            self._study.set_metric_names(METRICS if description.confirms is None else CONFIRMED_METRICS)
         self._write(DESCRIPTION, description.to_json())
 
     def raise_limit(self, generations: int) -> Description:
@@ -116,6 +183,16 @@ class Ledger:
         limits = description.config.search.model_copy(update={"generations": generations})
         changed = replace(description, config=description.config.model_copy(update={"search": limits}))
         self._write(DESCRIPTION, changed.to_json())
+        return changed
+
+    def extend(self, finalists: Iterable[Finalist], *, seeds: int | None) -> Description:
+        """Write down what a confirmation has to do more than before."""
+        description = self.description()
+        assert description is not None and description.confirms is not None
+        config = description.config if seeds is None else description.config.with_repeats(seeds)
+        changed = replace(description, config=config, confirms=description.confirms.with_more(finalists))
+        if changed != description:
+            self._write(DESCRIPTION, changed.to_json())
         return changed
 
     def closed_generations(self) -> list[ClosedGeneration]:

@@ -1,7 +1,7 @@
 """Where a study stands, read anew after every trial at the cost of what is new."""
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
@@ -75,7 +75,12 @@ class Standing:
         self.errors += [trial.number for trial in errors]
         self.failing += errors
         # A trial without our attributes was put there by somebody else; it has no circuit to show.
-        self._add([trial for trial in new if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs])
+        kind = "test_accuracy" if self.search.is_confirmation else "circuit"
+        complete = [trial for trial in new if trial.state is TrialState.COMPLETE and kind in trial.user_attrs]
+        if self.search.is_confirmation:
+            self._count(complete)
+        else:
+            self._add(complete)
 
     @property
     def given_up(self) -> int:
@@ -117,6 +122,14 @@ class Standing:
         generation = self.full_generations
         running = [trial for trial in self.running if generation_of(trial) == generation]
         return self.generation_sizes[generation] + len(running) < self.search.config.search.population
+
+    def _count(self, trainings: Sequence[FrozenTrial]) -> None:
+        """Take in what a confirmation has trained."""
+        for trial in trainings:
+            self.successful += 1
+            self.failing = []
+            if trial.datetime_complete:
+                self._completed.append(trial.datetime_complete.timestamp())
 
     def _add(self, trials: Iterable[FrozenTrial]) -> None:
         circuits = set(self._front)

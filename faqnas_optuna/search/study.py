@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 import optuna
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
@@ -23,7 +24,7 @@ from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.reliability import Reliability
 from faqnas_optuna.search.generations import Stop
-from faqnas_optuna.search.ledger import Description, Ledger, our_studies
+from faqnas_optuna.search.ledger import Description, Finalist, Ledger, our_studies
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
 
 SERIES = {"faqnas-optuna": 2, "optuna": 1}
@@ -53,6 +54,15 @@ class Search:
     def ledger(self) -> Ledger:
         """What the study keeps beside its trials, as it is now."""
         return Ledger(self.study)
+
+    @property
+    def is_confirmation(self) -> bool:
+        """Whether it trains finalists of another study anew, rather than search."""
+        return self.description.confirms is not None
+
+    def with_confirms(self, finalists: Iterable[Finalist], *, seeds: int | None) -> Self:
+        """A confirmation with more finalists, or seeds, written down. The caller holds the study lock."""
+        return replace(self, description=self.ledger.extend(finalists, seeds=seeds))
 
     def with_limit(self, generations: int) -> Self:
         """The same with a new limit of generations, written down. The caller holds the study lock."""
@@ -148,15 +158,6 @@ def create(
     Raises:
         ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
     """
-    check_name(name)
-    directions = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
-    study = optuna.create_study(
-        storage=storage, study_name=name, directions=directions, sampler=_sampler(config), load_if_exists=True
-    )
-    ledger = Ledger(study)
-    # What is there already must be what an interrupted creation leaves: nothing.
-    if study.directions != directions or not ledger.is_blank() or study.get_trials(deepcopy=False):
-        raise ConfigError(f"there is a study {name!r} that faqnas-optuna did not make; choose another name with --study")
     description = Description(
         config=config,
         data_fingerprint=splits.fingerprint,
@@ -166,6 +167,24 @@ def create(
         versions=versions(),
         reliability=reliability,
     )
+    return create_described(storage, name, description)
+
+
+def create_described(storage: BaseStorage, name: str, description: Description) -> Search:
+    """Make a study of which all is known. The caller holds the lock of the storage.
+
+    Raises:
+        ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
+    """
+    check_name(name)
+    directions = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
+    study = optuna.create_study(
+        storage=storage, study_name=name, directions=directions, sampler=_sampler(description), load_if_exists=True
+    )
+    ledger = Ledger(study)
+    # What is there already must be what an interrupted creation leaves: nothing.
+    if study.directions != directions or not ledger.is_blank() or study.get_trials(deepcopy=False):
+        raise ConfigError(f"there is a study {name!r} that faqnas-optuna did not make; choose another name with --study")
     ledger.describe(description)
     return Search(study=study, description=description)
 
@@ -225,7 +244,7 @@ def load(storage: BaseStorage, name: str) -> Search:
         raise StudyNotFoundError(told, command="start --dataset wine") from error
     if description is None:
         raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; see which were with", command="status")
-    study.sampler = _sampler(description.config)
+    study.sampler = _sampler(description)
     return Search(study=study, description=description)
 
 
@@ -280,5 +299,9 @@ def _series(package: str, found: Mapping[str, str]) -> list[str]:
     return found[package].split(".")[: SERIES[package]]
 
 
-def _sampler(config: StudyConfig) -> SeededNSGAIISampler:
-    return SeededNSGAIISampler(config.search, config.space.genes, seed=config.seed)
+def _sampler(description: Description) -> BaseSampler:
+    config = description.config
+    if description.confirms is None:
+        return SeededNSGAIISampler(config.search, config.space.genes, seed=config.seed)
+    # All that a confirmation trains is queued.
+    return RandomSampler(seed=config.seed)

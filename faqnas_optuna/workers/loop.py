@@ -26,8 +26,10 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
 from faqnas_optuna.kept import child_environment
 from faqnas_optuna.learning import evaluation
+from faqnas_optuna.search.confirmation import next_queued
+from faqnas_optuna.search.confirming import make_objective
 from faqnas_optuna.search.course import Course, Lock, advance, last_resumption, wants_trials
-from faqnas_optuna.search.objective import Evaluate, Objective, Outcome
+from faqnas_optuna.search.objective import Evaluate, Outcome
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import OTHERS_FINISH, POLL_S, AskedToLeaveError, Signals
@@ -81,7 +83,7 @@ class Shift:
     ) -> None:
         self.standing = Standing(search)
         self._study = search.study
-        self._objective = Objective(self.standing, splits, worker=worker_name(), evaluate=evaluate)
+        self._objective = make_objective(self.standing, splits, worker=worker_name(), evaluate=evaluate)
         self._lock = lock
         self._signals = signals
         self._database_timeout_s = database_timeout_s
@@ -172,7 +174,7 @@ class Shift:
         # Looking takes a newcomer seconds, waiting for a lock too: a signal may have come meanwhile.
         if self._signals.first:
             return None
-        if not self.standing.search.config.search.synchronous:
+        if self.standing.search.is_confirmation or not self.standing.search.config.search.synchronous:
             return self._begin()
         if not self.standing.has_room:
             return None
@@ -183,6 +185,7 @@ class Shift:
             if self.standing.full_generations > full or not self.standing.has_room or self._signals.first:
                 return None
             trial = self._begin()
+            assert trial is not None
             # The others must see its generation when the lock is released.
             with suppress(UpdateFinishedTrialError):
                 drafts(self._study).store(trial._trial_id)
@@ -192,10 +195,16 @@ class Shift:
         backend(self._study).abandon(self._study._study_id, trial._trial_id, "its worker lost the lock of the study")
         return None
 
-    def _begin(self) -> optuna.Trial:
-        """Begin a trial, and have its generation numbered and its parents crossed, by what was read last."""
+    def _begin(self) -> optuna.Trial | None:
+        """Begin a trial, and have its generation numbered and its parents crossed, by what was read last.
+
+        Returns:
+            None if others have begun all that a confirmation has queued.
+        """
         self._signals.has_trial = True
         with drafts(self._study).as_last_read():
+            if self.standing.search.is_confirmation:
+                return next_queued(self._study)
             trial = self._study.ask()
             _ = trial.relative_params
         return trial

@@ -1,0 +1,108 @@
+"""A confirmation as a person sees it: tables, and a sentence for each circuit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from faqnas_optuna.cli.display import print_line, print_table
+from faqnas_optuna.cli.tables import Table
+
+
+def print_confirmation(document: Mapping[str, Any]) -> None:
+    """The circuits on the test part, their controls, classical models, and what follows.
+
+    Args:
+        document: a `confirmation_document`.
+    """
+    print_table(_circuits(document["circuits"]))
+    print_line("")
+    print_table(_controls(document["circuits"]))
+    if document["baselines"]:
+        print_line("")
+        print_table(_baselines(document["baselines"]))
+    print_line("")
+    for circuit in document["circuits"]:
+        print_line(circuit["told"])
+    for remark in remarks(document):
+        print_line(remark)
+
+
+def remarks(document: Mapping[str, Any]) -> list[str]:
+    """What to know of all circuits together."""
+    done, seeds = document["trainings"], document["seeds"]
+    told = [
+        f"Trained anew for {_counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
+        f" {_counted(seeds, 'seed')}, judged on {document['test_samples']} test samples, which the search has not seen."
+    ]
+    if (tau := document["kendall_tau"]) is not None:
+        told.append(
+            f"The search and the confirmation rank the {len(document['circuits'])} circuits with a Kendall's tau of {tau:.2f}:"
+            " 1 is the same order, 0 none in common, -1 the reverse."
+        )
+    smallest = [control["smallest_p"] for circuit in document["circuits"] for control in circuit["controls"]]
+    if least := min(filter(None, smallest), default=None):
+        told.append(f"The smallest p that so many seeds can give is {least:.4f}.")
+    if left := done["needed"] - done["done"] - done["failed"]:
+        told.append(f"{_counted(left, 'training')} of {done['needed']} are not done yet.")
+    if done["failed"]:
+        told.append(f"{_counted(done['failed'], 'training')} failed.")
+    return told
+
+
+def _circuits(circuits: Sequence[Mapping[str, Any]]) -> Table:
+    columns = ("test accuracy", "95 % interval", "believed", "optimism", "quantum FLOPs", "live parameters")
+    table = Table(names=["trial"], numbers=columns, last="circuit")
+    for circuit in circuits:
+        table.rows.append(
+            (
+                str(circuit["trial"]),
+                f"{circuit['test_accuracy']:.3f}",
+                _interval(circuit["test_accuracy_interval"]),
+                f"{circuit['val_accuracy']:.3f}",
+                f"{circuit['optimism']:+.3f}",
+                f"{circuit['quantum_flops']:,}",
+                f"{circuit['parameters']:,}",
+                circuit["effective"],
+            )
+        )
+    return table
+
+
+def _controls(circuits: Sequence[Mapping[str, Any]]) -> Table:
+    columns = ("test accuracy", "circuit adds", "95 % interval", "p", "p (Holm)", "effect", "parameters")
+    table = Table(names=["trial", "control"], numbers=columns, last="network")
+    for circuit in circuits:
+        for control in circuit["controls"]:
+            table.rows.append(
+                (
+                    str(circuit["trial"]),
+                    control["model"],
+                    f"{control['test_accuracy']:.3f}",
+                    _number(control["difference"], "+.3f"),
+                    _interval(control["difference_interval"]),
+                    _number(control["p"], ".3f"),
+                    _number(control["p_holm"], ".3f"),
+                    _number(control["rank_biserial"], "+.2f"),
+                    f"{control['parameters']:,}",
+                    control["network"],
+                )
+            )
+    return table
+
+
+def _baselines(baselines: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(names=["classical model"], numbers=("test accuracy",), last="parameters")
+    for baseline in baselines:
+        table.rows.append((baseline["baseline"], f"{baseline['test_accuracy']:.3f}", f"{baseline['parameters']:,}"))
+    return table
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else f"{value:{form}}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,219 @@
+"""What a confirmation has shown: each finalist on the test part, beside what the search believed and beside its controls."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.errors import NoSuccessfulTrialError
+from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs, recalls
+from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
+from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, provenance, stop_document
+from faqnas_optuna.search.confirmation import needed
+from faqnas_optuna.search.ledger import Finalist
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search
+
+SIGNIFICANT = 0.05
+AGAINST = {
+    Model.LINEAR: "no circuit at all",
+    Model.EMBEDDING: "its embedding alone",
+    Model.SEPARABLE: "itself without entanglers",
+    Model.MLP: "a classical network of as many parameters",
+}
+"""The controls, to be read after "over" or "than"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What the trainings of one network came to."""
+
+    by_seed: Mapping[int, FrozenTrial]
+
+    @classmethod
+    def of(cls, trials: Iterable[FrozenTrial]) -> "Trained":
+        """The first successful training from each seed."""
+        by_seed: dict[int, FrozenTrial] = {}
+        for trial in trials:
+            by_seed.setdefault(trial.user_attrs["seed"], trial)
+        return cls(by_seed=dict(sorted(by_seed.items())))
+
+    @property
+    def accuracies(self) -> dict[int, float]:
+        """On the test part, by seed."""
+        return {seed: trial.user_attrs["test_accuracy"] for seed, trial in self.by_seed.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """Mean, interval, confusion and recall."""
+        values = list(self.accuracies.values())
+        first = next(iter(self.by_seed.values()))
+        confusions = [trial.user_attrs["confusion"] for trial in self.by_seed.values()]
+        # Over all seeds together.
+        confusion = np.sum(confusions, axis=0).tolist()
+        return {
+            "parameters": first.user_attrs["parameters"],
+            "test_accuracy": fmean(values),
+            "test_accuracy_std": stdev(values) if len(values) > 1 else None,
+            "test_accuracy_interval": interval_of(values),
+            "test_accuracies": values,
+            "confusion": confusion,
+            "recalls": list(recalls(confusion)),
+        }
+
+    def curves(self, epochs: int) -> dict[str, Any]:
+        """Means over the seeds, epoch by epoch."""
+        kept = {name: [t.user_attrs[name] for t in self.by_seed.values()] for name in ("losses", "validation_accuracies")}
+        means = {name: np.mean(curves, axis=0).round(6).tolist() for name, curves in kept.items()}
+        return {"epochs": list(curve_epochs(epochs)), **means}
+
+
+def interval_of(values: Sequence[float]) -> list[float] | None:
+    """The 95 % interval of the mean of accuracies, within 0 and 1; None of a single one."""
+    if len(values) < 2:
+        return None
+    return [min(max(end, 0.0), 1.0) for end in mean_interval(fmean(values), stdev(values), len(values))]
+
+
+def confirmation_document(search: Search) -> dict[str, Any]:
+    """All that a confirmation has shown so far.
+
+    Raises:
+        NoSuccessfulTrialError: nothing yet.
+    """
+    confirms = search.description.confirms
+    assert confirms is not None
+    trials = search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    by_network: defaultdict[str, list[FrozenTrial]] = defaultdict(list)
+    for trial in trials:
+        by_network[trial.user_attrs["network"]].append(trial)
+    trained = {network: Trained.of(found) for network, found in by_network.items()}
+    finalists = [finalist for finalist in confirms.finalists if finalist.networks[Model.CIRCUIT] in trained]
+    if not finalists:
+        name = search.name
+        raise NoSuccessfulTrialError(f"study {name!r} has confirmed no circuit yet; see", command=f"status {name}")
+    finalists.sort(key=lambda finalist: (finalist.quantum_flops, finalist.trial))
+    circuits = [_circuit(finalist, trained, search.config.training.epochs) for finalist in finalists]
+    _adjust(circuits)
+    for entry in circuits:
+        entry["told"] = told(entry)
+    believed, confirmed = ([entry[name] for entry in circuits] for name in ("val_accuracy", "test_accuracy"))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": search.name,
+        "confirms": confirms.study,
+        "dataset": search.config.dataset,
+        "epochs": search.config.training.epochs,
+        "search_epochs": confirms.epochs,
+        "seeds": search.config.training.repeats,
+        "test_samples": search.description.sizes["test"],
+        **stop_document(search),
+        "trainings": trainings(Standing.of(search)),
+        "circuits": circuits,
+        "baselines": [_baseline(name, trained[name]) for name in confirms.baselines if name in trained],
+        "kendall_tau": kendall_tau(believed, confirmed),
+        "provenance": provenance(search),
+    }
+
+
+def trainings(standing: Standing) -> dict[str, int]:
+    """How many are needed, and how many of them are done."""
+    return {
+        "needed": len(needed(standing.search.description)),
+        "done": standing.successful,
+        "failed": len(standing.errors),
+        "running": len(standing.running),
+        "waiting": standing.waiting,
+    }
+
+
+def _circuit(finalist: Finalist, trained: Mapping[str, Trained], epochs: int) -> dict[str, Any]:
+    circuit, effective = finalist.genome.circuit, EffectiveCircuit(circuit=finalist.genome.circuit)
+    own, (believed, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.val_accuracies
+    summary = own.summary()
+    return {
+        "trial": finalist.trial,
+        "circuit": circuit.digest,
+        "canonical": canonical(circuit),
+        "effective": str(effective),
+        "quantum_flops": finalist.quantum_flops,
+        **summary,
+        "val_accuracy": believed,
+        "val_accuracy_interval": None if deviation is None else list(mean_interval(believed, deviation, count)),
+        "optimism": believed - summary["test_accuracy"],
+        "curves": own.curves(epochs),
+        "controls": [
+            _control(Model(model), network, own, trained[network])
+            for model, network in finalist.networks.items()
+            if model != Model.CIRCUIT and network in trained
+        ],
+    }
+
+
+def _control(model: Model, network: str, circuit: Trained, control: Trained) -> dict[str, Any]:
+    seeds = circuit.accuracies.keys() & control.accuracies.keys()
+    pairs = [[found.accuracies[seed] for seed in sorted(seeds)] for found in (circuit, control)]
+    compared = compare(*pairs) if len(seeds) > 1 else None
+    return {"model": str(model), "network": network, **control.summary(), **_compared(compared)}
+
+
+def _compared(found: Comparison | None) -> dict[str, Any]:
+    if found is None:
+        return dict.fromkeys(("difference", "difference_interval", "p", "smallest_p", "rank_biserial", "pairs"))
+    values = asdict(found)
+    return values | {"difference_interval": [values.pop("low"), values.pop("high")]}
+
+
+def _adjust(circuits: Sequence[dict[str, Any]]) -> None:
+    """Holm's correction over the finalists, for each control."""
+    for model in AGAINST:
+        family = [control for entry in circuits for control in entry["controls"] if control["model"] == model]
+        compared = [control for control in family if control["p"] is not None]
+        adjusted = holm([control["p"] for control in compared])
+        for control in family:
+            control["p_holm"] = None
+        for control, p in zip(compared, adjusted, strict=True):
+            control["p_holm"] = p
+
+
+def _baseline(name: str, found: Trained) -> dict[str, Any]:
+    summary = found.summary()
+    kept = ("parameters", "test_accuracy", "confusion", "recalls")
+    return {"baseline": str(Baseline(name)), **{key: summary[key] for key in kept}}
+
+
+def told(entry: Mapping[str, Any]) -> str:
+    """What a circuit adds over each of its controls, or that it adds nothing that so many seeds can show, in one sentence."""
+    name, compared = f"Trial {entry['trial']}", [control for control in entry["controls"] if control["p_holm"] is not None]
+    if not compared:
+        return f"{name} is not compared with its controls yet."
+    shown = [control for control in compared if control["p_holm"] < SIGNIFICANT]
+    more = [_by(control) for control in shown if control["difference"] > 0]
+    less = [_by(control) for control in shown if control["difference"] < 0]
+    nothing = [AGAINST[Model(control["model"])] for control in compared if control not in shown]
+    parts = []
+    if more:
+        parts.append(f"adds {_listed(more)}")
+    if less:
+        parts.append(f"falls short of {_listed(less)}")
+    if nothing:
+        pairs = max(control["pairs"] for control in compared)
+        parts.append(f"adds nothing over {_listed(nothing)} that {pairs} seeds can show")
+    return f"{name} {'; it '.join(parts)}."
+
+
+def _by(control: Mapping[str, Any]) -> str:
+    low, high = control["difference_interval"]
+    sign = 1 if control["difference"] > 0 else -1
+    ends = sorted((sign * low, sign * high))
+    what, by = AGAINST[Model(control["model"])], f"{abs(control['difference']):.3f}"
+    uncertain = f"({ends[0]:.3f} to {ends[1]:.3f}, p {control['p_holm']:.3f})"
+    return f"{by} {uncertain} over {what}" if sign > 0 else f"{what} by {by} {uncertain}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

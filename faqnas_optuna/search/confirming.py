@@ -1,0 +1,64 @@
+"""What a worker does in a trial of a confirmation: train one network from one seed, and judge it on the test part."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import optuna
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.learning.controls import (
+    Baseline,
+    Confirmed,
+    Model,
+    confirm_once,
+    confirmation_generator,
+    fit_baseline,
+    quantum_flops,
+)
+from faqnas_optuna.search.objective import Evaluate, Objective, Outcome
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.storage.opening import drafts
+
+
+def make_objective(
+    standing: Standing, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None
+) -> Objective:
+    """That of a search or of a confirmation; the arguments as `Objective` has them."""
+    kind = ConfirmingObjective if standing.search.is_confirmation else Objective
+    return kind(standing, splits, worker=worker, evaluate=evaluate)
+
+
+class ConfirmingObjective(Objective):
+    """Trains what a queued trial names."""
+
+    def _outcome(self, trial: optuna.Trial) -> Outcome:
+        finalist = trial.suggest_int("finalist", 0, 10**9)
+        model = trial.suggest_categorical("model", [*Model, *Baseline])
+        seed = trial.suggest_int("seed", 0, 10**9)
+        trial.set_user_attr("worker", self._worker)
+        drafts(trial.study).store(trial._trial_id)
+        circuit = self._circuit(finalist)
+        if model in list(Baseline):
+            found, flops = fit_baseline(Baseline(model), self._splits), 0
+        else:
+            generator = confirmation_generator(self._config.seed, seed)
+            found = confirm_once(Model(model), circuit, self._splits, self._config.training, generator=generator)
+            flops = quantum_flops(Model(model), circuit, self._config)
+        return Outcome(values=(float(flops), 1 - found.test_accuracy), attributes=_attributes(found))
+
+    def _circuit(self, finalist: int) -> Circuit:
+        """The circuit of a trial of the search."""
+        search = self._standing.search
+        for description in (search.description, search.ledger.description()):
+            # It may have been added since this worker came.
+            assert description is not None and description.confirms is not None
+            for known in description.confirms.finalists:
+                if known.trial == finalist:
+                    return known.genome.circuit
+        raise LookupError(f"trial {finalist} is no finalist")
+
+
+def _attributes(found: Confirmed) -> Mapping[str, Any]:
+    return asdict(found) | {"seconds": round(found.seconds, 6)}
