@@ -21,7 +21,7 @@ WINGS: list[tuple[str, list[str]]] = [
     ),
     (
         "search",
-        ["pareto", "generations", "records", "sampler", "ledger", "study", "standing", "course", "objective"],
+        ["pareto", "generations", "records", "choosing", "sampler", "ledger", "study", "standing", "course", "objective"],
     ),
     ("workers", ["loop", "serving", "cluster", "readiness"]),
     ("evidence", ["measurement", "references", "computing", "trials", "crowd", "commands", "bench"]),
