@@ -158,8 +158,12 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
     yield update
 
 
-def print_front(front: Iterable["Candidate"]) -> None:
-    """A line for each circuit; in brackets what no measured value sees, and below what of a circuit that lacks alive."""
+def print_front(front: Iterable["Candidate"], pick: Mapping[str, str] | None = None) -> None:
+    """A line for each circuit; in brackets what no measured value sees, and below what of a circuit that lacks alive.
+
+    Args:
+        pick: that of a `pareto_document`, if the circuit is one that a rule took.
+    """
     numbers = ("accuracy", "quantum FLOPs", "classical FLOPs", "parameters")
     table = Table(names=["trial"], numbers=numbers, last="circuit")
     remarks = []
@@ -176,6 +180,8 @@ def print_front(front: Iterable["Candidate"]) -> None:
         remarks.insert(0, "What stands in brackets changes no measured value.")
     if remarks:
         _print_line(" ".join(["", *remarks]).strip())
+    if pick:
+        _print_line(f"Picked by {pick['rule']}: {pick['why']}.")
 
 
 def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
@@ -228,6 +234,8 @@ def print_trial(document: Mapping[str, Any]) -> None:
         fields |= {name: effective[name] for name in ("inert", "lacks") if effective[name]}
         if document["circuit"] != effective["circuit"]:
             fields["cheapest"] = effective["cheapest"]
+            if effective["cheapest_flops"] is not None:
+                fields["cheapest"] += f" at {effective['cheapest_flops']:,} quantum FLOPs"
         fields |= {"genome": "as suggested"} | document["genome"]
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
     room = max(map(len, labels.values())) + 2

@@ -1,6 +1,7 @@
 """Commands that show what was found."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,25 +12,32 @@ from faqnas_optuna.cli.launch import (
 from faqnas_optuna.cli.options import (
     StudyCommand,
     json_option,
+    pick_option,
     storage_options,
     study_argument,
 )
 from faqnas_optuna.errors import ConfigError
 
+if TYPE_CHECKING:
+    from faqnas_optuna.search.choosing import Pick
+
 
 @click.command(cls=StudyCommand)
 @study_argument
 @storage_options
+@pick_option
 @json_option
 # Without variables: one that is set would make every call write files.
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the front to FILE; -: stdout.")
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front to FILE.png, .pdf, .svg or .html."
 )
-def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot: Path | None) -> None:
-    """Show, plot or write the front of a study.
+def pareto(study: str, storage: str, pick: "Pick | None", as_json: bool, csv_file: Path | None, plot: Path | None) -> None:
+    """Show, plot or write the front of a study, or one circuit of it.
 
-    The front holds the circuits that no other beats in both quantum FLOPs and validation error.
+    The front holds the circuits that no other beats in both quantum FLOPs and validation error. --pick takes one of them: the
+    knee, from which on FLOPs buy little; the best, of the lowest validation error; or the cheapest whose validation error is
+    at most X above the lowest. A plot shows the whole front all the same.
     """
     from faqnas_optuna.cli.display import print_front
     from faqnas_optuna.files import write_atomically
@@ -45,7 +53,7 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
         raise ConfigError(f"--csv {csv_file} and --json both print to stdout; leave one of them out, or name a file")
     with opened_storage(storage) as opened:
         standing = Standing.of(load(opened, study))
-    document = pareto_document(standing)
+    document = pareto_document(standing, pick)
     if plot:
         write_pareto_plot(standing, plot)
     if csv_file and not to_stdout:
@@ -55,7 +63,7 @@ def pareto(study: str, storage: str, as_json: bool, csv_file: Path | None, plot:
     elif as_json:
         print_json(document)
     else:
-        print_front(standing.front)
+        print_front([pick.choose(standing.front)] if pick else standing.front, document.get("pick"))
     for written in filter(None, (plot, None if to_stdout else csv_file)):
         click.echo(f"wrote {written}", err=True)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 from pydantic import BaseModel
 
 from faqnas_optuna.config import AUTO
@@ -112,6 +113,32 @@ def study_names(context: click.Context, _parameter: click.Parameter, begun: str)
         return [name for name in studies if name.startswith(begun)]
     return []
 
+
+class _PickType(click.ParamType):
+    """A `search.choosing.Pick`, checked as the line is read."""
+
+    name = "rule"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from faqnas_optuna.search.choosing import Pick
+
+        try:
+            return Pick.parse(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from faqnas_optuna.search.choosing import EXAMPLES
+
+        return [CompletionItem(rule) for rule in EXAMPLES if rule.startswith(incomplete)]
+
+
+pick_option = option(
+    "--pick",
+    type=_PickType(),
+    metavar="RULE",
+    help="Of the front take one circuit: knee, best, or cheapest-within:X, X above the lowest validation error.",
+)
 
 study_argument = click.argument("study", shell_complete=study_names)
 optional_study_argument = click.argument("study", required=False, shell_complete=study_names)

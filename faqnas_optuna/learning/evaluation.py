@@ -31,6 +31,9 @@ class Counts:
     effective_flops_profiler: int
     """The same counts of the live gates alone."""
     effective_flops_analytic: int
+    cheapest_flops_profiler: int
+    """Those of the cheapest circuit with these live gates, whose own inert ones are counted."""
+    cheapest_flops_analytic: int
     classical_flops: int
     parameters: int
     live_parameters: int
@@ -46,6 +49,8 @@ class Counts:
             quantum_flops_analytic=analytic_flops(circuit),
             effective_flops_profiler=profiler_flops(circuit, effective.layers),
             effective_flops_analytic=analytic_flops(circuit, effective.layers),
+            cheapest_flops_profiler=profiler_flops(effective.representative),
+            cheapest_flops_analytic=analytic_flops(effective.representative),
             classical_flops=classical_flops(circuit, n_features=n_features, n_classes=n_classes),
             parameters=parameters,
             live_parameters=parameters - circuit.depth * circuit.n_qubits + effective.live_angles,

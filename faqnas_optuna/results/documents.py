@@ -13,7 +13,9 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.search.choosing import Pick
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.records import Candidate
@@ -40,6 +42,7 @@ class Progress:
     best_accuracy: float | None
     front: int
     hypervolume: float
+    """In (log₁₀ quantum FLOPs, validation error)."""
 
 
 def progress(standing: Standing) -> Progress:
@@ -56,13 +59,16 @@ def progress(standing: Standing) -> Progress:
     )
 
 
-def pareto_document(standing: Standing) -> dict[str, Any]:
+def pareto_document(standing: Standing, pick: Pick | None = None) -> dict[str, Any]:
     """The front of a study.
+
+    Args:
+        pick: takes one circuit of it.
 
     Raises:
         NoSuccessfulTrialError: there is none yet.
     """
-    search = standing.search
+    search, front = standing.search, standing.front
     if not standing.successful:
         raise _nothing_succeeded(standing)
     return {
@@ -71,7 +77,9 @@ def pareto_document(standing: Standing) -> dict[str, Any]:
         "dataset": search.config.dataset,
         "generations": standing.full_generations,
         "hypervolume": standing.hypervolume,
-        "front": [_front_entry(candidate) for candidate in standing.front],
+        "linear_hypervolume": standing.linear_hypervolume,
+        "front": [_front_entry(one, search.config) for one in ([pick.choose(front)] if pick else front)],
+        **({"pick": {"rule": str(pick), "why": pick.why(front)}} if pick else {}),
         "provenance": provenance(search),
     }
 
@@ -199,10 +207,10 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     from faqnas_optuna.circuits.reference import draw
 
     genome = Genome.from_params(trial.params)
-    document |= _circuit(genome) | {"drawing": draw(genome.circuit)}
-    if trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs:
-        document |= _results(Candidate.of_trial(trial), search.description.sizes["validation"])
-    return document
+    is_counted = trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs
+    found = Candidate.of_trial(trial) if is_counted else None
+    document |= _circuit(genome, found and found.record.cheapest_flops(search.config)) | {"drawing": draw(genome.circuit)}
+    return document | _results(found, search.description.sizes["validation"]) if found else document
 
 
 def front_csv(document: Mapping[str, Any]) -> str:
@@ -223,7 +231,7 @@ def front_csv(document: Mapping[str, Any]) -> str:
         values = {name: value for name, value in entry.items() if name not in ("genome", "canonical", "effective")}
         form, effective = entry["canonical"], entry["effective"]
         told_form = {"canonical_topology": form["topology"], "canonical_rotations": " ".join(form["rotations"])}
-        told_form |= {"inert": effective["inert"], "cheapest": effective["cheapest"]}
+        told_form |= {name: effective[name] for name in ("inert", "cheapest", "cheapest_flops")}
         rows.append(values | {"summary": form["summary"]} | told_form | entry["genome"] | study)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -232,7 +240,7 @@ def front_csv(document: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def _front_entry(candidate: Candidate) -> dict[str, Any]:
+def _front_entry(candidate: Candidate, config: StudyConfig) -> dict[str, Any]:
     return {
         "trial": candidate.trial,
         "quantum_flops": candidate.quantum_flops,
@@ -241,12 +249,16 @@ def _front_entry(candidate: Candidate) -> dict[str, Any]:
         "live_parameters": candidate.record.live_parameters,
         "val_accuracy": candidate.record.val_accuracy,
         "val_error": candidate.val_error,
-        **_circuit(candidate.genome),
+        **_circuit(candidate.genome, candidate.record.cheapest_flops(config)),
     }
 
 
-def _circuit(genome: Genome) -> dict[str, Any]:
-    """What was suggested, what is left of it when inactive genes are dropped, and what when inert gates are."""
+def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
+    """What was suggested, what is left of it when inactive genes are dropped, and what when inert gates are.
+
+    Args:
+        cheapest_flops: quantum FLOPs of the cheapest circuit that computes the same; None of a trial that was not counted.
+    """
     circuit, effective = genome.circuit, EffectiveCircuit(circuit=genome.circuit)
     standing_for_it = effective.representative
     return {
@@ -259,6 +271,7 @@ def _circuit(genome: Genome) -> dict[str, Any]:
             "lacks": effective.lacks,
             # Of all circuits that compute the same the cheapest, whose training is that of all.
             "cheapest": canonical(standing_for_it)["summary"],
+            "cheapest_flops": cheapest_flops,
             "circuit": standing_for_it.digest,
         },
     }
@@ -333,6 +346,7 @@ def study_status(standing: Standing) -> dict[str, Any]:
         "best_accuracy": standing.best_accuracy,
         "front": len(standing.front),
         "hypervolume": standing.hypervolume,
+        "linear_hypervolume": standing.linear_hypervolume,
     }
 
 

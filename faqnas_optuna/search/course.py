@@ -193,7 +193,7 @@ def _known(standing: Standing) -> Known:
     assert description is not None
     return Known(
         limits=description.config.search,
-        reference_point=description.reference_point,
+        flops_range=description.flops_range,
         circuits=standing.circuits,
         sizes=standing.generation_sizes,
         open_generations=standing.open_generations,

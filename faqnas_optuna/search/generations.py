@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from faqnas_optuna.config import SearchConfig
-from faqnas_optuna.search.pareto import hypervolume, non_dominated
+from faqnas_optuna.search.pareto import linear_hypervolume, log_hypervolume, non_dominated
 
 IMPROVEMENT = 1e-9
 """A hypervolume that grows by less, relatively, has not grown: such a difference is rounding."""
@@ -64,7 +64,9 @@ class ClosedGeneration:
     front: int
     """Distinct circuits on the front of all generations up to it."""
     hypervolume: float
-    """Of that front, as a share of the box up to the reference point."""
+    """Of that front, in (log₁₀ quantum FLOPs, validation error): it decides whether the search still gets anywhere."""
+    linear_hypervolume: float
+    """The same in (quantum FLOPs, validation error), for comparison with the literature."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +111,8 @@ class Known:
     """What is known of a study that has not stopped."""
 
     limits: SearchConfig
-    reference_point: Point
+    flops_range: tuple[int, int]
+    """Quantum FLOPs of the cheapest and the dearest circuit of the space."""
     circuits: Mapping[int, Mapping[str, Point]]
     """The values of each circuit that succeeded, by generation and digest."""
     sizes: Mapping[int, int]
@@ -211,5 +214,6 @@ def _close(generation: int, known: Known) -> ClosedGeneration:
         generation=generation,
         trials=known.sizes[generation],
         front=int(non_dominated(points).sum()),
-        hypervolume=hypervolume(points, known.reference_point),
+        hypervolume=log_hypervolume(points, known.flops_range),
+        linear_hypervolume=linear_hypervolume(points, known.flops_range),
     )

@@ -99,8 +99,8 @@ class Description:
     data_fingerprint: str
     sizes: Mapping[str, int]
     """Samples in the parts `train`, `validation` and `test`."""
-    reference_point: tuple[float, float]
-    """(quantum FLOPs, validation error) that no candidate exceeds; hypervolumes are shares of this box."""
+    flops_range: tuple[int, int]
+    """Quantum FLOPs of the cheapest and the dearest circuit of the space; hypervolumes are shares of a box of this width."""
     created: str
     """UTC, to the microsecond: it tells a study from a later one of the same name."""
     versions: Mapping[str, str]
@@ -115,20 +115,27 @@ class Description:
         """The inverse of `to_json`.
 
         Raises:
-            StudyMismatchError: another version of this package has written settings that this one does not know.
+            StudyMismatchError: another version of this package has written it, with settings that this one does not know, or
+                without the range of FLOPs.
         """
+        made_by = entry["versions"]["faqnas-optuna"]
+        if "flops_range" not in entry:
+            raise StudyMismatchError(
+                f"study {study!r} was made by an earlier faqnas-optuna, {made_by}, which measured hypervolumes otherwise:"
+                " read it with that, or start another study with --study"
+            )
         try:
             config = StudyConfig.from_settings(entry["config"], source=f"study {study!r}")
         except ConfigError as unknown:
-            raise StudyMismatchError(
-                f"{unknown}; it was made by faqnas-optuna {entry['versions']['faqnas-optuna']}: install that"
-            ) from unknown
-        flops, error = entry["reference_point"]
-        measured = entry.get("reliability")
-        reliability = None if measured is None else Reliability(**measured)
-        confirmed = entry.get("confirms")
-        confirms = None if confirmed is None else Confirms.from_json(confirmed)
-        read = {"config": config, "reference_point": (flops, error), "reliability": reliability, "confirms": confirms}
+            raise StudyMismatchError(f"{unknown}; it was made by faqnas-optuna {made_by}: install that") from unknown
+        cheapest, dearest = entry["flops_range"]
+        measured, confirmed = entry.get("reliability"), entry.get("confirms")
+        read = {
+            "config": config,
+            "flops_range": (cheapest, dearest),
+            "reliability": None if measured is None else Reliability(**measured),
+            "confirms": None if confirmed is None else Confirms.from_json(confirmed),
+        }
         return cls(**{**entry, **read})
 
     def to_json(self) -> dict[str, Any]:
@@ -157,7 +164,7 @@ class Ledger:
         """What decides the study; None if it is not one of ours, or was deleted.
 
         Raises:
-            StudyMismatchError: another version of this package has made it, with settings that this one does not know.
+            StudyMismatchError: another version of this package has made it, whose description this one does not understand.
         """
         entry = self._read(DESCRIPTION)
         return None if entry is None else Description.from_json(entry, study=self._study.study_name)

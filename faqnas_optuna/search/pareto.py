@@ -1,5 +1,7 @@
 """Fronts and hypervolumes of points with two objectives, both minimised."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,3 +40,27 @@ def hypervolume(points: NDArray[np.float64], reference: tuple[float, float]) -> 
             area += (reference[0] - first) * (ceiling - second)
             ceiling = second
     return float(area / (reference[0] * reference[1]))
+
+
+def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[int, int]) -> float:
+    """Share that the points (n, 2) of (quantum FLOPs F, validation error) dominate of a box in (log₁₀ F, error), from 0 to 1.
+
+    The box reaches from the cheapest circuit of a space to the dearest, `flops_range`, and from an error of 0 to 1; so what is
+    summed is d(log₁₀ F) · d(error) / log₁₀(dearest / cheapest). Halving the FLOPs counts the same wherever on the front, while
+    in F itself all but the dearest circuits lie in a sliver at its edge. Taking logarithms gives each part of the box in F the
+    weight 1 / F, and a hypervolume with such a weight still grows with every point that dominates more (Zitzler, Brockhoff &
+    Thiele 2007, DOI 10.1007/978-3-540-70928-2_64).
+
+    A point that is cheaper than the box, as by the counts of another version, lies at its edge. Where all circuits cost the
+    same the box is a line, and the share is 1 - the lowest error.
+    """
+    cheapest, dearest = flops_range
+    width = math.log10(dearest / cheapest) or 1.0
+    scaled = np.log10(np.maximum(points[:, 0], cheapest) / cheapest) / width
+    return hypervolume(np.column_stack([scaled, points[:, 1]]), (1.0, 1.0))
+
+
+def linear_hypervolume(points: NDArray[np.float64], flops_range: tuple[int, int]) -> float:
+    """Share that the points (n, 2) of (quantum FLOPs, validation error) dominate of the box from the origin to the reference
+    point of the literature: a tenth more than the dearest circuit of the space costs, and an error of 1."""
+    return hypervolume(points, (1.1 * flops_range[1], 1.0))

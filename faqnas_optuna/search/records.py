@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
 
 GENERATION_KEY = "NSGAIISampler:generation"
 """Where Optuna's sampler keeps a trial's generation."""
@@ -28,6 +29,9 @@ class TrialRecord:
     effective_flops_profiler: int
     """The same counts of the live gates alone."""
     effective_flops_analytic: int
+    cheapest_flops_profiler: int
+    """Those of the circuit that stands for all with the same live gates, which is the cheapest of them."""
+    cheapest_flops_analytic: int
     classical_flops: int
     parameters: int
     live_parameters: int
@@ -43,6 +47,14 @@ class TrialRecord:
     def to_attributes(self) -> dict[str, Any]:
         """Attributes that say something: those that are None are left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def cheapest_flops(self, config: StudyConfig) -> int:
+        """What a study charges for the cheapest circuit that computes the same."""
+        if config.flops_of is FlopsOf.EFFECTIVE:
+            by_counter = (self.effective_flops_profiler, self.effective_flops_analytic)
+        else:
+            by_counter = (self.cheapest_flops_profiler, self.cheapest_flops_analytic)
+        return by_counter[config.flops is FlopsCounter.ANALYTIC]
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:

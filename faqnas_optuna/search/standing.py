@@ -7,7 +7,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.search.generations import Point, full_generations
-from faqnas_optuna.search.pareto import hypervolume, non_dominated
+from faqnas_optuna.search.pareto import linear_hypervolume, log_hypervolume, non_dominated
 from faqnas_optuna.search.records import Candidate, generation_of
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import Interruption
@@ -95,8 +95,13 @@ class Standing:
 
     @property
     def hypervolume(self) -> float:
-        """Share of the box up to the study's reference point that the front dominates."""
-        return hypervolume(self._points(self._front), self.search.description.reference_point)
+        """Share that the front dominates of the box of all circuits in (log₁₀ quantum FLOPs, validation error)."""
+        return log_hypervolume(self._points(self._front), self.search.description.flops_range)
+
+    @property
+    def linear_hypervolume(self) -> float:
+        """The same in (quantum FLOPs, validation error), for comparison with the literature."""
+        return linear_hypervolume(self._points(self._front), self.search.description.flops_range)
 
     @property
     def full_generations(self) -> int:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Self
 
@@ -15,9 +16,10 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
-from faqnas_optuna.circuits.genome import enumerate_genomes
-from faqnas_optuna.config import FlopsCounter, StudyConfig, did_you_mean, differences
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
@@ -162,7 +164,7 @@ def create(
         config=config,
         data_fingerprint=splits.fingerprint,
         sizes={part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
-        reference_point=reference_point(config),
+        flops_range=flops_range(config),
         created=datetime.now(UTC).isoformat(),
         versions=versions(),
         reliability=reliability,
@@ -231,7 +233,7 @@ def load(storage: BaseStorage, name: str) -> Search:
     Raises:
         ConfigError: no study can have this name.
         StudyNotFoundError: there is no study of this name, or it is not one of ours.
-        StudyMismatchError: another version of this package has made it, with settings that this one does not know.
+        StudyMismatchError: another version of this package has made it, whose description this one does not understand.
     """
     check_name(name)
     try:
@@ -264,16 +266,27 @@ def load_data(search: Search, data_dir: Path | None) -> DataSplits:
     return splits
 
 
-def reference_point(config: StudyConfig) -> tuple[float, float]:
-    """A tenth more quantum FLOPs than the dearest circuit of the space, and an error of 1.
+def flops_range(config: StudyConfig) -> tuple[int, int]:
+    """Quantum FLOPs of the cheapest and the dearest circuit of the space, by the study's count.
 
-    Both counts grow with qubits and depth, so the dearest circuit is among the largest ones.
+    By either count, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor than the
+    same without its last layers; and no more than the same with its first rotation repeated in further layers before it. So
+    the cheapest is among the smallest circuits, and the dearest among the largest.
     """
-    largest = config.space.genes | {"n_qubits": (max(config.space.n_qubits),), "depth": (max(config.space.depth),)}
-    count = analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
-    # Live gates alone cost no more.
-    circuits = {genome.circuit for genome in enumerate_genomes(largest)}
-    return 1.1 * max(count(circuit) for circuit in circuits), 1.0
+    space = config.space
+    smallest = _counts(config, n_qubits=min(space.n_qubits), depth=min(space.depth))
+    largest = _counts(config, n_qubits=max(space.n_qubits), depth=max(space.depth))
+    return min(smallest), max(largest)
+
+
+def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[int]:
+    """What each circuit of this size costs."""
+    space, count = config.space, analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
+    kinds = product(space.embedding, space.entangler, space.topology, product(space.rotation, repeat=depth))
+    for embedding, entangler, topology, rotations in kinds:
+        circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        layers = EffectiveCircuit(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
+        yield count(circuit, layers)
 
 
 def check_name(name: str) -> None:

@@ -13,7 +13,7 @@ from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.search.course import Course, advance, author, resume, stop
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.objective import suggest
-from faqnas_optuna.search.pareto import hypervolume
+from faqnas_optuna.search.pareto import hypervolume, log_hypervolume
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.storage.opening import study_lock
@@ -29,7 +29,9 @@ def test_a_full_generation_is_closed_and_frozen(new_search: Callable[..., Search
     advance(Standing.of(search))
     (closed,) = search.ledger.closed_generations()
     points = np.array([trial.values for trial in successful(search)])
-    assert closed.hypervolume == hypervolume(points, search.description.reference_point)
+    cheapest, dearest = search.description.flops_range
+    assert closed.hypervolume == log_hypervolume(points, (cheapest, dearest)) == Standing.of(search).hypervolume
+    assert closed.linear_hypervolume == hypervolume(points, (1.1 * dearest, 1)) == Standing.of(search).linear_hypervolume
     assert (closed.generation, closed.trials, closed.front) == (0, 4, len(Standing.of(search).front))
     run_trials(search, 2, lambda _: (1.0, 0.001))
     advance(Standing.of(search))
@@ -150,7 +152,7 @@ def test_a_generation_stays_open_while_one_of_its_trials_runs(new_search: Callab
     assert advance(standing) is Course.STOPPED
     (closed,) = search.ledger.closed_generations()
     points = np.array([trial.values for trial in successful(search)])
-    assert (closed.trials, closed.hypervolume) == (5, hypervolume(points, search.description.reference_point))
+    assert (closed.trials, closed.hypervolume) == (5, log_hypervolume(points, search.description.flops_range))
 
 
 def test_failures_do_not_fill_a_generation(new_search: Callable[..., Search]) -> None:

@@ -26,9 +26,9 @@ from faqnas_optuna.search.generations import (
     refusal_to_resume,
     stagnated,
 )
-from faqnas_optuna.search.pareto import hypervolume
+from faqnas_optuna.search.pareto import hypervolume, log_hypervolume
 
-REFERENCE: Point = (10.0, 1.0)
+FLOPS_RANGE = (1, 10)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def known(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[
             failing = []
     return Known(
         limits=limits,
-        reference_point=REFERENCE,
+        flops_range=FLOPS_RANGE,
         circuits=circuits,
         sizes=Counter(report.generation for report in reports if report.point),
         open_generations={report.generation for report in running},
@@ -164,7 +164,8 @@ def test_what_is_kept_is_that_of_all_trials_up_to_the_generation(study: tuple[li
     for number, generation in enumerate(closed):
         within = np.array([report.point for report in reports if report.point and report.generation <= number])
         assert generation.generation == number
-        assert generation.hypervolume == pytest.approx(hypervolume(within, REFERENCE), abs=1e-12)
+        assert generation.hypervolume == pytest.approx(log_hypervolume(within, FLOPS_RANGE), abs=1e-12)
+        assert generation.linear_hypervolume == pytest.approx(hypervolume(within, (11.0, 1.0)), abs=1e-12)
         assert generation.trials == sum(bool(report.point) and report.generation == number for report in reports)
     hypervolumes = [generation.hypervolume for generation in closed]
     assert hypervolumes == sorted(hypervolumes)
@@ -175,9 +176,9 @@ def test_what_is_kept_is_that_of_all_trials_up_to_the_generation(study: tuple[li
     assert not any(stagnated(hypervolumes[:count], limits.patience) for count in range(len(hypervolumes)))
 
 
-def closed_generations(*hypervolumes: float) -> list[ClosedGeneration]:
+def closed_generations(*hypervolumes: float, linear: float = 0.5) -> list[ClosedGeneration]:
     return [
-        ClosedGeneration(generation=number, trials=2, front=1, hypervolume=hypervolume)
+        ClosedGeneration(generation=number, trials=2, front=1, hypervolume=hypervolume, linear_hypervolume=linear)
         for number, hypervolume in enumerate(hypervolumes)
     ]
 
@@ -192,6 +193,16 @@ NOTHING = known([], limits=LIMITS)
 
 def test_nothing_follows_from_nothing() -> None:
     assert decide(NOTHING) == Decision()
+
+
+def test_growth_on_the_logarithmic_scale_alone_is_growth() -> None:
+    """Where cheap circuits become cheaper the linear hypervolume hardly moves."""
+    growing = closed_generations(0.5, 0.6, 0.7, linear=0.9)
+    assert decide(replace(NOTHING, closed=growing)).stop is None
+    grown = [
+        replace(one, linear_hypervolume=0.9 + number / 100) for number, one in enumerate(closed_generations(0.5, 0.5, 0.5))
+    ]
+    assert decide(replace(NOTHING, closed=grown)).stop is StopReason.STAGNATION
 
 
 def test_patience_counts_anew_after_a_resumption() -> None:

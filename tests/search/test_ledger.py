@@ -26,7 +26,7 @@ def description() -> Description:
         config=small_config(seed=7),
         data_fingerprint="abc",
         sizes={"train": 3, "validation": 2, "test": 1},
-        reference_point=(1.5, 1.0),
+        flops_range=(10, 1000),
         created="2026-01-01T00:00:00.000001+00:00",
         versions={"faqnas-optuna": "0.1.0", "optuna": "5.0.0"},
     )
@@ -55,7 +55,9 @@ def test_a_new_limit_changes_nothing_else(ledger: Ledger) -> None:
 
 
 def test_generations_are_read_by_number(ledger: Ledger) -> None:
-    written = [ClosedGeneration(generation=n, trials=4, front=n + 1, hypervolume=n / 20) for n in range(12)]
+    written = [
+        ClosedGeneration(generation=n, trials=4, front=n + 1, hypervolume=n / 20, linear_hypervolume=n / 10) for n in range(12)
+    ]
     for closed in reversed(written):
         ledger.close(closed, at=f"2026-01-01T00:00:{closed.generation:02}+00:00")
     assert ledger.closed_generations() == written
@@ -90,6 +92,17 @@ def test_settings_of_another_version_name_it() -> None:
         StudyMismatchError, match=r"study 's': unknown setting 'annealing'.*; it was made by faqnas-optuna 7\.0"
     ):
         Description.from_json(entry, study="s")
+
+
+def test_a_study_of_before_the_range_of_flops_was_kept_is_refused_in_one_line() -> None:
+    entry = description().to_json()
+    del entry["flops_range"]
+    with pytest.raises(StudyMismatchError) as refused:
+        Description.from_json(entry | {"reference_point": [1.5, 1.0]}, study="s")
+    assert str(refused.value) == (
+        "study 's' was made by an earlier faqnas-optuna, 0.1.0, which measured hypervolumes otherwise:"
+        " read it with that, or start another study with --study"
+    )
 
 
 def test_studies_of_a_storage_are_those_that_are_described(new_search: Callable[..., Search], storage_url: str) -> None:

@@ -1,10 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume
 
-from faqnas_optuna.search.pareto import hypervolume, non_dominated
+from faqnas_optuna.search.pareto import hypervolume, linear_hypervolume, log_hypervolume, non_dominated
 
 # Few distinct values, so that ties are common.
 point_lists = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25)
@@ -41,3 +43,39 @@ def test_closed_forms() -> None:
     assert hypervolume(as_array([(0, 0)]), (2, 4)) == 1
     assert hypervolume(as_array([(1, 2)]), (2, 4)) == 0.25
     assert hypervolume(as_array([(2, 0), (0, 4)]), (2, 4)) == 0
+
+
+@given(point_lists)
+def test_the_logarithmic_hypervolume_counts_orders_of_magnitude(exponents: list[tuple[int, int]]) -> None:
+    """Of FLOPs that are powers of ten the box has as many columns as there are powers in it."""
+    points = as_array([(10**a, b) for a, b in exponents]) / (1, 6)
+    cells = sum(any(a <= i and b <= j for a, b in exponents) for i in range(6) for j in range(6))
+    assert log_hypervolume(points, (1, 10**6)) == pytest.approx(cells / 36)
+
+
+@given(point_lists)
+def test_the_logarithmic_hypervolume_weighs_the_box_by_one_through_the_flops(points: list[tuple[int, int]]) -> None:
+    """The integral of dF / F over what is dominated, which between two whole numbers is a difference of logarithms."""
+    scaled = as_array([(a + 1, b) for a, b in points]) / (1, 6)
+    weights = [math.log((i + 2) / (i + 1)) / math.log(7) / 6 for i in range(6)]
+    expected = sum(weights[i] for i in range(6) for j in range(6) if any(a <= i and b <= j for a, b in points))
+    assert log_hypervolume(scaled, (1, 7)) == pytest.approx(expected)
+
+
+def test_the_logarithmic_hypervolume_at_the_edges_of_its_box() -> None:
+    assert log_hypervolume(as_array([]), (10, 1000)) == 0
+    assert log_hypervolume(as_array([(10, 0)]), (10, 1000)) == 1
+    assert log_hypervolume(as_array([(1, 0), (0, 0)]), (10, 1000)) == 1
+    assert log_hypervolume(as_array([(1000, 0), (10, 1)]), (10, 1000)) == 0
+    assert log_hypervolume(as_array([(100, 0)]), (10, 1000)) == 0.5
+
+
+def test_where_all_circuits_cost_the_same_it_is_the_best_accuracy() -> None:
+    points = np.array([(50, 0.75), (50, 0.25)])
+    assert log_hypervolume(points, (50, 50)) == 0.75
+    assert log_hypervolume(as_array([]), (50, 50)) == 0
+
+
+def test_the_linear_hypervolume_has_the_reference_point_of_the_literature() -> None:
+    assert linear_hypervolume(as_array([(0, 0)]), (1, 10)) == 1
+    assert linear_hypervolume(np.array([(10, 0.5)]), (1, 10)) == pytest.approx(1 / 11 / 2)

@@ -5,12 +5,12 @@ from typing import Literal
 import optuna
 import pytest
 
-from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
-from faqnas_optuna.circuits.genome import enumerate_genomes
-from faqnas_optuna.config import FlopsCounter, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.config import FlopsCounter, FlopsOf, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.learning.evaluation import Counts
 from faqnas_optuna.search import study
 from faqnas_optuna.search.ledger import DESCRIPTION, our_studies
 from faqnas_optuna.search.records import GENERATION_KEY
@@ -24,7 +24,7 @@ def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], sto
     loaded = study.load(open_storage(storage_url), "iris")
     assert loaded.config == made.config
     assert loaded.description.data_fingerprint == made.description.data_fingerprint
-    assert loaded.description.reference_point == made.description.reference_point
+    assert loaded.description.flops_range == made.description.flops_range == (32, 492_082)
     assert loaded.description.sizes == {"train": 90, "validation": 30, "test": 30}
     assert loaded.study.metric_names == ["quantum FLOPs", "validation error"]
     assert loaded.description.versions["optuna"] == optuna.__version__
@@ -92,14 +92,26 @@ def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
         study.check_name(name)
 
 
+@pytest.mark.parametrize("of", FlopsOf)
 @pytest.mark.parametrize("counter", FlopsCounter)
-def test_no_circuit_is_dearer_than_the_reference_point(counter: FlopsCounter) -> None:
-    space = SpaceConfig(n_qubits=(3, 4), depth=(1, 2))
-    count = {FlopsCounter.ANALYTIC: analytic_flops, FlopsCounter.PROFILER: profiler_flops}[counter]
-    flops, error = study.reference_point(StudyConfig(dataset="iris", flops=counter, space=space))
-    dearest = max(count(circuit) for circuit in {genome.circuit for genome in enumerate_genomes(space.genes)})
-    assert flops == pytest.approx(1.1 * dearest)
-    assert error == 1
+@pytest.mark.parametrize(
+    "space",
+    [
+        SpaceConfig(n_qubits=(2, 3), depth=(1, 2, 3)),
+        SpaceConfig(n_qubits=(3, 5, 9), depth=(2, 3), rotation=(Rotation.RY, Rotation.RZ), topology=(Topology.CIRCULAR,)),
+        SpaceConfig(n_qubits=(4, 6), entangler=(Entangler.CNOT,), rotation=(Rotation.RZ,)),
+        SpaceConfig(n_qubits=(4, 10), depth=(1, 4), entangler=(Entangler.CZ,), rotation=(Rotation.RX, Rotation.RZ)),
+        SpaceConfig(n_qubits=(2,), depth=(3, 4), embedding=(Embedding.AMPLITUDE,), rotation=(Rotation.RY,)),
+        # Nothing but inert gates: all circuits cost the same, if those are not charged for.
+        SpaceConfig(n_qubits=(3,), embedding=(Embedding.ANGLE,), entangler=(Entangler.CZ,), rotation=(Rotation.RZ,)),
+    ],
+    ids=lambda space: f"{space.n_qubits}x{space.depth}",
+)
+def test_the_range_of_flops_is_that_of_all_circuits(space: SpaceConfig, counter: FlopsCounter, of: FlopsOf) -> None:
+    config = StudyConfig(dataset="iris", flops=counter, flops_of=of, space=space)
+    circuits = {genome.circuit for genome in enumerate_genomes(space.genes)}
+    charged = {Counts.of(circuit, n_features=4, n_classes=3).charged(config) for circuit in circuits}
+    assert study.flops_range(config) == (min(charged), max(charged))
 
 
 def change_versions(search: Search, **changes: str) -> Search:
