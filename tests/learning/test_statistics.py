@@ -49,13 +49,13 @@ def by_brute_force(a: Sequence[float], b: Sequence[float]) -> tuple[Fraction, Fr
     }
     moving = [difference for difference in differences if difference]
     total = sum(ranks[abs(difference)] for difference in moving)
-    found = sum(math.copysign(1, difference) * ranks[abs(difference)] for difference in moving)
+    found = sum((1 if difference > 0 else -1) * ranks[abs(difference)] for difference in moving)
     patterns = list(itertools.product((-1, 1), repeat=len(moving)))
     far = sum(
         abs(sum(sign * ranks[abs(difference)] for sign, difference in zip(signs, moving, strict=True))) >= abs(found)
         for signs in patterns
     )
-    return Fraction(far, len(patterns)), Fraction(found) / total if moving else Fraction(0)
+    return Fraction(far, len(patterns)), found / total if moving else Fraction(0)
 
 
 def test_with_ties_and_zeros_it_is_what_all_patterns_of_signs_give() -> None:
