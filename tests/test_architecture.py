@@ -14,7 +14,20 @@ WINGS: list[tuple[str, list[str]]] = [
     ("", ["config"]),
     ("data", ["splits", "named"]),
     ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
-    ("learning", ["parameters", "training", "model", "reference", "reliability", "evaluation", "pilot"]),
+    (
+        "learning",
+        [
+            "parameters",
+            "training",
+            "model",
+            "reference",
+            "statistics",
+            "reliability",
+            "evaluation",
+            "pilot",
+            "controls",
+        ],
+    ),
     (
         "storage",
         ["urls", "outages", "sqlite", "servers", "schema", "statements", "heartbeats", "drafts", "opening", "attributes"],
@@ -38,8 +51,8 @@ WINGS: list[tuple[str, list[str]]] = [
     ),
     ("workers", ["loop", "serving", "cluster", "readiness"]),
     ("evidence", ["measurement", "references", "computing", "trials", "crowd", "commands", "bench"]),
-    ("results", ["documents", "advice", "note", "figures", "watching", "page", "hosts", "filters", "dashboard"]),
-    ("cli", ["tables", "display", "options", "launch", "find", "judge", "explore", "program"]),
+    ("results", ["documents", "confirmed", "advice", "note", "figures", "watching", "page", "hosts", "filters", "dashboard"]),
+    ("cli", ["tables", "display", "confirmed", "options", "launch", "find", "judge", "confirm", "explore", "program"]),
     ("", ["__main__"]),
 ]
 """From the ground up. A module imports only from wings before its own, and in its own from files before it.

@@ -105,6 +105,8 @@ def show_progress(*, quiet: bool = False, console: Console | None = None) -> Ite
 
 
 def describe(progress: "Progress", *, short: bool = False) -> str:
+    if progress.is_confirmation:
+        return f"{progress.trials} of {_counted(progress.planned, 'training')}"
     trials = _counted(progress.trials, "trial")
     accuracy = "–" if progress.best_accuracy is None else f"{progress.best_accuracy:.3f}"
     if short:
@@ -175,13 +177,13 @@ def print_front(front: Iterable["Candidate"], pick: Mapping[str, str] | None = N
         table.rows.append(
             (str(candidate.trial), f"{record.val_accuracy:.3f}", *(f"{value:,}" for value in values), str(effective))
         )
-    _print(table)
+    print_table(table)
     if any("[" in row[-1] for row in table.rows):
         remarks.insert(0, "What stands in brackets changes no measured value.")
     if remarks:
-        _print_line(" ".join(["", *remarks]).strip())
+        print_line(" ".join(["", *remarks]).strip())
     if pick:
-        _print_line(f"Picked by {pick['rule']}: {pick['why']}.")
+        print_line(f"Picked by {pick['rule']}: {pick['why']}.")
 
 
 def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
@@ -240,9 +242,9 @@ def print_trial(document: Mapping[str, Any]) -> None:
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
     room = max(map(len, labels.values())) + 2
     for name, value in fields.items():
-        _print_line(f"{labels[name]:{room}}{_shown(name, value)}")
+        print_line(f"{labels[name]:{room}}{_shown(name, value)}")
     if "drawing" in document:
-        _print_line(f"\n{in_blocks(document['drawing'], _columns())}")
+        print_line(f"\n{in_blocks(document['drawing'], _columns())}")
 
 
 LABELS = {
@@ -284,15 +286,15 @@ def print_status(document: Mapping[str, Any]) -> None:
     workers = Table(names=("worker", "study"), numbers=("trial", "last heartbeat"), last="circuit")
     remarks = [_history(study) for study in studies if len(studies) == 1]
     for study in studies:
-        best = study["best_accuracy"]
+        best, volume = study["best_accuracy"], study["hypervolume"]
         table.rows.append(
             (
                 study["study"],
-                f"{study['generations_closed']}/{study['generations']}",
+                "–" if study["confirms"] else f"{study['generations_closed']}/{study['generations']}",
                 str(study["trials"]["successful"]),
                 "–" if best is None else f"{best:.3f}",
-                str(study["front"]),
-                f"{study['hypervolume']:.4f}",
+                "–" if study["front"] is None else str(study["front"]),
+                "–" if volume is None else f"{volume:.4f}",
                 _state(study),
             )
         )
@@ -304,12 +306,12 @@ def print_status(document: Mapping[str, Any]) -> None:
             )
     remarks += [f"leaving out study {left['study']}: {left['reason']}" for left in document["left_out"]]
     if table.rows:
-        _print(table)
+        print_table(table)
     for remark in filter(None, remarks):
-        _print_line(remark)
+        print_line(remark)
     if workers.rows:
         print()
-        _print(workers)
+        print_table(workers)
 
 
 def _state(study: Mapping[str, Any]) -> str:
@@ -345,13 +347,13 @@ def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
     table = Table(names=["name"], numbers=columns, last="source")
     for dataset in datasets:
         table.rows.append((dataset["name"], *(f"{dataset[column]:,}" for column in columns), dataset["source"]))
-    _print(table)
+    print_table(table)
 
 
 def print_finding(finding: "Finding") -> None:
     """A line: whether it is well, what it is, how it is."""
     mark = "ready" if finding.ready else "LACKS"
-    _print_line(f"{mark}  {finding.what:9} {finding.told}")
+    print_line(f"{mark}  {finding.what:9} {finding.told}")
 
 
 def print_bench(measurements: Iterable["Measurement"]) -> None:
@@ -368,7 +370,7 @@ def print_bench(measurements: Iterable["Measurement"]) -> None:
                 one.case,
             )
         )
-    _print(table)
+    print_table(table)
 
 
 def _columns() -> int | None:
@@ -377,12 +379,12 @@ def _columns() -> int | None:
     return console.width if console.is_terminal else None
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
     header, *rows = table.lines(_columns())
-    _print_line(header, style="bold" if is_moving_terminal() else None)
+    print_line(header, style="bold" if is_moving_terminal() else None)
     for row in rows:
-        _print_line(row)
+        print_line(row)
 
 
-def _print_line(text: str, style: str | None = None) -> None:
+def print_line(text: str, style: str | None = None) -> None:
     make_console().print(text, style=style, markup=False, soft_wrap=True)

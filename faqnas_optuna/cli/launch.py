@@ -280,6 +280,8 @@ def go_on(search: "Search") -> str:
     """The command that lets a study go on, which needs a new limit if the old one is reached."""
     from faqnas_optuna.search.generations import StopReason
 
+    if search.is_confirmation:
+        return f"resume {search.name}"
     stopped = search.ledger.stop()
     is_used_up = stopped is not None and stopped.reason is StopReason.GENERATIONS
     more = f" --generations {search.config.search.generations + 4}" if is_used_up else ""

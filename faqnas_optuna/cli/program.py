@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna
 import click
 
 from faqnas_optuna import __version__
+from faqnas_optuna.cli.confirm import confirm
 from faqnas_optuna.cli.explore import bench, dashboard, datasets, doctor
 from faqnas_optuna.cli.find import resume, start, status, stop, worker
 from faqnas_optuna.cli.judge import pareto, show
@@ -28,5 +29,5 @@ def cli() -> None:
     """
 
 
-for command in (start, worker, status, pareto, show, stop, resume, dashboard, datasets, bench, doctor):
+for command in (start, worker, status, pareto, show, confirm, stop, resume, dashboard, datasets, bench, doctor):
     cli.add_command(command)

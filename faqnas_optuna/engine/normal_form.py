@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.circuits.effective import Layer, all_layers
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
 
 Integers = NDArray[np.int64]
@@ -52,9 +53,15 @@ class Program(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def compile_circuit(circuit: Circuit) -> Program:
-    """The normal form of a circuit."""
-    depth, identity = len(circuit.rotations), np.arange(2**circuit.n_qubits)
+def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -> Program:
+    """The normal form of a circuit.
+
+    Args:
+        layers: to be applied instead of all of the circuit's own. Each has a rotation, and may lack the entanglers; without
+            any layer the embedding is measured as it is.
+    """
+    layers = all_layers(circuit) if layers is None else layers
+    depth, identity = len(layers), np.arange(2**circuit.n_qubits)
     to_real_rotation = np.array([1, 1j, -1, -1j])[np.bitwise_count(identity) % 4]
     entangler_sources, entangler_signs = _entangler(circuit)
     begin, moves, planes = np.zeros(depth, np.int64), np.zeros(depth, np.bool_), np.ones(depth + 1, np.int64)
@@ -62,7 +69,7 @@ def compile_circuit(circuit: Circuit) -> Program:
 
     # The monomial since the last rotation, and the first layer in it.
     source, phase, first = identity, np.ones(identity.size, np.complex128), 0
-    for layer, rotation in enumerate(circuit.rotations):
+    for layer, (rotation, entangled) in enumerate(layers):
         if rotation is not Rotation.RZ:
             if rotation is Rotation.RX:
                 phase = phase * to_real_rotation
@@ -73,11 +80,12 @@ def compile_circuit(circuit: Circuit) -> Program:
             source, phase, first = identity, np.ones_like(phase), layer + 1
             if rotation is Rotation.RX:
                 phase = to_real_rotation.conj()
-        source, phase = source[entangler_sources], phase[entangler_sources] * entangler_signs
-        sources[first : layer + 1] = sources[first : layer + 1, entangler_sources]
+        if entangled:
+            source, phase = source[entangler_sources], phase[entangler_sources] * entangler_signs
+            sources[first : layer + 1] = sources[first : layer + 1, entangler_sources]
 
-    joined = circuit.embedding is Embedding.ANGLE and circuit.rotations[0] is Rotation.RY
-    rotated = [layer for layer, rotation in enumerate(circuit.rotations) if rotation is not Rotation.RZ]
+    joined = circuit.embedding is Embedding.ANGLE and depth > 0 and layers[0].rotation is Rotation.RY
+    rotated = [number for number, layer in enumerate(layers) if layer.rotation is not Rotation.RZ]
     return Program(
         n_qubits=circuit.n_qubits,
         amplitude=circuit.embedding is Embedding.AMPLITUDE,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.engine.compilation import kernel
 from faqnas_optuna.engine.gates import (
@@ -61,9 +62,13 @@ def make_workspace(program: Program, batch: int, dtype: DTypeLike) -> Workspace:
     )
 
 
-def expectations(inputs: Array, weights: Array, circuit: Circuit) -> Array:
-    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (L, n), result (B, n) of the inputs' type."""
-    program = compile_circuit(circuit)
+def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[Layer, ...] | None = None) -> Array:
+    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (L, n), result (B, n) of the inputs' type.
+
+    Args:
+        layers: to be applied instead of all of the circuit's own, as `compile_circuit` takes them.
+    """
+    program = compile_circuit(circuit, layers)
     weights = np.ascontiguousarray(weights, inputs.dtype)
     result = np.empty_like(inputs)
     chunk = min(len(inputs), CHUNK_AMPLITUDES >> circuit.n_qubits)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.engine.gates import Array
@@ -21,9 +22,10 @@ class Layout:
     n_classes: int
 
     @classmethod
-    def of(cls, circuit: Circuit, *, n_features: int, n_classes: int) -> "Layout":
-        """The layout of the network around a circuit."""
-        return cls(n_features=n_features, n_qubits=circuit.n_qubits, depth=circuit.depth, n_classes=n_classes)
+    def of(cls, circuit: Circuit, *, n_features: int, n_classes: int, layers: tuple[Layer, ...] | None = None) -> "Layout":
+        """The layout of the network around a circuit, or around the layers that are applied instead of all of its own."""
+        depth = circuit.depth if layers is None else len(layers)
+        return cls(n_features=n_features, n_qubits=circuit.n_qubits, depth=depth, n_classes=n_classes)
 
     @property
     def shapes(self) -> Layers[tuple[int, ...]]:

@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.learning.training import TrainingResult, check_loss
 
 PREDICTION_BATCH = 1_000
@@ -19,7 +21,32 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def train(model: nn.Module, splits: DataSplits, config: TrainingConfig, *, generator: np.random.Generator) -> TrainingResult:
+def perceptron(layout: Layout, *, activated: bool, generator: np.random.Generator) -> nn.Module:
+    """A network without a circuit: Linear, then tanh if it is `activated`, Linear, log-softmax.
+
+    Args:
+        layout: its sizes, with `n_qubits` for the width between the layers and no angles.
+        generator: of the initial parameters.
+    """
+    model = nn.Sequential(
+        # Its own initial values would come from torch's global randomness.
+        nn.utils.skip_init(nn.Linear, layout.n_features, layout.n_qubits),
+        nn.Tanh() if activated else nn.Identity(),
+        nn.utils.skip_init(nn.Linear, layout.n_qubits, layout.n_classes),
+        nn.LogSoftmax(dim=1),
+    )
+    nn.utils.vector_to_parameters(torch.from_numpy(layout.draw(generator)), model.parameters())
+    return model
+
+
+def train(
+    model: nn.Module,
+    splits: DataSplits,
+    config: TrainingConfig,
+    *,
+    generator: np.random.Generator,
+    validate_epochs: bool = False,
+) -> TrainingResult:
     """Train with Adam on the negative log-likelihood, in shuffled batches, then validate.
 
     Args:
@@ -27,20 +54,25 @@ def train(model: nn.Module, splits: DataSplits, config: TrainingConfig, *, gener
         splits: the training and validation parts are used, the test part is not.
         config: epochs, learning rate and batch size.
         generator: the order of the samples.
+        validate_epochs: validate after each epoch, not only after the last.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    model.train()
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    loss = math.nan
+    losses: list[float] = []
+    accuracies: list[float] = []
     for epoch in range(1, config.epochs + 1):
         loss = _epoch(model, splits.train, torch.from_numpy(generator.permutation(len(splits.train))), config, optimiser)
         check_loss(loss, epoch, config)
+        losses.append(loss)
+        if validate_epochs or epoch == config.epochs:
+            accuracies.append(accuracy(model, splits.validation))
     return TrainingResult(
         parameters=nn.utils.parameters_to_vector(model.parameters()).detach().numpy(),
-        validation_accuracy=accuracy(model, splits.validation),
-        loss=loss,
+        validation_accuracy=accuracies[-1],
+        losses=tuple(losses),
+        validation_accuracies=tuple(accuracies) if validate_epochs else (),
         steps=config.epochs * math.ceil(len(splits.train) / config.batch_size),
     )
 
@@ -49,6 +81,7 @@ def _epoch(
     model: nn.Module, part: Split, order: torch.Tensor, config: TrainingConfig, optimiser: torch.optim.Optimizer
 ) -> float:
     """Train on every sample once; the mean of the batches' losses."""
+    model.train()
     x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
     losses = []
     for batch in order.split(config.batch_size):
@@ -62,11 +95,12 @@ def _epoch(
 
 def accuracy(model: nn.Module, split: Split) -> float:
     """Share of the samples whose most likely class is the right one."""
+    return int((predict(model, split) == split.y).sum()) / len(split)
+
+
+def predict(model: nn.Module, split: Split) -> NDArray[np.int64]:
+    """The most likely class of each sample."""
     model.eval()
-    right = 0
     with torch.no_grad():
-        for start in range(0, len(split), PREDICTION_BATCH):
-            rows = slice(start, start + PREDICTION_BATCH)
-            predicted = model(torch.from_numpy(split.x[rows])).argmax(dim=1)
-            right += int((predicted == torch.from_numpy(split.y[rows])).sum())
-    return right / len(split)
+        batches = torch.from_numpy(split.x).split(PREDICTION_BATCH)
+        return torch.cat([model(batch).argmax(dim=1) for batch in batches]).numpy()

@@ -51,12 +51,12 @@ class Trained:
     def summary(self) -> dict[str, Any]:
         """Mean, interval, confusion and recall."""
         values = list(self.accuracies.values())
-        first = next(iter(self.by_seed.values()))
+        counted = {trial.user_attrs["parameters"] for trial in self.by_seed.values()}
         confusions = [trial.user_attrs["confusion"] for trial in self.by_seed.values()]
         # Over all seeds together.
         confusion = np.sum(confusions, axis=0).tolist()
         return {
-            "parameters": first.user_attrs["parameters"],
+            "parameters": max(counted),
             "test_accuracy": fmean(values),
             "test_accuracy_std": stdev(values) if len(values) > 1 else None,
             "test_accuracy_interval": interval_of(values),
@@ -67,7 +67,8 @@ class Trained:
 
     def curves(self, epochs: int) -> dict[str, Any]:
         """Means over the seeds, epoch by epoch."""
-        kept = {name: [t.user_attrs[name] for t in self.by_seed.values()] for name in ("losses", "validation_accuracies")}
+        trials, names = self.by_seed.values(), ("losses", "validation_accuracies")
+        kept = {name: [trial.user_attrs[name] for trial in trials] for name in names}
         means = {name: np.mean(curves, axis=0).round(6).tolist() for name, curves in kept.items()}
         return {"epochs": list(curve_epochs(epochs)), **means}
 

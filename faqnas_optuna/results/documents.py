@@ -25,6 +25,8 @@ from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import backend
 
 SCHEMA_VERSION = 1
+CONFIRMED = ("network", "test_accuracy", "validation_accuracy", "confusion", "parameters", "seconds", "worker")
+"""What is shown of a training of a confirmation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,24 @@ class Progress:
     front: int
     hypervolume: float
     """In (log₁₀ quantum FLOPs, validation error)."""
+    is_confirmation: bool = False
+    """It has trainings and nothing else of the above."""
 
 
 def progress(standing: Standing) -> Progress:
     limits = standing.search.config.search
+    if standing.search.is_confirmation:
+        return Progress(
+            study=standing.search.name,
+            generation=1,
+            generations=1,
+            trials=standing.successful,
+            planned=standing.successful + len(standing.running) + standing.waiting,
+            best_accuracy=None,
+            front=0,
+            hypervolume=0.0,
+            is_confirmation=True,
+        )
     return Progress(
         study=standing.search.name,
         generation=min(standing.full_generations + 1, limits.generations),
@@ -68,9 +84,8 @@ def pareto_document(standing: Standing, pick: Pick | None = None) -> dict[str, A
     Raises:
         NoSuccessfulTrialError: there is none yet.
     """
+    check_successful(standing)
     search, front = standing.search, standing.front
-    if not standing.successful:
-        raise _nothing_succeeded(standing)
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -84,6 +99,21 @@ def pareto_document(standing: Standing, pick: Pick | None = None) -> dict[str, A
     }
 
 
+def check_successful(standing: Standing) -> None:
+    """Refuse a study that has no front.
+
+    Raises:
+        ConfigError: it is a confirmation.
+        NoSuccessfulTrialError: no trial has succeeded yet.
+    """
+    name = standing.search.name
+    if confirms := standing.search.description.confirms:
+        told = f"study {name!r} has no front: it confirms circuits of {confirms.study!r}; see what it has shown with"
+        raise ConfigError(told, command=f"confirm {confirms.study}")
+    if not standing.successful:
+        raise _nothing_succeeded(standing)
+
+
 def provenance(search: Search) -> dict[str, Any]:
     """What decides the values of a study, to be kept beside them."""
     described = search.description
@@ -93,6 +123,7 @@ def provenance(search: Search) -> dict[str, Any]:
         "sizes": dict(described.sizes),
         "created": described.created,
         "versions": dict(described.versions),
+        "reliability": None if described.reliability is None else asdict(described.reliability),
     }
 
 
@@ -105,7 +136,7 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    document, stop = pareto_document(standing), _stop(standing.search)
+    document, stop = pareto_document(standing), stop_document(standing.search)
     return document | {
         "seconds": round(seconds, 3),
         "trials": standing.successful + standing.failed,
@@ -119,7 +150,7 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
     }
 
 
-def _stop(search: Search) -> dict[str, Any]:
+def stop_document(search: Search) -> dict[str, Any]:
     """Whether, why and when a study has stopped."""
     stopped = search.ledger.stop()
     if stopped is None:
@@ -200,6 +231,8 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     }
     if trial.state is TrialState.FAIL:
         document["failure"] = trial.user_attrs.get(FAILURE)
+    if search.is_confirmation:
+        return document | trial.params | {name: trial.user_attrs[name] for name in CONFIRMED if name in trial.user_attrs}
     if len(trial.params) < len(search.config.space.genes):
         # Ended before all genes were suggested.
         return document
@@ -322,17 +355,18 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
 
 def study_status(standing: Standing) -> dict[str, Any]:
     """How far a study is, and who is at work."""
-    search, stop = standing.search, _stop(standing.search)
-    limits = search.config.search
+    search, stop = standing.search, stop_document(standing.search)
+    limits, confirms = search.config.search, search.description.confirms
     return {
         "study": search.name,
         "dataset": search.config.dataset,
         **stop,
         "state": stop["state"] or ("running" if standing.running else "idle"),
         "resumed": [asdict(resumption) for resumption in search.ledger.resumptions()],
-        "generations_closed": standing.full_generations,
-        "generations": limits.generations,
-        "population": limits.population,
+        "confirms": confirms and confirms.study,
+        "generations_closed": None if confirms else standing.full_generations,
+        "generations": None if confirms else limits.generations,
+        "population": None if confirms else limits.population,
         "trials": {
             "successful": standing.successful,
             "running": len(standing.running),
@@ -344,9 +378,9 @@ def study_status(standing: Standing) -> dict[str, Any]:
         "trials_per_minute": standing.trials_per_minute,
         "minutes_left": None if stop["stop"] else _minutes_left(standing),
         "best_accuracy": standing.best_accuracy,
-        "front": len(standing.front),
-        "hypervolume": standing.hypervolume,
-        "linear_hypervolume": standing.linear_hypervolume,
+        "front": None if confirms else len(standing.front),
+        "hypervolume": None if confirms else standing.hypervolume,
+        "linear_hypervolume": None if confirms else standing.linear_hypervolume,
     }
 
 
@@ -360,7 +394,9 @@ def _workers(standing: Standing) -> list[dict[str, Any]]:
             # Each is told by the worker in its own time: a trial may have just begun.
             "worker": trial.user_attrs.get("worker"),
             "trial": trial.number,
-            "circuit": str(Genome.from_params(trial.params).circuit) if len(trial.params) == genes else None,
+            "circuit": str(Genome.from_params(trial.params).circuit)
+            if len(trial.params) == genes
+            else trial.user_attrs.get("network"),
             "heard_s_ago": silent.get(trial._trial_id),
         }
         for trial in standing.running
@@ -371,4 +407,6 @@ def _minutes_left(standing: Standing) -> float | None:
     """Until all generations are closed, at the pace of the last trials; the study may stop sooner."""
     limits = standing.search.config.search
     left = limits.population * limits.generations - standing.successful
+    if standing.search.is_confirmation:
+        left = standing.waiting + len(standing.running)
     return max(left, 0) / standing.trials_per_minute if standing.trials_per_minute else None

@@ -134,15 +134,15 @@ def _front_table(front: Iterable[Candidate], number: int, up: str) -> Html:
 
 
 def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -> tuple[object, ...]:
-    name, best = status["study"], status["best_accuracy"]
+    name, best, volume = status["study"], status["best_accuracy"], status["hypervolume"]
     return (
         _link(f"{up}study/{quote(name, safe='')}", name),
         status["dataset"],
         status["state"],
-        f"{status['generations_closed']}/{status['generations']}",
+        "–" if status["confirms"] else f"{status['generations_closed']}/{status['generations']}",
         f"{status['trials']['successful']:,}",
         "–" if best is None else f"{best:.3f}",
-        f"{status['hypervolume']:.4f}",
+        "–" if volume is None else f"{volume:.4f}",
         _all_trials(numbers.get(name), up),
     )
 

@@ -214,4 +214,4 @@ def _description(search: Search, confirms: Confirms, budget: Budget) -> Descript
 
 def _was_interrupted(trial: FrozenTrial) -> bool:
     """Whether a failed trial was ended by a signal. One that was given up is queued anew at once, as often as it may be."""
-    return trial.user_attrs.get(FAILURE, "").startswith(INTERRUPTED)
+    return str(trial.user_attrs.get(FAILURE)).startswith(INTERRUPTED)

@@ -6,7 +6,8 @@ from typing import Any
 
 import optuna
 
-from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
+from faqnas_optuna.config import FlopsCounter
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.controls import (
     Baseline,
@@ -15,16 +16,15 @@ from faqnas_optuna.learning.controls import (
     confirm_once,
     confirmation_generator,
     fit_baseline,
-    quantum_flops,
+    layers_of,
 )
+from faqnas_optuna.search.ledger import Finalist
 from faqnas_optuna.search.objective import Evaluate, Objective, Outcome
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.storage.opening import drafts
 
 
-def make_objective(
-    standing: Standing, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None
-) -> Objective:
+def make_objective(standing: Standing, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> Objective:
     """That of a search or of a confirmation; the arguments as `Objective` has them."""
     kind = ConfirmingObjective if standing.search.is_confirmation else Objective
     return kind(standing, splits, worker=worker, evaluate=evaluate)
@@ -39,25 +39,36 @@ class ConfirmingObjective(Objective):
         seed = trial.suggest_int("seed", 0, 10**9)
         trial.set_user_attr("worker", self._worker)
         drafts(trial.study).store(trial._trial_id)
-        circuit = self._circuit(finalist)
+        chosen = self._finalist(finalist)
         if model in list(Baseline):
             found, flops = fit_baseline(Baseline(model), self._splits), 0
         else:
-            generator = confirmation_generator(self._config.seed, seed)
+            circuit, generator = chosen.genome.circuit, confirmation_generator(self._config.seed, seed)
             found = confirm_once(Model(model), circuit, self._splits, self._config.training, generator=generator)
-            flops = quantum_flops(Model(model), circuit, self._config)
+            flops = self._flops(Model(model), chosen)
         return Outcome(values=(float(flops), 1 - found.test_accuracy), attributes=_attributes(found))
 
-    def _circuit(self, finalist: int) -> Circuit:
-        """The circuit of a trial of the search."""
+    def _flops(self, model: Model, finalist: Finalist) -> int:
+        """Quantum FLOPs, by the counter of the search."""
+        match model:
+            case Model.CIRCUIT:
+                return finalist.quantum_flops
+            case Model.EMBEDDING | Model.SEPARABLE:
+                count = analytic_flops if self._config.flops is FlopsCounter.ANALYTIC else profiler_flops
+                return count(finalist.genome.circuit, layers_of(model, finalist.genome.circuit))
+            case Model.LINEAR | Model.MLP:
+                return 0
+
+    def _finalist(self, number: int) -> Finalist:
+        """The finalist that is a trial of the search."""
         search = self._standing.search
         for description in (search.description, search.ledger.description()):
             # It may have been added since this worker came.
             assert description is not None and description.confirms is not None
             for known in description.confirms.finalists:
-                if known.trial == finalist:
-                    return known.genome.circuit
-        raise LookupError(f"trial {finalist} is no finalist")
+                if known.trial == number:
+                    return known
+        raise LookupError(f"trial {number} is no finalist")
 
 
 def _attributes(found: Confirmed) -> Mapping[str, Any]:

@@ -52,9 +52,7 @@ class Finalist:
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
         mean, deviation, count = entry["val_accuracies"]
-        return cls(
-            **{**entry, "genome": Genome.from_params(entry["genome"]), "val_accuracies": (mean, deviation, count)}
-        )
+        return cls(**{**entry, "genome": Genome.from_params(entry["genome"]), "val_accuracies": (mean, deviation, count)})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

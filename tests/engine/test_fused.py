@@ -3,15 +3,17 @@ import random
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
+from faqnas_optuna.circuits.effective import Layer
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace
 from faqnas_optuna.learning.model import HQNN
+from faqnas_optuna.learning.parameters import Layout
 
 GENOMES = list(enumerate_genomes())
 CIRCUITS = [genome.circuit for genome in random.Random(3).sample(GENOMES, 24)]
@@ -56,6 +58,68 @@ def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_s
     settled = optimiser.second_moments > 1e-20
     np.testing.assert_allclose(vector[settled], expected[settled], atol=1e-7)
     assert settled.mean() > 0.6
+
+
+def on_the_bloch_sphere(encoded: Tensor, layers: tuple[Layer, ...], angles: Tensor) -> Tensor:
+    """⟨Z⟩ (batch, n) of wires without entanglers: each is a vector, turned about the axis of a layer by its angle."""
+    x, y, z = torch.sin(2 * encoded), torch.zeros_like(encoded), torch.cos(2 * encoded)
+    for (rotation, _), angle in zip(layers, angles, strict=True):
+        c, s = torch.cos(angle), torch.sin(angle)
+        if rotation is Rotation.RX:
+            y, z = c * y - s * z, s * y + c * z
+        elif rotation is Rotation.RY:
+            z, x = c * z - s * x, s * z + c * x
+        else:
+            x, y = c * x - s * y, s * x + c * y
+    return z
+
+
+def of_amplitudes(encoded: Tensor, *_: object) -> Tensor:
+    """⟨Z⟩ (batch, 3) of amplitudes x / ‖x‖: the first three of eight differ from |000⟩ in the last two wires."""
+    shares = encoded.square() / encoded.square().sum(dim=1, keepdim=True)
+    return shares @ torch.tensor([[1.0, 1, 1], [1, 1, -1], [1, -1, 1]], dtype=encoded.dtype)
+
+
+@pytest.mark.parametrize(
+    ("embedding", "rotations"),
+    [
+        (Embedding.ANGLE, ()),
+        (Embedding.ANGLE, (Rotation.RY,)),
+        (Embedding.ANGLE, (Rotation.RZ, Rotation.RX)),
+        (Embedding.ANGLE, (Rotation.RX, Rotation.RX, Rotation.RZ, Rotation.RY)),
+        (Embedding.AMPLITUDE, ()),
+    ],
+)
+def test_so_is_one_without_entanglers_or_without_any_gate(
+    embedding: Embedding, rotations: tuple[Rotation, ...], iris: DataSplits
+) -> None:
+    circuit = Circuit(
+        n_qubits=3, embedding=embedding, entangler=Entangler.CNOT, topology=Topology.CIRCULAR, rotations=(Rotation.RX,)
+    )
+    layers = tuple(Layer(rotation, False) for rotation in rotations)
+    layout = Layout.of(circuit, n_features=4, n_classes=3, layers=layers)
+    vector = layout.draw(np.random.default_rng(0)).astype(np.float64)
+    parts = [torch.from_numpy(part.copy()).requires_grad_() for part in layout.parts(vector)]
+    adam = torch.optim.Adam(parts, lr=0.01)
+    program = compile_circuit(circuit, layers)
+    workspace, optimiser = make_workspace(program, 64, np.float64), make_optimiser(vector)
+    x, y = iris.train.x.astype(np.float64), iris.train.y
+    measure = on_the_bloch_sphere if embedding is Embedding.ANGLE else of_amplitudes
+    for epoch in range(3):
+        order = np.random.default_rng(epoch).permutation(len(y))
+        fused = train_epoch(x, y, order, 64, program, workspace, optimiser, 2 * epoch, 0.01, 3)
+        losses = []
+        for rows in torch.from_numpy(order).split(64):
+            weights, bias, angles, *classifier = parts
+            measured = measure(nn.functional.linear(torch.from_numpy(x)[rows], weights, bias), layers, angles)
+            loss = nn.functional.cross_entropy(nn.functional.linear(measured, *classifier), torch.from_numpy(y)[rows])
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            losses.append(loss.item())
+        assert fused == pytest.approx(np.mean(losses), abs=1e-9)
+    expected = np.concatenate([part.detach().numpy().ravel() for part in parts])
+    np.testing.assert_allclose(vector, expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("circuit", CIRCUITS, ids=str)

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pennylane as qml
 import pytest
 import torch
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.circuits.reference import ENTANGLERS, ROTATIONS, qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import backward, expectations, forward, make_workspace
 
@@ -28,9 +30,11 @@ def circuits(n_qubits: int, rng: np.random.Generator) -> Iterator[Circuit]:
             )
 
 
-def run(circuit: Circuit, inputs: Any, weights: Any, grad: Any) -> tuple[Any, Any, Any]:
+def run(
+    circuit: Circuit, inputs: Any, weights: Any, grad: Any, layers: tuple[Layer, ...] | None = None
+) -> tuple[Any, Any, Any]:
     """Expectations, and the gradients of inputs and weights when `grad` is that of the expectations; batch first."""
-    program = compile_circuit(circuit)
+    program = compile_circuit(circuit, layers)
     workspace = make_workspace(program, len(inputs), inputs.dtype)
     wires_first = np.ascontiguousarray(inputs.T)
     measured, grad_inputs, grad_weights = np.empty_like(wires_first), np.empty_like(wires_first), np.empty_like(weights)
@@ -39,9 +43,9 @@ def run(circuit: Circuit, inputs: Any, weights: Any, grad: Any) -> tuple[Any, An
     return measured.T, grad_inputs.T, grad_weights
 
 
-def run_pennylane(circuit: Circuit, inputs: Any, weights: Any, grad: Any) -> tuple[Any, Any, Any]:
+def run_pennylane(node: Any, inputs: Any, weights: Any, grad: Any) -> tuple[Any, Any, Any]:
     tensors = [torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in (inputs, weights)]
-    measured = torch.stack(qnode(circuit)(*tensors), dim=-1)
+    measured = torch.stack(node(*tensors), dim=-1)
     grads = torch.autograd.grad(measured, tensors, torch.tensor(grad, dtype=torch.float64), allow_unused=True)
     zeros = (torch.zeros_like(tensor) for tensor in tensors)
     filled = (zero if grad is None else grad for grad, zero in zip(grads, zeros, strict=True))
@@ -56,7 +60,7 @@ def arguments(circuit: Circuit, batch: int, rng: np.random.Generator) -> tuple[A
 
 def assert_agree(circuit: Circuit, dtype: Any, arrays: tuple[Any, Any, Any]) -> None:
     rounded = tuple(array.astype(dtype) for array in arrays)
-    for actual, expected in zip(run(circuit, *rounded), run_pennylane(circuit, *rounded), strict=True):
+    for actual, expected in zip(run(circuit, *rounded), run_pennylane(qnode(circuit), *rounded), strict=True):
         scale = max(1.0, np.abs(expected).max())
         np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE[dtype] * scale, err_msg=str(circuit))
 
@@ -198,3 +202,101 @@ def test_an_rz_layer_that_nothing_follows_has_no_gradient() -> None:
     _, _, grad_weights = run(circuit, *arguments(circuit, 3, np.random.default_rng(9)))
     np.testing.assert_array_equal(grad_weights[1], 0)
     assert np.abs(grad_weights[0]).min() > 0
+
+
+def node_of_layers(circuit: Circuit, layers: tuple[Layer, ...]) -> Any:
+    """A circuit in PennyLane of which only such layers are applied."""
+    wires = range(circuit.n_qubits)
+
+    @qml.qnode(qml.device("default.qubit", wires=circuit.n_qubits), interface="torch", diff_method="backprop")
+    def run(inputs: Any, weights: Any) -> list[Any]:
+        if circuit.embedding is Embedding.ANGLE:
+            qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
+        else:
+            qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+        for layer, angles in zip(layers, weights, strict=True):
+            assert layer.rotation is not None
+            for wire in wires:
+                ROTATIONS[layer.rotation](angles[wire], wires=wire)
+            for pair in circuit.entangled_pairs if layer.entangled else ():
+                ENTANGLERS[circuit.entangler](wires=pair)
+        return [qml.expval(qml.PauliZ(wire)) for wire in wires]
+
+    return run
+
+
+def without_entanglers() -> Iterator[tuple[Layer, ...]]:
+    """Nothing at all, every sequence of up to two rotations, and some of three and four."""
+    for depth in range(3):
+        for rotations in itertools.product(Rotation, repeat=depth):
+            yield tuple(Layer(rotation, False) for rotation in rotations)
+    yield tuple(Layer(rotation, False) for rotation in (Rotation.RZ, Rotation.RX, Rotation.RX))
+    yield tuple(Layer(rotation, False) for rotation in (Rotation.RY, Rotation.RZ, Rotation.RZ, Rotation.RX))
+
+
+@pytest.mark.parametrize("embedding", Embedding)
+@pytest.mark.parametrize("n_qubits", [2, 3, 6])
+def test_layers_without_entanglers_and_none_at_all_agree_with_pennylane(n_qubits: int, embedding: Embedding) -> None:
+    rng = np.random.default_rng(n_qubits)
+    circuit = Circuit(
+        n_qubits=n_qubits,
+        embedding=embedding,
+        entangler=Entangler.CNOT,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RX,) * 4,
+    )
+    for index, layers in enumerate(without_entanglers()):
+        assert_layers_agree(circuit, layers, (1, 5)[index % 2], rng)
+
+
+@pytest.mark.parametrize(("embedding", "entangler", "topology"), STRUCTURES)
+def test_entanglers_in_some_layers_agree_with_pennylane(embedding: Embedding, entangler: Entangler, topology: Topology) -> None:
+    rng = np.random.default_rng(10)
+    for entangled in itertools.product((False, True), repeat=3):
+        rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=3))
+        circuit = Circuit(n_qubits=4, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        assert_layers_agree(circuit, tuple(map(Layer, rotations, entangled)), 3, rng)
+
+
+def assert_layers_agree(circuit: Circuit, layers: tuple[Layer, ...], batch: int, rng: np.random.Generator) -> None:
+    inputs, grad = rng.normal(size=(2, batch, circuit.n_qubits))
+    weights = rng.uniform(-np.pi, 2 * np.pi, size=(len(layers), circuit.n_qubits))
+    found = run(circuit, inputs, weights, grad, layers)
+    for actual, expected in zip(found, run_pennylane(node_of_layers(circuit, layers), inputs, weights, grad), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10, err_msg=str(layers))
+    np.testing.assert_allclose(expectations(inputs, weights, circuit, layers), found[0], rtol=0, atol=1e-12)
+
+
+def test_the_embedding_alone_by_hand() -> None:
+    """⟨Z⟩ of cos(x)|0⟩ + sin(x)|1⟩ is cos(2x); of amplitudes x / ‖x‖ on two qubits, (1, 1) and (1, -1) of their squares."""
+    inputs = np.array([[0.3, -1.2], [2.0, 0.5]])
+    shares = (inputs**2 / (inputs**2).sum(axis=1, keepdims=True)).T
+    expected = {
+        Embedding.ANGLE: np.cos(2 * inputs),
+        Embedding.AMPLITUDE: np.stack([sum(shares), shares[0] - shares[1]], axis=1),
+    }
+    for embedding, measured in expected.items():
+        circuit = Circuit(
+            n_qubits=2, embedding=embedding, entangler=Entangler.CZ, topology=Topology.LINEAR, rotations=(Rotation.RY,)
+        )
+        np.testing.assert_allclose(expectations(inputs, np.empty((0, 2)), circuit, ()), measured, atol=1e-12)
+
+
+def test_the_layers_of_a_whole_circuit_are_that_circuit() -> None:
+    for circuit in circuits(3, np.random.default_rng(11)):
+        for part, whole in zip(compile_circuit(circuit, all_layers(circuit)), compile_circuit(circuit), strict=True):
+            np.testing.assert_array_equal(part, whole)
+
+
+def test_the_live_layers_compute_what_the_circuit_computes() -> None:
+    rng = np.random.default_rng(12)
+    for circuit in circuits(3, rng):
+        live = EffectiveCircuit(circuit=circuit)
+        layers = tuple(layer for layer in live.layers if layer.rotation is not None)
+        if len(layers) == len(live.layers):
+            inputs, weights, _ = arguments(circuit, 3, rng)
+            np.testing.assert_allclose(
+                expectations(inputs, weights[: len(layers)], circuit, layers),
+                expectations(inputs, weights, circuit),
+                atol=1e-12,
+            )

@@ -1,0 +1,152 @@
+"""The command that confirms: finalists trained anew, beside controls, and judged on the test part."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from faqnas_optuna.cli.launch import conclude, dask_client, opened_storage, run_search
+from faqnas_optuna.cli.options import (
+    StudyCommand,
+    Survival,
+    dask_option,
+    data_dir_option,
+    json_option,
+    pick_option,
+    storage_options,
+    study_argument,
+    survival_options,
+    typed,
+    workers_option,
+)
+from faqnas_optuna.errors import ConfigError
+
+if TYPE_CHECKING:
+    from faqnas_optuna.data.splits import DataSplits
+    from faqnas_optuna.search.choosing import Pick
+    from faqnas_optuna.search.confirmation import Budget
+    from faqnas_optuna.search.records import Candidate
+    from faqnas_optuna.search.study import Search
+
+
+@click.command(cls=StudyCommand)
+@study_argument
+@storage_options
+# Without variables: those of a search are not for its confirmation.
+@click.option("--trials", metavar="N,N,…", help="The circuits of these trials.  [default: the front]")
+@click.option("--top", type=click.IntRange(min=1), help="So many of the front, those of the lowest validation error.")
+@pick_option
+@click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
+@click.option("--seeds", type=click.IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
+@click.option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
+@workers_option
+@dask_option
+@click.option("--detach", is_flag=True, help="Only create it; workers attach to it.")
+@survival_options
+@data_dir_option
+@json_option
+def confirm(
+    study: str,
+    storage: str,
+    trials: str | None,
+    top: int | None,
+    pick: "Pick | None",
+    epochs: int | None,
+    seeds: int | None,
+    name: str | None,
+    workers: int,
+    dask: str | None,
+    detach: bool,
+    survival: Survival,
+    data_dir: Path | None,
+    as_json: bool,
+) -> int:
+    """Train the circuits of a study anew from new seeds, beside controls, and judge them on the test part.
+
+    Nothing else ever sees the test part. The confirmation is a study of its own, which workers can join; to repeat the
+    command goes on with it, or shows what it has found.
+    """
+    if sum(chosen is not None for chosen in (trials, top, pick)) > 1:
+        raise ConfigError("--trials, --top and --pick each choose circuits; leave all but one of them out")
+    numbers = None if trials is None else _trial_numbers(trials)
+    client = dask_client(dask, storage)
+    from faqnas_optuna.search.confirmation import SUFFIX, Budget, check_budget, find
+    from faqnas_optuna.search.study import check_name, load, load_data
+    from faqnas_optuna.signals import Signals
+
+    called, budget = name or f"{study}{SUFFIX}", Budget(epochs=epochs, seeds=seeds)
+    check_name(called)
+    with opened_storage(storage, grace_s=survival.grace_s) as opened:
+        search = load(opened, study)
+        candidates = _chosen(search, numbers, top, pick)
+        found = find(opened, called, search)
+        if found:
+            check_budget(found, budget)
+            if _is_done(found, candidates, budget):
+                return conclude(found, Signals(), done_before=True, as_json=as_json)
+        splits = load_data(search, data_dir)
+        confirmation = _made(storage, called, search, candidates, splits, budget)
+        if detach:
+            click.echo(f"study {called} waits for workers: {typed(f'worker {called}')}", err=True)
+            return 0
+        return run_search(
+            confirmation, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json
+        )
+
+
+def _trial_numbers(text: str) -> list[int]:
+    """`19,48` as numbers."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"--trials is a list of numbers, as in 19,48; it is {text!r}")
+    return [int(part) for part in parts]
+
+
+def _chosen(search: "Search", numbers: Sequence[int] | None, top: int | None, pick: "Pick | None") -> "list[Candidate]":
+    """The circuits to confirm."""
+    from faqnas_optuna.results.documents import check_successful
+    from faqnas_optuna.search.confirmation import candidates_of
+    from faqnas_optuna.search.standing import Standing
+
+    if numbers is not None:
+        return candidates_of(search, numbers)
+    standing = Standing.of(search)
+    check_successful(standing)
+    if pick:
+        return [pick.choose(standing.front)]
+    return sorted(standing.front, key=lambda one: (one.val_error, one.quantum_flops))[:top]
+
+
+def _is_done(confirmation: "Search", candidates: "Sequence[Candidate]", budget: "Budget") -> bool:
+    """Whether nothing is left to do for these: neither their data nor torch are needed to show what it has found."""
+    from faqnas_optuna.search.generations import StopReason
+
+    confirms, stopped = confirmation.description.confirms, confirmation.ledger.stop()
+    assert confirms is not None
+    known = {finalist.trial for finalist in confirms.finalists}
+    asks_more = budget.seeds not in (None, confirmation.config.training.repeats)
+    is_all_there = known.issuperset(candidate.trial for candidate in candidates) and not asks_more
+    return is_all_there and stopped is not None and stopped.reason is StopReason.CONFIRMED
+
+
+def _made(
+    url: str, name: str, search: "Search", candidates: "Sequence[Candidate]", splits: "DataSplits", budget: "Budget"
+) -> "Search":
+    """The confirmation, made, extended or resumed."""
+    from faqnas_optuna.learning.controls import Baseline
+    from faqnas_optuna.search.confirmation import extended, finalists_of
+    from faqnas_optuna.search.course import resume as resume_study
+    from faqnas_optuna.search.ledger import Confirms
+
+    training = search.config.training
+    finalists = finalists_of(candidates, repeats=training.repeats, n_features=splits.n_features, n_classes=splits.n_classes)
+    confirms = Confirms(
+        study=search.name,
+        created=search.description.created,
+        epochs=training.epochs,
+        finalists=finalists,
+        baselines=tuple(map(str, Baseline)),
+    )
+    confirmation = extended(search.study._storage, url, name, search, confirms, budget)
+    return resume_study(confirmation) if confirmation.ledger.stop() else confirmation
