@@ -98,7 +98,7 @@ class Description:
     sizes: Mapping[str, int]
     """Samples in the parts `train`, `validation` and `test`."""
     flops_range: tuple[int, int]
-    """Quantum FLOPs of the cheapest and the dearest circuit of the space; hypervolumes are shares of a box of this width."""
+    """Quantum FLOPs of the cheapest and the dearest circuit of the space, from which the boxes of hypervolumes follow."""
     created: str
     """UTC, to the microsecond: it tells a study from a later one of the same name."""
     versions: Mapping[str, str]

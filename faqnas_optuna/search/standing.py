@@ -95,7 +95,7 @@ class Standing:
 
     @property
     def hypervolume(self) -> float:
-        """Share that the front dominates of the box of all circuits in (log₁₀ quantum FLOPs, validation error)."""
+        """Share that the front dominates of the box around all circuits in (log₁₀ quantum FLOPs, validation error)."""
         return log_hypervolume(self._points(self._front), self.search.description.flops_range)
 
     @property

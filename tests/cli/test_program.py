@@ -15,6 +15,7 @@ from typing import TextIO, cast
 import click
 import optuna
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from faqnas_optuna.__main__ import MessageStream
@@ -200,6 +201,46 @@ def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
     assert [line.split()[0] for line in out.splitlines()[1:-1]] == [str(entry["trial"]) for entry in front]
     assert out.splitlines()[-1].startswith("What stands in brackets changes no measured value.")
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
+
+
+def test_pareto_picks_one_circuit_and_says_why(stored: Cli, tmp_path: Path) -> None:
+    whole = stored("pareto", "iris")[1].splitlines()
+    front = json.loads(stored("pareto", "iris", "--json")[1])["front"]
+    code, out, err = stored("pareto", "iris", "--pick", "best", "--csv", "front.csv", "--plot", "front.html")
+    assert (code, err.splitlines()) == (0, ["wrote front.html", "wrote front.csv"])
+    header, row, *_, why = out.splitlines()
+    # The same cells; the columns are as wide as this one needs.
+    assert (header.split(), row.split()) == (whole[0].split(), whole[len(front)].split())
+    lowest = front[-1]
+    assert why == (
+        f"Picked by best: of {len(front)} circuits it has the lowest error, {lowest['val_error']:.3f},"
+        f" at {lowest['quantum_flops']:,} quantum FLOPs."
+    )
+    assert len((tmp_path / "front.csv").read_text().splitlines()) == 2
+    drawn = (tmp_path / "front.html").read_text()
+    assert all(f'[{entry["trial"]},"' in drawn for entry in front)
+    document = json.loads(stored("pareto", "iris", "--pick", "best", "--json")[1])
+    assert document["front"] == [lowest]
+    assert f"Picked by {document['pick']['rule']}: {document['pick']['why']}." == why
+
+
+@pytest.mark.parametrize("rule", ["cheapest", "cheapest-within:2", ""])
+def test_a_wrong_rule_is_refused_before_the_database_is_opened(cli_here: Cli, tmp_path: Path, rule: str) -> None:
+    told = (
+        "Error: Invalid value for '--pick' (env var: 'FAQNAS_PICK'):"
+        " a rule is knee, best, or cheapest-within:X with X from 0 to 1,"
+        f" as in cheapest-within:0.01; it is {rule!r}\n"
+    )
+    assert cli_here("pareto", "iris", "--pick", rule) == (2, "", told)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("begun", "words"), [("", ["knee", "best", "cheapest-within:0.01"]), ("che", ["cheapest-within:0.01"]), ("x", [])]
+)
+def test_a_shell_completes_the_rules(begun: str, words: list[str]) -> None:
+    completion = ShellComplete(cli, {}, "faqnas-optuna", "_FAQNAS_OPTUNA_COMPLETE")
+    assert [item.value for item in completion.get_completions(["pareto", "iris", "--pick"], begun)] == words
 
 
 def test_show_draws_the_circuit(stored: Cli) -> None:

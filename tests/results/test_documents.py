@@ -8,9 +8,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.circuits.genome import GENES, Genome
-from faqnas_optuna.config import StudyConfig
+from faqnas_optuna import __version__
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import GENES, Genome, Rotation
+from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.learning.evaluation import Counts
 from faqnas_optuna.results.documents import (
     front_csv,
     pareto_document,
@@ -19,6 +22,7 @@ from faqnas_optuna.results.documents import (
     status_document,
     trial_document,
 )
+from faqnas_optuna.search.choosing import EXAMPLES, Pick
 from faqnas_optuna.search.course import advance, author, resume, stop
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.ledger import DESCRIPTION
@@ -26,7 +30,7 @@ from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import drafts
-from tests.conftest import cheap_values, run_trials
+from tests.conftest import cheap_values, run_trials, small_config
 from tests.faults.crew import SOON_S
 
 
@@ -44,6 +48,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
         "dataset": str,
         "generations": int,
         "hypervolume": float,
+        "linear_hypervolume": float,
         "front": list,
         "provenance": dict,
     }
@@ -92,7 +97,8 @@ def test_an_empty_study_has_no_front(new_search: Callable[..., Search]) -> None:
         pareto_document(Standing.of(search))
     assert progress(Standing.of(search)).best_accuracy is None
     (status,) = status_document(search.study._storage, None)["studies"]
-    assert (status["front"], status["hypervolume"], status["best_accuracy"]) == (0, 0.0, None)
+    volumes = status["hypervolume"], status["linear_hypervolume"]
+    assert (status["front"], volumes, status["best_accuracy"]) == (0, (0.0, 0.0), None)
 
 
 def test_status_counts_trials_and_tells_of_stops(finished: Search, new_search: Callable[..., Search]) -> None:
@@ -173,6 +179,65 @@ def test_status_of_all_names_a_study_that_it_cannot_read(
     assert (code, err) == (3, f"Error: {left_out['reason']}\n")
 
 
+def test_a_study_of_before_hypervolumes_were_logarithmic_is_left_out_of_all(
+    finished: Search, new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    study = new_search(name="older").study
+    entry = {name: value for name, value in study.user_attrs[DESCRIPTION].items() if name != "flops_range"}
+    study.set_user_attr(DESCRIPTION, entry | {"reference_point": [1.5, 1.0]})
+    told = (
+        f"study 'older' was made by an earlier faqnas-optuna, {__version__}, which measured hypervolumes otherwise:"
+        " read it with that, or start another study with --study"
+    )
+    code, out, err = cli_here("status")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1].startswith("iris ")
+    assert out.splitlines()[-1] == f"leaving out study older: {told}"
+    for command in (("status", "older"), ("pareto", "older"), ("resume", "older"), ("worker", "older")):
+        assert cli_here(*command) == (3, "", f"Error: {told}\n")
+
+
+@pytest.mark.parametrize("counter", FlopsCounter)
+@pytest.mark.parametrize("of", FlopsOf)
+def test_what_the_cheapest_circuit_that_computes_the_same_costs_is_told(
+    new_search: Callable[..., Search], counter: FlopsCounter, of: FlopsOf
+) -> None:
+    config = small_config(flops=counter, flops_of=of)
+    search = new_search(config)
+    for rotation in Rotation:
+        inert = {"entangler": "CZ", "topology": "circular", "depth": 2, "rotation_1": rotation, "rotation_2": "RZ"}
+        others = {"n_qubits": 3, "embedding": "angle", "rotation_3": "RX", "rotation_4": "RX"}
+        search.study.enqueue_trial(inert | others)
+    run_trials(search, 3, cheap_values)
+    for number in range(3):
+        document = trial_document(search, number)
+        told, genome = document["effective"], Genome.from_params(document["genome"])
+        cheapest = EffectiveCircuit(circuit=genome.circuit).representative
+        assert (told["cheapest"], cheapest.depth) == (str(cheapest), 1)
+        assert told["cheapest_flops"] == Counts.of(cheapest, n_features=4, n_classes=3).charged(config)
+
+
+def test_of_a_trial_that_was_not_counted_the_cheapest_circuit_has_no_flops(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    suggest(search.study.ask(), search.config.space)
+    running = search.study.ask()
+    suggest(running, search.config.space)
+    drafts(search.study).store(running._trial_id)
+    assert trial_document(search, 1)["effective"]["cheapest_flops"] is None
+
+
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_the_document_of_a_pick_holds_one_circuit_and_why(finished: Search, rule: str) -> None:
+    standing, pick = Standing.of(finished), Pick.parse(rule)
+    whole, document = pareto_document(standing), pareto_document(standing, pick)
+    (entry,) = document["front"]
+    assert entry["trial"] == pick.choose(standing.front).trial
+    assert document["pick"] == {"rule": rule, "why": pick.why(standing.front)}
+    assert document == whole | {"front": [entry], "pick": document["pick"]}
+    assert "pick" not in whole and entry in whole["front"]
+    assert len(list(csv.DictReader(io.StringIO(front_csv(document))))) == 1
+
+
 def test_status_shows_a_stopped_study_whose_last_trials_still_run(
     new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -208,4 +273,5 @@ def test_what_is_exported_tells_the_circuit_and_what_decided_its_values(finished
         assert told == {name: document["provenance"][name] for name in told}
         assert (row["study"], row["dataset"], row["seed"]) == ("iris", "iris", "0")
         assert (row["inert"], row["cheapest"]) == (entry["effective"]["inert"] or "", entry["effective"]["cheapest"])
+        assert int(row["cheapest_flops"]) == entry["effective"]["cheapest_flops"]
     assert StudyConfig.from_settings(document["provenance"]["settings"], source="export") == finished.config
