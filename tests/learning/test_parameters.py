@@ -1,5 +1,6 @@
 import numpy as np
 
+from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.learning.parameters import Layout
 
@@ -20,6 +21,16 @@ def test_the_parts_are_all_of_the_vector_in_order() -> None:
     assert np.array_equal(np.concatenate([part.ravel() for part in parts]), vector)
     parts.angles[:] = -1
     assert (vector == -1).sum() == 6
+
+
+def test_layers_that_are_applied_instead_have_their_angles() -> None:
+    for layers in ((), (Layer(Rotation.RY, False),)):
+        layout = Layout.of(CIRCUIT, n_features=5, n_classes=4, layers=layers)
+        assert layout.shapes.angles == (len(layers), 3)
+        assert layout.size == LAYOUT.size - (2 - len(layers)) * 3
+        # The encoder begins alike, however many angles follow it.
+        first = layout.parts(layout.draw(np.random.default_rng(3))).encoder_weights
+        assert np.array_equal(first, LAYOUT.parts(LAYOUT.draw(np.random.default_rng(3))).encoder_weights)
 
 
 def test_a_draw_depends_on_the_generator_alone() -> None:

@@ -8,7 +8,9 @@ from torch import nn
 from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.learning.reference import accuracy, train
+from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.reference import accuracy, perceptron, predict, train
+from faqnas_optuna.learning.training import TrainingResult
 
 
 def linear(splits: DataSplits) -> nn.Module:
@@ -41,6 +43,43 @@ def test_a_step_is_adams_on_the_whole_batch(iris: DataSplits) -> None:
         optimiser.step()
     for trained, wanted in zip(model.parameters(), expected.parameters(), strict=True):
         assert torch.allclose(trained, wanted, atol=1e-6)
+
+
+def test_a_curve_has_what_shorter_trainings_come_to(iris: DataSplits) -> None:
+    def trained(epochs: int, validate_epochs: bool = False) -> TrainingResult:
+        config = TrainingConfig(epochs=epochs, learning_rate=0.05)
+        return train(linear(iris), iris, config, generator=generator(), validate_epochs=validate_epochs)
+
+    result, shorter = trained(4, True), [trained(epochs) for epochs in (1, 2, 3, 4)]
+    assert result.losses == shorter[-1].losses == tuple(one.loss for one in shorter)
+    assert result.validation_accuracies == tuple(one.validation_accuracy for one in shorter)
+    assert shorter[-1].validation_accuracies == ()
+    assert np.array_equal(result.parameters, shorter[-1].parameters)
+
+
+def test_whoever_validates_in_between_goes_on_training(iris: DataSplits) -> None:
+    """With dropout, which only acts in training: where all values are dropped the weights get no gradient."""
+    model = nn.Sequential(nn.Dropout(1.0), linear(iris))
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    train(model, iris, TrainingConfig(epochs=3), generator=generator(), validate_epochs=True)
+    weight, bias = (not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert (weight, bias) == (False, True)
+
+
+@pytest.mark.parametrize("activated", [False, True])
+def test_a_perceptron_is_two_layers_that_begin_with_the_layouts_draw(activated: bool) -> None:
+    layout = Layout(n_features=5, n_qubits=3, depth=0, n_classes=4)
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    model = perceptron(layout, activated=activated, generator=generator(2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    parts = layout.parts(layout.draw(generator(2)))
+    x = np.random.default_rng(3).normal(size=(6, 5)).astype(np.float32)
+    hidden = x @ parts.encoder_weights.T + parts.encoder_bias
+    scores = (np.tanh(hidden) if activated else hidden) @ parts.classifier_weights.T + parts.classifier_bias
+    expected = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(model(torch.from_numpy(x)).detach().numpy(), expected, atol=1e-6)
+    assert predict(model, Split(x=x, y=np.zeros(6, np.int64))).tolist() == scores.argmax(axis=1).tolist()
 
 
 def test_the_order_of_the_samples_comes_from_the_generator(iris: DataSplits) -> None:

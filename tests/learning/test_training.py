@@ -71,6 +71,17 @@ def test_a_training_is_the_same_bit_for_bit_and_its_seed_decides(iris: DataSplit
     assert first.loss == again.loss != other.loss
 
 
+def test_a_curve_has_what_shorter_trainings_come_to(iris: DataSplits) -> None:
+    result = train(CIRCUITS[0], iris, TrainingConfig(epochs=4), generator=generator(), validate_epochs=True)
+    shorter = [trained(iris, epochs=epochs) for epochs in (1, 2, 3, 4)]
+    assert result.losses == shorter[-1].losses == tuple(one.loss for one in shorter)
+    assert result.validation_accuracies == tuple(one.validation_accuracy for one in shorter)
+    # Who does not ask does not pay; and to ask changes nothing.
+    assert shorter[-1].validation_accuracies == ()
+    assert np.array_equal(result.parameters, shorter[-1].parameters)
+    assert result.validation_accuracy == shorter[-1].validation_accuracy
+
+
 def test_a_batch_larger_than_the_data_is_all_of_them(iris: DataSplits) -> None:
     result = trained(iris, batch_size=1_000_000, epochs=3)
     assert result.steps == 3

@@ -1,0 +1,271 @@
+"""What a confirmation trains: a circuit, and the controls that tell what each part of it is worth.
+
+Circuit and controls are trained on the training part alone, from the same seeds, with the same optimiser and budget, and judged
+on the test part. The search has chosen circuits by the validation part: here that only shows how the learning went. Classical
+models from scikit-learn stand beside them; they need no seeds.
+
+What trains is imported where it is used: what a confirmation has found is read without numba, torch and scikit-learn.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import TrainingConfig
+from faqnas_optuna.data.splits import DataSplits, Split
+
+if TYPE_CHECKING:
+    from faqnas_optuna.learning.parameters import Layout
+    from faqnas_optuna.learning.training import TrainingResult
+
+CONFIRMATIONS = 2
+"""Names the stream of seeds."""
+CURVE_POINTS = 100
+"""So many epochs of a learning curve are kept at most."""
+
+GRID_C = (0.1, 1.0, 10.0, 100.0)
+"""The penalties that `Baseline.SVM_GRID` tries."""
+GRID_GAMMA = (0.1, 1.0, 10.0)
+"""The widths that it tries, as multiples of one over the number of features."""
+
+
+class Model(StrEnum):
+    """What is trained from seeds."""
+
+    CIRCUIT = "circuit"
+    """Linear, circuit, linear: the network that the search trains."""
+    LINEAR = "linear"
+    """Without the quantum layer: the two linear layers, as wide between them as the circuit has qubits."""
+    EMBEDDING = "embedding"
+    """The circuit's embedding and its measurement, without any gate."""
+    SEPARABLE = "separable"
+    """The circuit without its entanglers, and without the rotations that no measured value sees."""
+    MLP = "mlp"
+    """Linear, tanh, linear: as wide as can be with no more parameters than the circuit's network has live ones."""
+
+
+CLASSICAL = (Model.LINEAR, Model.MLP)
+
+
+class Baseline(StrEnum):
+    """Classical models of scikit-learn, the first two with its defaults and, like the networks, of the training part alone."""
+
+    LOGISTIC = "logistic"
+    """Logistic regression, but with as many iterations as it needs."""
+    SVM = "svm"
+    """A support vector machine with an RBF kernel."""
+    SVM_GRID = "svm-grid"
+    """The same with the C and γ of `GRID_C` and `GRID_GAMMA` that, trained on the training part, are best on the validation
+    part (of equals the smallest C, then γ), and trained with these on both parts together: what a user would do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """What one training has shown of a network, or fitting of a classical model."""
+
+    test_accuracy: float
+    validation_accuracy: float
+    """After the last epoch; of `SVM_GRID`, before the validation part was trained on too."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Samples of the test part: a row for each true class, a column for each that was told."""
+    losses: tuple[float, ...]
+    """Mean loss of the epochs `curve_epochs` names; of a classical model none."""
+    validation_accuracies: tuple[float, ...]
+    """Validation accuracy after the same epochs."""
+    parameters: int
+    """Those that a measured value depends on; of a support vector machine, its dual coefficients and intercepts."""
+    seconds: float
+    """Of training and predicting."""
+
+
+def confirmation_generator(seed: int, repeat: int) -> np.random.Generator:
+    """The randomness of one training of a confirmation; circuit and controls take the same, which makes pairs of them.
+
+    The search has no part in these seeds. numpy takes [a, b] and [a, b, 0] for one seed: the last word must not be zero.
+    """
+    return np.random.default_rng([seed, repeat, CONFIRMATIONS])
+
+
+def confirm_once(
+    model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, *, generator: np.random.Generator
+) -> Confirmed:
+    """Train a circuit, on the fast engine, or one of its controls, and judge it on the test part.
+
+    Args:
+        circuit: the one that is confirmed, also when the model is a control of it.
+        training: epochs, learning rate and batch size.
+        generator: of the initial parameters, then of the order of the samples in each epoch.
+
+    Raises:
+        TrainingError: it diverged.
+    """
+    if model in CLASSICAL:
+        from faqnas_optuna.learning.reference import use_one_thread
+
+        use_one_thread()
+    else:
+        from faqnas_optuna.engine.fused import load_kernels
+
+        load_kernels()
+    started, run = time.perf_counter(), _train_classical if model in CLASSICAL else _train_quantum
+    result, predicted = run(model, circuit, splits, training, generator)
+    seconds = time.perf_counter() - started
+    confusion = _confusion(splits.test, predicted, splits.n_classes)
+    return Confirmed(
+        test_accuracy=_share_right(confusion),
+        validation_accuracy=result.validation_accuracy,
+        confusion=confusion,
+        losses=_thinned(result.losses),
+        validation_accuracies=_thinned(result.validation_accuracies),
+        parameters=_live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes).size,
+        seconds=seconds,
+    )
+
+
+def _train_quantum(
+    model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
+) -> "tuple[TrainingResult, NDArray[np.int64]]":
+    """The training, and what the network says of the test part."""
+    from faqnas_optuna.learning.parameters import Layout
+    from faqnas_optuna.learning.training import predict, train
+
+    standing, layers = EffectiveCircuit(circuit=circuit).representative, layers_of(model, circuit)
+    result = train(standing, splits, training, generator=generator, layers=layers, validate_epochs=True)
+    layout = Layout.of(standing, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
+    return result, predict(standing, layout, result.parameters, splits.test.x, layers).argmax(axis=1)
+
+
+def _train_classical(
+    model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
+) -> "tuple[TrainingResult, NDArray[np.int64]]":
+    """The training, and what the network says of the test part."""
+    from faqnas_optuna.learning import reference
+
+    layout = _live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    network = reference.perceptron(layout, activated=model is Model.MLP, generator=generator)
+    result = reference.train(network, splits, training, generator=generator, validate_epochs=True)
+    return result, reference.predict(network, splits.test)
+
+
+def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
+    """What a quantum network applies between embedding and measurement; None for all of the circuit."""
+    if model is Model.CIRCUIT:
+        return None
+    # Without entanglers the same rotations are live.
+    live = EffectiveCircuit(circuit=circuit).mixing_layers if model is Model.SEPARABLE else 0
+    return tuple(Layer(rotation, False) for rotation in circuit.rotations[:live])
+
+
+def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> "Layout":
+    """The parameters of a network that a measured value depends on."""
+    from faqnas_optuna.learning.parameters import Layout
+
+    width, depth = circuit.n_qubits, 0
+    if model is Model.MLP:
+        width = mlp_width(circuit, n_features=n_features, n_classes=n_classes)
+    elif model in (Model.CIRCUIT, Model.SEPARABLE):
+        depth = EffectiveCircuit(circuit=circuit).mixing_layers
+    return Layout(n_features=n_features, n_qubits=width, depth=depth, n_classes=n_classes)
+
+
+def mlp_width(circuit: Circuit, *, n_features: int, n_classes: int) -> int:
+    """h, the hidden units of `Model.MLP`.
+
+    It has h (features + 1 + classes) + classes parameters, and the circuit's network as many of h qubits, and its angles.
+    """
+    return circuit.n_qubits + EffectiveCircuit(circuit=circuit).live_angles // (n_features + 1 + n_classes)
+
+
+def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> str:
+    """What is trained, in words: networks with one label are one network, so circuits may share a control.
+
+    A circuit bears its own name also where no entangler of it is live, and it is its separable control.
+    """
+    embedding_alone = f"{circuit.embedding} embedding, {circuit.n_qubits} qubits"
+    match model:
+        case Model.CIRCUIT:
+            return str(EffectiveCircuit(circuit=circuit).representative)
+        case Model.LINEAR:
+            return f"linear, {circuit.n_qubits} wide"
+        case Model.EMBEDDING:
+            return embedding_alone
+        case Model.SEPARABLE:
+            rotations = " ".join(str(layer.rotation) for layer in layers_of(model, circuit) or ())
+            named = f"{circuit.n_qubits} qubits, {circuit.embedding}, {rotations}, no entangler"
+            return named if rotations else embedding_alone
+        case Model.MLP:
+            return f"mlp, {mlp_width(circuit, n_features=n_features, n_classes=n_classes)} tanh units"
+
+
+def fit_baseline(baseline: Baseline, splits: DataSplits) -> Confirmed:
+    """Fit a classical model, and judge it on the test part. No randomness is in it."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    started, train_part, validation = time.perf_counter(), splits.train, splits.validation
+    match baseline:
+        case Baseline.LOGISTIC:
+            # Of the data sets all of MNIST needs more than the 100 of the default.
+            model: Any = LogisticRegression(max_iter=1_000).fit(train_part.x, train_part.y)
+            parameters, validation_accuracy = model.coef_.size, model.score(validation.x, validation.y)
+        case Baseline.SVM:
+            model = SVC().fit(train_part.x, train_part.y)
+            parameters, validation_accuracy = model.dual_coef_.size, model.score(validation.x, validation.y)
+        case Baseline.SVM_GRID:
+            model, validation_accuracy = _best_of_grid(splits)
+            parameters = model.dual_coef_.size
+    confusion = _confusion(splits.test, model.predict(splits.test.x), splits.n_classes)
+    return Confirmed(
+        test_accuracy=_share_right(confusion),
+        validation_accuracy=float(validation_accuracy),
+        confusion=confusion,
+        losses=(),
+        validation_accuracies=(),
+        parameters=int(parameters + model.intercept_.size),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _best_of_grid(splits: DataSplits) -> tuple[Any, float]:
+    """The support vector machine of the grid that `Baseline.SVM_GRID` describes, and its validation accuracy."""
+    from sklearn.model_selection import GridSearchCV, PredefinedSplit
+    from sklearn.svm import SVC
+
+    parts = (splits.train, splits.validation)
+    x, y = np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
+    # -1 is always trained on, 0 is validated on.
+    once = PredefinedSplit(np.repeat([-1, 0], [len(part) for part in parts]))
+    grid = {"C": GRID_C, "gamma": [multiple / splits.n_features for multiple in GRID_GAMMA]}
+    search = GridSearchCV(SVC(), grid, cv=once).fit(x, y)
+    return search.best_estimator_, search.best_score_
+
+
+def recalls(confusion: Sequence[Sequence[int]]) -> tuple[float | None, ...]:
+    """Of each class, the share of its samples that is told right; None of a class without samples."""
+    return tuple(row[place] / sum(row) if sum(row) else None for place, row in enumerate(confusion))
+
+
+def curve_epochs(epochs: int) -> tuple[int, ...]:
+    """The epochs, from 1, of which a learning curve is kept: all, or `CURVE_POINTS` of them, evenly spaced up to the last."""
+    points = min(epochs, CURVE_POINTS)
+    return tuple(point * epochs // points for point in range(1, points + 1))
+
+
+def _thinned(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(values[epoch - 1] for epoch in curve_epochs(len(values)))
+
+
+def _confusion(part: Split, predicted: NDArray[np.int64], n_classes: int) -> tuple[tuple[int, ...], ...]:
+    counts = np.bincount(part.y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+    return tuple(map(tuple, counts.tolist()))
+
+
+def _share_right(confusion: tuple[tuple[int, ...], ...]) -> float:
+    return sum(row[place] for place, row in enumerate(confusion)) / sum(map(sum, confusion))

@@ -1,0 +1,65 @@
+"""Workers that are killed in the middle of a confirmation: it ends as if they had not been."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+from optuna.trial import TrialState
+
+from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
+from faqnas_optuna.data import named
+from faqnas_optuna.search.confirmation import needed
+from faqnas_optuna.search.generations import StopReason
+from faqnas_optuna.search.study import Search, create, load
+from faqnas_optuna.storage.opening import open_storage
+from tests.conftest import cheap_values, reason_of, run_trials
+from tests.faults.crew import SOON_S, Crew, trials_of, wait_until
+from tests.faults.databases import sqlite_and_postgres
+
+pytestmark = pytest.mark.slow
+
+ASKED = ("--trials", "0,1", "--seeds", "4", "--epochs", "400")
+
+
+def confirmed(search: Search) -> dict[tuple[str, int], float]:
+    """The test accuracies of a confirmation."""
+    return {
+        (trial.user_attrs["network"], trial.user_attrs["seed"]): trial.user_attrs["test_accuracy"]
+        for trial in trials_of(search)
+        if trial.state is TrialState.COMPLETE
+    }
+
+
+@sqlite_and_postgres
+def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: Path) -> None:
+    storage = open_storage(any_storage_url, create=True)
+    limits = SearchConfig(population=4, generations=2)
+    config = StudyConfig(dataset="iris", search=limits, space=SpaceConfig(n_qubits=(2, 3)))
+    run_trials(create(storage, "s", config, named.load("iris", seed=0)), 4, cheap_values)
+    crew.start("confirm", "s", *ASKED, "--detach")
+    assert crew.leave() == [0], crew.printed()
+
+    search = load(open_storage(any_storage_url), "s.confirm")
+    crew.processes.clear()
+    for kills in range(1, 4):
+        victim, other = (crew.start("worker", "s.confirm") for _ in range(2))
+        done = len(confirmed(search))
+        wait_until(lambda done=done: len(confirmed(search)) >= done + 4, SOON_S, "they are at work")  # type: ignore[misc]
+        for worker in (victim, other)[: 2 if kills == 3 else 1]:
+            os.kill(worker.pid or 0, SIGKILL)
+    crew.start("worker", "s.confirm")
+    wait_until(lambda: reason_of(search) is StopReason.CONFIRMED, 2 * SOON_S, "all is confirmed")
+    crew.leave()
+
+    trials = trials_of(search)
+    done_once = Counter((t.user_attrs["network"], t.user_attrs["seed"]) for t in trials if t.state is TrialState.COMPLETE)
+    assert done_once == {(training.network, training.seed): 1 for training in needed(search.description)}
+    assert all(trial.state.is_finished() for trial in trials)
+    assert any(trial.state is TrialState.FAIL for trial in trials), "no kill has hit a training"
+
+    crew.processes.clear()
+    crew.start("confirm", "s", *ASKED, "--as", "undisturbed", "--json")
+    assert crew.leave() == [0], crew.printed()
+    assert confirmed(load(open_storage(any_storage_url), "undisturbed")) == confirmed(search)
