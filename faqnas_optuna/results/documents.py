@@ -16,6 +16,7 @@ from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.search.choosing import Pick
+from faqnas_optuna.search.confirmation import needed
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.records import Candidate
@@ -57,7 +58,7 @@ def progress(standing: Standing) -> Progress:
             generation=1,
             generations=1,
             trials=standing.successful,
-            planned=standing.successful + len(standing.running) + standing.waiting,
+            planned=len(needed(standing.search.description)),
             best_accuracy=None,
             front=0,
             hypervolume=0.0,
@@ -408,5 +409,5 @@ def _minutes_left(standing: Standing) -> float | None:
     limits = standing.search.config.search
     left = limits.population * limits.generations - standing.successful
     if standing.search.is_confirmation:
-        left = standing.waiting + len(standing.running)
+        left = len(needed(standing.search.description)) - standing.successful
     return max(left, 0) / standing.trials_per_minute if standing.trials_per_minute else None

@@ -30,7 +30,11 @@ from faqnas_optuna.search.generations import (
 from faqnas_optuna.search.ledger import utc_now
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
-from faqnas_optuna.storage.opening import study_lock
+from faqnas_optuna.storage.opening import drafts, study_lock
+
+QUEUED_AT_ONCE = 64
+"""So many trainings of a confirmation are queued when the last of those before was begun: each worker reads the whole queue
+after each of its trials."""
 
 Lock = Callable[[Study], AbstractContextManager[Callable[[], bool]]]
 
@@ -69,26 +73,43 @@ def advance(standing: Standing, *, lock: Lock = study_lock) -> Course:
 
 def _advance_confirmation(standing: Standing, lock: Lock) -> Course:
     """Queue what is missing, and stop the confirmation once nothing is left to do."""
-    if not standing.has_stopped and (not (standing.waiting or standing.running) or _may_all_fail(standing)):
-        search, study = standing.search, standing.search.study
-        with lock(study), search.existing():
-            standing.refresh()
-            # Read under the lock: meanwhile somebody may have added finalists, or have queued and done what was missing.
-            description, stopped = search.ledger.description(), search.ledger.stop()
-            assert description is not None
-            resumed = last_resumption(search)
-            trials = study.get_trials(deepcopy=False)
-            due = [] if stopped else missing(description, trials, since=resumed.trial if resumed else 0)
-            if not stopped and _may_all_fail(standing):
-                stopped = _write_stop(search, StopReason.FAILURES)
-            elif not (stopped or due or standing.waiting or standing.running):
-                stopped = _write_stop(search, StopReason.CONFIRMED)
-            enqueue(study, due)
-        standing.has_stopped = bool(stopped)
+    if not standing.has_stopped and (_is_due(standing) or _may_all_fail(standing)):
+        standing.has_stopped = bool(_go_on_confirming(standing, lock))
         standing.refresh()
     if standing.has_stopped:
         return Course.STOPPED
     return Course.RUNNING if standing.waiting else Course.FULL
+
+
+def _is_due(standing: Standing) -> bool:
+    """Whether, as this process knows it, the queue is empty and something is to be queued, or all is done."""
+    if standing.waiting:
+        return False
+    study, description = standing.search.study, standing.search.description
+    with drafts(study).as_last_read():
+        trials = study.get_trials(deepcopy=False)
+    return not standing.running or bool(missing(description, trials, since=standing.confirmed_since))
+
+
+def _go_on_confirming(standing: Standing, lock: Lock) -> Stop | None:
+    """Do what is due, unless somebody else has; return why the confirmation has stopped, if it has."""
+    search, study, ledger = standing.search, standing.search.study, standing.search.ledger
+    with lock(study), search.existing():
+        if stopped := ledger.stop():
+            return stopped
+        standing.refresh()
+        # Read under the lock: meanwhile somebody may have added finalists, or have queued and done what was missing.
+        description, resumed = ledger.description(), last_resumption(search)
+        assert description is not None
+        standing.confirmed_since = resumed.trial if resumed else 0
+        due = missing(description, study.get_trials(deepcopy=False), since=standing.confirmed_since)
+        if _may_all_fail(standing):
+            return _write_stop(search, StopReason.FAILURES)
+        if not (due or standing.waiting or standing.running):
+            return _write_stop(search, StopReason.CONFIRMED)
+        if not standing.waiting:
+            enqueue(study, due[:QUEUED_AT_ONCE])
+        return None
 
 
 def wants_trials(search: Search, standing: Standing) -> bool:

@@ -50,6 +50,8 @@ class Standing:
         the workers."""
         self.running: list[FrozenTrial] = []
         self.waiting = 0
+        self.confirmed_since = 0
+        """Of a confirmation, the first trial since it was last resumed, as far as this process knows."""
         self._completed: deque[float] = deque(maxlen=RECENT)
         self._seen = 0
         self._front: list[str] = []
