@@ -208,7 +208,6 @@ def node_of_layers(circuit: Circuit, layers: tuple[Layer, ...]) -> Any:
     """A circuit in PennyLane of which only such layers are applied."""
     wires = range(circuit.n_qubits)
 
-    @qml.qnode(qml.device("default.qubit", wires=circuit.n_qubits), interface="torch", diff_method="backprop")
     def run(inputs: Any, weights: Any) -> list[Any]:
         if circuit.embedding is Embedding.ANGLE:
             qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
@@ -222,7 +221,7 @@ def node_of_layers(circuit: Circuit, layers: tuple[Layer, ...]) -> Any:
                 ENTANGLERS[circuit.entangler](wires=pair)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
-    return run
+    return qml.QNode(run, qml.device("default.qubit", wires=circuit.n_qubits), interface="torch", diff_method="backprop")
 
 
 def without_entanglers() -> Iterator[tuple[Layer, ...]]:

@@ -243,10 +243,10 @@ def test_controls_are_alike_if_their_labels_are(iris: DataSplits) -> None:
 
 def test_circuit_and_controls_begin_alike(iris: DataSplits) -> None:
     """Where they have the same layers before and behind: pairs differ in nothing but what is between."""
-    drawn = [
+    without, whole = (
         Layout(n_features=4, n_qubits=3, depth=depth, n_classes=3).draw(confirmation_generator(5, 1))[:15] for depth in (0, 3)
-    ]
-    assert np.array_equal(*drawn)
+    )
+    assert np.array_equal(without, whole)
 
 
 def test_the_seeds_of_a_confirmation_are_its_own() -> None:

@@ -47,15 +47,12 @@ def by_brute_force(a: Sequence[float], b: Sequence[float]) -> tuple[Fraction, Fr
     ranks = {
         size: Fraction(sum(other < size for other in sizes) + sum(other <= size for other in sizes) + 1, 2) for size in sizes
     }
-    moving = [difference for difference in differences if difference]
-    total = sum(ranks[abs(difference)] for difference in moving)
-    found = sum((1 if difference > 0 else -1) * ranks[abs(difference)] for difference in moving)
+    moving = [ranks[abs(difference)] * (1 if difference > 0 else -1) for difference in differences if difference]
+    found, total = sum(moving, Fraction(0)), sum(map(abs, moving), Fraction(0))
     patterns = list(itertools.product((-1, 1), repeat=len(moving)))
-    far = sum(
-        abs(sum(sign * ranks[abs(difference)] for sign, difference in zip(signs, moving, strict=True))) >= abs(found)
-        for signs in patterns
-    )
-    return Fraction(far, len(patterns)), found / total if moving else Fraction(0)
+    sums = [sum((sign * rank for sign, rank in zip(signs, moving, strict=True)), Fraction(0)) for signs in patterns]
+    p = Fraction(sum(abs(one) >= abs(found) for one in sums), len(patterns))
+    return p, found / total if moving else Fraction(0)
 
 
 def test_with_ties_and_zeros_it_is_what_all_patterns_of_signs_give() -> None:
