@@ -200,7 +200,7 @@ def test_a_study_of_before_hypervolumes_were_logarithmic_is_left_out_of_all(
 @pytest.mark.parametrize("counter", FlopsCounter)
 @pytest.mark.parametrize("of", FlopsOf)
 def test_what_the_cheapest_circuit_that_computes_the_same_costs_is_told(
-    new_search: Callable[..., Search], counter: FlopsCounter, of: FlopsOf
+    new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]], counter: FlopsCounter, of: FlopsOf
 ) -> None:
     config = small_config(flops=counter, flops_of=of)
     search = new_search(config)
@@ -215,6 +215,10 @@ def test_what_the_cheapest_circuit_that_computes_the_same_costs_is_told(
         cheapest = EffectiveCircuit(circuit=genome.circuit).representative
         assert (told["cheapest"], cheapest.depth) == (str(cheapest), 1)
         assert told["cheapest_flops"] == Counts.of(cheapest, n_features=4, n_classes=3).charged(config)
+        assert (
+            f"  computes the same  {cheapest} at {told['cheapest_flops']} quantum FLOPs\n"
+            in cli_here("show", "iris", str(number))[1]
+        )
 
 
 def test_of_a_trial_that_was_not_counted_the_cheapest_circuit_has_no_flops(new_search: Callable[..., Search]) -> None:
