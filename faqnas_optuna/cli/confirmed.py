@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faqnas_optuna.cli.display import print_line, print_table
+from faqnas_optuna.cli.display import print_line, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
 
 
@@ -56,7 +56,7 @@ def _circuits(circuits: Sequence[Mapping[str, Any]]) -> Table:
             (
                 str(circuit["trial"]),
                 f"{circuit['test_accuracy']:.3f}",
-                _interval(circuit["test_accuracy_interval"]),
+                shown_interval(circuit["test_accuracy_interval"]),
                 f"{circuit['val_accuracy']:.3f}",
                 f"{circuit['optimism']:+.3f}",
                 f"{circuit['quantum_flops']:,}",
@@ -78,7 +78,7 @@ def _controls(circuits: Sequence[Mapping[str, Any]]) -> Table:
                     control["model"],
                     f"{control['test_accuracy']:.3f}",
                     _number(control["difference"], "+.3f"),
-                    _interval(control["difference_interval"]),
+                    shown_interval(control["difference_interval"]),
                     _number(control["p"], ".3f"),
                     _number(control["p_holm"], ".3f"),
                     _number(control["rank_biserial"], "+.2f"),
@@ -94,10 +94,6 @@ def _baselines(baselines: Sequence[Mapping[str, Any]]) -> Table:
     for baseline in baselines:
         table.rows.append((baseline["baseline"], f"{baseline['test_accuracy']:.3f}", f"{baseline['parameters']:,}"))
     return table
-
-
-def _interval(ends: Sequence[float] | None) -> str:
-    return "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -160,13 +160,15 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
     yield update
 
 
-def print_front(front: Iterable["Candidate"], pick: Mapping[str, str] | None = None) -> None:
+def print_front(front: Iterable["Candidate"], *, repeats: int, pick: Mapping[str, str] | None = None) -> None:
     """A line for each circuit; in brackets what no measured value sees, and below what of a circuit that lacks alive.
 
     Args:
+        repeats: of the trainings; of several the interval of their mean is told.
         pick: that of a `pareto_document`, if the circuit is one that a rule took.
     """
-    numbers = ("accuracy", "quantum FLOPs", "classical FLOPs", "parameters")
+    interval = ("95 % interval",) if repeats > 1 else ()
+    numbers = ("accuracy", *interval, "quantum FLOPs", "classical FLOPs", "parameters")
     table = Table(names=["trial"], numbers=numbers, last="circuit")
     remarks = []
     for candidate in front:
@@ -174,9 +176,10 @@ def print_front(front: Iterable["Candidate"], pick: Mapping[str, str] | None = N
         if effective.lacks:
             remarks.append(f"Trial {candidate.trial} has no {effective.lacks}.")
         values = (candidate.quantum_flops, record.classical_flops, record.parameters)
-        table.rows.append(
-            (str(candidate.trial), f"{record.val_accuracy:.3f}", *(f"{value:,}" for value in values), str(effective))
-        )
+        accuracy = [f"{record.val_accuracy:.3f}"]
+        if interval:
+            accuracy.append(shown_interval(candidate.val_accuracy_interval(repeats)))
+        table.rows.append((str(candidate.trial), *accuracy, *(f"{value:,}" for value in values), str(effective)))
     print_table(table)
     if any("[" in row[-1] for row in table.rows):
         remarks.insert(0, "What stands in brackets changes no measured value.")
@@ -254,7 +257,8 @@ LABELS = {
     "classical_flops": "classical FLOPs",
     "val_accuracy": "accuracy",
     "val_accuracy_std": "  deviation",
-    "val_accuracy_interval": "  95 % interval",
+    "val_accuracy_interval": "  95 % interval of the mean",
+    "val_accuracy_wilson": "  of one training, Wilson",
     "val_error": "validation error",
     "summary": "circuit",
     "circuit": "  its digest",
@@ -268,12 +272,17 @@ LABELS = {
 }
 
 
+def shown_interval(ends: Sequence[float] | None) -> str:
+    """Two ends in words; None of a single value."""
+    return "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
 def _shown(name: str, value: Any) -> str:
     """A value of a trial as the tables have it."""
     if value is None:
         return "–"
-    if isinstance(value, list):
-        return " to ".join(f"{end:.3f}" for end in value)
+    if name.endswith(("interval", "wilson")):
+        return shown_interval(value)
     if isinstance(value, float):
         return f"{value:.3f}"
     return f"{value:,}" if "flops" in name or name == "parameters" else str(value)

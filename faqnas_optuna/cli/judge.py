@@ -63,7 +63,8 @@ def pareto(study: str, storage: str, pick: "Pick | None", as_json: bool, csv_fil
     elif as_json:
         print_json(document)
     else:
-        print_front([pick.choose(standing.front)] if pick else standing.front, document.get("pick"))
+        shown = [pick.choose(standing.front)] if pick else standing.front
+        print_front(shown, repeats=standing.search.config.training.repeats, pick=document.get("pick"))
     for written in filter(None, (plot, None if to_stdout else csv_file)):
         click.echo(f"wrote {written}", err=True)
 

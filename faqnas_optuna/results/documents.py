@@ -18,7 +18,7 @@ from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialEr
 from faqnas_optuna.search.choosing import Pick
 from faqnas_optuna.search.confirmation import needed
 from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.ledger import our_studies
+from faqnas_optuna.search.ledger import Description, our_studies
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, load
@@ -243,8 +243,9 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     genome = Genome.from_params(trial.params)
     is_counted = trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs
     found = Candidate.of_trial(trial) if is_counted else None
-    document |= _circuit(genome, found and found.record.cheapest_flops(search.config)) | {"drawing": draw(genome.circuit)}
-    return document | _results(found, search.description.sizes["validation"]) if found else document
+    cheapest_flops = found.record.cheapest_flops(search.config) if found else None
+    document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}
+    return document | _results(found, search.description) if found else document
 
 
 def front_csv(document: Mapping[str, Any]) -> str:
@@ -262,7 +263,9 @@ def front_csv(document: Mapping[str, Any]) -> str:
     }
     rows = []
     for entry in document["front"]:
-        values = {name: value for name, value in entry.items() if name not in ("genome", "canonical", "effective")}
+        hidden = ("genome", "canonical", "effective", "val_accuracy_interval")
+        values = {name: value for name, value in entry.items() if name not in hidden}
+        values |= zip(("val_accuracy_low", "val_accuracy_high"), entry["val_accuracy_interval"] or (None, None), strict=True)
         form, effective = entry["canonical"], entry["effective"]
         told_form = {"canonical_topology": form["topology"], "canonical_rotations": " ".join(form["rotations"])}
         told_form |= {name: effective[name] for name in ("inert", "cheapest", "cheapest_flops")}
@@ -282,6 +285,7 @@ def _front_entry(candidate: Candidate, config: StudyConfig) -> dict[str, Any]:
         "parameters": candidate.record.parameters,
         "live_parameters": candidate.record.live_parameters,
         "val_accuracy": candidate.record.val_accuracy,
+        "val_accuracy_interval": candidate.val_accuracy_interval(config.training.repeats),
         "val_error": candidate.val_error,
         **_circuit(candidate.genome, candidate.record.cheapest_flops(config)),
     }
@@ -324,15 +328,18 @@ def canonical(circuit: Circuit) -> dict[str, Any]:
 
 
 def accuracy_interval(accuracy: float, n_validation: int) -> tuple[float, float]:
-    """Wilson's, 95 %: what so few samples can tell of one training (DOI 10.1080/01621459.1927.10502953)."""
+    """Wilson's, 95 %: what so few samples can tell of one training (DOI 10.1080/01621459.1927.10502953).
+
+    It knows nothing of how far another training would come to something else.
+    """
     from scipy.stats import binomtest
 
     interval = binomtest(round(accuracy * n_validation), n_validation).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
-    record = candidate.record
+def _results(candidate: Candidate, description: Description) -> dict[str, Any]:
+    record, n_validation = candidate.record, description.sizes["validation"]
     return {
         # From 1, as everywhere; the sampler counts from 0.
         "generation": None if candidate.generation is None else candidate.generation + 1,
@@ -346,7 +353,8 @@ def _results(candidate: Candidate, n_validation: int) -> dict[str, Any]:
         "live_parameters": record.live_parameters,
         "val_accuracy": record.val_accuracy,
         "val_accuracy_std": record.val_accuracy_std,
-        "val_accuracy_interval": [round(bound, 4) for bound in accuracy_interval(record.val_accuracy, n_validation)],
+        "val_accuracy_interval": candidate.val_accuracy_interval(description.config.training.repeats),
+        "val_accuracy_wilson": [round(bound, 4) for bound in accuracy_interval(record.val_accuracy, n_validation)],
         "val_error": candidate.val_error,
         "seconds": record.seconds,
         "worker": record.worker,

@@ -51,7 +51,9 @@ def study_page(view: StudyView, *, path: str) -> str:
         shown = [Html(f'<div id="{figure}" class="figure"></div>') for figure in view.figures]
         shown.append(Html(f'<script defer src="{up}assets/plotly.js"></script>'))
         shown += [_data(figure, json) for figure, json in view.figures.items()]
-        shown.append(_live("table", Html(f"<h2>The front</h2>{_front_table(view.front, view.number, up)}")))
+        shown.append(
+            _live("table", Html(f"<h2>The front</h2>{_front_table(view.front, view.number, up, repeats=view.repeats)}"))
+        )
     else:
         shown = [Html("<p>No trial has succeeded yet: there is no front to show.</p>")]
     head = Html(f"{_nav(view.number, up)}<h1>{escape(name)}</h1>")
@@ -117,12 +119,14 @@ def _note(note: Mapping[str, str]) -> Html:
     return _live("note", Html(f"<dl>{_terms(note)}</dl>"))
 
 
-def _front_table(front: Iterable[Candidate], number: int, up: str) -> Html:
-    heads = ("trial", "accuracy", "quantum FLOPs", "classical FLOPs", "parameters", "circuit")
+def _front_table(front: Iterable[Candidate], number: int, up: str, *, repeats: int) -> Html:
+    interval = ("95 % interval",) if repeats > 1 else ()
+    heads = ("trial", "accuracy", *interval, "quantum FLOPs", "classical FLOPs", "parameters", "circuit")
     rows = [
         (
             _link(f"{up}dashboard/studies/{number}/trials?numbers={candidate.trial}", candidate.trial, beyond=True),
             f"{candidate.record.val_accuracy:.3f}",
+            *_interval(candidate, repeats),
             f"{candidate.quantum_flops:,}",
             f"{candidate.record.classical_flops:,}",
             f"{candidate.record.parameters:,}",
@@ -130,7 +134,13 @@ def _front_table(front: Iterable[Candidate], number: int, up: str) -> Html:
         )
         for candidate in front
     ]
-    return _table(heads, rows, numeric=range(5))
+    return _table(heads, rows, numeric=range(len(heads) - 1))
+
+
+def _interval(candidate: Candidate, repeats: int) -> list[str]:
+    """Of the mean of several trainings."""
+    ends = candidate.val_accuracy_interval(repeats)
+    return [f"{ends[0]:.3f} to {ends[1]:.3f}"] if ends else ["–"] * (repeats > 1)
 
 
 def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -> tuple[object, ...]:

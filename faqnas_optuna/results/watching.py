@@ -28,6 +28,8 @@ class StudyView:
     status: Mapping[str, Any]
     note: Mapping[str, str]
     front: Sequence[Candidate]
+    repeats: int
+    """Trainings of which each accuracy is the mean."""
     figures: Mapping[str, str]
     """Plotly's JSON by name; none while no trial has succeeded."""
 
@@ -63,12 +65,17 @@ class Watched:
         """
         with self._lock:
             standing = self._standing(name)
+            if confirms := standing.search.description.confirms:
+                raise StudyMismatchError(
+                    f"it confirms circuits of {confirms.study!r}, and what it has shown stands on the page of that study"
+                )
             with standing.search.if_it_exists():
                 return StudyView(
                     number=standing.search.study._study_id,
                     status=study_status(standing),
                     note=study_note(standing),
                     front=standing.front,
+                    repeats=standing.search.config.training.repeats,
                     figures=self._figures(standing) if standing.successful else {},
                 )
 

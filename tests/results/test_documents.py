@@ -120,7 +120,9 @@ def test_progress_looks_no_further_than_the_last_generation(finished: Search) ->
 def test_a_trial_is_shown_with_interval_and_drawing(finished: Search) -> None:
     document = trial_document(finished, 3)
     assert document["drawing"].count("<Z>") == document["genome"]["n_qubits"]
-    low, high = document["val_accuracy_interval"]
+    low, high = document["val_accuracy_wilson"]
+    # It was trained once.
+    assert document["val_accuracy_interval"] is None
     assert 0 <= low < document["val_accuracy"] < high <= 1
     with pytest.raises(StudyNotFoundError, match="no trial 8; it has 0 to 7"):
         trial_document(finished, 8)
