@@ -209,8 +209,11 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     genome = Genome.from_params(trial.params)
     is_counted = trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs
     found = Candidate.of_trial(trial) if is_counted else None
-    document |= _circuit(genome, found and found.record.cheapest_flops(search.config)) | {"drawing": draw(genome.circuit)}
-    return document | _results(found, search.description.sizes["validation"]) if found else document
+    cheapest_flops = found.record.cheapest_flops(search.config) if found else None
+    document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}
+    if found:
+        document |= _results(found, search.description.sizes["validation"])
+    return document
 
 
 def front_csv(document: Mapping[str, Any]) -> str:
