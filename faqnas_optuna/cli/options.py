@@ -8,15 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
 from pydantic import BaseModel
 
 from faqnas_optuna.config import AUTO
 from faqnas_optuna.errors import ConfigError, FaqnasError
+
+if TYPE_CHECKING:
+    # At run time it is imported where a rule is read: most commands have none.
+    from faqnas_optuna.search.choosing import Pick
 
 Command = Callable[..., Any]
 
@@ -114,32 +117,30 @@ def study_names(context: click.Context, _parameter: click.Parameter, begun: str)
     return []
 
 
-class _PickType(click.ParamType):
-    """A `search.choosing.Pick`, checked as the line is read."""
+def pick_rules(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The same of rules that pick a circuit."""
+    from faqnas_optuna.search.choosing import EXAMPLES
 
-    name = "rule"
+    return [rule for rule in EXAMPLES if rule.startswith(begun)]
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from faqnas_optuna.search.choosing import Pick
 
-        try:
-            return Pick.parse(value)
-        except ConfigError as error:
-            self.fail(str(error), param, ctx)
+def _read_pick(context: click.Context, parameter: click.Parameter, rule: str | None) -> "Pick | None":
+    """Checked as the line is read, before anything is opened."""
+    from faqnas_optuna.search.choosing import Pick
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from faqnas_optuna.search.choosing import EXAMPLES
-
-        return [CompletionItem(rule) for rule in EXAMPLES if rule.startswith(incomplete)]
+    try:
+        return None if rule is None else Pick.parse(rule)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
 
 
 pick_option = option(
     "--pick",
-    type=_PickType(),
     metavar="RULE",
+    callback=_read_pick,
+    shell_complete=pick_rules,
     help="Of the front take one circuit: knee, best, or cheapest-within:X, X above the lowest validation error.",
 )
-
 study_argument = click.argument("study", shell_complete=study_names)
 optional_study_argument = click.argument("study", required=False, shell_complete=study_names)
 
