@@ -26,7 +26,7 @@ from faqnas_optuna.storage.opening import storage_lock, study_lock
 
 INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
 SUFFIX = ".confirm"
-"""What the name of a search's confirmation ends with."""
+"""What the name of a search's confirmation ends with, unless it was given another."""
 
 
 class Training(NamedTuple):
@@ -50,6 +50,11 @@ class Budget:
 
 
 DEFAULT_EPOCHS, DEFAULT_SEEDS = 50, 10
+
+
+def name_for(study: str) -> str:
+    """What the confirmation of a search is called, unless it was given another name."""
+    return f"{study}{SUFFIX}"
 
 
 def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
@@ -125,7 +130,8 @@ def missing(description: Description, trials: Iterable[FrozenTrial], *, since: i
     settled = set()
     for trial in trials:
         if trial.state is not TrialState.FAIL or (trial.number >= since and not _was_interrupted(trial)):
-            settled.add((trial.user_attrs["network"], trial.user_attrs["seed"]))
+            # One without them was put there by somebody else.
+            settled.add((trial.user_attrs.get("network"), trial.user_attrs.get("seed")))
     return [training for training in needed(description) if (training.network, training.seed) not in settled]
 
 
