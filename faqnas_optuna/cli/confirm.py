@@ -151,8 +151,7 @@ def _made(
     url: str, name: str, search: "Search", candidates: "Sequence[Candidate]", splits: "DataSplits", budget: "Budget"
 ) -> "Search":
     """The confirmation, made, extended or resumed."""
-    from faqnas_optuna.learning.controls import Baseline
-    from faqnas_optuna.search.confirmation import extended, finalists_of
+    from faqnas_optuna.search.confirmation import baselines_for, extended, finalists_of
     from faqnas_optuna.search.course import resume as resume_study
     from faqnas_optuna.search.ledger import Confirms
 
@@ -163,7 +162,7 @@ def _made(
         created=search.description.created,
         epochs=training.epochs,
         finalists=finalists,
-        baselines=tuple(map(str, Baseline)),
+        baselines=baselines_for(len(splits.train)),
     )
     confirmation = extended(search.study._storage, url, name, search, confirms, budget)
     return resume_study(confirmation) if confirmation.ledger.stop() else confirmation

@@ -224,7 +224,8 @@ def told(entry: Mapping[str, Any]) -> str:
         parts.append(f"falls short of {_listed(less)}")
     if nothing:
         pairs = max(control["pairs"] for control in compared)
-        parts.append(f"adds nothing over {_listed(nothing)} that {pairs} seeds can show")
+        over = _listed(nothing) if parts else "any of its controls"
+        parts.append(f"adds nothing over {over} that {pairs} seeds can show")
     return f"{name} {'; it '.join(parts)}."
 
 

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from faqnas_optuna.config import Engine
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.learning.controls import Model, label
+from faqnas_optuna.learning.controls import Baseline, Model, label
 from faqnas_optuna.search.ledger import Confirms, Description, Finalist
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.study import Search, create_described, load, versions
@@ -50,6 +50,13 @@ class Budget:
 
 
 DEFAULT_EPOCHS, DEFAULT_SEEDS = 50, 10
+LARGEST_GRID = 10_000
+"""Up to so many training samples a support vector machine is fitted a dozen times: its time grows with their square and more."""
+
+
+def baselines_for(n_train: int) -> tuple[str, ...]:
+    """The classical models that so many training samples allow."""
+    return tuple(str(name) for name in Baseline if name is not Baseline.SVM_GRID or n_train <= LARGEST_GRID)
 
 
 def name_for(study: str) -> str:
