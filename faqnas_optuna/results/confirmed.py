@@ -224,7 +224,7 @@ def told(entry: Mapping[str, Any]) -> str:
         parts.append(f"falls short of {_listed(less)}")
     if nothing:
         pairs = max(control["pairs"] for control in compared)
-        over = _listed(nothing) if parts else "any of its controls"
+        over = "any of its controls" if len(nothing) == len(entry["controls"]) > 1 else _listed(nothing)
         parts.append(f"adds nothing over {over} that {pairs} seeds can show")
     return f"{name} {'; it '.join(parts)}."
 

@@ -54,9 +54,10 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
     for parameter in cli.commands[name].params:
         if parameter.param_type_name == "option" and parameter.name != "help":
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
-            # What was set for `start` must not lower the limit of a study that is resumed; no call writes files unasked; and
-            # what `start` says to its workers is none of a user's business.
+            # What was set for `start` must not lower the limit of a study that is resumed, nor be that of a confirmation; no
+            # call writes files unasked; and what `start` says to its workers is none of a user's business.
             without = {("resume", "GENERATIONS"), ("pareto", "CSV"), ("pareto", "PLOT"), ("worker", "LISTEN")}
+            without |= {("confirm", of_its_own) for of_its_own in ("TRIALS", "TOP", "EPOCHS", "SEEDS", "AS")}
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
 
 
