@@ -10,7 +10,7 @@ import pytest
 
 from faqnas_optuna.search.course import advance
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search
+from faqnas_optuna.search.study import Search, load
 from tests.conftest import TIMEOUT_S, cli_environment
 
 HEAVY = ("torch", "pennylane", "numba", "sklearn")
@@ -59,9 +59,9 @@ def runner() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def run(search_of_eight: Search, runner: subprocess.Popen[str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
-    """Run a command beside a finished study: its exit code, and the large packages that it has loaded."""
-    advance(Standing.of(search_of_eight))
+def run(confirmed: Search, runner: subprocess.Popen[str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Run a command beside a finished study, and its confirmation: its exit code, and the large packages that it has loaded."""
+    advance(Standing.of(load(confirmed.study._storage, "iris")))
 
     def run(*arguments: str) -> tuple[int, str]:
         assert runner.stdin is not None and runner.stdout is not None
@@ -82,6 +82,12 @@ READERS = [
     ["stop", "iris"],
     ["datasets"],
     ["worker", "iris"],
+    ["confirm", "iris"],
+    ["confirm", "iris", "--trials", "4", "--epochs", "2", "--seeds", "3"],
+    ["status", "iris.confirm"],
+    ["show", "iris.confirm", "0"],
+    ["stop", "iris.confirm"],
+    ["worker", "iris.confirm"],
     ["--help"],
     ["start", "--help"],
     ["--version"],
@@ -93,7 +99,7 @@ def test_what_reads_loads_nothing_large(run: Callable[..., tuple[int, str]], arg
     assert run(*arguments) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["pareto", "iris"], ["datasets"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["status"], ["pareto", "iris"], ["confirm", "iris"], ["datasets"]], ids=" ".join)
 def test_nor_does_it_for_a_program(run: Callable[..., tuple[int, str]], arguments: list[str]) -> None:
     assert run(*arguments, "--json") == (0, "")
 
@@ -122,6 +128,12 @@ REFUSED = [
     (["pareto", "iris", "--pick", "knees"], 2),
     (["show", "irs", "0"], 2),
     (["show", "iris", "8"], 2),
+    (["confirm", "irs"], 2),
+    (["confirm", "iris", "--trials", "x"], 2),
+    (["confirm", "iris", "--epochs", "7"], 3),
+    (["confirm", "iris.confirm"], 2),
+    (["pareto", "iris.confirm"], 2),
+    (["resume", "iris.confirm", "--generations", "3"], 2),
     (["stop", "irs"], 2),
     (["dashboard", "--storage", "sqlite:///absent.db"], 4),
     (["dashboard", "--port", "70000"], 2),

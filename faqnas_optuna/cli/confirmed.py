@@ -41,7 +41,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     if least := min(filter(None, smallest), default=None):
         told.append(f"The smallest p that so many seeds can give is {least:.4f}.")
     if left := done["needed"] - done["done"] - done["failed"]:
-        told.append(f"{_counted(left, 'training')} of {done['needed']} {'is' if left == 1 else 'are'} not done yet.")
+        told.append(f"{_counted(left, 'training')} of {done['needed']:,} {'is' if left == 1 else 'are'} not done yet.")
     if done["failed"]:
         told.append(f"{_counted(done['failed'], 'training')} failed.")
     return told

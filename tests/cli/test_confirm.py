@@ -1,0 +1,246 @@
+"""`confirm`, and what the other commands make of a confirmation."""
+
+import json
+import re
+import signal
+from collections.abc import Callable
+
+import optuna
+import pytest
+
+from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.learning.controls import Baseline, Confirmed, Model, confirm_once
+from faqnas_optuna.results.confirmed import confirmation_document
+from faqnas_optuna.search import confirming
+from faqnas_optuna.search.confirmation import needed
+from faqnas_optuna.search.generations import StopReason
+from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.storage.opening import open_storage
+from tests.conftest import TIMEOUT_S, reason_of, successful
+from tests.faults.crew import wait_until
+from tests.forked import Forked
+
+Cli = Callable[..., tuple[int, str, str]]
+Fork = Callable[..., Forked]
+SMALL = ("--trials", "5", "--epochs", "1", "--seeds", "2")
+
+
+@pytest.fixture
+def stored(confirmed: Search, cli_here: Cli) -> Cli:
+    """The command line beside a confirmation that is finished, and the study that it confirms."""
+    return cli_here
+
+
+ONE_CHOICE = "--trials, --top and --pick each choose circuits; leave all but one of them out"
+ITSELF = r"'iris.confirm' is a confirmation of circuits of 'iris'; .*: faqnas-optuna confirm iris --trials N,N$"
+REFUSED = {
+    ("iris", "--trials", "5", "--top", "1"): (2, ONE_CHOICE),
+    ("iris", "--top", "1", "--pick", "knee"): (2, ONE_CHOICE),
+    ("iris", "--trials", "5", "--pick", "best"): (2, ONE_CHOICE),
+    ("iris", "--trials", "x"): (2, "--trials is a list of numbers, as in 19,48; it is 'x'"),
+    ("iris", "--trials", "4,"): (2, "--trials is a list of numbers, as in 19,48; it is '4,'"),
+    ("iris", "--trials", "-1"): (2, "--trials is a list of numbers, as in 19,48; it is '-1'"),
+    ("iris", "--trials", "8"): (2, "study 'iris' has no trial 8; it has 0 to 7"),
+    ("iris", "--top", "0"): (2, "--top.*0 is not in the range"),
+    ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, asked 3; .* --as"),
+    ("iris", "--seeds", "2"): (3, "study 'iris.confirm' exists with other settings: seeds: stored 3, asked 2; .* --as"),
+    ("iris", "--as", "iris"): (3, "study 'iris' is no confirmation; choose another name with --as"),
+    ("iris", "--as", ""): (2, "a study's name has .*; it is ''"),
+    ("iris", "--detach", "--dask", "tcp://127.0.0.1:1"): (2, "--detach starts no workers, and --dask says where"),
+    ("iris.confirm",): (2, ITSELF),
+    ("iris.confirm", "--trials", "0"): (2, ITSELF),
+    ("irs",): (2, r"there is no study 'irs': did you mean 'iris'\?"),
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
+def test_what_cannot_be_confirmed_is_one_line(stored: Cli, arguments: tuple[str, ...]) -> None:
+    (code, message), (ended, out, err) = REFUSED[arguments], stored("confirm", *arguments)
+    assert (ended, out) == (code, "")
+    assert re.search(message, err.splitlines()[-1])
+    assert [study["study"] for study in json.loads(stored("status", "--json")[1])["studies"]] == ["iris", "iris.confirm"]
+
+
+CHOSEN: dict[tuple[str, ...], list[int]] = {
+    # The front, the most accurate first; of trials the order is kept.
+    (): [0, 4, 5],
+    ("--top", "2"): [0, 4],
+    ("--top", "9"): [0, 4, 5],
+    ("--pick", "best"): [0],
+    ("--trials", "5, 1,5"): [5, 1],
+}
+
+
+@pytest.mark.parametrize("chosen", CHOSEN, ids=" ".join)
+def test_the_circuits_that_are_asked_for_are_confirmed(stored: Cli, storage_url: str, chosen: tuple[str, ...]) -> None:
+    assert stored("confirm", "iris", *chosen, "--as", "new", "--detach")[0] == 0
+    description = load(open_storage(storage_url), "new").description
+    assert description.confirms is not None
+    assert [finalist.trial for finalist in description.confirms.finalists] == CHOSEN[chosen]
+    assert (description.config.training.epochs, description.config.training.repeats) == (50, 10)
+
+
+def test_a_rule_in_the_environment_is_beaten_by_what_is_typed(
+    stored: Cli, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAQNAS_PICK", "best")
+    for name, chosen in {"ruled": (), "top": ("--top", "2"), "trials": ("--trials", "1,2")}.items():
+        assert stored("confirm", "iris", *chosen, "--as", name, "--detach")[0] == 0
+    found = [load(open_storage(storage_url), name).description.confirms for name in ("ruled", "top", "trials")]
+    assert [[one.trial for one in confirms.finalists] for confirms in found if confirms] == [[0], [0, 4], [1, 2]]
+
+
+def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:
+    waits = "study new waits for workers: faqnas-optuna worker new\n"
+    assert stored("confirm", "iris", "--as", "new", "--detach") == (0, "", waits)
+    code, out, err = stored("confirm", "iris", "--as", "new", "--detach", "--json")
+    assert (code, err) == (0, waits)
+    assert json.loads(out) == json.loads(stored("status", "new", "--json")[1])
+    (study,) = json.loads(out)["studies"]
+    assert (study["study"], study["confirms"], study["state"], study["trials"]["successful"]) == ("new", "iris", "idle", 0)
+    # With several it is stopped, and resumed by being asked for again.
+    assert stored("stop", "new")[1] == "study new stops; running trials are finished. Go on with: faqnas-optuna resume new\n"
+    assert stored("confirm", "iris", "--as", "new", "--detach") == (0, "", waits)
+    assert json.loads(stored("status", "new", "--json")[1])["studies"][0]["state"] == "idle"
+
+
+def test_what_is_confirmed_is_shown_again_as_it_was(stored: Cli, confirmed: Search) -> None:
+    code, out, err = stored("confirm", "iris", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads(json.dumps(confirmation_document(confirmed))) | {"seconds": 0}
+    # Also what is less than was confirmed.
+    assert stored("confirm", "iris", "--trials", "4", "--epochs", "2", "--seeds", "3", "--json") == (0, out, "")
+    assert len(successful(confirmed)) == 45
+
+
+def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: Search) -> None:
+    code, out, err = stored("confirm", "iris", "--trials", "2", "--json")
+    assert code == 0, err
+    before, document = confirmation_document(confirmed), json.loads(out)
+    assert [entry["trial"] for entry in document["circuits"]] == [5, 4, 0, 2]
+    found = [[entry["test_accuracies"] for entry in told["circuits"][:3]] for told in (before, document)]
+    assert found[0] == found[1]
+    code, out, err = stored("confirm", "iris", "--top", "1", "--seeds", "4", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert {len(entry["test_accuracies"]) for entry in document["circuits"]} == {4}
+    assert document["trainings"]["done"] == document["trainings"]["needed"]
+
+
+def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Search) -> None:
+    code, out, _ = stored("stop", "iris.confirm")
+    assert code == 0 and out.startswith("study iris.confirm is finished: all trainings are done (20")
+    told = "study iris.confirm is finished: all trainings are done. Go on with: faqnas-optuna resume iris.confirm\n"
+    assert stored("worker", "iris.confirm") == (0, "", told)
+    table = stored("status")[1].splitlines()
+    assert table[2].split() == ["iris.confirm", "–", "45", "–", "–", "–", "finished"]
+    (study,) = json.loads(stored("status", "iris.confirm", "--json")[1])["studies"]
+    assert (study["confirms"], study["generations"], study["front"], study["state"]) == ("iris", None, None, "finished")
+    code, out, err = stored("resume", "iris.confirm", "--generations", "3")
+    assert (code, out) == (2, "")
+    assert err == "Error: study 'iris.confirm' is a confirmation, which has no generations; leave out --generations\n"
+    code, out, err = stored("start", "iris", "--study", "iris.confirm", "--epochs", "2", "--repeats", "3")
+    assert (code, out) == (3, "")
+    assert err == "Error: study 'iris.confirm' is a confirmation, no search; choose another name with --study\n"
+    before = confirmation_document(confirmed)["circuits"]
+    code, out, _ = stored("resume", "iris.confirm", "--json")
+    assert (code, json.loads(out)["circuits"]) == (0, json.loads(json.dumps(before)))
+    assert len(successful(confirmed)) == 45
+
+
+def test_a_worker_of_all_studies_serves_a_confirmation_beside_a_search(stored: Cli, storage_url: str) -> None:
+    search = ("--population", "2", "--generations", "1", "--epochs", "1")
+    assert stored("start", "iris", "--study", "search", *search, "--detach")[0] == 0
+    assert stored("confirm", "iris", *SMALL, "--as", "new", "--detach")[0] == 0
+    assert stored("stop", "iris")[0] == 0
+    code, out, err = stored("worker", "--until-idle")
+    assert (code, out) == (0, ""), err
+    storage = open_storage(storage_url)
+    reasons = [reason_of(load(storage, name)) for name in ("search", "new")]
+    assert reasons == [StopReason.GENERATIONS, StopReason.CONFIRMED]
+    assert confirmation_document(load(storage, "new"))["trainings"]["done"] == 13
+
+
+def failing(*models: Model) -> Callable[..., Confirmed]:
+    """Training, but of these models."""
+
+    def confirm(model: Model, *others: object, **named: object) -> Confirmed:
+        if model in models:
+            raise TrainingError("the loss is nan")
+        return confirm_once(model, *others, **named)  # type: ignore[arg-type]  # as it was called
+
+    return confirm
+
+
+def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirming, "confirm_once", failing(Model.LINEAR))
+    code, out, err = stored("confirm", "iris", *SMALL, "--as", "new", "--json")
+    assert code == 0
+    number = int(re.findall(r"^trial (\d+) failed: TrainingError: the loss is nan$", err, re.MULTILINE)[0])
+    document = json.loads(out)
+    assert document["trainings"] == {"needed": 13, "done": 11, "running": 0, "waiting": 0, "failed": 2}
+    assert [control["model"] for control in document["circuits"][0]["controls"]] == ["embedding", "separable", "mlp"]
+    code, out, _ = stored("show", "new", str(number))
+    assert code == 0
+    shown = dict(re.split(r" {2,}", line) for line in out.splitlines())
+    assert (shown["state"], shown["failure"]) == ("fail", "TrainingError: the loss is nan")
+    assert (shown["model"], shown["network"]) == ("linear", "linear, 3 wide")
+    assert "finished, 2 failed" in stored("status", "new")[1]
+    assert stored("confirm", "iris", *SMALL, "--as", "new")[1].splitlines()[-1] == "2 trainings failed."
+    monkeypatch.setattr(confirming, "confirm_once", confirm_once)
+    code, out, _ = stored("resume", "new", "--json")
+    assert code == 0
+    assert json.loads(out)["trainings"] == {"needed": 13, "done": 13, "running": 0, "waiting": 0, "failed": 0}
+    assert "failed." not in stored("confirm", "iris", *SMALL, "--as", "new")[1]
+
+
+def test_a_confirmation_in_which_all_fails_says_so(stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
+    monkeypatch.setattr(confirming, "confirm_once", failing(*Model))
+    code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
+    assert (code, out) == (5, "")
+    # The population is four; the classical models come first, and fail not.
+    told = "study 'new' has confirmed no circuit, and 4 of its trials have failed; see the last with: faqnas-optuna show new 6"
+    assert err.splitlines()[-1] == f"Error: {told}"
+    assert reason_of(load(open_storage(storage_url), "new")) is StopReason.FAILURES
+    assert len(Baseline) == 3
+
+
+def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, fork_cli: Fork, storage_url: str) -> None:
+    # Hours of trainings.
+    asked = ("--epochs", "200", "--seeds", "1000", "--as", "long")
+    assert stored("confirm", "iris", *asked, "--detach")[0] == 0
+    search = load(open_storage(storage_url), "long")
+    process = fork_cli("confirm", "iris", *asked)
+    wait_until(lambda: len(successful(search)) > len(Baseline) + 1, TIMEOUT_S, "a circuit is trained")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130
+    assert "SIGINT: " in err
+    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume long"
+    assert out.startswith("trial  test accuracy")
+    left = len(needed(search.description)) - len(successful(search))
+    assert out.splitlines()[-1] == f"{left:,} trainings of 14,003 are not done yet."
+    assert {trial.state.name for trial in search.study.get_trials(deepcopy=False)} == {"COMPLETE", "WAITING"}
+
+
+def test_a_confirmation_that_is_deleted_ends_its_workers(
+    stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str
+) -> None:
+    def deleting(model: Model, *others: object, **named: object) -> Confirmed:
+        if model is Model.EMBEDDING:
+            optuna.delete_study(study_name="new", storage=storage_url)
+        return confirm_once(model, *others, **named)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(confirming, "confirm_once", deleting)
+    code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
+    assert (code, out) == (2, "")
+    told = "Error: study 'new' was deleted meanwhile; see which are left with: faqnas-optuna status"
+    assert err.splitlines()[-1] == told
+
+
+def test_what_was_confirmed_outlives_its_search(stored: Cli, confirmed: Search) -> None:
+    optuna.delete_study(study_name="iris", storage=confirmed.study._storage)
+    code, out, err = stored("confirm", "iris")
+    assert (code, out) == (2, "")
+    assert "there is no study 'iris'" in err
+    assert stored("resume", "iris.confirm", "--json")[0] == 0
