@@ -5,16 +5,25 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pennylane as qml
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
+from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.learning import reference
+from faqnas_optuna.learning.controls import Model, confirm_once, confirmation_generator
+from faqnas_optuna.learning.model import HQNN
+from faqnas_optuna.learning.pilot import measure_reliability
 from faqnas_optuna.results.documents import pareto_document
 from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.standing import Standing
@@ -214,3 +223,48 @@ def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir
         assert entry["classical_flops"] == 2 * entry["genome"]["n_qubits"] * (splits.n_features + splits.n_classes)
         assert 0 <= entry["val_accuracy"] <= 1
         assert Genome.from_params(entry["genome"]).circuit.digest == entry["circuit"]
+
+
+def test_a_confirmation_is_what_others_come_to(run_forked: RunCli, iris: DataSplits) -> None:
+    """A search, and its two best circuits confirmed; beside scikit-learn, and a training by PennyLane."""
+    assert run_forked("start", *SMALL).returncode == 0
+    finished = run_forked("confirm", "iris", "--top", "2", "--seeds", "3", "--epochs", "5", "--json")
+    assert finished.returncode == 0, finished.stderr
+    document = json.loads(finished.stdout)
+    front = json.loads(run_forked("pareto", "iris", "--json").stdout)["front"]
+    best = sorted(front, key=lambda entry: (entry["val_error"], entry["quantum_flops"]))[:2]
+    assert {entry["trial"] for entry in document["circuits"]} == {entry["trial"] for entry in best}
+    assert document["trainings"]["done"] == document["trainings"]["needed"]
+    x, y = iris.test.x, iris.test.y
+    logistic = LogisticRegression(max_iter=1_000).fit(iris.train.x, iris.train.y)
+    baselines = {found["baseline"]: found["test_accuracy"] for found in document["baselines"]}
+    assert baselines["logistic"] == pytest.approx(logistic.score(x, y))
+    entry = min(document["circuits"], key=lambda entry: entry["canonical"]["n_qubits"])
+    genome = next(Genome.from_params(found["genome"]) for found in front if found["trial"] == entry["trial"])
+    for seed, accuracy in enumerate(entry["test_accuracies"]):
+        generator = confirmation_generator(0, seed)
+        circuit = EffectiveCircuit(circuit=genome.circuit).representative
+        model = HQNN(circuit, n_features=4, n_classes=3, engine=Engine.PENNYLANE, generator=generator)
+        reference.train(model, iris, TrainingConfig(epochs=5), generator=generator)
+        # A sample in the middle of two classes may fall on either side by rounding.
+        assert accuracy == pytest.approx(np.mean(reference.predict(model, iris.test) == y), abs=1.01 / len(y))
+
+
+def test_a_search_does_not_see_the_test_part(storage_url: str, iris: DataSplits) -> None:
+    config = StudyConfig(dataset="iris", search=SearchConfig(population=4, generations=2), space=SpaceConfig(n_qubits=(2, 3)))
+    garbage = replace(iris, test=replace(iris.test, x=np.full_like(iris.test.x, np.nan), y=iris.test.y[::-1].copy()))
+    found = []
+    for name, splits in (("seen", iris), ("unseen", garbage)):
+        reliability = measure_reliability(splits, config, limit_s=None)
+        search = create(open_storage(storage_url, create=True), name, config, splits, reliability=reliability)
+        run(search, splits, Signals(), on_trial=lambda _: None)
+        found.append((reliability, history(storage_url, name)))
+    assert found[0] == found[1]
+    assert len({tuple(values) for *_, values, _ in found[0][1]}) > 3
+    # Where the test part is used it does show.
+    circuit, training = Genome.from_params(found[0][1][0][1]).circuit, TrainingConfig(epochs=20, learning_rate=0.03)
+    judged = [
+        confirm_once(Model.CIRCUIT, circuit, splits, training, generator=confirmation_generator(0, 0)).confusion
+        for splits in (iris, garbage)
+    ]
+    assert judged[0] != judged[1]

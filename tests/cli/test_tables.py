@@ -39,6 +39,16 @@ def test_a_circuit_is_whole_at_every_width(width: int, below: bool) -> None:
     assert ("circuit" in lines[0]) is not below
 
 
+def test_numbers_for_which_there_is_no_room_stand_below_with_their_names() -> None:
+    table = fronts()
+    header, first, below, last = table.lines(40)
+    assert (header, first) == ("trial accuracy quantum FLOPs", "107      0.944     1,234,567")
+    assert below == f"{INDENT}classical FLOPs 25,448, parameters 9,876"
+    assert last.startswith(f"{INDENT}10 qubits, ")
+    assert table.lines(46)[0].split()[-2:] == ["classical", "FLOPs"]
+    assert f"{INDENT}parameters 9,876" in table.lines(46)
+
+
 def test_what_goes_into_a_file_is_never_shortened() -> None:
     assert studies("finished", "running").lines(None)[1].startswith(f"{LONG}  ")
     assert len(fronts().lines(None)) == 2
