@@ -13,6 +13,7 @@ from faqnas_optuna.cli.options import (
     dask_option,
     data_dir_option,
     json_option,
+    option,
     pick_option,
     storage_options,
     study_argument,
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
 @click.command(cls=StudyCommand)
 @study_argument
 @storage_options
-# Without variables: those of a search are not for its confirmation.
-@click.option("--trials", metavar="N,N,…", help="The circuits of these trials.  [default: the front]")
-@click.option("--top", type=click.IntRange(min=1), help="So many of the front, those of the lowest validation error.")
+@option("--trials", metavar="N,N,…", help="The circuits of these trials.  [default: the front]")
+@option("--top", type=click.IntRange(min=1), help="So many of the front, those of the lowest validation error.")
 @pick_option
+# Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
-@click.option("--seeds", type=click.IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
-@click.option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
+@option("--seeds", type=click.IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
+@option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
 @workers_option
 @dask_option
-@click.option("--detach", is_flag=True, help="Only create it; workers attach to it.")
+@option("--detach", is_flag=True, help="Only create it; workers attach to it.")
 @survival_options
 @data_dir_option
 @json_option

@@ -54,9 +54,15 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
     for parameter in cli.commands[name].params:
         if parameter.param_type_name == "option" and parameter.name != "help":
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
-            # What was set for `start` must not lower the limit of a study that is resumed; no call writes files unasked; and
-            # what `start` says to its workers is none of a user's business.
-            without = {("resume", "GENERATIONS"), ("pareto", "CSV"), ("pareto", "PLOT"), ("worker", "LISTEN")}
+            # What was set for `start` must not lower the limit of a study that is resumed, nor shorten what confirms it; no
+            # call writes files unasked; and what `start` says to its workers is none of a user's business.
+            without = {
+                ("resume", "GENERATIONS"),
+                ("pareto", "CSV"),
+                ("pareto", "PLOT"),
+                ("worker", "LISTEN"),
+                ("confirm", "EPOCHS"),
+            }
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
 
 
@@ -324,7 +330,11 @@ def test_the_environment_is_beaten_by_an_option(cli_here: Cli, monkeypatch: pyte
 
 def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
     code, out, err = cli_here("start", "--dataset", "iris", "--detach")
-    assert (code, out, err) == (0, "", "study iris waits for workers: faqnas-optuna worker iris\n")
+    assert (code, out) == (0, "")
+    assert err.splitlines() == [
+        "measuring how far trainings agree: 24 random circuits, 4 trainings of each",
+        "study iris waits for workers: faqnas-optuna worker iris",
+    ]
     (study,) = json.loads(cli_here("status", "--json")[1])["studies"]
     assert (study["state"], study["trials"]["successful"]) == ("idle", 0)
 
