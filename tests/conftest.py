@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,12 +20,19 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.learning.controls import Baseline
 from faqnas_optuna.learning.evaluation import Counts
+from faqnas_optuna.search.confirmation import Budget, extended, finalists_of
 from faqnas_optuna.search.generations import StopReason
+from faqnas_optuna.search.ledger import Confirms
 from faqnas_optuna.search.objective import suggest
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, create, load
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
+from faqnas_optuna.workers.loop import run
 from tests.faults.crew import GRACE_S, Crew
 from tests.faults.databases import any_storage_url as any_storage_url  # the fixtures
 from tests.faults.databases import mariadb_server as mariadb_server
@@ -120,6 +127,37 @@ def search_of_eight(database_of_eight: Path, tmp_path: Path, storage_url: str) -
     """A study over Iris of eight trials, in a database of the test's own."""
     copy_database(database_of_eight, tmp_path / "faqnas.db")
     return load(open_storage(storage_url), "iris")
+
+
+@pytest.fixture(scope="session")
+def database_of_confirmed(database_of_eight: Path, iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the confirmation of that study's front too, trained for two epochs from three seeds."""
+    file = tmp_path_factory.mktemp("confirmed") / "faqnas.db"
+    copy_database(database_of_eight, file)
+    url = f"sqlite:///{file}"
+    search = load(open_storage(url), "iris")
+    confirmation = confirm(search, url, Standing.of(search).front, Budget(epochs=2, seeds=3))
+    run(confirmation, iris, Signals(), on_trial=lambda _: None)
+    return file
+
+
+@pytest.fixture
+def confirmed(database_of_confirmed: Path, tmp_path: Path, storage_url: str) -> Search:
+    """That confirmation, in a database of the test's own."""
+    copy_database(database_of_confirmed, tmp_path / "faqnas.db")
+    return load(open_storage(storage_url), "iris.confirm")
+
+
+def confirm(search: Search, url: str, candidates: Iterable[Candidate], budget: Budget, name: str = "iris.confirm") -> Search:
+    """Make the confirmation of some circuits of a study over Iris, or add to it."""
+    confirms = Confirms(
+        study=search.name,
+        created=search.description.created,
+        epochs=search.config.training.epochs,
+        finalists=finalists_of(candidates, repeats=search.config.training.repeats, n_features=4, n_classes=3),
+        baselines=tuple(map(str, Baseline)),
+    )
+    return extended(search.study._storage, url, name, search, confirms, budget)
 
 
 def copy_database(file: Path, to: Path) -> None:

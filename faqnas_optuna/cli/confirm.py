@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from faqnas_optuna.cli.launch import conclude, dask_client, opened_storage, run_search
+from faqnas_optuna.cli.launch import conclude, dask_client, opened_storage, print_json, run_search
 from faqnas_optuna.cli.options import (
     StudyCommand,
     Survival,
@@ -68,18 +69,24 @@ def confirm(
     Nothing else ever sees the test part. The confirmation is a study of its own, which workers can join; to repeat the
     command goes on with it, or shows what it has found.
     """
-    if sum(chosen is not None for chosen in (trials, top, pick)) > 1:
+    pick_on_line = click.get_current_context().get_parameter_source("pick") is ParameterSource.COMMANDLINE
+    if sum((trials is not None, top is not None, pick_on_line)) > 1:
         raise ConfigError("--trials, --top and --pick each choose circuits; leave all but one of them out")
+    if detach and dask:
+        raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     numbers = None if trials is None else _trial_numbers(trials)
     client = dask_client(dask, storage)
-    from faqnas_optuna.search.confirmation import SUFFIX, Budget, check_budget, find
+    from faqnas_optuna.results.documents import status_document
+    from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
     from faqnas_optuna.search.study import check_name, load, load_data
     from faqnas_optuna.signals import Signals
 
-    called, budget = name or f"{study}{SUFFIX}", Budget(epochs=epochs, seeds=seeds)
+    check_name(study)
+    called, budget = name_for(study) if name is None else name, Budget(epochs=epochs, seeds=seeds)
     check_name(called)
     with opened_storage(storage, grace_s=survival.grace_s) as opened:
         search = load(opened, study)
+        _check_search(search)
         candidates = _chosen(search, numbers, top, pick)
         found = find(opened, called, search)
         if found:
@@ -90,6 +97,8 @@ def confirm(
         confirmation = _made(storage, called, search, candidates, splits, budget)
         if detach:
             click.echo(f"study {called} waits for workers: {typed(f'worker {called}')}", err=True)
+            if as_json:
+                print_json(status_document(opened, called))
             return 0
         return run_search(
             confirmation, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json
@@ -104,6 +113,13 @@ def _trial_numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
+def _check_search(search: "Search") -> None:
+    """Refuse what has no circuits of its own to confirm."""
+    if confirms := search.description.confirms:
+        told = f"study {search.name!r} is a confirmation of circuits of {confirms.study!r}; confirm more of those with"
+        raise ConfigError(told, command=f"confirm {confirms.study} --trials N,N")
+
+
 def _chosen(search: "Search", numbers: Sequence[int] | None, top: int | None, pick: "Pick | None") -> "list[Candidate]":
     """The circuits to confirm."""
     from faqnas_optuna.results.documents import check_successful
@@ -114,7 +130,8 @@ def _chosen(search: "Search", numbers: Sequence[int] | None, top: int | None, pi
         return candidates_of(search, numbers)
     standing = Standing.of(search)
     check_successful(standing)
-    if pick:
+    # One in the environment may stand beside --top.
+    if pick and top is None:
         return [pick.choose(standing.front)]
     return sorted(standing.front, key=lambda one: (one.val_error, one.quantum_flops))[:top]
 

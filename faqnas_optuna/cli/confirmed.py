@@ -13,13 +13,12 @@ def print_confirmation(document: Mapping[str, Any]) -> None:
     Args:
         document: a `confirmation_document`.
     """
-    print_table(_circuits(document["circuits"]))
-    print_line("")
-    print_table(_controls(document["circuits"]))
-    if document["baselines"]:
-        print_line("")
-        print_table(_baselines(document["baselines"]))
-    print_line("")
+    tables = (_circuits(document["circuits"]), _controls(document["circuits"]), _baselines(document["baselines"]))
+    for table in tables:
+        # One that is begun may not have come to the later ones.
+        if table.rows:
+            print_table(table)
+            print_line("")
     for circuit in document["circuits"]:
         print_line(circuit["told"])
     for remark in remarks(document):
@@ -42,7 +41,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     if least := min(filter(None, smallest), default=None):
         told.append(f"The smallest p that so many seeds can give is {least:.4f}.")
     if left := done["needed"] - done["done"] - done["failed"]:
-        told.append(f"{_counted(left, 'training')} of {done['needed']} are not done yet.")
+        told.append(f"{_counted(left, 'training')} of {done['needed']} {'is' if left == 1 else 'are'} not done yet.")
     if done["failed"]:
         told.append(f"{_counted(done['failed'], 'training')} failed.")
     return told

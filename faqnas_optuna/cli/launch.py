@@ -215,10 +215,10 @@ def conclude(search: "Search", signals: "Signals", *, seconds: float = 0, done_b
     try:
         with search.existing():
             standing = Standing.of(search)
-        if search.is_confirmation:
-            document = confirmation_document(search) | {"seconds": round(seconds, 3)}
-        else:
-            document = start_document(standing, seconds=seconds)
+            if search.is_confirmation:
+                document = confirmation_document(search) | {"seconds": round(seconds, 3)}
+            else:
+                document = start_document(standing, seconds=seconds)
     except (NoSuccessfulTrialError, *DATABASE_ERRORS):
         if signals.first:
             # Nothing to show, or no database to ask.

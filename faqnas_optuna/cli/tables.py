@@ -31,21 +31,23 @@ class Table:
     def lines(self, width: int | None) -> list[str]:
         """The header, and the rows. No column is left out.
 
-        Where not all fits beside each other, long names are shortened; where that does not do, the last column stands below.
+        Where not all fits beside each other, long names are shortened; where that does not do, the last column stands below,
+        and so do, with their names, as many of the numbers before it as have to.
 
         Args:
             width: columns of the terminal; None if there is none, and nothing is shortened.
         """
         header = [*self.names, *self.numbers, self.last]
         widths = [max(map(len, column)) for column in zip(header, *self.rows, strict=True)]
-        for beside, gap in product((len(widths), len(widths) - 1), GAPS):
+        for beside, gap in product(range(len(widths), len(self.names) - 1, -1), GAPS):
             fitting = self._fitted(widths[:beside], width, gap)
             if _width(fitting, gap) <= (width or _width(fitting, gap)):
                 break
         lines = [self._line(header[:beside], fitting, gap)]
         for row in self.rows:
             lines.append(self._line(row[:beside], fitting, gap))
-            for below in row[beside:]:
+            numbers = ", ".join(map(" ".join, zip(header[beside:-1], row[beside:-1], strict=True)))
+            for below in filter(None, (numbers, *row[beside:][-1:])):
                 lines += wrap(below, width or len(below), initial_indent=INDENT, subsequent_indent=INDENT)
         return lines
 

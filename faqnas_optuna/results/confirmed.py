@@ -14,12 +14,15 @@ from faqnas_optuna.errors import NoSuccessfulTrialError
 from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs, recalls
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
 from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, provenance, stop_document
-from faqnas_optuna.search.confirmation import needed
+from faqnas_optuna.search.confirmation import missing, needed
+from faqnas_optuna.search.course import last_resumption
 from faqnas_optuna.search.ledger import Finalist
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 
 SIGNIFICANT = 0.05
+STATES = {"done": TrialState.COMPLETE, "running": TrialState.RUNNING, "waiting": TrialState.WAITING}
+"""What is told of trainings, by name."""
 AGAINST = {
     Model.LINEAR: "no circuit at all",
     Model.EMBEDDING: "its embedding alone",
@@ -77,7 +80,12 @@ def interval_of(values: Sequence[float]) -> list[float] | None:
     """The 95 % interval of the mean of accuracies, within 0 and 1; None of a single one."""
     if len(values) < 2:
         return None
-    return [min(max(end, 0.0), 1.0) for end in mean_interval(fmean(values), stdev(values), len(values))]
+    return _within(mean_interval(fmean(values), stdev(values), len(values)))
+
+
+def _within(ends: tuple[float, float]) -> list[float]:
+    """An interval of accuracies, which there are from 0 to 1."""
+    return [min(max(end, 0.0), 1.0) for end in ends]
 
 
 def confirmation_document(search: Search) -> dict[str, Any]:
@@ -88,15 +96,16 @@ def confirmation_document(search: Search) -> dict[str, Any]:
     """
     confirms = search.description.confirms
     assert confirms is not None
-    trials = search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = search.study.get_trials(deepcopy=False)
     by_network: defaultdict[str, list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
-        by_network[trial.user_attrs["network"]].append(trial)
+        # One without a result of ours was put there by somebody else.
+        if trial.state is TrialState.COMPLETE and "test_accuracy" in trial.user_attrs:
+            by_network[trial.user_attrs["network"]].append(trial)
     trained = {network: Trained.of(found) for network, found in by_network.items()}
     finalists = [finalist for finalist in confirms.finalists if finalist.networks[Model.CIRCUIT] in trained]
     if not finalists:
-        name = search.name
-        raise NoSuccessfulTrialError(f"study {name!r} has confirmed no circuit yet; see", command=f"status {name}")
+        raise _nothing_confirmed(search)
     finalists.sort(key=lambda finalist: (finalist.quantum_flops, finalist.trial))
     circuits = [_circuit(finalist, trained, search.config.training.epochs) for finalist in finalists]
     _adjust(circuits)
@@ -113,7 +122,7 @@ def confirmation_document(search: Search) -> dict[str, Any]:
         "seeds": search.config.training.repeats,
         "test_samples": search.description.sizes["test"],
         **stop_document(search),
-        "trainings": trainings(Standing.of(search)),
+        "trainings": trainings(search, trials),
         "circuits": circuits,
         "baselines": [_baseline(name, trained[name]) for name in confirms.baselines if name in trained],
         "kendall_tau": kendall_tau(believed, confirmed),
@@ -121,15 +130,27 @@ def confirmation_document(search: Search) -> dict[str, Any]:
     }
 
 
-def trainings(standing: Standing) -> dict[str, int]:
-    """How many are needed, and how many of them are done."""
-    return {
-        "needed": len(needed(standing.search.description)),
-        "done": standing.successful,
-        "failed": len(standing.errors),
-        "running": len(standing.running),
-        "waiting": standing.waiting,
-    }
+def trainings(search: Search, trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """How many are needed, and what has become of them. What has failed is not counted as such where it is tried again."""
+    found: defaultdict[TrialState, set[tuple[str, int]]] = defaultdict(set)
+    for trial in trials:
+        found[trial.state].add((trial.user_attrs.get("network", ""), trial.user_attrs.get("seed", -1)))
+    resumed = last_resumption(search)
+    wanted, due = needed(search.description), missing(search.description, trials, since=resumed.trial if resumed else 0)
+    left = {(training.network, training.seed) for training in wanted}
+    told = {"needed": len(left)}
+    for name, state in STATES.items():
+        told[name] = len(left & found[state])
+        left -= found[state]
+    return told | {"failed": len(left) - len(due)}
+
+
+def _nothing_confirmed(search: Search) -> NoSuccessfulTrialError:
+    name, errors = search.name, Standing.of(search).errors
+    if not errors:
+        return NoSuccessfulTrialError(f"study {name!r} has confirmed no circuit yet; see", command=f"status {name}")
+    told = f"study {name!r} has confirmed no circuit, and {len(errors)} of its trials have failed; see the last with"
+    return NoSuccessfulTrialError(told, command=f"show {name} {errors[-1]}")
 
 
 def _circuit(finalist: Finalist, trained: Mapping[str, Trained], epochs: int) -> dict[str, Any]:
@@ -144,7 +165,7 @@ def _circuit(finalist: Finalist, trained: Mapping[str, Trained], epochs: int) ->
         "quantum_flops": finalist.quantum_flops,
         **summary,
         "val_accuracy": believed,
-        "val_accuracy_interval": None if deviation is None else list(mean_interval(believed, deviation, count)),
+        "val_accuracy_interval": None if deviation is None else _within(mean_interval(believed, deviation, count)),
         "optimism": believed - summary["test_accuracy"],
         "curves": own.curves(epochs),
         "controls": [
@@ -192,7 +213,7 @@ def told(entry: Mapping[str, Any]) -> str:
     name, compared = f"Trial {entry['trial']}", [control for control in entry["controls"] if control["p_holm"] is not None]
     if not compared:
         return f"{name} is not compared with its controls yet."
-    shown = [control for control in compared if control["p_holm"] < SIGNIFICANT]
+    shown = [control for control in compared if _is_shown(control)]
     more = [_by(control) for control in shown if control["difference"] > 0]
     less = [_by(control) for control in shown if control["difference"] < 0]
     nothing = [AGAINST[Model(control["model"])] for control in compared if control not in shown]
@@ -203,9 +224,14 @@ def told(entry: Mapping[str, Any]) -> str:
         parts.append(f"falls short of {_listed(less)}")
     if nothing:
         pairs = max(control["pairs"] for control in compared)
-        over = _listed(nothing) if parts else "any of its controls"
+        over = "any of its controls" if len(nothing) == len(entry["controls"]) > 1 else _listed(nothing)
         parts.append(f"adds nothing over {over} that {pairs} seeds can show")
     return f"{name} {'; it '.join(parts)}."
+
+
+def _is_shown(control: Mapping[str, Any]) -> bool:
+    """Whether a difference is significant, and the ranks, of which p is, speak for the same side as the mean."""
+    return bool(control["p_holm"] < SIGNIFICANT and control["difference"] * control["rank_biserial"] > 0)
 
 
 def _by(control: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.search.choosing import Pick
-from faqnas_optuna.search.confirmation import needed
+from faqnas_optuna.search.confirmation import name_for, needed
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.ledger import Description, our_studies
 from faqnas_optuna.search.records import Candidate
@@ -110,7 +110,8 @@ def check_successful(standing: Standing) -> None:
     name = standing.search.name
     if confirms := standing.search.description.confirms:
         told = f"study {name!r} has no front: it confirms circuits of {confirms.study!r}; see what it has shown with"
-        raise ConfigError(told, command=f"confirm {confirms.study}")
+        other_name = "" if name == name_for(confirms.study) else f" --as {name}"
+        raise ConfigError(told, command=f"confirm {confirms.study}{other_name}")
     if not standing.successful:
         raise _nothing_succeeded(standing)
 

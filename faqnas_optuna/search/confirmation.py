@@ -26,7 +26,7 @@ from faqnas_optuna.storage.opening import storage_lock, study_lock
 
 INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
 SUFFIX = ".confirm"
-"""What the name of a search's confirmation ends with."""
+"""What the name of a search's confirmation ends with, unless it was given another."""
 
 
 class Training(NamedTuple):
@@ -57,6 +57,11 @@ LARGEST_GRID = 10_000
 def baselines_for(n_train: int) -> tuple[str, ...]:
     """The classical models that so many training samples allow."""
     return tuple(str(name) for name in Baseline if name is not Baseline.SVM_GRID or n_train <= LARGEST_GRID)
+
+
+def name_for(study: str) -> str:
+    """What the confirmation of a search is called, unless it was given another name."""
+    return f"{study}{SUFFIX}"
 
 
 def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
@@ -132,7 +137,8 @@ def missing(description: Description, trials: Iterable[FrozenTrial], *, since: i
     settled = set()
     for trial in trials:
         if trial.state is not TrialState.FAIL or (trial.number >= since and not _was_interrupted(trial)):
-            settled.add((trial.user_attrs["network"], trial.user_attrs["seed"]))
+            # One without them was put there by somebody else.
+            settled.add((trial.user_attrs.get("network"), trial.user_attrs.get("seed")))
     return [training for training in needed(description) if (training.network, training.seed) not in settled]
 
 

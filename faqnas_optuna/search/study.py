@@ -135,11 +135,13 @@ class Search:
             self.ledger.note_versions(here)
 
     def check_config(self, asked: StudyConfig) -> None:
-        """Refuse a configuration other than the stored one.
+        """Refuse a configuration other than the stored one; and any, if the study is no search.
 
         Raises:
             StudyMismatchError: names every setting that differs.
         """
+        if self.is_confirmation:
+            raise StudyMismatchError(f"study {self.name!r} is a confirmation, no search; choose another name with --study")
         if found := differences(self.config, asked):
             only_limit = [line.partition(":")[0] for line in found] == ["search.generations"]
             raise StudyMismatchError(

@@ -24,6 +24,8 @@ COMMANDS = {
     "resume": ("resume",),
     "pareto": ("pareto", "--csv", "front.csv"),
     "show": ("show",),
+    "confirm": ("confirm",),
+    "confirm --as": ("confirm", "s", "--as"),
 }
 
 

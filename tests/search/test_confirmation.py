@@ -14,7 +14,6 @@ from faqnas_optuna.search.confirmation import (
     candidates_of,
     check_budget,
     enqueue,
-    extended,
     finalists_of,
     find,
     missing,
@@ -24,14 +23,14 @@ from faqnas_optuna.search.confirmation import (
 from faqnas_optuna.search.confirming import make_objective
 from faqnas_optuna.search.course import Course, advance
 from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.ledger import Confirms, Finalist
+from faqnas_optuna.search.ledger import Finalist
 from faqnas_optuna.search.objective import Outcome
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import study_lock
-from tests.conftest import cheap_values, reason_of, run_trials
+from tests.conftest import cheap_values, confirm, reason_of, run_trials
 
 Make = Callable[..., Search]
 
@@ -43,15 +42,7 @@ def confirmation(search_of_eight: Search, storage_url: str) -> Make:
     """Make the confirmation of some trials of a study of eight, or add to it."""
 
     def make(*trials: int, budget: Budget = SHORT, name: str = "iris.confirm") -> Search:
-        search, candidates = search_of_eight, candidates_of(search_of_eight, trials)
-        confirms = Confirms(
-            study=search.name,
-            created=search.description.created,
-            epochs=1,
-            finalists=finalists_of(candidates, repeats=1, n_features=4, n_classes=3),
-            baselines=tuple(map(str, Baseline)),
-        )
-        return extended(search.study._storage, storage_url, name, search, confirms, budget)
+        return confirm(search_of_eight, storage_url, candidates_of(search_of_eight, trials), budget, name)
 
     return make
 
