@@ -14,7 +14,7 @@ WINGS: list[tuple[str, list[str]]] = [
     ("", ["config"]),
     ("data", ["splits", "named"]),
     ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
-    ("learning", ["parameters", "training", "model", "reference", "evaluation"]),
+    ("learning", ["parameters", "training", "model", "reference", "statistics", "evaluation"]),
     (
         "storage",
         ["urls", "outages", "sqlite", "servers", "schema", "statements", "heartbeats", "drafts", "opening", "attributes"],
