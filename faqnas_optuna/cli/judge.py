@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faqnas_optuna.cli.launch import (
-    opened_storage,
-    print_json,
-)
+from faqnas_optuna.cli.launch import STDOUT, deliver, opened_storage, print_json
 from faqnas_optuna.cli.options import (
     StudyCommand,
     json_option,
@@ -17,10 +14,7 @@ from faqnas_optuna.cli.options import (
     study_argument,
 )
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.files import write_atomically
 from faqnas_optuna.results.sizes import Size
-
-STDOUT = (Path("-"), Path("/dev/stdout"))
 
 if TYPE_CHECKING:
     from faqnas_optuna.search.choosing import Pick
@@ -42,10 +36,6 @@ if TYPE_CHECKING:
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front to FILE.png, .pdf, .svg or .html."
 )
-<<<<<<< HEAD
-def pareto(study: str, storage: str, pick: "Pick | None", as_json: bool, csv_file: Path | None, plot: Path | None) -> None:
-    """Show, plot or write the front of a study, or one circuit of it.
-=======
 @click.option(
     "--size",
     type=click.Choice([size.value for size in Size]),
@@ -54,20 +44,21 @@ def pareto(study: str, storage: str, pick: "Pick | None", as_json: bool, csv_fil
 def pareto(
     study: str,
     storage: str,
+    pick: "Pick | None",
     as_json: bool,
     csv_file: Path | None,
     latex_file: Path | None,
     plot: Path | None,
     size: str | None,
 ) -> None:
-    """Show, plot or write the front of a study.
->>>>>>> part-c
+    """Show, plot or write the front of a study, or one circuit of it.
 
     The front holds the circuits that no other beats in both quantum FLOPs and validation error. --pick takes one of them: the
     knee, from which on FLOPs buy little; the best, of the lowest validation error; or the cheapest whose validation error is
     at most X above the lowest. A plot shows the whole front all the same.
     """
     from faqnas_optuna.cli.display import print_front
+    from faqnas_optuna.results.confirmed import confirmed_errors
     from faqnas_optuna.results.documents import front_csv, pareto_document
     from faqnas_optuna.results.figures import check_plot_file, write_pareto_plot
     from faqnas_optuna.results.latex import front_table
@@ -85,36 +76,22 @@ def pareto(
         raise ConfigError(f"{' and '.join(to_stdout[:2])} both print to stdout; leave one of them out, or name a file")
     with opened_storage(storage) as opened:
         standing = Standing.of(load(opened, study))
+        confirmed = confirmed_errors(standing.search) if plot else {}
     document = pareto_document(standing, pick)
     if plot:
-        write_pareto_plot(standing, plot, size=drawn)
+        write_pareto_plot(standing, plot, size=drawn, confirmed=confirmed)
     if csv_file:
-        _deliver(front_csv(document), csv_file)
+        deliver(front_csv(document), csv_file)
     if latex_file:
-        _deliver(front_table(standing), latex_file)
+        deliver(front_table(standing), latex_file)
     if as_json:
         print_json(document)
-<<<<<<< HEAD
-    else:
+    elif not to_stdout:
         shown = [pick.choose(standing.front)] if pick else standing.front
         print_front(shown, repeats=standing.search.config.training.repeats, pick=document.get("pick"))
-    for written in filter(None, (plot, None if to_stdout else csv_file)):
-        click.echo(f"wrote {written}", err=True)
-=======
-    elif not to_stdout:
-        print_front(standing.front)
     for written in (plot, csv_file, latex_file):
         if written and written not in STDOUT:
             click.echo(f"wrote {written}", err=True)
-
-
-def _deliver(table: str, file: Path) -> None:
-    """Write a table, or print it."""
-    if file in STDOUT:
-        click.echo(table, nl=False)
-    else:
-        write_atomically(file, table.encode())
->>>>>>> part-c
 
 
 @click.command(cls=StudyCommand)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NewType
 
 from faqnas_optuna.config import FlopsOf
+from faqnas_optuna.results.confirmed import AGAINST, SIGNIFICANT
 from faqnas_optuna.results.documents import provenance
 from faqnas_optuna.results.note import COUNTED
 from faqnas_optuna.search.records import Candidate
@@ -127,6 +128,59 @@ def front_table(standing: Standing) -> str:
         caption=_caption(standing),
         label=f"front-{search.name}",
         told={"study": search.name, **provenance(search)},
+    )
+
+
+def confirmation_table(document: Mapping[str, Any]) -> str:
+    """What a confirmation has shown, a row a circuit.
+
+    Args:
+        document: a `confirmation_document`.
+    """
+    headings = ("Trial", "Test accuracy", r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$", "Parameters")
+    columns = [Column(heading=Latex(heading)) for heading in headings]
+    columns += [Column(heading=Latex(rf"$\Delta$ {model}")) for model in AGAINST]
+    columns.append(Column(heading=Latex("Circuit"), alignment=Alignment.TEXT))
+    return table(
+        columns,
+        [_confirmed_row(circuit) for circuit in document["circuits"]],
+        caption=_confirmed_caption(document),
+        label=f"confirmed-{document['confirms']}",
+        told={"study": document["study"], **document["provenance"]},
+    )
+
+
+def _confirmed_row(circuit: Mapping[str, Any]) -> list[Latex]:
+    ends, controls = circuit["test_accuracy_interval"], {control["model"]: control for control in circuit["controls"]}
+    return [
+        Latex(str(circuit["trial"])),
+        fraction(circuit["test_accuracy"]),
+        span(*ends) if ends else Latex("--"),
+        fraction(circuit["val_accuracy"]),
+        grouped(circuit["quantum_flops"]),
+        grouped(circuit["parameters"]),
+        *(_difference(controls.get(model)) for model in AGAINST),
+        escaped(circuit["effective"]),
+    ]
+
+
+def _difference(control: Mapping[str, Any] | None) -> Latex:
+    """What the circuit adds over a control, with a star where that is significant."""
+    if control is None or control["difference"] is None:
+        return Latex("--")
+    star = r"^{*}" if control["p_holm"] < SIGNIFICANT else ""
+    return Latex(f"${control['difference']:+.3f}{star}$")
+
+
+def _confirmed_caption(document: Mapping[str, Any]) -> Latex:
+    """What the columns are, in sentences."""
+    return Latex(
+        f"Circuits of study {escaped(document['confirms'])}, trained anew for {grouped(document['epochs'])} epochs from"
+        f" {grouped(document['seeds'])} seeds and judged on {grouped(document['test_samples'])} test samples of"
+        f" {escaped(document['dataset'])}: mean and its $t$ interval, and the validation accuracy that the search believed after"
+        f" {grouped(document['search_epochs'])} epochs. $\\Delta$ is the mean paired difference to a control: no circuit (linear),"
+        " the embedding alone, the circuit without entanglers (separable), a classical network of as many parameters (mlp)."
+        rf" A star: exact Wilcoxon signed-rank test, $p < {SIGNIFICANT}$ with Holm's correction over the circuits."
     )
 
 
