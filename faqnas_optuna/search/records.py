@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.learning.statistics import mean_interval
 
 GENERATION_KEY = "NSGAIISampler:generation"
 """Where Optuna's sampler keeps a trial's generation."""
@@ -68,6 +69,13 @@ class Candidate:
     def effective(self) -> EffectiveCircuit:
         """What is live in its circuit; as a text, the circuit with brackets around what is inert."""
         return EffectiveCircuit(circuit=self.genome.circuit)
+
+    def val_error_interval(self, repeats: int) -> tuple[float, float] | None:
+        """The 95 % t interval of its mean over the study's repeats, within 0 and 1; None of a single training."""
+        if self.record.val_accuracy_std is None:
+            return None
+        low, high = mean_interval(self.val_error, self.record.val_accuracy_std, repeats)
+        return max(low, 0.0), min(high, 1.0)
 
     @classmethod
     def of_trial(cls, trial: FrozenTrial) -> Self:
