@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from faqnas_optuna.cli.launch import conclude, dask_client, opened_storage, print_json, run_search
+from faqnas_optuna.cli.launch import STDOUT, conclude, dask_client, opened_storage, print_json, run_search
 from faqnas_optuna.cli.options import (
     StudyCommand,
     Survival,
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 # Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
 @option("--seeds", type=click.IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
+# Without a variable: one that is set would make every call write a file.
+@click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a table for LaTeX to FILE.")
 @option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
 @workers_option
 @dask_option
@@ -56,6 +58,7 @@ def confirm(
     pick: "Pick | None",
     epochs: int | None,
     seeds: int | None,
+    latex_file: Path | None,
     name: str | None,
     workers: int,
     dask: str | None,
@@ -72,6 +75,8 @@ def confirm(
     pick_on_line = click.get_current_context().get_parameter_source("pick") is ParameterSource.COMMANDLINE
     if sum((trials is not None, top is not None, pick_on_line)) > 1:
         raise ConfigError("--trials, --top and --pick each choose circuits; leave all but one of them out")
+    if latex_file in STDOUT:
+        raise ConfigError(f"--latex {latex_file}: the table has no room beside what is printed; name a file")
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     numbers = None if trials is None else _trial_numbers(trials)
@@ -92,7 +97,8 @@ def confirm(
         if found:
             check_budget(found, budget)
             if _is_done(found, candidates, budget):
-                return conclude(found, Signals(), done_before=True, as_json=as_json)
+                code = conclude(found, Signals(), done_before=True, as_json=as_json)
+                return code or _write_table(found, latex_file)
         splits = load_data(search, data_dir)
         confirmation = _made(storage, called, search, candidates, splits, budget)
         if detach:
@@ -100,9 +106,22 @@ def confirm(
             if as_json:
                 print_json(status_document(opened, called))
             return 0
-        return run_search(
+        code = run_search(
             confirmation, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json
         )
+        return code or _write_table(confirmation, latex_file)
+
+
+def _write_table(confirmation: "Search", file: Path | None) -> int:
+    """For LaTeX, if a file is named for it."""
+    from faqnas_optuna.files import write_atomically
+    from faqnas_optuna.results.confirmed import confirmation_document
+    from faqnas_optuna.results.latex import confirmation_table
+
+    if file:
+        write_atomically(file, confirmation_table(confirmation_document(confirmation)).encode())
+        click.echo(f"wrote {file}", err=True)
+    return 0
 
 
 def _trial_numbers(text: str) -> list[int]:

@@ -162,11 +162,7 @@ class Drawn:
     def lines(self) -> list[Bbox]:
         """The steps between the points of the front, intervals, and what leads to what was confirmed, two pixels wide."""
         (line,) = [line for line in self.axes.lines if line.get_drawstyle() == "steps-post" and len(values(line))]
-<<<<<<< ours
-        ends = []
-=======
         ends: list[Any] = []
->>>>>>> theirs
         for begin, end in pairwise(values(line)):
             corner = [end[0], begin[1]]
             ends += [(begin, corner), (corner, end)]
