@@ -177,9 +177,10 @@ def _confirmed_caption(document: Mapping[str, Any]) -> Latex:
     return Latex(
         f"Circuits of study {escaped(document['confirms'])}, trained anew for {grouped(document['epochs'])} epochs from"
         f" {grouped(document['seeds'])} seeds and judged on {grouped(document['test_samples'])} test samples of"
-        f" {escaped(document['dataset'])}: mean and its $t$ interval, and the validation accuracy that the search believed after"
-        f" {grouped(document['search_epochs'])} epochs. $\\Delta$ is the mean paired difference to a control: no circuit"
-        " (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many parameters (mlp)."
+        f" {escaped(document['dataset'])}: mean and its $t$ interval, and the validation accuracy that the search believed"
+        f" after {grouped(document['search_epochs'])} epochs. $\\Delta$ is the mean paired difference to a control: no circuit"
+        " (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many parameters"
+        " (mlp)."
         rf" A star: exact Wilcoxon signed-rank test, $p < {SIGNIFICANT}$ with Holm's correction over the circuits."
     )
 

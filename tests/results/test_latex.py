@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -9,7 +10,18 @@ from scipy import stats
 
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import FlopsCounter, FlopsOf, TrainingConfig
-from faqnas_optuna.results.latex import Alignment, Column, Latex, escaped, fraction, front_table, grouped, span, table
+from faqnas_optuna.results.latex import (
+    Alignment,
+    Column,
+    Latex,
+    confirmation_table,
+    escaped,
+    fraction,
+    front_table,
+    grouped,
+    span,
+    table,
+)
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
@@ -148,3 +160,36 @@ def test_any_table_can_hold_them() -> None:
 def test_numbers() -> None:
     assert [grouped(number) for number in (0, 999, 1165, 1234567)] == ["0", "999", r"1\,165", r"1\,234\,567"]
     assert (fraction(0.94444), span(0.5, 0.98765)) == ("0.944", "0.500--0.988")
+
+
+def test_a_confirmation_is_a_table_with_stars() -> None:
+    control = {"difference": -0.1, "p_holm": 0.03}
+    circuit: dict[str, Any] = {
+        "trial": 19,
+        "test_accuracy": 0.9666,
+        "test_accuracy_interval": [0.946, 0.987],
+        "val_accuracy": 0.944,
+        "quantum_flops": 38_997,
+        "parameters": 150,
+        "controls": [{"model": "linear"} | control, {"model": "mlp"} | control | {"p_holm": 0.2}],
+        "effective": "7 qubits, angle, RY, CZ linear [the last]",
+    }
+    document = {
+        "study": "wine_1.confirm",
+        "confirms": "wine_1",
+        "dataset": "wine",
+        "epochs": 50,
+        "search_epochs": 5,
+        "seeds": 10,
+        "test_samples": 36,
+        "circuits": [circuit, circuit | {"trial": 3, "test_accuracy_interval": None, "controls": []}],
+        "provenance": {"created": "now"},
+    }
+    text = confirmation_table(document)
+    check(text)
+    headings, first, second = rows(text)
+    assert headings[1:5] == ["Test accuracy", r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$"]
+    assert first[:5] == ["19", "0.967", "0.946--0.987", "0.944", r"38\,997"]
+    assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
+    assert second[2] == "--" and second[6:10] == ["--"] * 4
+    assert r"\label{tab:confirmed-wine-1}" in text and r"wine\_1" in text
