@@ -26,6 +26,7 @@ GUIDES = sorted(ROOT.glob("docs/*.md"))
 DOCUMENTS = [ROOT / "README.md", *GUIDES, ROOT / "studies/README.md", ROOT / "CONTRIBUTING.md"]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in DOCUMENTS}
 TINY = {"FAQNAS_POPULATION": "4", "FAQNAS_GENERATIONS": "2", "FAQNAS_EPOCHS": "1", "FAQNAS_BATCH_SIZE": "1000"}
+TINY |= {"FAQNAS_SEEDS": "2"}
 """What makes the searches of the documents short; the commands stay as they are."""
 LONGEST_README = 150
 
