@@ -15,7 +15,7 @@ from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs, recal
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
 from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, provenance, stop_document
 from faqnas_optuna.results.shown import ConfirmedError
-from faqnas_optuna.search.confirmation import SUFFIX, find, missing, needed
+from faqnas_optuna.search.confirmation import find, missing, name_for, needed
 from faqnas_optuna.search.course import last_resumption
 from faqnas_optuna.search.ledger import Finalist
 from faqnas_optuna.search.standing import Standing
@@ -134,7 +134,7 @@ def confirmation_document(search: Search) -> dict[str, Any]:
 def confirmed_errors(search: Search) -> dict[str, ConfirmedError]:
     """What a study's confirmation of the usual name has shown so far, for figures: by digest of the circuit as suggested."""
     try:
-        found = find(search.study._storage, f"{search.name}{SUFFIX}", search)
+        found = find(search.study._storage, name_for(search.name), search)
         document = confirmation_document(found) if found else {"circuits": []}
     except (ConfigError, StudyMismatchError, NoSuccessfulTrialError):
         # A figure of the search has no part in what is wrong with that.
