@@ -17,6 +17,7 @@ from faqnas_optuna import errors
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.named import DATASETS
+from faqnas_optuna.results.sizes import Size
 from faqnas_optuna.signals import SIGNALS
 from tests.conftest import TIMEOUT_S
 
@@ -25,6 +26,7 @@ GUIDES = sorted(ROOT.glob("docs/*.md"))
 DOCUMENTS = [ROOT / "README.md", *GUIDES, ROOT / "studies/README.md", ROOT / "CONTRIBUTING.md"]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in DOCUMENTS}
 TINY = {"FAQNAS_POPULATION": "4", "FAQNAS_GENERATIONS": "2", "FAQNAS_EPOCHS": "1", "FAQNAS_BATCH_SIZE": "1000"}
+TINY |= {"FAQNAS_SEEDS": "2"}
 """What makes the searches of the documents short; the commands stay as they are."""
 LONGEST_README = 150
 
@@ -208,6 +210,15 @@ def test_every_option_has_its_line() -> None:
     assert {option: sorted(names) for option, names in others.items()} == {
         option: sorted(names) for option, names in found.items()
     }
+
+
+def test_the_sizes_of_figures_are_those_of_the_program() -> None:
+    table = rows(TEXTS["docs/results.md"], "| `--size` |")
+    assert [name.partition(",")[0] for name in table] == list(Size)
+    for name, (inches, text, title) in table.items():
+        form = Size(name.partition(",")[0]).form
+        assert inches == " × ".join(f"{length:g}" for length in form.inches)
+        assert text == f"{form.text_pt:g} points" and form.has_title != title.startswith("none")
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:

@@ -1,19 +1,20 @@
 """The command that confirms: finalists trained anew, beside controls, and judged on the test part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from faqnas_optuna.cli.launch import conclude, dask_client, opened_storage, print_json, run_search
+from faqnas_optuna.cli.launch import STDOUT, conclude, dask_client, opened_storage, print_json, run_search
 from faqnas_optuna.cli.options import (
     StudyCommand,
     Survival,
     dask_option,
     data_dir_option,
     json_option,
+    option,
     pick_option,
     storage_options,
     study_argument,
@@ -34,16 +35,18 @@ if TYPE_CHECKING:
 @click.command(cls=StudyCommand)
 @study_argument
 @storage_options
-# Without variables: those of a search are not for its confirmation.
-@click.option("--trials", metavar="N,N,…", help="The circuits of these trials.  [default: the front]")
-@click.option("--top", type=click.IntRange(min=1), help="So many of the front, those of the lowest validation error.")
+@option("--trials", metavar="N,N,…", help="The circuits of these trials.  [default: the front]")
+@option("--top", type=click.IntRange(min=1), help="So many of the front, those of the lowest validation error.")
 @pick_option
+# Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
-@click.option("--seeds", type=click.IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
-@click.option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
+@option("--seeds", type=click.IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
+# Without a variable: one that is set would make every call write a file.
+@click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a table for LaTeX to FILE.")
+@option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
 @workers_option
 @dask_option
-@click.option("--detach", is_flag=True, help="Only create it; workers attach to it.")
+@option("--detach", is_flag=True, help="Only create it; workers attach to it.")
 @survival_options
 @data_dir_option
 @json_option
@@ -55,6 +58,7 @@ def confirm(
     pick: "Pick | None",
     epochs: int | None,
     seeds: int | None,
+    latex_file: Path | None,
     name: str | None,
     workers: int,
     dask: str | None,
@@ -68,12 +72,12 @@ def confirm(
     Nothing else ever sees the test part. The confirmation is a study of its own, which workers can join; to repeat the
     command goes on with it, or shows what it has found.
     """
-    pick_on_line = click.get_current_context().get_parameter_source("pick") is ParameterSource.COMMANDLINE
-    if sum((trials is not None, top is not None, pick_on_line)) > 1:
-        raise ConfigError("--trials, --top and --pick each choose circuits; leave all but one of them out")
+    chosen_by = _choice({"trials": trials, "top": top, "pick": pick})
+    if latex_file in STDOUT:
+        raise ConfigError(f"--latex {latex_file}: the table has no room beside what is printed; name a file")
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
-    numbers = None if trials is None else _trial_numbers(trials)
+    numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
     from faqnas_optuna.results.documents import status_document
     from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
@@ -86,12 +90,13 @@ def confirm(
     with opened_storage(storage, grace_s=survival.grace_s) as opened:
         search = load(opened, study)
         _check_search(search)
-        candidates = _chosen(search, numbers, top, pick)
+        candidates = _chosen(search, numbers, top if chosen_by == "top" else None, pick if chosen_by == "pick" else None)
         found = find(opened, called, search)
         if found:
             check_budget(found, budget)
             if _is_done(found, candidates, budget):
-                return conclude(found, Signals(), done_before=True, as_json=as_json)
+                code = conclude(found, Signals(), done_before=True, as_json=as_json)
+                return code or _write_table(found, latex_file)
         splits = load_data(search, data_dir)
         confirmation = _made(storage, called, search, candidates, splits, budget)
         if detach:
@@ -99,9 +104,31 @@ def confirm(
             if as_json:
                 print_json(status_document(opened, called))
             return 0
-        return run_search(
+        code = run_search(
             confirmation, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json
         )
+        return code or _write_table(confirmation, latex_file)
+
+
+def _write_table(confirmation: "Search", file: Path | None) -> int:
+    """For LaTeX, if a file is named for it."""
+    from faqnas_optuna.files import write_atomically
+    from faqnas_optuna.results.confirmed import confirmation_document
+    from faqnas_optuna.results.latex import confirmation_table
+
+    if file:
+        write_atomically(file, confirmation_table(confirmation_document(confirmation)).encode())
+        click.echo(f"wrote {file}", err=True)
+    return 0
+
+
+def _choice(given: Mapping[str, object]) -> str | None:
+    """The one option that chooses circuits; what is typed beats what stands in the environment."""
+    source, named = click.get_current_context().get_parameter_source, [name for name in given if given[name] is not None]
+    chosen = [name for name in named if source(name) is ParameterSource.COMMANDLINE] or named
+    if len(chosen) > 1:
+        raise ConfigError("--trials, --top and --pick each choose circuits; leave all but one of them out")
+    return chosen[0] if chosen else None
 
 
 def _trial_numbers(text: str) -> list[int]:
@@ -129,8 +156,7 @@ def _chosen(search: "Search", numbers: Sequence[int] | None, top: int | None, pi
         return candidates_of(search, numbers)
     standing = Standing.of(search)
     check_successful(standing)
-    # One in the environment may stand beside --top.
-    if pick and top is None:
+    if pick:
         return [pick.choose(standing.front)]
     return sorted(standing.front, key=lambda one: (one.val_error, one.quantum_flops))[:top]
 

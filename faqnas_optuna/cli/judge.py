@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faqnas_optuna.cli.launch import (
-    opened_storage,
-    print_json,
-)
+from faqnas_optuna.cli.launch import STDOUT, deliver, opened_storage, print_json
 from faqnas_optuna.cli.options import (
     StudyCommand,
     json_option,
@@ -17,6 +14,7 @@ from faqnas_optuna.cli.options import (
     study_argument,
 )
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.results.sizes import Size
 
 if TYPE_CHECKING:
     from faqnas_optuna.search.choosing import Pick
@@ -30,9 +28,29 @@ if TYPE_CHECKING:
 # Without variables: one that is set would make every call write files.
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the front to FILE; -: stdout.")
 @click.option(
+    "--latex",
+    "latex_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the front to FILE.tex as a table for LaTeX; -: stdout.",
+)
+@click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front to FILE.png, .pdf, .svg or .html."
 )
-def pareto(study: str, storage: str, pick: "Pick | None", as_json: bool, csv_file: Path | None, plot: Path | None) -> None:
+@click.option(
+    "--size",
+    type=click.Choice([size.value for size in Size]),
+    help="How large to draw it for print: for a column, over a page, or on a slide.  [default: page]",
+)
+def pareto(
+    study: str,
+    storage: str,
+    pick: "Pick | None",
+    as_json: bool,
+    csv_file: Path | None,
+    latex_file: Path | None,
+    plot: Path | None,
+    size: str | None,
+) -> None:
     """Show, plot or write the front of a study, or one circuit of it.
 
     The front holds the circuits that no other beats in both quantum FLOPs and validation error. --pick takes one of them: the
@@ -40,33 +58,40 @@ def pareto(study: str, storage: str, pick: "Pick | None", as_json: bool, csv_fil
     at most X above the lowest. A plot shows the whole front all the same.
     """
     from faqnas_optuna.cli.display import print_front
-    from faqnas_optuna.files import write_atomically
+    from faqnas_optuna.results.confirmed import confirmed_errors
     from faqnas_optuna.results.documents import front_csv, pareto_document
     from faqnas_optuna.results.figures import check_plot_file, write_pareto_plot
+    from faqnas_optuna.results.latex import front_table
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.search.study import load
 
+    drawn = Size(size) if size else None
     if plot:
-        check_plot_file(plot)
-    to_stdout = csv_file in (Path("-"), Path("/dev/stdout"))
-    if to_stdout and as_json:
-        raise ConfigError(f"--csv {csv_file} and --json both print to stdout; leave one of them out, or name a file")
+        check_plot_file(plot, drawn)
+    elif drawn:
+        raise ConfigError(f"--size {drawn} is that of a figure; name its file too, as --plot front.pdf")
+    files = {"--csv": csv_file, "--latex": latex_file}
+    to_stdout = [f"{option} {file}" for option, file in files.items() if file in STDOUT] + ["--json"] * as_json
+    if len(to_stdout) > 1:
+        raise ConfigError(f"{' and '.join(to_stdout[:2])} both print to stdout; leave one of them out, or name a file")
     with opened_storage(storage) as opened:
         standing = Standing.of(load(opened, study))
+        confirmed = confirmed_errors(standing.search) if plot else {}
     document = pareto_document(standing, pick)
     if plot:
-        write_pareto_plot(standing, plot)
-    if csv_file and not to_stdout:
-        write_atomically(csv_file, front_csv(document).encode())
-    if to_stdout:
-        click.echo(front_csv(document), nl=False)
-    elif as_json:
+        write_pareto_plot(standing, plot, size=drawn, confirmed=confirmed)
+    if csv_file:
+        deliver(front_csv(document), csv_file)
+    if latex_file:
+        deliver(front_table(standing), latex_file)
+    if as_json:
         print_json(document)
-    else:
+    elif not to_stdout:
         shown = [pick.choose(standing.front)] if pick else standing.front
         print_front(shown, repeats=standing.search.config.training.repeats, pick=document.get("pick"))
-    for written in filter(None, (plot, None if to_stdout else csv_file)):
-        click.echo(f"wrote {written}", err=True)
+    for written in (plot, csv_file, latex_file):
+        if written and written not in STDOUT:
+            click.echo(f"wrote {written}", err=True)
 
 
 @click.command(cls=StudyCommand)

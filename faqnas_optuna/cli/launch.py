@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from faqnas_optuna.search.study import Search
     from faqnas_optuna.signals import Signals
 
+STDOUT = (Path("-"), Path("/dev/stdout"))
+"""Names of a file that mean to print."""
 PILOT_LIMIT_S = 10.0
 """So long a study may wait to know what its trainings are worth."""
 
@@ -290,3 +292,13 @@ def go_on(search: "Search") -> str:
 
 def print_json(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2))
+
+
+def deliver(table: str, file: Path) -> None:
+    """Write a table into a file, or print it."""
+    from faqnas_optuna.files import write_atomically
+
+    if file in STDOUT:
+        click.echo(table, nl=False)
+    else:
+        write_atomically(file, table.encode())

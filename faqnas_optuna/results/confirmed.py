@@ -10,11 +10,12 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.errors import NoSuccessfulTrialError
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError
 from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs, recalls
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
 from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, provenance, stop_document
-from faqnas_optuna.search.confirmation import missing, needed
+from faqnas_optuna.results.shown import ConfirmedError
+from faqnas_optuna.search.confirmation import find, missing, name_for, needed
 from faqnas_optuna.search.course import last_resumption
 from faqnas_optuna.search.ledger import Finalist
 from faqnas_optuna.search.standing import Standing
@@ -128,6 +129,21 @@ def confirmation_document(search: Search) -> dict[str, Any]:
         "kendall_tau": kendall_tau(believed, confirmed),
         "provenance": provenance(search),
     }
+
+
+def confirmed_errors(search: Search) -> dict[str, ConfirmedError]:
+    """What a study's confirmation of the usual name has shown so far, for figures: by digest of the circuit as suggested."""
+    try:
+        found = find(search.study._storage, name_for(search.name), search)
+        document = confirmation_document(found) if found else {"circuits": []}
+    except (ConfigError, StudyMismatchError, NoSuccessfulTrialError):
+        # A figure of the search has no part in what is wrong with that.
+        return {}
+    shown = {}
+    for entry in document["circuits"]:
+        low, high = entry["test_accuracy_interval"] or [entry["test_accuracy"]] * 2
+        shown[entry["circuit"]] = ConfirmedError(error=1 - entry["test_accuracy"], low=1 - high, high=1 - low)
+    return shown
 
 
 def trainings(search: Search, trials: Sequence[FrozenTrial]) -> dict[str, int]:

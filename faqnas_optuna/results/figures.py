@@ -5,11 +5,25 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.results.documents import provenance
+from faqnas_optuna.results.printed import printed_figure, styled
+from faqnas_optuna.results.shown import (
+    BELIEVED,
+    CONFIRMED,
+    CONFIRMED_NAME,
+    DOMINATED,
+    DOMINATED_NAME,
+    X_LABEL,
+    ConfirmedError,
+    Mark,
+    Shown,
+    points,
+)
+from faqnas_optuna.results.sizes import Size
 from faqnas_optuna.search.generations import ClosedGeneration
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
@@ -22,66 +36,54 @@ DESCRIPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
 """Where each kind of file keeps what it is about."""
 UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 
-X_LABEL = "quantum FLOPs (one sample, forward)"
-Y_LABEL = "validation error"
 CONFIG = {"responsive": True, "showSendToCloud": False}
 """The figure fills its window, and no button offers to send it to a server of Plotly's."""
 FEW_GENERATIONS = 20
 """Up to so many, the axis names each."""
 
 
-def check_plot_file(path: Path) -> None:
+def check_plot_file(path: Path, size: Size | None = None) -> None:
     """Refuse the name of a file that we cannot draw into, before anything is read or drawn.
 
     Raises:
-        OutputError: it has another ending than these.
+        OutputError: it has another ending than these, or is a page that shall have a size.
     """
-    if path.suffix.lower() not in (*PRINTED, ".html"):
+    kind = path.suffix.lower()
+    if kind not in (*PRINTED, ".html"):
         raise OutputError(f"a plot is a .png, .pdf, .svg or .html file; {path.name!r} is none")
+    if kind == ".html" and size:
+        raise OutputError(
+            f"an .html plot is as large as its window, and {path.name!r} shall be of size {size};"
+            " leave out --size, or draw a .png, .pdf or .svg file"
+        )
 
 
-def write_pareto_plot(standing: Standing, path: Path) -> None:
+def write_pareto_plot(
+    standing: Standing,
+    path: Path,
+    *,
+    size: Size | None = None,
+    confirmed: Mapping[str, ConfirmedError] | None = None,
+) -> None:
     """Draw the front, log-scaled in FLOPs, with the dominated circuits faint behind it.
 
     Args:
         path: ends in `.png`, `.pdf`, `.svg` or `.html`; the HTML file needs no network.
+        size: of a printed figure; by default over the width of a page.
+        confirmed: what training circuits anew has shown, by digest; drawn beside what the search believes.
 
     Raises:
-        OutputError: another ending, or the file cannot be written.
+        OutputError: another ending, a page with a size, or the file cannot be written.
     """
-    check_plot_file(path)
-    kind = path.suffix.lower()
-    write_atomically(path, _page(standing) if kind == ".html" else _printed(kind, standing))
+    check_plot_file(path, size)
+    shown, kind = Shown.of(standing, confirmed), path.suffix.lower()
+    told = json.dumps({"study": standing.search.name, **provenance(standing.search)})
+    write_atomically(path, _page(shown, told) if kind == ".html" else _printed(shown, kind, size or Size.PAGE, told))
 
 
-def pareto_figure(standing: Standing) -> "Figure":
+def pareto_figure(standing: Standing, confirmed: Mapping[str, ConfirmedError] | None = None) -> "Figure":
     """The front as steps, log-scaled in FLOPs, with the dominated circuits faint behind it; the mouse tells which is which."""
-    import plotly.graph_objects as go
-
-    best, dominated = _circuits(standing)
-    figure = go.Figure()
-    for name, candidates, marker in (
-        ("dominated circuits", dominated, {"color": "rgba(150,150,150,0.4)", "size": 7}),
-        ("front", best, {"color": "#1f77b4", "size": 11}),
-    ):
-        x, y = _points(candidates)
-        figure.add_scatter(
-            x=x,
-            y=y,
-            name=name,
-            mode="lines+markers" if candidates is best else "markers",
-            line={"shape": "hv", "width": 1},
-            marker=marker,
-            customdata=[[c.trial, str(c.effective), c.record.val_accuracy, c.record.parameters] for c in candidates],
-            hovertemplate=(
-                "trial %{customdata[0]}<br>%{customdata[1]}<br>accuracy %{customdata[2]:.3f}"
-                "<br>%{x:,} quantum FLOPs<br>%{customdata[3]} parameters<extra></extra>"
-            ),
-        )
-    figure.update_xaxes(type="log", title=X_LABEL)
-    figure.update_yaxes(title=Y_LABEL)
-    figure.update_layout(title=_title(standing), template="plotly_white")
-    return figure
+    return interactive_figure(Shown.of(standing, confirmed))
 
 
 def hypervolume_figure(closed: Sequence[ClosedGeneration], closed_at: Mapping[int, str]) -> "Figure":
@@ -97,7 +99,7 @@ def hypervolume_figure(closed: Sequence[ClosedGeneration], closed_at: Mapping[in
         x=[one.generation + 1 for one in closed],
         y=[one.hypervolume for one in closed],
         mode="lines+markers",
-        marker={"color": "#1f77b4", "size": 9},
+        marker={"color": BELIEVED, "size": 9},
         customdata=[[one.trials, one.front, closed_at[one.generation]] for one in closed],
         hovertemplate=(
             "generation %{x}, closed %{customdata[2]}<br>hypervolume %{y:.4f}"
@@ -110,55 +112,128 @@ def hypervolume_figure(closed: Sequence[ClosedGeneration], closed_at: Mapping[in
     return figure
 
 
-def _title(standing: Standing) -> str:
-    search = standing.search
-    on_front, circuits = len(standing.front), len(standing.by_circuit)
-    return f"{search.name}: {on_front} of {circuits} circuits are on the front ({search.config.flops} FLOPs)"
+def interactive_figure(shown: Shown) -> "Figure":
+    """The same of what is shown."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    # The front is one trace, behind which the dominated circuits are one: who counts its points counts circuits.
+    figure.add_scatter(
+        **_trace(shown, shown.dominated),
+        name=DOMINATED_NAME,
+        mode="markers",
+        marker={"color": DOMINATED, "opacity": 0.5, "size": 7},
+    )
+    marks = [Mark.of(candidate) for candidate in shown.front]
+    figure.add_scatter(
+        **_trace(shown, shown.front),
+        name=_told_marks(shown),
+        mode="lines+markers",
+        line={"shape": "hv", "width": 1, "color": BELIEVED},
+        error_y=_bars(shown) if shown.bars else None,
+        marker={
+            "symbol": ["square" if mark.is_square else "circle" for mark in marks],
+            "color": [BELIEVED if mark.is_filled else "white" for mark in marks],
+            "line": {"color": BELIEVED, "width": 2},
+            "size": 11,
+        },
+    )
+    if shown.pairs:
+        _add_confirmed(figure, shown)
+    figure.update_xaxes(type="log", title=X_LABEL)
+    figure.update_yaxes(title=shown.y_label)
+    # Above the points, not on them or at their side, where its words would leave little room.
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(title=shown.title, template="plotly_white", legend=legend)
+    return figure
 
 
-def _circuits(standing: Standing) -> tuple[list[Candidate], list[Candidate]]:
-    """Those on the front, and those it dominates."""
-    best = standing.front
-    others = standing.by_circuit.keys() - {candidate.record.circuit for candidate in best}
-    return best, [Candidate.of_trial(standing.by_circuit[circuit]) for circuit in sorted(others)]
+def _trace(shown: Shown, candidates: list[Candidate]) -> dict[str, Any]:
+    """Points, and what the mouse tells of them."""
+    x, y = points(candidates)
+    told = []
+    for candidate in candidates:
+        interval = candidate.val_error_interval(shown.repeats)
+        reliability = f" ({1 - interval[1]:.3f} to {1 - interval[0]:.3f}, {shown.interval_name})" if interval else ""
+        record = candidate.record
+        told.append([candidate.trial, str(candidate.effective), record.val_accuracy, record.parameters, reliability])
+    return {
+        "x": x,
+        "y": y,
+        "customdata": told,
+        "hovertemplate": (
+            "trial %{customdata[0]}<br>%{customdata[1]}<br>accuracy %{customdata[2]:.3f}%{customdata[4]}"
+            "<br>%{x:,} quantum FLOPs<br>%{customdata[3]} parameters<extra></extra>"
+        ),
+    }
 
 
-def _points(candidates: list[Candidate]) -> tuple[list[int], list[float]]:
-    return [candidate.quantum_flops for candidate in candidates], [candidate.val_error for candidate in candidates]
+def _told_marks(shown: Shown) -> str:
+    """The name of the front, with what its marks mean."""
+    marks = {
+        "open": shown.named(Mark.INERT),
+        "square": shown.named(Mark.LACKING),
+        "bars": shown.interval_name if shown.bars else None,
+    }
+    told = [f"{mark}: {meaning}" for mark, meaning in marks.items() if meaning]
+    return f"front ({', '.join(told)})" if told else "front"
 
 
-def _printed(kind: str, standing: Standing) -> bytes:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
+def _bars(shown: Shown) -> dict[str, Any]:
+    """The intervals of the front's mean errors, as plotly wants them."""
+    intervals = {candidate.trial: interval for candidate, interval in shown.bars}
+    known = [(one.val_error, intervals.get(one.trial, (one.val_error, one.val_error))) for one in shown.front]
+    return {
+        "array": [high - error for error, (_, high) in known],
+        "arrayminus": [error - low for error, (low, _) in known],
+        "color": BELIEVED,
+        "thickness": 1,
+    }
 
-    best, dominated = _circuits(standing)
-    # A figure without pyplot: no window, no global state.
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    axes.scatter(*_points(dominated), s=14, color="0.75", label="dominated circuits")
-    axes.plot(*_points(best), drawstyle="steps-post", linewidth=1, color="C0", alpha=0.5)
-    axes.scatter(*_points(best), s=36, color="C0", zorder=3, label="front")
-    axes.set_xscale("log")
-    axes.set_xlabel(X_LABEL)
-    axes.set_ylabel(Y_LABEL)
-    axes.set_title(_title(standing), fontsize=10)
-    axes.grid(visible=True, which="both", linewidth=0.3)
-    axes.legend()
+
+def _add_confirmed(figure: "Figure", shown: Shown) -> None:
+    """What was confirmed, each with a dotted line to what was believed."""
+    x = [candidate.quantum_flops for candidate, _ in shown.pairs]
+    known = [confirmed for _, confirmed in shown.pairs]
+    figure.add_scatter(
+        x=[flops for flops in x for _ in range(3)],
+        y=[error for candidate, one in shown.pairs for error in (candidate.val_error, one.error, None)],
+        mode="lines",
+        line={"color": CONFIRMED, "dash": "dot", "width": 1},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=x,
+        y=[one.error for one in known],
+        name=CONFIRMED_NAME,
+        mode="markers",
+        marker={"color": CONFIRMED, "symbol": "diamond", "size": 9},
+        error_y={
+            "array": [one.high - one.error for one in known],
+            "arrayminus": [one.error - one.low for one in known],
+            "color": CONFIRMED,
+            "thickness": 1,
+        },
+        customdata=[[candidate.trial, one.low, one.high] for candidate, one in shown.pairs],
+        hovertemplate=(
+            "trial %{customdata[0]}, confirmed<br>error on the test part %{y:.3f}"
+            "<br>95 %: %{customdata[1]:.3f} to %{customdata[2]:.3f}<extra></extra>"
+        ),
+    )
+
+
+def _printed(shown: Shown, kind: str, size: Size, told: str) -> bytes:
+    """A printed figure as a file that carries what decided its values."""
     buffer = io.BytesIO()
-    metadata = {DESCRIPTION[kind]: _provenance(standing), **UNDATED.get(kind, {})}
-    # Without the date, nor random names in it: the same front is the same file.
-    with rc_context({"svg.hashsalt": "faqnas-optuna"}):
-        figure.savefig(buffer, format=kind.removeprefix("."), dpi=150, metadata=metadata)
+    metadata = {DESCRIPTION[kind]: told, **UNDATED.get(kind, {})}
+    # Without the date in it, the same front is the same file.
+    with styled(size.form):
+        printed_figure(shown, size).savefig(buffer, format=kind.removeprefix("."), dpi=size.form.dpi, metadata=metadata)
     return buffer.getvalue()
 
 
-def _page(standing: Standing) -> bytes:
+def _page(shown: Shown, told: str) -> bytes:
     # As large as the window, and its text never cut off.
-    page: str = pareto_figure(standing).to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
-    description = f'<meta name="description" content="{escape(_provenance(standing))}" />'
-    return page.replace("<head>", f"<head>{description}", 1).encode()
-
-
-def _provenance(standing: Standing) -> str:
-    """What decided the values that are drawn, as JSON: it travels in the file."""
-    return json.dumps({"study": standing.search.name, **provenance(standing.search)})
+    page: str = interactive_figure(shown).to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
+    return page.replace("<head>", f'<head><meta name="description" content="{escape(told)}" />', 1).encode()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from faqnas_optuna.results.documents import to_the_minute
+from faqnas_optuna.results.shown import ConfirmedError
 from faqnas_optuna.results.watching import Overview, StudyView
 from faqnas_optuna.search.records import Candidate
 
@@ -51,9 +52,7 @@ def study_page(view: StudyView, *, path: str) -> str:
         shown = [Html(f'<div id="{figure}" class="figure"></div>') for figure in view.figures]
         shown.append(Html(f'<script defer src="{up}assets/plotly.js"></script>'))
         shown += [_data(figure, json) for figure, json in view.figures.items()]
-        shown.append(
-            _live("table", Html(f"<h2>The front</h2>{_front_table(view.front, view.number, up, repeats=view.repeats)}"))
-        )
+        shown.append(_live("table", Html(f"<h2>The front</h2>{_front_table(view, up)}")))
     else:
         shown = [Html("<p>No trial has succeeded yet: there is no front to show.</p>")]
     head = Html(f"{_nav(view.number, up)}<h1>{escape(name)}</h1>")
@@ -119,22 +118,29 @@ def _note(note: Mapping[str, str]) -> Html:
     return _live("note", Html(f"<dl>{_terms(note)}</dl>"))
 
 
-def _front_table(front: Iterable[Candidate], number: int, up: str, *, repeats: int) -> Html:
-    interval = ("95 % interval",) if repeats > 1 else ()
-    heads = ("trial", "accuracy", *interval, "quantum FLOPs", "classical FLOPs", "parameters", "circuit")
+def _front_table(view: StudyView, up: str) -> Html:
+    interval = ("95 % interval",) if view.repeats > 1 else ()
+    confirmed = ("confirmed", "95 % interval") if view.confirmed else ()
+    heads = ("trial", "accuracy", *interval, *confirmed, "quantum FLOPs", "classical FLOPs", "parameters", "circuit")
     rows = [
         (
-            _link(f"{up}dashboard/studies/{number}/trials?numbers={candidate.trial}", candidate.trial, beyond=True),
+            _link(f"{up}dashboard/studies/{view.number}/trials?numbers={candidate.trial}", candidate.trial, beyond=True),
             f"{candidate.record.val_accuracy:.3f}",
-            *_interval(candidate, repeats),
+            *_interval(candidate, view.repeats),
+            *(_confirmed(view.confirmed.get(candidate.record.circuit)) if view.confirmed else ()),
             f"{candidate.quantum_flops:,}",
             f"{candidate.record.classical_flops:,}",
             f"{candidate.record.parameters:,}",
             candidate.effective,
         )
-        for candidate in front
+        for candidate in view.front
     ]
     return _table(heads, rows, numeric=range(len(heads) - 1))
+
+
+def _confirmed(known: ConfirmedError | None) -> tuple[str, str]:
+    """The accuracy on the test part, and its interval."""
+    return (f"{1 - known.error:.3f}", f"{1 - known.high:.3f} to {1 - known.low:.3f}") if known else ("–", "–")
 
 
 def _interval(candidate: Candidate, repeats: int) -> list[str]:

@@ -8,9 +8,11 @@ from typing import Any
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.results.confirmed import confirmed_errors
 from faqnas_optuna.results.documents import study_status, to_the_minute
 from faqnas_optuna.results.figures import hypervolume_figure, pareto_figure
 from faqnas_optuna.results.note import study_note
+from faqnas_optuna.results.shown import ConfirmedError
 from faqnas_optuna.search.generations import ClosedGeneration
 from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.records import Candidate
@@ -30,6 +32,8 @@ class StudyView:
     front: Sequence[Candidate]
     repeats: int
     """Trainings of which each accuracy is the mean."""
+    confirmed: Mapping[str, ConfirmedError]
+    """What was confirmed of its circuits, by digest."""
     figures: Mapping[str, str]
     """Plotly's JSON by name; none while no trial has succeeded."""
 
@@ -70,13 +74,15 @@ class Watched:
                     f"it confirms circuits of {confirms.study!r}, and what it has shown stands on the page of that study"
                 )
             with standing.search.if_it_exists():
+                confirmed = confirmed_errors(standing.search)
                 return StudyView(
                     number=standing.search.study._study_id,
                     status=study_status(standing),
                     note=study_note(standing),
                     front=standing.front,
                     repeats=standing.search.config.training.repeats,
-                    figures=self._figures(standing) if standing.successful else {},
+                    confirmed=confirmed,
+                    figures=self._figures(standing, confirmed) if standing.successful else {},
                 )
 
     def overview(self) -> Overview:
@@ -112,13 +118,13 @@ class Watched:
             known.refresh()
         return known
 
-    def _figures(self, standing: Standing) -> dict[str, str]:
+    def _figures(self, standing: Standing, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
         """Drawn anew only if there is more to be seen: it takes a tenth of a second and more."""
         closed = standing.search.ledger.closed_generations()
-        seen = (standing.search.description.created, standing.successful, len(closed))
+        seen = (standing.search.description.created, standing.successful, len(closed), confirmed)
         known, figures = self._drawn.get(standing.search.name, (None, {}))
         if known != seen:
-            figures = {"front": pareto_figure(standing).to_json(), "hypervolume": _growth(standing, closed)}
+            figures = {"front": pareto_figure(standing, confirmed).to_json(), "hypervolume": _growth(standing, closed)}
             self._drawn[standing.search.name] = (seen, figures)
         return figures
 

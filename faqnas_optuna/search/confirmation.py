@@ -51,7 +51,7 @@ class Budget:
 
 DEFAULT_EPOCHS, DEFAULT_SEEDS = 50, 10
 LARGEST_GRID = 10_000
-"""Up to so many training samples a support vector machine is fitted a dozen times: its time grows faster than their square."""
+"""Up to so many training samples a support vector machine is fitted a dozen times: its time grows with their square."""
 
 
 def baselines_for(n_train: int) -> tuple[str, ...]:

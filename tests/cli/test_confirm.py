@@ -80,14 +80,18 @@ def test_the_circuits_that_are_asked_for_are_confirmed(stored: Cli, storage_url:
     assert (description.config.training.epochs, description.config.training.repeats) == (50, 10)
 
 
-def test_a_rule_in_the_environment_is_beaten_by_what_is_typed(
+def test_a_choice_in_the_environment_is_beaten_by_what_is_typed(
     stored: Cli, storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAQNAS_PICK", "best")
     for name, chosen in {"ruled": (), "top": ("--top", "2"), "trials": ("--trials", "1,2")}.items():
         assert stored("confirm", "iris", *chosen, "--as", name, "--detach")[0] == 0
-    found = [load(open_storage(storage_url), name).description.confirms for name in ("ruled", "top", "trials")]
-    assert [[one.trial for one in confirms.finalists] for confirms in found if confirms] == [[0], [0, 4], [1, 2]]
+    monkeypatch.setenv("FAQNAS_TRIALS", "3")
+    code, _, err = stored("confirm", "iris", "--as", "both", "--detach")
+    assert code == 2 and ONE_CHOICE in err
+    assert stored("confirm", "iris", "--pick", "knee", "--as", "picked", "--detach")[0] == 0
+    found = [load(open_storage(storage_url), name).description.confirms for name in ("ruled", "top", "trials", "picked")]
+    assert [[one.trial for one in confirms.finalists] for confirms in found if confirms] == [[0], [0, 4], [1, 2], [4]]
 
 
 def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:

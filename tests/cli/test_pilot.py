@@ -13,6 +13,7 @@ import pytest
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning import pilot
+from faqnas_optuna.learning.evaluation import train_from
 from faqnas_optuna.learning.pilot import measure_reliability
 from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.opening import open_storage
@@ -89,7 +90,7 @@ def test_where_nothing_is_told_apart_auto_repeats_are_refused(cli_here: Cli, mon
 
 @pytest.mark.parametrize("repeats", ["1", "auto"])
 def test_ctrl_c_while_it_is_measured_makes_no_study(cli_here: Cli, monkeypatch: pytest.MonkeyPatch, repeats: str) -> None:
-    trained, train_from = [], pilot.train_from
+    trained = []
 
     def interrupted(*arguments: object) -> object:
         trained.append(arguments)

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -54,10 +55,11 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
     for parameter in cli.commands[name].params:
         if parameter.param_type_name == "option" and parameter.name != "help":
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
-            # What was set for `start` must not lower the limit of a study that is resumed, nor be that of a confirmation; no
-            # call writes files unasked; and what `start` says to its workers is none of a user's business.
-            without = {("resume", "GENERATIONS"), ("pareto", "CSV"), ("pareto", "PLOT"), ("worker", "LISTEN")}
-            without |= {("confirm", of_its_own) for of_its_own in ("TRIALS", "TOP", "EPOCHS", "SEEDS", "AS")}
+            # What was set for `start` must not lower the limit of a study that is resumed, nor shorten what confirms it; no
+            # call writes files unasked, nor is one refused for a size unasked; and what `start` says to its workers is none of
+            # a user's business.
+            files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")} | {("confirm", "LATEX")}
+            without = {("resume", "GENERATIONS"), ("confirm", "EPOCHS"), *files, ("worker", "LISTEN")}
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
 
 
@@ -90,15 +92,22 @@ def test_watching_a_study_that_has_stopped_ends(stored: Cli) -> None:
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout"])
-def test_the_front_can_be_printed_as_csv(stored: Cli, tmp_path: Path, name: str) -> None:
-    code, out, err = stored("pareto", "iris", "--csv", name)
+@pytest.mark.parametrize(("option", "begins"), [("--csv", "trial,"), ("--latex", r"% Needs \usepackage{booktabs,tabularx}.")])
+def test_the_front_can_be_printed_as_a_table(stored: Cli, tmp_path: Path, option: str, begins: str, name: str) -> None:
+    code, out, err = stored("pareto", "iris", option, name)
     assert (code, err) == (0, "")
-    assert out.startswith("trial,")
-    stored("pareto", "iris", "--csv", "front.csv")
-    assert out == (tmp_path / "front.csv").read_text()
-    code, out, err = stored("pareto", "iris", "--csv", name, "--json")
+    assert out.startswith(begins)
+    assert stored("pareto", "iris", option, "front.txt")[2] == "wrote front.txt\n"
+    assert out == (tmp_path / "front.txt").read_text()
+    code, out, err = stored("pareto", "iris", option, name, "--json")
     assert (code, out) == (2, "")
-    assert "both print to stdout" in err
+    assert f"{option} {name} and --json both print to stdout; leave one of them out, or name a file" in err
+
+
+def test_one_table_alone_is_printed(stored: Cli) -> None:
+    code, out, err = stored("pareto", "iris", "--csv", "-", "--latex", "-")
+    assert (code, out) == (2, "")
+    assert "--csv - and --latex - both print to stdout" in err
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -171,6 +180,13 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
     [
         (["pareto", "irs"], 2, "no study 'irs': did you mean 'iris'?"),
         (["pareto", "iris", "--plot", "front.gif"], 2, "a plot is a .png, .pdf, .svg or .html file"),
+        (
+            ["pareto", "iris", "--plot", "front.html", "--size", "slide"],
+            2,
+            "leave out --size, or draw a .png, .pdf or .svg file",
+        ),
+        (["pareto", "iris", "--size", "column"], 2, "name its file too, as --plot front.pdf"),
+        (["pareto", "iris", "--size", "poster"], 2, "'poster' is not one of 'column', 'page', 'slide'"),
         (["show", "iris", "8"], 2, "no trial 8; it has 0 to 7"),
         (["show", "iris", "one"], 2, "'one' is not a valid integer"),
         (["worker", "irs"], 2, "no study 'irs'"),
@@ -195,13 +211,17 @@ def test_status_lists_studies(stored: Cli) -> None:
 
 
 def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
-    code, out, err = stored("pareto", "iris", "--csv", "front.csv", "--plot", "front.png")
+    files = ("--csv", "front.csv", "--latex", "front.tex", "--plot", "front.png", "--size", "slide")
+    code, out, err = stored("pareto", "iris", *files)
     assert code == 0
-    assert err.splitlines() == ["wrote front.png", "wrote front.csv"]
+    assert err.splitlines() == ["wrote front.png", "wrote front.csv", "wrote front.tex"]
     front = json.loads(stored("pareto", "iris", "--json")[1])["front"]
     assert [line.split()[0] for line in out.splitlines()[1:-1]] == [str(entry["trial"]) for entry in front]
     assert out.splitlines()[-1].startswith("What stands in brackets changes no measured value.")
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
+    assert (tmp_path / "front.tex").read_text().count(r" \\") == 1 + len(front)
+    # A slide's pixels.
+    assert (tmp_path / "front.png").read_bytes()[16:24] == struct.pack(">II", 1920, 1080)
 
 
 def test_pareto_picks_one_circuit_and_says_why(stored: Cli, tmp_path: Path) -> None:
@@ -325,7 +345,11 @@ def test_the_environment_is_beaten_by_an_option(cli_here: Cli, monkeypatch: pyte
 
 def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
     code, out, err = cli_here("start", "--dataset", "iris", "--detach")
-    assert (code, out, err) == (0, "", "study iris waits for workers: faqnas-optuna worker iris\n")
+    assert (code, out) == (0, "")
+    assert err.splitlines() == [
+        "measuring how far trainings agree: 24 random circuits, 4 trainings of each",
+        "study iris waits for workers: faqnas-optuna worker iris",
+    ]
     (study,) = json.loads(cli_here("status", "--json")[1])["studies"]
     assert (study["state"], study["trials"]["successful"]) == ("idle", 0)
 

@@ -60,6 +60,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
             "classical_flops": int,
             "parameters": int,
             "val_accuracy": float,
+            "val_accuracy_interval": type(None),
             "val_error": float,
             "genome": dict,
             "canonical": dict,

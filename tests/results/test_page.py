@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.results.confirmed import confirmation_document
 from faqnas_optuna.results.page import message_page, overview_page, study_page
 from faqnas_optuna.results.watching import Overview, StudyView, Watched
 from faqnas_optuna.search.study import Search
@@ -127,3 +129,28 @@ def test_without_a_successful_trial_that_is_said(view: StudyView) -> None:
 def test_an_empty_storage_tells_how_to_begin() -> None:
     page = overview_page(Overview(studies=[], numbers={}, left_out={}), path="/")
     assert "faqnas-optuna start --dataset wine" in page
+
+
+def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Search) -> None:
+    watched = Watched(drafts(confirmed.study))
+    view = watched.study("iris")
+    shown = {entry["circuit"]: entry for entry in confirmation_document(confirmed)["circuits"]}
+    assert view.confirmed.keys() == shown.keys()
+    page = Tags(study_page(view, path="/study/iris"))
+    for circuit, entry in shown.items():
+        low, high = entry["test_accuracy_interval"]
+        assert f"{entry['test_accuracy']:.3f}{low:.3f} to {high:.3f}" in page.text
+        assert view.confirmed[circuit].error == pytest.approx(1 - entry["test_accuracy"])
+    assert "confirmed on the test part" in view.figures["front"]
+    with pytest.raises(StudyMismatchError, match="it confirms circuits of 'iris', and what it has shown stands on the page"):
+        watched.study("iris.confirm")
+
+
+def test_a_confirmation_is_in_the_overview(confirmed: Search) -> None:
+    page = Tags(overview_page(Watched(drafts(confirmed.study)).overview(), path="/")).text
+    assert "iris.confirmirisfinished–" in page
+
+
+def test_without_a_confirmation_nothing_is_told_of_one(view: StudyView) -> None:
+    assert view.confirmed == {}
+    assert "confirmed" not in Tags(study_page(view, path="/study/iris")).text

@@ -27,7 +27,7 @@ from tests.conftest import TIMEOUT_S, cheap_values, run_trials, small_config
 pytestmark = pytest.mark.slow
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-BLUE = (31, 119, 180)
+BLUE = (0, 114, 178)
 """Of the front."""
 
 

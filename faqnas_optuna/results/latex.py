@@ -1,0 +1,220 @@
+"""Tables for papers: LaTeX that needs booktabs, and tabularx for text that is broken into lines."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NewType
+
+from faqnas_optuna.config import FlopsOf
+from faqnas_optuna.results.confirmed import AGAINST, SIGNIFICANT
+from faqnas_optuna.results.documents import provenance
+from faqnas_optuna.results.note import COUNTED
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.standing import Standing
+
+Latex = NewType("Latex", str)
+"""Text that LaTeX may read as it is."""
+
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    # At the beginning of a row they would belong to the end of the one before.
+    "*": "{*}",
+    "[": "{[}",
+    "]": "{]}",
+    **{character: f"\\{character}" for character in "{}$&#%_"},
+}
+
+
+def escaped(text: str) -> Latex:
+    """Plain text, so that LaTeX prints it as it stands."""
+    printed = "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
+    # Two hyphens would become a dash.
+    return Latex(re.sub("-(?=-)", "-{}", printed))
+
+
+def grouped(number: int) -> Latex:
+    r"""A whole number with thin spaces between its thousands: 38\,997."""
+    return Latex(f"{number:,}".replace(",", r"\,"))
+
+
+def fraction(value: float) -> Latex:
+    """An accuracy or an error, with three decimals."""
+    return Latex(f"{value:.3f}")
+
+
+def span(low: float, high: float) -> Latex:
+    """An interval of accuracies or errors."""
+    return Latex(f"{low:.3f}--{high:.3f}")
+
+
+class Alignment(StrEnum):
+    """How the cells of a column stand, as LaTeX is told."""
+
+    NUMBERS = "r"
+    """They end at the right."""
+    WORDS = "l"
+    """They begin at the left, each on one line."""
+    TEXT = r">{\raggedright\arraybackslash}X"
+    """It is broken into lines where the table would be wider than the text of the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table."""
+
+    heading: Latex
+    alignment: Alignment = Alignment.NUMBERS
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Latex]], *, caption: Latex, label: str, told: Mapping[str, Any]
+) -> str:
+    """A float over the width of the text, in a class of two columns over both.
+
+    Args:
+        rows: each with a cell for every column.
+        label: what `ref` is given after `tab:`; other characters than letters, digits, `.` and `-` become `-`.
+        told: what decided the values, for a comment.
+    """
+    alignments = [column.alignment for column in columns]
+    is_broken = Alignment.TEXT in alignments
+    environment, width = ("tabularx", r"{\linewidth}") if is_broken else ("tabular", "")
+    lines = [
+        rf"% Needs \usepackage{{{'booktabs,tabularx' if is_broken else 'booktabs'}}}.",
+        # One line: JSON has no other line breaks.
+        f"% Made by faqnas-optuna from {json.dumps(told)}",
+        r"\begin{table*}",
+        r"\centering",
+        r"\footnotesize",
+        rf"\caption{{{caption}}}",
+        rf"\label{{tab:{re.sub('[^A-Za-z0-9.-]', '-', label)}}}",
+        rf"\begin{{{environment}}}{width}{{{''.join(alignments)}}}",
+        r"\toprule",
+        _row([column.heading for column in columns]),
+        r"\midrule",
+        *map(_row, rows),
+        r"\bottomrule",
+        rf"\end{{{environment}}}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def front_table(standing: Standing) -> str:
+    """The front of a study, a row a circuit; with the intervals of mean accuracies, if each is of several trainings."""
+    search = standing.search
+    repeats = search.config.training.repeats
+    interval = [Column(heading=Latex(r"95\,\% interval"))] if repeats > 1 else []
+    columns = [
+        Column(heading=Latex("Trial")),
+        Column(heading=Latex("Accuracy")),
+        *interval,
+        Column(heading=Latex(r"$F_\mathrm{Q}$")),
+        Column(heading=Latex(r"$F_\mathrm{C}$")),
+        Column(heading=Latex("Parameters")),
+        Column(heading=Latex("Circuit"), alignment=Alignment.TEXT),
+    ]
+    return table(
+        columns,
+        [_front_row(candidate, repeats) for candidate in standing.front],
+        caption=_caption(standing),
+        label=f"front-{search.name}",
+        told={"study": search.name, **provenance(search)},
+    )
+
+
+def confirmation_table(document: Mapping[str, Any]) -> str:
+    """What a confirmation has shown, a row a circuit.
+
+    Args:
+        document: a `confirmation_document`.
+    """
+    headings = ("Trial", "Test accuracy", r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$", "Parameters")
+    columns = [Column(heading=Latex(heading)) for heading in headings]
+    columns += [Column(heading=Latex(rf"$\Delta$ {model}")) for model in AGAINST]
+    columns.append(Column(heading=Latex("Circuit"), alignment=Alignment.TEXT))
+    return table(
+        columns,
+        [_confirmed_row(circuit) for circuit in document["circuits"]],
+        caption=_confirmed_caption(document),
+        label=f"confirmed-{document['confirms']}",
+        told={"study": document["study"], **document["provenance"]},
+    )
+
+
+def _confirmed_row(circuit: Mapping[str, Any]) -> list[Latex]:
+    ends, controls = circuit["test_accuracy_interval"], {control["model"]: control for control in circuit["controls"]}
+    return [
+        Latex(str(circuit["trial"])),
+        fraction(circuit["test_accuracy"]),
+        span(*ends) if ends else Latex("--"),
+        fraction(circuit["val_accuracy"]),
+        grouped(circuit["quantum_flops"]),
+        grouped(circuit["parameters"]),
+        *(_difference(controls.get(model)) for model in AGAINST),
+        escaped(circuit["effective"]),
+    ]
+
+
+def _difference(control: Mapping[str, Any] | None) -> Latex:
+    """What the circuit adds over a control, with a star where that is significant."""
+    if control is None or control["difference"] is None:
+        return Latex("--")
+    star = r"^{*}" if control["p_holm"] < SIGNIFICANT else ""
+    return Latex(f"${control['difference']:+.3f}{star}$")
+
+
+def _confirmed_caption(document: Mapping[str, Any]) -> Latex:
+    """What the columns are, in sentences."""
+    return Latex(
+        f"Circuits of study {escaped(document['confirms'])}, trained anew for {grouped(document['epochs'])} epochs from"
+        f" {grouped(document['seeds'])} seeds and judged on {grouped(document['test_samples'])} test samples of"
+        f" {escaped(document['dataset'])}: mean and its $t$ interval, and the validation accuracy that the search believed"
+        f" after {grouped(document['search_epochs'])} epochs. $\\Delta$ is the mean paired difference to a control: no circuit"
+        " (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many parameters"
+        " (mlp)."
+        rf" A star: exact Wilcoxon signed-rank test, $p < {SIGNIFICANT}$ with Holm's correction over the circuits."
+    )
+
+
+def _front_row(candidate: Candidate, repeats: int) -> list[Latex]:
+    record, interval = candidate.record, candidate.val_error_interval(repeats)
+    reliability = span(1 - interval[1], 1 - interval[0]) if interval else Latex("--")
+    return [
+        Latex(str(candidate.trial)),
+        fraction(record.val_accuracy),
+        *([reliability] if repeats > 1 else []),
+        grouped(candidate.quantum_flops),
+        grouped(record.classical_flops),
+        grouped(record.parameters),
+        escaped(str(candidate.effective)),
+    ]
+
+
+def _caption(standing: Standing) -> Latex:
+    """What the columns are, in sentences."""
+    config, sizes = standing.search.config, standing.search.description.sizes
+    training = config.training
+    trainings = f", the mean of {training.repeats} trainings with its $t$ interval" if training.repeats > 1 else ""
+    epochs = "epoch" if training.epochs == 1 else "epochs"
+    gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
+    inert = " Gates in brackets change no measured value." if any(one.effective.inert for one in standing.front) else ""
+    return Latex(
+        f"The circuits of study {escaped(standing.search.name)} that no other beats in both quantum FLOPs and validation error,"
+        f" of {grouped(len(standing.by_circuit))}. Accuracy is that of {grouped(sizes['validation'])} validation samples of"
+        f" {escaped(config.dataset)} after {grouped(training.epochs)} {epochs} of training{trainings}."
+        rf" $F_\mathrm{{Q}}$ are the quantum FLOPs of one sample, forward, {COUNTED[config.flops]}{gates};"
+        rf" $F_\mathrm{{C}}$ are the classical ones.{inert}"
+    )
+
+
+def _row(cells: Sequence[Latex]) -> str:
+    return " & ".join(cells) + r" \\"

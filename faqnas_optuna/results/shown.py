@@ -1,0 +1,118 @@
+"""What a figure of a front shows, printed or in a browser, and what its marks mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.standing import Standing
+
+BELIEVED, CONFIRMED, DOMINATED = "#0072B2", "#D55E00", "#BBBBBB"
+"""Blue and vermilion of Okabe and Ito differ for all eyes. In grey print the shapes of the marks tell them apart."""
+
+X_LABEL = "quantum FLOPs (one sample, forward)"
+CONFIRMED_NAME = "confirmed on the test part, 95 %"
+DOMINATED_NAME = "dominated circuits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmedError:
+    """What training a circuit anew has shown of it."""
+
+    error: float
+    """The mean over the trainings, on the test part."""
+    low: float
+    """The 95 % interval of that mean."""
+    high: float
+
+
+class Mark(StrEnum):
+    """How a circuit of the front is drawn."""
+
+    LIVE = "all gates live"
+    """A filled circle."""
+    INERT = "some gates inert"
+    """An open circle."""
+    LACKING = "no live entangler or no live rotation"
+    """An open square: without either it is hardly the circuit that its genes tell of."""
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> "Mark":
+        effective = candidate.effective
+        if effective.lacks:
+            return cls.LACKING
+        return cls.INERT if effective.inert else cls.LIVE
+
+    @property
+    def is_filled(self) -> bool:
+        return self is Mark.LIVE
+
+    @property
+    def is_square(self) -> bool:
+        return self is Mark.LACKING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The circuits of a figure, with all that is known of their errors."""
+
+    title: str
+    front: list[Candidate]
+    """By quantum FLOPs."""
+    dominated: list[Candidate]
+    repeats: int
+    """Trainings of which each validation error is the mean."""
+    confirmed: Mapping[str, ConfirmedError]
+    """By the circuit's digest."""
+
+    @classmethod
+    def of(cls, standing: Standing, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
+        """What a study has found, and what was confirmed of it."""
+        search, best = standing.search, standing.front
+        others = standing.by_circuit.keys() - {candidate.record.circuit for candidate in best}
+        circuits = f"{len(best)} of {len(standing.by_circuit)} circuits"
+        return cls(
+            title=f"{search.name}: {circuits} are on the front ({search.config.flops} FLOPs)",
+            front=best,
+            dominated=[Candidate.of_trial(standing.by_circuit[circuit]) for circuit in sorted(others)],
+            repeats=search.config.training.repeats,
+            confirmed=confirmed or {},
+        )
+
+    @property
+    def y_label(self) -> str:
+        """Of what is drawn in it: what was confirmed are test errors."""
+        return "validation or test error" if self.pairs else "validation error"
+
+    @property
+    def interval_name(self) -> str:
+        return f"95 % of the mean of {self.repeats} trainings"
+
+    @property
+    def bars(self) -> list[tuple[Candidate, tuple[float, float]]]:
+        """The circuits of the front that were trained several times, with the interval of their mean error."""
+        found = [(candidate, candidate.val_error_interval(self.repeats)) for candidate in self.front]
+        return [(candidate, interval) for candidate, interval in found if interval]
+
+    @property
+    def pairs(self) -> list[tuple[Candidate, ConfirmedError]]:
+        """The circuits of which something was confirmed."""
+        known = [(candidate, self.confirmed.get(candidate.record.circuit)) for candidate in (*self.front, *self.dominated)]
+        return [(candidate, confirmed) for candidate, confirmed in known if confirmed]
+
+    def named(self, mark: Mark) -> str | None:
+        """What a mark means, of the circuits of this front that have it; None if none has."""
+        have = [candidate for candidate in self.front if Mark.of(candidate) is mark]
+        if not have:
+            return None
+        if mark is Mark.LACKING:
+            entangled = all(candidate.effective.is_entangled for candidate in have)
+            rotated = all(candidate.effective.live_angles for candidate in have)
+            return " or ".join(["no live entangler"] * (not entangled) + ["no live rotation"] * (not rotated))
+        return str(mark)
+
+
+def points(candidates: list[Candidate]) -> tuple[list[int], list[float]]:
+    """Their quantum FLOPs and their validation errors."""
+    return [candidate.quantum_flops for candidate in candidates], [candidate.val_error for candidate in candidates]
