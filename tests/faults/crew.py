@@ -31,7 +31,7 @@ from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning import evaluation
+from faqnas_optuna.learning import evaluation, pilot
 from faqnas_optuna.learning.evaluation import Counts, Evaluation
 from faqnas_optuna.search import objective
 from faqnas_optuna.search.objective import Evaluate
@@ -260,8 +260,9 @@ def _work(
         return _evaluation(circuit)
 
     slow_down(evaluate, trial_s, *fault)
-    # Nothing is trained, so no kernels are needed.
+    # Nothing is trained, so no kernels are needed, and nothing can be measured.
     vars(evaluation)["prepare"] = lambda _engine: None
+    vars(pilot)["measure_reliability"] = lambda *_, **__: None
     _log_trials(write)
     if dies_before_heartbeat:
         # Which comes with its genes.
