@@ -1,6 +1,7 @@
 """`confirm`, and what the other commands make of a confirmation."""
 
 import json
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -12,16 +13,12 @@ from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning.controls import Baseline, Confirmed, Model, confirm_once
 from faqnas_optuna.results.confirmed import confirmation_document
 from faqnas_optuna.search import confirming
-from faqnas_optuna.search.confirmation import needed
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.storage.opening import open_storage
-from tests.conftest import TIMEOUT_S, reason_of, successful
-from tests.faults.crew import wait_until
-from tests.forked import Forked
+from tests.conftest import reason_of, successful
 
 Cli = Callable[..., tuple[int, str, str]]
-Fork = Callable[..., Forked]
 SMALL = ("--trials", "5", "--epochs", "1", "--seeds", "2")
 
 
@@ -209,32 +206,38 @@ def test_a_confirmation_in_which_all_fails_says_so(stored: Cli, monkeypatch: pyt
     assert len(Baseline) == 3
 
 
-def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, fork_cli: Fork, storage_url: str) -> None:
-    # Hours of trainings.
-    asked = ("--epochs", "200", "--seeds", "1000", "--as", "long")
-    assert stored("confirm", "iris", *asked, "--detach")[0] == 0
-    search = load(open_storage(storage_url), "long")
-    process = fork_cli("confirm", "iris", *asked)
-    wait_until(lambda: len(successful(search)) > len(Baseline) + 1, TIMEOUT_S, "a circuit is trained")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 130
-    assert "SIGINT: " in err
-    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume long"
+def before(model: Model, act: Callable[[], None]) -> Callable[..., Confirmed]:
+    """Training, where something happens before one of this model."""
+
+    def confirm(trained: Model, *others: object, **named: object) -> Confirmed:
+        if trained is model:
+            act()
+        return confirm_once(trained, *others, **named)  # type: ignore[arg-type]  # as it was called
+
+    return confirm
+
+
+def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
+    interrupting = before(Model.LINEAR, lambda: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(confirming, "confirm_once", interrupting)
+    code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
+    assert code == 130
+    assert "SIGINT: finishing the running trial; once more to give it up" in err
+    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume new"
+    # The classical models, the circuit and its first control.
     assert out.startswith("trial  test accuracy")
-    left = len(needed(search.description)) - len(successful(search))
-    assert out.splitlines()[-1] == f"{left:,} trainings of 14,003 are not done yet."
-    assert {trial.state.name for trial in search.study.get_trials(deepcopy=False)} == {"COMPLETE", "WAITING"}
+    assert out.splitlines()[-1] == "8 trainings of 13 are not done yet."
+    search = load(open_storage(storage_url), "new")
+    assert (len(successful(search)), reason_of(search)) == (5, None)
+    monkeypatch.setattr(confirming, "confirm_once", confirm_once)
+    assert stored("resume", "new")[0] == 0
+    assert (len(successful(search)), reason_of(search)) == (13, StopReason.CONFIRMED)
 
 
 def test_a_confirmation_that_is_deleted_ends_its_workers(
     stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str
 ) -> None:
-    def deleting(model: Model, *others: object, **named: object) -> Confirmed:
-        if model is Model.EMBEDDING:
-            optuna.delete_study(study_name="new", storage=storage_url)
-        return confirm_once(model, *others, **named)  # type: ignore[arg-type]  # as it was called
-
+    deleting = before(Model.EMBEDDING, lambda: optuna.delete_study(study_name="new", storage=storage_url))
     monkeypatch.setattr(confirming, "confirm_once", deleting)
     code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
     assert (code, out) == (2, "")
