@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faqnas_optuna.cli.display import print_line, print_table, shown_interval
+from faqnas_optuna.cli.display import BRACKETS, print_line, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
 
 
@@ -19,6 +19,8 @@ def print_confirmation(document: Mapping[str, Any]) -> None:
         if table.rows:
             print_table(table)
             print_line("")
+    if any("[" in circuit["effective"] for circuit in document["circuits"]):
+        print_line(BRACKETS)
     for circuit in document["circuits"]:
         print_line(circuit["told"])
     for remark in remarks(document):

@@ -32,6 +32,7 @@ ProgressCallback = Callable[["Progress | None"], None]
 """Shows how far a study is; None while no study runs."""
 
 IDLE = "waiting for a study to run"
+BRACKETS = "What stands in brackets changes no measured value."
 
 
 class _Console(Console):
@@ -182,7 +183,7 @@ def print_front(front: Iterable["Candidate"], *, repeats: int, pick: Mapping[str
         table.rows.append((str(candidate.trial), *accuracy, *(f"{value:,}" for value in values), str(effective)))
     print_table(table)
     if any("[" in row[-1] for row in table.rows):
-        remarks.insert(0, "What stands in brackets changes no measured value.")
+        remarks.insert(0, BRACKETS)
     if remarks:
         print_line(" ".join(["", *remarks]).strip())
     if pick:
@@ -216,6 +217,7 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
         console.print(f"Note: {told}", soft_wrap=True)
     commands = {
         f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
+        f"confirm {name}{storage_option}": "what the front is worth: trained anew, on the test part, beside controls",
         f"pareto {name} --plot front.html{storage_option}": "the front as an interactive plot",
         f"dashboard{storage_option}": "the front in a browser, and every trial",
     }

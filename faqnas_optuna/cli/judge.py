@@ -12,6 +12,7 @@ from faqnas_optuna.cli.options import (
     pick_option,
     storage_options,
     study_argument,
+    trial_argument,
 )
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.results.sizes import Size
@@ -96,17 +97,26 @@ def pareto(
 
 @click.command(cls=StudyCommand)
 @study_argument
-@click.argument("trial", type=int)
+@trial_argument
 @storage_options
 @json_option
-def show(study: str, trial: int, storage: str, as_json: bool) -> None:
-    """Show one trial, with its circuit drawn."""
+def show(study: str, trial: "int | Pick", storage: str, as_json: bool) -> None:
+    """Show one trial, with its circuit drawn.
+
+    TRIAL is its number, or a rule that takes it from the front: knee, best, or cheapest-within:X, as --pick of pareto.
+    """
     from faqnas_optuna.cli.display import print_trial
-    from faqnas_optuna.results.documents import trial_document
+    from faqnas_optuna.results.documents import check_successful, trial_document
+    from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.search.study import load
 
     with opened_storage(storage) as opened:
-        document = trial_document(load(opened, study), trial)
+        search = load(opened, study)
+        if not isinstance(trial, int):
+            standing = Standing.of(search)
+            check_successful(standing)
+            trial = trial.choose(standing.front).trial
+        document = trial_document(search, trial)
     if as_json:
         print_json(document)
         return

@@ -134,6 +134,21 @@ def _read_pick(context: click.Context, parameter: click.Parameter, rule: str | N
         raise click.BadParameter(str(error), context, parameter) from error
 
 
+def _read_trial(context: click.Context, parameter: click.Parameter, text: str) -> "int | Pick":
+    """The number of a trial, or a rule that takes one from the front."""
+    from faqnas_optuna.search.choosing import Pick
+
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return Pick.parse(text)
+    except ConfigError as error:
+        told = f"it is the number of a trial, or knee, best, cheapest-within:X with X from 0 to 1; it is {text!r}"
+        raise click.BadParameter(told, context, parameter) from error
+
+
 pick_option = option(
     "--pick",
     metavar="RULE",
@@ -141,6 +156,7 @@ pick_option = option(
     shell_complete=pick_rules,
     help="Of the front take one circuit: knee, best, or cheapest-within:X, X above the lowest validation error.",
 )
+trial_argument = click.argument("trial", metavar="TRIAL", callback=_read_trial, shell_complete=pick_rules)
 study_argument = click.argument("study", shell_complete=study_names)
 optional_study_argument = click.argument("study", required=False, shell_complete=study_names)
 

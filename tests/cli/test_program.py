@@ -188,7 +188,7 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
         (["pareto", "iris", "--size", "column"], 2, "name its file too, as --plot front.pdf"),
         (["pareto", "iris", "--size", "poster"], 2, "'poster' is not one of 'column', 'page', 'slide'"),
         (["show", "iris", "8"], 2, "no trial 8; it has 0 to 7"),
-        (["show", "iris", "one"], 2, "'one' is not a valid integer"),
+        (["show", "iris", "one"], 2, "it is the number of a trial, or knee, best, cheapest-within:X"),
         (["worker", "irs"], 2, "no study 'irs'"),
         (["resume", "iris", "--generations", "0"], 2, "--generations"),
     ],
@@ -262,6 +262,11 @@ def test_a_wrong_rule_is_refused_before_the_database_is_opened(cli_here: Cli, tm
 def test_a_shell_completes_the_rules(begun: str, words: list[str]) -> None:
     completion = ShellComplete(cli, {}, "faqnas-optuna", "_FAQNAS_OPTUNA_COMPLETE")
     assert [item.value for item in completion.get_completions(["pareto", "iris", "--pick"], begun)] == words
+
+
+def test_show_takes_the_circuit_that_a_rule_picks(stored: Cli) -> None:
+    (best,) = json.loads(stored("pareto", "iris", "--pick", "best", "--json")[1])["front"]
+    assert stored("show", "iris", "best") == stored("show", "iris", str(best["trial"]))
 
 
 def test_show_draws_the_circuit(stored: Cli) -> None:
