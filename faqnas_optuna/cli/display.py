@@ -18,6 +18,7 @@ from faqnas_optuna.cli.tables import Table, in_blocks
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
+    from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.evidence.measurement import Measurement
     from faqnas_optuna.results.documents import Progress
     from faqnas_optuna.search.records import Candidate
@@ -161,13 +162,15 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
     yield update
 
 
-def print_front(front: Iterable["Candidate"], *, repeats: int, pick: Mapping[str, str] | None = None) -> None:
-    """A line for each circuit; in brackets what no measured value sees, and below what of a circuit that lacks alive.
+def print_front(front: Iterable["Candidate"], *, config: "StudyConfig", pick: Mapping[str, str] | None = None) -> None:
+    """A line for each circuit; in brackets what no measured value sees. Below, what a circuit lacks alive, and which one
+    computes the same for less.
 
     Args:
-        repeats: of the trainings; of several the interval of their mean is told.
+        config: the study's; of repeated trainings the interval of their mean is told.
         pick: that of a `pareto_document`, if the circuit is one that a rule took.
     """
+    repeats = config.training.repeats
     interval = ("95 % interval",) if repeats > 1 else ()
     numbers = ("accuracy", *interval, "quantum FLOPs", "classical FLOPs", "parameters")
     table = Table(names=["trial"], numbers=numbers, last="circuit")
@@ -176,6 +179,10 @@ def print_front(front: Iterable["Candidate"], *, repeats: int, pick: Mapping[str
         record, effective = candidate.record, candidate.effective
         if effective.lacks:
             remarks.append(f"Trial {candidate.trial} has no {effective.lacks}.")
+        flops = record.cheapest_flops(config)
+        if flops < candidate.quantum_flops:
+            cheaper = effective.representative
+            remarks.append(f"{cheaper} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
         values = (candidate.quantum_flops, record.classical_flops, record.parameters)
         accuracy = [f"{record.val_accuracy:.3f}"]
         if interval:

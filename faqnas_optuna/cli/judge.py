@@ -89,7 +89,7 @@ def pareto(
         print_json(document)
     elif not to_stdout:
         shown = [pick.choose(standing.front)] if pick else standing.front
-        print_front(shown, repeats=standing.search.config.training.repeats, pick=document.get("pick"))
+        print_front(shown, config=standing.search.config, pick=document.get("pick"))
     for written in (plot, csv_file, latex_file):
         if written and written not in STDOUT:
             click.echo(f"wrote {written}", err=True)

@@ -232,7 +232,7 @@ def conclude(search: "Search", signals: "Signals", *, seconds: float = 0, done_b
         elif search.is_confirmation:
             print_confirmation(document)
         else:
-            print_front(standing.front, repeats=search.config.training.repeats)
+            print_front(standing.front, config=search.config)
             print_outlook(standing, document, done_before=done_before, storage_option=storage_option())
     except OSError:
         # What has interrupted us may have closed the terminal, or the reader of a pipe, too.
