@@ -79,7 +79,7 @@ def confirm(
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
-    from faqnas_optuna.results.documents import status_document
+    from faqnas_optuna.results.status import status_document
     from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
     from faqnas_optuna.search.study import check_name, load, load_data
     from faqnas_optuna.signals import Signals

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from faqnas_optuna.cli.console import counted
 from faqnas_optuna.cli.display import BRACKETS, print_line, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
 
@@ -31,8 +32,8 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     """What to know of all circuits together."""
     done, seeds = document["trainings"], document["seeds"]
     told = [
-        f"Trained anew for {_counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
-        f" {_counted(seeds, 'seed')}, judged on {document['test_samples']} test samples, which the search has not seen."
+        f"Trained anew for {counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
+        f" {counted(seeds, 'seed')}, judged on {document['test_samples']} test samples, which the search has not seen."
     ]
     if (tau := document["kendall_tau"]) is not None:
         told.append(
@@ -43,9 +44,9 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     if least := min(filter(None, smallest), default=None):
         told.append(f"The smallest p that so many seeds can give is {least:.4f}.")
     if left := done["needed"] - done["done"] - done["failed"]:
-        told.append(f"{_counted(left, 'training')} of {done['needed']:,} {'is' if left == 1 else 'are'} not done yet.")
+        told.append(f"{counted(left, 'training')} of {done['needed']:,} {'is' if left == 1 else 'are'} not done yet.")
     if done["failed"]:
-        told.append(f"{_counted(done['failed'], 'training')} failed.")
+        told.append(f"{counted(done['failed'], 'training')} failed.")
     return told
 
 
@@ -99,7 +100,3 @@ def _baselines(baselines: Sequence[Mapping[str, Any]]) -> Table:
 
 def _number(value: float | None, form: str) -> str:
     return "–" if value is None else f"{value:{form}}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

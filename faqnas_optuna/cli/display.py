@@ -1,165 +1,21 @@
-"""What a person sees: live progress, plain lines where there is no terminal, and tables."""
+"""What a person sees of results: tables, lines, and what to make of them."""
 
-import logging
-import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressBar
-
 from faqnas_optuna.circuits.genome import GENES
+from faqnas_optuna.cli.console import counted, is_moving_terminal, make_console
 from faqnas_optuna.cli.tables import Table, in_blocks
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
     from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.evidence.measurement import Measurement
-    from faqnas_optuna.results.documents import Progress
     from faqnas_optuna.search.records import Candidate
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.workers.readiness import Finding
 
-PLAIN_LINE_EVERY_S = 10.0
-WIDE = 125
-"""Columns that the bar with everything beside it needs."""
-
-ProgressCallback = Callable[["Progress | None"], None]
-"""Shows how far a study is; None while no study runs."""
-
-IDLE = "waiting for a study to run"
 BRACKETS = "What stands in brackets changes no measured value."
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Raise what is being handled: Rich would end the program here, within whatever it does."""
-        raise
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    # Asked here: Rich takes a file for a terminal if FORCE_COLOR is set, and would draw its animation into it.
-    if stream and stream.isatty():
-        return _Console(stderr=stderr, highlight=False)
-    return _Console(stderr=stderr, highlight=False, force_terminal=False)
-
-
-def is_moving_terminal(console: Console | None = None) -> bool:
-    """Whether what was printed may be overwritten: on a terminal, by default that of stdout, which is not `dumb`, and whose
-    user does not ask for plain text by NO_COLOR."""
-    console = console or make_console()
-    return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("NO_COLOR")
-
-
-@cache
-def error_console() -> Console:
-    """The one console on stderr: the progress bar and messages must share it, or they tear each other."""
-    return make_console(stderr=True)
-
-
-def print_message(text: str) -> None:
-    """A line on stderr, above the bar if there is one."""
-    error_console().print(text, markup=False, soft_wrap=True)
-
-
-class ConsoleHandler(logging.Handler):
-    """Log messages through a console."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(self.format(record), markup=False, soft_wrap=True)
-
-
-@contextmanager
-def messages(*, quiet: bool = False) -> Iterator[None]:
-    """Show what the package logs, on stderr; if quiet, only warnings and errors."""
-    logger, handler = logging.getLogger("faqnas_optuna"), ConsoleHandler(error_console())
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-@contextmanager
-def show_progress(*, quiet: bool = False, console: Console | None = None) -> Iterator[ProgressCallback]:
-    """On stderr a bar, if that is a terminal; elsewhere a line for each generation, and one every few seconds.
-
-    Args:
-        console: in the place of that on stderr.
-    """
-    console = console or error_console()
-    if quiet:
-        yield lambda _: None
-        return
-    with _live_bar(console) if is_moving_terminal(console) else _plain_lines(console) as update:
-        yield update
-
-
-def describe(progress: "Progress", *, short: bool = False) -> str:
-    if progress.is_confirmation:
-        return f"{progress.trials} of {_counted(progress.planned, 'training')}"
-    trials = _counted(progress.trials, "trial")
-    accuracy = "–" if progress.best_accuracy is None else f"{progress.best_accuracy:.3f}"
-    if short:
-        return f"gen {progress.generation}/{progress.generations} · {trials} · best {accuracy}"
-    return (
-        f"generation {progress.generation}/{progress.generations} · {trials} · best accuracy {accuracy}"
-        f" · front {progress.front} · hypervolume {progress.hypervolume:.4f}"
-    )
-
-
-@contextmanager
-def _live_bar(console: Console) -> Iterator[ProgressCallback]:
-    short = console.width < WIDE
-    width = 16 if short else 24
-    columns = (SpinnerColumn(), BarColumn(bar_width=width), TextColumn("{task.description}"), TimeElapsedColumn())
-    with ProgressBar(*columns, console=console) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def update(progress: "Progress | None") -> None:
-            if progress is None:
-                bar.update(task, completed=0, total=None, description=IDLE)
-                return
-            description = f"{progress.study}: {describe(progress, short=short)}"
-            bar.update(task, completed=progress.trials, total=progress.planned, description=description)
-
-        yield update
-
-
-@contextmanager
-def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
-    started = time.monotonic()
-    last_line = started
-    # What was last told of, by study: a worker may serve several.
-    told: dict[str, Progress] = {}
-    is_idle = False
-
-    def update(progress: "Progress | None") -> None:
-        nonlocal last_line, is_idle
-        if progress is None:
-            if not is_idle:
-                console.print(IDLE)
-            is_idle = True
-            return
-        is_idle = False
-        now, last = time.monotonic(), told.setdefault(progress.study, progress)
-        ended = progress.trials == progress.planned and (progress is last or progress.trials > last.trials)
-        if ended or progress.generation > last.generation or now - last_line >= PLAIN_LINE_EVERY_S:
-            last_line, told[progress.study] = now, progress
-            console.print(f"{progress.study}: {describe(progress)} · {now - started:.0f} s", soft_wrap=True)
-
-    yield update
 
 
 def print_front(front: Iterable["Candidate"], *, config: "StudyConfig", pick: Mapping[str, str] | None = None) -> None:
@@ -215,7 +71,7 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
     because = f": {document['because']}." if document["because"] else "."
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
     console.print(
-        f"\n{ended}{because} {_counted(document['trials'], 'trial')} ({document['trained']} trained,"
+        f"\n{ended}{because} {counted(document['trials'], 'trial')} ({document['trained']} trained,"
         f" {document['reused']} reused, {document['failed']} failed{given_up}),"
         f" hypervolume {document['hypervolume']:.4f}, {took}.",
         soft_wrap=True,
@@ -232,10 +88,6 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
     console.print("\nNext:")
     for command, shown in commands.items():
         console.print(f"  faqnas-optuna {command:{width}}  {shown}", markup=False, soft_wrap=True)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def print_trial(document: Mapping[str, Any]) -> None:
@@ -335,7 +187,7 @@ def print_status(document: Mapping[str, Any]) -> None:
 def _state(study: Mapping[str, Any]) -> str:
     told, failed = [study["state"]], study["trials"]["failed"]
     if study["workers"]:
-        told.append(_counted(len(study["workers"]), "worker"))
+        told.append(counted(len(study["workers"]), "worker"))
     if failed:
         told.append(f"{failed} failed")
     return ", ".join(told)
@@ -356,7 +208,7 @@ def _history(study: Mapping[str, Any]) -> str | None:
 def _pace(study: Mapping[str, Any]) -> str | None:
     if not study["workers"] or (left := study["minutes_left"]) is None:
         return None
-    limit = f"at most {_counted(round(left), 'minute')}" if left >= 0.5 else "less than a minute"
+    limit = f"at most {counted(round(left), 'minute')}" if left >= 0.5 else "less than a minute"
     return f"{study['study']}: {study['trials_per_minute']:.1f} trials a minute, {limit} left"
 
 

@@ -84,7 +84,8 @@ def bench(quick: bool, server: str | None, as_json: bool) -> None:
     """
     # Before torch is imported: its profiler tells of its stages on stderr.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
-    from faqnas_optuna.cli.display import error_console, messages, print_bench
+    from faqnas_optuna.cli.console import error_console, messages
+    from faqnas_optuna.cli.display import print_bench
     from faqnas_optuna.evidence.bench import measure
     from faqnas_optuna.learning.reference import use_one_thread
     from faqnas_optuna.search.study import versions

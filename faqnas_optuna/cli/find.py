@@ -113,7 +113,7 @@ def start(
     chosen, auto_repeats = study_config(config, {"dataset": one_data_set(name, dataset), **settings})
     called = chosen.dataset if study is None else study
     check_known(chosen.dataset)
-    from faqnas_optuna.results.documents import status_document
+    from faqnas_optuna.results.status import status_document
     from faqnas_optuna.search.course import resume as resume_study
     from faqnas_optuna.search.generations import StopReason
     from faqnas_optuna.search.study import check_name, load_data
@@ -165,8 +165,9 @@ def worker(
 
     Without a name, every running study of the storage is served in turn, the least advanced first, and new ones are waited for.
     """
-    from faqnas_optuna.cli.display import show_progress
-    from faqnas_optuna.results.documents import check_failures, progress
+    from faqnas_optuna.cli.console import show_progress
+    from faqnas_optuna.results.documents import check_failures
+    from faqnas_optuna.results.status import progress
     from faqnas_optuna.search.study import load, load_data
 
     if study is not None and until_idle:
@@ -278,8 +279,9 @@ def stop(study: str, storage: str) -> None:
 @json_option
 def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
     """Show how far the studies are."""
-    from faqnas_optuna.cli.display import is_moving_terminal, print_status
-    from faqnas_optuna.results.documents import status_document
+    from faqnas_optuna.cli.console import is_moving_terminal
+    from faqnas_optuna.cli.display import print_status
+    from faqnas_optuna.results.status import status_document
     from faqnas_optuna.search.ledger import other_studies
     from faqnas_optuna.storage.opening import failure
     from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_passing

@@ -57,7 +57,7 @@ def study_config(file: Path | None, options: dict[str, Any]) -> tuple[StudyConfi
 @contextmanager
 def reporting(url: str, *, quiet: bool = False) -> Iterator[None]:
     """Messages of the package, rather than of libraries, on stderr; and errors of a storage translated."""
-    from faqnas_optuna.cli.display import messages
+    from faqnas_optuna.cli.console import messages
     from faqnas_optuna.storage.opening import translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
 
@@ -172,8 +172,8 @@ def run_search(
     as_json: bool,
 ) -> int:
     """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
-    from faqnas_optuna.cli.display import error_console, is_moving_terminal, print_message, show_progress
-    from faqnas_optuna.results.documents import progress
+    from faqnas_optuna.cli.console import error_console, is_moving_terminal, print_message, show_progress
+    from faqnas_optuna.results.status import progress
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.workers.cluster import dask_workers, watch
     from faqnas_optuna.workers.loop import extra_workers, run

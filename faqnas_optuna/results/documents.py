@@ -4,76 +4,28 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.search.choosing import Pick
-from faqnas_optuna.search.confirmation import name_for, needed
+from faqnas_optuna.search.confirmation import name_for
 from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.ledger import Description, our_studies
+from faqnas_optuna.search.ledger import Description
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.heartbeats import FAILURE
-from faqnas_optuna.storage.opening import backend
 
 SCHEMA_VERSION = 1
 CONFIRMED = ("network", "test_accuracy", "validation_accuracy", "confusion", "parameters", "seconds", "worker")
 """What is shown of a training of a confirmation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a search stands."""
-
-    study: str
-    generation: int
-    """The one that is being filled, counted from 1."""
-    generations: int
-    trials: int
-    """Successful ones."""
-    planned: int
-    """Trials if all generations are needed; of a study that has stopped, those it has."""
-    best_accuracy: float | None
-    front: int
-    hypervolume: float
-    """In (log₁₀ quantum FLOPs, validation error)."""
-    is_confirmation: bool = False
-    """It has trainings and nothing else of the above."""
-
-
-def progress(standing: Standing) -> Progress:
-    limits = standing.search.config.search
-    if standing.search.is_confirmation:
-        return Progress(
-            study=standing.search.name,
-            generation=1,
-            generations=1,
-            trials=standing.successful,
-            planned=len(needed(standing.search.description)),
-            best_accuracy=None,
-            front=0,
-            hypervolume=0.0,
-            is_confirmation=True,
-        )
-    return Progress(
-        study=standing.search.name,
-        generation=min(standing.full_generations + 1, limits.generations),
-        generations=limits.generations,
-        trials=standing.successful,
-        planned=standing.successful if standing.has_stopped else limits.population * limits.generations,
-        best_accuracy=standing.best_accuracy,
-        front=len(standing.front),
-        hypervolume=standing.hypervolume,
-    )
 
 
 def pareto_document(standing: Standing, pick: Pick | None = None) -> dict[str, Any]:
@@ -197,21 +149,6 @@ def _nothing_succeeded(standing: Standing) -> NoSuccessfulTrialError:
         f"no trial of study {name!r} has succeeded, and {len(standing.errors)} have failed; see the last with",
         command=f"show {name} {standing.errors[-1]}",
     )
-
-
-def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
-    """One study, or all of a storage; of all, those that this version cannot read are named with the reason."""
-    document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "studies": [], "left_out": []}
-    for name in [study] if study else our_studies(storage):
-        try:
-            search = load(storage, name)
-            with search.existing():
-                document["studies"].append(study_status(Standing.of(search)))
-        except (ConfigError, StudyMismatchError, StudyNotFoundError) as error:
-            if study:
-                raise
-            document["left_out"].append({"study": name, "reason": str(error)})
-    return document
 
 
 def trial_document(search: Search, number: int) -> dict[str, Any]:
@@ -361,62 +298,3 @@ def _results(candidate: Candidate, description: Description) -> dict[str, Any]:
         "worker": record.worker,
         "reused_from": record.reused_from,
     }
-
-
-def study_status(standing: Standing) -> dict[str, Any]:
-    """How far a study is, and who is at work."""
-    search, stop = standing.search, stop_document(standing.search)
-    limits, confirms = search.config.search, search.description.confirms
-    return {
-        "study": search.name,
-        "dataset": search.config.dataset,
-        **stop,
-        "state": stop["state"] or ("running" if standing.running else "idle"),
-        "resumed": [asdict(resumption) for resumption in search.ledger.resumptions()],
-        "confirms": confirms and confirms.study,
-        "generations_closed": None if confirms else standing.full_generations,
-        "generations": None if confirms else limits.generations,
-        "population": None if confirms else limits.population,
-        "trials": {
-            "successful": standing.successful,
-            "running": len(standing.running),
-            "failed": len(standing.errors),
-            "given_up": standing.given_up,
-            "waiting": standing.waiting,
-        },
-        "workers": _workers(standing),
-        "trials_per_minute": standing.trials_per_minute,
-        "minutes_left": None if stop["stop"] else _minutes_left(standing),
-        "best_accuracy": standing.best_accuracy,
-        "front": None if confirms else len(standing.front),
-        "hypervolume": None if confirms else standing.hypervolume,
-        "linear_hypervolume": None if confirms else standing.linear_hypervolume,
-    }
-
-
-def _workers(standing: Standing) -> list[dict[str, Any]]:
-    """Who is at a trial: host and process, what it runs, and how long ago its last heartbeat was."""
-    study = standing.search.study
-    silent = backend(study).seconds_silent(study._study_id)
-    genes = len(standing.search.config.space.genes)
-    return [
-        {
-            # Each is told by the worker in its own time: a trial may have just begun.
-            "worker": trial.user_attrs.get("worker"),
-            "trial": trial.number,
-            "circuit": str(Genome.from_params(trial.params).circuit)
-            if len(trial.params) == genes
-            else trial.user_attrs.get("network"),
-            "heard_s_ago": silent.get(trial._trial_id),
-        }
-        for trial in standing.running
-    ]
-
-
-def _minutes_left(standing: Standing) -> float | None:
-    """Until all generations are closed, at the pace of the last trials; the study may stop sooner."""
-    limits = standing.search.config.search
-    left = limits.population * limits.generations - standing.successful
-    if standing.search.is_confirmation:
-        left = len(needed(standing.search.description)) - standing.successful
-    return max(left, 0) / standing.trials_per_minute if standing.trials_per_minute else None

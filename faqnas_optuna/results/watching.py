@@ -9,10 +9,11 @@ from optuna.storages import BaseStorage
 
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.results.confirmed import confirmed_errors
-from faqnas_optuna.results.documents import study_status, to_the_minute
+from faqnas_optuna.results.documents import to_the_minute
 from faqnas_optuna.results.figures import hypervolume_figure, pareto_figure
 from faqnas_optuna.results.note import study_note
 from faqnas_optuna.results.shown import ConfirmedError
+from faqnas_optuna.results.status import study_status
 from faqnas_optuna.search.generations import ClosedGeneration
 from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.records import Candidate

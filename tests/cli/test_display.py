@@ -6,9 +6,10 @@ from rich.console import Console
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import profiler_flops
-from faqnas_optuna.cli.display import ConsoleHandler, describe, make_console, print_front, show_progress
+from faqnas_optuna.cli.console import ConsoleHandler, describe, make_console, show_progress
+from faqnas_optuna.cli.display import print_front
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.results.documents import Progress
+from faqnas_optuna.results.status import Progress
 from tests.candidates import candidate, genome_of
 
 

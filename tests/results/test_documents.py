@@ -14,14 +14,8 @@ from faqnas_optuna.circuits.genome import GENES, Genome, Rotation
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.learning.evaluation import Counts
-from faqnas_optuna.results.documents import (
-    front_csv,
-    pareto_document,
-    progress,
-    start_document,
-    status_document,
-    trial_document,
-)
+from faqnas_optuna.results.documents import front_csv, pareto_document, start_document, trial_document
+from faqnas_optuna.results.status import progress, status_document
 from faqnas_optuna.search.choosing import EXAMPLES, Pick
 from faqnas_optuna.search.course import advance, author, resume, stop
 from faqnas_optuna.search.generations import StopReason

@@ -19,7 +19,7 @@ from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.evaluation import Evaluation, evaluate
-from faqnas_optuna.results.documents import Progress, progress
+from faqnas_optuna.results.status import Progress, progress
 from faqnas_optuna.search.course import Course, resume, stop
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.objective import Objective, Outcome, suggest
