@@ -22,7 +22,7 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from faqnas_optuna.data.splits import DataSplits
@@ -75,17 +75,23 @@ def confirm(
     chosen_by = _choice({"trials": trials, "top": top, "pick": pick})
     if latex_file in STDOUT:
         raise ConfigError(f"--latex {latex_file}: the table has no room beside what is printed; name a file")
+    if detach and latex_file:
+        raise ConfigError("--detach trains nothing, and --latex is a table of what was trained; leave one of them out")
+    if latex_file and not latex_file.absolute().parent.is_dir():
+        raise OutputError(f"{latex_file}: there is no directory {latex_file.parent}; make it first")
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
     from faqnas_optuna.results.status import status_document
     from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
-    from faqnas_optuna.search.study import check_name, load, load_data
+    from faqnas_optuna.search.study import LONGEST_NAME, check_name, load, load_data
     from faqnas_optuna.signals import Signals
 
     check_name(study)
     called, budget = name_for(study) if name is None else name, Budget(epochs=epochs, seeds=seeds)
+    if name is None and len(called) > LONGEST_NAME:
+        raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {called!r} has more; choose one with --as")
     check_name(called)
     with opened_storage(storage, grace_s=survival.grace_s) as opened:
         search = load(opened, study)
@@ -93,6 +99,7 @@ def confirm(
         candidates = _chosen(search, numbers, top if chosen_by == "top" else None, pick if chosen_by == "pick" else None)
         found = find(opened, called, search)
         if found:
+            found.check_versions()
             check_budget(found, budget)
             if _is_done(found, candidates, budget):
                 code = conclude(found, Signals(), done_before=True, as_json=as_json)
@@ -163,6 +170,7 @@ def _chosen(search: "Search", numbers: Sequence[int] | None, top: int | None, pi
 
 def _is_done(confirmation: "Search", candidates: "Sequence[Candidate]", budget: "Budget") -> bool:
     """Whether nothing is left to do for these: neither their data nor torch are needed to show what it has found."""
+    from faqnas_optuna.results.confirmed import trainings
     from faqnas_optuna.search.generations import StopReason
 
     confirms, stopped = confirmation.description.confirms, confirmation.ledger.stop()
@@ -170,7 +178,10 @@ def _is_done(confirmation: "Search", candidates: "Sequence[Candidate]", budget: 
     known = {finalist.trial for finalist in confirms.finalists}
     asks_more = budget.seeds not in (None, confirmation.config.training.repeats)
     is_all_there = known.issuperset(candidate.trial for candidate in candidates) and not asks_more
-    return is_all_there and stopped is not None and stopped.reason is StopReason.CONFIRMED
+    if not is_all_there or stopped is None or stopped.reason is not StopReason.CONFIRMED:
+        return False
+    # What has failed is tried again: it may have been the machine.
+    return not trainings(confirmation, confirmation.study.get_trials(deepcopy=False))["failed"]
 
 
 def _made(

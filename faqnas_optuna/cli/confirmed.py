@@ -6,6 +6,7 @@ from typing import Any
 from faqnas_optuna.cli.console import counted
 from faqnas_optuna.cli.display import BRACKETS, print_line, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
+from faqnas_optuna.results.confirmed import SIGNIFICANT
 
 
 def print_confirmation(document: Mapping[str, Any]) -> None:
@@ -40,14 +41,22 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
             f"The search and the confirmation rank the {len(document['circuits'])} circuits with a Kendall's tau of {tau:.2f}:"
             " 1 is the same order, 0 none in common, -1 the reverse."
         )
-    smallest = [control["smallest_p"] for circuit in document["circuits"] for control in circuit["controls"]]
-    if least := min(filter(None, smallest), default=None):
-        told.append(f"The smallest p that so many seeds can give is {least:.4f}.")
+    if seeds > 1 and document["circuits"]:
+        told.append(_smallest_p(seeds, len(document["circuits"])))
     if left := done["needed"] - done["done"] - done["failed"]:
         told.append(f"{counted(left, 'training')} of {done['needed']:,} {'is' if left == 1 else 'are'} not done yet.")
     if done["failed"]:
-        told.append(f"{counted(done['failed'], 'training')} failed.")
+        told.append(f"{counted(done['failed'], 'training')} failed; the same command tries again.")
     return told
+
+
+def _smallest_p(seeds: int, circuits: int) -> str:
+    """What so many pairs can show at best."""
+    least = 2.0 ** (1 - seeds)
+    corrected = min(circuits * least, 1.0)
+    correction = f"with Holm's correction over {counted(circuits, 'circuit')}"
+    told = f"{seeds} seeds can give no p below {least:.4f}, and {correction} none below {corrected:.4f}"
+    return f"{told}: too few to show anything, take more --seeds." if corrected >= SIGNIFICANT else f"{told}."
 
 
 def _circuits(circuits: Sequence[Mapping[str, Any]]) -> Table:

@@ -59,7 +59,7 @@ def pareto(
     at most X above the lowest. A plot shows the whole front all the same.
     """
     from faqnas_optuna.cli.display import print_front
-    from faqnas_optuna.results.confirmed import confirmed_errors
+    from faqnas_optuna.results.confirmed import confirmation_of, confirmed_errors
     from faqnas_optuna.results.documents import front_csv, pareto_document
     from faqnas_optuna.results.figures import check_plot_file, write_pareto_plot
     from faqnas_optuna.results.latex import front_table
@@ -77,18 +77,18 @@ def pareto(
         raise ConfigError(f"{' and '.join(to_stdout[:2])} both print to stdout; leave one of them out, or name a file")
     with opened_storage(storage) as opened:
         standing = Standing.of(load(opened, study))
-        confirmed = confirmed_errors(standing.search) if plot else {}
+        confirmed = confirmed_errors(confirmation_of(standing.search)) if plot else {}
     document = pareto_document(standing, pick)
+    shown = [pick.choose(standing.front)] if pick else standing.front
     if plot:
         write_pareto_plot(standing, plot, size=drawn, confirmed=confirmed)
     if csv_file:
         deliver(front_csv(document), csv_file)
     if latex_file:
-        deliver(front_table(standing), latex_file)
+        deliver(front_table(standing, shown), latex_file)
     if as_json:
         print_json(document)
     elif not to_stdout:
-        shown = [pick.choose(standing.front)] if pick else standing.front
         print_front(shown, config=standing.search.config, pick=document.get("pick"))
     for written in (plot, csv_file, latex_file):
         if written and written not in STDOUT:

@@ -279,12 +279,17 @@ def ended(search: "Search", stopped: "Stop") -> str:
 
 
 def go_on(search: "Search") -> str:
-    """The command that lets a study go on, which needs a new limit if the old one is reached."""
+    """The command that lets a study go on, which needs a new limit if the old one is reached; of a confirmation that is done,
+    the one that shows it."""
+    from faqnas_optuna.search.confirmation import name_for
     from faqnas_optuna.search.generations import StopReason
 
-    if search.is_confirmation:
-        return f"resume {search.name}"
     stopped = search.ledger.stop()
+    if confirms := search.description.confirms:
+        if stopped is None or stopped.reason is not StopReason.CONFIRMED:
+            return f"resume {search.name}"
+        named = "" if search.name == name_for(confirms.study) else f" --as {search.name}"
+        return f"confirm {confirms.study}{named}"
     is_used_up = stopped is not None and stopped.reason is StopReason.GENERATIONS
     more = f" --generations {search.config.search.generations + 4}" if is_used_up else ""
     return f"resume {search.name}{more}"

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 
 import numpy as np
@@ -37,20 +38,36 @@ def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: flo
     logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
     prepare(config.engine)
     started = told = time.monotonic()
+    if limit_s is not None and _least_s(splits, config) > limit_s:
+        logger.info("trainings take too long for that")
+        return None
     rows: list[list[float]] = []
     for number, circuit in enumerate(islice(_random_circuits(config.space, config.seed), CIRCUITS)):
-        now = time.monotonic()
-        if limit_s is not None and now - started > limit_s:
-            break
-        if now - told > TELL_EVERY_S:
-            told = now
+        if time.monotonic() - told > TELL_EVERY_S:
+            told = time.monotonic()
             logger.info("measuring how far trainings agree: %d of %d circuits", number, CIRCUITS)
+        row: list[float] = []
         try:
-            rows.append([_accuracy(circuit, splits, config, repeat) for repeat in range(TRAININGS)])
+            for repeat in range(TRAININGS):
+                if limit_s is not None and time.monotonic() - started > limit_s:
+                    break
+                row.append(_accuracy(circuit, splits, config, repeat))
         except TrainingError:
             # If it is not this circuit alone, the search will tell.
             continue
+        if len(row) < TRAININGS:
+            break
+        rows.append(row)
     return intraclass_correlation(np.array(rows)) if len(rows) >= FEWEST_CIRCUITS else None
+
+
+def _least_s(splits: DataSplits, config: StudyConfig) -> float:
+    """How long the fewest trainings that say something would take, by an epoch of the first circuit."""
+    epoch = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 1})})
+    started = time.monotonic()
+    with suppress(TrainingError):
+        _accuracy(next(_random_circuits(config.space, config.seed)), splits, epoch, repeat=0)
+    return (time.monotonic() - started) * config.training.epochs * TRAININGS * FEWEST_CIRCUITS
 
 
 def _accuracy(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: int) -> float:

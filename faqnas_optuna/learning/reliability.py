@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.learning.statistics import TOLERANCE
+
 WANTED = 0.8
 """A usual demand on what is used to compare (Nunnally 1978)."""
 MOST_REPEATS = 50
@@ -59,9 +61,10 @@ def intraclass_correlation(accuracies: NDArray[np.float64]) -> Reliability | Non
     means = accuracies.mean(axis=1)
     between = k * float(means.var(ddof=1))
     within = float(((accuracies - means[:, None]) ** 2).sum()) / (n * (k - 1))
-    if between == within == 0:
+    # The mean of equal values may differ from them by rounding.
+    if np.ptp(accuracies) <= TOLERANCE:
         return None
-    if within == 0:
+    if within <= TOLERANCE**2:
         return Reliability(value=1.0, low=1.0, high=1.0, circuits=n, trainings=k)
     ratio = between / within
     of_low = ratio / float(fdtri(n - 1, n * (k - 1), 0.975))

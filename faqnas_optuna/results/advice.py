@@ -41,7 +41,8 @@ def reliability_sentence(search: Search) -> str:
         return f"{told}."
     more, reached = measured.repeats, measured.of_mean(measured.repeats)
     if reached >= WANTED:
-        return f"{told}; {more} repeats would give {WANTED}, which --repeats auto takes."
+        most, least = (replace(measured, value=end).repeats for end in (measured.low, measured.high))
+        return f"{told}; about {more} repeats ({least} to {most}) would give {WANTED}: --repeats auto takes {more}."
     return f"{told}; even {more} repeats, which --repeats auto takes, would give only {reached:.2f}: try more --epochs."
 
 

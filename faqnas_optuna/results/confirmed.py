@@ -10,7 +10,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs, recalls
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
 from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, provenance, stop_document
@@ -20,6 +20,7 @@ from faqnas_optuna.search.course import last_resumption
 from faqnas_optuna.search.ledger import Finalist
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
+from faqnas_optuna.storage.opening import unread
 
 SIGNIFICANT = 0.05
 STATES = {"done": TrialState.COMPLETE, "running": TrialState.RUNNING, "waiting": TrialState.WAITING}
@@ -131,19 +132,31 @@ def confirmation_document(search: Search) -> dict[str, Any]:
     }
 
 
-def confirmed_errors(search: Search) -> dict[str, ConfirmedError]:
-    """What a study's confirmation of the usual name has shown so far, for figures: by digest of the circuit as suggested."""
+def confirmation_of(search: Search) -> Search | None:
+    """A study's confirmation of the usual name, if there is one, to be looked at."""
     try:
-        found = find(search.study._storage, name_for(search.name), search)
-        document = confirmation_document(found) if found else {"circuits": []}
-    except (ConfigError, StudyMismatchError, NoSuccessfulTrialError):
-        # A figure of the search has no part in what is wrong with that.
+        # What this process has read of one that was deleted is not that of another with its id.
+        return find(unread(search.study._storage), name_for(search.name), search)
+    except (ConfigError, StudyMismatchError):
+        # Who looks at the search has no part in what is wrong with that.
+        return None
+
+
+def confirmed_errors(confirmation: Search | None) -> dict[str, ConfirmedError]:
+    """What has been shown so far of circuits that were trained several times, for figures: by digest of the circuit as
+    suggested."""
+    if confirmation is None:
         return {}
-    shown = {}
-    for entry in document["circuits"]:
-        low, high = entry["test_accuracy_interval"] or [entry["test_accuracy"]] * 2
-        shown[entry["circuit"]] = ConfirmedError(error=1 - entry["test_accuracy"], low=1 - high, high=1 - low)
-    return shown
+    try:
+        with confirmation.existing():
+            circuits = confirmation_document(confirmation)["circuits"]
+    except (NoSuccessfulTrialError, StudyNotFoundError):
+        return {}
+    return {
+        entry["circuit"]: ConfirmedError(error=1 - entry["test_accuracy"], low=1 - interval[1], high=1 - interval[0])
+        for entry in circuits
+        if (interval := entry["test_accuracy_interval"])
+    }
 
 
 def trainings(search: Search, trials: Sequence[FrozenTrial]) -> dict[str, int]:
@@ -171,7 +184,7 @@ def _nothing_confirmed(search: Search) -> NoSuccessfulTrialError:
 
 def _circuit(finalist: Finalist, trained: Mapping[str, Trained], epochs: int) -> dict[str, Any]:
     circuit, effective = finalist.genome.circuit, EffectiveCircuit(circuit=finalist.genome.circuit)
-    own, (believed, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.val_accuracies
+    own, (believed, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.believed
     summary = own.summary()
     return {
         "trial": finalist.trial,
@@ -229,7 +242,7 @@ def told(entry: Mapping[str, Any]) -> str:
     name, compared = f"Trial {entry['trial']}", [control for control in entry["controls"] if control["p_holm"] is not None]
     if not compared:
         return f"{name} is not compared with its controls yet."
-    shown = [control for control in compared if _is_shown(control)]
+    shown = [control for control in compared if is_shown(control)]
     more = [_by(control) for control in shown if control["difference"] > 0]
     less = [_by(control) for control in shown if control["difference"] < 0]
     nothing = [AGAINST[Model(control["model"])] for control in compared if control not in shown]
@@ -245,7 +258,7 @@ def told(entry: Mapping[str, Any]) -> str:
     return f"{name} {'; it '.join(parts)}."
 
 
-def _is_shown(control: Mapping[str, Any]) -> bool:
+def is_shown(control: Mapping[str, Any]) -> bool:
     """Whether a difference is significant, and the ranks, of which p is, speak for the same side as the mean."""
     return bool(control["p_holm"] < SIGNIFICANT and control["difference"] * control["rank_biserial"] > 0)
 

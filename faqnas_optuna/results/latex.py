@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, NewType
 
 from faqnas_optuna.config import FlopsOf
-from faqnas_optuna.results.confirmed import AGAINST, SIGNIFICANT
+from faqnas_optuna.results.confirmed import AGAINST, SIGNIFICANT, is_shown
 from faqnas_optuna.results.documents import provenance
 from faqnas_optuna.results.note import COUNTED
 from faqnas_optuna.search.records import Candidate
@@ -108,8 +108,9 @@ def table(
     return "\n".join(lines) + "\n"
 
 
-def front_table(standing: Standing) -> str:
-    """The front of a study, a row a circuit; with the intervals of mean accuracies, if each is of several trainings."""
+def front_table(standing: Standing, front: Sequence[Candidate]) -> str:
+    """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean accuracies, if each is of
+    several trainings."""
     search = standing.search
     repeats = search.config.training.repeats
     interval = [Column(heading=Latex(r"95\,\% interval"))] if repeats > 1 else []
@@ -124,7 +125,7 @@ def front_table(standing: Standing) -> str:
     ]
     return table(
         columns,
-        [_front_row(candidate, repeats) for candidate in standing.front],
+        [_front_row(candidate, repeats) for candidate in front],
         caption=_caption(standing),
         label=f"front-{search.name}",
         told={"study": search.name, **provenance(search)},
@@ -168,7 +169,7 @@ def _difference(control: Mapping[str, Any] | None) -> Latex:
     """What the circuit adds over a control, with a star where that is significant."""
     if control is None or control["difference"] is None:
         return Latex("--")
-    star = r"^{*}" if control["p_holm"] < SIGNIFICANT else ""
+    star = r"^{*}" if is_shown(control) else ""
     return Latex(f"${control['difference']:+.3f}{star}$")
 
 
@@ -176,13 +177,20 @@ def _confirmed_caption(document: Mapping[str, Any]) -> Latex:
     """What the columns are, in sentences."""
     return Latex(
         f"Circuits of study {escaped(document['confirms'])}, trained anew for {grouped(document['epochs'])} epochs from"
-        f" {grouped(document['seeds'])} seeds and judged on {grouped(document['test_samples'])} test samples of"
+        f" {_seeds(document)} seeds and judged on {grouped(document['test_samples'])} test samples of"
         f" {escaped(document['dataset'])}: mean and its $t$ interval, and the validation accuracy that the search believed"
         f" after {grouped(document['search_epochs'])} epochs. $\\Delta$ is the mean paired difference to a control: no circuit"
         " (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many parameters"
         " (mlp)."
         rf" A star: exact Wilcoxon signed-rank test, $p < {SIGNIFICANT}$ with Holm's correction over the circuits."
     )
+
+
+def _seeds(document: Mapping[str, Any]) -> str:
+    """From how many each circuit was trained so far."""
+    counts = {len(circuit["test_accuracies"]) for circuit in document["circuits"]}
+    least, most = min(counts), max(counts)
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _front_row(candidate: Candidate, repeats: int) -> list[Latex]:

@@ -47,7 +47,7 @@ def overview_page(overview: Overview, *, path: str) -> str:
 def study_page(view: StudyView, *, path: str) -> str:
     """The front of a study, how its hypervolume has grown, and what to know of both."""
     name, up = str(view.status["study"]), _up(path)
-    every_s = 0 if view.status["stop"] else STUDY_EVERY_S
+    every_s = 0 if view.status["stop"] and not view.is_confirming else STUDY_EVERY_S
     if view.figures:
         shown = [Html(f'<div id="{figure}" class="figure"></div>') for figure in view.figures]
         shown.append(Html(f'<script defer src="{up}assets/plotly.js"></script>'))

@@ -17,7 +17,7 @@ from faqnas_optuna.storage.opening import backend
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a search stands."""
+    """Where a study stands. A confirmation has no generations, no front and no hypervolume."""
 
     study: str
     generation: int
@@ -32,7 +32,7 @@ class Progress:
     hypervolume: float
     """In (log₁₀ quantum FLOPs, validation error)."""
     is_confirmation: bool = False
-    """It has trainings and nothing else of the above."""
+    """Its trials are trainings."""
 
 
 def progress(standing: Standing) -> Progress:
@@ -43,7 +43,7 @@ def progress(standing: Standing) -> Progress:
             generation=1,
             generations=1,
             trials=standing.successful,
-            planned=len(needed(standing.search.description)),
+            planned=standing.successful if standing.has_stopped else len(needed(standing.search.description)),
             best_accuracy=None,
             front=0,
             hypervolume=0.0,

@@ -8,12 +8,13 @@ from typing import Any
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.results.confirmed import confirmed_errors
+from faqnas_optuna.results.confirmed import confirmation_of, confirmed_errors
 from faqnas_optuna.results.documents import to_the_minute
 from faqnas_optuna.results.figures import hypervolume_figure, pareto_figure
 from faqnas_optuna.results.note import study_note
 from faqnas_optuna.results.shown import ConfirmedError
 from faqnas_optuna.results.status import study_status
+from faqnas_optuna.search.confirmation import name_for
 from faqnas_optuna.search.generations import ClosedGeneration
 from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.records import Candidate
@@ -35,6 +36,8 @@ class StudyView:
     """Trainings of which each accuracy is the mean."""
     confirmed: Mapping[str, ConfirmedError]
     """What was confirmed of its circuits, by digest."""
+    is_confirming: bool
+    """Whether more of that is to come."""
     figures: Mapping[str, str]
     """Plotly's JSON by name; none while no trial has succeeded."""
 
@@ -71,11 +74,10 @@ class Watched:
         with self._lock:
             standing = self._standing(name)
             if confirms := standing.search.description.confirms:
-                raise StudyMismatchError(
-                    f"it confirms circuits of {confirms.study!r}, and what it has shown stands on the page of that study"
-                )
+                raise StudyMismatchError(_confirms(name, confirms.study))
             with standing.search.if_it_exists():
-                confirmed = confirmed_errors(standing.search)
+                confirmation = confirmation_of(standing.search)
+                confirmed = confirmed_errors(confirmation)
                 return StudyView(
                     number=standing.search.study._study_id,
                     status=study_status(standing),
@@ -83,6 +85,7 @@ class Watched:
                     front=standing.front,
                     repeats=standing.search.config.training.repeats,
                     confirmed=confirmed,
+                    is_confirming=confirmation is not None and confirmation.ledger.stop() is None,
                     figures=self._figures(standing, confirmed) if standing.successful else {},
                 )
 
@@ -128,6 +131,13 @@ class Watched:
             figures = {"front": pareto_figure(standing, confirmed).to_json(), "hypervolume": _growth(standing, closed)}
             self._drawn[standing.search.name] = (seen, figures)
         return figures
+
+
+def _confirms(name: str, study: str) -> str:
+    """Where to see what a confirmation has shown."""
+    if name == name_for(study):
+        return f"it confirms circuits of {study!r}, and what it has shown stands on the page of that study"
+    return f"it confirms circuits of {study!r}; what it has shown tells: faqnas-optuna confirm {study} --as {name}"
 
 
 def _growth(standing: Standing, closed: Sequence[ClosedGeneration]) -> str:

@@ -94,7 +94,7 @@ def finalists_of(candidates: Iterable[Candidate], *, repeats: int, n_features: i
             trial=candidate.trial,
             genome=candidate.genome,
             quantum_flops=candidate.quantum_flops,
-            val_accuracies=(candidate.record.val_accuracy, candidate.record.val_accuracy_std, repeats),
+            believed=(candidate.record.val_accuracy, candidate.record.val_accuracy_std, repeats),
             networks={
                 str(model): label(model, candidate.genome.circuit, n_features=n_features, n_classes=n_classes)
                 for model in _models(candidate)
@@ -171,7 +171,6 @@ def find(storage: BaseStorage, name: str, search: Search) -> Search | None:
     if confirms is None or (confirms.study, confirms.created) != (search.name, search.description.created):
         is_what = "is no confirmation" if confirms is None else f"confirms an earlier study {confirms.study!r}, or another"
         raise StudyMismatchError(f"study {name!r} {is_what}; choose another name with --as")
-    found.check_versions()
     return found
 
 
@@ -185,8 +184,9 @@ def extended(storage: BaseStorage, url: str, name: str, search: Search, confirms
         found = find(storage, name, search)
         if found is None:
             return create_described(storage, name, _description(search, confirms, budget))
-    check_budget(found, budget)
     with study_lock(found.study), found.existing():
+        # Others may have added to it since it was found.
+        check_budget(found.as_it_is_now(), budget)
         return found.with_confirms(confirms.finalists, seeds=budget.seeds)
 
 

@@ -43,16 +43,16 @@ class Finalist:
     trial: int
     genome: Genome
     quantum_flops: int
-    val_accuracies: tuple[float, float | None, int]
-    """Mean and deviation of the search's trainings, and how many there were."""
+    believed: tuple[float, float | None, int]
+    """Mean and deviation of the validation accuracies of the search's trainings, and how many there were."""
     networks: Mapping[str, str]
     """What is trained for it, in words: the circuit and its controls, by kind."""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        mean, deviation, count = entry["val_accuracies"]
-        return cls(**{**entry, "genome": Genome.from_params(entry["genome"]), "val_accuracies": (mean, deviation, count)})
+        mean, deviation, count = entry["believed"]
+        return cls(**{**entry, "genome": Genome.from_params(entry["genome"]), "believed": (mean, deviation, count)})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from faqnas_optuna.search.confirmation import needed
 from faqnas_optuna.search.generations import Point, full_generations
 from faqnas_optuna.search.pareto import linear_hypervolume, log_hypervolume, non_dominated
 from faqnas_optuna.search.records import Candidate, generation_of
@@ -109,6 +110,15 @@ class Standing:
     def full_generations(self) -> int:
         """How many generations, from the first, have as many successful trials as the population."""
         return full_generations(self.generation_sizes, self.search.config.search.population)
+
+    @property
+    def advance(self) -> tuple[int, int]:
+        """How far the study is, to be compared with others: generations, then trials. A confirmation has as many generations as
+        its search was allowed, in the share of its trainings that is done."""
+        if not self.search.is_confirmation:
+            return self.full_generations, self.successful
+        share = self.successful / len(needed(self.search.description))
+        return int(share * self.search.config.search.generations), self.successful
 
     @property
     def open_generations(self) -> set[int]:

@@ -31,7 +31,8 @@ from faqnas_optuna.search.sampler import SeededNSGAIISampler
 
 SERIES = {"faqnas-optuna": 2, "optuna": 1}
 """How many parts of a version must agree between workers of one study."""
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LONGEST_NAME = 100
+NAME_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,12 @@ class Search:
     def is_confirmation(self) -> bool:
         """Whether it trains finalists of another study anew, rather than search."""
         return self.description.confirms is not None
+
+    def as_it_is_now(self) -> Self:
+        """With the description as somebody may have changed it since."""
+        description = self.ledger.description()
+        assert description is not None
+        return replace(self, description=description)
 
     def with_confirms(self, finalists: Iterable[Finalist], *, seeds: int | None) -> Self:
         """A confirmation with more finalists, or seeds, written down. The caller holds the study lock."""

@@ -147,7 +147,7 @@ def serve(
     with suppress(AskedToLeaveError):
         while not signals.first:
             rota.find_studies()
-            running = sorted(rota.running(), key=lambda shift: (shift.standing.full_generations, shift.standing.successful))
+            running = sorted(rota.running(), key=lambda shift: shift.standing.advance)
             if standing := rota.run_trial(running):
                 on_trial(standing)
             elif until_idle and rota.is_idle():

@@ -131,7 +131,7 @@ def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: 
 def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Search) -> None:
     code, out, _ = stored("stop", "iris.confirm")
     assert code == 0 and out.startswith("study iris.confirm is finished: all trainings are done (20")
-    told = "study iris.confirm is finished: all trainings are done. Go on with: faqnas-optuna resume iris.confirm\n"
+    told = "study iris.confirm is finished: all trainings are done. Go on with: faqnas-optuna confirm iris\n"
     assert stored("worker", "iris.confirm") == (0, "", told)
     table = stored("status")[1].splitlines()
     assert table[2].split() == ["iris.confirm", "–", "45", "–", "–", "–", "finished"]
@@ -187,7 +187,7 @@ def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch:
     assert (shown["state"], shown["failure"]) == ("fail", "TrainingError: the loss is nan")
     assert (shown["model"], shown["network"]) == ("linear", "linear, 3 wide")
     assert "finished, 2 failed" in stored("status", "new")[1]
-    assert stored("confirm", "iris", *SMALL, "--as", "new")[1].splitlines()[-1] == "2 trainings failed."
+    assert stored("confirm", "iris", *SMALL, "--as", "new")[1].splitlines()[-1] == "2 trainings failed; the same command tries again."
     monkeypatch.setattr(confirming, "confirm_once", confirm_once)
     code, out, _ = stored("resume", "new", "--json")
     assert code == 0

@@ -88,7 +88,7 @@ def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Search) -
             assert shown["recalls"] == pytest.approx(np.diag(summed) / 30)
             assert {shown["parameters"]} == {trial["parameters"] for trial in trials}
         assert entry["optimism"] == pytest.approx(entry["val_accuracy"] - np.mean(accuracies(confirmed, circuit_of(finalist))))
-        assert (entry["val_accuracy"], entry["quantum_flops"]) == (finalist.val_accuracies[0], finalist.quantum_flops)
+        assert (entry["val_accuracy"], entry["quantum_flops"]) == (finalist.believed[0], finalist.quantum_flops)
     assert len(seen) > 3, "all networks are worth the same"
 
 
@@ -249,7 +249,7 @@ def test_trials_of_others_are_passed_over(confirmed: Search) -> None:
 
 def test_what_the_search_believed_has_an_interval_within_what_accuracies_can_be(confirmed: Search, storage_url: str) -> None:
     def with_deviation(finalist: Finalist) -> Finalist:
-        return replace(finalist, val_accuracies=(0.9, 0.1, 4)) if finalist.trial == 5 else finalist
+        return replace(finalist, believed=(0.9, 0.1, 4)) if finalist.trial == 5 else finalist
 
     confirms = replace(confirms_of(confirmed), finalists=tuple(map(with_deviation, confirms_of(confirmed).finalists)))
     document = confirmation_document(replace(confirmed, description=replace(confirmed.description, confirms=confirms)))

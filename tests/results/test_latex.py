@@ -63,6 +63,11 @@ def check(text: str) -> None:
     assert [line for line in lines if line.endswith("rule")] == [r"\toprule", r"\midrule", r"\bottomrule"]
 
 
+def table_of(standing: Standing) -> str:
+    """That of the whole front."""
+    return front_table(standing, standing.front)
+
+
 def add(search: Search, *candidates: Candidate) -> None:
     """To a study, as its workers do."""
     distributions: dict[str, BaseDistribution] = {gene: CategoricalDistribution(choices) for gene, choices in GENES.items()}
@@ -82,7 +87,7 @@ DOMINATED = candidate(3, genome_of(9, "CNOT", "RX"), flops=40000, error=0.6, dev
 
 def test_the_table_of_a_front(new_search: Callable[..., Search]) -> None:
     add(search := new_search(name=NAME), *FRONT, DOMINATED)
-    check(text := front_table(Standing.of(search)))
+    check(text := table_of(Standing.of(search)))
     classical = [str(one.record.classical_flops) for one in FRONT]
     parameters = [str(one.record.parameters) for one in FRONT]
     assert rows(text) == [
@@ -105,7 +110,7 @@ def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
         training=TrainingConfig(epochs=20, repeats=3), flops=FlopsCounter.ANALYTIC, flops_of=FlopsOf.EFFECTIVE
     )
     add(search := new_search(config), *FRONT)
-    check(text := front_table(Standing.of(search)))
+    check(text := table_of(Standing.of(search)))
     heading, *cells = [row[2] for row in rows(text)]
     assert heading == r"95\,\% interval"
     for cell, one in zip(cells, FRONT, strict=True):
@@ -118,7 +123,7 @@ def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
 
 def test_what_decided_the_values_stands_above(new_search: Callable[..., Search]) -> None:
     add(search := new_search(name=NAME), *FRONT)
-    comment = front_table(Standing.of(search)).splitlines()[1]
+    comment = table_of(Standing.of(search)).splitlines()[1]
     told = json.loads(comment.removeprefix("% Made by faqnas-optuna from "))
     assert told["study"] == NAME and told["settings"]["dataset"] == "iris"
     assert told["data_fingerprint"] == search.description.data_fingerprint and "optuna" in told["versions"]
@@ -163,11 +168,12 @@ def test_numbers() -> None:
 
 
 def test_a_confirmation_is_a_table_with_stars() -> None:
-    control = {"difference": -0.1, "p_holm": 0.03}
+    control = {"difference": -0.1, "p_holm": 0.03, "rank_biserial": -1.0}
     circuit: dict[str, Any] = {
         "trial": 19,
         "test_accuracy": 0.9666,
         "test_accuracy_interval": [0.946, 0.987],
+        "test_accuracies": [0.96] * 10,
         "val_accuracy": 0.944,
         "quantum_flops": 38_997,
         "parameters": 150,

@@ -293,6 +293,7 @@ def test_a_scheduler_that_goes_away_ends_the_search_with_4(fork_cli: Fork, tmp_p
                 time.sleep(0.1)
             # It has no worker: the search waits for one.
             process = fork_cli("start", *ENDLESS, "--dask", str(file))
+            assert "measuring how far trainings agree" in process.stderr.readline()
             assert "the Dask cluster has 0 threads for 1 workers" in process.stderr.readline()
             time.sleep(1.5)
             assert process.poll() is None
