@@ -155,5 +155,5 @@ def test_hints_of_a_finished_search_can_be_typed(cli_here: Cli, awkward: str) ->
     code, out, err = cli_here("start", *SMALL, "--study", "done", "--storage", awkward)
     assert code == 0, err
     commands = re.findall(r"^  faqnas-optuna (.*?)  ", out, re.MULTILINE)
-    assert [shlex.split(command)[-2:] for command in commands] == [["--storage", awkward]] * 3
+    assert [shlex.split(command)[-2:] for command in commands] == [["--storage", awkward]] * 4
     assert cli_here(*shlex.split(commands[0]))[0] == 0

@@ -20,7 +20,7 @@ from tests.faults.databases import sqlite_and_postgres
 
 pytestmark = pytest.mark.slow
 
-ASKED = ("--trials", "0,1", "--seeds", "3", "--epochs", "400")
+ASKED = ("--trials", "0,1", "--seeds", "2", "--epochs", "400")
 
 
 def confirmed(search: Search) -> dict[tuple[str, int], float]:
