@@ -187,7 +187,10 @@ def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch:
     assert (shown["state"], shown["failure"]) == ("fail", "TrainingError: the loss is nan")
     assert (shown["model"], shown["network"]) == ("linear", "linear, 3 wide")
     assert "finished, 2 failed" in stored("status", "new")[1]
-    assert stored("confirm", "iris", *SMALL, "--as", "new")[1].splitlines()[-1] == "2 trainings failed; the same command tries again."
+    assert (
+        stored("confirm", "iris", *SMALL, "--as", "new")[1].splitlines()[-1]
+        == "2 trainings failed; the same command tries again."
+    )
     monkeypatch.setattr(confirming, "confirm_once", confirm_once)
     code, out, _ = stored("resume", "new", "--json")
     assert code == 0
