@@ -38,7 +38,7 @@ def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: flo
     logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
     prepare(config.engine)
     started = told = time.monotonic()
-    if limit_s is not None and _least_s(splits, config) > limit_s:
+    if limit_s is not None and _takes_longer(limit_s, splits, config):
         logger.info("trainings take too long for that")
         return None
     rows: list[list[float]] = []
@@ -61,13 +61,24 @@ def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: flo
     return intraclass_correlation(np.array(rows)) if len(rows) >= FEWEST_CIRCUITS else None
 
 
-def _least_s(splits: DataSplits, config: StudyConfig) -> float:
-    """How long the fewest trainings that say something would take, by an epoch of the first circuit."""
-    epoch = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 1})})
-    started = time.monotonic()
-    with suppress(TrainingError):
-        _accuracy(next(_random_circuits(config.space, config.seed)), splits, epoch, repeat=0)
-    return (time.monotonic() - started) * config.training.epochs * TRAININGS * FEWEST_CIRCUITS
+def _takes_longer(limit_s: float, splits: DataSplits, config: StudyConfig) -> bool:
+    """Whether the fewest trainings that say something would, by some epochs of the first circuit.
+
+    One epoch is little beside what else a training does, and the first of all may meet a cold cache: it is believed if it is
+    short. If not, more are tried, as long as they fit.
+    """
+    circuit, needed = next(_random_circuits(config.space, config.seed)), TRAININGS * FEWEST_CIRCUITS * config.training.epochs
+    epoch_s = 0.0
+    for epochs in (1, 10, 100):
+        if epochs > config.training.epochs or epochs * epoch_s > limit_s:
+            break
+        short, started = config.training.model_copy(update={"epochs": epochs}), time.monotonic()
+        with suppress(TrainingError):
+            _accuracy(circuit, splits, config.model_copy(update={"training": short}), repeat=0)
+        epoch_s = (time.monotonic() - started) / epochs
+        if epoch_s * needed <= limit_s:
+            return False
+    return True
 
 
 def _accuracy(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: int) -> float:

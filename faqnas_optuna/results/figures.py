@@ -153,8 +153,8 @@ def _trace(shown: Shown, candidates: list[Candidate]) -> dict[str, Any]:
     x, y = points(candidates)
     told = []
     for candidate in candidates:
-        interval = candidate.val_error_interval(shown.repeats)
-        reliability = f" ({1 - interval[1]:.3f} to {1 - interval[0]:.3f}, {shown.interval_name})" if interval else ""
+        interval = candidate.val_accuracy_interval(shown.repeats)
+        reliability = f" ({interval[0]:.3f} to {interval[1]:.3f}, {shown.interval_name})" if interval else ""
         record = candidate.record
         told.append([candidate.trial, str(candidate.effective), record.val_accuracy, record.parameters, reliability])
     return {

@@ -194,8 +194,8 @@ def _seeds(document: Mapping[str, Any]) -> str:
 
 
 def _front_row(candidate: Candidate, repeats: int) -> list[Latex]:
-    record, interval = candidate.record, candidate.val_error_interval(repeats)
-    reliability = span(1 - interval[1], 1 - interval[0]) if interval else Latex("--")
+    record, interval = candidate.record, candidate.val_accuracy_interval(repeats)
+    reliability = span(*interval) if interval else Latex("--")
     return [
         Latex(str(candidate.trial)),
         fraction(record.val_accuracy),

@@ -25,6 +25,7 @@ from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import storage_lock, study_lock
 
 INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
+"""How the reason begins of a trial that was ended by a signal."""
 SUFFIX = ".confirm"
 """What the name of a search's confirmation ends with, unless it was given another."""
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from faqnas_optuna.search.confirmation import needed
+from faqnas_optuna.search.confirmation import INTERRUPTED, needed
 from faqnas_optuna.search.generations import Point, full_generations
 from faqnas_optuna.search.pareto import linear_hypervolume, log_hypervolume, non_dominated
 from faqnas_optuna.search.records import Candidate, generation_of
 from faqnas_optuna.search.study import Search
-from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import drafts
 
@@ -183,4 +182,4 @@ def _keep_first(trials: dict[str, FrozenTrial], digest: str, trial: FrozenTrial)
 
 
 def _is_error(failure: str | None) -> bool:
-    return failure is not None and not failure.startswith((KeyboardInterrupt.__name__, Interruption.__name__, GIVEN_UP))
+    return failure is not None and not failure.startswith((*INTERRUPTED, GIVEN_UP))

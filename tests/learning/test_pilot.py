@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
 from faqnas_optuna.config import SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning import pilot
@@ -65,3 +65,21 @@ def test_trainings_that_diverge_are_left_to_the_search(iris: DataSplits, caplog:
     with caplog.at_level(logging.INFO), np.errstate(invalid="ignore"):
         assert measure_reliability(spoilt, config, limit_s=None) is None
     assert "24 random circuits, 4 trainings of each" in caplog.text
+
+
+@pytest.mark.parametrize(("epoch_s", "takes_longer"), [(0.0001, False), (0.01, True)])
+def test_what_a_training_does_beside_its_epochs_is_not_taken_for_long(
+    iris: DataSplits, monkeypatch: pytest.MonkeyPatch, epoch_s: float, takes_longer: bool
+) -> None:
+    """Of 200 epochs, 24 times, within ten seconds: those of a tenth of a millisecond fit, whatever one alone seems to take."""
+    clock = 0.0
+
+    def train(_circuit: Circuit, _splits: DataSplits, config: StudyConfig, repeat: int) -> float:
+        nonlocal clock
+        clock += 0.05 + config.training.epochs * epoch_s
+        return 0.5
+
+    monkeypatch.setattr(pilot, "_accuracy", train)
+    monkeypatch.setattr("faqnas_optuna.learning.pilot.time.monotonic", lambda: clock)
+    config = CONFIG.model_copy(update={"training": TrainingConfig(epochs=200)})
+    assert pilot._takes_longer(10, iris, config) is takes_longer
