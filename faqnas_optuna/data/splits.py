@@ -11,7 +11,11 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, Table
 from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
+
+Label = str | int
+"""A class as the data call it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +23,7 @@ class Split:
     """One part of a data set."""
 
     x: NDArray[np.float32]
-    """Standardised features, (samples, features)."""
+    """Features as the preprocessing makes them, (samples, features)."""
     y: NDArray[np.int64]
     """Class indices, (samples,)."""
 
@@ -35,28 +39,46 @@ class DataSplits:
     train: Split
     validation: Split
     test: Split
-    n_classes: int
+    classes: tuple[Label, ...]
+    """What the data call the classes, by index."""
+    preprocessing: Preprocessing
+    """What has made the features, fitted on the training part."""
     fingerprint: str
     """Names the raw values and who is in which part; the same on every machine."""
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
 
     @property
     def n_features(self) -> int:
         return int(self.train.x.shape[1])
 
 
-def split_and_scale(name: str, x: NDArray[np.float32], y: NDArray[np.int64], *, seed: int) -> DataSplits:
-    """Stratified 60 / 20 / 20 parts of `x` (samples, features) and `y` (samples,), scaled by the training part."""
+def split_and_scale(
+    name: str,
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    *,
+    seed: int,
+    columns: tuple[str, ...],
+    classes: tuple[Label, ...],
+) -> DataSplits:
+    """Stratified 60 / 20 / 20 parts of `x` (samples, features) and `y` (samples,), scaled by the training part.
+
+    Args:
+        columns: what each feature is called.
+        classes: what each class is called, by index.
+    """
     rows = _rows(y, seed)
     # Before scaling: sums may differ in the last bit between processors, the raw values do not.
     digest = hashlib.sha256(name.encode())
     for part in rows.values():
         digest.update(np.ascontiguousarray(x[part], dtype="<f4").tobytes())
         digest.update(y[part].astype("<i8").tobytes())
-    mean, deviation = x[rows["train"]].mean(axis=0, dtype=np.float64), x[rows["train"]].std(axis=0, dtype=np.float64)
-    # A constant feature becomes 0 rather than 0/0.
-    deviation[deviation == 0] = 1.0
-    parts = {key: Split(x=((x[part] - mean) / deviation).astype(np.float32), y=y[part]) for key, part in rows.items()}
-    return DataSplits(name=name, n_classes=int(y.max()) + 1, fingerprint=digest.hexdigest()[:16], **parts)
+    preprocessing = Preprocessing(numbers=Numbers.fitted(columns, x[rows["train"]]))
+    parts = {key: Split(x=preprocessing.apply(Table.of_numbers(x[part])), y=y[part]) for key, part in rows.items()}
+    return DataSplits(name=name, classes=classes, preprocessing=preprocessing, fingerprint=digest.hexdigest()[:16], **parts)
 
 
 def _rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
