@@ -224,7 +224,9 @@ class MariadbServer(DatabaseServer):
         ]
 
     def _common(self) -> tuple[str, ...]:
-        return ("--no-defaults", f"--basedir={self.bin_dir.parent}", f"--datadir={self.directory}/data")
+        # The directory for temporary files may be one that the server's user cannot write.
+        places = {"basedir": self.bin_dir.parent, "datadir": self.directory / "data", "tmpdir": self.directory}
+        return ("--no-defaults", *(f"--{name}={place}" for name, place in places.items()))
 
 
 Server = TypeVar("Server", bound=DatabaseServer)
