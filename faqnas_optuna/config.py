@@ -45,6 +45,9 @@ class Engine(StrEnum):
     """PennyLane's `default.qubit`, differentiated by backpropagation: the reference."""
 
 
+FILE_SUFFIXES = (".csv", ".parquet", ".npz")
+"""What the name of a file of data ends with, which tells it from a data set by name."""
+MOST_COMPONENTS = 1_000
 AUTO = "auto"
 """As the number of repeats: as many as make the values of circuits reliable."""
 
@@ -53,6 +56,27 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """Which data of a file are used, and how: the paths of files are no part of it."""
+
+    target: str | None = None
+    """The column of the classes; a file of arrays needs none."""
+    groups: str | None = None
+    """The column that tells which samples belong together: no group is divided between the parts."""
+    test_file: str | None = None
+    """The name of the file that holds the test part."""
+    drop: tuple[str, ...] = ()
+    """Columns that are left out."""
+    pca: Annotated[int, Field(ge=1, le=MOST_COMPONENTS)] | None = None
+    """So many principal components in place of the features."""
+
+    @field_validator("drop")
+    @classmethod
+    def _in_order(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """The same columns are always written the same way."""
+        return tuple(sorted(set(columns)))
 
 
 class SearchConfig(_Section):
@@ -131,9 +155,19 @@ class StudyConfig(_Section):
     engine: Engine = Engine.FAST
     flops: FlopsCounter = FlopsCounter.PROFILER
     flops_of: FlopsOf = FlopsOf.SUGGESTED
+    data: DataConfig = DataConfig()
     search: SearchConfig = SearchConfig()
     training: TrainingConfig = TrainingConfig()
     space: SpaceConfig = SpaceConfig()
+
+    @model_validator(mode="after")
+    def _data_fit(self) -> Self:
+        named = {name: value for name, value in self.data.model_dump().items() if value and name != "pca"}
+        if self.dataset and named and not is_file(self.dataset):
+            raise ValueError(f"data.{next(iter(named))} is for data in a file; {self.dataset!r} is a data set by name")
+        if is_file(self.dataset) and self.dataset != Path(self.dataset).name:
+            raise ValueError(f"dataset is the name of a file, without its directory; it is {self.dataset!r}")
+        return self
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, source: str) -> Self:
@@ -158,6 +192,11 @@ class StudyConfig(_Section):
 
     def to_json(self) -> str:
         return self.model_dump_json()
+
+
+def is_file(dataset: str) -> bool:
+    """Whether a data set is a file, rather than one that we know by name."""
+    return dataset.lower().endswith(FILE_SUFFIXES)
 
 
 def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -12,7 +12,7 @@ WINGS: list[tuple[str, list[str]]] = [
     ("circuits", ["genome", "effective", "reference", "counting", "flops"]),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
-    ("data", ["preprocessing", "splits", "named"]),
+    ("data", ["preprocessing", "fitting", "splits", "named", "reading", "columns", "own", "loading"]),
     ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
     (
         "learning",

@@ -20,12 +20,14 @@ from faqnas_optuna.cli.launch import (
     reporting,
     run_search,
     study_config,
+    study_name,
 )
 from faqnas_optuna.cli.options import (
     StudyCommand,
     Survival,
     dask_option,
     data_dir_option,
+    data_options,
     data_set_names,
     json_option,
     option,
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
-@option("--dataset", metavar="NAME", shell_complete=data_set_names, help="The same as DATASET.")
+@option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
 @option(
     "--study", metavar="NAME", shell_complete=study_names, help="What the study is to be called.  [default: as its data set]"
 )
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 @dask_option
 @option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
 @survival_options
+@data_options
 @setting_option("--seed", StudyConfig, "seed", help="Of split, search and training.")
 @setting_option("--population", SearchConfig, "population", help="Successful trials in a generation.")
 @setting_option("--generations", SearchConfig, "generations", help="At most so many generations.")
@@ -102,17 +105,23 @@ def start(
 ) -> int:
     """Start a search over DATASET, or go on with it.
 
-    'faqnas-optuna datasets' lists the data sets. All other commands know the search by the name of its study: that of the data
+    'faqnas-optuna datasets' lists the data sets; a file of one's own is named with its classes, as in: start patients.csv
+    --target outcome. All other commands know the search by the name of its study: that of the data
     set, or what --study says here.
     """
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     client = dask_client(dask, storage)
-    from faqnas_optuna.data.named import check_known
+    from faqnas_optuna.data.loading import check_known
 
-    chosen, auto_repeats = study_config(config, {"dataset": one_data_set(name, dataset), **settings})
-    called = chosen.dataset if study is None else study
-    check_known(chosen.dataset)
+    chosen, auto_repeats, files = study_config(config, {"dataset": one_data_set(name, dataset), **settings})
+    called = study_name(chosen.dataset) if study is None else study
+    looked_in = data_dir
+    if files and files.data:
+        # What is typed comes first. Where a study's file was comes after the directory of data, which is told to workers.
+        files, looked_in = files.located(data_dir), None
+        data_dir = files.data.absolute().parent if files.data else data_dir
+    check_known(chosen, files)
     from faqnas_optuna.results.status import status_document
     from faqnas_optuna.search.course import resume as resume_study
     from faqnas_optuna.search.generations import StopReason
@@ -128,10 +137,10 @@ def start(
             # Neither its data nor torch are needed to show what it has found.
             return conclude(existing, Signals(), done_before=True, as_json=as_json)
         if existing:
-            search, splits = existing, load_data(existing, data_dir)
+            search, splits = existing, load_data(existing, looked_in, files=files)
         else:
             search, splits = new_study(
-                storage, opened, called, chosen, auto_repeats=auto_repeats, grace_s=grace_s, data_dir=data_dir
+                storage, opened, called, chosen, auto_repeats=auto_repeats, grace_s=grace_s, data_dir=looked_in, files=files
             )
         if stopped:
             search = resume_study(search)

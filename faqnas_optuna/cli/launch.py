@@ -1,8 +1,9 @@
 """What commands share: settings from options and file, an opened storage, and the search that `start` and `resume` run."""
 
 import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +13,14 @@ import click
 from click.core import ParameterSource
 
 from faqnas_optuna.cli.options import Survival, storage_option, typed
-from faqnas_optuna.config import StudyConfig, override, read_toml, without_auto_repeats
+from faqnas_optuna.config import StudyConfig, is_file, override, read_toml, without_auto_repeats
 from faqnas_optuna.errors import ConfigError, NoStudiesError, NoSuccessfulTrialError, StorageError
 
 if TYPE_CHECKING:
     from distributed import Client
     from optuna.storages import BaseStorage
 
+    from faqnas_optuna.data.loading import Files
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.learning.reliability import Reliability
     from faqnas_optuna.search.generations import Stop
@@ -32,8 +34,8 @@ PILOT_LIMIT_S = 10.0
 """So long a study may wait to know what its trainings are worth."""
 
 
-def study_config(file: Path | None, options: dict[str, Any]) -> tuple[StudyConfig, bool]:
-    """Options over the study file over the defaults, and whether the number of repeats is yet to be found."""
+def study_config(file: Path | None, options: dict[str, Any]) -> "tuple[StudyConfig, bool, Files | None]":
+    """Options over the study file over the defaults, whether the number of repeats is yet to be found, and where data are."""
     sections = {
         "population": "search.population",
         "synchronous": "search.synchronous",
@@ -43,6 +45,7 @@ def study_config(file: Path | None, options: dict[str, Any]) -> tuple[StudyConfi
         "lr": "training.learning_rate",
         "batch_size": "training.batch_size",
         "repeats": "training.repeats",
+        **{name: f"data.{name}" for name in ("target", "groups", "test_file", "drop", "pca")},
     }
     changes = {sections.get(name, name): value for name, value in options.items()}
     stored = read_toml(file) if file else {}
@@ -51,7 +54,31 @@ def study_config(file: Path | None, options: dict[str, Any]) -> tuple[StudyConfi
     settings, auto_repeats = without_auto_repeats(override(stored, changes))
     if "dataset" not in settings:
         raise ConfigError("no data set is named; add for instance --dataset wine ('faqnas-optuna datasets' lists them)")
-    return StudyConfig.from_settings(settings, source="options"), auto_repeats
+    settings, files = _without_directories(settings)
+    return StudyConfig.from_settings(settings, source="options"), auto_repeats, files
+
+
+def _without_directories(settings: dict[str, Any]) -> "tuple[dict[str, Any], Files | None]":
+    """The settings with files of data by name alone, since where they are decides nothing, and where they are."""
+    from faqnas_optuna.data.loading import Files
+
+    dataset, data = settings["dataset"], settings.get("data")
+    if not (isinstance(dataset, str) and is_file(dataset)):
+        return settings, None
+    test_file = data.get("test_file") if isinstance(data, Mapping) else None
+    files = Files(data=Path(dataset), test=Path(test_file) if isinstance(test_file, str) else None)
+    changes = {"dataset": Path(dataset).name, "data.test_file": files.test and files.test.name}
+    return override(settings, changes), files
+
+
+def study_name(dataset: str) -> str:
+    """What a study is called if nothing else is said: as its data set, or its file."""
+    if not is_file(dataset):
+        return dataset
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(dataset).stem).lstrip("._-")[:100]
+    if not name:
+        raise ConfigError(f"no study can be called after the file {dataset!r}; name it with --study")
+    return name
 
 
 @contextmanager
@@ -106,23 +133,24 @@ def new_study(
     auto_repeats: bool,
     grace_s: int,
     data_dir: Path | None,
+    files: "Files | None",
 ) -> "tuple[Search, DataSplits]":
     """A study and its data, with what trainings are worth measured; or that of this name, if somebody has made it meanwhile.
 
     Nothing is made before the data were read.
     """
-    from faqnas_optuna.data.named import load
+    from faqnas_optuna.data.loading import load_splits
     from faqnas_optuna.search.study import open_or_create
     from faqnas_optuna.storage.opening import open_storage, storage_lock
 
-    splits = load(config.dataset, seed=config.seed, data_dir=data_dir)
+    splits = load_splits(config, files=files, data_dir=data_dir)
     if storage is None:
         storage = open_storage(url, create=True, grace_s=grace_s)
     reliability = _measured(splits, config, name, limit_s=None if auto_repeats else PILOT_LIMIT_S)
     if auto_repeats:
         config = _with_repeats_for(config, reliability)
     with storage_lock(url):
-        return open_or_create(storage, name, config, splits, reliability=reliability), splits
+        return open_or_create(storage, name, config, splits, reliability=reliability, files=files), splits
 
 
 def _measured(splits: "DataSplits", config: StudyConfig, name: str, *, limit_s: float | None) -> "Reliability | None":

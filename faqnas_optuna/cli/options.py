@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 from pydantic import BaseModel
 
-from faqnas_optuna.config import AUTO
+from faqnas_optuna.config import AUTO, MOST_COMPONENTS
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
 if TYPE_CHECKING:
@@ -86,8 +86,30 @@ repeats_option = option(
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 data_dir_option = option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Directory of MNIST's four IDX files."
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of the files of data, if they are not where they were.",
 )
+
+
+def data_options(command: Command) -> Command:
+    """Which data of a file are used, and how."""
+    options = (
+        option("--target", metavar="COLUMN", help="The column of a file that holds the classes."),
+        option("--groups", metavar="COLUMN", help="The column that tells which samples must stay together."),
+        option("--test-file", metavar="FILE", help="A file with the samples of the test part."),
+        option("--drop", metavar="COLUMN", multiple=True, callback=_none_if_empty, help="Leave a column out; may be repeated."),
+        option("--pca", type=click.IntRange(1, MOST_COMPONENTS), help="So many principal components in place of the features."),
+    )
+    for decorate in reversed(options):
+        command = decorate(command)
+    return command
+
+
+def _none_if_empty(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
+    return list(values) or None
+
+
 workers_option = option(
     "--workers", type=click.IntRange(min=1, max=1024), default=1, show_default=True, help="Processes, of one thread each."
 )

@@ -71,22 +71,23 @@ def check_known(name: str) -> None:
         raise DataError(f"unknown data set {name!r}{did_you_mean(name, DATASETS)}")
 
 
-def load(name: str, *, seed: int, data_dir: Path | None = None) -> DataSplits:
+def load(name: str, *, seed: int, data_dir: Path | None = None, pca: int | None = None) -> DataSplits:
     """Load a data set by name, split and scaled.
 
     Args:
         name: one of `DATASETS`.
         seed: decides the split.
         data_dir: where the files of `mnist` are; by default the user's cache directory.
+        pca: so many principal components in place of the features.
 
     Raises:
-        DataError: the name is unknown, or files are absent or damaged.
+        DataError: the name is unknown, files are absent or damaged, or there are fewer features than components.
     """
     check_known(name)
     raw = _mnist(data_dir or default_mnist_dir()) if name == "mnist" else _packaged(name)
     columns, classes = (tuple(raw[key].tolist()) for key in ("columns", "classes"))
     x, y = raw["x"].astype(np.float32), raw["y"].astype(np.int64)
-    return split_and_scale(name, x, y, seed=seed, columns=columns, classes=classes)
+    return split_and_scale(name, x, y, seed=seed, columns=columns, classes=classes, pca=pca)
 
 
 def default_mnist_dir() -> Path:

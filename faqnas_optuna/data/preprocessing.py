@@ -143,10 +143,14 @@ class Preprocessing:
         return len(self.numbers.names) + sum(len(category.values) for category in self.categories)
 
     def apply(self, table: Table) -> NDArray[np.float32]:
-        """Features (samples, features)."""
-        texts = [category.apply(table.texts[:, place]) for place, category in enumerate(self.categories)]
-        features = np.concatenate([self.numbers.apply(table.numbers), *texts], axis=1)
+        """What the network gets (samples, features)."""
+        features = self.features(table)
         return (features if self.projection is None else self.projection.apply(features)).astype(np.float32)
+
+    def features(self, table: Table) -> NDArray[np.float64]:
+        """The features (samples, features) before they are projected."""
+        texts = [category.apply(table.texts[:, place]) for place, category in enumerate(self.categories)]
+        return np.concatenate([self.numbers.apply(table.numbers), *texts], axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

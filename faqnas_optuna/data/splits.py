@@ -5,12 +5,14 @@ standardised with the training part's mean and deviation. The search never looks
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.data.fitting import project
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, Table
 from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
@@ -45,6 +47,8 @@ class DataSplits:
     """What has made the features, fitted on the training part."""
     fingerprint: str
     """Names the raw values and who is in which part; the same on every machine."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What was done to each column of data of one's own, in words."""
 
     @property
     def n_classes(self) -> int:
@@ -63,25 +67,40 @@ def split_and_scale(
     seed: int,
     columns: tuple[str, ...],
     classes: tuple[Label, ...],
+    pca: int | None = None,
 ) -> DataSplits:
     """Stratified 60 / 20 / 20 parts of `x` (samples, features) and `y` (samples,), scaled by the training part.
 
     Args:
         columns: what each feature is called.
         classes: what each class is called, by index.
+        pca: so many principal components in place of the features.
+
+    Raises:
+        DataError: there are fewer features or samples than components.
     """
-    rows = _rows(y, seed)
+    rows = stratified_rows(y, seed)
     # Before scaling: sums may differ in the last bit between processors, the raw values do not.
     digest = hashlib.sha256(name.encode())
     for part in rows.values():
         digest.update(np.ascontiguousarray(x[part], dtype="<f4").tobytes())
         digest.update(y[part].astype("<i8").tobytes())
     preprocessing = Preprocessing(numbers=Numbers.fitted(columns, x[rows["train"]]))
+    if pca is not None:
+        preprocessing = project(preprocessing, Table.of_numbers(x[rows["train"]]), pca)
     parts = {key: Split(x=preprocessing.apply(Table.of_numbers(x[part])), y=y[part]) for key, part in rows.items()}
-    return DataSplits(name=name, classes=classes, preprocessing=preprocessing, fingerprint=digest.hexdigest()[:16], **parts)
+    return DataSplits(
+        name=name,
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        classes=classes,
+        preprocessing=preprocessing,
+        fingerprint=digest.hexdigest()[:16],
+    )
 
 
-def _rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
+def stratified_rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
     """The samples of each part, kept once they were drawn: scikit-learn takes longer to import than a small search begins."""
     drawn_by = f"{len(y)} {seed} scikit-learn {version('scikit-learn')} numpy {version('numpy')}"
     digest = hashlib.sha256(drawn_by.encode() + y.astype("<i8").tobytes()).hexdigest()[:16]

@@ -17,7 +17,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from optuna.storages import BaseStorage
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.learning.reliability import Reliability
 from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop, StopReason
@@ -107,6 +108,10 @@ class Description:
     """Of one training, as measured before the search; None if it was not."""
     confirms: Confirms | None = None
     """Of a confirmation; None of a search."""
+    files: Files | None = None
+    """Where the files of its data were; None of a data set that we know by name."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What was done to each column of such files, in words."""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
@@ -133,6 +138,7 @@ class Description:
             "flops_range": (cheapest, dearest),
             "reliability": None if measured is None else Reliability(**measured),
             "confirms": None if confirmed is None else Confirms.from_json(confirmed),
+            "files": None if entry.get("files") is None else Files.from_json(entry["files"]),
         }
         return cls(**{**entry, **read})
 
@@ -145,6 +151,8 @@ class Description:
             "config": self.config.model_dump(mode="json"),
             "reliability": reliability,
             "confirms": confirms,
+            "files": None if self.files is None else self.files.to_json(),
+            "columns": dict(self.columns),
         }
 
 

@@ -20,7 +20,7 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences
-from faqnas_optuna.data import named
+from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
@@ -159,12 +159,19 @@ class Search:
 
 
 def create(
-    storage: BaseStorage, name: str, config: StudyConfig, splits: DataSplits, *, reliability: Reliability | None = None
+    storage: BaseStorage,
+    name: str,
+    config: StudyConfig,
+    splits: DataSplits,
+    *,
+    reliability: Reliability | None = None,
+    files: Files | None = None,
 ) -> Search:
     """Make a study. The caller holds the lock of the storage.
 
     Args:
         reliability: of one training, if it was measured.
+        files: where the data are, if they are files.
 
     Raises:
         ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
@@ -177,6 +184,8 @@ def create(
         created=datetime.now(UTC).isoformat(),
         versions=versions(),
         reliability=reliability,
+        files=files and files.absolute,
+        columns=splits.columns,
     )
     return create_described(storage, name, description)
 
@@ -201,19 +210,26 @@ def create_described(storage: BaseStorage, name: str, description: Description) 
 
 
 def open_or_create(
-    storage: BaseStorage, name: str, config: StudyConfig, splits: DataSplits, *, reliability: Reliability | None = None
+    storage: BaseStorage,
+    name: str,
+    config: StudyConfig,
+    splits: DataSplits,
+    *,
+    reliability: Reliability | None = None,
+    files: Files | None = None,
 ) -> Search:
     """Go on with the study of this name, or make it. The caller holds the lock of the storage.
 
     Args:
         reliability: of one training, if it was measured.
+        files: where the data are, if they are files.
 
     Raises:
         StudyMismatchError: it exists with other settings or other data.
     """
     search = check_existing(storage, name, config)
     if search is None:
-        return create(storage, name, config, splits, reliability=reliability)
+        return create(storage, name, config, splits, reliability=reliability, files=files)
     search.check_data(splits)
     return search
 
@@ -259,18 +275,19 @@ def load(storage: BaseStorage, name: str) -> Search:
     return Search(study=study, description=description)
 
 
-def load_data(search: Search, data_dir: Path | None) -> DataSplits:
+def load_data(search: Search, data_dir: Path | None, *, files: Files | None = None) -> DataSplits:
     """The data of a study.
 
     Args:
-        data_dir: where the files of `mnist` are; None for the user's cache directory.
+        data_dir: where its files are; None for where they were, and for `mnist` the user's cache directory.
+        files: where they are said to be; None for where they were when the study was made.
 
     Raises:
         DataError: it is not on this machine.
         StudyMismatchError: it is, but it or the versions installed here differ from what the study was made with.
     """
     search.check_versions()
-    splits = named.load(search.config.dataset, seed=search.config.seed, data_dir=data_dir)
+    splits = load_splits(search.config, files=files or search.description.files, data_dir=data_dir)
     search.check_data(splits)
     return splits
 

@@ -34,8 +34,9 @@ def test_the_split_depends_on_the_seed_alone() -> None:
 
 def test_the_fingerprint_sees_a_single_changed_value() -> None:
     x, y = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32), np.arange(50) % 2
-    names = {"columns": ("a", "b", "c"), "classes": ("no", "yes")}
-    before = split_and_scale("toy", x, y, seed=0, **names)
+    columns, classes = ("a", "b", "c"), ("no", "yes")
+    before = split_and_scale("toy", x, y, seed=0, columns=columns, classes=classes)
     changed = x.copy()
     changed[17, 1] += 1e-6
-    assert split_and_scale("toy", changed, y, seed=0, **names).fingerprint != before.fingerprint
+    after = split_and_scale("toy", changed, y, seed=0, columns=columns, classes=classes)
+    assert after.fingerprint != before.fingerprint
