@@ -59,6 +59,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "shown",
             "printed",
             "documents",
+            "described",
             "status",
             "confirmed",
             "advice",

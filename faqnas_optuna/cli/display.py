@@ -220,6 +220,45 @@ def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
     print_table(table)
 
 
+def print_data(document: Mapping[str, Any]) -> None:
+    """A `data_document`: samples and classes, and a line for each column."""
+    parts = ", ".join(f"{count:,} {part}" for part, count in document["parts"].items())
+    classes = ", ".join(f"{entry['class']} ({entry['samples']:,})" for entry in document["classes"])
+    print_line(f"{document['dataset']}: {document['samples']:,} samples ({parts}), {document['features']:,} features")
+    print_line(f"classes: {classes}")
+    print_columns(document["columns"])
+
+
+def print_columns(columns: Mapping[str, str]) -> None:
+    """What was done to each column, a line each."""
+    table = Table(names=["column"], numbers=(), last="what is done to it")
+    table.rows.extend(columns.items())
+    if columns:
+        print_table(table)
+
+
+def print_study(document: Mapping[str, Any]) -> None:
+    """A `study_document`: a line for each setting, and for each column of data in a file."""
+    settings = document["settings"]
+    plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
+    inner = {
+        f"{section}.{name}": value
+        for section, values in settings.items()
+        if isinstance(values, Mapping)
+        for name, value in values.items()
+        if value not in (None, [])
+    }
+    fields = {"study": document["study"], "state": document["state"] or "running", "created": document["created"]}
+    fields |= plain | inner | {"data fingerprint": document["data_fingerprint"]}
+    fields |= {f"samples of {part}": count for part, count in document["sizes"].items()}
+    fields |= {f"{name} file": path for name, path in (document["files"] or {}).items() if path}
+    room = max(map(len, fields)) + 2
+    for name, value in fields.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print_line(f"{name:{room}}{shown}")
+    print_columns(document["columns"])
+
+
 def print_finding(finding: "Finding") -> None:
     """A line: whether it is well, what it is, how it is."""
     mark = "ready" if finding.ready else "LACKS"

@@ -2,8 +2,10 @@
 
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,9 +13,11 @@ from faqnas_optuna.cli.launch import (
     opened_storage,
     print_json,
     reporting,
+    study_config,
 )
 from faqnas_optuna.cli.options import (
     data_dir_option,
+    data_options,
     json_option,
     option,
     storage_options,
@@ -26,14 +30,23 @@ EXPOSED = (
 
 
 @click.command()
+@click.argument("file", metavar="[FILE]", required=False)
+@data_options
 @option("--download", type=click.Choice(["mnist"]), help="Fetch MNIST (70,000 images) from OpenML first.")
 @data_dir_option
 @json_option
-def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """List the data sets."""
-    from faqnas_optuna.cli.display import print_datasets
+def datasets(file: str | None, download: str | None, data_dir: Path | None, as_json: bool, **settings: Any) -> None:
+    """List the data sets; or tell of FILE what a search would make of each column.
+
+    FILE is a CSV or Parquet file with its classes in the column --target, or an NPZ file with arrays x and y.
+    """
+    from faqnas_optuna.cli.display import print_data, print_datasets
     from faqnas_optuna.data.named import DATASETS, default_mnist_dir, download_mnist
 
+    if file:
+        document = _described(file, data_dir, settings)
+        print_json(document) if as_json else print_data(document)
+        return
     if download:
         directory = data_dir or default_mnist_dir()
         click.echo(f"downloading MNIST to {directory}; this takes a minute or two", err=True)
@@ -43,6 +56,18 @@ def datasets(download: str | None, data_dir: Path | None, as_json: bool) -> None
         print_json({"schema_version": 1, "datasets": listed})
     else:
         print_datasets(listed)
+
+
+def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file holds, as a search with these settings would have it."""
+    config, _, files = study_config(None, {"dataset": file, **settings})
+    from faqnas_optuna.data.loading import check_known, load_splits
+
+    files = files and files.located(data_dir)
+    check_known(config, files)
+    from faqnas_optuna.results.described import data_document
+
+    return data_document(load_splits(config, files=files, data_dir=data_dir))
 
 
 @click.command()

@@ -100,18 +100,23 @@ def pareto(
 @trial_argument
 @storage_options
 @json_option
-def show(study: str, trial: "int | Pick", storage: str, as_json: bool) -> None:
-    """Show one trial, with its circuit drawn.
+def show(study: str, trial: "int | Pick | None", storage: str, as_json: bool) -> None:
+    """Show one trial, with its circuit drawn; or without TRIAL what decides the study, and what was done to its data.
 
     TRIAL is its number, or a rule that takes it from the front: knee, best, or cheapest-within:X, as --pick of pareto.
     """
-    from faqnas_optuna.cli.display import print_trial
+    from faqnas_optuna.cli.display import print_study, print_trial
+    from faqnas_optuna.results.described import study_document
     from faqnas_optuna.results.documents import check_successful, trial_document
     from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.search.study import load
 
     with opened_storage(storage) as opened:
         search = load(opened, study)
+        if trial is None:
+            document = study_document(search)
+            print_json(document) if as_json else print_study(document)
+            return
         if not isinstance(trial, int):
             standing = Standing.of(search)
             check_successful(standing)

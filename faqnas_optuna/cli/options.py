@@ -156,8 +156,10 @@ def _read_pick(context: click.Context, parameter: click.Parameter, rule: str | N
         raise click.BadParameter(str(error), context, parameter) from error
 
 
-def _read_trial(context: click.Context, parameter: click.Parameter, text: str) -> "int | Pick":
+def _read_trial(context: click.Context, parameter: click.Parameter, text: str | None) -> "int | Pick | None":
     """The number of a trial, or a rule that takes one from the front."""
+    if text is None:
+        return None
     from faqnas_optuna.search.choosing import Pick
 
     try:
@@ -178,7 +180,7 @@ pick_option = option(
     shell_complete=pick_rules,
     help="Of the front take one circuit: knee, best, or cheapest-within:X, X above the lowest validation error.",
 )
-trial_argument = click.argument("trial", metavar="TRIAL", callback=_read_trial, shell_complete=pick_rules)
+trial_argument = click.argument("trial", metavar="[TRIAL]", required=False, callback=_read_trial, shell_complete=pick_rules)
 study_argument = click.argument("study", shell_complete=study_names)
 optional_study_argument = click.argument("study", required=False, shell_complete=study_names)
 

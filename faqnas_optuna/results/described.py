@@ -1,0 +1,38 @@
+"""What decides a study, and what its data are, as plain documents."""
+
+from collections import Counter
+from typing import Any
+
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.results.documents import SCHEMA_VERSION, provenance, stop_document
+from faqnas_optuna.search.study import Search
+
+
+def data_document(splits: DataSplits) -> dict[str, Any]:
+    """Samples, classes and parts of a data set, and what was done to each column."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    counts = Counter(splits.classes[index] for part in parts.values() for index in part.y.tolist())
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dataset": splits.name,
+        "samples": sum(map(len, parts.values())),
+        "features": splits.n_features,
+        "classes": [{"class": label, "samples": counts[label]} for label in splits.classes],
+        "parts": {name: len(part) for name, part in parts.items()},
+        "data_fingerprint": splits.fingerprint,
+        "columns": dict(splits.columns),
+    }
+
+
+def study_document(search: Search) -> dict[str, Any]:
+    """What decides a study, and what was done to each column of its data."""
+    described = search.description
+    files = None if described.files is None else described.files.to_json()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": search.name,
+        **stop_document(search),
+        **provenance(search),
+        "files": files,
+        "columns": dict(described.columns),
+    }
