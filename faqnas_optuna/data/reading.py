@@ -117,7 +117,7 @@ def _header(path: Path) -> tuple[list[str], str]:
         raise DataError(f"{path}: its first line is no header of CSV: {error}") from error
     _check_names(path, names)
     if len(names) < 2:
-        raise DataError(f"{path}: has one column, {names[0]!r}; classes need at least one more to be told by")
+        raise DataError(f"{path}: has one column, {text[:40]!r}; classes need at least one more to be told by")
     if all(_is_number(name) for name in names):
         raise DataError(
             f"{path}: begins with numbers ({', '.join(names[:3])}…); give it a first line with the names of its columns"

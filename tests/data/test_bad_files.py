@@ -1,0 +1,90 @@
+"""Hostile and silly files: one line that says what to do, exit code 2, and nothing is left behind."""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.data.bad_files import BAD, write
+from tests.processes import TIMEOUT_S
+
+MEMORY = 3 * 2**30
+"""More than numpy, pandas and scikit-learn reserve, and less than any of the bombs would take."""
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]) -> None:
+    file, _, told = BAD[name]
+    write(tmp_path, name)
+    target = ("--target", "y") if file.endswith((".csv", ".parquet")) else ()
+    code, out, err = cli_here("start", file, *target)
+    assert (code, out) == (2, ""), err
+    assert told in err and err.startswith("Error: ") and err.count("\n") == 1 and len(err) < 500
+    assert {path.name for path in tmp_path.iterdir()} == {file}
+
+
+def test_there_are_fifty() -> None:
+    assert len(BAD) >= 50
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]) -> None:
+    (tmp_path / "directory.csv").mkdir()
+    subprocess.run(["mkfifo", tmp_path / "pipe.csv"], check=True, timeout=TIMEOUT_S)
+    (tmp_path / "device.csv").symlink_to("/dev/zero")
+    for name in ("directory.csv", "pipe.csv", "device.csv"):
+        code, _, err = cli_here("start", name, "--target", "y")
+        assert code == 2 and "is no regular file" in err
+    code, _, err = cli_here("start", "absent.csv", "--target", "y")
+    assert code == 2 and "absent.csv is not in" in err and "--data-dir" in err
+
+
+HUGE = """
+import sys
+from pathlib import Path
+import numpy, pandas, pyarrow, pyarrow.parquet, sklearn.model_selection
+from faqnas_optuna.data.reading import read_frame
+from faqnas_optuna.errors import DataError
+try:
+    read_frame(Path(sys.argv[1]))
+except DataError as error:
+    print(error)
+"""
+
+
+def sparse_csv(path: Path) -> None:
+    """A line of a header, and 10⁹ that are said to follow."""
+    with path.open("wb") as file:
+        file.write(b"a,b,y\n")
+        file.truncate(6 * 10**9)
+
+
+def dense_csv(path: Path) -> None:
+    """Little but separators: values without number in few bytes."""
+    path.write_bytes(b"a,b,y\n" + b",,\n" * (130 * 2**20 // 3))
+
+
+def parquet_of_one_value(path: Path) -> None:
+    """10⁹ samples that take nearly no room."""
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = pyarrow.schema([("a", pyarrow.int8()), ("y", pyarrow.int8())])
+    chunk = pyarrow.table({name: pyarrow.repeat(pyarrow.scalar(1, pyarrow.int8()), 10**7) for name in schema.names}, schema)
+    with parquet.ParquetWriter(path, schema) as writer:
+        for _ in range(6):
+            writer.write_table(chunk, row_group_size=10**7)
+
+
+@pytest.mark.parametrize(("name", "make"), [("d.csv", sparse_csv), ("d.csv", dense_csv), ("d.parquet", parquet_of_one_value)])
+def test_a_huge_file_takes_no_memory(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    make(tmp_path / name)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+    command = [sys.executable, "-c", HUGE, tmp_path / name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, preexec_fn=limit, check=True)
+    assert "read at most" in done.stdout and done.stdout.count("\n") == 1

@@ -1,0 +1,233 @@
+"""Data of one's own, held against scikit-learn and pandas."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from faqnas_optuna.config import DataConfig
+from faqnas_optuna.data.named import load
+from faqnas_optuna.data.own import load_file, splits_of
+from faqnas_optuna.data.preprocessing import Preprocessing, Table
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import DataError
+
+ROWS = 200
+
+
+@pytest.fixture(scope="module")
+def patients() -> pd.DataFrame:
+    """Numbers, categories and truth values, some of them missing."""
+    random = np.random.default_rng(7)
+    frame = pd.DataFrame(
+        {
+            "age": random.integers(20, 90, ROWS).astype(float),
+            "bmi": random.normal(26, 4, ROWS).round(1),
+            "site": random.choice(["Bern", "Graz", "Wien"], ROWS),
+            "smokes": random.choice([True, False], ROWS),
+            "patient": np.arange(ROWS) // 4,
+            "outcome": random.choice(["well", "ill", "worse"], ROWS, p=[0.6, 0.3, 0.1]),
+        }
+    )
+    frame.loc[::9, "age"] = np.nan
+    frame.loc[::7, "site"] = None
+    return frame
+
+
+def split(frame: pd.DataFrame, seed: int = 0, **settings: Any) -> DataSplits:
+    return splits_of(frame.drop(columns="outcome"), frame["outcome"], DataConfig(**settings), name="patients.csv", seed=seed)
+
+
+def parts(splits: DataSplits) -> dict[str, np.ndarray[Any, Any]]:
+    return {"train": splits.train.y, "validation": splits.validation.y, "test": splits.test.y}
+
+
+@pytest.mark.parametrize("components", [None, 3])
+def test_features_are_those_of_a_column_transformer(patients: pd.DataFrame, components: int | None) -> None:
+    # Which sample is in which part is told by a number that no other sample has.
+    marked = patients.assign(row=np.arange(ROWS, dtype=float)).drop(columns="patient")
+    place = list(split(marked).preprocessing.numbers.names).index("row")
+    scaling = split(marked).preprocessing.numbers
+    rows = {
+        name: np.round(part.x[:, place] * scaling.deviations[place] + scaling.means[place]).astype(int)
+        for name, part in (("train", split(marked).train), ("test", split(marked).test))
+    }
+    x = marked.drop(columns="outcome").assign(smokes=marked["smokes"].astype(float))
+    numbers = ["age", "bmi", "smokes", "row"]
+    theirs: Any = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
+            ("texts", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(sparse_output=False)), ["site"]),
+        ]
+    )
+    x["site"] = x["site"].astype(object).where(x["site"].notna(), np.nan)
+    if components:
+        theirs = make_pipeline(theirs, PCA(components, whiten=True, svd_solver="full"))
+    theirs.fit(x.iloc[rows["train"]])
+    ours = split(marked, pca=components)
+    for name, part in (("train", ours.train), ("test", ours.test)):
+        assert part.x == pytest.approx(theirs.transform(x.iloc[rows[name]]), abs=1e-5)
+
+
+def test_what_was_fitted_can_be_kept_as_json(patients: pd.DataFrame) -> None:
+    fitted = split(patients, groups="patient", pca=2).preprocessing
+    again = Preprocessing.from_json(json.loads(json.dumps(fitted.to_json())))
+    table = Table(numbers=np.array([[np.nan, 20.0, 1.0]]), texts=np.array([["Rom"]], object))
+    assert np.array_equal(again.apply(table), fitted.apply(table))
+    assert again.apply(table).dtype == np.float32 and again.n_features == 2
+
+
+def test_parts_are_stratified_and_classes_in_order(patients: pd.DataFrame) -> None:
+    splits = split(patients)
+    assert splits.classes == ("ill", "well", "worse")
+    total = patients["outcome"].value_counts().sort_index().to_numpy()
+    for name, share in (("train", 0.6), ("validation", 0.2), ("test", 0.2)):
+        assert np.abs(np.bincount(parts(splits)[name]) - share * total).max() <= 1.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_group_is_divided(patients: pd.DataFrame, seed: int) -> None:
+    marked = patients.assign(number=patients["patient"].astype(float))
+    splits = split(marked, seed, groups="patient")
+    scaling = splits.preprocessing.numbers
+    place = list(scaling.names).index("number")
+    found = [
+        set(np.round(part.x[:, place] * scaling.deviations[place] + scaling.means[place]).astype(int).tolist())
+        for part in (splits.train, splits.validation, splits.test)
+    ]
+    assert set.union(*found) == set(patients["patient"]) and sum(map(len, found)) == len(set(patients["patient"]))
+    assert "patient" not in scaling.names
+    assert [len(part.y) for part in (splits.train, splits.validation, splits.test)] == pytest.approx([120, 40, 40], abs=12)
+
+
+def test_a_split_of_ones_own_is_kept(patients: pd.DataFrame) -> None:
+    where = np.array(["train", "test", "train", "validation", "train"] * (ROWS // 5))
+    splits = split(patients.assign(split=where))
+    assert {name: len(y) for name, y in parts(splits).items()} == {"train": 120, "validation": 40, "test": 40}
+    codes = patients["outcome"].map({"ill": 0, "well": 1, "worse": 2}).to_numpy()
+    assert all(np.array_equal(y, codes[where == name]) for name, y in parts(splits).items())
+    drawn = split(patients.assign(split=np.where(where == "validation", "train", where)))
+    assert {name: len(y) for name, y in parts(drawn).items()} == {"train": 120, "validation": 40, "test": 40}
+    assert np.array_equal(drawn.test.y, splits.test.y)
+    # Other words are a category like any.
+    assert "split" in [
+        one.name for one in split(patients.assign(split=np.where(where == "test", "no", "yes"))).preprocessing.categories
+    ]
+
+
+def test_a_group_in_two_parts_is_refused(patients: pd.DataFrame) -> None:
+    where = np.where(np.arange(ROWS) % 2, "train", "test")
+    with pytest.raises(DataError, match="in two parts, which --groups does not allow"):
+        split(patients.assign(split=where), groups="patient")
+
+
+def test_a_file_may_hold_the_test_part(patients: pd.DataFrame, tmp_path: Path) -> None:
+    patients[:150].to_csv(tmp_path / "a.csv", index=False)
+    patients[150:].to_csv(tmp_path / "b.csv", index=False)
+    config = DataConfig(target="outcome", test_file="b.csv")
+    splits = load_file(tmp_path / "a.csv", config, seed=0, test_path=tmp_path / "b.csv")
+    assert [splits.classes[index] for index in splits.test.y] == patients["outcome"][150:].tolist()
+    patients[150:].drop(columns="bmi").to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(DataError, match="have different columns, as 'bmi'"):
+        load_file(tmp_path / "a.csv", config, seed=0, test_path=tmp_path / "b.csv")
+
+
+def test_every_kind_of_file_holds_the_same(patients: pd.DataFrame, tmp_path: Path) -> None:
+    whole = patients.drop(columns=["site", "smokes", "patient"])
+    whole.to_csv(tmp_path / "d.csv", index=False)
+    whole.to_csv(tmp_path / "semicolons.csv", index=False, sep=";", encoding="utf-8-sig")
+    whole.to_parquet(tmp_path / "d.parquet")
+    np.savez(tmp_path / "d.npz", x=whole[["age", "bmi"]], y=whole["outcome"].to_numpy(str))
+    config = DataConfig(target="outcome")
+    first = load_file(tmp_path / "d.csv", config, seed=0)
+    for name, settings in (("semicolons.csv", config), ("d.parquet", config), ("d.npz", DataConfig())):
+        other = load_file(tmp_path / name, settings, seed=0)
+        assert np.array_equal(other.train.x, first.train.x) and np.array_equal(other.test.y, first.test.y)
+        assert other.classes == first.classes
+
+
+def test_what_was_done_is_told(patients: pd.DataFrame) -> None:
+    frame = patients.assign(constant=1, row=np.arange(ROWS)).rename(columns={"bmi": "Unnamed: 0"})
+    told = split(frame, drop=("smokes",), groups="patient").columns
+    assert told["smokes"] == "left out, as asked" and told["Unnamed: 0"] == "left out: it has no name"
+    assert told["patient"] == "tells which samples belong together; no feature"
+    assert told["constant"] == "constant in the training part: always 0"
+    assert told["row"] == "standardised; counts the rows: if it tells nothing else, leave it out with --drop row"
+    assert told["site"].startswith("one-hot, 3 categories; 29 missing: ") and told["age"].startswith(
+        "standardised; 23 missing: "
+    )
+
+
+def test_the_fingerprint_sees_values_parts_and_names_alone(patients: pd.DataFrame, tmp_path: Path) -> None:
+    first = split(patients).fingerprint
+    assert split(patients.copy()).fingerprint == first
+    changed = patients.copy()
+    changed.loc[3, "bmi"] += 1e-9
+    assert split(changed).fingerprint != first != split(patients, seed=1).fingerprint
+    assert split(patients.rename(columns={"bmi": "BMI"})).fingerprint != first
+
+
+def test_classes_may_be_numbers_or_truth_values(patients: pd.DataFrame) -> None:
+    numbers = patients.assign(outcome=np.arange(ROWS) % 12)
+    assert split(numbers).classes == tuple(range(12))
+    assert split(patients.assign(outcome=patients["smokes"])).classes == ("False", "True")
+
+
+def test_named_data_may_be_projected() -> None:
+    splits = load("digits", seed=0, pca=8)
+    plain = load("digits", seed=0)
+    theirs = PCA(8, whiten=True, svd_solver="full").fit(plain.train.x.astype(np.float64))
+    assert splits.n_features == 8 and splits.fingerprint == plain.fingerprint
+    found = np.abs(np.corrcoef(splits.test.x.T, theirs.transform(plain.test.x.astype(np.float64)).T)[:8, 8:].diagonal())
+    assert found.min() > 0.999
+    with pytest.raises(DataError, match="--pca 5 is more than 90 samples of 4 features have; ask for 4 at most"):
+        load("iris", seed=0, pca=5)
+
+
+TINY = ("--population", "4", "--generations", "1", "--epochs", "1")
+
+
+def test_a_study_finds_its_file_again(
+    patients: pd.DataFrame, tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    file = tmp_path / "my patients.csv"
+    patients.to_csv(file, index=False)
+    start = ("start", "my patients.csv", "--target", "outcome", "--groups", "patient")
+    assert cli_here(*start, *TINY)[0] == 0
+    code, out, _ = cli_here("show", "my-patients")
+    assert code == 0 and str(file) in out and "one-hot, 3 categories; 29 missing" in out
+    (tmp_path / "elsewhere").mkdir()
+    file.rename(moved := tmp_path / "elsewhere" / file.name)
+    code, _, err = cli_here("resume", "my-patients", "--generations", "2")
+    assert code == 2 and "my patients.csv is not in" in err and "--data-dir" in err
+    assert cli_here("resume", "my-patients", "--generations", "2", "--data-dir", "elsewhere")[0] == 0
+    code, out, _ = cli_here("confirm", "my-patients", "--top", "1", "--seeds", "2", "--epochs", "1", "--data-dir", "elsewhere")
+    assert code == 0 and "test samples, which the search has not seen" in out
+    moved.write_text(moved.read_text().replace("Bern", "Basel"))
+    code, _, err = cli_here("resume", "my-patients", "--generations", "3", "--data-dir", "elsewhere")
+    assert code == 3 and "fingerprint: stored" in err and ", here " in err
+
+
+def test_datasets_tells_what_a_search_would_do(
+    patients: pd.DataFrame, tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    patients.to_csv(tmp_path / "p.csv", index=False)
+    code, out, _ = cli_here("datasets", "p.csv", "--target", "outcome", "--groups", "patient", "--json")
+    document = json.loads(out)
+    assert code == 0 and document["samples"] == ROWS and document["columns"]["smokes"] == "standardised"
+    assert {entry["class"]: entry["samples"] for entry in document["classes"]} == patients["outcome"].value_counts().to_dict()
+    code, _, err = cli_here("datasets", "p.csv")
+    assert code == 2 and "Name it with --target: age, bmi, site, smokes, patient, outcome" in err
+    code, _, err = cli_here("datasets", "p.csv", "--target", "outcme")
+    assert code == 2 and "did you mean 'outcome'?" in err
+    code, _, err = cli_here("start", "wine", "--target", "outcome")
+    assert code == 2 and "data.target is for data in a file; 'wine' is a data set by name" in err
