@@ -85,6 +85,6 @@ def test_a_huge_file_takes_no_memory(tmp_path: Path, name: str, make: Callable[[
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
-    command = [sys.executable, "-c", HUGE, tmp_path / name]
+    command = [sys.executable, "-c", HUGE, str(tmp_path / name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, preexec_fn=limit, check=True)
     assert "read at most" in done.stdout and done.stdout.count("\n") == 1
