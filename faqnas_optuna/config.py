@@ -269,6 +269,9 @@ def _explain(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"setting {name!r} is missing"
     message = KINDS.get(detail["type"], "").format(name=name) or detail["msg"].removeprefix("Value error, ")
+    if not path:
+        # A rule about several settings names them itself.
+        return message
     return f"{name}: {message[0].lower()}{message[1:]} (it is {detail['input']!r})"
 
 

@@ -182,12 +182,12 @@ def test_the_settings_are_those_of_the_program() -> None:
     settings = StudyConfig(dataset="wine").model_dump(mode="json")
     space = settings.pop("space")
     defaults = {name: value for name, value in settings.items() if not isinstance(value, dict)}
-    for section in ("search", "training"):
+    for section in ("data", "search", "training"):
         defaults |= {f"{section}.{name}": value for name, value in settings[section].items()}
     table = rows(TEXTS["docs/settings.md"], "| setting |")
     assert list(table) == list(defaults)
     for name, (option, default, *_) in table.items():
-        assert default == ("–" if name == "dataset" else str(defaults[name]).lower())
+        assert default == ("–" if name == "dataset" else str(defaults[name]).lower().replace("[]", "()"))
         assert option in options or option == "–"
     genes = rows(TEXTS["docs/settings.md"], "| gene |")
     assert {

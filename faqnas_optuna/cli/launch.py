@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from faqnas_optuna.cli.options import Survival, storage_option, typed
-from faqnas_optuna.config import StudyConfig, is_file, override, read_toml, without_auto_repeats
+from faqnas_optuna.config import FILE_SUFFIXES, StudyConfig, is_file, override, read_toml, without_auto_repeats
 from faqnas_optuna.errors import ConfigError, NoStudiesError, NoSuccessfulTrialError, StorageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def _without_directories(settings: dict[str, Any]) -> "tuple[dict[str, Any], Fil
 
     dataset, data = settings["dataset"], settings.get("data")
     if not (isinstance(dataset, str) and is_file(dataset)):
+        if Path(str(dataset)).suffix:
+            raise ConfigError(f"{dataset}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
         return settings, None
     test_file = data.get("test_file") if isinstance(data, Mapping) else None
     files = Files(data=Path(dataset), test=Path(test_file) if isinstance(test_file, str) else None)

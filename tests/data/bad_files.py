@@ -131,7 +131,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "a header that lies": ("d.npz", members({"x.npy": lying_header((10**4, 2)), "y.npy": b""}), "is damaged"),
     "a header that lies enormously": ("d.npz", members({"x.npy": lying_header((10**12, 9)), "y.npy": b""}), "are read at most"),
     "a bomb of zeros": ("d.npz", members({"x.npy": lying_header((2**24, 8)) + bytes(2**26)}), "are read at most"),
-    "another kind of file": ("d.xlsx", b"PK\x03\x04", "unknown data set"),
+    "another kind of file": ("d.xlsx", b"PK\x03\x04", "data are read from .csv, .parquet, .npz"),
 }
 
 
