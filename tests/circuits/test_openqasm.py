@@ -1,0 +1,51 @@
+"""What Qiskit reads is the circuit that PennyLane defines."""
+
+import numpy as np
+import pytest
+import torch
+from qiskit import QuantumCircuit, qasm2, qasm3
+from qiskit.quantum_info import Pauli, Statevector
+
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
+from faqnas_optuna.circuits.reference import qnode
+
+ALL = tuple(Rotation)
+CASES = [
+    (2, (Rotation.RY,), Entangler.CNOT, Topology.LINEAR),
+    (3, (Rotation.RZ, Rotation.RX), Entangler.CZ, Topology.CIRCULAR),
+    (4, (*ALL, Rotation.RX), Entangler.CNOT, Topology.CIRCULAR),
+    (5, ALL, Entangler.CZ, Topology.LINEAR),
+    (9, (Rotation.RX, Rotation.RY), Entangler.CNOT, Topology.LINEAR),
+    (10, (*ALL, Rotation.RY), Entangler.CNOT, Topology.CIRCULAR),
+]
+
+
+def expectations(circuit: QuantumCircuit) -> list[float]:
+    """⟨Z⟩ of every qubit."""
+    state = Statevector(circuit)
+    return [float(state.expectation_value(Pauli("Z"), [wire]).real) for wire in range(circuit.num_qubits)]
+
+
+@pytest.mark.parametrize("embedding", Embedding)
+@pytest.mark.parametrize(("n_qubits", "rotations", "entangler", "topology"), CASES)
+def test_qiskit_reads_what_pennylane_defines(
+    embedding: Embedding, n_qubits: int, rotations: tuple[Rotation, ...], entangler: Entangler, topology: Topology
+) -> None:
+    circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+    random = np.random.default_rng(n_qubits)
+    weights = random.uniform(0, 2 * np.pi, (len(rotations), n_qubits))
+    read = qasm3.loads(openqasm3(circuit, weights))
+    for inputs in (random.normal(size=n_qubits), np.eye(n_qubits)[n_qubits - 1] * -2.0):
+        measured = torch.stack(qnode(circuit)(torch.from_numpy(inputs), torch.from_numpy(weights))).tolist()
+        angles = preparation_angles(circuit, inputs)
+        bound = read.assign_parameters({f"a{number}": angle for number, angle in enumerate(angles)})
+        assert expectations(bound) == pytest.approx(measured, abs=1e-6)
+        assert expectations(qasm2.loads(openqasm2(circuit, weights, angles.tolist()))) == pytest.approx(measured, abs=1e-6)
+
+
+def test_amplitudes_that_are_all_zero_are_the_basis_state() -> None:
+    circuit = Circuit(
+        n_qubits=3, embedding=Embedding.AMPLITUDE, entangler=Entangler.CZ, topology=Topology.LINEAR, rotations=(Rotation.RX,)
+    )
+    assert preparation_angles(circuit, np.zeros(3)).tolist() == [0.0, 0.0, 0.0]
