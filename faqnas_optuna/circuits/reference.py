@@ -5,10 +5,12 @@
 Wire 0 is the most significant bit of a basis state.
 """
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
 from faqnas_optuna.errors import ConfigError
@@ -54,6 +56,30 @@ def qnode(circuit: Circuit) -> qml.QNode:
     """The circuit on `default.qubit` with torch tensors, differentiated by backpropagation."""
     device = qml.device("default.qubit", wires=circuit.n_qubits, config=NO_CONFIG)
     return qml.QNode(quantum_function(circuit), device, interface="torch", diff_method="backprop")
+
+
+def trained_qnode(circuit: Circuit, weights: NDArray[np.float64]) -> qml.QNode:
+    """The circuit with these angles (depth, n_qubits) on `default.qubit`: inputs (n_qubits,) or (batch, n_qubits) alone."""
+    run = quantum_function(circuit)
+
+    def trained(inputs: Any) -> list[Any]:
+        return run(inputs, weights)
+
+    return qml.QNode(trained, qml.device("default.qubit", wires=circuit.n_qubits, config=NO_CONFIG))
+
+
+def draw_svg(circuit: Circuit) -> bytes:
+    """The circuit as a picture, the same bytes each time."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones((circuit.depth, circuit.n_qubits))
+    picture = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": circuit.digest, "backend": "agg"}):
+        figure, _ = qml.draw_mpl(quantum_function(circuit), decimals=None)(inputs, weights)
+        figure.savefig(picture, format="svg", metadata={"Date": None}, bbox_inches="tight")
+        pyplot.close(figure)
+    return picture.getvalue()
 
 
 def lightning(circuit: Circuit) -> qml.QNode:

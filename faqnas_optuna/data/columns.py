@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.data.preprocessing import Preprocessing, Table
 from faqnas_optuna.data.splits import Label
 from faqnas_optuna.errors import DataError
 
@@ -115,6 +116,46 @@ def _check_pure(name: str, texts: "pd.Series[str]") -> None:
         raise DataError(
             f"column {name!r} holds numbers, and {text[:30]!r} in row {row + 1}; mend that, leave it empty, or --drop {name}"
         )
+
+
+def read_table(frame: "pd.DataFrame", preprocessing: Preprocessing) -> Table:
+    """Samples for a model, whose columns are found by name.
+
+    Raises:
+        DataError: a column is missing, or holds what it should not.
+    """
+    categories = [category.name for category in preprocessing.categories]
+    wanted = [*preprocessing.numbers.names, *categories]
+    if missing := [name for name in wanted if name not in frame.columns]:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise DataError(f"column {missing[0]!r}{more} is missing; the model needs {len(wanted)} columns")
+    numbers = [_as_numbers(name, frame[name]) for name in preprocessing.numbers.names]
+    texts = [_as_texts(frame[name]) for name in categories]
+    table = Table(
+        numbers=np.column_stack(numbers) if numbers else np.empty((len(frame), 0)),
+        texts=np.column_stack(texts) if texts else np.empty((len(frame), 0), object),
+    )
+    return preprocessing.checked(table)
+
+
+def _as_numbers(name: str, series: "pd.Series[Any]") -> NDArray[np.float64]:
+    import pandas as pd
+
+    # Truth values that are missing in places come as objects, and as texts where a file has few rows.
+    named = series.map({"True": 1.0, "False": 0.0, "true": 1.0, "false": 0.0}) if series.dtype.kind not in "fiub" else series
+    numbers = pd.to_numeric(series, errors="coerce").astype("Float64").fillna(named.astype("Float64"))
+    wrong = (numbers.isna() & series.notna()).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(f"column {name!r} must hold numbers; row {row + 1} has {str(series.iloc[row])[:30]!r}")
+    return np.asarray(numbers.to_numpy(np.float64, na_value=np.nan), np.float64)
+
+
+def _as_texts(series: "pd.Series[Any]") -> NDArray[np.object_]:
+    values = np.full(len(series), None, object)
+    present = series.notna().to_numpy()
+    values[present] = series[present].astype(str).str.strip().to_numpy(object)
+    return values
 
 
 def read_classes(name: str, series: "pd.Series[Any]") -> tuple[NDArray[np.int64], tuple[Label, ...]]:

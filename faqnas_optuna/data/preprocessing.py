@@ -14,6 +14,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.errors import DataError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -146,6 +148,24 @@ class Preprocessing:
         """What the network gets (samples, features)."""
         features = self.features(table)
         return (features if self.projection is None else self.projection.apply(features)).astype(np.float32)
+
+    def checked(self, table: Table) -> Table:
+        """The table, if all its values can be used.
+
+        Raises:
+            DataError: a number is infinite, or is missing where none was in training.
+        """
+        for place, name in enumerate(self.numbers.names):
+            column = table.numbers[:, place]
+            if np.isinf(column).any():
+                raise DataError(
+                    f"column {name!r} holds an infinite number in row {np.isinf(column).argmax() + 1}; write a finite one"
+                )
+            if self.numbers.fills is None and np.isnan(column).any():
+                raise DataError(
+                    f"column {name!r} lacks a value in row {np.isnan(column).argmax() + 1}; this model needs all of them"
+                )
+        return table
 
     def features(self, table: Table) -> NDArray[np.float64]:
         """The features (samples, features) before they are projected."""

@@ -1,0 +1,199 @@
+"""What is told of a trained network that is taken away: `model.json` beside its weights, and a page on how to load it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
+from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.learning.artifact import circuit_values
+from faqnas_optuna.learning.controls import recalls
+from faqnas_optuna.learning.trained import TrainedModel
+from faqnas_optuna.results.confirmed import confirmation_document
+from faqnas_optuna.results.documents import accuracy_interval, canonical, provenance
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.study import Search
+from faqnas_optuna.search.taking import Taken
+
+
+def model_document(
+    search: Search, candidate: Candidate, splits: DataSplits, taken: Taken, confirmation: Search | None
+) -> dict[str, Any]:
+    """Where a network comes from, and what it is worth."""
+    config, record = search.config, candidate.record
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        "study": search.name,
+        "trial": candidate.trial,
+        "dataset": config.dataset,
+        "target": config.data.target or ("y" if config.dataset.endswith(".npz") else "target"),
+        "columns": dict(splits.columns),
+        "genome": candidate.genome.to_params(),
+        "circuit": canonical(candidate.genome.circuit),
+        "effective": str(candidate.effective),
+        "trained": circuit_values(taken.model.circuit),
+        "dimensions": {
+            "features": splits.n_features,
+            "qubits": taken.model.circuit.n_qubits,
+            "depth": taken.model.circuit.depth,
+            "classes": splits.n_classes,
+            "parameters": taken.model.layout.size,
+        },
+        "training": {"of": "confirmation" if taken.confirmed else "search", "seed": taken.seed, "epochs": taken.epochs},
+        "quantum_flops": candidate.quantum_flops,
+        "classical_flops": record.classical_flops,
+        "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},
+        "believed": {
+            "val_accuracy": record.val_accuracy,
+            "val_accuracy_interval": candidate.val_accuracy_interval(config.training.repeats),
+        },
+        "confirmed": _confirmed(confirmation, candidate) if confirmation and taken.confirmed else None,
+        "provenance": provenance(search),
+    }
+
+
+def accuracies(model: TrainedModel, part: Split) -> dict[str, Any]:
+    """How many samples of a part are told right, as share with Wilson's 95 % interval, and the mean of the classes' recalls."""
+    predicted = model.probabilities(part.x).argmax(axis=1)
+    return counted(part.y, predicted, len(model.classes))
+
+
+def counted(y: "np.ndarray[Any, Any]", predicted: "np.ndarray[Any, Any]", n_classes: int) -> dict[str, Any]:
+    """The same of class indices (samples,), true and told."""
+    right, samples = int((predicted == y).sum()), len(y)
+    confusion = np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes).tolist()
+    known = [recall for recall in recalls(confusion) if recall is not None]
+    return {
+        "accuracy": right / samples,
+        "accuracy_interval": [round(bound, 4) for bound in accuracy_interval(right / samples, samples)],
+        "balanced_accuracy": sum(known) / len(known),
+        "right": right,
+        "samples": samples,
+    }
+
+
+def _confirmed(confirmation: Search, candidate: Candidate) -> dict[str, Any] | None:
+    """What the confirmation has shown of the circuit, over all its seeds."""
+    document = confirmation_document(confirmation)
+    for entry in document["circuits"]:
+        if entry["trial"] == candidate.trial:
+            kept = ("test_accuracy", "test_accuracy_std", "test_accuracy_interval", "told")
+            return {"seeds": document["seeds"], **{name: entry[name] for name in kept}}
+    return None
+
+
+def circuit_files(model: TrainedModel, splits: DataSplits, *, qasm: int) -> dict[str, bytes]:
+    """The circuit as OpenQASM of a version, and as a picture.
+
+    Args:
+        qasm: 3, or 2, which has no inputs: there it is applied to the first sample of the test part.
+    """
+    from faqnas_optuna.circuits.reference import draw_svg
+
+    layers = model.layers
+    if qasm == 3:
+        text = openqasm3(model.circuit, layers.angles)
+    else:
+        encoded = splits.test.x[0] @ layers.encoder_weights.T + layers.encoder_bias
+        text = openqasm2(model.circuit, layers.angles, preparation_angles(model.circuit, encoded).tolist())
+    return {"circuit.qasm": text.encode(), "circuit.svg": draw_svg(model.circuit)}
+
+
+def readme(document: Mapping[str, Any], name: str) -> bytes:
+    """What the folder is, and four ways to load it."""
+    dimensions, told = document["dimensions"], document["accuracies"]
+    lines = [
+        f"| {part} | {found['right']:,} of {found['samples']:,} | {found['accuracy']:.3f} |"
+        f" {found['accuracy_interval'][0]:.3f} to {found['accuracy_interval'][1]:.3f} | {found['balanced_accuracy']:.3f} |"
+        for part, found in told.items()
+    ]
+    confirmed = document["confirmed"]
+    believed = (
+        ""
+        if confirmed is None
+        else (
+            f"\nOver {confirmed['seeds']} seeds this circuit tells {confirmed['test_accuracy']:.3f} of the test part right."
+            f" {confirmed['told']}\n"
+        )
+    )
+    return (
+        TEXT.replace("DATASET", document["dataset"])
+        .replace("CIRCUIT", document["effective"])
+        .replace("STUDY", document["study"])
+        .replace("TRIAL", str(document["trial"]))
+        .replace(
+            "SIZES",
+            f"{dimensions['features']} features, {dimensions['classes']} classes, {dimensions['parameters']} parameters",
+        )
+        .replace("FLOPS", f"{document['quantum_flops']:,}")
+        .replace("ROWS", "\n".join(lines))
+        .replace("CONFIRMED", believed)
+        .replace("FOLDER", name)
+    ).encode()
+
+
+TEXT = """# A hybrid quantum neural network for DATASET
+
+Trial TRIAL of the study STUDY: CIRCUIT; SIZES, FLOPS quantum FLOPs. Made by faqnas-optuna.
+
+| part | right | accuracy | 95 % interval | balanced |
+| --- | --- | --- | --- | --- |
+ROWS
+CONFIRMED
+The training was chosen by the validation part; the interval (Wilson's) is of so many samples, not of other trainings.
+`model.json` holds what decided these numbers: settings, versions, fingerprint of the data, and how features are made.
+
+## Load it
+
+From the command line, with classes and probabilities on stdout:
+
+    faqnas-optuna predict FOLDER data.csv
+
+In Python, from a data frame with the same columns:
+
+    from faqnas_optuna import load_model
+    model = load_model("FOLDER")
+    labels = model.predict(frame)
+
+In PyTorch, from features as `model.preprocessing` makes them: `model.module()` is a `torch.nn.Module`.
+In Qiskit: `model.to_qiskit()`, or `circuit.qasm` in any reader of OpenQASM.
+
+With PennyLane alone, from features:
+
+```python
+import json
+
+import numpy as np
+import pennylane as qml
+from safetensors.numpy import load_file
+
+weights, about = load_file("FOLDER/model.safetensors"), json.load(open("FOLDER/model.json"))
+circuit, angles = about["trained"], weights["quantum.weights"]
+n = circuit["n_qubits"]
+pairs = [(wire, wire + 1) for wire in range(n - 1)]
+if circuit["topology"] == "circular" and n > 2:
+    pairs.append((n - 1, 0))
+
+
+@qml.qnode(qml.device("default.qubit", wires=n))
+def quantum(x):
+    if circuit["embedding"] == "angle":
+        qml.AngleEmbedding(2 * x, wires=range(n), rotation="Y")
+    else:
+        qml.AmplitudeEmbedding(x, wires=range(n), pad_with=0.0, normalize=True)
+    for rotation, layer in zip(circuit["rotations"], angles):
+        for wire in range(n):
+            getattr(qml, rotation)(layer[wire], wires=wire)
+        for pair in pairs:
+            getattr(qml, circuit["entangler"])(wires=pair)
+    return [qml.expval(qml.PauliZ(wire)) for wire in range(n)]
+
+
+def predict(features):
+    encoded = np.asarray(features, np.float64) @ weights["encoder.weight"].T + weights["encoder.bias"]
+    measured = np.array([quantum(x) for x in encoded])
+    scores = measured @ weights["classifier.weight"].T + weights["classifier.bias"]
+    return [about["classes"][index] for index in scores.argmax(axis=1)]
+```
+"""

@@ -1,0 +1,79 @@
+"""Which training of a circuit is taken away: the one that the validation part finds best, never the test part."""
+
+from dataclasses import dataclass
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.learning.controls import Model, confirmation_generator
+from faqnas_optuna.learning.evaluation import prepare, train_from, train_once
+from faqnas_optuna.learning.trained import TrainedModel
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.study import Search
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A trained network, and which training it comes from."""
+
+    model: TrainedModel
+    seed: int
+    """Of the confirmation, or the number of the repeat of the search, from 0."""
+    epochs: int
+    confirmed: bool
+    """Whether it is a training of the confirmation."""
+
+
+def take(search: Search, candidate: Candidate, splits: DataSplits, confirmation: Search | None) -> Taken:
+    """Train a candidate as its search did, or as its confirmation has, if that has: from the same seed, so to the same network.
+
+    Of several trainings it is that of the highest validation accuracy; of equals the first.
+
+    Raises:
+        TrainingError: the training diverged.
+    """
+    prepare(search.config.engine)
+    circuit = EffectiveCircuit(circuit=candidate.genome.circuit).representative
+    seeds = {} if confirmation is None else _confirmed(confirmation, candidate)
+    if confirmation is not None and seeds:
+        seed = max(seeds, key=lambda one: (seeds[one], -one))
+        config = confirmation.config
+        result = train_from(confirmation_generator(config.seed, seed), circuit, splits, config)
+    else:
+        config = search.config
+        results = [train_once(circuit, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
+        seed = max(range(len(results)), key=lambda one: (results[one].validation_accuracy, -one))
+        result = results[seed]
+    model = TrainedModel(
+        circuit=circuit, parameters=result.parameters, preprocessing=splits.preprocessing, classes=splits.classes
+    )
+    return Taken(model=model, seed=seed, epochs=config.training.epochs, confirmed=bool(seeds))
+
+
+def _confirmed(confirmation: Search, candidate: Candidate) -> dict[int, float]:
+    """The validation accuracy of each training of the circuit in a confirmation, by seed."""
+    confirms = confirmation.description.confirms
+    assert confirms is not None
+    effective = candidate.effective.representative
+    networks = {
+        finalist.networks[Model.CIRCUIT]
+        for finalist in confirms.finalists
+        if EffectiveCircuit(circuit=finalist.genome.circuit).representative == effective
+    }
+    return {
+        trial.user_attrs["seed"]: trial.user_attrs["validation_accuracy"]
+        for trial in confirmation.study.get_trials(deepcopy=False)
+        if trial.user_attrs.get("network") in networks and "validation_accuracy" in trial.user_attrs
+    }
+
+
+def check_search(search: Search) -> None:
+    """Refuse what has no circuits of its own.
+
+    Raises:
+        ConfigError: it is a confirmation.
+    """
+    if confirms := search.description.confirms:
+        raise ConfigError(
+            f"study {search.name!r} is a confirmation; export what it has confirmed with", command=f"export {confirms.study}"
+        )
