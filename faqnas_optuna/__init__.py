@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.errors import FaqnasError
+    from faqnas_optuna.learning.artifact import load_model
     from faqnas_optuna.learning.evaluation import Evaluation, evaluate
     from faqnas_optuna.learning.model import HQNN
 
 __version__ = "0.1.0"
 
-__all__ = ["HQNN", "Circuit", "DataSplits", "Evaluation", "FaqnasError", "Genome", "StudyConfig", "evaluate"]
+__all__ = ["HQNN", "Circuit", "DataSplits", "Evaluation", "FaqnasError", "Genome", "StudyConfig", "evaluate", "load_model"]
 
 _HOMES = {
     "Circuit": "circuits.genome",
@@ -24,6 +25,7 @@ _HOMES = {
     "HQNN": "learning.model",
     "StudyConfig": "config",
     "evaluate": "learning.evaluation",
+    "load_model": "learning.artifact",
 }
 
 

@@ -10,6 +10,7 @@ from faqnas_optuna.cli.confirm import confirm
 from faqnas_optuna.cli.explore import bench, dashboard, datasets, doctor
 from faqnas_optuna.cli.find import resume, start, status, stop, worker
 from faqnas_optuna.cli.judge import pareto, show
+from faqnas_optuna.cli.take import export, predict
 
 
 class _Cli(click.Group):
@@ -29,5 +30,20 @@ def cli() -> None:
     """
 
 
-for command in (start, worker, status, pareto, show, confirm, stop, resume, dashboard, datasets, bench, doctor):
+for command in (
+    start,
+    worker,
+    status,
+    pareto,
+    show,
+    confirm,
+    export,
+    predict,
+    stop,
+    resume,
+    dashboard,
+    datasets,
+    bench,
+    doctor,
+):
     cli.add_command(command)

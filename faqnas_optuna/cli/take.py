@@ -1,0 +1,127 @@
+"""Commands that take a result away: a trained network as a folder, and what it says of other data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faqnas_optuna.cli.launch import STDOUT, deliver, opened_storage, print_json
+from faqnas_optuna.cli.options import (
+    StudyCommand,
+    data_dir_option,
+    json_option,
+    option,
+    pick_option,
+    storage_options,
+    study_argument,
+    trial_argument,
+)
+from faqnas_optuna.errors import ConfigError
+
+if TYPE_CHECKING:
+    from faqnas_optuna.search.choosing import Pick
+    from faqnas_optuna.search.records import Candidate
+    from faqnas_optuna.search.study import Search
+
+
+@click.command(cls=StudyCommand)
+@study_argument
+@trial_argument
+@pick_option
+@option("--to", "directory", type=click.Path(path_type=Path), help="The folder to write.  [default: STUDY-TRIAL]")
+@option("--qasm", type=click.Choice(["2", "3"]), default="3", show_default=True, help="Version of OpenQASM.")
+@option("--replace", is_flag=True, help="Put it in the place of a model that is there.")
+@storage_options
+@data_dir_option
+@json_option
+def export(
+    study: str,
+    trial: "int | Pick | None",
+    pick: "Pick | None",
+    directory: Path | None,
+    qasm: str,
+    replace: bool,
+    storage: str,
+    data_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Write a trained network as a folder: weights, preprocessing, circuit, and how to load them.
+
+    TRIAL is its number, or a rule that takes it from the front, as knee; by default the most accurate. The network is trained
+    again from the seed of the confirmation's best training, if there is one, or else as in the search.
+    """
+    if trial is not None and pick:
+        raise ConfigError("TRIAL and --pick each choose a circuit; leave one of them out")
+    from faqnas_optuna.learning.artifact import check_target, write
+    from faqnas_optuna.results.confirmed import confirmation_of
+    from faqnas_optuna.results.exported import circuit_files, model_document, readme
+    from faqnas_optuna.search.study import load, load_data
+    from faqnas_optuna.search.taking import check_search, take
+
+    with opened_storage(storage) as opened:
+        search = load(opened, study)
+        check_search(search)
+        candidate = _chosen(search, pick if trial is None else trial)
+        target = directory or Path(f"{study}-{candidate.trial}")
+        check_target(target, replace=replace)
+        confirmation = confirmation_of(search)
+        splits = load_data(search, data_dir)
+        taken = take(search, candidate, splits, confirmation)
+        document = model_document(search, candidate, splits, taken, confirmation)
+    files = circuit_files(taken.model, splits, qasm=int(qasm)) | {"README.md": readme(document, target.name)}
+    write(taken.model, target, document, files, replace=replace)
+    if as_json:
+        print_json({"schema_version": 1, "folder": str(target), **document})
+        return
+    for part, found in document["accuracies"].items():
+        click.echo(f"{part:10}  {found['right']:,} of {found['samples']:,} right  ({found['accuracy']:.3f})")
+    click.echo(f"wrote {target}", err=True)
+
+
+def _chosen(search: "Search", wanted: "int | Pick | None") -> "Candidate":
+    """The circuit of a trial, or of the front."""
+    from faqnas_optuna.results.documents import check_successful
+    from faqnas_optuna.search.choosing import Pick, Rule
+    from faqnas_optuna.search.confirmation import candidates_of
+    from faqnas_optuna.search.standing import Standing
+
+    if isinstance(wanted, int):
+        return candidates_of(search, [wanted])[0]
+    standing = Standing.of(search)
+    check_successful(standing)
+    return (wanted or Pick(rule=Rule.BEST)).choose(standing.front)
+
+
+@click.command()
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the table to this file.  [default: stdout]")
+@json_option
+def predict(folder: Path, file: Path, out: Path | None, as_json: bool) -> None:
+    """Tell the classes of the samples in FILE by a model that `export` has written.
+
+    FILE is CSV or Parquet, with the columns that the model was trained on. Prints a label and the probability of each class for
+    each sample; if FILE has the target too, it says on stderr how many are told right. Needs no database.
+    """
+    if as_json and out in STDOUT:
+        raise ConfigError(f"--out {out} and --json both print to stdout; leave one of them out, or name a file")
+    from faqnas_optuna.data.reading import read_frame
+    from faqnas_optuna.learning.artifact import read_folder
+    from faqnas_optuna.results.predicted import predictions_csv, score, unused
+
+    model, document = read_folder(folder)
+    frame = read_frame(file)
+    probabilities = model.predict_proba(frame)
+    if extra := unused(frame, model, document["target"]):
+        click.echo(f"Note: not used: {extra}", err=True)
+    scored: dict[str, Any] | None = score(frame, probabilities, model, document["target"])
+    if scored:
+        share, balanced = scored["accuracy"], scored["balanced_accuracy"]
+        click.echo(
+            f"{scored['right']:,} of {scored['samples']:,} right ({share:.4f}), balanced accuracy {balanced:.4f}", err=True
+        )
+    table = predictions_csv(probabilities, model)
+    if as_json:
+        print_json({"schema_version": 1, "folder": str(folder), "samples": len(frame), "score": scored})
+    if out or not as_json:
+        deliver(table, out or STDOUT[0])
