@@ -88,6 +88,7 @@ READERS = [
     ["confirm", "iris", "--trials", "4", "--epochs", "2", "--seeds", "3"],
     ["status", "iris.confirm"],
     ["show", "iris.confirm", "0"],
+    ["show", "iris"],
     ["stop", "iris.confirm"],
     ["worker", "iris.confirm"],
     ["--help"],
@@ -143,6 +144,12 @@ REFUSED = [
     (["bench", "--bogus"], 2),
     (["datasets", "--download", "iris"], 2),
     (["sttus"], 2),
+    (["start", "absent.csv", "--target", "y"], 2),
+    (["start", "wine", "--target", "y"], 2),
+    (["export", "irs"], 2),
+    (["export", "iris.confirm"], 2),
+    (["export", "iris", "0", "--pick", "knee"], 2),
+    (["predict", "absent", "absent.csv"], 2),
 ]
 
 

@@ -52,16 +52,20 @@ def export(
     """
     if trial is not None and pick:
         raise ConfigError("TRIAL and --pick each choose a circuit; leave one of them out")
-    from faqnas_optuna.learning.artifact import check_target, write
     from faqnas_optuna.results.confirmed import confirmation_of
-    from faqnas_optuna.results.exported import circuit_files, model_document, readme
     from faqnas_optuna.search.study import load, load_data
-    from faqnas_optuna.search.taking import check_search, take
 
     with opened_storage(storage) as opened:
         search = load(opened, study)
-        check_search(search)
+        if confirms := search.description.confirms:
+            told = f"study {study!r} is a confirmation; take what it has confirmed from its search with"
+            raise ConfigError(told, command=f"export {confirms.study}")
         candidate = _chosen(search, pick if trial is None else trial)
+        # They bring the engine: what is refused does without.
+        from faqnas_optuna.learning.artifact import check_target, write
+        from faqnas_optuna.results.exported import circuit_files, model_document, readme
+        from faqnas_optuna.search.taking import take
+
         target = directory or Path(f"{study}-{candidate.trial}")
         check_target(target, replace=replace)
         confirmation = confirmation_of(search)
@@ -105,7 +109,9 @@ def predict(folder: Path, file: Path, out: Path | None, as_json: bool) -> None:
     """
     if as_json and out in STDOUT:
         raise ConfigError(f"--out {out} and --json both print to stdout; leave one of them out, or name a file")
-    from faqnas_optuna.data.reading import read_frame
+    from faqnas_optuna.data.reading import check_file, read_frame
+
+    check_file(file)
     from faqnas_optuna.learning.artifact import read_folder
     from faqnas_optuna.results.predicted import predictions_csv, score, unused
 

@@ -130,3 +130,14 @@ def _two_sided(ranks: NDArray[Any], balance: int) -> float:
         chances /= 2
     sums = 2 * np.arange(len(chances)) - (len(chances) - 1)
     return float(chances[np.abs(sums) >= abs(balance)].sum())
+
+
+def accuracy_interval(accuracy: float, n_validation: int) -> tuple[float, float]:
+    """Wilson's, 95 %: what so few samples can tell of one training (DOI 10.1080/01621459.1927.10502953).
+
+    It knows nothing of how far another training would come to something else.
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(accuracy * n_validation), n_validation).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

@@ -10,10 +10,12 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.openqasm import openqasm3
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.preprocessing import Preprocessing, Table
-from faqnas_optuna.data.splits import Label
+from faqnas_optuna.data.splits import Label, Split
 from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.errors import ConfigError, DataError
+from faqnas_optuna.learning.controls import recalls
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.statistics import accuracy_interval
 from faqnas_optuna.learning.training import predict
 
 if TYPE_CHECKING:
@@ -129,3 +131,23 @@ class TrainedModel:
         if numbers.ndim != 2 or numbers.shape[1] != len(self.columns):
             raise DataError(f"samples must be (samples, {len(self.columns)}); they are {numbers.shape}")
         return self.preprocessing.checked(Table.of_numbers(numbers.astype(np.float64)))
+
+
+def accuracies(model: TrainedModel, part: Split) -> dict[str, Any]:
+    """How many samples of a part are told right, as share with Wilson's 95 % interval, and the mean of the classes' recalls."""
+    predicted = model.probabilities(part.x).argmax(axis=1)
+    return counted(part.y, predicted, len(model.classes))
+
+
+def counted(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> dict[str, Any]:
+    """The same of class indices (samples,), true and told."""
+    right, samples = int((predicted == y).sum()), len(y)
+    confusion = np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes).tolist()
+    known = [recall for recall in recalls(confusion) if recall is not None]
+    return {
+        "accuracy": right / samples,
+        "accuracy_interval": [round(bound, 4) for bound in accuracy_interval(right / samples, samples)],
+        "balanced_accuracy": sum(known) / len(known),
+        "right": right,
+        "samples": samples,
+    }

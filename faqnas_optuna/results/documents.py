@@ -14,6 +14,7 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.learning.statistics import accuracy_interval
 from faqnas_optuna.search.choosing import Pick
 from faqnas_optuna.search.confirmation import name_for
 from faqnas_optuna.search.generations import StopReason
@@ -263,17 +264,6 @@ def canonical(circuit: Circuit) -> dict[str, Any]:
         "rotations": [str(rotation) for rotation in circuit.rotations],
         "summary": str(circuit),
     }
-
-
-def accuracy_interval(accuracy: float, n_validation: int) -> tuple[float, float]:
-    """Wilson's, 95 %: what so few samples can tell of one training (DOI 10.1080/01621459.1927.10502953).
-
-    It knows nothing of how far another training would come to something else.
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(round(accuracy * n_validation), n_validation).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def _results(candidate: Candidate, description: Description) -> dict[str, Any]:

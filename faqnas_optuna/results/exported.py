@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
-from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.artifact import circuit_values
-from faqnas_optuna.learning.controls import recalls
-from faqnas_optuna.learning.trained import TrainedModel
+from faqnas_optuna.learning.trained import TrainedModel, accuracies
 from faqnas_optuna.results.confirmed import confirmation_document
-from faqnas_optuna.results.documents import accuracy_interval, canonical, provenance
+from faqnas_optuna.results.documents import canonical, provenance
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.search.taking import Taken
@@ -50,26 +47,6 @@ def model_document(
         },
         "confirmed": _confirmed(confirmation, candidate) if confirmation and taken.confirmed else None,
         "provenance": provenance(search),
-    }
-
-
-def accuracies(model: TrainedModel, part: Split) -> dict[str, Any]:
-    """How many samples of a part are told right, as share with Wilson's 95 % interval, and the mean of the classes' recalls."""
-    predicted = model.probabilities(part.x).argmax(axis=1)
-    return counted(part.y, predicted, len(model.classes))
-
-
-def counted(y: "np.ndarray[Any, Any]", predicted: "np.ndarray[Any, Any]", n_classes: int) -> dict[str, Any]:
-    """The same of class indices (samples,), true and told."""
-    right, samples = int((predicted == y).sum()), len(y)
-    confusion = np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes).tolist()
-    known = [recall for recall in recalls(confusion) if recall is not None]
-    return {
-        "accuracy": right / samples,
-        "accuracy_interval": [round(bound, 4) for bound in accuracy_interval(right / samples, samples)],
-        "balanced_accuracy": sum(known) / len(known),
-        "right": right,
-        "samples": samples,
     }
 
 

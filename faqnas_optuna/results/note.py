@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from faqnas_optuna.config import FlopsCounter, StudyConfig
+from faqnas_optuna.learning.statistics import accuracy_interval
 from faqnas_optuna.results.advice import reliability_sentence
-from faqnas_optuna.results.documents import accuracy_interval, to_the_minute
+from faqnas_optuna.results.documents import to_the_minute
 from faqnas_optuna.search.ledger import Description
 from faqnas_optuna.search.standing import Standing
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.learning.trained import TrainedModel
-from faqnas_optuna.results.exported import counted
+from faqnas_optuna.learning.trained import TrainedModel, counted
 
 if TYPE_CHECKING:
     import pandas as pd

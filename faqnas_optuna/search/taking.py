@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.learning.controls import Model, confirmation_generator
 from faqnas_optuna.learning.evaluation import prepare, train_from, train_once
 from faqnas_optuna.learning.trained import TrainedModel
@@ -65,15 +64,3 @@ def _confirmed(confirmation: Search, candidate: Candidate) -> dict[int, float]:
         for trial in confirmation.study.get_trials(deepcopy=False)
         if trial.user_attrs.get("network") in networks and "validation_accuracy" in trial.user_attrs
     }
-
-
-def check_search(search: Search) -> None:
-    """Refuse what has no circuits of its own.
-
-    Raises:
-        ConfigError: it is a confirmation.
-    """
-    if confirms := search.description.confirms:
-        raise ConfigError(
-            f"study {search.name!r} is a confirmation; export what it has confirmed with", command=f"export {confirms.study}"
-        )

@@ -1,0 +1,168 @@
+"""From a search to a network that is used elsewhere: each step tells the same samples right."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris, load_wine
+
+from faqnas_optuna import load_model
+from faqnas_optuna.data.named import load
+from tests.conftest import cli_environment
+from tests.processes import TIMEOUT_S
+
+Cli = Callable[..., tuple[int, str, str]]
+TINY = ("--population", "4", "--generations", "1", "--epochs", "3")
+
+
+def named(loader: Callable[..., Any]) -> pd.DataFrame:
+    """A data set of scikit-learn with its classes by name."""
+    bunch = loader(as_frame=True)
+    return bunch.data.assign(target=bunch.target_names[bunch.target])
+
+
+def mixed() -> pd.DataFrame:
+    """Wine with a category, and with values missing in both kinds of columns."""
+    frame = named(load_wine).rename(columns={"target": "cultivar"})
+    frame["colour"] = frame.pop("color_intensity").map(lambda value: "dark, red" if value > 5 else "light")
+    frame.loc[::7, "colour"] = None
+    frame.loc[::5, "ash"] = None
+    return frame
+
+
+CASES: dict[str, tuple[Callable[[], pd.DataFrame], tuple[str, ...], str]] = {
+    "iris": (lambda: named(load_iris), ("iris",), "iris"),
+    "wine": (lambda: named(load_wine), ("wine",), "wine"),
+    "a file": (mixed, ("data.csv", "--target", "cultivar"), "data"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("confirm", [False, True], ids=["search", "confirmed"])
+def test_all_tell_the_same_samples_right(case: str, confirm: bool, tmp_path: Path, cli_here: Cli) -> None:
+    make, start, study = CASES[case]
+    frame = make()
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    assert cli_here("start", *start, *TINY)[0] == 0
+    if confirm:
+        assert cli_here("confirm", study, "--top", "1", "--seeds", "2", "--epochs", "4")[0] == 0
+    code, out, err = cli_here("export", study, "--to", "model", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["training"]["of"] == ("confirmation" if confirm else "search")
+    if confirm:
+        shown = json.loads(cli_here("confirm", study, "--top", "1", "--json")[1])["circuits"]
+        assert [entry["trial"] for entry in shown] == [document["trial"]]
+        assert document["accuracies"]["test"]["accuracy"] in shown[0]["test_accuracies"]
+    else:
+        assert document["accuracies"]["validation"]["accuracy"] == document["believed"]["val_accuracy"]
+    right = sum(part["right"] for part in document["accuracies"].values())
+
+    code, out, err = cli_here("predict", "model", "data.csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0 and err.startswith(f"{right} of {len(frame)} right")
+    assert list(rows[0])[1:] == [f"p_{label}" for label in load_model(tmp_path / "model").classes]
+    assert all(sum(float(row[name]) for name in row if name != "label") == pytest.approx(1, abs=1e-5) for row in rows)
+    told = [row["label"] for row in rows]
+    assert load_model(tmp_path / "model").predict(pd.read_csv(tmp_path / "data.csv")).tolist() == told
+    assert alone(tmp_path, frame) == told
+
+
+def alone(directory: Path, frame: pd.DataFrame) -> list[str]:
+    """What the page in the folder says how to do with PennyLane, in a process that knows nothing of this package."""
+    (snippet,) = re.findall(r"```python\n(.*?)```", (directory / "model" / "README.md").read_text(), re.DOTALL)
+    model = load_model(directory / "model")
+    features = model.preprocessing.apply(model._table(pd.read_csv(directory / "data.csv")))
+    features.tofile(directory / "features")
+    program = (
+        "import sys; sys.modules['faqnas_optuna'] = None\n"
+        f"{snippet}\nprint(json.dumps([str(label) for label in"
+        f" predict(np.fromfile('features', np.float32).reshape({len(frame)}, -1))]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=directory,
+        env=cli_environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    labels: list[str] = json.loads(done.stdout)
+    return labels
+
+
+@pytest.fixture
+def folder(tmp_path: Path, cli_here: Cli) -> Path:
+    """The folder of a tiny search over Iris, with all of its data beside it."""
+    assert cli_here("start", "iris", *TINY)[0] == 0
+    assert cli_here("export", "iris", "--to", "model")[0] == 0
+    named(load_iris).to_csv(tmp_path / "data.csv", index=False)
+    return tmp_path / "model"
+
+
+def test_a_prediction_needs_neither_database_nor_torch_nor_pennylane(folder: Path) -> None:
+    program = (
+        "import atexit, sys\n"
+        "large = ('torch', 'pennylane', 'sqlalchemy', 'optuna', 'sklearn')\n"
+        "atexit.register(lambda: print('loaded:', *(name for name in large if name in sys.modules)))\n"
+        "from faqnas_optuna.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "predict", "model", "data.csv", "--out", "told.csv"],
+        cwd=folder.parent,
+        env=cli_environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "loaded:\n" and len((folder.parent / "told.csv").read_text().splitlines()) == 151
+
+
+def test_what_is_wrong_with_data_is_told(folder: Path, cli_here: Cli) -> None:
+    frame = named(load_iris)
+
+    def told(changed: pd.DataFrame) -> tuple[int, str]:
+        changed.to_csv("other.csv", index=False)
+        code, _, err = cli_here("predict", "model", "other.csv")
+        return code, err
+
+    code, err = told(frame.drop(columns="petal width (cm)"))
+    assert code == 2 and "column 'petal width (cm)' is missing" in err
+    code, err = told(frame.replace({"target": {"setosa": "rose"}}))
+    assert code == 2 and "holds 'rose', and the model knows setosa, versicolor, virginica" in err
+    code, err = told(frame.drop(columns="target").assign(note="x"))
+    assert code == 0 and err == "Note: not used: note\n"
+    code, _, err = cli_here("predict", "model", "absent.csv")
+    assert code == 2 and "there is no such file" in err
+    code, _, err = cli_here("predict", "absent", "other.csv")
+    assert code == 2 and "absent lacks model.json" in err
+
+
+def test_an_export_that_is_there_is_not_written_over(folder: Path, cli_here: Cli) -> None:
+    before = (folder / "model.json").read_bytes()
+    code, _, err = cli_here("export", "iris", "--to", "model")
+    assert code == 2 and "is there already" in err and (folder / "model.json").read_bytes() == before
+    code, out, _ = cli_here("export", "iris", "knee", "--to", "model", "--replace", "--qasm", "2")
+    assert code == 0 and "OPENQASM 2.0" in (folder / "circuit.qasm").read_text() and "right" in out
+    code, _, err = cli_here("export", "iris", "--to", "absent/model")
+    assert code == 2 and "make it first" in err
+    code, _, err = cli_here("export", "iris", "99")
+    assert code == 2 and "has no trial 99" in err
+
+
+def test_a_picture_is_the_same_each_time() -> None:
+    from faqnas_optuna.circuits.reference import draw_svg
+    from tests.learning.test_artifact import model_for
+
+    circuit = model_for(load("iris", seed=0)).circuit
+    assert draw_svg(circuit) == draw_svg(circuit) and draw_svg(circuit).startswith(b"<?xml")
