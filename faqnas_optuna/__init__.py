@@ -8,12 +8,23 @@ if TYPE_CHECKING:
     from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.errors import FaqnasError
+    from faqnas_optuna.learning.estimator import HQNNClassifier
     from faqnas_optuna.learning.evaluation import Evaluation, evaluate
     from faqnas_optuna.learning.model import HQNN
 
 __version__ = "0.1.0"
 
-__all__ = ["HQNN", "Circuit", "DataSplits", "Evaluation", "FaqnasError", "Genome", "StudyConfig", "evaluate"]
+__all__ = [
+    "HQNN",
+    "Circuit",
+    "DataSplits",
+    "Evaluation",
+    "FaqnasError",
+    "Genome",
+    "HQNNClassifier",
+    "StudyConfig",
+    "evaluate",
+]
 
 _HOMES = {
     "Circuit": "circuits.genome",
@@ -22,6 +33,7 @@ _HOMES = {
     "FaqnasError": "errors",
     "Genome": "circuits.genome",
     "HQNN": "learning.model",
+    "HQNNClassifier": "learning.estimator",
     "StudyConfig": "config",
     "evaluate": "learning.evaluation",
 }

@@ -26,6 +26,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "evaluation",
             "pilot",
             "controls",
+            "estimator",
         ],
     ),
     (

@@ -58,7 +58,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         rotation_3: str = "RY",
         rotation_4: str = "RX",
         epochs: int = 100,
-        learning_rate: float = 0.02,
+        learning_rate: float = 0.005,
         batch_size: int = 32,
         engine: str = "fast",
         random_state: Any = None,
@@ -91,7 +91,9 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"a classifier needs samples of two classes or more; all of these are of class {self.classes_[0]!r}")
+            raise ValueError(
+                f"a classifier needs samples of two classes or more; here is one class, {_plain(self.classes_[0])!r}"
+            )
         part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
         trained = EffectiveCircuit(circuit=circuit).representative
         generator = training_generator(self._seed(), trained, 0)
@@ -155,7 +157,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float32)
         trained = EffectiveCircuit(circuit=self.circuit_).representative
-        return predict(trained, self._layout(trained), self.parameters_, x).astype(np.float64)
+        return predict(trained, self._layout(trained), self.parameters_, x)
 
 
 def _plain(value: Any) -> Any:

@@ -128,10 +128,16 @@ def accuracy(
 
 
 def predict(circuit: Circuit, layout: Layout, parameters: Array, x: Array, layers: tuple[Layer, ...] | None = None) -> Array:
-    """Scores (samples, classes) of samples (samples, features), before the softmax; parameters (P,)."""
+    """Scores (samples, classes), float64, of samples (samples, features), before the softmax; parameters (P,).
+
+    They are the same, but for the last bits of a double, whatever other samples are beside a sample: how a matrix product is
+    summed depends on its size, which single precision would show.
+    """
     parts = layout.parts(parameters)
-    measured = expectations(x @ parts.encoder_weights.T + parts.encoder_bias, parts.angles, circuit, layers)
-    return measured @ parts.classifier_weights.T + parts.classifier_bias
+    inputs = x.astype(np.float64) @ parts.encoder_weights.T + parts.encoder_bias
+    measured = expectations(inputs.astype(x.dtype), parts.angles, circuit, layers)
+    scores: Array = measured.astype(np.float64) @ parts.classifier_weights.T + parts.classifier_bias
+    return scores
 
 
 def check_loss(loss: float, epoch: int, config: TrainingConfig) -> None:
