@@ -66,6 +66,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "note",
             "latex",
             "figures",
+            "frames",
             "watching",
             "page",
             "hosts",
@@ -73,6 +74,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "dashboard",
         ],
     ),
+    ("interactive", ["progress", "running", "study"]),
     (
         "cli",
         ["tables", "console", "display", "confirmed", "options", "launch", "find", "judge", "confirm", "explore", "program"],
@@ -109,7 +111,8 @@ ALLOWED_OUTSIDE = {
     "distributed": {"workers.cluster", "cli.launch"},
     "click": {"__main__", *within("cli")},
     "rich": {"cli.console"},
-    "pandas": within("data", "evidence", "results"),
+    "pandas": within("data", "evidence", "results", "interactive"),
+    "tqdm": {"interactive.progress"},
     "pyarrow": within("data", "evidence", "results"),
 }
 

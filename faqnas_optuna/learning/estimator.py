@@ -133,8 +133,8 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             raise ParameterError(str(error)) from error
 
     def _config(self) -> StudyConfig:
-        training = {name: _plain(getattr(self, name)) for name in ("epochs", "learning_rate", "batch_size")}
-        settings = {"dataset": "", "engine": _plain(self.engine), "training": training}
+        training = {name: getattr(self, name) for name in ("epochs", "learning_rate", "batch_size")}
+        settings = {"dataset": "", "engine": self.engine, "training": training}
         try:
             return StudyConfig.from_settings(settings, source=type(self).__name__)
         except ConfigError as error:
