@@ -25,10 +25,13 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[Standing], None]]:
         shown: None to show it where it moves: in notebooks and on terminals.
     """
     is_shown = _moves() if shown is None else shown
-    with tqdm(disable=not is_shown, unit=" trials") as bar:
+    with tqdm(disable=not is_shown) as bar:
 
         def update(standing: Standing) -> None:
             known = progress(standing)
+            if bar.total is None:
+                # The pace is that of this process, whatever was there before.
+                bar.initial, bar.unit = known.trials, " trainings" if known.is_confirmation else " trials"
             bar.set_description(known.study, refresh=False)
             bar.total, bar.n = known.planned, known.trials
             if known.best_accuracy is not None:

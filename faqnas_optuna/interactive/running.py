@@ -37,14 +37,22 @@ def using(url: str) -> Iterator[None]:
 
 
 def searched(
-    url: str, name: str, config: StudyConfig, load_data: LoadData, *, auto_repeats: bool, progress: bool | None
+    url: str,
+    name: str,
+    config: StudyConfig,
+    load_data: LoadData,
+    *,
+    progress: bool | None,
+    auto_repeats: bool = False,
+    is_measured: bool = True,
 ) -> Search:
     """Start a search or go on with it, until it stops or is interrupted. One that has ended is as it was.
 
     Args:
         load_data: called if there is something left to do.
-        auto_repeats: find the number of repeats first.
         progress: as `progress_bar` takes it.
+        auto_repeats: find the number of repeats first.
+        is_measured: measure before the first trial what trainings are worth.
 
     Raises:
         StudyMismatchError: a study of this name has other settings or other data.
@@ -60,7 +68,7 @@ def searched(
         return existing
     splits = load_data()
     if existing is None:
-        search = _created(url, name, config, splits, auto_repeats)
+        search = _created(url, name, config, splits, auto_repeats, is_measured)
     else:
         existing.check_data(splits)
         search = resume(existing) if stopped else existing
@@ -87,14 +95,19 @@ def _existing(url: str, name: str, config: StudyConfig, any_repeats: bool) -> Se
     return None
 
 
-def _created(url: str, name: str, config: StudyConfig, splits: DataSplits, auto_repeats: bool) -> Search:
-    """A study, with what trainings are worth measured; or that of this name, if somebody has made it meanwhile."""
+def _created(url: str, name: str, config: StudyConfig, splits: DataSplits, auto_repeats: bool, is_measured: bool) -> Search:
+    """A study, or that of this name if somebody has made it meanwhile.
+
+    Args:
+        is_measured: whether it keeps what trainings are worth.
+    """
     storage = open_storage(url, create=True)
     reliability: Reliability | None = None
-    with _heeded() as signals, signals.giving_up(at_first=True):
-        reliability = measure_reliability(splits, config, limit_s=None if auto_repeats else LIMIT_S)
-    if signals.first:
-        raise KeyboardInterrupt(f"interrupted; study {name} was not made")
+    if is_measured or auto_repeats:
+        with _heeded() as signals, signals.giving_up(at_first=True):
+            reliability = measure_reliability(splits, config, limit_s=None if auto_repeats else LIMIT_S)
+        if signals.first:
+            raise KeyboardInterrupt(f"interrupted; study {name} was not made")
     if auto_repeats:
         config = with_repeats_for(config, reliability)
     with storage_lock(url):

@@ -79,7 +79,7 @@ class Study:
         """
         with using(storage):
             search = load_search(open_storage(storage), name)
-        return cls(search, storage=storage, load_data=partial(load_data, search, data_dir and Path(data_dir)))
+        return cls(search, storage=storage, load_data=partial(load_data, search, path_of(data_dir)))
 
     @property
     def name(self) -> str:
@@ -136,6 +136,7 @@ class Study:
         trials: Sequence[int] | None = None,
         epochs: int | None = None,
         seeds: int | None = None,
+        name: str | None = None,
         progress: bool | None = None,
     ) -> "DataFrame":
         """Train circuits anew from new seeds, beside controls, and judge them on the test part, or go on with that.
@@ -146,6 +147,7 @@ class Study:
             trials: those of these trials. Without any of the three, all of the front.
             epochs: of each training; 50 unless it was begun with others.
             seeds: trainings of each network; 10 unless it was begun with others.
+            name: what the confirmation, a study of its own, is called; by default as this one with `.confirm` behind it.
             progress: show a bar; None for where it moves.
 
         Returns:
@@ -157,13 +159,13 @@ class Study:
         """
         if sum(choice is not None for choice in (top, pick, trials)) > 1:
             raise ConfigError("top, pick and trials each choose circuits; leave all but one of them out")
-        for name, count, highest in (("top", top, None), ("epochs", epochs, 100_000), ("seeds", seeds, 1_000)):
+        for what, count, highest in (("top", top, None), ("epochs", epochs, 100_000), ("seeds", seeds, 1_000)):
             if count is not None and (count < 1 or highest and count > highest):
-                raise ConfigError(f"{name} must be 1 or more{f', up to {highest}' if highest else ''}; it is {count}")
-        rule = None if pick is None else Pick.parse(pick)
+                raise ConfigError(f"{what} must be 1 or more{f', up to {highest}' if highest else ''}; it is {count}")
+        called, rule = name_for(self.name) if name is None else name, None if pick is None else Pick.parse(pick)
         with using(self._storage):
             candidates = finalists(self._search, numbers=trials, top=top, pick=rule)
-            confirmation = self._confirmed(candidates, Budget(epochs=epochs, seeds=seeds), progress=progress)
+            confirmation = self._confirmed(called, candidates, Budget(epochs=epochs, seeds=seeds), progress=progress)
             return confirmed_frame(confirmation_document(confirmation))
 
     def plot(self) -> "Figure":
@@ -177,9 +179,8 @@ class Study:
         with using(self._storage):
             return pareto_figure(standing, confirmed_errors(confirmation_of(self._search)))
 
-    def _confirmed(self, candidates: Sequence[Candidate], budget: Budget, *, progress: bool | None) -> Search:
-        name, storage = name_for(self.name), self._search.study._storage
-        found = find(storage, name, self._search)
+    def _confirmed(self, name: str, candidates: Sequence[Candidate], budget: Budget, *, progress: bool | None) -> Search:
+        found = find(self._search.study._storage, name, self._search)
         if found:
             found.check_versions()
             check_budget(found, budget)
@@ -231,11 +232,16 @@ def search(
     """
     check_known(data)
     config, auto_repeats = config_of(data, settings, source="search")
-    splits_of = partial(load_named, config.dataset, seed=config.seed, data_dir=data_dir and Path(data_dir))
+    splits_of = partial(load_named, config.dataset, seed=config.seed, data_dir=path_of(data_dir))
     name = config.dataset if study is None else study
     with using(storage):
         found = searched(storage, name, config, splits_of, auto_repeats=auto_repeats, progress=progress)
     return Study(found, storage=storage, load_data=splits_of)
+
+
+def path_of(directory: Path | str | None) -> Path | None:
+    """A directory as our functions take it."""
+    return None if directory is None else Path(directory)
 
 
 def config_of(dataset: str, settings: Mapping[str, Any], *, source: str) -> tuple[StudyConfig, bool]:

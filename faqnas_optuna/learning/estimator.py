@@ -96,7 +96,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             )
         part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
         trained = EffectiveCircuit(circuit=circuit).representative
-        generator = training_generator(self._seed(), trained, 0)
+        generator = training_generator(seed_of(self.random_state), trained, 0)
         fitted = _fit(trained, part, config, n_classes=len(self.classes_), generator=generator)
         self.circuit_ = circuit
         self.parameters_ = fitted.parameters
@@ -140,15 +140,6 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         except ConfigError as error:
             raise ParameterError(str(error)) from error
 
-    def _seed(self) -> int:
-        """Of this training: a whole number as it is, anything else as scikit-learn takes it."""
-        state = _plain(self.random_state)
-        if isinstance(state, int):
-            if not 0 <= state <= LARGEST_SEED:
-                raise ParameterError(f"random_state must be from 0 to {LARGEST_SEED}; it is {state}")
-            return state
-        return int(check_random_state(state).randint(LARGEST_SEED, dtype=np.uint32))
-
     def _layout(self, circuit: Circuit) -> Layout:
         return Layout.of(circuit, n_features=self.n_features_in_, n_classes=len(self.classes_))
 
@@ -158,6 +149,20 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         x = validate_data(self, X, reset=False, dtype=np.float32)
         trained = EffectiveCircuit(circuit=self.circuit_).representative
         return predict(trained, self._layout(trained), self.parameters_, x)
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed of ours: a whole number as it is, anything else as scikit-learn takes it.
+
+    Raises:
+        ParameterError: the number is not from 0 to 2³² - 1.
+    """
+    state = _plain(random_state)
+    if isinstance(state, int):
+        if not 0 <= state <= LARGEST_SEED:
+            raise ParameterError(f"random_state must be from 0 to {LARGEST_SEED}; it is {state}")
+        return state
+    return int(check_random_state(state).randint(LARGEST_SEED, dtype=np.uint32))
 
 
 def _plain(value: Any) -> Any:
