@@ -35,8 +35,9 @@ from faqnas_optuna.storage.opening import backend
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SETTINGS = ("population", "generations", "patience", "epochs", "learning_rate", "batch_size", "repeats")
-SETTINGS += ("flops", "flops_of", "engine")
+BUDGET = ("epochs", "learning_rate", "batch_size", "engine")
+"""What the search, the folds and the last training share."""
+SETTINGS = (*BUDGET, "population", "generations", "patience", "repeats", "flops", "flops_of")
 VALIDATION_SHARE = 0.25
 CONFIRMATIONS = 3
 """Sets the seeds of the folds, and of the last training, apart from those of the search."""
@@ -204,7 +205,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     def _network(self, candidate: Candidate, seed: int, number: int) -> Pipeline:
         """A network to be trained, from a seed that neither the search nor another number has."""
         own_seed = int(np.random.SeedSequence([seed, number, CONFIRMATIONS]).generate_state(1)[0])
-        budget: dict[str, Any] = {name: getattr(self, name) for name in ("epochs", "learning_rate", "batch_size", "engine")}
+        budget: dict[str, Any] = {name: getattr(self, name) for name in BUDGET}
         genes: dict[str, Any] = candidate.genome.to_params()
         network = HQNNClassifier(**genes, **budget, random_state=own_seed)
         return make_pipeline(StandardScaler(), network)
