@@ -115,8 +115,8 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         """Search, confirm, pick and train on samples `X` (samples, features) with the labels `y` (samples,).
 
         Raises:
-            ParameterError: a parameter is wrong; it is a ValueError.
-            ValueError: scikit-learn refuses the data, or a class has fewer samples than there are folds.
+            ParameterError: a parameter is wrong, or a class has fewer samples than there are folds; it is a ValueError.
+            ValueError: scikit-learn refuses the data.
             StudyMismatchError: a kept study has other settings or other samples.
             KeyboardInterrupt: the search was interrupted; one that is kept goes on by the same call.
         """
@@ -127,7 +127,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         folds = self._folds(indices, config.seed)
         with self._storage() as url, using(url):
             splits = _splits(x, indices, tuple(self.classes_.tolist()), config)
-            search = searched(url, self.study, config, lambda: splits, progress=self.progress, is_measured=False)
+            search = searched(url, self.study, config, splits, progress=self.progress, is_measured=False)
             front = _finished_front(search)
             if self.storage is None:
                 backend(search.study).engine.dispose()
@@ -167,14 +167,13 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         """Who is trained on and who is judged, fold by fold."""
         if self.confirm_folds < 2:
             raise ParameterError(f"confirm_folds must be 2 or more; it is {self.confirm_folds}")
-        counts = np.bincount(indices)
+        counts, labels = np.bincount(indices), self.classes_.tolist()
         if len(counts) < 2:
-            raise ValueError(f"a classifier needs samples of two classes or more; here is one class, {self.classes_[0]!r}")
+            raise ParameterError(f"a classifier needs samples of two classes or more; here is one class, {labels[0]!r}")
         if counts.min() < self.confirm_folds:
-            label, fewest = self.classes_[counts.argmin()], counts.min()
-            raise ValueError(
-                f"each class needs a sample in each of confirm_folds={self.confirm_folds} folds; class {label!r} has"
-                f" {fewest}: lower confirm_folds, or leave out the class"
+            raise ParameterError(
+                f"each class needs a sample in each of confirm_folds={self.confirm_folds} folds; class"
+                f" {labels[counts.argmin()]!r} has {counts.min()}: lower confirm_folds, or leave out the class"
             )
         folds = StratifiedKFold(self.confirm_folds, shuffle=True, random_state=seed)
         return list(folds.split(indices, indices))

@@ -40,7 +40,7 @@ def searched(
     url: str,
     name: str,
     config: StudyConfig,
-    load_data: LoadData,
+    data: DataSplits | LoadData,
     *,
     progress: bool | None,
     auto_repeats: bool = False,
@@ -49,7 +49,7 @@ def searched(
     """Start a search or go on with it, until it stops or is interrupted. One that has ended is as it was.
 
     Args:
-        load_data: called if there is something left to do.
+        data: what is searched over; or how to load it, if there is something left to do.
         progress: as `progress_bar` takes it.
         auto_repeats: find the number of repeats first.
         is_measured: measure before the first trial what trainings are worth.
@@ -62,11 +62,13 @@ def searched(
     """
     check_name(name)
     existing = _existing(url, name, config, auto_repeats)
+    if existing and isinstance(data, DataSplits):
+        existing.check_data(data)
     stopped = existing and existing.ledger.stop()
     if existing and stopped and stopped.reason is not StopReason.REQUESTED:
         check_failures(existing)
         return existing
-    splits = load_data()
+    splits = data if isinstance(data, DataSplits) else data()
     if existing is None:
         search = _created(url, name, config, splits, auto_repeats, is_measured)
     else:

@@ -82,8 +82,8 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Train on samples `X` (samples, features) with the labels `y` (samples,).
 
         Raises:
-            ParameterError: a parameter is wrong; it is a ValueError.
-            ValueError: scikit-learn refuses the data, or they have a single class.
+            ParameterError: a parameter is wrong, or there is a single class; it is a ValueError.
+            ValueError: scikit-learn refuses the data.
             TrainingError: the loss is not finite.
         """
         circuit, config = self._genome().circuit, self._config()
@@ -91,7 +91,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(
+            raise ParameterError(
                 f"a classifier needs samples of two classes or more; here is one class, {_plain(self.classes_[0])!r}"
             )
         part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
