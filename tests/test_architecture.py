@@ -74,7 +74,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "dashboard",
         ],
     ),
-    ("interactive", ["progress", "running", "study", "classifier"]),
+    ("interactive", ["progress", "running", "samples", "study", "classifier"]),
     (
         "cli",
         ["tables", "console", "display", "confirmed", "options", "launch", "find", "judge", "confirm", "explore", "program"],
@@ -105,7 +105,7 @@ ALLOWED_OUTSIDE = {
     "jax": {"evidence.references"},
     "numba": within("engine"),
     "llvmlite": within("engine"),
-    "sklearn": {*within("data", "learning"), "interactive.classifier"},
+    "sklearn": {*within("data", "learning"), "interactive.samples", "interactive.classifier"},
     "optuna": below("storage"),
     "sqlalchemy": within("storage"),
     "distributed": {"workers.cluster", "cli.launch"},

@@ -21,7 +21,8 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage, storage_lock, translated_errors
 from faqnas_optuna.workers.loop import run
 
-LoadData = Callable[[], DataSplits]
+Data = DataSplits | Callable[[], DataSplits]
+"""What is searched over; or how to load it, if there is something left to do."""
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def searched(
     url: str,
     name: str,
     config: StudyConfig,
-    data: DataSplits | LoadData,
+    data: Data,
     *,
     progress: bool | None,
     auto_repeats: bool = False,
@@ -49,7 +50,6 @@ def searched(
     """Start a search or go on with it, until it stops or is interrupted. One that has ended is as it was.
 
     Args:
-        data: what is searched over; or how to load it, if there is something left to do.
         progress: as `progress_bar` takes it.
         auto_repeats: find the number of repeats first.
         is_measured: measure before the first trial what trainings are worth.
@@ -68,7 +68,7 @@ def searched(
     if existing and stopped and stopped.reason is not StopReason.REQUESTED:
         check_failures(existing)
         return existing
-    splits = data if isinstance(data, DataSplits) else data()
+    splits = loaded(data)
     if existing is None:
         search = _created(url, name, config, splits, auto_repeats, is_measured)
     else:
@@ -89,6 +89,11 @@ def run_here(search: Search, splits: DataSplits, *, progress: bool | None) -> No
         run(search, splits, signals, on_trial=update)
     if not signals.first:
         check_failures(search)
+
+
+def loaded(data: Data) -> DataSplits:
+    """The data, now that they are needed."""
+    return data if isinstance(data, DataSplits) else data()
 
 
 def _existing(url: str, name: str, config: StudyConfig, any_repeats: bool) -> Search | None:

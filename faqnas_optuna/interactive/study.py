@@ -18,7 +18,8 @@ from faqnas_optuna.config import (
 from faqnas_optuna.data.named import check_known
 from faqnas_optuna.data.named import load as load_named
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.interactive.running import LoadData, run_here, searched, using
+from faqnas_optuna.interactive.running import Data, loaded, run_here, searched, using
+from faqnas_optuna.interactive.samples import splits_of
 from faqnas_optuna.results.confirmed import (
     confirmation_document,
     confirmation_of,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 DEFAULT_STORAGE = "sqlite:///faqnas.db"
+SAMPLES = "samples"
+"""The name of a data set that has none."""
 SETTINGS = {
     **{name: f"search.{name}" for name in SearchConfig.model_fields},
     **{name: f"training.{name}" for name in TrainingConfig.model_fields},
@@ -57,13 +60,13 @@ class Study:
     Args:
         search: the study.
         storage: the URL of its database.
-        load_data: its data, if something is to be trained.
+        data: what it searches over.
     """
 
-    def __init__(self, search: Search, *, storage: str, load_data: LoadData) -> None:
+    def __init__(self, search: Search, *, storage: str, data: Data) -> None:
         self._search = search
         self._storage = storage
-        self._load_data = load_data
+        self._data = data
 
     @classmethod
     def load(cls, name: str, *, storage: str = DEFAULT_STORAGE, data_dir: Path | str | None = None) -> Self:
@@ -79,7 +82,7 @@ class Study:
         """
         with using(storage):
             search = load_search(open_storage(storage), name)
-        return cls(search, storage=storage, load_data=partial(load_data, search, path_of(data_dir)))
+        return cls(search, storage=storage, data=partial(load_data, search, path_of(data_dir)))
 
     @property
     def name(self) -> str:
@@ -186,7 +189,7 @@ class Study:
             check_budget(found, budget)
             if is_done(found, candidates, budget):
                 return found
-        splits = self._load_data()
+        splits = loaded(self._data)
         confirmation = confirming(self._storage, name, self._search, candidates, splits, budget)
         run_here(confirmation, splits, progress=progress)
         return confirmation
@@ -202,7 +205,8 @@ class Study:
 
 
 def search(
-    data: str,
+    data: Any,
+    y: Any = None,
     *,
     study: str | None = None,
     storage: str = DEFAULT_STORAGE,
@@ -216,8 +220,9 @@ def search(
     one gives that trial up. The same call goes on.
 
     Args:
-        data: the name of a data set.
-        study: what the study is to be called; by default as its data set.
+        data: the name of a data set; or samples (samples, features), an array or a data frame of numbers.
+        y: the labels (samples,), if they are samples. Workers elsewhere cannot join: only this process has them.
+        study: what the study is to be called; by default as its data set, of samples `samples`.
         storage: URL of the database, which is made if it is not there.
         data_dir: where the files of `mnist` are; by default the user's cache directory.
         progress: show a bar; None for where it moves: in notebooks and on terminals.
@@ -230,13 +235,21 @@ def search(
         StudyMismatchError: the study exists with other settings or other data.
         FailuresError: trial after trial failed.
     """
-    check_known(data)
-    config, auto_repeats = config_of(data, settings, source="search")
-    splits_of = partial(load_named, config.dataset, seed=config.seed, data_dir=path_of(data_dir))
+    is_named = isinstance(data, str)
+    if is_named == (y is not None):
+        raise ConfigError("search takes the name of a data set, or samples and their labels y: search('iris') or search(x, y)")
+    if is_named:
+        check_known(data)
+    config, auto_repeats = config_of(data if is_named else SAMPLES, settings, source="search")
+    used: Data
+    if is_named:
+        used = partial(load_named, config.dataset, seed=config.seed, data_dir=path_of(data_dir))
+    else:
+        used = splits_of(data, y, name=SAMPLES, seed=config.seed)
     name = config.dataset if study is None else study
     with using(storage):
-        found = searched(storage, name, config, splits_of, auto_repeats=auto_repeats, progress=progress)
-    return Study(found, storage=storage, load_data=splits_of)
+        found = searched(storage, name, config, used, auto_repeats=auto_repeats, progress=progress)
+    return Study(found, storage=storage, data=used)
 
 
 def path_of(directory: Path | str | None) -> Path | None:

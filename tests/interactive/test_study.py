@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import FrozenTrial
@@ -126,6 +127,44 @@ def test_a_study_that_was_stopped_goes_on(search_of_eight: Search, storage_url: 
     assert len(again.optuna.trials) >= 8
 
 
+def test_samples_are_searched_over_and_confirmed_as_a_data_set_is(storage_url: str, found: Study) -> None:
+    from sklearn.datasets import load_iris
+
+    x, y = load_iris(return_X_y=True, as_frame=True)
+    study = search(x, y.map({0: "a", 1: "b", 2: "c"}), storage=storage_url, **SMALL)
+    # The same samples in the same parts, whatever they are called.
+    assert study.name == "samples" and study.front.equals(found.front)
+    assert search(x.to_numpy(), y.to_numpy(), storage=storage_url, **SMALL).front.equals(found.front)
+    assert len(study.confirm(top=1, epochs=1, seeds=2)) == 1
+    with pytest.raises(StudyMismatchError, match="study 'samples' was made with other data"):
+        search(x * 2, y, storage=storage_url, **SMALL)
+    with pytest.raises(DataError, match="unknown data set 'samples'"):
+        Study.load("samples", storage=storage_url).confirm(seeds=3)
+
+
+X, Y = np.ones((30, 2)), np.repeat(["a", "b", "c"], 10)
+SILLY: list[tuple[Any, Any, type[Exception], str]] = [
+    ("iris", Y, ConfigError, r"search takes the name of a data set, or samples and their labels y: search\('iris'\) or"),
+    (X, None, ConfigError, "search takes the name of a data set, or samples and their labels y"),
+    (X, Y[:-1], DataError, "the samples cannot be searched over: .*inconsistent numbers of samples"),
+    (X * np.nan, Y, DataError, "the samples cannot be searched over: Input X contains NaN"),
+    (Y.reshape(-1, 1), Y, DataError, "the samples cannot be searched over: could not convert string to float"),
+    (X, X[:, 0] * np.pi, DataError, "the samples cannot be searched over: Unknown label type: continuous"),
+    (X, np.repeat("a", 30), DataError, "a search needs two classes or more, and 5 samples or more of each"),
+    (X, np.repeat(["a", "b"], [27, 3]), DataError, "of each, for its three parts; here are 2, and of 'b' 3"),
+]
+
+
+@pytest.mark.parametrize(("x", "y", "error", "told"), SILLY, ids=[told for *_, told in SILLY])
+def test_samples_that_cannot_be_searched_over_are_refused(
+    x: Any, y: Any, error: type[Exception], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=told) as caught:
+        search(x, y, **SMALL)
+    assert len(str(caught.value).splitlines()) == 1 and list(tmp_path.iterdir()) == []
+
+
 WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("whine", {}, DataError, "unknown data set 'whine': did you mean 'wine'"),
     ("iris", {"epoch": 3}, ConfigError, "search: unknown setting 'epoch': did you mean 'epochs'"),
@@ -147,8 +186,6 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_made(
 
 
 def test_settings_have_the_names_of_a_study_file_and_numpy_may_give_them() -> None:
-    import numpy as np
-
     told = {"epochs": np.int64(3), "flops_of": "effective", "repeats": "auto", "space": {"n_qubits": np.array([2, 3])}}
     config, auto_repeats = config_of("iris", told, source="test")
     assert auto_repeats and config.training.epochs == 3 and config.flops_of is FlopsOf.EFFECTIVE
