@@ -45,6 +45,8 @@ class DataSplits:
     """What has made the features, fitted on the training part."""
     fingerprint: str
     """Names the raw values and who is in which part; the same on every machine."""
+    seed: int | None = None
+    """That has decided who is in which part; None if none has."""
 
     @property
     def n_classes(self) -> int:
@@ -78,7 +80,9 @@ def split_and_scale(
         digest.update(y[part].astype("<i8").tobytes())
     preprocessing = Preprocessing(numbers=Numbers.fitted(columns, x[rows["train"]]))
     parts = {key: Split(x=preprocessing.apply(Table.of_numbers(x[part])), y=y[part]) for key, part in rows.items()}
-    return DataSplits(name=name, classes=classes, preprocessing=preprocessing, fingerprint=digest.hexdigest()[:16], **parts)
+    return DataSplits(
+        name=name, classes=classes, preprocessing=preprocessing, fingerprint=digest.hexdigest()[:16], seed=seed, **parts
+    )
 
 
 def _rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:

@@ -228,6 +228,7 @@ def _splits(x: NDArray[np.float64], y: NDArray[np.int64], classes: tuple[Any, ..
         classes=classes,
         preprocessing=preprocessing,
         fingerprint=digest.hexdigest()[:16],
+        seed=config.seed,
     )
 
 

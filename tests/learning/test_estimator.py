@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import Engine, StudyConfig, TrainingConfig
+from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FaqnasError, TrainingError
 from faqnas_optuna.learning.estimator import HQNNClassifier
@@ -38,7 +39,8 @@ def test_it_is_a_classifier_as_scikit_learn_has_them(estimator: HQNNClassifier, 
 
 
 @pytest.mark.parametrize("engine", Engine)
-def test_its_training_is_that_of_a_search(iris: DataSplits, engine: Engine) -> None:
+def test_its_training_is_that_of_a_search(engine: Engine) -> None:
+    iris = load("iris", seed=3)
     config = StudyConfig(dataset="iris", seed=3, engine=engine, training=TrainingConfig(**PROTOCOL))
     genome = Genome.from_params(GENES)
     circuit = EffectiveCircuit(circuit=genome.circuit).representative
