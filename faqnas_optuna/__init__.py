@@ -1,6 +1,8 @@
 """FAQNAS (arXiv 2511.10062) as an Optuna study service: hybrid quantum neural networks that are accurate and cheap."""
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,24 +10,45 @@ if TYPE_CHECKING:
     from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.errors import FaqnasError
+    from faqnas_optuna.interactive.classifier import FAQNASClassifier
+    from faqnas_optuna.interactive.study import Study, search
     from faqnas_optuna.learning.artifact import load_model
+    from faqnas_optuna.learning.estimator import HQNNClassifier
     from faqnas_optuna.learning.evaluation import Evaluation, evaluate
     from faqnas_optuna.learning.model import HQNN
 
 __version__ = "0.1.0"
 
-__all__ = ["HQNN", "Circuit", "DataSplits", "Evaluation", "FaqnasError", "Genome", "StudyConfig", "evaluate", "load_model"]
+__all__ = [
+    "HQNN",
+    "Circuit",
+    "DataSplits",
+    "Evaluation",
+    "FAQNASClassifier",
+    "FaqnasError",
+    "Genome",
+    "HQNNClassifier",
+    "Study",
+    "StudyConfig",
+    "evaluate",
+    "load_model",
+    "search",
+]
 
 _HOMES = {
     "Circuit": "circuits.genome",
     "DataSplits": "data.splits",
     "Evaluation": "learning.evaluation",
+    "FAQNASClassifier": "interactive.classifier",
     "FaqnasError": "errors",
     "Genome": "circuits.genome",
     "HQNN": "learning.model",
+    "HQNNClassifier": "learning.estimator",
+    "Study": "interactive.study",
     "StudyConfig": "config",
     "evaluate": "learning.evaluation",
     "load_model": "learning.artifact",
+    "search": "interactive.study",
 }
 
 
@@ -39,3 +62,18 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """Public names, those too that were not used yet."""
     return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """This package. A wing and a public function of it are both called `search`: as its attribute that is the function."""
+
+    @property
+    def search(self) -> Any:
+        return __getattr__("search")
+
+    @search.setter
+    def search(self, _wing: ModuleType) -> None:
+        """Importing a module of the wing would put the wing here; who imports from it finds it without."""
+
+
+sys.modules[__name__].__class__ = _Package

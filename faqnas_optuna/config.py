@@ -182,7 +182,7 @@ class StudyConfig(_Section):
         """
         try:
             # By way of JSON, strict mode takes a list for a tuple and a text for an enum, and nothing laxer.
-            return cls.model_validate_json(json.dumps(settings, default=str))
+            return cls.model_validate_json(json.dumps(settings, default=_plain))
         except ValidationError as error:
             raise ConfigError(f"{source}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
 
@@ -246,6 +246,11 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
+
+
+def _plain(value: object) -> object:
+    """A number or an array of numpy as Python's own, anything else that JSON has no word for as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 KINDS = {

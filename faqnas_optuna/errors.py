@@ -3,6 +3,7 @@
     FaqnasError                     1  failure
     ├── GenomeError                 2  a genome outside the space
     ├── ConfigError                 2  an option or a line of a study file
+    ├── ParameterError              2  a parameter of a scikit-learn estimator
     ├── DataError                   2  a data set that is unknown, absent or unusable
     ├── OutputError                 2  a file that cannot be written
     ├── StudyNotFoundError          2  no such study or trial in this storage
@@ -48,6 +49,12 @@ class GenomeError(FaqnasError):
 
 class ConfigError(FaqnasError):
     """An option or a setting of a study file is wrong."""
+
+    exit_code = 2
+
+
+class ParameterError(FaqnasError, ValueError):
+    """A parameter of an estimator is wrong, which scikit-learn's tools expect to be a `ValueError`."""
 
     exit_code = 2
 

@@ -28,6 +28,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "controls",
             "trained",
             "artifact",
+            "estimator",
         ],
     ),
     (
@@ -71,6 +72,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "note",
             "latex",
             "figures",
+            "frames",
             "watching",
             "page",
             "hosts",
@@ -78,6 +80,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "dashboard",
         ],
     ),
+    ("interactive", ["progress", "running", "samples", "study", "classifier"]),
     (
         "cli",
         [
@@ -121,7 +124,7 @@ ALLOWED_OUTSIDE = {
     "jax": {"evidence.references"},
     "numba": within("engine"),
     "llvmlite": within("engine"),
-    "sklearn": within("data", "learning"),
+    "sklearn": {*within("data", "learning"), "interactive.samples", "interactive.classifier"},
     "optuna": below("storage"),
     "sqlalchemy": within("storage"),
     "safetensors": {"learning.artifact"},
@@ -129,7 +132,8 @@ ALLOWED_OUTSIDE = {
     "distributed": {"workers.cluster", "cli.launch"},
     "click": {"__main__", *within("cli")},
     "rich": {"cli.console"},
-    "pandas": {"learning.trained", *within("data", "evidence", "results")},
+    "pandas": {"learning.trained", *within("data", "evidence", "results", "interactive")},
+    "tqdm": {"interactive.progress"},
     "pyarrow": within("data", "evidence", "results"),
 }
 

@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import faqnas_optuna
 from faqnas_optuna import errors
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.config import StudyConfig
@@ -115,6 +116,15 @@ def run(
 
 def numbers(text: str) -> list[float]:
     return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]
+
+
+def test_every_public_name_has_an_example_and_a_line() -> None:
+    text = TEXTS["docs/python.md"]
+    examples = "\n".join(block for language, block in blocks(text) if language == "python")
+    told = {name.strip() for row in rows(text, "| public name |") for name in row.split(",")}
+    assert told == set(faqnas_optuna.__all__)
+    for name in told:
+        assert re.search(rf"\b{name}\b", examples), name
 
 
 def test_every_command_stands_in_the_documents() -> None:

@@ -1,6 +1,6 @@
 """The command that confirms: finalists trained anew, beside controls, and judged on the test part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,7 @@ from faqnas_optuna.cli.options import (
 from faqnas_optuna.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.search.choosing import Pick
-    from faqnas_optuna.search.confirmation import Budget
-    from faqnas_optuna.search.records import Candidate
     from faqnas_optuna.search.study import Search
 
 
@@ -83,8 +80,10 @@ def confirm(
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
+    from faqnas_optuna.results.confirmed import finalists, is_done
     from faqnas_optuna.results.status import status_document
     from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
+    from faqnas_optuna.search.course import confirming
     from faqnas_optuna.search.study import LONGEST_NAME, check_name, load, load_data
     from faqnas_optuna.signals import Signals
 
@@ -95,17 +94,18 @@ def confirm(
     check_name(called)
     with opened_storage(storage, grace_s=survival.grace_s) as opened:
         search = load(opened, study)
-        _check_search(search)
-        candidates = _chosen(search, numbers, top if chosen_by == "top" else None, pick if chosen_by == "pick" else None)
+        candidates = finalists(
+            search, numbers=numbers, top=top if chosen_by == "top" else None, pick=pick if chosen_by == "pick" else None
+        )
         found = find(opened, called, search)
         if found:
             found.check_versions()
             check_budget(found, budget)
-            if _is_done(found, candidates, budget):
+            if is_done(found, candidates, budget):
                 code = conclude(found, Signals(), done_before=True, as_json=as_json)
                 return code or _write_table(found, latex_file)
         splits = load_data(search, data_dir)
-        confirmation = _made(storage, called, search, candidates, splits, budget)
+        confirmation = confirming(storage, called, search, candidates, splits, budget)
         if detach:
             click.echo(f"study {called} waits for workers: {typed(f'worker {called}')}", err=True)
             if as_json:
@@ -144,62 +144,3 @@ def _trial_numbers(text: str) -> list[int]:
     if not all(part.isdecimal() for part in parts):
         raise ConfigError(f"--trials is a list of numbers, as in 19,48; it is {text!r}")
     return [int(part) for part in parts]
-
-
-def _check_search(search: "Search") -> None:
-    """Refuse what has no circuits of its own to confirm."""
-    if confirms := search.description.confirms:
-        told = f"study {search.name!r} is a confirmation of circuits of {confirms.study!r}; confirm more of those with"
-        raise ConfigError(told, command=f"confirm {confirms.study} --trials N,N")
-
-
-def _chosen(search: "Search", numbers: Sequence[int] | None, top: int | None, pick: "Pick | None") -> "list[Candidate]":
-    """The circuits to confirm."""
-    from faqnas_optuna.results.documents import check_successful
-    from faqnas_optuna.search.confirmation import candidates_of
-    from faqnas_optuna.search.standing import Standing
-
-    if numbers is not None:
-        return candidates_of(search, numbers)
-    standing = Standing.of(search)
-    check_successful(standing)
-    if pick:
-        return [pick.choose(standing.front)]
-    return sorted(standing.front, key=lambda one: (one.val_error, one.quantum_flops))[:top]
-
-
-def _is_done(confirmation: "Search", candidates: "Sequence[Candidate]", budget: "Budget") -> bool:
-    """Whether nothing is left to do for these: neither their data nor torch are needed to show what it has found."""
-    from faqnas_optuna.results.confirmed import trainings
-    from faqnas_optuna.search.generations import StopReason
-
-    confirms, stopped = confirmation.description.confirms, confirmation.ledger.stop()
-    assert confirms is not None
-    known = {finalist.trial for finalist in confirms.finalists}
-    asks_more = budget.seeds not in (None, confirmation.config.training.repeats)
-    is_all_there = known.issuperset(candidate.trial for candidate in candidates) and not asks_more
-    if not is_all_there or stopped is None or stopped.reason is not StopReason.CONFIRMED:
-        return False
-    # What has failed is tried again: it may have been the machine.
-    return not trainings(confirmation, confirmation.study.get_trials(deepcopy=False))["failed"]
-
-
-def _made(
-    url: str, name: str, search: "Search", candidates: "Sequence[Candidate]", splits: "DataSplits", budget: "Budget"
-) -> "Search":
-    """The confirmation, made, extended or resumed."""
-    from faqnas_optuna.search.confirmation import baselines_for, extended, finalists_of
-    from faqnas_optuna.search.course import resume as resume_study
-    from faqnas_optuna.search.ledger import Confirms
-
-    training = search.config.training
-    finalists = finalists_of(candidates, repeats=training.repeats, n_features=splits.n_features, n_classes=splits.n_classes)
-    confirms = Confirms(
-        study=search.name,
-        created=search.description.created,
-        epochs=training.epochs,
-        finalists=finalists,
-        baselines=baselines_for(len(splits.train)),
-    )
-    confirmation = extended(search.study._storage, url, name, search, confirms, budget)
-    return resume_study(confirmation) if confirmation.ledger.stop() else confirmation

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 STDOUT = (Path("-"), Path("/dev/stdout"))
 """Names of a file that mean to print."""
-PILOT_LIMIT_S = 10.0
-"""So long a study may wait to know what its trainings are worth."""
 
 
 def study_config(file: Path | None, options: dict[str, Any]) -> "tuple[StudyConfig, bool, Files | None]":
@@ -142,13 +140,14 @@ def new_study(
     Nothing is made before the data were read.
     """
     from faqnas_optuna.data.loading import load_splits
+    from faqnas_optuna.learning.pilot import LIMIT_S
     from faqnas_optuna.search.study import open_or_create
     from faqnas_optuna.storage.opening import open_storage, storage_lock
 
     splits = load_splits(config, files=files, data_dir=data_dir)
     if storage is None:
         storage = open_storage(url, create=True, grace_s=grace_s)
-    reliability = _measured(splits, config, name, limit_s=None if auto_repeats else PILOT_LIMIT_S)
+    reliability = _measured(splits, config, name, limit_s=None if auto_repeats else LIMIT_S)
     if auto_repeats:
         config = _with_repeats_for(config, reliability)
     with storage_lock(url):
@@ -169,18 +168,17 @@ def _measured(splits: "DataSplits", config: StudyConfig, name: str, *, limit_s: 
 
 
 def _with_repeats_for(config: StudyConfig, reliability: "Reliability | None") -> StudyConfig:
-    if reliability is None:
-        raise ConfigError(
-            "--repeats auto needs circuits that can be told apart, and all random ones were worth the same, or none could be"
-            " trained; give a number"
-        )
-    repeats = reliability.repeats
+    from faqnas_optuna.learning.pilot import with_repeats_for
+
+    config = with_repeats_for(config, reliability)
+    assert reliability is not None
+    repeats = config.training.repeats
     click.echo(
         f"--repeats auto: {repeats}, which give a reliability of {reliability.of_mean(repeats):.2f};"
         f" one training has {reliability.value:.2f}",
         err=True,
     )
-    return config.with_repeats(repeats)
+    return config
 
 
 def dask_client(address: str | None, storage_url: str) -> "Client | None":

@@ -49,6 +49,8 @@ class DataSplits:
     """Names the raw values and who is in which part; the same on every machine."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """What was done to each column of data of one's own, in words."""
+    seed: int | None = None
+    """That has decided who is in which part; None if none has."""
 
     @property
     def n_classes(self) -> int:
@@ -97,6 +99,7 @@ def split_and_scale(
         classes=classes,
         preprocessing=preprocessing,
         fingerprint=digest.hexdigest()[:16],
+        seed=seed,
     )
 
 

@@ -111,16 +111,25 @@ def train_repeatedly(circuit: Circuit, splits: DataSplits, config: StudyConfig) 
         DataError: the data are not those of the settings.
         TrainingError: a training diverged.
     """
-    if splits.name != config.dataset:
-        raise DataError(
-            f"the data are those of {splits.name!r}, the settings say {config.dataset!r}; make both of one data set"
-        )
+    _check_data(splits, config)
     if config.engine is Engine.FAST:
         load_kernels()
     started, trained = time.perf_counter(), EffectiveCircuit(circuit=circuit).representative
     results = [train_once(trained, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
     accuracies = tuple(result.validation_accuracy for result in results)
     return Trained(val_accuracies=accuracies, seconds=time.perf_counter() - started)
+
+
+def _check_data(splits: DataSplits, config: StudyConfig) -> None:
+    """Refuse what no search would give: its values would be taken for those of the settings."""
+    if splits.name != config.dataset:
+        raise DataError(
+            f"the data are those of {splits.name!r}, the settings say {config.dataset!r}; make both of one data set"
+        )
+    if splits.seed not in (None, config.seed):
+        raise DataError(
+            f"the data were split by the seed {splits.seed}, the settings have the seed {config.seed}; make both of one seed"
+        )
 
 
 def prepare(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.errors import ConfigError, TrainingError
 from faqnas_optuna.learning.evaluation import prepare, train_from
 from faqnas_optuna.learning.reliability import Reliability, intraclass_correlation
 
@@ -24,6 +24,8 @@ FEWEST_CIRCUITS = 6
 STREAM = 1
 """Sets the seeds apart from those of the search, which have no such word, and from those of confirmations."""
 TELL_EVERY_S = 10.0
+LIMIT_S = 10.0
+"""So long a study may wait to know what its trainings are worth, unless they decide how many there are to be."""
 
 
 def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: float | None) -> Reliability | None:
@@ -59,6 +61,20 @@ def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: flo
             break
         rows.append(row)
     return intraclass_correlation(np.array(rows)) if len(rows) >= FEWEST_CIRCUITS else None
+
+
+def with_repeats_for(config: StudyConfig, reliability: Reliability | None) -> StudyConfig:
+    """The settings with as many repeats as make the values of circuits reliable.
+
+    Raises:
+        ConfigError: it is not known.
+    """
+    if reliability is None:
+        raise ConfigError(
+            "--repeats auto needs circuits that can be told apart, and all random ones were worth the same, or none could be"
+            " trained; give a number"
+        )
+    return config.with_repeats(reliability.repeats)
 
 
 def _takes_longer(limit_s: float, splits: DataSplits, config: StudyConfig) -> bool:

@@ -1,6 +1,7 @@
 """Training by PyTorch: the reference that the fast engine is held against, and what `--engine pennylane` runs."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.training import TrainingResult, check_loss
+from faqnas_optuna.learning.training import Fitted, TrainingResult, check_loss
 
 PREDICTION_BATCH = 1_000
 """Samples predicted at a time: bounds the memory of a ten-qubit state to a few tens of megabytes."""
@@ -47,33 +48,61 @@ def train(
     generator: np.random.Generator,
     validate_epochs: bool = False,
 ) -> TrainingResult:
-    """Train with Adam on the negative log-likelihood, in shuffled batches, then validate.
+    """Train as `fit` does, then validate.
+
+    Args:
+        splits: the training and validation parts are used, the test part is not.
+        config: epochs, learning rate and batch size.
+        validate_epochs: validate after each epoch, not only after the last.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    accuracies: list[float] = []
+
+    def validate(epoch: int) -> None:
+        if validate_epochs or epoch == config.epochs:
+            accuracies.append(accuracy(model, splits.validation))
+
+    fitted = fit(model, splits.train, config, generator=generator, on_epoch=validate)
+    return TrainingResult(
+        **vars(fitted),
+        validation_accuracy=accuracies[-1],
+        validation_accuracies=tuple(accuracies) if validate_epochs else (),
+    )
+
+
+def fit(
+    model: nn.Module,
+    part: Split,
+    config: TrainingConfig,
+    *,
+    generator: np.random.Generator,
+    on_epoch: Callable[[int], None] | None = None,
+) -> Fitted:
+    """Train with Adam on the negative log-likelihood of one part, in shuffled batches, and look at no other.
 
     Args:
         model: gives log-probabilities (batch, classes); trained in place.
-        splits: the training and validation parts are used, the test part is not.
         config: epochs, learning rate and batch size.
         generator: the order of the samples.
-        validate_epochs: validate after each epoch, not only after the last.
+        on_epoch: called after each epoch with its number, from 1.
 
     Raises:
         TrainingError: the loss is not finite.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     losses: list[float] = []
-    accuracies: list[float] = []
     for epoch in range(1, config.epochs + 1):
-        loss = _epoch(model, splits.train, torch.from_numpy(generator.permutation(len(splits.train))), config, optimiser)
+        loss = _epoch(model, part, torch.from_numpy(generator.permutation(len(part))), config, optimiser)
         check_loss(loss, epoch, config)
         losses.append(loss)
-        if validate_epochs or epoch == config.epochs:
-            accuracies.append(accuracy(model, splits.validation))
-    return TrainingResult(
+        if on_epoch:
+            on_epoch(epoch)
+    return Fitted(
         parameters=nn.utils.parameters_to_vector(model.parameters()).detach().numpy(),
-        validation_accuracy=accuracies[-1],
         losses=tuple(losses),
-        validation_accuracies=tuple(accuracies) if validate_epochs else (),
-        steps=config.epochs * math.ceil(len(splits.train) / config.batch_size),
+        steps=config.epochs * math.ceil(len(part) / config.batch_size),
     )
 
 

@@ -1,6 +1,7 @@
 """Training a network within a budget, on the fast engine: numpy and the kernels, nothing else."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,17 +20,13 @@ from faqnas_optuna.learning.parameters import Layout
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResult:
-    """What one training came to."""
+class Fitted:
+    """What the optimiser came to."""
 
     parameters: NDArray[np.float32]
     """(P,) after the last step, in the order of `Layout`."""
-    validation_accuracy: float
-    """Share of the validation part that is told right, after the last epoch."""
     losses: tuple[float, ...]
     """Mean negative log-likelihood over the batches of each epoch."""
-    validation_accuracies: tuple[float, ...]
-    """`validation_accuracy` after each epoch, if they were asked for; else none."""
     steps: int
     """Optimiser steps taken."""
 
@@ -37,6 +34,16 @@ class TrainingResult:
     def loss(self) -> float:
         """That of the last epoch."""
         return self.losses[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult(Fitted):
+    """What one training came to."""
+
+    validation_accuracy: float
+    """Share of the validation part that is told right, after the last epoch."""
+    validation_accuracies: tuple[float, ...]
+    """`validation_accuracy` after each epoch, if they were asked for; else none."""
 
 
 def train(
@@ -48,7 +55,7 @@ def train(
     layers: tuple[Layer, ...] | None = None,
     validate_epochs: bool = False,
 ) -> TrainingResult:
-    """Train with Adam on the negative log-likelihood, in shuffled batches, then validate.
+    """Train as `fit` does, then validate.
 
     Args:
         splits: the training and validation parts are used, the test part is not.
@@ -61,40 +68,55 @@ def train(
         TrainingError: the loss is not finite.
     """
     layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
-    optimiser = make_optimiser(layout.draw(generator))
-    part, samples = splits.train, len(splits.train)
+    accuracies: list[float] = []
+
+    def validate(epoch: int, parameters: Array) -> None:
+        if validate_epochs or epoch == config.epochs:
+            accuracies.append(accuracy(circuit, layout, parameters, splits.validation, layers))
+
+    fitted = fit(
+        circuit, splits.train, config, n_classes=splits.n_classes, generator=generator, layers=layers, on_epoch=validate
+    )
+    return TrainingResult(
+        **vars(fitted),
+        validation_accuracy=accuracies[-1],
+        validation_accuracies=tuple(accuracies) if validate_epochs else (),
+    )
+
+
+def fit(
+    circuit: Circuit,
+    part: Split,
+    config: TrainingConfig,
+    *,
+    n_classes: int,
+    generator: np.random.Generator,
+    layers: tuple[Layer, ...] | None = None,
+    on_epoch: Callable[[int, Array], None] | None = None,
+) -> Fitted:
+    """Train with Adam on the negative log-likelihood of one part, in shuffled batches, and look at no other.
+
+    Args:
+        n_classes: classes there are, also if the part lacks one.
+        on_epoch: called after each epoch with its number, from 1, and the parameters (P,) as they are then.
+
+    The others as `train` has them, which raises the same.
+    """
+    layout = Layout.of(circuit, n_features=part.x.shape[1], n_classes=n_classes, layers=layers)
+    optimiser, samples = make_optimiser(layout.draw(generator)), len(part)
     batch_size = min(config.batch_size, samples)
     program = compile_circuit(circuit, layers)
     workspace = make_workspace(program, batch_size, part.x.dtype)
-    losses: list[float] = []
-    accuracies: list[float] = []
-    steps = 0
+    steps_an_epoch, losses = math.ceil(samples / batch_size), []
     for epoch in range(1, config.epochs + 1):
-        order = generator.permutation(samples)
-        loss = train_epoch(
-            part.x,
-            part.y,
-            order,
-            batch_size,
-            program,
-            workspace,
-            optimiser,
-            steps,
-            config.learning_rate,
-            splits.n_classes,
-        )
-        steps += math.ceil(samples / batch_size)
+        order, steps = generator.permutation(samples), (epoch - 1) * steps_an_epoch
+        rate = config.learning_rate
+        loss = train_epoch(part.x, part.y, order, batch_size, program, workspace, optimiser, steps, rate, n_classes)
         check_loss(loss, epoch, config)
         losses.append(loss)
-        if validate_epochs or epoch == config.epochs:
-            accuracies.append(accuracy(circuit, layout, optimiser.parameters, splits.validation, layers))
-    return TrainingResult(
-        parameters=optimiser.parameters,
-        validation_accuracy=accuracies[-1],
-        losses=tuple(losses),
-        validation_accuracies=tuple(accuracies) if validate_epochs else (),
-        steps=steps,
-    )
+        if on_epoch:
+            on_epoch(epoch, optimiser.parameters)
+    return Fitted(parameters=optimiser.parameters, losses=tuple(losses), steps=config.epochs * steps_an_epoch)
 
 
 def accuracy(
@@ -106,10 +128,16 @@ def accuracy(
 
 
 def predict(circuit: Circuit, layout: Layout, parameters: Array, x: Array, layers: tuple[Layer, ...] | None = None) -> Array:
-    """Scores (samples, classes) of samples (samples, features), before the softmax; parameters (P,)."""
+    """Scores (samples, classes), float64, of samples (samples, features), before the softmax; parameters (P,).
+
+    They are the same, but for the last bits of a double, whatever other samples are beside a sample: how a matrix product is
+    summed depends on its size, which single precision would show.
+    """
     parts = layout.parts(parameters)
-    measured = expectations(x @ parts.encoder_weights.T + parts.encoder_bias, parts.angles, circuit, layers)
-    return measured @ parts.classifier_weights.T + parts.classifier_bias
+    inputs = x.astype(np.float64) @ parts.encoder_weights.T + parts.encoder_bias
+    measured = expectations(inputs.astype(x.dtype), parts.angles, circuit, layers)
+    scores: Array = measured.astype(np.float64) @ parts.classifier_weights.T + parts.classifier_bias
+    return scores
 
 
 def check_loss(loss: float, epoch: int, config: TrainingConfig) -> None:

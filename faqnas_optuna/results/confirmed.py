@@ -13,11 +13,14 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs, recalls
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
-from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, provenance, stop_document
+from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, check_successful, provenance, stop_document
 from faqnas_optuna.results.shown import ConfirmedError
-from faqnas_optuna.search.confirmation import find, missing, name_for, needed
+from faqnas_optuna.search.choosing import Pick
+from faqnas_optuna.search.confirmation import Budget, candidates_of, find, missing, name_for, needed
 from faqnas_optuna.search.course import last_resumption
+from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.ledger import Finalist
+from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import unread
@@ -130,6 +133,41 @@ def confirmation_document(search: Search) -> dict[str, Any]:
         "kendall_tau": kendall_tau(believed, confirmed),
         "provenance": provenance(search),
     }
+
+
+def finalists(
+    search: Search, *, numbers: Sequence[int] | None = None, top: int | None = None, pick: Pick | None = None
+) -> list[Candidate]:
+    """The circuits of a study to confirm: those of some trials, the best of its front, what a rule picks, or all of the front.
+
+    Raises:
+        ConfigError: the study is a confirmation itself, or a trial has no result.
+        StudyNotFoundError: there is no such trial.
+        NoSuccessfulTrialError: there is no front yet.
+    """
+    if confirms := search.description.confirms:
+        told = f"study {search.name!r} is a confirmation of circuits of {confirms.study!r}; confirm more of those with"
+        raise ConfigError(told, command=f"confirm {confirms.study} --trials N,N")
+    if numbers is not None:
+        return candidates_of(search, numbers)
+    standing = Standing.of(search)
+    check_successful(standing)
+    if pick:
+        return [pick.choose(standing.front)]
+    return sorted(standing.front, key=lambda one: (one.val_error, one.quantum_flops))[:top]
+
+
+def is_done(confirmation: Search, candidates: Sequence[Candidate], budget: Budget) -> bool:
+    """Whether nothing is left to do for these: neither their data nor torch are needed to show what it has found."""
+    confirms, stopped = confirmation.description.confirms, confirmation.ledger.stop()
+    assert confirms is not None
+    known = {finalist.trial for finalist in confirms.finalists}
+    asks_more = budget.seeds not in (None, confirmation.config.training.repeats)
+    is_all_there = known.issuperset(candidate.trial for candidate in candidates) and not asks_more
+    if not is_all_there or stopped is None or stopped.reason is not StopReason.CONFIRMED:
+        return False
+    # What has failed is tried again: it may have been the machine.
+    return not trainings(confirmation, confirmation.study.get_trials(deepcopy=False))["failed"]
 
 
 def confirmation_of(search: Search) -> Search | None:

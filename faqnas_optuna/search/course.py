@@ -8,14 +8,15 @@ workers read it before each trial.
 import getpass
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum, auto
 
 from optuna import Study
 
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.search.confirmation import enqueue, missing
+from faqnas_optuna.search.confirmation import Budget, baselines_for, enqueue, extended, finalists_of, missing
 from faqnas_optuna.search.generations import (
     Failure,
     Known,
@@ -27,7 +28,8 @@ from faqnas_optuna.search.generations import (
     ready_to_close,
     refusal_to_resume,
 )
-from faqnas_optuna.search.ledger import utc_now
+from faqnas_optuna.search.ledger import Confirms, utc_now
+from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import drafts, study_lock
@@ -170,6 +172,30 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
             )
             search.ledger.resume(resumption)
         return search
+
+
+def confirming(
+    url: str, name: str, search: Search, candidates: Sequence[Candidate], splits: DataSplits, budget: Budget
+) -> Search:
+    """The confirmation of some circuits of a search, made, extended or resumed, for workers to run.
+
+    Args:
+        url: of the search's storage.
+        name: of the confirmation.
+
+    Raises:
+        StudyMismatchError: it exists with another budget, or confirms something else.
+    """
+    training = search.config.training
+    confirms = Confirms(
+        study=search.name,
+        created=search.description.created,
+        epochs=training.epochs,
+        finalists=finalists_of(candidates, repeats=training.repeats, n_features=splits.n_features, n_classes=splits.n_classes),
+        baselines=baselines_for(len(splits.train)),
+    )
+    confirmation = extended(search.study._storage, url, name, search, confirms, budget)
+    return resume(confirmation) if confirmation.ledger.stop() else confirmation
 
 
 def last_resumption(search: Search) -> Resumption | None:

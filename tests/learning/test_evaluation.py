@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import numpy as np
@@ -37,6 +38,7 @@ config = StudyConfig(dataset="iris")
 result = evaluate(genome.circuit, load("iris", seed=0), config)
 print(result.val_accuracies, result.objectives(config))
 import sys
+from dataclasses import replace
 print([name for name in ("torch", "pennylane", "sklearn") if name in sys.modules])
 """
 
@@ -132,3 +134,11 @@ def test_the_randomness_of_a_training_depends_on_seed_circuit_and_repeat() -> No
 def test_data_of_another_set_are_refused(iris: DataSplits) -> None:
     with pytest.raises(DataError, match="the data are those of 'iris', the settings say 'wine'"):
         evaluate(GENOME.circuit, iris, StudyConfig(dataset="wine"))
+
+
+def test_data_of_another_split_are_refused(iris: DataSplits) -> None:
+    told = "the data were split by the seed 0, the settings have the seed 1; make both of one seed"
+    with pytest.raises(DataError, match=told):
+        evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris", seed=1))
+    # Of a split that no seed has made, any goes.
+    evaluate(GENOME.circuit, replace(iris, seed=None), StudyConfig(dataset="iris", seed=1))

@@ -53,7 +53,7 @@ def test_predictions_are_those_of_the_network(circuit: Circuit, iris: DataSplits
     vector = nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
     layout = Layout.of(circuit, n_features=iris.n_features, n_classes=iris.n_classes)
     with torch.no_grad():
-        expected = model(torch.from_numpy(iris.test.x))
+        expected = model(torch.from_numpy(iris.test.x)).double()
     scores = torch.from_numpy(predict(circuit, layout, vector, iris.test.x))
     assert torch.allclose(torch.log_softmax(scores, dim=1), expected, atol=1e-5)
 

@@ -1,0 +1,47 @@
+"""How far a study is, as a bar in a notebook or on a terminal."""
+
+import builtins
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import TqdmWarning
+
+from faqnas_optuna.results.status import progress
+from faqnas_optuna.search.standing import Standing
+
+with warnings.catch_warnings():
+    # Where a notebook lacks ipywidgets the bar is one of characters, which is no reason to warn.
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
+
+
+@contextmanager
+def progress_bar(shown: bool | None) -> Iterator[Callable[[Standing], None]]:
+    """A bar while something runs, and what to call after each trial.
+
+    Args:
+        shown: None to show it where it moves: in notebooks and on terminals.
+    """
+    is_shown = _moves() if shown is None else shown
+    with tqdm(disable=not is_shown) as bar:
+
+        def update(standing: Standing) -> None:
+            known = progress(standing)
+            if bar.total is None:
+                # The pace is that of this process, whatever was there before.
+                bar.initial, bar.unit = known.trials, " trainings" if known.is_confirmation else " trials"
+            bar.set_description(known.study, refresh=False)
+            bar.total, bar.n = known.planned, known.trials
+            if known.best_accuracy is not None:
+                told = f"best accuracy {known.best_accuracy:.3f}, front {known.front}, hypervolume {known.hypervolume:.4f}"
+                bar.set_postfix_str(told, refresh=False)
+            bar.refresh()
+
+        yield update
+
+
+def _moves() -> bool:
+    # IPython puts its function there; only some of its shells have a stderr that says it is a terminal.
+    return hasattr(builtins, "get_ipython") or sys.stderr.isatty()

@@ -1,0 +1,274 @@
+"""A search from Python, and what is to be done with what it has found."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import optuna
+
+from faqnas_optuna.config import (
+    SearchConfig,
+    StudyConfig,
+    TrainingConfig,
+    did_you_mean,
+    override,
+    without_auto_repeats,
+)
+from faqnas_optuna.data.named import check_known
+from faqnas_optuna.data.named import load as load_named
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.interactive.running import Data, loaded, run_here, searched, using
+from faqnas_optuna.interactive.samples import splits_of
+from faqnas_optuna.results.confirmed import (
+    confirmation_document,
+    confirmation_of,
+    confirmed_errors,
+    finalists,
+    is_done,
+)
+from faqnas_optuna.results.documents import check_successful
+from faqnas_optuna.results.figures import pareto_figure
+from faqnas_optuna.results.frames import confirmed_frame, front_frame, trials_frame
+from faqnas_optuna.search.choosing import Pick
+from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
+from faqnas_optuna.search.course import confirming
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search, load_data
+from faqnas_optuna.search.study import load as load_search
+from faqnas_optuna.storage.opening import open_storage
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+DEFAULT_STORAGE = "sqlite:///faqnas.db"
+SAMPLES = "samples"
+"""The name of a data set that has none."""
+SETTINGS = {
+    **{name: f"search.{name}" for name in SearchConfig.model_fields},
+    **{name: f"training.{name}" for name in TrainingConfig.model_fields},
+    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "search", "training")},
+}
+"""Where each setting belongs; no two sections have one of the same name."""
+
+
+class Study:
+    """A search that was made, here or by a command, as it is now: other workers may still be at it.
+
+    Args:
+        search: the study.
+        storage: the URL of its database.
+        data: what it searches over.
+    """
+
+    def __init__(self, search: Search, *, storage: str, data: Data) -> None:
+        self._search = search
+        self._storage = storage
+        self._data = data
+
+    @classmethod
+    def load(cls, name: str, *, storage: str = DEFAULT_STORAGE, data_dir: Path | str | None = None) -> Self:
+        """One that exists.
+
+        Args:
+            storage: URL of its database.
+            data_dir: where the files of `mnist` are; by default the user's cache directory.
+
+        Raises:
+            StudyNotFoundError: there is none of this name.
+            StorageError: the database cannot be read.
+        """
+        with using(storage):
+            search = load_search(open_storage(storage), name)
+        return cls(search, storage=storage, data=partial(load_data, search, path_of(data_dir)))
+
+    @property
+    def name(self) -> str:
+        """By which every command knows it."""
+        return self._search.name
+
+    @property
+    def config(self) -> StudyConfig:
+        """Its settings."""
+        return self._search.config
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """The same as Optuna has it."""
+        return self._search.study
+
+    @property
+    def front(self) -> "DataFrame":
+        """A row for each circuit that no other beats in both quantum FLOPs and validation error.
+
+        Raises:
+            NoSuccessfulTrialError: there is none yet.
+        """
+        return front_frame(self._standing())
+
+    @property
+    def trials(self) -> "DataFrame":
+        """A row for each circuit that was trained, on the front or not.
+
+        Raises:
+            NoSuccessfulTrialError: there is none yet.
+        """
+        return trials_frame(self._standing())
+
+    def pick(self, rule: str = "knee") -> Candidate:
+        """The circuit of the front that a rule takes: its `genome`, `quantum_flops` and `val_error`.
+
+        Args:
+            rule: `knee`, `best`, or `cheapest-within:X`.
+
+        Raises:
+            ConfigError: it is none of them.
+            NoSuccessfulTrialError: there is no front yet.
+        """
+        picked, standing = Pick.parse(rule), self._standing()
+        check_successful(standing)
+        return picked.choose(standing.front)
+
+    def confirm(
+        self,
+        *,
+        top: int | None = None,
+        pick: str | None = None,
+        trials: Sequence[int] | None = None,
+        epochs: int | None = None,
+        seeds: int | None = None,
+        name: str | None = None,
+        progress: bool | None = None,
+    ) -> "DataFrame":
+        """Train circuits anew from new seeds, beside controls, and judge them on the test part, or go on with that.
+
+        Args:
+            top: so many of the front, those of the lowest validation error.
+            pick: the one that a rule takes.
+            trials: those of these trials. Without any of the three, all of the front.
+            epochs: of each training; 50 unless it was begun with others.
+            seeds: trainings of each network; 10 unless it was begun with others.
+            name: what the confirmation, a study of its own, is called; by default as this one with `.confirm` behind it.
+            progress: show a bar; None for where it moves.
+
+        Returns:
+            A row for each circuit confirmed so far, with its controls' test accuracies, and what it adds in a sentence.
+
+        Raises:
+            StudyMismatchError: it was begun with other epochs, or more seeds.
+            ConfigError: the circuits are named in two ways, or a number is out of its range.
+        """
+        if sum(choice is not None for choice in (top, pick, trials)) > 1:
+            raise ConfigError("top, pick and trials each choose circuits; leave all but one of them out")
+        for what, count, highest in (("top", top, None), ("epochs", epochs, 100_000), ("seeds", seeds, 1_000)):
+            if count is not None and (count < 1 or highest and count > highest):
+                raise ConfigError(f"{what} must be 1 or more{f', up to {highest}' if highest else ''}; it is {count}")
+        called, rule = name_for(self.name) if name is None else name, None if pick is None else Pick.parse(pick)
+        with using(self._storage):
+            candidates = finalists(self._search, numbers=trials, top=top, pick=rule)
+            confirmation = self._confirmed(called, candidates, Budget(epochs=epochs, seeds=seeds), progress=progress)
+            return confirmed_frame(confirmation_document(confirmation))
+
+    def plot(self) -> "Figure":
+        """The front as an interactive figure, with what was confirmed beside what is believed.
+
+        Raises:
+            NoSuccessfulTrialError: there is none yet.
+        """
+        standing = self._standing()
+        check_successful(standing)
+        with using(self._storage):
+            return pareto_figure(standing, confirmed_errors(confirmation_of(self._search)))
+
+    def _confirmed(self, name: str, candidates: Sequence[Candidate], budget: Budget, *, progress: bool | None) -> Search:
+        found = find(self._search.study._storage, name, self._search)
+        if found:
+            found.check_versions()
+            check_budget(found, budget)
+            if is_done(found, candidates, budget):
+                return found
+        splits = loaded(self._data)
+        confirmation = confirming(self._storage, name, self._search, candidates, splits, budget)
+        run_here(confirmation, splits, progress=progress)
+        return confirmation
+
+    def _standing(self) -> Standing:
+        with using(self._storage), self._search.existing():
+            return Standing.of(self._search)
+
+    def __repr__(self) -> str:
+        standing = self._standing()
+        state = "finished" if self._search.ledger.stop() else "not finished"
+        return f"<Study {self.name!r} over {self.config.dataset}: {standing.successful} trials, {state}>"
+
+
+def search(
+    data: Any,
+    y: Any = None,
+    *,
+    study: str | None = None,
+    storage: str = DEFAULT_STORAGE,
+    data_dir: Path | str | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Study:
+    """Search for circuits that are accurate and cheap, in this process, or go on with a search that was begun.
+
+    Ctrl-C, or the interruption of a notebook's cell, lets the running trial finish and returns what was found so far; a second
+    one gives that trial up. The same call goes on.
+
+    Args:
+        data: the name of a data set; or samples (samples, features), an array or a data frame of numbers.
+        y: the labels (samples,), if they are samples. Workers elsewhere cannot join: only this process has them.
+        study: what the study is to be called; by default as its data set, of samples `samples`.
+        storage: URL of the database, which is made if it is not there.
+        data_dir: where the files of `mnist` are; by default the user's cache directory.
+        progress: show a bar; None for where it moves: in notebooks and on terminals.
+        settings: by the names that a study file has for them, without their sections: `population`, `epochs`, `seed`, …; and
+            `space`, a dictionary of genes with the values that each may have.
+
+    Raises:
+        ConfigError: a setting is unknown or has an impossible value.
+        DataError: the data are unknown or cannot be used.
+        StudyMismatchError: the study exists with other settings or other data.
+        FailuresError: trial after trial failed.
+    """
+    is_named = isinstance(data, str)
+    if is_named == (y is not None):
+        raise ConfigError("search takes the name of a data set, or samples and their labels y: search('iris') or search(x, y)")
+    if is_named:
+        check_known(data)
+    config, auto_repeats = config_of(data if is_named else SAMPLES, settings, source="search")
+    used: Data
+    if is_named:
+        used = partial(load_named, config.dataset, seed=config.seed, data_dir=path_of(data_dir))
+    else:
+        used = splits_of(data, y, name=SAMPLES, seed=config.seed)
+    name = config.dataset if study is None else study
+    with using(storage):
+        found = searched(storage, name, config, used, auto_repeats=auto_repeats, progress=progress)
+    return Study(found, storage=storage, data=used)
+
+
+def path_of(directory: Path | str | None) -> Path | None:
+    """A directory as our functions take it."""
+    return None if directory is None else Path(directory)
+
+
+def config_of(dataset: str, settings: Mapping[str, Any], *, source: str) -> tuple[StudyConfig, bool]:
+    """Settings by their plain names as a configuration, and whether the number of repeats is yet to be found.
+
+    Args:
+        source: what to name in an error.
+
+    Raises:
+        ConfigError: one is unknown or has an impossible value.
+    """
+    for name in settings:
+        if name not in SETTINGS:
+            raise ConfigError(f"{source}: unknown setting {name!r}{did_you_mean(name, SETTINGS)}")
+    changes = {SETTINGS[name]: value for name, value in settings.items()}
+    nested, auto_repeats = without_auto_repeats(override({"dataset": dataset}, changes))
+    return StudyConfig.from_settings(nested, source=source), auto_repeats

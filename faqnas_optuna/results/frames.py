@@ -1,0 +1,85 @@
+"""What a study has found as data frames of pandas."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from faqnas_optuna.results.documents import check_successful
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.standing import Standing
+
+if TYPE_CHECKING:
+    # At run time it would take a second of whoever only opens a study.
+    from pandas import DataFrame
+
+
+def front_frame(standing: Standing) -> "DataFrame":
+    """A row a circuit of the front, by quantum FLOPs.
+
+    Raises:
+        ConfigError: the study is a confirmation.
+        NoSuccessfulTrialError: there is none yet.
+    """
+    check_successful(standing)
+    return _frame(_entry(candidate, standing) for candidate in standing.front)
+
+
+def trials_frame(standing: Standing) -> "DataFrame":
+    """A row a circuit that was counted and trained, on the front or not, by trial; of clones the first.
+
+    Raises:
+        ConfigError: the study is a confirmation.
+        NoSuccessfulTrialError: there is none yet.
+    """
+    check_successful(standing)
+    found = [Candidate.of_trial(trial) for trial in standing.by_circuit.values()]
+    on_front = {candidate.trial for candidate in standing.front}
+    return _frame(
+        _entry(candidate, standing) | {"on_front": candidate.trial in on_front}
+        for candidate in sorted(found, key=lambda candidate: candidate.trial)
+    )
+
+
+def confirmed_frame(document: Mapping[str, Any]) -> "DataFrame":
+    """A row a circuit of a `confirmation_document`, by quantum FLOPs, with the test accuracy of each of its controls."""
+    return _frame(_confirmed_entry(entry) for entry in document["circuits"])
+
+
+def _entry(candidate: Candidate, standing: Standing) -> dict[str, Any]:
+    record = candidate.record
+    interval = candidate.val_accuracy_interval(standing.search.config.training.repeats)
+    return {
+        "trial": candidate.trial,
+        "quantum_flops": candidate.quantum_flops,
+        "val_accuracy": record.val_accuracy,
+        **_ends("val_accuracy", interval),
+        "parameters": record.parameters,
+        "circuit": str(candidate.effective),
+        **candidate.genome.to_params(),
+    }
+
+
+def _confirmed_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "trial": entry["trial"],
+        "quantum_flops": entry["quantum_flops"],
+        "test_accuracy": entry["test_accuracy"],
+        **_ends("test_accuracy", entry["test_accuracy_interval"]),
+        "believed": entry["val_accuracy"],
+        "optimism": entry["optimism"],
+        "live_parameters": entry["parameters"],
+        **{control["model"]: control["test_accuracy"] for control in entry["controls"]},
+        "circuit": entry["effective"],
+        "told": entry["told"],
+    }
+
+
+def _ends(name: str, interval: Iterable[float] | None) -> dict[str, float]:
+    """Of an interval; not a number where there is none."""
+    low, high = interval or (float("nan"), float("nan"))
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _frame(rows: Iterable[Mapping[str, Any]]) -> "DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(list(rows))
