@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.trial import FrozenTrial
 
 import faqnas_optuna
 from faqnas_optuna import Study, search
@@ -28,7 +27,6 @@ from faqnas_optuna.errors import (
 from faqnas_optuna.interactive import running
 from faqnas_optuna.interactive.study import config_of
 from faqnas_optuna.learning.evaluation import Evaluation
-from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.workers.loop import run
 from tests.conftest import TIMEOUT_S
@@ -351,14 +349,6 @@ def test_failures_are_told(storage_url: str, monkeypatch: pytest.MonkeyPatch) ->
     # And again, when nothing is run any more.
     with pytest.raises(NoSuccessfulTrialError, match="no trial of study 'iris' has succeeded"):
         search("iris", storage=storage_url, **SMALL)
-
-
-def test_a_frame_of_trials_knows_clones_once(search_of_eight: Search, storage_url: str) -> None:
-    frame = Study.load("iris", storage=storage_url).trials
-    successful: list[FrozenTrial] = search_of_eight.study.trials
-    assert len(frame) == len({trial.user_attrs["circuit"] for trial in successful})
-    assert list(frame["trial"]) == sorted(frame["trial"])
-    assert set(frame["trial"]) == {trial.number for trial in Standing.of(search_of_eight).by_circuit.values()}
 
 
 def test_a_config_is_that_of_the_study(found: Study) -> None:

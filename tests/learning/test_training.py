@@ -58,6 +58,18 @@ def test_predictions_are_those_of_the_network(circuit: Circuit, iris: DataSplits
     assert torch.allclose(torch.log_softmax(scores, dim=1), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("circuit", CIRCUITS, ids=str)
+def test_what_is_told_of_a_sample_does_not_depend_on_those_beside_it(circuit: Circuit) -> None:
+    splits = load("digits", seed=0)
+    layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    parameters, x = layout.draw(generator()), splits.validation.x[:50]
+    together = predict(circuit, layout, parameters, x)
+    for parts in (50, 7):
+        alone = np.concatenate([predict(circuit, layout, parameters, part) for part in np.array_split(x, parts)])
+        # In single precision they differ by some 1e-7.
+        assert np.abs(together - alone).max() < 1e-12
+
+
 def test_training_learns(iris: DataSplits) -> None:
     result = trained(iris, epochs=60, learning_rate=0.05)
     assert result.validation_accuracy > 0.85
