@@ -167,6 +167,23 @@ def test_what_was_done_is_told(patients: pd.DataFrame) -> None:
     )
 
 
+def test_of_many_columns_is_told_together() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 80))
+    values[:, 70] = 1
+    frame, classes = pd.DataFrame(values).rename(columns=str), pd.Series(["a", "b"] * 20, name="y")
+    assert dict(splits_of(frame, classes, DataConfig(), name="wide.csv", seed=0).columns) == {
+        "0 … 69": "70 columns, each standardised",
+        "70": "constant in the training part: always 0",
+        "71 … 79": "9 columns, each standardised",
+    }
+    frame.columns = [f"{'long ' * 200}{name}" for name in frame.columns]
+    frame[frame.columns[::2]] = 1
+    with pytest.raises(
+        DataError, match=r"wide.csv: what is done to its columns takes \d+,\d+ characters to tell, and a study keeps"
+    ):
+        splits_of(frame, classes, DataConfig(), name="wide.csv", seed=0)
+
+
 def test_the_fingerprint_sees_values_parts_and_names_alone(patients: pd.DataFrame, tmp_path: Path) -> None:
     first = split(patients).fingerprint
     assert split(patients.copy()).fingerprint == first
@@ -230,4 +247,4 @@ def test_datasets_tells_what_a_search_would_do(
     code, _, err = cli_here("datasets", "p.csv", "--target", "outcme")
     assert code == 2 and "did you mean 'outcome'?" in err
     code, _, err = cli_here("start", "wine", "--target", "outcome")
-    assert code == 2 and "data.target is for data in a file; 'wine' is a data set by name" in err
+    assert code == 2 and "data.target is for data in a file; 'wine' is none" in err
