@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,25 @@ def test_a_study_finds_its_file_again(
     moved.write_text(moved.read_text().replace("Bern", "Basel"))
     code, _, err = cli_here("resume", "my-patients", "--generations", "3", "--data-dir", "elsewhere")
     assert code == 3 and "fingerprint: stored" in err and ", here " in err
+
+
+REAL = {
+    "datasets/fair/fair.csv": "rate_marriage",
+    "datasets/modechoice/modechoice.csv": "choice",
+    "datasets/heart/heart.csv": "censors",
+    "datasets/anes96/anes96.csv": "'vote'",
+    "genmod/tests/results/stata_lbw_glm.csv": "low",
+}
+"""Files of statsmodels, some with separators and quotes of their own, and what is told by the rest of each."""
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_are_searched_over_by_one_command(name: str, cli_here: Callable[..., tuple[int, str, str]]) -> None:
+    (package,) = (Path(place) for place in find_spec("statsmodels").submodule_search_locations)  # type: ignore[union-attr]
+    code, out, err = cli_here("start", str(package / name), "--target", REAL[name], *TINY, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["study"] == Path(name).stem and document["front"]
 
 
 def test_datasets_tells_what_a_search_would_do(

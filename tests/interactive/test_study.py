@@ -189,7 +189,12 @@ def test_a_file_is_searched_over_as_by_the_command(
     assert document["columns"]["colour"] == "one-hot, 2 categories; 26 missing: 'light'"
     # Where the working directory is does not matter, nor that the search was begun elsewhere.
     monkeypatch.chdir("/")
-    assert len(Study.load("my-wine", storage=storage_url).confirm(top=1, epochs=1, seeds=2)) == 1
+    confirmed = Study.load("my-wine", storage=storage_url).confirm(top=1, epochs=3, seeds=1)
+    told = study.export(tmp_path / "model", trial=int(confirmed["trial"][0])).predict(frame) == frame["cultivar"]
+    model = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert model["training"] == {"of": "confirmation", "seed": 0, "epochs": 3, "as_stored": True}
+    assert told.sum() == sum(part["right"] for part in model["accuracies"].values())
+    assert model["accuracies"]["test"]["accuracy"] == confirmed["test_accuracy"][0]
     # The same samples from memory.
     samples = search(frame, target="cultivar", drop=["ash"], storage=storage_url, **SMALL)
     assert samples.front.equals(study.front) and "cultivar" in frame
