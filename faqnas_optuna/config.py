@@ -36,6 +36,15 @@ class FlopsOf(StrEnum):
     """Those that a measured value depends on (`circuits.effective`)."""
 
 
+class Objectives(StrEnum):
+    """By which of a circuit's two values the search selects parents. Both are recorded, and both make the front."""
+
+    BOTH = "flops-error"
+    """Quantum FLOPs and validation error: FAQNAS, the paper's."""
+    ERROR = "error"
+    """Validation error alone: the search that the paper holds FAQNAS against."""
+
+
 class Engine(StrEnum):
     """What simulates the quantum layer in training."""
 
@@ -90,6 +99,8 @@ class SearchConfig(_Section):
     """At most so many generations (paper)."""
     patience: Annotated[int, Field(ge=1, le=100_000)] = 2
     """Stop after so many generations whose hypervolume did not grow (paper)."""
+    objectives: Objectives = Objectives.BOTH
+    """By which of the two values parents are selected (paper: both)."""
     synchronous: bool = False
     """Workers wait for one another, so that every generation has exactly `population` successful trials (ours)."""
     crossover: Probability = 0.8

@@ -40,7 +40,7 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
-from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, Objectives, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
 STDIN = 0
@@ -66,6 +66,11 @@ if TYPE_CHECKING:
 @setting_option("--population", SearchConfig, "population", help="Successful trials in a generation.")
 @setting_option("--generations", SearchConfig, "generations", help="At most so many generations.")
 @setting_option("--patience", SearchConfig, "patience", help="Stop after so many without improvement.")
+@option(
+    "--objectives",
+    type=click.Choice([objectives.value for objectives in Objectives]),
+    help="What parents are selected by: both values, or the error alone.  [default: flops-error]",
+)
 @option("--synchronous", is_flag=True, default=None, help="Generations of exactly the population: workers wait for each other.")
 @setting_option("--epochs", TrainingConfig, "epochs", help="Passes over the training data.")
 @setting_option("--lr", TrainingConfig, "learning_rate", help="Learning rate of Adam.")

@@ -36,6 +36,7 @@ def study_config(file: Path | None, options: dict[str, Any]) -> "tuple[StudyConf
     from faqnas_optuna.data.loading import without_directories
 
     sections = {
+        "objectives": "search.objectives",
         "population": "search.population",
         "synchronous": "search.synchronous",
         "generations": "search.generations",

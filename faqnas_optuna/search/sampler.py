@@ -1,7 +1,8 @@
 """Optuna's NSGA-II with randomness that depends on the study's seed and the trial's number alone."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.genome import GeneValue
-from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.config import Objectives, SearchConfig
 from faqnas_optuna.search.records import GENERATION_KEY, generation_of
-from faqnas_optuna.storage.opening import drafts
+from faqnas_optuna.storage.opening import as_it_is_now, finished_trials
 
 
 class _Memory:
@@ -36,17 +37,33 @@ class _Memory:
         self._seen = len(finished)
 
 
+def _as_it_is(trial: FrozenTrial) -> FrozenTrial:
+    return trial
+
+
+def _by_error(trial: FrozenTrial) -> FrozenTrial:
+    """The trial as if all circuits cost the same: neither dominance nor crowding sees a value that all share."""
+    seen = copy(trial)
+    seen.values = [0.0, trial.values[1]]
+    return seen
+
+
+VIEWS: dict[Objectives, Callable[[FrozenTrial], FrozenTrial]] = {Objectives.BOTH: _as_it_is, Objectives.ERROR: _by_error}
+"""What NSGA-II sees of a trial when it selects."""
+
+
 class _RememberingNSGAIISampler(NSGAIISampler):
     """NSGA-II that does not read all trials anew for each one."""
 
-    def __init__(self, memory: _Memory, **settings: Any) -> None:
+    def __init__(self, memory: _Memory, objectives: Objectives, **settings: Any) -> None:
         super().__init__(**settings)
         self._memory = memory
+        self._view = VIEWS[objectives]
 
     def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
         if (known := generation_of(trial)) is not None:
             return known
-        self._memory.take_in(drafts(study).history(study._study_id).finished)
+        self._memory.take_in(finished_trials(study))
         last: int = max(self._memory.generations, default=0)
         assert self.population_size is not None
         generation = last if len(self._memory.generations[last]) < self.population_size else last + 1
@@ -54,18 +71,22 @@ class _RememberingNSGAIISampler(NSGAIISampler):
         return generation
 
     def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        return sorted(self._memory.generations[generation], key=lambda trial: trial.number)
+        return self._seen(self._memory.generations[generation])
 
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         # Optuna keeps them in the study, for all workers, and reads that again for each trial.
         if generation in self._memory.parents:
             return self._memory.parents[generation]
         # Another worker may have chosen, just now, among trials that have finished since we have read them.
-        with drafts(study).as_it_is_now():
+        with as_it_is_now(study):
             parents = super().get_parent_population(study, generation)
         # Whoever has chosen them crosses them in the order of choice, whoever reads them in that of their numbers.
-        self._memory.parents[generation] = sorted(parents, key=lambda trial: trial.number)
+        self._memory.parents[generation] = self._seen(parents)
         return parents
+
+    def _seen(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+        """Trials by number, with the values that they are selected by."""
+        return [self._view(trial) for trial in sorted(trials, key=lambda trial: trial.number)]
 
 
 class SeededNSGAIISampler(BaseSampler):
@@ -98,6 +119,7 @@ class SeededNSGAIISampler(BaseSampler):
         crossing, drawing = np.random.SeedSequence([self._seed, trial_number]).generate_state(2)
         nsga2 = _RememberingNSGAIISampler(
             self._memory,
+            self._config.objectives,
             population_size=self._config.population,
             crossover_prob=self._config.crossover,
             mutation_prob=self._config.mutation,

@@ -1,10 +1,11 @@
 """URL of a database → Optuna storage, with the settings that each kind of database needs to be shared."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from optuna import Study
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import URL
 
 from faqnas_optuna.errors import NoStudiesError, StorageError
@@ -129,6 +130,18 @@ def drafts(study: Study) -> DraftStorage:
     storage = study._storage
     assert isinstance(storage, DraftStorage)
     return storage
+
+
+def finished_trials(study: Study) -> list[FrozenTrial]:
+    """Those that have finished, in the order in which this process saw it; of a study in memory by number."""
+    if isinstance(study._storage, DraftStorage):
+        return study._storage.history(study._study_id).finished
+    return study.get_trials(deepcopy=False, states=[state for state in TrialState if state.is_finished()])
+
+
+def as_it_is_now(study: Study) -> AbstractContextManager[None]:
+    """Let Optuna read what other processes have done, also where it is told to find the trials as they were last read."""
+    return study._storage.as_it_is_now() if isinstance(study._storage, DraftStorage) else nullcontext()
 
 
 def backend(study: Study) -> HeartbeatStorage:

@@ -9,7 +9,7 @@ from optuna.samplers import NSGAIISampler
 from scipy.stats import chisquare
 
 from faqnas_optuna.circuits.genome import GENES
-from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.config import Objectives, SearchConfig
 from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
 from faqnas_optuna.search.study import Search, load
@@ -90,6 +90,34 @@ def test_children_descend_from_parents(toy_study: NewStudy) -> None:
     for gene in GENES:
         first = {trial.params[gene] for trial in study.trials[:6]}
         assert {trial.params[gene] for trial in study.trials[6:]} <= first
+
+
+@pytest.mark.parametrize("objectives", Objectives)
+def test_parents_are_selected_by_the_objectives(toy_study: NewStudy, objectives: Objectives) -> None:
+    def both(trial: optuna.Trial) -> tuple[float, float]:
+        cost, depth = toy(trial)
+        # What is better costs more, and no two trials have the same error.
+        return cost, depth / cost + trial.number * 1e-6
+
+    study = toy_study(SearchConfig(population=6, objectives=objectives))
+    study.optimize(both, n_trials=13)
+    assert isinstance(study.sampler, SeededNSGAIISampler)
+    parents = study.sampler._memory.parents[2]
+    assert len(parents) == 6
+    lowest = sorted(trial.values[1] for trial in study.trials[:12])[:6]
+    is_elite = sorted(trial.values[1] for trial in parents) == lowest
+    assert is_elite is (objectives is Objectives.ERROR)
+    # What is stored has both values.
+    assert {trial.values[0] for trial in study.trials} <= set(map(float, range(2, 11)))
+
+
+def test_a_study_in_memory_is_searched_alike(toy_study: NewStudy) -> None:
+    kept = toy_study()
+    kept.optimize(toy, n_trials=20)
+    sampler = SeededNSGAIISampler(CONFIG, GENES, seed=0)
+    forgotten = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    forgotten.optimize(toy, n_trials=20)
+    assert history(forgotten) == history(kept)
 
 
 def test_a_foreign_trial_does_not_shrink_the_space(new_search: Callable[..., Search]) -> None:
