@@ -1,0 +1,186 @@
+"""A search whose trainings are looked up instead of done: what it suggests, pays for, and believes after each training.
+
+A searcher sees of a circuit what it has paid for, and nothing else: one training is one of the table's seeds, in an order that is
+drawn for each search and circuit. What the circuits that it chooses *are* is told by the seeds that are left.
+"""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.exceptions import ExperimentalWarning
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import SpaceConfig
+from faqnas_optuna.evidence.searchers import Searcher
+from faqnas_optuna.search.objective import suggest
+from faqnas_optuna.search.pareto import non_dominated
+
+SPACE = SpaceConfig()
+MOST_IDLE = 500
+"""Trials in a row that train nothing, after which a search is taken to have nothing left to suggest."""
+
+
+class Ground(Protocol):
+    """What circuits are worth, training by training."""
+
+    seeds: int
+    """Trainings that there are of each circuit."""
+    flops_range: tuple[int, int]
+    """Quantum FLOPs of the cheapest and the dearest circuit."""
+
+    def row(self, circuit: Circuit) -> int:
+        """The number of a circuit."""
+
+    def trained(self, row: int) -> int:
+        """The number of the circuit that is trained for it: one with the same live gates."""
+
+    def flops(self, row: int) -> int:
+        """Its quantum FLOPs."""
+
+    def validation(self, trained: int, seed: int) -> float:
+        """Its validation accuracy by the training from a seed."""
+
+    def test(self, trained: int, seed: int) -> float:
+        """Its test accuracy by that."""
+
+    def seconds(self, trained: int, seed: int) -> float:
+        """What that took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a search may spend, in one of the two."""
+
+    trainings: int | None = None
+    seconds: float | None = None
+
+    @property
+    def amount(self) -> float:
+        """In its own unit."""
+        return float(self.trainings if self.seconds is None else self.seconds)  # type: ignore[arg-type]
+
+    def spent(self, trainings: int, seconds: float) -> float:
+        """How much of it such a search has spent."""
+        return float(trainings) if self.seconds is None else seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A training of a search, or a suggestion that cost none."""
+
+    row: int
+    """The circuit that was suggested."""
+    value: float | None
+    """The validation accuracy of the training; None of a circuit that was trained before."""
+    spent: float
+    """Of the budget, with this training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """All that a search did."""
+
+    searcher: str
+    seed: int
+    steps: tuple[Step, ...]
+
+    @property
+    def trainings(self) -> int:
+        return sum(step.value is not None for step in self.steps)
+
+
+class Trainings:
+    """What a search has paid for."""
+
+    def __init__(self, ground: Ground, *, seed: int) -> None:
+        self._ground = ground
+        self._seed = seed
+        self.paid: defaultdict[int, list[float]] = defaultdict(list)
+        """The validation accuracies of each circuit that was trained, in order."""
+        self.count = 0
+        self.seconds = 0.0
+
+    def train(self, trained: int) -> float:
+        """Pay for one more training of a circuit."""
+        seed = int(seeds_of(self._ground, trained, search=self._seed)[len(self.paid[trained])])
+        value = self._ground.validation(trained, seed)
+        self.paid[trained].append(value)
+        self.count += 1
+        self.seconds += self._ground.seconds(trained, seed)
+        return value
+
+    def may_train(self, trained: int) -> bool:
+        """Whether a seed would be left to judge it by."""
+        return len(self.paid[trained]) < self._ground.seeds - 1
+
+
+def seeds_of(ground: Ground, trained: int, *, search: int) -> NDArray[np.int64]:
+    """(seeds,) in which order a search pays for the trainings of a circuit."""
+    return np.random.default_rng([search, trained]).permutation(ground.seeds)
+
+
+def replay(searcher: Searcher, ground: Ground, budget: Budget, *, seed: int) -> Course:
+    """Search until the budget is spent, or nothing new is suggested.
+
+    Args:
+        seed: of the search, and of which trainings it pays for.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        sampler = searcher.sampler(seed)
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    till, steps, idle = Trainings(ground, seed=seed), list[Step](), 0
+    while budget.spent(till.count, till.seconds) < budget.amount and idle < MOST_IDLE:
+        trial = study.ask()
+        row = ground.row(suggest(trial, SPACE).circuit)
+        trained = ground.trained(row)
+        idle = idle + 1 if till.paid[trained] else 0
+        values = [till.train(trained) for _ in range(searcher.repeats)] if not till.paid[trained] else [None]
+        spent = budget.spent(till.count, till.seconds)
+        steps += [Step(row=row, value=value, spent=spent) for value in values]
+        study.tell(trial, [float(ground.flops(row)), 1 - float(np.mean(till.paid[trained]))])
+    return Course(searcher=searcher.name, seed=seed, steps=tuple(steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A circuit on a front as a search believes it to be."""
+
+    row: int
+    flops: int
+    believed: float
+    """The mean validation accuracy of the trainings that were paid for."""
+    trainings: int
+
+
+def chosen(course: Course, ground: Ground, *, spent: float) -> list[Chosen]:
+    """The front that a search believes in when it has spent so much, from the cheapest."""
+    paid: defaultdict[int, list[float]] = defaultdict(list)
+    rows: dict[int, None] = {}
+    for step in course.steps:
+        if step.spent > spent:
+            break
+        rows[step.row] = None
+        if step.value is not None:
+            paid[ground.trained(step.row)].append(step.value)
+    known = [
+        Chosen(row=row, flops=ground.flops(row), believed=float(np.mean(values)), trainings=len(values))
+        for row in rows
+        if (values := paid[ground.trained(row)])
+    ]
+    return front(known)
+
+
+def front(known: Sequence[Chosen]) -> list[Chosen]:
+    """Those that no other beats in both, from the cheapest; of equals the first."""
+    if not known:
+        return []
+    points = np.array([(one.flops, 1 - one.believed) for one in known])
+    kept = {points[place].tobytes(): one for place, one in reversed(list(enumerate(known))) if non_dominated(points)[place]}
+    return sorted(kept.values(), key=lambda one: one.flops)
