@@ -27,4 +27,5 @@ def test_both_scores_are_scikit_learns(samples: list[tuple[int, int]]) -> None:
 def test_who_always_tells_the_largest_class_is_worth_one_class() -> None:
     y = np.repeat([0, 1, 2], [90, 6, 4])
     found = Scores.of(y, np.zeros_like(y))
-    assert (found.by(Score.ACCURACY), found.by(Score.BALANCED)) == (0.9, pytest.approx(1 / 3))
+    assert found.by(Score.ACCURACY) == 0.9
+    assert found.by(Score.BALANCED) == pytest.approx(1 / 3)
