@@ -77,6 +77,8 @@ class Engine(StrEnum):
 
 FILE_SUFFIXES = (".csv", ".parquet", ".npz")
 """What the name of a file of data ends with, which tells it from a data set by name."""
+SAMPLES = "samples"
+"""What the data set is called of samples that a program has in its memory."""
 MOST_COMPONENTS = 1_000
 AUTO = "auto"
 """As the number of repeats: as many as make the values of circuits reliable."""
@@ -193,9 +195,10 @@ class StudyConfig(_Section):
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:
-        named = {name: value for name, value in self.data.model_dump().items() if value and name != "pca"}
-        if self.dataset and named and not is_file(self.dataset):
-            raise ValueError(f"data.{next(iter(named))} is for data in a file; {self.dataset!r} is a data set by name")
+        of_files = ["test_file"] if self.dataset == SAMPLES else [name for name in DataConfig.model_fields if name != "pca"]
+        given = [name for name in of_files if getattr(self.data, name)]
+        if self.dataset and given and not is_file(self.dataset):
+            raise ValueError(f"data.{given[0]} is for data in a file; {self.dataset!r} is none")
         if is_file(self.dataset) and self.dataset != Path(self.dataset).name:
             raise ValueError(f"dataset is the name of a file, without its directory; it is {self.dataset!r}")
         return self

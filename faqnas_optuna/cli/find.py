@@ -20,7 +20,6 @@ from faqnas_optuna.cli.launch import (
     reporting,
     run_search,
     study_config,
-    study_name,
 )
 from faqnas_optuna.cli.options import (
     StudyCommand,
@@ -120,7 +119,6 @@ def start(
     from faqnas_optuna.data.loading import check_known
 
     chosen, auto_repeats, files = study_config(config, {"dataset": one_data_set(name, dataset), **settings})
-    called = study_name(chosen.dataset) if study is None else study
     looked_in = data_dir
     if files and files.data:
         # What is typed comes first. Where a study's file was comes after the directory of data, which is told to workers.
@@ -130,9 +128,10 @@ def start(
     from faqnas_optuna.results.status import status_document
     from faqnas_optuna.search.course import resume as resume_study
     from faqnas_optuna.search.generations import StopReason
-    from faqnas_optuna.search.study import check_name, load_data
+    from faqnas_optuna.search.study import check_name, default_name, load_data
     from faqnas_optuna.signals import Signals
 
+    called = default_name(chosen.dataset) if study is None else study
     check_name(called)
     with reporting(storage):
         grace_s = survival.grace_s

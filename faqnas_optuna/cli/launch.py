@@ -1,9 +1,8 @@
 """What commands share: settings from options and file, an opened storage, and the search that `start` and `resume` run."""
 
 import json
-import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from faqnas_optuna.cli.options import Survival, storage_option, typed
-from faqnas_optuna.config import FILE_SUFFIXES, StudyConfig, is_file, override, read_toml, without_auto_repeats
+from faqnas_optuna.config import StudyConfig, override, read_toml, without_auto_repeats
 from faqnas_optuna.errors import ConfigError, NoStudiesError, NoSuccessfulTrialError, StorageError
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ STDOUT = (Path("-"), Path("/dev/stdout"))
 
 def study_config(file: Path | None, options: dict[str, Any]) -> "tuple[StudyConfig, bool, Files | None]":
     """Options over the study file over the defaults, whether the number of repeats is yet to be found, and where data are."""
+    from faqnas_optuna.data.loading import without_directories
+
     sections = {
         "population": "search.population",
         "synchronous": "search.synchronous",
@@ -52,33 +53,8 @@ def study_config(file: Path | None, options: dict[str, Any]) -> "tuple[StudyConf
     settings, auto_repeats = without_auto_repeats(override(stored, changes))
     if "dataset" not in settings:
         raise ConfigError("no data set is named; add for instance --dataset wine ('faqnas-optuna datasets' lists them)")
-    settings, files = _without_directories(settings)
+    settings, files = without_directories(settings)
     return StudyConfig.from_settings(settings, source="options"), auto_repeats, files
-
-
-def _without_directories(settings: dict[str, Any]) -> "tuple[dict[str, Any], Files | None]":
-    """The settings with files of data by name alone, since where they are decides nothing, and where they are."""
-    from faqnas_optuna.data.loading import Files
-
-    dataset, data = settings["dataset"], settings.get("data")
-    if not (isinstance(dataset, str) and is_file(dataset)):
-        if Path(str(dataset)).suffix:
-            raise ConfigError(f"{dataset}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
-        return settings, None
-    test_file = data.get("test_file") if isinstance(data, Mapping) else None
-    files = Files(data=Path(dataset), test=Path(test_file) if isinstance(test_file, str) else None)
-    changes = {"dataset": Path(dataset).name, "data.test_file": files.test and files.test.name}
-    return override(settings, changes), files
-
-
-def study_name(dataset: str) -> str:
-    """What a study is called if nothing else is said: as its data set, or its file."""
-    if not is_file(dataset):
-        return dataset
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(dataset).stem).lstrip("._-")[:100]
-    if not name:
-        raise ConfigError(f"no study can be called after the file {dataset!r}; name it with --study")
-    return name
 
 
 @contextmanager

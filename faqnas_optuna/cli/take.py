@@ -52,7 +52,6 @@ def export(
     """
     if trial is not None and pick:
         raise ConfigError("TRIAL and --pick each choose a circuit; leave one of them out")
-    from faqnas_optuna.results.confirmed import confirmation_of
     from faqnas_optuna.search.study import load, load_data
 
     with opened_storage(storage) as opened:
@@ -62,23 +61,20 @@ def export(
             raise ConfigError(told, command=f"export {confirms.study}")
         candidate = _chosen(search, pick if trial is None else trial)
         # They bring the engine: what is refused does without.
-        from faqnas_optuna.learning.artifact import check_target, write
-        from faqnas_optuna.results.exported import circuit_files, model_document, readme
-        from faqnas_optuna.search.taking import take
+        from faqnas_optuna.learning.artifact import check_target
+        from faqnas_optuna.results.exported import export as export_folder
 
         target = directory or Path(f"{study}-{candidate.trial}")
         check_target(target, replace=replace)
-        confirmation = confirmation_of(search)
         splits = load_data(search, data_dir)
-        taken = take(search, candidate, splits, confirmation)
-        document = model_document(search, candidate, splits, taken, confirmation)
-    files = circuit_files(taken.model, splits, qasm=int(qasm)) | {"README.md": readme(document, target.name)}
-    write(taken.model, target, document, files, replace=replace)
+        _, document = export_folder(search, candidate, splits, target, qasm=int(qasm), replace=replace)
     if as_json:
         print_json({"schema_version": 1, "folder": str(target), **document})
         return
     for part, found in document["accuracies"].items():
         click.echo(f"{part:10}  {found['right']:,} of {found['samples']:,} right  ({found['accuracy']:.3f})")
+    if not document["training"]["as_stored"]:
+        click.echo("Note: trained again here it tells other samples right than is stored; it was trained elsewhere", err=True)
     click.echo(f"wrote {target}", err=True)
 
 

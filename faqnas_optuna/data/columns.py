@@ -63,6 +63,8 @@ def read_column(name: str, series: "pd.Series[Any]") -> Column:
     """
     from pandas.api import types
 
+    if types.is_complex_dtype(series.dtype):
+        raise _unusable(name, "holds complex numbers")
     if types.is_bool_dtype(series.dtype) or types.is_numeric_dtype(series.dtype):
         return _numbers(name, series.to_numpy(np.float64, na_value=np.nan))
     if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from faqnas_optuna.config import StudyConfig, is_file
+from faqnas_optuna.config import FILE_SUFFIXES, SAMPLES, StudyConfig, is_file, override
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import DataError
+from faqnas_optuna.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,23 @@ def _located(path: Path | None, data_dir: Path | None) -> Path | None:
     return path
 
 
+def without_directories(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Files | None]:
+    """Nested settings with files of data by name alone, since where they are decides nothing; and where they are.
+
+    Raises:
+        ConfigError: the data are in a file of another kind.
+    """
+    dataset, data = settings["dataset"], settings.get("data")
+    if not (isinstance(dataset, str) and is_file(dataset)):
+        if Path(str(dataset)).suffix:
+            raise ConfigError(f"{dataset}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
+        return dict(settings), None
+    test_file = data.get("test_file") if isinstance(data, Mapping) else None
+    files = Files(data=Path(dataset), test=Path(test_file) if isinstance(test_file, str) else None)
+    changes = {"dataset": Path(dataset).name, "data.test_file": files.test and files.test.name}
+    return override(settings, changes), files
+
+
 def check_known(config: StudyConfig, files: Files | None) -> None:
     """Refuse data of which it is plain, before anything is loaded, that they are not there.
 
@@ -69,6 +86,8 @@ def load_splits(config: StudyConfig, *, files: Files | None = None, data_dir: Pa
     Raises:
         DataError: they are not on this machine, are damaged, or cannot be used.
     """
+    if config.dataset == SAMPLES:
+        raise DataError("the samples are in the memory of a program; the search goes on there, by search(x, y, …)")
     if not is_file(config.dataset):
         return named.load(config.dataset, seed=config.seed, data_dir=data_dir, pca=config.data.pca)
     # It brings scikit-learn, which readers do without.

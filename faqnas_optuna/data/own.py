@@ -6,6 +6,7 @@ What is done to a column is decided by what it holds (`data.columns`), fitted on
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 SPLIT = "split"
 """The column that says of each sample which part it is in, if it says nothing else."""
+MOST_LINES = 50
+"""Of columns that are told of one by one."""
+LONGEST_TOLD = 40_000
+"""Characters of what is told of columns: MySQL keeps 65,535 bytes of a study's description."""
 UNNAMED = "Unnamed: "
 """What pandas calls a column without a name."""
 
@@ -49,7 +54,7 @@ def load_file(path: Path, config: DataConfig, *, seed: int, test_path: Path | No
     target = NPZ_TARGET if config.target is None and path.suffix.lower() == ".npz" else config.target
     if target is None:
         raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_listed(list(frame.columns))}")
-    _check_columns(path.name, frame, [target], "target")
+    check_columns(path.name, frame, [target], "target")
     classes = frame.pop(target)
     return splits_of(frame, classes, config, name=path.name, seed=seed)
 
@@ -68,8 +73,8 @@ def splits_of(frame: "pd.DataFrame", target: "pd.Series[Any]", config: DataConfi
         DataError: a column holds what a network cannot learn from, or the samples cannot be divided so.
     """
     frame = frame.rename(columns=str).reset_index(drop=True)
-    _check_columns(name, frame, config.drop, "drop")
-    _check_columns(name, frame, [config.groups] if config.groups else [], "groups")
+    check_columns(name, frame, config.drop, "drop")
+    check_columns(name, frame, [config.groups] if config.groups else [], "groups")
     told = dict.fromkeys(config.drop, "left out, as asked")
     told |= {column: "left out: it has no name" for column in frame.columns if _is_unnamed(column) and column not in told}
     frame = frame.drop(columns=list(told))
@@ -93,7 +98,8 @@ def splits_of(frame: "pd.DataFrame", target: "pd.Series[Any]", config: DataConfi
         classes=classes,
         preprocessing=preprocessing,
         fingerprint=_fingerprint(name, columns, classes, y, rows),
-        columns=told,
+        columns=_told_together(name, told),
+        seed=None if fixed is not None and (fixed == "validation").any() else seed,
     )
 
 
@@ -111,7 +117,10 @@ def _with_test(frame: "pd.DataFrame", test: "pd.DataFrame", path: Path, test_pat
     return both.assign(**{SPLIT: ["train"] * len(frame) + ["test"] * len(test)})
 
 
-def _check_columns(name: str, frame: "pd.DataFrame", wanted: Sequence[str], option: str) -> None:
+def check_columns(name: str, frame: "pd.DataFrame", wanted: Sequence[str], option: str) -> None:
+    """Raises:
+    DataError: a column is wanted that is not there.
+    """
     known = [str(column) for column in frame.columns]
     if missing := [column for column in wanted if column not in known]:
         raise DataError(f"{name}: --{option} {missing[0]!r} is none of its columns{did_you_mean(missing[0], known[:50])}")
@@ -247,6 +256,24 @@ def _told(column: Column, preprocessing: Preprocessing, train: NDArray[np.int64]
     if column.counts_rows:
         parts.append(f"counts the rows: if it tells nothing else, leave it out with --drop {column.name}")
     return "; ".join(parts)
+
+
+def _told_together(name: str, told: dict[str, str]) -> dict[str, str]:
+    """What was done to columns, of many with one line for those that stand together and are treated alike."""
+    if len(told) > MOST_LINES:
+        runs = [(text, list(names)) for text, names in groupby(told, told.__getitem__)]
+        told = {
+            names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}": text
+            if len(names) == 1
+            else f"{len(names):,} columns, each {text}"
+            for text, names in runs
+        }
+    if (length := len(json.dumps(told))) > LONGEST_TOLD:
+        raise DataError(
+            f"{name}: what is done to its columns takes {length:,} characters to tell, and a study keeps {LONGEST_TOLD:,};"
+            " leave columns out with --drop, or give them shorter names"
+        )
+    return told
 
 
 def _fingerprint(name: str, columns: list[Column], classes: tuple[Label, ...], y: NDArray[np.int64], rows: Rows) -> str:

@@ -8,6 +8,7 @@ from threading import current_thread, main_thread
 import optuna
 
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.loading import Files
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import NoStudiesError
 from faqnas_optuna.interactive.progress import progress_bar
@@ -44,6 +45,7 @@ def searched(
     data: Data,
     *,
     progress: bool | None,
+    files: Files | None = None,
     auto_repeats: bool = False,
     is_measured: bool = True,
 ) -> Search:
@@ -51,6 +53,7 @@ def searched(
 
     Args:
         progress: as `progress_bar` takes it.
+        files: where the data are, if they are files.
         auto_repeats: find the number of repeats first.
         is_measured: measure before the first trial what trainings are worth.
 
@@ -70,7 +73,7 @@ def searched(
         return existing
     splits = loaded(data)
     if existing is None:
-        search = _created(url, name, config, splits, auto_repeats, is_measured)
+        search = _created(url, name, config, splits, files, auto_repeats, is_measured)
     else:
         existing.check_data(splits)
         search = resume(existing) if stopped else existing
@@ -102,7 +105,15 @@ def _existing(url: str, name: str, config: StudyConfig, any_repeats: bool) -> Se
     return None
 
 
-def _created(url: str, name: str, config: StudyConfig, splits: DataSplits, auto_repeats: bool, is_measured: bool) -> Search:
+def _created(
+    url: str,
+    name: str,
+    config: StudyConfig,
+    splits: DataSplits,
+    files: Files | None,
+    auto_repeats: bool,
+    is_measured: bool,
+) -> Search:
     """A study, or that of this name if somebody has made it meanwhile.
 
     Args:
@@ -118,7 +129,7 @@ def _created(url: str, name: str, config: StudyConfig, splits: DataSplits, auto_
     if auto_repeats:
         config = with_repeats_for(config, reliability)
     with storage_lock(url):
-        return open_or_create(storage, name, config, splits, reliability=reliability)
+        return open_or_create(storage, name, config, splits, reliability=reliability, files=files)
 
 
 @contextmanager

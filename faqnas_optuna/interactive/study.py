@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import optuna
 
 from faqnas_optuna.config import (
+    SAMPLES,
+    DataConfig,
     SearchConfig,
     StudyConfig,
     TrainingConfig,
@@ -15,11 +18,12 @@ from faqnas_optuna.config import (
     override,
     without_auto_repeats,
 )
-from faqnas_optuna.data.named import check_known
-from faqnas_optuna.data.named import load as load_named
+from faqnas_optuna.data.loading import Files, check_known, load_splits, without_directories
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.interactive.running import Data, loaded, run_here, searched, using
 from faqnas_optuna.interactive.samples import splits_of
+from faqnas_optuna.learning.artifact import check_target
+from faqnas_optuna.learning.trained import TrainedModel
 from faqnas_optuna.results.confirmed import (
     confirmation_document,
     confirmation_of,
@@ -28,14 +32,15 @@ from faqnas_optuna.results.confirmed import (
     is_done,
 )
 from faqnas_optuna.results.documents import check_successful
+from faqnas_optuna.results.exported import export
 from faqnas_optuna.results.figures import pareto_figure
 from faqnas_optuna.results.frames import confirmed_frame, front_frame, trials_frame
 from faqnas_optuna.search.choosing import Pick
-from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
+from faqnas_optuna.search.confirmation import Budget, candidates_of, check_budget, find, name_for
 from faqnas_optuna.search.course import confirming
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, load_data
+from faqnas_optuna.search.study import Search, default_name, load_data
 from faqnas_optuna.search.study import load as load_search
 from faqnas_optuna.storage.opening import open_storage
 
@@ -44,12 +49,11 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 DEFAULT_STORAGE = "sqlite:///faqnas.db"
-SAMPLES = "samples"
-"""The name of a data set that has none."""
 SETTINGS = {
+    **{name: f"data.{name}" for name in DataConfig.model_fields},
     **{name: f"search.{name}" for name in SearchConfig.model_fields},
     **{name: f"training.{name}" for name in TrainingConfig.model_fields},
-    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "search", "training")},
+    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "data", "search", "training")},
 }
 """Where each setting belongs; no two sections have one of the same name."""
 
@@ -171,6 +175,41 @@ class Study:
             confirmation = self._confirmed(called, candidates, Budget(epochs=epochs, seeds=seeds), progress=progress)
             return confirmed_frame(confirmation_document(confirmation))
 
+    def export(
+        self,
+        folder: Path | str,
+        *,
+        pick: str | None = None,
+        trial: int | None = None,
+        qasm: int = 3,
+        replace: bool = False,
+    ) -> TrainedModel:
+        """Write a circuit, trained again as it was, as a folder that `load_model` reads.
+
+        Args:
+            pick: the rule that takes it from the front; by default `best`.
+            trial: that of this trial.
+            qasm: version of OpenQASM, 2 or 3.
+            replace: put it in the place of a model that is there.
+
+        Returns:
+            The trained network.
+
+        Raises:
+            OutputError: the folder is there, or cannot be written.
+            StudyNotFoundError: there is no such trial.
+            ConfigError: the circuit is named in two ways, or the version is none.
+        """
+        if pick is not None and trial is not None:
+            raise ConfigError("pick and trial each choose a circuit; leave one of them out")
+        if qasm not in (2, 3):
+            raise ConfigError(f"qasm must be 2 or 3; it is {qasm}")
+        with using(self._storage):
+            candidate = self.pick(pick or "best") if trial is None else candidates_of(self._search, [trial])[0]
+            check_target(Path(folder), replace=replace)
+            model, _ = export(self._search, candidate, loaded(self._data), Path(folder), qasm=qasm, replace=replace)
+        return model
+
     def plot(self) -> "Figure":
         """The front as an interactive figure, with what was confirmed beside what is believed.
 
@@ -220,14 +259,15 @@ def search(
     one gives that trial up. The same call goes on.
 
     Args:
-        data: the name of a data set; or samples (samples, features), an array or a data frame of numbers.
-        y: the labels (samples,), if they are samples. Workers elsewhere cannot join: only this process has them.
-        study: what the study is to be called; by default as its data set, of samples `samples`.
+        data: the name of a data set; the path of a file; or samples (samples, features), an array or a data frame, which
+            workers elsewhere cannot join: only this process has them.
+        y: the classes (samples,) of samples, unless `target` names their column.
+        study: what the study is to be called; by default as its data set or file, of samples `samples`.
         storage: URL of the database, which is made if it is not there.
-        data_dir: where the files of `mnist` are; by default the user's cache directory.
+        data_dir: where files of data are, if they are not where they are said to be; of `mnist` by default the user's cache.
         progress: show a bar; None for where it moves: in notebooks and on terminals.
-        settings: by the names that a study file has for them, without their sections: `population`, `epochs`, `seed`, …; and
-            `space`, a dictionary of genes with the values that each may have.
+        settings: by the names that a study file has for them, without their sections: `target`, `population`, `epochs`,
+            `seed`, …; and `space`, a dictionary of genes with the values that each may have.
 
     Raises:
         ConfigError: a setting is unknown or has an impossible value.
@@ -235,20 +275,20 @@ def search(
         StudyMismatchError: the study exists with other settings or other data.
         FailuresError: trial after trial failed.
     """
-    is_named = isinstance(data, str)
-    if is_named == (y is not None):
-        raise ConfigError("search takes the name of a data set, or samples and their labels y: search('iris') or search(x, y)")
-    if is_named:
-        check_known(data)
-    config, auto_repeats = config_of(data if is_named else SAMPLES, settings, source="search")
+    is_named = isinstance(data, str | PathLike)
+    if is_named and y is not None:
+        raise ConfigError("y is for samples, as in search(x, y); of a file, target names the column of the classes")
+    config, auto_repeats, files = config_of(fspath(data) if is_named else SAMPLES, settings, source="search")
     used: Data
     if is_named:
-        used = partial(load_named, config.dataset, seed=config.seed, data_dir=path_of(data_dir))
+        files = files and files.located(path_of(data_dir))
+        check_known(config, files)
+        used = partial(load_splits, config, files=files, data_dir=None if files else path_of(data_dir))
     else:
-        used = splits_of(data, y, name=SAMPLES, seed=config.seed)
-    name = config.dataset if study is None else study
+        used = splits_of(data, y, config)
+    name = default_name(config.dataset) if study is None else study
     with using(storage):
-        found = searched(storage, name, config, used, auto_repeats=auto_repeats, progress=progress)
+        found = searched(storage, name, config, used, files=files, auto_repeats=auto_repeats, progress=progress)
     return Study(found, storage=storage, data=used)
 
 
@@ -257,10 +297,11 @@ def path_of(directory: Path | str | None) -> Path | None:
     return None if directory is None else Path(directory)
 
 
-def config_of(dataset: str, settings: Mapping[str, Any], *, source: str) -> tuple[StudyConfig, bool]:
-    """Settings by their plain names as a configuration, and whether the number of repeats is yet to be found.
+def config_of(dataset: str, settings: Mapping[str, Any], *, source: str) -> tuple[StudyConfig, bool, Files | None]:
+    """Settings by their plain names as a configuration, whether the number of repeats is yet to be found, and where data are.
 
     Args:
+        dataset: a name, or the path of a file.
         source: what to name in an error.
 
     Raises:
@@ -271,4 +312,5 @@ def config_of(dataset: str, settings: Mapping[str, Any], *, source: str) -> tupl
             raise ConfigError(f"{source}: unknown setting {name!r}{did_you_mean(name, SETTINGS)}")
     changes = {SETTINGS[name]: value for name, value in settings.items()}
     nested, auto_repeats = without_auto_repeats(override({"dataset": dataset}, changes))
-    return StudyConfig.from_settings(nested, source=source), auto_repeats
+    nested, files = without_directories(nested)
+    return StudyConfig.from_settings(nested, source=source), auto_repeats, files

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.learning.model import HQNN
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedModel:
     """A network with its parameters, and what makes its features."""
 
@@ -36,6 +36,10 @@ class TrainedModel:
     """(P,) in the order of `Layout`."""
     preprocessing: Preprocessing
     classes: tuple[Label, ...]
+
+    def __repr__(self) -> str:
+        dimensions = f"{self.preprocessing.n_features} features, {len(self.classes)} classes"
+        return f"<{type(self).__name__} {self.circuit}: {dimensions}, {self.layout.size} parameters>"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,18 +1,49 @@
 """What is told of a trained network that is taken away: `model.json` beside its weights, and a page on how to load it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
 from faqnas_optuna.config import Score
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning.artifact import circuit_values
+from faqnas_optuna.learning.artifact import circuit_values, write
 from faqnas_optuna.learning.trained import TrainedModel, accuracies
-from faqnas_optuna.results.confirmed import confirmation_document
+from faqnas_optuna.results.confirmed import confirmation_document, confirmation_of
 from faqnas_optuna.results.documents import canonical, judged, provenance
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.study import Search
-from faqnas_optuna.search.taking import Taken
+from faqnas_optuna.search.taking import Taken, take
+
+
+def export(
+    search: Search,
+    candidate: Candidate,
+    splits: DataSplits,
+    folder: Path,
+    *,
+    qasm: int = 3,
+    replace: bool = False,
+) -> tuple[TrainedModel, dict[str, Any]]:
+    """Train a candidate again as it was, and write it as a folder.
+
+    Args:
+        qasm: the version of OpenQASM.
+        replace: put it in the place of a model that is there.
+
+    Returns:
+        The network, and what is told of it.
+
+    Raises:
+        OutputError: the folder is there, or cannot be written.
+        TrainingError: the training diverged.
+    """
+    confirmation = confirmation_of(search)
+    taken = take(search, candidate, splits, confirmation)
+    document = model_document(search, candidate, splits, taken, confirmation)
+    files = circuit_files(taken.model, splits, qasm=qasm) | {"README.md": readme(document, folder.name)}
+    write(taken.model, folder, document, files, replace=replace)
+    return taken.model, document
 
 
 def model_document(
@@ -38,7 +69,12 @@ def model_document(
             "classes": splits.n_classes,
             "parameters": taken.model.layout.size,
         },
-        "training": {"of": "confirmation" if taken.confirmed else "search", "seed": taken.seed, "epochs": taken.epochs},
+        "training": {
+            "of": "confirmation" if taken.confirmed else "search",
+            "seed": taken.seed,
+            "epochs": taken.epochs,
+            "as_stored": taken.repeated,
+        },
         "quantum_flops": candidate.quantum_flops,
         "classical_flops": record.classical_flops,
         "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},

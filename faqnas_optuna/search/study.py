@@ -19,7 +19,7 @@ from optuna.study import StudyDirection
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences
+from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences, is_file
 from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
@@ -313,6 +313,20 @@ def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[int]:
         circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
         layers = EffectiveCircuit(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
         yield count(circuit, layers)
+
+
+def default_name(dataset: str) -> str:
+    """What a study is called if nothing else is said: as its data set, or its file.
+
+    Raises:
+        ConfigError: nothing of the file's name can be in that of a study.
+    """
+    if not is_file(dataset):
+        return dataset
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(dataset).stem).lstrip("._-")[:100]
+    if not name:
+        raise ConfigError(f"no study can be called after the file {dataset!r}; name it with --study")
+    return name
 
 
 def check_name(name: str) -> None:

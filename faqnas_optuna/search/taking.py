@@ -1,6 +1,7 @@
 """Which training of a circuit is taken away: the one that the validation part finds best, never the test part."""
 
 from dataclasses import dataclass
+from statistics import fmean
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.data.splits import DataSplits
@@ -21,6 +22,8 @@ class Taken:
     epochs: int
     confirmed: bool
     """Whether it is a training of the confirmation."""
+    repeated: bool
+    """Whether it has come to the score that is stored: on another processor it may not."""
 
 
 def take(search: Search, candidate: Candidate, splits: DataSplits, confirmation: Search | None) -> Taken:
@@ -38,15 +41,18 @@ def take(search: Search, candidate: Candidate, splits: DataSplits, confirmation:
         seed = max(seeds, key=lambda one: (seeds[one], -one))
         config = confirmation.config
         result = train_from(confirmation_generator(config.seed, seed), circuit, splits, config)
+        repeated = result.validation_score(config.score) == seeds[seed]
     else:
         config = search.config
         results = [train_once(circuit, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
         seed = max(range(len(results)), key=lambda one: (results[one].validation_score(config.score), -one))
         result = results[seed]
+        score = config.score
+        repeated = fmean(one.validation_score(score) for one in results) == candidate.record.score(score)
     model = TrainedModel(
         circuit=circuit, parameters=result.parameters, preprocessing=splits.preprocessing, classes=splits.classes
     )
-    return Taken(model=model, seed=seed, epochs=config.training.epochs, confirmed=bool(seeds))
+    return Taken(model=model, seed=seed, epochs=config.training.epochs, confirmed=bool(seeds), repeated=repeated)
 
 
 def _confirmed(confirmation: Search, candidate: Candidate) -> dict[int, float]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "show": ("show",),
     "confirm": ("confirm",),
     "confirm --as": ("confirm", "s", "--as"),
+    "export": ("export",),
 }
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,25 +16,11 @@ from sklearn.datasets import load_iris, load_wine
 from faqnas_optuna import load_model
 from faqnas_optuna.data.named import load
 from tests.conftest import cli_environment
+from tests.frames import mixed, named
 from tests.processes import TIMEOUT_S
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("--population", "4", "--generations", "1", "--epochs", "3")
-
-
-def named(loader: Callable[..., Any]) -> pd.DataFrame:
-    """A data set of scikit-learn with its classes by name."""
-    bunch = loader(as_frame=True)
-    return bunch.data.assign(target=bunch.target_names[bunch.target])
-
-
-def mixed() -> pd.DataFrame:
-    """Wine with a category, and with values missing in both kinds of columns."""
-    frame = named(load_wine).rename(columns={"target": "cultivar"})
-    frame["colour"] = frame.pop("color_intensity").map(lambda value: "dark, red" if value > 5 else "light")
-    frame.loc[::7, "colour"] = None
-    frame.loc[::5, "ash"] = None
-    return frame
 
 
 CASES: dict[str, tuple[Callable[[], pd.DataFrame], tuple[str, ...], str]] = {

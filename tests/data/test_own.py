@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,23 @@ def test_what_was_done_is_told(patients: pd.DataFrame) -> None:
     )
 
 
+def test_of_many_columns_is_told_together() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 80))
+    values[:, 70] = 1
+    frame, classes = pd.DataFrame(values).rename(columns=str), pd.Series(["a", "b"] * 20, name="y")
+    assert dict(splits_of(frame, classes, DataConfig(), name="wide.csv", seed=0).columns) == {
+        "0 … 69": "70 columns, each standardised",
+        "70": "constant in the training part: always 0",
+        "71 … 79": "9 columns, each standardised",
+    }
+    frame.columns = [f"{'long ' * 200}{name}" for name in frame.columns]
+    frame[frame.columns[::2]] = 1
+    with pytest.raises(
+        DataError, match=r"wide.csv: what is done to its columns takes \d+,\d+ characters to tell, and a study keeps"
+    ):
+        splits_of(frame, classes, DataConfig(), name="wide.csv", seed=0)
+
+
 def test_the_fingerprint_sees_values_parts_and_names_alone(patients: pd.DataFrame, tmp_path: Path) -> None:
     first = split(patients).fingerprint
     assert split(patients.copy()).fingerprint == first
@@ -217,6 +235,25 @@ def test_a_study_finds_its_file_again(
     assert code == 3 and "fingerprint: stored" in err and ", here " in err
 
 
+REAL = {
+    "datasets/fair/fair.csv": "rate_marriage",
+    "datasets/modechoice/modechoice.csv": "choice",
+    "datasets/heart/heart.csv": "censors",
+    "datasets/anes96/anes96.csv": "'vote'",
+    "genmod/tests/results/stata_lbw_glm.csv": "low",
+}
+"""Files of statsmodels, some with separators and quotes of their own, and what is told by the rest of each."""
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_are_searched_over_by_one_command(name: str, cli_here: Callable[..., tuple[int, str, str]]) -> None:
+    (package,) = (Path(place) for place in find_spec("statsmodels").submodule_search_locations)  # type: ignore[union-attr]
+    code, out, err = cli_here("start", str(package / name), "--target", REAL[name], *TINY, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["study"] == Path(name).stem and document["front"]
+
+
 def test_datasets_tells_what_a_search_would_do(
     patients: pd.DataFrame, tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -230,4 +267,4 @@ def test_datasets_tells_what_a_search_would_do(
     code, _, err = cli_here("datasets", "p.csv", "--target", "outcme")
     assert code == 2 and "did you mean 'outcome'?" in err
     code, _, err = cli_here("start", "wine", "--target", "outcome")
-    assert code == 2 and "data.target is for data in a file; 'wine' is a data set by name" in err
+    assert code == 2 and "data.target is for data in a file; 'wine' is none" in err

@@ -1,18 +1,20 @@
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+from sklearn.datasets import load_iris
 
 import faqnas_optuna
-from faqnas_optuna import Study, search
+from faqnas_optuna import Study, load_model, search
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import FlopsOf, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -20,6 +22,7 @@ from faqnas_optuna.errors import (
     ConfigError,
     DataError,
     NoSuccessfulTrialError,
+    OutputError,
     StorageError,
     StudyMismatchError,
     StudyNotFoundError,
@@ -30,6 +33,7 @@ from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.workers.loop import run
 from tests.conftest import TIMEOUT_S
+from tests.frames import mixed
 
 SMALL: dict[str, Any] = {"population": 4, "generations": 2, "epochs": 2}
 
@@ -99,7 +103,7 @@ def test_a_finished_search_is_read_without_its_data(found: Study, monkeypatch: p
     def no_data(*_: object, **__: object) -> DataSplits:
         raise AssertionError("nobody needs the data")
 
-    monkeypatch.setattr("faqnas_optuna.interactive.study.load_named", no_data)
+    monkeypatch.setattr("faqnas_optuna.interactive.study.load_splits", no_data)
     again = search("iris", storage=found._storage, **SMALL)
     assert again.front.equals(found.front)
 
@@ -127,30 +131,38 @@ def test_a_study_that_was_stopped_goes_on(search_of_eight: Search, storage_url: 
 
 
 def test_samples_are_searched_over_and_confirmed_as_a_data_set_is(storage_url: str, found: Study) -> None:
-    from sklearn.datasets import load_iris
-
     x, y = load_iris(return_X_y=True, as_frame=True)
     study = search(x, y.map({0: "a", 1: "b", 2: "c"}), storage=storage_url, **SMALL)
     # The same samples in the same parts, whatever they are called.
     assert study.name == "samples" and study.front.equals(found.front)
-    assert search(x.to_numpy(), y.to_numpy(), storage=storage_url, **SMALL).front.equals(found.front)
+    assert search(x.to_numpy(), y.to_numpy(), study="arrays", storage=storage_url, **SMALL).front.equals(found.front)
     assert len(study.confirm(top=1, epochs=1, seeds=2)) == 1
     with pytest.raises(StudyMismatchError, match="study 'samples' was made with other data"):
         search(x * 2, y, storage=storage_url, **SMALL)
-    with pytest.raises(DataError, match="unknown data set 'samples'"):
+    with pytest.raises(DataError, match="the samples are in the memory of a program; the search goes on there"):
         Study.load("samples", storage=storage_url).confirm(seeds=3)
 
 
 X, Y = np.ones((30, 2)), np.repeat(["a", "b", "c"], 10)
 SILLY: list[tuple[Any, Any, type[Exception], str]] = [
-    ("iris", Y, ConfigError, r"search takes the name of a data set, or samples and their labels y: search\('iris'\) or"),
-    (X, None, ConfigError, "search takes the name of a data set, or samples and their labels y"),
-    (X, Y[:-1], DataError, "the samples cannot be searched over: .*inconsistent numbers of samples"),
-    (X * np.nan, Y, DataError, "the samples cannot be searched over: Input X contains NaN"),
-    (Y.reshape(-1, 1), Y, DataError, "the samples cannot be searched over: could not convert string to float"),
-    (X, X[:, 0] * np.pi, DataError, "the samples cannot be searched over: Unknown label type: continuous"),
-    (X, np.repeat("a", 30), DataError, "a search needs two classes or more, and 5 samples or more of each"),
-    (X, np.repeat(["a", "b"], [27, 3]), DataError, "of each, for its three parts; here are 2, and of 'b' 3"),
+    ("iris", Y, ConfigError, r"y is for samples, as in search\(x, y\); of a file, target names the column of the classes"),
+    (
+        X,
+        None,
+        ConfigError,
+        r"which are the classes\? Give them as y, search\(x, y\), or by their column, search\(",
+    ),
+    (X, Y[:-1], DataError, "x has 30 samples and y 29; give a class for each sample"),
+    (X * np.nan, Y, DataError, "column '0' holds no value, which a network cannot learn from"),
+    (X * np.inf, Y, DataError, "column '0' holds an infinite number in row 1; write a finite one"),
+    (X[:, 0], Y, DataError, r"x must be an array \(samples, features\), or a data frame; it is of the shape \(30,\)"),
+    (None, Y, DataError, "or a data frame; it is a NoneType"),
+    (X[:, :0], Y, DataError, r"or a data frame; it is of the shape \(30, 0\)"),
+    (X, X, DataError, r"y must be an array \(samples,\) of classes; it is of the shape \(30, 2\)"),
+    (X * 1j, Y, DataError, "column '0' holds complex numbers"),
+    (X, X[:, 0] * np.pi, DataError, "the target 'y' holds 3.14159, and classes are texts or whole numbers"),
+    (X, np.repeat("a", 30), DataError, "the target 'y' has one class, 'a', in all 30 rows"),
+    (X, np.repeat(["a", "b"], [27, 3]), DataError, "each class needs 5 samples at least; .* 'b' has 3"),
 ]
 
 
@@ -162,6 +174,59 @@ def test_samples_that_cannot_be_searched_over_are_refused(
     with pytest.raises(error, match=told) as caught:
         search(x, y, **SMALL)
     assert len(str(caught.value).splitlines()) == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_searched_over_as_by_the_command(
+    tmp_path: Path, storage_url: str, cli_here: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = mixed()
+    frame.to_csv(tmp_path / "my wine.csv", index=False)
+    study = search(tmp_path / "my wine.csv", target="cultivar", drop=["ash"], storage=storage_url, **SMALL)
+    assert study.name == "my-wine" and study.config.data.drop == ("ash",)
+    code, out, err = cli_here("show", "my-wine", "--storage", storage_url, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["files"]["data"] == str(tmp_path / "my wine.csv")
+    assert document["columns"]["colour"] == "one-hot, 2 categories; 26 missing: 'light'"
+    # Where the working directory is does not matter, nor that the search was begun elsewhere.
+    monkeypatch.chdir("/")
+    confirmed = Study.load("my-wine", storage=storage_url).confirm(top=1, epochs=3, seeds=1)
+    told = study.export(tmp_path / "model", trial=int(confirmed["trial"][0])).predict(frame) == frame["cultivar"]
+    model = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert model["training"] == {"of": "confirmation", "seed": 0, "epochs": 3, "as_stored": True}
+    assert told.sum() == sum(part["right"] for part in model["accuracies"].values())
+    assert model["accuracies"]["test"]["accuracy"] == confirmed["test_accuracy"][0]
+    # The same samples from memory.
+    samples = search(frame, target="cultivar", drop=["ash"], storage=storage_url, **SMALL)
+    assert samples.front.equals(study.front) and "cultivar" in frame
+    with pytest.raises(DataError, match="samples: --target 'cultivr' is none of its columns: did you mean 'cultivar'"):
+        search(frame, target="cultivr", storage=storage_url, **SMALL)
+    with pytest.raises(DataError, match="absent.csv is not in .; name its directory with --data-dir"):
+        search("absent.csv", target="cultivar", storage=storage_url, **SMALL)
+    with pytest.raises(ConfigError, match="data.test_file is for data in a file; 'samples' is none"):
+        search(frame, target="cultivar", test_file="x.csv", storage=storage_url, **SMALL)
+
+
+def test_a_circuit_is_exported_and_loaded(found: Study, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    model = found.export(folder, pick="knee")
+    document = json.loads((folder / "model.json").read_text())
+    picked = found.pick("knee")
+    assert document["trial"] == picked.trial and document["genome"] == picked.genome.to_params()
+    assert document["training"] == {"of": "search", "seed": 0, "epochs": 2, "as_stored": True}
+    x = load_iris(as_frame=True).data
+    assert np.array_equal(load_model(folder).predict(x), model.predict(x))
+    with pytest.raises(OutputError, match="model is there already; name another folder with --to, or add --replace"):
+        found.export(folder)
+    other = found.export(str(folder), trial=found.pick("best").trial, qasm=2, replace=True)
+    assert other.circuit == found.pick("best").effective.representative
+    assert (folder / "circuit.qasm").read_text().startswith("OPENQASM 2.0")
+    with pytest.raises(ConfigError, match="pick and trial each choose a circuit; leave one of them out"):
+        found.export(tmp_path / "other", pick="best", trial=1)
+    with pytest.raises(ConfigError, match="qasm must be 2 or 3; it is 4"):
+        found.export(tmp_path / "other", qasm=4)
+    with pytest.raises(StudyNotFoundError, match="has no trial 99"):
+        found.export(tmp_path / "other", trial=99)
 
 
 WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
@@ -186,7 +251,7 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_made(
 
 def test_settings_have_the_names_of_a_study_file_and_numpy_may_give_them() -> None:
     told = {"epochs": np.int64(3), "flops_of": "effective", "repeats": "auto", "space": {"n_qubits": np.array([2, 3])}}
-    config, auto_repeats = config_of("iris", told, source="test")
+    config, auto_repeats, _ = config_of("iris", told, source="test")
     assert auto_repeats and config.training.epochs == 3 and config.flops_of is FlopsOf.EFFECTIVE
     assert config.space.n_qubits == (2, 3)
 
