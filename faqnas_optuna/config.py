@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -43,6 +43,36 @@ class Objectives(StrEnum):
     """Quantum FLOPs and validation error: FAQNAS, the paper's."""
     ERROR = "error"
     """Validation error alone: the search that the paper holds FAQNAS against."""
+
+
+Value = TypeVar("Value")
+
+
+class Score(StrEnum):
+    """What a network is judged by; its complement is the second objective. Both are recorded with every trial."""
+
+    ACCURACY = "accuracy"
+    """Share of the samples that is told right: the paper's."""
+    BALANCED = "balanced"
+    """Mean of the recalls of the classes that a part holds: each counts the same, however few samples it has."""
+
+    @property
+    def in_words(self) -> str:
+        return self.of(accuracy="accuracy", balanced="balanced accuracy")
+
+    @property
+    def key(self) -> str:
+        """What it is called in attributes and documents, after the part that it is of: `val_accuracy`."""
+        return self.in_words.replace(" ", "_")
+
+    @property
+    def remark(self) -> str:
+        """What follows the name of a value where that does not tell the score: nothing of the paper's."""
+        return self.of(accuracy="", balanced=" (balanced)")
+
+    def of(self, *, accuracy: Value, balanced: Value) -> Value:
+        """The one of two things that goes with it."""
+        return balanced if self is Score.BALANCED else accuracy
 
 
 class Engine(StrEnum):
@@ -168,6 +198,7 @@ class StudyConfig(_Section):
     engine: Engine = Engine.FAST
     flops: FlopsCounter = FlopsCounter.PROFILER
     flops_of: FlopsOf = FlopsOf.SUGGESTED
+    score: Score = Score.ACCURACY
     data: DataConfig = DataConfig()
     search: SearchConfig = SearchConfig()
     training: TrainingConfig = TrainingConfig()
@@ -199,6 +230,11 @@ class StudyConfig(_Section):
             return cls.model_validate_json(json.dumps(settings, default=_plain))
         except ValidationError as error:
             raise ConfigError(f"{source}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+
+    @property
+    def tells_balanced(self) -> bool:
+        """Whether tables have the balanced accuracy too: where it is the score, and of data of one's own."""
+        return self.score is Score.BALANCED or is_file(self.dataset)
 
     def with_repeats(self, repeats: int) -> Self:
         """The same with another number of trainings of each circuit."""

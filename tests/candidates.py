@@ -22,6 +22,8 @@ def candidate(trial: int, genome: Genome, *, flops: int, error: float, deviation
         **vars(Counts.of(circuit, n_features=4, n_classes=3)),
         val_accuracy=1 - error,
         val_accuracy_std=deviation,
+        val_balanced_accuracy=None,
+        val_balanced_accuracy_std=None,
         seconds=0.0,
         worker="test:1",
         reused_from=None,

@@ -154,7 +154,7 @@ def confirm(search: Search, url: str, candidates: Iterable[Candidate], budget: B
         study=search.name,
         created=search.description.created,
         epochs=search.config.training.epochs,
-        finalists=finalists_of(candidates, repeats=search.config.training.repeats, n_features=4, n_classes=3),
+        finalists=finalists_of(candidates, config=search.config, n_features=4, n_classes=3),
         baselines=tuple(map(str, Baseline)),
     )
     return extended(search.study._storage, url, name, search, confirms, budget)

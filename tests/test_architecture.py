@@ -17,6 +17,7 @@ WINGS: list[tuple[str, list[str]]] = [
     (
         "learning",
         [
+            "scoring",
             "parameters",
             "training",
             "model",

@@ -6,6 +6,7 @@ from typing import Any
 from faqnas_optuna.cli.console import counted
 from faqnas_optuna.cli.display import BRACKETS, print_line, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
+from faqnas_optuna.config import Score
 from faqnas_optuna.results.confirmed import SIGNIFICANT
 
 
@@ -15,7 +16,8 @@ def print_confirmation(document: Mapping[str, Any]) -> None:
     Args:
         document: a `confirmation_document`.
     """
-    tables = (_circuits(document["circuits"]), _controls(document["circuits"]), _baselines(document["baselines"]))
+    circuits, score = document["circuits"], Score(document["score"])
+    tables = (_circuits(circuits, score), _controls(circuits, score), _baselines(document["baselines"], score))
     for table in tables:
         # One that is begun may not have come to the later ones.
         if table.rows:
@@ -36,6 +38,8 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
         f"Trained anew for {counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
         f" {counted(seeds, 'seed')}, judged on {document['test_samples']} test samples, which the search has not seen."
     ]
+    if Score(document["score"]) is Score.BALANCED:
+        told.append("Accuracies are balanced: the mean of the recalls of the classes.")
     if (tau := document["kendall_tau"]) is not None:
         told.append(
             f"The search and the confirmation rank the {len(document['circuits'])} circuits with a Kendall's tau of {tau:.2f}:"
@@ -59,16 +63,16 @@ def _smallest_p(seeds: int, circuits: int) -> str:
     return f"{told}: too few to show anything, take more --seeds." if corrected >= SIGNIFICANT else f"{told}."
 
 
-def _circuits(circuits: Sequence[Mapping[str, Any]]) -> Table:
-    columns = ("test accuracy", "95 % interval", "believed", "optimism", "quantum FLOPs", "live parameters")
+def _circuits(circuits: Sequence[Mapping[str, Any]], score: Score) -> Table:
+    columns = (_heading(score), "95 % interval", "believed", "optimism", "quantum FLOPs", "live parameters")
     table = Table(names=["trial"], numbers=columns, last="circuit")
     for circuit in circuits:
         table.rows.append(
             (
                 str(circuit["trial"]),
-                f"{circuit['test_accuracy']:.3f}",
-                shown_interval(circuit["test_accuracy_interval"]),
-                f"{circuit['val_accuracy']:.3f}",
+                f"{circuit[f'test_{score.key}']:.3f}",
+                shown_interval(circuit[f"test_{score.key}_interval"]),
+                f"{circuit[f'val_{score.key}']:.3f}",
                 f"{circuit['optimism']:+.3f}",
                 f"{circuit['quantum_flops']:,}",
                 f"{circuit['parameters']:,}",
@@ -78,8 +82,8 @@ def _circuits(circuits: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _controls(circuits: Sequence[Mapping[str, Any]]) -> Table:
-    columns = ("test accuracy", "circuit adds", "95 % interval", "p", "p (Holm)", "effect", "parameters")
+def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> Table:
+    columns = (_heading(score), "circuit adds", "95 % interval", "p", "p (Holm)", "effect", "parameters")
     table = Table(names=["trial", "control"], numbers=columns, last="network")
     for circuit in circuits:
         for control in circuit["controls"]:
@@ -87,7 +91,7 @@ def _controls(circuits: Sequence[Mapping[str, Any]]) -> Table:
                 (
                     str(circuit["trial"]),
                     control["model"],
-                    f"{control['test_accuracy']:.3f}",
+                    f"{control[f'test_{score.key}']:.3f}",
                     _number(control["difference"], "+.3f"),
                     shown_interval(control["difference_interval"]),
                     _number(control["p"], ".3f"),
@@ -100,11 +104,15 @@ def _controls(circuits: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _baselines(baselines: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(names=["classical model"], numbers=("test accuracy",), last="parameters")
+def _baselines(baselines: Sequence[Mapping[str, Any]], score: Score) -> Table:
+    table = Table(names=["classical model"], numbers=(_heading(score),), last="parameters")
     for baseline in baselines:
-        table.rows.append((baseline["baseline"], f"{baseline['test_accuracy']:.3f}", f"{baseline['parameters']:,}"))
+        table.rows.append((baseline["baseline"], f"{baseline[f'test_{score.key}']:.3f}", f"{baseline['parameters']:,}"))
     return table
+
+
+def _heading(score: Score) -> str:
+    return score.of(accuracy="test accuracy", balanced="balanced test accuracy")
 
 
 def _number(value: float | None, form: str) -> str:

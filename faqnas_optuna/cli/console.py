@@ -101,11 +101,11 @@ def describe(progress: "Progress", *, short: bool = False) -> str:
     if progress.is_confirmation:
         return f"{progress.trials} of {counted(progress.planned, 'training')}"
     trials = counted(progress.trials, "trial")
-    accuracy = "–" if progress.best_accuracy is None else f"{progress.best_accuracy:.3f}"
+    best = "–" if progress.best_score is None else f"{progress.best_score:.3f}"
     if short:
-        return f"gen {progress.generation}/{progress.generations} · {trials} · best {accuracy}"
+        return f"gen {progress.generation}/{progress.generations} · {trials} · best {best}"
     return (
-        f"generation {progress.generation}/{progress.generations} · {trials} · best accuracy {accuracy}"
+        f"generation {progress.generation}/{progress.generations} · {trials} · best {progress.score.in_words} {best}"
         f" · front {progress.front} · hypervolume {progress.hypervolume:.4f}"
     )
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.cli.console import counted, is_moving_terminal, make_console
 from faqnas_optuna.cli.tables import Table, in_blocks
+from faqnas_optuna.config import Score, StudyConfig
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
-    from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.evidence.measurement import Measurement
     from faqnas_optuna.search.records import Candidate
     from faqnas_optuna.search.standing import Standing
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BRACKETS = "What stands in brackets changes no measured value."
 
 
-def print_front(front: Iterable["Candidate"], *, config: "StudyConfig", pick: Mapping[str, str] | None = None) -> None:
+def print_front(front: Iterable["Candidate"], *, config: StudyConfig, pick: Mapping[str, str] | None = None) -> None:
     """A line for each circuit; in brackets what no measured value sees. Below, what a circuit lacks alive, and which one
     computes the same for less.
 
@@ -26,9 +26,10 @@ def print_front(front: Iterable["Candidate"], *, config: "StudyConfig", pick: Ma
         config: the study's; of repeated trainings the interval of their mean is told.
         pick: that of a `pareto_document`, if the circuit is one that a rule took.
     """
-    repeats = config.training.repeats
-    interval = ("95 % interval",) if repeats > 1 else ()
-    numbers = ("accuracy", *interval, "quantum FLOPs", "classical FLOPs", "parameters")
+    from faqnas_optuna.results.documents import score_columns
+
+    scores = score_columns(config)
+    numbers = (*scores, "quantum FLOPs", "classical FLOPs", "parameters")
     table = Table(names=["trial"], numbers=numbers, last="circuit")
     remarks = []
     for candidate in front:
@@ -40,10 +41,8 @@ def print_front(front: Iterable["Candidate"], *, config: "StudyConfig", pick: Ma
             cheaper = effective.representative
             remarks.append(f"{cheaper} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
         values = (candidate.quantum_flops, record.classical_flops, record.parameters)
-        accuracy = [f"{record.val_accuracy:.3f}"]
-        if interval:
-            accuracy.append(shown_interval(candidate.val_accuracy_interval(repeats)))
-        table.rows.append((str(candidate.trial), *accuracy, *(f"{value:,}" for value in values), str(effective)))
+        told = [_shown_score(read(record)) for read in scores.values()]
+        table.rows.append((str(candidate.trial), *told, *(f"{value:,}" for value in values), str(effective)))
     print_table(table)
     if any("[" in row[-1] for row in table.rows):
         remarks.insert(0, BRACKETS)
@@ -92,7 +91,7 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
 
 def print_trial(document: Mapping[str, Any]) -> None:
     """A `trial_document`: a line for each value, genes last, and the drawing."""
-    hidden = ("schema_version", "genome", "drawing", "circuit", "canonical", "effective")
+    hidden = ("schema_version", "score", "genome", "drawing", "circuit", "canonical", "effective")
     fields = {name: value for name, value in document.items() if name not in hidden}
     if "genome" in document:
         effective = document["effective"]
@@ -104,6 +103,8 @@ def print_trial(document: Mapping[str, Any]) -> None:
                 fields["cheapest"] += f" at {effective['cheapest_flops']:,} quantum FLOPs"
         fields |= {"genome": "as suggested"} | document["genome"]
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
+    if "val_error" in fields:
+        labels["val_error"] += Score(document["score"]).remark
     room = max(map(len, labels.values())) + 2
     for name, value in fields.items():
         print_line(f"{labels[name]:{room}}{_shown(name, value)}")
@@ -120,6 +121,9 @@ LABELS = {
     "val_accuracy_std": "  deviation",
     "val_accuracy_interval": "  95 % interval",
     "val_accuracy_wilson": "  Wilson, one run",
+    "val_balanced_accuracy": "balanced accuracy",
+    "val_balanced_accuracy_std": "  deviation",
+    "val_balanced_accuracy_interval": "  95 % interval",
     "val_error": "validation error",
     "summary": "circuit",
     "circuit": "  its digest",
@@ -136,6 +140,11 @@ LABELS = {
 def shown_interval(ends: Sequence[float] | None) -> str:
     """Two ends in words; None of a single value."""
     return "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
+def _shown_score(value: float | tuple[float, float] | None) -> str:
+    """A score, or an interval, or neither."""
+    return f"{value:.3f}" if isinstance(value, float) else shown_interval(value)
 
 
 def _shown(name: str, value: Any) -> str:
@@ -156,13 +165,13 @@ def print_status(document: Mapping[str, Any]) -> None:
     workers = Table(names=("worker", "study"), numbers=("trial", "last heartbeat"), last="circuit")
     remarks = [_history(study) for study in studies if len(studies) == 1]
     for study in studies:
-        best, volume = study["best_accuracy"], study["hypervolume"]
+        best, volume = study["best_score"], study["hypervolume"]
         table.rows.append(
             (
                 study["study"],
                 "–" if study["confirms"] else f"{study['generations_closed']}/{study['generations']}",
                 str(study["trials"]["successful"]),
-                "–" if best is None else f"{best:.3f}",
+                "–" if best is None else f"{best:.3f}{Score(study['score']).remark}",
                 "–" if study["front"] is None else str(study["front"]),
                 "–" if volume is None else f"{volume:.4f}",
                 _state(study),

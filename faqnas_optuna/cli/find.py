@@ -40,7 +40,7 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
-from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, Objectives, SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, Objectives, Score, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
 STDIN = 0
@@ -85,6 +85,11 @@ if TYPE_CHECKING:
     "--flops-of",
     type=click.Choice([gates.value for gates in FlopsOf]),
     help="Gates that count: all, or those that a measured value depends on.  [default: suggested]",
+)
+@option(
+    "--score",
+    type=click.Choice([score.value for score in Score]),
+    help="Whose complement is the error: accuracy, or the mean of the classes' recalls.  [default: accuracy]",
 )
 @option(
     "--engine",

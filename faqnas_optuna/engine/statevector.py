@@ -36,6 +36,8 @@ from faqnas_optuna.engine.normal_form import Program, compile_circuit
 
 CHUNK_AMPLITUDES = 2**16
 """How many amplitudes `expectations` holds at a time: both of its buffers stay in a level 2 cache of 1 MiB."""
+WHOLE = 64
+"""`expectations` simulates a multiple of so many samples, vectors without a rest: what is left over may be rounded otherwise."""
 
 
 class Workspace(NamedTuple):
@@ -65,19 +67,24 @@ def make_workspace(program: Program, batch: int, dtype: DTypeLike) -> Workspace:
 def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[Layer, ...] | None = None) -> Array:
     """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (L, n), result (B, n) of the inputs' type.
 
+    Those of a sample do not depend on the others.
+
     Args:
         layers: to be applied instead of all of the circuit's own, as `compile_circuit` takes them.
     """
     program = compile_circuit(circuit, layers)
     weights = np.ascontiguousarray(weights, inputs.dtype)
     result = np.empty_like(inputs)
-    chunk = min(len(inputs), CHUNK_AMPLITUDES >> circuit.n_qubits)
+    chunk = min(-(-len(inputs) // WHOLE) * WHOLE, CHUNK_AMPLITUDES >> circuit.n_qubits)
     workspace = make_workspace(program, chunk, inputs.dtype)
+    wires_first = np.empty((circuit.n_qubits, chunk), inputs.dtype)
+    measured = np.empty_like(wires_first)
     for start in range(0, len(inputs), max(chunk, 1)):
-        wires_first = np.ascontiguousarray(inputs[start : start + chunk].T)
-        measured = np.empty_like(wires_first)
+        part = inputs[start : start + chunk]
+        wires_first[:, : len(part)] = part.T
+        wires_first[:, len(part) :] = part[-1][:, np.newaxis]
         forward(wires_first, weights, program, workspace, measured)
-        result[start : start + chunk] = measured.T
+        result[start : start + chunk] = measured.T[: len(part)]
     return result
 
 

@@ -34,8 +34,9 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[Standing], None]]:
                 bar.initial, bar.unit = known.trials, " trainings" if known.is_confirmation else " trials"
             bar.set_description(known.study, refresh=False)
             bar.total, bar.n = known.planned, known.trials
-            if known.best_accuracy is not None:
-                told = f"best accuracy {known.best_accuracy:.3f}, front {known.front}, hypervolume {known.hypervolume:.4f}"
+            if known.best_score is not None:
+                best = f"best {known.score.in_words} {known.best_score:.3f}"
+                told = f"{best}, front {known.front}, hypervolume {known.hypervolume:.4f}"
                 bar.set_postfix_str(told, refresh=False)
             bar.refresh()
 

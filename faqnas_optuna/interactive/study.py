@@ -158,7 +158,7 @@ class Study:
             progress: show a bar; None for where it moves.
 
         Returns:
-            A row for each circuit confirmed so far, with its controls' test accuracies, and what it adds in a sentence.
+            A row for each circuit confirmed so far, with what its controls have shown, and what it adds in a sentence.
 
         Raises:
             StudyMismatchError: it was begun with other epochs, or more seeds.

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import TrainingConfig
-from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.config import Score, TrainingConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.learning.scoring import Confusion, Scores, confusion
 
 if TYPE_CHECKING:
     from faqnas_optuna.learning.parameters import Layout
@@ -63,7 +64,8 @@ class Baseline(StrEnum):
     """A support vector machine with an RBF kernel."""
     SVM_GRID = "svm-grid"
     """The same with the C and γ of `GRID_C` and `GRID_GAMMA` that, trained on the training part, are best on the validation
-    part (of equals the smallest C, then γ), and trained with these on both parts together: what a user would do."""
+    part by the study's score (of equals the smallest C, then γ), and trained with these on both parts together: what a user
+    would do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +75,10 @@ class Confirmed:
     test_accuracy: float
     validation_accuracy: float
     """After the last epoch; of `SVM_GRID`, before the validation part was trained on too."""
-    confusion: tuple[tuple[int, ...], ...]
-    """Samples of the test part: a row for each true class, a column for each that was told."""
+    validation_balanced_accuracy: float
+    """Likewise."""
+    confusion: Confusion
+    """Of the test part."""
     losses: tuple[float, ...]
     """Mean loss of the epochs `curve_epochs` names; of a classical model none."""
     validation_accuracies: tuple[float, ...]
@@ -83,6 +87,10 @@ class Confirmed:
     """Those that a measured value depends on; of a support vector machine, its dual coefficients and intercepts."""
     seconds: float
     """Of training and predicting."""
+
+    def test_score(self, score: Score) -> float:
+        """What a study that goes by this score takes it for."""
+        return Scores.of_confusion(self.confusion).by(score)
 
 
 def confirmation_generator(seed: int, repeat: int) -> np.random.Generator:
@@ -117,11 +125,12 @@ def confirm_once(
     started, run = time.perf_counter(), _train_classical if model in CLASSICAL else _train_quantum
     result, predicted = run(model, circuit, splits, training, generator)
     seconds = time.perf_counter() - started
-    confusion = _confusion(splits.test, predicted, splits.n_classes)
+    counts = confusion(splits.test.y, predicted, n_classes=splits.n_classes)
     return Confirmed(
-        test_accuracy=_share_right(confusion),
+        test_accuracy=Scores.of_confusion(counts).accuracy,
         validation_accuracy=result.validation_accuracy,
-        confusion=confusion,
+        validation_balanced_accuracy=result.validation_balanced_accuracy,
+        confusion=counts,
         losses=_thinned(result.losses),
         validation_accuracies=_thinned(result.validation_accuracies),
         parameters=_live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes).size,
@@ -204,37 +213,40 @@ def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) ->
             return f"mlp, {mlp_width(circuit, n_features=n_features, n_classes=n_classes)} tanh units"
 
 
-def fit_baseline(baseline: Baseline, splits: DataSplits) -> Confirmed:
-    """Fit a classical model, and judge it on the test part. No randomness is in it."""
+def fit_baseline(baseline: Baseline, splits: DataSplits, *, score: Score) -> Confirmed:
+    """Fit a classical model, and judge it on the test part. No randomness is in it.
+
+    Args:
+        score: by which the best of a grid is chosen.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import SVC
 
     started, train_part, validation = time.perf_counter(), splits.train, splits.validation
-    match baseline:
-        case Baseline.LOGISTIC:
-            # Of the data sets all of MNIST needs more than the 100 of the default.
-            model: Any = LogisticRegression(max_iter=1_000).fit(train_part.x, train_part.y)
-            parameters, validation_accuracy = model.coef_.size, model.score(validation.x, validation.y)
-        case Baseline.SVM:
-            model = SVC().fit(train_part.x, train_part.y)
-            parameters, validation_accuracy = model.dual_coef_.size, model.score(validation.x, validation.y)
-        case Baseline.SVM_GRID:
-            model, validation_accuracy = _best_of_grid(splits)
-            parameters = model.dual_coef_.size
-    confusion = _confusion(splits.test, model.predict(splits.test.x), splits.n_classes)
+    if baseline is Baseline.SVM_GRID:
+        model, validated = _best_of_grid(splits, score)
+    else:
+        # Of the data sets all of MNIST needs more than the 100 iterations of the default.
+        model = SVC() if baseline is Baseline.SVM else LogisticRegression(max_iter=1_000)
+        model.fit(train_part.x, train_part.y)
+        validated = Scores.of(validation.y, model.predict(validation.x))
+    weights = model.coef_ if baseline is Baseline.LOGISTIC else model.dual_coef_
+    counts = confusion(splits.test.y, model.predict(splits.test.x), n_classes=splits.n_classes)
     return Confirmed(
-        test_accuracy=_share_right(confusion),
-        validation_accuracy=float(validation_accuracy),
-        confusion=confusion,
+        test_accuracy=Scores.of_confusion(counts).accuracy,
+        validation_accuracy=validated.accuracy,
+        validation_balanced_accuracy=validated.balanced,
+        confusion=counts,
         losses=(),
         validation_accuracies=(),
-        parameters=int(parameters + model.intercept_.size),
+        parameters=int(weights.size + model.intercept_.size),
         seconds=time.perf_counter() - started,
     )
 
 
-def _best_of_grid(splits: DataSplits) -> tuple[Any, float]:
-    """The support vector machine of the grid that `Baseline.SVM_GRID` describes, and its validation accuracy."""
+def _best_of_grid(splits: DataSplits, score: Score) -> tuple[Any, Scores]:
+    """The support vector machine of the grid that `Baseline.SVM_GRID` describes, and its validation scores."""
+    from sklearn.metrics import make_scorer
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
     from sklearn.svm import SVC
 
@@ -243,13 +255,11 @@ def _best_of_grid(splits: DataSplits) -> tuple[Any, float]:
     # -1 is always trained on, 0 is validated on.
     once = PredefinedSplit(np.repeat([-1, 0], [len(part) for part in parts]))
     grid = {"C": GRID_C, "gamma": [multiple / splits.n_features for multiple in GRID_GAMMA]}
-    search = GridSearchCV(SVC(), grid, cv=once).fit(x, y)
-    return search.best_estimator_, search.best_score_
-
-
-def recalls(confusion: Sequence[Sequence[int]]) -> tuple[float | None, ...]:
-    """Of each class, the share of its samples that is told right; None of a class without samples."""
-    return tuple(row[place] / sum(row) if sum(row) else None for place, row in enumerate(confusion))
+    # Not scikit-learn's own of this name: that warns where the validation part lacks a class.
+    scoring = {str(one): make_scorer(lambda true, told, one=one: Scores.of(true, told).by(one)) for one in Score}
+    search = GridSearchCV(SVC(), grid, cv=once, scoring=scoring, refit=str(score)).fit(x, y)
+    accuracy, balanced = (float(search.cv_results_[f"mean_test_{one}"][search.best_index_]) for one in Score)
+    return search.best_estimator_, Scores(accuracy=accuracy, balanced=balanced)
 
 
 def curve_epochs(epochs: int) -> tuple[int, ...]:
@@ -260,12 +270,3 @@ def curve_epochs(epochs: int) -> tuple[int, ...]:
 
 def _thinned(values: Sequence[float]) -> tuple[float, ...]:
     return tuple(values[epoch - 1] for epoch in curve_epochs(len(values)))
-
-
-def _confusion(part: Split, predicted: NDArray[np.int64], n_classes: int) -> tuple[tuple[int, ...], ...]:
-    counts = np.bincount(part.y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
-    return tuple(map(tuple, counts.tolist()))
-
-
-def _share_right(confusion: tuple[tuple[int, ...], ...]) -> float:
-    return sum(row[place] for place, row in enumerate(confusion)) / sum(map(sum, confusion))

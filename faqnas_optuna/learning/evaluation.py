@@ -5,6 +5,7 @@ Circuits that share their live gates share their training: it is that of the one
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Self
@@ -71,6 +72,8 @@ class Trained:
 
     val_accuracies: tuple[float, ...]
     """Validation accuracy of each repeat."""
+    val_balanced_accuracies: tuple[float, ...]
+    """Balanced validation accuracy of each repeat."""
     seconds: float
 
     @property
@@ -81,7 +84,17 @@ class Trained:
     @property
     def val_accuracy_std(self) -> float | None:
         """Sample standard deviation over the repeats; None of a single one."""
-        return stdev(self.val_accuracies) if len(self.val_accuracies) > 1 else None
+        return _deviation(self.val_accuracies)
+
+    @property
+    def val_balanced_accuracy(self) -> float:
+        """Mean over the repeats."""
+        return fmean(self.val_balanced_accuracies)
+
+    @property
+    def val_balanced_accuracy_std(self) -> float | None:
+        """As `val_accuracy_std`."""
+        return _deviation(self.val_balanced_accuracies)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +103,11 @@ class Evaluation(Counts, Trained):
 
     def objectives(self, config: StudyConfig) -> tuple[float, float]:
         """(quantum FLOPs, validation error), both to be minimised."""
-        return float(self.charged(config)), 1 - self.val_accuracy
+        return float(self.charged(config)), 1 - config.score.of(accuracy=self.val_accuracy, balanced=self.val_balanced_accuracy)
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return stdev(values) if len(values) > 1 else None
 
 
 def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
@@ -116,8 +133,11 @@ def train_repeatedly(circuit: Circuit, splits: DataSplits, config: StudyConfig) 
         load_kernels()
     started, trained = time.perf_counter(), EffectiveCircuit(circuit=circuit).representative
     results = [train_once(trained, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
-    accuracies = tuple(result.validation_accuracy for result in results)
-    return Trained(val_accuracies=accuracies, seconds=time.perf_counter() - started)
+    return Trained(
+        val_accuracies=tuple(result.validation_accuracy for result in results),
+        val_balanced_accuracies=tuple(result.validation_balanced_accuracy for result in results),
+        seconds=time.perf_counter() - started,
+    )
 
 
 def _check_data(splits: DataSplits, config: StudyConfig) -> None:

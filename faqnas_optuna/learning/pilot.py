@@ -53,7 +53,7 @@ def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: flo
             for repeat in range(TRAININGS):
                 if limit_s is not None and time.monotonic() - started > limit_s:
                     break
-                row.append(_accuracy(circuit, splits, config, repeat))
+                row.append(_score(circuit, splits, config, repeat))
         except TrainingError:
             # If it is not this circuit alone, the search will tell.
             continue
@@ -90,16 +90,16 @@ def _takes_longer(limit_s: float, splits: DataSplits, config: StudyConfig) -> bo
             break
         short, started = config.training.model_copy(update={"epochs": epochs}), time.monotonic()
         with suppress(TrainingError):
-            _accuracy(circuit, splits, config.model_copy(update={"training": short}), repeat=0)
+            _score(circuit, splits, config.model_copy(update={"training": short}), repeat=0)
         epoch_s = (time.monotonic() - started) / epochs
         if epoch_s * needed <= limit_s:
             return False
     return True
 
 
-def _accuracy(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: int) -> float:
+def _score(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: int) -> float:
     generator = np.random.default_rng([config.seed, int(circuit.digest, 16), repeat, STREAM])
-    return train_from(generator, circuit, splits, config).validation_accuracy
+    return train_from(generator, circuit, splits, config).validation_score(config.score)
 
 
 def _random_circuits(space: SpaceConfig, seed: int) -> Iterator[Circuit]:

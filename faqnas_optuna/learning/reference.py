@@ -11,6 +11,7 @@ from torch import nn
 from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.scoring import Scores
 from faqnas_optuna.learning.training import Fitted, TrainingResult, check_loss
 
 PREDICTION_BATCH = 1_000
@@ -58,18 +59,14 @@ def train(
     Raises:
         TrainingError: the loss is not finite.
     """
-    accuracies: list[float] = []
+    validated: list[Scores] = []
 
     def validate(epoch: int) -> None:
         if validate_epochs or epoch == config.epochs:
-            accuracies.append(accuracy(model, splits.validation))
+            validated.append(scores(model, splits.validation))
 
     fitted = fit(model, splits.train, config, generator=generator, on_epoch=validate)
-    return TrainingResult(
-        **vars(fitted),
-        validation_accuracy=accuracies[-1],
-        validation_accuracies=tuple(accuracies) if validate_epochs else (),
-    )
+    return TrainingResult.of(fitted, validated, every_epoch=validate_epochs)
 
 
 def fit(
@@ -122,9 +119,9 @@ def _epoch(
     return torch.stack(losses).mean().item()
 
 
-def accuracy(model: nn.Module, split: Split) -> float:
-    """Share of the samples whose most likely class is the right one."""
-    return int((predict(model, split) == split.y).sum()) / len(split)
+def scores(model: nn.Module, split: Split) -> Scores:
+    """What telling the most likely class of each sample is worth."""
+    return Scores.of(split.y, predict(model, split))
 
 
 def predict(model: nn.Module, split: Split) -> NDArray[np.int64]:

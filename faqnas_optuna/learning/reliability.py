@@ -1,6 +1,6 @@
-"""How far two trainings of one circuit agree, which tells what a circuit's accuracy is worth when circuits are compared.
+"""How far two trainings of one circuit agree, which tells what a circuit's score is worth when circuits are compared.
 
-Where some circuits were trained several times each, the share of the variance of their accuracies that lies between circuits,
+Where some circuits were trained several times each, the share of the variance of their scores that lies between circuits,
 rather than between trainings of one, is the intraclass correlation ICC(1,1) (Shrout and Fleiss 1979,
 DOI 10.1037/0033-2909.86.2.420): the *reliability* of one training.
 """
@@ -46,23 +46,23 @@ class Reliability:
         return min(max(math.ceil(needed), 1), MOST_REPEATS)
 
 
-def intraclass_correlation(accuracies: NDArray[np.float64]) -> Reliability | None:
+def intraclass_correlation(scores: NDArray[np.float64]) -> Reliability | None:
     """ICC(1,1) with its 95 % interval, from a one-way analysis of variance.
 
     Args:
-        accuracies: (circuits, trainings), at least two of each.
+        scores: (circuits, trainings), at least two of each.
 
     Returns:
         None if all are equal: then there is nothing to tell apart.
     """
     from scipy.special import fdtri
 
-    n, k = accuracies.shape
-    means = accuracies.mean(axis=1)
+    n, k = scores.shape
+    means = scores.mean(axis=1)
     between = k * float(means.var(ddof=1))
-    within = float(((accuracies - means[:, None]) ** 2).sum()) / (n * (k - 1))
+    within = float(((scores - means[:, None]) ** 2).sum()) / (n * (k - 1))
     # The mean of equal values may differ from them by rounding.
-    if np.ptp(accuracies) <= TOLERANCE:
+    if np.ptp(scores) <= TOLERANCE:
         return None
     if within <= TOLERANCE**2:
         return Reliability(value=1.0, low=1.0, high=1.0, circuits=n, trainings=k)

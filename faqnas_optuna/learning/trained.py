@@ -13,8 +13,8 @@ from faqnas_optuna.data.preprocessing import Preprocessing, Table
 from faqnas_optuna.data.splits import Label, Split
 from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.errors import ConfigError, DataError
-from faqnas_optuna.learning.controls import recalls
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.scoring import balanced_accuracy, confusion
 from faqnas_optuna.learning.statistics import accuracy_interval
 from faqnas_optuna.learning.training import predict
 
@@ -146,12 +146,10 @@ def accuracies(model: TrainedModel, part: Split) -> dict[str, Any]:
 def counted(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> dict[str, Any]:
     """The same of class indices (samples,), true and told."""
     right, samples = int((predicted == y).sum()), len(y)
-    confusion = np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes).tolist()
-    known = [recall for recall in recalls(confusion) if recall is not None]
     return {
         "accuracy": right / samples,
         "accuracy_interval": [round(bound, 4) for bound in accuracy_interval(right / samples, samples)],
-        "balanced_accuracy": sum(known) / len(known),
+        "balanced_accuracy": balanced_accuracy(confusion(y, predicted, n_classes=n_classes)),
         "right": right,
         "samples": samples,
     }

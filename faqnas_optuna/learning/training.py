@@ -1,15 +1,16 @@
 """Training a network within a budget, on the fast engine: numpy and the kernels, nothing else."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import TrainingConfig
+from faqnas_optuna.config import Score, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.engine.fused import make_optimiser, train_epoch
 from faqnas_optuna.engine.gates import Array
@@ -17,6 +18,7 @@ from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import expectations, make_workspace
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.scoring import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,28 @@ class TrainingResult(Fitted):
 
     validation_accuracy: float
     """Share of the validation part that is told right, after the last epoch."""
+    validation_balanced_accuracy: float
+    """Mean of the recalls of its classes, likewise."""
     validation_accuracies: tuple[float, ...]
     """`validation_accuracy` after each epoch, if they were asked for; else none."""
+
+    @classmethod
+    def of(cls, fitted: Fitted, validated: Sequence[Scores], *, every_epoch: bool) -> Self:
+        """What the optimiser came to, with what the validation part has shown, of the last epoch last.
+
+        Args:
+            every_epoch: whether that is to be kept of each.
+        """
+        return cls(
+            **vars(fitted),
+            validation_accuracy=validated[-1].accuracy,
+            validation_balanced_accuracy=validated[-1].balanced,
+            validation_accuracies=tuple(scores.accuracy for scores in validated) if every_epoch else (),
+        )
+
+    def validation_score(self, score: Score) -> float:
+        """What a study that goes by this score takes it for."""
+        return score.of(accuracy=self.validation_accuracy, balanced=self.validation_balanced_accuracy)
 
 
 def train(
@@ -68,20 +90,16 @@ def train(
         TrainingError: the loss is not finite.
     """
     layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
-    accuracies: list[float] = []
+    validated: list[Scores] = []
 
     def validate(epoch: int, parameters: Array) -> None:
         if validate_epochs or epoch == config.epochs:
-            accuracies.append(accuracy(circuit, layout, parameters, splits.validation, layers))
+            validated.append(scores(circuit, layout, parameters, splits.validation, layers))
 
     fitted = fit(
         circuit, splits.train, config, n_classes=splits.n_classes, generator=generator, layers=layers, on_epoch=validate
     )
-    return TrainingResult(
-        **vars(fitted),
-        validation_accuracy=accuracies[-1],
-        validation_accuracies=tuple(accuracies) if validate_epochs else (),
-    )
+    return TrainingResult.of(fitted, validated, every_epoch=validate_epochs)
 
 
 def fit(
@@ -119,12 +137,11 @@ def fit(
     return Fitted(parameters=optimiser.parameters, losses=tuple(losses), steps=config.epochs * steps_an_epoch)
 
 
-def accuracy(
+def scores(
     circuit: Circuit, layout: Layout, parameters: Array, split: Split, layers: tuple[Layer, ...] | None = None
-) -> float:
-    """Share of the samples whose most likely class is the right one."""
-    scores = predict(circuit, layout, parameters, split.x, layers)
-    return int((scores.argmax(axis=1) == split.y).sum()) / len(split)
+) -> Scores:
+    """What telling the most likely class of each sample is worth."""
+    return Scores.of(split.y, predict(circuit, layout, parameters, split.x, layers).argmax(axis=1))
 
 
 def predict(circuit: Circuit, layout: Layout, parameters: Array, x: Array, layers: tuple[Layer, ...] | None = None) -> Array:

@@ -52,14 +52,14 @@ def _is_reliable(search: Search) -> bool:
 
 
 def _poor_at_high_flops(standing: Standing) -> str | None:
-    trials = standing.by_circuit.values()
+    trials, score = standing.by_circuit.values(), standing.search.config.score
     flops = np.array([trial.values[0] for trial in trials])
-    accuracies = np.array([trial.user_attrs["val_accuracy"] for trial in trials])
-    best = accuracies[flops >= np.quantile(flops, MANY_FLOPS_QUANTILE)].max()
+    scores = np.array([trial.user_attrs[f"val_{score.key}"] for trial in trials])
+    best = scores[flops >= np.quantile(flops, MANY_FLOPS_QUANTILE)].max()
     if best >= 0.5:
         return None
     return (
-        f"The dearest quarter of the circuits reaches only {best:.2f} accuracy: a barren plateau or a poor encoding."
+        f"The dearest quarter of the circuits reaches only {best:.2f} {score.in_words}: a barren plateau or a poor encoding."
         f" Try {_more_epochs(standing.search)}, another --lr, or a space with fewer qubits."
     )
 

@@ -10,8 +10,10 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs, recalls
+from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs
+from faqnas_optuna.learning.scoring import balanced_accuracy, recalls
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
 from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, check_successful, provenance, stop_document
 from faqnas_optuna.results.shown import ConfirmedError
@@ -51,26 +53,34 @@ class Trained:
             by_seed.setdefault(trial.user_attrs["seed"], trial)
         return cls(by_seed=dict(sorted(by_seed.items())))
 
-    @property
-    def accuracies(self) -> dict[int, float]:
+    def scores(self, score: Score) -> dict[int, float]:
         """On the test part, by seed."""
-        return {seed: trial.user_attrs["test_accuracy"] for seed, trial in self.by_seed.items()}
+        kept = {seed: trial.user_attrs for seed, trial in self.by_seed.items()}
+        if score is Score.ACCURACY:
+            return {seed: attributes["test_accuracy"] for seed, attributes in kept.items()}
+        return {seed: balanced_accuracy(attributes["confusion"]) for seed, attributes in kept.items()}
 
     def summary(self) -> dict[str, Any]:
-        """Mean, interval, confusion and recall."""
-        values = list(self.accuracies.values())
+        """By either score its mean and interval; confusion and recalls."""
         counted = {trial.user_attrs["parameters"] for trial in self.by_seed.values()}
         confusions = [trial.user_attrs["confusion"] for trial in self.by_seed.values()]
         # Over all seeds together.
         confusion = np.sum(confusions, axis=0).tolist()
         return {
             "parameters": max(counted),
-            "test_accuracy": fmean(values),
-            "test_accuracy_std": stdev(values) if len(values) > 1 else None,
-            "test_accuracy_interval": interval_of(values),
-            "test_accuracies": values,
+            **self._judged(Score.ACCURACY),
+            **self._judged(Score.BALANCED),
             "confusion": confusion,
             "recalls": list(recalls(confusion)),
+        }
+
+    def _judged(self, score: Score) -> dict[str, Any]:
+        values, name = list(self.scores(score).values()), f"test_{score.key}"
+        return {
+            name: fmean(values),
+            f"{name}_std": stdev(values) if len(values) > 1 else None,
+            f"{name}_interval": interval_of(values),
+            name.replace("accuracy", "accuracies"): values,
         }
 
     def curves(self, epochs: int) -> dict[str, Any]:
@@ -112,16 +122,18 @@ def confirmation_document(search: Search) -> dict[str, Any]:
     if not finalists:
         raise _nothing_confirmed(search)
     finalists.sort(key=lambda finalist: (finalist.quantum_flops, finalist.trial))
-    circuits = [_circuit(finalist, trained, search.config.training.epochs) for finalist in finalists]
+    circuits = [_circuit(finalist, trained, search.config) for finalist in finalists]
     _adjust(circuits)
     for entry in circuits:
         entry["told"] = told(entry)
-    believed, confirmed = ([entry[name] for entry in circuits] for name in ("val_accuracy", "test_accuracy"))
+    score = search.config.score
+    believed, confirmed = ([entry[f"{part}_{score.key}"] for entry in circuits] for part in ("val", "test"))
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
         "confirms": confirms.study,
         "dataset": search.config.dataset,
+        "score": str(score),
         "epochs": search.config.training.epochs,
         "search_epochs": confirms.epochs,
         "seeds": search.config.training.repeats,
@@ -190,10 +202,11 @@ def confirmed_errors(confirmation: Search | None) -> dict[str, ConfirmedError]:
             circuits = confirmation_document(confirmation)["circuits"]
     except (NoSuccessfulTrialError, StudyNotFoundError):
         return {}
+    name = f"test_{confirmation.config.score.key}"
     return {
-        entry["circuit"]: ConfirmedError(error=1 - entry["test_accuracy"], low=1 - interval[1], high=1 - interval[0])
+        entry["circuit"]: ConfirmedError(error=1 - entry[name], low=1 - interval[1], high=1 - interval[0])
         for entry in circuits
-        if (interval := entry["test_accuracy_interval"])
+        if (interval := entry[f"{name}_interval"])
     }
 
 
@@ -220,10 +233,10 @@ def _nothing_confirmed(search: Search) -> NoSuccessfulTrialError:
     return NoSuccessfulTrialError(told, command=f"show {name} {errors[-1]}")
 
 
-def _circuit(finalist: Finalist, trained: Mapping[str, Trained], epochs: int) -> dict[str, Any]:
+def _circuit(finalist: Finalist, trained: Mapping[str, Trained], config: StudyConfig) -> dict[str, Any]:
     circuit, effective = finalist.genome.circuit, EffectiveCircuit(circuit=finalist.genome.circuit)
     own, (believed, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.believed
-    summary = own.summary()
+    summary, score = own.summary(), config.score
     return {
         "trial": finalist.trial,
         "circuit": circuit.digest,
@@ -231,21 +244,22 @@ def _circuit(finalist: Finalist, trained: Mapping[str, Trained], epochs: int) ->
         "effective": str(effective),
         "quantum_flops": finalist.quantum_flops,
         **summary,
-        "val_accuracy": believed,
-        "val_accuracy_interval": None if deviation is None else _within(mean_interval(believed, deviation, count)),
-        "optimism": believed - summary["test_accuracy"],
-        "curves": own.curves(epochs),
+        f"val_{score.key}": believed,
+        f"val_{score.key}_interval": None if deviation is None else _within(mean_interval(believed, deviation, count)),
+        "optimism": believed - summary[f"test_{score.key}"],
+        "curves": own.curves(config.training.epochs),
         "controls": [
-            _control(Model(model), network, own, trained[network])
+            _control(Model(model), network, own, trained[network], score)
             for model, network in finalist.networks.items()
             if model != Model.CIRCUIT and network in trained
         ],
     }
 
 
-def _control(model: Model, network: str, circuit: Trained, control: Trained) -> dict[str, Any]:
-    seeds = circuit.accuracies.keys() & control.accuracies.keys()
-    pairs = [[found.accuracies[seed] for seed in sorted(seeds)] for found in (circuit, control)]
+def _control(model: Model, network: str, circuit: Trained, control: Trained, score: Score) -> dict[str, Any]:
+    """What a control has shown, and what the circuit adds to it by the study's score."""
+    seeds = sorted(circuit.by_seed.keys() & control.by_seed.keys())
+    pairs = [[found.scores(score)[seed] for seed in seeds] for found in (circuit, control)]
     compared = compare(*pairs) if len(seeds) > 1 else None
     return {"model": str(model), "network": network, **control.summary(), **_compared(compared)}
 
@@ -271,7 +285,7 @@ def _adjust(circuits: Sequence[dict[str, Any]]) -> None:
 
 def _baseline(name: str, found: Trained) -> dict[str, Any]:
     summary = found.summary()
-    kept = ("parameters", "test_accuracy", "confusion", "recalls")
+    kept = ("parameters", "test_accuracy", "test_balanced_accuracy", "confusion", "recalls")
     return {"baseline": str(Baseline(name)), **{key: summary[key] for key in kept}}
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -12,20 +12,31 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.learning.scoring import balanced_accuracy
 from faqnas_optuna.learning.statistics import accuracy_interval
 from faqnas_optuna.search.choosing import Pick
 from faqnas_optuna.search.confirmation import name_for
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.ledger import Description
-from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.records import Candidate, TrialRecord
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.heartbeats import FAILURE
 
 SCHEMA_VERSION = 1
-CONFIRMED = ("network", "test_accuracy", "validation_accuracy", "confusion", "parameters", "seconds", "worker")
+CONFIRMED = (
+    "network",
+    "test_accuracy",
+    "test_balanced_accuracy",
+    "validation_accuracy",
+    "validation_balanced_accuracy",
+    "confusion",
+    "parameters",
+    "seconds",
+    "worker",
+)
 """What is shown of a training of a confirmation."""
 
 
@@ -44,6 +55,7 @@ def pareto_document(standing: Standing, pick: Pick | None = None) -> dict[str, A
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
         "dataset": search.config.dataset,
+        "score": str(search.config.score),
         "generations": standing.full_generations,
         "hypervolume": standing.hypervolume,
         "linear_hypervolume": standing.linear_hypervolume,
@@ -172,7 +184,10 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     if trial.state is TrialState.FAIL:
         document["failure"] = trial.user_attrs.get(FAILURE)
     if search.is_confirmation:
-        return document | trial.params | {name: trial.user_attrs[name] for name in CONFIRMED if name in trial.user_attrs}
+        kept = dict(trial.user_attrs)
+        if "confusion" in kept:
+            kept["test_balanced_accuracy"] = balanced_accuracy(kept["confusion"])
+        return document | trial.params | {name: kept[name] for name in CONFIRMED if name in kept}
     if len(trial.params) < len(search.config.space.genes):
         # Ended before all genes were suggested.
         return document
@@ -183,6 +198,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     is_counted = trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs
     found = Candidate.of_trial(trial) if is_counted else None
     cheapest_flops = found.record.cheapest_flops(search.config) if found else None
+    document["score"] = str(search.config.score)
     document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}
     return document | _results(found, search.description) if found else document
 
@@ -202,12 +218,21 @@ def front_csv(document: Mapping[str, Any]) -> str:
     }
     rows = []
     for entry in document["front"]:
-        hidden = ("genome", "canonical", "effective", "val_accuracy_interval")
+        # What is of a score stands behind, but for the accuracy.
+        hidden = (
+            "genome",
+            "canonical",
+            "effective",
+            "val_balanced_accuracy",
+            *(f"val_{score.key}_interval" for score in Score),
+        )
         values = {name: value for name, value in entry.items() if name not in hidden}
-        values |= zip(("val_accuracy_low", "val_accuracy_high"), entry["val_accuracy_interval"] or (None, None), strict=True)
         form, effective = entry["canonical"], entry["effective"]
         told_form = {"canonical_topology": form["topology"], "canonical_rotations": " ".join(form["rotations"])}
         told_form |= {name: effective[name] for name in ("inert", "cheapest", "cheapest_flops")}
+        for name in (f"val_{score.key}" for score in Score):
+            low, high = entry[f"{name}_interval"] or (None, None)
+            values |= {name: entry[name], f"{name}_low": low, f"{name}_high": high}
         rows.append(values | {"summary": form["summary"]} | told_form | entry["genome"] | study)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -223,10 +248,29 @@ def _front_entry(candidate: Candidate, config: StudyConfig) -> dict[str, Any]:
         "classical_flops": candidate.record.classical_flops,
         "parameters": candidate.record.parameters,
         "live_parameters": candidate.record.live_parameters,
-        "val_accuracy": candidate.record.val_accuracy,
-        "val_accuracy_interval": candidate.val_accuracy_interval(config.training.repeats),
+        **judged(candidate.record, config.training.repeats),
         "val_error": candidate.val_error,
         **_circuit(candidate.genome, candidate.record.cheapest_flops(config)),
+    }
+
+
+def score_columns(config: StudyConfig) -> dict[str, Callable[[TrialRecord], float | tuple[float, float] | None]]:
+    """The columns of a table that tell how good a circuit is, by heading: accuracy, of some studies also the balanced one, and
+    behind the one that the study goes by the interval of its mean, if that is of several trainings."""
+    repeats = config.training.repeats
+    interval = {"95 % interval": lambda record: record.interval(config.score, repeats)} if repeats > 1 else {}
+    accuracy = {"accuracy": lambda record: record.val_accuracy}
+    balanced = {"balanced": lambda record: record.val_balanced_accuracy} if config.tells_balanced else {}
+    return config.score.of(accuracy=accuracy | interval | balanced, balanced=accuracy | balanced | interval)
+
+
+def judged(record: TrialRecord, repeats: int) -> dict[str, Any]:
+    """What a circuit is worth on the validation part by either score, with the intervals of means over several trainings."""
+    return {
+        "val_accuracy": record.val_accuracy,
+        "val_accuracy_interval": record.interval(Score.ACCURACY, repeats),
+        "val_balanced_accuracy": record.val_balanced_accuracy,
+        "val_balanced_accuracy_interval": record.interval(Score.BALANCED, repeats),
     }
 
 
@@ -268,6 +312,7 @@ def canonical(circuit: Circuit) -> dict[str, Any]:
 
 def _results(candidate: Candidate, description: Description) -> dict[str, Any]:
     record, n_validation = candidate.record, description.sizes["validation"]
+    repeats = description.config.training.repeats
     return {
         # From 1, as everywhere; the sampler counts from 0.
         "generation": None if candidate.generation is None else candidate.generation + 1,
@@ -281,8 +326,11 @@ def _results(candidate: Candidate, description: Description) -> dict[str, Any]:
         "live_parameters": record.live_parameters,
         "val_accuracy": record.val_accuracy,
         "val_accuracy_std": record.val_accuracy_std,
-        "val_accuracy_interval": candidate.val_accuracy_interval(description.config.training.repeats),
+        "val_accuracy_interval": record.interval(Score.ACCURACY, repeats),
         "val_accuracy_wilson": [round(bound, 4) for bound in accuracy_interval(record.val_accuracy, n_validation)],
+        "val_balanced_accuracy": record.val_balanced_accuracy,
+        "val_balanced_accuracy_std": record.val_balanced_accuracy_std,
+        "val_balanced_accuracy_interval": record.interval(Score.BALANCED, repeats),
         "val_error": candidate.val_error,
         "seconds": record.seconds,
         "worker": record.worker,

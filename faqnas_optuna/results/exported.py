@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
+from faqnas_optuna.config import Score
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.artifact import circuit_values, write
 from faqnas_optuna.learning.trained import TrainedModel, accuracies
 from faqnas_optuna.results.confirmed import confirmation_document, confirmation_of
-from faqnas_optuna.results.documents import canonical, provenance
+from faqnas_optuna.results.documents import canonical, judged, provenance
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.search.taking import Taken, take
@@ -77,10 +78,7 @@ def model_document(
         "quantum_flops": candidate.quantum_flops,
         "classical_flops": record.classical_flops,
         "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},
-        "believed": {
-            "val_accuracy": record.val_accuracy,
-            "val_accuracy_interval": candidate.val_accuracy_interval(config.training.repeats),
-        },
+        "believed": judged(record, config.training.repeats),
         "confirmed": _confirmed(confirmation, candidate) if confirmation and taken.confirmed else None,
         "provenance": provenance(search),
     }
@@ -91,8 +89,8 @@ def _confirmed(confirmation: Search, candidate: Candidate) -> dict[str, Any] | N
     document = confirmation_document(confirmation)
     for entry in document["circuits"]:
         if entry["trial"] == candidate.trial:
-            kept = ("test_accuracy", "test_accuracy_std", "test_accuracy_interval", "told")
-            return {"seeds": document["seeds"], **{name: entry[name] for name in kept}}
+            kept = [f"test_{score.key}{ending}" for score in Score for ending in ("", "_std", "_interval")]
+            return {"seeds": document["seeds"], **{name: entry[name] for name in (*kept, "told")}}
     return None
 
 
@@ -126,8 +124,8 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
         ""
         if confirmed is None
         else (
-            f"\nOver {confirmed['seeds']} seeds this circuit tells {confirmed['test_accuracy']:.3f} of the test part right."
-            f" {confirmed['told']}\n"
+            f"\nOver {confirmed['seeds']} seeds this circuit tells {confirmed['test_accuracy']:.3f} of the test part right"
+            f" (balanced: {confirmed['test_balanced_accuracy']:.3f}). {confirmed['told']}\n"
         )
     )
     return (

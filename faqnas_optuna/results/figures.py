@@ -153,16 +153,17 @@ def _trace(shown: Shown, candidates: list[Candidate]) -> dict[str, Any]:
     x, y = points(candidates)
     told = []
     for candidate in candidates:
-        interval = candidate.val_accuracy_interval(shown.repeats)
+        interval = candidate.record.interval(shown.score, shown.repeats)
         reliability = f" ({interval[0]:.3f} to {interval[1]:.3f}, {shown.interval_name})" if interval else ""
         record = candidate.record
-        told.append([candidate.trial, str(candidate.effective), record.val_accuracy, record.parameters, reliability])
+        told.append([candidate.trial, str(candidate.effective), record.score(shown.score), record.parameters, reliability])
     return {
         "x": x,
         "y": y,
         "customdata": told,
         "hovertemplate": (
-            "trial %{customdata[0]}<br>%{customdata[1]}<br>accuracy %{customdata[2]:.3f}%{customdata[4]}"
+            "trial %{customdata[0]}<br>%{customdata[1]}<br>"
+            f"{shown.score.in_words} %{{customdata[2]:.3f}}%{{customdata[4]}}"
             "<br>%{x:,} quantum FLOPs<br>%{customdata[3]} parameters<extra></extra>"
         ),
     }
@@ -217,7 +218,8 @@ def _add_confirmed(figure: "Figure", shown: Shown) -> None:
         },
         customdata=[[candidate.trial, one.low, one.high] for candidate, one in shown.pairs],
         hovertemplate=(
-            "trial %{customdata[0]}, confirmed<br>error on the test part %{y:.3f}"
+            "trial %{customdata[0]}, confirmed"
+            f"<br>error on the test part{shown.score.remark} %{{y:.3f}}"
             "<br>95 %: %{customdata[1]:.3f} to %{customdata[2]:.3f}<extra></extra>"
         ),
     )

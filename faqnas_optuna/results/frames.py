@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from faqnas_optuna.config import Score
 from faqnas_optuna.results.documents import check_successful
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
@@ -40,34 +41,38 @@ def trials_frame(standing: Standing) -> "DataFrame":
 
 
 def confirmed_frame(document: Mapping[str, Any]) -> "DataFrame":
-    """A row a circuit of a `confirmation_document`, by quantum FLOPs, with the test accuracy of each of its controls."""
-    return _frame(_confirmed_entry(entry) for entry in document["circuits"])
+    """A row a circuit of a `confirmation_document`, by quantum FLOPs, with what each of its controls is worth on the test part,
+    by the study's score."""
+    return _frame(_confirmed_entry(entry, Score(document["score"])) for entry in document["circuits"])
 
 
 def _entry(candidate: Candidate, standing: Standing) -> dict[str, Any]:
-    record = candidate.record
-    interval = candidate.val_accuracy_interval(standing.search.config.training.repeats)
+    record, repeats = candidate.record, standing.search.config.training.repeats
     return {
         "trial": candidate.trial,
         "quantum_flops": candidate.quantum_flops,
         "val_accuracy": record.val_accuracy,
-        **_ends("val_accuracy", interval),
+        **_ends("val_accuracy", record.interval(Score.ACCURACY, repeats)),
+        "val_balanced_accuracy": _number(record.val_balanced_accuracy),
+        **_ends("val_balanced_accuracy", record.interval(Score.BALANCED, repeats)),
         "parameters": record.parameters,
         "circuit": str(candidate.effective),
         **candidate.genome.to_params(),
     }
 
 
-def _confirmed_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _confirmed_entry(entry: Mapping[str, Any], score: Score) -> dict[str, Any]:
     return {
         "trial": entry["trial"],
         "quantum_flops": entry["quantum_flops"],
         "test_accuracy": entry["test_accuracy"],
         **_ends("test_accuracy", entry["test_accuracy_interval"]),
-        "believed": entry["val_accuracy"],
+        "test_balanced_accuracy": entry["test_balanced_accuracy"],
+        **_ends("test_balanced_accuracy", entry["test_balanced_accuracy_interval"]),
+        "believed": entry[f"val_{score.key}"],
         "optimism": entry["optimism"],
         "live_parameters": entry["parameters"],
-        **{control["model"]: control["test_accuracy"] for control in entry["controls"]},
+        **{control["model"]: control[f"test_{score.key}"] for control in entry["controls"]},
         "circuit": entry["effective"],
         "told": entry["told"],
     }
@@ -75,8 +80,12 @@ def _confirmed_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ends(name: str, interval: Iterable[float] | None) -> dict[str, float]:
     """Of an interval; not a number where there is none."""
-    low, high = interval or (float("nan"), float("nan"))
-    return {f"{name}_low": low, f"{name}_high": high}
+    low, high = interval or (None, None)
+    return {f"{name}_low": _number(low), f"{name}_high": _number(high)}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def _frame(rows: Iterable[Mapping[str, Any]]) -> "DataFrame":

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NewType
 
-from faqnas_optuna.config import FlopsOf
+from faqnas_optuna.config import FlopsOf, Score, StudyConfig
 from faqnas_optuna.results.confirmed import AGAINST, SIGNIFICANT, is_shown
-from faqnas_optuna.results.documents import provenance
+from faqnas_optuna.results.documents import provenance, score_columns
 from faqnas_optuna.results.note import COUNTED
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
@@ -109,15 +109,12 @@ def table(
 
 
 def front_table(standing: Standing, front: Sequence[Candidate]) -> str:
-    """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean accuracies, if each is of
-    several trainings."""
+    """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean scores, if each is of several
+    trainings."""
     search = standing.search
-    repeats = search.config.training.repeats
-    interval = [Column(heading=Latex(r"95\,\% interval"))] if repeats > 1 else []
     columns = [
         Column(heading=Latex("Trial")),
-        Column(heading=Latex("Accuracy")),
-        *interval,
+        *(Column(heading=Latex(heading.replace(" % ", r"\,\% ").capitalize())) for heading in score_columns(search.config)),
         Column(heading=Latex(r"$F_\mathrm{Q}$")),
         Column(heading=Latex(r"$F_\mathrm{C}$")),
         Column(heading=Latex("Parameters")),
@@ -125,7 +122,7 @@ def front_table(standing: Standing, front: Sequence[Candidate]) -> str:
     ]
     return table(
         columns,
-        [_front_row(candidate, repeats) for candidate in front],
+        [_front_row(candidate, search.config) for candidate in front],
         caption=_caption(standing),
         label=f"front-{search.name}",
         told={"study": search.name, **provenance(search)},
@@ -138,26 +135,28 @@ def confirmation_table(document: Mapping[str, Any]) -> str:
     Args:
         document: a `confirmation_document`.
     """
-    headings = ("Trial", "Test accuracy", r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$", "Parameters")
+    score = Score(document["score"])
+    accuracy = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
+    headings = ("Trial", accuracy, r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$", "Parameters")
     columns = [Column(heading=Latex(heading)) for heading in headings]
     columns += [Column(heading=Latex(rf"$\Delta$ {model}")) for model in AGAINST]
     columns.append(Column(heading=Latex("Circuit"), alignment=Alignment.TEXT))
     return table(
         columns,
-        [_confirmed_row(circuit) for circuit in document["circuits"]],
-        caption=_confirmed_caption(document),
+        [_confirmed_row(circuit, score) for circuit in document["circuits"]],
+        caption=_confirmed_caption(document, score),
         label=f"confirmed-{document['confirms']}",
         told={"study": document["study"], **document["provenance"]},
     )
 
 
-def _confirmed_row(circuit: Mapping[str, Any]) -> list[Latex]:
-    ends, controls = circuit["test_accuracy_interval"], {control["model"]: control for control in circuit["controls"]}
+def _confirmed_row(circuit: Mapping[str, Any], score: Score) -> list[Latex]:
+    ends, controls = circuit[f"test_{score.key}_interval"], {control["model"]: control for control in circuit["controls"]}
     return [
         Latex(str(circuit["trial"])),
-        fraction(circuit["test_accuracy"]),
+        fraction(circuit[f"test_{score.key}"]),
         span(*ends) if ends else Latex("--"),
-        fraction(circuit["val_accuracy"]),
+        fraction(circuit[f"val_{score.key}"]),
         grouped(circuit["quantum_flops"]),
         grouped(circuit["parameters"]),
         *(_difference(controls.get(model)) for model in AGAINST),
@@ -173,15 +172,16 @@ def _difference(control: Mapping[str, Any] | None) -> Latex:
     return Latex(f"${control['difference']:+.3f}{star}$")
 
 
-def _confirmed_caption(document: Mapping[str, Any]) -> Latex:
+def _confirmed_caption(document: Mapping[str, Any], score: Score) -> Latex:
     """What the columns are, in sentences."""
     return Latex(
         f"Circuits of study {escaped(document['confirms'])}, trained anew for {grouped(document['epochs'])} epochs from"
         f" {_seeds(document)} seeds and judged on {grouped(document['test_samples'])} test samples of"
-        f" {escaped(document['dataset'])}: mean and its $t$ interval, and the validation accuracy that the search believed"
-        f" after {grouped(document['search_epochs'])} epochs. $\\Delta$ is the mean paired difference to a control: no circuit"
-        " (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many parameters"
-        " (mlp)."
+        f" {escaped(document['dataset'])}: mean and its $t$ interval, and the"
+        f" {score.of(accuracy='', balanced='balanced ')}validation accuracy that the search believed after"
+        f" {grouped(document['search_epochs'])} epochs. $\\Delta$ is the mean paired difference to a control: no"
+        " circuit (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many"
+        " parameters (mlp)."
         rf" A star: exact Wilcoxon signed-rank test, $p < {SIGNIFICANT}$ with Holm's correction over the circuits."
     )
 
@@ -193,13 +193,11 @@ def _seeds(document: Mapping[str, Any]) -> str:
     return str(most) if least == most else f"{least} to {most}"
 
 
-def _front_row(candidate: Candidate, repeats: int) -> list[Latex]:
-    record, interval = candidate.record, candidate.val_accuracy_interval(repeats)
-    reliability = span(*interval) if interval else Latex("--")
+def _front_row(candidate: Candidate, config: StudyConfig) -> list[Latex]:
+    record = candidate.record
     return [
         Latex(str(candidate.trial)),
-        fraction(record.val_accuracy),
-        *([reliability] if repeats > 1 else []),
+        *(_score(read(record)) for read in score_columns(config).values()),
         grouped(candidate.quantum_flops),
         grouped(record.classical_flops),
         grouped(record.parameters),
@@ -207,18 +205,29 @@ def _front_row(candidate: Candidate, repeats: int) -> list[Latex]:
     ]
 
 
+def _score(value: float | tuple[float, float] | None) -> Latex:
+    """A score, or an interval."""
+    if isinstance(value, tuple):
+        return span(*value)
+    return Latex("--") if value is None else fraction(value)
+
+
 def _caption(standing: Standing) -> Latex:
     """What the columns are, in sentences."""
     config, sizes = standing.search.config, standing.search.description.sizes
     training = config.training
-    trainings = f", the mean of {training.repeats} trainings with its $t$ interval" if training.repeats > 1 else ""
+    trainings = f", the mean of {training.repeats} trainings" if training.repeats > 1 else ""
+    interval = " with its $t$ interval" if training.repeats > 1 else ""
+    own, others = config.score.of(accuracy=(interval, ""), balanced=("", interval))
     epochs = "epoch" if training.epochs == 1 else "epochs"
     gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
     inert = " Gates in brackets change no measured value." if any(one.effective.inert for one in standing.front) else ""
+    balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
     return Latex(
-        f"The circuits of study {escaped(standing.search.name)} that no other beats in both quantum FLOPs and validation error,"
-        f" of {grouped(len(standing.by_circuit))}. Accuracy is that of {grouped(sizes['validation'])} validation samples of"
-        f" {escaped(config.dataset)} after {grouped(training.epochs)} {epochs} of training{trainings}."
+        f"The circuits of study {escaped(standing.search.name)} that no other beats in both quantum FLOPs and validation"
+        f" error{config.score.remark}, of {grouped(len(standing.by_circuit))}. Accuracy is that of"
+        f" {grouped(sizes['validation'])} validation samples of {escaped(config.dataset)} after"
+        f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}"
         rf" $F_\mathrm{{Q}}$ are the quantum FLOPs of one sample, forward, {COUNTED[config.flops]}{gates};"
         rf" $F_\mathrm{{C}}$ are the classical ones.{inert}"
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from faqnas_optuna.config import FlopsCounter, StudyConfig
+from faqnas_optuna.config import FlopsCounter, Score, StudyConfig
 from faqnas_optuna.learning.statistics import accuracy_interval
 from faqnas_optuna.results.advice import reliability_sentence
 from faqnas_optuna.results.documents import to_the_minute
@@ -12,6 +12,10 @@ from faqnas_optuna.search.standing import Standing
 COUNTED = {
     FlopsCounter.PROFILER: "as the PyTorch profiler counts them for the circuit in PennyLane",
     FlopsCounter.ANALYTIC: "counted from the arithmetic on the state vector",
+}
+ERRORS = {
+    Score.ACCURACY: "the validation error, 1 − validation accuracy",
+    Score.BALANCED: "the validation error (balanced), 1 − the mean of the recalls of the classes in the validation part",
 }
 TOLD_VERSIONS = {"optuna": "Optuna", "torch": "torch", "pennylane": "PennyLane", "numba": "numba", "numpy": "NumPy"}
 
@@ -30,7 +34,7 @@ def study_note(standing: Standing) -> dict[str, str]:
 def _objectives(config: StudyConfig) -> str:
     return (
         "Two values are minimised: the quantum FLOPs of one forward pass of one sample,"
-        f" {COUNTED[config.flops]}, and the validation error, 1 − validation accuracy."
+        f" {COUNTED[config.flops]}, and {ERRORS[config.score]}."
     )
 
 
@@ -48,12 +52,15 @@ def _protocol(description: Description) -> str:
 
 def _reliability(standing: Standing) -> str:
     n_validation, agreement = standing.search.description.sizes["validation"], reliability_sentence(standing.search)
-    if (best := standing.best_accuracy) is None:
+    if (best := standing.best_score) is None:
         return agreement
-    low, high = accuracy_interval(best, n_validation)
+    score, uncertain = standing.search.config.score, ""
+    if score is Score.ACCURACY:
+        # Of a mean of recalls it would say nothing: each is of other samples, and of fewer.
+        low, high = accuracy_interval(best, n_validation)
+        uncertain = f"is uncertain by ±{(high - low) / 2:.3f} (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and "
     return (
-        f"On {n_validation:,} validation samples the best accuracy, {best:.3f}, is uncertain by ±{(high - low) / 2:.3f}"
-        f" (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and flatters, being the best of"
+        f"On {n_validation:,} validation samples the best {score.in_words}, {best:.3f}, {uncertain}flatters, being the best of"
         f" {_counted(len(standing.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
     )
 

@@ -9,10 +9,10 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from faqnas_optuna.results.documents import to_the_minute
+from faqnas_optuna.config import Score
+from faqnas_optuna.results.documents import score_columns, to_the_minute
 from faqnas_optuna.results.shown import ConfirmedError
 from faqnas_optuna.results.watching import Overview, StudyView
-from faqnas_optuna.search.records import Candidate
 
 STUDY_EVERY_S, LIST_EVERY_S = 3, 5
 """So often a page asks for news."""
@@ -32,7 +32,7 @@ def overview_page(overview: Overview, *, path: str) -> str:
     up = _up(path)
     parts = [Html("<h1>Studies</h1>")]
     if overview.studies:
-        heads = ("study", "data", "state", "generation", "trials", "best accuracy", "hypervolume", "all trials")
+        heads = ("study", "data", "state", "generation", "trials", "best", "hypervolume", "all trials")
         rows = [_study_row(status, overview.numbers, up) for status in overview.studies]
         parts.append(_table(heads, rows, numeric=range(3, 7)))
     elif not overview.left_out:
@@ -93,13 +93,13 @@ def _page(title: str, body: Html, *, path: str, every_s: int) -> str:
 
 
 def _facts(status: Mapping[str, Any]) -> Html:
-    trials, best = status["trials"], status["best_accuracy"]
+    trials, best, score = status["trials"], status["best_score"], Score(status["score"])
     facts = {
         "data": status["dataset"],
         "state": _state(status),
         "generations": f"{status['generations_closed']} of {status['generations']}",
         "trials": f"{trials['successful']:,}, {trials['running']} running, {trials['failed']} failed",
-        "best accuracy": "–" if best is None else f"{best:.3f}",
+        f"best {score.in_words}": "–" if best is None else f"{best:.3f}",
         "hypervolume": f"{status['hypervolume']:.4f}",
     }
     return Html(f"<dl class='facts'>{_terms(facts)}</dl>")
@@ -119,14 +119,13 @@ def _note(note: Mapping[str, str]) -> Html:
 
 
 def _front_table(view: StudyView, up: str) -> Html:
-    interval = ("95 % interval",) if view.repeats > 1 else ()
+    scores = score_columns(view.config)
     confirmed = ("confirmed", "95 % interval") if view.confirmed else ()
-    heads = ("trial", "accuracy", *interval, *confirmed, "quantum FLOPs", "classical FLOPs", "parameters", "circuit")
+    heads = ("trial", *scores, *confirmed, "quantum FLOPs", "classical FLOPs", "parameters", "circuit")
     rows = [
         (
             _link(f"{up}dashboard/studies/{view.number}/trials?numbers={candidate.trial}", candidate.trial, beyond=True),
-            f"{candidate.record.val_accuracy:.3f}",
-            *_interval(candidate, view.repeats),
+            *(_score(read(candidate.record)) for read in scores.values()),
             *(_confirmed(view.confirmed.get(candidate.record.circuit)) if view.confirmed else ()),
             f"{candidate.quantum_flops:,}",
             f"{candidate.record.classical_flops:,}",
@@ -139,25 +138,26 @@ def _front_table(view: StudyView, up: str) -> Html:
 
 
 def _confirmed(known: ConfirmedError | None) -> tuple[str, str]:
-    """The accuracy on the test part, and its interval."""
+    """The score on the test part, and its interval."""
     return (f"{1 - known.error:.3f}", f"{1 - known.high:.3f} to {1 - known.low:.3f}") if known else ("–", "–")
 
 
-def _interval(candidate: Candidate, repeats: int) -> list[str]:
-    """Of the mean of several trainings."""
-    ends = candidate.val_accuracy_interval(repeats)
-    return [f"{ends[0]:.3f} to {ends[1]:.3f}"] if ends else ["–"] * (repeats > 1)
+def _score(value: float | tuple[float, float] | None) -> str:
+    """A score, or an interval."""
+    if isinstance(value, tuple):
+        return f"{value[0]:.3f} to {value[1]:.3f}"
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -> tuple[object, ...]:
-    name, best, volume = status["study"], status["best_accuracy"], status["hypervolume"]
+    name, best, volume = status["study"], status["best_score"], status["hypervolume"]
     return (
         _link(f"{up}study/{quote(name, safe='')}", name),
         status["dataset"],
         status["state"],
         "–" if status["confirms"] else f"{status['generations_closed']}/{status['generations']}",
         f"{status['trials']['successful']:,}",
-        "–" if best is None else f"{best:.3f}",
+        "–" if best is None else f"{best:.3f}{Score(status['score']).remark}",
         "–" if volume is None else f"{volume:.4f}",
         _all_trials(numbers.get(name), up),
     )

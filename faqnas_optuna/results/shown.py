@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from faqnas_optuna.config import Score
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 
@@ -65,6 +66,8 @@ class Shown:
     """Trainings of which each validation error is the mean."""
     confirmed: Mapping[str, ConfirmedError]
     """By the circuit's digest."""
+    score: Score = Score.ACCURACY
+    """What errors are the complement of."""
 
     @classmethod
     def of(cls, standing: Standing, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
@@ -78,12 +81,13 @@ class Shown:
             dominated=[Candidate.of_trial(standing.by_circuit[circuit]) for circuit in sorted(others)],
             repeats=search.config.training.repeats,
             confirmed=confirmed or {},
+            score=search.config.score,
         )
 
     @property
     def y_label(self) -> str:
         """Of what is drawn in it: what was confirmed are test errors."""
-        return "validation or test error" if self.pairs else "validation error"
+        return f"validation or test error{self.score.remark}" if self.pairs else f"validation error{self.score.remark}"
 
     @property
     def interval_name(self) -> str:
@@ -92,7 +96,7 @@ class Shown:
     @property
     def bars(self) -> list[tuple[Candidate, tuple[float, float]]]:
         """The circuits of the front that were trained several times, with the interval of their mean error."""
-        found = [(candidate, candidate.val_error_interval(self.repeats)) for candidate in self.front]
+        found = [(candidate, candidate.val_error_interval(self.score, self.repeats)) for candidate in self.front]
         return [(candidate, interval) for candidate, interval in found if interval]
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import Score
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.results.documents import SCHEMA_VERSION, stop_document
 from faqnas_optuna.search.confirmation import needed
@@ -27,10 +28,13 @@ class Progress:
     """Successful ones."""
     planned: int
     """Trials if all generations are needed; of a study that has stopped, those it has."""
-    best_accuracy: float | None
+    best_score: float | None
+    """Of the circuits, on the validation part."""
     front: int
     hypervolume: float
     """In (log₁₀ quantum FLOPs, validation error)."""
+    score: Score = Score.ACCURACY
+    """The one that the study goes by."""
     is_confirmation: bool = False
     """Its trials are trainings."""
 
@@ -44,7 +48,7 @@ def progress(standing: Standing) -> Progress:
             generations=1,
             trials=standing.successful,
             planned=standing.successful if standing.has_stopped else len(needed(standing.search.description)),
-            best_accuracy=None,
+            best_score=None,
             front=0,
             hypervolume=0.0,
             is_confirmation=True,
@@ -55,9 +59,10 @@ def progress(standing: Standing) -> Progress:
         generations=limits.generations,
         trials=standing.successful,
         planned=standing.successful if standing.has_stopped else limits.population * limits.generations,
-        best_accuracy=standing.best_accuracy,
+        best_score=standing.best_score,
         front=len(standing.front),
         hypervolume=standing.hypervolume,
+        score=standing.search.config.score,
     )
 
 
@@ -100,7 +105,8 @@ def study_status(standing: Standing) -> dict[str, Any]:
         "workers": _workers(standing),
         "trials_per_minute": standing.trials_per_minute,
         "minutes_left": None if stop["stop"] else _minutes_left(standing),
-        "best_accuracy": standing.best_accuracy,
+        "score": str(search.config.score),
+        "best_score": standing.best_score,
         "front": None if confirms else len(standing.front),
         "hypervolume": None if confirms else standing.hypervolume,
         "linear_hypervolume": None if confirms else standing.linear_hypervolume,

@@ -7,6 +7,7 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.results.confirmed import confirmation_of, confirmed_errors
 from faqnas_optuna.results.documents import to_the_minute
@@ -32,8 +33,7 @@ class StudyView:
     status: Mapping[str, Any]
     note: Mapping[str, str]
     front: Sequence[Candidate]
-    repeats: int
-    """Trainings of which each accuracy is the mean."""
+    config: StudyConfig
     confirmed: Mapping[str, ConfirmedError]
     """What was confirmed of its circuits, by digest."""
     is_confirming: bool
@@ -83,7 +83,7 @@ class Watched:
                     status=study_status(standing),
                     note=study_note(standing),
                     front=standing.front,
-                    repeats=standing.search.config.training.repeats,
+                    config=standing.search.config,
                     confirmed=confirmed,
                     is_confirming=confirmation is not None and confirmation.ledger.stop() is None,
                     figures=self._figures(standing, confirmed) if standing.successful else {},

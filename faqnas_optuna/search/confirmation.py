@@ -14,7 +14,7 @@ from optuna import Study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from faqnas_optuna.config import Engine
+from faqnas_optuna.config import Engine, StudyConfig
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.controls import Baseline, Model, label
 from faqnas_optuna.search.ledger import Confirms, Description, Finalist
@@ -84,18 +84,21 @@ def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
     return found
 
 
-def finalists_of(candidates: Iterable[Candidate], *, repeats: int, n_features: int, n_classes: int) -> tuple[Finalist, ...]:
+def finalists_of(
+    candidates: Iterable[Candidate], *, config: StudyConfig, n_features: int, n_classes: int
+) -> tuple[Finalist, ...]:
     """Candidates of a search with the networks that each is confirmed by.
 
     Args:
-        repeats: of the search's trainings.
+        config: the search's.
     """
+    score, repeats = config.score, config.training.repeats
     return tuple(
         Finalist(
             trial=candidate.trial,
             genome=candidate.genome,
             quantum_flops=candidate.quantum_flops,
-            believed=(candidate.record.val_accuracy, candidate.record.val_accuracy_std, repeats),
+            believed=(candidate.record.score(score), candidate.record.score_std(score), repeats),
             networks={
                 str(model): label(model, candidate.genome.circuit, n_features=n_features, n_classes=n_classes)
                 for model in _models(candidate)

@@ -41,12 +41,12 @@ class ConfirmingObjective(Objective):
         drafts(trial.study).store(trial._trial_id)
         chosen = self._finalist(finalist)
         if model in list(Baseline):
-            found, flops = fit_baseline(Baseline(model), self._splits), 0
+            found, flops = fit_baseline(Baseline(model), self._splits, score=self._config.score), 0
         else:
             circuit, generator = chosen.genome.circuit, confirmation_generator(self._config.seed, seed)
             found = confirm_once(Model(model), circuit, self._splits, self._config.training, generator=generator)
             flops = self._flops(Model(model), chosen)
-        return Outcome(values=(float(flops), 1 - found.test_accuracy), attributes=_attributes(found))
+        return Outcome(values=(float(flops), 1 - found.test_score(self._config.score)), attributes=_attributes(found))
 
     def _flops(self, model: Model, finalist: Finalist) -> int:
         """Quantum FLOPs, by the counter of the search."""

@@ -186,12 +186,11 @@ def confirming(
     Raises:
         StudyMismatchError: it exists with another budget, or confirms something else.
     """
-    training = search.config.training
     confirms = Confirms(
         study=search.name,
         created=search.description.created,
-        epochs=training.epochs,
-        finalists=finalists_of(candidates, repeats=training.repeats, n_features=splits.n_features, n_classes=splits.n_classes),
+        epochs=search.config.training.epochs,
+        finalists=finalists_of(candidates, config=search.config, n_features=splits.n_features, n_classes=splits.n_classes),
         baselines=baselines_for(len(splits.train)),
     )
     confirmation = extended(search.study._storage, url, name, search, confirms, budget)

@@ -34,7 +34,6 @@ from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop,
 from faqnas_optuna.storage.attributes import get_study_user_attrs
 
 DESCRIPTION, STOP, RESUMED, CLOSED_PREFIX, VERSIONS_PREFIX = "faqnas", "stop", "resumed", "generation:", "versions:"
-METRICS, CONFIRMED_METRICS = ["quantum FLOPs", "validation error"], ["quantum FLOPs", "test error"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ class Finalist:
     genome: Genome
     quantum_flops: int
     believed: tuple[float, float | None, int]
-    """Mean and deviation of the validation accuracies of the search's trainings, and how many there were."""
+    """Mean and deviation of the scores that the search's trainings had on the validation part, and how many there were."""
     networks: Mapping[str, str]
     """What is trained for it, in words: the circuit and its controls, by kind."""
 
@@ -186,7 +185,7 @@ class Ledger:
         with warnings.catch_warnings():
             # Marked experimental since Optuna 3.2; the dashboard labels its axes with it.
             warnings.simplefilter("ignore", ExperimentalWarning)
-            self._study.set_metric_names(METRICS if description.confirms is None else CONFIRMED_METRICS)
+            self._study.set_metric_names(metrics(description))
         self._write(DESCRIPTION, description.to_json())
 
     def raise_limit(self, generations: int) -> Description:
@@ -256,6 +255,12 @@ class Ledger:
 
     def _write(self, entry: str, value: Any) -> None:
         self._study.set_user_attr(entry, value)
+
+
+def metrics(description: Description) -> list[str]:
+    """What the two objectives of a study are called."""
+    part = "validation" if description.confirms is None else "test"
+    return ["quantum FLOPs", f"{part} error{description.config.score.remark}"]
 
 
 def our_studies(storage: BaseStorage) -> dict[str, bool]:

@@ -114,6 +114,8 @@ def _record(circuit: Circuit, effective: str, found: Evaluation, *, worker: str)
         **{field.name: getattr(found, field.name) for field in fields(Counts)},
         val_accuracy=found.val_accuracy,
         val_accuracy_std=found.val_accuracy_std,
+        val_balanced_accuracy=found.val_balanced_accuracy,
+        val_balanced_accuracy_std=found.val_balanced_accuracy_std,
         seconds=round(found.seconds, 6),
         worker=worker,
         reused_from=None,

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
+from faqnas_optuna.config import FlopsCounter, FlopsOf, Score, StudyConfig
 from faqnas_optuna.learning.statistics import mean_interval
 
 GENERATION_KEY = "NSGAIISampler:generation"
@@ -39,6 +39,9 @@ class TrialRecord:
     val_accuracy: float
     val_accuracy_std: float | None
     """Over the repeats; None if there is one."""
+    val_balanced_accuracy: float | None
+    """None of a trial of before it was kept; and so is its deviation."""
+    val_balanced_accuracy_std: float | None
     seconds: float
     """Spent by this trial: near nothing if it was reused."""
     worker: str
@@ -56,6 +59,25 @@ class TrialRecord:
         else:
             by_counter = (self.cheapest_flops_profiler, self.cheapest_flops_analytic)
         return by_counter[config.flops is FlopsCounter.ANALYTIC]
+
+    def score(self, score: Score) -> float:
+        """What the trial's study goes by."""
+        value = score.of(accuracy=self.val_accuracy, balanced=self.val_balanced_accuracy)
+        # As long as there are studies that go by it it has been kept.
+        assert value is not None
+        return value
+
+    def score_std(self, score: Score) -> float | None:
+        """Over the repeats; None if there is one."""
+        return score.of(accuracy=self.val_accuracy_std, balanced=self.val_balanced_accuracy_std)
+
+    def interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
+        """The 95 % t interval of the mean of a score over the study's repeats, within 0 and 1; None of a single training."""
+        deviation = self.score_std(score)
+        if deviation is None:
+            return None
+        low, high = mean_interval(self.score(score), deviation, repeats)
+        return max(low, 0.0), min(high, 1.0)
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
@@ -75,6 +97,7 @@ class Candidate:
     quantum_flops: int
     """By the study's counter."""
     val_error: float
+    """1 - the score that the study goes by."""
     record: TrialRecord
 
     @property
@@ -82,16 +105,9 @@ class Candidate:
         """What is live in its circuit; as a text, the circuit with brackets around what is inert."""
         return EffectiveCircuit(circuit=self.genome.circuit)
 
-    def val_error_interval(self, repeats: int) -> tuple[float, float] | None:
-        """The 95 % t interval of its mean over the study's repeats, within 0 and 1; None of a single training."""
-        if self.record.val_accuracy_std is None:
-            return None
-        low, high = mean_interval(self.val_error, self.record.val_accuracy_std, repeats)
-        return max(low, 0.0), min(high, 1.0)
-
-    def val_accuracy_interval(self, repeats: int) -> tuple[float, float] | None:
-        """The same of its accuracy."""
-        interval = self.val_error_interval(repeats)
+    def val_error_interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
+        """The 95 % interval of its error: that of the score which the study goes by, from the other end."""
+        interval = self.record.interval(score, repeats)
         return interval and (1 - interval[1], 1 - interval[0])
 
     @classmethod

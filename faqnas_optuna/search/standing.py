@@ -41,7 +41,8 @@ class Standing:
         """Whether this process knows that the study has stopped."""
         self.successful = 0
         self.reused = 0
-        self.best_accuracy: float | None = None
+        self.best_score: float | None = None
+        """On the validation part, of the score that the study goes by."""
         self.failed = 0
         self.errors: list[int] = []
         """Numbers of the trials that failed by an error of their own, not by a signal or the death of their worker."""
@@ -148,7 +149,7 @@ class Standing:
                 self._completed.append(trial.datetime_complete.timestamp())
 
     def _add(self, trials: Iterable[FrozenTrial]) -> None:
-        circuits = set(self._front)
+        circuits, kept = set(self._front), f"val_{self.search.config.score.key}"
         for trial in trials:
             circuit, generation = trial.user_attrs["circuit"], generation_of(trial)
             _keep_first(self.by_circuit, circuit, trial)
@@ -162,7 +163,7 @@ class Standing:
                 self.reused += 1
             else:
                 self.failing = []
-            self.best_accuracy = max(self.best_accuracy or 0.0, trial.user_attrs["val_accuracy"])
+            self.best_score = max(self.best_score or 0.0, trial.user_attrs[kept])
             if generation is not None:
                 self.generation_sizes[generation] += 1
                 self.circuits[generation][circuit] = (trial.values[0], trial.values[1])

@@ -23,13 +23,13 @@ class Taken:
     confirmed: bool
     """Whether it is a training of the confirmation."""
     repeated: bool
-    """Whether it has come to the accuracy that is stored: on another processor it may not."""
+    """Whether it has come to the score that is stored: on another processor it may not."""
 
 
 def take(search: Search, candidate: Candidate, splits: DataSplits, confirmation: Search | None) -> Taken:
     """Train a candidate as its search did, or as its confirmation has, if that has: from the same seed, so to the same network.
 
-    Of several trainings it is that of the highest validation accuracy; of equals the first.
+    Of several trainings it is that of the highest score on the validation part; of equals the first.
 
     Raises:
         TrainingError: the training diverged.
@@ -41,13 +41,14 @@ def take(search: Search, candidate: Candidate, splits: DataSplits, confirmation:
         seed = max(seeds, key=lambda one: (seeds[one], -one))
         config = confirmation.config
         result = train_from(confirmation_generator(config.seed, seed), circuit, splits, config)
-        repeated = result.validation_accuracy == seeds[seed]
+        repeated = result.validation_score(config.score) == seeds[seed]
     else:
         config = search.config
         results = [train_once(circuit, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
-        seed = max(range(len(results)), key=lambda one: (results[one].validation_accuracy, -one))
+        seed = max(range(len(results)), key=lambda one: (results[one].validation_score(config.score), -one))
         result = results[seed]
-        repeated = fmean(one.validation_accuracy for one in results) == candidate.record.val_accuracy
+        score = config.score
+        repeated = fmean(one.validation_score(score) for one in results) == candidate.record.score(score)
     model = TrainedModel(
         circuit=circuit, parameters=result.parameters, preprocessing=splits.preprocessing, classes=splits.classes
     )
@@ -55,17 +56,17 @@ def take(search: Search, candidate: Candidate, splits: DataSplits, confirmation:
 
 
 def _confirmed(confirmation: Search, candidate: Candidate) -> dict[int, float]:
-    """The validation accuracy of each training of the circuit in a confirmation, by seed."""
+    """The score on the validation part of each training of the circuit in a confirmation, by seed."""
     confirms = confirmation.description.confirms
     assert confirms is not None
-    effective = candidate.effective.representative
+    effective, kept = candidate.effective.representative, f"validation_{confirmation.config.score.key}"
     networks = {
         finalist.networks[Model.CIRCUIT]
         for finalist in confirms.finalists
         if EffectiveCircuit(circuit=finalist.genome.circuit).representative == effective
     }
     return {
-        trial.user_attrs["seed"]: trial.user_attrs["validation_accuracy"]
+        trial.user_attrs["seed"]: trial.user_attrs[kept]
         for trial in confirmation.study.get_trials(deepcopy=False)
-        if trial.user_attrs.get("network") in networks and "validation_accuracy" in trial.user_attrs
+        if trial.user_attrs.get("network") in networks and kept in trial.user_attrs
     }

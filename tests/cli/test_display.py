@@ -20,7 +20,7 @@ def at(trials: int, study: str = "iris") -> Progress:
         generations=2,
         trials=trials,
         planned=8,
-        best_accuracy=None if trials == 0 else 0.5 + trials / 100,
+        best_score=None if trials == 0 else 0.5 + trials / 100,
         front=2,
         hypervolume=0.25,
     )

@@ -207,7 +207,8 @@ def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
 def _evaluation(circuit: Circuit) -> Evaluation:
     """A pure function of the circuit, as the real one is. It costs nothing: there are more workers here than cores."""
     counts, trained = Counts.of(circuit, n_features=4, n_classes=3), EffectiveCircuit(circuit=circuit).representative
-    return Evaluation(**vars(counts), val_accuracies=(int(trained.digest, 16) % 997 / 997,), seconds=0.0)
+    score = int(trained.digest, 16) % 997 / 997
+    return Evaluation(**vars(counts), val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
 
 
 def _raise(error: Exception) -> Evaluation:

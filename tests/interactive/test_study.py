@@ -71,7 +71,8 @@ def test_a_search_finds_what_the_command_finds(found: Study, cli_here: Any) -> N
 def test_its_front_and_trials_are_frames(found: Study) -> None:
     front, trials = found.front, found.trials
     genes = list(Genome.__dataclass_fields__)
-    told = ["trial", "quantum_flops", "val_accuracy", "val_accuracy_low", "val_accuracy_high", "parameters", "circuit"]
+    scores = [f"{name}{end}" for name in ("val_accuracy", "val_balanced_accuracy") for end in ("", "_low", "_high")]
+    told = ["trial", "quantum_flops", *scores, "parameters", "circuit"]
     assert list(front.columns) == [*told, *genes]
     assert list(trials.columns) == [*told, *genes, "on_front"]
     # Each costs more than the one before, and is better.

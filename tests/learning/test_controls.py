@@ -14,7 +14,7 @@ from torch import nn
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.config import TrainingConfig
+from faqnas_optuna.config import Score, TrainingConfig
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
@@ -30,10 +30,10 @@ from faqnas_optuna.learning.controls import (
     fit_baseline,
     label,
     mlp_width,
-    recalls,
 )
 from faqnas_optuna.learning.evaluation import Counts, training_generator
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.scoring import recalls
 from faqnas_optuna.learning.training import train
 from tests.conftest import TIMEOUT_S
 
@@ -162,9 +162,10 @@ def test_the_test_part_is_judged_and_never_trained_on(model: Model, iris: DataSp
 
 @pytest.mark.parametrize("baseline", Baseline)
 def test_so_it_is_by_baselines(baseline: Baseline, iris: DataSplits) -> None:
-    result = fit_baseline(baseline, iris)
-    assert without_time(fit_baseline(baseline, iris)) == without_time(result)
-    turned = fit_baseline(baseline, replace(iris, test=Split(x=iris.test.x, y=(iris.test.y + 1) % 3)))
+    result = fit_baseline(baseline, iris, score=Score.ACCURACY)
+    assert without_time(fit_baseline(baseline, iris, score=Score.ACCURACY)) == without_time(result)
+    other = replace(iris, test=Split(x=iris.test.x, y=(iris.test.y + 1) % 3))
+    turned = fit_baseline(baseline, other, score=Score.ACCURACY)
     assert turned.confusion == (result.confusion[-1], *result.confusion[:-1])
     assert turned.validation_accuracy == result.validation_accuracy
     assert (result.losses, result.validation_accuracies) == ((), ())
@@ -182,13 +183,13 @@ def test_baselines_are_scikit_learns(name: str) -> None:
     x, y = splits.train.x, splits.train.y
     logistic, svm = LogisticRegression().fit(x, y), SVC().fit(x, y)
     for baseline, model in ((Baseline.LOGISTIC, logistic), (Baseline.SVM, svm)):
-        result = fit_baseline(baseline, splits)
+        result = fit_baseline(baseline, splits, score=Score.ACCURACY)
         assert_is(result, model, splits)
         assert result.validation_accuracy == model.score(splits.validation.x, splits.validation.y)
     # Two classes are told by one score.
     scores = 3 if splits.n_classes == 3 else 1
-    assert fit_baseline(Baseline.LOGISTIC, splits).parameters == scores * (splits.n_features + 1)
-    assert fit_baseline(Baseline.SVM, splits).parameters == (splits.n_classes - 1) * len(svm.support_) + scores
+    parameters = [fit_baseline(one, splits, score=Score.ACCURACY).parameters for one in (Baseline.LOGISTIC, Baseline.SVM)]
+    assert parameters == [scores * (splits.n_features + 1), (splits.n_classes - 1) * len(svm.support_) + scores]
 
 
 @pytest.mark.parametrize("name", ["iris", "wine"])
@@ -201,7 +202,7 @@ def test_the_grid_is_chosen_on_the_validation_part_and_fitted_on_both(name: str)
             best, chosen = score, (c, multiple / splits.n_features)
     parts = (splits.train, splits.validation)
     both = np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
-    result = fit_baseline(Baseline.SVM_GRID, splits)
+    result = fit_baseline(Baseline.SVM_GRID, splits, score=Score.ACCURACY)
     assert_is(result, SVC(C=chosen[0], gamma=chosen[1]).fit(*both), splits)
     assert result.validation_accuracy == best
 

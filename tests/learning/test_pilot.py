@@ -79,7 +79,7 @@ def test_what_a_training_does_beside_its_epochs_is_not_taken_for_long(
         clock += 0.05 + config.training.epochs * epoch_s
         return 0.5
 
-    monkeypatch.setattr(pilot, "_accuracy", train)
+    monkeypatch.setattr(pilot, "_score", train)
     monkeypatch.setattr("faqnas_optuna.learning.pilot.time.monotonic", lambda: clock)
     config = CONFIG.model_copy(update={"training": TrainingConfig(epochs=200)})
     assert pilot._takes_longer(10, iris, config) is takes_longer

@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
 from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.reference import accuracy, perceptron, predict, train
+from faqnas_optuna.learning.reference import perceptron, predict, scores, train
 from faqnas_optuna.learning.training import TrainingResult
 
 
@@ -105,6 +106,8 @@ def test_accuracy_is_the_share_told_right() -> None:
             return x
 
     # 2,500 samples are more than one batch of predictions.
-    y = np.arange(2_500) % 3
+    y = np.where(np.arange(2_500) % 9, np.arange(2_500) % 3, 2)
     x = np.eye(3, dtype=np.float32)[np.where(np.arange(2_500) < 2_000, y, (y + 1) % 3)]
-    assert accuracy(Fixed(), Split(x=x, y=y)) == 0.8
+    found = scores(Fixed(), Split(x=x, y=y))
+    assert found.accuracy == 0.8
+    assert found.balanced == pytest.approx(balanced_accuracy_score(y, x.argmax(axis=1))) != 0.8

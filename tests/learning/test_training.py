@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
 from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
@@ -15,7 +16,7 @@ from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning import reference
 from faqnas_optuna.learning.model import HQNN
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.training import TrainingResult, accuracy, predict, train
+from faqnas_optuna.learning.training import TrainingResult, predict, scores, train
 
 CIRCUITS = [genome.circuit for genome in random.Random(5).sample(list(enumerate_genomes()), 6)]
 
@@ -117,4 +118,6 @@ def test_accuracy_is_the_share_told_right(iris: DataSplits) -> None:
     parameters = layout.draw(generator())
     predicted = predict(circuit, layout, parameters, iris.train.x).argmax(axis=1)
     y = np.where(np.arange(len(predicted)) < 60, predicted, (predicted + 1) % 3)
-    assert accuracy(circuit, layout, parameters, Split(x=iris.train.x, y=y)) == pytest.approx(60 / len(y))
+    found = scores(circuit, layout, parameters, Split(x=iris.train.x, y=y))
+    assert found.accuracy == pytest.approx(60 / len(y))
+    assert found.balanced == pytest.approx(balanced_accuracy_score(y, predicted))

@@ -40,6 +40,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
         "schema_version": int,
         "study": str,
         "dataset": str,
+        "score": str,
         "generations": int,
         "hypervolume": float,
         "linear_hypervolume": float,
@@ -55,6 +56,9 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
             "parameters": int,
             "val_accuracy": float,
             "val_accuracy_interval": type(None),
+            # These trials are as those of before it was kept.
+            "val_balanced_accuracy": type(None),
+            "val_balanced_accuracy_interval": type(None),
             "val_error": float,
             "genome": dict,
             "canonical": dict,
@@ -90,10 +94,10 @@ def test_an_empty_study_has_no_front(new_search: Callable[..., Search]) -> None:
     search = new_search()
     with pytest.raises(NoSuccessfulTrialError, match="no successful trial yet; see: faqnas-optuna status iris"):
         pareto_document(Standing.of(search))
-    assert progress(Standing.of(search)).best_accuracy is None
+    assert progress(Standing.of(search)).best_score is None
     (status,) = status_document(search.study._storage, None)["studies"]
     volumes = status["hypervolume"], status["linear_hypervolume"]
-    assert (status["front"], volumes, status["best_accuracy"]) == (0, (0.0, 0.0), None)
+    assert (status["front"], volumes, status["best_score"]) == (0, (0.0, 0.0), None)
 
 
 def test_status_counts_trials_and_tells_of_stops(finished: Search, new_search: Callable[..., Search]) -> None:

@@ -9,7 +9,7 @@ from optuna.trial import create_trial
 from scipy import stats
 
 from faqnas_optuna.circuits.genome import GENES
-from faqnas_optuna.config import FlopsCounter, FlopsOf, TrainingConfig
+from faqnas_optuna.config import FlopsCounter, FlopsOf, Score, TrainingConfig
 from faqnas_optuna.results.latex import (
     Alignment,
     Column,
@@ -167,14 +167,15 @@ def test_numbers() -> None:
     assert (fraction(0.94444), span(0.5, 0.98765)) == ("0.944", "0.500--0.988")
 
 
-def test_a_confirmation_is_a_table_with_stars() -> None:
+@pytest.mark.parametrize("score", Score)
+def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
     control = {"difference": -0.1, "p_holm": 0.03, "rank_biserial": -1.0}
     circuit: dict[str, Any] = {
         "trial": 19,
-        "test_accuracy": 0.9666,
-        "test_accuracy_interval": [0.946, 0.987],
+        f"test_{score.key}": 0.9666,
+        f"test_{score.key}_interval": [0.946, 0.987],
         "test_accuracies": [0.96] * 10,
-        "val_accuracy": 0.944,
+        f"val_{score.key}": 0.944,
         "quantum_flops": 38_997,
         "parameters": 150,
         "controls": [{"model": "linear"} | control, {"model": "mlp"} | control | {"p_holm": 0.2}],
@@ -184,17 +185,19 @@ def test_a_confirmation_is_a_table_with_stars() -> None:
         "study": "wine_1.confirm",
         "confirms": "wine_1",
         "dataset": "wine",
+        "score": str(score),
         "epochs": 50,
         "search_epochs": 5,
         "seeds": 10,
         "test_samples": 36,
-        "circuits": [circuit, circuit | {"trial": 3, "test_accuracy_interval": None, "controls": []}],
+        "circuits": [circuit, circuit | {"trial": 3, f"test_{score.key}_interval": None, "controls": []}],
         "provenance": {"created": "now"},
     }
     text = confirmation_table(document)
     check(text)
     headings, first, second = rows(text)
-    assert headings[1:5] == ["Test accuracy", r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$"]
+    told = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
+    assert headings[1:5] == [told, r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$"]
     assert first[:5] == ["19", "0.967", "0.946--0.987", "0.944", r"38\,997"]
     assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
     assert second[2] == "--" and second[6:10] == ["--"] * 4

@@ -30,7 +30,7 @@ from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import study_lock
-from tests.conftest import cheap_values, confirm, reason_of, run_trials
+from tests.conftest import cheap_values, confirm, reason_of, run_trials, small_config
 
 Make = Callable[..., Search]
 
@@ -89,7 +89,7 @@ def test_a_circuit_without_entanglers_is_not_its_own_control(search_of_eight: Se
         {"n_qubits": 2, "embedding": "angle", "entangler": "CZ", "topology": "linear", "depth": 1}
         | {f"rotation_{layer}": "RZ" for layer in range(1, 5)}
     )
-    (nothing,) = finalists_of([replace(candidate, genome=genome)], repeats=1, n_features=4, n_classes=3)
+    (nothing,) = finalists_of([replace(candidate, genome=genome)], config=small_config(), n_features=4, n_classes=3)
     assert set(nothing.networks) == {Model.CIRCUIT, Model.LINEAR, Model.MLP}
 
 

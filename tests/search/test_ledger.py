@@ -6,7 +6,7 @@ import pytest
 
 from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop, StopReason
-from faqnas_optuna.search.ledger import METRICS, Description, Ledger, our_studies
+from faqnas_optuna.search.ledger import Description, Ledger, our_studies
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import small_config
@@ -82,7 +82,7 @@ def test_the_same_versions_are_noted_once(ledger: Ledger) -> None:
 
 
 def test_the_objectives_have_names(new_search: Callable[..., Search]) -> None:
-    assert new_search().study.metric_names == METRICS == ["quantum FLOPs", "validation error"]
+    assert new_search().study.metric_names == ["quantum FLOPs", "validation error"]
 
 
 def test_settings_of_another_version_name_it() -> None:

@@ -1,0 +1,300 @@
+"""Studies that go by the balanced accuracy, over data in which that ranks circuits otherwise than the accuracy does."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.svm import SVC
+
+from faqnas_optuna.config import Engine, Score, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.learning.controls import GRID_C, GRID_GAMMA, Baseline, fit_baseline
+from faqnas_optuna.learning.evaluation import evaluate, train_once
+from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.pilot import measure_reliability
+from faqnas_optuna.learning.training import predict
+from faqnas_optuna.results.confirmed import confirmation_document
+from faqnas_optuna.results.documents import score_columns, trial_document
+from faqnas_optuna.results.frames import confirmed_frame, front_frame
+from faqnas_optuna.results.note import study_note
+from faqnas_optuna.results.page import study_page
+from faqnas_optuna.results.shown import Shown
+from faqnas_optuna.results.status import progress
+from faqnas_optuna.results.watching import Watched
+from faqnas_optuna.search.choosing import Pick, Rule
+from faqnas_optuna.search.confirmation import Budget
+from faqnas_optuna.search.records import Candidate
+from faqnas_optuna.search.standing import Standing
+from faqnas_optuna.search.study import Search, create, load
+from faqnas_optuna.search.taking import take
+from faqnas_optuna.signals import Signals
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.workers.loop import run
+from tests.candidates import genome_of
+from tests.conftest import confirm, copy_database
+
+Cli = Callable[..., tuple[int, str, str]]
+TINY = ("--population", "4", "--generations", "1", "--epochs", "2")
+
+
+def thinned(part: Split, *, kept: tuple[int, ...]) -> Split:
+    """The first samples of each class, so many."""
+    rows = np.sort(np.concatenate([np.flatnonzero(part.y == label)[:count] for label, count in enumerate(kept)]))
+    return Split(x=part.x[rows], y=part.y[rows])
+
+
+@pytest.fixture(scope="session")
+def uneven(iris: DataSplits) -> DataSplits:
+    """Iris with one common class and two that are rare, where they are judged."""
+    return replace(
+        iris,
+        train=thinned(iris.train, kept=(30, 12, 12)),
+        validation=thinned(iris.validation, kept=(10, 3, 4)),
+        test=thinned(iris.test, kept=(10, 2, 5)),
+    )
+
+
+@pytest.fixture(scope="session")
+def database(database_of_none: Path, uneven: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a study of two trainings a circuit, and the confirmation of its front."""
+    file = tmp_path_factory.mktemp("score") / "faqnas.db"
+    copy_database(database_of_none, file)
+    url = f"sqlite:///{file}"
+    config = StudyConfig(
+        dataset="iris",
+        score=Score.BALANCED,
+        search=SearchConfig(population=8, generations=2),
+        training=TrainingConfig(epochs=4, learning_rate=0.02, repeats=2),
+    )
+    search = create(open_storage(url), "iris", config, uneven)
+    run(search, uneven, Signals(), on_trial=lambda _: None)
+    confirmation = confirm(search, url, Standing.of(search).front, Budget(epochs=6, seeds=3))
+    run(confirmation, uneven, Signals(), on_trial=lambda _: None)
+    return file
+
+
+@pytest.fixture
+def balanced(database: Path, tmp_path: Path, storage_url: str) -> Search:
+    copy_database(database, tmp_path / "faqnas.db")
+    return load(open_storage(storage_url), "iris")
+
+
+def told_by(circuit: Any, result: Any, splits: DataSplits) -> Any:
+    layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    return predict(circuit, layout, result.parameters, splits.validation.x).argmax(axis=1)
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_a_training_tells_the_score_of_its_network(engine: Engine, uneven: DataSplits) -> None:
+    circuit = genome_of(2, "CNOT", "RY").circuit
+    training = TrainingConfig(epochs=6, learning_rate=0.03, repeats=2)
+    config = StudyConfig(dataset="iris", engine=engine, score=Score.BALANCED, training=training)
+    results = [train_once(circuit, uneven, config, repeat=repeat) for repeat in range(2)]
+    y = uneven.validation.y
+    expected = [balanced_accuracy_score(y, told_by(circuit, result, uneven)) for result in results]
+    assert [result.validation_balanced_accuracy for result in results] == pytest.approx(expected)
+    found = evaluate(circuit, uneven, config)
+    assert found.val_balanced_accuracies == pytest.approx(tuple(expected))
+    assert found.val_balanced_accuracy == pytest.approx(fmean(expected)) != found.val_accuracy
+    assert found.val_balanced_accuracy_std == pytest.approx(np.std(expected, ddof=1))
+    flops = float(found.quantum_flops_profiler)
+    assert found.objectives(config) == (flops, 1 - found.val_balanced_accuracy)
+    assert found.objectives(config.model_copy(update={"score": Score.ACCURACY})) == (flops, 1 - found.val_accuracy)
+
+
+def test_the_search_minimises_what_the_score_leaves(balanced: Search) -> None:
+    candidates = [Candidate.of_trial(trial) for trial in balanced.study.get_trials(deepcopy=False)]
+    records = [candidate.record for candidate in candidates]
+    assert [candidate.val_error for candidate in candidates] == [1 - (one.val_balanced_accuracy or 0) for one in records]
+    # The two rank some circuits in another order: it decides which ones are found.
+    assert any(
+        (a.val_accuracy - b.val_accuracy) * (a.score(Score.BALANCED) - b.score(Score.BALANCED)) < -1e-6
+        for a, b in combinations(records, 2)
+    )
+    # What is trained once serves all with the same live gates.
+    reused = [one for one in records if one.reused_from is not None]
+    assert reused
+    for one in reused:
+        first = records[one.reused_from or 0]
+        assert (one.val_balanced_accuracy, one.val_balanced_accuracy_std) == (
+            first.val_balanced_accuracy,
+            first.val_balanced_accuracy_std,
+        )
+    standing = Standing.of(balanced)
+    best = max(one.score(Score.BALANCED) for one in records)
+    assert standing.best_score == progress(standing).best_score == best
+    assert Pick(rule=Rule.BEST).choose(standing.front).record.val_balanced_accuracy == best
+    assert balanced.study.metric_names == ["quantum FLOPs", "validation error (balanced)"]
+
+
+def test_the_interval_is_that_of_the_score(balanced: Search) -> None:
+    front = Standing.of(balanced).front
+    assert any(one.record.val_balanced_accuracy_std for one in front)
+    for one in front:
+        low, high = one.record.interval(Score.BALANCED, 2) or (0, 0)
+        assert 0 <= low <= one.record.score(Score.BALANCED) <= high <= 1
+        assert one.val_error_interval(Score.BALANCED, 2) == (1 - high, 1 - low)
+        if deviation := one.record.val_balanced_accuracy_std:
+            expected = stats.t.interval(0.95, 1, loc=one.val_error, scale=deviation / 2**0.5)
+            assert (1 - high, 1 - low) == pytest.approx(np.clip(expected, 0, 1))
+
+
+def test_reliability_is_that_of_the_score(uneven: DataSplits) -> None:
+    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=1), space=SpaceConfig(n_qubits=(2,)))
+    measured = [measure_reliability(uneven, config.model_copy(update={"score": score}), limit_s=None) for score in Score]
+    assert all(measured) and len({one.value for one in measured if one}) == 2
+
+
+def test_the_grid_is_chosen_by_the_score(uneven: DataSplits) -> None:
+    validation = uneven.validation
+    found = {}
+    for c in GRID_C:
+        for multiple in GRID_GAMMA:
+            model = SVC(C=c, gamma=multiple / uneven.n_features).fit(uneven.train.x, uneven.train.y)
+            found[c, multiple] = balanced_accuracy_score(validation.y, model.predict(validation.x))
+    chosen = max(found, key=lambda one: found[one])
+    result = fit_baseline(Baseline.SVM_GRID, uneven, score=Score.BALANCED)
+    assert result.validation_balanced_accuracy == pytest.approx(found[chosen])
+    both = [np.concatenate([getattr(part, name) for part in (uneven.train, validation)]) for name in ("x", "y")]
+    model = SVC(C=chosen[0], gamma=chosen[1] / uneven.n_features).fit(*both)
+    told = model.predict(uneven.test.x)
+    assert result.test_score(Score.BALANCED) == pytest.approx(balanced_accuracy_score(uneven.test.y, told))
+    assert result.test_score(Score.ACCURACY) == result.test_accuracy == pytest.approx((told == uneven.test.y).mean())
+
+
+def by_hand(confusion: list[list[int]]) -> float:
+    """scikit-learn's, of samples that are counted so."""
+    pairs = [(y, told) for y, row in enumerate(confusion) for told, count in enumerate(row) for _ in range(count)]
+    return float(balanced_accuracy_score(*zip(*pairs, strict=True)))
+
+
+def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, storage_url: str) -> None:
+    confirmation = load(open_storage(storage_url), "iris.confirm")
+    document, standing = confirmation_document(confirmation), Standing.of(balanced)
+    by_network: dict[str, list[float]] = {}
+    for trial in confirmation.study.get_trials(deepcopy=False):
+        value = by_hand(trial.user_attrs["confusion"])
+        assert trial.values[1] == pytest.approx(1 - value)
+        by_network.setdefault(trial.user_attrs["network"], []).append(value)
+    assert confirmation.study.metric_names == ["quantum FLOPs", "test error (balanced)"]
+    believed = {one.trial: one.record.val_balanced_accuracy for one in standing.front}
+    assert document["score"] == "balanced" and len(document["circuits"]) == len(believed)
+    for entry, row in zip(document["circuits"], confirmed_frame(document).to_dict("records"), strict=True):
+        values = entry["test_balanced_accuracies"]
+        assert entry["test_balanced_accuracy"] == pytest.approx(fmean(values)) != entry["test_accuracy"]
+        # Of as many samples of each class each time, that is the mean over the classes.
+        assert fmean(entry["recalls"]) == pytest.approx(fmean(values))
+        assert entry["val_balanced_accuracy"] == believed[entry["trial"]] == row["believed"]
+        assert entry["optimism"] == pytest.approx(row["believed"] - fmean(values))
+        for control in entry["controls"]:
+            others = by_network[control["network"]]
+            assert control["test_balanced_accuracies"] == pytest.approx(others)
+            assert control["difference"] == pytest.approx(fmean(values) - fmean(others))
+            assert row[control["model"]] == pytest.approx(fmean(others))
+    baselines = {one["baseline"]: one["test_balanced_accuracy"] for one in document["baselines"]}
+    assert baselines == {name: pytest.approx(by_network[name][0]) for name in baselines}
+    # Of its trainings the one that is taken away is best on the validation part.
+    candidate = standing.front[0]
+    taken = take(balanced, candidate, uneven, confirmation)
+    shown = [
+        trial.user_attrs["validation_balanced_accuracy"]
+        for trial in confirmation.study.get_trials(deepcopy=False)
+        if trial.user_attrs["network"] == str(candidate.effective.representative)
+    ]
+    assert taken.confirmed and taken.repeated and shown[taken.seed] == max(shown)
+    again = take(balanced, candidate, uneven, None)
+    assert again.repeated and not again.confirmed
+
+
+def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
+    standing, view = Standing.of(balanced), Watched(balanced.study._storage).study("iris")
+    best = standing.front[-1]
+    assert Shown.of(standing, {}).y_label == "validation error (balanced)"
+    note = study_note(standing)
+    assert "validation error (balanced), 1 − the mean of the recalls" in note["Objectives"]
+    # Wilson's interval is of samples that are right or wrong, all the same.
+    assert "best balanced accuracy, " in note["Reliability"] and "Wilson" not in note["Reliability"]
+    page = study_page(view, path="/study/iris")
+    assert f"<dt>best balanced accuracy</dt><dd>{standing.best_score:.3f}</dd>" in page
+    assert '>accuracy</th><th class="number">balanced</th><th class="number">95 % interval</th>' in page
+    assert "validation or test error (balanced)" in page
+    header, *lines = cli_here("pareto", "iris")[1].splitlines()
+    assert header.split()[:5] == ["trial", "accuracy", "balanced", "95", "%"]
+    low, high = best.record.interval(Score.BALANCED, 2) or (0, 0)
+    told = [f"{best.record.val_accuracy:.3f}", f"{best.record.val_balanced_accuracy:.3f}", f"{low:.3f}", "to", f"{high:.3f}"]
+    assert any(line.split()[:6] == [str(best.trial), *told] for line in lines)
+    assert f" {standing.best_score:.3f} (balanced) " in cli_here("status", "iris")[1]
+    shown = cli_here("show", "iris", "best")[1]
+    assert "\nbalanced accuracy " in shown and "\nvalidation error (balanced)  " in shown
+    out = cli_here("confirm", "iris")[1]
+    assert out.startswith("trial  balanced test accuracy ") and out.count("balanced test accuracy") == 3
+    assert "\nAccuracies are balanced: the mean of the recalls of the classes.\n" in out
+    latex = cli_here("pareto", "iris", "--latex", "-")[1]
+    assert r"& Accuracy & Balanced & 95\,\% interval &" in latex
+    assert "of the recalls of the classes with its $t$ interval." in latex
+
+
+def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
+    document, rows = json.loads(cli_here("pareto", "iris", "--json")[1]), cli_here("pareto", "iris", "--csv", "-")[1]
+    frame = front_frame(Standing.of(balanced)).to_dict("records")
+    for entry, row, framed in zip(document["front"], csv.DictReader(io.StringIO(rows)), frame, strict=True):
+        record = Candidate.of_trial(balanced.study.get_trials(deepcopy=False)[entry["trial"]]).record
+        for score in Score:
+            name, ends = f"val_{score.key}", record.interval(score, 2) or ()
+            values = [record.score(score), *ends]
+            assert [entry[name], *entry[f"{name}_interval"]] == values
+            for told in (row, framed):
+                assert [float(told[column]) for column in (name, f"{name}_low", f"{name}_high")] == values
+        assert entry["val_error"] == 1 - entry["val_balanced_accuracy"]
+    status = json.loads(cli_here("status", "iris", "--json")[1])["studies"][0]
+    assert (status["score"], status["best_score"]) == ("balanced", Standing.of(balanced).best_score)
+
+
+def test_a_trial_of_before_it_was_kept_lacks_it(search_of_eight: Search, cli_here: Cli) -> None:
+    document = trial_document(search_of_eight, 3)
+    assert document["val_balanced_accuracy"] is document["val_balanced_accuracy_interval"] is None
+    assert "\nbalanced accuracy  –\n" in cli_here("show", "iris", "3")[1]
+    assert next(csv.DictReader(io.StringIO(cli_here("pareto", "iris", "--csv", "-")[1])))["val_balanced_accuracy"] == ""
+    assert cli_here("pareto", "iris")[1].splitlines()[0].split()[:3] == ["trial", "accuracy", "quantum"]
+    # A study of before there was the setting goes by the paper's.
+    stored = {name: value for name, value in search_of_eight.config.model_dump(mode="json").items() if name != "score"}
+    assert StudyConfig.from_settings(stored, source="stored") == search_of_eight.config
+
+
+@pytest.mark.parametrize(
+    ("dataset", "score", "repeats", "headings"),
+    [
+        ("iris", Score.ACCURACY, 1, ["accuracy"]),
+        ("iris", Score.ACCURACY, 2, ["accuracy", "95 % interval"]),
+        ("iris", Score.BALANCED, 1, ["accuracy", "balanced"]),
+        ("iris", Score.BALANCED, 2, ["accuracy", "balanced", "95 % interval"]),
+        ("own.csv", Score.ACCURACY, 1, ["accuracy", "balanced"]),
+        ("own.npz", Score.ACCURACY, 2, ["accuracy", "95 % interval", "balanced"]),
+    ],
+)
+def test_the_interval_stands_behind_the_score(dataset: str, score: Score, repeats: int, headings: list[str]) -> None:
+    config = StudyConfig(dataset=dataset, score=score, training=TrainingConfig(repeats=repeats))
+    assert list(score_columns(config)) == headings
+
+
+def test_a_search_by_it_from_the_command_line(cli_here: Cli) -> None:
+    code, out, err = cli_here("start", "iris", "--score", "balanced", *TINY)
+    assert code == 0 and out.splitlines()[0].split()[:3] == ["trial", "accuracy", "balanced"]
+    assert "best balanced accuracy " in err
+    # It is a part of the study, which goes on with no other.
+    told = "study 'iris' exists with other settings: score: stored balanced, asked accuracy; ask for the stored ones"
+    for others in ((), ("--score", "accuracy")):
+        code, out, err = cli_here("start", "iris", *others, *TINY)
+        assert (code, out) == (3, "") and told in err
+    assert cli_here("start", "iris", "--score", "balanced", *TINY)[0] == 0
+    assert cli_here("start", "iris", "--score", "fair", *TINY)[0] == 2
