@@ -52,6 +52,9 @@ AUTO = "auto"
 """As the number of repeats: as many as make the values of circuits reliable."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+FOR_ANY_DATA = ("pca", "split_seed")
+"""What `DataConfig` has that is not for files alone."""
 
 
 class _Section(BaseModel):
@@ -71,6 +74,8 @@ class DataConfig(_Section):
     """Columns that are left out."""
     pca: Annotated[int, Field(ge=1, le=MOST_COMPONENTS)] | None = None
     """So many principal components in place of the features."""
+    split_seed: Seed | None = None
+    """Decides who is in which part; None for the seed of the study."""
 
     @field_validator("drop")
     @classmethod
@@ -151,7 +156,7 @@ class StudyConfig(_Section):
     """Everything that decides what a study finds, but for the data itself."""
 
     dataset: str
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    seed: Seed = 0
     engine: Engine = Engine.FAST
     flops: FlopsCounter = FlopsCounter.PROFILER
     flops_of: FlopsOf = FlopsOf.SUGGESTED
@@ -162,12 +167,17 @@ class StudyConfig(_Section):
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:
-        named = {name: value for name, value in self.data.model_dump().items() if value and name != "pca"}
+        named = {name: value for name, value in self.data.model_dump().items() if value and name not in FOR_ANY_DATA}
         if self.dataset and named and not is_file(self.dataset):
             raise ValueError(f"data.{next(iter(named))} is for data in a file; {self.dataset!r} is a data set by name")
         if is_file(self.dataset) and self.dataset != Path(self.dataset).name:
             raise ValueError(f"dataset is the name of a file, without its directory; it is {self.dataset!r}")
         return self
+
+    @property
+    def split_seed(self) -> int:
+        """What decides the split."""
+        return self.seed if self.data.split_seed is None else self.data.split_seed
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, source: str) -> Self:

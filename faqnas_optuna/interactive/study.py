@@ -49,7 +49,8 @@ SAMPLES = "samples"
 SETTINGS = {
     **{name: f"search.{name}" for name in SearchConfig.model_fields},
     **{name: f"training.{name}" for name in TrainingConfig.model_fields},
-    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "search", "training")},
+    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "data", "search", "training")},
+    "split_seed": "data.split_seed",
 }
 """Where each setting belongs; no two sections have one of the same name."""
 
@@ -243,9 +244,9 @@ def search(
     config, auto_repeats = config_of(data if is_named else SAMPLES, settings, source="search")
     used: Data
     if is_named:
-        used = partial(load_named, config.dataset, seed=config.seed, data_dir=path_of(data_dir))
+        used = partial(load_named, config.dataset, seed=config.split_seed, data_dir=path_of(data_dir))
     else:
-        used = splits_of(data, y, name=SAMPLES, seed=config.seed)
+        used = splits_of(data, y, name=SAMPLES, seed=config.split_seed)
     name = config.dataset if study is None else study
     with using(storage):
         found = searched(storage, name, config, used, auto_repeats=auto_repeats, progress=progress)
