@@ -181,8 +181,12 @@ def _with_repeats_for(config: StudyConfig, reliability: "Reliability | None") ->
     return config
 
 
-def dask_client(address: str | None, storage_url: str) -> "Client | None":
-    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before the rest is imported."""
+def dask_client(address: str | None, storage_url: str | None) -> "Client | None":
+    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before the rest is imported.
+
+    Args:
+        storage_url: what its workers must reach, if there is anything.
+    """
     from faqnas_optuna.workers.cluster import connected
 
     return click.get_current_context().with_resource(connected(address, storage_url=storage_url)) if address else None

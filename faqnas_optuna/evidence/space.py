@@ -1,0 +1,28 @@
+"""The whole search space: its circuits, those that stand for all with the same live gates, and samples of these by strata."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
+
+
+def all_circuits() -> tuple[Circuit, ...]:
+    """Every circuit that a search may suggest, in the order of the genes: those with much in common are neighbours."""
+    return tuple(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
+
+
+def representatives(circuits: Iterable[Circuit]) -> dict[Circuit, Circuit]:
+    """What is trained for each circuit."""
+    return {circuit: EffectiveCircuit(circuit=circuit).representative for circuit in circuits}
+
+
+def sample(circuits: Iterable[Circuit], fraction: float) -> tuple[Circuit, ...]:
+    """As large a share of each stratum, but one circuit at least: which ones, their digests decide.
+
+    A stratum has one number of qubits, one embedding, one entangler and one depth.
+    """
+    strata = defaultdict(list)
+    for circuit in sorted(set(circuits), key=lambda circuit: circuit.digest):
+        strata[circuit.n_qubits, circuit.embedding, circuit.entangler, circuit.depth].append(circuit)
+    return tuple(circuit for stratum in strata.values() for circuit in stratum[: max(1, round(fraction * len(stratum)))])
