@@ -10,6 +10,8 @@ SCHEMA_VERSION = 1
 SUFFIX = ".parquet"
 METADATA = b"faqnas-optuna"
 """The key of what a table says of itself, as JSON."""
+DECIMALS = 4
+"""Of losses: more would take room, and decide nothing."""
 PARTS = {"train": "train", "validation": "val", "test": "test"}
 """The three parts of the data, with what their columns begin with."""
 

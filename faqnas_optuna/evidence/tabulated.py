@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit
 from faqnas_optuna.evidence.parts import Part
 from faqnas_optuna.evidence.plan import Plan
-from faqnas_optuna.evidence.schema import METADATA, PARTS, loss_column, right_column, seconds_column
+from faqnas_optuna.evidence.schema import DECIMALS, METADATA, PARTS, loss_column, right_column, seconds_column
 from faqnas_optuna.learning.evaluation import Counts
 
 if TYPE_CHECKING:
     pass
 
-DECIMALS = 4
-"""Of losses: more would take room, and decide nothing."""
 LEVEL = 19
 """Of zstd: written once, read often."""
 
