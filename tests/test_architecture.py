@@ -73,6 +73,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "table",
             "live",
             "loading",
+            "lookups",
             "bench",
         ],
     ),

@@ -24,7 +24,7 @@ def load_table(table: str | Path, *, live: bool = False, data_dir: Path | str | 
         DataError: there is no such table, or it is none that this program reads; or data of live trainings are not those of the
             table.
     """
-    file = Path(table) if Path(table).suffix == SUFFIX else _packaged(str(table))
+    file = Path(table) if Path(table).suffix == SUFFIX else _shipped(str(table))
     if live:
         # It brings numba, which a table does without.
         from faqnas_optuna.evidence.live import LiveTable
@@ -33,9 +33,14 @@ def load_table(table: str | Path, *, live: bool = False, data_dir: Path | str | 
     return Table(file)
 
 
-def _packaged(name: str) -> Path:
-    """The file of a table that comes with the program."""
-    found = {file.stem: file for folder in FOLDERS for file in folder.glob(f"*{SUFFIX}") if not file.stem.endswith(".seconds")}
+def shipped() -> dict[str, Path]:
+    """The tables that come with the program, by the name of their data set."""
+    return {file.stem: file for folder in FOLDERS for file in folder.glob(f"*{SUFFIX}") if not file.stem.endswith(".seconds")}
+
+
+def _shipped(name: str) -> Path:
+    """One of them."""
+    found = shipped()
     if name not in found:
         raise DataError(
             f"no table of {name!r} comes with this program{did_you_mean(name, found)}; or make one, and name its file",
