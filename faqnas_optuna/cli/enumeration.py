@@ -3,8 +3,6 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ from faqnas_optuna.cli.options import (
     option,
     split_seed_option,
 )
-from faqnas_optuna.errors import ConfigError, FaqnasError, OutputError
+from faqnas_optuna.errors import ConfigError, OutputError
 from faqnas_optuna.evidence.schema import SUFFIX, seconds_file
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
     from faqnas_optuna.evidence.enumeration import HandOut
     from faqnas_optuna.evidence.plan import Plan
     from faqnas_optuna.signals import Signals
-
-KEPT = "what is trained is kept; the same command goes on"
 
 
 @click.command("enumerate")
@@ -80,15 +76,18 @@ def enumerate_space(
     check_known(config, files)
     from faqnas_optuna.cli.console import messages
     from faqnas_optuna.data.loading import load_splits
+    from faqnas_optuna.evidence.enumeration import KEPT
     from faqnas_optuna.evidence.plan import Plan
+    from faqnas_optuna.signals import Signals
 
     with messages():
         splits = load_splits(config, files=files, data_dir=data_dir)
         plan = Plan.of(config, seeds=seeds, fraction=fraction)
         started = time.perf_counter()
-        with _at_work(file) as signals:
+        with Signals().caught() as signals:
             _make(plan, splits, file, signals, workers=workers or _cores(), client=client)
         if signals.first:
+            click.echo(f"interrupted. {KEPT}", err=True)
             return signals.exit_code
         _tell(plan, file, seconds=time.perf_counter() - started, as_json=as_json)
     return 0
@@ -120,23 +119,6 @@ def _make(plan: "Plan", splits: "DataSplits", file: Path, signals: "Signals", *,
         hand_out = partial(shared_out, processes=workers)
     with signals.giving_up(at_first=True), show_work(splits.name, "training", plan.trainings) as update:
         make_table(plan, splits, file, hand_out, on_done=update)
-
-
-@contextmanager
-def _at_work(file: Path) -> Iterator["Signals"]:
-    """Catch signals. Whatever ends the work before its time, tell how to go on."""
-    from faqnas_optuna.evidence.parts import folder_of
-    from faqnas_optuna.signals import Signals
-
-    try:
-        with Signals().caught() as signals:
-            yield signals
-    except FaqnasError:
-        if folder_of(file).exists():
-            click.echo(f"{folder_of(file)}: {KEPT}", err=True)
-        raise
-    if signals.first:
-        click.echo(f"interrupted; {KEPT}", err=True)
 
 
 def _cores() -> int:

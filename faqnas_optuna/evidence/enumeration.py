@@ -16,7 +16,7 @@ from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.engine.processor import processor
-from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.errors import ClusterError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.evidence.checkpoints import train_to_checkpoints
 from faqnas_optuna.evidence.parts import Part, Parts
 from faqnas_optuna.evidence.plan import Chunk, Plan, differences, table_document, versions
@@ -26,6 +26,8 @@ from faqnas_optuna.files import write_atomically
 from faqnas_optuna.learning.evaluation import prepare
 
 logger = logging.getLogger(__name__)
+
+KEPT = "What is trained is kept; the same command goes on"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ def make_table(plan: Plan, splits: DataSplits, file: Path, hand_out: HandOut, *,
         on_done: called with the number of trainings that are done: first with those that were before.
 
     Raises:
+        ClusterError: the cluster that did it is gone.
         OutputError: a file cannot be written, or another process makes it.
         StudyMismatchError: the file, or what there is of it, is of another plan; or a worker has other versions.
         TrainingError: a training diverged.
@@ -87,7 +90,10 @@ def make_table(plan: Plan, splits: DataSplits, file: Path, hand_out: HandOut, *,
     with parts.held():
         # Another process may have made it before this one came to hold them.
         if not is_made(file, document):
-            _train(plan, splits, parts, values, hand_out, on_done)
+            try:
+                _train(plan, splits, parts, values, hand_out, on_done)
+            except (ClusterError, OutputError, WorkerDiedError) as error:
+                raise type(error)(f"{error}. {KEPT}") from error
             logger.info("writing %s", file)
             write_atomically(seconds_file(file), seconds_bytes(plan, values, _seconds_document(document)))
             write_atomically(file, table_bytes(plan, values, document))

@@ -55,16 +55,17 @@ class Parts:
             OutputError: another process holds it, or it cannot be made.
             StudyMismatchError: it is of another table.
         """
+        lock = FileLock(self.folder / "lock", timeout=0)
         try:
             self.folder.mkdir(exist_ok=True)
-            lock = FileLock(self.folder / "lock", timeout=0)
-            with lock:
-                self._check()
-                yield
+            held = lock.acquire()
         except Timeout as error:
             raise OutputError(f"another process works at {self.folder}; wait for it, or name another --out") from error
         except OSError as error:
-            raise OutputError(f"cannot write {error.filename or self.folder}: {error.strerror}") from error
+            raise OutputError(f"cannot write {self.folder}: {error.strerror}") from error
+        with held:
+            self._check()
+            yield
 
     def _check(self) -> None:
         """Refuse parts that were trained otherwise."""
@@ -88,7 +89,7 @@ class Parts:
                 arrays = from_npz(self._file(chunk).read_bytes(), "right", "loss", "seconds")
             except FileNotFoundError:
                 continue
-            except ValueError as error:
+            except (OSError, ValueError) as error:
                 logger.warning("%s is damaged (%s); training it anew", self._file(chunk), error)
                 continue
             yield Part(chunk=chunk, **arrays)

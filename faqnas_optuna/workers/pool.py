@@ -2,11 +2,12 @@
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from faqnas_optuna.errors import FaqnasError, WorkerDiedError
 from faqnas_optuna.signals import SIGNALS
@@ -35,30 +36,35 @@ def shared_out(work: Work[Shared, Task, Result], shared: Shared, tasks: Iterable
             crew[ours] = context.Process(target=_serve, args=(work, shared, theirs), daemon=True)
             crew[ours].start()
             theirs.close()
-            ours.send(task)
+            with _alive(crew[ours]):
+                ours.send(task)
         busy = set(crew)
         while busy:
             for connection in busy.intersection(wait(busy)):
-                outcome = _heard(connection, crew[connection])
+                with _alive(crew[connection]):
+                    outcome = connection.recv()
+                    # It is at its next task while this process keeps the result of the last.
+                    following = [*islice(left, 1)]
+                    for task in following:
+                        connection.send(task)
                 if isinstance(outcome, FaqnasError):
                     raise outcome
-                # It is at its next task while this process keeps the result of the last.
-                if following := [*islice(left, 1)]:
-                    connection.send(following[0])
-                else:
+                if not following:
                     busy.remove(connection)
                 yield outcome
     finally:
-        for process in crew.values():
+        started = [process for process in crew.values() if process.pid]
+        for process in started:
             process.kill()
-        for process in crew.values():
+        for process in started:
             process.join()
 
 
-def _heard(connection: Connection, process: BaseProcess) -> Any:
-    """What a process has to tell."""
+@contextmanager
+def _alive(process: BaseProcess) -> Iterator[None]:
+    """Tell of a process that has ended while it is spoken with."""
     try:
-        return connection.recv()
+        yield
     except (EOFError, OSError) as error:
         process.join()
         raise WorkerDiedError(f"a worker has {_ended_by(process.exitcode)}") from error

@@ -47,7 +47,7 @@ def has_parts(folder: Path, count: int) -> bool:
 @pytest.mark.slow
 def test_it_survives_ctrl_c_and_kills(fork_cli: Callable[..., Forked], run_forked: RunCli, tmp_path: Path) -> None:
     """The same command goes on, and ends in the same file."""
-    whole, broken = (("--epochs", "10", "--out", f"{name}.parquet") for name in ("whole", "broken"))
+    whole, broken = (("--epochs", "5", "--out", f"{name}.parquet") for name in ("whole", "broken"))
     assert run_forked(*SMALL, *whole).returncode == 0
     parts = tmp_path / "broken.parquet.parts"
     for number, kept in ((signal.SIGINT, 3), (signal.SIGKILL, 9)):
@@ -57,7 +57,7 @@ def test_it_survives_ctrl_c_and_kills(fork_cli: Callable[..., Forked], run_forke
         _, err = process.communicate(timeout=TIMEOUT_S)
         if number == signal.SIGINT:
             assert process.returncode == 130
-            assert "SIGINT: leaving\ninterrupted; what is trained is kept; the same command goes on\n" in err
+            assert "SIGINT: leaving\ninterrupted. What is trained is kept; the same command goes on\n" in err
     assert not (tmp_path / "broken.parquet").exists() and not [*parts.glob("*.tmp")]
     finished = run_forked(*SMALL, *broken)
     assert finished.returncode == 0 and "iris: 0 of" not in finished.stderr

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
 from faqnas_optuna.evidence.space import all_circuits, representatives, sample
 
 
@@ -18,6 +18,8 @@ def stratum(circuit: Circuit) -> tuple[object, ...]:
 def test_the_space_has_as_many_circuits_as_its_description_says(trained: dict[Circuit, Circuit]) -> None:
     assert len(trained) == 8_160
     assert len(set(trained.values())) == 6_786
+    # In the order in which genomes name them first.
+    assert tuple(trained) == tuple(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
     # A representative stands for itself too.
     assert all(trained[circuit] == circuit for circuit in trained.values())
 
