@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.errors import FaqnasError
+    from faqnas_optuna.evidence.loading import load_table
+    from faqnas_optuna.evidence.table import Table
     from faqnas_optuna.interactive.classifier import FAQNASClassifier
     from faqnas_optuna.interactive.study import Study, search
     from faqnas_optuna.learning.artifact import load_model
@@ -30,8 +32,10 @@ __all__ = [
     "HQNNClassifier",
     "Study",
     "StudyConfig",
+    "Table",
     "evaluate",
     "load_model",
+    "load_table",
     "search",
 ]
 
@@ -46,8 +50,10 @@ _HOMES = {
     "HQNNClassifier": "learning.estimator",
     "Study": "interactive.study",
     "StudyConfig": "config",
+    "Table": "evidence.table",
     "evaluate": "learning.evaluation",
     "load_model": "learning.artifact",
+    "load_table": "evidence.loading",
     "search": "interactive.study",
 }
 

@@ -93,6 +93,9 @@ AUTO = "auto"
 """As the number of repeats: as many as make the values of circuits reliable."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+FOR_ANY_DATA = ("pca", "split_seed")
+"""What `DataConfig` has that is not for files alone."""
 
 
 class _Section(BaseModel):
@@ -112,6 +115,8 @@ class DataConfig(_Section):
     """Columns that are left out."""
     pca: Annotated[int, Field(ge=1, le=MOST_COMPONENTS)] | None = None
     """So many principal components in place of the features."""
+    split_seed: Seed | None = None
+    """Decides who is in which part; None for the seed of the study."""
 
     @field_validator("drop")
     @classmethod
@@ -194,7 +199,7 @@ class StudyConfig(_Section):
     """Everything that decides what a study finds, but for the data itself."""
 
     dataset: str
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    seed: Seed = 0
     engine: Engine = Engine.FAST
     flops: FlopsCounter = FlopsCounter.PROFILER
     flops_of: FlopsOf = FlopsOf.SUGGESTED
@@ -206,13 +211,20 @@ class StudyConfig(_Section):
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:
-        of_files = ["test_file"] if self.dataset == SAMPLES else [name for name in DataConfig.model_fields if name != "pca"]
+        of_files = (
+            ["test_file"] if self.dataset == SAMPLES else [name for name in DataConfig.model_fields if name not in FOR_ANY_DATA]
+        )
         given = [name for name in of_files if getattr(self.data, name)]
         if self.dataset and given and not is_file(self.dataset):
             raise ValueError(f"data.{given[0]} is for data in a file; {self.dataset!r} is none")
         if is_file(self.dataset) and self.dataset != Path(self.dataset).name:
             raise ValueError(f"dataset is the name of a file, without its directory; it is {self.dataset!r}")
         return self
+
+    @property
+    def split_seed(self) -> int:
+        """What decides the split."""
+        return self.seed if self.data.split_seed is None else self.data.split_seed
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, source: str) -> Self:

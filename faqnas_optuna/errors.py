@@ -15,6 +15,7 @@
     ├── NoSuccessfulTrialError      5  there is nothing to show
     ├── FailingWorkerError          1  every trial fails here, and others go on
     ├── FailuresError               1  a study stopped because trial after trial failed
+    ├── WorkerDiedError             1  a process that worked for this one is gone
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
 
 A message states the rule, the value and the fix, in one line. Where the fix is a command of ours, the error has it beside its
@@ -115,6 +116,10 @@ class FailingWorkerError(FaqnasError):
 
 class FailuresError(FaqnasError):
     """A study has stopped because trial after trial failed."""
+
+
+class WorkerDiedError(FaqnasError):
+    """A process that this one has started has ended within its work."""
 
 
 class TrainingError(FaqnasError):

@@ -150,6 +150,8 @@ REFUSED = [
     (["export", "iris.confirm"], 2),
     (["export", "iris", "0", "--pick", "knee"], 2),
     (["predict", "absent", "absent.csv"], 2),
+    (["enumerate", "whine"], 2),
+    (["enumerate", "iris", "--out", "iris.csv"], 2),
 ]
 
 

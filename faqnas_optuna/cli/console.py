@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -151,6 +152,47 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
             console.print(f"{progress.study}: {describe(progress)} · {now - started:.0f} s", soft_wrap=True)
 
     yield update
+
+
+@contextmanager
+def show_work(name: str, noun: str, planned: int, *, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how much of a known amount of work is done, and when all of it will be: by a bar, or by lines.
+
+    Args:
+        name: of the work.
+        noun: what is counted.
+        console: in the place of that on stderr.
+
+    Yields:
+        What is to be called with the number of those that are done; the first call tells how many were before.
+    """
+    console = console or error_console()
+    started, before, told = 0.0, None, 0.0
+    columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
+    with ProgressBar(*columns, console=console, disable=not is_moving_terminal(console)) as bar:
+        task = bar.add_task(f"{name}: starting", total=planned)
+
+        def update(done: int) -> None:
+            nonlocal started, before, told
+            now = time.monotonic()
+            if before is None:
+                started, before, told = now, done, now - PLAIN_LINE_EVERY_S
+            line = f"{name}: {done:,} of {planned:,} {noun}s{_expected_end(now - started, done - before, planned - done)}"
+            bar.update(task, completed=done, description=line)
+            if bar.disable and (now - told >= PLAIN_LINE_EVERY_S or done == planned):
+                told = now
+                console.print(line, soft_wrap=True)
+
+        yield update
+
+
+def _expected_end(seconds: float, done: int, left: int) -> str:
+    """When as much as is left will be done, at the pace so far."""
+    if not (done and left):
+        return ""
+    end = datetime.now() + timedelta(seconds=left * seconds / done)
+    day = "" if end.date() == datetime.now().date() else f"{end:%d %B} "
+    return f" · ends at {day}{end:%H:%M}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -33,6 +33,7 @@ from faqnas_optuna.cli.options import (
     optional_study_argument,
     repeats_option,
     setting_option,
+    split_seed_option,
     storage_options,
     study_argument,
     study_names,
@@ -62,7 +63,8 @@ if TYPE_CHECKING:
 @option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
 @survival_options
 @data_options
-@setting_option("--seed", StudyConfig, "seed", help="Of split, search and training.")
+@setting_option("--seed", StudyConfig, "seed", help="Of search and training, and of the split.")
+@split_seed_option
 @setting_option("--population", SearchConfig, "population", help="Successful trials in a generation.")
 @setting_option("--generations", SearchConfig, "generations", help="At most so many generations.")
 @setting_option("--patience", SearchConfig, "patience", help="Stop after so many without improvement.")

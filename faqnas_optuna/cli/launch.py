@@ -45,7 +45,7 @@ def study_config(file: Path | None, options: dict[str, Any]) -> "tuple[StudyConf
         "lr": "training.learning_rate",
         "batch_size": "training.batch_size",
         "repeats": "training.repeats",
-        **{name: f"data.{name}" for name in ("target", "groups", "test_file", "drop", "pca")},
+        **{name: f"data.{name}" for name in ("target", "groups", "test_file", "drop", "pca", "split_seed")},
     }
     changes = {sections.get(name, name): value for name, value in options.items()}
     stored = read_toml(file) if file else {}
@@ -158,8 +158,12 @@ def _with_repeats_for(config: StudyConfig, reliability: "Reliability | None") ->
     return config
 
 
-def dask_client(address: str | None, storage_url: str) -> "Client | None":
-    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before the rest is imported."""
+def dask_client(address: str | None, storage_url: str | None) -> "Client | None":
+    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before the rest is imported.
+
+    Args:
+        storage_url: what its workers must reach, if there is anything.
+    """
     from faqnas_optuna.workers.cluster import connected
 
     return click.get_current_context().with_resource(connected(address, storage_url=storage_url)) if address else None

@@ -84,6 +84,9 @@ repeats_option = option(
     metavar="N|auto",
     help="Trainings of a circuit, whose mean counts; auto: as many as make it reliable, at most 50.  [default: 1]",
 )
+split_seed_option = option(
+    "--split-seed", type=click.IntRange(0, 2**32 - 1), help="Of the split, if it is to be another.  [default: that of --seed]"
+)
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 data_dir_option = option(
     "--data-dir",

@@ -7,6 +7,7 @@ import click
 
 from faqnas_optuna import __version__
 from faqnas_optuna.cli.confirm import confirm
+from faqnas_optuna.cli.enumeration import enumerate_space
 from faqnas_optuna.cli.explore import bench, dashboard, datasets, doctor
 from faqnas_optuna.cli.find import resume, start, status, stop, worker
 from faqnas_optuna.cli.judge import pareto, show
@@ -41,6 +42,7 @@ for command in (
     predict,
     stop,
     resume,
+    enumerate_space,
     dashboard,
     datasets,
     bench,

@@ -89,13 +89,13 @@ def load_splits(config: StudyConfig, *, files: Files | None = None, data_dir: Pa
     if config.dataset == SAMPLES:
         raise DataError("the samples are in the memory of a program; the search goes on there, by search(x, y, …)")
     if not is_file(config.dataset):
-        return named.load(config.dataset, seed=config.seed, data_dir=data_dir, pca=config.data.pca)
+        return named.load(config.dataset, seed=config.split_seed, data_dir=data_dir, pca=config.data.pca)
     # It brings scikit-learn, which readers do without.
     from faqnas_optuna.data.own import load_file
 
     path, test = _found(config, files or Files(), data_dir)
     assert path is not None
-    return load_file(path, config.data, seed=config.seed, test_path=test)
+    return load_file(path, config.data, seed=config.split_seed, test_path=test)
 
 
 def _found(config: StudyConfig, files: Files, data_dir: Path | None) -> tuple[Path | None, Path | None]:

@@ -11,6 +11,8 @@ from faqnas_optuna.config import Engine
 from faqnas_optuna.evidence import computing, trials
 from faqnas_optuna.evidence.commands import commands
 from faqnas_optuna.evidence.crowd import crowd
+from faqnas_optuna.evidence.loading import shipped
+from faqnas_optuna.evidence.lookups import lookups
 from faqnas_optuna.evidence.measurement import Measurement
 from faqnas_optuna.learning.evaluation import prepare
 
@@ -38,3 +40,5 @@ def measure(*, quick: bool, server: str | None = None) -> Iterator[Measurement]:
     for name in ("wine",) if quick else trials.SEARCH_TARGETS:
         yield trials.search(name, trials=10 if quick else trials.SEARCH_TRIALS[name])
     yield from commands(trials=32 if quick else 160)
+    if table := shipped().get("wine"):
+        yield from lookups(table)

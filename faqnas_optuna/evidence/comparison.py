@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.evidence.replay import Budget, Chosen, Course, Ground, chosen, replay, seeds_of
-from faqnas_optuna.evidence.searchers import Searcher, searcher
+from faqnas_optuna.evidence.searchers import searcher
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, mean_interval
 from faqnas_optuna.search.pareto import BEYOND
 
@@ -79,7 +79,9 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return (mean, *mean_interval(mean, stdev(values), len(values))) if len(values) > 1 else (mean, mean, mean)
 
 
-def hold(names: Sequence[str], ground: Ground, budget: Budget, *, searches: int, workers: int) -> Iterator[tuple[str, int, Judged]]:
+def hold(
+    names: Sequence[str], ground: Ground, budget: Budget, *, searches: int, workers: int
+) -> Iterator[tuple[str, int, Judged]]:
     """Run and judge every search, as each comes to its end: the searcher, its seed, and what has become of it."""
     work = [(searcher(name), seed) for seed in range(searches) for name in names]
     judged = partial(_searched, ground, budget)

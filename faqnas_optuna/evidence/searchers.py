@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, RandomSample
 from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.circuits.genome import GENES, Genome, GeneValue, enumerate_genomes
+from faqnas_optuna.circuits.genome import GENES, GeneValue, Genome, enumerate_genomes
 from faqnas_optuna.config import Objectives, SearchConfig, did_you_mean
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.search.sampler import SeededNSGAIISampler

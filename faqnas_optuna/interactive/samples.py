@@ -32,7 +32,7 @@ def splits_of(x: Any, y: Any, config: StudyConfig) -> DataSplits:
     classes = _classes(y) if target is None else frame.pop(target)
     if len(classes) != len(frame):
         raise DataError(f"x has {len(frame):,} samples and y {len(classes):,}; give a class for each sample")
-    return own.splits_of(frame, classes, config.data, name=SAMPLES, seed=config.seed)
+    return own.splits_of(frame, classes, config.data, name=SAMPLES, seed=config.split_seed)
 
 
 def _frame(x: Any) -> "pd.DataFrame":

@@ -146,9 +146,10 @@ def _check_data(splits: DataSplits, config: StudyConfig) -> None:
         raise DataError(
             f"the data are those of {splits.name!r}, the settings say {config.dataset!r}; make both of one data set"
         )
-    if splits.seed not in (None, config.seed):
+    if splits.seed not in (None, config.split_seed):
         raise DataError(
-            f"the data were split by the seed {splits.seed}, the settings have the seed {config.seed}; make both of one seed"
+            f"the data were split by the seed {splits.seed}, the settings have the seed {config.split_seed}; make both of one"
+            " seed, or name that of the split as data.split_seed"
         )
 
 

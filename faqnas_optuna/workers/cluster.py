@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from faqnas_optuna.errors import ClusterError, ConfigError, FaqnasError
+from faqnas_optuna.workers.pool import Result, Shared, Task, Work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -107,12 +108,12 @@ def _obeying(dismissal: str, signals: "Signals") -> Iterator[None]:
 
 
 @contextmanager
-def connected(address: str, *, storage_url: str, timeout_s: float = CONNECT_S) -> Iterator["Client"]:
+def connected(address: str, *, storage_url: str | None, timeout_s: float = CONNECT_S) -> Iterator["Client"]:
     """Connect to a cluster.
 
     Args:
         address: of its scheduler, `tcp://HOST:8786`, or the path of its scheduler file.
-        storage_url: what its workers must reach.
+        storage_url: what its workers must reach, if there is anything.
         timeout_s: so long the scheduler may take to answer.
 
     Raises:
@@ -126,7 +127,7 @@ def connected(address: str, *, storage_url: str, timeout_s: float = CONNECT_S) -
     from faqnas_optuna.storage.urls import is_sqlite
 
     scheduler = _scheduler(address)
-    if is_sqlite(storage_url) and not _is_here(scheduler):
+    if storage_url and is_sqlite(storage_url) and not _is_here(scheduler):
         raise ConfigError(f"the Dask scheduler {scheduler} is on another machine, and {SQLITE_IS_LOCAL}")
     for name in ("distributed", "distributed.client"):
         # What matters of Dask's troubles is told here, in one line each.
@@ -264,6 +265,31 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
                 command=f"resume {search.name}",
             )
         time.sleep(POLL_S)
+
+
+def shared_out_on(
+    client: "Client", work: Work[Shared, Task, Result], shared: Shared, tasks: Iterable[Task]
+) -> Iterator[Result]:
+    """The results of `work(shared, task)` on all threads of a cluster, in the order in which they come.
+
+    Raises:
+        FaqnasError: what a task has raised.
+        ClusterError: the cluster is gone.
+    """
+    from distributed import as_completed
+
+    # Once to each worker, rather than with each task.
+    held = client.scatter(shared, broadcast=True, hash=False)
+    futures = [client.submit(work, held, task, pure=False) for task in tasks]
+    try:
+        for future in as_completed(futures, loop=client.loop):
+            if future.cancelled() or future.status == "lost":
+                raise ClusterError("the Dask cluster is gone; start it anew")
+            yield future.result()
+    finally:
+        # If the scheduler is gone, so are its workers.
+        with suppress(OSError):
+            client.cancel(futures)
 
 
 def _scheduler(address: str) -> str:

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from faqnas_optuna.config import DataConfig, StudyConfig
+from faqnas_optuna.data.loading import load_splits
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import split_and_scale
 from tests.data.test_named import INSTALLED, everything
@@ -40,3 +42,9 @@ def test_the_fingerprint_sees_a_single_changed_value() -> None:
     changed[17, 1] += 1e-6
     after = split_and_scale("toy", changed, y, seed=0, columns=columns, classes=classes)
     assert after.fingerprint != before.fingerprint
+
+
+def test_a_split_may_have_a_seed_of_its_own() -> None:
+    apart = StudyConfig(dataset="wine", seed=7, data=DataConfig(split_seed=3))
+    assert apart.split_seed == 3 and StudyConfig(dataset="wine", seed=7).split_seed == 7
+    assert load_splits(apart).fingerprint == load("wine", seed=3).fingerprint != load("wine", seed=7).fingerprint

@@ -13,10 +13,13 @@ from faqnas_optuna.circuits.genome import Embedding, Entangler
 from faqnas_optuna.circuits.reference import lightning
 from faqnas_optuna.cli.display import print_bench
 from faqnas_optuna.config import Engine
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.evidence import commands, computing, references, trials
 from faqnas_optuna.evidence.crowd import crowd
+from faqnas_optuna.evidence.lookups import lookups
 from faqnas_optuna.evidence.measurement import Measurement
 from faqnas_optuna.learning.model import quantum_layer
+from tests.evidence import test_enumeration as tables
 
 FRAMES = [(embedding, entangler) for embedding in Embedding for entangler in Entangler]
 
@@ -120,3 +123,11 @@ def test_the_table_shows_every_measurement(capsys: pytest.CaptureFixture[str]) -
     assert header == ["what", "ours", "reference", "ratio", "target", "met", "case"]
     assert first == ["a", "1.23", "ms", "12.3", "ms", "10.0", ">=", "2", "x", "yes", "first"]
     assert second == ["b", "5", "MB", "–", "–", "<", "4", "MB", "no", "second"]
+
+
+def test_loading_a_table_and_asking_it_are_measured(iris: DataSplits, tmp_path: Path) -> None:
+    tables.make(tmp_path / "iris.parquet", iris)
+    measured = list(lookups(tmp_path / "iris.parquet"))
+    assert [one.what for one in measured] == ["loading a table", "a query of a table"]
+    for one in measured:
+        check(one)

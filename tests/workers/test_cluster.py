@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from faqnas_optuna.config import SearchConfig
-from faqnas_optuna.errors import ClusterError, ConfigError
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import ClusterError, ConfigError, DataError
 from faqnas_optuna.results.documents import pareto_document
 from faqnas_optuna.search.course import stop
 from faqnas_optuna.search.generations import StopReason
@@ -30,12 +32,14 @@ from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import drafts, open_storage
 from faqnas_optuna.storage.urls import absolute
-from faqnas_optuna.workers.cluster import Assignment, Crew, connected, dask_workers, watch, work
+from faqnas_optuna.workers.cluster import Assignment, Crew, connected, dask_workers, shared_out_on, watch, work
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
+from tests.evidence import test_enumeration as tables
 from tests.faults.crew import forking, process_of, wait_until
 from tests.faults.test_outages import Told
 from tests.forked import Forked
 from tests.test_end_to_end import ENDLESS, until_all_have_shared, wait_for_trials, workers_of
+from tests.workers.test_pool import add, fail
 
 pytestmark = pytest.mark.slow
 
@@ -361,3 +365,29 @@ def test_a_url_for_another_directory_names_the_whole_path(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     assert absolute("sqlite:///faqnas.db") == f"sqlite:///{tmp_path}/faqnas.db"
     assert absolute("postgresql://me:s3cr%2Ft@host/db") == "postgresql+psycopg://me:s3cr%2Ft@host/db"
+
+
+def test_a_table_is_the_same_when_a_cluster_makes_it(scheduler: str, iris: DataSplits, tmp_path: Path) -> None:
+    tables.make(tmp_path / "here.parquet", iris)
+    with connected(scheduler, storage_url=None) as client:
+        told = tables.make(tmp_path / "there.parquet", iris, hand_out=partial(shared_out_on, client))
+    assert told[-1] == tables.plan_of().trainings
+    assert tables.digest(tmp_path / "there.parquet") == tables.digest(tmp_path / "here.parquet")
+    assert idle(scheduler)
+
+
+def test_what_a_task_raises_on_a_cluster_is_told(scheduler: str) -> None:
+    with connected(scheduler, storage_url=None) as client, pytest.raises(DataError, match="there is no such thing"):
+        list(shared_out_on(client, fail, {2: "refused"}, range(9)))
+    assert idle(scheduler)
+
+
+def test_a_cluster_that_goes_away_is_told() -> None:
+    with ExitStack() as cluster:
+        address = cluster.enter_context(local_cluster())
+        with (
+            connected(address, storage_url=None) as client,
+            pytest.raises(ClusterError, match="the Dask cluster is gone; start it anew"),
+        ):
+            for _ in shared_out_on(client, add, 0, range(1_000)):
+                cluster.close()

@@ -1,0 +1,155 @@
+"""The command that makes a table: every circuit of the space, trained from the same seeds."""
+
+import hashlib
+import os
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faqnas_optuna.cli.launch import dask_client, one_data_set, print_json, study_config
+from faqnas_optuna.cli.options import (
+    dask_option,
+    data_dir_option,
+    data_options,
+    data_set_names,
+    json_option,
+    option,
+    split_seed_option,
+)
+from faqnas_optuna.errors import ConfigError, OutputError
+from faqnas_optuna.evidence.schema import SUFFIX, seconds_file
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from faqnas_optuna.data.loading import Files
+    from faqnas_optuna.data.splits import DataSplits
+    from faqnas_optuna.evidence.enumeration import HandOut
+    from faqnas_optuna.evidence.plan import Plan
+    from faqnas_optuna.signals import Signals
+
+
+@click.command("enumerate")
+@click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
+@option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
+@data_options
+@split_seed_option
+# Without a variable: FAQNAS_EPOCHS is that of a search.
+@click.option("--epochs", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Passes over the training data.")
+@option("--seeds", type=click.IntRange(1, 1000), default=10, show_default=True, help="Trainings of each circuit.")
+@option("--fraction", type=click.FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
+@option("--workers", type=click.IntRange(1, 1024), help="Processes, of one thread each.  [default: one for each core]")
+@dask_option
+@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write.  [default: NAME.table.parquet]")
+@data_dir_option
+@json_option
+def enumerate_space(
+    name: str | None,
+    dataset: str | None,
+    epochs: int,
+    seeds: int,
+    fraction: float,
+    workers: int | None,
+    dask: str | None,
+    out: Path | None,
+    data_dir: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> int:
+    """Train every circuit of the space on DATASET, and write a table of what each is worth and costs.
+
+    All are trained from the same seeds, and looked at after 1, 2, 5, 10, 20 and 50 epochs. Circuits with the same live gates
+    are trained once. Whatever ends it, the same command goes on; the table is the same in the end.
+    """
+    if dask and workers:
+        raise ConfigError("--dask uses all threads of its cluster, and --workers says how many there are here; leave one out")
+    client = dask_client(dask, None)
+    from faqnas_optuna.data.loading import check_known
+    from faqnas_optuna.search.study import default_name
+
+    settings["split_seed"] = settings["split_seed"] or 0
+    config, _, files = study_config(None, {"dataset": one_data_set(name, dataset), "epochs": epochs, **settings})
+    files = files and files.located(data_dir)
+    file = _checked(out or Path(f"{default_name(config.dataset)}.table{SUFFIX}"), files)
+    check_known(config, files)
+    from faqnas_optuna.cli.console import messages
+    from faqnas_optuna.data.loading import load_splits
+    from faqnas_optuna.evidence.enumeration import KEPT
+    from faqnas_optuna.evidence.plan import Plan
+    from faqnas_optuna.signals import Signals
+
+    with messages():
+        splits = load_splits(config, files=files, data_dir=data_dir)
+        plan = Plan.of(config, seeds=seeds, fraction=fraction)
+        started = time.perf_counter()
+        with Signals().caught() as signals:
+            _make(plan, splits, file, signals, workers=workers or _cores(), client=client)
+        if signals.first:
+            click.echo(f"interrupted. {KEPT}", err=True)
+            return signals.exit_code
+        _tell(plan, file, seconds=time.perf_counter() - started, as_json=as_json)
+    return 0
+
+
+def _checked(file: Path, files: "Files | None") -> Path:
+    """The file to write, if it can be one."""
+    if file.suffix != SUFFIX:
+        raise ConfigError(f"a table is written as Parquet, so --out ends with {SUFFIX}; it is {file}")
+    if not file.absolute().parent.is_dir():
+        raise OutputError(f"{file}: there is no directory {file.parent}; make it first")
+    if files and files.data and file.resolve() == files.data.resolve():
+        raise ConfigError(f"{file} holds the data; name another --out")
+    return file
+
+
+def _make(plan: "Plan", splits: "DataSplits", file: Path, signals: "Signals", *, workers: int, client: "Client | None") -> None:
+    from faqnas_optuna.cli.console import show_work
+    from faqnas_optuna.evidence.enumeration import make_table
+
+    hand_out: HandOut
+    if client:
+        from faqnas_optuna.workers.cluster import shared_out_on
+
+        hand_out = partial(shared_out_on, client)
+    else:
+        from faqnas_optuna.workers.pool import shared_out
+
+        hand_out = partial(shared_out, processes=workers)
+    with signals.giving_up(at_first=True), show_work(splits.name, "training", plan.trainings) as update:
+        make_table(plan, splits, file, hand_out, on_done=update)
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _tell(plan: "Plan", file: Path, *, seconds: float, as_json: bool) -> None:
+    """What has been made."""
+    from faqnas_optuna.cli.console import counted
+
+    seeds, content = plan.seeds, file.read_bytes()
+    document = {
+        "schema_version": 1,
+        "file": str(file),
+        "seconds_file": str(seconds_file(file)),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "dataset": plan.config.dataset,
+        "circuits": len(plan.trained),
+        "trained": len(plan.circuits),
+        "seeds": seeds,
+        "epochs": plan.config.training.epochs,
+        "trainings": plan.trainings,
+        "seconds": round(seconds, 3),
+    }
+    if as_json:
+        print_json(document)
+        return
+    click.echo(
+        f"{file}: {document['circuits']:,} circuits, {document['trained']:,} of them trained from {counted(seeds, 'seed')}"
+    )
+    click.echo(f"{document['bytes']:,} bytes, SHA-256 {document['sha256']}")

@@ -1,0 +1,37 @@
+"""The whole search space: its circuits, those that stand for all with the same live gates, and samples of these by strata."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import product
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology
+
+
+def all_circuits() -> tuple[Circuit, ...]:
+    """Every circuit that a search may suggest, in the order of the genes: those with much in common are neighbours."""
+    # By way of the genomes it would take ten times as long.
+    frames = product(GENES["n_qubits"], Embedding, Entangler, Topology, GENES["depth"])
+    return tuple(
+        Circuit(n_qubits=int(n_qubits), embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        for n_qubits, embedding, entangler, topology, depth in frames
+        # On two qubits a circle is a line.
+        if n_qubits != 2 or topology is Topology.LINEAR
+        for rotations in product(Rotation, repeat=int(depth))
+    )
+
+
+def representatives(circuits: Iterable[Circuit]) -> dict[Circuit, Circuit]:
+    """What is trained for each circuit."""
+    return {circuit: EffectiveCircuit(circuit=circuit).representative for circuit in circuits}
+
+
+def sample(circuits: Iterable[Circuit], fraction: float) -> tuple[Circuit, ...]:
+    """As large a share of each stratum, but one circuit at least: which ones, their digests decide.
+
+    A stratum has one number of qubits, one embedding, one entangler and one depth.
+    """
+    strata = defaultdict(list)
+    for circuit in sorted(set(circuits), key=lambda circuit: circuit.digest):
+        strata[circuit.n_qubits, circuit.embedding, circuit.entangler, circuit.depth].append(circuit)
+    return tuple(circuit for stratum in strata.values() for circuit in stratum[: max(1, round(fraction * len(stratum)))])

@@ -1,0 +1,54 @@
+import os
+import signal
+from itertools import islice
+
+import psutil
+import pytest
+
+from faqnas_optuna.errors import DataError, WorkerDiedError
+from faqnas_optuna.workers.pool import shared_out
+
+
+def add(shared: int, task: int) -> tuple[int, int]:
+    return shared + task, os.getpid()
+
+
+def fail(shared: dict[int, str], task: int) -> int:
+    """Do what is shared of the task."""
+    match shared.get(task):
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "refused":
+            raise DataError("there is no such thing")
+        case "signalled":
+            # As Ctrl-C reaches all processes of a terminal.
+            os.kill(os.getpid(), signal.SIGINT)
+    return task
+
+
+def test_every_task_is_done_once_by_several_processes() -> None:
+    results = list(shared_out(add, 100, range(50), processes=2))
+    assert sorted(result for result, _ in results) == list(range(100, 150))
+    assert len({process for _, process in results}) == 2 and os.getpid() not in {process for _, process in results}
+
+
+def test_whoever_stops_asking_ends_the_processes() -> None:
+    results = shared_out(add, 0, iter(range(10**9)), processes=1)
+    process = psutil.Process([process for _, process in islice(results, 3)][0])
+    assert process.is_running()
+    results.close()  # type: ignore[attr-defined]  # it is a generator
+    assert not process.is_running()
+
+
+def test_without_tasks_there_are_no_processes() -> None:
+    assert list(shared_out(add, 0, [], processes=3)) == []
+
+
+def test_a_process_that_dies_is_told_of() -> None:
+    with pytest.raises(WorkerDiedError, match="a worker has been ended by SIGKILL"):
+        list(shared_out(fail, {3: "killed", 1: "signalled"}, range(9), processes=1))
+
+
+def test_what_a_task_refuses_is_told() -> None:
+    with pytest.raises(DataError, match="there is no such thing"):
+        list(shared_out(fail, {2: "refused"}, range(9), processes=1))
