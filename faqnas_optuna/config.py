@@ -211,10 +211,8 @@ class StudyConfig(_Section):
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:
-        of_files = (
-            ["test_file"] if self.dataset == SAMPLES else [name for name in DataConfig.model_fields if name not in FOR_ANY_DATA]
-        )
-        given = [name for name in of_files if getattr(self.data, name)]
+        own = [name for name in DataConfig.model_fields if name not in FOR_ANY_DATA]
+        given = [name for name in (["test_file"] if self.dataset == SAMPLES else own) if getattr(self.data, name)]
         if self.dataset and given and not is_file(self.dataset):
             raise ValueError(f"data.{given[0]} is for data in a file; {self.dataset!r} is none")
         if is_file(self.dataset) and self.dataset != Path(self.dataset).name:

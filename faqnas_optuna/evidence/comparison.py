@@ -1,9 +1,9 @@
 """Searchers held against each other by what the circuits that they choose are, not by what they believe of them.
 
-Of each search the front that it believes in is taken, and each circuit of it is judged by the test accuracies of trainings that the
-search has not seen. What counts is the *attained* share: whoever has so many quantum FLOPs takes the best that the front promises
-for them, and gets what that is. It is the hypervolume of the program (log₁₀ FLOPs, accuracy) with the truth in place of the promise. A
-front of the true values of chosen circuits would flatter: it takes the luckier of two that were both chosen, once more.
+Of each search the front that it believes in is taken, and each circuit of it is judged by the test accuracies of trainings that
+the search has not seen. What counts is the *attained* hypervolume: whoever has so many quantum FLOPs takes the best that the front
+promises for them, and gets what that is. It is the hypervolume of (log₁₀ FLOPs, error) with the truth in place of the promise. The
+front of the true values of what was chosen would flatter: it chooses the luckier ones once more.
 """
 
 import math
@@ -127,7 +127,7 @@ def attained(front: Sequence[Chosen], accuracies: Sequence[float], flops_range: 
     Args:
         front: from the cheapest.
         accuracies: of its circuits.
-        flops_range: quantum FLOPs of the cheapest and the dearest circuit of the space; the box ends at `BEYOND` times the latter.
+        flops_range: quantum FLOPs of the cheapest and the dearest circuit; the box ends at `BEYOND` times the latter.
     """
     cheapest, dearest = flops_range
     width = math.log10(BEYOND * dearest / cheapest)

@@ -1,7 +1,7 @@
 """A search whose trainings are looked up instead of done: what it suggests, pays for, and believes after each training.
 
-A searcher sees of a circuit what it has paid for, and nothing else: one training is one of the table's seeds, in an order that is
-drawn for each search and circuit. What the circuits that it chooses *are* is told by the seeds that are left.
+A searcher sees of a circuit what it has paid for, and nothing else: one training is one of the table's seeds, in an order that
+is drawn for each search and circuit. What the circuits that it chooses *are* is told by the seeds that are left.
 """
 
 import warnings

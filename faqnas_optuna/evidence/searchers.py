@@ -64,8 +64,9 @@ def _paper(seed: int, objectives: Objectives = Objectives.BOTH) -> BaseSampler:
 
 
 def _nsga3(seed: int) -> BaseSampler:
-    settings = {"population_size": PAPER.population, "crossover_prob": PAPER.crossover, "mutation_prob": PAPER.mutation}
-    return NSGAIIISampler(seed=seed, **settings)
+    return NSGAIIISampler(
+        population_size=PAPER.population, crossover_prob=PAPER.crossover, mutation_prob=PAPER.mutation, seed=seed
+    )
 
 
 SEARCHERS = {
