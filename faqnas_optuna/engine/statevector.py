@@ -37,7 +37,7 @@ from faqnas_optuna.engine.normal_form import Program, compile_circuit
 CHUNK_AMPLITUDES = 2**16
 """How many amplitudes `expectations` holds at a time: both of its buffers stay in a level 2 cache of 1 MiB."""
 WHOLE = 64
-"""`expectations` simulates a multiple of so many samples, vectors without a rest: what is left over may be rounded otherwise."""
+"""`expectations` simulates a multiple of so many samples: what whole vectors leave over may be rounded otherwise."""
 
 
 class Workspace(NamedTuple):
