@@ -1,9 +1,9 @@
 """Searchers held against each other by what the circuits that they choose are, not by what they believe of them.
 
 Of each search the front that it believes in is taken, and each circuit of it is judged by the test accuracies of trainings that
-the search has not seen. What counts is the *attained* hypervolume: whoever has so many quantum FLOPs takes the best that the front
-promises for them, and gets what that is. It is the hypervolume of (log₁₀ FLOPs, error) with the truth in place of the promise. The
-front of the true values of what was chosen would flatter: it chooses the luckier ones once more.
+the search has not seen. What counts is the *attained* hypervolume: whoever has so many quantum FLOPs takes the best that the
+front promises for them, and gets what that is. It is the hypervolume of (log₁₀ FLOPs, error) with the truth in place of the
+promise. The front of the true values of what was chosen would flatter: it chooses the luckier ones once more.
 """
 
 import math

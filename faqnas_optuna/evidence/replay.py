@@ -22,8 +22,10 @@ from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.pareto import non_dominated
 
 SPACE = SpaceConfig()
-MOST_IDLE = 500
-"""Trials in a row that train nothing, after which a search is taken to have nothing left to suggest."""
+MOST_SUGGESTIONS = 3
+"""So many for each training, after which a search is taken to have nothing left to suggest that it does not know."""
+AT_FIRST = 60
+"""Suggestions that are free of that."""
 
 
 class Ground(Protocol):
@@ -135,12 +137,13 @@ def replay(searcher: Searcher, ground: Ground, budget: Budget, *, seed: int) -> 
         warnings.simplefilter("ignore", ExperimentalWarning)
         sampler = searcher.sampler(seed)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
-    till, steps, idle = Trainings(ground, seed=seed), list[Step](), 0
-    while budget.spent(till.count, till.seconds) < budget.amount and idle < MOST_IDLE:
+    till, steps = Trainings(ground, seed=seed), list[Step]()
+    while budget.spent(till.count, till.seconds) < budget.amount:
         trial = study.ask()
+        if trial.number >= AT_FIRST + MOST_SUGGESTIONS * till.count:
+            break
         row = ground.row(suggest(trial, SPACE).circuit)
         trained = ground.trained(row)
-        idle = idle + 1 if till.paid[trained] else 0
         values = [till.train(trained) for _ in range(searcher.repeats)] if not till.paid[trained] else [None]
         spent = budget.spent(till.count, till.seconds)
         steps += [Step(row=row, value=value, spent=spent) for value in values]
@@ -182,5 +185,6 @@ def front(known: Sequence[Chosen]) -> list[Chosen]:
     if not known:
         return []
     points = np.array([(one.flops, 1 - one.believed) for one in known])
-    kept = {points[place].tobytes(): one for place, one in reversed(list(enumerate(known))) if non_dominated(points)[place]}
-    return sorted(kept.values(), key=lambda one: one.flops)
+    kept = np.flatnonzero(non_dominated(points))
+    first = {known[place].flops: known[place] for place in reversed(kept)}
+    return sorted(first.values(), key=lambda one: one.flops)

@@ -49,8 +49,9 @@ class DistinctSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> GeneValue:
-        place = self._order[trial.number % len(self._order)]
-        return _distinct()[place].to_params()[param_name]
+        place = int(self._order[trial.number % len(self._order)])
+        chosen: GeneValue = _distinct()[place].to_params()[param_name]
+        return chosen
 
 
 @cache

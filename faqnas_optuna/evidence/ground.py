@@ -1,0 +1,83 @@
+"""A table as what searches are replayed on."""
+
+from functools import cached_property
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.evidence.comparison import attained
+from faqnas_optuna.evidence.replay import Chosen, front
+from faqnas_optuna.evidence.table import Table
+
+FEWEST_SEEDS = 2
+"""One that a search pays for, and one that judges it."""
+
+
+class TableGround:
+    """What circuits are worth by a table, after so many epochs.
+
+    Args:
+        table: of the whole space.
+        epochs: one of its checkpoints.
+
+    Raises:
+        ConfigError: it has other epochs, a sample of the space, a single seed, or no seconds.
+    """
+
+    def __init__(self, table: Table, *, epochs: int) -> None:
+        if table.document["fraction"] < 1:
+            raise ConfigError(f"{table.file.name} has a sample of the space, and a search suggests any circuit; make all of it")
+        if len(table.seeds) < FEWEST_SEEDS:
+            raise ConfigError(f"{table.file.name} has one seed; searches are judged by others than those they have seen")
+        sizes = table.document["sizes"]
+        self.seeds = len(table.seeds)
+        self._rows = {digest: row for row, digest in enumerate(table.circuits)}
+        self._trained = [self._rows[digest] for digest in table.column("trained").tolist()]
+        self._flops: list[int] = table.column("quantum_flops_profiler").tolist()
+        self._validation = table.right("validation", epochs) / sizes["validation"]
+        self._test = table.right("test", epochs) / sizes["test"]
+        self._seconds = None if table.seconds is None else table.seconds * (epochs / table.epochs[-1])
+
+    @property
+    def flops_range(self) -> tuple[int, int]:
+        """Quantum FLOPs of the cheapest and the dearest circuit."""
+        return min(self._flops), max(self._flops)
+
+    @property
+    def has_seconds(self) -> bool:
+        """Whether it is known what trainings took."""
+        return self._seconds is not None
+
+    def row(self, circuit: Circuit) -> int:
+        """The number of a circuit."""
+        return self._rows[circuit.digest]
+
+    def trained(self, row: int) -> int:
+        """The number of the circuit that is trained for it."""
+        return self._trained[row]
+
+    def flops(self, row: int) -> int:
+        """Its quantum FLOPs."""
+        return self._flops[row]
+
+    def validation(self, trained: int, seed: int) -> float:
+        """Its validation accuracy by the training from a seed."""
+        return float(self._validation[trained, seed])
+
+    def test(self, trained: int, seed: int) -> float:
+        """Its test accuracy by that."""
+        return float(self._test[trained, seed])
+
+    def seconds(self, trained: int, seed: int) -> float:
+        """What that took; nothing if it is not known."""
+        return 0.0 if self._seconds is None else float(self._seconds[trained, seed])
+
+    @cached_property
+    def best(self) -> float:
+        """The hypervolume of the front by the mean test accuracies over all seeds: what nobody attains but by luck."""
+        means = self._test.mean(axis=1)
+        known = [
+            Chosen(row=row, flops=self._flops[row], believed=float(means[trained]), trainings=self.seeds)
+            for row, trained in enumerate(self._trained)
+        ]
+        best = front(known)
+        return attained(best, [one.believed for one in best], self.flops_range)
