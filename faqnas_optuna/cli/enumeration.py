@@ -1,7 +1,6 @@
 """The command that makes a table: every circuit of the space, trained from the same seeds."""
 
 import hashlib
-import os
 import time
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from faqnas_optuna.cli.launch import dask_client, one_data_set, print_json, study_config
 from faqnas_optuna.cli.options import (
+    cores,
     dask_option,
     data_dir_option,
     data_options,
@@ -86,7 +86,7 @@ def enumerate_space(
         plan = Plan.of(config, seeds=seeds, fraction=fraction)
         started = time.perf_counter()
         with Signals().caught() as signals:
-            _make(plan, splits, file, signals, workers=workers or _cores(), client=client)
+            _make(plan, splits, file, signals, workers=workers or cores(), client=client)
         if signals.first:
             click.echo(f"interrupted. {KEPT}", err=True)
             return signals.exit_code
@@ -120,11 +120,6 @@ def _make(plan: "Plan", splits: "DataSplits", file: Path, signals: "Signals", *,
         hand_out = partial(shared_out, processes=workers)
     with signals.giving_up(at_first=True), show_work(splits.name, "training", plan.trainings) as update:
         make_table(plan, splits, file, hand_out, on_done=update)
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _tell(plan: "Plan", file: Path, *, seconds: float, as_json: bool) -> None:

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna
 import click
 
 from faqnas_optuna import __version__
+from faqnas_optuna.cli.compare import compare
 from faqnas_optuna.cli.confirm import confirm
 from faqnas_optuna.cli.enumeration import enumerate_space
 from faqnas_optuna.cli.explore import bench, dashboard, datasets, doctor
@@ -43,6 +44,7 @@ for command in (
     stop,
     resume,
     enumerate_space,
+    compare,
     dashboard,
     datasets,
     bench,

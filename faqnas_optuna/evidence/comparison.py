@@ -7,20 +7,19 @@ promise. The front of the true values of what was chosen would flatter: it choos
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from statistics import fmean, stdev
 
 import numpy as np
+import optuna
 from numpy.typing import NDArray
 
 from faqnas_optuna.evidence.replay import Budget, Chosen, Course, Ground, chosen, replay, seeds_of
 from faqnas_optuna.evidence.searchers import searcher
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, mean_interval
 from faqnas_optuna.search.pareto import BEYOND
+from faqnas_optuna.workers.pool import shared_out
 
 LOOKS = 16
 """How often in its course a search is judged, at equal steps of its budget."""
@@ -55,9 +54,6 @@ class Judged:
 class Contest:
     """All searches of all searchers."""
 
-    budget: Budget
-    seeds: int
-    """Searches of each."""
     judged: dict[str, tuple[Judged, ...]]
     """By searcher, search by search."""
 
@@ -79,23 +75,32 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return (mean, *mean_interval(mean, stdev(values), len(values))) if len(values) > 1 else (mean, mean, mean)
 
 
-def hold(
-    names: Sequence[str], ground: Ground, budget: Budget, *, searches: int, workers: int
-) -> Iterator[tuple[str, int, Judged]]:
-    """Run and judge every search, as each comes to its end: the searcher, its seed, and what has become of it."""
-    work = [(searcher(name), seed) for seed in range(searches) for name in names]
-    judged = partial(_searched, ground, budget)
-    if workers == 1:
-        yield from ((one.name, seed, judged(one.name, seed)) for one, seed in work)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        found = pool.map(judged, *zip(*((one.name, seed) for one, seed in work), strict=True), chunksize=1)
-        for (one, seed), result in zip(work, found, strict=True):
-            yield one.name, seed, result
+Outcome = tuple[str, int, Judged]
+"""A searcher, the seed of a search, and what has become of it."""
 
 
-def _searched(ground: Ground, budget: Budget, name: str, seed: int) -> Judged:
-    return judge(replay(searcher(name), ground, budget, seed=seed), ground, budget)
+def hold(names: Sequence[str], ground: Ground, budget: Budget, *, searches: int, processes: int) -> Iterator[Outcome]:
+    """Run and judge every search, and tell each as it comes to its end.
+
+    Raises:
+        WorkerDiedError: a process has ended before its search.
+    """
+    tasks = [(name, seed) for seed in range(searches) for name in names]
+    return shared_out(_searched, (ground, budget), tasks, processes=processes)
+
+
+def _searched(shared: tuple[Ground, Budget], task: tuple[str, int]) -> Outcome:
+    (ground, budget), (name, seed) = shared, task
+    # Who starts a study in memory is told so, in every process anew.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return name, seed, judge(replay(searcher(name), ground, budget, seed=seed), ground, budget)
+
+
+def contest(names: Sequence[str], outcomes: Iterable[Outcome]) -> "Contest":
+    """All outcomes in order, however they came."""
+    found = {(name, seed): judged for name, seed, judged in outcomes}
+    searches = len(found) // len(names)
+    return Contest(judged={name: tuple(found[name, seed] for seed in range(searches)) for name in names})
 
 
 def judge(course: Course, ground: Ground, budget: Budget) -> Judged:

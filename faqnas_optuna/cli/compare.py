@@ -1,0 +1,155 @@
+"""The command that holds searchers against each other on a table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faqnas_optuna.cli.console import counted, show_work
+from faqnas_optuna.cli.launch import print_json
+from faqnas_optuna.cli.options import cores, json_option, option
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.results.sizes import Size
+
+if TYPE_CHECKING:
+    from faqnas_optuna.evidence.comparison import Outcome
+    from faqnas_optuna.evidence.ground import TableGround
+    from faqnas_optuna.evidence.replay import Budget
+    from faqnas_optuna.signals import Signals
+
+DEFAULT_TRAININGS = 160
+"""Those of the paper's search: eight generations of twenty."""
+
+
+@click.command()
+@click.argument("table", metavar="TABLE")
+@option("--searcher", "names", multiple=True, metavar="NAME[:R]", help="One of them, with R trainings a circuit; repeatable.")
+@option("--trainings", type=click.IntRange(1, 100_000), help="What each search may spend.  [default: 160]")
+# Without a variable: FAQNAS_SEEDS is that of a confirmation.
+@option("--seconds", type=click.FloatRange(0, min_open=True), help="The same in seconds of training, by the table's clock.")
+@option("--searches", type=click.IntRange(2, 1000), default=20, show_default=True, help="Searches of each searcher.")
+@click.option("--epochs", type=click.IntRange(1, 100_000), default=5, show_default=True, help="Of each training.")
+@option("--against", metavar="NAME", help="The searcher that the others are held against.  [default: the first]")
+@option("--workers", type=click.IntRange(1, 1024), help="Processes.  [default: one for each core]")
+# Without a variable: one that is set would make every call write files.
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw them to FILE.png, .pdf or .svg.")
+@click.option("--size", type=click.Choice([size.value for size in Size]), help="Of the plot.  [default: page]")
+@json_option
+def compare(
+    table: str,
+    names: tuple[str, ...],
+    trainings: int | None,
+    seconds: float | None,
+    searches: int,
+    epochs: int,
+    against: str | None,
+    workers: int | None,
+    plot: Path | None,
+    size: str,
+    as_json: bool,
+) -> int:
+    """Hold searchers against each other on TABLE: a data set whose table comes with the program, or a file of `enumerate`.
+
+    Each searches anew some twenty times, and pays for the trainings that it looks up. Its front is judged by the test accuracies
+    of trainings that it has not seen. Searchers: nsga2 (the paper's), nsga2-error, random, random-distinct, tpe, nsga3, gp; the
+    first five without --searcher.
+    """
+    if trainings and seconds:
+        raise ConfigError("--trainings and --seconds each say what a search may spend; leave one of them out")
+    if plot:
+        from faqnas_optuna.results.compared import check_contest_plot
+
+        check_contest_plot(plot)
+    from faqnas_optuna.evidence.comparison import contest
+    from faqnas_optuna.evidence.ground import TableGround
+    from faqnas_optuna.evidence.loading import load_table
+    from faqnas_optuna.evidence.replay import Budget
+    from faqnas_optuna.evidence.searchers import DEFAULT, searcher
+    from faqnas_optuna.results.compared import contest_document, write_contest_plot
+    from faqnas_optuna.signals import Signals
+
+    called = list(dict.fromkeys(searcher(name).name for name in names or DEFAULT))
+    reference = called[0] if against is None else searcher(against).name
+    if reference not in called:
+        raise ConfigError(f"--against {against} is none of the searchers {', '.join(called)}; name it with --searcher too")
+    found = load_table(table)
+    ground = TableGround(found, epochs=epochs)
+    budget = Budget(seconds=seconds) if seconds else Budget(trainings=trainings or DEFAULT_TRAININGS)
+    _check(ground, budget, called)
+    outcomes: list[Outcome] = []
+    with Signals().caught() as signals:
+        _run(ground, budget, called, searches, workers or cores(), signals, outcomes)
+    if signals.first:
+        click.echo("interrupted; nothing was written", err=True)
+        return signals.exit_code
+    document = contest_document(contest(called, outcomes), found, ground, budget, epochs=epochs, reference=reference)
+    if plot:
+        write_contest_plot(document, plot, Size(size))
+        click.echo(f"wrote {plot}", err=True)
+    print_json(document) if as_json else _print(document)
+    return 0
+
+
+def _check(ground: "TableGround", budget: "Budget", names: list[str]) -> None:
+    from faqnas_optuna.evidence.searchers import searcher
+
+    if budget.seconds is not None and not ground.has_seconds:
+        raise ConfigError("the table has no seconds beside it, in FILE.seconds.parquet; give --trainings instead")
+    for name in names:
+        if searcher(name).repeats >= ground.seeds:
+            raise ConfigError(
+                f"searcher {name!r} trains each circuit from all {ground.seeds} seeds of the table, and one must judge it"
+            )
+
+
+def _run(
+    ground: "TableGround",
+    budget: "Budget",
+    names: list[str],
+    searches: int,
+    processes: int,
+    signals: "Signals",
+    outcomes: "list[Outcome]",
+) -> None:
+    """Run all searches, with progress; a signal ends it."""
+    from faqnas_optuna.evidence.comparison import hold
+
+    with signals.giving_up(at_first=True), show_work("compare", "replay", len(names) * searches) as update:
+        update(0)
+        for outcome in hold(names, ground, budget, searches=searches, processes=processes):
+            outcomes.append(outcome)
+            update(len(outcomes))
+
+
+def _print(document: dict[str, Any]) -> None:
+    """The searchers as a table, and the comparisons in words."""
+    from faqnas_optuna.cli.display import print_line, print_table
+    from faqnas_optuna.cli.tables import Table
+    from faqnas_optuna.results.compared import sentences
+
+    columns = ["attained", "95 % interval", "of best", "believed", "optimism", "best", "thrifty", "FLOPs of it", "circuits"]
+    table = Table(names=["searcher"], numbers=columns, last="what it is")
+    for found in document["searchers"]:
+        attained = found["attained"]
+        table.rows.append(
+            (
+                found["name"],
+                f"{attained['mean']:.4f}",
+                f"{attained['low']:.4f} to {attained['high']:.4f}",
+                f"{attained['mean'] / document['best']:.3f}",
+                *(f"{found[name]['mean']:.3f}" for name in ("believed", "optimism", "best", "thrifty")),
+                f"{found['thrifty_flops']['mean']:,.0f}",
+                f"{found['circuits']['mean']:.0f}",
+                found["told"],
+            )
+        )
+    print_table(table)
+    spent = ", ".join(f"{amount:g} {unit}" for unit, amount in document["budget"].items())
+    print_line("")
+    print_line(
+        f"{document['searches']} searches of each with {spent}, after {counted(document['epochs'], 'epoch')},"
+        f" judged by test accuracies that they have not seen. All circuits together: {document['best']:.4f}."
+    )
+    print_line(f"Held against {document['reference']}, by Wilcoxon's test with Holm's correction:")
+    for sentence in sentences(document):
+        print_line(f"  {sentence}")

@@ -1,0 +1,116 @@
+"""What a comparison of searchers has shown, as a document, and as a figure for print."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from faqnas_optuna.errors import OutputError
+from faqnas_optuna.evidence.comparison import LOOKS, WITHIN, Contest, interval
+from faqnas_optuna.evidence.ground import TableGround
+from faqnas_optuna.evidence.replay import Budget
+from faqnas_optuna.evidence.searchers import searcher
+from faqnas_optuna.evidence.table import Table
+from faqnas_optuna.files import write_atomically
+from faqnas_optuna.results.confirmed import SIGNIFICANT
+from faqnas_optuna.results.documents import SCHEMA_VERSION
+from faqnas_optuna.results.figures import DESCRIPTION, PRINTED, UNDATED
+from faqnas_optuna.results.printed import styled
+from faqnas_optuna.results.sizes import Size
+
+AVERAGED = ("attained", "believed", "optimism", "best", "thrifty", "thrifty_flops", "front", "circuits", "trainings", "spent")
+"""What is told of each searcher, as the mean over its searches with a 95 % t interval."""
+
+
+def contest_document(
+    contest: Contest, table: Table, ground: TableGround, budget: Budget, *, epochs: int, reference: str
+) -> dict[str, Any]:
+    """Each searcher by itself, and held against one of them."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "table": {name: table.document[name] for name in ("dataset", "data_fingerprint", "protocol", "versions")},
+        "epochs": epochs,
+        "budget": {name: amount for name, amount in asdict(budget).items() if amount is not None},
+        "searches": len(contest.judged[reference]),
+        "best": ground.best,
+        "within": WITHIN,
+        "looks": [budget.amount * part / LOOKS for part in range(1, LOOKS + 1)],
+        "searchers": [_searcher(contest, name) for name in contest.judged],
+        "reference": reference,
+        "comparisons": [
+            {"searcher": name, **asdict(found), "p_holm": adjusted}
+            for name, (found, adjusted) in contest.against(reference).items()
+        ],
+    }
+
+
+def _searcher(contest: Contest, name: str) -> dict[str, Any]:
+    judged = contest.judged[name]
+    told: dict[str, Any] = {}
+    for value in AVERAGED:
+        values = [one.attained[-1] if value == "attained" else getattr(one, value) for one in judged]
+        told[value] = dict(zip(("mean", "low", "high"), interval(values), strict=True))
+    course = [interval([one.attained[look] for one in judged]) for look in range(LOOKS)]
+    return {
+        "name": name,
+        "told": searcher(name).told,
+        "repeats": searcher(name).repeats,
+        **told,
+        "course": [dict(zip(("mean", "low", "high"), look, strict=True)) for look in course],
+        "searches": [asdict(one) for one in judged],
+    }
+
+
+def check_contest_plot(path: Path) -> None:
+    """Refuse the name of a file that we cannot draw into.
+
+    Raises:
+        OutputError: it has another ending.
+    """
+    if path.suffix.lower() not in PRINTED:
+        raise OutputError(f"this plot is a .png, .pdf or .svg file; {path.name!r} is none")
+
+
+def write_contest_plot(document: Mapping[str, Any], path: Path, size: Size) -> None:
+    """Draw what each searcher attains over its budget, with the 95 % intervals of the means.
+
+    Raises:
+        OutputError: another ending, or the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    check_contest_plot(path)
+    form, kind = size.form, path.suffix.lower()
+    with styled(form):
+        figure = Figure(figsize=form.inches, layout="constrained")
+        axes = figure.subplots()
+        for place, found in enumerate(document["searchers"]):
+            means, lows, highs = ([look[name] for look in found["course"]] for name in ("mean", "low", "high"))
+            axes.plot(document["looks"], means, color=f"C{place}", linewidth=form.line_pt, label=found["name"])
+            axes.fill_between(document["looks"], lows, highs, color=f"C{place}", alpha=0.15, linewidth=0)
+        axes.axhline(document["best"], color="0.4", linestyle=":", linewidth=0.7 * form.line_pt, label="best of all circuits")
+        axes.set_xlabel("trainings" if "trainings" in document["budget"] else "seconds of training")
+        axes.set_ylabel("attained hypervolume")
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        buffer = io.BytesIO()
+        told = json.dumps({name: document[name] for name in ("table", "epochs", "budget")})
+        metadata = {DESCRIPTION[kind]: told, **UNDATED.get(kind, {})}
+        figure.savefig(buffer, format=kind.removeprefix("."), dpi=form.dpi, metadata=metadata)
+    write_atomically(path, buffer.getvalue())
+
+
+def sentences(document: Mapping[str, Any]) -> list[str]:
+    """What the comparisons say, in words."""
+    return [_told(found) for found in document["comparisons"]]
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    p = f"p {found['p_holm']:.3f}" if found["p_holm"] >= 0.001 else "p < 0.001"
+    bounds, effect = f"{found['low']:+.4f} to {found['high']:+.4f}", f"rank-biserial {found['rank_biserial']:+.2f}"
+    told = f"{found['difference']:+.4f} ({bounds}, {p}, {effect})"
+    if found["p_holm"] >= SIGNIFICANT:
+        return f"{found['searcher']}: no difference that {found['pairs']} searches can show, {told}"
+    return f"{found['searcher']}: {'more' if found['difference'] > 0 else 'less'}, {told}"
