@@ -45,17 +45,19 @@ def compare(
     against: str | None,
     workers: int | None,
     plot: Path | None,
-    size: str,
+    size: str | None,
     as_json: bool,
 ) -> int:
     """Hold searchers against each other on TABLE: a data set whose table comes with the program, or a file of `enumerate`.
 
-    Each searches anew some twenty times, and pays for the trainings that it looks up. Its front is judged by the test accuracies
-    of trainings that it has not seen. Searchers: nsga2 (the paper's), nsga2-error, random, random-distinct, tpe, nsga3, gp; the
-    first five without --searcher.
+    Each searches anew twenty times, and pays for the trainings that it looks up. The fronts that it believes in are judged by
+    the test accuracies of trainings that it has not seen. Searchers are nsga2 (the paper's), nsga2-error, random,
+    random-distinct, tpe, nsga3 and gp; without --searcher the first five.
     """
     if trainings and seconds:
         raise ConfigError("--trainings and --seconds each say what a search may spend; leave one of them out")
+    if size and not plot:
+        raise ConfigError(f"--size {size} is that of a figure; name its file too, as --plot searchers.pdf")
     if plot:
         from faqnas_optuna.results.compared import check_contest_plot
 
@@ -84,7 +86,7 @@ def compare(
         return signals.exit_code
     document = contest_document(contest(called, outcomes), found, ground, budget, epochs=epochs, reference=reference)
     if plot:
-        write_contest_plot(document, plot, Size(size))
+        write_contest_plot(document, plot, Size(size or Size.PAGE))
         click.echo(f"wrote {plot}", err=True)
     print_json(document) if as_json else _print(document)
     return 0
@@ -97,9 +99,7 @@ def _check(ground: "TableGround", budget: "Budget", names: list[str]) -> None:
         raise ConfigError("the table has no seconds beside it, in FILE.seconds.parquet; give --trainings instead")
     for name in names:
         if searcher(name).repeats >= ground.seeds:
-            raise ConfigError(
-                f"searcher {name!r} trains each circuit from all {ground.seeds} seeds of the table, and one must judge it"
-            )
+            raise ConfigError(f"{name} takes all {ground.seeds} seeds of the table, and one must be left to judge by; lower it")
 
 
 def _run(

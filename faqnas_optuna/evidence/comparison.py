@@ -137,7 +137,8 @@ def attained(front: Sequence[Chosen], accuracies: Sequence[float], flops_range: 
     cheapest, dearest = flops_range
     width = math.log10(BEYOND * dearest / cheapest)
     places = [math.log10(one.flops / cheapest) / width for one in front]
-    return sum((end - begin) * accuracy for begin, end, accuracy in zip(places, [*places[1:], 1.0], accuracies, strict=True))
+    ends = [*places, 1.0][1:]
+    return sum((end - begin) * accuracy for begin, end, accuracy in zip(places, ends, accuracies, strict=True))
 
 
 class _Truth:

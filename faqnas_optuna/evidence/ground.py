@@ -29,13 +29,18 @@ class TableGround:
         if len(table.seeds) < FEWEST_SEEDS:
             raise ConfigError(f"{table.file.name} has one seed; searches are judged by others than those they have seen")
         sizes = table.document["sizes"]
-        self.seeds = len(table.seeds)
+        self._seeds = len(table.seeds)
         self._rows = {digest: row for row, digest in enumerate(table.circuits)}
         self._trained = [self._rows[digest] for digest in table.column("trained").tolist()]
         self._flops: list[int] = table.column("quantum_flops_profiler").tolist()
         self._validation = table.right("validation", epochs) / sizes["validation"]
         self._test = table.right("test", epochs) / sizes["test"]
         self._seconds = None if table.seconds is None else table.seconds * (epochs / table.epochs[-1])
+
+    @property
+    def seeds(self) -> int:
+        """Trainings that there are of each circuit."""
+        return self._seeds
 
     @property
     def flops_range(self) -> tuple[int, int]:

@@ -31,10 +31,13 @@ AT_FIRST = 60
 class Ground(Protocol):
     """What circuits are worth, training by training."""
 
-    seeds: int
-    """Trainings that there are of each circuit."""
-    flops_range: tuple[int, int]
-    """Quantum FLOPs of the cheapest and the dearest circuit."""
+    @property
+    def seeds(self) -> int:
+        """Trainings that there are of each circuit."""
+
+    @property
+    def flops_range(self) -> tuple[int, int]:
+        """Quantum FLOPs of the cheapest and the dearest circuit."""
 
     def row(self, circuit: Circuit) -> int:
         """The number of a circuit."""

@@ -1,0 +1,89 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.evidence.plan import Plan, table_document
+from faqnas_optuna.evidence.schema import seconds_file
+from faqnas_optuna.evidence.tabulated import Values, seconds_bytes, table_bytes
+
+Cli = Callable[..., tuple[int, str, str]]
+SMALL = ("--searches", "2", "--trainings", "12", "--workers", "1", "--searcher", "nsga2", "--searcher", "random")
+
+
+@pytest.fixture(scope="module")
+def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of the whole space, made up: more qubits tell more samples right."""
+    config = StudyConfig.from_settings({"dataset": "iris", "training": {"epochs": 5}, "data": {"split_seed": 0}}, source="")
+    plan = Plan.of(config, seeds=3)
+    values = Values.empty(plan)
+    qubits = np.array([circuit.n_qubits for circuit in plan.circuits])
+    values.right[...] = (qubits * 2 + np.random.default_rng(0).integers(0, 9, (3, 3, 3, len(qubits)))).transpose(3, 0, 1, 2)
+    values.seconds[...] = 0.5
+    document = table_document(plan, iris)
+    made = tmp_path_factory.mktemp("tables") / "iris.parquet"
+    made.write_bytes(table_bytes(plan, values, document))
+    seconds_file(made).write_bytes(seconds_bytes(plan, values, document))
+    return made
+
+
+def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> None:
+    code, out, err = cli_here("compare", str(file), *SMALL, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert [found["name"] for found in document["searchers"]] == ["nsga2", "random"]
+    assert document["reference"] == "nsga2" and [found["searcher"] for found in document["comparisons"]] == ["random"]
+    for found in document["searchers"]:
+        shares = [one["attained"][-1] for one in found["searches"]]
+        assert found["attained"]["mean"] == pytest.approx(np.mean(shares)) and len(shares) == 2
+        assert found["course"][-1]["mean"] == pytest.approx(np.mean(shares))
+        assert found["trainings"] == {"mean": 12, "low": 12, "high": 12}
+        assert 0 < found["attained"]["mean"] < document["best"] < 1
+    # Again, by other processes, the same.
+    assert json.loads(cli_here("compare", str(file), *SMALL[:4], "--workers", "2", *SMALL[6:], "--json")[1]) == document
+    code, out, err = cli_here(
+        "compare", str(file), *SMALL, "--against", "random", "--plot", "searchers.svg", "--size", "column"
+    )
+    assert code == 0 and "wrote searchers.svg" in err and "nsga2" in (tmp_path / "searchers.svg").read_text()
+    assert "2 searches of each with 12 trainings, after 5 epochs" in out and "Held against random" in out
+    assert "nsga2: no difference that 2 searches can show" in out
+
+
+def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:
+    code, out, err = cli_here("compare", str(file), "--searcher", "random", "--searches", "2", "--seconds", "5", "--json")
+    assert code == 0, err
+    assert json.loads(out)["searchers"][0]["trainings"]["mean"] == 10
+    assert json.loads(out)["budget"] == {"seconds": 5}
+
+
+REFUSED = {
+    ("--searcher", "nsga"): "there is no searcher 'nsga'",
+    ("--searcher", "nsga2:3"): "nsga2:3 takes all 3 seeds of the table, and one must be left to judge by",
+    ("--against", "gp"): "--against gp is none of the searchers nsga2, nsga2-error, random, random-distinct, tpe",
+    ("--trainings", "5", "--seconds", "5"): "--trainings and --seconds each say what a search may spend",
+    ("--epochs", "7"): "iris.parquet was looked at after 1, 2, 5 epochs; it is asked for 7",
+    ("--plot", "x.html"): "this plot is a .png, .pdf or .svg file; 'x.html' is none",
+    ("--size", "page"): "--size page is that of a figure; name its file too",
+}
+
+
+@pytest.mark.parametrize("options", REFUSED, ids=" ".join)
+def test_what_cannot_be_compared_is_refused(options: tuple[str, ...], file: Path, cli_here: Cli) -> None:
+    code, out, err = cli_here("compare", str(file), *options)
+    assert (code, out) == (2, "") and REFUSED[options] in err and len(err.splitlines()) == 1
+
+
+def test_a_sample_of_the_space_is_refused(iris: DataSplits, cli_here: Cli, tmp_path: Path) -> None:
+    config = StudyConfig.from_settings({"dataset": "iris", "training": {"epochs": 5}}, source="")
+    plan = Plan.of(config, seeds=2, fraction=0.01)
+    assert all(EffectiveCircuit(circuit=circuit).representative == circuit for circuit in plan.circuits)
+    (tmp_path / "part.parquet").write_bytes(table_bytes(plan, Values.empty(plan), table_document(plan, iris)))
+    code, _, err = cli_here("compare", "part.parquet")
+    assert code == 2 and "part.parquet has a sample of the space, and a search suggests any circuit" in err
+    code, _, err = cli_here("compare", "absent")
+    assert code == 2 and "no table of 'absent' comes with this program" in err
