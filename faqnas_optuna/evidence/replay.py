@@ -22,7 +22,7 @@ from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.pareto import non_dominated
 
 SPACE = SpaceConfig()
-MOST_SUGGESTIONS = 3
+MOST_SUGGESTIONS = 2
 """So many for each training, after which a search is taken to have nothing left to suggest that it does not know."""
 AT_FIRST = 60
 """Suggestions that are free of that."""
