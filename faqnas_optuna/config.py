@@ -45,6 +45,15 @@ class Objectives(StrEnum):
     """Validation error alone: the search that the paper holds FAQNAS against."""
 
 
+class Belief(StrEnum):
+    """By which errors the front is chosen."""
+
+    TRAINED = "trained"
+    """Those of each circuit's own trainings: the paper's."""
+    POOLED = "pooled"
+    """What all trainings of the study say together of the circuit's gates (`learning.pooling`)."""
+
+
 Value = TypeVar("Value")
 
 
@@ -136,6 +145,8 @@ class SearchConfig(_Section):
     """Stop after so many generations whose hypervolume did not grow (paper)."""
     objectives: Objectives = Objectives.BOTH
     """By which of the two values parents are selected (paper: both)."""
+    front: Belief = Belief.TRAINED
+    """By which errors the front is chosen (paper: trained)."""
     synchronous: bool = False
     """Workers wait for one another, so that every generation has exactly `population` successful trials (ours)."""
     crossover: Probability = 0.8

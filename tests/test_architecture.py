@@ -24,6 +24,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "reference",
             "statistics",
             "reliability",
+            "pooling",
             "evaluation",
             "pilot",
             "controls",

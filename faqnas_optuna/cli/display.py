@@ -41,7 +41,7 @@ def print_front(front: Iterable["Candidate"], *, config: StudyConfig, pick: Mapp
             cheaper = effective.representative
             remarks.append(f"{cheaper} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
         values = (candidate.quantum_flops, record.classical_flops, record.parameters)
-        told = [_shown_score(read(record)) for read in scores.values()]
+        told = [_shown_score(read(candidate)) for read in scores.values()]
         table.rows.append((str(candidate.trial), *told, *(f"{value:,}" for value in values), str(effective)))
     print_table(table)
     if any("[" in row[-1] for row in table.rows):

@@ -41,7 +41,17 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
-from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, Objectives, Score, SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import (
+    Belief,
+    Engine,
+    FlopsCounter,
+    FlopsOf,
+    Objectives,
+    Score,
+    SearchConfig,
+    StudyConfig,
+    TrainingConfig,
+)
 from faqnas_optuna.errors import ConfigError, FaqnasError
 
 STDIN = 0
@@ -72,6 +82,11 @@ if TYPE_CHECKING:
     "--objectives",
     type=click.Choice([objectives.value for objectives in Objectives]),
     help="What parents are selected by: both values, or the error alone.  [default: flops-error]",
+)
+@option(
+    "--front",
+    type=click.Choice([belief.value for belief in Belief]),
+    help="Choose it by each circuit's own trainings, or by all together.  [default: trained]",
 )
 @option("--synchronous", is_flag=True, default=None, help="Generations of exactly the population: workers wait for each other.")
 @setting_option("--epochs", TrainingConfig, "epochs", help="Passes over the training data.")

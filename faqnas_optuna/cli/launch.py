@@ -37,6 +37,7 @@ def study_config(file: Path | None, options: dict[str, Any]) -> "tuple[StudyConf
 
     sections = {
         "objectives": "search.objectives",
+        "front": "search.front",
         "population": "search.population",
         "synchronous": "search.synchronous",
         "generations": "search.generations",

@@ -6,6 +6,7 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.evidence.comparison import attained
 from faqnas_optuna.evidence.replay import Chosen, front
+from faqnas_optuna.evidence.space import all_circuits
 from faqnas_optuna.evidence.table import Table
 
 FEWEST_SEEDS = 2
@@ -28,9 +29,10 @@ class TableGround:
             raise ConfigError(f"{table.file.name} has a sample of the space, and a search suggests any circuit; make all of it")
         if len(table.seeds) < FEWEST_SEEDS:
             raise ConfigError(f"{table.file.name} has one seed; searches are judged by others than those they have seen")
-        sizes = table.document["sizes"]
+        sizes, circuits = table.document["sizes"], {circuit.digest: circuit for circuit in all_circuits()}
         self._seeds = len(table.seeds)
         self._rows = {digest: row for row, digest in enumerate(table.circuits)}
+        self._circuits = [circuits[digest] for digest in table.circuits]
         self._trained = [self._rows[digest] for digest in table.column("trained").tolist()]
         self._flops: list[int] = table.column("quantum_flops_profiler").tolist()
         self._validation = table.right("validation", epochs) / sizes["validation"]
@@ -55,6 +57,10 @@ class TableGround:
     def row(self, circuit: Circuit) -> int:
         """The number of a circuit."""
         return self._rows[circuit.digest]
+
+    def circuit(self, row: int) -> Circuit:
+        """The circuit of a number."""
+        return self._circuits[row]
 
     def trained(self, row: int) -> int:
         """The number of the circuit that is trained for it."""

@@ -18,11 +18,12 @@ from optuna.exceptions import ExperimentalWarning
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.evidence.searchers import Searcher
+from faqnas_optuna.learning.pooling import pooled_errors
 from faqnas_optuna.search.objective import suggest
 from faqnas_optuna.search.pareto import non_dominated
 
 SPACE = SpaceConfig()
-MOST_SUGGESTIONS = 2
+MOST_SUGGESTIONS = 3
 """So many for each training, after which a search is taken to have nothing left to suggest that it does not know."""
 AT_FIRST = 60
 """Suggestions that are free of that."""
@@ -41,6 +42,9 @@ class Ground(Protocol):
 
     def row(self, circuit: Circuit) -> int:
         """The number of a circuit."""
+
+    def circuit(self, row: int) -> Circuit:
+        """The circuit of a number."""
 
     def trained(self, row: int) -> int:
         """The number of the circuit that is trained for it: one with the same live gates."""
@@ -93,6 +97,8 @@ class Course:
 
     searcher: str
     seed: int
+    pooled: bool
+    """Whether the front is chosen by what all trainings say together."""
     steps: tuple[Step, ...]
 
     @property
@@ -151,7 +157,7 @@ def replay(searcher: Searcher, ground: Ground, budget: Budget, *, seed: int) -> 
         spent = budget.spent(till.count, till.seconds)
         steps += [Step(row=row, value=value, spent=spent) for value in values]
         study.tell(trial, [float(ground.flops(row)), 1 - float(np.mean(till.paid[trained]))])
-    return Course(searcher=searcher.name, seed=seed, steps=tuple(steps))
+    return Course(searcher=searcher.name, seed=seed, pooled=searcher.pooled, steps=tuple(steps))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +181,18 @@ def chosen(course: Course, ground: Ground, *, spent: float) -> list[Chosen]:
         rows[step.row] = None
         if step.value is not None:
             paid[ground.trained(step.row)].append(step.value)
-    known = [
-        Chosen(row=row, flops=ground.flops(row), believed=float(np.mean(values)), trainings=len(values))
-        for row in rows
-        if (values := paid[ground.trained(row)])
-    ]
-    return front(known)
+    believed = {trained: float(np.mean(values)) for trained, values in paid.items()}
+    if course.pooled and paid:
+        circuits, counts = [ground.circuit(trained) for trained in paid], [len(values) for values in paid.values()]
+        errors = pooled_errors(circuits, [1 - value for value in believed.values()], counts)
+        believed = dict(zip(paid, (1 - errors).tolist(), strict=True))
+    return front(
+        [
+            Chosen(row=row, flops=ground.flops(row), believed=believed[trained], trainings=len(paid[trained]))
+            for row in rows
+            if (trained := ground.trained(row)) in paid
+        ]
+    )
 
 
 def front(known: Sequence[Chosen]) -> list[Chosen]:

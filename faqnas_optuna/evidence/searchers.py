@@ -32,6 +32,8 @@ class Searcher:
     """By the seed of a search."""
     repeats: int = 1
     """Trainings of each circuit."""
+    pooled: bool = False
+    """Whether its front is chosen by what all of its trainings say together."""
 
 
 class DistinctSampler(BaseSampler):
@@ -80,6 +82,18 @@ SEARCHERS = {
             sampler=lambda seed: _paper(seed, Objectives.ERROR),
         ),
         Searcher(name="random", told="genomes at random", sampler=lambda seed: RandomSampler(seed=seed)),
+        Searcher(
+            name="nsga2-pooled",
+            told="nsga2 with its front chosen by all trainings together",
+            sampler=_paper,
+            pooled=True,
+        ),
+        Searcher(
+            name="random-pooled",
+            told="random with its front chosen so",
+            sampler=lambda seed: RandomSampler(seed=seed),
+            pooled=True,
+        ),
         Searcher(
             name="random-distinct",
             told="circuits at random, each at most once",

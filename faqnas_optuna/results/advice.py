@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from faqnas_optuna.config import Belief
 from faqnas_optuna.learning.reliability import WANTED
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
@@ -30,6 +31,7 @@ def reliability_sentence(search: Search) -> str:
     trainings = "two trainings" if repeats == 1 else f"two means of {repeats} trainings"
     if measured is None:
         return f"How far {trainings} of one circuit agree was not measured."
+    together = "" if search.config.search.front is Belief.POOLED else " --front pooled chooses by all trainings together."
     reliability = measured.of_mean(repeats)
     low, high = (replace(measured, value=end).of_mean(repeats) for end in (measured.low, measured.high))
     how = "well" if reliability >= WANTED else "only so far"
@@ -42,8 +44,10 @@ def reliability_sentence(search: Search) -> str:
     more, reached = measured.repeats, measured.of_mean(measured.repeats)
     if reached >= WANTED:
         most, least = (replace(measured, value=end).repeats for end in (measured.low, measured.high))
-        return f"{told}; about {more} repeats ({least} to {most}) would give {WANTED}: --repeats auto takes {more}."
-    return f"{told}; even {more} repeats, which --repeats auto takes, would give only {reached:.2f}: try more --epochs."
+        return f"{told}; about {more} repeats ({least} to {most}) would give {WANTED}: --repeats auto takes {more}.{together}"
+    return (
+        f"{told}; even {more} repeats, which --repeats auto takes, would give only {reached:.2f}: try more --epochs.{together}"
+    )
 
 
 def _is_reliable(search: Search) -> bool:

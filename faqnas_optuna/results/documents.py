@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import Score, StudyConfig
+from faqnas_optuna.config import Belief, Score, StudyConfig
 from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.learning.scoring import balanced_accuracy
 from faqnas_optuna.learning.statistics import accuracy_interval
@@ -254,14 +254,16 @@ def _front_entry(candidate: Candidate, config: StudyConfig) -> dict[str, Any]:
     }
 
 
-def score_columns(config: StudyConfig) -> dict[str, Callable[[TrialRecord], float | tuple[float, float] | None]]:
+def score_columns(config: StudyConfig) -> dict[str, Callable[[Candidate], float | tuple[float, float] | None]]:
     """The columns of a table that tell how good a circuit is, by heading: accuracy, of some studies also the balanced one, and
-    behind the one that the study goes by the interval of its mean, if that is of several trainings."""
+    behind the one that the study goes by the interval of its mean, if that is of several trainings. Before them what the front
+    is chosen by, if that is something else."""
     repeats = config.training.repeats
-    interval = {"95 % interval": lambda record: record.interval(config.score, repeats)} if repeats > 1 else {}
-    accuracy = {"accuracy": lambda record: record.val_accuracy}
-    balanced = {"balanced": lambda record: record.val_balanced_accuracy} if config.tells_balanced else {}
-    return config.score.of(accuracy=accuracy | interval | balanced, balanced=accuracy | balanced | interval)
+    pooled = {"pooled": lambda one: 1 - one.val_error} if config.search.front is Belief.POOLED else {}
+    interval = {"95 % interval": lambda one: one.record.interval(config.score, repeats)} if repeats > 1 else {}
+    accuracy = {"accuracy": lambda one: one.record.val_accuracy}
+    balanced = {"balanced": lambda one: one.record.val_balanced_accuracy} if config.tells_balanced else {}
+    return pooled | config.score.of(accuracy=accuracy | interval | balanced, balanced=accuracy | balanced | interval)
 
 
 def judged(record: TrialRecord, repeats: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.config import Score
+from faqnas_optuna.config import Belief, Score
 from faqnas_optuna.results.documents import check_successful
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
@@ -32,11 +32,10 @@ def trials_frame(standing: Standing) -> "DataFrame":
         NoSuccessfulTrialError: there is none yet.
     """
     check_successful(standing)
-    found = [Candidate.of_trial(trial) for trial in standing.by_circuit.values()]
     on_front = {candidate.trial for candidate in standing.front}
     return _frame(
         _entry(candidate, standing) | {"on_front": candidate.trial in on_front}
-        for candidate in sorted(found, key=lambda candidate: candidate.trial)
+        for candidate in sorted(standing.candidates, key=lambda candidate: candidate.trial)
     )
 
 
@@ -51,6 +50,7 @@ def _entry(candidate: Candidate, standing: Standing) -> dict[str, Any]:
     return {
         "trial": candidate.trial,
         "quantum_flops": candidate.quantum_flops,
+        **({"pooled": 1 - candidate.val_error} if standing.search.config.search.front is Belief.POOLED else {}),
         "val_accuracy": record.val_accuracy,
         **_ends("val_accuracy", record.interval(Score.ACCURACY, repeats)),
         "val_balanced_accuracy": _number(record.val_balanced_accuracy),

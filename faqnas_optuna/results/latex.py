@@ -197,7 +197,7 @@ def _front_row(candidate: Candidate, config: StudyConfig) -> list[Latex]:
     record = candidate.record
     return [
         Latex(str(candidate.trial)),
-        *(_score(read(record)) for read in score_columns(config).values()),
+        *(_score(read(candidate)) for read in score_columns(config).values()),
         grouped(candidate.quantum_flops),
         grouped(record.classical_flops),
         grouped(record.parameters),

@@ -125,7 +125,7 @@ def _front_table(view: StudyView, up: str) -> Html:
     rows = [
         (
             _link(f"{up}dashboard/studies/{view.number}/trials?numbers={candidate.trial}", candidate.trial, beyond=True),
-            *(_score(read(candidate.record)) for read in scores.values()),
+            *(_score(read(candidate)) for read in scores.values()),
             *(_confirmed(view.confirmed.get(candidate.record.circuit)) if view.confirmed else ()),
             f"{candidate.quantum_flops:,}",
             f"{candidate.record.classical_flops:,}",

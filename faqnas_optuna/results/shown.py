@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from faqnas_optuna.config import Score
+from faqnas_optuna.config import Belief, Score
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 
@@ -68,6 +68,8 @@ class Shown:
     """By the circuit's digest."""
     score: Score = Score.ACCURACY
     """What errors are the complement of."""
+    is_pooled: bool = False
+    """Whether validation errors are those that all trainings tell together."""
 
     @classmethod
     def of(cls, standing: Standing, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
@@ -78,16 +80,20 @@ class Shown:
         return cls(
             title=f"{search.name}: {circuits} are on the front ({search.config.flops} FLOPs)",
             front=best,
-            dominated=[Candidate.of_trial(standing.by_circuit[circuit]) for circuit in sorted(others)],
+            dominated=sorted(
+                (one for one in standing.candidates if one.record.circuit in others), key=lambda one: one.record.circuit
+            ),
             repeats=search.config.training.repeats,
             confirmed=confirmed or {},
             score=search.config.score,
+            is_pooled=search.config.search.front is Belief.POOLED,
         )
 
     @property
     def y_label(self) -> str:
         """Of what is drawn in it: what was confirmed are test errors."""
-        return f"validation or test error{self.score.remark}" if self.pairs else f"validation error{self.score.remark}"
+        validation = "pooled validation" if self.is_pooled else "validation"
+        return f"{validation} or test error{self.score.remark}" if self.pairs else f"{validation} error{self.score.remark}"
 
     @property
     def interval_name(self) -> str:

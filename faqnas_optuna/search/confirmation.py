@@ -98,7 +98,7 @@ def finalists_of(
             trial=candidate.trial,
             genome=candidate.genome,
             quantum_flops=candidate.quantum_flops,
-            believed=(candidate.record.score(score), candidate.record.score_std(score), repeats),
+            believed=(candidate.believed(config), candidate.record.score_std(score), repeats),
             networks={
                 str(model): label(model, candidate.genome.circuit, n_features=n_features, n_classes=n_classes)
                 for model in _models(candidate)

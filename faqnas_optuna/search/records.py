@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import FlopsCounter, FlopsOf, Score, StudyConfig
+from faqnas_optuna.config import Belief, FlopsCounter, FlopsOf, Score, StudyConfig
 from faqnas_optuna.learning.statistics import mean_interval
 
 GENERATION_KEY = "NSGAIISampler:generation"
@@ -97,13 +97,17 @@ class Candidate:
     quantum_flops: int
     """By the study's counter."""
     val_error: float
-    """1 - the score that the study goes by."""
+    """1 - the score that the study goes by, as its front is chosen by."""
     record: TrialRecord
 
     @property
     def effective(self) -> EffectiveCircuit:
         """What is live in its circuit; as a text, the circuit with brackets around what is inert."""
         return EffectiveCircuit(circuit=self.genome.circuit)
+
+    def believed(self, config: StudyConfig) -> float:
+        """The score that the study believes it to have."""
+        return 1 - self.val_error if config.search.front is Belief.POOLED else self.record.score(config.score)
 
     def val_error_interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
         """The 95 % interval of its error: that of the score which the study goes by, from the other end."""

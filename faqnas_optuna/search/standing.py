@@ -2,10 +2,13 @@
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from faqnas_optuna.config import Belief
+from faqnas_optuna.learning.pooling import pooled_errors
 from faqnas_optuna.search.confirmation import INTERRUPTED, needed
 from faqnas_optuna.search.generations import Point, full_generations
 from faqnas_optuna.search.pareto import linear_hypervolume, log_hypervolume, non_dominated
@@ -93,12 +96,29 @@ class Standing:
     @property
     def front(self) -> list[Candidate]:
         """The distinct non-dominated circuits by quantum FLOPs; of clones the first trial."""
-        found = [Candidate.of_trial(self.by_circuit[circuit]) for circuit in self._front]
+        if self.search.config.search.front is Belief.POOLED:
+            candidates = self.candidates
+            points = np.array([(one.quantum_flops, one.val_error) for one in candidates], np.float64).reshape(-1, 2)
+            found = [one for one, kept in zip(candidates, non_dominated(points), strict=True) if kept]
+        else:
+            found = [Candidate.of_trial(self.by_circuit[circuit]) for circuit in self._front]
         return sorted(found, key=lambda candidate: (candidate.quantum_flops, candidate.trial))
 
     @property
+    def candidates(self) -> list[Candidate]:
+        """All distinct circuits, with the errors that the front is chosen by; of clones the first trial."""
+        found = [Candidate.of_trial(trial) for trial in self.by_circuit.values()]
+        if not found or self.search.config.search.front is Belief.TRAINED:
+            return found
+        standing_for = [candidate.effective.representative for candidate in found]
+        errors = {circuit: one.val_error for circuit, one in zip(standing_for, found, strict=True)}
+        pooled = pooled_errors(list(errors), list(errors.values()), [1] * len(errors))
+        by_circuit = dict(zip(errors, pooled.tolist(), strict=True))
+        return [replace(one, val_error=by_circuit[circuit]) for one, circuit in zip(found, standing_for, strict=True)]
+
+    @property
     def hypervolume(self) -> float:
-        """Share that the front dominates of the box around all circuits in (log₁₀ quantum FLOPs, validation error)."""
+        """Share that is dominated of the box around all circuits in (log₁₀ quantum FLOPs, validation error), as trained."""
         return log_hypervolume(self._points(self._front), self.search.description.flops_range)
 
     @property

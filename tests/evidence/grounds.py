@@ -54,6 +54,9 @@ class MadeUp:
     def row(self, circuit: Circuit) -> int:
         return self._rows[circuit]
 
+    def circuit(self, row: int) -> Circuit:
+        return self.circuits[row]
+
     def trained(self, row: int) -> int:
         return self._trained[row]
 

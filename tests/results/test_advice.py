@@ -23,7 +23,7 @@ NOT_MEASURED = "How far two trainings of one circuit agree was not measured."
             1,
             "Two trainings of one circuit agree only so far: 15 % of what tells two circuits apart is the circuits, the rest"
             " is luck (reliability 0.15, 95 % interval 0.05 to 0.30); about 23 repeats (10 to 50) would give 0.8:"
-            " --repeats auto takes 23.",
+            " --repeats auto takes 23. --front pooled chooses by all trainings together.",
         ),
         (
             0.15,

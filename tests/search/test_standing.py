@@ -1,9 +1,14 @@
 from collections import Counter
 from collections.abc import Callable
 
+import numpy as np
 import optuna
+import pytest
 
-from faqnas_optuna.config import SpaceConfig
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import Belief, SearchConfig, SpaceConfig
+from faqnas_optuna.learning.pooling import pooled_errors
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from tests.conftest import cheap_values, run_trials, small_config, successful
@@ -42,3 +47,40 @@ def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..
         assert candidate.trial == min(
             trial.number for trial in successful(search) if trial.user_attrs["circuit"] == candidate.record.circuit
         )
+
+
+def noisy_values(genome: Genome) -> tuple[float, float]:
+    """The same for all with the same live gates, and for the rest luck."""
+    digest = int(EffectiveCircuit(circuit=genome.circuit).representative.digest, 16)
+    luck = np.random.default_rng(digest).normal(0, 0.1)
+    return float(genome.n_qubits * genome.circuit.depth), float(np.clip(0.6 - 0.03 * genome.n_qubits + luck, 0, 1))
+
+
+def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=40, generations=2, front=Belief.POOLED)))
+    run_trials(search, 60, noisy_values)
+    standing = Standing.of(search)
+    trained = {trial.user_attrs["circuit"]: trial for trial in reversed(successful(search))}
+    circuits = {digest: Genome.from_params(trial.params).circuit for digest, trial in trained.items()}
+    standing_for = {digest: EffectiveCircuit(circuit=circuit).representative for digest, circuit in circuits.items()}
+    errors = {standing_for[digest]: trial.values[1] for digest, trial in trained.items()}
+    told = dict(zip(errors, pooled_errors([*errors], [*errors.values()], [1] * len(errors)), strict=True))
+    points = {digest: (trial.values[0], told[standing_for[digest]]) for digest, trial in trained.items()}
+    found = {candidate.record.circuit: candidate for candidate in standing.front}
+    on_front = {
+        digest
+        for digest, point in points.items()
+        if not any(a <= point[0] and b <= point[1] and (a, b) != point for a, b in points.values())
+    }
+    assert set(found) == on_front
+    for digest, candidate in found.items():
+        assert candidate.val_error == pytest.approx(points[digest][1])
+        assert candidate.believed(search.config) == 1 - candidate.val_error
+        # What is stored is what was trained.
+        assert candidate.record.val_accuracy == pytest.approx(1 - trained[digest].values[1])
+    assert {one.record.circuit for one in standing.candidates} == set(trained)
+    # The front of the trained errors is another, and tells how far the search is.
+    raw = new_search(small_config(search=SearchConfig(population=40, generations=2)), name="trained")
+    run_trials(raw, 60, noisy_values)
+    assert {one.record.circuit for one in Standing.of(raw).front} != on_front
+    assert Standing.of(raw).hypervolume == standing.hypervolume
