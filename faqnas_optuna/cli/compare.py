@@ -51,8 +51,8 @@ def compare(
     """Hold searchers against each other on TABLE: a data set whose table comes with the program, or a file of `enumerate`.
 
     Each searches anew twenty times, and pays for the trainings that it looks up. The fronts that it believes in are judged by
-    the test accuracies of trainings that it has not seen. Searchers are nsga2 (the paper's), nsga2-error, random,
-    random-distinct, tpe, nsga3 and gp; without --searcher the first five.
+    the test accuracies of trainings that it has not seen. Searchers are nsga2 (the paper's), nsga2-error, nsga2-pooled, random,
+    random-pooled, random-distinct, tpe, nsga3 and gp; without --searcher nsga2, nsga2-error, nsga2-pooled, random and tpe.
     """
     if trainings and seconds:
         raise ConfigError("--trainings and --seconds each say what a search may spend; leave one of them out")

@@ -104,7 +104,7 @@ SEARCHERS = {
         Searcher(name="gp", told="Optuna's GPSampler, which takes minutes", sampler=lambda seed: GPSampler(seed=seed)),
     )
 }
-DEFAULT = ("nsga2", "nsga2-error", "random", "random-distinct", "tpe")
+DEFAULT = ("nsga2", "nsga2-error", "nsga2-pooled", "random", "tpe")
 
 
 def searcher(written: str) -> Searcher:

@@ -45,9 +45,8 @@ def reliability_sentence(search: Search) -> str:
     if reached >= WANTED:
         most, least = (replace(measured, value=end).repeats for end in (measured.low, measured.high))
         return f"{told}; about {more} repeats ({least} to {most}) would give {WANTED}: --repeats auto takes {more}.{together}"
-    return (
-        f"{told}; even {more} repeats, which --repeats auto takes, would give only {reached:.2f}: try more --epochs.{together}"
-    )
+    told += f"; even {more} repeats, which --repeats auto takes, would give only {reached:.2f}"
+    return f"{told}: try more --epochs.{together}"
 
 
 def _is_reliable(search: Search) -> bool:

@@ -64,7 +64,7 @@ def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:
 REFUSED = {
     ("--searcher", "nsga"): "there is no searcher 'nsga'",
     ("--searcher", "nsga2:3"): "nsga2:3 takes all 3 seeds of the table, and one must be left to judge by",
-    ("--against", "gp"): "--against gp is none of the searchers nsga2, nsga2-error, random, random-distinct, tpe",
+    ("--against", "gp"): "--against gp is none of the searchers nsga2, nsga2-error, nsga2-pooled, random, tpe",
     ("--trainings", "5", "--seconds", "5"): "--trainings and --seconds each say what a search may spend",
     ("--epochs", "7"): "iris.parquet was looked at after 1, 2, 5 epochs; it is asked for 7",
     ("--plot", "x.html"): "this plot is a .png, .pdf or .svg file; 'x.html' is none",

@@ -22,7 +22,7 @@ def by_qubits(circuit: Circuit) -> float:
     return 0.3 + 0.05 * circuit.n_qubits
 
 
-@pytest.mark.parametrize("name", [*DEFAULT, "nsga3", "nsga2:3"])
+@pytest.mark.parametrize("name", [*DEFAULT, "random-distinct", "nsga3", "nsga2:3"])
 def test_a_search_looks_at_nothing_that_it_has_not_paid_for(name: str) -> None:
     ground = MadeUp(by_qubits, noise=0.1)
     course = replay(searcher(name), ground, Budget(trainings=24), seed=1)

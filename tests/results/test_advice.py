@@ -36,7 +36,7 @@ NOT_MEASURED = "How far two trainings of one circuit agree was not measured."
             1,
             "Two trainings of one circuit agree only so far: 2 % of what tells two circuits apart is the circuits, the rest"
             " is luck (reliability 0.02, 95 % interval 0.00 to 0.30); even 50 repeats, which --repeats"
-            " auto takes, would give only 0.51: try more --epochs.",
+            " auto takes, would give only 0.51: try more --epochs. --front pooled chooses by all trainings together.",
         ),
     ],
 )
