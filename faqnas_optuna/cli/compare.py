@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faqnas_optuna.cli.console import counted, show_work
 from faqnas_optuna.cli.launch import print_json
 from faqnas_optuna.cli.options import cores, json_option, option
 from faqnas_optuna.errors import ConfigError
@@ -112,6 +111,7 @@ def _run(
     outcomes: "list[Outcome]",
 ) -> None:
     """Run all searches, with progress; a signal ends it."""
+    from faqnas_optuna.cli.console import show_work
     from faqnas_optuna.evidence.comparison import hold
 
     with signals.giving_up(at_first=True), show_work("compare", "replay", len(names) * searches) as update:
@@ -123,6 +123,7 @@ def _run(
 
 def _print(document: dict[str, Any]) -> None:
     """The searchers as a table, and the comparisons in words."""
+    from faqnas_optuna.cli.console import counted
     from faqnas_optuna.cli.display import print_line, print_table
     from faqnas_optuna.cli.tables import Table
     from faqnas_optuna.results.compared import sentences
