@@ -151,6 +151,9 @@ REFUSED = [
     (["export", "iris", "0", "--pick", "knee"], 2),
     (["predict", "absent", "absent.csv"], 2),
     (["enumerate", "whine"], 2),
+    (["compare", "whine"], 2),
+    (["compare", "wine", "--searcher", "nsga"], 2),
+    (["compare", "wine", "--plot", "searchers.html"], 2),
     (["enumerate", "iris", "--out", "iris.csv"], 2),
 ]
 

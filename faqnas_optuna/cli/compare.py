@@ -58,22 +58,24 @@ def compare(
     if size and not plot:
         raise ConfigError(f"--size {size} is that of a figure; name its file too, as --plot searchers.pdf")
     if plot:
-        from faqnas_optuna.results.compared import check_contest_plot
+        from faqnas_optuna.results.figures import check_printed
 
-        check_contest_plot(plot)
-    from faqnas_optuna.evidence.comparison import contest
-    from faqnas_optuna.evidence.ground import TableGround
+        check_printed(plot)
     from faqnas_optuna.evidence.loading import load_table
-    from faqnas_optuna.evidence.replay import Budget
     from faqnas_optuna.evidence.searchers import DEFAULT, searcher
-    from faqnas_optuna.results.compared import contest_document, write_contest_plot
-    from faqnas_optuna.signals import Signals
 
     called = list(dict.fromkeys(searcher(name).name for name in names or DEFAULT))
     reference = called[0] if against is None else searcher(against).name
     if reference not in called:
         raise ConfigError(f"--against {against} is none of the searchers {', '.join(called)}; name it with --searcher too")
     found = load_table(table)
+    # They bring the engine: a wrong name is refused without.
+    from faqnas_optuna.evidence.comparison import contest
+    from faqnas_optuna.evidence.ground import TableGround
+    from faqnas_optuna.evidence.replay import Budget
+    from faqnas_optuna.results.compared import contest_document, write_contest_plot
+    from faqnas_optuna.signals import Signals
+
     ground = TableGround(found, epochs=epochs)
     budget = Budget(seconds=seconds) if seconds else Budget(trainings=trainings or DEFAULT_TRAININGS)
     _check(ground, budget, called)

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from faqnas_optuna.errors import OutputError
 from faqnas_optuna.evidence.comparison import LOOKS, WITHIN, Contest, interval
 from faqnas_optuna.evidence.ground import TableGround
 from faqnas_optuna.evidence.replay import Budget
@@ -16,7 +15,7 @@ from faqnas_optuna.evidence.table import Table
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.results.confirmed import SIGNIFICANT
 from faqnas_optuna.results.documents import SCHEMA_VERSION
-from faqnas_optuna.results.figures import DESCRIPTION, PRINTED, UNDATED
+from faqnas_optuna.results.figures import DESCRIPTION, UNDATED, check_printed
 from faqnas_optuna.results.printed import styled
 from faqnas_optuna.results.sizes import Size
 
@@ -63,16 +62,6 @@ def _searcher(contest: Contest, name: str) -> dict[str, Any]:
     }
 
 
-def check_contest_plot(path: Path) -> None:
-    """Refuse the name of a file that we cannot draw into.
-
-    Raises:
-        OutputError: it has another ending.
-    """
-    if path.suffix.lower() not in PRINTED:
-        raise OutputError(f"this plot is a .png, .pdf or .svg file; {path.name!r} is none")
-
-
 def write_contest_plot(document: Mapping[str, Any], path: Path, size: Size) -> None:
     """Draw what each searcher attains over its budget, with the 95 % intervals of the means.
 
@@ -81,7 +70,7 @@ def write_contest_plot(document: Mapping[str, Any], path: Path, size: Size) -> N
     """
     from matplotlib.figure import Figure
 
-    check_contest_plot(path)
+    check_printed(path)
     form, kind = size.form, path.suffix.lower()
     with styled(form):
         figure = Figure(figsize=form.inches, layout="constrained")

@@ -58,6 +58,16 @@ def check_plot_file(path: Path, size: Size | None = None) -> None:
         )
 
 
+def check_printed(path: Path) -> None:
+    """Refuse the name of a file that we cannot draw into, where there are no pages.
+
+    Raises:
+        OutputError: it has another ending than these.
+    """
+    if path.suffix.lower() not in PRINTED:
+        raise OutputError(f"this plot is a .png, .pdf or .svg file; {path.name!r} is none")
+
+
 def write_pareto_plot(
     standing: Standing,
     path: Path,
