@@ -24,9 +24,9 @@ DEFAULT_TRAININGS = 160
 @click.argument("table", metavar="TABLE")
 @option("--searcher", "names", multiple=True, metavar="NAME[:R]", help="One of them, with R trainings a circuit; repeatable.")
 @option("--trainings", type=click.IntRange(1, 100_000), help="What each search may spend.  [default: 160]")
-# Without a variable: FAQNAS_SEEDS is that of a confirmation.
 @option("--seconds", type=click.FloatRange(0, min_open=True), help="The same in seconds of training, by the table's clock.")
 @option("--searches", type=click.IntRange(2, 1000), default=20, show_default=True, help="Searches of each searcher.")
+# Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=5, show_default=True, help="Of each training.")
 @option("--against", metavar="NAME", help="The searcher that the others are held against.  [default: the first]")
 @option("--workers", type=click.IntRange(1, 1024), help="Processes.  [default: one for each core]")
@@ -89,7 +89,10 @@ def compare(
     if plot:
         write_contest_plot(document, plot, Size(size or Size.PAGE))
         click.echo(f"wrote {plot}", err=True)
-    print_json(document) if as_json else _print(document)
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
     return 0
 
 

@@ -96,7 +96,7 @@ def _searched(shared: tuple[Ground, Budget], task: tuple[str, int]) -> Outcome:
     return name, seed, judge(replay(searcher(name), ground, budget, seed=seed), ground, budget)
 
 
-def contest(names: Sequence[str], outcomes: Iterable[Outcome]) -> "Contest":
+def contest(names: Sequence[str], outcomes: Iterable[Outcome]) -> Contest:
     """All outcomes in order, however they came."""
     found = {(name, seed): judged for name, seed, judged in outcomes}
     searches = len(found) // len(names)

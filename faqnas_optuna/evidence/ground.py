@@ -21,7 +21,7 @@ class TableGround:
         epochs: one of its checkpoints.
 
     Raises:
-        ConfigError: it has other epochs, a sample of the space, a single seed, or no seconds.
+        ConfigError: it has other epochs, a sample of the space, or a single seed.
     """
 
     def __init__(self, table: Table, *, epochs: int) -> None:
@@ -35,6 +35,7 @@ class TableGround:
         self._circuits = [circuits[digest] for digest in table.circuits]
         self._trained = [self._rows[digest] for digest in table.column("trained").tolist()]
         self._flops: list[int] = table.column("quantum_flops_profiler").tolist()
+        self._flops_range = min(self._flops), max(self._flops)
         self._validation = table.right("validation", epochs) / sizes["validation"]
         self._test = table.right("test", epochs) / sizes["test"]
         self._seconds = None if table.seconds is None else table.seconds * (epochs / table.epochs[-1])
@@ -47,7 +48,7 @@ class TableGround:
     @property
     def flops_range(self) -> tuple[int, int]:
         """Quantum FLOPs of the cheapest and the dearest circuit."""
-        return min(self._flops), max(self._flops)
+        return self._flops_range
 
     @property
     def has_seconds(self) -> bool:

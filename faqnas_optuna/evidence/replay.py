@@ -72,7 +72,7 @@ class Budget:
     @property
     def amount(self) -> float:
         """In its own unit."""
-        return float(self.trainings if self.seconds is None else self.seconds)  # type: ignore[arg-type]
+        return float(self.trainings or 0) if self.seconds is None else self.seconds
 
     def spent(self, trainings: int, seconds: float) -> float:
         """How much of it such a search has spent."""
@@ -125,10 +125,6 @@ class Trainings:
         self.count += 1
         self.seconds += self._ground.seconds(trained, seed)
         return value
-
-    def may_train(self, trained: int) -> bool:
-        """Whether a seed would be left to judge it by."""
-        return len(self.paid[trained]) < self._ground.seeds - 1
 
 
 def seeds_of(ground: Ground, trained: int, *, search: int) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from faqnas_optuna.evidence.parts import Part
 from faqnas_optuna.evidence.plan import Plan
 from faqnas_optuna.evidence.schema import DECIMALS, METADATA, PARTS, loss_column, right_column, seconds_column
 from faqnas_optuna.learning.evaluation import Counts
-
-if TYPE_CHECKING:
-    pass
 
 LEVEL = 19
 """Of zstd: written once, read often."""
