@@ -14,7 +14,18 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from faqnas_optuna.circuits.genome import GENES, MAX_DEPTH, Embedding, Entangler, GeneValue, Rotation, Topology
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
+from faqnas_optuna.circuits.genome import (
+    EVERY_GENE,
+    GENES,
+    PAPER_DEPTH,
+    ROTATION_GENES,
+    Embedding,
+    Entangler,
+    GeneValue,
+    Rotation,
+    Topology,
+)
 from faqnas_optuna.errors import ConfigError
 
 
@@ -169,21 +180,21 @@ class TrainingConfig(_Section):
 
 
 class SpaceConfig(_Section):
-    """The part of the search space that a study explores; by default all of it."""
+    """The space that a study explores: by default the paper's, of which it may leave out, and to which it may add."""
 
     n_qubits: tuple[int, ...] = tuple(range(2, 11))
-    embedding: tuple[Embedding, ...] = tuple(Embedding)
-    entangler: tuple[Entangler, ...] = tuple(Entangler)
+    embedding: tuple[Embedding, ...] = PAPER_EMBEDDINGS
+    entangler: tuple[Entangler, ...] = PAPER_ENTANGLERS
     topology: tuple[Topology, ...] = tuple(Topology)
-    depth: tuple[int, ...] = tuple(range(1, MAX_DEPTH + 1))
+    depth: tuple[int, ...] = tuple(range(1, PAPER_DEPTH + 1))
     rotation: tuple[Rotation, ...] = tuple(Rotation)
-    """The values of all four rotation genes."""
+    """The values of all rotation genes."""
 
     @field_validator("*")
     @classmethod
     def _narrow(cls, values: tuple[GeneValue, ...], info: Any) -> tuple[GeneValue, ...]:
         """Values of the gene, in the gene's order: the same space is always written the same way."""
-        allowed = GENES["rotation_1" if info.field_name == "rotation" else info.field_name]
+        allowed = EVERY_GENE["rotation_1" if info.field_name == "rotation" else info.field_name]
         listed = ", ".join(str(value) for value in allowed)
         if not values:
             raise ValueError(f"needs at least one of {listed}")
@@ -201,9 +212,12 @@ class SpaceConfig(_Section):
 
     @property
     def genes(self) -> dict[str, tuple[GeneValue, ...]]:
-        """The plain choices of each of the nine genes, in the order of `GENES`."""
-        chosen = {gene: getattr(self, "rotation" if gene.startswith("rotation_") else gene) for gene in GENES}
-        return {gene: tuple(value for value in GENES[gene] if value in values) for gene, values in chosen.items()}
+        """The plain choices of each gene, in the order of `EVERY_GENE`: the paper's nine, and rotations of further layers."""
+        searched = {*GENES, *ROTATION_GENES[: max(self.depth)]}
+        chosen = {
+            gene: getattr(self, "rotation" if gene in ROTATION_GENES else gene) for gene in EVERY_GENE if gene in searched
+        }
+        return {gene: tuple(value for value in EVERY_GENE[gene] if value in values) for gene, values in chosen.items()}
 
 
 class StudyConfig(_Section):

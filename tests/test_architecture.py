@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
     ("", ["errors", "files", "signals", "kept"]),
-    ("circuits", ["genome", "effective", "openqasm", "reference", "counting", "flops"]),
+    ("circuits", ["blocks", "genome", "effective", "openqasm", "reference", "counting", "flops"]),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
     ("data", ["preprocessing", "fitting", "splits", "named", "reading", "columns", "own", "loading"]),
@@ -150,7 +150,7 @@ def within(*wings: str) -> set[str]:
 
 
 ALLOWED_OUTSIDE = {
-    "pennylane": {"circuits.reference", "learning.model", "learning.trained"},
+    "pennylane": {"circuits.blocks", "circuits.reference", "learning.model", "learning.trained"},
     "torch": {"circuits.counting", "learning.model", "learning.trained", "learning.reference", "evidence.references"},
     "jax": {"evidence.references"},
     "numba": within("engine"),

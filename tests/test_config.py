@@ -35,6 +35,13 @@ def test_a_narrowed_space_is_kept_in_the_genes_order() -> None:
     assert len(list(enumerate_genomes(space.genes))) == 2 * 2 * 2 * 2 * 1 * 2**4
 
 
+def test_a_widened_space_has_a_rotation_for_each_layer() -> None:
+    space = load(space={"n_qubits": [12], "depth": [2, 6], "rotation": ["RY"]}).space
+    assert list(space.genes) == [*GENES, "rotation_5", "rotation_6"]
+    assert {genome.circuit.depth for genome in enumerate_genomes(space.genes)} == {2, 6}
+    assert list(load(space={"depth": [3]}).space.genes) == list(GENES)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -53,7 +60,8 @@ def test_a_narrowed_space_is_kept_in_the_genes_order() -> None:
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"engine": "abacus"}, "engine"),
-        ({"space": {"n_qubits": [2, 11]}}, "space.n_qubits: 11 is none of 2, 3"),
+        ({"space": {"n_qubits": [2, 13]}}, "space.n_qubits: 13 is none of 2, 3"),
+        ({"space": {"depth": [4, 9]}}, "space.depth: 9 is none of 1, 2"),
         ({"space": {"n_qubits": [2, 2]}}, "names a value twice"),
         ({"space": {"embedding": []}}, "needs at least one of angle, amplitude"),
         (

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from faqnas_optuna.circuits.blocks import ENTANGLERS
 from faqnas_optuna.circuits.genome import Circuit, Entangler, Rotation, Topology
 
 
@@ -68,11 +69,11 @@ class EffectiveCircuit:
         Where no entangler is live its kind and topology mean nothing, and it is a line of CZ.
         """
         circuit = self.circuit
-        depth = circuit.depth if circuit.entangler is Entangler.CNOT else max(self.mixing_layers, 1)
+        depth = max(self.mixing_layers, 1) if ENTANGLERS[circuit.entangler].diagonal else circuit.depth
         return Circuit(
             n_qubits=circuit.n_qubits,
             embedding=circuit.embedding,
-            entangler=circuit.entangler,
+            entangler=circuit.entangler if self.is_entangled else Entangler.CZ,
             topology=circuit.topology if self.is_entangled else Topology.LINEAR,
             rotations=circuit.rotations[:depth],
         )
@@ -115,7 +116,7 @@ class EffectiveCircuit:
         for number, rotation in enumerate(self.circuit.rotations, 1):
             yield Layer(
                 rotation if number <= self.mixing_layers else None,
-                self.circuit.entangler is Entangler.CNOT or number < self.mixing_layers,
+                not ENTANGLERS[self.circuit.entangler].diagonal or number < self.mixing_layers,
             )
 
 

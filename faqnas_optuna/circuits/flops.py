@@ -24,8 +24,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.effective import Layer, all_layers
-from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.circuits.genome import EVERY_GENE, Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.kept import ahead, cache_directory, kept
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def counting_ahead() -> Iterator[None]:
 def counts_file() -> Path:
     """Where they are kept: by version, and by the sources that count."""
     digest = hashlib.sha256()
-    for source in ("genome.py", "reference.py", "counting.py"):
+    for source in ("blocks.py", "genome.py", "reference.py", "counting.py"):
         digest.update((Path(__file__).parent / source).read_bytes())
     versions = "-".join(f"{package}-{version(package)}" for package in ("pennylane", "torch"))
     return cache_directory() / f"counts-{versions}-{digest.hexdigest()[:12]}.json"
@@ -88,12 +89,12 @@ def _count() -> Counts:
     # It brings torch and PennyLane, which nobody needs who finds the counts.
     from faqnas_optuna.circuits.counting import count_parts
 
-    return {str(n_qubits): count_parts(int(n_qubits)) for n_qubits in GENES["n_qubits"]}
+    return {str(n_qubits): count_parts(int(n_qubits)) for n_qubits in EVERY_GENE["n_qubits"]}
 
 
 def _checked_counts(content: bytes) -> Counts:
     counts = TypeAdapter(Counts).validate_json(content, strict=True)
-    if {*counts} != {*map(str, GENES["n_qubits"])} or any({*parts} != PARTS for parts in counts.values()):
+    if {*counts} != {*map(str, EVERY_GENE["n_qubits"])} or any({*parts} != PARTS for parts in counts.values()):
         raise ValueError("it does not hold every part")
     return counts
 
@@ -122,15 +123,14 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     """
     n = circuit.n_qubits
     size: int = 2**n
-    total = 2 * n + 2 * size - 4 if circuit.embedding is Embedding.ANGLE else 3 * n
+    total = EMBEDDINGS[circuit.embedding].flops(n)
     real = True
     for layer in all_layers(circuit) if layers is None else layers:
         for _ in range(n if layer.rotation else 0):
             total += 2 + _ROTATION_FLOPS[layer.rotation][real] * size
             real = real and layer.rotation is Rotation.RY
-        components = size if real else 2 * size
-        moved = components // 2 if circuit.entangler is Entangler.CNOT else components // 4
-        total += len(circuit.entangled_pairs) * moved * layer.entangled
+        a_pair = ENTANGLERS[circuit.entangler].flops(size if real else 2 * size)
+        total += len(circuit.entangled_pairs) * a_pair * layer.entangled
     return total + (size if real else 3 * size) + n * (size - 1)
 
 

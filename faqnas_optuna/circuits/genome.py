@@ -1,38 +1,29 @@
-"""The genome, its nine genes, and the circuit that a genome describes.
+"""The genome, its genes, and the circuit that a genome describes.
 
 A *genome* is what the search suggests: nine genes, 23,328 combinations (FAQNAS, arXiv 2511.10062). Several genomes can
 describe one *circuit*: rotations beyond `depth` are never applied, and on two qubits a circle is a line. `Genome.circuit`
 gives that canonical form; 8,160 of them are distinct.
+
+That is the paper's space, `GENES`. A study may ask for more, up to `EVERY_GENE`: further values of these genes, and further
+genes, which a genome has only where they say something.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import cached_property
 from itertools import product
 from typing import Self
 
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
+from faqnas_optuna.circuits.blocks import Embedding as Embedding
+from faqnas_optuna.circuits.blocks import Entangler as Entangler
 from faqnas_optuna.errors import GenomeError
 
-MAX_DEPTH = 4
-
-
-class Embedding(StrEnum):
-    """How the classical values enter the quantum state."""
-
-    ANGLE = "angle"
-    """One qubit per value: cos(x)|0⟩ + sin(x)|1⟩."""
-    AMPLITUDE = "amplitude"
-    """The normalised values, padded with zeros, are the first amplitudes."""
-
-
-class Entangler(StrEnum):
-    """The two-qubit gate of every layer."""
-
-    CNOT = "CNOT"
-    CZ = "CZ"
+PAPER_DEPTH, MAX_DEPTH = 4, 8
+"""The most layers of the paper's space, and of any."""
 
 
 class Topology(StrEnum):
@@ -54,15 +45,23 @@ class Rotation(StrEnum):
 
 GeneValue = int | str
 
-GENES: Mapping[str, tuple[GeneValue, ...]] = {
-    "n_qubits": tuple(range(2, 11)),
-    "embedding": tuple(member.value for member in Embedding),
-    "entangler": tuple(member.value for member in Entangler),
-    "topology": tuple(member.value for member in Topology),
-    "depth": tuple(range(1, MAX_DEPTH + 1)),
-    **{f"rotation_{layer}": tuple(member.value for member in Rotation) for layer in range(1, MAX_DEPTH + 1)},
-}
-"""Every gene with its plain values, in the order in which a trial suggests them."""
+
+def _genes(qubits: int, embeddings: Iterable[str], entanglers: Iterable[str], depth: int) -> dict[str, tuple[GeneValue, ...]]:
+    return {
+        "n_qubits": tuple(range(2, qubits + 1)),
+        "embedding": tuple(map(str, embeddings)),
+        "entangler": tuple(map(str, entanglers)),
+        "topology": tuple(map(str, Topology)),
+        "depth": tuple(range(1, depth + 1)),
+        **{f"rotation_{layer}": tuple(map(str, Rotation)) for layer in range(1, depth + 1)},
+    }
+
+
+GENES: Mapping[str, tuple[GeneValue, ...]] = _genes(10, PAPER_EMBEDDINGS, PAPER_ENTANGLERS, PAPER_DEPTH)
+"""The nine genes of the paper's space with their plain values, in the order in which a trial suggests them."""
+EVERY_GENE: Mapping[str, tuple[GeneValue, ...]] = _genes(12, Embedding, Entangler, MAX_DEPTH)
+"""All genes that a study may ask for, with all their values."""
+ROTATION_GENES = tuple(gene for gene in EVERY_GENE if gene.startswith("rotation_"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +102,10 @@ class Circuit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Genome:
-    """The nine genes as suggested.
+    """The genes as suggested: the paper's nine, and rotations of further layers where these are searched.
 
     Raises:
-        GenomeError: a gene has a value outside `GENES`.
+        GenomeError: a gene has a value outside `EVERY_GENE`, or a layer has no rotation.
     """
 
     n_qubits: int
@@ -118,10 +117,16 @@ class Genome:
     rotation_2: Rotation
     rotation_3: Rotation
     rotation_4: Rotation
+    rotation_5: Rotation | None = None
+    rotation_6: Rotation | None = None
+    rotation_7: Rotation | None = None
+    rotation_8: Rotation | None = None
 
     def __post_init__(self) -> None:
-        for gene, choices in GENES.items():
+        for gene, choices in EVERY_GENE.items():
             value = getattr(self, gene)
+            if value is None and gene in ROTATION_GENES[PAPER_DEPTH:] and ROTATION_GENES.index(gene) >= self.depth:
+                continue
             # A bool equals 0 or 1 and a float may equal an int: neither is a gene's value.
             if value not in choices or isinstance(value, bool | float):
                 listed = ", ".join(str(choice) for choice in choices)
@@ -129,13 +134,14 @@ class Genome:
         # Plain strings (from JSON or a database) become members of their enum.
         for gene, kind in (("embedding", Embedding), ("entangler", Entangler), ("topology", Topology)):
             object.__setattr__(self, gene, kind(getattr(self, gene)))
-        for layer in range(1, MAX_DEPTH + 1):
-            object.__setattr__(self, f"rotation_{layer}", Rotation(getattr(self, f"rotation_{layer}")))
+        for gene in ROTATION_GENES:
+            if (rotation := getattr(self, gene)) is not None:
+                object.__setattr__(self, gene, Rotation(rotation))
 
     @property
     def rotations(self) -> tuple[Rotation, ...]:
-        """All four rotation genes, the inactive ones too."""
-        return (self.rotation_1, self.rotation_2, self.rotation_3, self.rotation_4)
+        """The rotation genes that there are, the inactive ones too."""
+        return tuple(rotation for gene in ROTATION_GENES if (rotation := getattr(self, gene)) is not None)
 
     @property
     def circuit(self) -> Circuit:
@@ -150,19 +156,19 @@ class Genome:
 
     def to_params(self) -> dict[str, GeneValue]:
         """Plain values by gene: what a trial stores, and what JSON carries."""
-        return {gene: value if isinstance(value, int) else str(value) for gene, value in asdict(self).items()}
+        told = {gene: value for gene, value in asdict(self).items() if value is not None}
+        return {gene: value if isinstance(value, int) else str(value) for gene, value in told.items()}
 
     @classmethod
     def from_params(cls, params: Mapping[str, object]) -> Self:
         """The inverse of `to_params`.
 
         Raises:
-            GenomeError: a gene is missing, unknown, or has a value outside `GENES`.
+            GenomeError: a gene is missing, unknown, or has a value outside `EVERY_GENE`.
         """
-        known = {field.name for field in fields(cls)}
-        if missing := known - params.keys():
+        if missing := GENES.keys() - params.keys():
             raise GenomeError(f"a genome has nine genes; missing: {', '.join(sorted(missing))}")
-        if unknown := params.keys() - known:
+        if unknown := params.keys() - EVERY_GENE.keys():
             raise GenomeError(f"a genome has nine genes; unknown: {', '.join(sorted(unknown))}")
         return cls(**params)  # type: ignore[arg-type]  # __post_init__ checks every value
 

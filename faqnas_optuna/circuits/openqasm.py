@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.genome import Circuit, Embedding
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
+from faqnas_optuna.circuits.genome import Circuit
 
 Gate = tuple[str, tuple[int, ...], str]
 """Its name, its wires, and its angle; an empty one of a gate without."""
@@ -26,8 +27,8 @@ def preparation_angles(circuit: Circuit, inputs: NDArray[Any]) -> NDArray[np.flo
     Args:
         inputs: (n_qubits,); with amplitude embedding of any norm, where all zeros mean |0…0⟩.
     """
-    if circuit.embedding is Embedding.ANGLE:
-        return 2 * np.asarray(inputs, np.float64)
+    if (angles_of := EMBEDDINGS[circuit.embedding].angles) is not None:
+        return angles_of(np.asarray(inputs, np.float64))
     amplitudes = np.zeros(2 ** _prepared(circuit))
     amplitudes[: circuit.n_qubits] = inputs
     angles = []
@@ -67,30 +68,24 @@ def _prepared(circuit: Circuit) -> int:
 
 def _inputs(circuit: Circuit) -> int:
     """How many angles a sample has."""
-    return circuit.n_qubits if circuit.embedding is Embedding.ANGLE else 2 ** _prepared(circuit) - 1
+    return len(preparation_angles(circuit, np.ones(circuit.n_qubits)))
 
 
 def _remarks(circuit: Circuit) -> list[str]:
-    meaning = {
-        Embedding.ANGLE: "a0, a1, … are 2x for each output x of the linear layer before the circuit.",
-        Embedding.AMPLITUDE: "a0, a1, … are preparation_angles(x) of the outputs x of the linear layer before the circuit.",
-    }
     return [
         f"// {circuit}",
-        f"// {meaning[circuit.embedding]}",
+        f"// a0, a1, … are {EMBEDDINGS[circuit.embedding].remark}.",
         "// Nothing is measured: the linear layer after it takes the expectation of Z of every qubit. q[0] is wire 0.",
     ]
 
 
 def _gates(circuit: Circuit, weights: NDArray[Any]) -> Iterator[Gate]:
-    if circuit.embedding is Embedding.ANGLE:
-        yield from (("ry", (wire,), f"a{wire}") for wire in range(circuit.n_qubits))
-    else:
-        yield from _amplitude_gates(circuit)
-    entangler = {"CNOT": "cx", "CZ": "cz"}[circuit.entangler]
+    prepared, entangler = EMBEDDINGS[circuit.embedding].gates, ENTANGLERS[circuit.entangler]
+    yield from prepared(circuit.n_qubits) if prepared else _amplitude_gates(circuit)
     for rotation, angles in zip(circuit.rotations, weights, strict=True):
         yield from ((rotation.lower(), (wire,), _number(angle)) for wire, angle in enumerate(angles))
-        yield from ((entangler, pair, "") for pair in circuit.entangled_pairs)
+        for pair in circuit.entangled_pairs:
+            yield from entangler.gates(pair)
 
 
 def _amplitude_gates(circuit: Circuit) -> Iterator[Gate]:

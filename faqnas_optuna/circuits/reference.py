@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
+from faqnas_optuna.circuits.genome import Circuit, Rotation
 from faqnas_optuna.errors import ConfigError
 
 try:
@@ -25,7 +26,6 @@ NO_CONFIG: dict[str, Any] = {}
 """In the place of PennyLane's `config.toml`, whose `shots` would make our circuits noisy."""
 
 ROTATIONS: dict[Rotation, Any] = {Rotation.RX: qml.RX, Rotation.RY: qml.RY, Rotation.RZ: qml.RZ}
-ENTANGLERS: dict[Entangler, Any] = {Entangler.CNOT: qml.CNOT, Entangler.CZ: qml.CZ}
 
 
 def quantum_function(circuit: Circuit) -> Callable[[Any, Any], list[Any]]:
@@ -37,16 +37,12 @@ def quantum_function(circuit: Circuit) -> Callable[[Any, Any], list[Any]]:
     wires = range(circuit.n_qubits)
 
     def run(inputs: Any, weights: Any) -> list[Any]:
-        if circuit.embedding is Embedding.ANGLE:
-            # cos(x)|0⟩ + sin(x)|1⟩ = RY(2x)|0⟩ (arXiv 2511.10062)
-            qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
-        else:
-            qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+        EMBEDDINGS[circuit.embedding].apply(inputs, wires)
         for layer, rotation in enumerate(circuit.rotations):
             for wire in wires:
                 ROTATIONS[rotation](weights[layer, wire], wires=wire)
             for pair in circuit.entangled_pairs:
-                ENTANGLERS[circuit.entangler](wires=pair)
+                ENTANGLERS[circuit.entangler].apply(pair)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return run
@@ -95,4 +91,4 @@ def draw(circuit: Circuit) -> str:
     drawer = qml.draw(quantum_function(circuit), decimals=None, max_length=10_000, show_matrices=False)
     drawing: str = drawer(inputs, weights)
     # PennyLane numbers the embedded values as a matrix M0.
-    return drawing.replace("AngleEmbedding(M0)", "RY(2x)")
+    return drawing.replace(*EMBEDDINGS[circuit.embedding].drawn)

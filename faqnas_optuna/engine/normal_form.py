@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.effective import Layer, all_layers
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Rotation
 
 Integers = NDArray[np.int64]
 
@@ -30,8 +31,8 @@ class Program(NamedTuple):
     """
 
     n_qubits: int
-    amplitude: bool
-    """Amplitude embedding; else angle embedding."""
+    embedding: int
+    """The kernel of the embedding, by its declaration."""
     joined: bool
     """Layer 0 is an RY layer that is part of the angle embedding."""
     rotated: Integers
@@ -88,7 +89,7 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
     rotated = [number for number, layer in enumerate(layers) if layer.rotation is not Rotation.RZ]
     return Program(
         n_qubits=circuit.n_qubits,
-        amplitude=circuit.embedding is Embedding.AMPLITUDE,
+        embedding=EMBEDDINGS[circuit.embedding].kernel,
         joined=joined,
         rotated=np.array(rotated[joined:], np.int64),
         begin=begin,
@@ -105,11 +106,10 @@ def _entangler(circuit: Circuit) -> tuple[Integers, Integers]:
     """One layer of entanglers: ψ'ₖ = signs[k] · ψ[sources[k]]."""
     identity = np.arange(2**circuit.n_qubits)
     sources, signs = identity, np.ones_like(identity)
-    for control, target in circuit.entangled_pairs:
-        control_bit = identity >> (circuit.n_qubits - 1 - control) & 1
-        target_shift = circuit.n_qubits - 1 - target
-        if circuit.entangler is Entangler.CNOT:
-            sources = sources[identity ^ (control_bit << target_shift)]
-        else:
-            signs = signs * (1 - 2 * (control_bit & (identity >> target_shift)))
+    for pair in circuit.entangled_pairs:
+        (_, control), (value, target) = (
+            (1 << place, identity >> place & 1) for place in (circuit.n_qubits - 1 - w for w in pair)
+        )
+        moved, factors = ENTANGLERS[circuit.entangler].action(control, target, identity, value)
+        sources, signs = sources[moved], signs[moved] * factors
     return sources, signs

@@ -35,9 +35,12 @@ from faqnas_optuna.engine.gates import (
 from faqnas_optuna.engine.normal_form import Program, compile_circuit
 
 CHUNK_AMPLITUDES = 2**16
-"""How many amplitudes `expectations` holds at a time: both of its buffers stay in a level 2 cache of 1 MiB."""
+"""How many amplitudes `expectations` holds at a time: up to ten qubits both of its buffers stay in a level 2 cache of 1 MiB."""
 WHOLE = 64
 """`expectations` simulates a multiple of so many samples: what whole vectors leave over may be rounded otherwise."""
+
+ANGLE, AMPLITUDE = range(2)
+"""The kernels of embeddings, as `circuits.blocks` numbers them: what it says is not part of the machine code's name."""
 
 
 class Workspace(NamedTuple):
@@ -75,7 +78,7 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
     program = compile_circuit(circuit, layers)
     weights = np.ascontiguousarray(weights, inputs.dtype)
     result = np.empty_like(inputs)
-    chunk = min(-(-len(inputs) // WHOLE) * WHOLE, CHUNK_AMPLITUDES >> circuit.n_qubits)
+    chunk = min(-(-len(inputs) // WHOLE) * WHOLE, max(CHUNK_AMPLITUDES >> circuit.n_qubits, WHOLE))
     workspace = make_workspace(program, chunk, inputs.dtype)
     wires_first = np.empty((circuit.n_qubits, chunk), inputs.dtype)
     measured = np.empty_like(wires_first)
@@ -95,10 +98,10 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
     if batch == 0:
         return
     state, spare = workspace.buffers[0], workspace.buffers[1]
-    if program.amplitude:
-        embed_amplitudes(inputs, state, workspace.embedding)
-    else:
+    if program.embedding == ANGLE:
         embed_angles(inputs, weights[0], program.joined, state, workspace.embedding)
+    elif program.embedding == AMPLITUDE:
+        embed_amplitudes(inputs, state, workspace.embedding)
     for layer in program.rotated:
         planes, new_planes = program.planes[layer], program.planes[layer + 1]
         if program.moves[layer]:
@@ -148,7 +151,7 @@ def backward(
             undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
             undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)
             state, adjoint, spare = spare, state, adjoint
-    if program.amplitude:
-        adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
-    else:
+    if program.embedding == ANGLE:
         adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])
+    elif program.embedding == AMPLITUDE:
+        adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from faqnas_optuna.circuits.genome import Circuit, Embedding
+from faqnas_optuna.circuits.blocks import EMBEDDINGS
+from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.engine.fused import Layers
@@ -108,7 +109,7 @@ class PennyLaneLayer(nn.Module):
         """Expectations of Z, (batch, n_qubits), of inputs (batch, n_qubits)."""
         if inputs.shape[0] == 0:
             return torch.zeros_like(inputs)
-        if self.circuit.embedding is Embedding.AMPLITUDE:
+        if EMBEDDINGS[self.circuit.embedding].normalised:
             inputs = replace_zero_rows(inputs)
         (layer,) = self._layers
         expectations: Tensor = layer(inputs)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, Embedding
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
 from faqnas_optuna.config import Score
 from faqnas_optuna.data.splits import DataSplits
@@ -141,6 +142,7 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
         .replace("ROWS", "\n".join(lines))
         .replace("CONFIRMED", believed)
         .replace("FOLDER", name)
+        .replace("EMBEDDED", EMBEDDINGS[Embedding(document["trained"]["embedding"])].code)
     ).encode()
 
 
@@ -189,10 +191,7 @@ if circuit["topology"] == "circular" and n > 2:
 
 @qml.qnode(qml.device("default.qubit", wires=n))
 def quantum(x):
-    if circuit["embedding"] == "angle":
-        qml.AngleEmbedding(2 * x, wires=range(n), rotation="Y")
-    else:
-        qml.AmplitudeEmbedding(x, wires=range(n), pad_with=0.0, normalize=True)
+    EMBEDDED
     for rotation, layer in zip(circuit["rotations"], angles):
         for wire in range(n):
             getattr(qml, rotation)(layer[wire], wires=wire)

@@ -297,7 +297,8 @@ def flops_range(config: StudyConfig) -> tuple[int, int]:
 
     By either count, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor than the
     same without its last layers; and no more than the same with its first rotation repeated in further layers before it. So
-    the cheapest is among the smallest circuits, and the dearest among the largest.
+    the cheapest is among the smallest circuits, and the dearest among the largest. What a layer costs depends on whether it is
+    the first to make the state complex, or behind the last that mixes: between first and last layer one rotation is repeated.
     """
     space = config.space
     smallest = _counts(config, n_qubits=min(space.n_qubits), depth=min(space.depth))
@@ -308,7 +309,8 @@ def flops_range(config: StudyConfig) -> tuple[int, int]:
 def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[int]:
     """What each circuit of this size costs."""
     space, count = config.space, analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
-    kinds = product(space.embedding, space.entangler, space.topology, product(space.rotation, repeat=depth))
+    layers_of = {(first, *[middle] * (depth - 2), last)[-depth:] for first, middle, last in product(space.rotation, repeat=3)}
+    kinds = product(space.embedding, space.entangler, space.topology, layers_of)
     for embedding, entangler, topology, rotations in kinds:
         circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
         layers = EffectiveCircuit(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None

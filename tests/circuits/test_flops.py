@@ -48,6 +48,7 @@ def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
     drawn = random.Random(1)
     frames = {replace(genome.circuit, rotations=()) for genome in GENOMES}
     assert len(frames) == 9 * 8 - 4
+    frames |= {replace(frame, n_qubits=n_qubits) for frame in frames for n_qubits in (11, 12) if frame.n_qubits == 3}
     for frame in sorted(frames, key=str):
         circuit = replace(frame, rotations=tuple(drawn.choices(list(Rotation), k=drawn.randint(1, 4))))
         assert profiler_flops(circuit) == count(circuit), str(circuit)

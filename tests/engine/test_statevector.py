@@ -9,9 +9,10 @@ import pennylane as qml
 import pytest
 import torch
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import ENTANGLERS, ROTATIONS, qnode
+from faqnas_optuna.circuits.reference import ROTATIONS, qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import backward, expectations, forward, make_workspace
 
@@ -72,6 +73,21 @@ def test_values_and_gradients_agree_with_pennylane(n_qubits: int, dtype: Any) ->
     for index, circuit in enumerate(circuits(n_qubits, rng)):
         if n_qubits <= 6 or index % 4 == n_qubits % 4:
             assert_agree(circuit, dtype, arguments(circuit, (1, 3, 64)[index % 3] if n_qubits <= 6 else 3, rng))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_qubits", [3, 11, 12])
+def test_more_qubits_and_layers_than_the_papers_agree_with_pennylane(n_qubits: int, dtype: Any) -> None:
+    rng = np.random.default_rng(n_qubits)
+    for number, (embedding, entangler, topology) in enumerate(STRUCTURES):
+        # Of the large ones some are deep, and all are seen: in one type or the other.
+        depth = 8 if n_qubits == 3 or number % 4 == n_qubits % 4 else 3
+        if n_qubits == 3 or number % 2 == (dtype is np.float32):
+            rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=depth))
+            circuit = Circuit(
+                n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations
+            )
+            assert_agree(circuit, dtype, arguments(circuit, 3, rng))
 
 
 @pytest.mark.parametrize("n_qubits", [2, 3])
@@ -209,16 +225,13 @@ def node_of_layers(circuit: Circuit, layers: tuple[Layer, ...]) -> Any:
     wires = range(circuit.n_qubits)
 
     def run(inputs: Any, weights: Any) -> list[Any]:
-        if circuit.embedding is Embedding.ANGLE:
-            qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
-        else:
-            qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+        EMBEDDINGS[circuit.embedding].apply(inputs, wires)
         for layer, angles in zip(layers, weights, strict=True):
             assert layer.rotation is not None
             for wire in wires:
                 ROTATIONS[layer.rotation](angles[wire], wires=wire)
             for pair in circuit.entangled_pairs if layer.entangled else ():
-                ENTANGLERS[circuit.entangler](wires=pair)
+                ENTANGLERS[circuit.entangler].apply(pair)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return qml.QNode(run, qml.device("default.qubit", wires=circuit.n_qubits), interface="torch", diff_method="backprop")

@@ -1,0 +1,152 @@
+"""What a circuit may be built of beside its rotations: the one place where embeddings and entanglers are declared.
+
+A declaration says what PennyLane applies, which is the definition; by which kernel the fast engine has it, if it has; what it
+costs; of which elementary gates it is; and what decides which gates are inert (`circuits.effective`). All else asks here, and
+the conformance tests go through all that is declared.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Gates = Iterator[tuple[str, tuple[int, ...], str]]
+"""Elementary gates: name in OpenQASM, wires, and angle; an empty one of a gate without."""
+
+
+class Embedding(StrEnum):
+    """How the classical values enter the quantum state."""
+
+    ANGLE = "angle"
+    """One qubit per value: cos(x)|0⟩ + sin(x)|1⟩."""
+    AMPLITUDE = "amplitude"
+    """The normalised values, padded with zeros, are the first amplitudes."""
+
+
+class Entangler(StrEnum):
+    """The two-qubit gate of every layer."""
+
+    CNOT = "CNOT"
+    CZ = "CZ"
+
+
+PAPER_EMBEDDINGS = (Embedding.ANGLE, Embedding.AMPLITUDE)
+PAPER_ENTANGLERS = (Entangler.CNOT, Entangler.CZ)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingBlock:
+    """What an embedding of n values in n qubits is."""
+
+    kernel: int
+    """By which branch of `engine.statevector` it is simulated."""
+    apply: Callable[[Any, range], None]
+    """Its definition: what PennyLane applies for inputs (n,) or (batch, n) on these wires."""
+    code: str
+    """The same as a line of Python, of `x` and `n`, for who has PennyLane alone."""
+    flops: Callable[[int], int]
+    """Operations by number of qubits, as `flops.analytic_flops` counts them."""
+    gates: Callable[[int], Gates] | None
+    """Elementary gates by number of qubits, with the angles a0, a1, …; None where `openqasm` has a preparation for it."""
+    angles: "Callable[[NDArray[np.float64]], NDArray[np.float64]] | None"
+    """The angles of these gates for inputs (n,), in radians."""
+    remark: str
+    """What the angles are, in words."""
+    drawn: tuple[str, str] = ("", "")
+    """What PennyLane's drawing calls it, and what ours does."""
+    normalised: bool = False
+    """Inputs that are all zero have no state of their own: they become |0…0⟩."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntanglerBlock:
+    """What a two-qubit gate is, applied to each pair of a layer in turn."""
+
+    apply: Callable[[tuple[int, int]], None]
+    """Its definition: what PennyLane applies to (control, target)."""
+    diagonal: bool
+    """It only turns phases, so that it is inert where RZ is; else it only moves amplitudes."""
+    flops: Callable[[int], int]
+    """Operations by the real components of a state, N or 2N."""
+    gates: Callable[[tuple[int, int]], Gates]
+    """Its elementary gates."""
+    action: "Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int], tuple[Any, Any]]"
+    """Its normal form: from the bits (N,) of control and target, the indices (N,) and the target's place value, where each
+    amplitude comes from and by what it is multiplied."""
+
+
+def _angle(inputs: Any, wires: Sequence[int]) -> None:
+    import pennylane as qml
+
+    # cos(x)|0⟩ + sin(x)|1⟩ = RY(2x)|0⟩ (arXiv 2511.10062)
+    qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
+
+
+def _amplitude(inputs: Any, wires: Sequence[int]) -> None:
+    import pennylane as qml
+
+    qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+
+
+def _one_ry_a_wire(n_qubits: int) -> Gates:
+    yield from (("ry", (wire,), f"a{wire}") for wire in range(n_qubits))
+
+
+EMBEDDINGS: Mapping[Embedding, EmbeddingBlock] = {
+    Embedding.ANGLE: EmbeddingBlock(
+        kernel=0,
+        apply=_angle,
+        code='qml.AngleEmbedding(2 * x, wires=range(n), rotation="Y")',
+        flops=lambda n: 2 * n + 2 * 2**n - 4,
+        gates=_one_ry_a_wire,
+        angles=lambda inputs: 2 * inputs,
+        remark="2x for each output x of the linear layer before the circuit",
+        drawn=("AngleEmbedding(M0)", "RY(2x)"),
+    ),
+    Embedding.AMPLITUDE: EmbeddingBlock(
+        kernel=1,
+        apply=_amplitude,
+        code="qml.AmplitudeEmbedding(x, wires=range(n), pad_with=0.0, normalize=True)",
+        flops=lambda n: 3 * n,
+        gates=None,
+        angles=None,
+        remark="preparation_angles(x) of the outputs x of the linear layer before the circuit",
+        normalised=True,
+    ),
+}
+"""Every embedding, by its name."""
+
+
+def _cnot(pair: tuple[int, int]) -> None:
+    import pennylane as qml
+
+    qml.CNOT(wires=pair)
+
+
+def _cz(pair: tuple[int, int]) -> None:
+    import pennylane as qml
+
+    qml.CZ(wires=pair)
+
+
+ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
+    Entangler.CNOT: EntanglerBlock(
+        apply=_cnot,
+        diagonal=False,
+        flops=lambda components: components // 2,
+        gates=lambda pair: iter([("cx", pair, "")]),
+        action=lambda control, _, index, value: (index ^ (control * value), 1),
+    ),
+    Entangler.CZ: EntanglerBlock(
+        apply=_cz,
+        diagonal=True,
+        flops=lambda components: components // 4,
+        gates=lambda pair: iter([("cz", pair, "")]),
+        action=lambda control, target, index, _: (index, 1 - 2 * (control & target)),
+    ),
+}
+"""Every entangler, by its name."""
