@@ -5,6 +5,7 @@ costs; of which elementary gates it is; and what decides which gates are inert (
 the conformance tests go through all that is declared.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,8 @@ class Embedding(StrEnum):
     """One qubit per value: cos(x)|0⟩ + sin(x)|1⟩."""
     AMPLITUDE = "amplitude"
     """The normalised values, padded with zeros, are the first amplitudes."""
+    BASIS = "basis"
+    """One qubit per value: |1⟩ where it is above zero, else |0⟩."""
 
 
 class Entangler(StrEnum):
@@ -58,6 +61,9 @@ class EmbeddingBlock:
     """What the angles are, in words."""
     drawn: tuple[str, str] = ("", "")
     """What PennyLane's drawing calls it, and what ours does."""
+    one_basis_state: bool = False
+    """It makes one basis state, chosen by bits 1[x > 0], so that diagonal gates right behind it are inert. The bits have no
+    derivative: what stands for it is told in `learning.model.through_bits`."""
     normalised: bool = False
     """Inputs that are all zero have no state of their own: they become |0…0⟩."""
 
@@ -92,6 +98,18 @@ def _amplitude(inputs: Any, wires: Sequence[int]) -> None:
     qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
 
 
+def _basis(inputs: Any, wires: Sequence[int]) -> None:
+    import pennylane as qml
+
+    # RY(π)|0⟩ = |1⟩; PennyLane's BasisEmbedding takes no batches. What is no number stays none.
+    qml.AngleEmbedding(qml.math.where(inputs > 0, math.pi, 0.0 * inputs), wires=wires, rotation="Y")
+
+
+def _half_turns(inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    angles: NDArray[np.float64] = math.pi * (inputs > 0).astype(float)
+    return angles
+
+
 def _one_ry_a_wire(n_qubits: int) -> Gates:
     yield from (("ry", (wire,), f"a{wire}") for wire in range(n_qubits))
 
@@ -116,6 +134,17 @@ EMBEDDINGS: Mapping[Embedding, EmbeddingBlock] = {
         angles=None,
         remark="preparation_angles(x) of the outputs x of the linear layer before the circuit",
         normalised=True,
+    ),
+    Embedding.BASIS: EmbeddingBlock(
+        kernel=2,
+        apply=_basis,
+        code="qml.BasisEmbedding((x > 0).astype(int), wires=range(n))",
+        flops=lambda n: n,
+        gates=_one_ry_a_wire,
+        angles=_half_turns,
+        remark="π for each output x > 0 of the linear layer before the circuit, and else 0",
+        drawn=("AngleEmbedding(M0)", "RY(π[x>0])"),
+        one_basis_state=True,
     ),
 }
 """Every embedding, by its name."""

@@ -113,6 +113,43 @@ def adjoint_of_embed_amplitudes(state: Array, adjoint: Array, embedding: Array, 
 
 
 @jit
+def embed_bits(inputs: Array, state: Array) -> None:
+    """The basis state of the bits 1[x > 0]; what is no number makes the state none."""
+    wires, batch = inputs.shape
+    amplitudes = table(state, 1 << wires, 1, batch)
+    amplitudes[:] = 0
+    for b in range(batch):
+        index, one = 0, inputs.dtype.type(1)
+        for wire in range(wires):
+            value = inputs[wire, b]
+            index = 2 * index + (value > 0)
+            one += 0 * value
+        amplitudes[index, 0, b] = one
+
+
+@jit
+def turn_bits(inputs: Array, wire: int) -> None:
+    """Make the bit of a wire the other one, for every sample."""
+    row = inputs[wire]
+    for b in range(row.size):
+        row[b] = (-1 if row[b] > 0 else 1) + 0 * row[b]
+
+
+@jit
+def straight_through(inputs: Array, measured: Array, turned: Array, grad_measured: Array, grad_inputs: Array) -> None:
+    """∂E/∂x = ∂E/∂⟨Z⟩ · (⟨Z⟩ where the bit is 1 - ⟨Z⟩ where it is 0); turned[w] is ⟨Z⟩ with the other bit on wire w."""
+    for wire in range(inputs.shape[0]):
+        grad = grad_inputs[wire]
+        grad[:] = 0
+        for q in range(inputs.shape[0]):
+            factor, there, here = grad_measured[q], turned[wire, q], measured[q]
+            for b in range(grad.size):
+                grad[b] += factor[b] * (there[b] - here[b])
+        for b in range(grad.size):
+            grad[b] = -grad[b] if inputs[wire, b] > 0 else grad[b]
+
+
+@jit
 def _ry(u: float, v: float, c: float, s: float) -> tuple[float, float]:
     """RY(θ) on amplitudes u of |0⟩ and v of |1⟩, with c = cos(θ/2) and s = sin(θ/2)."""
     return c * u - s * v, s * u + c * v

@@ -25,6 +25,7 @@ from faqnas_optuna.engine.gates import (
     apply_monomial,
     embed_amplitudes,
     embed_angles,
+    embed_bits,
     measure,
     phase_gradients,
     rotate,
@@ -39,7 +40,7 @@ CHUNK_AMPLITUDES = 2**16
 WHOLE = 64
 """`expectations` simulates a multiple of so many samples: what whole vectors leave over may be rounded otherwise."""
 
-ANGLE, AMPLITUDE = range(2)
+ANGLE, AMPLITUDE, BASIS = range(3)
 """The kernels of embeddings, as `circuits.blocks` numbers them: what it says is not part of the machine code's name."""
 
 
@@ -102,6 +103,8 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         embed_angles(inputs, weights[0], program.joined, state, workspace.embedding)
     elif program.embedding == AMPLITUDE:
         embed_amplitudes(inputs, state, workspace.embedding)
+    else:
+        embed_bits(inputs, state)
     for layer in program.rotated:
         planes, new_planes = program.planes[layer], program.planes[layer + 1]
         if program.moves[layer]:
@@ -155,3 +158,6 @@ def backward(
         adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])
     elif program.embedding == AMPLITUDE:
         adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
+    else:
+        # Bits have no derivative.
+        grad_inputs[:] = 0

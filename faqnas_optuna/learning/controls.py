@@ -168,8 +168,8 @@ def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
     if model is Model.CIRCUIT:
         return None
     # Without entanglers the same rotations are live.
-    live = EffectiveCircuit(circuit=circuit).mixing_layers if model is Model.SEPARABLE else 0
-    return tuple(Layer(rotation, False) for rotation in circuit.rotations[:live])
+    live = EffectiveCircuit(circuit=circuit).live_rotations if model is Model.SEPARABLE else ()
+    return tuple(Layer(rotation, False) for rotation in live)
 
 
 def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> "Layout":
@@ -180,7 +180,7 @@ def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: 
     if model is Model.MLP:
         width = mlp_width(circuit, n_features=n_features, n_classes=n_classes)
     elif model in (Model.CIRCUIT, Model.SEPARABLE):
-        depth = EffectiveCircuit(circuit=circuit).mixing_layers
+        depth = len(EffectiveCircuit(circuit=circuit).live_rotations)
     return Layout(n_features=n_features, n_qubits=width, depth=depth, n_classes=n_classes)
 
 

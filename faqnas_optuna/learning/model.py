@@ -3,6 +3,7 @@
 x (batch, features) ── Linear ── quantum layer ── Linear ── log-softmax (batch, classes)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,10 @@ class FastLayer(nn.Module):
             raise TypeError(f"inputs and weights must be of one type; they are {inputs.dtype} and {self.weights.dtype}")
         if inputs.ndim != 2 or inputs.shape[1] != self.circuit.n_qubits:
             raise ValueError(f"inputs must be (batch, {self.circuit.n_qubits}); they are {tuple(inputs.shape)}")
+        is_of_bits = EMBEDDINGS[self.circuit.embedding].one_basis_state
+        return through_bits(self._measured, inputs) if is_of_bits else self._measured(inputs)
+
+    def _measured(self, inputs: Tensor) -> Tensor:
         if torch.is_grad_enabled() and (inputs.requires_grad or self.weights.requires_grad):
             # torch leaves `apply` untyped.
             measured: Tensor = _Expectations.apply(inputs, self.weights, self._program)  # type: ignore[no-untyped-call]  # torch's
@@ -112,7 +117,8 @@ class PennyLaneLayer(nn.Module):
         if EMBEDDINGS[self.circuit.embedding].normalised:
             inputs = replace_zero_rows(inputs)
         (layer,) = self._layers
-        expectations: Tensor = layer(inputs)
+        is_of_bits = EMBEDDINGS[self.circuit.embedding].one_basis_state
+        expectations: Tensor = through_bits(layer, inputs) if is_of_bits else layer(inputs)
         return expectations
 
 
@@ -122,6 +128,27 @@ def replace_zero_rows(inputs: Tensor) -> Tensor:
     basis_state[:, 0] = 1.0
     squared_norm = inputs.square().sum(dim=1, keepdim=True)
     return torch.where(squared_norm < torch.finfo(inputs.dtype).tiny, basis_state, inputs)
+
+
+def through_bits(measure: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """⟨Z⟩ (batch, n) of the bits 1[x > 0], with a gradient for the inputs (batch, n), for which bits have none.
+
+    Straight-through (Bengio, Léonard and Courville, arXiv 1308.3432): a bit hands its gradient on as it is, ∂b/∂x = 1. ⟨Z⟩ is
+    known of whole bits alone; between them it is linear in each, as of a mixture of both basis states: ∂⟨Z⟩/∂b is what turning
+    the bit from 0 to 1 changes. So what changes no measured value, as a phase, changes no gradient either.
+    """
+    measured = measure(inputs)
+    if not (torch.is_grad_enabled() and inputs.requires_grad):
+        return measured
+    with torch.no_grad():
+        towards = 1 - 2 * (inputs > 0).to(inputs.dtype)
+        slopes = []
+        for wire in range(inputs.shape[1]):
+            turned = inputs.clone()
+            turned[:, wire] = towards[:, wire]
+            slopes.append((measure(turned) - measured) * towards[:, wire, None])
+    # The first term is the value, the second, which is zero, the gradient.
+    return measured + ((inputs - inputs.detach()).T[:, :, None] * torch.stack(slopes)).sum(dim=0)
 
 
 def quantum_layer(circuit: Circuit, engine: Engine, angles: Tensor) -> nn.Module:

@@ -123,6 +123,9 @@ def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) 
 
 def _embed(circuit: Circuit, inputs: list[float], count: Counted) -> list[float]:
     n = circuit.n_qubits
+    if circuit.embedding is Embedding.BASIS:
+        place = int("".join("1" if count(x) > 0 else "0" for x in inputs), 2)
+        return [float(index == place) for index in range(2**n)]
     if circuit.embedding is Embedding.AMPLITUDE:
         squares = [count(x * x) for x in inputs]
         total = squares[0]
