@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Embedding(StrEnum):
     """The normalised values, padded with zeros, are the first amplitudes."""
     BASIS = "basis"
     """One qubit per value: |1⟩ where it is above zero, else |0⟩."""
+    IQP = "iqp"
+    """A Hadamard gate on each qubit, RZ(xᵢ), and ZZ(xᵢxⱼ) for each pair: all probabilities are alike, all values in phases."""
 
 
 class Entangler(StrEnum):
@@ -61,6 +64,8 @@ class EmbeddingBlock:
     """What the angles are, in words."""
     drawn: tuple[str, str] = ("", "")
     """What PennyLane's drawing calls it, and what ours does."""
+    is_complex: bool = False
+    """Its amplitudes are complex, else real."""
     one_basis_state: bool = False
     """It makes one basis state, chosen by bits 1[x > 0], so that diagonal gates right behind it are inert. The bits have no
     derivative: what stands for it is told in `learning.model.through_bits`."""
@@ -105,6 +110,31 @@ def _basis(inputs: Any, wires: Sequence[int]) -> None:
     qml.AngleEmbedding(qml.math.where(inputs > 0, math.pi, 0.0 * inputs), wires=wires, rotation="Y")
 
 
+def _iqp(inputs: Any, wires: Sequence[int]) -> None:
+    import pennylane as qml
+
+    # Havlíček et al., DOI 10.1038/s41586-019-0980-2, once.
+    qml.IQPEmbedding(inputs, wires=wires)
+
+
+def _iqp_gates(n_qubits: int) -> Gates:
+    yield from (("h", (wire,), "") for wire in range(n_qubits))
+    yield from (("rz", (wire,), f"a{wire}") for wire in range(n_qubits))
+    for number, pair in enumerate(combinations(range(n_qubits), 2), n_qubits):
+        yield from _zz_gates(pair, f"a{number}")
+
+
+def _iqp_angles(inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    import numpy as np
+
+    return np.array([*inputs, *(one * other for one, other in combinations(inputs, 2))])
+
+
+def _zz_gates(pair: tuple[int, int], angle: str) -> Gates:
+    """exp(-iθ/2 Z⊗Z)"""
+    yield from (("cx", pair, ""), ("rz", pair[1:], angle), ("cx", pair, ""))
+
+
 def _half_turns(inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
     angles: NDArray[np.float64] = math.pi * (inputs > 0).astype(float)
     return angles
@@ -145,6 +175,17 @@ EMBEDDINGS: Mapping[Embedding, EmbeddingBlock] = {
         remark="π for each output x > 0 of the linear layer before the circuit, and else 0",
         drawn=("AngleEmbedding(M0)", "RY(π[x>0])"),
         one_basis_state=True,
+    ),
+    Embedding.IQP: EmbeddingBlock(
+        kernel=3,
+        apply=_iqp,
+        code="qml.IQPEmbedding(x, wires=range(n))",
+        flops=lambda n: n + 8 * 2**n - 2,
+        gates=_iqp_gates,
+        angles=_iqp_angles,
+        remark="x for each output x of the linear layer before the circuit, then the product of each pair of them",
+        drawn=("IQPEmbedding(M0)", "IQP(x)"),
+        is_complex=True,
     ),
 }
 """Every embedding, by its name."""

@@ -106,14 +106,15 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
         layers: what is applied; None for the whole circuit.
 
     One operation is one addition, multiplication, division, comparison, root, sine or cosine of real numbers, or one sign
-    change or move of a real number. Amplitudes start real and stay real until the first RX or RZ; then each has two real
-    components. With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
+    change or move of a real number. Amplitudes start real, but for IQP embedding, and stay real until the first RX or RZ; then
+    each has two real components. With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
 
     | part                   | real     | complex  | why                                                              |
     | ---------------------- | -------- | -------- | ---------------------------------------------------------------- |
     | angle embedding        | 2n+2N-4  |          | cos and sin of n values; each further wire doubles the products  |
     | amplitude embedding    | 3n       |          | n squares, n-1 sums, a root, n divisions                         |
     | basis embedding        | n        |          | n comparisons say which amplitude is 1                           |
+    | IQP embedding          |          | n+8N-2   | N sums of ±x/2 by doubling; φ + φ², its cos and sin, scaled by √N |
     | RX on a wire           | 2+2N     | 2+6N     | cos a - i sin b: 2 products; complex: 4 products, 2 sums         |
     | RY on a wire           | 2+3N     | 2+6N     | cos a - sin b: 2 products, 1 sum, for each component             |
     | RZ on a wire           | 2+N      | 2+3N     | diag(1, exp iθ) touches half of the amplitudes: as RX does      |
@@ -125,7 +126,7 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     n = circuit.n_qubits
     size: int = 2**n
     total = EMBEDDINGS[circuit.embedding].flops(n)
-    real = True
+    real = not EMBEDDINGS[circuit.embedding].is_complex
     for layer in all_layers(circuit) if layers is None else layers:
         for _ in range(n if layer.rotation else 0):
             total += 2 + _ROTATION_FLOPS[layer.rotation][real] * size

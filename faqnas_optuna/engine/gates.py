@@ -128,6 +128,47 @@ def embed_bits(inputs: Array, state: Array) -> None:
 
 
 @jit
+def embed_phases(inputs: Array, state: Array, embedding: Array, scratch: Array) -> None:
+    """Amplitudes exp(-i (S + S²/2) / 2) / √N with Sₖ = Σᵢ ±xᵢ by the bits of k: IQP embedding, but for a phase of the whole.
+
+    Σᵢ zᵢxᵢ + Σᵢ<ⱼ zᵢzⱼxᵢxⱼ = S + (S² - Σᵢ xᵢ²) / 2
+    """
+    wires, batch = inputs.shape
+    rows = 1 << wires
+    amplitudes, sums = table(state, rows, 2, batch), scratch[: rows * batch].reshape(rows, batch)
+    for wire in range(wires):
+        for b in range(batch):
+            embedding[0, wire, b] = inputs[wire, b]
+    spread_z(inputs, sums)
+    scale = inputs.dtype.type(1 / math.sqrt(rows))
+    for k in range(rows):
+        re, im, total = amplitudes[k, 0], amplitudes[k, 1], sums[k]
+        for b in range(batch):
+            half = total[b] * inputs.dtype.type(0.5)
+            angle = half + half * half
+            re[b], im[b] = scale * math.cos(angle), -scale * math.sin(angle)
+
+
+@jit
+def adjoint_of_embed_phases(state: Array, adjoint: Array, embedding: Array, scratch: Array, grad_inputs: Array) -> None:
+    """∂E/∂xᵢ = Σₖ zᵢ(k) (1 + Sₖ) Im(λₖ* ψₖ)"""
+    wires, batch = grad_inputs.shape
+    rows = 1 << wires
+    for wire in range(wires):
+        for b in range(batch):
+            grad_inputs[wire, b] = embedding[0, wire, b]
+    amplitudes, adjoints = table(state, rows, 2, batch), table(adjoint, rows, 2, batch)
+    sums = scratch[: rows * batch].reshape(rows, batch)
+    spread_z(grad_inputs, sums)
+    for k in range(rows):
+        re, im, adjoint_re, adjoint_im = amplitudes[k, 0], amplitudes[k, 1], adjoints[k, 0], adjoints[k, 1]
+        total = sums[k]
+        for b in range(batch):
+            total[b] = (1 + total[b]) * (adjoint_re[b] * im[b] - adjoint_im[b] * re[b])
+    collect_z(sums, grad_inputs)
+
+
+@jit
 def turn_bits(inputs: Array, wire: int) -> None:
     """Make the bit of a wire the other one, for every sample."""
     row = inputs[wire]

@@ -61,11 +61,11 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
         layers: to be applied instead of all of the circuit's own. Each has a rotation, and may lack the entanglers; without
             any layer the embedding is measured as it is.
     """
-    layers = all_layers(circuit) if layers is None else layers
+    layers, block = all_layers(circuit) if layers is None else layers, EMBEDDINGS[circuit.embedding]
     depth, identity = len(layers), np.arange(2**circuit.n_qubits)
     to_real_rotation = np.array([1, 1j, -1, -1j])[np.bitwise_count(identity) % 4]
     entangler_sources, entangler_signs = _entangler(circuit)
-    begin, moves, planes = np.zeros(depth, np.int64), np.zeros(depth, np.bool_), np.ones(depth + 1, np.int64)
+    begin, moves, planes = np.zeros(depth, np.int64), np.zeros(depth, np.bool_), np.full(depth + 1, 1 + block.is_complex)
     sources, phases = np.tile(identity, (depth, 1)), np.zeros((depth, 2, identity.size), np.int8)
 
     # The monomial since the last rotation, and the first layer in it.
@@ -89,7 +89,7 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
     rotated = [number for number, layer in enumerate(layers) if layer.rotation is not Rotation.RZ]
     return Program(
         n_qubits=circuit.n_qubits,
-        embedding=EMBEDDINGS[circuit.embedding].kernel,
+        embedding=block.kernel,
         joined=joined,
         rotated=np.array(rotated[joined:], np.int64),
         begin=begin,

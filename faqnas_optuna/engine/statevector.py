@@ -20,12 +20,14 @@ from faqnas_optuna.engine.gates import (
     Array,
     adjoint_of_embed_amplitudes,
     adjoint_of_embed_angles,
+    adjoint_of_embed_phases,
     adjoint_of_measure,
     adjoint_of_rz_phases,
     apply_monomial,
     embed_amplitudes,
     embed_angles,
     embed_bits,
+    embed_phases,
     measure,
     phase_gradients,
     rotate,
@@ -40,7 +42,7 @@ CHUNK_AMPLITUDES = 2**16
 WHOLE = 64
 """`expectations` simulates a multiple of so many samples: what whole vectors leave over may be rounded otherwise."""
 
-ANGLE, AMPLITUDE, BASIS = range(3)
+ANGLE, AMPLITUDE, BASIS, IQP = range(4)
 """The kernels of embeddings, as `circuits.blocks` numbers them: what it says is not part of the machine code's name."""
 
 
@@ -50,7 +52,7 @@ class Workspace(NamedTuple):
     buffers: Array
     """(3, 2·N·B) states."""
     embedding: Array
-    """(2, n, B) cosines and sines of the angle embedding; for amplitude embedding [0, 0] holds the inverse norms."""
+    """(2, n, B) cosines and sines of the angle embedding; [0, 0] the inverse norms of amplitudes; [0] inputs of IQP."""
     phases: Array
     """(L, 2, N) `Program.phases` with the angles of the RZ layers."""
     per_amplitude: Array
@@ -103,8 +105,10 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         embed_angles(inputs, weights[0], program.joined, state, workspace.embedding)
     elif program.embedding == AMPLITUDE:
         embed_amplitudes(inputs, state, workspace.embedding)
-    else:
+    elif program.embedding == BASIS:
         embed_bits(inputs, state)
+    else:
+        embed_phases(inputs, state, workspace.embedding, spare)
     for layer in program.rotated:
         planes, new_planes = program.planes[layer], program.planes[layer + 1]
         if program.moves[layer]:
@@ -158,6 +162,8 @@ def backward(
         adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])
     elif program.embedding == AMPLITUDE:
         adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
-    else:
+    elif program.embedding == BASIS:
         # Bits have no derivative.
         grad_inputs[:] = 0
+    else:
+        adjoint_of_embed_phases(state, adjoint, workspace.embedding, spare, grad_inputs)

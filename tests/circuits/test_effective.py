@@ -16,7 +16,7 @@ from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import SpaceConfig
 
 CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
-WIDER: dict[str, Any] = {"embedding": (Embedding.BASIS,)}
+WIDER: dict[str, Any] = {"embedding": (Embedding.BASIS, Embedding.IQP)}
 
 
 def circuit(rotations: str, entangler: Entangler, *, n_qubits: int = 3, topology: Topology = Topology.LINEAR) -> Circuit:

@@ -12,9 +12,19 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from faqnas_optuna.circuits import flops
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS
 from faqnas_optuna.circuits.counting import count
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counts_file, profiler_counts, profiler_flops
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, GeneValue, Genome, Rotation, enumerate_genomes
+from faqnas_optuna.circuits.genome import (
+    EVERY_GENE,
+    Circuit,
+    Embedding,
+    Entangler,
+    GeneValue,
+    Genome,
+    Rotation,
+    enumerate_genomes,
+)
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.learning.model import HQNN
@@ -27,13 +37,22 @@ def sample_circuits(count: int, *, max_qubits: int = 10) -> list[Circuit]:
     return [genome.circuit for genome in random.Random(0).sample(pool, count)]
 
 
+def wider_circuits(count: int) -> list[Circuit]:
+    """Some of whatever is declared beyond the paper's space, on up to five qubits."""
+    genes = {**EVERY_GENE, "n_qubits": (2, 3, 5)}
+    drawn = random.Random(2)
+    genomes = (Genome.from_params({gene: drawn.choice(values) for gene, values in genes.items()}) for _ in range(10 * count))
+    wider = {genome.circuit for genome in genomes if genome.embedding not in PAPER_EMBEDDINGS}
+    return sorted(wider, key=str)[:: len(wider) // count]
+
+
 def reported_by_torch_profiler(module: nn.Module, sample: torch.Tensor) -> int:
     with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiled:
         module(sample)
     return sum(event.flops for event in profiled.key_averages() if event.flops)
 
 
-@pytest.mark.parametrize("circuit", sample_circuits(25), ids=str)
+@pytest.mark.parametrize("circuit", [*sample_circuits(25), *wider_circuits(8)], ids=str)
 def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> None:
     import pennylane as qml
 
@@ -48,6 +67,7 @@ def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
     drawn = random.Random(1)
     frames = {replace(genome.circuit, rotations=()) for genome in GENOMES}
     assert len(frames) == 9 * 8 - 4
+    frames |= {replace(circuit, rotations=()) for circuit in wider_circuits(12)}
     frames |= {replace(frame, n_qubits=n_qubits) for frame in frames for n_qubits in (11, 12) if frame.n_qubits == 3}
     for frame in sorted(frames, key=str):
         circuit = replace(frame, rotations=tuple(drawn.choices(list(Rotation), k=drawn.randint(1, 4))))
@@ -98,8 +118,7 @@ def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) 
     While all imaginary parts are None the state is real.
     """
     n, size, count = circuit.n_qubits, 2**circuit.n_qubits, Counted()
-    re = _embed(circuit, inputs, count)
-    im: list[float] | None = None
+    re, im = _embed_phases(inputs, count) if circuit.embedding is Embedding.IQP else (_embed(circuit, inputs, count), None)
     for layer, rotation in enumerate(circuit.rotations):
         for wire in range(n):
             c, s = count(math.cos(weights[layer][wire] / 2)), count(math.sin(weights[layer][wire] / 2))
@@ -140,6 +159,16 @@ def _embed(circuit: Circuit, inputs: list[float], count: Counted) -> list[float]
     return state
 
 
+def _embed_phases(inputs: list[float], count: Counted) -> tuple[list[float], list[float] | None]:
+    """Of the phase -(S + S²/2)/2 with S = Σ ±x, by T = -S/2, which is T - T²."""
+    halves, sums = [count(-x / 2) for x in inputs], [0.0]
+    for half in halves:
+        sums = [count(total + sign * half) for total in sums for sign in (1, -1)]
+    phases = [count(total - count(total * total)) for total in sums]
+    root = math.sqrt(len(phases))
+    return [count(count(math.cos(p)) / root) for p in phases], [count(count(math.sin(p)) / root) for p in phases]
+
+
 def _rotate(
     rotation: Rotation, re: list[float], im: list[float] | None, bit: int, c: float, s: float, angle: float, count: Counted
 ) -> tuple[list[float], list[float] | None]:
@@ -177,7 +206,7 @@ def _entangle(gate: Entangler, values: list[float], n: int, control: int, target
     return result
 
 
-@pytest.mark.parametrize("circuit", sample_circuits(60, max_qubits=5), ids=str)
+@pytest.mark.parametrize("circuit", [*sample_circuits(60, max_qubits=5), *wider_circuits(24)], ids=str)
 def test_analytic_flops_are_those_of_a_simulation_that_counts(circuit: Circuit) -> None:
     random_numbers = random.Random(circuit.digest)
     inputs = [random_numbers.uniform(0.1, 2) for _ in range(circuit.n_qubits)]
