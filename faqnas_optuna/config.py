@@ -11,7 +11,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
@@ -189,6 +198,8 @@ class SpaceConfig(_Section):
     depth: tuple[int, ...] = tuple(range(1, PAPER_DEPTH + 1))
     rotation: tuple[Rotation, ...] = tuple(Rotation)
     """The values of all rotation genes."""
+    reuploading: tuple[bool, ...] = (False,)
+    """Whether the data are uploaded again before each further layer; they never are in the paper's space."""
 
     @field_validator("*")
     @classmethod
@@ -210,10 +221,18 @@ class SpaceConfig(_Section):
             raise ValueError("leaves a single genome, nothing to search")
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings of the paper's space are stored as they were before there was another."""
+        settings: dict[str, Any] = dump(self)
+        if not any(self.reuploading):
+            del settings["reuploading"]
+        return settings
+
     @property
     def genes(self) -> dict[str, tuple[GeneValue, ...]]:
         """The plain choices of each gene, in the order of `EVERY_GENE`: the paper's nine, and rotations of further layers."""
-        searched = {*GENES, *ROTATION_GENES[: max(self.depth)]}
+        searched = {*GENES, *ROTATION_GENES[: max(self.depth)], *(["reuploading"] if any(self.reuploading) else [])}
         chosen = {
             gene: getattr(self, "rotation" if gene in ROTATION_GENES else gene) for gene in EVERY_GENE if gene in searched
         }
@@ -320,9 +339,13 @@ def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
     return merged
 
 
+LEFT_OUT: dict[str, Any] = {"space.reuploading": [False]}
+"""What a configuration does not write if it has it so."""
+
+
 def differences(stored: StudyConfig, asked: StudyConfig) -> list[str]:
     """One line for each setting in which two configurations differ."""
-    before, after = _flatten(stored.model_dump(mode="json")), _flatten(asked.model_dump(mode="json"))
+    before, after = (LEFT_OUT | _flatten(config.model_dump(mode="json")) for config in (stored, asked))
     return [f"{name}: stored {before[name]}, asked {after[name]}" for name in before if before[name] != after[name]]
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ def test_a_widened_space_has_a_rotation_for_each_layer() -> None:
     assert list(load(space={"depth": [3]}).space.genes) == list(GENES)
 
 
+def test_what_the_papers_space_lacks_is_written_down_where_it_is_asked_for() -> None:
+    # Studies that are stored already are described so.
+    written = json.loads(load().to_json())["space"]
+    assert list(written) == ["n_qubits", "embedding", "entangler", "topology", "depth", "rotation"]
+    both = load(space={"reuploading": [True, False], "embedding": ["iqp", "basis"]})
+    assert both.space.genes["reuploading"] == (False, True) and both.space.genes["embedding"] == ("basis", "iqp")
+    assert StudyConfig.from_settings(json.loads(both.to_json()), source="JSON") == both
+    assert differences(load(), both) == [
+        "space.reuploading: stored [False], asked [False, True]",
+        "space.embedding: stored ['angle', 'amplitude'], asked ['basis', 'iqp']",
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -62,6 +76,7 @@ def test_a_widened_space_has_a_rotation_for_each_layer() -> None:
         ({"engine": "abacus"}, "engine"),
         ({"space": {"n_qubits": [2, 13]}}, "space.n_qubits: 13 is none of 2, 3"),
         ({"space": {"depth": [4, 9]}}, "space.depth: 9 is none of 1, 2"),
+        ({"space": {"reuploading": [1]}}, "space.reuploading: must be true or false"),
         ({"space": {"n_qubits": [2, 2]}}, "names a value twice"),
         ({"space": {"embedding": []}}, "needs at least one of angle, amplitude"),
         (

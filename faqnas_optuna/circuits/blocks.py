@@ -69,6 +69,8 @@ class EmbeddingBlock:
     one_basis_state: bool = False
     """It makes one basis state, chosen by bits 1[x > 0], so that diagonal gates right behind it are inert. The bits have no
     derivative: what stands for it is told in `learning.model.through_bits`."""
+    reuploads: bool = False
+    """It can be applied to any state, so that it may stand before every layer again (data re-uploading)."""
     normalised: bool = False
     """Inputs that are all zero have no state of their own: they become |0…0⟩."""
 
@@ -154,6 +156,7 @@ EMBEDDINGS: Mapping[Embedding, EmbeddingBlock] = {
         angles=lambda inputs: 2 * inputs,
         remark="2x for each output x of the linear layer before the circuit",
         drawn=("AngleEmbedding(M0)", "RY(2x)"),
+        reuploads=True,
     ),
     Embedding.AMPLITUDE: EmbeddingBlock(
         kernel=1,

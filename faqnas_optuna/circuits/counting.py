@@ -19,7 +19,7 @@ def count_parts(n_qubits: int) -> dict[str, int]:
 
     Returns:
         By embedding: a circuit without layers. By rotation: a layer of it with a line of CNOTs. By entangler and topology:
-        how much more a layer costs with these.
+        how much more a layer costs with these. "upload": how much more it costs if the data are uploaded before it.
     """
 
     def layer(rotation: Rotation, entangler: Entangler, topology: Topology) -> int:
@@ -32,7 +32,8 @@ def count_parts(n_qubits: int) -> dict[str, int]:
         f"{entangler} {topology}": layer(Rotation.RX, entangler, topology) - rotations[Rotation.RX]
         for entangler, topology in product(Entangler, Topology)
     }
-    return bare | rotations | entanglers
+    once, again = (_circuit(n_qubits, Embedding.ANGLE, (Rotation.RX,) * 2, reuploading=again) for again in (False, True))
+    return bare | rotations | entanglers | {"upload": count(again) - count(once)}
 
 
 def count(circuit: Circuit) -> int:
@@ -51,8 +52,17 @@ def _circuit(
     rotations: tuple[Rotation, ...] = (),
     entangler: Entangler = Entangler.CNOT,
     topology: Topology = Topology.LINEAR,
+    *,
+    reuploading: bool = False,
 ) -> Circuit:
-    return Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+    return Circuit(
+        n_qubits=n_qubits,
+        embedding=embedding,
+        entangler=entangler,
+        topology=topology,
+        rotations=rotations,
+        reuploading=reuploading,
+    )
 
 
 class _ProfilerFormulas(TorchDispatchMode):

@@ -15,6 +15,8 @@ The 8,160 circuits have 6,786 different sets of live gates, and this module choo
 Beyond the paper's space there is a second rule. Basis embedding gives a basis state, and CNOTs make another of it. The phase
 that a diagonal gate gives to a single basis state is that of the whole, which nobody sees. So before the *first* mixing layer
 RZ layers and diagonal entanglers are inert too, and CNOT layers are live.
+
+Data that are uploaded again before a layer are turned in by RY, which mixes: nothing before the last upload is inert.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,11 +34,13 @@ class Layer(NamedTuple):
 
     rotation: Rotation | None
     entangled: bool
+    uploaded: bool = False
+    """The data first."""
 
 
 def all_layers(circuit: Circuit) -> tuple[Layer, ...]:
     """A circuit with its inert gates."""
-    return tuple(Layer(rotation, True) for rotation in circuit.rotations)
+    return tuple(Layer(rotation, True, circuit.reuploading and number > 0) for number, rotation in enumerate(circuit.rotations))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +52,9 @@ class EffectiveCircuit:
 
     @cached_property
     def mixing_layers(self) -> int:
-        """L: the layers up to the last of RX or RY."""
-        return max(self._mixing, default=0)
+        """L: the layers up to the last of RX or RY, or to the last before the data are uploaded once more."""
+        before_upload = self.circuit.depth - 1 if self.circuit.reuploading else 0
+        return max(before_upload, *self._mixing, 0)
 
     @cached_property
     def leading(self) -> int:
@@ -73,6 +78,12 @@ class EffectiveCircuit:
         return self.circuit.rotations[self.leading : self.mixing_layers]
 
     @property
+    def separable(self) -> tuple[Layer, ...]:
+        """What is applied without entanglers: the layers of live rotations, and those before which data are uploaded."""
+        told = zip(self._all_layers(), all_layers(self.circuit), strict=True)
+        return tuple(Layer(whole.rotation, False, whole.uploaded) for live, whole in told if live.rotation or live.uploaded)
+
+    @property
     def live_angles(self) -> int:
         """Angles that a measured value depends on."""
         return len(self.live_rotations) * self.circuit.n_qubits
@@ -90,7 +101,7 @@ class EffectiveCircuit:
         """
         circuit = self.circuit
         rotations = circuit.rotations
-        if ENTANGLERS[circuit.entangler].diagonal:
+        if ENTANGLERS[circuit.entangler].diagonal and not circuit.reuploading:
             rotations = self.live_rotations or rotations[:1]
         return Circuit(
             n_qubits=circuit.n_qubits,
@@ -98,6 +109,7 @@ class EffectiveCircuit:
             entangler=circuit.entangler if self.is_entangled else Entangler.CZ,
             topology=circuit.topology if self.is_entangled else Topology.LINEAR,
             rotations=rotations,
+            reuploading=circuit.reuploading,
         )
 
     @property
@@ -124,7 +136,7 @@ class EffectiveCircuit:
     @property
     def _inert_rotations(self) -> tuple[int, int]:
         """The layers of RZ without effect, at the beginning and at the end."""
-        if not self._mixing:
+        if not self.mixing_layers:
             return 0, self.circuit.depth
         return self.leading, self.circuit.depth - self.mixing_layers
 
@@ -134,7 +146,7 @@ class EffectiveCircuit:
         if not ENTANGLERS[self.circuit.entangler].diagonal:
             return 0, 0
         first, last = self._inert_rotations
-        return first, min(last + 1, self.circuit.depth - first)
+        return first, 1 if self.circuit.reuploading else min(last + 1, self.circuit.depth - first)
 
     def __str__(self) -> str:
         """The circuit as suggested in words, with brackets around what is inert."""
@@ -145,13 +157,13 @@ class EffectiveCircuit:
         if places := _places(*self._inert_entanglers, circuit.depth):
             is_whole = sum(self._inert_entanglers) == circuit.depth
             entanglers = f"[{entanglers}]" if is_whole else f"{entanglers} [{', '.join(places)}]"
-        return f"{circuit.n_qubits} qubits, {circuit.embedding}, {' '.join(chain(*parts))}, {entanglers}"
+        return f"{circuit.n_qubits} qubits, {circuit.embedded}, {' '.join(chain(*parts))}, {entanglers}"
 
     def _all_layers(self) -> Iterator[Layer]:
         depth, (first, last), (first_pairs, last_pairs) = self.circuit.depth, self._inert_rotations, self._inert_entanglers
-        for number, rotation in enumerate(self.circuit.rotations):
+        for number, (rotation, _, uploaded) in enumerate(all_layers(self.circuit)):
             is_live = first <= number < depth - last
-            yield Layer(rotation if is_live else None, first_pairs <= number < depth - last_pairs)
+            yield Layer(rotation if is_live else None, first_pairs <= number < depth - last_pairs, uploaded)
 
 
 ONE = ("the only", "the first", "the last")

@@ -31,7 +31,7 @@ from faqnas_optuna.kept import ahead, cache_directory, kept
 
 logger = logging.getLogger(__name__)
 
-PARTS = {*Embedding, *Rotation, *(f"{entangler} {topology}" for entangler, topology in product(Entangler, Topology))}
+PARTS = {"upload", *Embedding, *Rotation, *(f"{entangler} {topology}" for entangler, topology in product(Entangler, Topology))}
 """What `counting.count_parts` tells the cost of."""
 
 Counts = dict[str, dict[str, int]]
@@ -50,7 +50,8 @@ def profiler_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     entanglers = parts[f"{circuit.entangler} {circuit.topology}"]
     counted = all_layers(circuit) if layers is None else layers
     rotations = sum(parts[layer.rotation] for layer in counted if layer.rotation)
-    return parts[circuit.embedding] + rotations + entanglers * sum(layer.entangled for layer in counted)
+    uploads = parts["upload"] * sum(layer.uploaded for layer in counted)
+    return parts[circuit.embedding] + rotations + uploads + entanglers * sum(layer.entangled for layer in counted)
 
 
 @cache
@@ -118,6 +119,7 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     | RX on a wire           | 2+2N     | 2+6N     | cos a - i sin b: 2 products; complex: 4 products, 2 sums         |
     | RY on a wire           | 2+3N     | 2+6N     | cos a - sin b: 2 products, 1 sum, for each component             |
     | RZ on a wire           | 2+N      | 2+3N     | diag(1, exp iθ) touches half of the amplitudes: as RX does      |
+    | data on a wire, again  | 3N       | 6N       | RY, whose cos and sin are those of the embedding                 |
     | CNOT                   | N/2      | N        | half of the amplitudes move                                      |
     | CZ                     | N/4      | N/2      | a quarter of the amplitudes changes sign                         |
     | probabilities          | N        | 3N       | squared moduli                                                   |
@@ -128,6 +130,8 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     total = EMBEDDINGS[circuit.embedding].flops(n)
     real = not EMBEDDINGS[circuit.embedding].is_complex
     for layer in all_layers(circuit) if layers is None else layers:
+        # cos and sin of the data are those of the embedding.
+        total += n * _ROTATION_FLOPS[Rotation.RY][real] * size * layer.uploaded
         for _ in range(n if layer.rotation else 0):
             total += 2 + _ROTATION_FLOPS[layer.rotation][real] * size
             real = real and layer.rotation is Rotation.RY

@@ -5,7 +5,7 @@ describe one *circuit*: rotations beyond `depth` are never applied, and on two q
 gives that canonical form; 8,160 of them are distinct.
 
 That is the paper's space, `GENES`. A study may ask for more, up to `EVERY_GENE`: further values of these genes, and further
-genes, which a genome has only where they say something.
+genes, which a genome has only where they say something: rotations of more layers, and whether the data are uploaded again.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from functools import cached_property
 from itertools import product
 from typing import Self
 
-from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.blocks import Embedding as Embedding
 from faqnas_optuna.circuits.blocks import Entangler as Entangler
 from faqnas_optuna.errors import GenomeError
@@ -59,7 +59,10 @@ def _genes(qubits: int, embeddings: Iterable[str], entanglers: Iterable[str], de
 
 GENES: Mapping[str, tuple[GeneValue, ...]] = _genes(10, PAPER_EMBEDDINGS, PAPER_ENTANGLERS, PAPER_DEPTH)
 """The nine genes of the paper's space with their plain values, in the order in which a trial suggests them."""
-EVERY_GENE: Mapping[str, tuple[GeneValue, ...]] = _genes(12, Embedding, Entangler, MAX_DEPTH)
+EVERY_GENE: Mapping[str, tuple[GeneValue, ...]] = {
+    **_genes(12, Embedding, Entangler, MAX_DEPTH),
+    "reuploading": (False, True),
+}
 """All genes that a study may ask for, with all their values."""
 ROTATION_GENES = tuple(gene for gene in EVERY_GENE if gene.startswith("rotation_"))
 
@@ -74,6 +77,8 @@ class Circuit:
     topology: Topology
     rotations: tuple[Rotation, ...]
     """The rotation of each layer; its length is the depth."""
+    reuploading: bool = False
+    """The embedding again before each further layer (Pérez-Salinas et al., arXiv 1907.02085)."""
 
     @property
     def depth(self) -> int:
@@ -92,12 +97,20 @@ class Circuit:
         """Twelve hexadecimal digits that name this circuit, the same in every process and version."""
         # Not `asdict`, which copies every value at length: this is asked for with every training.
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        # The paper's circuits have the names that they had before there were others.
+        if not self.reuploading:
+            del values["reuploading"]
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
+    @property
+    def embedded(self) -> str:
+        """How the values enter, in words."""
+        return f"{self.embedding} re-uploaded" if self.reuploading else str(self.embedding)
+
     def __str__(self) -> str:
         rotations = " ".join(self.rotations)
-        return f"{self.n_qubits} qubits, {self.embedding}, {rotations}, {self.entangler} {self.topology}"
+        return f"{self.n_qubits} qubits, {self.embedded}, {rotations}, {self.entangler} {self.topology}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,14 +134,15 @@ class Genome:
     rotation_6: Rotation | None = None
     rotation_7: Rotation | None = None
     rotation_8: Rotation | None = None
+    reuploading: bool = False
 
     def __post_init__(self) -> None:
         for gene, choices in EVERY_GENE.items():
             value = getattr(self, gene)
             if value is None and gene in ROTATION_GENES[PAPER_DEPTH:] and ROTATION_GENES.index(gene) >= self.depth:
                 continue
-            # A bool equals 0 or 1 and a float may equal an int: neither is a gene's value.
-            if value not in choices or isinstance(value, bool | float):
+            # A bool equals 0 or 1 and a float may equal an int: neither is another gene's value.
+            if value not in choices or type(value) is float or isinstance(value, bool) is not isinstance(choices[0], bool):
                 listed = ", ".join(str(choice) for choice in choices)
                 raise GenomeError(f"gene {gene!r} must be one of {listed}; it is {value!r}")
         # Plain strings (from JSON or a database) become members of their enum.
@@ -145,18 +159,22 @@ class Genome:
 
     @property
     def circuit(self) -> Circuit:
-        """The canonical form: inactive rotations dropped, and on two qubits a circle is a line."""
+        """The canonical form: without inactive rotations, and without re-uploading where there is nothing to upload again.
+
+        On two qubits a circle is a line.
+        """
         return Circuit(
             n_qubits=self.n_qubits,
             embedding=self.embedding,
             entangler=self.entangler,
             topology=Topology.LINEAR if self.n_qubits == 2 else self.topology,
             rotations=self.rotations[: self.depth],
+            reuploading=self.reuploading and uploads_again(self.embedding, self.depth),
         )
 
     def to_params(self) -> dict[str, GeneValue]:
         """Plain values by gene: what a trial stores, and what JSON carries."""
-        told = {gene: value for gene, value in asdict(self).items() if value is not None}
+        told = {gene: value for gene, value in asdict(self).items() if value is not None and value is not False}
         return {gene: value if isinstance(value, int) else str(value) for gene, value in told.items()}
 
     @classmethod
@@ -189,6 +207,11 @@ class Genome:
         if not isinstance(params, dict):
             raise GenomeError(f"a genome is a JSON object of nine genes; this is a {type(params).__name__}")
         return cls.from_params(params)
+
+
+def uploads_again(embedding: Embedding, depth: int) -> bool:
+    """Whether re-uploading means anything: there is a further layer, and data that can be turned into any state."""
+    return depth > 1 and EMBEDDINGS[embedding].reuploads
 
 
 def enumerate_genomes(genes: Mapping[str, tuple[GeneValue, ...]] = GENES) -> Iterator[Genome]:

@@ -82,7 +82,9 @@ def _remarks(circuit: Circuit) -> list[str]:
 def _gates(circuit: Circuit, weights: NDArray[Any]) -> Iterator[Gate]:
     prepared, entangler = EMBEDDINGS[circuit.embedding].gates, ENTANGLERS[circuit.entangler]
     yield from prepared(circuit.n_qubits) if prepared else _amplitude_gates(circuit)
-    for rotation, angles in zip(circuit.rotations, weights, strict=True):
+    for layer, (rotation, angles) in enumerate(zip(circuit.rotations, weights, strict=True)):
+        if prepared and layer and circuit.reuploading:
+            yield from prepared(circuit.n_qubits)
         yield from ((rotation.lower(), (wire,), _number(angle)) for wire, angle in enumerate(angles))
         for pair in circuit.entangled_pairs:
             yield from entangler.gates(pair)

@@ -39,6 +39,8 @@ def quantum_function(circuit: Circuit) -> Callable[[Any, Any], list[Any]]:
     def run(inputs: Any, weights: Any) -> list[Any]:
         EMBEDDINGS[circuit.embedding].apply(inputs, wires)
         for layer, rotation in enumerate(circuit.rotations):
+            if layer and circuit.reuploading:
+                EMBEDDINGS[circuit.embedding].apply(inputs, wires)
             for wire in wires:
                 ROTATIONS[rotation](weights[layer, wire], wires=wire)
             for pair in circuit.entangled_pairs:

@@ -80,7 +80,7 @@ def train_epoch(
         optimiser: changed in place.
         steps_before: optimiser steps of earlier epochs.
     """
-    n_qubits, depth, features = program.n_qubits, program.begin.size, x.shape[1]
+    n_qubits, depth, features = program.n_qubits, program.depth, x.shape[1]
     weights = _layers(optimiser.parameters, features, n_qubits, depth, n_classes)
     gradients = _layers(optimiser.gradients, features, n_qubits, depth, n_classes)
     # Encoded and measured values with their gradients, and the scores; a smaller batch uses the front of each.

@@ -204,6 +204,45 @@ def _cos_sin_half(angles: Array, wire: int) -> tuple[float, float]:
 
 
 @jit
+def upload(state: Array, planes: int, embedding: Array, batch: int, order: Integers) -> None:
+    """RY(2x) on every wire, with the cosines and sines of each sample's x in `embedding`."""
+    wires = embedding.shape[1]
+    for wire in range(wires):
+        groups, block = 1 << wire, planes << (wires - 1 - wire)
+        cosine, sine = embedding[0, wire], embedding[1, wire]
+        amplitudes = state[: 2 * groups * block * batch].reshape(groups, 2, block, batch)
+        for group in range(groups):
+            for position in range(block):
+                row = order[position]  # see `_rotate_two`
+                zero, one = amplitudes[group, 0, row], amplitudes[group, 1, row]
+                for b in range(batch):
+                    zero[b], one[b] = _ry(zero[b], one[b], cosine[b], sine[b])
+
+
+@jit
+def undo_upload(
+    state: Array, adjoint: Array, planes: int, embedding: Array, batch: int, order: Integers, grad_inputs: Array
+) -> None:
+    """RY(-2x) on every wire of ψ and λ; ∂E/∂x = 2 Σ (λ₁ ψ₀ - λ₀ ψ₁) is added to the gradients (n, B)."""
+    wires = embedding.shape[1]
+    for wire in range(wires):
+        groups, block = 1 << wire, planes << (wires - 1 - wire)
+        cosine, sine, grad = embedding[0, wire], embedding[1, wire], grad_inputs[wire]
+        amplitudes = state[: 2 * groups * block * batch].reshape(groups, 2, block, batch)
+        adjoints = adjoint[: 2 * groups * block * batch].reshape(groups, 2, block, batch)
+        for group in range(groups):
+            for position in range(block):
+                row = order[position]
+                zero, one = amplitudes[group, 0, row], amplitudes[group, 1, row]
+                x0, x1 = adjoints[group, 0, row], adjoints[group, 1, row]
+                for b in range(batch):
+                    u, v, x, y, c, s = zero[b], one[b], x0[b], x1[b], cosine[b], -sine[b]
+                    grad[b] += 2 * (y * u - x * v)
+                    zero[b], one[b] = _ry(u, v, c, s)
+                    x0[b], x1[b] = _ry(x, y, c, s)
+
+
+@jit
 def rotate(state: Array, columns: int, angles: Array, order: Integers) -> None:
     """RY on every wire. Two wires share a pass over the state, which is bound by memory on many qubits."""
     wires = angles.size

@@ -6,10 +6,12 @@
   RY, which is real, is the only gate that mixes amplitudes.
 * Of the monomial before the measurement only the permutation is left: probabilities have no phase.
 * An RY layer directly after the angle embedding RY(2x) adds its angles to the inputs.
+* Data that are uploaded again are an RY layer, RY(2x), with angles of their own for each sample.
 
 Wire 0 is the most significant bit of an amplitude's index.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,35 +24,49 @@ from faqnas_optuna.circuits.genome import Circuit, Embedding, Rotation
 
 Integers = NDArray[np.int64]
 
+DATA = -1
+"""In the place of a layer's number, a step that uploads the data again."""
+
 
 class Program(NamedTuple):
-    """The normal form of a circuit, in arrays that numba functions accept. L layers, N = 2ⁿ amplitudes.
+    """The normal form of a circuit, in arrays that numba functions accept. S steps, N = 2ⁿ amplitudes.
 
-    The monomial before a layer of RX or RY maps ψ to ψ'ₖ = phases[layer, k] · ψ[sources[layer, k]], with the angles of
-    the RZ layers in it yet to be added to the phases.
+    A step is a layer, or data that are uploaded again, which are a step of RY before their layer. The monomial before a step
+    that rotates maps ψ to ψ'ₖ = phases[step, k] · ψ[sources[step, k]], with the angles of the RZ layers in it yet to be added
+    to the phases.
     """
 
     n_qubits: int
+    depth: int
+    """Layers."""
     embedding: int
     """The kernel of the embedding, by its declaration."""
     joined: bool
     """Layer 0 is an RY layer that is part of the angle embedding."""
     rotated: Integers
-    """The layers of RX and RY, in order, without a joined one."""
+    """The steps of RX and RY, in order, without a joined one."""
+    rows: Integers
+    """(S,) the layer of each step, whose weights it takes; -1 of data."""
     begin: Integers
-    """(L,) the RZ layers in the monomial before a layer of RX or RY are begin[layer], …, layer - 1."""
+    """(S,) the RZ layers in the monomial before a step that rotates are begin[step], …, step - 1."""
     moves: NDArray[np.bool_]
-    """(L,) whether there is a monomial before the layer; False for RZ."""
+    """(S,) whether there is a monomial before the step; False for RZ."""
     planes: Integers
-    """(L + 1,) before each layer and after the last: 1 for a real state, 2 for a complex one."""
+    """(S + 1,) before each step and after the last: 1 for a real state, 2 for a complex one."""
     sources: Integers
-    """(L, N) for RX and RY as above; for RZ the index that amplitude k of the monomial's result had at this layer."""
+    """(S, N) for RX and RY as above; for RZ the index that amplitude k of the monomial's result had at this layer."""
     phases: NDArray[np.int8]
-    """(L, 2, N) real and imaginary parts: -1, 0 or 1."""
+    """(S, 2, N) real and imaginary parts: -1, 0 or 1."""
     readout: Integers
     """(N,) amplitude k at the measurement is amplitude readout[k] after the last rotation."""
     order: Integers
     """0, 1, 2, …, N - 1"""
+
+
+class _Step(NamedTuple):
+    row: int
+    rotation: Rotation | None
+    entangled: bool
 
 
 @lru_cache(maxsize=1024)
@@ -62,36 +78,40 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
             any layer the embedding is measured as it is.
     """
     layers, block = all_layers(circuit) if layers is None else layers, EMBEDDINGS[circuit.embedding]
-    depth, identity = len(layers), np.arange(2**circuit.n_qubits)
+    steps = list(_steps(layers))
+    size, identity = len(steps), np.arange(2**circuit.n_qubits)
     to_real_rotation = np.array([1, 1j, -1, -1j])[np.bitwise_count(identity) % 4]
     entangler_sources, entangler_signs = _entangler(circuit)
-    begin, moves, planes = np.zeros(depth, np.int64), np.zeros(depth, np.bool_), np.full(depth + 1, 1 + block.is_complex)
-    sources, phases = np.tile(identity, (depth, 1)), np.zeros((depth, 2, identity.size), np.int8)
+    begin, moves, planes = np.zeros(size, np.int64), np.zeros(size, np.bool_), np.full(size + 1, 1 + block.is_complex)
+    sources, phases = np.tile(identity, (size, 1)), np.zeros((size, 2, identity.size), np.int8)
 
-    # The monomial since the last rotation, and the first layer in it.
+    # The monomial since the last rotation, and the first step in it.
     source, phase, first = identity, np.ones(identity.size, np.complex128), 0
-    for layer, (rotation, entangled) in enumerate(layers):
+    for number, (_, rotation, entangled) in enumerate(steps):
         if rotation is not Rotation.RZ:
             if rotation is Rotation.RX:
                 phase = phase * to_real_rotation
-            complex_phases = first < layer or bool(phase.imag.any())
-            begin[layer], sources[layer], phases[layer] = first, source, (phase.real, phase.imag)
-            moves[layer] = complex_phases or bool((phase != 1).any() or (source != identity).any())
-            planes[layer + 1 :] = 2 if complex_phases else planes[layer]
-            source, phase, first = identity, np.ones_like(phase), layer + 1
+            complex_phases = first < number or bool(phase.imag.any())
+            begin[number], sources[number], phases[number] = first, source, (phase.real, phase.imag)
+            moves[number] = complex_phases or bool((phase != 1).any() or (source != identity).any())
+            planes[number + 1 :] = 2 if complex_phases else planes[number]
+            source, phase, first = identity, np.ones_like(phase), number + 1
             if rotation is Rotation.RX:
                 phase = to_real_rotation.conj()
         if entangled:
             source, phase = source[entangler_sources], phase[entangler_sources] * entangler_signs
-            sources[first : layer + 1] = sources[first : layer + 1, entangler_sources]
+            sources[first : number + 1] = sources[first : number + 1, entangler_sources]
 
-    joined = circuit.embedding is Embedding.ANGLE and depth > 0 and layers[0].rotation is Rotation.RY
-    rotated = [number for number, layer in enumerate(layers) if layer.rotation is not Rotation.RZ]
+    rotated = [number for number, step in enumerate(steps) if step.rotation is not Rotation.RZ]
+    # Data that come again need cos and sin of themselves, without an angle added.
+    joined = circuit.embedding is Embedding.ANGLE and size == len(layers) > 0 and layers[0].rotation is Rotation.RY
     return Program(
         n_qubits=circuit.n_qubits,
+        depth=len(layers),
         embedding=block.kernel,
         joined=joined,
         rotated=np.array(rotated[joined:], np.int64),
+        rows=np.array([step.row for step in steps], np.int64),
         begin=begin,
         moves=moves,
         planes=planes,
@@ -100,6 +120,13 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
         readout=source,
         order=identity,
     )
+
+
+def _steps(layers: Iterable[Layer]) -> Iterator[_Step]:
+    for row, layer in enumerate(layers):
+        if layer.uploaded:
+            yield _Step(DATA, Rotation.RY, False)
+        yield _Step(row, layer.rotation, layer.entangled)
 
 
 def _entangler(circuit: Circuit) -> tuple[Integers, Integers]:

@@ -34,8 +34,10 @@ from faqnas_optuna.engine.gates import (
     rz_phases,
     undo_monomial,
     undo_rotate,
+    undo_upload,
+    upload,
 )
-from faqnas_optuna.engine.normal_form import Program, compile_circuit
+from faqnas_optuna.engine.normal_form import DATA, Program, compile_circuit
 
 CHUNK_AMPLITUDES = 2**16
 """How many amplitudes `expectations` holds at a time: up to ten qubits both of its buffers stay in a level 2 cache of 1 MiB."""
@@ -54,18 +56,22 @@ class Workspace(NamedTuple):
     embedding: Array
     """(2, n, B) cosines and sines of the angle embedding; [0, 0] the inverse norms of amplitudes; [0] inputs of IQP."""
     phases: Array
-    """(L, 2, N) `Program.phases` with the angles of the RZ layers."""
+    """(S, 2, N) `Program.phases` with the angles of the RZ layers."""
+    uploaded: Array
+    """(n, B) gradients of data that come again; of no size where none do."""
     per_amplitude: Array
     """(2, N, 1) scratch."""
 
 
 def make_workspace(program: Program, batch: int, dtype: DTypeLike) -> Workspace:
     """Memory for any number of calls of `forward` and `backward` on up to `batch` samples."""
-    depth, rows = program.sources.shape
+    steps, rows = program.sources.shape
+    again = batch if (program.rows == DATA).any() else 0
     return Workspace(
         buffers=np.empty((3, 2 * rows * batch), dtype),
         embedding=np.empty((2, program.n_qubits, batch), dtype),
-        phases=np.empty((depth, 2, rows), dtype),
+        phases=np.empty((steps, 2, rows), dtype),
+        uploaded=np.empty((program.n_qubits, again), dtype),
         per_amplitude=np.empty((2, rows, 1), dtype),
     )
 
@@ -109,19 +115,22 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         embed_bits(inputs, state)
     else:
         embed_phases(inputs, state, workspace.embedding, spare)
-    for layer in program.rotated:
-        planes, new_planes = program.planes[layer], program.planes[layer + 1]
-        if program.moves[layer]:
-            sources, phases = program.sources[layer], workspace.phases[layer]
+    for step in program.rotated:
+        planes, new_planes = program.planes[step], program.planes[step + 1]
+        if program.moves[step]:
+            sources, phases = program.sources[step], workspace.phases[step]
             # Not as one assignment: numba would compile what it says of shapes that differ, which takes seconds.
             for plane in range(2):
                 for k in range(program.order.size):
-                    phases[plane, k] = program.phases[layer, plane, k]
-            for rz_layer in range(program.begin[layer], layer):
-                rz_phases(weights[rz_layer], program.sources[rz_layer], workspace.per_amplitude[0], phases)
+                    phases[plane, k] = program.phases[step, plane, k]
+            for rz_step in range(program.begin[step], step):
+                rz_phases(weights[program.rows[rz_step]], program.sources[rz_step], workspace.per_amplitude[0], phases)
             apply_monomial(state, spare, sources, phases, batch, planes, new_planes)
             state, spare = spare, state
-        rotate(state, new_planes * batch, weights[layer], program.order)
+        if program.rows[step] == DATA:
+            upload(state, new_planes, workspace.embedding, batch, program.order)
+        else:
+            rotate(state, new_planes * batch, weights[program.rows[step]], program.order)
     measure(state, program.readout, batch, program.planes[-1], spare, measured)
 
 
@@ -146,20 +155,29 @@ def backward(
     state, spare, adjoint = workspace.buffers[last], workspace.buffers[1 - last], workspace.buffers[2]
     adjoint_of_measure(state, program.readout, batch, program.planes[-1], spare, grad_measured, adjoint)
     gradients, scratch = workspace.per_amplitude[0], workspace.per_amplitude[1]
-    for layer in program.rotated[::-1]:
-        planes, new_planes = program.planes[layer], program.planes[layer + 1]
-        undo_rotate(state, adjoint, new_planes * batch, weights[layer], program.order, grad_weights[layer])
-        if program.moves[layer]:
-            if program.begin[layer] < layer:
+    uploaded = workspace.uploaded
+    uploaded[:] = 0
+    for step in program.rotated[::-1]:
+        planes, new_planes, row = program.planes[step], program.planes[step + 1], program.rows[step]
+        if row == DATA:
+            undo_upload(state, adjoint, new_planes, workspace.embedding, batch, program.order, uploaded)
+        else:
+            undo_rotate(state, adjoint, new_planes * batch, weights[row], program.order, grad_weights[row])
+        if program.moves[step]:
+            if program.begin[step] < step:
                 phase_gradients(state, adjoint, batch, gradients)
-            for rz_layer in range(program.begin[layer], layer):
-                adjoint_of_rz_phases(gradients, program.sources[rz_layer], scratch, grad_weights[rz_layer])
-            sources, phases = program.sources[layer], workspace.phases[layer]
+            for rz_step in range(program.begin[step], step):
+                adjoint_of_rz_phases(gradients, program.sources[rz_step], scratch, grad_weights[program.rows[rz_step]])
+            sources, phases = program.sources[step], workspace.phases[step]
             undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
             undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)
             state, adjoint, spare = spare, state, adjoint
     if program.embedding == ANGLE:
         adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])
+        if uploaded.size:
+            for wire in range(program.n_qubits):
+                for b in range(batch):
+                    grad_inputs[wire, b] += uploaded[wire, b]
     elif program.embedding == AMPLITUDE:
         adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
     elif program.embedding == BASIS:

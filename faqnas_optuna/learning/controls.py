@@ -168,8 +168,7 @@ def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
     if model is Model.CIRCUIT:
         return None
     # Without entanglers the same rotations are live.
-    live = EffectiveCircuit(circuit=circuit).live_rotations if model is Model.SEPARABLE else ()
-    return tuple(Layer(rotation, False) for rotation in live)
+    return EffectiveCircuit(circuit=circuit).separable if model is Model.SEPARABLE else ()
 
 
 def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> "Layout":
@@ -207,7 +206,7 @@ def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) ->
             return embedding_alone
         case Model.SEPARABLE:
             rotations = " ".join(str(layer.rotation) for layer in layers_of(model, circuit) or ())
-            named = f"{circuit.n_qubits} qubits, {circuit.embedding}, {rotations}, no entangler"
+            named = f"{circuit.n_qubits} qubits, {circuit.embedded}, {rotations}, no entangler"
             return named if rotations else embedding_alone
         case Model.MLP:
             return f"mlp, {mlp_width(circuit, n_features=n_features, n_classes=n_classes)} tanh units"

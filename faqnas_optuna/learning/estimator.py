@@ -61,6 +61,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         rotation_6: str | None = None,
         rotation_7: str | None = None,
         rotation_8: str | None = None,
+        reuploading: bool = False,
         epochs: int = 100,
         learning_rate: float = 0.005,
         batch_size: int = 32,
@@ -80,6 +81,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.rotation_6 = rotation_6
         self.rotation_7 = rotation_7
         self.rotation_8 = rotation_8
+        self.reuploading = reuploading
         self.epochs = epochs
         self.learning_rate = learning_rate
         self.batch_size = batch_size

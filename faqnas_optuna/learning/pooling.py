@@ -74,4 +74,5 @@ def _features(circuit: Circuit) -> NDArray[np.float64]:
     crossed = [sign * value for value in (1.0, qubits, *layers, *kinds, *first)]
     circular = float(effective.is_entangled and circuit.topology is Topology.CIRCULAR)
     wider = [float(circuit.embedding is one) for one in Embedding if one not in PAPER_EMBEDDINGS]
+    wider.append(float(circuit.reuploading))
     return np.array([qubits, qubits**2, circular, *layers, *kinds, *first, *last, *counts, *crossed, *wider])

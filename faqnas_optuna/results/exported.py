@@ -192,7 +192,9 @@ if circuit["topology"] == "circular" and n > 2:
 @qml.qnode(qml.device("default.qubit", wires=n))
 def quantum(x):
     EMBEDDED
-    for rotation, layer in zip(circuit["rotations"], angles):
+    for number, (rotation, layer) in enumerate(zip(circuit["rotations"], angles)):
+        if number and circuit.get("reuploading"):
+            EMBEDDED
         for wire in range(n):
             getattr(qml, rotation)(layer[wire], wires=wire)
         for pair in pairs:

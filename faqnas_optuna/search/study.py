@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
-from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.genome import Circuit, uploads_again
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences, is_file
 from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
@@ -310,9 +310,16 @@ def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[int]:
     """What each circuit of this size costs."""
     space, count = config.space, analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
     layers_of = {(first, *[middle] * (depth - 2), last)[-depth:] for first, middle, last in product(space.rotation, repeat=3)}
-    kinds = product(space.embedding, space.entangler, space.topology, layers_of)
-    for embedding, entangler, topology, rotations in kinds:
-        circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+    kinds = product(space.embedding, space.entangler, space.topology, layers_of, space.reuploading)
+    for embedding, entangler, topology, rotations, reuploading in kinds:
+        circuit = Circuit(
+            n_qubits=n_qubits,
+            embedding=embedding,
+            entangler=entangler,
+            topology=topology,
+            rotations=rotations,
+            reuploading=reuploading and uploads_again(embedding, depth),
+        )
         layers = EffectiveCircuit(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
         yield count(circuit, layers)
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS
-from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
+from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import SpaceConfig
 
 CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
-WIDER: dict[str, Any] = {"embedding": (Embedding.BASIS, Embedding.IQP)}
+WIDER: dict[str, Any] = {"embedding": (Embedding.ANGLE, Embedding.BASIS, Embedding.IQP), "reuploading": (False, True)}
 
 
 def circuit(rotations: str, entangler: Entangler, *, n_qubits: int = 3, topology: Topology = Topology.LINEAR) -> Circuit:
@@ -94,6 +94,12 @@ def test_the_space_has_6786_effective_circuits() -> None:
             "3 qubits, basis, [RZ] RX, CNOT linear",
         ),
         (
+            replace(circuit("RZ RX RZ", Entangler.CZ), reuploading=True),
+            (Layer(Rotation.RZ, True), Layer(Rotation.RX, True, True), Layer(None, False, True)),
+            "the last RZ layer, the last CZ layer",
+            "3 qubits, angle re-uploaded, RZ RX [RZ], CZ linear [the last]",
+        ),
+        (
             circuit("RX RY", Entangler.CNOT),
             (Layer(Rotation.RX, True), Layer(Rotation.RY, True)),
             "",
@@ -129,6 +135,8 @@ def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inp
                 angle = angles[:, number, wire] * is_live
                 # RX(θ) = RZ(-π/2) RY(θ) RZ(π/2)
                 first, last = angle * is_rz + is_rx * np.pi / 2, -is_rx * np.pi / 2
+                if of_all[0].uploaded:
+                    qml.RY(2 * inputs[:, wire], wires=wire)
                 qml.Rot(first, angle * (1 - is_rz), last, wires=wire)
             if of_all[0].entangled:
                 for pair in one.entangled_pairs:
@@ -156,13 +164,13 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
     groups: dict[tuple[object, ...], list[EffectiveCircuit]] = defaultdict(list)
     for one in circuits:
         effective = EffectiveCircuit(circuit=one)
-        kind = (one.embedding, one.entangler, one.topology, one.depth)
+        kind = (one.embedding, one.entangler, one.topology, one.depth, one.reuploading)
         groups[*kind, effective.leading, effective.mixing_layers].append(effective)
     for members in groups.values():
         circuits, leading, mixing = [one.circuit for one in members], members[0].leading, members[0].mixing_layers
         inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)) * generator.choice([-1, 1], n_qubits))
         angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), circuits[0].depth, n_qubits)), requires_grad=True)
-        whole = measured(circuits, [[Layer(kind, True) for kind in one.rotations] for one in circuits], inputs, angles)
+        whole = measured(circuits, [all_layers(one) for one in circuits], inputs, angles)
         live = measured(circuits, [list(effective._all_layers()) for effective in members], inputs, angles)
         torch.testing.assert_close(live, whole, rtol=0, atol=1e-12)
         weights = torch.tensor(generator.normal(size=whole.shape))

@@ -42,7 +42,7 @@ def wider_circuits(count: int) -> list[Circuit]:
     genes = {**EVERY_GENE, "n_qubits": (2, 3, 5)}
     drawn = random.Random(2)
     genomes = (Genome.from_params({gene: drawn.choice(values) for gene, values in genes.items()}) for _ in range(10 * count))
-    wider = {genome.circuit for genome in genomes if genome.embedding not in PAPER_EMBEDDINGS}
+    wider = {genome.circuit for genome in genomes if genome.embedding not in PAPER_EMBEDDINGS or genome.reuploading}
     return sorted(wider, key=str)[:: len(wider) // count]
 
 
@@ -120,6 +120,9 @@ def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) 
     n, size, count = circuit.n_qubits, 2**circuit.n_qubits, Counted()
     re, im = _embed_phases(inputs, count) if circuit.embedding is Embedding.IQP else (_embed(circuit, inputs, count), None)
     for layer, rotation in enumerate(circuit.rotations):
+        for wire in range(n if layer and circuit.reuploading else 0):
+            x, bit = inputs[wire], 1 << (n - 1 - wire)
+            re, im = _rotate(Rotation.RY, re, im, bit, math.cos(x), math.sin(x), 2 * x, count)
         for wire in range(n):
             c, s = count(math.cos(weights[layer][wire] / 2)), count(math.sin(weights[layer][wire] / 2))
             bit = 1 << (n - 1 - wire)

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Genome, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.circuits.genome import (
+    GENES,
+    Circuit,
+    Embedding,
+    Entangler,
+    GeneValue,
+    Genome,
+    Rotation,
+    Topology,
+    enumerate_genomes,
+)
 from faqnas_optuna.errors import GenomeError
 from faqnas_optuna.evidence.space import all_circuits
 
@@ -80,12 +90,26 @@ def test_a_wider_genome_has_the_genes_that_say_something() -> None:
     assert shallow.circuit.depth == 2 and shallow.to_params() == deep | {"depth": 2}
 
 
+def test_data_are_uploaded_again_where_that_means_something() -> None:
+    once = next(enumerate_genomes()).to_params() | {"depth": 2}
+    again = Genome.from_params(once | {"reuploading": True})
+    assert again.to_params() == once | {"reuploading": True} and Genome.from_json(again.to_json()) == again
+    circuit = again.circuit
+    assert circuit.reuploading and circuit.digest != Genome.from_params(once).circuit.digest
+    assert str(circuit) == "2 qubits, angle re-uploaded, RX RX, CNOT linear"
+    assert Genome.from_params(once | {"reuploading": False}) == Genome.from_params(once)
+    changes: list[dict[str, GeneValue]] = [{"depth": 1}, {"embedding": "amplitude"}, {"embedding": "iqp"}]
+    for change in changes:
+        assert Genome.from_params(again.to_params() | change).circuit == Genome.from_params(once | change).circuit
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"n_qubits": 13}, "'n_qubits' must be one of 2, 3, .*; it is 13"),
         ({"n_qubits": 4.0}, "it is 4.0"),
         ({"depth": True}, "it is True"),
+        ({"reuploading": 1}, "'reuploading' must be one of False, True; it is 1"),
         ({"embedding": "one-hot"}, "'embedding' must be one of angle, amplitude.*; it is 'one-hot'"),
         ({"rotation_4": "RXX"}, "'rotation_4' must be one of RX, RY, RZ"),
         ({"depth": 6, "rotation_5": "RX"}, "'rotation_6' must be one of RX, RY, RZ; it is None"),

@@ -37,6 +37,14 @@ WIDER = [
         topology=Topology.CIRCULAR,
         rotations=(Rotation.RX, Rotation.RZ, Rotation.RY),
     ),
+    Circuit(
+        n_qubits=3,
+        embedding=Embedding.ANGLE,
+        entangler=Entangler.CZ,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RY, Rotation.RZ, Rotation.RX),
+        reuploading=True,
+    ),
 ]
 """Of what the paper's space lacks, the training of which has ways of its own."""
 
@@ -75,7 +83,7 @@ def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_s
 def on_the_bloch_sphere(encoded: Tensor, layers: tuple[Layer, ...], angles: Tensor) -> Tensor:
     """⟨Z⟩ (batch, n) of wires without entanglers: each is a vector, turned about the axis of a layer by its angle."""
     x, y, z = torch.sin(2 * encoded), torch.zeros_like(encoded), torch.cos(2 * encoded)
-    for (rotation, _), angle in zip(layers, angles, strict=True):
+    for (rotation, *_), angle in zip(layers, angles, strict=True):
         c, s = torch.cos(angle), torch.sin(angle)
         if rotation is Rotation.RX:
             y, z = c * y - s * z, s * y + c * z

@@ -90,6 +90,25 @@ def test_more_qubits_and_layers_than_the_papers_agree_with_pennylane(n_qubits: i
             assert_agree(circuit, dtype, arguments(circuit, 3, rng))
 
 
+@pytest.mark.parametrize("n_qubits", [2, 3, 5, 12])
+def test_data_that_are_uploaded_again_agree_with_pennylane(n_qubits: int) -> None:
+    """Every circuit of two layers, and some of eight."""
+    rng = np.random.default_rng(n_qubits)
+    for number, (entangler, topology) in enumerate(itertools.product(Entangler, Topology)):
+        pairs = itertools.product(Rotation, repeat=2) if n_qubits < 5 else []
+        deep = tuple(list(Rotation)[i] for i in rng.integers(3, size=8 if n_qubits < 12 else 2))
+        for rotations in (*pairs, deep):
+            circuit = Circuit(
+                n_qubits=n_qubits,
+                embedding=Embedding.ANGLE,
+                entangler=entangler,
+                topology=topology,
+                rotations=rotations,
+                reuploading=True,
+            )
+            assert_agree(circuit, (np.float32, np.float64)[number % 2], arguments(circuit, 3, rng))
+
+
 @pytest.mark.parametrize("n_qubits", [2, 3])
 def test_every_circuit_of_three_layers_agrees_with_pennylane(n_qubits: int) -> None:
     rng = np.random.default_rng(0)
