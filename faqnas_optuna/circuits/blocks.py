@@ -38,6 +38,8 @@ class Entangler(StrEnum):
 
     CNOT = "CNOT"
     CZ = "CZ"
+    ZZ = "ZZ"
+    """exp(-iθ/2 Z⊗Z) with an angle of its own for each pair of a layer, which is learnt."""
 
 
 PAPER_EMBEDDINGS = (Embedding.ANGLE, Embedding.AMPLITUDE)
@@ -79,14 +81,18 @@ class EmbeddingBlock:
 class EntanglerBlock:
     """What a two-qubit gate is, applied to each pair of a layer in turn."""
 
-    apply: Callable[[tuple[int, int]], None]
-    """Its definition: what PennyLane applies to (control, target)."""
+    apply: Callable[[tuple[int, int], Any], None]
+    """Its definition: what PennyLane applies to (control, target), by an angle if it has one."""
+    code: str
+    """The same as a line of Python, of the `pair`, its `place` in the layer, the angles of the `layer`, and `n`."""
+    has_angle: bool = False
+    """It has an angle of its own for each pair, which is learnt, as exp(-iθ/2 Z⊗Z)."""
     diagonal: bool
     """It only turns phases, so that it is inert where RZ is; else it only moves amplitudes."""
-    flops: Callable[[int], int]
-    """Operations by the real components of a state, N or 2N."""
-    gates: Callable[[tuple[int, int]], Gates]
-    """Its elementary gates."""
+    flops: Callable[[int, bool], int]
+    """Operations on N amplitudes, real or not; with an angle it makes them complex."""
+    gates: Callable[[tuple[int, int], str], Gates]
+    """Its elementary gates, by its pair and its angle."""
     action: "Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int], tuple[Any, Any]]"
     """Its normal form: from the bits (N,) of control and target, the indices (N,) and the target's place value, where each
     amplitude comes from and by what it is multiplied."""
@@ -194,32 +200,49 @@ EMBEDDINGS: Mapping[Embedding, EmbeddingBlock] = {
 """Every embedding, by its name."""
 
 
-def _cnot(pair: tuple[int, int]) -> None:
+def _cnot(pair: tuple[int, int], _: Any) -> None:
     import pennylane as qml
 
     qml.CNOT(wires=pair)
 
 
-def _cz(pair: tuple[int, int]) -> None:
+def _cz(pair: tuple[int, int], _: Any) -> None:
     import pennylane as qml
 
     qml.CZ(wires=pair)
 
 
+def _zz(pair: tuple[int, int], angle: Any) -> None:
+    import pennylane as qml
+
+    qml.IsingZZ(angle, wires=pair)
+
+
 ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
     Entangler.CNOT: EntanglerBlock(
         apply=_cnot,
+        code="qml.CNOT(wires=pair)",
         diagonal=False,
-        flops=lambda components: components // 2,
-        gates=lambda pair: iter([("cx", pair, "")]),
+        flops=lambda size, real: size // 2 if real else size,
+        gates=lambda pair, _: iter([("cx", pair, "")]),
         action=lambda control, _, index, value: (index ^ (control * value), 1),
     ),
     Entangler.CZ: EntanglerBlock(
         apply=_cz,
+        code="qml.CZ(wires=pair)",
         diagonal=True,
-        flops=lambda components: components // 4,
-        gates=lambda pair: iter([("cz", pair, "")]),
+        flops=lambda size, real: size // 4 if real else size // 2,
+        gates=lambda pair, _: iter([("cz", pair, "")]),
         action=lambda control, target, index, _: (index, 1 - 2 * (control & target)),
+    ),
+    Entangler.ZZ: EntanglerBlock(
+        apply=_zz,
+        code="qml.IsingZZ(layer[n + place], wires=pair)",
+        has_angle=True,
+        diagonal=True,
+        flops=lambda size, real: 2 + (size if real else 3 * size),
+        gates=_zz_gates,
+        action=lambda _control, _target, index, _: (index, 1),
     ),
 }
 """Every entangler, by its name."""

@@ -39,7 +39,7 @@ def count_parts(n_qubits: int) -> dict[str, int]:
 def count(circuit: Circuit) -> int:
     """FLOPs of one sample through a circuit, which may have no layers."""
     # The count depends on shapes alone. Ones, because zeros cannot be amplitudes.
-    sample, weights = torch.ones(1, circuit.n_qubits), torch.ones(circuit.depth, circuit.n_qubits)
+    sample, weights = torch.ones(1, circuit.n_qubits), torch.ones(circuit.weights_shape)
     counter = _ProfilerFormulas()
     with torch.no_grad(), counter:
         qnode(circuit)(sample, weights)

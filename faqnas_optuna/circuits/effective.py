@@ -12,9 +12,10 @@ measurement to the last layer of RX or RY, the *last mixing layer*,
 Of what is inert the optimiser never moves an angle: circuits that share their live gates are trained alike from the same start.
 The 8,160 circuits have 6,786 different sets of live gates, and this module chooses one circuit to stand for each.
 
-Beyond the paper's space there is a second rule. Basis embedding gives a basis state, and CNOTs make another of it. The phase
-that a diagonal gate gives to a single basis state is that of the whole, which nobody sees. So before the *first* mixing layer
-RZ layers and diagonal entanglers are inert too, and CNOT layers are live.
+Beyond the paper's space, ZZ is diagonal, as CZ is, and its angles are inert with it. And there is a second rule. Basis
+embedding gives a basis state, and CNOTs make another of it. The phase that a diagonal gate gives to a single basis state is
+that of the whole, which nobody sees. So before the *first* mixing layer RZ layers and diagonal entanglers are inert too, and
+CNOT layers are live.
 
 Data that are uploaded again before a layer are turned in by RY, which mixes: nothing before the last upload is inert.
 """
@@ -41,6 +42,14 @@ class Layer(NamedTuple):
 def all_layers(circuit: Circuit) -> tuple[Layer, ...]:
     """A circuit with its inert gates."""
     return tuple(Layer(rotation, True, circuit.reuploading and number > 0) for number, rotation in enumerate(circuit.rotations))
+
+
+def weights_of(circuit: Circuit, layers: Sequence[Layer] | None) -> tuple[int, int]:
+    """The `weights_shape` of layers that are applied instead of all of the circuit's own; None for those."""
+    if layers is None:
+        return circuit.weights_shape
+    _, width = circuit.weights_shape
+    return len(layers), width if any(layer.entangled for layer in layers) else circuit.n_qubits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +95,9 @@ class EffectiveCircuit:
     @property
     def live_angles(self) -> int:
         """Angles that a measured value depends on."""
-        return len(self.live_rotations) * self.circuit.n_qubits
+        _, width = self.circuit.weights_shape
+        of_pairs = (width - self.circuit.n_qubits) * sum(layer.entangled for layer in self.layers)
+        return len(self.live_rotations) * self.circuit.n_qubits + of_pairs
 
     @property
     def is_entangled(self) -> bool:

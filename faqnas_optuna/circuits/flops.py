@@ -107,8 +107,8 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
         layers: what is applied; None for the whole circuit.
 
     One operation is one addition, multiplication, division, comparison, root, sine or cosine of real numbers, or one sign
-    change or move of a real number. Amplitudes start real, but for IQP embedding, and stay real until the first RX or RZ; then
-    each has two real components. With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
+    change or move of a real number. Amplitudes start real, but for IQP embedding, and stay real until the first RX, RZ or ZZ;
+    then each has two real components. With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
 
     | part                   | real     | complex  | why                                                              |
     | ---------------------- | -------- | -------- | ---------------------------------------------------------------- |
@@ -122,12 +122,14 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     | data on a wire, again  | 3N       | 6N       | RY, whose cos and sin are those of the embedding                 |
     | CNOT                   | N/2      | N        | half of the amplitudes move                                      |
     | CZ                     | N/4      | N/2      | a quarter of the amplitudes changes sign                         |
+    | ZZ                     | 2+N      | 2+3N     | diag(1, exp iθ, exp iθ, 1) touches half of the amplitudes        |
     | probabilities          | N        | 3N       | squared moduli                                                   |
     | ⟨Z⟩ of n wires         | n(N-1)   | n(N-1)   | signed sums of the probabilities                                 |
     """
     n = circuit.n_qubits
     size: int = 2**n
     total = EMBEDDINGS[circuit.embedding].flops(n)
+    entangler = ENTANGLERS[circuit.entangler]
     real = not EMBEDDINGS[circuit.embedding].is_complex
     for layer in all_layers(circuit) if layers is None else layers:
         # cos and sin of the data are those of the embedding.
@@ -135,8 +137,9 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
         for _ in range(n if layer.rotation else 0):
             total += 2 + _ROTATION_FLOPS[layer.rotation][real] * size
             real = real and layer.rotation is Rotation.RY
-        a_pair = ENTANGLERS[circuit.entangler].flops(size if real else 2 * size)
-        total += len(circuit.entangled_pairs) * a_pair * layer.entangled
+        for _ in circuit.entangled_pairs if layer.entangled else ():
+            total += entangler.flops(size, real)
+            real = real and not entangler.has_angle
     return total + (size if real else 3 * size) + n * (size - 1)
 
 

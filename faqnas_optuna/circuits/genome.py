@@ -17,7 +17,7 @@ from functools import cached_property
 from itertools import product
 from typing import Self
 
-from faqnas_optuna.circuits.blocks import EMBEDDINGS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.blocks import Embedding as Embedding
 from faqnas_optuna.circuits.blocks import Entangler as Entangler
 from faqnas_optuna.errors import GenomeError
@@ -91,6 +91,12 @@ class Circuit:
         if self.topology is Topology.CIRCULAR and self.n_qubits > 2:
             return (*line, (self.n_qubits - 1, 0))
         return line
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """(layers, angles of each): those of the rotations by wire, then those of the entanglers, if they have any, by pair."""
+        of_pairs = len(self.entangled_pairs) if ENTANGLERS[self.entangler].has_angle else 0
+        return self.depth, self.n_qubits + of_pairs
 
     @cached_property
     def digest(self) -> str:

@@ -42,7 +42,7 @@ def preparation_angles(circuit: Circuit, inputs: NDArray[Any]) -> NDArray[np.flo
 
 
 def openqasm3(circuit: Circuit, weights: NDArray[Any]) -> str:
-    """The circuit with these angles (depth, n_qubits), and `input` parameters for a sample."""
+    """The circuit with these angles (`weights_shape`), and `input` parameters for a sample."""
     inputs = [f"input float[64] a{number};" for number in range(_inputs(circuit))]
     gates = [_written(gate, "q[{}]") for gate in _gates(circuit, weights)]
     head = ["OPENQASM 3.0;", 'include "stdgates.inc";', *_remarks(circuit)]
@@ -85,9 +85,9 @@ def _gates(circuit: Circuit, weights: NDArray[Any]) -> Iterator[Gate]:
     for layer, (rotation, angles) in enumerate(zip(circuit.rotations, weights, strict=True)):
         if prepared and layer and circuit.reuploading:
             yield from prepared(circuit.n_qubits)
-        yield from ((rotation.lower(), (wire,), _number(angle)) for wire, angle in enumerate(angles))
-        for pair in circuit.entangled_pairs:
-            yield from entangler.gates(pair)
+        yield from ((rotation.lower(), (wire,), _number(angles[wire])) for wire in range(circuit.n_qubits))
+        for number, pair in enumerate(circuit.entangled_pairs, circuit.n_qubits):
+            yield from entangler.gates(pair, _number(angles[number]) if entangler.has_angle else "")
 
 
 def _amplitude_gates(circuit: Circuit) -> Iterator[Gate]:

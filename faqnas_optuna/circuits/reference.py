@@ -31,10 +31,10 @@ ROTATIONS: dict[Rotation, Any] = {Rotation.RX: qml.RX, Rotation.RY: qml.RY, Rota
 def quantum_function(circuit: Circuit) -> Callable[[Any, Any], list[Any]]:
     """The circuit as a PennyLane quantum function.
 
-    It takes inputs (n_qubits,) or (batch, n_qubits) and weights (depth, n_qubits), angles in radians, and measures ⟨Z⟩ of
+    It takes inputs (n_qubits,) or (batch, n_qubits) and weights `weights_shape`, angles in radians, and measures ⟨Z⟩ of
     every wire. Amplitude embedding needs inputs that are not all zero.
     """
-    wires = range(circuit.n_qubits)
+    wires, has_angle = range(circuit.n_qubits), ENTANGLERS[circuit.entangler].has_angle
 
     def run(inputs: Any, weights: Any) -> list[Any]:
         EMBEDDINGS[circuit.embedding].apply(inputs, wires)
@@ -43,8 +43,8 @@ def quantum_function(circuit: Circuit) -> Callable[[Any, Any], list[Any]]:
                 EMBEDDINGS[circuit.embedding].apply(inputs, wires)
             for wire in wires:
                 ROTATIONS[rotation](weights[layer, wire], wires=wire)
-            for pair in circuit.entangled_pairs:
-                ENTANGLERS[circuit.entangler].apply(pair)
+            for number, pair in enumerate(circuit.entangled_pairs, circuit.n_qubits):
+                ENTANGLERS[circuit.entangler].apply(pair, weights[layer, number] if has_angle else None)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return run
@@ -57,7 +57,7 @@ def qnode(circuit: Circuit) -> qml.QNode:
 
 
 def trained_qnode(circuit: Circuit, weights: NDArray[np.float64]) -> qml.QNode:
-    """The circuit with these angles (depth, n_qubits) on `default.qubit`: inputs (n_qubits,) or (batch, n_qubits) alone."""
+    """The circuit with these angles (`weights_shape`) on `default.qubit`: inputs (n_qubits,) or (batch, n_qubits) alone."""
     run = quantum_function(circuit)
 
     def trained(inputs: Any) -> list[Any]:
@@ -71,7 +71,7 @@ def draw_svg(circuit: Circuit) -> bytes:
     import matplotlib
     from matplotlib import pyplot
 
-    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones((circuit.depth, circuit.n_qubits))
+    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones(circuit.weights_shape)
     picture = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": circuit.digest, "backend": "agg"}):
         figure, _ = qml.draw_mpl(quantum_function(circuit), decimals=None)(inputs, weights)
@@ -89,7 +89,7 @@ def lightning(circuit: Circuit) -> qml.QNode:
 def draw(circuit: Circuit) -> str:
     """The circuit as text: a line a wire, without the values of its angles."""
     # The values give the drawing its shapes and are not shown. Ones, because zeros cannot be amplitudes.
-    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones((circuit.depth, circuit.n_qubits))
+    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones(circuit.weights_shape)
     drawer = qml.draw(quantum_function(circuit), decimals=None, max_length=10_000, show_matrices=False)
     drawing: str = drawer(inputs, weights)
     # PennyLane numbers the embedded values as a matrix M0.

@@ -46,7 +46,7 @@ class Layers(NamedTuple, Generic[T]):
     encoder_bias: T
     """(n_qubits,)"""
     angles: T
-    """(depth, n_qubits)"""
+    """(depth, width)"""
     classifier_weights: T
     """(classes, n_qubits)"""
     classifier_bias: T
@@ -80,9 +80,9 @@ def train_epoch(
         optimiser: changed in place.
         steps_before: optimiser steps of earlier epochs.
     """
-    n_qubits, depth, features = program.n_qubits, program.depth, x.shape[1]
-    weights = _layers(optimiser.parameters, features, n_qubits, depth, n_classes)
-    gradients = _layers(optimiser.gradients, features, n_qubits, depth, n_classes)
+    n_qubits, features = program.n_qubits, x.shape[1]
+    weights = _layers(optimiser.parameters, features, program, n_classes)
+    gradients = _layers(optimiser.gradients, features, program, n_classes)
     # Encoded and measured values with their gradients, and the scores; a smaller batch uses the front of each.
     buffers = np.empty((4, n_qubits * batch_size), x.dtype)
     score_buffer = np.empty(n_classes * batch_size, x.dtype)
@@ -122,16 +122,17 @@ def train_epoch(
 
 
 @jit
-def _layers(vector: Array, features: int, n_qubits: int, depth: int, n_classes: int) -> Layers[Array]:
+def _layers(vector: Array, features: int, program: Program, n_classes: int) -> Layers[Array]:
     """Views of a vector of parameters."""
+    n_qubits, depth, width = program.n_qubits, program.depth, program.width
     a = n_qubits * features
     b = a + n_qubits
-    c = b + depth * n_qubits
+    c = b + depth * width
     d = c + n_classes * n_qubits
     return Layers(
         vector[:a].reshape(n_qubits, features),
         vector[a:b],
-        vector[b:c].reshape(depth, n_qubits),
+        vector[b:c].reshape(depth, width),
         vector[c:d].reshape(n_classes, n_qubits),
         vector[d:],
     )

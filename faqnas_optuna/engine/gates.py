@@ -388,11 +388,44 @@ def rz_phases(angles: Array, seen_as: Integers, scratch: Array, phases: Array) -
     seen_as[k] is the index that amplitude k of the monomial's result had at the RZ layer.
     """
     spread_z(angles.reshape(-1, 1), scratch)
+    turn_phases(scratch, seen_as, phases)
+
+
+@jit
+def turn_phases(angles: Array, seen_as: Integers, phases: Array) -> None:
+    """Multiply phases by exp(-iθ/2), with the angle (N, 1) of the index that an amplitude had."""
     for k in range(seen_as.size):
-        angle = scratch[seen_as[k], 0] / 2
+        angle = angles[seen_as[k], 0] / 2
         c, s = math.cos(angle), math.sin(angle)
         re, im = phases[0, k], phases[1, k]
         phases[0, k], phases[1, k] = c * re + s * im, c * im - s * re
+
+
+@jit
+def zz_phases(angles: Array, pairs: Integers, order: Integers, scratch: Array, phases: Array) -> None:
+    """The same with exp(-iθ/2 Z⊗Z) of every pair; nothing that moves amplitudes stands beside them."""
+    scratch[:] = 0
+    for pair in range(angles.size):
+        angle = angles[pair]
+        for k in range(order.size):
+            scratch[k, 0] += angle if _aligned(k, pairs, pair) else -angle
+    turn_phases(scratch, order, phases)
+
+
+@jit
+def adjoint_of_zz_phases(gradients: Array, pairs: Integers, grad_angles: Array) -> None:
+    """∂E/∂θ = Σₖ z(k) z'(k) Im(λₖ* ψₖ) for every pair."""
+    for pair in range(grad_angles.size):
+        total = gradients.dtype.type(0)
+        for k in range(gradients.shape[0]):
+            total += gradients[k, 0] if _aligned(k, pairs, pair) else -gradients[k, 0]
+        grad_angles[pair] = total
+
+
+@jit
+def _aligned(k: int, pairs: Integers, pair: int) -> bool:
+    """Whether both bits of a pair are the same in a basis state."""
+    return bool(((k >> pairs[pair, 0]) ^ (k >> pairs[pair, 1])) & 1 == 0)
 
 
 @jit

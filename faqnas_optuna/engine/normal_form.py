@@ -1,7 +1,7 @@
 """The normal form in which circuits are simulated: monomial, RY layer, monomial, RY layer, …, measurement.
 
 * A *monomial* is a permutation of the amplitudes with a phase on each. CNOT chains (permutations), CZ chains (signs)
-  and RZ layers (phases) are monomials, and so are their products: neighbours merge into one pass over the state.
+  RZ layers and ZZ chains (phases) are monomials, and so are their products: neighbours merge into one pass over the state.
 * RX(θ) = F† RY(θ) F on every wire, with F = diag(1, i). The phases of F and F† join the neighbouring monomials, so that
   RY, which is real, is the only gate that mixes amplitudes.
 * Of the monomial before the measurement only the permutation is left: probabilities have no phase.
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
-from faqnas_optuna.circuits.effective import Layer, all_layers
+from faqnas_optuna.circuits.effective import Layer, all_layers, weights_of
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Rotation
 
 Integers = NDArray[np.int64]
@@ -39,6 +39,8 @@ class Program(NamedTuple):
     n_qubits: int
     depth: int
     """Layers."""
+    width: int
+    """Angles of a layer: those of its rotations, then those of its entanglers, if they have any."""
     embedding: int
     """The kernel of the embedding, by its declaration."""
     joined: bool
@@ -49,6 +51,12 @@ class Program(NamedTuple):
     """(S,) the layer of each step, whose weights it takes; -1 of data."""
     begin: Integers
     """(S,) the RZ layers in the monomial before a step that rotates are begin[step], …, step - 1."""
+    turned: NDArray[np.bool_]
+    """(S,) whether entanglers with angles follow the rotations of the step, diag(exp(∓iθ/2)) of each of the `pairs`."""
+    weighted: NDArray[np.bool_]
+    """(S,) whether the monomial before the step has angles."""
+    pairs: Integers
+    """(P, 2) the places of the bits of each pair."""
     moves: NDArray[np.bool_]
     """(S,) whether there is a monomial before the step; False for RZ."""
     planes: Integers
@@ -78,10 +86,12 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
             any layer the embedding is measured as it is.
     """
     layers, block = all_layers(circuit) if layers is None else layers, EMBEDDINGS[circuit.embedding]
-    steps = list(_steps(layers))
+    steps, (depth, width) = list(_steps(layers)), weights_of(circuit, layers)
     size, identity = len(steps), np.arange(2**circuit.n_qubits)
     to_real_rotation = np.array([1, 1j, -1, -1j])[np.bitwise_count(identity) % 4]
     entangler_sources, entangler_signs = _entangler(circuit)
+    turned = np.array([entangled and ENTANGLERS[circuit.entangler].has_angle for _, _, entangled in steps], np.bool_)
+    weighted = np.zeros(size, np.bool_)
     begin, moves, planes = np.zeros(size, np.int64), np.zeros(size, np.bool_), np.full(size + 1, 1 + block.is_complex)
     sources, phases = np.tile(identity, (size, 1)), np.zeros((size, 2, identity.size), np.int8)
 
@@ -91,7 +101,8 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
         if rotation is not Rotation.RZ:
             if rotation is Rotation.RX:
                 phase = phase * to_real_rotation
-            complex_phases = first < number or bool(phase.imag.any())
+            weighted[number] = first < number or turned[max(first - 1, 0) : number].any()
+            complex_phases = bool(weighted[number] or phase.imag.any())
             begin[number], sources[number], phases[number] = first, source, (phase.real, phase.imag)
             moves[number] = complex_phases or bool((phase != 1).any() or (source != identity).any())
             planes[number + 1 :] = 2 if complex_phases else planes[number]
@@ -107,12 +118,16 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
     joined = circuit.embedding is Embedding.ANGLE and size == len(layers) > 0 and layers[0].rotation is Rotation.RY
     return Program(
         n_qubits=circuit.n_qubits,
-        depth=len(layers),
+        depth=depth,
+        width=width,
         embedding=block.kernel,
         joined=joined,
         rotated=np.array(rotated[joined:], np.int64),
         rows=np.array([step.row for step in steps], np.int64),
         begin=begin,
+        turned=turned,
+        weighted=weighted,
+        pairs=circuit.n_qubits - 1 - np.array(circuit.entangled_pairs[: width - circuit.n_qubits], np.int64).reshape(-1, 2),
         moves=moves,
         planes=planes,
         sources=sources,

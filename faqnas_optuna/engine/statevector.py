@@ -23,6 +23,7 @@ from faqnas_optuna.engine.gates import (
     adjoint_of_embed_phases,
     adjoint_of_measure,
     adjoint_of_rz_phases,
+    adjoint_of_zz_phases,
     apply_monomial,
     embed_amplitudes,
     embed_angles,
@@ -36,6 +37,7 @@ from faqnas_optuna.engine.gates import (
     undo_rotate,
     undo_upload,
     upload,
+    zz_phases,
 )
 from faqnas_optuna.engine.normal_form import DATA, Program, compile_circuit
 
@@ -77,7 +79,7 @@ def make_workspace(program: Program, batch: int, dtype: DTypeLike) -> Workspace:
 
 
 def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[Layer, ...] | None = None) -> Array:
-    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (L, n), result (B, n) of the inputs' type.
+    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (L, W), result (B, n) of the inputs' type.
 
     Those of a sample do not depend on the others.
 
@@ -102,7 +104,7 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
 
 @kernel
 def forward(inputs: Array, weights: Array, program: Program, workspace: Workspace, measured: Array) -> None:
-    """Run a circuit. C-contiguous: inputs (n, B) and weights (L, n) are read, measured (n, B) is written."""
+    """Run a circuit. C-contiguous: inputs (n, B) and weights (L, W) are read, measured (n, B) is written."""
     batch = inputs.shape[1]
     if batch == 0:
         return
@@ -124,13 +126,18 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
                 for k in range(program.order.size):
                     phases[plane, k] = program.phases[step, plane, k]
             for rz_step in range(program.begin[step], step):
-                rz_phases(weights[program.rows[rz_step]], program.sources[rz_step], workspace.per_amplitude[0], phases)
+                angles = weights[program.rows[rz_step]][: program.n_qubits]
+                rz_phases(angles, program.sources[rz_step], workspace.per_amplitude[0], phases)
+            for zz_step in range(max(program.begin[step] - 1, 0), step):
+                if program.turned[zz_step]:
+                    angles = weights[program.rows[zz_step]][program.n_qubits :]
+                    zz_phases(angles, program.pairs, program.order, workspace.per_amplitude[0], phases)
             apply_monomial(state, spare, sources, phases, batch, planes, new_planes)
             state, spare = spare, state
         if program.rows[step] == DATA:
             upload(state, new_planes, workspace.embedding, batch, program.order)
         else:
-            rotate(state, new_planes * batch, weights[program.rows[step]], program.order)
+            rotate(state, new_planes * batch, weights[program.rows[step]][: program.n_qubits], program.order)
     measure(state, program.readout, batch, program.planes[-1], spare, measured)
 
 
@@ -145,7 +152,7 @@ def backward(
 ) -> None:
     """The gradients after `forward`, whose state in the workspace is used up.
 
-    C-contiguous: grad_measured (n, B) is read, grad_inputs (n, B) and grad_weights (L, n) are written.
+    C-contiguous: grad_measured (n, B) is read, grad_inputs (n, B) and grad_weights (L, W) are written.
     """
     batch = grad_measured.shape[1]
     grad_weights[:] = 0
@@ -162,12 +169,18 @@ def backward(
         if row == DATA:
             undo_upload(state, adjoint, new_planes, workspace.embedding, batch, program.order, uploaded)
         else:
-            undo_rotate(state, adjoint, new_planes * batch, weights[row], program.order, grad_weights[row])
+            angles = weights[row][: program.n_qubits]
+            undo_rotate(state, adjoint, new_planes * batch, angles, program.order, grad_weights[row])
         if program.moves[step]:
-            if program.begin[step] < step:
+            if program.weighted[step]:
                 phase_gradients(state, adjoint, batch, gradients)
             for rz_step in range(program.begin[step], step):
-                adjoint_of_rz_phases(gradients, program.sources[rz_step], scratch, grad_weights[program.rows[rz_step]])
+                grad_angles = grad_weights[program.rows[rz_step]][: program.n_qubits]
+                adjoint_of_rz_phases(gradients, program.sources[rz_step], scratch, grad_angles)
+            for zz_step in range(max(program.begin[step] - 1, 0), step):
+                if program.turned[zz_step]:
+                    grad_angles = grad_weights[program.rows[zz_step]][program.n_qubits :]
+                    adjoint_of_zz_phases(gradients, program.pairs, grad_angles)
             sources, phases = program.sources[step], workspace.phases[step]
             undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
             undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)

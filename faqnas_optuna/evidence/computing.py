@@ -130,7 +130,7 @@ def _kernels(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Calla
     workspace = make_workspace(program, batch_size, np.float32)
     inputs = np.ones((circuit.n_qubits, len(splits.validation)), np.float32)
     measured, validating = np.empty_like(inputs), make_workspace(program, inputs.shape[1], np.float32)
-    part, angles = splits.train, np.ones((circuit.depth, circuit.n_qubits), np.float32)
+    part, angles = splits.train, np.ones(circuit.weights_shape, np.float32)
 
     def run() -> None:
         for _ in range(training.epochs):

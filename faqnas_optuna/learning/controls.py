@@ -133,7 +133,7 @@ def confirm_once(
         confusion=counts,
         losses=_thinned(result.losses),
         validation_accuracies=_thinned(result.validation_accuracies),
-        parameters=_live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes).size,
+        parameters=_live_parameters(model, circuit, splits),
         seconds=seconds,
     )
 
@@ -171,8 +171,16 @@ def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
     return EffectiveCircuit(circuit=circuit).separable if model is Model.SEPARABLE else ()
 
 
+def _live_parameters(model: Model, circuit: Circuit, splits: DataSplits) -> int:
+    """How many parameters of a network a measured value depends on."""
+    layout = _live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    effective = EffectiveCircuit(circuit=circuit)
+    of_entanglers = effective.live_angles - len(effective.live_rotations) * circuit.n_qubits
+    return layout.size + of_entanglers * (model is Model.CIRCUIT)
+
+
 def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> "Layout":
-    """The parameters of a network that a measured value depends on."""
+    """The parameters of a network that a measured value depends on, but for angles of entanglers."""
     from faqnas_optuna.learning.parameters import Layout
 
     width, depth = circuit.n_qubits, 0

@@ -26,7 +26,7 @@ class FastLayer(nn.Module):
     """The quantum layer on our own kernels, on the processor, in float32 or float64.
 
     Args:
-        angles: initial weights (depth, n_qubits), in radians.
+        angles: initial weights (`weights_shape`), in radians.
     """
 
     def __init__(self, circuit: Circuit, angles: Tensor) -> None:
@@ -93,7 +93,7 @@ class PennyLaneLayer(nn.Module):
     """The quantum layer as PennyLane simulates it.
 
     Args:
-        angles: initial weights (depth, n_qubits), in radians.
+        angles: initial weights (`weights_shape`), in radians.
     """
 
     def __init__(self, circuit: Circuit, angles: Tensor) -> None:
@@ -103,7 +103,7 @@ class PennyLaneLayer(nn.Module):
         self.circuit = circuit
         layer = TorchLayer(
             qnode(circuit),
-            {"weights": (circuit.depth, circuit.n_qubits)},
+            {"weights": circuit.weights_shape},
             init_method={"weights": angles.clone()},
         )
         # Not as a module of this one, which would put a name before that of its weights: states go from engine to engine.
@@ -152,7 +152,7 @@ def through_bits(measure: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
 
 
 def quantum_layer(circuit: Circuit, engine: Engine, angles: Tensor) -> nn.Module:
-    """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine, from angles (depth, n_qubits)."""
+    """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine, from angles (`weights_shape`)."""
     match engine:
         case Engine.FAST:
             return FastLayer(circuit, angles)

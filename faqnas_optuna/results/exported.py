@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from faqnas_optuna.circuits.blocks import EMBEDDINGS, Embedding
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, Embedding, Entangler
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
 from faqnas_optuna.config import Score
 from faqnas_optuna.data.splits import DataSplits
@@ -142,6 +142,7 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
         .replace("ROWS", "\n".join(lines))
         .replace("CONFIRMED", believed)
         .replace("FOLDER", name)
+        .replace("ENTANGLED", ENTANGLERS[Entangler(document["trained"]["entangler"])].code)
         .replace("EMBEDDED", EMBEDDINGS[Embedding(document["trained"]["embedding"])].code)
     ).encode()
 
@@ -197,8 +198,8 @@ def quantum(x):
             EMBEDDED
         for wire in range(n):
             getattr(qml, rotation)(layer[wire], wires=wire)
-        for pair in pairs:
-            getattr(qml, circuit["entangler"])(wires=pair)
+        for place, pair in enumerate(pairs):
+            ENTANGLED
     return [qml.expval(qml.PauliZ(wire)) for wire in range(n)]
 
 

@@ -1,7 +1,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pennylane as qml
@@ -9,14 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from faqnas_optuna.circuits.blocks import EMBEDDINGS
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.circuits.genome import (
+    EVERY_GENE,
+    Circuit,
+    Embedding,
+    Entangler,
+    GeneValue,
+    Rotation,
+    Topology,
+    enumerate_genomes,
+)
 from faqnas_optuna.circuits.reference import qnode
-from faqnas_optuna.config import SpaceConfig
 
 CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
-WIDER: dict[str, Any] = {"embedding": (Embedding.ANGLE, Embedding.BASIS, Embedding.IQP), "reuploading": (False, True)}
 
 
 def circuit(rotations: str, entangler: Entangler, *, n_qubits: int = 3, topology: Topology = Topology.LINEAR) -> Circuit:
@@ -100,6 +106,12 @@ def test_the_space_has_6786_effective_circuits() -> None:
             "3 qubits, angle re-uploaded, RZ RX [RZ], CZ linear [the last]",
         ),
         (
+            circuit("RX RY", Entangler.ZZ),
+            (Layer(Rotation.RX, True), Layer(Rotation.RY, False)),
+            "the last ZZ layer",
+            "3 qubits, angle, RX RY, ZZ linear [the last]",
+        ),
+        (
             circuit("RX RY", Entangler.CNOT),
             (Layer(Rotation.RX, True), Layer(Rotation.RY, True)),
             "",
@@ -139,8 +151,9 @@ def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inp
                     qml.RY(2 * inputs[:, wire], wires=wire)
                 qml.Rot(first, angle * (1 - is_rz), last, wires=wire)
             if of_all[0].entangled:
-                for pair in one.entangled_pairs:
-                    getattr(qml, one.entangler)(wires=pair)
+                for place, pair in enumerate(one.entangled_pairs, one.n_qubits):
+                    block = ENTANGLERS[one.entangler]
+                    block.apply(pair, angles[:, number, place] if block.has_angle else None)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return torch.stack(qml.QNode(run, qml.device("default.qubit", wires=one.n_qubits), interface="torch")())
@@ -148,7 +161,8 @@ def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inp
 
 def wider(n_qubits: int) -> list[Circuit]:
     """Every circuit of so many qubits and up to three layers that the paper's space lacks."""
-    genes = {**SpaceConfig(**WIDER).genes, "n_qubits": (n_qubits,), "depth": (1, 2, 3), "rotation_4": ("RX",)}
+    unused = {f"rotation_{layer}": ("RX",) for layer in range(4, 9)}
+    genes: dict[str, tuple[GeneValue, ...]] = {**EVERY_GENE, **unused, "n_qubits": (n_qubits,), "depth": (1, 2, 3)}
     return sorted({genome.circuit for genome in enumerate_genomes(genes)} - set(CIRCUITS), key=str)
 
 
@@ -169,14 +183,17 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
     for members in groups.values():
         circuits, leading, mixing = [one.circuit for one in members], members[0].leading, members[0].mixing_layers
         inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)) * generator.choice([-1, 1], n_qubits))
-        angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), circuits[0].depth, n_qubits)), requires_grad=True)
+        angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), *circuits[0].weights_shape)), requires_grad=True)
         whole = measured(circuits, [all_layers(one) for one in circuits], inputs, angles)
         live = measured(circuits, [list(effective._all_layers()) for effective in members], inputs, angles)
         torch.testing.assert_close(live, whole, rtol=0, atol=1e-12)
         weights = torch.tensor(generator.normal(size=whole.shape))
         (gradient,) = torch.autograd.grad((weights * whole).sum(), angles)
-        assert not gradient[:, mixing:].abs().gt(1e-12).any()
-        assert not gradient[:, :leading].abs().gt(1e-12).any()
+        assert not gradient[:, mixing:, :n_qubits].abs().gt(1e-12).any()
+        assert not gradient[:, :leading, :n_qubits].abs().gt(1e-12).any()
+        is_inert = torch.tensor([not layer.entangled for layer in members[0]._all_layers()])
+        assert not gradient[:, is_inert, n_qubits:].abs().gt(1e-12).any()
+        assert gradient.abs().gt(1e-12).sum(dim=(1, 2)).max() <= members[0].live_angles
         if mixing:
             (of_live,) = torch.autograd.grad((weights * live).sum(), angles)
             torch.testing.assert_close(of_live, gradient, rtol=0, atol=1e-12)

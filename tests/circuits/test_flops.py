@@ -12,7 +12,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from faqnas_optuna.circuits import flops
-from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.counting import count
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counts_file, profiler_counts, profiler_flops
 from faqnas_optuna.circuits.genome import (
@@ -42,7 +42,8 @@ def wider_circuits(count: int) -> list[Circuit]:
     genes = {**EVERY_GENE, "n_qubits": (2, 3, 5)}
     drawn = random.Random(2)
     genomes = (Genome.from_params({gene: drawn.choice(values) for gene, values in genes.items()}) for _ in range(10 * count))
-    wider = {genome.circuit for genome in genomes if genome.embedding not in PAPER_EMBEDDINGS or genome.reuploading}
+    paper = {"embedding": PAPER_EMBEDDINGS, "entangler": PAPER_ENTANGLERS, "reuploading": (False,)}
+    wider = {one.circuit for one in genomes if any(getattr(one, gene) not in values for gene, values in paper.items())}
     return sorted(wider, key=str)[:: len(wider) // count]
 
 
@@ -57,7 +58,7 @@ def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> Non
     import pennylane as qml
 
     # As a user would write it: PennyLane's own TorchLayer, nothing of ours but the circuit.
-    layer = qml.qnn.TorchLayer(qnode(circuit), {"weights": (circuit.depth, circuit.n_qubits)})
+    layer = qml.qnn.TorchLayer(qnode(circuit), {"weights": circuit.weights_shape})
     sample = torch.rand(1, circuit.n_qubits) + 0.1
     assert profiler_flops(circuit) == reported_by_torch_profiler(layer, sample)
 
@@ -127,7 +128,14 @@ def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) 
             c, s = count(math.cos(weights[layer][wire] / 2)), count(math.sin(weights[layer][wire] / 2))
             bit = 1 << (n - 1 - wire)
             re, im = _rotate(rotation, re, im, bit, c, s, weights[layer][wire], count)
-        for control, target in circuit.entangled_pairs:
+        for number, (control, target) in enumerate(circuit.entangled_pairs, n):
+            if circuit.entangler is Entangler.ZZ:
+                # diag(1, exp iθ, exp iθ, 1), which is ZZ but for a phase of the whole state
+                angle, places = weights[layer][number], [1 << (n - 1 - wire) for wire in (control, target)]
+                count(math.cos(angle)), count(math.sin(angle))
+                bits = [(index & places[0] > 0) != (index & places[1] > 0) for index in range(size)]
+                re, im = _turn(re, im, bits, angle, count)
+                continue
             re = _entangle(circuit.entangler, re, n, control, target, count)
             im = _entangle(circuit.entangler, im, n, control, target, count) if im is not None else None
     if im is None:
@@ -190,12 +198,23 @@ def _rotate(
             new_re[index] = count(count(c * a) + count(sign * s * x))
             if not real:
                 new_im[index] = count(count(c * b) + count(sign * s * y))
-        elif index & bit:
-            # diag(1, exp iθ), which is RZ but for a phase of the whole state
-            c2, s2 = math.cos(angle), math.sin(angle)
-            new_re[index] = count(a * c2) if real else count(count(a * c2) - count(b * s2))
-            new_im[index] = count(a * s2) if real else count(count(a * s2) + count(b * c2))
+    if rotation is Rotation.RZ:
+        # diag(1, exp iθ), which is RZ but for a phase of the whole state
+        return _turn(re, im, [index & bit > 0 for index in range(len(re))], angle, count)
     return new_re, None if real and rotation is Rotation.RY else new_im
+
+
+def _turn(
+    re: list[float], im: list[float] | None, turned: list[bool], angle: float, count: Counted
+) -> tuple[list[float], list[float]]:
+    """Some amplitudes times exp iθ, whose cos and sin are counted elsewhere."""
+    new_re, new_im, c, s = list(re), list(im) if im else [0.0] * len(re), math.cos(angle), math.sin(angle)
+    for index in range(len(re)):
+        if turned[index]:
+            a, b = re[index], new_im[index]
+            new_re[index] = count(a * c) if im is None else count(count(a * c) - count(b * s))
+            new_im[index] = count(a * s) if im is None else count(count(a * s) + count(b * c))
+    return new_re, new_im
 
 
 def _entangle(gate: Entangler, values: list[float], n: int, control: int, target: int, count: Counted) -> list[float]:
@@ -213,7 +232,7 @@ def _entangle(gate: Entangler, values: list[float], n: int, control: int, target
 def test_analytic_flops_are_those_of_a_simulation_that_counts(circuit: Circuit) -> None:
     random_numbers = random.Random(circuit.digest)
     inputs = [random_numbers.uniform(0.1, 2) for _ in range(circuit.n_qubits)]
-    weights = [[random_numbers.uniform(0, 6) for _ in range(circuit.n_qubits)] for _ in circuit.rotations]
+    weights = [[random_numbers.uniform(0, 6) for _ in range(circuit.weights_shape[1])] for _ in circuit.rotations]
     expectations, operations = simulate(circuit, inputs, weights)
     expected = qnode(circuit)(torch.tensor(inputs, dtype=torch.float64), torch.tensor(weights, dtype=torch.float64))
     assert expectations == pytest.approx([float(value) for value in expected], abs=1e-6)

@@ -17,6 +17,7 @@ CASES = [
     (4, (*ALL, Rotation.RX), Entangler.CNOT, Topology.CIRCULAR),
     (5, ALL, Entangler.CZ, Topology.LINEAR),
     (9, (Rotation.RX, Rotation.RY), Entangler.CNOT, Topology.LINEAR),
+    (4, (*ALL, Rotation.RX), Entangler.ZZ, Topology.CIRCULAR),
     (10, (*ALL, Rotation.RY), Entangler.CNOT, Topology.CIRCULAR),
 ]
 
@@ -34,7 +35,7 @@ def test_qiskit_reads_what_pennylane_defines(
 ) -> None:
     circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
     random = np.random.default_rng(n_qubits)
-    weights = random.uniform(0, 2 * np.pi, (len(rotations), n_qubits))
+    weights = random.uniform(0, 2 * np.pi, circuit.weights_shape)
     read = qasm3.loads(openqasm3(circuit, weights))
     for inputs in (random.normal(size=n_qubits), np.eye(n_qubits)[n_qubits - 1] * -2.0):
         measured = torch.stack(qnode(circuit)(torch.from_numpy(inputs), torch.from_numpy(weights))).tolist()

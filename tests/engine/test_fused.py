@@ -45,6 +45,13 @@ WIDER = [
         rotations=(Rotation.RY, Rotation.RZ, Rotation.RX),
         reuploading=True,
     ),
+    Circuit(
+        n_qubits=4,
+        embedding=Embedding.IQP,
+        entangler=Entangler.ZZ,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RY, Rotation.RZ, Rotation.RX),
+    ),
 ]
 """Of what the paper's space lacks, the training of which has ways of its own."""
 

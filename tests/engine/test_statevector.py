@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
-from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers
+from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers, weights_of
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.reference import ROTATIONS, qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
@@ -56,7 +56,7 @@ def run_pennylane(node: Any, inputs: Any, weights: Any, grad: Any) -> tuple[Any,
 
 def arguments(circuit: Circuit, batch: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
     inputs, grad = rng.normal(size=(2, batch, circuit.n_qubits))
-    return inputs, rng.uniform(-np.pi, 2 * np.pi, size=(circuit.depth, circuit.n_qubits)), grad
+    return inputs, rng.uniform(-np.pi, 2 * np.pi, size=circuit.weights_shape), grad
 
 
 def assert_agree(circuit: Circuit, dtype: Any, arrays: tuple[Any, Any, Any]) -> None:
@@ -249,8 +249,9 @@ def node_of_layers(circuit: Circuit, layers: tuple[Layer, ...]) -> Any:
             assert layer.rotation is not None
             for wire in wires:
                 ROTATIONS[layer.rotation](angles[wire], wires=wire)
-            for pair in circuit.entangled_pairs if layer.entangled else ():
-                ENTANGLERS[circuit.entangler].apply(pair)
+            for number, pair in enumerate(circuit.entangled_pairs if layer.entangled else (), circuit.n_qubits):
+                block = ENTANGLERS[circuit.entangler]
+                block.apply(pair, angles[number] if block.has_angle else None)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return qml.QNode(run, qml.device("default.qubit", wires=circuit.n_qubits), interface="torch", diff_method="backprop")
@@ -291,7 +292,7 @@ def test_entanglers_in_some_layers_agree_with_pennylane(embedding: Embedding, en
 
 def assert_layers_agree(circuit: Circuit, layers: tuple[Layer, ...], batch: int, rng: np.random.Generator) -> None:
     inputs, grad = rng.normal(size=(2, batch, circuit.n_qubits))
-    weights = rng.uniform(-np.pi, 2 * np.pi, size=(len(layers), circuit.n_qubits))
+    weights = rng.uniform(-np.pi, 2 * np.pi, size=weights_of(circuit, layers))
     found = run(circuit, inputs, weights, grad, layers)
     for actual, expected in zip(found, run_pennylane(node_of_layers(circuit, layers), inputs, weights, grad), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10, err_msg=str(layers))
@@ -327,7 +328,7 @@ def test_the_live_layers_compute_what_the_circuit_computes() -> None:
         if len(layers) == len(live.layers):
             inputs, weights, _ = arguments(circuit, 3, rng)
             np.testing.assert_allclose(
-                expectations(inputs, weights[: len(layers)], circuit, layers),
+                expectations(inputs, weights[live.leading :][: len(layers)], circuit, layers),
                 expectations(inputs, weights, circuit),
                 atol=1e-12,
             )
