@@ -15,7 +15,7 @@ import numpy as np
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.engine.compilation import compile_once, jit, kernel
-from faqnas_optuna.engine.gates import Array, straight_through, turn_bits
+from faqnas_optuna.engine.gates import Array, keep, straight_through, turn_bits
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
 from faqnas_optuna.engine.statevector import BASIS, Workspace, backward, expectations, forward, make_workspace
 from faqnas_optuna.kept import ahead
@@ -104,7 +104,7 @@ def train_epoch(
                 turn_bits(encoded, wire)
             forward(encoded, weights.angles, program, workspace, measured)
             if wire >= 0:
-                turned[wire, :, : rows.size] = measured
+                keep(measured, turned[wire])
                 turn_bits(encoded, wire)
         _classify(measured, weights.classifier_weights, weights.classifier_bias, scores)
         total += _negative_log_likelihood(scores, y, rows)

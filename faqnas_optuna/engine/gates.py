@@ -177,6 +177,14 @@ def turn_bits(inputs: Array, wire: int) -> None:
 
 
 @jit
+def keep(measured: Array, target: Array) -> None:
+    """A copy, in the front of each row."""
+    for q in range(measured.shape[0]):
+        for b in range(measured.shape[1]):
+            target[q, b] = measured[q, b]
+
+
+@jit
 def straight_through(inputs: Array, measured: Array, turned: Array, grad_measured: Array, grad_inputs: Array) -> None:
     """∂E/∂x = ∂E/∂⟨Z⟩ · (⟨Z⟩ where the bit is 1 - ⟨Z⟩ where it is 0); turned[w] is ⟨Z⟩ with the other bit on wire w."""
     for wire in range(inputs.shape[0]):
