@@ -13,7 +13,7 @@ WINGS: list[tuple[str, list[str]]] = [
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
     ("data", ["preprocessing", "fitting", "splits", "named", "reading", "columns", "own", "loading"]),
-    ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
+    ("engine", ["processor", "normal_form", "compilation", "gates", "embeddings", "statevector", "fused"]),
     (
         "learning",
         [

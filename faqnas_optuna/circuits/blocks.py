@@ -1,6 +1,6 @@
 """What a circuit may be built of beside its rotations: the one place where embeddings and entanglers are declared.
 
-A declaration says what PennyLane applies, which is the definition; by which kernel the fast engine has it, if it has; what it
+A declaration says what PennyLane applies, which is the definition; by which kernel the fast engine has it; what it
 costs; of which elementary gates it is; and what decides which gates are inert (`circuits.effective`). All else asks here, and
 the conformance tests go through all that is declared.
 """

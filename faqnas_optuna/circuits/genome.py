@@ -121,7 +121,7 @@ class Circuit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Genome:
-    """The genes as suggested: the paper's nine, and rotations of further layers where these are searched.
+    """The genes as suggested: the paper's nine, and those beyond it that are searched.
 
     Raises:
         GenomeError: a gene has a value outside `EVERY_GENE`, or a layer has no rotation.
@@ -140,12 +140,12 @@ class Genome:
     rotation_6: Rotation | None = None
     rotation_7: Rotation | None = None
     rotation_8: Rotation | None = None
-    reuploading: bool = False
+    reuploading: bool | None = None
 
     def __post_init__(self) -> None:
         for gene, choices in EVERY_GENE.items():
             value = getattr(self, gene)
-            if value is None and gene in ROTATION_GENES[PAPER_DEPTH:] and ROTATION_GENES.index(gene) >= self.depth:
+            if value is None and gene not in GENES and gene not in ROTATION_GENES[: self.depth]:
                 continue
             # A bool equals 0 or 1 and a float may equal an int: neither is another gene's value.
             if value not in choices or type(value) is float or isinstance(value, bool) is not isinstance(choices[0], bool):
@@ -175,12 +175,12 @@ class Genome:
             entangler=self.entangler,
             topology=Topology.LINEAR if self.n_qubits == 2 else self.topology,
             rotations=self.rotations[: self.depth],
-            reuploading=self.reuploading and uploads_again(self.embedding, self.depth),
+            reuploading=bool(self.reuploading) and uploads_again(self.embedding, self.depth),
         )
 
     def to_params(self) -> dict[str, GeneValue]:
         """Plain values by gene: what a trial stores, and what JSON carries."""
-        told = {gene: value for gene, value in asdict(self).items() if value is not None and value is not False}
+        told = {gene: value for gene, value in asdict(self).items() if value is not None}
         return {gene: value if isinstance(value, int) else str(value) for gene, value in told.items()}
 
     @classmethod

@@ -15,7 +15,8 @@ import numpy as np
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.engine.compilation import compile_once, jit, kernel
-from faqnas_optuna.engine.gates import Array, keep, straight_through, turn_bits
+from faqnas_optuna.engine.embeddings import keep, straight_through, turn_bits
+from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
 from faqnas_optuna.engine.statevector import BASIS, Workspace, backward, expectations, forward, make_workspace
 from faqnas_optuna.kept import ahead

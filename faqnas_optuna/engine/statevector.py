@@ -16,27 +16,29 @@ from numpy.typing import DTypeLike
 from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.engine.compilation import kernel
-from faqnas_optuna.engine.gates import (
-    Array,
+from faqnas_optuna.engine.embeddings import (
     adjoint_of_embed_amplitudes,
     adjoint_of_embed_angles,
     adjoint_of_embed_phases,
-    adjoint_of_measure,
-    adjoint_of_rz_phases,
-    adjoint_of_zz_phases,
-    apply_monomial,
     embed_amplitudes,
     embed_angles,
     embed_bits,
     embed_phases,
+    undo_upload,
+    upload,
+)
+from faqnas_optuna.engine.gates import (
+    Array,
+    adjoint_of_measure,
+    adjoint_of_rz_phases,
+    adjoint_of_zz_phases,
+    apply_monomial,
     measure,
     phase_gradients,
     rotate,
     rz_phases,
     undo_monomial,
     undo_rotate,
-    undo_upload,
-    upload,
     zz_phases,
 )
 from faqnas_optuna.engine.normal_form import DATA, Program, compile_circuit

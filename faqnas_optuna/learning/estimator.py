@@ -61,7 +61,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         rotation_6: str | None = None,
         rotation_7: str | None = None,
         rotation_8: str | None = None,
-        reuploading: bool = False,
+        reuploading: bool | None = None,
         epochs: int = 100,
         learning_rate: float = 0.005,
         batch_size: int = 32,

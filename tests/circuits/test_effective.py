@@ -160,9 +160,9 @@ def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inp
 
 
 def wider(n_qubits: int) -> list[Circuit]:
-    """Every circuit of so many qubits and up to three layers that the paper's space lacks."""
-    unused = {f"rotation_{layer}": ("RX",) for layer in range(4, 9)}
-    genes: dict[str, tuple[GeneValue, ...]] = {**EVERY_GENE, **unused, "n_qubits": (n_qubits,), "depth": (1, 2, 3)}
+    """Circuits of so many qubits that the paper's space lacks: on two all of two layers, on three circular ones of three."""
+    genes: dict[str, tuple[GeneValue, ...]] = {**EVERY_GENE, "n_qubits": (n_qubits,), "topology": ("circular",)}
+    genes |= {"depth": tuple(range(1, n_qubits + 1))} | {f"rotation_{layer}": ("RX",) for layer in range(n_qubits + 1, 9)}
     return sorted({genome.circuit for genome in enumerate_genomes(genes)} - set(CIRCUITS), key=str)
 
 
