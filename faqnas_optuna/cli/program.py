@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna
 import click
 
 from faqnas_optuna import __version__
+from faqnas_optuna.cli.claims import claims
 from faqnas_optuna.cli.compare import compare
 from faqnas_optuna.cli.confirm import confirm
 from faqnas_optuna.cli.enumeration import enumerate_space
@@ -45,6 +46,7 @@ for command in (
     resume,
     enumerate_space,
     compare,
+    claims,
     dashboard,
     datasets,
     bench,

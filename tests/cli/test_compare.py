@@ -1,16 +1,19 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.evidence.plan import Plan, table_document
-from faqnas_optuna.evidence.schema import seconds_file
-from faqnas_optuna.evidence.tabulated import Values, seconds_bytes, table_bytes
+from faqnas_optuna.evidence.tabulated import Values, table_bytes
+from tests.evidence.grounds import made_up_table
 
 Cli = Callable[..., tuple[int, str, str]]
 SMALL = ("--searches", "2", "--trainings", "12", "--workers", "1", "--searcher", "nsga2", "--searcher", "random")
@@ -19,17 +22,12 @@ SMALL = ("--searches", "2", "--trainings", "12", "--workers", "1", "--searcher",
 @pytest.fixture(scope="module")
 def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of the whole space, made up: more qubits tell more samples right."""
-    config = StudyConfig.from_settings({"dataset": "iris", "training": {"epochs": 5}, "data": {"split_seed": 0}}, source="")
-    plan = Plan.of(config, seeds=3)
-    values = Values.empty(plan)
-    qubits = np.array([circuit.n_qubits for circuit in plan.circuits])
-    values.right[...] = (qubits * 2 + np.random.default_rng(0).integers(0, 9, (3, 3, 3, len(qubits)))).transpose(3, 0, 1, 2)
-    values.seconds[...] = 0.5
-    document = table_document(plan, iris)
-    made = tmp_path_factory.mktemp("tables") / "iris.parquet"
-    made.write_bytes(table_bytes(plan, values, document))
-    seconds_file(made).write_bytes(seconds_bytes(plan, values, document))
-    return made
+
+    def right(circuits: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
+        qubits = np.array([circuit.n_qubits for circuit in circuits])
+        return qubits[:, np.newaxis, np.newaxis, np.newaxis] * 2 + np.random.default_rng(0).integers(0, 9, shape)
+
+    return made_up_table(tmp_path_factory.mktemp("tables") / "iris.parquet", iris, right, seeds=3).file
 
 
 def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> None:
