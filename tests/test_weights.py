@@ -155,6 +155,8 @@ REFUSED = [
     (["compare", "wine", "--searcher", "nsga"], 2),
     (["compare", "wine", "--plot", "searchers.html"], 2),
     (["enumerate", "iris", "--out", "iris.csv"], 2),
+    (["claims", "whine"], 2),
+    (["claims", "--out", "claims.txt"], 2),
 ]
 
 

@@ -59,7 +59,7 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
             # call writes files unasked, nor is one refused for a size unasked; and what `start` says to its workers is none of
             # a user's business.
             files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")} | {("confirm", "LATEX")}
-            files |= {("compare", option) for option in ("PLOT", "SIZE")}
+            files |= {("compare", "PLOT"), ("compare", "SIZE"), ("claims", "OUT")}
             epochs = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             without = {("resume", "GENERATIONS"), ("worker", "LISTEN"), *epochs, *files}
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
