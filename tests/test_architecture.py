@@ -79,6 +79,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "replay",
             "comparison",
             "ground",
+            "live_ground",
             "intervals",
             "decomposition",
             "choices",

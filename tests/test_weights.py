@@ -153,6 +153,7 @@ REFUSED = [
     (["enumerate", "whine"], 2),
     (["compare", "whine"], 2),
     (["compare", "wine", "--searcher", "nsga"], 2),
+    (["compare", "whine", "--live"], 2),
     (["compare", "wine", "--plot", "searchers.html"], 2),
     (["enumerate", "iris", "--out", "iris.csv"], 2),
     (["claims", "whine"], 2),

@@ -59,6 +59,28 @@ def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:
     assert json.loads(out)["budget"] == {"seconds": 5}
 
 
+def test_searchers_are_compared_live(cli_here: Cli) -> None:
+    options = ("--searcher", "random", "--searches", "2", "--trainings", "6", "--epochs", "1", "--workers", "1")
+    code, out, err = cli_here("compare", "iris", "--live", *options, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["best"] is None and document["table"]["protocol"]["epochs"] == 1
+    assert document["searchers"][0]["trainings"]["mean"] == 6
+    code, out, err = cli_here("compare", "iris", "--live", *options, "--plot", "live.svg")
+    assert code == 0 and "judged by test accuracies that they have not seen." in out and "together" not in out
+
+
+def test_what_cannot_be_compared_live_is_refused(cli_here: Cli) -> None:
+    for arguments, message in (
+        (("whine", "--live"), "unknown data set 'whine': did you mean 'wine'?"),
+        (("own.csv", "--live"), "--live is for data sets with a name; make a table of own.csv"),
+        (("iris", "--split-seed", "1"), "--split-seed and --data-dir are of what is trained"),
+        (("iris", "--live", "--searcher", "nsga2:10"), "nsga2:10 takes all 10 seeds"),
+    ):
+        code, out, err = cli_here("compare", *arguments)
+        assert (code, out) == (2, "") and message in err and len(err.splitlines()) == 1
+
+
 REFUSED = {
     ("--searcher", "nsga"): "there is no searcher 'nsga'",
     ("--searcher", "nsga2:3"): "nsga2:3 takes all 3 seeds of the table, and one must be left to judge by",
