@@ -33,7 +33,7 @@ from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.workers.loop import run
 from tests.circuits.test_flops import reported_by_torch_profiler
 from tests.conftest import TIMEOUT_S, RunCli, successful
-from tests.data.test_named import idx_dir as idx_dir  # the fixture
+from tests.data.test_idx import idx_dir as idx_dir  # the fixture
 from tests.faults.crew import wait_until
 from tests.forked import Forked
 
