@@ -59,7 +59,8 @@ class Key:
             value = float("nan")
         if not self.lowest <= value <= highest:
             kind = "whole number" if isinstance(self.lowest, int) else "number"
-            raise ValueError(f"{self.name} is a {kind} from {self.lowest:,} to {highest:,}; it is {text[:40]!r}")
+            lowest, most = (f"{bound:,}".removesuffix(".0") for bound in (self.lowest, highest))
+            raise ValueError(f"{self.name} is a {kind} from {lowest} to {most}; it is {text[:40]!r}")
         return value
 
 
@@ -188,8 +189,8 @@ DEFINITIONS: dict[str, Definition] = {
                     name="margin",
                     meaning="the sum of the features is farther from 0",
                     lowest=0.0,
-                    # Two standard deviations of the sum: beyond, hardly a point of the cube is left.
-                    highest=lambda values: 2 * (values["features"] / 3) ** 0.5,
+                    # One and a half standard deviations of the sum: beyond, few points of the cube are left.
+                    highest=lambda values: 1.5 * (values["features"] / 3) ** 0.5,
                     default=lambda values: 0.02 * values["features"],
                 )
             ),
