@@ -12,7 +12,22 @@ WINGS: list[tuple[str, list[str]]] = [
     ("circuits", ["genome", "effective", "openqasm", "reference", "counting", "flops"]),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
-    ("data", ["preprocessing", "fitting", "splits", "named", "reading", "columns", "own", "loading"]),
+    (
+        "data",
+        [
+            "preprocessing",
+            "fitting",
+            "splits",
+            "generated",
+            "recipes",
+            "idx",
+            "named",
+            "reading",
+            "columns",
+            "own",
+            "loading",
+        ],
+    ),
     ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
     (
         "learning",

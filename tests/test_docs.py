@@ -18,6 +18,7 @@ from faqnas_optuna import errors
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.named import DATASETS
+from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
 from faqnas_optuna.results.sizes import Size
 from faqnas_optuna.signals import SIGNALS
 from tests.conftest import TIMEOUT_S
@@ -185,6 +186,20 @@ def test_the_data_sets_are_those_of_the_program() -> None:
     for file, sizes in files.items():
         info = DATASETS[file.removesuffix(".toml")]
         assert sizes == [f"{info.samples:,}", str(info.features), str(info.classes)]
+
+
+def test_the_keys_of_generated_data_are_those_of_the_program() -> None:
+    text = TEXTS["docs/data.md"]
+    table = rows(text, "| generated |")
+    assert list(table) == list(DEFINITIONS)
+    for name, (keys, _) in table.items():
+        values = Recipe.read(name).values
+        told = dict(key.split("=") for key in keys.split(", "))
+        assert list(told) == [key for key in values if key not in ("features", "samples", "seed")]
+        for key, default in told.items():
+            assert eval(default.replace("×", "*"), {}, dict(values)) == pytest.approx(values[key])
+    lines = CliRunner().invoke(cli, ["datasets", "spirals:features=20"]).stdout.splitlines()
+    assert "\n".join(line.rstrip() for line in lines) in text
 
 
 def test_the_settings_are_those_of_the_program() -> None:

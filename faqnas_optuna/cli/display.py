@@ -230,12 +230,16 @@ def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
 
 
 def print_data(document: Mapping[str, Any]) -> None:
-    """A `data_document`: samples and classes, and a line for each column."""
+    """A `data_document`: samples and classes, and a line for each column, or each key of what is generated."""
     parts = ", ".join(f"{count:,} {part}" for part, count in document["parts"].items())
     classes = ", ".join(f"{entry['class']} ({entry['samples']:,})" for entry in document["classes"])
     print_line(f"{document['dataset']}: {document['samples']:,} samples ({parts}), {document['features']:,} features")
     print_line(f"classes: {classes}")
     print_columns(document["columns"])
+    table = Table(names=["key"], numbers=("value",), last="what it is")
+    table.rows.extend((entry["key"], str(entry["value"]), entry["meaning"]) for entry in document["keys"])
+    if document["keys"]:
+        print_table(table)
 
 
 def print_columns(columns: Mapping[str, str]) -> None:

@@ -131,9 +131,9 @@ def start(
 ) -> int:
     """Start a search over DATASET, or go on with it.
 
-    'faqnas-optuna datasets' lists the data sets; a file of one's own is named with its classes, as in: start patients.csv
-    --target outcome. All other commands know the search by the name of its study: that of the data
-    set, or what --study says here.
+    'faqnas-optuna datasets' lists the data sets; generated ones take keys, as in: start two-curves:features=20. A file of one's
+    own is named with its classes, as in: start patients.csv --target outcome. All other commands know the search by the name of
+    its study: that of the data set, or what --study says here.
     """
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")

@@ -279,7 +279,7 @@ def load_data(search: Search, data_dir: Path | None, *, files: Files | None = No
     """The data of a study.
 
     Args:
-        data_dir: where its files are; None for where they were, and for `mnist` the user's cache directory.
+        data_dir: where its files are; None for where they were, and for IDX files the user's cache directory.
         files: where they are said to be; None for where they were when the study was made.
 
     Raises:
@@ -316,14 +316,13 @@ def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[int]:
 
 
 def default_name(dataset: str) -> str:
-    """What a study is called if nothing else is said: as its data set, or its file.
+    """What a study is called if nothing else is said: as its data set, or its file, without what no study's name has.
 
     Raises:
         ConfigError: nothing of the file's name can be in that of a study.
     """
-    if not is_file(dataset):
-        return dataset
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(dataset).stem).lstrip("._-")[:100]
+    name = Path(dataset).stem if is_file(dataset) else dataset
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100]
     if not name:
         raise ConfigError(f"no study can be called after the file {dataset!r}; name it with --study")
     return name
