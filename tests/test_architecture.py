@@ -9,7 +9,10 @@ PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
     ("", ["errors", "files", "signals", "kept"]),
-    ("circuits", ["devices", "genome", "effective", "elementary", "openqasm", "reference", "counting", "flops"]),
+    (
+        "circuits",
+        ["devices", "genome", "effective", "elementary", "routing", "hardware", "openqasm", "reference", "counting", "flops"],
+    ),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
     ("data", ["preprocessing", "fitting", "splits", "named", "reading", "columns", "own", "loading"]),
