@@ -75,8 +75,6 @@ def circuits() -> list[Circuit]:
         (3, "angle", "CNOT", "circular", "XY"),
         (5, "amplitude", "CZ", "circular", "YXY"),
         (6, "angle", "CZ", "circular", "XZZX"),
-        (7, "angle", "CNOT", "circular", "YY"),
-        (8, "amplitude", "CNOT", "linear", "ZX"),
         (10, "angle", "CNOT", "circular", "XYXZ"),
         (10, "amplitude", "CNOT", "circular", "Y"),
     ]
