@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from qiskit import QuantumCircuit, transpile
-from qiskit.transpiler import CouplingMap
 
 from faqnas_optuna.circuits.devices import ALL_TO_ALL, DEVICES, Device, TwoQubitGate
 from faqnas_optuna.circuits.effective import EffectiveCircuit
@@ -93,7 +91,8 @@ def circuits() -> list[Circuit]:
 @pytest.mark.parametrize("circuit", circuits(), ids=str)
 def test_as_few_gates_as_qiskit(circuit: Circuit) -> None:
     """At most a tenth and three more than the best of three seeds of its highest level."""
-    written = QuantumCircuit(circuit.n_qubits)
+    qiskit = pytest.importorskip("qiskit", reason="qiskit is not installed: pip install qiskit")
+    written = qiskit.QuantumCircuit(circuit.n_qubits)
     for number, gate in enumerate(elementary_gates(circuit, EffectiveCircuit(circuit=circuit).layers)):
         angle = [] if gate.angle is None else [0.3 + 2 * (number * 0.618 % 1)]
         getattr(written, gate.name)(*angle, *gate.wires)
@@ -101,9 +100,12 @@ def test_as_few_gates_as_qiskit(circuit: Circuit) -> None:
     for device in DEVICES.values():
         # A ZZ rotation of a quarter turn is a CZ.
         native = "cz" if device.two_qubit_gate is TwoQubitGate.RZZ else str(device.two_qubit_gate)
-        chip, gates = CouplingMap([*device.pairs, *((b, a) for a, b in device.pairs)]), [native, "sx", "x", "rz"]
+        chip, gates = (
+            qiskit.transpiler.CouplingMap([*device.pairs, *((b, a) for a, b in device.pairs)]),
+            [native, "sx", "x", "rz"],
+        )
         best = min(
-            transpile(
+            qiskit.transpile(
                 written, coupling_map=chip, basis_gates=gates, optimization_level=3, seed_transpiler=seed
             ).num_nonlocal_gates()
             for seed in range(3)
