@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from faqnas_optuna import search as searched
 from faqnas_optuna.circuits.devices import DEVICES
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.circuits.hardware import hardware_cost
@@ -185,6 +186,13 @@ def test_a_confirmation_charges_the_same(search: Search, cli_here: Cli) -> None:
         by_model[trial.params["model"]] = trial.values[0]
     assert by_model["linear"] == by_model["mlp"] == 0
     assert 0 < by_model.get("embedding", 1) <= by_model["circuit"] < 1
+
+
+def test_a_search_in_python(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(files)
+    space = {"n_qubits": [2, 3], "depth": [1]}
+    found = searched("iris", cost="hardware:bench.toml", population=4, generations=1, epochs=1, space=space, progress=False)
+    assert found.config.cost == "hardware:bench" and (found.front["neg_log_esp"] > 0).all()
 
 
 def test_of_a_study_by_flops_nothing_is_said_of_devices(search_of_eight: Search) -> None:
