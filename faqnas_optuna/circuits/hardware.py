@@ -80,7 +80,8 @@ def _cost(circuit: Circuit, layers: tuple[Layer, ...], device: Device) -> Hardwa
     lost = run.idle_ns / (1e3 * min(device.t1_us, device.t2_us))
     shot_us = (run.duration_ns + device.readout_ns) / 1e3 + device.delay_us
     return HardwareCost(
-        neg_log_esp=lost - sum(count * math.log1p(-error) for count, error in errors),
+        # Processors may differ in the last digit of a logarithm, and workers must not.
+        neg_log_esp=round(lost - sum(count * math.log1p(-error) for count, error in errors), 14),
         two_qubit_gates=run.two_qubit_gates,
         one_qubit_pulses=run.one_qubit_pulses,
         duration_us=run.duration_ns / 1e3,
