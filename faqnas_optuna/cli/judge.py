@@ -55,8 +55,8 @@ def pareto(
     """Show, plot or write the front of a study, or one circuit of it.
 
     The front holds the circuits that no other beats in both cost, as quantum FLOPs, and validation error. --pick takes one of
-    them: the knee, from which on cost buys little; the best, of the lowest validation error; or the cheapest whose validation error is
-    at most X above the lowest. A plot shows the whole front all the same.
+    them: the knee, from which on cost buys little; the best, of the lowest validation error; or the cheapest whose validation
+    error is at most X above the lowest. A plot shows the whole front all the same.
     """
     from faqnas_optuna.cli.display import print_front
     from faqnas_optuna.results.confirmed import confirmation_of, confirmed_errors
