@@ -9,7 +9,10 @@ PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
     ("", ["errors", "files", "signals", "kept"]),
-    ("circuits", ["genome", "effective", "openqasm", "reference", "counting", "flops"]),
+    (
+        "circuits",
+        ["devices", "genome", "effective", "elementary", "routing", "hardware", "openqasm", "reference", "counting", "flops"],
+    ),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
     (
@@ -102,6 +105,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "failures",
             "claims",
             "lookups",
+            "costs",
             "bench",
         ],
     ),
@@ -148,6 +152,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "confirm",
             "take",
             "enumeration",
+            "space",
             "compare",
             "claims",
             "explore",
