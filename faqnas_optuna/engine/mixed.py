@@ -20,8 +20,8 @@ from faqnas_optuna.circuits.noise import Applied, NoisyProgram, Relaxing, Step
 
 Reals = NDArray[np.float64]
 
-CHUNK = 2**24
-"""So many numbers of states are held at a time: 128 MiB, and twice that within a gate."""
+CHUNK = 2**20
+"""So many numbers of states are held at a time, 8 MiB; a state of ten qubits has as many."""
 PAULIS = tuple(
     np.array(rows, np.complex128) for rows in ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])
 )
