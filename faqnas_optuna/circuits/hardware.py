@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.devices import Device, TwoQubitGate
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
 from faqnas_optuna.circuits.elementary import Gate, Input, Weight, elementary_gates
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.routing import Pair, patch, route
@@ -55,15 +55,22 @@ class HardwareCost:
         return math.exp(-self.neg_log_esp)
 
 
-def hardware_cost(circuit: Circuit, device: Device) -> HardwareCost:
-    """What the live gates of a circuit cost on a device, which has a qubit for every wire."""
+def hardware_cost(circuit: Circuit, device: Device, layers: Sequence[Layer] | None = None) -> HardwareCost:
+    """What a circuit costs on a device, which has a qubit for every wire.
+
+    Args:
+        layers: what is applied; None for what is live.
+    """
+    if layers is not None:
+        return _cost(circuit, tuple(layers), device)
     # Circuits with the same live gates cost the same.
-    return _cost(EffectiveCircuit(circuit=circuit).representative, device)
+    effective = EffectiveCircuit(circuit=circuit)
+    return _cost(effective.representative, effective.layers, device)
 
 
 @lru_cache(maxsize=2**16)
-def _cost(circuit: Circuit, device: Device) -> HardwareCost:
-    run = scheduled(compiled(circuit, device), device)
+def _cost(circuit: Circuit, layers: tuple[Layer, ...], device: Device) -> HardwareCost:
+    run = scheduled(compiled(circuit, layers, device), device)
     errors = (
         (run.two_qubit_gates, device.two_qubit_error),
         (run.one_qubit_pulses, device.one_qubit_error),
@@ -111,9 +118,9 @@ class Read(NamedTuple):
 Native = OneQubit | TwoQubit | Read
 
 
-def compiled(circuit: Circuit, device: Device) -> Sequence[Native]:
-    """What is done on a device to run the live gates of a circuit; qubits are numbered as in its `patch`."""
-    gates = uncancelled(elementary_gates(circuit, EffectiveCircuit(circuit=circuit).layers))
+def compiled(circuit: Circuit, layers: Sequence[Layer], device: Device) -> Sequence[Native]:
+    """What is done on a device to run a circuit's layers; qubits are numbered as in its `patch`."""
+    gates = uncancelled(elementary_gates(circuit, layers))
     pairs, turns = _divided(gates, circuit.n_qubits)
     found = route(tuple((min(gate.wires), max(gate.wires)) for gate in pairs), circuit.n_qubits, patch(device.pairs))
     program = _Program(found.layout, device.two_qubit_gate)

@@ -174,11 +174,8 @@ def _in_order(joined: Sequence[set[int]]) -> list[int]:
 
 def _layouts(pairs: Sequence[Pair], n_wires: int, on: Patch) -> Iterator[tuple[int, ...]]:
     """Where to begin: the wires in a row along the smallest ring that holds them, the row folded, and any nearby."""
-    for length in range(n_wires, min(n_wires + 8, on.size) + 1):
-        ring = _without_swaps([*pairwise(range(length)), (length - 1, 0)], length, on)
-        if ring:
-            yield ring[:n_wires]
-            break
+    if ring := _ring(n_wires, on):
+        yield ring[:n_wires]
     row = _without_swaps([*pairwise(range(n_wires))], n_wires, on)
     if row:
         yield row
@@ -189,6 +186,15 @@ def _layouts(pairs: Sequence[Pair], n_wires: int, on: Patch) -> Iterator[tuple[i
         places = list(range(n_wires))
         shuffled.shuffle(places)
         yield tuple(places)
+
+
+@cache
+def _ring(n_wires: int, on: Patch) -> tuple[int, ...] | None:
+    """The smallest ring that holds so many wires."""
+    for length in range(n_wires, min(n_wires + 8, on.size) + 1):
+        if ring := _without_swaps([*pairwise(range(length)), (length - 1, 0)], length, on):
+            return ring
+    return None
 
 
 def _swapped(pairs: Sequence[Pair], layout: tuple[int, ...], on: Patch) -> tuple[Route, tuple[int, ...]]:
@@ -219,10 +225,9 @@ class _State:
         self._idle = 0
         """SWAPs since the last gate."""
 
-    def distance(self, pair: Pair, swapped: Pair = (-1, -1)) -> int:
-        """Between two wires, if two qubits are swapped."""
-        first, second = (_exchanged(self.place[wire], swapped) for wire in pair)
-        return self._on.distances[first][second]
+    def distance(self, pair: Pair) -> int:
+        """Between two wires."""
+        return self._on.distances[self.place[pair[0]]][self.place[pair[1]]]
 
     def gate(self, number: int, pair: Pair) -> None:
         qubits = (self.place[pair[0]], self.place[pair[1]])
@@ -250,8 +255,9 @@ class _State:
         candidates = {(min(qubit, other), max(qubit, other)) for qubit in near for other in self._on.neighbours[qubit]}
 
         def cost(qubits: Pair) -> tuple[float, Pair]:
-            waiting = sum(self.distance(pair, qubits) for pair in front) / len(front)
-            later = sum(self.distance(pair, qubits) for pair in following) / max(len(following), 1)
+            place, distances = [_exchanged(qubit, qubits) for qubit in self.place], self._on.distances
+            waiting = sum([distances[place[first]][place[second]] for first, second in front]) / len(front)
+            later = sum([distances[place[first]][place[second]] for first, second in following]) / max(len(following), 1)
             alone = 0.0 if self._mergeable(qubits) is not None else ALONE
             return max(self._tired[qubit] for qubit in qubits) * (waiting + WEIGHT * later + alone), qubits
 

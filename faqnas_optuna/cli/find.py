@@ -94,6 +94,11 @@ if TYPE_CHECKING:
 @setting_option("--batch-size", TrainingConfig, "batch_size", help="Samples in an optimiser step.")
 @repeats_option
 @option(
+    "--cost",
+    metavar="flops|hardware:DEVICE",
+    help="What is minimised beside the error: FLOPs, or −ln of the success on a device, by name or file.  [default: flops]",
+)
+@option(
     "--flops",
     type=click.Choice([counter.value for counter in FlopsCounter]),
     help="Counter of the objective.  [default: profiler]",

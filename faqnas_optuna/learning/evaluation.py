@@ -12,9 +12,11 @@ from typing import Self
 
 import numpy as np
 
+from faqnas_optuna.circuits.devices import Device
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counting_ahead, profiler_counts, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
@@ -39,11 +41,18 @@ class Counts:
     parameters: int
     live_parameters: int
     """Those that a measured value depends on."""
+    neg_log_esp: float | None = None
+    """-ln of the success probability of the live gates on the study's device (`circuits.hardware`); None where it has none."""
+    two_qubit_gates: int | None = None
+    """Of that device, SWAPs included."""
+    duration_us: float | None = None
+    """Of a run of the gates."""
 
     @classmethod
-    def of(cls, circuit: Circuit, *, n_features: int, n_classes: int) -> Self:
+    def of(cls, circuit: Circuit, *, n_features: int, n_classes: int, device: Device | None = None) -> Self:
         """Count a circuit, and its network for such data."""
         effective = EffectiveCircuit(circuit=circuit)
+        on_device = None if device is None else hardware_cost(circuit, device)
         parameters = Layout.of(circuit, n_features=n_features, n_classes=n_classes).size
         return cls(
             quantum_flops_profiler=profiler_flops(circuit),
@@ -55,10 +64,17 @@ class Counts:
             classical_flops=classical_flops(circuit, n_features=n_features, n_classes=n_classes),
             parameters=parameters,
             live_parameters=parameters - circuit.depth * circuit.n_qubits + effective.live_angles,
+            neg_log_esp=None if on_device is None else on_device.neg_log_esp,
+            two_qubit_gates=None if on_device is None else on_device.two_qubit_gates,
+            duration_us=None if on_device is None else on_device.duration_us,
         )
 
-    def charged(self, config: StudyConfig) -> int:
-        """The quantum FLOPs that are a study's first objective."""
+    def charged(self, config: StudyConfig) -> float:
+        """The cost that is a study's first objective: quantum FLOPs, or -ln ESP on its device."""
+        return self.flops(config) if self.neg_log_esp is None else self.neg_log_esp
+
+    def flops(self, config: StudyConfig) -> int:
+        """The quantum FLOPs that a study counts."""
         if config.flops_of is FlopsOf.EFFECTIVE:
             by_counter = (self.effective_flops_profiler, self.effective_flops_analytic)
         else:
@@ -102,7 +118,7 @@ class Evaluation(Counts, Trained):
     """What is known of a circuit once it has been counted and trained."""
 
     def objectives(self, config: StudyConfig) -> tuple[float, float]:
-        """(quantum FLOPs, validation error), both to be minimised."""
+        """(cost, validation error), both to be minimised."""
         return float(self.charged(config)), 1 - config.score.of(accuracy=self.val_accuracy, balanced=self.val_balanced_accuracy)
 
 
@@ -111,13 +127,13 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 
 def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
-    """Count a circuit's FLOPs and train it, once per repeat.
+    """Count what a circuit costs and train it, once per repeat.
 
     Raises:
         DataError: the data are not those of the settings.
         TrainingError: a training diverged.
     """
-    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, device=config.device)
     return Evaluation(**vars(counts), **vars(train_repeatedly(circuit, splits, config)))
 
 

@@ -10,7 +10,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.artifact import circuit_values, write
 from faqnas_optuna.learning.trained import TrainedModel, accuracies
 from faqnas_optuna.results.confirmed import confirmation_document, confirmation_of
-from faqnas_optuna.results.documents import canonical, judged, provenance
+from faqnas_optuna.results.documents import canonical, judged, on_device, provenance
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.search.taking import Taken, take
@@ -76,6 +76,7 @@ def model_document(
             "as_stored": taken.repeated,
         },
         "quantum_flops": candidate.quantum_flops,
+        **on_device(record),
         "classical_flops": record.classical_flops,
         "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},
         "believed": judged(record, config.training.repeats),

@@ -38,7 +38,7 @@ class Outcome:
     """What became of a trial, before it is stored."""
 
     values: tuple[float, float] | None
-    """(quantum FLOPs, validation error); None if it failed."""
+    """(cost, validation error); None if it failed."""
     attributes: Mapping[str, Any]
     """What is stored with it: the record, or the reason of the failure."""
 
@@ -85,7 +85,8 @@ class Objective:
         circuit = genome.circuit
         effective = EffectiveCircuit(circuit=circuit).representative.digest
         if known := self._standing.by_effective.get(effective):
-            counts = Counts.of(circuit, n_features=self._splits.n_features, n_classes=self._splits.n_classes)
+            data = {"n_features": self._splits.n_features, "n_classes": self._splits.n_classes}
+            counts = Counts.of(circuit, **data, device=self._config.device)
             values: tuple[float, float] = (float(counts.charged(self._config)), known.values[1])
             record = replace(
                 TrialRecord.from_attributes(known.user_attrs),

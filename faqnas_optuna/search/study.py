@@ -19,6 +19,7 @@ from optuna.study import StudyDirection
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences, is_file
 from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
@@ -180,7 +181,7 @@ def create(
         config=config,
         data_fingerprint=splits.fingerprint,
         sizes={part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
-        flops_range=flops_range(config),
+        flops_range=cost_range(config),
         created=datetime.now(UTC).isoformat(),
         versions=versions(),
         reliability=reliability,
@@ -292,25 +293,33 @@ def load_data(search: Search, data_dir: Path | None, *, files: Files | None = No
     return splits
 
 
-def flops_range(config: StudyConfig) -> tuple[int, int]:
-    """Quantum FLOPs of the cheapest and the dearest circuit of the space, by the study's count.
+def cost_range(config: StudyConfig) -> tuple[float, float]:
+    """What the cheapest and the dearest circuit of the space cost, by the study's first objective.
 
-    By either count, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor than the
-    same without its last layers; and no more than the same with its first rotation repeated in further layers before it. So
-    the cheapest is among the smallest circuits, and the dearest among the largest.
+    By either count of FLOPs, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor
+    than the same without its last layers; and no more than the same with its first rotation repeated in further layers before
+    it. So the cheapest is among the smallest circuits, and the dearest among the largest.
     """
     space = config.space
+    if config.device:
+        # A ring of a device may hold a circle of more qubits for less: all are looked at, in seconds.
+        sizes = product(space.n_qubits, space.depth)
+        costs = [cost for n_qubits, depth in sizes for cost in _counts(config, n_qubits=n_qubits, depth=depth)]
+        return min(costs), max(costs)
     smallest = _counts(config, n_qubits=min(space.n_qubits), depth=min(space.depth))
     largest = _counts(config, n_qubits=max(space.n_qubits), depth=max(space.depth))
     return min(smallest), max(largest)
 
 
-def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[int]:
+def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float]:
     """What each circuit of this size costs."""
     space, count = config.space, analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
     kinds = product(space.embedding, space.entangler, space.topology, product(space.rotation, repeat=depth))
     for embedding, entangler, topology, rotations in kinds:
         circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        if config.device:
+            yield hardware_cost(circuit, config.device).neg_log_esp
+            continue
         layers = EffectiveCircuit(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
         yield count(circuit, layers)
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.devices import ALL_TO_ALL, DEVICES, Device, TwoQubitGate
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import EffectiveCircuit, all_layers
 from faqnas_optuna.circuits.elementary import Gate, Input, Weight, elementary_gates
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.hardware import Native, OneQubit, Read, TwoQubit, compiled, hardware_cost, matrix, uncancelled
@@ -162,8 +162,9 @@ def test_programs_do_what_the_circuits_do(device: Device) -> None:
         (3, 4), (False, True), ("CNOT", "CZ"), (False, True), ("XY", "ZZX", "YXYX")
     ):
         which = circuit(n_qubits, rotations, entangler, circular=circular, amplitude=amplitude)
-        gates = list(elementary_gates(which, EffectiveCircuit(circuit=which).layers))
-        program = list(compiled(which, device))
+        layers = EffectiveCircuit(circuit=which).layers
+        gates = list(elementary_gates(which, layers))
+        program = list(compiled(which, layers, device))
         assert np.allclose(of_program(program, device), of_gates(gates, n_qubits), atol=1e-12), which
         swapped |= hardware_cost(which, device).two_qubit_gates > sum(len(gate.wires) == 2 for gate in gates)
     assert swapped == (device.coupling != ALL_TO_ALL)
@@ -171,7 +172,7 @@ def test_programs_do_what_the_circuits_do(device: Device) -> None:
 
 def test_every_gate_is_on_qubits_that_have_one() -> None:
     which = circuit(4, "YXYX", "CNOT", circular=True, amplitude=True)
-    steps = [step for step in compiled(which, LINE) if isinstance(step, TwoQubit)]
+    steps = [step for step in compiled(which, all_layers(which), LINE) if isinstance(step, TwoQubit)]
     assert all(step.qubits[1] in patch(LINE.pairs).neighbours[step.qubits[0]] for step in steps)
     assert len(steps) == hardware_cost(which, LINE).two_qubit_gates
 
