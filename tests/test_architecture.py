@@ -11,12 +11,25 @@ WINGS: list[tuple[str, list[str]]] = [
     ("", ["errors", "files", "signals", "kept"]),
     (
         "circuits",
-        ["devices", "genome", "effective", "elementary", "routing", "hardware", "openqasm", "reference", "counting", "flops"],
+        [
+            "devices",
+            "genome",
+            "effective",
+            "elementary",
+            "routing",
+            "hardware",
+            "noise",
+            "openqasm",
+            "reference",
+            "mixed",
+            "counting",
+            "flops",
+        ],
     ),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
     ("data", ["preprocessing", "fitting", "splits", "named", "reading", "columns", "own", "loading"]),
-    ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
+    ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused", "mixed"]),
     (
         "learning",
         [
@@ -31,6 +44,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "evaluation",
             "pilot",
             "controls",
+            "noisy",
             "trained",
             "artifact",
             "estimator",
@@ -55,6 +69,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "course",
             "objective",
             "confirming",
+            "noisy",
             "taking",
         ],
     ),
@@ -97,6 +112,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "described",
             "status",
             "confirmed",
+            "noisy",
             "exported",
             "predicted",
             "advice",
@@ -120,6 +136,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "console",
             "display",
             "confirmed",
+            "noisy",
             "options",
             "launch",
             "find",
@@ -153,7 +170,7 @@ def within(*wings: str) -> set[str]:
 
 
 ALLOWED_OUTSIDE = {
-    "pennylane": {"circuits.reference", "learning.model", "learning.trained"},
+    "pennylane": {"circuits.reference", "circuits.mixed", "learning.model", "learning.trained"},
     "torch": {"circuits.counting", "learning.model", "learning.trained", "learning.reference", "evidence.references"},
     "jax": {"evidence.references"},
     "numba": within("engine"),

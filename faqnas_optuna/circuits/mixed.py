@@ -1,4 +1,4 @@
-"""A circuit with noise on PennyLane's `default.mixed`, which is its definition: any other engine must agree with what stands here."""
+"""A circuit with noise on PennyLane's `default.mixed`, which is its definition: any other engine must agree with it."""
 
 from typing import Any
 
@@ -28,7 +28,6 @@ def probabilities(program: NoisyProgram, inputs: NDArray[np.float64], weights: N
     """Of the outcomes of all wires, as they are read: the arguments, and what comes of it, as `engine.mixed` has them."""
     device = qml.device("default.mixed", wires=program.n_qubits, config=NO_CONFIG)
 
-    @qml.qnode(device)
     def run() -> Any:
         for step in program.steps:
             _apply(step, inputs, weights)
@@ -36,7 +35,7 @@ def probabilities(program: NoisyProgram, inputs: NDArray[np.float64], weights: N
             qml.BitFlip(program.flip, wire)
         return qml.probs(wires=program.read)
 
-    found: NDArray[np.float64] = np.asarray(run()).reshape(len(inputs), -1)
+    found: NDArray[np.float64] = np.asarray(qml.QNode(run, device)()).reshape(len(inputs), -1)
     return found
 
 

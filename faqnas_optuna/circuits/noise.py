@@ -1,13 +1,13 @@
 """What a circuit's gates become under noise: depolarizing of a given strength, or the errors of a quantum device.
 
-A depolarizing channel of probability p replaces a qubit's state by one of X, Y and Z of it, each with p/3; at 3/4 nothing is left
-of it. Of a device we know the error e of a gate, its average infidelity. With F the process fidelity and d the dimension,
+A depolarizing channel of probability p applies one of X, Y and Z to a qubit, each with p/3; at 3/4 nothing is left of its state.
+Of a device we know the error e of a gate, its average infidelity. With F the process fidelity and d the dimension,
 
     e = d (1 - F) / (d + 1)                  (Nielsen, arXiv quant-ph/0205035)
 
 and a depolarizing channel has F = 1 - p, two on two qubits F = (1 - p)²: so p = 3e/2 after a pulse on one qubit, and
-p = 1 - √(1 - 5e/4) on each of the qubits of a two-qubit gate. A gate's error includes what the qubit loses while the gate runs; so
-only where a qubit waits it relaxes, by T1 towards |0⟩ and by T2. Reading flips each outcome with the error of the readout.
+p = 1 - √(1 - 5e/4) on each of the qubits of a two-qubit gate. A gate's error includes what its qubits lose while it runs; so only
+where a qubit waits it relaxes, by T1 towards |0⟩ and by T2. Reading flips each outcome with the error of the readout.
 """
 
 import math
@@ -75,7 +75,14 @@ class Noise(Protocol):
 
     @property
     def name(self) -> str:
-        """As it is typed."""
+        """As it is typed, or what the device is called."""
+
+    @property
+    def told(self) -> str:
+        """What it does, in words."""
+
+    def parameters(self) -> dict[str, float]:
+        """The probabilities of the channels after a gate on one qubit and on two, and of reading an outcome wrongly."""
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
         """The live gates of a circuit, with so many times the noise; 0 for none."""
@@ -91,6 +98,15 @@ class DepolarizingNoise:
     @property
     def name(self) -> str:
         return f"{PREFIX}{self.probability:g}"
+
+    @property
+    def told(self) -> str:
+        """As `Noise` says."""
+        return _told_channels(self.parameters())
+
+    def parameters(self) -> dict[str, float]:
+        """As `Noise` says."""
+        return _parameters(ONE_QUBIT_SHARE * self.probability, self.probability, 0.0)
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
         """As `Noise` says."""
@@ -113,9 +129,20 @@ class DeviceNoise:
     def name(self) -> str:
         return self.device.name
 
+    @property
+    def told(self) -> str:
+        """As `Noise` says."""
+        channels = _told_channels(self.parameters())
+        return f"figures of {self.device.date}, circuits as they are run there; {channels}; qubits that wait relax"
+
+    def parameters(self) -> dict[str, float]:
+        """As `Noise` says."""
+        device = self.device
+        return _parameters(of_one_qubit(device.one_qubit_error), of_two_qubits(device.two_qubit_error), device.readout_error)
+
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
         """As `Noise` says: so many times the errors, and the times in which qubits wait."""
-        native = compiled(circuit, self.device)
+        native = compiled(circuit, EffectiveCircuit(circuit=circuit).layers, self.device)
         used = sorted({qubit for step in native for qubit in _qubits(step)})
         wire_of = {qubit: wire for wire, qubit in enumerate(used)}
         steps = tuple(self._steps(native, wire_of, strength))
@@ -189,6 +216,15 @@ def _probability(text: str) -> float:
     if not 0 < value <= FULL:
         raise ConfigError(f"{PREFIX}P has a P above 0 and at most {FULL}, where nothing is left of a qubit; it is {text!r}")
     return value
+
+
+def _parameters(one_qubit: float, two_qubits: float, readout: float) -> dict[str, float]:
+    return {"one_qubit_depolarizing": one_qubit, "two_qubit_depolarizing": two_qubits, "readout_flip": readout}
+
+
+def _told_channels(parameters: dict[str, float]) -> str:
+    one, two, flip = (f"{value:.2g}" for value in parameters.values())
+    return f"X, Y or Z on each qubit after a two-qubit gate with {two}, after others with {one}, outcomes misread with {flip}"
 
 
 def _depolarized(wires: Sequence[int], probability: float) -> Iterator[Depolarizing]:

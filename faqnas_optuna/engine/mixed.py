@@ -1,22 +1,22 @@
 """Mixed-state simulation of circuits with noise, in the Pauli basis, in numpy.
 
-A state of n qubits is ρ = 2⁻ⁿ Σ r_P P, with a real number r_P = Tr(P ρ) for each of the 4ⁿ products P of I, X, Y, Z. A gate or a
-channel on k qubits is a real matrix (4ᵏ, 4ᵏ), with elements Tr(P E(Q)) / 2ᵏ (Greenbaum, arXiv 1509.02921). Those on one qubit are
-multiplied with one another, and then with that of the next two-qubit gate: only these pass over the state. Of the end we need
-r_P of the products of I and Z, of which the probabilities are the Walsh-Hadamard transform.
+A state of n qubits is ρ = 2⁻ⁿ Σ r_P P, with a real number r_P = Tr(P ρ) for each of the 4ⁿ products P of I, X, Y and Z. A gate or
+a channel E on k qubits is a real matrix (4ᵏ, 4ᵏ), with elements Tr(P E(Q)) / 2ᵏ (Greenbaum, arXiv 1509.02921). Those on one qubit
+are multiplied with one another, and then with that of the next two-qubit gate: only these pass over the state. Of the end we
+need r_P of the products of I and Z, whose Walsh-Hadamard transform is the probabilities.
 """
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, reduce
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.elementary import Input, Weight
+from faqnas_optuna.circuits.elementary import Input
 from faqnas_optuna.circuits.hardware import matrix
-from faqnas_optuna.circuits.noise import Applied, NoisyProgram, Relaxing, Step
+from faqnas_optuna.circuits.noise import Applied, Depolarizing, NoisyProgram, Relaxing, Step
 
 Reals = NDArray[np.float64]
 
@@ -52,7 +52,8 @@ def expectations(read: Reals) -> Reals:
     n_wires = read.shape[1].bit_length() - 1
     outcomes = np.arange(read.shape[1])
     signs = np.stack([1 - 2 * (outcomes >> (n_wires - 1 - wire) & 1) for wire in range(n_wires)], axis=1)
-    return read @ signs.astype(np.float64)
+    found: Reals = read @ signs.astype(np.float64)
+    return found
 
 
 def _probabilities(program: NoisyProgram, inputs: Reals, weights: NDArray[np.floating]) -> Reals:
@@ -66,7 +67,8 @@ def _probabilities(program: NoisyProgram, inputs: Reals, weights: NDArray[np.flo
         found = np.moveaxis(np.tensordot(to_outcomes, found, ([1], [wire])), 0, wire)
     # What is impossible may have come to -1e-17.
     shares = np.clip(found.reshape(-1, len(inputs)).T, 0, None)
-    return shares / shares.sum(axis=1, keepdims=True)
+    total: Reals = shares.sum(axis=1, keepdims=True)
+    return shares / total
 
 
 class _State:
@@ -95,11 +97,12 @@ class _State:
     def diagonal(self, read: Sequence[int]) -> Reals:
         """(2, …, 2, samples) what the products of I and Z of these qubits are expected to be; the others are not looked at."""
         for wire, waiting in self._waiting.items():
-            self._state = np.moveaxis(np.tensordot(waiting, self._front(wire), ([1], [0])), 0, 0)
+            self._state = np.tensordot(waiting, self._front(wire), ([1], [0]))
         self._waiting = {}
         rest = [qubit for qubit in self._axes if qubit not in read]
         front = self._front(*rest, *read)[(0,) * len(rest)]
-        return front[(slice(None, None, 3),) * len(read)]
+        found: Reals = front[(slice(None, None, 3),) * len(read)]
+        return found
 
     def _wait(self, wire: int, applied: Reals) -> None:
         self._waiting[wire] = applied @ self._waiting[wire] if wire in self._waiting else applied
@@ -135,7 +138,7 @@ def _fixed(name: str) -> Reals:
     return transfer(TWO_QUBIT_GATES[name].astype(np.complex128))
 
 
-def channel(step: Step) -> Reals:
+def channel(step: Depolarizing | Relaxing) -> Reals:
     """(4, 4) of a channel."""
     if isinstance(step, Relaxing):
         population, coherence = math.exp(-step.by_t1), math.exp(-step.by_t2)
@@ -150,14 +153,7 @@ def channel(step: Step) -> Reals:
 def transfer(unitary: NDArray[np.complex128]) -> Reals:
     """(4ᵏ, 4ᵏ) of a unitary (2ᵏ, 2ᵏ) in the Pauli basis."""
     n_qubits = len(unitary).bit_length() - 1
-    paulis = np.array([_together(factors) for factors in product(PAULIS, repeat=n_qubits)])
+    paulis = np.array([reduce(np.kron, factors) for factors in product(PAULIS, repeat=n_qubits)])
     moved = unitary @ paulis @ unitary.conj().T
     found: Reals = np.einsum("iab,jba->ij", paulis, moved).real / len(unitary)
-    return found
-
-
-def _together(factors: Sequence[NDArray[np.complex128]]) -> NDArray[np.complex128]:
-    found = np.eye(1, dtype=np.complex128)
-    for factor in factors:
-        found = np.kron(found, factor)
     return found

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.noise import NoisyProgram
 from faqnas_optuna.circuits.openqasm import preparation_angles
@@ -85,8 +84,3 @@ def shots_generator(seed: int, numbers: Sequence[int]) -> np.random.Generator:
     numpy takes [a, b] and [a, b, 0] for one seed: the last word must not be zero.
     """
     return np.random.default_rng([seed, *numbers, SHOTS])
-
-
-def trained_circuit(circuit: Circuit) -> Circuit:
-    """The one that is trained for all with the same live gates."""
-    return EffectiveCircuit(circuit=circuit).representative
