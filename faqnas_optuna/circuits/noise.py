@@ -1,13 +1,13 @@
 """What a circuit's gates become under noise: depolarizing of a given strength, or the errors of a quantum device.
 
-A depolarizing channel of probability p applies one of X, Y and Z to a qubit, each with p/3; at 3/4 nothing is left of its state.
-Of a device we know the error e of a gate, its average infidelity. With F the process fidelity and d the dimension,
+A depolarizing channel of probability p applies one of X, Y and Z to a qubit, each with p/3; at 3/4 nothing is left of what it
+was. Of a device we know the error e of a gate, its average infidelity. With F the process fidelity and d the dimension,
 
     e = d (1 - F) / (d + 1)                  (Nielsen, arXiv quant-ph/0205035)
 
 and a depolarizing channel has F = 1 - p, two on two qubits F = (1 - p)²: so p = 3e/2 after a pulse on one qubit, and
-p = 1 - √(1 - 5e/4) on each of the qubits of a two-qubit gate. A gate's error includes what its qubits lose while it runs; so only
-where a qubit waits it relaxes, by T1 towards |0⟩ and by T2. Reading flips each outcome with the error of the readout.
+p = 1 - √(1 - 5e/4) on each of the qubits of a two-qubit gate. A gate's error includes what its qubits lose while it runs, so
+a qubit relaxes only where it waits, by T1 towards |0⟩ and by T2. Reading flips each outcome with the error of the readout.
 """
 
 import math

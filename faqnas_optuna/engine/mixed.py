@@ -1,14 +1,14 @@
 """Mixed-state simulation of circuits with noise, in the Pauli basis, in numpy.
 
-A state of n qubits is ρ = 2⁻ⁿ Σ r_P P, with a real number r_P = Tr(P ρ) for each of the 4ⁿ products P of I, X, Y and Z. A gate or
-a channel E on k qubits is a real matrix (4ᵏ, 4ᵏ), with elements Tr(P E(Q)) / 2ᵏ (Greenbaum, arXiv 1509.02921). Those on one qubit
-are multiplied with one another, and then with that of the next two-qubit gate: only these pass over the state. Of the end we
-need r_P of the products of I and Z, whose Walsh-Hadamard transform is the probabilities.
+A state of n qubits is ρ = 2⁻ⁿ Σ r_P P, with a real number r_P = Tr(P ρ) for each of the 4ⁿ products P of I, X, Y and Z.
+A gate or a channel E on k qubits is a real matrix (4ᵏ, 4ᵏ), with elements Tr(P E(Q)) / 2ᵏ (Greenbaum, arXiv 1509.02921). Those
+on one qubit are multiplied with one another, and then with that of the next two-qubit gate: only these pass over the state.
+At the end r_P is needed of the products of I and Z, whose Walsh-Hadamard transform is the probabilities.
 """
 
 import math
 from collections.abc import Sequence
-from functools import cache, reduce
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -22,9 +22,7 @@ Reals = NDArray[np.float64]
 
 CHUNK = 2**20
 """So many numbers of states are held at a time, 8 MiB; a state of ten qubits has as many."""
-PAULIS = tuple(
-    np.array(rows, np.complex128) for rows in ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])
-)
+PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], np.complex128)
 ZERO = np.array([1.0, 0.0, 0.0, 1.0])
 """|0⟩⟨0|"""
 TWO_QUBIT_GATES = {
@@ -153,7 +151,9 @@ def channel(step: Depolarizing | Relaxing) -> Reals:
 def transfer(unitary: NDArray[np.complex128]) -> Reals:
     """(4ᵏ, 4ᵏ) of a unitary (2ᵏ, 2ᵏ) in the Pauli basis."""
     n_qubits = len(unitary).bit_length() - 1
-    paulis = np.array([reduce(np.kron, factors) for factors in product(PAULIS, repeat=n_qubits)])
+    paulis = PAULIS
+    for _ in range(n_qubits - 1):
+        paulis = np.array([np.kron(first, second) for first, second in product(paulis, PAULIS)])
     moved = unitary @ paulis @ unitary.conj().T
     found: Reals = np.einsum("iab,jba->ij", paulis, moved).real / len(unitary)
     return found
