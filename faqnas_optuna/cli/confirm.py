@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # Without a variable: one that is set would make every call write a file.
 @click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a table for LaTeX to FILE.")
 @option("--noise", metavar="NOISE", help="Then judge them with the noise of a device, by its name, or depolarizing:0.01.")
-# Without a variable: it means nothing where there is no noise.
+# Without a variable: it is refused where no noise is asked for.
 @click.option(
     "--shots", type=click.IntRange(1, 10_000_000), help="With noise: measurements of a sample.  [default: no end of them]"
 )

@@ -46,7 +46,8 @@ class Noisily:
         """Compute it. An interruption ends the command: what the confirmation has is kept, nothing of this is."""
         with Signals().caught() as signals, signals.giving_up(at_first=True):
             return self._computed(confirmation)
-        click.echo("interrupted; the confirmation is kept, and what it is worth under noise is computed anew", err=True)
+        kept = "the confirmation is kept, and what it is worth under noise is computed anew by the same command"
+        click.echo(f"interrupted; {kept}", err=True)
         click.get_current_context().exit(signals.exit_code)
 
     def print(self, confirmation: Search) -> None:

@@ -76,7 +76,7 @@ def told_overtaking(entry: Mapping[str, Any], noise: str) -> str:
     """One of the `overtakings` in a sentence."""
     cheaper, dearer = f"trial {entry['cheaper']}", f"trial {entry['dearer']}"
     if entry["strength"] is None:
-        return f"The cheaper {cheaper} overtakes {dearer} at no strength up to {STRENGTHS[-1]:g} times."
+        return f"The cheaper {cheaper} overtakes {dearer} at no strength up to {STRENGTHS[-1]:g} times {noise}."
     ours, theirs = entry["accuracies"]
     interval = entry["difference_interval"]
     uncertain = "" if interval is None else f" ({interval[0]:+.3f} to {interval[1]:+.3f})"
