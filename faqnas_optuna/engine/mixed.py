@@ -2,8 +2,9 @@
 
 A state of n qubits is ρ = 2⁻ⁿ Σ r_P P, with a real number r_P = Tr(P ρ) for each of the 4ⁿ products P of I, X, Y and Z.
 A gate or a channel E on k qubits is a real matrix (4ᵏ, 4ᵏ), with elements Tr(P E(Q)) / 2ᵏ (Greenbaum, arXiv 1509.02921). Those
-on one qubit are multiplied with one another, and then with that of the next two-qubit gate: only these pass over the state.
-At the end r_P is needed of the products of I and Z, whose Walsh-Hadamard transform is the probabilities.
+on one qubit are multiplied with one another, and then with that of the next two-qubit gate: only these pass over the state. Qubits
+are states of their own until a gate joins them. At the end r_P is needed of the products of I and Z, whose Walsh-Hadamard
+transform is the probabilities.
 """
 
 import math
@@ -69,17 +70,33 @@ def _probabilities(program: NoisyProgram, inputs: Reals, weights: NDArray[np.flo
     return shares / total
 
 
+class _Part:
+    """States of qubits that are entangled with one another, for several samples."""
+
+    def __init__(self, qubits: Sequence[int], state: Reals) -> None:
+        self.qubits = list(qubits)
+        self.state = state
+        """(4, …, 4, samples) with an axis for each of the qubits, in their order."""
+
+    def front(self, *qubits: int) -> Reals:
+        """The state with the axes of these qubits first, where they stay."""
+        places = [self.qubits.index(qubit) for qubit in qubits]
+        self.qubits = [*qubits, *(qubit for qubit in self.qubits if qubit not in qubits)]
+        self.state = np.moveaxis(self.state, places, range(len(places)))
+        return self.state
+
+    def beside(self, other: "_Part") -> "_Part":
+        """Both together, as they are before anything acts on both."""
+        state = self.state.reshape(-1, 1, self.state.shape[-1]) * other.state.reshape(1, -1, other.state.shape[-1])
+        return _Part([*self.qubits, *other.qubits], state.reshape(*self.state.shape[:-1], *other.state.shape))
+
+
 class _State:
-    """States of several samples, and what waits on each qubit to be multiplied into the next two-qubit gate."""
+    """The parts, and what waits on each qubit to be multiplied into the next two-qubit gate."""
 
     def __init__(self, n_qubits: int, samples: int) -> None:
-        self._axes = list(range(n_qubits))
-        """Which qubit each axis of the state is of; the last axis is that of the samples."""
+        self._parts = {wire: _Part([wire], np.repeat(ZERO[:, np.newaxis], samples, axis=1)) for wire in range(n_qubits)}
         self._waiting: dict[int, Reals] = {}
-        state = np.ones((1, samples))
-        for _ in range(n_qubits):
-            state = np.multiply.outer(ZERO, state).reshape(-1, samples)
-        self._state = state.reshape(*(4,) * n_qubits, samples)
 
     def apply(self, step: Step, inputs: Reals, weights: NDArray[np.floating]) -> None:
         """A gate or a channel."""
@@ -95,35 +112,37 @@ class _State:
     def diagonal(self, read: Sequence[int]) -> Reals:
         """(2, …, 2, samples) what the products of I and Z of these qubits are expected to be; the others are not looked at."""
         for wire, waiting in self._waiting.items():
-            self._state = np.tensordot(waiting, self._front(wire), ([1], [0]))
+            self._parts[wire].state = np.tensordot(waiting, self._parts[wire].front(wire), ([1], [0]))
         self._waiting = {}
-        rest = [qubit for qubit in self._axes if qubit not in read]
-        front = self._front(*rest, *read)[(0,) * len(rest)]
-        found: Reals = front[(slice(None, None, 3),) * len(read)]
-        return found
+        found: _Part | None = None
+        for part in {id(part): part for part in self._parts.values()}.values():
+            rest, kept = ([qubit for qubit in part.qubits if (qubit in read) is is_read] for is_read in (False, True))
+            seen = part.front(*rest, *kept)[(0,) * len(rest)][(slice(None, None, 3),) * len(kept)]
+            found = _Part(kept, seen) if found is None else found.beside(_Part(kept, seen))
+        assert found is not None
+        return found.front(*read)
 
     def _wait(self, wire: int, applied: Reals) -> None:
         self._waiting[wire] = applied @ self._waiting[wire] if wire in self._waiting else applied
 
     def _two_qubits(self, wires: Sequence[int], applied: Reals) -> None:
+        part, other = (self._parts[wire] for wire in wires)
+        if part is not other:
+            part = part.beside(other)
+            self._parts.update(dict.fromkeys(part.qubits, part))
         first, second = (self._waiting.pop(wire, np.eye(4)) for wire in wires)
-        front = self._front(*wires)
-        self._state = (applied @ np.kron(first, second) @ front.reshape(16, -1)).reshape(front.shape)
+        front = part.front(*wires)
+        part.state = (applied @ np.kron(first, second) @ front.reshape(16, -1)).reshape(front.shape)
 
     def _prepare(self, wire: int, name: str, angles: Reals) -> None:
         """A rotation by another angle for each sample."""
         turns = np.stack([gate(name, float(angle)) for angle in angles], axis=-1)
         if wire in self._waiting:
             turns = np.einsum("ijs,jk->iks", turns, self._waiting.pop(wire))
-        front = self._front(wire)
+        part = self._parts[wire]
+        front = part.front(wire)
         rows = front.reshape(4, -1, front.shape[-1])
-        self._state = np.stack([sum(row[j] * rows[j] for j in range(4)) for row in turns]).reshape(front.shape)
-
-    def _front(self, *wires: int) -> Reals:
-        """The state with the axes of these qubits first, where they stay."""
-        places = [self._axes.index(wire) for wire in wires]
-        self._axes = [*wires, *(wire for wire in self._axes if wire not in wires)]
-        return np.moveaxis(self._state, places, range(len(places)))
+        part.state = np.stack([sum(row[j] * rows[j] for j in range(4)) for row in turns]).reshape(front.shape)
 
 
 def gate(name: str, angle: float = 0.0) -> Reals:
