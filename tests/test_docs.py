@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import faqnas_optuna
 from faqnas_optuna import errors
+from faqnas_optuna.circuits.devices import DEVICES, device_of
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.named import DATASETS
@@ -189,7 +190,8 @@ def test_the_data_sets_are_those_of_the_program() -> None:
 
 def test_the_settings_are_those_of_the_program() -> None:
     options = {parameter.opts[0]: parameter for parameter in cli.commands["start"].params}
-    settings = StudyConfig(dataset="wine").model_dump(mode="json")
+    config = StudyConfig(dataset="wine")
+    settings = {**config.model_dump(mode="json"), "cost": config.cost}
     space = settings.pop("space")
     defaults = {name: value for name, value in settings.items() if not isinstance(value, dict)}
     for section in ("data", "search", "training"):
@@ -203,6 +205,17 @@ def test_the_settings_are_those_of_the_program() -> None:
     assert {
         name.removeprefix("space."): [value.strip() for value in values[0].split(",")] for name, values in genes.items()
     } == {name: [str(value) for value in values] for name, values in space.items()}
+
+
+def test_the_devices_are_those_of_the_program() -> None:
+    table = rows(TEXTS["docs/numbers.md"], "| device |")
+    assert {name.strip("`") for name in table} == {*DEVICES}
+    for name, (day, coupling, gate, *figures) in table.items():
+        device = DEVICES[name.strip("`")]
+        assert [day, coupling, gate.lower()] == [device.date, device.coupling, str(device.two_qubit_gate)]
+        told = [device.one_qubit_error, device.two_qubit_error, device.readout_error, device.one_qubit_ns, device.two_qubit_ns]
+        told += [device.readout_ns, device.t1_us, device.t2_us, device.delay_us]
+        assert [float(figure.replace(",", "")) for figure in figures] == told
 
 
 def test_every_option_has_its_line() -> None:
@@ -237,8 +250,13 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     assert codes == {0, *(kind.exit_code for kind in kinds), *(128 + number for number in SIGNALS)}
 
 
-def test_the_study_files_in_the_documents_are_complete() -> None:
+def test_the_study_and_device_files_in_the_documents_are_complete(tmp_path: Path) -> None:
     for text in TEXTS.values():
         for language, block in blocks(text):
             if language == "toml":
-                assert StudyConfig.from_settings(tomllib.loads(block), source="document")
+                settings = tomllib.loads(block)
+                if "two_qubit_gate" in settings:
+                    (tmp_path / "device.toml").write_text(block)
+                    assert device_of(str(tmp_path / "device.toml"))
+                else:
+                    assert StudyConfig.from_settings(settings, source="document")

@@ -6,7 +6,7 @@ one's own is a TOML file with the fields of `Device`.
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -50,7 +50,7 @@ class Device(BaseModel):
     """Of the figures, as 2026-04-17."""
     source: Annotated[str, Field(min_length=1)]
     """Where the figures are from."""
-    qubits: Annotated[int, Field(ge=2, le=10_000)]
+    qubits: Annotated[int, Field(ge=2, le=2_000)]
     coupling: str | tuple[Pair, ...]
     """`all-to-all`, `heavy-hex ROWSxCOLUMNS`, `square-grid ROWSxCOLUMNS`, or the pairs of qubits that have a gate."""
     two_qubit_gate: TwoQubitGate
@@ -279,7 +279,15 @@ def read_device(path: Path) -> Device:
         # By way of JSON, strict mode takes a list for a tuple and a text for an enum, and nothing laxer. A TOML date is text.
         return Device.model_validate_json(TypeAdapter(dict[str, Any]).dump_json(settings))
     except ValidationError as error:
-        raise ConfigError(f"{path}: {'; '.join(dict.fromkeys(_explain(detail) for detail in error.errors()))}") from error
+        raise ConfigError(f"{path}: {'; '.join(_explanations(error.errors()))}") from error
+
+
+def _explanations(details: Sequence[ErrorDetails]) -> Iterator[str]:
+    """What is wrong, each thing once; all fields that are missing together."""
+    missing = [str(detail["loc"][0]) for detail in details if detail["type"] == "missing"]
+    if missing:
+        yield f"missing: {', '.join(missing)}"
+    yield from dict.fromkeys(_explain(detail) for detail in details if detail["type"] != "missing")
 
 
 def _explain(detail: ErrorDetails) -> str:
@@ -288,8 +296,6 @@ def _explain(detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         return f"unknown field {name!r}; a device has {', '.join(Device.model_fields)}"
-    if detail["type"] == "missing":
-        return f"field {name!r} is missing"
     if not name:
         return message
     if name == "coupling" and len(detail["loc"]) > 1:

@@ -3,9 +3,10 @@
     ESP = Π (1 - error of a gate) · Π (1 - error of reading a qubit) · Π exp(-idle time of a qubit / min(T1, T2))
 
 This is `estimated_success_probability` of MQT Predictor (Quetschlich, Burgholzer and Wille, arXiv 2310.06889), which adds the
-idle times to the product of success rates that QuantumNAS searches by (Wang et al., arXiv 2107.10845). Of a circuit only what
-is live is run (`circuits.effective`). It is written in the device's gates, its wires are laid on qubits and swapped where two
-must meet (`circuits.routing`), and every gate begins as soon as its qubits are free; at the end all wires are read together.
+idle times to the product of success rates by which QuantumNAS estimates noise (Wang et al., arXiv 2107.10845). Of a circuit
+only what is live is run (`circuits.effective`). It is written in the device's gates, its wires are laid on qubits and swapped
+where two must meet (`circuits.routing`), and every gate begins as soon as its qubits are free; at the end all wires are read
+together.
 
 Angles are taken as generic: no gate is cheaper for the value of an angle. Where gates cancel whatever the angles, as two layers
 of CZ with nothing but RZ between, they are not run. One-qubit gates that follow one another are one. On superconducting chips

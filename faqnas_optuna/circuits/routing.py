@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 Pair = tuple[int, int]
@@ -76,7 +76,7 @@ def patch(pairs: tuple[Pair, ...]) -> Patch:
     for first, second in pairs:
         whole.setdefault(first, []).append(second)
         whole.setdefault(second, []).append(first)
-    chosen = list(_around(whole, _centre(whole)))[:PATCH]
+    chosen = list(islice(_around(whole, _centre(whole)), PATCH))
     number = {qubit: place for place, qubit in enumerate(chosen)}
     neighbours = tuple(tuple(sorted(number[other] for other in whole[qubit] if other in number)) for qubit in chosen)
     return Patch(neighbours=neighbours, distances=tuple(_distances(neighbours, start) for start in range(len(chosen))))
@@ -117,10 +117,11 @@ def _centre(whole: dict[int, list[int]]) -> int:
 
     def far(start: int) -> tuple[int, int, int]:
         distance = {start: 0}
-        for qubit in _around(whole, start):
+        near = list(islice(_around(whole, start), PATCH))
+        for qubit in near:
             for other in whole[qubit]:
                 distance.setdefault(other, distance[qubit] + 1)
-        return sum(sorted(distance.values())[:PATCH]), -len(whole[start]), start
+        return sum(distance[qubit] for qubit in near), -len(whole[start]), start
 
     return min(whole, key=far)
 

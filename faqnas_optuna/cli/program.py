@@ -12,6 +12,7 @@ from faqnas_optuna.cli.enumeration import enumerate_space
 from faqnas_optuna.cli.explore import bench, dashboard, datasets, doctor
 from faqnas_optuna.cli.find import resume, start, status, stop, worker
 from faqnas_optuna.cli.judge import pareto, show
+from faqnas_optuna.cli.space import space
 from faqnas_optuna.cli.take import export, predict
 
 
@@ -43,6 +44,7 @@ for command in (
     predict,
     stop,
     resume,
+    space,
     enumerate_space,
     compare,
     dashboard,

@@ -41,18 +41,11 @@ class Counts:
     parameters: int
     live_parameters: int
     """Those that a measured value depends on."""
-    neg_log_esp: float | None = None
-    """-ln of the success probability of the live gates on the study's device (`circuits.hardware`); None where it has none."""
-    two_qubit_gates: int | None = None
-    """Of that device, SWAPs included."""
-    duration_us: float | None = None
-    """Of a run of the gates."""
 
     @classmethod
-    def of(cls, circuit: Circuit, *, n_features: int, n_classes: int, device: Device | None = None) -> Self:
+    def of(cls, circuit: Circuit, *, n_features: int, n_classes: int) -> Self:
         """Count a circuit, and its network for such data."""
         effective = EffectiveCircuit(circuit=circuit)
-        on_device = None if device is None else hardware_cost(circuit, device)
         parameters = Layout.of(circuit, n_features=n_features, n_classes=n_classes).size
         return cls(
             quantum_flops_profiler=profiler_flops(circuit),
@@ -64,22 +57,41 @@ class Counts:
             classical_flops=classical_flops(circuit, n_features=n_features, n_classes=n_classes),
             parameters=parameters,
             live_parameters=parameters - circuit.depth * circuit.n_qubits + effective.live_angles,
-            neg_log_esp=None if on_device is None else on_device.neg_log_esp,
-            two_qubit_gates=None if on_device is None else on_device.two_qubit_gates,
-            duration_us=None if on_device is None else on_device.duration_us,
         )
 
     def charged(self, config: StudyConfig) -> float:
-        """The cost that is a study's first objective: quantum FLOPs, or -ln ESP on its device."""
-        return self.flops(config) if self.neg_log_esp is None else self.neg_log_esp
-
-    def flops(self, config: StudyConfig) -> int:
         """The quantum FLOPs that a study counts."""
         if config.flops_of is FlopsOf.EFFECTIVE:
             by_counter = (self.effective_flops_profiler, self.effective_flops_analytic)
         else:
             by_counter = (self.quantum_flops_profiler, self.quantum_flops_analytic)
         return by_counter[config.flops is FlopsCounter.ANALYTIC]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs(Counts):
+    """The same with what the live gates cost on the study's device (`circuits.hardware`); None where it has none."""
+
+    neg_log_esp: float | None = None
+    """-ln of their success probability."""
+    two_qubit_gates: int | None = None
+    """Of the device, SWAPs included."""
+    duration_us: float | None = None
+    """Of a run of the gates."""
+
+    @classmethod
+    def on(cls, circuit: Circuit, splits: DataSplits, device: Device | None) -> Self:
+        """Count a circuit, and its network for such data."""
+        counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+        if device is None:
+            return cls(**vars(counts))
+        cost = hardware_cost(circuit, device)
+        lost = {name: getattr(cost, name) for name in ("neg_log_esp", "two_qubit_gates", "duration_us")}
+        return cls(**vars(counts), **lost)
+
+    def charged(self, config: StudyConfig) -> float:
+        """The cost that is a study's first objective: quantum FLOPs, or -ln ESP on its device."""
+        return super().charged(config) if self.neg_log_esp is None else self.neg_log_esp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +126,7 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation(Counts, Trained):
+class Evaluation(Costs, Trained):
     """What is known of a circuit once it has been counted and trained."""
 
     def objectives(self, config: StudyConfig) -> tuple[float, float]:
@@ -133,8 +145,8 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
         DataError: the data are not those of the settings.
         TrainingError: a training diverged.
     """
-    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, device=config.device)
-    return Evaluation(**vars(counts), **vars(train_repeatedly(circuit, splits, config)))
+    costs = Costs.on(circuit, splits, config.device)
+    return Evaluation(**vars(costs), **vars(train_repeatedly(circuit, splits, config)))
 
 
 def train_repeatedly(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Trained:

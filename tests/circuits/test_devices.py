@@ -68,7 +68,7 @@ WRONG = {
     "coupling = [[1, 0], [1, 2], [2, 3]]": ('coupling = "square-grid 2x3"', "square-grid 2x3 has 6 qubits; qubits is 4"),
     "[[1, 0], [1, 2], [2, 3]]": ('"ring"', "coupling: must be all-to-all, heavy-hex 8x16"),
     'two_qubit_gate = "cz"': ('two_qubit_gate = "iswap"', "two_qubit_gate: "),
-    'source = "our laboratory"\n': ("", "field 'source' is missing"),
+    'source = "our laboratory"\n': ("", "missing: source"),
     "date = 2026-01-31": ('date = "yesterday"', "date: must be a date as 2026-04-17"),
     'name = "bench"': ('name = "eagle"', "'eagle' is a device that we know"),
     "t2_us = 80.5\n": ("t2_us = 80.5\nt3_us = 1\n", "unknown field 't3_us'; a device has name, date"),
@@ -84,6 +84,12 @@ def test_what_no_device_can_be_is_told_in_one_line(line: str, tmp_path: Path) ->
     with pytest.raises(ConfigError, match=message) as refused:
         device_of(str(file))
     assert "\n" not in str(refused.value) and str(file) in str(refused.value)
+
+
+def test_all_that_is_missing_is_told_together(tmp_path: Path) -> None:
+    (tmp_path / "few.toml").write_text('name = "few"\nqubits = 4\nt1_us = 0.0002\n')
+    with pytest.raises(ConfigError, match="few.toml: missing: date, source, coupling, .*, t2_us; t1_us: is in microseconds"):
+        device_of(str(tmp_path / "few.toml"))
 
 
 def test_no_such_device(tmp_path: Path) -> None:

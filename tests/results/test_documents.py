@@ -41,6 +41,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
         "study": str,
         "dataset": str,
         "score": str,
+        "cost": str,
         "generations": int,
         "hypervolume": float,
         "linear_hypervolume": float,
