@@ -79,9 +79,11 @@ def _print_noise(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
     Args:
         document: a `noise_document`.
     """
-    print_line("")
-    print_table(_table(document, config))
-    print_line("")
+    table = _table(document, config)
+    if table.rows:
+        print_line("")
+        print_table(table)
+        print_line("")
     for entry in document["overtakings"]:
         print_line(told_overtaking(entry, document["noise"]))
     for remark in _remarks(document, noise):

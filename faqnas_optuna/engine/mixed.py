@@ -3,8 +3,8 @@
 A state of n qubits is ρ = 2⁻ⁿ Σ r_P P, with a real number r_P = Tr(P ρ) for each of the 4ⁿ products P of I, X, Y and Z.
 A gate or a channel E on k qubits is a real matrix (4ᵏ, 4ᵏ), with elements Tr(P E(Q)) / 2ᵏ (Greenbaum, arXiv 1509.02921). Those
 on one qubit are multiplied with one another, and then with that of the next two-qubit gate: only these pass over the state.
-Qubits have states of their own until a gate joins them. At the end r_P is needed of the products of I and Z, whose Walsh-Hadamard
-transform is the probabilities.
+Qubits have states of their own until a gate joins them. At the end r_P is needed of the products of I and Z, whose
+Walsh-Hadamard transform is the probabilities.
 """
 
 import math

@@ -88,10 +88,11 @@ def under_noise(
 
 
 def finalists_among(confirmation: Search, trials: Sequence[int]) -> list[Finalist]:
-    """The finalists of a confirmation that are these trials, the cheapest first."""
+    """The finalists of a confirmation that are these trials and were trained with success, the cheapest first."""
     confirms = confirmation.as_it_is_now().description.confirms
     assert confirms is not None
-    return sorted((one for one in confirms.finalists if one.trial in trials), key=lambda one: (one.cost, one.trial))
+    trained = (one for one in confirms.finalists if one.trial in trials and seeds_of(confirmation, one))
+    return sorted(trained, key=lambda one: (one.cost, one.trial))
 
 
 def seeds_of(confirmation: Search, finalist: Finalist) -> list[int]:
