@@ -12,7 +12,7 @@ from faqnas_optuna.cli.console import counted, show_work
 from faqnas_optuna.cli.display import print_line, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
 from faqnas_optuna.config import StudyConfig, told_number
-from faqnas_optuna.results.noisy import noise_document, told_overtaking
+from faqnas_optuna.results.noisy import noise_document, told_overtakings
 from faqnas_optuna.search.noisy import check_noise, finalists_among, seeds_of, under_noise
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.study import Search, load_data
@@ -84,8 +84,8 @@ def _print_noise(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
         print_line("")
         print_table(table)
         print_line("")
-    for entry in document["overtakings"]:
-        print_line(told_overtaking(entry, document["noise"]))
+    for told in told_overtakings(document["overtakings"], document["noise"]):
+        print_line(told)
     for remark in _remarks(document, noise):
         print_line(remark)
 

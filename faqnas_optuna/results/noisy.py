@@ -72,15 +72,20 @@ def _overtakings(found: Sequence[UnderNoise]) -> Iterator[dict[str, Any]]:
         }
 
 
-def told_overtaking(entry: Mapping[str, Any], noise: str) -> str:
-    """One of the `overtakings` in a sentence."""
-    cheaper, dearer = f"trial {entry['cheaper']}", f"trial {entry['dearer']}"
-    if entry["strength"] is None:
-        return f"The cheaper {cheaper} overtakes {dearer} at no strength up to {STRENGTHS[-1]:g} times {noise}."
-    ours, theirs = entry["accuracies"]
-    interval = entry["difference_interval"]
+def told_overtakings(entries: Sequence[Mapping[str, Any]], noise: str) -> Iterator[str]:
+    """The `overtakings` in sentences."""
+    yield from (_told(entry, noise) for entry in entries if entry["strength"] is not None)
+    if left := sum(entry["strength"] is None for entry in entries):
+        pairs = "pair" if left == 1 else "pairs"
+        yield f"In {left} {pairs} the cheaper one stays behind up to {STRENGTHS[-1]:g} times {noise}."
+
+
+def _told(entry: Mapping[str, Any], noise: str) -> str:
+    (ours, theirs), interval = entry["accuracies"], entry["difference_interval"]
+    # Whether the seeds tell the difference from none.
+    verb = "overtakes" if interval and interval[0] > 0 else "comes level with"
     uncertain = "" if interval is None else f" ({interval[0]:+.3f} to {interval[1]:+.3f})"
     return (
-        f"At {entry['strength']:g} times {noise} the cheaper {cheaper} overtakes {dearer}: {ours:.3f} against {theirs:.3f},"
-        f" a difference of {entry['difference']:+.3f}{uncertain}."
+        f"At {entry['strength']:g} times {noise} the cheaper trial {entry['cheaper']} {verb} trial {entry['dearer']}:"
+        f" {ours:.3f} against {theirs:.3f}, a difference of {entry['difference']:+.3f}{uncertain}."
     )

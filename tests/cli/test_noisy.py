@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits import mixed
 from faqnas_optuna.circuits.noise import NoisyProgram
 from faqnas_optuna.results.confirmed import confirmation_document
+from faqnas_optuna.results.noisy import told_overtakings
 from faqnas_optuna.search import noisy
 from faqnas_optuna.search.noisy import STRENGTHS
 from faqnas_optuna.search.study import Search
@@ -123,7 +124,8 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Search)
         "Noise: depolarizing:0.1, X, Y or Z on each qubit after a two-qubit gate with 0.1, after others"
     )
     assert lines[-1].endswith("misread with 0. Trained without noise; exact ⟨Z⟩ for each of 30 test samples.")
-    assert len(lines) == 2 * len(STRENGTHS) + 2 + len(document["overtakings"])
+    sentences = list(told_overtakings(document["overtakings"], "depolarizing:0.1"))
+    assert lines[2 * len(STRENGTHS) : -1] == ["", *sentences]
     # Without noise it is what the confirmation has shown; nothing is stored.
     shown = {entry["trial"]: entry for entry in confirmation_document(confirmed)["circuits"]}
     for entry in document["circuits"]:

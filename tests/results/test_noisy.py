@@ -10,7 +10,7 @@ from scipy import stats
 from faqnas_optuna.circuits.noise import DepolarizingNoise, noise_of
 from faqnas_optuna.config import Score
 from faqnas_optuna.learning.controls import Model
-from faqnas_optuna.results.noisy import noise_document, told_overtaking
+from faqnas_optuna.results.noisy import noise_document, told_overtakings
 from faqnas_optuna.search.ledger import Finalist
 from faqnas_optuna.search.noisy import STRENGTHS, UnderNoise
 from tests.candidates import genome_of
@@ -58,10 +58,10 @@ def test_the_cheaper_overtakes_where_its_mean_is_first_not_less() -> None:
     t = stats.t.interval(0.95, 2, loc=np.mean(differences), scale=stats.sem(differences))
     assert entry["difference_interval"] == pytest.approx(t)
     low, high = t
-    assert told_overtaking(entry, "heron-r3") == (
-        "At 1 times heron-r3 the cheaper trial 5 overtakes trial 3: 0.700 against 0.633,"
+    assert list(told_overtakings([entry], "heron-r3")) == [
+        "At 1 times heron-r3 the cheaper trial 5 comes level with trial 3: 0.700 against 0.633,"
         f" a difference of +0.067 ({low:+.3f} to {high:+.3f})."
-    )
+    ]
 
 
 def test_who_is_ahead_without_noise_or_costs_the_same_overtakes_nobody() -> None:
@@ -69,12 +69,25 @@ def test_who_is_ahead_without_noise_or_costs_the_same_overtakes_nobody() -> None
     assert document(under_noise(5, 100, (0.5,)), under_noise(3, 100, (0.9,)))["overtakings"] == []
 
 
+def test_to_overtake_is_to_be_better_as_far_as_the_seeds_tell() -> None:
+    cheap = under_noise(5, 100, (0.5, 0.8), (0.5, 0.8), (0.5, 0.7))
+    dear = under_noise(3, 900, (0.9, 0.6), (0.9, 0.6), (0.9, 0.5))
+    (sentence,) = told_overtakings(document(cheap, dear)["overtakings"], "eagle")
+    assert sentence.startswith("At 0.5 times eagle the cheaper trial 5 overtakes trial 3: 0.767 against 0.567, a difference of")
+
+
 def test_who_stays_behind_is_told() -> None:
-    dear = under_noise(3, 900, [0.9] * len(STRENGTHS))
-    (entry,) = document(under_noise(5, 100, [0.8] * len(STRENGTHS)), dear)["overtakings"]
-    assert entry["strength"] is None
-    told = f"The cheaper trial 5 overtakes trial 3 at no strength up to {STRENGTHS[-1]:g} times heron-r3."
-    assert told_overtaking(entry, "heron-r3") == told
+    cheap, dear, dearer = (
+        under_noise(trial, 100 * trial, [accuracy] * len(STRENGTHS)) for trial, accuracy in ((1, 0.7), (2, 0.8), (3, 0.9))
+    )
+    entries = document(cheap, dear, dearer)["overtakings"]
+    assert [(entry["cheaper"], entry["dearer"], entry["strength"]) for entry in entries] == [
+        (1, 2, None),
+        (1, 3, None),
+        (2, 3, None),
+    ]
+    assert list(told_overtakings(entries, "eagle")) == ["In 3 pairs the cheaper one stays behind up to 32 times eagle."]
+    assert list(told_overtakings(entries[:1], "eagle")) == ["In 1 pair the cheaper one stays behind up to 32 times eagle."]
 
 
 def test_a_single_seed_has_no_interval() -> None:
@@ -82,7 +95,8 @@ def test_a_single_seed_has_no_interval() -> None:
     assert told["circuits"][0]["test_accuracy_interval"][0] is None
     (entry,) = told["overtakings"]
     assert entry["difference_interval"] is None
-    assert told_overtaking(entry, "eagle").endswith("0.500 against 0.400, a difference of +0.100.")
+    (sentence,) = told_overtakings([entry], "eagle")
+    assert sentence.endswith("comes level with trial 3: 0.500 against 0.400, a difference of +0.100.")
 
 
 def test_seeds_that_one_of_them_lacks_are_left_out() -> None:
