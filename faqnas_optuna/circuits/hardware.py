@@ -15,7 +15,7 @@ two. In an ion trap RZ is free too, and any other is one pulse. Two-qubit gates 
 """
 
 import math
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -80,7 +80,8 @@ def _cost(circuit: Circuit, layers: tuple[Layer, ...], device: Device) -> Hardwa
     lost = run.idle_ns / (1e3 * min(device.t1_us, device.t2_us))
     shot_us = (run.duration_ns + device.readout_ns) / 1e3 + device.delay_us
     return HardwareCost(
-        neg_log_esp=lost - sum(count * math.log1p(-error) for count, error in errors),
+        # Processors may differ in the last digit of a logarithm, and workers must not.
+        neg_log_esp=round(lost - sum(count * math.log1p(-error) for count, error in errors), 14),
         two_qubit_gates=run.two_qubit_gates,
         one_qubit_pulses=run.one_qubit_pulses,
         duration_us=run.duration_ns / 1e3,
@@ -119,10 +120,10 @@ class Read(NamedTuple):
 Native = OneQubit | TwoQubit | Read
 
 
-def compiled(circuit: Circuit, layers: Sequence[Layer], device: Device) -> Sequence[Native]:
+def compiled(circuit: Circuit, layers: tuple[Layer, ...], device: Device) -> Sequence[Native]:
     """What is done on a device to run a circuit's layers; qubits are numbered as in its `patch`."""
-    gates = uncancelled(elementary_gates(circuit, layers))
-    pairs, turns = _divided(gates, circuit.n_qubits)
+    pairs, turned = _divided(circuit, layers)
+    turns = [iter(groups) for groups in turned]
     found = route(tuple((min(gate.wires), max(gate.wires)) for gate in pairs), circuit.n_qubits, patch(device.pairs))
     program = _Program(found.layout, device.two_qubit_gate)
     for step in found.steps:
@@ -131,10 +132,10 @@ def compiled(circuit: Circuit, layers: Sequence[Layer], device: Device) -> Seque
             continue
         gate = pairs[step.gate]
         for wire in gate.wires:
-            program.turn(wire, turns[wire].popleft())
+            program.turn(wire, next(turns[wire]))
         program.gate(gate, swapped=step.swapped)
     for wire in range(circuit.n_qubits):
-        program.turn(wire, turns[wire].popleft())
+        program.turn(wire, next(turns[wire]))
     return program.read()
 
 
@@ -307,12 +308,13 @@ def _undone(axes: Axes, before: Sequence[Axes]) -> int | None:
     return None
 
 
-def _divided(gates: Iterable[Gate], n_wires: int) -> tuple[Sequence[Gate], Sequence[deque[Sequence[Turn]]]]:
-    """The two-qubit gates, and for each wire what turns it before each of those on it, and at last."""
+@lru_cache(maxsize=8)
+def _divided(circuit: Circuit, layers: tuple[Layer, ...]) -> tuple[Sequence[Gate], Sequence[Sequence[Sequence[Turn]]]]:
+    """The two-qubit gates, and for each wire what turns it before each of those on it, and at last: on whatever device."""
     pairs: list[Gate] = []
-    turns: list[deque[Sequence[Turn]]] = [deque() for _ in range(n_wires)]
-    open_turns: list[list[Turn]] = [[] for _ in range(n_wires)]
-    for gate in gates:
+    turns: list[list[Sequence[Turn]]] = [[] for _ in range(circuit.n_qubits)]
+    open_turns: list[list[Turn]] = [[] for _ in range(circuit.n_qubits)]
+    for gate in uncancelled(elementary_gates(circuit, layers)):
         if len(gate.wires) == 1:
             open_turns[gate.wires[0]].append(Turn(gate.name, gate.angle))
             continue

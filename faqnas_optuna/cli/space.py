@@ -38,14 +38,13 @@ def space(
         raise ConfigError(f"costs are written as Parquet or CSV, so --out ends with .parquet or .csv; it is {out}")
     chosen = one_data_set(name, dataset)
     sizes = _sizes(chosen, data_dir, settings) if chosen else None
-    from faqnas_optuna.circuits.devices import DEVICES
     from faqnas_optuna.cli.console import messages, show_work
     from faqnas_optuna.evidence.costs import space_costs, space_document
     from faqnas_optuna.evidence.space import all_circuits, sample
     from faqnas_optuna.files import write_atomically
 
     circuits = all_circuits() if fraction == 1 else sample(all_circuits(), fraction)
-    with messages(), show_work("space", "circuit", len(circuits) * len(DEVICES)) as update:
+    with messages(), show_work("space", "circuit", len(circuits)) as update:
         costs = space_costs(circuits, sizes=sizes, on_done=update)
     if out:
         write_atomically(out, costs.file(out.suffix))

@@ -99,7 +99,7 @@ def space_costs(
 
     Args:
         sizes: features and classes of the data, if the networks around the circuits count too.
-        on_done: called with how many circuits times devices are done.
+        on_done: called with how many circuits are done.
     """
     # What quantum gates cost does not depend on the data.
     n_features, n_classes = sizes or (1, 2)
@@ -107,13 +107,13 @@ def space_costs(
     columns: dict[str, NDArray[Any]] = {
         name: np.array([getattr(count, name) for count in counts], np.int64) for name in (*FLOPS, *(NETWORK if sizes else ()))
     }
-    for number, device in enumerate(DEVICES.values()):
-        costs = []
-        for place, circuit in enumerate(circuits):
-            costs.append(hardware_cost(circuit, device))
-            on_done(number * len(circuits) + place + 1)
-        columns[lost_on(device.name)] = np.array([cost.neg_log_esp for cost in costs], np.float64)
-        columns[f"two_qubit_gates_{device.name}"] = np.array([cost.two_qubit_gates for cost in costs], np.int64)
+    costs = []
+    for place, circuit in enumerate(circuits, 1):
+        costs.append([hardware_cost(circuit, device) for device in DEVICES.values()])
+        on_done(place)
+    for device, found in zip(DEVICES, zip(*costs, strict=True), strict=True):
+        columns[lost_on(device)] = np.array([cost.neg_log_esp for cost in found], np.float64)
+        columns[f"two_qubit_gates_{device}"] = np.array([cost.two_qubit_gates for cost in found], np.int64)
     return SpaceCosts(circuits=circuits, columns=columns)
 
 

@@ -138,16 +138,24 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
             "SIZES",
             f"{dimensions['features']} features, {dimensions['classes']} classes, {dimensions['parameters']} parameters",
         )
-        .replace("FLOPS", f"{document['quantum_flops']:,}")
+        .replace("COST", _cost(document))
         .replace("ROWS", "\n".join(lines))
         .replace("CONFIRMED", believed)
         .replace("FOLDER", name)
     ).encode()
 
 
+def _cost(document: Mapping[str, Any]) -> str:
+    """What the circuit costs, in words."""
+    flops = f"{document['quantum_flops']:,} quantum FLOPs"
+    if "neg_log_esp" not in document:
+        return flops
+    return f"{flops}, −ln ESP of {document['neg_log_esp']:.4f} on {document['provenance']['settings']['device']['name']}"
+
+
 TEXT = """# A hybrid quantum neural network for DATASET
 
-Trial TRIAL of the study STUDY: CIRCUIT; SIZES, FLOPS quantum FLOPs. Made by faqnas-optuna.
+Trial TRIAL of the study STUDY: CIRCUIT; SIZES, COST. Made by faqnas-optuna.
 
 | part | right | accuracy | 95 % interval | balanced |
 | --- | --- | --- | --- | --- |

@@ -13,7 +13,17 @@ from faqnas_optuna.circuits.devices import ALL_TO_ALL, DEVICES, Device, TwoQubit
 from faqnas_optuna.circuits.effective import EffectiveCircuit, all_layers
 from faqnas_optuna.circuits.elementary import Gate, Input, Weight, elementary_gates
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.hardware import Native, OneQubit, Read, TwoQubit, compiled, hardware_cost, matrix, uncancelled
+from faqnas_optuna.circuits.hardware import (
+    Native,
+    OneQubit,
+    Read,
+    TwoQubit,
+    compiled,
+    hardware_cost,
+    matrix,
+    pulses_of,
+    uncancelled,
+)
 from faqnas_optuna.circuits.routing import patch
 
 BY_HAND: dict[str, Any] = {
@@ -168,6 +178,38 @@ def test_programs_do_what_the_circuits_do(device: Device) -> None:
         assert np.allclose(of_program(program, device), of_gates(gates, n_qubits), atol=1e-12), which
         swapped |= hardware_cost(which, device).two_qubit_gates > sum(len(gate.wires) == 2 for gate in gates)
     assert swapped == (device.coupling != ALL_TO_ALL)
+
+
+@pytest.mark.parametrize("device", [LINE, CROSS], ids=lambda device: str(device.name))
+@pytest.mark.parametrize("axes", ["XY", "YXYX"])
+def test_success_by_qiskits_schedule(device: Device, axes: str) -> None:
+    """The formula of MQT Predictor over Qiskit's counts and its schedule, every gate as soon as possible."""
+    qiskit = pytest.importorskip("qiskit", reason="qiskit is not installed: pip install qiskit")
+    from qiskit.transpiler.passes import ASAPScheduleAnalysis
+
+    which = circuit(4, axes, "CNOT", circular=True, amplitude=True)
+    written, n_read = qiskit.QuantumCircuit(device.qubits), 0
+    for step in compiled(which, EffectiveCircuit(circuit=which).layers, device):
+        if isinstance(step, TwoQubit):
+            getattr(written, device.two_qubit_gate)(*step.qubits)
+        elif isinstance(step, OneQubit):
+            for _ in range(pulses_of(tuple(turn.name for turn in step.turns), device.two_qubit_gate)):
+                written.sx(step.qubit)
+        else:
+            n_read = len(step.qubits)
+    written.barrier()
+    lasts = {"sx": device.one_qubit_ns, str(device.two_qubit_gate): device.two_qubit_ns}
+    known = qiskit.transpiler.InstructionDurations([(name, None, int(time)) for name, time in lasts.items()], dt=1e-9)
+    manager = qiskit.transpiler.PassManager([ASAPScheduleAnalysis(known)])
+    manager.property_set["time_unit"] = "dt"
+    manager.run(written)
+    times = [(node, start) for node, start in manager.property_set["node_start_time"].items() if node.name in lasts]
+    end = max(start + lasts[node.name] for node, start in times)
+    busy = sum(len(node.qargs) * lasts[node.name] for node, _ in times)
+    counts = written.count_ops()
+    expected = counts["sx"] * PULSE + counts[device.two_qubit_gate] * PAIR + n_read * READ + (4 * end - busy) / 5000
+    assert hardware_cost(which, device).neg_log_esp == pytest.approx(expected, rel=1e-9)
+    assert hardware_cost(which, device).duration_us == pytest.approx(end / 1000)
 
 
 def test_every_gate_is_on_qubits_that_have_one() -> None:
