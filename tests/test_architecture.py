@@ -11,7 +11,20 @@ WINGS: list[tuple[str, list[str]]] = [
     ("", ["errors", "files", "signals", "kept"]),
     (
         "circuits",
-        ["devices", "genome", "effective", "elementary", "routing", "hardware", "openqasm", "reference", "counting", "flops"],
+        [
+            "devices",
+            "genome",
+            "effective",
+            "elementary",
+            "routing",
+            "hardware",
+            "noise",
+            "openqasm",
+            "reference",
+            "mixed",
+            "counting",
+            "flops",
+        ],
     ),
     # It speaks of genes, and the wings below speak of it.
     ("", ["config"]),
@@ -31,7 +44,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "loading",
         ],
     ),
-    ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused"]),
+    ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused", "mixed"]),
     (
         "learning",
         [
@@ -46,6 +59,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "evaluation",
             "pilot",
             "controls",
+            "noisy",
             "trained",
             "artifact",
             "estimator",
@@ -70,6 +84,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "course",
             "objective",
             "confirming",
+            "noisy",
             "taking",
         ],
     ),
@@ -120,6 +135,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "described",
             "status",
             "confirmed",
+            "noisy",
             "exported",
             "predicted",
             "advice",
@@ -145,6 +161,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "console",
             "display",
             "confirmed",
+            "noisy",
             "options",
             "launch",
             "find",
@@ -180,7 +197,7 @@ def within(*wings: str) -> set[str]:
 
 
 ALLOWED_OUTSIDE = {
-    "pennylane": {"circuits.reference", "learning.model", "learning.trained"},
+    "pennylane": {"circuits.reference", "circuits.mixed", "learning.model", "learning.trained"},
     "torch": {"circuits.counting", "learning.model", "learning.trained", "learning.reference", "evidence.references"},
     "jax": {"evidence.references"},
     "numba": within("engine"),

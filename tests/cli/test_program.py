@@ -57,9 +57,10 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
         if parameter.param_type_name == "option" and parameter.name != "help":
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
             # What was set for `start` must not lower the limit of a study that is resumed, nor shorten what confirms it; no
-            # call writes files unasked, nor is one refused for a size unasked; and what `start` says to its workers is none of
-            # a user's business.
-            files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")} | {("confirm", "LATEX")}
+            # call writes files unasked, nor is one refused for a size, or shots, unasked; and what `start` says to its workers
+            # is none of a user's business.
+            files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")}
+            files |= {("confirm", option) for option in ("LATEX", "SHOTS")}
             files |= {("compare", "PLOT"), ("compare", "SIZE"), ("claims", "OUT")}
             epochs = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             without = {("resume", "GENERATIONS"), ("worker", "LISTEN"), *epochs, *files}
