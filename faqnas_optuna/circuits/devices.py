@@ -226,8 +226,8 @@ DEVICES: Mapping[str, Device] = {
         Device(
             name="all-to-all",
             date="2025-08-03",
-            source="IonQ Forte Enterprise 1: IonQ's characterization qpu.forte-enterprise-1, two-qubit error the median, "
-            "others means, which are all it gives; reset time for the delay",
+            source="IonQ Forte Enterprise 1: characterization of qpu.forte-enterprise-1, as quoted in a public repository; "
+            "two-qubit error the median, others means, which are all it gives; reset time for the delay",
             qubits=36,
             coupling=ALL_TO_ALL,
             two_qubit_gate=TwoQubitGate.RZZ,
