@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
+from faqnas_optuna.circuits.devices import Device, device_of
 from faqnas_optuna.circuits.genome import (
     EVERY_GENE,
     GENES,
@@ -118,6 +119,8 @@ FILE_SUFFIXES = (".csv", ".parquet", ".npz")
 SAMPLES = "samples"
 """What the data set is called of samples that a program has in its memory."""
 MOST_COMPONENTS = 1_000
+FLOPS, HARDWARE = "flops", "hardware:"
+"""As the cost: quantum FLOPs, or what stands before a device."""
 AUTO = "auto"
 """As the number of repeats: as many as make the values of circuits reliable."""
 
@@ -247,11 +250,28 @@ class StudyConfig(_Section):
     engine: Engine = Engine.FAST
     flops: FlopsCounter = FlopsCounter.PROFILER
     flops_of: FlopsOf = FlopsOf.SUGGESTED
+    device: Device | None = None
+    """Whose success probability is the cost; None where that is quantum FLOPs. In settings it is named by `cost`."""
     score: Score = Score.ACCURACY
     data: DataConfig = DataConfig()
     search: SearchConfig = SearchConfig()
     training: TrainingConfig = TrainingConfig()
     space: SpaceConfig = SpaceConfig()
+
+    @model_validator(mode="after")
+    def _device_fits(self) -> Self:
+        most = max(self.space.n_qubits)
+        if self.device and self.device.qubits < most:
+            raise ValueError(
+                f"{self.device.name} has {self.device.qubits} qubits; its circuits have up to {most}, so narrow space.n_qubits"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A study by FLOPs is written as before there were devices."""
+        plain: dict[str, Any] = serialize(self)
+        return plain if self.device else {name: value for name, value in plain.items() if name != "device"}
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:
@@ -262,6 +282,20 @@ class StudyConfig(_Section):
         if is_file(self.dataset) and self.dataset != Path(self.dataset).name:
             raise ValueError(f"dataset is the name of a file, without its directory; it is {self.dataset!r}")
         return self
+
+    @property
+    def cost(self) -> str:
+        """The first objective as it is typed."""
+        return f"{HARDWARE}{self.device.name}" if self.device else FLOPS
+
+    @property
+    def cost_name(self) -> str:
+        """The first objective in words."""
+        return f"−ln ESP on {self.device.name}" if self.device else "quantum FLOPs"
+
+    def told_cost(self, cost: float) -> str:
+        """A value of the first objective with its name."""
+        return f"{told_number(cost)} {self.cost_name}"
 
     @property
     def split_seed(self) -> int:
@@ -279,6 +313,7 @@ class StudyConfig(_Section):
         Raises:
             ConfigError: a setting is unknown, missing, or has an impossible value.
         """
+        settings = _with_device(settings, source)
         try:
             # By way of JSON, strict mode takes a list for a tuple and a text for an enum, and nothing laxer.
             return cls.model_validate_json(json.dumps(settings, default=_plain))
@@ -296,6 +331,26 @@ class StudyConfig(_Section):
 
     def to_json(self) -> str:
         return self.model_dump_json()
+
+
+def told_number(cost: float) -> str:
+    """A cost as tables have it: FLOPs are whole numbers."""
+    return f"{cost:,.0f}" if float(cost).is_integer() else f"{cost:.4f}"
+
+
+def _with_device(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Settings with the device that their cost names.
+
+    Raises:
+        ConfigError: the cost is none, or there is no such device.
+    """
+    settings = dict(settings)
+    cost = settings.pop("cost", None)
+    if cost is None or cost == FLOPS:
+        return settings
+    if not isinstance(cost, str) or not cost.startswith(HARDWARE):
+        raise ConfigError(f"{source}: cost: is {FLOPS} or {HARDWARE}DEVICE, as hardware:heron-r3 (it is {cost!r})")
+    return settings | {"device": device_of(cost.removeprefix(HARDWARE)).model_dump(mode="json")}
 
 
 def is_file(dataset: str) -> bool:
@@ -345,7 +400,10 @@ LEFT_OUT: dict[str, Any] = {"space.reuploading": [False]}
 
 def differences(stored: StudyConfig, asked: StudyConfig) -> list[str]:
     """One line for each setting in which two configurations differ."""
-    before, after = (LEFT_OUT | _flatten(config.model_dump(mode="json")) for config in (stored, asked))
+    before, after = (LEFT_OUT | _flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, asked))
+    if stored.cost != asked.cost:
+        # Devices of different names differ in all.
+        before, after = ({name: of[name] for name in of if not name.startswith("device.")} for of in (before, after))
     return [f"{name}: stored {before[name]}, asked {after[name]}" for name in before if before[name] != after[name]]
 
 
@@ -390,7 +448,10 @@ def _explain(detail: ErrorDetails) -> str:
 
 def _settings_of(section: list[str]) -> Iterable[str]:
     field = StudyConfig.model_fields.get(section[0]) if section else None
-    model = field.annotation if field else StudyConfig
+    if not section:
+        # Of a device a study file has the name.
+        return ["cost" if name == "device" else name for name in StudyConfig.model_fields]
+    model = field.annotation if field else None
     return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else ()
 
 

@@ -15,9 +15,11 @@ from click.testing import CliRunner
 
 import faqnas_optuna
 from faqnas_optuna import errors
+from faqnas_optuna.circuits.devices import DEVICES, device_of
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.named import DATASETS
+from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
 from faqnas_optuna.results.sizes import Size
 from faqnas_optuna.signals import SIGNALS
 from tests.conftest import TIMEOUT_S
@@ -187,9 +189,24 @@ def test_the_data_sets_are_those_of_the_program() -> None:
         assert sizes == [f"{info.samples:,}", str(info.features), str(info.classes)]
 
 
+def test_the_keys_of_generated_data_are_those_of_the_program() -> None:
+    text = TEXTS["docs/data.md"]
+    table = rows(text, "| generated |")
+    assert list(table) == list(DEFINITIONS)
+    for name, (keys, _) in table.items():
+        values = Recipe.read(name).values
+        told = dict(key.split("=") for key in keys.split(", "))
+        assert list(told) == [key for key in values if key not in ("features", "samples", "seed")]
+        for key, default in told.items():
+            assert eval(default.replace("×", "*"), {}, dict(values)) == pytest.approx(values[key])
+    lines = CliRunner().invoke(cli, ["datasets", "spirals:features=20"]).stdout.splitlines()
+    assert "\n".join(line.rstrip() for line in lines) in text
+
+
 def test_the_settings_are_those_of_the_program() -> None:
     options = {parameter.opts[0]: parameter for parameter in cli.commands["start"].params}
-    settings = StudyConfig(dataset="wine").model_dump(mode="json")
+    config = StudyConfig(dataset="wine")
+    settings = {**config.model_dump(mode="json"), "cost": config.cost}
     space = settings.pop("space")
     defaults = {name: value for name, value in settings.items() if not isinstance(value, dict)}
     for section in ("data", "search", "training"):
@@ -203,6 +220,17 @@ def test_the_settings_are_those_of_the_program() -> None:
     assert {
         name.removeprefix("space."): [value.strip() for value in values[0].split(",")] for name, values in genes.items()
     } == {name: [str(value) for value in values] for name, values in space.items()}
+
+
+def test_the_devices_are_those_of_the_program() -> None:
+    table = rows(TEXTS["docs/numbers.md"], "| device |")
+    assert {name.strip("`") for name in table} == {*DEVICES}
+    for name, (day, coupling, gate, *figures) in table.items():
+        device = DEVICES[name.strip("`")]
+        assert [day, coupling, gate.lower()] == [device.date, device.coupling, str(device.two_qubit_gate)]
+        told = [device.one_qubit_error, device.two_qubit_error, device.readout_error, device.one_qubit_ns, device.two_qubit_ns]
+        told += [device.readout_ns, device.t1_us, device.t2_us, device.delay_us]
+        assert [float(figure.replace(",", "")) for figure in figures] == told
 
 
 def test_every_option_has_its_line() -> None:
@@ -237,8 +265,13 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     assert codes == {0, *(kind.exit_code for kind in kinds), *(128 + number for number in SIGNALS)}
 
 
-def test_the_study_files_in_the_documents_are_complete() -> None:
+def test_the_study_and_device_files_in_the_documents_are_complete(tmp_path: Path) -> None:
     for text in TEXTS.values():
         for language, block in blocks(text):
             if language == "toml":
-                assert StudyConfig.from_settings(tomllib.loads(block), source="document")
+                settings = tomllib.loads(block)
+                if "two_qubit_gate" in settings:
+                    (tmp_path / "device.toml").write_text(block)
+                    assert device_of(str(tmp_path / "device.toml"))
+                else:
+                    assert StudyConfig.from_settings(settings, source="document")

@@ -113,7 +113,7 @@ def test_a_training_tells_the_score_of_its_network(engine: Engine, uneven: DataS
 
 
 def test_the_search_minimises_what_the_score_leaves(balanced: Search) -> None:
-    candidates = [Candidate.of_trial(trial) for trial in balanced.study.get_trials(deepcopy=False)]
+    candidates = [Candidate.of_trial(trial, balanced.config) for trial in balanced.study.get_trials(deepcopy=False)]
     records = [candidate.record for candidate in candidates]
     assert [candidate.val_error for candidate in candidates] == [1 - (one.val_balanced_accuracy or 0) for one in records]
     # The two rank some circuits in another order: it decides which ones are found.
@@ -248,7 +248,7 @@ def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
     document, rows = json.loads(cli_here("pareto", "iris", "--json")[1]), cli_here("pareto", "iris", "--csv", "-")[1]
     frame = front_frame(Standing.of(balanced)).to_dict("records")
     for entry, row, framed in zip(document["front"], csv.DictReader(io.StringIO(rows)), frame, strict=True):
-        record = Candidate.of_trial(balanced.study.get_trials(deepcopy=False)[entry["trial"]]).record
+        record = Candidate.of_trial(balanced.study.get_trials(deepcopy=False)[entry["trial"]], balanced.config).record
         for score in Score:
             name, ends = f"val_{score.key}", record.interval(score, 2) or ()
             values = [record.score(score), *ends]

@@ -12,12 +12,13 @@ from enum import StrEnum
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from faqnas_optuna.circuits.gates import Gate, Input, Weight
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Gates = Iterator[tuple[str, tuple[int, ...], str]]
-"""Elementary gates: name in OpenQASM, wires, and angle; an empty one of a gate without."""
+Gates = Iterator[Gate]
 
 
 class Embedding(StrEnum):
@@ -59,7 +60,7 @@ class EmbeddingBlock:
     flops: Callable[[int], int]
     """Operations by number of qubits, as `flops.analytic_flops` counts them."""
     gates: Callable[[int], Gates] | None
-    """Elementary gates by number of qubits, with the angles a0, a1, …; None where `openqasm` has a preparation for it."""
+    """Elementary gates by number of qubits; None where `elementary` has a preparation for it."""
     angles: "Callable[[NDArray[np.float64]], NDArray[np.float64]] | None"
     """The angles of these gates for inputs (n,), in radians."""
     remark: str
@@ -91,8 +92,8 @@ class EntanglerBlock:
     """It only turns phases, so that it is inert where RZ is; else it only moves amplitudes."""
     flops: Callable[[int, bool], int]
     """Operations on N amplitudes, real or not; with an angle it makes them complex."""
-    gates: Callable[[tuple[int, int], str], Gates]
-    """Its elementary gates, by its pair and its angle."""
+    gates: Callable[[tuple[int, int], Weight], Gates]
+    """Its elementary gates, by its pair and its angle, if it has one."""
     action: "Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int], tuple[Any, Any]]"
     """Its normal form: from the bits (N,) of control and target, the indices (N,) and the target's place value, where each
     amplitude comes from and by what it is multiplied."""
@@ -126,10 +127,10 @@ def _iqp(inputs: Any, wires: Sequence[int]) -> None:
 
 
 def _iqp_gates(n_qubits: int) -> Gates:
-    yield from (("h", (wire,), "") for wire in range(n_qubits))
-    yield from (("rz", (wire,), f"a{wire}") for wire in range(n_qubits))
+    yield from (Gate("h", (wire,)) for wire in range(n_qubits))
+    yield from (Gate("rz", (wire,), Input(wire)) for wire in range(n_qubits))
     for number, pair in enumerate(combinations(range(n_qubits), 2), n_qubits):
-        yield from _zz_gates(pair, f"a{number}")
+        yield from _zz_gates(pair, Input(number))
 
 
 def _iqp_angles(inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -138,9 +139,9 @@ def _iqp_angles(inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
     return np.array([*inputs, *(one * other for one, other in combinations(inputs, 2))])
 
 
-def _zz_gates(pair: tuple[int, int], angle: str) -> Gates:
+def _zz_gates(pair: tuple[int, int], angle: Input | Weight) -> Gates:
     """exp(-iθ/2 Z⊗Z)"""
-    yield from (("cx", pair, ""), ("rz", pair[1:], angle), ("cx", pair, ""))
+    yield from (Gate("cx", pair), Gate("rz", pair[1:], angle), Gate("cx", pair))
 
 
 def _half_turns(inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -149,7 +150,7 @@ def _half_turns(inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
 
 
 def _one_ry_a_wire(n_qubits: int) -> Gates:
-    yield from (("ry", (wire,), f"a{wire}") for wire in range(n_qubits))
+    yield from (Gate("ry", (wire,), Input(wire)) for wire in range(n_qubits))
 
 
 EMBEDDINGS: Mapping[Embedding, EmbeddingBlock] = {
@@ -224,7 +225,7 @@ ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
         code="qml.CNOT(wires=pair)",
         diagonal=False,
         flops=lambda size, real: size // 2 if real else size,
-        gates=lambda pair, _: iter([("cx", pair, "")]),
+        gates=lambda pair, _: iter([Gate("cx", pair)]),
         action=lambda control, _, index, value: (index ^ (control * value), 1),
     ),
     Entangler.CZ: EntanglerBlock(
@@ -232,7 +233,7 @@ ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
         code="qml.CZ(wires=pair)",
         diagonal=True,
         flops=lambda size, real: size // 4 if real else size // 2,
-        gates=lambda pair, _: iter([("cz", pair, "")]),
+        gates=lambda pair, _: iter([Gate("cz", pair)]),
         action=lambda control, target, index, _: (index, 1 - 2 * (control & target)),
     ),
     Entangler.ZZ: EntanglerBlock(

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faqnas_optuna.cli.launch import print_json
-from faqnas_optuna.cli.options import cores, json_option, option
+from faqnas_optuna.cli.launch import print_json, study_config
+from faqnas_optuna.cli.options import cores, data_dir_option, json_option, option, split_seed_option
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.results.sizes import Size
 
 if TYPE_CHECKING:
     from faqnas_optuna.evidence.comparison import Outcome
     from faqnas_optuna.evidence.ground import TableGround
+    from faqnas_optuna.evidence.live_ground import LiveGround
     from faqnas_optuna.evidence.replay import Budget
     from faqnas_optuna.signals import Signals
 
@@ -29,6 +30,9 @@ DEFAULT_TRAININGS = 160
 # Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=5, show_default=True, help="Of each training.")
 @option("--against", metavar="NAME", help="The searcher that the others are held against.  [default: the first]")
+@option("--live", is_flag=True, help="Train instead of looking up; TABLE is then any data set.")
+@split_seed_option
+@data_dir_option
 @option("--workers", type=click.IntRange(1, 1024), help="Processes.  [default: one for each core]")
 # Without a variable: one that is set would make every call write files.
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw them to FILE.png, .pdf or .svg.")
@@ -42,6 +46,9 @@ def compare(
     searches: int,
     epochs: int,
     against: str | None,
+    live: bool,
+    split_seed: int | None,
+    data_dir: Path | None,
     workers: int | None,
     plot: Path | None,
     size: str | None,
@@ -49,9 +56,10 @@ def compare(
 ) -> int:
     """Hold searchers against each other on TABLE: a data set whose table comes with the program, or a file of `enumerate`.
 
-    Each searches anew twenty times, and pays for the trainings that it looks up. The fronts that it believes in are judged by
-    the test accuracies of trainings that it has not seen. Searchers are nsga2 (the paper's), nsga2-error, nsga2-pooled, random,
-    random-pooled, random-distinct, tpe, nsga3 and gp; without --searcher nsga2, nsga2-error, nsga2-pooled, random and tpe.
+    Each searches anew twenty times, and pays for the trainings that it looks up, or with --live does. The fronts that it
+    believes in are judged by the test accuracies of trainings that it has not seen. Searchers are nsga2 (the paper's),
+    nsga2-error, nsga2-pooled, random, random-pooled, random-distinct, tpe, nsga3 and gp; without --searcher nsga2, nsga2-error,
+    nsga2-pooled, random and tpe.
     """
     if trainings and seconds:
         raise ConfigError("--trainings and --seconds each say what a search may spend; leave one of them out")
@@ -61,22 +69,21 @@ def compare(
         from faqnas_optuna.results.figures import check_printed
 
         check_printed(plot)
-    from faqnas_optuna.evidence.loading import load_table
     from faqnas_optuna.evidence.searchers import DEFAULT, searcher
 
     called = list(dict.fromkeys(searcher(name).name for name in names or DEFAULT))
     reference = called[0] if against is None else searcher(against).name
     if reference not in called:
         raise ConfigError(f"--against {against} is none of the searchers {', '.join(called)}; name it with --searcher too")
-    found = load_table(table)
+    if not live and (split_seed is not None or data_dir):
+        raise ConfigError("--split-seed and --data-dir are of what is trained, and a table is; leave them out, or add --live")
     # They bring the engine: a wrong name is refused without.
+    ground = _live(table, epochs, split_seed, data_dir) if live else _replayed(table, epochs)
     from faqnas_optuna.evidence.comparison import contest
-    from faqnas_optuna.evidence.ground import TableGround
     from faqnas_optuna.evidence.replay import Budget
     from faqnas_optuna.results.compared import contest_document, write_contest_plot
     from faqnas_optuna.signals import Signals
 
-    ground = TableGround(found, epochs=epochs)
     budget = Budget(seconds=seconds) if seconds else Budget(trainings=trainings or DEFAULT_TRAININGS)
     _check(ground, budget, called)
     outcomes: list[Outcome] = []
@@ -85,7 +92,7 @@ def compare(
     if signals.first:
         click.echo("interrupted; nothing was written", err=True)
         return signals.exit_code
-    document = contest_document(contest(called, outcomes), found, ground, budget, epochs=epochs, reference=reference)
+    document = contest_document(contest(called, outcomes), ground, budget, epochs=epochs, reference=reference)
     if plot:
         write_contest_plot(document, plot, Size(size or Size.PAGE))
         click.echo(f"wrote {plot}", err=True)
@@ -96,7 +103,30 @@ def compare(
     return 0
 
 
-def _check(ground: "TableGround", budget: "Budget", names: list[str]) -> None:
+def _replayed(table: str, epochs: int) -> "TableGround":
+    """A table."""
+    from faqnas_optuna.evidence.loading import load_table
+
+    found = load_table(table)
+    from faqnas_optuna.evidence.ground import TableGround
+
+    return TableGround(found, epochs=epochs)
+
+
+def _live(dataset: str, epochs: int, split_seed: int | None, data_dir: Path | None) -> "LiveGround":
+    """Trainings on a data set."""
+    from faqnas_optuna.data.loading import check_known, load_splits
+
+    config, _, files = study_config(None, {"dataset": dataset, "epochs": epochs, "split_seed": split_seed or 0})
+    if files:
+        raise ConfigError(f"--live is for data sets with a name; make a table of {dataset} with 'faqnas-optuna enumerate'")
+    check_known(config, None)
+    from faqnas_optuna.evidence.live_ground import LiveGround
+
+    return LiveGround(config, load_splits(config, data_dir=data_dir))
+
+
+def _check(ground: "TableGround | LiveGround", budget: "Budget", names: list[str]) -> None:
     from faqnas_optuna.evidence.searchers import searcher
 
     if budget.seconds is not None and not ground.has_seconds:
@@ -107,7 +137,7 @@ def _check(ground: "TableGround", budget: "Budget", names: list[str]) -> None:
 
 
 def _run(
-    ground: "TableGround",
+    ground: "TableGround | LiveGround",
     budget: "Budget",
     names: list[str],
     searches: int,
@@ -142,7 +172,7 @@ def _print(document: dict[str, Any]) -> None:
                 found["name"],
                 f"{attained['mean']:.4f}",
                 f"{attained['low']:.4f} to {attained['high']:.4f}",
-                f"{attained['mean'] / document['best']:.3f}",
+                f"{attained['mean'] / document['best']:.3f}" if document["best"] else "",
                 *(f"{found[name]['mean']:.3f}" for name in ("believed", "optimism", "best", "thrifty")),
                 f"{found['thrifty_flops']['mean']:,.0f}",
                 f"{found['circuits']['mean']:.0f}",
@@ -152,9 +182,10 @@ def _print(document: dict[str, Any]) -> None:
     print_table(table)
     spent = ", ".join(f"{amount:g} {unit}" for unit, amount in document["budget"].items())
     print_line("")
+    best = f" All circuits together: {document['best']:.4f}." if document["best"] else ""
     print_line(
         f"{document['searches']} searches of each with {spent}, after {counted(document['epochs'], 'epoch')},"
-        f" judged by test accuracies that they have not seen. All circuits together: {document['best']:.4f}."
+        f" judged by test accuracies that they have not seen.{best}"
     )
     print_line(f"Held against {document['reference']}, by Wilcoxon's test with Holm's correction:")
     for sentence in sentences(document):

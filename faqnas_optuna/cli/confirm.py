@@ -25,6 +25,7 @@ from faqnas_optuna.cli.options import (
 from faqnas_optuna.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
+    from faqnas_optuna.circuits.noise import Noise
     from faqnas_optuna.search.choosing import Pick
     from faqnas_optuna.search.study import Search
 
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
 @option("--seeds", type=click.IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
 # Without a variable: one that is set would make every call write a file.
 @click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a table for LaTeX to FILE.")
+@option("--noise", metavar="NOISE", help="Then judge them with the noise of a device, by its name, or depolarizing:0.01.")
+# Without a variable: it is refused where no noise is asked for.
+@click.option(
+    "--shots", type=click.IntRange(1, 10_000_000), help="With noise: measurements of a sample.  [default: no end of them]"
+)
 @option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
 @workers_option
 @dask_option
@@ -56,6 +62,8 @@ def confirm(
     epochs: int | None,
     seeds: int | None,
     latex_file: Path | None,
+    noise: str | None,
+    shots: int | None,
     name: str | None,
     workers: int,
     dask: str | None,
@@ -78,8 +86,10 @@ def confirm(
         raise OutputError(f"{latex_file}: there is no directory {latex_file.parent}; make it first")
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
+    model = _noise(noise, shots, elsewhere="--detach" if detach else "--dask" if dask else None)
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
+    from faqnas_optuna.cli.noisy import Noisily
     from faqnas_optuna.results.confirmed import finalists, is_done
     from faqnas_optuna.results.status import status_document
     from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
@@ -97,12 +107,13 @@ def confirm(
         candidates = finalists(
             search, numbers=numbers, top=top if chosen_by == "top" else None, pick=pick if chosen_by == "pick" else None
         )
+        noisily = None if model is None else Noisily.checked(search, candidates, model, shots=shots, data_dir=data_dir)
         found = find(opened, called, search)
         if found:
             found.check_versions()
             check_budget(found, budget)
             if is_done(found, candidates, budget):
-                code = conclude(found, Signals(), done_before=True, as_json=as_json)
+                code = conclude(found, Signals(), done_before=True, as_json=as_json, noise=noisily)
                 return code or _write_table(found, latex_file)
         splits = load_data(search, data_dir)
         confirmation = confirming(storage, called, search, candidates, splits, budget)
@@ -112,7 +123,15 @@ def confirm(
                 print_json(status_document(opened, called))
             return 0
         code = run_search(
-            confirmation, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json
+            confirmation,
+            splits,
+            storage,
+            survival,
+            workers=workers,
+            client=client,
+            data_dir=data_dir,
+            as_json=as_json,
+            noise=noisily,
         )
         return code or _write_table(confirmation, latex_file)
 
@@ -127,6 +146,26 @@ def _write_table(confirmation: "Search", file: Path | None) -> int:
         write_atomically(file, confirmation_table(confirmation_document(confirmation)).encode())
         click.echo(f"wrote {file}", err=True)
     return 0
+
+
+def _noise(text: str | None, shots: int | None, *, elsewhere: str | None) -> "Noise | None":
+    """The noise that is asked for, if there is any; what it does not go with is refused.
+
+    Args:
+        elsewhere: the option by which other processes train.
+    """
+    if text is None:
+        if shots is not None:
+            raise ConfigError("--shots are those of circuits with noise; add --noise, for instance --noise depolarizing:0.01")
+        return None
+    if elsewhere:
+        raise ConfigError(
+            f"--noise is computed here after the trainings, and {elsewhere} has them elsewhere; leave one of them out, and give"
+            " --noise once they are done"
+        )
+    from faqnas_optuna.circuits.noise import noise_of
+
+    return noise_of(text)
 
 
 def _choice(given: Mapping[str, object]) -> str | None:

@@ -64,7 +64,8 @@ def _smallest_p(seeds: int, circuits: int) -> str:
 
 
 def _circuits(circuits: Sequence[Mapping[str, Any]], score: Score) -> Table:
-    columns = (_heading(score), "95 % interval", "believed", "optimism", "quantum FLOPs", "live parameters")
+    lost = ["−ln ESP"] if any("neg_log_esp" in circuit for circuit in circuits) else []
+    columns = (_heading(score), "95 % interval", "believed", "optimism", *lost, "quantum FLOPs", "live parameters")
     table = Table(names=["trial"], numbers=columns, last="circuit")
     for circuit in circuits:
         table.rows.append(
@@ -74,6 +75,7 @@ def _circuits(circuits: Sequence[Mapping[str, Any]], score: Score) -> Table:
                 shown_interval(circuit[f"test_{score.key}_interval"]),
                 f"{circuit[f'val_{score.key}']:.3f}",
                 f"{circuit['optimism']:+.3f}",
+                *(f"{circuit['neg_log_esp']:.4f}" for _ in lost),
                 f"{circuit['quantum_flops']:,}",
                 f"{circuit['parameters']:,}",
                 circuit["effective"],

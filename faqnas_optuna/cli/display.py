@@ -26,10 +26,10 @@ def print_front(front: Iterable["Candidate"], *, config: StudyConfig, pick: Mapp
         config: the study's; of repeated trainings the interval of their mean is told.
         pick: that of a `pareto_document`, if the circuit is one that a rule took.
     """
-    from faqnas_optuna.results.documents import score_columns
+    from faqnas_optuna.results.documents import cost_columns, score_columns
 
-    scores = score_columns(config)
-    numbers = (*scores, "quantum FLOPs", "classical FLOPs", "parameters")
+    scores, costs = score_columns(config), cost_columns(config)
+    numbers = (*scores, *costs, "classical FLOPs", "parameters")
     table = Table(names=["trial"], numbers=numbers, last="circuit")
     remarks = []
     for candidate in front:
@@ -37,11 +37,13 @@ def print_front(front: Iterable["Candidate"], *, config: StudyConfig, pick: Mapp
         if effective.lacks:
             remarks.append(f"Trial {candidate.trial} has no {effective.lacks}.")
         flops = record.cheapest_flops(config)
-        if flops < candidate.quantum_flops:
+        # On a device what computes the same costs the same.
+        if config.device is None and flops < candidate.quantum_flops:
             cheaper = effective.representative
             remarks.append(f"{cheaper} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
-        values = (candidate.quantum_flops, record.classical_flops, record.parameters)
+        values = (record.classical_flops, record.parameters)
         told = [_shown_score(read(candidate)) for read in scores.values()]
+        told += [read(candidate) for read in costs.values()]
         table.rows.append((str(candidate.trial), *told, *(f"{value:,}" for value in values), str(effective)))
     print_table(table)
     if any("[" in row[-1] for row in table.rows):
@@ -91,7 +93,7 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
 
 def print_trial(document: Mapping[str, Any]) -> None:
     """A `trial_document`: a line for each value, genes last, and the drawing."""
-    hidden = ("schema_version", "score", "genome", "drawing", "circuit", "canonical", "effective")
+    hidden = ("schema_version", "score", "genome", "drawing", "circuit", "canonical", "effective", "hardware")
     fields = {name: value for name, value in document.items() if name not in hidden}
     if "genome" in document:
         effective = document["effective"]
@@ -108,11 +110,37 @@ def print_trial(document: Mapping[str, Any]) -> None:
     room = max(map(len, labels.values())) + 2
     for name, value in fields.items():
         print_line(f"{labels[name]:{room}}{_shown(name, value)}")
+    if "hardware" in document:
+        print_line("")
+        print_table(_hardware(document["hardware"]))
     if "drawing" in document:
         print_line(f"\n{in_blocks(document['drawing'], _columns())}")
 
 
+def _hardware(costs: Iterable[Mapping[str, Any]]) -> Table:
+    """What a circuit costs on devices."""
+    numbers = ("−ln ESP", "success", "two-qubit gates", "pulses", "µs", "s a prediction")
+    table = Table(names=["device"], numbers=numbers, last="figures of")
+    for cost in costs:
+        table.rows.append(
+            (
+                cost["device"],
+                f"{cost['neg_log_esp']:.4f}",
+                f"{cost['esp']:.3f}",
+                str(cost["two_qubit_gates"]),
+                str(cost["one_qubit_pulses"]),
+                f"{cost['duration_us']:,.1f}",
+                f"{cost['seconds_per_prediction']:,.1f}",
+                cost["date"],
+            )
+        )
+    return table
+
+
 LABELS = {
+    "neg_log_esp": "−ln ESP",
+    "two_qubit_gates": "  two-qubit gates",
+    "duration_us": "  duration, µs",
     "quantum_flops": "quantum FLOPs",
     "quantum_flops_profiler": "  by the profiler",
     "quantum_flops_analytic": "  analytic",
@@ -154,7 +182,7 @@ def _shown(name: str, value: Any) -> str:
     if name.endswith(("interval", "wilson")):
         return shown_interval(value)
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:.4f}" if name == "neg_log_esp" else f"{value:.3f}"
     return f"{value:,}" if "flops" in name or name == "parameters" else str(value)
 
 
@@ -230,12 +258,16 @@ def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
 
 
 def print_data(document: Mapping[str, Any]) -> None:
-    """A `data_document`: samples and classes, and a line for each column."""
+    """A `data_document`: samples and classes, and a line for each column, or each key of what is generated."""
     parts = ", ".join(f"{count:,} {part}" for part, count in document["parts"].items())
     classes = ", ".join(f"{entry['class']} ({entry['samples']:,})" for entry in document["classes"])
     print_line(f"{document['dataset']}: {document['samples']:,} samples ({parts}), {document['features']:,} features")
     print_line(f"classes: {classes}")
     print_columns(document["columns"])
+    table = Table(names=["key"], numbers=("value",), last="what it is")
+    table.rows.extend((entry["key"], str(entry["value"]), entry["meaning"]) for entry in document["keys"])
+    if document["keys"]:
+        print_table(table)
 
 
 def print_columns(columns: Mapping[str, str]) -> None:

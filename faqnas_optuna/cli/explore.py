@@ -32,25 +32,27 @@ EXPOSED = (
 @click.command()
 @click.argument("file", metavar="[FILE]", required=False)
 @data_options
-@option("--download", type=click.Choice(["mnist"]), help="Fetch MNIST (70,000 images) from OpenML first.")
+@option("--download", type=click.Choice(["mnist", "fashion-mnist"]), help="Fetch 70,000 images from OpenML first.")
 @data_dir_option
 @json_option
 def datasets(file: str | None, download: str | None, data_dir: Path | None, as_json: bool, **settings: Any) -> None:
     """List the data sets; or tell of FILE what a search would make of each column.
 
-    FILE is a CSV or Parquet file with its classes in the column --target, or an NPZ file with arrays x and y.
+    FILE is a CSV or Parquet file with its classes in the column --target, or an NPZ file with arrays x and y. A data set can
+    stand in its place: of one that is generated, as two-curves:features=20, all keys are told.
     """
     from faqnas_optuna.cli.display import print_data, print_datasets
-    from faqnas_optuna.data.named import DATASETS, default_mnist_dir, download_mnist
+    from faqnas_optuna.data.idx import download as fetch
+    from faqnas_optuna.data.idx import downloaded_to
+    from faqnas_optuna.data.named import DATASETS
 
     if file:
         document = _described(file, data_dir, settings)
         print_json(document) if as_json else print_data(document)
         return
     if download:
-        directory = data_dir or default_mnist_dir()
-        click.echo(f"downloading MNIST to {directory}; this takes a minute or two", err=True)
-        download_mnist(directory)
+        click.echo(f"downloading {download} to {downloaded_to(download, data_dir)}; this takes a minute or two", err=True)
+        fetch(download, data_dir)
     listed = [asdict(info) for info in DATASETS.values()]
     if as_json:
         print_json({"schema_version": 1, "datasets": listed})

@@ -94,6 +94,11 @@ if TYPE_CHECKING:
 @setting_option("--batch-size", TrainingConfig, "batch_size", help="Samples in an optimiser step.")
 @repeats_option
 @option(
+    "--cost",
+    metavar="flops|hardware:DEVICE",
+    help="What is minimised beside the error: FLOPs, or −ln of the success on a device, by name or file.  [default: flops]",
+)
+@option(
     "--flops",
     type=click.Choice([counter.value for counter in FlopsCounter]),
     help="Counter of the objective.  [default: profiler]",
@@ -131,9 +136,9 @@ def start(
 ) -> int:
     """Start a search over DATASET, or go on with it.
 
-    'faqnas-optuna datasets' lists the data sets; a file of one's own is named with its classes, as in: start patients.csv
-    --target outcome. All other commands know the search by the name of its study: that of the data
-    set, or what --study says here.
+    'faqnas-optuna datasets' lists the data sets; generated ones take keys, as in: start two-curves:features=20. A file of one's
+    own is named with its classes, as in: start patients.csv --target outcome. All other commands know the search by the name of
+    its study: that of the data set, or what --study says here.
     """
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")

@@ -54,9 +54,9 @@ def pareto(
 ) -> None:
     """Show, plot or write the front of a study, or one circuit of it.
 
-    The front holds the circuits that no other beats in both quantum FLOPs and validation error. --pick takes one of them: the
-    knee, from which on FLOPs buy little; the best, of the lowest validation error; or the cheapest whose validation error is
-    at most X above the lowest. A plot shows the whole front all the same.
+    The front holds the circuits that no other beats in both cost, as quantum FLOPs, and validation error. --pick takes one of
+    them: the knee, from which on cost buys little; the best, of the lowest validation error; or the cheapest whose validation
+    error is at most X above the lowest. A plot shows the whole front all the same.
     """
     from faqnas_optuna.cli.display import print_front
     from faqnas_optuna.results.confirmed import confirmation_of, confirmed_errors

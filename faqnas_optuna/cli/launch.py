@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
     from optuna.storages import BaseStorage
 
+    from faqnas_optuna.cli.noisy import Noisily
     from faqnas_optuna.data.loading import Files
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.learning.reliability import Reliability
@@ -180,8 +181,13 @@ def run_search(
     client: "Client | None",
     data_dir: Path | None,
     as_json: bool,
+    noise: "Noisily | None" = None,
 ) -> int:
-    """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found."""
+    """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found.
+
+    Args:
+        noise: under which its finalists are judged then.
+    """
     from faqnas_optuna.cli.console import error_console, is_moving_terminal, print_message, show_progress
     from faqnas_optuna.results.status import progress
     from faqnas_optuna.signals import AskedToLeaveError
@@ -207,15 +213,24 @@ def run_search(
             told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
             with dask_workers(client, workers, search, signals, **told) as crew, suppress(AskedToLeaveError):
                 watch(crew, search, signals, on_look=show)
-    return conclude(search, signals, seconds=time.perf_counter() - started, as_json=as_json)
+    return conclude(search, signals, seconds=time.perf_counter() - started, as_json=as_json, noise=noise)
 
 
-def conclude(search: "Search", signals: "Signals", *, seconds: float = 0, done_before: bool = False, as_json: bool) -> int:
+def conclude(
+    search: "Search",
+    signals: "Signals",
+    *,
+    seconds: float = 0,
+    done_before: bool = False,
+    as_json: bool,
+    noise: "Noisily | None" = None,
+) -> int:
     """Print what was found; the exit code.
 
     Args:
         seconds: what was spent on it now.
         done_before: whether it had ended before.
+        noise: as `run_search` has it.
     """
     from faqnas_optuna.cli.confirmed import print_confirmation
     from faqnas_optuna.cli.display import print_front, print_outlook
@@ -237,10 +252,14 @@ def conclude(search: "Search", signals: "Signals", *, seconds: float = 0, done_b
             return signals.exit_code
         raise
     try:
+        if signals.first:
+            noise = None
         if as_json:
-            print_json(document)
+            print_json(document | ({"noise": noise.document(search)} if noise else {}))
         elif search.is_confirmation:
             print_confirmation(document)
+            if noise:
+                noise.print(search)
         else:
             print_front(standing.front, config=search.config)
             print_outlook(standing, document, done_before=done_before, storage_option=storage_option())

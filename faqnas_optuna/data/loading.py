@@ -46,12 +46,18 @@ def _located(path: Path | None, data_dir: Path | None) -> Path | None:
 def without_directories(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Files | None]:
     """Nested settings with files of data by name alone, since where they are decides nothing; and where they are.
 
+    Generated data get the one name that is theirs.
+
     Raises:
         ConfigError: the data are in a file of another kind.
+        DataError: they are generated, and not with these keys.
     """
     dataset, data = settings["dataset"], settings.get("data")
     if not (isinstance(dataset, str) and is_file(dataset)):
-        if Path(str(dataset)).suffix:
+        if isinstance(dataset, str) and (recipe := named.recipe_of(dataset)):
+            return {**settings, "dataset": recipe.name}, None
+        # Behind a colon stands what was meant as keys.
+        if Path(str(dataset).partition(":")[0]).suffix:
             raise ConfigError(f"{dataset}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
         return dict(settings), None
     test_file = data.get("test_file") if isinstance(data, Mapping) else None
@@ -81,7 +87,7 @@ def load_splits(config: StudyConfig, *, files: Files | None = None, data_dir: Pa
 
     Args:
         files: where they were last; None of data that are no file.
-        data_dir: where they are looked for, by name, if they are not there, and the files of `mnist`.
+        data_dir: where they are looked for, by name, if they are not there, and the IDX files of a name.
 
     Raises:
         DataError: they are not on this machine, are damaged, or cannot be used.

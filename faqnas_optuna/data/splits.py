@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
 Label = str | int
 """A class as the data call it."""
+RawData = Mapping[str, NDArray[Any]]
+"""`x` (samples, features) and class indices `y` (samples,), of any type of numbers; what `columns` and `classes` are called."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,8 @@ class TableGround:
     """
 
     def __init__(self, table: Table, *, epochs: int) -> None:
+        self.document = table.document
+        """What the table says of itself."""
         if table.document["fraction"] < 1:
             raise ConfigError(f"{table.file.name} has a sample of the space, and a search suggests any circuit; make all of it")
         if len(table.seeds) < FEWEST_SEEDS:

@@ -12,6 +12,7 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.loading import load_splits
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.evidence.checkpoints import Checkpoints, train_to_checkpoints
@@ -36,13 +37,7 @@ class LiveTable(Table):
 
     def __init__(self, file: Path, *, data_dir: Path | None) -> None:
         super().__init__(file)
-        self._config = _config_of(self.document)
-        self._splits = load_splits(self._config, data_dir=data_dir)
-        if self._splits.fingerprint != self.document["data_fingerprint"]:
-            raise DataError(
-                f"{file.name} is of other data; fingerprint: stored {self.document['data_fingerprint']}, here"
-                f" {self._splits.fingerprint}; use the same files"
-            )
+        self._config, self._splits = _config_of(self.document), data_of(self, data_dir)
         if found := differences(self.document["versions"], versions()):
             logger.warning("trainings here may differ from %s: %s", file, "; ".join(found).replace("asked", "here"))
         load_kernels()
@@ -87,6 +82,24 @@ class LiveTable(Table):
     def _train(self, circuit: Circuit, epochs: int, seed: int) -> Checkpoints:
         training = self._config.training.model_copy(update={"epochs": epochs})
         return train_to_checkpoints(circuit, self._splits, training, seed=seed)
+
+
+def data_of(table: Table, data_dir: Path | None) -> DataSplits:
+    """The data of a table.
+
+    Args:
+        data_dir: where they are, if they are in files.
+
+    Raises:
+        DataError: they are not on this machine, or they are others.
+    """
+    splits = load_splits(_config_of(table.document), data_dir=data_dir)
+    if splits.fingerprint != table.document["data_fingerprint"]:
+        raise DataError(
+            f"{table.file.name} is of other data; fingerprint: stored {table.document['data_fingerprint']}, here"
+            f" {splits.fingerprint}; use the same files"
+        )
+    return splits
 
 
 def _config_of(document: Mapping[str, Any]) -> StudyConfig:

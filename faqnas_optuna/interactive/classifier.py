@@ -245,7 +245,7 @@ def _finished_front(search: Search) -> list[Candidate]:
 def _picked(front: Sequence[Candidate], errors: Sequence[float], pick: Pick) -> Candidate:
     """What a rule takes if the errors are those that the folds have shown: by them not all need be on the front."""
     confirmed = [replace(one, val_error=error) for one, error in zip(front, errors, strict=True)]
-    points = np.array([(one.quantum_flops, one.val_error) for one in confirmed], np.float64)
+    points = np.array([(one.cost, one.val_error) for one in confirmed], np.float64)
     return pick.choose([one for one, kept in zip(confirmed, non_dominated(points), strict=True) if kept])
 
 

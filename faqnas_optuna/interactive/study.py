@@ -53,7 +53,8 @@ SETTINGS = {
     **{name: f"data.{name}" for name in DataConfig.model_fields},
     **{name: f"search.{name}" for name in SearchConfig.model_fields},
     **{name: f"training.{name}" for name in TrainingConfig.model_fields},
-    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "data", "search", "training")},
+    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "data", "search", "training", "device")},
+    "cost": "cost",
 }
 """Where each setting belongs; no two sections have one of the same name."""
 

@@ -13,9 +13,11 @@ from typing import Self
 
 import numpy as np
 
+from faqnas_optuna.circuits.devices import Device
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counting_ahead, profiler_counts, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
@@ -58,13 +60,39 @@ class Counts:
             live_parameters=parameters - math.prod(circuit.weights_shape) + effective.live_angles,
         )
 
-    def charged(self, config: StudyConfig) -> int:
-        """The quantum FLOPs that are a study's first objective."""
+    def charged(self, config: StudyConfig) -> float:
+        """The quantum FLOPs that a study counts."""
         if config.flops_of is FlopsOf.EFFECTIVE:
             by_counter = (self.effective_flops_profiler, self.effective_flops_analytic)
         else:
             by_counter = (self.quantum_flops_profiler, self.quantum_flops_analytic)
         return by_counter[config.flops is FlopsCounter.ANALYTIC]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs(Counts):
+    """The same with what the live gates cost on the study's device (`circuits.hardware`); None where it has none."""
+
+    neg_log_esp: float | None = None
+    """-ln of their success probability."""
+    two_qubit_gates: int | None = None
+    """Of the device, SWAPs included."""
+    duration_us: float | None = None
+    """Of a run of the gates."""
+
+    @classmethod
+    def on(cls, circuit: Circuit, splits: DataSplits, device: Device | None) -> Self:
+        """Count a circuit, and its network for such data."""
+        counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+        if device is None:
+            return cls(**vars(counts))
+        cost = hardware_cost(circuit, device)
+        lost = {name: getattr(cost, name) for name in ("neg_log_esp", "two_qubit_gates", "duration_us")}
+        return cls(**vars(counts), **lost)
+
+    def charged(self, config: StudyConfig) -> float:
+        """The cost that is a study's first objective: quantum FLOPs, or -ln ESP on its device."""
+        return super().charged(config) if self.neg_log_esp is None else self.neg_log_esp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +127,11 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation(Counts, Trained):
+class Evaluation(Costs, Trained):
     """What is known of a circuit once it has been counted and trained."""
 
     def objectives(self, config: StudyConfig) -> tuple[float, float]:
-        """(quantum FLOPs, validation error), both to be minimised."""
+        """(cost, validation error), both to be minimised."""
         return float(self.charged(config)), 1 - config.score.of(accuracy=self.val_accuracy, balanced=self.val_balanced_accuracy)
 
 
@@ -112,14 +140,14 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 
 def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
-    """Count a circuit's FLOPs and train it, once per repeat.
+    """Count what a circuit costs and train it, once per repeat.
 
     Raises:
         DataError: the data are not those of the settings.
         TrainingError: a training diverged.
     """
-    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
-    return Evaluation(**vars(counts), **vars(train_repeatedly(circuit, splits, config)))
+    costs = Costs.on(circuit, splits, config.device)
+    return Evaluation(**vars(costs), **vars(train_repeatedly(circuit, splits, config)))
 
 
 def train_repeatedly(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Trained:

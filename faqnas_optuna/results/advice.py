@@ -10,7 +10,7 @@ from faqnas_optuna.learning.reliability import WANTED
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 
-MANY_FLOPS_QUANTILE = 0.75
+DEAREST_QUANTILE = 0.75
 
 
 def advice(standing: Standing) -> Iterator[str]:
@@ -21,7 +21,7 @@ def advice(standing: Standing) -> Iterator[str]:
     """
     yield reliability_sentence(standing.search)
     if _is_reliable(standing.search):
-        signs = (_poor_at_high_flops(standing), _single_point(standing), _stagnation_at_once(standing.search))
+        signs = (_poor_at_high_cost(standing), _single_point(standing), _stagnation_at_once(standing.search))
         yield from list(filter(None, signs))[:1]
 
 
@@ -54,11 +54,11 @@ def _is_reliable(search: Search) -> bool:
     return measured is None or measured.of_mean(search.config.training.repeats) >= WANTED
 
 
-def _poor_at_high_flops(standing: Standing) -> str | None:
+def _poor_at_high_cost(standing: Standing) -> str | None:
     trials, score = standing.by_circuit.values(), standing.search.config.score
-    flops = np.array([trial.values[0] for trial in trials])
+    costs = np.array([trial.values[0] for trial in trials])
     scores = np.array([trial.user_attrs[f"val_{score.key}"] for trial in trials])
-    best = scores[flops >= np.quantile(flops, MANY_FLOPS_QUANTILE)].max()
+    best = scores[costs >= np.quantile(costs, DEAREST_QUANTILE)].max()
     if best >= 0.5:
         return None
     return (
@@ -68,7 +68,7 @@ def _poor_at_high_flops(standing: Standing) -> str | None:
 
 
 def _single_point(standing: Standing) -> str | None:
-    points = {(candidate.quantum_flops, candidate.val_error) for candidate in standing.front}
+    points = {(candidate.cost, candidate.val_error) for candidate in standing.front}
     if len(points) > 1:
         return None
     return f"The front is a single point: nothing is traded off. Try {_more_population(standing.search)}, or a wider space."

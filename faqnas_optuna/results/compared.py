@@ -9,9 +9,9 @@ from typing import Any
 
 from faqnas_optuna.evidence.comparison import LOOKS, WITHIN, Contest, interval
 from faqnas_optuna.evidence.ground import TableGround
+from faqnas_optuna.evidence.live_ground import LiveGround
 from faqnas_optuna.evidence.replay import Budget
 from faqnas_optuna.evidence.searchers import searcher
-from faqnas_optuna.evidence.table import Table
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.results.confirmed import SIGNIFICANT
 from faqnas_optuna.results.documents import SCHEMA_VERSION
@@ -24,12 +24,12 @@ AVERAGED = ("attained", "believed", "optimism", "best", "thrifty", "thrifty_flop
 
 
 def contest_document(
-    contest: Contest, table: Table, ground: TableGround, budget: Budget, *, epochs: int, reference: str
+    contest: Contest, ground: TableGround | LiveGround, budget: Budget, *, epochs: int, reference: str
 ) -> dict[str, Any]:
     """Each searcher by itself, and held against one of them."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "table": {name: table.document[name] for name in ("dataset", "data_fingerprint", "protocol", "versions")},
+        "table": {name: ground.document[name] for name in ("dataset", "data_fingerprint", "protocol", "versions")},
         "epochs": epochs,
         "budget": {name: amount for name, amount in asdict(budget).items() if amount is not None},
         "searches": len(contest.judged[reference]),
@@ -79,7 +79,10 @@ def write_contest_plot(document: Mapping[str, Any], path: Path, size: Size) -> N
             means, lows, highs = ([look[name] for look in found["course"]] for name in ("mean", "low", "high"))
             axes.plot(document["looks"], means, color=f"C{place}", linewidth=form.line_pt, label=found["name"])
             axes.fill_between(document["looks"], lows, highs, color=f"C{place}", alpha=0.15, linewidth=0)
-        axes.axhline(document["best"], color="0.4", linestyle=":", linewidth=0.7 * form.line_pt, label="best of all circuits")
+        if document["best"] is not None:
+            axes.axhline(
+                document["best"], color="0.4", linestyle=":", linewidth=0.7 * form.line_pt, label="best of all circuits"
+            )
         axes.set_xlabel("trainings" if "trainings" in document["budget"] else "seconds of training")
         axes.set_ylabel("attained hypervolume")
         axes.spines[["top", "right"]].set_visible(False)

@@ -121,7 +121,7 @@ def confirmation_document(search: Search) -> dict[str, Any]:
     finalists = [finalist for finalist in confirms.finalists if finalist.networks[Model.CIRCUIT] in trained]
     if not finalists:
         raise _nothing_confirmed(search)
-    finalists.sort(key=lambda finalist: (finalist.quantum_flops, finalist.trial))
+    finalists.sort(key=lambda finalist: (finalist.cost, finalist.trial))
     circuits = [_circuit(finalist, trained, search.config) for finalist in finalists]
     _adjust(circuits)
     for entry in circuits:
@@ -166,7 +166,7 @@ def finalists(
     check_successful(standing)
     if pick:
         return [pick.choose(standing.front)]
-    return sorted(standing.front, key=lambda one: (one.val_error, one.quantum_flops))[:top]
+    return sorted(standing.front, key=lambda one: (one.val_error, one.cost))[:top]
 
 
 def is_done(confirmation: Search, candidates: Sequence[Candidate], budget: Budget) -> bool:
@@ -243,6 +243,7 @@ def _circuit(finalist: Finalist, trained: Mapping[str, Trained], config: StudyCo
         "canonical": canonical(circuit),
         "effective": str(effective),
         "quantum_flops": finalist.quantum_flops,
+        **({} if finalist.neg_log_esp is None else {"neg_log_esp": finalist.neg_log_esp}),
         **summary,
         f"val_{score.key}": believed,
         f"val_{score.key}_interval": None if deviation is None else _within(mean_interval(believed, deviation, count)),

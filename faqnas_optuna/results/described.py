@@ -3,13 +3,16 @@
 from collections import Counter
 from typing import Any
 
+from faqnas_optuna.config import is_file
+from faqnas_optuna.data.named import recipe_of
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.results.documents import SCHEMA_VERSION, provenance, stop_document
 from faqnas_optuna.search.study import Search
 
 
 def data_document(splits: DataSplits) -> dict[str, Any]:
-    """Samples, classes and parts of a data set, and what was done to each column."""
+    """Samples, classes and parts of a data set, what was done to each column, and the keys of what is generated."""
+    recipe = None if is_file(splits.name) else recipe_of(splits.name)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     counts = Counter(splits.classes[index] for part in parts.values() for index in part.y.tolist())
     return {
@@ -21,6 +24,7 @@ def data_document(splits: DataSplits) -> dict[str, Any]:
         "parts": {name: len(part) for name, part in parts.items()},
         "data_fingerprint": splits.fingerprint,
         "columns": dict(splits.columns),
+        "keys": recipe.to_json() if recipe else [],
     }
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from faqnas_optuna.circuits.devices import DEVICES, Device
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import Belief, Score, StudyConfig
+from faqnas_optuna.circuits.hardware import hardware_cost
+from faqnas_optuna.config import Belief, Score, StudyConfig, told_number
 from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.learning.scoring import balanced_accuracy
 from faqnas_optuna.learning.statistics import accuracy_interval
@@ -56,11 +58,12 @@ def pareto_document(standing: Standing, pick: Pick | None = None) -> dict[str, A
         "study": search.name,
         "dataset": search.config.dataset,
         "score": str(search.config.score),
+        "cost": search.config.cost,
         "generations": standing.full_generations,
         "hypervolume": standing.hypervolume,
         "linear_hypervolume": standing.linear_hypervolume,
         "front": [_front_entry(one, search.config) for one in ([pick.choose(front)] if pick else front)],
-        **({"pick": {"rule": str(pick), "why": pick.why(front)}} if pick else {}),
+        **({"pick": {"rule": str(pick), "why": pick.why(front, told_cost=search.config.told_cost)}} if pick else {}),
         "provenance": provenance(search),
     }
 
@@ -196,10 +199,11 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
 
     genome = Genome.from_params(trial.params)
     is_counted = trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs
-    found = Candidate.of_trial(trial) if is_counted else None
+    found = Candidate.of_trial(trial, search.config) if is_counted else None
     cheapest_flops = found.record.cheapest_flops(search.config) if found else None
     document["score"] = str(search.config.score)
     document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}
+    document["hardware"] = hardware_document(genome.circuit, search.config.device)
     return document | _results(found, search.description) if found else document
 
 
@@ -245,6 +249,7 @@ def _front_entry(candidate: Candidate, config: StudyConfig) -> dict[str, Any]:
     return {
         "trial": candidate.trial,
         "quantum_flops": candidate.quantum_flops,
+        **on_device(candidate.record),
         "classical_flops": candidate.record.classical_flops,
         "parameters": candidate.record.parameters,
         "live_parameters": candidate.record.live_parameters,
@@ -264,6 +269,32 @@ def score_columns(config: StudyConfig) -> dict[str, Callable[[Candidate], float 
     accuracy = {"accuracy": lambda one: one.record.val_accuracy}
     balanced = {"balanced": lambda one: one.record.val_balanced_accuracy} if config.tells_balanced else {}
     return pooled | config.score.of(accuracy=accuracy | interval | balanced, balanced=accuracy | balanced | interval)
+
+
+def cost_columns(config: StudyConfig) -> dict[str, Callable[[Candidate], str]]:
+    """The columns of a table that tell what a circuit costs, by heading: what the study goes by, then the rest of it."""
+    flops: dict[str, Callable[[Candidate], str]] = {"quantum FLOPs": lambda one: f"{one.quantum_flops:,}"}
+    if config.device is None:
+        return flops
+    gates = {"two-qubit gates": lambda one: f"{one.record.two_qubit_gates:,}"}
+    return {config.cost_name: lambda one: told_number(one.cost)} | gates | flops
+
+
+def on_device(record: TrialRecord) -> dict[str, Any]:
+    """What a circuit costs on the study's device; nothing where it has none."""
+    if record.neg_log_esp is None:
+        return {}
+    return {name: getattr(record, name) for name in ("neg_log_esp", "two_qubit_gates", "duration_us")}
+
+
+def hardware_document(circuit: Circuit, own: Device | None) -> list[dict[str, Any]]:
+    """What a circuit costs on each device that we know by name, and on the study's own."""
+    devices = {device.name: device for device in (*DEVICES.values(), *([own] if own else []))}
+    return [
+        {"device": device.name, "date": device.date, "esp": cost.esp} | asdict(cost)
+        for device in devices.values()
+        for cost in [hardware_cost(circuit, device)]
+    ]
 
 
 def judged(record: TrialRecord, repeats: int) -> dict[str, Any]:
@@ -324,6 +355,7 @@ def _results(candidate: Candidate, description: Description) -> dict[str, Any]:
         "effective_flops_profiler": record.effective_flops_profiler,
         "quantum_flops_analytic": record.quantum_flops_analytic,
         "effective_flops_analytic": record.effective_flops_analytic,
+        **on_device(record),
         "classical_flops": record.classical_flops,
         "parameters": record.parameters,
         "live_parameters": record.live_parameters,

@@ -11,7 +11,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.artifact import circuit_values, write
 from faqnas_optuna.learning.trained import TrainedModel, accuracies
 from faqnas_optuna.results.confirmed import confirmation_document, confirmation_of
-from faqnas_optuna.results.documents import canonical, judged, provenance
+from faqnas_optuna.results.documents import canonical, judged, on_device, provenance
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.search.taking import Taken, take
@@ -77,6 +77,7 @@ def model_document(
             "as_stored": taken.repeated,
         },
         "quantum_flops": candidate.quantum_flops,
+        **on_device(record),
         "classical_flops": record.classical_flops,
         "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},
         "believed": judged(record, config.training.repeats),
@@ -138,7 +139,7 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
             "SIZES",
             f"{dimensions['features']} features, {dimensions['classes']} classes, {dimensions['parameters']} parameters",
         )
-        .replace("FLOPS", f"{document['quantum_flops']:,}")
+        .replace("COST", _cost(document))
         .replace("ROWS", "\n".join(lines))
         .replace("CONFIRMED", believed)
         .replace("FOLDER", name)
@@ -147,9 +148,17 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
     ).encode()
 
 
+def _cost(document: Mapping[str, Any]) -> str:
+    """What the circuit costs, in words."""
+    flops = f"{document['quantum_flops']:,} quantum FLOPs"
+    if "neg_log_esp" not in document:
+        return flops
+    return f"{flops}, −ln ESP of {document['neg_log_esp']:.4f} on {document['provenance']['settings']['device']['name']}"
+
+
 TEXT = """# A hybrid quantum neural network for DATASET
 
-Trial TRIAL of the study STUDY: CIRCUIT; SIZES, FLOPS quantum FLOPs. Made by faqnas-optuna.
+Trial TRIAL of the study STUDY: CIRCUIT; SIZES, COST. Made by faqnas-optuna.
 
 | part | right | accuracy | 95 % interval | balanced |
 | --- | --- | --- | --- | --- |

@@ -17,7 +17,6 @@ from faqnas_optuna.results.shown import (
     CONFIRMED_NAME,
     DOMINATED,
     DOMINATED_NAME,
-    X_LABEL,
     ConfirmedError,
     Mark,
     Shown,
@@ -75,7 +74,7 @@ def write_pareto_plot(
     size: Size | None = None,
     confirmed: Mapping[str, ConfirmedError] | None = None,
 ) -> None:
-    """Draw the front, log-scaled in FLOPs, with the dominated circuits faint behind it.
+    """Draw the front, log-scaled in cost, with the dominated circuits faint behind it.
 
     Args:
         path: ends in `.png`, `.pdf`, `.svg` or `.html`; the HTML file needs no network.
@@ -92,7 +91,7 @@ def write_pareto_plot(
 
 
 def pareto_figure(standing: Standing, confirmed: Mapping[str, ConfirmedError] | None = None) -> "Figure":
-    """The front as steps, log-scaled in FLOPs, with the dominated circuits faint behind it; the mouse tells which is which."""
+    """The front as steps, log-scaled in cost, with the dominated circuits faint behind it; the mouse tells which is which."""
     return interactive_figure(Shown.of(standing, confirmed))
 
 
@@ -150,7 +149,7 @@ def interactive_figure(shown: Shown) -> "Figure":
     )
     if shown.pairs:
         _add_confirmed(figure, shown)
-    figure.update_xaxes(type="log", title=X_LABEL)
+    figure.update_xaxes(type="log", title=shown.x_label)
     figure.update_yaxes(title=shown.y_label)
     # Above the points, not on them or at their side, where its words would leave little room.
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
@@ -174,7 +173,8 @@ def _trace(shown: Shown, candidates: list[Candidate]) -> dict[str, Any]:
         "hovertemplate": (
             "trial %{customdata[0]}<br>%{customdata[1]}<br>"
             f"{shown.score.in_words} %{{customdata[2]:.3f}}%{{customdata[4]}}"
-            "<br>%{x:,} quantum FLOPs<br>%{customdata[3]} parameters<extra></extra>"
+            f"<br>%{{x:{',' if shown.is_by_flops else '.4f'}}} {shown.cost_name}"
+            "<br>%{customdata[3]} parameters<extra></extra>"
         ),
     }
 
@@ -204,10 +204,10 @@ def _bars(shown: Shown) -> dict[str, Any]:
 
 def _add_confirmed(figure: "Figure", shown: Shown) -> None:
     """What was confirmed, each with a dotted line to what was believed."""
-    x = [candidate.quantum_flops for candidate, _ in shown.pairs]
+    x = [candidate.cost for candidate, _ in shown.pairs]
     known = [confirmed for _, confirmed in shown.pairs]
     figure.add_scatter(
-        x=[flops for flops in x for _ in range(3)],
+        x=[cost for cost in x for _ in range(3)],
         y=[error for candidate, one in shown.pairs for error in (candidate.val_error, one.error, None)],
         mode="lines",
         line={"color": CONFIRMED, "dash": "dot", "width": 1},

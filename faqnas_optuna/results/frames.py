@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.config import Belief, Score
-from faqnas_optuna.results.documents import check_successful
+from faqnas_optuna.results.documents import check_successful, on_device
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def front_frame(standing: Standing) -> "DataFrame":
-    """A row a circuit of the front, by quantum FLOPs.
+    """A row a circuit of the front, by cost.
 
     Raises:
         ConfigError: the study is a confirmation.
@@ -40,7 +40,7 @@ def trials_frame(standing: Standing) -> "DataFrame":
 
 
 def confirmed_frame(document: Mapping[str, Any]) -> "DataFrame":
-    """A row a circuit of a `confirmation_document`, by quantum FLOPs, with what each of its controls is worth on the test part,
+    """A row a circuit of a `confirmation_document`, by cost, with what each of its controls is worth on the test part,
     by the study's score."""
     return _frame(_confirmed_entry(entry, Score(document["score"])) for entry in document["circuits"])
 
@@ -50,6 +50,7 @@ def _entry(candidate: Candidate, standing: Standing) -> dict[str, Any]:
     return {
         "trial": candidate.trial,
         "quantum_flops": candidate.quantum_flops,
+        **on_device(record),
         **({"pooled": 1 - candidate.val_error} if standing.search.config.search.front is Belief.POOLED else {}),
         "val_accuracy": record.val_accuracy,
         **_ends("val_accuracy", record.interval(Score.ACCURACY, repeats)),
@@ -65,6 +66,7 @@ def _confirmed_entry(entry: Mapping[str, Any], score: Score) -> dict[str, Any]:
     return {
         "trial": entry["trial"],
         "quantum_flops": entry["quantum_flops"],
+        **({"neg_log_esp": entry["neg_log_esp"]} if "neg_log_esp" in entry else {}),
         "test_accuracy": entry["test_accuracy"],
         **_ends("test_accuracy", entry["test_accuracy_interval"]),
         "test_balanced_accuracy": entry["test_balanced_accuracy"],

@@ -108,6 +108,10 @@ def table(
     return "\n".join(lines) + "\n"
 
 
+LOST = Latex(r"$-\ln\mathrm{ESP}$")
+"""What is lost on a device, as a heading."""
+
+
 def front_table(standing: Standing, front: Sequence[Candidate]) -> str:
     """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean scores, if each is of several
     trainings."""
@@ -115,6 +119,7 @@ def front_table(standing: Standing, front: Sequence[Candidate]) -> str:
     columns = [
         Column(heading=Latex("Trial")),
         *(Column(heading=Latex(heading.replace(" % ", r"\,\% ").capitalize())) for heading in score_columns(search.config)),
+        *([Column(heading=LOST)] if search.config.device else []),
         Column(heading=Latex(r"$F_\mathrm{Q}$")),
         Column(heading=Latex(r"$F_\mathrm{C}$")),
         Column(heading=Latex("Parameters")),
@@ -137,7 +142,8 @@ def confirmation_table(document: Mapping[str, Any]) -> str:
     """
     score = Score(document["score"])
     accuracy = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
-    headings = ("Trial", accuracy, r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$", "Parameters")
+    lost = [LOST] if _is_on_device(document) else []
+    headings = ("Trial", accuracy, r"95\,\% interval", "Believed", *lost, r"$F_\mathrm{Q}$", "Parameters")
     columns = [Column(heading=Latex(heading)) for heading in headings]
     columns += [Column(heading=Latex(rf"$\Delta$ {model}")) for model in AGAINST]
     columns.append(Column(heading=Latex("Circuit"), alignment=Alignment.TEXT))
@@ -157,11 +163,17 @@ def _confirmed_row(circuit: Mapping[str, Any], score: Score) -> list[Latex]:
         fraction(circuit[f"test_{score.key}"]),
         span(*ends) if ends else Latex("--"),
         fraction(circuit[f"val_{score.key}"]),
+        *([Latex(f"{circuit['neg_log_esp']:.4f}")] if "neg_log_esp" in circuit else []),
         grouped(circuit["quantum_flops"]),
         grouped(circuit["parameters"]),
         *(_difference(controls.get(model)) for model in AGAINST),
         escaped(circuit["effective"]),
     ]
+
+
+def _is_on_device(document: Mapping[str, Any]) -> bool:
+    """Whether a confirmation's search was by the success on a device."""
+    return any("neg_log_esp" in circuit for circuit in document["circuits"])
 
 
 def _difference(control: Mapping[str, Any] | None) -> Latex:
@@ -198,6 +210,7 @@ def _front_row(candidate: Candidate, config: StudyConfig) -> list[Latex]:
     return [
         Latex(str(candidate.trial)),
         *(_score(read(candidate)) for read in score_columns(config).values()),
+        *([Latex(f"{candidate.cost:.4f}")] if config.device else []),
         grouped(candidate.quantum_flops),
         grouped(record.classical_flops),
         grouped(record.parameters),
@@ -223,11 +236,15 @@ def _caption(standing: Standing) -> Latex:
     gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
     inert = " Gates in brackets change no measured value." if any(one.effective.inert for one in standing.front) else ""
     balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
+    cost, told = "quantum FLOPs", ""
+    if device := config.device:
+        cost = f"{LOST} on {escaped(device.name)}"
+        told = f" ESP is the estimated success probability of its live gates, by the figures of {escaped(device.date)}."
     return Latex(
-        f"The circuits of study {escaped(standing.search.name)} that no other beats in both quantum FLOPs and validation"
+        f"The circuits of study {escaped(standing.search.name)} that no other beats in both {cost} and validation"
         f" error{config.score.remark}, of {grouped(len(standing.by_circuit))}. Accuracy is that of"
         f" {grouped(sizes['validation'])} validation samples of {escaped(config.dataset)} after"
-        f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}"
+        f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}{told}"
         rf" $F_\mathrm{{Q}}$ are the quantum FLOPs of one sample, forward, {COUNTED[config.flops]}{gates};"
         rf" $F_\mathrm{{C}}$ are the classical ones.{inert}"
     )

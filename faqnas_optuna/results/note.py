@@ -32,10 +32,14 @@ def study_note(standing: Standing) -> dict[str, str]:
 
 
 def _objectives(config: StudyConfig) -> str:
-    return (
-        "Two values are minimised: the quantum FLOPs of one forward pass of one sample,"
-        f" {COUNTED[config.flops]}, and {ERRORS[config.score]}."
-    )
+    if device := config.device:
+        cost = (
+            f"−ln of the estimated success probability (ESP) of the circuit's live gates on {device.name}, by its errors and"
+            f" times of {device.date}"
+        )
+    else:
+        cost = f"the quantum FLOPs of one forward pass of one sample, {COUNTED[config.flops]}"
+    return f"Two values are minimised: {cost}, and {ERRORS[config.score]}."
 
 
 def _protocol(description: Description) -> str:

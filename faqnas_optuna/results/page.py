@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from faqnas_optuna.config import Score
-from faqnas_optuna.results.documents import score_columns, to_the_minute
+from faqnas_optuna.results.documents import cost_columns, score_columns, to_the_minute
 from faqnas_optuna.results.shown import ConfirmedError
 from faqnas_optuna.results.watching import Overview, StudyView
 
@@ -121,13 +121,14 @@ def _note(note: Mapping[str, str]) -> Html:
 def _front_table(view: StudyView, up: str) -> Html:
     scores = score_columns(view.config)
     confirmed = ("confirmed", "95 % interval") if view.confirmed else ()
-    heads = ("trial", *scores, *confirmed, "quantum FLOPs", "classical FLOPs", "parameters", "circuit")
+    costs = cost_columns(view.config)
+    heads = ("trial", *scores, *confirmed, *costs, "classical FLOPs", "parameters", "circuit")
     rows = [
         (
             _link(f"{up}dashboard/studies/{view.number}/trials?numbers={candidate.trial}", candidate.trial, beyond=True),
             *(_score(read(candidate)) for read in scores.values()),
             *(_confirmed(view.confirmed.get(candidate.record.circuit)) if view.confirmed else ()),
-            f"{candidate.quantum_flops:,}",
+            *(read(candidate) for read in costs.values()),
             f"{candidate.record.classical_flops:,}",
             f"{candidate.record.parameters:,}",
             candidate.effective,

@@ -13,7 +13,6 @@ from faqnas_optuna.results.shown import (
     CONFIRMED_NAME,
     DOMINATED,
     DOMINATED_NAME,
-    X_LABEL,
     Mark,
     Shown,
     points,
@@ -55,7 +54,7 @@ def styled(form: Form) -> AbstractContextManager[None]:
 
 
 def printed_figure(shown: Shown, size: Size) -> "Figure":
-    """The front as steps, log-scaled in FLOPs, with the dominated circuits faint behind it and the legend below the axes.
+    """The front as steps, log-scaled in cost, with the dominated circuits faint behind it and the legend below the axes.
 
     Each point of the front has the number of its trial beside it, where there is room.
     """
@@ -77,7 +76,7 @@ def printed_figure(shown: Shown, size: Size) -> "Figure":
 
 def _prepare(axes: "Axes", shown: Shown, form: Form) -> None:
     axes.set_xscale("log")
-    axes.set_xlabel(X_LABEL)
+    axes.set_xlabel(shown.x_label)
     axes.set_ylabel(shown.y_label)
     axes.margins(0.07)
     axes.set_axisbelow(True)
@@ -170,7 +169,7 @@ def _label(axes: "Axes", shown: Shown, form: Form) -> None:
     labels = [
         axes.annotate(
             str(candidate.trial),
-            (candidate.quantum_flops, candidate.val_error),
+            (candidate.cost, candidate.val_error),
             xytext=(0, 0),
             textcoords="offset points",
             fontsize=0.9 * form.text_pt,
@@ -182,7 +181,7 @@ def _label(axes: "Axes", shown: Shown, form: Form) -> None:
     ]
     extents = [label.get_window_extent() for label in labels]
     found = place(
-        [places.of(candidate.quantum_flops, candidate.val_error) for candidate in shown.front],
+        [places.of(candidate.cost, candidate.val_error) for candidate in shown.front],
         [(scale * extent.width, scale * extent.height) for extent in extents],
         gap=_whole(form) / 2,
         air=0.3 * form.text_pt,
@@ -209,12 +208,12 @@ class _Places:
 
     axes: "Axes"
 
-    def of(self, flops: float, error: float) -> tuple[float, float]:
-        x, y = self.axes.transData.transform((flops, error)) * POINTS_PER_INCH / self.axes.figure.dpi
+    def of(self, cost: float, error: float) -> tuple[float, float]:
+        x, y = self.axes.transData.transform((cost, error)) * POINTS_PER_INCH / self.axes.figure.dpi
         return float(x), float(y)
 
-    def mark(self, flops: float, error: float, *, diameter: float) -> Box:
-        return Box.around(*self.of(flops, error), width=diameter, height=diameter)
+    def mark(self, cost: float, error: float, *, diameter: float) -> Box:
+        return Box.around(*self.of(cost, error), width=diameter, height=diameter)
 
     def line(self, begin: tuple[float, float], end: tuple[float, float], *, width: float) -> Box:
         """Along an axis."""
@@ -231,14 +230,14 @@ def _whole(form: Form) -> float:
 def _obstacles(shown: Shown, form: Form, places: _Places) -> list[Box]:
     """All that is drawn, with a hair's breadth around it."""
     whole = _whole(form)
-    marks = [places.mark(one.quantum_flops, one.val_error, diameter=whole) for one in shown.front]
-    marks += [places.mark(one.quantum_flops, one.val_error, diameter=0.7 * whole) for one in shown.dominated]
-    marks += [places.mark(one.quantum_flops, known.error, diameter=whole) for one, known in shown.pairs]
-    corners = [(one.quantum_flops, one.val_error) for one in shown.front]
+    marks = [places.mark(one.cost, one.val_error, diameter=whole) for one in shown.front]
+    marks += [places.mark(one.cost, one.val_error, diameter=0.7 * whole) for one in shown.dominated]
+    marks += [places.mark(one.cost, known.error, diameter=whole) for one, known in shown.pairs]
+    corners = [(one.cost, one.val_error) for one in shown.front]
     steps = [(begin, (end[0], begin[1])) for begin, end in pairwise(corners)]
     steps += [((end[0], begin[1]), end) for begin, end in pairwise(corners)]
-    steps += [((one.quantum_flops, low), (one.quantum_flops, high)) for one, (low, high) in shown.bars]
+    steps += [((one.cost, low), (one.cost, high)) for one, (low, high) in shown.bars]
     for one, known in shown.pairs:
         ends = (known.low, known.high, one.val_error)
-        steps.append(((one.quantum_flops, min(ends)), (one.quantum_flops, max(ends))))
+        steps.append(((one.cost, min(ends)), (one.cost, max(ends))))
     return marks + [places.line(begin, end, width=3 * form.line_pt) for begin, end in steps]

@@ -12,7 +12,6 @@ from faqnas_optuna.search.standing import Standing
 BELIEVED, CONFIRMED, DOMINATED = "#0072B2", "#D55E00", "#BBBBBB"
 """Blue and vermilion of Okabe and Ito differ for all eyes. In grey print the shapes of the marks tell them apart."""
 
-X_LABEL = "quantum FLOPs (one sample, forward)"
 CONFIRMED_NAME = "confirmed on the test part, 95 %"
 DOMINATED_NAME = "dominated circuits"
 
@@ -60,7 +59,7 @@ class Shown:
 
     title: str
     front: list[Candidate]
-    """By quantum FLOPs."""
+    """By cost."""
     dominated: list[Candidate]
     repeats: int
     """Trainings of which each validation error is the mean."""
@@ -68,6 +67,8 @@ class Shown:
     """By the circuit's digest."""
     score: Score = Score.ACCURACY
     """What errors are the complement of."""
+    cost_name: str = "quantum FLOPs"
+    """What they cost in."""
     is_pooled: bool = False
     """Whether validation errors are those that all trainings tell together."""
 
@@ -77,8 +78,9 @@ class Shown:
         search, best = standing.search, standing.front
         others = standing.by_circuit.keys() - {candidate.record.circuit for candidate in best}
         circuits = f"{len(best)} of {len(standing.by_circuit)} circuits"
+        by = search.config.cost_name if search.config.device else f"{search.config.flops} FLOPs"
         return cls(
-            title=f"{search.name}: {circuits} are on the front ({search.config.flops} FLOPs)",
+            title=f"{search.name}: {circuits} are on the front ({by})",
             front=best,
             dominated=sorted(
                 (one for one in standing.candidates if one.record.circuit in others), key=lambda one: one.record.circuit
@@ -86,8 +88,17 @@ class Shown:
             repeats=search.config.training.repeats,
             confirmed=confirmed or {},
             score=search.config.score,
+            cost_name=search.config.cost_name,
             is_pooled=search.config.search.front is Belief.POOLED,
         )
+
+    @property
+    def x_label(self) -> str:
+        return f"{self.cost_name} (one sample, forward)" if self.is_by_flops else self.cost_name
+
+    @property
+    def is_by_flops(self) -> bool:
+        return self.cost_name == "quantum FLOPs"
 
     @property
     def y_label(self) -> str:
@@ -123,6 +134,6 @@ class Shown:
         return str(mark)
 
 
-def points(candidates: list[Candidate]) -> tuple[list[int], list[float]]:
-    """Their quantum FLOPs and their validation errors."""
-    return [candidate.quantum_flops for candidate in candidates], [candidate.val_error for candidate in candidates]
+def points(candidates: list[Candidate]) -> tuple[list[float], list[float]]:
+    """What they cost and their validation errors."""
+    return [candidate.cost for candidate in candidates], [candidate.val_error for candidate in candidates]

@@ -32,7 +32,7 @@ class Progress:
     """Of the circuits, on the validation part."""
     front: int
     hypervolume: float
-    """In (log₁₀ quantum FLOPs, validation error)."""
+    """In (log₁₀ cost, validation error)."""
     score: Score = Score.ACCURACY
     """The one that the study goes by."""
     is_confirmation: bool = False

@@ -1,7 +1,7 @@
 """Which circuit of a front to take: rules that choose one, and say why."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
@@ -24,7 +24,7 @@ class Rule(StrEnum):
     """What makes a circuit of a front the one to take."""
 
     KNEE = "knee"
-    """Up to it FLOPs buy much accuracy, from there on little."""
+    """Up to it cost buys much accuracy, from there on little."""
     BEST = "best"
     """It has the lowest validation error."""
     CHEAPEST_WITHIN = "cheapest-within"
@@ -63,7 +63,7 @@ class Pick:
         """The circuit to take; of circuits that are equal in both values the one of the first trial.
 
         `knee`: the point of the front farthest below the straight line from its cheapest point to its most accurate one, both
-        axes scaled to 1 between the two. With F the quantum FLOPs and e the validation error of a point, those of the cheapest
+        axes scaled to 1 between the two. With F the cost and e the validation error of a point, those of the cheapest
         F₀ and e₀ and of the most accurate F₁ and e₁, its distance is (1 - u - v) / √2 where u = log(F / F₀) / log(F₁ / F₀) and
         v = (e - e₁) / (e₀ - e₁). (Das 1999, DOI 10.1007/BF01195985.) Where no point lies below the line, as on a front of one
         or two points, nothing is traded off better than at its ends, and it is the most accurate.
@@ -73,12 +73,16 @@ class Pick:
         """
         if self.rule is Rule.KNEE:
             return min(front, key=lambda one: (-_below_line(one, front), one.val_error, one.trial))
-        return min(self._near_lowest(front), key=lambda one: (one.quantum_flops, one.val_error, one.trial))
+        return min(self._near_lowest(front), key=lambda one: (one.cost, one.val_error, one.trial))
 
-    def why(self, front: Sequence["Candidate"]) -> str:
-        """Why this circuit of the front, to be read after a colon."""
+    def why(self, front: Sequence["Candidate"], *, told_cost: Callable[[float], str]) -> str:
+        """Why this circuit of the front, to be read after a colon.
+
+        Args:
+            told_cost: a cost with its name.
+        """
         chosen, many = self.choose(front), len(front)
-        error, cost = f"{chosen.val_error:.3f}", f"{chosen.quantum_flops:,} quantum FLOPs"
+        error, cost = f"{chosen.val_error:.3f}", told_cost(chosen.cost)
         if many == 1:
             return f"it is the only circuit of the front, with an error of {error} at {cost}"
         if self.rule is Rule.BEST:
@@ -115,12 +119,12 @@ def _lowest(front: Sequence["Candidate"]) -> float:
 
 def _below_line(candidate: "Candidate", front: Sequence["Candidate"]) -> float:
     """1 - u - v of `Pick.choose`: 0 on the line, 1 in the corner that is as cheap and as accurate as any."""
-    flops, errors = [one.quantum_flops for one in front], [one.val_error for one in front]
-    cheapest, lowest = min(flops), min(errors)
-    width, height = math.log(max(flops) / cheapest), max(errors) - lowest
+    costs, errors = [one.cost for one in front], [one.val_error for one in front]
+    cheapest, lowest = min(costs), min(errors)
+    width, height = math.log(max(costs) / cheapest), max(errors) - lowest
     if not width:
         # Circuits that are equal in both values have no line between them.
         return 0.0
-    u, v = math.log(candidate.quantum_flops / cheapest) / width, (candidate.val_error - lowest) / height
+    u, v = math.log(candidate.cost / cheapest) / width, (candidate.val_error - lowest) / height
     # Points that are equally far, or on the line, must not differ by the last digit.
     return round(1 - u - v, 9)

@@ -80,7 +80,7 @@ def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
         trial = trials[number]
         if trial.state is not TrialState.COMPLETE or "circuit" not in trial.user_attrs:
             raise ConfigError(f"trial {number} of study {search.name!r} has no result to confirm; choose one that succeeded")
-        found.append(Candidate.of_trial(trial))
+        found.append(Candidate.of_trial(trial, search.config))
     return found
 
 
@@ -98,6 +98,7 @@ def finalists_of(
             trial=candidate.trial,
             genome=candidate.genome,
             quantum_flops=candidate.quantum_flops,
+            neg_log_esp=candidate.record.neg_log_esp,
             believed=(candidate.believed(config), candidate.record.score_std(score), repeats),
             networks={
                 str(model): label(model, candidate.genome.circuit, n_features=n_features, n_classes=n_classes)

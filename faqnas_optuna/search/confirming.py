@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
+from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.config import FlopsCounter
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.controls import (
@@ -41,21 +42,24 @@ class ConfirmingObjective(Objective):
         drafts(trial.study).store(trial._trial_id)
         chosen = self._finalist(finalist)
         if model in list(Baseline):
-            found, flops = fit_baseline(Baseline(model), self._splits, score=self._config.score), 0
+            found, cost = fit_baseline(Baseline(model), self._splits, score=self._config.score), 0.0
         else:
             circuit, generator = chosen.genome.circuit, confirmation_generator(self._config.seed, seed)
             found = confirm_once(Model(model), circuit, self._splits, self._config.training, generator=generator)
-            flops = self._flops(Model(model), chosen)
-        return Outcome(values=(float(flops), 1 - found.test_score(self._config.score)), attributes=_attributes(found))
+            cost = self._cost(Model(model), chosen)
+        return Outcome(values=(float(cost), 1 - found.test_score(self._config.score)), attributes=_attributes(found))
 
-    def _flops(self, model: Model, finalist: Finalist) -> int:
-        """Quantum FLOPs, by the counter of the search."""
+    def _cost(self, model: Model, finalist: Finalist) -> float:
+        """What the search charges: quantum FLOPs by its counter, or -ln ESP on its device."""
+        circuit, device = finalist.genome.circuit, self._config.device
         match model:
             case Model.CIRCUIT:
-                return finalist.quantum_flops
+                return finalist.cost
+            case Model.EMBEDDING | Model.SEPARABLE if device:
+                return hardware_cost(circuit, device, layers_of(model, circuit)).neg_log_esp
             case Model.EMBEDDING | Model.SEPARABLE:
                 count = analytic_flops if self._config.flops is FlopsCounter.ANALYTIC else profiler_flops
-                return count(finalist.genome.circuit, layers_of(model, finalist.genome.circuit))
+                return count(circuit, layers_of(model, circuit))
             case Model.LINEAR | Model.MLP:
                 return 0
 

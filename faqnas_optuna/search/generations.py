@@ -19,7 +19,7 @@ IMPROVEMENT = 1e-9
 """A hypervolume that grows by less, relatively, has not grown: such a difference is rounding."""
 
 Point = tuple[float, float]
-"""(quantum FLOPs, validation error)"""
+"""(cost, validation error)"""
 
 
 class StopReason(StrEnum):
@@ -64,9 +64,9 @@ class ClosedGeneration:
     front: int
     """Distinct circuits on the front of all generations up to it."""
     hypervolume: float
-    """Of that front, in (log₁₀ quantum FLOPs, validation error): it decides whether the search still gets anywhere."""
+    """Of that front, in (log₁₀ cost, validation error): it decides whether the search still gets anywhere."""
     linear_hypervolume: float
-    """The same in (quantum FLOPs, validation error), for comparison with the literature."""
+    """The same in (cost, validation error), for comparison with the literature."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,8 +111,8 @@ class Known:
     """What is known of a study that has not stopped."""
 
     limits: SearchConfig
-    flops_range: tuple[int, int]
-    """Quantum FLOPs of the cheapest and the dearest circuit of the space."""
+    flops_range: tuple[float, float]
+    """The first objective of the cheapest and the dearest circuit of the space."""
     circuits: Mapping[int, Mapping[str, Point]]
     """The values of each circuit that succeeded, by generation and digest."""
     sizes: Mapping[int, int]

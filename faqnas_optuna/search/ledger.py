@@ -47,6 +47,13 @@ class Finalist:
     """Mean and deviation of the scores that the search's trainings had on the validation part, and how many there were."""
     networks: Mapping[str, str]
     """What is trained for it, in words: the circuit and its controls, by kind."""
+    neg_log_esp: float | None = None
+    """On the search's device; None where it has none."""
+
+    @property
+    def cost(self) -> float:
+        """The search's first objective."""
+        return self.quantum_flops if self.neg_log_esp is None else self.neg_log_esp
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
@@ -97,8 +104,9 @@ class Description:
     data_fingerprint: str
     sizes: Mapping[str, int]
     """Samples in the parts `train`, `validation` and `test`."""
-    flops_range: tuple[int, int]
-    """Quantum FLOPs of the cheapest and the dearest circuit of the space, from which the boxes of hypervolumes follow."""
+    flops_range: tuple[float, float]
+    """The first objective of the cheapest and the dearest circuit of the space, from which the boxes of hypervolumes follow:
+    quantum FLOPs, or -ln ESP."""
     created: str
     """UTC, to the microsecond: it tells a study from a later one of the same name."""
     versions: Mapping[str, str]
@@ -260,7 +268,7 @@ class Ledger:
 def metrics(description: Description) -> list[str]:
     """What the two objectives of a study are called."""
     part = "validation" if description.confirms is None else "test"
-    return ["quantum FLOPs", f"{part} error{description.config.score.remark}"]
+    return [description.config.cost_name, f"{part} error{description.config.score.remark}"]
 
 
 def our_studies(storage: BaseStorage) -> dict[str, bool]:

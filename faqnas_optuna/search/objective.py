@@ -19,7 +19,7 @@ from faqnas_optuna.config import SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning import evaluation
-from faqnas_optuna.learning.evaluation import Counts, Evaluation
+from faqnas_optuna.learning.evaluation import Costs, Evaluation
 from faqnas_optuna.search.records import TrialRecord
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.storage.heartbeats import FAILURE
@@ -38,7 +38,7 @@ class Outcome:
     """What became of a trial, before it is stored."""
 
     values: tuple[float, float] | None
-    """(quantum FLOPs, validation error); None if it failed."""
+    """(cost, validation error); None if it failed."""
     attributes: Mapping[str, Any]
     """What is stored with it: the record, or the reason of the failure."""
 
@@ -85,14 +85,14 @@ class Objective:
         circuit = genome.circuit
         effective = EffectiveCircuit(circuit=circuit).representative.digest
         if known := self._standing.by_effective.get(effective):
-            counts = Counts.of(circuit, n_features=self._splits.n_features, n_classes=self._splits.n_classes)
-            values: tuple[float, float] = (float(counts.charged(self._config)), known.values[1])
+            costs = Costs.on(circuit, self._splits, self._config.device)
+            values: tuple[float, float] = (float(costs.charged(self._config)), known.values[1])
             record = replace(
                 TrialRecord.from_attributes(known.user_attrs),
                 circuit=circuit.digest,
                 summary=str(circuit),
                 effective=effective,
-                **vars(counts),
+                **vars(costs),
                 seconds=round(time.perf_counter() - started, 6),
                 worker=self._worker,
                 reused_from=known.user_attrs.get("reused_from", known.number),
@@ -111,7 +111,7 @@ def _record(circuit: Circuit, effective: str, found: Evaluation, *, worker: str)
         circuit=circuit.digest,
         summary=str(circuit),
         effective=effective,
-        **{field.name: getattr(found, field.name) for field in fields(Counts)},
+        **{field.name: getattr(found, field.name) for field in fields(Costs)},
         val_accuracy=found.val_accuracy,
         val_accuracy_std=found.val_accuracy_std,
         val_balanced_accuracy=found.val_balanced_accuracy,

@@ -45,14 +45,15 @@ def hypervolume(points: NDArray[np.float64], reference: tuple[float, float]) -> 
     return float(area / (reference[0] * reference[1]))
 
 
-def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[int, int]) -> float:
-    """Share that the points (n, 2) of (quantum FLOPs F, validation error) dominate of a box in (log₁₀ F, error), from 0 to 1.
+def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float]) -> float:
+    """Share that the points (n, 2) of (cost F, validation error) dominate of a box in (log₁₀ F, error), from 0 to 1.
 
-    The box reaches from the cheapest circuit of a space to `BEYOND` times the dearest, the two of `flops_range`, and from an
-    error of 0 to 1. What is summed is d(log₁₀ F) · d(error) over log₁₀(BEYOND · dearest / cheapest): halving the FLOPs is worth
-    the same wherever on the front, while in F itself all but the dearest circuits lie in a sliver at its edge. To take
-    logarithms gives each part of the box in F the weight 1 / F, and a hypervolume with such a weight still grows with every
-    point that dominates more (Zitzler, Brockhoff & Thiele 2007, DOI 10.1007/978-3-540-70928-2_64).
+    The cost is quantum FLOPs, or -ln ESP on a device. The box reaches from the cheapest circuit of a space to `BEYOND` times
+    the dearest, the two of `flops_range`, and from an error of 0 to 1. What is summed is d(log₁₀ F) · d(error) over
+    log₁₀(BEYOND · dearest / cheapest): halving the cost is worth the same wherever on the front, while in F itself all but the
+    dearest circuits lie in a sliver at its edge. To take logarithms gives each part of the box in F the weight 1 / F, and a
+    hypervolume with such a weight still grows with every point that dominates more (Zitzler, Brockhoff & Thiele 2007,
+    DOI 10.1007/978-3-540-70928-2_64).
 
     A point that is cheaper than the box, as by the counts of another version, lies at its edge. Where all circuits cost the
     same all lie there, and the share is 1 - the lowest error.
@@ -63,7 +64,7 @@ def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[int, int]) -
     return hypervolume(np.column_stack([scaled, points[:, 1]]), (1.0, 1.0))
 
 
-def linear_hypervolume(points: NDArray[np.float64], flops_range: tuple[int, int]) -> float:
+def linear_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float]) -> float:
     """Share that the points (n, 2) of (quantum FLOPs, validation error) dominate of the box from the origin to `BEYOND` times
     the dearest circuit of a space, the second of `flops_range`, and an error of 1: what the literature calls hypervolume."""
     return hypervolume(points, (BEYOND * flops_range[1], 1.0))

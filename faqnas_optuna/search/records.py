@@ -47,10 +47,24 @@ class TrialRecord:
     worker: str
     reused_from: int | None
     """The trial whose training serves this one too."""
+    neg_log_esp: float | None = None
+    """Of the live gates on the study's device; None where it has none, as the two that follow."""
+    two_qubit_gates: int | None = None
+    """On that device, SWAPs included."""
+    duration_us: float | None = None
+    """Of a run of the gates on it."""
 
     def to_attributes(self) -> dict[str, Any]:
         """Attributes that say something: those that are None are left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def quantum_flops(self, config: StudyConfig) -> int:
+        """What a study counts of the circuit."""
+        if config.flops_of is FlopsOf.EFFECTIVE:
+            by_counter = (self.effective_flops_profiler, self.effective_flops_analytic)
+        else:
+            by_counter = (self.quantum_flops_profiler, self.quantum_flops_analytic)
+        return by_counter[config.flops is FlopsCounter.ANALYTIC]
 
     def cheapest_flops(self, config: StudyConfig) -> int:
         """What a study charges for the cheapest circuit that computes the same."""
@@ -101,6 +115,11 @@ class Candidate:
     record: TrialRecord
 
     @property
+    def cost(self) -> float:
+        """The first objective of the study: quantum FLOPs, or -ln ESP on its device."""
+        return self.quantum_flops if self.record.neg_log_esp is None else self.record.neg_log_esp
+
+    @property
     def effective(self) -> EffectiveCircuit:
         """What is live in its circuit; as a text, the circuit with brackets around what is inert."""
         return EffectiveCircuit(circuit=self.genome.circuit)
@@ -115,15 +134,16 @@ class Candidate:
         return interval and (1 - interval[1], 1 - interval[0])
 
     @classmethod
-    def of_trial(cls, trial: FrozenTrial) -> Self:
-        """A successful trial of ours, as Optuna has it."""
+    def of_trial(cls, trial: FrozenTrial, config: StudyConfig) -> Self:
+        """A successful trial of a study of ours, as Optuna has it."""
+        record = TrialRecord.from_attributes(trial.user_attrs)
         return cls(
             trial=trial.number,
             generation=generation_of(trial),
             genome=Genome.from_params(trial.params),
-            quantum_flops=int(trial.values[0]),
+            quantum_flops=int(trial.values[0]) if config.device is None else record.quantum_flops(config),
             val_error=trial.values[1],
-            record=TrialRecord.from_attributes(trial.user_attrs),
+            record=record,
         )
 
 

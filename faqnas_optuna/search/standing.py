@@ -95,19 +95,19 @@ class Standing:
 
     @property
     def front(self) -> list[Candidate]:
-        """The distinct non-dominated circuits by quantum FLOPs; of clones the first trial."""
+        """The distinct non-dominated circuits by cost; of clones the first trial."""
         if self.search.config.search.front is Belief.POOLED:
             candidates = self.candidates
-            points = np.array([(one.quantum_flops, one.val_error) for one in candidates], np.float64).reshape(-1, 2)
+            points = np.array([(one.cost, one.val_error) for one in candidates], np.float64).reshape(-1, 2)
             found = [one for one, kept in zip(candidates, non_dominated(points), strict=True) if kept]
         else:
-            found = [Candidate.of_trial(self.by_circuit[circuit]) for circuit in self._front]
-        return sorted(found, key=lambda candidate: (candidate.quantum_flops, candidate.trial))
+            found = [Candidate.of_trial(self.by_circuit[circuit], self.search.config) for circuit in self._front]
+        return sorted(found, key=lambda candidate: (candidate.cost, candidate.trial))
 
     @property
     def candidates(self) -> list[Candidate]:
         """All distinct circuits, with the errors that the front is chosen by; of clones the first trial."""
-        found = [Candidate.of_trial(trial) for trial in self.by_circuit.values()]
+        found = [Candidate.of_trial(trial, self.search.config) for trial in self.by_circuit.values()]
         if not found or self.search.config.search.front is Belief.TRAINED:
             return found
         standing_for = [candidate.effective.representative for candidate in found]
@@ -118,12 +118,12 @@ class Standing:
 
     @property
     def hypervolume(self) -> float:
-        """Share that is dominated of the box around all circuits in (log₁₀ quantum FLOPs, validation error), as trained."""
+        """Share that is dominated of the box around all circuits in (log₁₀ cost, validation error), as trained."""
         return log_hypervolume(self._points(self._front), self.search.description.flops_range)
 
     @property
     def linear_hypervolume(self) -> float:
-        """The same in (quantum FLOPs, validation error), for comparison with the literature."""
+        """The same in (cost, validation error), for comparison with the literature."""
         return linear_hypervolume(self._points(self._front), self.search.description.flops_range)
 
     @property

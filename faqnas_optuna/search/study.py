@@ -18,7 +18,8 @@ from optuna.study import StudyDirection
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
-from faqnas_optuna.circuits.genome import Circuit, uploads_again
+from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit, uploads_again
+from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences, is_file
 from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
@@ -180,7 +181,7 @@ def create(
         config=config,
         data_fingerprint=splits.fingerprint,
         sizes={part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
-        flops_range=flops_range(config),
+        flops_range=cost_range(config),
         created=datetime.now(UTC).isoformat(),
         versions=versions(),
         reliability=reliability,
@@ -279,7 +280,7 @@ def load_data(search: Search, data_dir: Path | None, *, files: Files | None = No
     """The data of a study.
 
     Args:
-        data_dir: where its files are; None for where they were, and for `mnist` the user's cache directory.
+        data_dir: where its files are; None for where they were, and for IDX files the user's cache directory.
         files: where they are said to be; None for where they were when the study was made.
 
     Raises:
@@ -292,24 +293,33 @@ def load_data(search: Search, data_dir: Path | None, *, files: Files | None = No
     return splits
 
 
-def flops_range(config: StudyConfig) -> tuple[int, int]:
-    """Quantum FLOPs of the cheapest and the dearest circuit of the space, by the study's count.
+def cost_range(config: StudyConfig) -> tuple[float, float]:
+    """What the cheapest and the dearest circuit of the space cost, by the study's first objective.
 
-    By either count, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor than the
-    same without its last layers; and no more than the same with its first rotation repeated in further layers before it. So
-    the cheapest is among the smallest circuits, and the dearest among the largest. What a layer costs depends on whether it is
-    the first to make the state complex, or behind the last that mixes: between first and last layer one rotation is repeated.
+    By either count of FLOPs, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor
+    than the same without its last layers; and no more than the same with its first rotation repeated in further layers before
+    it. So the cheapest is among the smallest circuits, and the dearest among the largest. What a layer costs depends on whether
+    it is the first to make the state complex, or behind the last that mixes: between first and last layer one rotation is
+    repeated.
     """
     space = config.space
+    if config.device:
+        # A ring of a device may hold a circle of more qubits for less: all are looked at, in seconds.
+        sizes = product(space.n_qubits, space.depth)
+        costs = [cost for n_qubits, depth in sizes for cost in _counts(config, n_qubits=n_qubits, depth=depth)]
+        return min(costs), max(costs)
     smallest = _counts(config, n_qubits=min(space.n_qubits), depth=min(space.depth))
     largest = _counts(config, n_qubits=max(space.n_qubits), depth=max(space.depth))
     return min(smallest), max(largest)
 
 
-def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[int]:
+def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float]:
     """What each circuit of this size costs."""
     space, count = config.space, analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
     layers_of = {(first, *[middle] * (depth - 2), last)[-depth:] for first, middle, last in product(space.rotation, repeat=3)}
+    if config.device and depth <= PAPER_DEPTH:
+        # Gates of neighbouring layers merge, or undo each other, by which rotations they have between them.
+        layers_of = {*product(space.rotation, repeat=depth)}
     kinds = product(space.embedding, space.entangler, space.topology, layers_of, space.reuploading)
     for embedding, entangler, topology, rotations, reuploading in kinds:
         circuit = Circuit(
@@ -320,19 +330,21 @@ def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[int]:
             rotations=rotations,
             reuploading=reuploading and uploads_again(embedding, depth),
         )
+        if config.device:
+            yield hardware_cost(circuit, config.device).neg_log_esp
+            continue
         layers = EffectiveCircuit(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
         yield count(circuit, layers)
 
 
 def default_name(dataset: str) -> str:
-    """What a study is called if nothing else is said: as its data set, or its file.
+    """What a study is called if nothing else is said: as its data set, or its file, without what no study's name has.
 
     Raises:
         ConfigError: nothing of the file's name can be in that of a study.
     """
-    if not is_file(dataset):
-        return dataset
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(dataset).stem).lstrip("._-")[:100]
+    name = Path(dataset).stem if is_file(dataset) else dataset
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100]
     if not name:
         raise ConfigError(f"no study can be called after the file {dataset!r}; name it with --study")
     return name

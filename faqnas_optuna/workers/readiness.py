@@ -12,7 +12,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from faqnas_optuna.config import Engine
-from faqnas_optuna.data.named import DATASETS, IDX_FILES, default_mnist_dir, idx_file, load
+from faqnas_optuna.data.idx import IDX_SETS, are_there
+from faqnas_optuna.data.named import DATASETS, load
+from faqnas_optuna.data.recipes import DEFINITIONS
 from faqnas_optuna.errors import FaqnasError, NoStudiesError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.kept import cache_directory
@@ -127,11 +129,14 @@ def _engine() -> str:
 
 
 def _data() -> str:
-    packaged = [name for name in DATASETS if name != "mnist"]
+    """Those with files; what is generated lacks nothing."""
+    packaged = [name for name in DATASETS if name not in {*IDX_SETS, *DEFINITIONS}]
     for name in packaged:
         load(name, seed=0)
-    is_there = all(idx_file(default_mnist_dir(), name) for name in IDX_FILES)
-    return ", ".join(packaged) + (", mnist" if is_there else f"; mnist once it is fetched: {US} datasets --download mnist")
+    ready = [*packaged, *filter(are_there, IDX_SETS)]
+    absent = [name for name in IDX_SETS if name not in ready]
+    fetched = f"; {', '.join(absent)} once fetched: {US} datasets --download {absent[0]}" if absent else ""
+    return ", ".join(ready) + fetched
 
 
 def _database(url: str) -> str:

@@ -1,16 +1,19 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.evidence.plan import Plan, table_document
-from faqnas_optuna.evidence.schema import seconds_file
-from faqnas_optuna.evidence.tabulated import Values, seconds_bytes, table_bytes
+from faqnas_optuna.evidence.tabulated import Values, table_bytes
+from tests.evidence.grounds import made_up_table
 
 Cli = Callable[..., tuple[int, str, str]]
 SMALL = ("--searches", "2", "--trainings", "12", "--workers", "1", "--searcher", "nsga2", "--searcher", "random")
@@ -19,17 +22,12 @@ SMALL = ("--searches", "2", "--trainings", "12", "--workers", "1", "--searcher",
 @pytest.fixture(scope="module")
 def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of the whole space, made up: more qubits tell more samples right."""
-    config = StudyConfig.from_settings({"dataset": "iris", "training": {"epochs": 5}, "data": {"split_seed": 0}}, source="")
-    plan = Plan.of(config, seeds=3)
-    values = Values.empty(plan)
-    qubits = np.array([circuit.n_qubits for circuit in plan.circuits])
-    values.right[...] = (qubits * 2 + np.random.default_rng(0).integers(0, 9, (3, 3, 3, len(qubits)))).transpose(3, 0, 1, 2)
-    values.seconds[...] = 0.5
-    document = table_document(plan, iris)
-    made = tmp_path_factory.mktemp("tables") / "iris.parquet"
-    made.write_bytes(table_bytes(plan, values, document))
-    seconds_file(made).write_bytes(seconds_bytes(plan, values, document))
-    return made
+
+    def right(circuits: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
+        qubits = np.array([circuit.n_qubits for circuit in circuits])
+        return qubits[:, np.newaxis, np.newaxis, np.newaxis] * 2 + np.random.default_rng(0).integers(0, 9, shape)
+
+    return made_up_table(tmp_path_factory.mktemp("tables") / "iris.parquet", iris, right, seeds=3).file
 
 
 def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> None:
@@ -59,6 +57,28 @@ def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:
     assert code == 0, err
     assert json.loads(out)["searchers"][0]["trainings"]["mean"] == 10
     assert json.loads(out)["budget"] == {"seconds": 5}
+
+
+def test_searchers_are_compared_live(cli_here: Cli) -> None:
+    options = ("--searcher", "random", "--searches", "2", "--trainings", "6", "--epochs", "1", "--workers", "1")
+    code, out, err = cli_here("compare", "iris", "--live", *options, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["best"] is None and document["table"]["protocol"]["epochs"] == 1
+    assert document["searchers"][0]["trainings"]["mean"] == 6
+    code, out, err = cli_here("compare", "iris", "--live", *options, "--plot", "live.svg")
+    assert code == 0 and "judged by test accuracies that they have not seen." in out and "together" not in out
+
+
+def test_what_cannot_be_compared_live_is_refused(cli_here: Cli) -> None:
+    for arguments, message in (
+        (("whine", "--live"), "unknown data set 'whine': did you mean 'wine'?"),
+        (("own.csv", "--live"), "--live is for data sets with a name; make a table of own.csv"),
+        (("iris", "--split-seed", "1"), "--split-seed and --data-dir are of what is trained"),
+        (("iris", "--live", "--searcher", "nsga2:10"), "nsga2:10 takes all 10 seeds"),
+    ):
+        code, out, err = cli_here("compare", *arguments)
+        assert (code, out) == (2, "") and message in err and len(err.splitlines()) == 1
 
 
 REFUSED = {

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli.program import cli
+from faqnas_optuna.data.named import DATASETS
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning import evaluation
 from faqnas_optuna.search.course import advance
@@ -56,10 +57,11 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
         if parameter.param_type_name == "option" and parameter.name != "help":
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
             # What was set for `start` must not lower the limit of a study that is resumed, nor shorten what confirms it; no
-            # call writes files unasked, nor is one refused for a size unasked; and what `start` says to its workers is none of
-            # a user's business.
-            files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")} | {("confirm", "LATEX")}
-            files |= {("compare", option) for option in ("PLOT", "SIZE")}
+            # call writes files unasked, nor is one refused for a size, or shots, unasked; and what `start` says to its workers
+            # is none of a user's business.
+            files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")}
+            files |= {("confirm", option) for option in ("LATEX", "SHOTS")}
+            files |= {("compare", "PLOT"), ("compare", "SIZE"), ("claims", "OUT")}
             epochs = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             without = {("resume", "GENERATIONS"), ("worker", "LISTEN"), *epochs, *files}
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
@@ -125,7 +127,7 @@ def test_the_list_of_data_sets(cli_here: Cli) -> None:
     assert [line.split()[:4] for line in out.splitlines()[1:3]] == [["iris", "150", "4", "3"], ["wine", "178", "13", "3"]]
     listed = json.loads(cli_here("datasets", "--json")[1])
     assert listed["schema_version"] == 1
-    assert len(listed["datasets"]) == 6
+    assert [entry["name"] for entry in listed["datasets"]] == list(DATASETS)
 
 
 @pytest.mark.parametrize(

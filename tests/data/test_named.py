@@ -1,38 +1,19 @@
-import gzip
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from faqnas_optuna.data import named
-from faqnas_optuna.data.named import DATASETS, IDX_FILES, load
+from faqnas_optuna.data.idx import IDX_SETS
+from faqnas_optuna.data.named import DATASETS, load, recipe_of
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.kept import to_npz
 
-INSTALLED = [name for name in DATASETS if name != "mnist"]
+INSTALLED = [name for name in DATASETS if name not in IDX_SETS]
 
 
 def everything(splits: DataSplits) -> list[int]:
     return [int(label) for part in (splits.train, splits.validation, splits.test) for label in part.y]
-
-
-@pytest.fixture(scope="module")
-def idx_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four files of MNIST's form and size, with made-up images; two of them gzipped."""
-    directory = tmp_path_factory.mktemp("mnist")
-    random = np.random.default_rng(0)
-    for name, shape in IDX_FILES.items():
-        high = 256 if len(shape) == 3 else 10
-        # One random image or ten labels, repeated: random bytes for all would take seconds.
-        values = np.resize(random.integers(0, high, 28 * 28 * 7, dtype=np.uint8), shape)
-        content = bytes((0, 0, 8, len(shape))) + np.array(shape, dtype=">u4").tobytes() + values.tobytes()
-        if "t10k" in name:
-            (directory / f"{name}.gz").write_bytes(gzip.compress(content, compresslevel=1))
-        else:
-            (directory / name).write_bytes(content)
-    return directory
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -82,73 +63,32 @@ def test_data_do_without_a_cache_that_cannot_be_written(
     assert "each run makes it anew" in caplog.text
 
 
-def test_mnist_reads_idx_files_gzipped_or_not(idx_dir: Path) -> None:
-    splits = load("mnist", seed=0, data_dir=idx_dir)
-    assert (len(splits.train), len(splits.validation), len(splits.test)) == (42_000, 14_000, 14_000)
-    assert splits.n_features == 784
-
-
-def test_mnist_without_files_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.*--data-dir.*FAQNAS_DATA_DIR.*datasets --download mnist"):
-        load("mnist", seed=0, data_dir=tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda content: content[:-1], "is not MNIST's file"),
-        (lambda content: content + b"x", "is not MNIST's file"),
-        (lambda content: content.replace(b"\x00\x00\xea\x60", b"\x00\x00\xff\xff", 1), "is not MNIST's file"),
-        (lambda content: b"", "is not MNIST's file"),
-    ],
-)
-def test_damaged_idx_files_are_refused(tmp_path: Path, idx_dir: Path, damage: object, message: str) -> None:
-    for path in idx_dir.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    labels = tmp_path / "train-labels-idx1-ubyte"
-    content = labels.read_bytes()
-    labels.unlink()
-    labels.write_bytes(damage(content))  # type: ignore[operator]
-    with pytest.raises(DataError, match=message):
-        load("mnist", seed=0, data_dir=tmp_path)
-
-
-def test_a_gzip_file_that_is_none_is_refused(tmp_path: Path, idx_dir: Path) -> None:
-    for path in idx_dir.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    images = tmp_path / "t10k-images-idx3-ubyte.gz"
-    images.unlink()
-    whole = (idx_dir / images.name).read_bytes()
-    flipped = whole[:5_000] + bytes([whole[5_000] ^ 0xFF]) + whole[5_001:]
-    for damaged in (b"no gzip", whole[:5_000], flipped):
-        images.write_bytes(damaged)
-        with pytest.raises(DataError, match="cannot be read|is not MNIST's"):
-            load("mnist", seed=0, data_dir=tmp_path)
-
-
-def test_a_download_is_kept_as_idx_files(tmp_path: Path, idx_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The network is not the tests' business; what OpenML sends has this form.
-    parts = [named._read_idx(idx_dir, name) for name in IDX_FILES]
-    sent = SimpleNamespace(
-        data=np.concatenate((parts[0], parts[2])).reshape(70_000, 784),
-        target=np.concatenate((parts[1], parts[3])).astype(str),
-    )
-    monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda *_, **__: sent)
-    named.download_mnist(tmp_path / "new")
-    assert load("mnist", seed=0, data_dir=tmp_path / "new").fingerprint == load("mnist", seed=0, data_dir=idx_dir).fingerprint
-
-
-def test_a_download_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr("sklearn.datasets.fetch_openml", refuse)
-    with pytest.raises(DataError, match="cannot download MNIST from OpenML .*no route.* by hand"):
-        named.download_mnist(tmp_path)
-
-
 def test_unknown_data_sets_get_a_suggestion() -> None:
     with pytest.raises(DataError, match="unknown data set 'whine': did you mean 'wine'?"):
         load("whine", seed=0)
     with pytest.raises(DataError, match="choose from iris, wine, breast-cancer, digits, mnist-5k, mnist"):
         load("cifar", seed=0)
+    with pytest.raises(DataError, match="unknown data set 'two-curve': did you mean 'two-curves'?"):
+        load("two-curve:features=3", seed=0)
+
+
+def test_what_is_not_generated_has_no_keys() -> None:
+    assert recipe_of("wine") is recipe_of("two-curve:features=3") is None
+    with pytest.raises(
+        DataError, match="wine:features=3: only generated data have keys; say wine, or take one of linearly-sep"
+    ):
+        recipe_of("wine:features=3")
+
+
+def test_generated_data_are_one_data_set_by_whatever_spelling() -> None:
+    plain, spelt = load("two-curves", seed=0), load("two-curves:noise=1e-2, samples=0300", seed=0)
+    assert plain.name == spelt.name == "two-curves"
+    assert plain.fingerprint == spelt.fingerprint
+    assert plain.classes == (-1, 1)
+    assert load("two-curves", seed=1).fingerprint != plain.fingerprint
+    assert load("two-curves:seed=1", seed=0).fingerprint != plain.fingerprint
+
+
+def test_components_take_the_place_of_generated_features() -> None:
+    splits = load("two-curves:features=10,samples=100", seed=0, pca=3)
+    assert splits.n_features == 3 and splits.name == "two-curves:samples=100"

@@ -9,7 +9,7 @@ from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.search.study import Search, create, load, versions
 from faqnas_optuna.storage.opening import open_storage
-from tests.data.test_named import idx_dir as idx_dir  # the fixture
+from tests.data.test_idx import idx_dir as idx_dir  # the fixture
 from tests.faults.crew import Crew, trials_of
 from tests.faults.databases import sqlite_and_postgres
 from tests.search.test_study import change_versions

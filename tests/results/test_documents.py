@@ -41,6 +41,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
         "study": str,
         "dataset": str,
         "score": str,
+        "cost": str,
         "generations": int,
         "hypervolume": float,
         "linear_hypervolume": float,
@@ -237,7 +238,7 @@ def test_the_document_of_a_pick_holds_one_circuit_and_why(finished: Search, rule
     whole, document = pareto_document(standing), pareto_document(standing, pick)
     (entry,) = document["front"]
     assert entry["trial"] == pick.choose(standing.front).trial
-    assert document["pick"] == {"rule": rule, "why": pick.why(standing.front)}
+    assert document["pick"] == {"rule": rule, "why": pick.why(standing.front, told_cost=standing.search.config.told_cost)}
     assert document == whole | {"front": [entry], "pick": document["pick"]}
     assert "pick" not in whole and entry in whole["front"]
     assert len(list(csv.DictReader(io.StringIO(front_csv(document))))) == 1

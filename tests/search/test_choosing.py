@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faqnas_optuna.circuits.genome import Embedding, Entangler, Genome, Rotation, Topology
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.search.choosing import EXAMPLES, Pick, Rule
 from faqnas_optuna.search.pareto import non_dominated
@@ -23,6 +24,7 @@ GENOME = Genome(
     rotation_3=Rotation.RX,
     rotation_4=Rotation.RX,
 )
+TOLD = StudyConfig(dataset="wine").told_cost
 KNEE, BEST = Pick.parse("knee"), Pick.parse("best")
 
 
@@ -88,7 +90,7 @@ def test_the_knee_makes_the_largest_triangle_with_the_ends(found: list[Candidate
 def test_the_knee_of_a_front_of_the_readme() -> None:
     """u and v of trial 4 by hand: log(1165 / 60) / log(38997 / 60) = 0.4581, (0.222 - 0.056) / (0.528 - 0.056) = 0.3517."""
     assert KNEE.choose(WINE) is WINE[4]
-    assert KNEE.why(WINE) == (
+    assert KNEE.why(WINE, told_cost=TOLD) == (
         "of 6 circuits it lies farthest below the line from the cheapest to the most accurate, 0.19 of the way to the ideal"
         " corner, with an error of 0.222 at 1,165 quantum FLOPs"
     )
@@ -107,7 +109,7 @@ def test_without_a_knee_it_is_the_most_accurate() -> None:
         front((10, 0.9), (100, 0.5), (1000, 0.1)),
     ):
         assert KNEE.choose(found) is found[-1]
-        assert KNEE.why(found) == (
+        assert KNEE.why(found, told_cost=TOLD) == (
             f"none of {len(found)} circuits lies below the line from the cheapest to the most accurate, so it is the most"
             " accurate, with an error of 0.100 at 1,000 quantum FLOPs"
         )
@@ -117,7 +119,9 @@ def test_without_a_knee_it_is_the_most_accurate() -> None:
 def test_a_single_circuit_is_taken_by_every_rule(text: str) -> None:
     pick, found = Pick.parse(text), front((1234, 0.25))
     assert pick.choose(found) is found[0]
-    assert pick.why(found) == "it is the only circuit of the front, with an error of 0.250 at 1,234 quantum FLOPs"
+    assert (
+        pick.why(found, told_cost=TOLD) == "it is the only circuit of the front, with an error of 0.250 at 1,234 quantum FLOPs"
+    )
 
 
 @given(fronts(), st.integers(0, 10))
@@ -149,7 +153,7 @@ def test_the_best_has_the_lowest_error_and_costs_least(found: list[Candidate]) -
 def test_the_reason_is_told_with_numbers(text: str, taken: int, why: str) -> None:
     pick = Pick.parse(text)
     assert pick.choose(WINE) is WINE[taken]
-    assert pick.why(WINE) == why
+    assert pick.why(WINE, told_cost=TOLD) == why
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

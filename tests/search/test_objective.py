@@ -38,7 +38,7 @@ def test_a_trial_stores_what_its_circuit_evaluates_to(
     (trial,) = successful(search)
     assert list(trial.params) == list(GENES)
     expected = evaluate(Genome.from_params(trial.params).circuit, iris, search.config)
-    candidate = Candidate.of_trial(trial)
+    candidate = Candidate.of_trial(trial, search.config)
     assert tuple(trial.values) == expected.objectives(search.config)
     for field in fields(Counts):
         assert getattr(candidate.record, field.name) == getattr(expected, field.name)

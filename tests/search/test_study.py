@@ -112,7 +112,7 @@ def test_the_range_of_flops_is_that_of_all_circuits(space: SpaceConfig, counter:
     config = StudyConfig(dataset="iris", flops=counter, flops_of=of, space=space)
     circuits = {genome.circuit for genome in enumerate_genomes(space.genes)}
     charged = {Counts.of(circuit, n_features=4, n_classes=3).charged(config) for circuit in circuits}
-    assert study.flops_range(config) == (min(charged), max(charged))
+    assert study.cost_range(config) == (min(charged), max(charged))
 
 
 def change_versions(search: Search, **changes: str) -> Search:

@@ -1,0 +1,311 @@
+"""Quantum devices by name or from a file: their gates, errors, times, and which qubits have a gate between them.
+
+The figures of a named device are of one day, and medians over its qubits and pairs, so that no lucky qubit decides. A device of
+one's own is a TOML file with the fields of `Device`.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from faqnas_optuna.errors import ConfigError
+
+ALL_TO_ALL = "all-to-all"
+"""The coupling of a device with a gate between any two qubits."""
+LATTICE = re.compile(r"(heavy-hex|square-grid) (\d{1,3})x(\d{1,3})")
+"""The coupling of a device whose qubits lie in rows and columns."""
+
+Pair = tuple[int, int]
+Error = Annotated[float, Field(ge=0, lt=0.5)]
+Nanoseconds = Annotated[float, Field(ge=1, le=1e8)]
+Microseconds = Annotated[float, Field(ge=1, le=1e12)]
+
+
+class TwoQubitGate(StrEnum):
+    """The two-qubit gate that a device has; with one-qubit gates, each makes a CNOT or a CZ."""
+
+    CZ = "cz"
+    """The controlled Z."""
+    ECR = "ecr"
+    """The echoed cross-resonance gate."""
+    RZZ = "rzz"
+    """The ZZ rotation of ion traps, the Mølmer-Sørensen gate up to one-qubit gates."""
+
+
+class Device(BaseModel):
+    """What the cost of a circuit on a device follows from. Errors are probabilities, the rest is in the units of the names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    date: str
+    """Of the figures, as 2026-04-17."""
+    source: Annotated[str, Field(min_length=1)]
+    """Where the figures are from."""
+    qubits: Annotated[int, Field(ge=2, le=2_000)]
+    coupling: str | tuple[Pair, ...]
+    """`all-to-all`, `heavy-hex ROWSxCOLUMNS`, `square-grid ROWSxCOLUMNS`, or the pairs of qubits that have a gate."""
+    two_qubit_gate: TwoQubitGate
+    one_qubit_error: Error
+    """Of a pulse: √X on a superconducting chip, any rotation about an axis of the equator in an ion trap."""
+    two_qubit_error: Error
+    readout_error: Annotated[float, Field(gt=0, lt=0.5)]
+    """Of each measured qubit. No device reads without error, so no circuit costs nothing."""
+    one_qubit_ns: Nanoseconds
+    two_qubit_ns: Nanoseconds
+    readout_ns: Nanoseconds
+    t1_us: Microseconds
+    t2_us: Microseconds
+    delay_us: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    """Between two shots: reset, and what the device waits beside it."""
+    parallel: bool = True
+    """Whether gates on different qubits run at the same time; the lasers of an ion chain serve one gate after another."""
+
+    @field_validator("date")
+    @classmethod
+    def _is_a_date(cls, value: str) -> str:
+        try:
+            return date.fromisoformat(value).isoformat()
+        except ValueError:
+            raise ValueError("must be a date as 2026-04-17") from None
+
+    @field_validator("coupling")
+    @classmethod
+    def _is_known(cls, coupling: str | tuple[Pair, ...]) -> str | tuple[Pair, ...]:
+        if isinstance(coupling, str):
+            if coupling != ALL_TO_ALL and not LATTICE.fullmatch(coupling):
+                raise ValueError(f"must be {ALL_TO_ALL}, heavy-hex 8x16, square-grid 12x10 or a list of pairs of qubits")
+            return coupling
+        return tuple(sorted({(min(pair), max(pair)) for pair in coupling}))
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.t2_us > 2 * self.t1_us:
+            raise ValueError(f"t2_us is at most twice t1_us, by physics; it is {self.t2_us:g} beside {self.t1_us:g}")
+        for name in ("one_qubit_ns", "two_qubit_ns", "readout_ns"):
+            if getattr(self, name) > 1e3 * min(self.t1_us, self.t2_us):
+                raise ValueError(
+                    f"{name} is in nanoseconds and shorter than t1_us and t2_us, in microseconds; it is {getattr(self, name):g}"
+                )
+        self._check_coupling()
+        return self
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of qubits with a gate, the smaller number first, in order."""
+        if not isinstance(self.coupling, str):
+            return self.coupling
+        if self.coupling == ALL_TO_ALL:
+            return tuple((first, second) for first in range(self.qubits) for second in range(first + 1, self.qubits))
+        return _lattice(self.coupling)[1]
+
+    def _check_coupling(self) -> None:
+        if isinstance(self.coupling, str) and self.coupling != ALL_TO_ALL:
+            size = _lattice(self.coupling)[0]
+            if size != self.qubits:
+                raise ValueError(f"coupling: {self.coupling} has {size} qubits; qubits is {self.qubits}")
+        if isinstance(self.coupling, str):
+            return
+        for first, second in self.coupling:
+            if first == second or first < 0 or second >= self.qubits:
+                raise ValueError(f"coupling: a pair is two of the qubits 0 to {self.qubits - 1}; one is [{first}, {second}]")
+        if apart := sorted({*range(self.qubits)} - _reached(self.coupling)):
+            raise ValueError(f"coupling: every qubit is reached from qubit 0 by its pairs; qubit {apart[0]} is not")
+
+
+def _reached(pairs: Iterable[Pair]) -> set[int]:
+    """The qubits that gates lead to from qubit 0, itself included."""
+    neighbours: dict[int, list[int]] = {}
+    for first, second in pairs:
+        neighbours.setdefault(first, []).append(second)
+        neighbours.setdefault(second, []).append(first)
+    reached, open_ends = {0}, [0]
+    while open_ends:
+        new = set(neighbours.get(open_ends.pop(), ())) - reached
+        reached |= new
+        open_ends += new
+    return reached
+
+
+def _lattice(coupling: str) -> tuple[int, tuple[Pair, ...]]:
+    """The number of qubits of a lattice, and its pairs; numbered row by row, as its makers do."""
+    matched = LATTICE.fullmatch(coupling)
+    assert matched
+    rows, columns = int(matched[2]), int(matched[3])
+    places = _heavy_hex(rows, columns) if matched[1] == "heavy-hex" else _square_grid(rows, columns)
+    numbers = {place: number for number, place in enumerate(places)}
+    across = ((place, (place[0], place[1] + 1)) for place in numbers)
+    down = ((place, (place[0] + 1, place[1])) for place in numbers)
+    found = (tuple(sorted((numbers[a], numbers[b]))) for ends in (across, down) for a, b in ends if b in numbers)
+    return len(numbers), tuple(sorted((first, second) for first, second in found))
+
+
+def _square_grid(rows: int, columns: int) -> Iterator[Pair]:
+    yield from ((row, column) for row in range(rows) for column in range(columns))
+
+
+def _heavy_hex(rows: int, columns: int) -> Iterator[Pair]:
+    """Rows of qubits, and between two rows one qubit in every fourth column, each time two columns further.
+
+    Twelve qubits make a ring. IBM's lattices begin in the fourth column where columns are even (Heron), and in the first where
+    they are odd (Eagle), where the two corners that have nothing next to them are left out.
+    """
+    first = 0 if columns % 2 else 3
+    for row in range(rows):
+        for column in range(columns):
+            if columns % 2 == 0 or (row, column) not in ((0, columns - 1), (rows - 1, 0)):
+                yield 2 * row, column
+        start = (first + 2 * row) % 4
+        yield from ((2 * row + 1, column) for column in range(start, columns if row < rows - 1 else 0, 4))
+
+
+RUNTIME = "github.com/Qiskit/qiskit-ibm-runtime at 73514f0, fake_provider"
+
+DEVICES: Mapping[str, Device] = {
+    device.name: device
+    for device in (
+        Device(
+            name="heron-r3",
+            date="2026-04-17",
+            source=f"ibm_pittsburgh: medians of props_pittsburgh.json ({RUNTIME})",
+            qubits=156,
+            coupling="heavy-hex 8x16",
+            two_qubit_gate=TwoQubitGate.CZ,
+            one_qubit_error=1.994e-4,
+            two_qubit_error=1.549e-3,
+            readout_error=4.517e-3,
+            one_qubit_ns=32,
+            two_qubit_ns=88,
+            readout_ns=2584,
+            t1_us=299.0,
+            t2_us=317.1,
+            delay_us=250,
+        ),
+        Device(
+            name="eagle",
+            date="2025-02-26",
+            source=f"ibm_sherbrooke: medians of props_sherbrooke.json ({RUNTIME})",
+            qubits=127,
+            coupling="heavy-hex 7x15",
+            two_qubit_gate=TwoQubitGate.ECR,
+            one_qubit_error=2.362e-4,
+            two_qubit_error=7.788e-3,
+            readout_error=1.978e-2,
+            one_qubit_ns=56.9,
+            two_qubit_ns=533.3,
+            readout_ns=1216,
+            t1_us=278.4,
+            t2_us=170.0,
+            delay_us=250,
+        ),
+        Device(
+            name="nighthawk",
+            date="2026-04-17",
+            source=f"ibm_miami: medians of props_miami.json ({RUNTIME})",
+            qubits=120,
+            coupling="square-grid 12x10",
+            two_qubit_gate=TwoQubitGate.CZ,
+            one_qubit_error=1.971e-4,
+            two_qubit_error=2.978e-3,
+            readout_error=1.788e-2,
+            one_qubit_ns=32,
+            two_qubit_ns=138,
+            readout_ns=2400,
+            t1_us=330.2,
+            t2_us=241.9,
+            delay_us=4000,
+        ),
+        Device(
+            name="all-to-all",
+            date="2025-08-03",
+            source="IonQ Forte Enterprise 1: characterization of qpu.forte-enterprise-1, as quoted in a public repository; "
+            "two-qubit error the median, others means, which are all it gives; reset time for the delay",
+            qubits=36,
+            coupling=ALL_TO_ALL,
+            two_qubit_gate=TwoQubitGate.RZZ,
+            one_qubit_error=1e-4,
+            two_qubit_error=5.7e-3,
+            readout_error=4.3e-3,
+            one_qubit_ns=63_000,
+            two_qubit_ns=650_000,
+            readout_ns=250_000,
+            t1_us=1.88e8,
+            t2_us=9.5e5,
+            delay_us=150,
+            parallel=False,
+        ),
+    )
+}
+"""The devices that we know by name."""
+
+
+def device_of(text: str) -> Device:
+    """A device by its name, or from the TOML file whose path it is.
+
+    Raises:
+        ConfigError: there is no such device or file, or it describes no device that can be.
+    """
+    if text in DEVICES:
+        return DEVICES[text]
+    if not text.lower().endswith(".toml"):
+        raise ConfigError(f"unknown device {text!r}; choose from {', '.join(DEVICES)}, or give a file that ends with .toml")
+    device = read_device(Path(text))
+    if device.name in DEVICES:
+        raise ConfigError(f"{text}: name: {device.name!r} is a device that we know; call this one by another name")
+    return device
+
+
+def read_device(path: Path) -> Device:
+    """A device from a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read, is no TOML, or describes no device that can be.
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the device file: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: a device file is TOML; this is not: {error}") from error
+    try:
+        # By way of JSON, strict mode takes a list for a tuple and a text for an enum, and nothing laxer. A TOML date is text.
+        return Device.model_validate_json(TypeAdapter(dict[str, Any]).dump_json(settings))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {'; '.join(_explanations(error.errors()))}") from error
+
+
+def _explanations(details: Sequence[ErrorDetails]) -> Iterator[str]:
+    """What is wrong, each thing once; all fields that are missing together."""
+    missing = [str(detail["loc"][0]) for detail in details if detail["type"] == "missing"]
+    if missing:
+        yield f"missing: {', '.join(missing)}"
+    yield from dict.fromkeys(_explain(detail) for detail in details if detail["type"] != "missing")
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One pydantic error in a user's words."""
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        return f"unknown field {name!r}; a device has {', '.join(Device.model_fields)}"
+    if not name:
+        return message
+    if name == "coupling" and len(detail["loc"]) > 1:
+        return f"coupling: must be {ALL_TO_ALL}, heavy-hex 8x16, square-grid 12x10 or a list of pairs as [[0, 1], [1, 2]]"
+    return f"{name}: {UNITS.get(name, '')}{message[0].lower()}{message[1:]} (it is {detail['input']!r})"
+
+
+UNITS = {
+    **{name: "is a probability, not a percentage; " for name in ("one_qubit_error", "two_qubit_error", "readout_error")},
+    **{name: "is in nanoseconds; " for name in ("one_qubit_ns", "two_qubit_ns", "readout_ns")},
+    **{name: "is in microseconds; " for name in ("t1_us", "t2_us", "delay_us")},
+}
+"""What to say of a figure that cannot be."""

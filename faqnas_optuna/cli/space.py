@@ -1,0 +1,97 @@
+"""The command that tells what every circuit of the space costs, by simulators and on devices."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from faqnas_optuna.cli.launch import one_data_set, print_json, study_config
+from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, json_option, option
+from faqnas_optuna.errors import ConfigError
+
+SUFFIXES = (".parquet", ".csv")
+
+
+@click.command()
+@click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
+@option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
+@data_options
+@option("--fraction", type=click.FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
+@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a row a circuit (.parquet, .csv).")
+@data_dir_option
+@json_option
+def space(
+    name: str | None,
+    dataset: str | None,
+    fraction: float,
+    out: Path | None,
+    data_dir: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Tell what every circuit of the space costs, and whether simulators and devices order circuits alike.
+
+    Nothing is trained. With a data set the networks around the circuits are counted too.
+    """
+    if out and out.suffix not in SUFFIXES:
+        raise ConfigError(f"costs are written as Parquet or CSV, so --out ends with .parquet or .csv; it is {out}")
+    chosen = one_data_set(name, dataset)
+    sizes = _sizes(chosen, data_dir, settings) if chosen else None
+    from faqnas_optuna.cli.console import messages, show_work
+    from faqnas_optuna.evidence.costs import space_costs, space_document
+    from faqnas_optuna.evidence.space import all_circuits, sample
+    from faqnas_optuna.files import write_atomically
+
+    circuits = all_circuits() if fraction == 1 else sample(all_circuits(), fraction)
+    with messages(), show_work("space", "circuit", len(circuits)) as update:
+        costs = space_costs(circuits, sizes=sizes, on_done=update)
+    if out:
+        write_atomically(out, costs.file(out.suffix))
+    document = space_document(costs, dataset=chosen, file=None if out is None else str(out))
+    print_json(document) if as_json else _print(document)
+
+
+def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> tuple[int, int]:
+    """Features and classes of a data set."""
+    from faqnas_optuna.data.loading import check_known, load_splits
+
+    config, _, files = study_config(None, {"dataset": dataset, **settings})
+    files = files and files.located(data_dir)
+    check_known(config, files)
+    splits = load_splits(config, files=files, data_dir=data_dir)
+    return splits.n_features, splits.n_classes
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    from faqnas_optuna.cli.display import print_line, print_table
+    from faqnas_optuna.cli.tables import Table
+    from faqnas_optuna.config import told_number
+    from faqnas_optuna.evidence.costs import FLOPS, lost_on
+
+    table = Table(names=["cost"], numbers=("least", "median"), last="most")
+    for name, found in document["costs"].items():
+        table.rows.append((_told(name), *(told_number(found[which]) for which in ("least", "median", "most"))))
+    print_table(table)
+    print_line("")
+    taus = {(one["group"], one["a"], one["b"]): one["tau"] for one in document["kendall_tau"]}
+    groups = list(dict.fromkeys(group for group, _, _ in taus))
+    devices = list(document["devices"])
+    agreement = Table(names=["Kendall's tau of", "circuits"], numbers=devices[:-1], last=devices[-1])
+    for name in FLOPS:
+        # By qubits of the paper's count alone: the whole is in JSON.
+        for group in groups if name == next(iter(FLOPS)) else [one for one in groups if "qubits" not in one]:
+            found = [taus[group, name, lost_on(device)] for device in devices]
+            agreement.rows.append((FLOPS[name], group, *("–" if tau is None else f"{tau:.2f}" for tau in found)))
+    print_table(agreement)
+    print_line("Against −ln ESP on each device: 1 is the same order of the circuits, 0 none in common, −1 the reverse.")
+
+
+def _told(name: str) -> str:
+    """A column in words."""
+    from faqnas_optuna.evidence.costs import FLOPS
+
+    for column, told in (("neg_log_esp_", "−ln ESP, "), ("two_qubit_gates_", "two-qubit gates, ")):
+        if name.startswith(column):
+            return told + name.removeprefix(column)
+    return FLOPS.get(name) or name.replace("_flops", " FLOPs").replace("_", " ")
