@@ -233,6 +233,11 @@ class SpaceConfig(_Section):
         return settings
 
     @property
+    def is_wider(self) -> bool:
+        """Whether it has what the paper's has not."""
+        return any(not {*values} <= {*GENES.get(gene, ())} for gene, values in self.genes.items())
+
+    @property
     def genes(self) -> dict[str, tuple[GeneValue, ...]]:
         """The plain choices of each gene, in the order of `EVERY_GENE`: the paper's nine, and rotations of further layers."""
         searched = {*GENES, *ROTATION_GENES[: max(self.depth)], *(["reuploading"] if any(self.reuploading) else [])}
