@@ -23,8 +23,19 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.devices import Device, device_of
-from faqnas_optuna.circuits.genome import GENES, MAX_DEPTH, Embedding, Entangler, GeneValue, Rotation, Topology
+from faqnas_optuna.circuits.genome import (
+    EVERY_GENE,
+    GENES,
+    PAPER_DEPTH,
+    ROTATION_GENES,
+    Embedding,
+    Entangler,
+    GeneValue,
+    Rotation,
+    Topology,
+)
 from faqnas_optuna.errors import ConfigError
 
 
@@ -181,21 +192,23 @@ class TrainingConfig(_Section):
 
 
 class SpaceConfig(_Section):
-    """The part of the search space that a study explores; by default all of it."""
+    """The space that a study explores: by default the paper's, of which it may leave out, and to which it may add."""
 
     n_qubits: tuple[int, ...] = tuple(range(2, 11))
-    embedding: tuple[Embedding, ...] = tuple(Embedding)
-    entangler: tuple[Entangler, ...] = tuple(Entangler)
+    embedding: tuple[Embedding, ...] = PAPER_EMBEDDINGS
+    entangler: tuple[Entangler, ...] = PAPER_ENTANGLERS
     topology: tuple[Topology, ...] = tuple(Topology)
-    depth: tuple[int, ...] = tuple(range(1, MAX_DEPTH + 1))
+    depth: tuple[int, ...] = tuple(range(1, PAPER_DEPTH + 1))
     rotation: tuple[Rotation, ...] = tuple(Rotation)
-    """The values of all four rotation genes."""
+    """The values of all rotation genes."""
+    reuploading: tuple[bool, ...] = (False,)
+    """Whether the data are uploaded again before each further layer; they never are in the paper's space."""
 
     @field_validator("*")
     @classmethod
     def _narrow(cls, values: tuple[GeneValue, ...], info: Any) -> tuple[GeneValue, ...]:
         """Values of the gene, in the gene's order: the same space is always written the same way."""
-        allowed = GENES["rotation_1" if info.field_name == "rotation" else info.field_name]
+        allowed = EVERY_GENE["rotation_1" if info.field_name == "rotation" else info.field_name]
         listed = ", ".join(str(value) for value in allowed)
         if not values:
             raise ValueError(f"needs at least one of {listed}")
@@ -211,11 +224,27 @@ class SpaceConfig(_Section):
             raise ValueError("leaves a single genome, nothing to search")
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings of the paper's space are stored as they were before there was another."""
+        settings: dict[str, Any] = dump(self)
+        if not any(self.reuploading):
+            del settings["reuploading"]
+        return settings
+
+    @property
+    def is_wider(self) -> bool:
+        """Whether it has what the paper's has not."""
+        return any(not {*values} <= {*GENES.get(gene, ())} for gene, values in self.genes.items())
+
     @property
     def genes(self) -> dict[str, tuple[GeneValue, ...]]:
-        """The plain choices of each of the nine genes, in the order of `GENES`."""
-        chosen = {gene: getattr(self, "rotation" if gene.startswith("rotation_") else gene) for gene in GENES}
-        return {gene: tuple(value for value in GENES[gene] if value in values) for gene, values in chosen.items()}
+        """The plain choices of each gene, in the order of `EVERY_GENE`: the paper's nine, and rotations of further layers."""
+        searched = {*GENES, *ROTATION_GENES[: max(self.depth)], *(["reuploading"] if any(self.reuploading) else [])}
+        chosen = {
+            gene: getattr(self, "rotation" if gene in ROTATION_GENES else gene) for gene in EVERY_GENE if gene in searched
+        }
+        return {gene: tuple(value for value in EVERY_GENE[gene] if value in values) for gene, values in chosen.items()}
 
 
 class StudyConfig(_Section):
@@ -370,9 +399,13 @@ def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
     return merged
 
 
+LEFT_OUT: dict[str, Any] = {"space.reuploading": [False]}
+"""What a configuration does not write if it has it so."""
+
+
 def differences(stored: StudyConfig, asked: StudyConfig) -> list[str]:
     """One line for each setting in which two configurations differ."""
-    before, after = (_flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, asked))
+    before, after = (LEFT_OUT | _flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, asked))
     if stored.cost != asked.cost:
         # Devices of different names differ in all.
         before, after = ({name: of[name] for name in of if not name.startswith("device.")} for of in (before, after))

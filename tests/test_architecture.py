@@ -13,6 +13,8 @@ WINGS: list[tuple[str, list[str]]] = [
         "circuits",
         [
             "devices",
+            "gates",
+            "blocks",
             "genome",
             "effective",
             "elementary",
@@ -44,7 +46,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "loading",
         ],
     ),
-    ("engine", ["processor", "normal_form", "compilation", "gates", "statevector", "fused", "mixed"]),
+    ("engine", ["processor", "normal_form", "compilation", "gates", "embeddings", "statevector", "fused", "mixed"]),
     (
         "learning",
         [
@@ -197,7 +199,7 @@ def within(*wings: str) -> set[str]:
 
 
 ALLOWED_OUTSIDE = {
-    "pennylane": {"circuits.reference", "circuits.mixed", "learning.model", "learning.trained"},
+    "pennylane": {"circuits.blocks", "circuits.reference", "circuits.mixed", "learning.model", "learning.trained"},
     "torch": {"circuits.counting", "learning.model", "learning.trained", "learning.reference", "evidence.references"},
     "jax": {"evidence.references"},
     "numba": within("engine"),

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,26 @@ def test_a_narrowed_space_is_kept_in_the_genes_order() -> None:
     assert len(list(enumerate_genomes(space.genes))) == 2 * 2 * 2 * 2 * 1 * 2**4
 
 
+def test_a_widened_space_has_a_rotation_for_each_layer() -> None:
+    space = load(space={"n_qubits": [12], "depth": [2, 6], "rotation": ["RY"]}).space
+    assert list(space.genes) == [*GENES, "rotation_5", "rotation_6"]
+    assert {genome.circuit.depth for genome in enumerate_genomes(space.genes)} == {2, 6}
+    assert list(load(space={"depth": [3]}).space.genes) == list(GENES)
+
+
+def test_what_the_papers_space_lacks_is_written_down_where_it_is_asked_for() -> None:
+    # Studies that are stored already are described so.
+    written = json.loads(load().to_json())["space"]
+    assert list(written) == ["n_qubits", "embedding", "entangler", "topology", "depth", "rotation"]
+    both = load(space={"reuploading": [True, False], "embedding": ["iqp", "basis"]})
+    assert both.space.genes["reuploading"] == (False, True) and both.space.genes["embedding"] == ("basis", "iqp")
+    assert StudyConfig.from_settings(json.loads(both.to_json()), source="JSON") == both
+    assert differences(load(), both) == [
+        "space.reuploading: stored [False], asked [False, True]",
+        "space.embedding: stored ['angle', 'amplitude'], asked ['basis', 'iqp']",
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -53,7 +74,9 @@ def test_a_narrowed_space_is_kept_in_the_genes_order() -> None:
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"engine": "abacus"}, "engine"),
-        ({"space": {"n_qubits": [2, 11]}}, "space.n_qubits: 11 is none of 2, 3"),
+        ({"space": {"n_qubits": [2, 13]}}, "space.n_qubits: 13 is none of 2, 3"),
+        ({"space": {"depth": [4, 9]}}, "space.depth: 9 is none of 1, 2"),
+        ({"space": {"reuploading": [1]}}, "space.reuploading: must be true or false"),
         ({"space": {"n_qubits": [2, 2]}}, "names a value twice"),
         ({"space": {"embedding": []}}, "needs at least one of angle, amplitude"),
         (

@@ -10,35 +10,42 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.reference import qnode
 
 
-def count_parts(n_qubits: int) -> dict[str, int]:
+def count_parts(n_qubits: int, *, wider: bool = False) -> dict[str, int]:
     """FLOPs of everything that a circuit of so many qubits may be made of.
+
+    Args:
+        wider: of all that is declared, else of what the paper's space has.
 
     Returns:
         By embedding: a circuit without layers. By rotation: a layer of it with a line of CNOTs. By entangler and topology:
-        how much more a layer costs with these.
+        how much more a layer costs with these. "upload", if wider: how much more it costs if the data are uploaded before it.
     """
 
     def layer(rotation: Rotation, entangler: Entangler, topology: Topology) -> int:
         """What one layer adds to a circuit."""
         return count(_circuit(n_qubits, Embedding.ANGLE, (rotation,), entangler, topology)) - bare[Embedding.ANGLE]
 
-    bare = {str(embedding): count(_circuit(n_qubits, embedding)) for embedding in Embedding}
+    bare = {str(embedding): count(_circuit(n_qubits, embedding)) for embedding in (Embedding if wider else PAPER_EMBEDDINGS)}
     rotations = {str(rotation): layer(rotation, Entangler.CNOT, Topology.LINEAR) for rotation in Rotation}
     entanglers = {
         f"{entangler} {topology}": layer(Rotation.RX, entangler, topology) - rotations[Rotation.RX]
-        for entangler, topology in product(Entangler, Topology)
+        for entangler, topology in product(Entangler if wider else PAPER_ENTANGLERS, Topology)
     }
-    return bare | rotations | entanglers
+    if not wider:
+        return bare | rotations | entanglers
+    once, again = (_circuit(n_qubits, Embedding.ANGLE, (Rotation.RX,) * 2, reuploading=again) for again in (False, True))
+    return bare | rotations | entanglers | {"upload": count(again) - count(once)}
 
 
 def count(circuit: Circuit) -> int:
     """FLOPs of one sample through a circuit, which may have no layers."""
     # The count depends on shapes alone. Ones, because zeros cannot be amplitudes.
-    sample, weights = torch.ones(1, circuit.n_qubits), torch.ones(circuit.depth, circuit.n_qubits)
+    sample, weights = torch.ones(1, circuit.n_qubits), torch.ones(circuit.weights_shape)
     counter = _ProfilerFormulas()
     with torch.no_grad(), counter:
         qnode(circuit)(sample, weights)
@@ -51,8 +58,17 @@ def _circuit(
     rotations: tuple[Rotation, ...] = (),
     entangler: Entangler = Entangler.CNOT,
     topology: Topology = Topology.LINEAR,
+    *,
+    reuploading: bool = False,
 ) -> Circuit:
-    return Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+    return Circuit(
+        n_qubits=n_qubits,
+        embedding=embedding,
+        entangler=entangler,
+        topology=topology,
+        rotations=rotations,
+        reuploading=reuploading,
+    )
 
 
 class _ProfilerFormulas(TorchDispatchMode):

@@ -11,13 +11,22 @@ measurement to the last layer of RX or RY, the *last mixing layer*,
 
 Of what is inert the optimiser never moves an angle: circuits that share their live gates are trained alike from the same start.
 The 8,160 circuits have 6,786 different sets of live gates, and this module chooses one circuit to stand for each.
+
+Beyond the paper's space, ZZ is diagonal, as CZ is, and its angles are inert with it. And there is a second rule. Basis
+embedding gives a basis state, and CNOTs make another of it. The phase that a diagonal gate gives to a single basis state is
+that of the whole, which nobody sees. So before the *first* mixing layer RZ layers and diagonal entanglers are inert too, and
+CNOT layers are live.
+
+Data that are uploaded again before a layer are turned in by RY, which mixes: nothing before the last upload is inert.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.genome import Circuit, Entangler, Rotation, Topology
 
 
@@ -26,11 +35,21 @@ class Layer(NamedTuple):
 
     rotation: Rotation | None
     entangled: bool
+    uploaded: bool = False
+    """The data first."""
 
 
 def all_layers(circuit: Circuit) -> tuple[Layer, ...]:
     """A circuit with its inert gates."""
-    return tuple(Layer(rotation, True) for rotation in circuit.rotations)
+    return tuple(Layer(rotation, True, circuit.reuploading and number > 0) for number, rotation in enumerate(circuit.rotations))
+
+
+def weights_of(circuit: Circuit, layers: Sequence[Layer] | None) -> tuple[int, int]:
+    """The `weights_shape` of layers that are applied instead of all of the circuit's own; None for those."""
+    if layers is None:
+        return circuit.weights_shape
+    _, width = circuit.weights_shape
+    return len(layers), width if any(layer.entangled for layer in layers) else circuit.n_qubits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +61,43 @@ class EffectiveCircuit:
 
     @cached_property
     def mixing_layers(self) -> int:
-        """L: the layers up to the last of RX or RY."""
-        mixing = [number for number, rotation in enumerate(self.circuit.rotations, 1) if rotation is not Rotation.RZ]
-        return max(mixing, default=0)
+        """L: the layers up to the last of RX or RY, or to the last before the data are uploaded once more."""
+        before_upload = self.circuit.depth - 1 if self.circuit.reuploading else 0
+        return max(before_upload, *self._mixing, 0)
+
+    @cached_property
+    def leading(self) -> int:
+        """Layers before the first of RX or RY, where the state that they act on has one amplitude alone; else 0."""
+        is_single = EMBEDDINGS[self.circuit.embedding].one_basis_state
+        return min(self._mixing, default=self.circuit.depth + 1) - 1 if is_single else 0
+
+    @property
+    def _mixing(self) -> list[int]:
+        """The numbers, from 1, of the layers of RX and RY."""
+        return [number for number, rotation in enumerate(self.circuit.rotations, 1) if rotation is not Rotation.RZ]
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """What is live, layer by layer, up to the last in which anything is."""
+        """What is live, layer by layer, without those in which nothing is."""
         return tuple(layer for layer in self._all_layers() if layer != Layer(None, False))
+
+    @property
+    def live_rotations(self) -> tuple[Rotation, ...]:
+        """Those of the layers that have live ones."""
+        return self.circuit.rotations[self.leading : self.mixing_layers]
+
+    @property
+    def separable(self) -> tuple[Layer, ...]:
+        """What is applied without entanglers: the layers of live rotations, and those before which data are uploaded."""
+        told = zip(self._all_layers(), all_layers(self.circuit), strict=True)
+        return tuple(Layer(whole.rotation, False, whole.uploaded) for live, whole in told if live.rotation or live.uploaded)
 
     @property
     def live_angles(self) -> int:
         """Angles that a measured value depends on."""
-        return self.mixing_layers * self.circuit.n_qubits
+        _, width = self.circuit.weights_shape
+        of_pairs = (width - self.circuit.n_qubits) * sum(layer.entangled for layer in self.layers)
+        return len(self.live_rotations) * self.circuit.n_qubits + of_pairs
 
     @property
     def is_entangled(self) -> bool:
@@ -68,23 +111,28 @@ class EffectiveCircuit:
         Where no entangler is live its kind and topology mean nothing, and it is a line of CZ.
         """
         circuit = self.circuit
-        depth = circuit.depth if circuit.entangler is Entangler.CNOT else max(self.mixing_layers, 1)
+        rotations = circuit.rotations
+        if ENTANGLERS[circuit.entangler].diagonal and not circuit.reuploading:
+            rotations = self.live_rotations or rotations[:1]
         return Circuit(
             n_qubits=circuit.n_qubits,
             embedding=circuit.embedding,
-            entangler=circuit.entangler,
+            entangler=circuit.entangler if self.is_entangled else Entangler.CZ,
             topology=circuit.topology if self.is_entangled else Topology.LINEAR,
-            rotations=circuit.rotations[:depth],
+            rotations=rotations,
+            reuploading=circuit.reuploading,
         )
 
     @property
     def inert(self) -> str:
         """What is inert, in words; empty if nothing is."""
-        rotations = self.circuit.depth - self.mixing_layers
-        told = ((rotations, "RZ"), (self._inert_entanglers, str(self.circuit.entangler)))
-        return ", ".join(
-            f"{_last(count, self.circuit.depth)} {gate} {'layer' if count == 1 else 'layers'}" for count, gate in told if count
+        gates = ("RZ", str(self.circuit.entangler))
+        told = (
+            f"{where} {gate} {'layer' if where in ONE else 'layers'}"
+            for gate, counts in zip(gates, (self._inert_rotations, self._inert_entanglers), strict=True)
+            for where in _places(*counts, self.circuit.depth)
         )
+        return ", ".join(told)
 
     @property
     def lacks(self) -> str | None:
@@ -97,30 +145,48 @@ class EffectiveCircuit:
         return " and no ".join(lacking) or None
 
     @property
-    def _inert_entanglers(self) -> int:
-        """Layers of entanglers without effect."""
-        return self.circuit.depth - sum(layer.entangled for layer in self.layers)
+    def _inert_rotations(self) -> tuple[int, int]:
+        """The layers of RZ without effect, at the beginning and at the end."""
+        if not self.mixing_layers:
+            return 0, self.circuit.depth
+        return self.leading, self.circuit.depth - self.mixing_layers
+
+    @property
+    def _inert_entanglers(self) -> tuple[int, int]:
+        """The same of the entanglers."""
+        if not ENTANGLERS[self.circuit.entangler].diagonal:
+            return 0, 0
+        first, last = self._inert_rotations
+        return first, 1 if self.circuit.reuploading else min(last + 1, self.circuit.depth - first)
 
     def __str__(self) -> str:
         """The circuit as suggested in words, with brackets around what is inert."""
-        circuit, live = self.circuit, self.mixing_layers
-        rotations = [str(rotation) for rotation in circuit.rotations]
-        inert = [f"[{' '.join(rotations[live:])}]"] if rotations[live:] else []
+        circuit, (first, last) = self.circuit, self._inert_rotations
+        rotations, end = [str(rotation) for rotation in circuit.rotations], circuit.depth - last
+        parts = (_bracketed(rotations[:first]), rotations[first:end], _bracketed(rotations[end:]))
         entanglers = f"{circuit.entangler} {circuit.topology}"
-        if count := self._inert_entanglers:
-            entanglers = f"[{entanglers}]" if count == circuit.depth else f"{entanglers} [{_last(count, circuit.depth)}]"
-        return f"{circuit.n_qubits} qubits, {circuit.embedding}, {' '.join(rotations[:live] + inert)}, {entanglers}"
+        if places := _places(*self._inert_entanglers, circuit.depth):
+            is_whole = sum(self._inert_entanglers) == circuit.depth
+            entanglers = f"[{entanglers}]" if is_whole else f"{entanglers} [{', '.join(places)}]"
+        return f"{circuit.n_qubits} qubits, {circuit.embedded}, {' '.join(chain(*parts))}, {entanglers}"
 
     def _all_layers(self) -> Iterator[Layer]:
-        for number, rotation in enumerate(self.circuit.rotations, 1):
-            yield Layer(
-                rotation if number <= self.mixing_layers else None,
-                self.circuit.entangler is Entangler.CNOT or number < self.mixing_layers,
-            )
+        depth, (first, last), (first_pairs, last_pairs) = self.circuit.depth, self._inert_rotations, self._inert_entanglers
+        for number, (rotation, _, uploaded) in enumerate(all_layers(self.circuit)):
+            is_live = first <= number < depth - last
+            yield Layer(rotation if is_live else None, first_pairs <= number < depth - last_pairs, uploaded)
 
 
-def _last(count: int, depth: int) -> str:
-    """Which of the layers, from the end."""
-    if count == depth:
-        return "the only" if depth == 1 else "all"
-    return "the last" if count == 1 else f"the last {count}"
+ONE = ("the only", "the first", "the last")
+
+
+def _places(first: int, last: int, depth: int) -> list[str]:
+    """Which of the layers, from the beginning and from the end."""
+    if first + last == depth:
+        return ["the only" if depth == 1 else "all"]
+    counted = (("first", first), ("last", last))
+    return [f"the {word}" if count == 1 else f"the {word} {count}" for word, count in counted if count]
+
+
+def _bracketed(words: Sequence[str]) -> list[str]:
+    return [f"[{' '.join(words)}]"] if words else []

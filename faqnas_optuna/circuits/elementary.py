@@ -1,57 +1,38 @@
-"""A circuit as a list of elementary gates: RX, RY, RZ of a wire, CNOT and CZ of two.
+"""A circuit as a list of elementary gates: Hadamard, RX, RY, RZ of a wire, CNOT and CZ of two.
 
-With angle embedding a qubit is prepared by RY(2x). With amplitude embedding the n values of a sample are the first n
-amplitudes, real ones, on the last ⌈log₂ n⌉ wires: rotations of each of these wires, controlled by all before it, prepare them
-(Möttönen, Vartiainen, Bergholm and Salomaa, arXiv quant-ph/0407010), each written as RY and CNOT in the order of a Gray code.
+What embeddings and entanglers are made of stands with them (`circuits.blocks`), but for amplitude embedding. There the n values
+of a sample are the first n amplitudes, real ones, on the last ⌈log₂ n⌉ wires: rotations of each of these wires, controlled by
+all before it, prepare them (Möttönen, Vartiainen, Bergholm and Salomaa, arXiv quant-ph/0407010), each written as RY and CNOT in
+the order of a Gray code.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.effective import Layer
-from faqnas_optuna.circuits.genome import Circuit, Embedding
-
-
-class Input(NamedTuple):
-    """An angle that prepares a sample."""
-
-    number: int
-
-
-class Weight(NamedTuple):
-    """A trained angle."""
-
-    layer: int
-    wire: int
-
-
-class Gate(NamedTuple):
-    """A gate as OpenQASM calls it: rx, ry, rz, cx or cz."""
-
-    name: str
-    wires: tuple[int, ...]
-    angle: Input | Weight | None = None
+from faqnas_optuna.circuits.gates import Gate, Input, Weight
+from faqnas_optuna.circuits.genome import Circuit
 
 
 def elementary_gates(circuit: Circuit, layers: Sequence[Layer]) -> Iterator[Gate]:
     """The gates of a circuit that are applied, in order."""
     yield from embedding_gates(circuit)
-    entangler = {"CNOT": "cx", "CZ": "cz"}[circuit.entangler]
     for number, layer in enumerate(layers):
+        if layer.uploaded:
+            yield from embedding_gates(circuit)
         if layer.rotation:
             name = layer.rotation.lower()
             yield from (Gate(name, (wire,), Weight(number, wire)) for wire in range(circuit.n_qubits))
         if layer.entangled:
-            yield from (Gate(entangler, pair) for pair in circuit.entangled_pairs)
+            for place, pair in enumerate(circuit.entangled_pairs, circuit.n_qubits):
+                yield from ENTANGLERS[circuit.entangler].gates(pair, Weight(number, place))
 
 
 def embedding_gates(circuit: Circuit) -> Iterator[Gate]:
-    """The gates that prepare a sample's state from |0…0⟩."""
-    if circuit.embedding is Embedding.ANGLE:
-        yield from (Gate("ry", (wire,), Input(wire)) for wire in range(circuit.n_qubits))
-    else:
-        yield from _amplitude_gates(circuit)
+    """The gates that prepare a sample's state from |0…0⟩, or, uploaded again, turn the data into any state."""
+    prepared = EMBEDDINGS[circuit.embedding].gates
+    yield from prepared(circuit.n_qubits) if prepared else _amplitude_gates(circuit)
 
 
 def prepared_wires(circuit: Circuit) -> int:
@@ -61,7 +42,7 @@ def prepared_wires(circuit: Circuit) -> int:
 
 def count_inputs(circuit: Circuit) -> int:
     """How many angles a sample has."""
-    return circuit.n_qubits if circuit.embedding is Embedding.ANGLE else 2 ** prepared_wires(circuit) - 1
+    return len({gate.angle for gate in embedding_gates(circuit) if gate.angle})
 
 
 def _amplitude_gates(circuit: Circuit) -> Iterator[Gate]:

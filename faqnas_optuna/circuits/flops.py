@@ -17,21 +17,19 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.effective import Layer, all_layers
-from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Rotation, Topology
 from faqnas_optuna.kept import ahead, cache_directory, kept
 
 logger = logging.getLogger(__name__)
-
-PARTS = {*Embedding, *Rotation, *(f"{entangler} {topology}" for entangler, topology in product(Entangler, Topology))}
-"""What `counting.count_parts` tells the cost of."""
 
 Counts = dict[str, dict[str, int]]
 """FLOPs by number of qubits, written as a text, and by part."""
@@ -40,23 +38,42 @@ Counts = dict[str, dict[str, int]]
 def profiler_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> int:
     """FLOPs that `torch.profiler` reports for one sample through the PennyLane layer: the sum of its parts'.
 
-    The parts depend on the versions of PennyLane and torch alone. They are counted once per installation, and kept.
+    The parts depend on the versions of PennyLane and torch alone. They are counted once per installation, and kept: those of
+    the paper's space, and all when a circuit beyond it is first asked for.
 
     Args:
         layers: what is applied; None for the whole circuit.
     """
-    parts = profiler_counts()[str(circuit.n_qubits)]
+    counts = profiler_counts(wider=True) if _is_beyond_the_paper(circuit) else profiler_counts()
+    parts = counts[str(circuit.n_qubits)]
     entanglers = parts[f"{circuit.entangler} {circuit.topology}"]
     counted = all_layers(circuit) if layers is None else layers
     rotations = sum(parts[layer.rotation] for layer in counted if layer.rotation)
-    return parts[circuit.embedding] + rotations + entanglers * sum(layer.entangled for layer in counted)
+    uploads = sum(parts["upload"] for layer in counted if layer.uploaded)
+    return parts[circuit.embedding] + rotations + uploads + entanglers * sum(layer.entangled for layer in counted)
+
+
+def _is_beyond_the_paper(circuit: Circuit) -> bool:
+    return (
+        circuit.n_qubits not in GENES["n_qubits"]
+        or circuit.embedding not in PAPER_EMBEDDINGS
+        or circuit.entangler not in PAPER_ENTANGLERS
+        or circuit.reuploading
+    )
 
 
 @cache
-def profiler_counts() -> Counts:
-    """The profiler's FLOPs of the parts of all circuits, in these versions of PennyLane and torch."""
+def profiler_counts(*, wider: bool = False) -> Counts:
+    """The profiler's FLOPs of the parts of circuits, in these versions of PennyLane and torch.
+
+    Args:
+        wider: of all that is declared, else of the paper's space alone.
+    """
     return kept(
-        counts_file(), _count, read=_checked_counts, write=lambda counts: json.dumps(counts, indent=1, sort_keys=True).encode()
+        counts_file(wider=wider),
+        partial(_count, wider=wider),
+        read=partial(_checked_counts, wider=wider),
+        write=lambda counts: json.dumps(counts, indent=1, sort_keys=True).encode(),
     )
 
 
@@ -75,25 +92,31 @@ def counting_ahead() -> Iterator[None]:
         yield
 
 
-def counts_file() -> Path:
+def counts_file(*, wider: bool = False) -> Path:
     """Where they are kept: by version, and by the sources that count."""
     digest = hashlib.sha256()
-    for source in ("genome.py", "reference.py", "counting.py"):
+    for source in ("blocks.py", "genome.py", "reference.py", "counting.py"):
         digest.update((Path(__file__).parent / source).read_bytes())
     versions = "-".join(f"{package}-{version(package)}" for package in ("pennylane", "torch"))
-    return cache_directory() / f"counts-{versions}-{digest.hexdigest()[:12]}.json"
+    return cache_directory() / f"{'wider-' if wider else ''}counts-{versions}-{digest.hexdigest()[:12]}.json"
 
 
-def _count() -> Counts:
+def _count(*, wider: bool = False) -> Counts:
     # It brings torch and PennyLane, which nobody needs who finds the counts.
     from faqnas_optuna.circuits.counting import count_parts
 
-    return {str(n_qubits): count_parts(int(n_qubits)) for n_qubits in GENES["n_qubits"]}
+    if wider:
+        logger.info("counting PennyLane's FLOPs of what the paper's space lacks, once")
+    qubits = (EVERY_GENE if wider else GENES)["n_qubits"]
+    return {str(n_qubits): count_parts(int(n_qubits), wider=wider) for n_qubits in qubits}
 
 
-def _checked_counts(content: bytes) -> Counts:
+def _checked_counts(content: bytes, *, wider: bool = False) -> Counts:
+    genes = EVERY_GENE if wider else GENES
+    entanglers = {f"{entangler} {topology}" for entangler, topology in product(genes["entangler"], Topology)}
+    expected = {*genes["embedding"], *Rotation, *entanglers, *(["upload"] if wider else [])}
     counts = TypeAdapter(Counts).validate_json(content, strict=True)
-    if {*counts} != {*map(str, GENES["n_qubits"])} or any({*parts} != PARTS for parts in counts.values()):
+    if {*counts} != {*map(str, genes["n_qubits"])} or any({*parts} != expected for parts in counts.values()):
         raise ValueError("it does not hold every part")
     return counts
 
@@ -104,33 +127,40 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     Args:
         layers: what is applied; None for the whole circuit.
 
-    One operation is one addition, multiplication, division, root, sine or cosine of real numbers, or one sign change or
-    move of a real number. Amplitudes start real and stay real until the first RX or RZ; then each has two real components.
-    With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
+    One operation is one addition, multiplication, division, comparison, root, sine or cosine of real numbers, or one sign
+    change or move of a real number. Amplitudes start real, but for IQP embedding, and stay real until the first RX, RZ or ZZ;
+    then each has two real components. With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
 
     | part                   | real     | complex  | why                                                              |
     | ---------------------- | -------- | -------- | ---------------------------------------------------------------- |
     | angle embedding        | 2n+2N-4  |          | cos and sin of n values; each further wire doubles the products  |
     | amplitude embedding    | 3n       |          | n squares, n-1 sums, a root, n divisions                         |
+    | basis embedding        | n        |          | n comparisons say which amplitude is 1                           |
+    | IQP embedding          |          | n+8N-2   | N sums of ±x/2 by doubling; φ + φ², its cos and sin, scaled by √N |
     | RX on a wire           | 2+2N     | 2+6N     | cos a - i sin b: 2 products; complex: 4 products, 2 sums         |
     | RY on a wire           | 2+3N     | 2+6N     | cos a - sin b: 2 products, 1 sum, for each component             |
     | RZ on a wire           | 2+N      | 2+3N     | diag(1, exp iθ) touches half of the amplitudes: as RX does      |
+    | data on a wire, again  | 3N       | 6N       | RY, whose cos and sin are those of the embedding                 |
     | CNOT                   | N/2      | N        | half of the amplitudes move                                      |
     | CZ                     | N/4      | N/2      | a quarter of the amplitudes changes sign                         |
+    | ZZ                     | 2+N      | 2+3N     | diag(1, exp iθ, exp iθ, 1) touches half of the amplitudes        |
     | probabilities          | N        | 3N       | squared moduli                                                   |
     | ⟨Z⟩ of n wires         | n(N-1)   | n(N-1)   | signed sums of the probabilities                                 |
     """
     n = circuit.n_qubits
     size: int = 2**n
-    total = 2 * n + 2 * size - 4 if circuit.embedding is Embedding.ANGLE else 3 * n
-    real = True
+    total = EMBEDDINGS[circuit.embedding].flops(n)
+    entangler = ENTANGLERS[circuit.entangler]
+    real = not EMBEDDINGS[circuit.embedding].is_complex
     for layer in all_layers(circuit) if layers is None else layers:
+        # cos and sin of the data are those of the embedding.
+        total += n * _ROTATION_FLOPS[Rotation.RY][real] * size * layer.uploaded
         for _ in range(n if layer.rotation else 0):
             total += 2 + _ROTATION_FLOPS[layer.rotation][real] * size
             real = real and layer.rotation is Rotation.RY
-        components = size if real else 2 * size
-        moved = components // 2 if circuit.entangler is Entangler.CNOT else components // 4
-        total += len(circuit.entangled_pairs) * moved * layer.entangled
+        for _ in circuit.entangled_pairs if layer.entangled else ():
+            total += entangler.flops(size, real)
+            real = real and not entangler.has_angle
     return total + (size if real else 3 * size) + n * (size - 1)
 
 

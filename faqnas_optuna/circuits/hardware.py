@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.devices import Device, TwoQubitGate
 from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
-from faqnas_optuna.circuits.elementary import Gate, Input, Weight, elementary_gates
+from faqnas_optuna.circuits.elementary import elementary_gates
+from faqnas_optuna.circuits.gates import Gate, Input, Weight
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.routing import Pair, patch, route
 

@@ -6,7 +6,7 @@ import numpy as np
 import pennylane as qml
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.elementary import Input
+from faqnas_optuna.circuits.gates import Input
 from faqnas_optuna.circuits.noise import Applied, Depolarizing, NoisyProgram, Step
 from faqnas_optuna.circuits.reference import NO_CONFIG
 

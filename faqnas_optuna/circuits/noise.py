@@ -18,7 +18,8 @@ from typing import NamedTuple, Protocol
 
 from faqnas_optuna.circuits.devices import DEVICES, Device, device_of
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.circuits.elementary import Input, Weight, elementary_gates
+from faqnas_optuna.circuits.elementary import elementary_gates
+from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.hardware import OneQubit, Read, TwoQubit, compiled, pulses_of
 from faqnas_optuna.errors import ConfigError

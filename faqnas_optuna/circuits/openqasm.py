@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS
 from faqnas_optuna.circuits.effective import all_layers
-from faqnas_optuna.circuits.elementary import Gate, Input, count_inputs, elementary_gates, gray_code, prepared_wires
-from faqnas_optuna.circuits.genome import Circuit, Embedding
+from faqnas_optuna.circuits.elementary import count_inputs, elementary_gates, gray_code, prepared_wires
+from faqnas_optuna.circuits.gates import Gate, Input
+from faqnas_optuna.circuits.genome import Circuit
 
 
 def preparation_angles(circuit: Circuit, inputs: NDArray[Any]) -> NDArray[np.float64]:
@@ -20,8 +22,8 @@ def preparation_angles(circuit: Circuit, inputs: NDArray[Any]) -> NDArray[np.flo
     Args:
         inputs: (n_qubits,); with amplitude embedding of any norm, where all zeros mean |0…0⟩.
     """
-    if circuit.embedding is Embedding.ANGLE:
-        return 2 * np.asarray(inputs, np.float64)
+    if (angles_of := EMBEDDINGS[circuit.embedding].angles) is not None:
+        return angles_of(np.asarray(inputs, np.float64))
     amplitudes = np.zeros(2 ** prepared_wires(circuit))
     amplitudes[: circuit.n_qubits] = inputs
     angles = []
@@ -35,7 +37,7 @@ def preparation_angles(circuit: Circuit, inputs: NDArray[Any]) -> NDArray[np.flo
 
 
 def openqasm3(circuit: Circuit, weights: NDArray[Any]) -> str:
-    """The circuit with these angles (depth, n_qubits), and `input` parameters for a sample."""
+    """The circuit with these angles (`weights_shape`), and `input` parameters for a sample."""
     inputs = [f"input float[64] a{number};" for number in range(count_inputs(circuit))]
     gates = _gates(circuit, weights, "q[{}]")
     head = ["OPENQASM 3.0;", 'include "stdgates.inc";', *_remarks(circuit)]
@@ -55,13 +57,9 @@ def openqasm2(circuit: Circuit, weights: NDArray[Any], sample: Sequence[float]) 
 
 
 def _remarks(circuit: Circuit) -> list[str]:
-    meaning = {
-        Embedding.ANGLE: "a0, a1, … are 2x for each output x of the linear layer before the circuit.",
-        Embedding.AMPLITUDE: "a0, a1, … are preparation_angles(x) of the outputs x of the linear layer before the circuit.",
-    }
     return [
         f"// {circuit}",
-        f"// {meaning[circuit.embedding]}",
+        f"// a0, a1, … are {EMBEDDINGS[circuit.embedding].remark}.",
         "// Nothing is measured: the linear layer after it takes the expectation of Z of every qubit. q[0] is wire 0.",
     ]
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
+from faqnas_optuna.circuits.genome import Circuit, Rotation
 from faqnas_optuna.errors import ConfigError
 
 try:
@@ -25,28 +26,25 @@ NO_CONFIG: dict[str, Any] = {}
 """In the place of PennyLane's `config.toml`, whose `shots` would make our circuits noisy."""
 
 ROTATIONS: dict[Rotation, Any] = {Rotation.RX: qml.RX, Rotation.RY: qml.RY, Rotation.RZ: qml.RZ}
-ENTANGLERS: dict[Entangler, Any] = {Entangler.CNOT: qml.CNOT, Entangler.CZ: qml.CZ}
 
 
 def quantum_function(circuit: Circuit) -> Callable[[Any, Any], list[Any]]:
     """The circuit as a PennyLane quantum function.
 
-    It takes inputs (n_qubits,) or (batch, n_qubits) and weights (depth, n_qubits), angles in radians, and measures ⟨Z⟩ of
+    It takes inputs (n_qubits,) or (batch, n_qubits) and weights `weights_shape`, angles in radians, and measures ⟨Z⟩ of
     every wire. Amplitude embedding needs inputs that are not all zero.
     """
-    wires = range(circuit.n_qubits)
+    wires, has_angle = range(circuit.n_qubits), ENTANGLERS[circuit.entangler].has_angle
 
     def run(inputs: Any, weights: Any) -> list[Any]:
-        if circuit.embedding is Embedding.ANGLE:
-            # cos(x)|0⟩ + sin(x)|1⟩ = RY(2x)|0⟩ (arXiv 2511.10062)
-            qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
-        else:
-            qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+        EMBEDDINGS[circuit.embedding].apply(inputs, wires)
         for layer, rotation in enumerate(circuit.rotations):
+            if layer and circuit.reuploading:
+                EMBEDDINGS[circuit.embedding].apply(inputs, wires)
             for wire in wires:
                 ROTATIONS[rotation](weights[layer, wire], wires=wire)
-            for pair in circuit.entangled_pairs:
-                ENTANGLERS[circuit.entangler](wires=pair)
+            for number, pair in enumerate(circuit.entangled_pairs, circuit.n_qubits):
+                ENTANGLERS[circuit.entangler].apply(pair, weights[layer, number] if has_angle else None)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return run
@@ -59,7 +57,7 @@ def qnode(circuit: Circuit) -> qml.QNode:
 
 
 def trained_qnode(circuit: Circuit, weights: NDArray[np.float64]) -> qml.QNode:
-    """The circuit with these angles (depth, n_qubits) on `default.qubit`: inputs (n_qubits,) or (batch, n_qubits) alone."""
+    """The circuit with these angles (`weights_shape`) on `default.qubit`: inputs (n_qubits,) or (batch, n_qubits) alone."""
     run = quantum_function(circuit)
 
     def trained(inputs: Any) -> list[Any]:
@@ -73,7 +71,7 @@ def draw_svg(circuit: Circuit) -> bytes:
     import matplotlib
     from matplotlib import pyplot
 
-    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones((circuit.depth, circuit.n_qubits))
+    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones(circuit.weights_shape)
     picture = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": circuit.digest, "backend": "agg"}):
         figure, _ = qml.draw_mpl(quantum_function(circuit), decimals=None)(inputs, weights)
@@ -91,8 +89,8 @@ def lightning(circuit: Circuit) -> qml.QNode:
 def draw(circuit: Circuit) -> str:
     """The circuit as text: a line a wire, without the values of its angles."""
     # The values give the drawing its shapes and are not shown. Ones, because zeros cannot be amplitudes.
-    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones((circuit.depth, circuit.n_qubits))
+    inputs, weights = qml.numpy.ones(circuit.n_qubits), qml.numpy.ones(circuit.weights_shape)
     drawer = qml.draw(quantum_function(circuit), decimals=None, max_length=10_000, show_matrices=False)
     drawing: str = drawer(inputs, weights)
     # PennyLane numbers the embedded values as a matrix M0.
-    return drawing.replace("AngleEmbedding(M0)", "RY(2x)")
+    return drawing.replace(*EMBEDDINGS[circuit.embedding].drawn)

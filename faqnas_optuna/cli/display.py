@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.circuits.genome import GENES
+from faqnas_optuna.circuits.genome import EVERY_GENE
 from faqnas_optuna.cli.console import counted, is_moving_terminal, make_console
 from faqnas_optuna.cli.tables import Table, in_blocks
 from faqnas_optuna.config import Score, StudyConfig
@@ -161,7 +161,7 @@ LABELS = {
     "effective_flops_profiler": "  of live gates",
     "effective_flops_analytic": "  of live gates",
     "live_parameters": "  live",
-    **{gene: f"  {gene.replace('_', ' ')}" for gene in GENES},
+    **{gene: f"  {gene.replace('_', ' ')}" for gene in EVERY_GENE},
 }
 
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.engine.compilation import compile_once, jit, kernel
+from faqnas_optuna.engine.embeddings import keep, straight_through, turn_bits
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
-from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
+from faqnas_optuna.engine.statevector import BASIS, Workspace, backward, expectations, forward, make_workspace
 from faqnas_optuna.kept import ahead
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Layers(NamedTuple, Generic[T]):
     encoder_bias: T
     """(n_qubits,)"""
     angles: T
-    """(depth, n_qubits)"""
+    """(depth, width)"""
     classifier_weights: T
     """(classes, n_qubits)"""
     classifier_bias: T
@@ -80,12 +81,14 @@ def train_epoch(
         optimiser: changed in place.
         steps_before: optimiser steps of earlier epochs.
     """
-    n_qubits, depth, features = program.n_qubits, program.begin.size, x.shape[1]
-    weights = _layers(optimiser.parameters, features, n_qubits, depth, n_classes)
-    gradients = _layers(optimiser.gradients, features, n_qubits, depth, n_classes)
+    n_qubits, features = program.n_qubits, x.shape[1]
+    weights = _layers(optimiser.parameters, features, program, n_classes)
+    gradients = _layers(optimiser.gradients, features, program, n_classes)
     # Encoded and measured values with their gradients, and the scores; a smaller batch uses the front of each.
     buffers = np.empty((4, n_qubits * batch_size), x.dtype)
     score_buffer = np.empty(n_classes * batch_size, x.dtype)
+    turned_bits = n_qubits if program.embedding == BASIS else 0
+    turned = np.empty((turned_bits, n_qubits, batch_size), x.dtype)
     total, batches = 0.0, 0
     for start in range(0, order.size, batch_size):
         rows = order[start : start + batch_size]
@@ -96,7 +99,14 @@ def train_epoch(
         scores = score_buffer[: n_classes * rows.size].reshape(n_classes, rows.size)
 
         _encode(x, rows, weights.encoder_weights, weights.encoder_bias, encoded)
-        forward(encoded, weights.angles, program, workspace, measured)
+        # Of basis embedding first with each bit turned. The last state is that which is gone back from.
+        for wire in range(turned_bits - 1, -2, -1):
+            if wire >= 0:
+                turn_bits(encoded, wire)
+            forward(encoded, weights.angles, program, workspace, measured)
+            if wire >= 0:
+                keep(measured, turned[wire])
+                turn_bits(encoded, wire)
         _classify(measured, weights.classifier_weights, weights.classifier_bias, scores)
         total += _negative_log_likelihood(scores, y, rows)
         # From here on `scores` holds the gradient of the loss by the scores.
@@ -104,6 +114,8 @@ def train_epoch(
             scores, measured, weights.classifier_weights, gradients.classifier_weights, gradients.classifier_bias, grad_measured
         )
         backward(weights.angles, program, workspace, grad_measured, grad_encoded, gradients.angles)
+        if turned_bits:
+            straight_through(encoded, measured, turned, grad_measured, grad_encoded)
         _adjoint_of_encode(x, rows, grad_encoded, gradients.encoder_weights, gradients.encoder_bias)
         batches += 1
         _adam(optimiser, steps_before + batches, learning_rate)
@@ -111,16 +123,17 @@ def train_epoch(
 
 
 @jit
-def _layers(vector: Array, features: int, n_qubits: int, depth: int, n_classes: int) -> Layers[Array]:
+def _layers(vector: Array, features: int, program: Program, n_classes: int) -> Layers[Array]:
     """Views of a vector of parameters."""
+    n_qubits, depth, width = program.n_qubits, program.depth, program.width
     a = n_qubits * features
     b = a + n_qubits
-    c = b + depth * n_qubits
+    c = b + depth * width
     d = c + n_classes * n_qubits
     return Layers(
         vector[:a].reshape(n_qubits, features),
         vector[a:b],
-        vector[b:c].reshape(depth, n_qubits),
+        vector[b:c].reshape(depth, width),
         vector[c:d].reshape(n_classes, n_qubits),
         vector[d:],
     )

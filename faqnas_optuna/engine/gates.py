@@ -11,7 +11,6 @@ where 2λ = ∂E/∂(Re ψ) + i ∂E/∂(Im ψ). `state` is ψ, `adjoint` is λ,
 import math
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.engine.compilation import jit
@@ -19,8 +18,6 @@ from faqnas_optuna.engine.normal_form import Integers
 
 Array = NDArray[Any]
 """float32 or float64."""
-
-VANISHING_SQUARED_NORM = float(np.finfo(np.float32).tiny)
 
 
 @jit
@@ -30,90 +27,7 @@ def table(state: Array, rows: int, planes: int, batch: int) -> Array:
 
 
 @jit
-def embed_angles(inputs: Array, angles: Array, joined: bool, state: Array, embedding: Array) -> None:
-    """⊗ RY(2x)|0⟩, the product of (cos x, sin x), from the last wire to the first; RY(θ) RY(2x) = RY(2(x + θ/2))."""
-    wires, batch = inputs.shape
-    for wire in range(wires):
-        shift = inputs.dtype.type(angles[wire] / 2 if joined else 0)
-        for b in range(batch):
-            embedding[0, wire, b] = math.cos(inputs[wire, b] + shift)
-            embedding[1, wire, b] = math.sin(inputs[wire, b] + shift)
-    amplitudes = table(state, 1 << wires, 1, batch)
-    amplitudes[0] = 1
-    half = 1
-    for wire in range(wires - 1, -1, -1):
-        cosine, sine = embedding[0, wire], embedding[1, wire]
-        for k in range(half):
-            zero, one = amplitudes[k, 0], amplitudes[half + k, 0]
-            for b in range(batch):
-                zero[b], one[b] = cosine[b] * zero[b], sine[b] * zero[b]
-        half *= 2
-
-
-@jit
-def adjoint_of_embed_angles(
-    state: Array, adjoint: Array, joined: bool, embedding: Array, grad_inputs: Array, grad_angles: Array
-) -> None:
-    """Take the product state apart, from the first wire to the last.
-
-    ψ = (cos x, sin x) ⊗ φ gives φ = cos x ψ₀ + sin x ψ₁, the λ of φ is cos x λ₀ + sin x λ₁, and
-    ∂E/∂x = 2⟨cos x λ₁ - sin x λ₀, φ⟩.
-    """
-    wires, batch = grad_inputs.shape
-    half = 1 << wires
-    amplitudes, adjoints = table(state, half, 1, batch), table(adjoint, half, 1, batch)
-    for wire in range(wires):
-        half //= 2
-        cosine, sine, grad = embedding[0, wire], embedding[1, wire], grad_inputs[wire]
-        grad[:] = 0
-        for k in range(half):
-            zero, one, x0, x1 = amplitudes[k, 0], amplitudes[half + k, 0], adjoints[k, 0], adjoints[half + k, 0]
-            for b in range(batch):
-                c, s, x, y = cosine[b], sine[b], x0[b], x1[b]
-                rest = c * zero[b] + s * one[b]
-                grad[b] += rest * (c * y - s * x)
-                zero[b], x0[b] = rest, c * x + s * y
-        if joined:
-            grad_angles[wire] = grad.sum()
-        for b in range(batch):
-            grad[b] += grad[b]
-
-
-@jit
-def embed_amplitudes(inputs: Array, state: Array, embedding: Array) -> None:
-    """The first amplitudes are x / ‖x‖. A vanishing x becomes |0…0⟩, with an inverse norm of 0 for `backward`."""
-    wires, batch = inputs.shape
-    amplitudes, inverse_norm = table(state, 1 << wires, 1, batch), embedding[0, 0]
-    amplitudes[:] = 0
-    for b in range(batch):
-        squared_norm = inputs.dtype.type(0)
-        for wire in range(wires):
-            squared_norm += inputs[wire, b] * inputs[wire, b]
-        # Not `>=` with the branches exchanged: NaN must take the second one.
-        if squared_norm < VANISHING_SQUARED_NORM:
-            inverse_norm[b] = 0
-            amplitudes[0, 0, b] = 1
-        else:
-            inverse_norm[b] = 1 / math.sqrt(squared_norm)
-            for wire in range(wires):
-                amplitudes[wire, 0, b] = inputs[wire, b] * inverse_norm[b]
-
-
-@jit
-def adjoint_of_embed_amplitudes(state: Array, adjoint: Array, embedding: Array, grad_inputs: Array) -> None:
-    """∂E/∂x = 2 (λ - ⟨ψ, λ⟩ ψ) / ‖x‖."""
-    wires, batch = grad_inputs.shape
-    amplitudes, adjoints, inverse_norm = table(state, wires, 1, batch), table(adjoint, wires, 1, batch), embedding[0, 0]
-    for b in range(batch):
-        overlap = state.dtype.type(0)
-        for wire in range(wires):
-            overlap += amplitudes[wire, 0, b] * adjoints[wire, 0, b]
-        for wire in range(wires):
-            grad_inputs[wire, b] = 2 * inverse_norm[b] * (adjoints[wire, 0, b] - overlap * amplitudes[wire, 0, b])
-
-
-@jit
-def _ry(u: float, v: float, c: float, s: float) -> tuple[float, float]:
+def ry(u: float, v: float, c: float, s: float) -> tuple[float, float]:
     """RY(θ) on amplitudes u of |0⟩ and v of |1⟩, with c = cos(θ/2) and s = sin(θ/2)."""
     return c * u - s * v, s * u + c * v
 
@@ -141,7 +55,7 @@ def _rotate_first(state: Array, half: int, angles: Array) -> None:
     c, s = _cos_sin_half(angles, 0)
     zero, one = state[:half], state[half : 2 * half]
     for i in range(half):
-        zero[i], one[i] = _ry(zero[i], one[i], c, s)
+        zero[i], one[i] = ry(zero[i], one[i], c, s)
 
 
 @jit
@@ -157,10 +71,10 @@ def _rotate_two(state: Array, columns: int, wire: int, angles: Array, order: Int
         group = order[position]
         row00, row01, row10, row11 = _four(amplitudes[group])
         for i in range(block):
-            u00, u10 = _ry(row00[i], row10[i], c, s)
-            u01, u11 = _ry(row01[i], row11[i], c, s)
-            row00[i], row01[i] = _ry(u00, u01, c_next, s_next)
-            row10[i], row11[i] = _ry(u10, u11, c_next, s_next)
+            u00, u10 = ry(row00[i], row10[i], c, s)
+            u01, u11 = ry(row01[i], row11[i], c, s)
+            row00[i], row01[i] = ry(u00, u01, c_next, s_next)
+            row10[i], row11[i] = ry(u10, u11, c_next, s_next)
 
 
 @jit
@@ -185,8 +99,8 @@ def _undo_rotate_first(state: Array, adjoint: Array, half: int, angles: Array) -
     total = state.dtype.type(0)
     for i in range(half):
         total += x1[i] * zero[i] - x0[i] * one[i]
-        zero[i], one[i] = _ry(zero[i], one[i], c, -s)
-        x0[i], x1[i] = _ry(x0[i], x1[i], c, -s)
+        zero[i], one[i] = ry(zero[i], one[i], c, -s)
+        x0[i], x1[i] = ry(x0[i], x1[i], c, -s)
     return total
 
 
@@ -209,14 +123,14 @@ def _undo_rotate_two(
             x00, x01, x10, x11 = adjoint00[i], adjoint01[i], adjoint10[i], adjoint11[i]
             total += x10 * u00 - x00 * u10 + x11 * u01 - x01 * u11
             total_next += x01 * u00 - x00 * u01 + x11 * u10 - x10 * u11
-            u00, u10 = _ry(u00, u10, c, -s)
-            u01, u11 = _ry(u01, u11, c, -s)
-            x00, x10 = _ry(x00, x10, c, -s)
-            x01, x11 = _ry(x01, x11, c, -s)
-            row00[i], row01[i] = _ry(u00, u01, c_next, -s_next)
-            row10[i], row11[i] = _ry(u10, u11, c_next, -s_next)
-            adjoint00[i], adjoint01[i] = _ry(x00, x01, c_next, -s_next)
-            adjoint10[i], adjoint11[i] = _ry(x10, x11, c_next, -s_next)
+            u00, u10 = ry(u00, u10, c, -s)
+            u01, u11 = ry(u01, u11, c, -s)
+            x00, x10 = ry(x00, x10, c, -s)
+            x01, x11 = ry(x01, x11, c, -s)
+            row00[i], row01[i] = ry(u00, u01, c_next, -s_next)
+            row10[i], row11[i] = ry(u10, u11, c_next, -s_next)
+            adjoint00[i], adjoint01[i] = ry(x00, x01, c_next, -s_next)
+            adjoint10[i], adjoint11[i] = ry(x10, x11, c_next, -s_next)
         grad += total
         grad_next += total_next
     return grad, grad_next
@@ -271,11 +185,44 @@ def rz_phases(angles: Array, seen_as: Integers, scratch: Array, phases: Array) -
     seen_as[k] is the index that amplitude k of the monomial's result had at the RZ layer.
     """
     spread_z(angles.reshape(-1, 1), scratch)
+    turn_phases(scratch, seen_as, phases)
+
+
+@jit
+def turn_phases(angles: Array, seen_as: Integers, phases: Array) -> None:
+    """Multiply phases by exp(-iθ/2), with the angle (N, 1) of the index that an amplitude had."""
     for k in range(seen_as.size):
-        angle = scratch[seen_as[k], 0] / 2
+        angle = angles[seen_as[k], 0] / 2
         c, s = math.cos(angle), math.sin(angle)
         re, im = phases[0, k], phases[1, k]
         phases[0, k], phases[1, k] = c * re + s * im, c * im - s * re
+
+
+@jit
+def zz_phases(angles: Array, pairs: Integers, order: Integers, scratch: Array, phases: Array) -> None:
+    """The same with exp(-iθ/2 Z⊗Z) of every pair; nothing that moves amplitudes stands beside them."""
+    scratch[:] = 0
+    for pair in range(angles.size):
+        angle = angles[pair]
+        for k in range(order.size):
+            scratch[k, 0] += angle if _aligned(k, pairs, pair) else -angle
+    turn_phases(scratch, order, phases)
+
+
+@jit
+def adjoint_of_zz_phases(gradients: Array, pairs: Integers, grad_angles: Array) -> None:
+    """∂E/∂θ = Σₖ z(k) z'(k) Im(λₖ* ψₖ) for every pair."""
+    for pair in range(grad_angles.size):
+        total = gradients.dtype.type(0)
+        for k in range(gradients.shape[0]):
+            total += gradients[k, 0] if _aligned(k, pairs, pair) else -gradients[k, 0]
+        grad_angles[pair] = total
+
+
+@jit
+def _aligned(k: int, pairs: Integers, pair: int) -> bool:
+    """Whether both bits of a pair are the same in a basis state."""
+    return bool(((k >> pairs[pair, 0]) ^ (k >> pairs[pair, 1])) & 1 == 0)
 
 
 @jit

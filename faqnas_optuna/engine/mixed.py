@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.elementary import Input
+from faqnas_optuna.circuits.gates import Input
 from faqnas_optuna.circuits.hardware import matrix
 from faqnas_optuna.circuits.noise import Applied, Depolarizing, NoisyProgram, Relaxing, Step
 

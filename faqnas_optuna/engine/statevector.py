@@ -16,28 +16,40 @@ from numpy.typing import DTypeLike
 from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.engine.compilation import kernel
-from faqnas_optuna.engine.gates import (
-    Array,
+from faqnas_optuna.engine.embeddings import (
     adjoint_of_embed_amplitudes,
     adjoint_of_embed_angles,
-    adjoint_of_measure,
-    adjoint_of_rz_phases,
-    apply_monomial,
+    adjoint_of_embed_phases,
     embed_amplitudes,
     embed_angles,
+    embed_bits,
+    embed_phases,
+    undo_upload,
+    upload,
+)
+from faqnas_optuna.engine.gates import (
+    Array,
+    adjoint_of_measure,
+    adjoint_of_rz_phases,
+    adjoint_of_zz_phases,
+    apply_monomial,
     measure,
     phase_gradients,
     rotate,
     rz_phases,
     undo_monomial,
     undo_rotate,
+    zz_phases,
 )
-from faqnas_optuna.engine.normal_form import Program, compile_circuit
+from faqnas_optuna.engine.normal_form import DATA, Program, compile_circuit
 
 CHUNK_AMPLITUDES = 2**16
-"""How many amplitudes `expectations` holds at a time: both of its buffers stay in a level 2 cache of 1 MiB."""
+"""How many amplitudes `expectations` holds at a time: up to ten qubits both of its buffers stay in a level 2 cache of 1 MiB."""
 WHOLE = 64
 """`expectations` simulates a multiple of so many samples: what whole vectors leave over may be rounded otherwise."""
+
+ANGLE, AMPLITUDE, BASIS, IQP = range(4)
+"""The kernels of embeddings, as `circuits.blocks` numbers them: what it says is not part of the machine code's name."""
 
 
 class Workspace(NamedTuple):
@@ -46,26 +58,30 @@ class Workspace(NamedTuple):
     buffers: Array
     """(3, 2·N·B) states."""
     embedding: Array
-    """(2, n, B) cosines and sines of the angle embedding; for amplitude embedding [0, 0] holds the inverse norms."""
+    """(2, n, B) cosines and sines of the angle embedding; [0, 0] the inverse norms of amplitudes; [0] inputs of IQP."""
     phases: Array
-    """(L, 2, N) `Program.phases` with the angles of the RZ layers."""
+    """(S, 2, N) `Program.phases` with the angles of the RZ layers."""
+    uploaded: Array
+    """(n, B) gradients of data that come again; of no size where none do."""
     per_amplitude: Array
     """(2, N, 1) scratch."""
 
 
 def make_workspace(program: Program, batch: int, dtype: DTypeLike) -> Workspace:
     """Memory for any number of calls of `forward` and `backward` on up to `batch` samples."""
-    depth, rows = program.sources.shape
+    steps, rows = program.sources.shape
+    again = batch if (program.rows == DATA).any() else 0
     return Workspace(
         buffers=np.empty((3, 2 * rows * batch), dtype),
         embedding=np.empty((2, program.n_qubits, batch), dtype),
-        phases=np.empty((depth, 2, rows), dtype),
+        phases=np.empty((steps, 2, rows), dtype),
+        uploaded=np.empty((program.n_qubits, again), dtype),
         per_amplitude=np.empty((2, rows, 1), dtype),
     )
 
 
 def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[Layer, ...] | None = None) -> Array:
-    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (L, n), result (B, n) of the inputs' type.
+    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (L, W), result (B, n) of the inputs' type.
 
     Those of a sample do not depend on the others.
 
@@ -75,7 +91,7 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
     program = compile_circuit(circuit, layers)
     weights = np.ascontiguousarray(weights, inputs.dtype)
     result = np.empty_like(inputs)
-    chunk = min(-(-len(inputs) // WHOLE) * WHOLE, CHUNK_AMPLITUDES >> circuit.n_qubits)
+    chunk = min(-(-len(inputs) // WHOLE) * WHOLE, max(CHUNK_AMPLITUDES >> circuit.n_qubits, WHOLE))
     workspace = make_workspace(program, chunk, inputs.dtype)
     wires_first = np.empty((circuit.n_qubits, chunk), inputs.dtype)
     measured = np.empty_like(wires_first)
@@ -90,28 +106,40 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
 
 @kernel
 def forward(inputs: Array, weights: Array, program: Program, workspace: Workspace, measured: Array) -> None:
-    """Run a circuit. C-contiguous: inputs (n, B) and weights (L, n) are read, measured (n, B) is written."""
+    """Run a circuit. C-contiguous: inputs (n, B) and weights (L, W) are read, measured (n, B) is written."""
     batch = inputs.shape[1]
     if batch == 0:
         return
     state, spare = workspace.buffers[0], workspace.buffers[1]
-    if program.amplitude:
-        embed_amplitudes(inputs, state, workspace.embedding)
-    else:
+    if program.embedding == ANGLE:
         embed_angles(inputs, weights[0], program.joined, state, workspace.embedding)
-    for layer in program.rotated:
-        planes, new_planes = program.planes[layer], program.planes[layer + 1]
-        if program.moves[layer]:
-            sources, phases = program.sources[layer], workspace.phases[layer]
+    elif program.embedding == AMPLITUDE:
+        embed_amplitudes(inputs, state, workspace.embedding)
+    elif program.embedding == BASIS:
+        embed_bits(inputs, state)
+    else:
+        embed_phases(inputs, state, workspace.embedding, spare)
+    for step in program.rotated:
+        planes, new_planes = program.planes[step], program.planes[step + 1]
+        if program.moves[step]:
+            sources, phases = program.sources[step], workspace.phases[step]
             # Not as one assignment: numba would compile what it says of shapes that differ, which takes seconds.
             for plane in range(2):
                 for k in range(program.order.size):
-                    phases[plane, k] = program.phases[layer, plane, k]
-            for rz_layer in range(program.begin[layer], layer):
-                rz_phases(weights[rz_layer], program.sources[rz_layer], workspace.per_amplitude[0], phases)
+                    phases[plane, k] = program.phases[step, plane, k]
+            for rz_step in range(program.begin[step], step):
+                angles = weights[program.rows[rz_step]][: program.n_qubits]
+                rz_phases(angles, program.sources[rz_step], workspace.per_amplitude[0], phases)
+            for zz_step in range(max(program.begin[step] - 1, 0), step):
+                if program.turned[zz_step]:
+                    angles = weights[program.rows[zz_step]][program.n_qubits :]
+                    zz_phases(angles, program.pairs, program.order, workspace.per_amplitude[0], phases)
             apply_monomial(state, spare, sources, phases, batch, planes, new_planes)
             state, spare = spare, state
-        rotate(state, new_planes * batch, weights[layer], program.order)
+        if program.rows[step] == DATA:
+            upload(state, new_planes, workspace.embedding, batch, program.order)
+        else:
+            rotate(state, new_planes * batch, weights[program.rows[step]][: program.n_qubits], program.order)
     measure(state, program.readout, batch, program.planes[-1], spare, measured)
 
 
@@ -126,7 +154,7 @@ def backward(
 ) -> None:
     """The gradients after `forward`, whose state in the workspace is used up.
 
-    C-contiguous: grad_measured (n, B) is read, grad_inputs (n, B) and grad_weights (L, n) are written.
+    C-contiguous: grad_measured (n, B) is read, grad_inputs (n, B) and grad_weights (L, W) are written.
     """
     batch = grad_measured.shape[1]
     grad_weights[:] = 0
@@ -136,19 +164,39 @@ def backward(
     state, spare, adjoint = workspace.buffers[last], workspace.buffers[1 - last], workspace.buffers[2]
     adjoint_of_measure(state, program.readout, batch, program.planes[-1], spare, grad_measured, adjoint)
     gradients, scratch = workspace.per_amplitude[0], workspace.per_amplitude[1]
-    for layer in program.rotated[::-1]:
-        planes, new_planes = program.planes[layer], program.planes[layer + 1]
-        undo_rotate(state, adjoint, new_planes * batch, weights[layer], program.order, grad_weights[layer])
-        if program.moves[layer]:
-            if program.begin[layer] < layer:
+    uploaded = workspace.uploaded
+    uploaded[:] = 0
+    for step in program.rotated[::-1]:
+        planes, new_planes, row = program.planes[step], program.planes[step + 1], program.rows[step]
+        if row == DATA:
+            undo_upload(state, adjoint, new_planes, workspace.embedding, batch, program.order, uploaded)
+        else:
+            angles = weights[row][: program.n_qubits]
+            undo_rotate(state, adjoint, new_planes * batch, angles, program.order, grad_weights[row])
+        if program.moves[step]:
+            if program.weighted[step]:
                 phase_gradients(state, adjoint, batch, gradients)
-            for rz_layer in range(program.begin[layer], layer):
-                adjoint_of_rz_phases(gradients, program.sources[rz_layer], scratch, grad_weights[rz_layer])
-            sources, phases = program.sources[layer], workspace.phases[layer]
+            for rz_step in range(program.begin[step], step):
+                grad_angles = grad_weights[program.rows[rz_step]][: program.n_qubits]
+                adjoint_of_rz_phases(gradients, program.sources[rz_step], scratch, grad_angles)
+            for zz_step in range(max(program.begin[step] - 1, 0), step):
+                if program.turned[zz_step]:
+                    grad_angles = grad_weights[program.rows[zz_step]][program.n_qubits :]
+                    adjoint_of_zz_phases(gradients, program.pairs, grad_angles)
+            sources, phases = program.sources[step], workspace.phases[step]
             undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
             undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)
             state, adjoint, spare = spare, state, adjoint
-    if program.amplitude:
-        adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
-    else:
+    if program.embedding == ANGLE:
         adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])
+        if uploaded.size:
+            for wire in range(program.n_qubits):
+                for b in range(batch):
+                    grad_inputs[wire, b] += uploaded[wire, b]
+    elif program.embedding == AMPLITUDE:
+        adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
+    elif program.embedding == BASIS:
+        # Bits have no derivative.
+        grad_inputs[:] = 0
+    else:
+        adjoint_of_embed_phases(state, adjoint, workspace.embedding, spare, grad_inputs)

@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.counting import count_parts
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
@@ -41,7 +42,7 @@ AROUND_KERNELS_TARGET_MS, SPACE_TARGET_S, FLOPS_TARGET_MS = 0.25, 12.0, 5.0
 def steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
     """The quantum layer forward and backward, and a whole training step, against PennyLane's."""
     x, y = _batch()
-    for n, embedding, entangler in product(qubits, Embedding, Entangler):
+    for n, embedding, entangler in product(qubits, PAPER_EMBEDDINGS, PAPER_ENTANGLERS):
         circuit, case = _frame(n, embedding, entangler)
         layer = references.layer_pass(circuit, Engine.FAST, BATCH), references.layer_pass(circuit, Engine.PENNYLANE, BATCH)
         fast, reference = paired(*layer, repeats)
@@ -129,7 +130,7 @@ def _kernels(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Calla
     workspace = make_workspace(program, batch_size, np.float32)
     inputs = np.ones((circuit.n_qubits, len(splits.validation)), np.float32)
     measured, validating = np.empty_like(inputs), make_workspace(program, inputs.shape[1], np.float32)
-    part, angles = splits.train, np.ones((circuit.depth, circuit.n_qubits), np.float32)
+    part, angles = splits.train, np.ones(circuit.weights_shape, np.float32)
 
     def run() -> None:
         for _ in range(training.epochs):

@@ -30,7 +30,7 @@ LEARNING_RATE = 0.003
 
 def layer_pass(circuit: Circuit, engine: Engine, batch: int) -> Callable[[], None]:
     """The quantum layer in PyTorch, forward and backward."""
-    layer = quantum_layer(circuit, engine, torch.ones(circuit.depth, circuit.n_qubits))
+    layer = quantum_layer(circuit, engine, torch.ones(circuit.weights_shape))
     inputs = torch.rand(batch, circuit.n_qubits, requires_grad=True)
 
     def run() -> None:
@@ -42,7 +42,7 @@ def layer_pass(circuit: Circuit, engine: Engine, batch: int) -> Callable[[], Non
 def lightning_pass(circuit: Circuit, batch: int) -> Callable[[], None]:
     """The same on PennyLane's compiled simulator, by adjoint differentiation."""
     node = lightning(circuit)
-    weights = torch.ones(circuit.depth, circuit.n_qubits, requires_grad=True)
+    weights = torch.ones(circuit.weights_shape, requires_grad=True)
     inputs = torch.rand(batch, circuit.n_qubits, requires_grad=True)
 
     def run() -> None:
@@ -147,7 +147,7 @@ def _jax_rotation(rotation: Rotation, angle: Any) -> Any:
 
 def profiled_flops(circuit: Circuit) -> int:
     """What torch.profiler itself reports for one sample through the PennyLane layer."""
-    layer = quantum_layer(circuit, Engine.PENNYLANE, torch.ones(circuit.depth, circuit.n_qubits))
+    layer = quantum_layer(circuit, Engine.PENNYLANE, torch.ones(circuit.weights_shape))
     sample = torch.ones(1, circuit.n_qubits)
     with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiled:
         layer(sample)

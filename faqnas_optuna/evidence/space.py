@@ -1,17 +1,18 @@
-"""The whole search space: its circuits, those that stand for all with the same live gates, and samples of these by strata."""
+"""The paper's search space: its circuits, those that stand for all with the same live gates, samples of these by strata."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import product
 
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.circuits.genome import GENES, Circuit, Rotation, Topology
 
 
 def all_circuits() -> tuple[Circuit, ...]:
-    """Every circuit that a search may suggest, in the order of the genes: those with much in common are neighbours."""
+    """Every circuit of the paper's space, in the order of the genes: those with much in common are neighbours."""
     # By way of the genomes it would take ten times as long.
-    frames = product(GENES["n_qubits"], Embedding, Entangler, Topology, GENES["depth"])
+    frames = product(GENES["n_qubits"], PAPER_EMBEDDINGS, PAPER_ENTANGLERS, Topology, GENES["depth"])
     return tuple(
         Circuit(n_qubits=int(n_qubits), embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
         for n_qubits, embedding, entangler, topology, depth in frames

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit
+from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit
 from faqnas_optuna.evidence.parts import Part
 from faqnas_optuna.evidence.plan import Plan
 from faqnas_optuna.evidence.schema import DECIMALS, METADATA, PARTS, loss_column, right_column, seconds_column
@@ -86,7 +86,7 @@ def _genes(trained: Mapping[Circuit, Circuit]) -> dict[str, Any]:
         "depth": np.array([circuit.depth for circuit in trained], np.uint8),
         **{
             f"rotation_{layer + 1}": [str(circuit.rotations[layer]) if layer < circuit.depth else None for circuit in trained]
-            for layer in range(MAX_DEPTH)
+            for layer in range(PAPER_DEPTH)
         },
     }
 
@@ -111,7 +111,7 @@ def _parquet(columns: Mapping[str, Any], document: Mapping[str, Any]) -> bytes:
         compression="zstd",
         compression_level=LEVEL,
         # Of what repeats itself: it makes other columns larger.
-        use_dictionary=["embedding", "entangler", "topology", *(f"rotation_{layer + 1}" for layer in range(MAX_DEPTH))],
+        use_dictionary=["embedding", "entangler", "topology", *(f"rotation_{layer + 1}" for layer in range(PAPER_DEPTH))],
         # In one piece: whoever wants a column reads all of it.
         row_group_size=len(table),
     )

@@ -182,7 +182,8 @@ def circuit_values(circuit: Circuit) -> dict[str, Any]:
     """A circuit as `model.json` has it."""
     gates = {"embedding": circuit.embedding, "entangler": circuit.entangler, "topology": circuit.topology}
     rotations = [str(rotation) for rotation in circuit.rotations]
-    return {"n_qubits": circuit.n_qubits, **{name: str(value) for name, value in gates.items()}, "rotations": rotations}
+    values = {"n_qubits": circuit.n_qubits, **{name: str(value) for name, value in gates.items()}, "rotations": rotations}
+    return values | ({"reuploading": True} if circuit.reuploading else {})
 
 
 def _circuit(values: Mapping[str, Any]) -> Circuit:

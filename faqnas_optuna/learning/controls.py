@@ -133,7 +133,7 @@ def confirm_once(
         confusion=counts,
         losses=_thinned(result.losses),
         validation_accuracies=_thinned(result.validation_accuracies),
-        parameters=_live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes).size,
+        parameters=_live_parameters(model, circuit, splits),
         seconds=seconds,
     )
 
@@ -168,19 +168,26 @@ def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
     if model is Model.CIRCUIT:
         return None
     # Without entanglers the same rotations are live.
-    live = EffectiveCircuit(circuit=circuit).mixing_layers if model is Model.SEPARABLE else 0
-    return tuple(Layer(rotation, False) for rotation in circuit.rotations[:live])
+    return EffectiveCircuit(circuit=circuit).separable if model is Model.SEPARABLE else ()
+
+
+def _live_parameters(model: Model, circuit: Circuit, splits: DataSplits) -> int:
+    """How many parameters of a network a measured value depends on."""
+    layout = _live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    effective = EffectiveCircuit(circuit=circuit)
+    of_entanglers = effective.live_angles - len(effective.live_rotations) * circuit.n_qubits
+    return layout.size + of_entanglers * (model is Model.CIRCUIT)
 
 
 def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> "Layout":
-    """The parameters of a network that a measured value depends on."""
+    """The parameters of a network that a measured value depends on, but for angles of entanglers."""
     from faqnas_optuna.learning.parameters import Layout
 
     width, depth = circuit.n_qubits, 0
     if model is Model.MLP:
         width = mlp_width(circuit, n_features=n_features, n_classes=n_classes)
     elif model in (Model.CIRCUIT, Model.SEPARABLE):
-        depth = EffectiveCircuit(circuit=circuit).mixing_layers
+        depth = len(EffectiveCircuit(circuit=circuit).live_rotations)
     return Layout(n_features=n_features, n_qubits=width, depth=depth, n_classes=n_classes)
 
 
@@ -207,7 +214,7 @@ def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) ->
             return embedding_alone
         case Model.SEPARABLE:
             rotations = " ".join(str(layer.rotation) for layer in layers_of(model, circuit) or ())
-            named = f"{circuit.n_qubits} qubits, {circuit.embedding}, {rotations}, no entangler"
+            named = f"{circuit.n_qubits} qubits, {circuit.embedded}, {rotations}, no entangler"
             return named if rotations else embedding_alone
         case Model.MLP:
             return f"mlp, {mlp_width(circuit, n_features=n_features, n_classes=n_classes)} tanh units"

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import profiler_flops
-from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
+from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Genome
 from faqnas_optuna.config import Engine, StudyConfig
 from faqnas_optuna.data.splits import Split
 from faqnas_optuna.engine.fused import load_kernels
@@ -26,8 +26,8 @@ LARGEST_SEED = 2**32 - 1
 class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A quantum layer between two linear ones, trained with Adam on the negative log-likelihood.
 
-    The first nine parameters are the genes of its circuit, the others what a study calls by these names. Features enter the
-    circuit as angles or amplitudes: scale them before, as with `StandardScaler`.
+    The first parameters are the genes of its circuit, those of layers beyond `depth` without effect, the others what a study
+    calls by these names. Features enter the circuit as angles or amplitudes: scale them before, as with `StandardScaler`.
 
     Args:
         epochs: passes over all samples; none is kept to validate.
@@ -57,6 +57,11 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         rotation_2: str = "RX",
         rotation_3: str = "RY",
         rotation_4: str = "RX",
+        rotation_5: str | None = None,
+        rotation_6: str | None = None,
+        rotation_7: str | None = None,
+        rotation_8: str | None = None,
+        reuploading: bool | None = None,
         epochs: int = 100,
         learning_rate: float = 0.005,
         batch_size: int = 32,
@@ -72,6 +77,11 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.rotation_2 = rotation_2
         self.rotation_3 = rotation_3
         self.rotation_4 = rotation_4
+        self.rotation_5 = rotation_5
+        self.rotation_6 = rotation_6
+        self.rotation_7 = rotation_7
+        self.rotation_8 = rotation_8
+        self.reuploading = reuploading
         self.epochs = epochs
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -128,7 +138,8 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _genome(self) -> Genome:
         try:
-            return Genome.from_params({gene: _plain(getattr(self, gene)) for gene in GENES})
+            genes = {gene: _plain(getattr(self, gene)) for gene in EVERY_GENE}
+            return Genome.from_params({gene: value for gene, value in genes.items() if value is not None or gene in GENES})
         except GenomeError as error:
             raise ParameterError(str(error)) from error
 

@@ -4,6 +4,7 @@ Circuits that share their live gates share their training: it is that of the one
 (`circuits.effective`). What they cost may differ.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Counts:
             cheapest_flops_analytic=analytic_flops(effective.representative),
             classical_flops=classical_flops(circuit, n_features=n_features, n_classes=n_classes),
             parameters=parameters,
-            live_parameters=parameters - circuit.depth * circuit.n_qubits + effective.live_angles,
+            live_parameters=parameters - math.prod(circuit.weights_shape) + effective.live_angles,
         )
 
     def charged(self, config: StudyConfig) -> float:

@@ -3,6 +3,7 @@
 x (batch, features) ── Linear ── quantum layer ── Linear ── log-softmax (batch, classes)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from faqnas_optuna.circuits.genome import Circuit, Embedding
+from faqnas_optuna.circuits.blocks import EMBEDDINGS
+from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.engine.fused import Layers
@@ -24,7 +26,7 @@ class FastLayer(nn.Module):
     """The quantum layer on our own kernels, on the processor, in float32 or float64.
 
     Args:
-        angles: initial weights (depth, n_qubits), in radians.
+        angles: initial weights (`weights_shape`), in radians.
     """
 
     def __init__(self, circuit: Circuit, angles: Tensor) -> None:
@@ -39,6 +41,10 @@ class FastLayer(nn.Module):
             raise TypeError(f"inputs and weights must be of one type; they are {inputs.dtype} and {self.weights.dtype}")
         if inputs.ndim != 2 or inputs.shape[1] != self.circuit.n_qubits:
             raise ValueError(f"inputs must be (batch, {self.circuit.n_qubits}); they are {tuple(inputs.shape)}")
+        is_of_bits = EMBEDDINGS[self.circuit.embedding].one_basis_state
+        return through_bits(self._measured, inputs) if is_of_bits else self._measured(inputs)
+
+    def _measured(self, inputs: Tensor) -> Tensor:
         if torch.is_grad_enabled() and (inputs.requires_grad or self.weights.requires_grad):
             # torch leaves `apply` untyped.
             measured: Tensor = _Expectations.apply(inputs, self.weights, self._program)  # type: ignore[no-untyped-call]  # torch's
@@ -87,7 +93,7 @@ class PennyLaneLayer(nn.Module):
     """The quantum layer as PennyLane simulates it.
 
     Args:
-        angles: initial weights (depth, n_qubits), in radians.
+        angles: initial weights (`weights_shape`), in radians.
     """
 
     def __init__(self, circuit: Circuit, angles: Tensor) -> None:
@@ -97,7 +103,7 @@ class PennyLaneLayer(nn.Module):
         self.circuit = circuit
         layer = TorchLayer(
             qnode(circuit),
-            {"weights": (circuit.depth, circuit.n_qubits)},
+            {"weights": circuit.weights_shape},
             init_method={"weights": angles.clone()},
         )
         # Not as a module of this one, which would put a name before that of its weights: states go from engine to engine.
@@ -108,10 +114,11 @@ class PennyLaneLayer(nn.Module):
         """Expectations of Z, (batch, n_qubits), of inputs (batch, n_qubits)."""
         if inputs.shape[0] == 0:
             return torch.zeros_like(inputs)
-        if self.circuit.embedding is Embedding.AMPLITUDE:
+        if EMBEDDINGS[self.circuit.embedding].normalised:
             inputs = replace_zero_rows(inputs)
         (layer,) = self._layers
-        expectations: Tensor = layer(inputs)
+        is_of_bits = EMBEDDINGS[self.circuit.embedding].one_basis_state
+        expectations: Tensor = through_bits(layer, inputs) if is_of_bits else layer(inputs)
         return expectations
 
 
@@ -123,8 +130,29 @@ def replace_zero_rows(inputs: Tensor) -> Tensor:
     return torch.where(squared_norm < torch.finfo(inputs.dtype).tiny, basis_state, inputs)
 
 
+def through_bits(measure: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """⟨Z⟩ (batch, n) of the bits 1[x > 0], with a gradient for the inputs (batch, n), for which bits have none.
+
+    Straight-through (Bengio, Léonard and Courville, arXiv 1308.3432): a bit hands its gradient on as it is, ∂b/∂x = 1. ⟨Z⟩ is
+    known of whole bits alone; between them it is linear in each, as of a mixture of both basis states: ∂⟨Z⟩/∂b is what turning
+    the bit from 0 to 1 changes. So what changes no measured value, as a phase, changes no gradient either.
+    """
+    measured = measure(inputs)
+    if not (torch.is_grad_enabled() and inputs.requires_grad):
+        return measured
+    with torch.no_grad():
+        towards = 1 - 2 * (inputs > 0).to(inputs.dtype)
+        slopes = []
+        for wire in range(inputs.shape[1]):
+            turned = inputs.clone()
+            turned[:, wire] = towards[:, wire]
+            slopes.append((measure(turned) - measured) * towards[:, wire, None])
+    # The first term is the value, the second, which is zero, the gradient.
+    return measured + ((inputs - inputs.detach()).T[:, :, None] * torch.stack(slopes)).sum(dim=0)
+
+
 def quantum_layer(circuit: Circuit, engine: Engine, angles: Tensor) -> nn.Module:
-    """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine, from angles (depth, n_qubits)."""
+    """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine, from angles (`weights_shape`)."""
     match engine:
         case Engine.FAST:
             return FastLayer(circuit, angles)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.effective import Layer
+from faqnas_optuna.circuits.effective import Layer, weights_of
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.engine.gates import Array
@@ -20,12 +20,15 @@ class Layout:
     n_qubits: int
     depth: int
     n_classes: int
+    pairs: int = 0
+    """Entanglers of a layer that have an angle of their own."""
 
     @classmethod
     def of(cls, circuit: Circuit, *, n_features: int, n_classes: int, layers: tuple[Layer, ...] | None = None) -> "Layout":
         """The layout of the network around a circuit, or around the layers that are applied instead of all of its own."""
-        depth = circuit.depth if layers is None else len(layers)
-        return cls(n_features=n_features, n_qubits=circuit.n_qubits, depth=depth, n_classes=n_classes)
+        depth, width = weights_of(circuit, layers)
+        n_qubits = circuit.n_qubits
+        return cls(n_features=n_features, n_qubits=n_qubits, depth=depth, n_classes=n_classes, pairs=width - n_qubits)
 
     @property
     def shapes(self) -> Layers[tuple[int, ...]]:
@@ -33,7 +36,7 @@ class Layout:
         return Layers(
             encoder_weights=(self.n_qubits, self.n_features),
             encoder_bias=(self.n_qubits,),
-            angles=(self.depth, self.n_qubits),
+            angles=(self.depth, self.n_qubits + self.pairs),
             classifier_weights=(self.n_classes, self.n_qubits),
             classifier_bias=(self.n_classes,),
         )
@@ -53,7 +56,7 @@ class Layout:
         """Initial parameters (P,): linear layers as `nn.Linear` begins, U(±1/√inputs), and angles U[0, 2π) in radians."""
         vector = generator.random(self.size, np.float32)
         encoder = self.n_qubits * (self.n_features + 1)
-        classifier = encoder + self.depth * self.n_qubits
+        classifier = encoder + math.prod(self.shapes.angles)
         _spread(vector[:encoder], 1 / math.sqrt(self.n_features))
         vector[encoder:classifier] *= 2 * math.pi
         _spread(vector[classifier:], 1 / math.sqrt(self.n_qubits))

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit, Embedding, Entangler, Rotation, Topology
 
@@ -60,8 +61,8 @@ def _surprise(singular: NDArray[np.float64], along: NDArray[np.float64], beside:
 def _features(circuit: Circuit) -> NDArray[np.float64]:
     """What is live in a circuit, in numbers: qubits, embedding, entangler, layers and their rotations, some by embedding."""
     effective = EffectiveCircuit(circuit=circuit)
-    live = effective.mixing_layers
-    rotations = circuit.rotations[:live]
+    rotations = effective.live_rotations
+    live = len(rotations)
     qubits = (circuit.n_qubits - MIDDLE) / SPREAD
     kind = circuit.entangler if effective.is_entangled else None
     layers = [float(live == count) for count in range(MAX_DEPTH + 1)]
@@ -72,4 +73,6 @@ def _features(circuit: Circuit) -> NDArray[np.float64]:
     sign = 0.5 if circuit.embedding is Embedding.AMPLITUDE else -0.5
     crossed = [sign * value for value in (1.0, qubits, *layers, *kinds, *first)]
     circular = float(effective.is_entangled and circuit.topology is Topology.CIRCULAR)
-    return np.array([qubits, qubits**2, circular, *layers, *kinds, *first, *last, *counts, *crossed])
+    wider = [float(circuit.embedding is one) for one in Embedding if one not in PAPER_EMBEDDINGS]
+    wider.append(float(circuit.reuploading))
+    return np.array([qubits, qubits**2, circular, *layers, *kinds, *first, *last, *counts, *crossed, *wider])

@@ -339,6 +339,7 @@ def canonical(circuit: Circuit) -> dict[str, Any]:
         "entangler": str(circuit.entangler),
         "topology": str(circuit.topology),
         "rotations": [str(rotation) for rotation in circuit.rotations],
+        **({"reuploading": True} if circuit.reuploading else {}),
         "summary": str(circuit),
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, Embedding, Entangler
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
 from faqnas_optuna.config import Score
 from faqnas_optuna.data.splits import DataSplits
@@ -142,6 +143,8 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
         .replace("ROWS", "\n".join(lines))
         .replace("CONFIRMED", believed)
         .replace("FOLDER", name)
+        .replace("ENTANGLED", ENTANGLERS[Entangler(document["trained"]["entangler"])].code)
+        .replace("EMBEDDED", EMBEDDINGS[Embedding(document["trained"]["embedding"])].code)
     ).encode()
 
 
@@ -198,15 +201,14 @@ if circuit["topology"] == "circular" and n > 2:
 
 @qml.qnode(qml.device("default.qubit", wires=n))
 def quantum(x):
-    if circuit["embedding"] == "angle":
-        qml.AngleEmbedding(2 * x, wires=range(n), rotation="Y")
-    else:
-        qml.AmplitudeEmbedding(x, wires=range(n), pad_with=0.0, normalize=True)
-    for rotation, layer in zip(circuit["rotations"], angles):
+    EMBEDDED
+    for number, (rotation, layer) in enumerate(zip(circuit["rotations"], angles)):
+        if number and circuit.get("reuploading"):
+            EMBEDDED
         for wire in range(n):
             getattr(qml, rotation)(layer[wire], wires=wire)
-        for pair in pairs:
-            getattr(qml, circuit["entangler"])(wires=pair)
+        for place, pair in enumerate(pairs):
+            ENTANGLED
     return [qml.expval(qml.PauliZ(wire)) for wire in range(n)]
 
 

@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
-from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.genome import Circuit, uploads_again
 from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences, is_file
 from faqnas_optuna.data.loading import Files, load_splits
@@ -298,12 +298,18 @@ def cost_range(config: StudyConfig) -> tuple[float, float]:
 
     By either count of FLOPs, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor
     than the same without its last layers; and no more than the same with its first rotation repeated in further layers before
-    it. So the cheapest is among the smallest circuits, and the dearest among the largest.
+    it. So the cheapest is among the smallest circuits, and the dearest among the largest. What a layer costs depends on whether
+    it is the first to make the state complex, or behind the last that mixes: between first and last layer one rotation is
+    repeated.
     """
     space = config.space
     if config.device:
-        # A ring of a device may hold a circle of more qubits for less: all are looked at, in seconds.
-        sizes = product(space.n_qubits, space.depth)
+        # A ring of a device may hold a circle of more qubits for less. All are looked at, in seconds; of a wider space, whose
+        # circuits take minutes, the two smallest sizes and the largest with the next, which leaves as much room at the ends.
+        sizes = {*product(space.n_qubits, space.depth)}
+        if space.is_wider:
+            smallest_ones = product(space.n_qubits[:2], space.depth[:2])
+            sizes = {*smallest_ones, *product(space.n_qubits[-2:], space.depth[-1:])}
         costs = [cost for n_qubits, depth in sizes for cost in _counts(config, n_qubits=n_qubits, depth=depth)]
         return min(costs), max(costs)
     smallest = _counts(config, n_qubits=min(space.n_qubits), depth=min(space.depth))
@@ -314,9 +320,22 @@ def cost_range(config: StudyConfig) -> tuple[float, float]:
 def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float]:
     """What each circuit of this size costs."""
     space, count = config.space, analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
-    kinds = product(space.embedding, space.entangler, space.topology, product(space.rotation, repeat=depth))
-    for embedding, entangler, topology, rotations in kinds:
-        circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+    layers_of = {(first, *[middle] * (depth - 2), last)[-depth:] for first, middle, last in product(space.rotation, repeat=3)}
+    if config.device and not space.is_wider:
+        # Gates of neighbouring layers merge, or undo each other, by which rotations they have between them.
+        layers_of = {*product(space.rotation, repeat=depth)}
+    elif config.device and depth == max(space.depth):
+        layers_of = {(rotation,) * depth for rotation in space.rotation}
+    kinds = product(space.embedding, space.entangler, space.topology, layers_of, space.reuploading)
+    for embedding, entangler, topology, rotations, reuploading in kinds:
+        circuit = Circuit(
+            n_qubits=n_qubits,
+            embedding=embedding,
+            entangler=entangler,
+            topology=topology,
+            rotations=rotations,
+            reuploading=reuploading and uploads_again(embedding, depth),
+        )
         if config.device:
             yield hardware_cost(circuit, config.device).neg_log_esp
             continue

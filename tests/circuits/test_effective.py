@@ -1,5 +1,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pennylane as qml
@@ -7,8 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
+from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers
+from faqnas_optuna.circuits.genome import (
+    EVERY_GENE,
+    Circuit,
+    Embedding,
+    Entangler,
+    GeneValue,
+    Rotation,
+    Topology,
+    enumerate_genomes,
+)
 from faqnas_optuna.circuits.reference import qnode
 
 CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
@@ -71,6 +82,36 @@ def test_the_space_has_6786_effective_circuits() -> None:
             "3 qubits, angle, [RZ RZ], [CZ linear]",
         ),
         (
+            replace(circuit("RZ RZ RX RZ", Entangler.CZ), embedding=Embedding.BASIS),
+            (Layer(Rotation.RX, False),),
+            "the first 2 RZ layers, the last RZ layer, all CZ layers",
+            "3 qubits, basis, [RZ RZ] RX [RZ], [CZ linear]",
+        ),
+        (
+            replace(circuit("RZ RX RY", Entangler.CZ), embedding=Embedding.BASIS),
+            (Layer(Rotation.RX, True), Layer(Rotation.RY, False)),
+            "the first RZ layer, the first CZ layer, the last CZ layer",
+            "3 qubits, basis, [RZ] RX RY, CZ linear [the first, the last]",
+        ),
+        (
+            replace(circuit("RZ RX", Entangler.CNOT), embedding=Embedding.BASIS),
+            (Layer(None, True), Layer(Rotation.RX, True)),
+            "the first RZ layer",
+            "3 qubits, basis, [RZ] RX, CNOT linear",
+        ),
+        (
+            replace(circuit("RZ RX RZ", Entangler.CZ), reuploading=True),
+            (Layer(Rotation.RZ, True), Layer(Rotation.RX, True, True), Layer(None, False, True)),
+            "the last RZ layer, the last CZ layer",
+            "3 qubits, angle re-uploaded, RZ RX [RZ], CZ linear [the last]",
+        ),
+        (
+            circuit("RX RY", Entangler.ZZ),
+            (Layer(Rotation.RX, True), Layer(Rotation.RY, False)),
+            "the last ZZ layer",
+            "3 qubits, angle, RX RY, ZZ linear [the last]",
+        ),
+        (
             circuit("RX RY", Entangler.CNOT),
             (Layer(Rotation.RX, True), Layer(Rotation.RY, True)),
             "",
@@ -95,10 +136,7 @@ def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inp
     one, wires = circuits[0], range(circuits[0].n_qubits)
 
     def run() -> list[object]:
-        if one.embedding is Embedding.ANGLE:
-            qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
-        else:
-            qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+        EMBEDDINGS[one.embedding].apply(inputs, wires)
         for number, of_all in enumerate(zip(*layers, strict=True)):
             kinds = [layer.rotation for layer in of_all]
             is_rz, is_rx, is_live = (
@@ -109,39 +147,68 @@ def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inp
                 angle = angles[:, number, wire] * is_live
                 # RX(θ) = RZ(-π/2) RY(θ) RZ(π/2)
                 first, last = angle * is_rz + is_rx * np.pi / 2, -is_rx * np.pi / 2
+                if of_all[0].uploaded:
+                    qml.RY(2 * inputs[:, wire], wires=wire)
                 qml.Rot(first, angle * (1 - is_rz), last, wires=wire)
             if of_all[0].entangled:
-                for pair in one.entangled_pairs:
-                    getattr(qml, one.entangler)(wires=pair)
+                for place, pair in enumerate(one.entangled_pairs, one.n_qubits):
+                    block = ENTANGLERS[one.entangler]
+                    block.apply(pair, angles[:, number, place] if block.has_angle else None)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return torch.stack(qml.QNode(run, qml.device("default.qubit", wires=one.n_qubits), interface="torch")())
 
 
-@pytest.mark.parametrize("n_qubits", range(2, 7))
-def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(n_qubits: int) -> None:
-    """Of every circuit of so many qubits, for random inputs and weights."""
+def wider(n_qubits: int) -> list[Circuit]:
+    """Circuits of so many qubits that the paper's space lacks: on two all of two layers, on three circular ones of three."""
+    genes: dict[str, tuple[GeneValue, ...]] = {**EVERY_GENE, "n_qubits": (n_qubits,), "topology": ("circular",)}
+    genes |= {"depth": tuple(range(1, n_qubits + 1))} | {f"rotation_{layer}": ("RX",) for layer in range(n_qubits + 1, 9)}
+    return sorted({genome.circuit for genome in enumerate_genomes(genes)} - set(CIRCUITS), key=str)
+
+
+@pytest.mark.parametrize(
+    "circuits",
+    [pytest.param([one for one in CIRCUITS if one.n_qubits == n], id=f"{n} qubits") for n in range(2, 7)]
+    + [pytest.param(wider(n), id=f"{n} qubits, wider") for n in (2, 3)],
+)
+def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circuits: list[Circuit]) -> None:
+    """Of every circuit, for random inputs and weights."""
+    n_qubits = circuits[0].n_qubits
     generator = np.random.default_rng(n_qubits)
     groups: dict[tuple[object, ...], list[EffectiveCircuit]] = defaultdict(list)
-    for one in CIRCUITS:
-        if one.n_qubits == n_qubits:
-            effective = EffectiveCircuit(circuit=one)
-            groups[one.embedding, one.entangler, one.topology, one.depth, effective.mixing_layers].append(effective)
+    for one in circuits:
+        effective = EffectiveCircuit(circuit=one)
+        kind = (one.embedding, one.entangler, one.topology, one.depth, one.reuploading)
+        groups[*kind, effective.leading, effective.mixing_layers].append(effective)
     for members in groups.values():
-        circuits, mixing = [effective.circuit for effective in members], members[0].mixing_layers
-        inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)))
-        angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), circuits[0].depth, n_qubits)), requires_grad=True)
-        whole = measured(circuits, [[Layer(kind, True) for kind in one.rotations] for one in circuits], inputs, angles)
-        live = measured(circuits, [effective.layers for effective in members], inputs, angles)
+        circuits, leading, mixing = [one.circuit for one in members], members[0].leading, members[0].mixing_layers
+        inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)) * generator.choice([-1, 1], n_qubits))
+        angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), *circuits[0].weights_shape)), requires_grad=True)
+        whole = measured(circuits, [all_layers(one) for one in circuits], inputs, angles)
+        live = measured(circuits, [list(effective._all_layers()) for effective in members], inputs, angles)
         torch.testing.assert_close(live, whole, rtol=0, atol=1e-12)
         weights = torch.tensor(generator.normal(size=whole.shape))
         (gradient,) = torch.autograd.grad((weights * whole).sum(), angles)
-        assert not gradient[:, mixing:].abs().gt(1e-12).any()
+        assert not gradient[:, mixing:, :n_qubits].abs().gt(1e-12).any()
+        assert not gradient[:, :leading, :n_qubits].abs().gt(1e-12).any()
+        is_inert = torch.tensor([not layer.entangled for layer in members[0]._all_layers()])
+        assert not gradient[:, is_inert, n_qubits:].abs().gt(1e-12).any()
+        assert gradient.abs().gt(1e-12).sum(dim=(1, 2)).max() <= members[0].live_angles
         if mixing:
             (of_live,) = torch.autograd.grad((weights * live).sum(), angles)
             torch.testing.assert_close(of_live, gradient, rtol=0, atol=1e-12)
             # An angle of a live layer may still be without effect on what is measured, but not all of them are.
-            assert gradient[:, :mixing].abs().gt(1e-6).any()
+            assert gradient[:, leading:mixing].abs().gt(1e-6).any()
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3])
+def test_what_stands_for_a_wider_circuit_has_its_live_gates_and_stands_for_itself(n_qubits: int) -> None:
+    for one in wider(n_qubits):
+        effective = EffectiveCircuit(circuit=one)
+        standing = EffectiveCircuit(circuit=effective.representative)
+        assert standing.layers == effective.layers
+        assert standing.representative == standing.circuit
+        assert standing.circuit.depth <= one.depth
 
 
 @pytest.mark.parametrize("rotations", ["RX RZ RY", "RZ RX RZ"])

@@ -12,9 +12,19 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from faqnas_optuna.circuits import flops
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.counting import count
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, counts_file, profiler_counts, profiler_flops
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, GeneValue, Genome, Rotation, enumerate_genomes
+from faqnas_optuna.circuits.genome import (
+    EVERY_GENE,
+    Circuit,
+    Embedding,
+    Entangler,
+    GeneValue,
+    Genome,
+    Rotation,
+    enumerate_genomes,
+)
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.learning.model import HQNN
@@ -27,18 +37,28 @@ def sample_circuits(count: int, *, max_qubits: int = 10) -> list[Circuit]:
     return [genome.circuit for genome in random.Random(0).sample(pool, count)]
 
 
+def wider_circuits(count: int) -> list[Circuit]:
+    """Some of whatever is declared beyond the paper's space, on up to five qubits."""
+    genes = {**EVERY_GENE, "n_qubits": (2, 3, 5)}
+    drawn = random.Random(2)
+    genomes = (Genome.from_params({gene: drawn.choice(values) for gene, values in genes.items()}) for _ in range(10 * count))
+    paper = {"embedding": PAPER_EMBEDDINGS, "entangler": PAPER_ENTANGLERS, "reuploading": (False,)}
+    wider = {one.circuit for one in genomes if any(getattr(one, gene) not in values for gene, values in paper.items())}
+    return sorted(wider, key=str)[:: len(wider) // count]
+
+
 def reported_by_torch_profiler(module: nn.Module, sample: torch.Tensor) -> int:
     with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiled:
         module(sample)
     return sum(event.flops for event in profiled.key_averages() if event.flops)
 
 
-@pytest.mark.parametrize("circuit", sample_circuits(25), ids=str)
+@pytest.mark.parametrize("circuit", [*sample_circuits(25), *wider_circuits(8)], ids=str)
 def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> None:
     import pennylane as qml
 
     # As a user would write it: PennyLane's own TorchLayer, nothing of ours but the circuit.
-    layer = qml.qnn.TorchLayer(qnode(circuit), {"weights": (circuit.depth, circuit.n_qubits)})
+    layer = qml.qnn.TorchLayer(qnode(circuit), {"weights": circuit.weights_shape})
     sample = torch.rand(1, circuit.n_qubits) + 0.1
     assert profiler_flops(circuit) == reported_by_torch_profiler(layer, sample)
 
@@ -48,6 +68,8 @@ def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
     drawn = random.Random(1)
     frames = {replace(genome.circuit, rotations=()) for genome in GENOMES}
     assert len(frames) == 9 * 8 - 4
+    frames |= {replace(circuit, rotations=()) for circuit in wider_circuits(12)}
+    frames |= {replace(frame, n_qubits=n_qubits) for frame in frames for n_qubits in (11, 12) if frame.n_qubits == 3}
     for frame in sorted(frames, key=str):
         circuit = replace(frame, rotations=tuple(drawn.choices(list(Rotation), k=drawn.randint(1, 4))))
         assert profiler_flops(circuit) == count(circuit), str(circuit)
@@ -97,14 +119,23 @@ def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) 
     While all imaginary parts are None the state is real.
     """
     n, size, count = circuit.n_qubits, 2**circuit.n_qubits, Counted()
-    re = _embed(circuit, inputs, count)
-    im: list[float] | None = None
+    re, im = _embed_phases(inputs, count) if circuit.embedding is Embedding.IQP else (_embed(circuit, inputs, count), None)
     for layer, rotation in enumerate(circuit.rotations):
+        for wire in range(n if layer and circuit.reuploading else 0):
+            x, bit = inputs[wire], 1 << (n - 1 - wire)
+            re, im = _rotate(Rotation.RY, re, im, bit, math.cos(x), math.sin(x), 2 * x, count)
         for wire in range(n):
             c, s = count(math.cos(weights[layer][wire] / 2)), count(math.sin(weights[layer][wire] / 2))
             bit = 1 << (n - 1 - wire)
             re, im = _rotate(rotation, re, im, bit, c, s, weights[layer][wire], count)
-        for control, target in circuit.entangled_pairs:
+        for number, (control, target) in enumerate(circuit.entangled_pairs, n):
+            if circuit.entangler is Entangler.ZZ:
+                # diag(1, exp iθ, exp iθ, 1), which is ZZ but for a phase of the whole state
+                angle, places = weights[layer][number], [1 << (n - 1 - wire) for wire in (control, target)]
+                count(math.cos(angle)), count(math.sin(angle))
+                bits = [(index & places[0] > 0) != (index & places[1] > 0) for index in range(size)]
+                re, im = _turn(re, im, bits, angle, count)
+                continue
             re = _entangle(circuit.entangler, re, n, control, target, count)
             im = _entangle(circuit.entangler, im, n, control, target, count) if im is not None else None
     if im is None:
@@ -122,6 +153,9 @@ def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) 
 
 def _embed(circuit: Circuit, inputs: list[float], count: Counted) -> list[float]:
     n = circuit.n_qubits
+    if circuit.embedding is Embedding.BASIS:
+        place = int("".join("1" if count(x) > 0 else "0" for x in inputs), 2)
+        return [float(index == place) for index in range(2**n)]
     if circuit.embedding is Embedding.AMPLITUDE:
         squares = [count(x * x) for x in inputs]
         total = squares[0]
@@ -134,6 +168,16 @@ def _embed(circuit: Circuit, inputs: list[float], count: Counted) -> list[float]
     for cosine, sine in pairs[1:]:
         state = [count(amplitude * factor) for amplitude in state for factor in (cosine, sine)]
     return state
+
+
+def _embed_phases(inputs: list[float], count: Counted) -> tuple[list[float], list[float] | None]:
+    """Of the phase -(S + S²/2)/2 with S = Σ ±x, by T = -S/2, which is T - T²."""
+    halves, sums = [count(-x / 2) for x in inputs], [0.0]
+    for half in halves:
+        sums = [count(total + sign * half) for total in sums for sign in (1, -1)]
+    phases = [count(total - count(total * total)) for total in sums]
+    root = math.sqrt(len(phases))
+    return [count(count(math.cos(p)) / root) for p in phases], [count(count(math.sin(p)) / root) for p in phases]
 
 
 def _rotate(
@@ -154,12 +198,23 @@ def _rotate(
             new_re[index] = count(count(c * a) + count(sign * s * x))
             if not real:
                 new_im[index] = count(count(c * b) + count(sign * s * y))
-        elif index & bit:
-            # diag(1, exp iθ), which is RZ but for a phase of the whole state
-            c2, s2 = math.cos(angle), math.sin(angle)
-            new_re[index] = count(a * c2) if real else count(count(a * c2) - count(b * s2))
-            new_im[index] = count(a * s2) if real else count(count(a * s2) + count(b * c2))
+    if rotation is Rotation.RZ:
+        # diag(1, exp iθ), which is RZ but for a phase of the whole state
+        return _turn(re, im, [index & bit > 0 for index in range(len(re))], angle, count)
     return new_re, None if real and rotation is Rotation.RY else new_im
+
+
+def _turn(
+    re: list[float], im: list[float] | None, turned: list[bool], angle: float, count: Counted
+) -> tuple[list[float], list[float]]:
+    """Some amplitudes times exp iθ, whose cos and sin are counted elsewhere."""
+    new_re, new_im, c, s = list(re), list(im) if im else [0.0] * len(re), math.cos(angle), math.sin(angle)
+    for index in range(len(re)):
+        if turned[index]:
+            a, b = re[index], new_im[index]
+            new_re[index] = count(a * c) if im is None else count(count(a * c) - count(b * s))
+            new_im[index] = count(a * s) if im is None else count(count(a * s) + count(b * c))
+    return new_re, new_im
 
 
 def _entangle(gate: Entangler, values: list[float], n: int, control: int, target: int, count: Counted) -> list[float]:
@@ -173,11 +228,11 @@ def _entangle(gate: Entangler, values: list[float], n: int, control: int, target
     return result
 
 
-@pytest.mark.parametrize("circuit", sample_circuits(60, max_qubits=5), ids=str)
+@pytest.mark.parametrize("circuit", [*sample_circuits(60, max_qubits=5), *wider_circuits(24)], ids=str)
 def test_analytic_flops_are_those_of_a_simulation_that_counts(circuit: Circuit) -> None:
     random_numbers = random.Random(circuit.digest)
     inputs = [random_numbers.uniform(0.1, 2) for _ in range(circuit.n_qubits)]
-    weights = [[random_numbers.uniform(0, 6) for _ in range(circuit.n_qubits)] for _ in circuit.rotations]
+    weights = [[random_numbers.uniform(0, 6) for _ in range(circuit.weights_shape[1])] for _ in circuit.rotations]
     expectations, operations = simulate(circuit, inputs, weights)
     expected = qnode(circuit)(torch.tensor(inputs, dtype=torch.float64), torch.tensor(weights, dtype=torch.float64))
     assert expectations == pytest.approx([float(value) for value in expected], abs=1e-6)

@@ -1,11 +1,23 @@
+import hashlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Genome, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.circuits.genome import (
+    GENES,
+    Circuit,
+    Embedding,
+    Entangler,
+    GeneValue,
+    Genome,
+    Rotation,
+    Topology,
+    enumerate_genomes,
+)
 from faqnas_optuna.errors import GenomeError
+from faqnas_optuna.evidence.space import all_circuits
 
 genomes = st.fixed_dictionaries({gene: st.sampled_from(values) for gene, values in GENES.items()}).map(Genome.from_params)
 
@@ -64,16 +76,45 @@ def test_the_digest_never_changes() -> None:
         rotations=(Rotation.RX,),
     )
     assert circuit.digest == "d83fde598cf9"
+    digests = "".join(one.digest for one in all_circuits())
+    assert hashlib.sha256(digests.encode()).hexdigest() == "552f6dd68fc4354553d7addb26c148801e6210882436be6ee02606a5741e8776"
+
+
+def test_a_wider_genome_has_the_genes_that_say_something() -> None:
+    deep = next(enumerate_genomes()).to_params() | {"n_qubits": 12, "depth": 6, "rotation_5": "RY", "rotation_6": "RZ"}
+    genome = Genome.from_params(deep)
+    assert genome.to_params() == deep and Genome.from_json(genome.to_json()) == genome
+    assert genome.circuit.rotations == ("RX", "RX", "RX", "RX", "RY", "RZ")
+    # What a shallower one has of them is without effect.
+    shallow = Genome.from_params(deep | {"depth": 2})
+    assert shallow.circuit.depth == 2 and shallow.to_params() == deep | {"depth": 2}
+
+
+def test_data_are_uploaded_again_where_that_means_something() -> None:
+    once = next(enumerate_genomes()).to_params() | {"depth": 2}
+    again = Genome.from_params(once | {"reuploading": True})
+    assert again.to_params() == once | {"reuploading": True} and Genome.from_json(again.to_json()) == again
+    circuit = again.circuit
+    assert circuit.reuploading and circuit.digest != Genome.from_params(once).circuit.digest
+    assert str(circuit) == "2 qubits, angle re-uploaded, RX RX, CNOT linear"
+    # What was asked for is told, so that all genomes of a study have the same genes.
+    assert Genome.from_params(once | {"reuploading": False}).to_params() == once | {"reuploading": False}
+    assert Genome.from_params(once | {"reuploading": False}).circuit == Genome.from_params(once).circuit
+    changes: list[dict[str, GeneValue]] = [{"depth": 1}, {"embedding": "amplitude"}, {"embedding": "iqp"}]
+    for change in changes:
+        assert Genome.from_params(again.to_params() | change).circuit == Genome.from_params(once | change).circuit
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_qubits": 11}, "'n_qubits' must be one of 2, 3, .*; it is 11"),
+        ({"n_qubits": 13}, "'n_qubits' must be one of 2, 3, .*; it is 13"),
         ({"n_qubits": 4.0}, "it is 4.0"),
         ({"depth": True}, "it is True"),
-        ({"embedding": "basis"}, "'embedding' must be one of angle, amplitude; it is 'basis'"),
+        ({"reuploading": 1}, "'reuploading' must be one of False, True; it is 1"),
+        ({"embedding": "one-hot"}, "'embedding' must be one of angle, amplitude.*; it is 'one-hot'"),
         ({"rotation_4": "RXX"}, "'rotation_4' must be one of RX, RY, RZ"),
+        ({"depth": 6, "rotation_5": "RX"}, "'rotation_6' must be one of RX, RY, RZ; it is None"),
         ({"color": "red"}, "unknown: color"),
     ],
 )

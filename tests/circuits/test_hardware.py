@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.devices import ALL_TO_ALL, DEVICES, Device, TwoQubitGate
 from faqnas_optuna.circuits.effective import EffectiveCircuit, all_layers
-from faqnas_optuna.circuits.elementary import Gate, Input, Weight, elementary_gates
+from faqnas_optuna.circuits.elementary import elementary_gates
+from faqnas_optuna.circuits.gates import Gate, Input, Weight
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.hardware import (
     Native,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qiskit.quantum_info import Kraus, average_gate_fidelity
 
-from faqnas_optuna.circuits.elementary import Input, Weight
+from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.circuits.noise import (
     Applied,
     Depolarizing,

@@ -1,9 +1,14 @@
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pennylane as qml
 import pytest
+import torch
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import draw, quantum_function
+from faqnas_optuna.circuits.reference import draw, qnode, quantum_function
 
 
 def circuit(**changes: object) -> Circuit:
@@ -52,6 +57,25 @@ def test_gates_come_in_the_order_of_the_design() -> None:
     assert [(measured.obs.name, tuple(measured.obs.wires)) for measured in tape.measurements] == [
         ("PauliZ", wire) for wire in wires
     ]
+
+
+@pytest.mark.parametrize(("embedding", "entangler"), list(itertools.product(Embedding, Entangler)))
+def test_the_lines_for_who_has_pennylane_alone_are_the_circuit(embedding: Embedding, entangler: Entangler) -> None:
+    of, random = circuit(embedding=embedding, entangler=entangler, topology=Topology.CIRCULAR), np.random.default_rng(0)
+    x, weights = random.normal(size=3), random.normal(size=of.weights_shape)
+    node = qnode(replace(of, rotations=(Rotation.RX, Rotation.RX)))
+
+    def alone() -> list[object]:
+        scope = {"qml": qml, "x": x, "n": 3}
+        exec(EMBEDDINGS[embedding].code, scope)
+        for layer in weights:
+            for wire in range(3):
+                qml.RX(layer[wire], wires=wire)
+            for place, pair in enumerate([(0, 1), (1, 2), (2, 0)]):
+                exec(ENTANGLERS[entangler].code, scope | {"layer": layer, "place": place, "pair": pair})
+        return [qml.expval(qml.PauliZ(wire)) for wire in range(3)]
+
+    assert np.allclose(qml.QNode(alone, qml.device("default.qubit", wires=3))(), node(torch.tensor(x), torch.tensor(weights)))
 
 
 @pytest.mark.parametrize("embedding", Embedding)

@@ -27,7 +27,12 @@ CASES: dict[str, tuple[Callable[[], pd.DataFrame], tuple[str, ...], str]] = {
     "iris": (lambda: named(load_iris), ("iris",), "iris"),
     "wine": (lambda: named(load_wine), ("wine",), "wine"),
     "a file": (mixed, ("data.csv", "--target", "cultivar"), "data"),
+    "a wider space": (lambda: named(load_iris), ("--config", "wider.toml"), "iris"),
 }
+WIDER = """
+dataset = "iris"
+space = {n_qubits = [3], embedding = ["basis", "iqp"], entangler = ["ZZ"], depth = [5, 6]}
+"""
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -36,6 +41,7 @@ def test_all_tell_the_same_samples_right(case: str, confirm: bool, tmp_path: Pat
     make, start, study = CASES[case]
     frame = make()
     frame.to_csv(tmp_path / "data.csv", index=False)
+    (tmp_path / "wider.toml").write_text(WIDER)
     assert cli_here("start", *start, *TINY)[0] == 0
     if confirm:
         assert cli_here("confirm", study, "--top", "1", "--seeds", "2", "--epochs", "4")[0] == 0

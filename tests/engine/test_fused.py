@@ -29,8 +29,35 @@ def network(circuit: Circuit, splits: DataSplits) -> HQNN:
     )
 
 
+WIDER = [
+    Circuit(
+        n_qubits=4,
+        embedding=Embedding.BASIS,
+        entangler=Entangler.CNOT,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RX, Rotation.RZ, Rotation.RY),
+    ),
+    Circuit(
+        n_qubits=3,
+        embedding=Embedding.ANGLE,
+        entangler=Entangler.CZ,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RY, Rotation.RZ, Rotation.RX),
+        reuploading=True,
+    ),
+    Circuit(
+        n_qubits=4,
+        embedding=Embedding.IQP,
+        entangler=Entangler.ZZ,
+        topology=Topology.CIRCULAR,
+        rotations=(Rotation.RY, Rotation.RZ, Rotation.RX),
+    ),
+]
+"""Of what the paper's space lacks, the training of which has ways of its own."""
+
+
 @pytest.mark.parametrize("batch_size", [1, 32, 64, 90, 1_000])
-@pytest.mark.parametrize("circuit", CIRCUITS[::6], ids=str)
+@pytest.mark.parametrize("circuit", [*CIRCUITS[::6], *WIDER], ids=str)
 def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_size: int, iris: DataSplits) -> None:
     """In double precision, where both must agree to many digits; the last batch is smaller where 90 is no multiple."""
     model = network(circuit, iris).double()
@@ -63,7 +90,7 @@ def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_s
 def on_the_bloch_sphere(encoded: Tensor, layers: tuple[Layer, ...], angles: Tensor) -> Tensor:
     """⟨Z⟩ (batch, n) of wires without entanglers: each is a vector, turned about the axis of a layer by its angle."""
     x, y, z = torch.sin(2 * encoded), torch.zeros_like(encoded), torch.cos(2 * encoded)
-    for (rotation, _), angle in zip(layers, angles, strict=True):
+    for (rotation, *_), angle in zip(layers, angles, strict=True):
         c, s = torch.cos(angle), torch.sin(angle)
         if rotation is Rotation.RX:
             y, z = c * y - s * z, s * y + c * z
@@ -122,7 +149,7 @@ def test_so_is_one_without_entanglers_or_without_any_gate(
     np.testing.assert_allclose(vector, expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("circuit", CIRCUITS, ids=str)
+@pytest.mark.parametrize("circuit", [*CIRCUITS, *WIDER], ids=str)
 def test_the_loss_falls(circuit: Circuit, iris: DataSplits) -> None:
     vector = nn.utils.parameters_to_vector(network(circuit, iris).parameters()).detach().numpy()
     program = compile_circuit(circuit)

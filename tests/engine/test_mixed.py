@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from qiskit.quantum_info import DensityMatrix, Kraus
 from faqnas_optuna.circuits import mixed as reference
 from faqnas_optuna.circuits.devices import DEVICES
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.circuits.elementary import Input, Weight
-from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.gates import Input, Weight
+from faqnas_optuna.circuits.genome import Circuit, Embedding
 from faqnas_optuna.circuits.noise import (
     Applied,
     Depolarizing,
@@ -40,6 +41,10 @@ CIRCUITS = [
     circuit(4, "YXX", amplitude=True),
     circuit(4, "YX", circular=True),
     circuit(3, "ZZ"),
+    # Beyond the paper's space.
+    replace(circuit(3, "XZY", "CNOT"), embedding=Embedding.BASIS),
+    replace(circuit(3, "XY", "ZZ", circular=True), embedding=Embedding.IQP),
+    replace(circuit(3, "YXZ", "ZZ"), reuploading=True),
 ]
 
 
@@ -48,7 +53,7 @@ def drawn(of: Circuit, samples: int = 3) -> tuple[NDArray[np.float64], NDArray[n
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(samples, of.n_qubits))
     angles = np.array([preparation_angles(of, row) for row in inputs])
-    return inputs, angles, generator.uniform(0, 2 * math.pi, (of.depth, of.n_qubits))
+    return inputs, angles, generator.uniform(0, 2 * math.pi, of.weights_shape)
 
 
 def of_steps(*steps: Step, n_qubits: int = 1, flip: float = 0.0) -> NoisyProgram:

@@ -9,9 +9,10 @@ import pennylane as qml
 import pytest
 import torch
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
+from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers, weights_of
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import ENTANGLERS, ROTATIONS, qnode
+from faqnas_optuna.circuits.reference import ROTATIONS, qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import backward, expectations, forward, make_workspace
 
@@ -55,7 +56,7 @@ def run_pennylane(node: Any, inputs: Any, weights: Any, grad: Any) -> tuple[Any,
 
 def arguments(circuit: Circuit, batch: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
     inputs, grad = rng.normal(size=(2, batch, circuit.n_qubits))
-    return inputs, rng.uniform(-np.pi, 2 * np.pi, size=(circuit.depth, circuit.n_qubits)), grad
+    return inputs, rng.uniform(-np.pi, 2 * np.pi, size=circuit.weights_shape), grad
 
 
 def assert_agree(circuit: Circuit, dtype: Any, arrays: tuple[Any, Any, Any]) -> None:
@@ -72,6 +73,40 @@ def test_values_and_gradients_agree_with_pennylane(n_qubits: int, dtype: Any) ->
     for index, circuit in enumerate(circuits(n_qubits, rng)):
         if n_qubits <= 6 or index % 4 == n_qubits % 4:
             assert_agree(circuit, dtype, arguments(circuit, (1, 3, 64)[index % 3] if n_qubits <= 6 else 3, rng))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_qubits", [3, 11, 12])
+def test_more_qubits_and_layers_than_the_papers_agree_with_pennylane(n_qubits: int, dtype: Any) -> None:
+    rng = np.random.default_rng(n_qubits)
+    for number, (embedding, entangler, topology) in enumerate(STRUCTURES):
+        # Of the large ones some are deep, and all are seen: in one type or the other.
+        depth = 8 if n_qubits == 3 or number % 4 == n_qubits % 4 else 3
+        if n_qubits == 3 or number % 2 == (dtype is np.float32):
+            rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=depth))
+            circuit = Circuit(
+                n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations
+            )
+            assert_agree(circuit, dtype, arguments(circuit, 3, rng))
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3, 5, 12])
+def test_data_that_are_uploaded_again_agree_with_pennylane(n_qubits: int) -> None:
+    """Every circuit of two layers, and some of eight."""
+    rng = np.random.default_rng(n_qubits)
+    for number, (entangler, topology) in enumerate(itertools.product(Entangler, Topology)):
+        pairs = itertools.product(Rotation, repeat=2) if n_qubits < 5 else []
+        deep = tuple(list(Rotation)[i] for i in rng.integers(3, size=8 if n_qubits < 12 else 2))
+        for rotations in (*pairs, deep):
+            circuit = Circuit(
+                n_qubits=n_qubits,
+                embedding=Embedding.ANGLE,
+                entangler=entangler,
+                topology=topology,
+                rotations=rotations,
+                reuploading=True,
+            )
+            assert_agree(circuit, (np.float32, np.float64)[number % 2], arguments(circuit, 3, rng))
 
 
 @pytest.mark.parametrize("n_qubits", [2, 3])
@@ -209,16 +244,14 @@ def node_of_layers(circuit: Circuit, layers: tuple[Layer, ...]) -> Any:
     wires = range(circuit.n_qubits)
 
     def run(inputs: Any, weights: Any) -> list[Any]:
-        if circuit.embedding is Embedding.ANGLE:
-            qml.AngleEmbedding(2 * inputs, wires=wires, rotation="Y")
-        else:
-            qml.AmplitudeEmbedding(inputs, wires=wires, pad_with=0.0, normalize=True)
+        EMBEDDINGS[circuit.embedding].apply(inputs, wires)
         for layer, angles in zip(layers, weights, strict=True):
             assert layer.rotation is not None
             for wire in wires:
                 ROTATIONS[layer.rotation](angles[wire], wires=wire)
-            for pair in circuit.entangled_pairs if layer.entangled else ():
-                ENTANGLERS[circuit.entangler](wires=pair)
+            for number, pair in enumerate(circuit.entangled_pairs if layer.entangled else (), circuit.n_qubits):
+                block = ENTANGLERS[circuit.entangler]
+                block.apply(pair, angles[number] if block.has_angle else None)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     return qml.QNode(run, qml.device("default.qubit", wires=circuit.n_qubits), interface="torch", diff_method="backprop")
@@ -259,7 +292,7 @@ def test_entanglers_in_some_layers_agree_with_pennylane(embedding: Embedding, en
 
 def assert_layers_agree(circuit: Circuit, layers: tuple[Layer, ...], batch: int, rng: np.random.Generator) -> None:
     inputs, grad = rng.normal(size=(2, batch, circuit.n_qubits))
-    weights = rng.uniform(-np.pi, 2 * np.pi, size=(len(layers), circuit.n_qubits))
+    weights = rng.uniform(-np.pi, 2 * np.pi, size=weights_of(circuit, layers))
     found = run(circuit, inputs, weights, grad, layers)
     for actual, expected in zip(found, run_pennylane(node_of_layers(circuit, layers), inputs, weights, grad), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10, err_msg=str(layers))
@@ -295,7 +328,7 @@ def test_the_live_layers_compute_what_the_circuit_computes() -> None:
         if len(layers) == len(live.layers):
             inputs, weights, _ = arguments(circuit, 3, rng)
             np.testing.assert_allclose(
-                expectations(inputs, weights[: len(layers)], circuit, layers),
+                expectations(inputs, weights[live.leading :][: len(layers)], circuit, layers),
                 expectations(inputs, weights, circuit),
                 atol=1e-12,
             )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import Embedding, Entangler
 from faqnas_optuna.circuits.reference import lightning
@@ -21,7 +22,7 @@ from faqnas_optuna.evidence.measurement import Measurement
 from faqnas_optuna.learning.model import quantum_layer
 from tests.evidence import test_enumeration as tables
 
-FRAMES = [(embedding, entangler) for embedding in Embedding for entangler in Entangler]
+FRAMES = [(embedding, entangler) for embedding in PAPER_EMBEDDINGS for entangler in PAPER_ENTANGLERS]
 
 
 def check(measurement: Measurement) -> None:

@@ -129,7 +129,8 @@ def test_another_process_predicts_the_same_from_a_pickle_and_loads_nothing_large
 
 
 WRONG = [
-    ({"n_qubits": 11}, "gene 'n_qubits' must be one of 2, 3, .*; it is 11"),
+    ({"n_qubits": 13}, "gene 'n_qubits' must be one of 2, 3, .*; it is 13"),
+    ({"depth": 5}, "gene 'rotation_5' must be one of RX, RY, RZ; it is None"),
     ({"n_qubits": 3.0}, "gene 'n_qubits' must be one of .*; it is 3.0"),
     ({"rotation_4": "RW"}, "gene 'rotation_4' must be one of RX, RY, RZ; it is 'RW'"),
     ({"epochs": 0}, r"HQNNClassifier: training.epochs: .* greater than or equal to 1 \(it is 0\)"),

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
+import pennylane as qml
 import pytest
 import torch
 
+from faqnas_optuna.circuits.blocks import EMBEDDINGS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import Engine
@@ -86,11 +90,48 @@ def test_a_state_goes_from_engine_to_engine(one: Engine, other: Engine) -> None:
     assert torch.allclose(saved(x), loading(x), atol=1e-6)
 
 
-@pytest.mark.parametrize("embedding", Embedding)
+@pytest.mark.parametrize("embedding", [one for one in Embedding if not EMBEDDINGS[one].one_basis_state])
 def test_the_gradients_of_the_fast_layer_pass_gradcheck(embedding: Embedding) -> None:
     layer = FastLayer(circuit(embedding), angles()).double()
     inputs = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
     assert torch.autograd.gradcheck(lambda x, _: layer(x), (inputs, layer.weights))
+
+
+@pytest.mark.parametrize("engine", Engine)
+@pytest.mark.parametrize("entangler", [Entangler.CNOT, Entangler.CZ])
+def test_the_gradient_of_bits_is_that_of_a_mixture_in_pennylane(entangler: Entangler, engine: Engine) -> None:
+    """A bit b as BitFlip(b) of |0⟩, which mixes |0⟩ and |1⟩ for b between, on PennyLane's simulator of mixed states."""
+    one = replace(circuit(Embedding.BASIS), entangler=entangler)
+    inputs = torch.tensor([[0.3, -1.2, 0.0], [-0.1, 2.0, 0.7]], requires_grad=True)
+    weights = angles()
+
+    def mixture(bits: torch.Tensor) -> list[object]:
+        for wire in range(3):
+            qml.BitFlip(bits[wire], wires=wire)
+        for rotation, layer in zip(one.rotations, weights, strict=True):
+            for wire in range(3):
+                getattr(qml, rotation)(layer[wire], wires=wire)
+            for pair in one.entangled_pairs:
+                getattr(qml, entangler)(wires=pair)
+        return [qml.expval(qml.PauliZ(wire)) for wire in range(3)]
+
+    node = qml.QNode(mixture, qml.device("default.mixed", wires=3), interface="torch", diff_method="backprop")
+    bits = (inputs.detach() > 0).double().requires_grad_()
+    expected = torch.stack([torch.stack(node(row)) for row in bits])
+    factors = torch.rand(2, 3, generator=torch.Generator().manual_seed(2))
+    (of_bits,) = torch.autograd.grad((expected * factors).sum(), bits)
+    layer = quantum_layer(one, engine, weights)
+    measured = layer(inputs)
+    assert torch.allclose(measured, expected.float(), atol=1e-5)
+    (measured * factors).sum().backward()
+    assert inputs.grad is not None
+    assert torch.allclose(inputs.grad, of_bits.float(), atol=1e-5)
+    assert (inputs.grad != 0).all()
+    # And what it measures is what PennyLane's own embedding of bits measures.
+    own = qml.QNode(
+        lambda row: (qml.BasisEmbedding(row, wires=range(3)), mixture(torch.zeros(3)))[1], qml.device("default.mixed", wires=3)
+    )
+    assert np.allclose([own(row) for row in bits.detach().int().numpy()], measured.detach(), atol=1e-5)
 
 
 def test_the_fast_layer_takes_what_pytorch_gives() -> None:
