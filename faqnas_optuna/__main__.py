@@ -71,7 +71,7 @@ def _silence_libraries() -> None:
 PLAIN = {
     ord(character): plain
     for plain, characters in {
-        "-": "–─",
+        "-": "–─−",
         "=": "═",
         "|": "│║",
         "+": "╭╮╰╯├┤┬┴┼╔╗╚╝╠╣",
@@ -79,6 +79,10 @@ PLAIN = {
         ">": "⟩",
         ".": "·…",
         "o": "●",
+        "u": "µ",
+        "pi": "π",
+        "psi": "Ψ",
+        "tau": "τ",
     }.items()
     for character in characters
 }
