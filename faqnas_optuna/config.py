@@ -4,9 +4,7 @@ Where a default is the paper's (arXiv 2511.10062) it says so; the rest are ours.
 """
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -21,7 +19,6 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.devices import Device, device_of
@@ -37,6 +34,7 @@ from faqnas_optuna.circuits.genome import (
     Topology,
 )
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.explaining import explained
 
 
 class FlopsCounter(StrEnum):
@@ -323,7 +321,7 @@ class StudyConfig(_Section):
             # By way of JSON, strict mode takes a list for a tuple and a text for an enum, and nothing laxer.
             return cls.model_validate_json(json.dumps(settings, default=_plain))
         except ValidationError as error:
-            raise ConfigError(f"{source}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+            raise ConfigError(f"{source}: {'; '.join(explained(detail, _settings_of) for detail in error.errors())}") from error
 
     @property
     def tells_balanced(self) -> bool:
@@ -363,92 +361,9 @@ def is_file(dataset: str) -> bool:
     return dataset.lower().endswith(FILE_SUFFIXES)
 
 
-def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The settings without `training.repeats` where that is "auto", and whether it was: the number is then to be found."""
-    training = settings.get("training")
-    if not isinstance(training, Mapping) or training.get("repeats") != AUTO:
-        return dict(settings), False
-    return {**settings, "training": {name: value for name, value in training.items() if name != "repeats"}}, True
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The settings of a study file, not yet checked.
-
-    Raises:
-        ConfigError: the file cannot be read or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the study file: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: a study file is TOML; this is not: {error}") from error
-
-
-def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` with dotted names (`training.epochs`) set to those of `changes` that are not None."""
-    merged = {name: dict(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
-    for dotted, value in changes.items():
-        if value is None:
-            continue
-        section, _, name = dotted.rpartition(".")
-        target = merged.setdefault(section, {}) if section else merged
-        if not isinstance(target, dict):
-            raise ConfigError(f"{section}: is a section of settings, written [{section}] in a study file")
-        target[name] = value
-    return merged
-
-
-LEFT_OUT: dict[str, Any] = {"space.reuploading": [False]}
-"""What a configuration does not write if it has it so."""
-
-
-def differences(stored: StudyConfig, asked: StudyConfig) -> list[str]:
-    """One line for each setting in which two configurations differ."""
-    before, after = (LEFT_OUT | _flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, asked))
-    if stored.cost != asked.cost:
-        # Devices of different names differ in all.
-        before, after = ({name: of[name] for name in of if not name.startswith("device.")} for of in (before, after))
-    return [f"{name}: stored {before[name]}, asked {after[name]}" for name in before if before[name] != after[name]]
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
-
-
 def _plain(value: object) -> object:
     """A number or an array of numpy as Python's own, anything else that JSON has no word for as text."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-KINDS = {
-    "bool_type": "must be true or false",
-    "float_type": "must be a number",
-    "int_type": "must be a whole number",
-    "model_type": "is a section of settings, written [{name}]",
-    "string_type": "must be text in quotes",
-    "tuple_type": "must be a list, as in [2, 3]",
-}
-"""What a setting should be, by pydantic's type of error, which speaks of JSON and Python."""
-
-
-def _explain(detail: ErrorDetails) -> str:
-    """One pydantic error in a user's words."""
-    # Positions inside a list are of no help: the message shows the value.
-    path = [str(part) for part in detail["loc"] if not isinstance(part, int)]
-    name = ".".join(path)
-    if detail["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}{did_you_mean(path[-1], _settings_of(path[:-1]))}"
-    if detail["type"] == "missing":
-        return f"setting {name!r} is missing"
-    message = KINDS.get(detail["type"], "").format(name=name) or detail["msg"].removeprefix("Value error, ")
-    if not path:
-        # A rule about several settings names them itself.
-        return message
-    return f"{name}: {message[0].lower()}{message[1:]} (it is {detail['input']!r})"
 
 
 def _settings_of(section: list[str]) -> Iterable[str]:
@@ -458,11 +373,3 @@ def _settings_of(section: list[str]) -> Iterable[str]:
         return ["cost" if name == "device" else name for name in StudyConfig.model_fields]
     model = field.annotation if field else None
     return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else ()
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A suggestion to append to an error, or the list of what there is."""
-    known = list(known)
-    if close := get_close_matches(word, known, n=1):
-        return f": did you mean {close[0]!r}?"
-    return f"; choose from {', '.join(known)}" if known else ""

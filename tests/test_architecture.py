@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
-    ("", ["errors", "files", "signals", "kept"]),
+    ("", ["errors", "files", "signals", "kept", "explaining"]),
     (
         "circuits",
         [
@@ -29,7 +29,7 @@ WINGS: list[tuple[str, list[str]]] = [
         ],
     ),
     # It speaks of genes, and the wings below speak of it.
-    ("", ["config"]),
+    ("", ["config", "studyfile"]),
     (
         "data",
         [

@@ -14,7 +14,7 @@ from faqnas_optuna import search as searched
 from faqnas_optuna.circuits.devices import DEVICES
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.circuits.hardware import hardware_cost
-from faqnas_optuna.config import StudyConfig, differences
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.results.documents import pareto_document
 from faqnas_optuna.results.figures import pareto_figure
@@ -27,6 +27,7 @@ from faqnas_optuna.search.pareto import non_dominated
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, cost_range, load
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.studyfile import differences
 from tests.circuits.test_devices import OWN
 from tests.conftest import copy_database
 

@@ -12,8 +12,9 @@ import click
 from click.core import ParameterSource
 
 from faqnas_optuna.cli.options import Survival, storage_option, typed
-from faqnas_optuna.config import StudyConfig, override, read_toml, without_auto_repeats
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, NoStudiesError, NoSuccessfulTrialError, StorageError
+from faqnas_optuna.studyfile import override, read_toml, without_auto_repeats
 
 if TYPE_CHECKING:
     from distributed import Client

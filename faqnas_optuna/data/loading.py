@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from faqnas_optuna.config import FILE_SUFFIXES, SAMPLES, StudyConfig, is_file, override
+from faqnas_optuna.config import FILE_SUFFIXES, SAMPLES, StudyConfig, is_file
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, DataError
+from faqnas_optuna.studyfile import override
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from faqnas_optuna.config import did_you_mean
 from faqnas_optuna.data import idx
 from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
 from faqnas_optuna.data.splits import DataSplits, RawData, split_and_scale
 from faqnas_optuna.errors import DataError
+from faqnas_optuna.explaining import did_you_mean
 from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
 logger = logging.getLogger(__name__)

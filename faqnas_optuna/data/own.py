@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.config import DataConfig, did_you_mean
+from faqnas_optuna.config import DataConfig
 from faqnas_optuna.data.columns import FEWEST_SAMPLES, Column, Kind, read_classes, read_column
 from faqnas_optuna.data.fitting import fit
 from faqnas_optuna.data.preprocessing import Preprocessing, Table
 from faqnas_optuna.data.reading import NPZ_TARGET, read_frame
 from faqnas_optuna.data.splits import DataSplits, Label, Split, stratified_rows
 from faqnas_optuna.errors import DataError
+from faqnas_optuna.explaining import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd

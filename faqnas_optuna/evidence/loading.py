@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from faqnas_optuna.config import did_you_mean
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.evidence.schema import SUFFIX
 from faqnas_optuna.evidence.table import Table
+from faqnas_optuna.explaining import did_you_mean
 
 PACKAGE = Path(__file__).parent.parent
 FOLDERS = (PACKAGE / "tables", PACKAGE.parent / "studies" / "tables")

@@ -13,8 +13,9 @@ from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import GENES, GeneValue, Genome, enumerate_genomes
-from faqnas_optuna.config import Objectives, SearchConfig, did_you_mean
+from faqnas_optuna.config import Objectives, SearchConfig
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.explaining import did_you_mean
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
 
 PAPER = SearchConfig()

@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import optuna
 
-from faqnas_optuna.config import (
-    SAMPLES,
-    DataConfig,
-    SearchConfig,
-    StudyConfig,
-    TrainingConfig,
-    did_you_mean,
-    override,
-    without_auto_repeats,
-)
+from faqnas_optuna.config import SAMPLES, DataConfig, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.loading import Files, check_known, load_splits, without_directories
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.explaining import did_you_mean
 from faqnas_optuna.interactive.running import Data, loaded, run_here, searched, using
 from faqnas_optuna.interactive.samples import splits_of
 from faqnas_optuna.learning.artifact import check_target
@@ -43,6 +35,7 @@ from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, default_name, load_data
 from faqnas_optuna.search.study import load as load_search
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.studyfile import override, without_auto_repeats
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -20,15 +20,17 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit, uploads_again
 from faqnas_optuna.circuits.hardware import hardware_cost
-from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, did_you_mean, differences, is_file
+from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, is_file
 from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.explaining import did_you_mean
 from faqnas_optuna.learning.reliability import Reliability
 from faqnas_optuna.search.generations import Stop
 from faqnas_optuna.search.ledger import Description, Finalist, Ledger, our_studies
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
+from faqnas_optuna.studyfile import differences
 
 SERIES = {"faqnas-optuna": 2, "optuna": 1}
 """How many parts of a version must agree between workers of one study."""

@@ -1,0 +1,65 @@
+"""Settings as a study file has them: read, overridden, and those of two studies held against each other."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from faqnas_optuna.config import AUTO, StudyConfig
+from faqnas_optuna.errors import ConfigError
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings of a study file, not yet checked.
+
+    Raises:
+        ConfigError: the file cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the study file: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: a study file is TOML; this is not: {error}") from error
+
+
+def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with dotted names (`training.epochs`) set to those of `changes` that are not None."""
+    merged = {name: dict(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
+    for dotted, value in changes.items():
+        if value is None:
+            continue
+        section, _, name = dotted.rpartition(".")
+        target = merged.setdefault(section, {}) if section else merged
+        if not isinstance(target, dict):
+            raise ConfigError(f"{section}: is a section of settings, written [{section}] in a study file")
+        target[name] = value
+    return merged
+
+
+def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The settings without `training.repeats` where that is "auto", and whether it was: the number is then to be found."""
+    training = settings.get("training")
+    if not isinstance(training, Mapping) or training.get("repeats") != AUTO:
+        return dict(settings), False
+    return {**settings, "training": {name: value for name, value in training.items() if name != "repeats"}}, True
+
+
+LEFT_OUT: dict[str, Any] = {"space.reuploading": [False]}
+"""What a configuration does not write if it has it so."""
+
+
+def differences(stored: StudyConfig, asked: StudyConfig) -> list[str]:
+    """One line for each setting in which two configurations differ."""
+    before, after = (LEFT_OUT | _flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, asked))
+    if stored.cost != asked.cost:
+        # Devices of different names differ in all.
+        before, after = ({name: of[name] for name in of if not name.startswith("device.")} for of in (before, after))
+    return [f"{name}: stored {before[name]}, asked {after[name]}" for name in before if before[name] != after[name]]
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
