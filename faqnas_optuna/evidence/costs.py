@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.circuits.blocks import PAPER_ENTANGLERS
 from faqnas_optuna.circuits.devices import DEVICES
-from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit, Entangler
+from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit
 from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.learning.evaluation import Counts
 from faqnas_optuna.learning.statistics import kendall_tau
@@ -44,7 +45,7 @@ class SpaceCosts:
         """All circuits, those of an entangler, and those of a number of qubits."""
         qubits = np.array([circuit.n_qubits for circuit in self.circuits])
         yield ALL, np.ones(len(qubits), np.bool_)
-        for entangler in Entangler:
+        for entangler in PAPER_ENTANGLERS:
             yield str(entangler), np.array([circuit.entangler is entangler for circuit in self.circuits])
         for count in np.unique(qubits):
             yield f"{count} qubits", qubits == count
@@ -84,7 +85,7 @@ class SpaceCosts:
             },
             **{
                 f"rotation_{layer + 1}": [str(one.rotations[layer]) if layer < one.depth else None for one in self.circuits]
-                for layer in range(MAX_DEPTH)
+                for layer in range(PAPER_DEPTH)
             },
         }
         for gene in ("embedding", "entangler", "topology"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS
 from faqnas_optuna.circuits.genome import GENES, Embedding
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.evidence.decomposition import Genomes
@@ -67,13 +68,13 @@ def failures(genomes: Genomes, table: Table, splits: DataSplits, epochs: int) ->
         below_half=below_half,
         unmoved=still,
         constant=constant / len(splits.test),
-        by_qubits={str(one): _by_qubits(genomes, failing.mean(axis=1), one) for one in Embedding},
+        by_qubits={str(one): _by_qubits(genomes, failing.mean(axis=1), one) for one in PAPER_EMBEDDINGS},
     )
 
 
 def _by_qubits(genomes: Genomes, shares: NDArray[np.float64], embedding: Embedding) -> list[float]:
     """The mean of shares (rows,) for each number of qubits."""
-    numbers, embedded = genomes.groups["qubits"], genomes.groups["embedding"] == sorted(Embedding).index(embedding)
+    numbers, embedded = genomes.groups["qubits"], genomes.groups["embedding"] == sorted(PAPER_EMBEDDINGS).index(embedding)
     return [genomes.mean(shares, embedded & (numbers == place)) for place in range(len(GENES["n_qubits"]))]
 
 

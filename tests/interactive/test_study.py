@@ -15,7 +15,7 @@ from sklearn.datasets import load_iris
 
 import faqnas_optuna
 from faqnas_optuna import Study, load_model, search
-from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import FlopsOf, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import (
@@ -70,7 +70,7 @@ def test_a_search_finds_what_the_command_finds(found: Study, cli_here: Any) -> N
 
 def test_its_front_and_trials_are_frames(found: Study) -> None:
     front, trials = found.front, found.trials
-    genes = list(Genome.__dataclass_fields__)
+    genes = list(GENES)
     scores = [f"{name}{end}" for name in ("val_accuracy", "val_balanced_accuracy") for end in ("", "_low", "_high")]
     told = ["trial", "quantum_flops", *scores, "parameters", "circuit"]
     assert list(front.columns) == [*told, *genes]
@@ -233,7 +233,7 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("whine", {}, DataError, "unknown data set 'whine': did you mean 'wine'"),
     ("iris", {"epoch": 3}, ConfigError, "search: unknown setting 'epoch': did you mean 'epochs'"),
     ("iris", {"epochs": 0}, ConfigError, r"search: training.epochs: .* \(it is 0\)"),
-    ("iris", {"space": {"n_qubits": [11]}}, ConfigError, "search: space.n_qubits: 11 is none of 2, 3"),
+    ("iris", {"space": {"n_qubits": [13]}}, ConfigError, "search: space.n_qubits: 13 is none of 2, 3"),
     ("iris", {"study": "../x"}, ConfigError, "a study's name has 1 to 100 letters"),
     ("iris", {"storage": "iris.db"}, StorageError, "the storage is no database URL; write sqlite:///FILE.db"),
 ]
