@@ -191,9 +191,9 @@ class Genome:
             GenomeError: a gene is missing, unknown, or has a value outside `EVERY_GENE`.
         """
         if missing := GENES.keys() - params.keys():
-            raise GenomeError(f"a genome has nine genes; missing: {', '.join(sorted(missing))}")
+            raise GenomeError(f"a genome lacks genes: {', '.join(sorted(missing))}")
         if unknown := params.keys() - EVERY_GENE.keys():
-            raise GenomeError(f"a genome has nine genes; unknown: {', '.join(sorted(unknown))}")
+            raise GenomeError(f"a genome has no such genes: {', '.join(sorted(unknown))}")
         return cls(**params)  # type: ignore[arg-type]  # __post_init__ checks every value
 
     def to_json(self) -> str:
@@ -204,14 +204,14 @@ class Genome:
         """The inverse of `to_json`.
 
         Raises:
-            GenomeError: the text is no JSON object of nine genes.
+            GenomeError: the text is no JSON object of genes.
         """
         try:
             params = json.loads(text)
         except json.JSONDecodeError as error:
-            raise GenomeError(f"a genome is a JSON object of nine genes; this is no JSON: {error}") from error
+            raise GenomeError(f"a genome is a JSON object of genes; this is no JSON: {error}") from error
         if not isinstance(params, dict):
-            raise GenomeError(f"a genome is a JSON object of nine genes; this is a {type(params).__name__}")
+            raise GenomeError(f"a genome is a JSON object of genes; this is a {type(params).__name__}")
         return cls.from_params(params)
 
 

@@ -86,7 +86,7 @@ class Noise(Protocol):
         """The probabilities of the channels after a gate on one qubit and on two, and of reading an outcome wrongly."""
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
-        """The live gates of a circuit, with so many times the noise; 0 for none."""
+        """The live gates of a circuit that stands for itself, with so many times the noise; 0 for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class DepolarizingNoise:
     @property
     def told(self) -> str:
         """As `Noise` says."""
-        return _told_channels(self.parameters())
+        return _told_channels(self.parameters(), after="other gates")
 
     def parameters(self) -> dict[str, float]:
         """As `Noise` says."""
@@ -133,7 +133,7 @@ class DeviceNoise:
     @property
     def told(self) -> str:
         """As `Noise` says."""
-        channels = _told_channels(self.parameters())
+        channels = _told_channels(self.parameters(), after="each pulse")
         return f"figures of {self.device.date}, circuits as they are run there; {channels}; qubits that wait relax"
 
     def parameters(self) -> dict[str, float]:
@@ -223,9 +223,9 @@ def _parameters(one_qubit: float, two_qubits: float, readout: float) -> dict[str
     return {"one_qubit_depolarizing": one_qubit, "two_qubit_depolarizing": two_qubits, "readout_flip": readout}
 
 
-def _told_channels(parameters: dict[str, float]) -> str:
+def _told_channels(parameters: dict[str, float], *, after: str) -> str:
     one, two, flip = (f"{value:.2g}" for value in parameters.values())
-    return f"X, Y or Z on each qubit after a two-qubit gate with {two}, after others with {one}, outcomes misread with {flip}"
+    return f"X, Y or Z on each qubit after a two-qubit gate with {two}, after {after} with {one}, outcomes misread with {flip}"
 
 
 def _depolarized(wires: Sequence[int], probability: float) -> Iterator[Depolarizing]:

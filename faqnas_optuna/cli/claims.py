@@ -1,5 +1,6 @@
 """The command that measures the paper's claims on tables."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ def claims(
         raise ConfigError(f"the text is Markdown, so --out ends with .md; it is {out}")
     if out and not out.absolute().parent.is_dir():
         raise OutputError(f"{out}: there is no directory {out.parent}; make it first")
+    if out and out.with_suffix("").exists() and not out.with_suffix("").is_dir():
+        raise OutputError(f"{out}: its figures go into a directory {out.with_suffix('')}, and a file has that name; move it")
     from faqnas_optuna.evidence.loading import load_table, shipped
 
     asked = tables or _in_order(shipped())
@@ -112,7 +115,7 @@ def _write(document: Mapping[str, Any], out: Path) -> None:
     folder.mkdir(exist_ok=True)
     for number in FIGURES:
         write_atomically(folder / f"{number}.svg", claim_figure(number, document))
-    command = " ".join(["faqnas-optuna", *sys.argv[1:]])
+    command = shlex.join(["faqnas-optuna", *sys.argv[1:]])
     write_atomically(out, claims_text(document, command=command, figures=folder.name).encode())
     click.echo(f"wrote {out}, and {len(FIGURES)} figures in {folder}", err=True)
 

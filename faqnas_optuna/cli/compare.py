@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from faqnas_optuna.cli.launch import print_json, study_config
 from faqnas_optuna.cli.options import cores, data_dir_option, json_option, option, split_seed_option
@@ -75,7 +76,8 @@ def compare(
     reference = called[0] if against is None else searcher(against).name
     if reference not in called:
         raise ConfigError(f"--against {against} is none of the searchers {', '.join(called)}; name it with --searcher too")
-    if not live and (split_seed is not None or data_dir):
+    typed = click.get_current_context().get_parameter_source
+    if not live and ParameterSource.COMMANDLINE in (typed("split_seed"), typed("data_dir")):
         raise ConfigError("--split-seed and --data-dir are of what is trained, and a table is; leave them out, or add --live")
     # They bring the engine: a wrong name is refused without.
     ground = _live(table, epochs, split_seed, data_dir) if live else _replayed(table, epochs)

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from faqnas_optuna.cli.launch import one_data_set, print_json, study_config
 from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, json_option, option
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.errors import ConfigError, OutputError
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -18,7 +19,8 @@ SUFFIXES = (".parquet", ".csv")
 @option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
 @data_options
 @option("--fraction", type=click.FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
-@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a row a circuit (.parquet, .csv).")
+# Without a variable: one that is set would make every call write a file.
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a row a circuit (.parquet, .csv).")
 @data_dir_option
 @json_option
 def space(
@@ -36,6 +38,10 @@ def space(
     """
     if out and out.suffix not in SUFFIXES:
         raise ConfigError(f"costs are written as Parquet or CSV, so --out ends with .parquet or .csv; it is {out}")
+    if out and not out.absolute().parent.is_dir():
+        raise OutputError(f"{out}: there is no directory {out.parent}; make it first")
+    if not (name or dataset) and (given := [option for option in settings if _is_typed(option)]):
+        raise ConfigError(f"--{given[0].replace('_', '-')} is of data; name a data set too, as 'faqnas-optuna space wine'")
     chosen = one_data_set(name, dataset)
     sizes = _sizes(chosen, data_dir, settings) if chosen else None
     from faqnas_optuna.cli.console import messages, show_work
@@ -50,6 +56,11 @@ def space(
         write_atomically(out, costs.file(out.suffix))
     document = space_document(costs, dataset=chosen, file=None if out is None else str(out))
     print_json(document) if as_json else _print(document)
+
+
+def _is_typed(option: str) -> bool:
+    """Whether an option stands in the command itself."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> tuple[int, int]:

@@ -86,6 +86,13 @@ def at_most(interval: Interval, bound: float) -> Verdict:
     return at_least(Interval(value=-interval.value, low=-interval.high, high=-interval.low), -bound)
 
 
+def below(interval: Interval, bound: float) -> Verdict:
+    """Whether a value is less than a bound."""
+    if interval.high < bound:
+        return Verdict.HOLDS
+    return Verdict.FAILS if interval.low >= bound else Verdict.OPEN
+
+
 def all_of(*verdicts: Verdict) -> Verdict:
     """Whether all of several hold."""
     if Verdict.FAILS in verdicts:
@@ -122,7 +129,7 @@ CLAIMS = (
         number="3",
         statement="To know the FLOPs saves cost at equal accuracy",
         rule="the FLOPs ratio is below 1 and the accuracy at most 0.01 lower",
-        verdict=lambda found: all_of(at_most(found.saving.flops_ratio, 1.0), at_least(found.saving.accuracy, -0.01)),
+        verdict=lambda found: all_of(below(found.saving.flops_ratio, 1.0), at_least(found.saving.accuracy, -0.01)),
     ),
     Claim(
         number="4",

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit, Rotation, Topology
+from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit, Rotation, Topology
 from faqnas_optuna.evidence.intervals import Interval, jackknife
 
 FACTORS = ("qubits", "embedding", "entangler", "topology", "layers", "rotations")
@@ -72,7 +72,7 @@ class Genomes:
             "circuit": places.tolist(),
         }
         # Rotations beyond the depth are anything.
-        counts = np.array([len(Rotation) ** (MAX_DEPTH - circuit.depth) for circuit in known])
+        counts = np.array([len(Rotation) ** (PAPER_DEPTH - circuit.depth) for circuit in known])
         return cls(
             circuits=places,
             weights=counts / counts.sum(),

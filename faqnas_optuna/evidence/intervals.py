@@ -2,7 +2,8 @@
 
 The circuits of a table are all that there are: nothing is drawn but the seeds, so each of these is left out in turn, for all
 circuits at once (Quenouille 1956, DOI 10.1093/biomet/43.3-4.353; Tukey 1958). Intervals are 95 %, by Student's t with one
-degree of freedom less than there are seeds: three seeds tell little, and it shows.
+degree of freedom less than there are seeds: three seeds tell little, and it shows. Of what jumps, as the place of a threshold
+or which circuits are on a front, the jackknife tells no more than roughly how far it moves: there it is no consistent estimate.
 """
 
 from collections.abc import Callable

@@ -69,7 +69,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         classes_: (classes,) labels, sorted.
         n_features_in_, feature_names_in_: what it was fitted on; the names if that had any.
         front_: a row a circuit of the front, with what the search believed of its accuracy and what the folds have shown.
-        genome_: the nine genes of the picked circuit.
+        genome_: the genes of the picked circuit.
         best_estimator_: a scaler and the `HQNNClassifier` of that, trained on all samples.
     """
 

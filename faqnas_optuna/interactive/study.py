@@ -99,7 +99,7 @@ class Study:
 
     @property
     def front(self) -> "DataFrame":
-        """A row for each circuit that no other beats in both quantum FLOPs and validation error.
+        """A row for each circuit that no other beats in both cost, as quantum FLOPs, and validation error.
 
         Raises:
             NoSuccessfulTrialError: there is none yet.

@@ -30,6 +30,7 @@ def contest_document(
     return {
         "schema_version": SCHEMA_VERSION,
         "table": {name: ground.document[name] for name in ("dataset", "data_fingerprint", "protocol", "versions")},
+        "live": isinstance(ground, LiveGround),
         "epochs": epochs,
         "budget": {name: amount for name, amount in asdict(budget).items() if amount is not None},
         "searches": len(contest.judged[reference]),

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.circuits.noise import Noise
+from faqnas_optuna.circuits.noise import DeviceNoise, Noise
 from faqnas_optuna.config import Score
 from faqnas_optuna.learning.statistics import TOLERANCE, compare
 from faqnas_optuna.results.confirmed import interval_of
@@ -24,6 +24,7 @@ def noise_document(
     """
     return {
         "noise": noise.name,
+        "device": noise.device.model_dump(mode="json") if isinstance(noise, DeviceNoise) else None,
         **noise.parameters(),
         "shots": shots,
         "test_samples": samples,

@@ -123,5 +123,5 @@ def _record(circuit: Circuit, effective: str, found: Evaluation, *, worker: str)
 
 
 def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:
-    """All nine genes, the inactive ones too: a conditional space would break NSGA-II's crossover."""
+    """All genes of the space, the inactive ones too: a conditional space would break NSGA-II's crossover."""
     return Genome.from_params({gene: trial.suggest_categorical(gene, choices) for gene, choices in space.genes.items()})

@@ -65,6 +65,6 @@ def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float
 
 
 def linear_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float]) -> float:
-    """Share that the points (n, 2) of (quantum FLOPs, validation error) dominate of the box from the origin to `BEYOND` times
+    """Share that the points (n, 2) of (cost, validation error) dominate of the box from the origin to `BEYOND` times
     the dearest circuit of a space, the second of `flops_range`, and an error of 1: what the literature calls hypervolume."""
     return hypervolume(points, (BEYOND * flops_range[1], 1.0))

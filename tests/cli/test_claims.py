@@ -68,3 +68,9 @@ def test_what_cannot_be_written_is_refused(options: tuple[str, ...], file: Path,
 def test_other_tables_are_refused(cli_here: Cli) -> None:
     code, _, err = cli_here("claims", "absent")
     assert code == 2 and "no table of 'absent' comes with this program" in err
+
+
+def test_a_file_in_the_place_of_the_figures_is_told_before_anything_is_done(file: Path, cli_here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "claims").touch()
+    code, out, err = cli_here("claims", str(file), "--out", "claims.md")
+    assert (code, out) == (2, "") and "its figures go into a directory claims, and a file has that name" in err

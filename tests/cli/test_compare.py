@@ -64,7 +64,7 @@ def test_searchers_are_compared_live(cli_here: Cli) -> None:
     code, out, err = cli_here("compare", "iris", "--live", *options, "--json")
     assert code == 0, err
     document = json.loads(out)
-    assert document["best"] is None and document["table"]["protocol"]["epochs"] == 1
+    assert document["live"] and document["best"] is None and document["table"]["protocol"]["epochs"] == 1
     assert document["searchers"][0]["trainings"]["mean"] == 6
     code, out, err = cli_here("compare", "iris", "--live", *options, "--plot", "live.svg")
     assert code == 0 and "judged by test accuracies that they have not seen." in out and "together" not in out
@@ -79,6 +79,14 @@ def test_what_cannot_be_compared_live_is_refused(cli_here: Cli) -> None:
     ):
         code, out, err = cli_here("compare", *arguments)
         assert (code, out) == (2, "") and message in err and len(err.splitlines()) == 1
+
+
+def test_what_is_set_for_other_commands_does_not_refuse_a_table(
+    file: Path, cli_here: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FAQNAS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("FAQNAS_SPLIT_SEED", "3")
+    assert cli_here("compare", str(file), *SMALL)[0] == 0
 
 
 REFUSED = {

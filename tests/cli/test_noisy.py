@@ -121,7 +121,7 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Search)
     ]
     assert [row[:3] for row in rows] == expected
     assert lines[-1].startswith(
-        "Noise: depolarizing:0.1, X, Y or Z on each qubit after a two-qubit gate with 0.1, after others"
+        "Noise: depolarizing:0.1, X, Y or Z on each qubit after a two-qubit gate with 0.1, after other gates"
     )
     assert lines[-1].endswith("misread with 0. Trained without noise; exact ⟨Z⟩ for each of 30 test samples.")
     sentences = list(told_overtakings(document["overtakings"], "depolarizing:0.1"))

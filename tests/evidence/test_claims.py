@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.evidence.claims import CLAIMS, Verdict, all_of, at_least, at_most, check_table, epochs_of, measure
+from faqnas_optuna.evidence.claims import CLAIMS, Verdict, all_of, at_least, at_most, below, check_table, epochs_of, measure
 from faqnas_optuna.evidence.comparison import LOOKS, Contest, Judged
 from faqnas_optuna.evidence.decomposition import Genomes
 from faqnas_optuna.evidence.failures import failures
@@ -68,6 +68,7 @@ def interval(low: float, high: float) -> Interval:
 def test_a_verdict_needs_the_whole_interval() -> None:
     assert [at_least(interval(*ends), 0.3) for ends in ((0.3, 0.5), (0.2, 0.29), (0.2, 0.3))] == [*Verdict]
     assert [at_most(interval(*ends), 0.3) for ends in ((0.1, 0.3), (0.31, 0.5), (0.2, 0.4))] == [*Verdict]
+    assert [below(interval(*ends), 0.3) for ends in ((0.1, 0.2), (0.3, 0.3), (0.2, 0.3))] == [*Verdict]
     holds, fails, is_open = Verdict
     assert all_of(holds, holds) == holds and all_of(holds, is_open) == is_open and all_of(is_open, fails) == fails
 
