@@ -88,9 +88,7 @@ def at_most(interval: Interval, bound: float) -> Verdict:
 
 def below(interval: Interval, bound: float) -> Verdict:
     """Whether a value is less than a bound."""
-    if interval.high < bound:
-        return Verdict.HOLDS
-    return Verdict.FAILS if interval.low >= bound else Verdict.OPEN
+    return {Verdict.HOLDS: Verdict.FAILS, Verdict.FAILS: Verdict.HOLDS}.get(at_least(interval, bound), Verdict.OPEN)
 
 
 def all_of(*verdicts: Verdict) -> Verdict:

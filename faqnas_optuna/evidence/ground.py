@@ -1,5 +1,6 @@
 """A table as what searches are replayed on."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from faqnas_optuna.circuits.genome import Circuit
@@ -13,7 +14,43 @@ FEWEST_SEEDS = 2
 """One that a search pays for, and one that judges it."""
 
 
-class TableGround:
+class Rows:
+    """The circuits of a ground by number.
+
+    Args:
+        circuits: in their order.
+        trained: (circuits,) the number of the circuit that is trained for each.
+        flops: (circuits,) quantum FLOPs.
+    """
+
+    def __init__(self, circuits: Sequence[Circuit], trained: Sequence[int], flops: Sequence[int]) -> None:
+        self._circuits, self._trained, self._flops = circuits, trained, flops
+        self._rows = {circuit: row for row, circuit in enumerate(circuits)}
+        self._flops_range = min(flops), max(flops)
+
+    @property
+    def flops_range(self) -> tuple[int, int]:
+        """Quantum FLOPs of the cheapest and the dearest circuit."""
+        return self._flops_range
+
+    def row(self, circuit: Circuit) -> int:
+        """The number of a circuit."""
+        return self._rows[circuit]
+
+    def circuit(self, row: int) -> Circuit:
+        """The circuit of a number."""
+        return self._circuits[row]
+
+    def trained(self, row: int) -> int:
+        """The number of the circuit that is trained for it."""
+        return self._trained[row]
+
+    def flops(self, row: int) -> int:
+        """Its quantum FLOPs."""
+        return self._flops[row]
+
+
+class TableGround(Rows):
     """What circuits are worth by a table, after so many epochs.
 
     Args:
@@ -32,12 +69,12 @@ class TableGround:
         if len(table.seeds) < FEWEST_SEEDS:
             raise ConfigError(f"{table.file.name} has one seed; searches are judged by others than those they have seen")
         sizes, circuits = table.document["sizes"], {circuit.digest: circuit for circuit in all_circuits()}
+        super().__init__(
+            [circuits[digest] for digest in table.circuits],
+            [table.index(digest) for digest in table.column("trained").tolist()],
+            table.column("quantum_flops_profiler").tolist(),
+        )
         self._seeds = len(table.seeds)
-        self._rows = {digest: row for row, digest in enumerate(table.circuits)}
-        self._circuits = [circuits[digest] for digest in table.circuits]
-        self._trained = [self._rows[digest] for digest in table.column("trained").tolist()]
-        self._flops: list[int] = table.column("quantum_flops_profiler").tolist()
-        self._flops_range = min(self._flops), max(self._flops)
         self._validation = table.right("validation", epochs) / sizes["validation"]
         self._test = table.right("test", epochs) / sizes["test"]
         self._seconds = None if table.seconds is None else table.seconds * (epochs / table.epochs[-1])
@@ -48,30 +85,9 @@ class TableGround:
         return self._seeds
 
     @property
-    def flops_range(self) -> tuple[int, int]:
-        """Quantum FLOPs of the cheapest and the dearest circuit."""
-        return self._flops_range
-
-    @property
     def has_seconds(self) -> bool:
         """Whether it is known what trainings took."""
         return self._seconds is not None
-
-    def row(self, circuit: Circuit) -> int:
-        """The number of a circuit."""
-        return self._rows[circuit.digest]
-
-    def circuit(self, row: int) -> Circuit:
-        """The circuit of a number."""
-        return self._circuits[row]
-
-    def trained(self, row: int) -> int:
-        """The number of the circuit that is trained for it."""
-        return self._trained[row]
-
-    def flops(self, row: int) -> int:
-        """Its quantum FLOPs."""
-        return self._flops[row]
 
     def validation(self, trained: int, seed: int) -> float:
         """Its validation accuracy by the training from a seed."""

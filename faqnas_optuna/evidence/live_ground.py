@@ -3,18 +3,18 @@
 from typing import Any
 
 from faqnas_optuna.circuits.flops import profiler_flops
-from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.evidence.checkpoints import Checkpoints, train_to_checkpoints
+from faqnas_optuna.evidence.ground import Rows
 from faqnas_optuna.evidence.plan import Plan, table_document
 
 SEEDS = 10
 """Trainings that there are of each circuit: so many are all that a search can pay for, or be judged by."""
 
 
-class LiveGround:
+class LiveGround(Rows):
     """What circuits are worth, trained as a table's would be: on the same versions the values are the same.
 
     Args:
@@ -31,10 +31,10 @@ class LiveGround:
         self.document = table_document(plan, splits)
         """What a table of these trainings would say of itself."""
         self._config, self._splits = config, splits
-        self._circuits = tuple(plan.trained)
-        self._rows = {circuit: row for row, circuit in enumerate(self._circuits)}
-        self._trained = [self._rows[trained] for trained in plan.trained.values()]
-        self._flops = [profiler_flops(circuit) for circuit in self._circuits]
+        rows = {circuit: row for row, circuit in enumerate(plan.trained)}
+        super().__init__(
+            tuple(rows), [rows[trained] for trained in plan.trained.values()], [profiler_flops(circuit) for circuit in rows]
+        )
         self._done: dict[tuple[int, int], Checkpoints] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -45,27 +45,6 @@ class LiveGround:
     def seeds(self) -> int:
         """Trainings that there are of each circuit."""
         return SEEDS
-
-    @property
-    def flops_range(self) -> tuple[int, int]:
-        """Quantum FLOPs of the cheapest and the dearest circuit."""
-        return min(self._flops), max(self._flops)
-
-    def row(self, circuit: Circuit) -> int:
-        """The number of a circuit."""
-        return self._rows[circuit]
-
-    def circuit(self, row: int) -> Circuit:
-        """The circuit of a number."""
-        return self._circuits[row]
-
-    def trained(self, row: int) -> int:
-        """The number of the circuit that is trained for it."""
-        return self._trained[row]
-
-    def flops(self, row: int) -> int:
-        """Its quantum FLOPs."""
-        return self._flops[row]
 
     def validation(self, trained: int, seed: int) -> float:
         """Its validation accuracy by the training from a seed."""
