@@ -35,7 +35,8 @@ def load_table(table: str | Path, *, live: bool = False, data_dir: Path | str | 
 
 def shipped() -> dict[str, Path]:
     """The tables that come with the program, by the name of their data set."""
-    return {file.stem: file for folder in FOLDERS for file in folder.glob(f"*{SUFFIX}") if not file.stem.endswith(".seconds")}
+    files = (file for folder in FOLDERS for file in sorted(folder.glob(f"*{SUFFIX}")))
+    return {file.stem: file for file in files if not file.stem.endswith(".seconds")}
 
 
 def _shipped(name: str) -> Path:

@@ -68,6 +68,8 @@ class Shown:
     score: Score = Score.ACCURACY
     """What errors are the complement of."""
     cost_name: str = "quantum FLOPs"
+    is_by_flops: bool = True
+    """Whether the cost is one of whole numbers."""
     """What they cost in."""
     is_pooled: bool = False
     """Whether validation errors are those that all trainings tell together."""
@@ -89,16 +91,13 @@ class Shown:
             confirmed=confirmed or {},
             score=search.config.score,
             cost_name=search.config.cost_name,
+            is_by_flops=search.config.device is None,
             is_pooled=search.config.search.front is Belief.POOLED,
         )
 
     @property
     def x_label(self) -> str:
         return f"{self.cost_name} (one sample, forward)" if self.is_by_flops else self.cost_name
-
-    @property
-    def is_by_flops(self) -> bool:
-        return self.cost_name == "quantum FLOPs"
 
     @property
     def y_label(self) -> str:
