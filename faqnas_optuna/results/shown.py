@@ -68,9 +68,9 @@ class Shown:
     score: Score = Score.ACCURACY
     """What errors are the complement of."""
     cost_name: str = "quantum FLOPs"
+    """What they cost in."""
     is_by_flops: bool = True
     """Whether the cost is one of whole numbers."""
-    """What they cost in."""
     is_pooled: bool = False
     """Whether validation errors are those that all trainings tell together."""
 
