@@ -1,8 +1,8 @@
 """What a circuit may be built of beside its rotations: the one place where embeddings and entanglers are declared.
 
-A declaration says what PennyLane applies, which is the definition; by which kernel the fast engine has it; what it
-costs; of which elementary gates it is; and what decides which gates are inert (`circuits.effective`). All else asks here, and
-the conformance tests go through all that is declared.
+A declaration says what PennyLane applies, which is the definition; how the fast engine has it, or that only PennyLane has; what
+it costs; of which elementary gates it is; and what decides which gates are inert (`circuits.effective`). All else asks here,
+and the conformance tests go through all that is declared.
 """
 
 import math
@@ -41,6 +41,8 @@ class Entangler(StrEnum):
     CZ = "CZ"
     ZZ = "ZZ"
     """exp(-iθ/2 Z⊗Z) with an angle of its own for each pair of a layer, which is learnt."""
+    CRX = "CRX"
+    """RX(θ) of the target where the control is |1⟩, with an angle of its own for each pair of a layer, which is learnt."""
 
 
 PAPER_EMBEDDINGS = (Embedding.ANGLE, Embedding.AMPLITUDE)
@@ -87,16 +89,19 @@ class EntanglerBlock:
     code: str
     """The same as a line of Python, of the `pair`, its `place` in the layer, the angles of the `layer`, and `n`."""
     has_angle: bool = False
-    """It has an angle of its own for each pair, which is learnt, as exp(-iθ/2 Z⊗Z)."""
+    """It has an angle of its own for each pair, which is learnt."""
     diagonal: bool
-    """It only turns phases, so that it is inert where RZ is; else it only moves amplitudes."""
+    """It only turns phases, so that it is inert where RZ is; else it is never inert."""
+    mixes: bool = False
+    """It mixes amplitudes, as RX and RY do, so that RZ before it is live; else it only turns or moves them."""
     flops: Callable[[int, bool], int]
     """Operations on N amplitudes, real or not; with an angle it makes them complex."""
     gates: Callable[[tuple[int, int], Weight], Gates]
     """Its elementary gates, by its pair and its angle, if it has one."""
-    action: "Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int], tuple[Any, Any]]"
-    """Its normal form: from the bits (N,) of control and target, the indices (N,) and the target's place value, where each
-    amplitude comes from and by what it is multiplied."""
+    action: "Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int], tuple[Any, Any]] | None"
+    """Its normal form for the fast engine, with the angle 0 if it has one, which must be that of exp(-iθ/2 Z⊗Z): from the bits
+    (N,) of control and target, the indices (N,) and the target's place value, where each amplitude comes from and by what it is
+    multiplied. None where it has no such form: its circuits run on PennyLane."""
 
 
 def _angle(inputs: Any, wires: Sequence[int]) -> None:
@@ -219,6 +224,18 @@ def _zz(pair: tuple[int, int], angle: Any) -> None:
     qml.IsingZZ(angle, wires=pair)
 
 
+def _crx(pair: tuple[int, int], angle: Any) -> None:
+    import pennylane as qml
+
+    qml.CRX(angle, wires=pair)
+
+
+def _crx_gates(pair: tuple[int, int], angle: Weight) -> Gates:
+    """Z RX(-θ/2) Z = RX(θ/2): both halves add up where the control is |1⟩, and cancel where it is |0⟩."""
+    for half in (-0.5, 0.5):
+        yield from (Gate("cz", pair), Gate("rx", pair[1:], angle._replace(share=half)))
+
+
 ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
     Entangler.CNOT: EntanglerBlock(
         apply=_cnot,
@@ -244,6 +261,16 @@ ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
         flops=lambda size, real: 2 + (size if real else 3 * size),
         gates=_zz_gates,
         action=lambda _control, _target, index, _: (index, 1),
+    ),
+    Entangler.CRX: EntanglerBlock(
+        apply=_crx,
+        code="qml.CRX(layer[n + place], wires=pair)",
+        has_angle=True,
+        diagonal=False,
+        mixes=True,
+        flops=lambda size, real: 2 + (size if real else 3 * size),
+        gates=_crx_gates,
+        action=None,
     ),
 }
 """Every entangler, by its name."""

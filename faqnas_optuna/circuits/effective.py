@@ -17,16 +17,17 @@ embedding gives a basis state, and CNOTs make another of it. The phase that a di
 that of the whole, which nobody sees. So before the *first* mixing layer RZ layers and diagonal entanglers are inert too, and
 CNOT layers are live.
 
-Data that are uploaded again before a layer are turned in by RY, which mixes: nothing before the last upload is inert.
+Data that are uploaded again before a layer are turned in by RY, which mixes: nothing before the last upload is inert. CRX mixes
+too, in every layer, behind the rotations: of its circuits nothing is inert but a first layer of RZ on a basis state.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
-from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
+from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, EntanglerBlock
 from faqnas_optuna.circuits.genome import Circuit, Entangler, Rotation, Topology
 
 
@@ -61,15 +62,23 @@ class EffectiveCircuit:
 
     @cached_property
     def mixing_layers(self) -> int:
-        """L: the layers up to the last of RX or RY, or to the last before the data are uploaded once more."""
+        """L: the layers up to the last of RX or RY, to the last before the data are uploaded once more, or to that of CRX."""
+        if self._entangler.mixes:
+            return self.circuit.depth
         before_upload = self.circuit.depth - 1 if self.circuit.reuploading else 0
         return max(before_upload, *self._mixing, 0)
 
     @cached_property
     def leading(self) -> int:
-        """Layers before the first of RX or RY, where the state that they act on has one amplitude alone; else 0."""
+        """Layers of rotations on a state that has one amplitude alone, which they do not mix: those before the first of RX or
+        RY, with CRX at most one."""
         is_single = EMBEDDINGS[self.circuit.embedding].one_basis_state
-        return min(self._mixing, default=self.circuit.depth + 1) - 1 if is_single else 0
+        unmixed = min(self._mixing, default=self.circuit.depth + 1) - 1 if is_single else 0
+        return min(unmixed, 1) if self._entangler.mixes else unmixed
+
+    @property
+    def _entangler(self) -> EntanglerBlock:
+        return ENTANGLERS[self.circuit.entangler]
 
     @property
     def _mixing(self) -> list[int]:
@@ -88,9 +97,15 @@ class EffectiveCircuit:
 
     @property
     def separable(self) -> tuple[Layer, ...]:
-        """What is applied without entanglers: the layers of live rotations, and those before which data are uploaded."""
-        told = zip(self._all_layers(), all_layers(self.circuit), strict=True)
+        """What is applied without entanglers: the layers of rotations that are then live, and those before which data are
+        uploaded."""
+        told = zip(self.unentangled._all_layers(), all_layers(self.circuit), strict=True)
         return tuple(Layer(whole.rotation, False, whole.uploaded) for live, whole in told if live.rotation or live.uploaded)
+
+    @property
+    def unentangled(self) -> "EffectiveCircuit":
+        """The same rotations with entanglers that mix nothing: without any, those that are live in it are."""
+        return EffectiveCircuit(circuit=replace(self.circuit, entangler=Entangler.CZ))
 
     @property
     def live_angles(self) -> int:
@@ -112,7 +127,7 @@ class EffectiveCircuit:
         """
         circuit = self.circuit
         rotations = circuit.rotations
-        if ENTANGLERS[circuit.entangler].diagonal and not circuit.reuploading:
+        if self._entangler.diagonal and not circuit.reuploading:
             rotations = self.live_rotations or rotations[:1]
         return Circuit(
             n_qubits=circuit.n_qubits,
@@ -154,7 +169,7 @@ class EffectiveCircuit:
     @property
     def _inert_entanglers(self) -> tuple[int, int]:
         """The same of the entanglers."""
-        if not ENTANGLERS[self.circuit.entangler].diagonal:
+        if not self._entangler.diagonal:
             return 0, 0
         first, last = self._inert_rotations
         return first, 1 if self.circuit.reuploading else min(last + 1, self.circuit.depth - first)

@@ -128,8 +128,8 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
         layers: what is applied; None for the whole circuit.
 
     One operation is one addition, multiplication, division, comparison, root, sine or cosine of real numbers, or one sign
-    change or move of a real number. Amplitudes start real, but for IQP embedding, and stay real until the first RX, RZ or ZZ;
-    then each has two real components. With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
+    change or move of a real number. Amplitudes start real, but for IQP embedding, and stay real until the first RX, RZ, ZZ or
+    CRX; then each has two real components. With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
 
     | part                   | real     | complex  | why                                                              |
     | ---------------------- | -------- | -------- | ---------------------------------------------------------------- |
@@ -144,6 +144,7 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     | CNOT                   | N/2      | N        | half of the amplitudes move                                      |
     | CZ                     | N/4      | N/2      | a quarter of the amplitudes changes sign                         |
     | ZZ                     | 2+N      | 2+3N     | diag(1, exp iθ, exp iθ, 1) touches half of the amplitudes        |
+    | CRX                    | 2+N      | 2+3N     | RX on half of the amplitudes                                     |
     | probabilities          | N        | 3N       | squared moduli                                                   |
     | ⟨Z⟩ of n wires         | n(N-1)   | n(N-1)   | signed sums of the probabilities                                 |
     """

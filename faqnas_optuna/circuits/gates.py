@@ -1,6 +1,8 @@
 """An elementary gate, and where its angle comes from."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 
 class Input(NamedTuple):
@@ -15,6 +17,12 @@ class Weight(NamedTuple):
     layer: int
     place: int
     """Of the layer's angles: those of its wires, then those of its pairs."""
+    share: float = 1.0
+    """By what it is multiplied."""
+
+    def among(self, weights: NDArray[Any]) -> float:
+        """The angle in radians, of a circuit's (`weights_shape`)."""
+        return self.share * float(weights[self.layer, self.place])
 
 
 class Gate(NamedTuple):

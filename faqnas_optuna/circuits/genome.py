@@ -98,6 +98,11 @@ class Circuit:
         of_pairs = len(self.entangled_pairs) if ENTANGLERS[self.entangler].has_angle else 0
         return self.depth, self.n_qubits + of_pairs
 
+    @property
+    def has_fast_form(self) -> bool:
+        """Whether the fast engine can run it; PennyLane can in any case."""
+        return ENTANGLERS[self.entangler].action is not None
+
     @cached_property
     def digest(self) -> str:
         """Twelve hexadecimal digits that name this circuit, the same in every process and version."""

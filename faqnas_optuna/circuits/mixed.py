@@ -45,8 +45,8 @@ def _apply(step: Step, inputs: NDArray[np.float64], weights: NDArray[Any]) -> No
             FIXED[step.name](wires=step.wires)
         elif isinstance(step.angle, Input):
             ROTATIONS[step.name](inputs[:, step.angle.number], step.wires)
-        else:
-            ROTATIONS[step.name](float(weights[step.angle]), step.wires)
+        elif step.angle:
+            ROTATIONS[step.name](step.angle.among(weights), step.wires)
     elif isinstance(step, Depolarizing):
         qml.DepolarizingChannel(step.probability, step.wire)
     else:

@@ -83,7 +83,7 @@ def _written(gate: Gate, weights: NDArray[Any], place: str) -> str:
     wires = ", ".join(map(place.format, gate.wires))
     if gate.angle is None:
         return f"{gate.name} {wires};"
-    angle = f"a{gate.angle.number}" if isinstance(gate.angle, Input) else _number(weights[gate.angle])
+    angle = f"a{gate.angle.number}" if isinstance(gate.angle, Input) else _number(gate.angle.among(weights))
     return f"{gate.name}({angle}) {wires};"
 
 

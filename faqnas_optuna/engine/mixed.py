@@ -107,7 +107,7 @@ class _State:
         elif isinstance(step.angle, Input):
             self._prepare(step.wires[0], step.name, inputs[:, step.angle.number])
         else:
-            self._wait(step.wires[0], gate(step.name, float(weights[step.angle]) if step.angle else 0.0))
+            self._wait(step.wires[0], gate(step.name, step.angle.among(weights) if step.angle else 0.0))
 
     def diagonal(self, read: Sequence[int]) -> Reals:
         """(2, …, 2, samples) what the products of I and Z of these qubits are expected to be; the others are not looked at."""

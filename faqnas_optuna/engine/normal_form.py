@@ -79,7 +79,7 @@ class _Step(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -> Program:
-    """The normal form of a circuit.
+    """The normal form of a circuit that has one.
 
     Args:
         layers: to be applied instead of all of the circuit's own. Each has a rotation, and may lack the entanglers; without
@@ -89,7 +89,8 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
     steps, (depth, width) = list(_steps(layers)), weights_of(circuit, layers)
     size, identity = len(steps), np.arange(2**circuit.n_qubits)
     to_real_rotation = np.array([1, 1j, -1, -1j])[np.bitwise_count(identity) % 4]
-    entangler_sources, entangler_signs = _entangler(circuit)
+    entangled = any(step.entangled for step in steps)
+    entangler_sources, entangler_signs = _entangler(circuit) if entangled else (identity, np.ones_like(identity))
     turned = np.array([entangled and ENTANGLERS[circuit.entangler].has_angle for _, _, entangled in steps], np.bool_)
     weighted = np.zeros(size, np.bool_)
     begin, moves, planes = np.zeros(size, np.int64), np.zeros(size, np.bool_), np.full(size + 1, 1 + block.is_complex)
@@ -146,12 +147,14 @@ def _steps(layers: Iterable[Layer]) -> Iterator[_Step]:
 
 def _entangler(circuit: Circuit) -> tuple[Integers, Integers]:
     """One layer of entanglers: ψ'ₖ = signs[k] · ψ[sources[k]]."""
+    action = ENTANGLERS[circuit.entangler].action
+    assert action, f"{circuit.entangler} has no fast form"
     identity = np.arange(2**circuit.n_qubits)
     sources, signs = identity, np.ones_like(identity)
     for pair in circuit.entangled_pairs:
         (_, control), (value, target) = (
             (1 << place, identity >> place & 1) for place in (circuit.n_qubits - 1 - w for w in pair)
         )
-        moved, factors = ENTANGLERS[circuit.entangler].action(control, target, identity, value)
+        moved, factors = action(control, target, identity, value)
         sources, signs = sources[moved], signs[moved] * factors
     return sources, signs

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import Score, TrainingConfig
+from faqnas_optuna.config import Engine, Score, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.scoring import Confusion, Scores, confusion
 
@@ -104,7 +104,7 @@ def confirmation_generator(seed: int, repeat: int) -> np.random.Generator:
 def confirm_once(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, *, generator: np.random.Generator
 ) -> Confirmed:
-    """Train a circuit, on the fast engine, or one of its controls, and judge it on the test part.
+    """Train a circuit, on the fast engine if that has it, or one of its controls, and judge it on the test part.
 
     Args:
         circuit: the one that is confirmed, also when the model is a control of it.
@@ -114,14 +114,7 @@ def confirm_once(
     Raises:
         TrainingError: it diverged.
     """
-    if model in CLASSICAL:
-        from faqnas_optuna.learning.reference import use_one_thread
-
-        use_one_thread()
-    else:
-        from faqnas_optuna.engine.fused import load_kernels
-
-        load_kernels()
+    _load(model)
     started, run = time.perf_counter(), _train_classical if model in CLASSICAL else _train_quantum
     result, predicted = run(model, circuit, splits, training, generator)
     seconds = time.perf_counter() - started
@@ -138,15 +131,31 @@ def confirm_once(
     )
 
 
+def _load(model: Model) -> None:
+    """What takes its time the first time, so that no training is told to have taken it."""
+    if model in CLASSICAL:
+        from faqnas_optuna.learning.reference import use_one_thread
+
+        use_one_thread()
+    else:
+        from faqnas_optuna.engine.fused import load_kernels
+
+        load_kernels()
+
+
 def _train_quantum(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
 ) -> "tuple[TrainingResult, NDArray[np.int64]]":
     """The training, and what the network says of the test part."""
+    from faqnas_optuna.learning.engines import train_on
     from faqnas_optuna.learning.parameters import Layout
     from faqnas_optuna.learning.training import predict, train
 
     standing, layers = EffectiveCircuit(circuit=circuit).representative, layers_of(model, circuit)
-    result = train(standing, splits, training, generator=generator, layers=layers, validate_epochs=True)
+    if layers is None:
+        result = train_on(Engine.FAST, standing, splits, training, generator=generator, validate_epochs=True)
+    else:
+        result = train(standing, splits, training, generator=generator, layers=layers, validate_epochs=True)
     layout = Layout.of(standing, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
     return result, predict(standing, layout, result.parameters, splits.test.x, layers).argmax(axis=1)
 
@@ -167,7 +176,6 @@ def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
     """What a quantum network applies between embedding and measurement; None for all of the circuit."""
     if model is Model.CIRCUIT:
         return None
-    # Without entanglers the same rotations are live.
     return EffectiveCircuit(circuit=circuit).separable if model is Model.SEPARABLE else ()
 
 
@@ -183,11 +191,12 @@ def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: 
     """The parameters of a network that a measured value depends on, but for angles of entanglers."""
     from faqnas_optuna.learning.parameters import Layout
 
-    width, depth = circuit.n_qubits, 0
+    width, depth, effective = circuit.n_qubits, 0, EffectiveCircuit(circuit=circuit)
     if model is Model.MLP:
         width = mlp_width(circuit, n_features=n_features, n_classes=n_classes)
     elif model in (Model.CIRCUIT, Model.SEPARABLE):
-        depth = len(EffectiveCircuit(circuit=circuit).live_rotations)
+        whole = effective if model is Model.CIRCUIT else effective.unentangled
+        depth = len(whole.live_rotations)
     return Layout(n_features=n_features, n_qubits=width, depth=depth, n_classes=n_classes)
 
 

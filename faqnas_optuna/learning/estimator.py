@@ -12,13 +12,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Genome
-from faqnas_optuna.config import Engine, StudyConfig
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import Split
-from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.errors import ConfigError, GenomeError, ParameterError
+from faqnas_optuna.learning.engines import fit_on
 from faqnas_optuna.learning.evaluation import training_generator
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.training import Fitted, fit, predict
+from faqnas_optuna.learning.training import predict
 
 LARGEST_SEED = 2**32 - 1
 
@@ -33,7 +33,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         epochs: passes over all samples; none is kept to validate.
         learning_rate: of Adam.
         batch_size: samples in a step.
-        engine: what simulates the circuit in training: "fast", or "pennylane", the reference.
+        engine: what simulates the circuit in training: "fast", but for circuits that lack a fast form, or "pennylane".
         random_state: of the initial parameters and of the order of the samples. A whole number gives the training of a search
             with that seed.
 
@@ -107,7 +107,8 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
         trained = EffectiveCircuit(circuit=circuit).representative
         generator = training_generator(seed_of(self.random_state), trained, 0)
-        fitted = _fit(trained, part, config, n_classes=len(self.classes_), generator=generator)
+        engine, budget = config.engine, config.training
+        fitted = fit_on(engine, trained, part, budget, n_classes=len(self.classes_), generator=generator)
         self.circuit_ = circuit
         self.parameters_ = fitted.parameters
         self.loss_curve_ = np.array(fitted.losses)
@@ -179,16 +180,3 @@ def seed_of(random_state: Any) -> int:
 def _plain(value: Any) -> Any:
     """What numpy has made of a value, as in a grid of parameters, as Python's own."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _fit(circuit: Circuit, part: Split, config: StudyConfig, *, n_classes: int, generator: np.random.Generator) -> Fitted:
-    """Both engines begin from the same parameters and shuffle alike."""
-    if config.engine is Engine.FAST:
-        load_kernels()
-        return fit(circuit, part, config.training, n_classes=n_classes, generator=generator)
-    # They bring torch and PennyLane, which the fast engine does without.
-    from faqnas_optuna.learning import reference
-    from faqnas_optuna.learning.model import HQNN
-
-    model = HQNN(circuit, n_features=part.x.shape[1], n_classes=n_classes, engine=config.engine, generator=generator)
-    return reference.fit(model, part, config.training, generator=generator)

@@ -22,8 +22,9 @@ from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.errors import DataError
+from faqnas_optuna.learning.engines import train_on
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.training import TrainingResult, train
+from faqnas_optuna.learning.training import TrainingResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +159,6 @@ def train_repeatedly(circuit: Circuit, splits: DataSplits, config: StudyConfig) 
         TrainingError: a training diverged.
     """
     _check_data(splits, config)
-    if config.engine is Engine.FAST:
-        load_kernels()
     started, trained = time.perf_counter(), EffectiveCircuit(circuit=circuit).representative
     results = [train_once(trained, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
     return Trained(
@@ -205,7 +204,7 @@ def train_once(circuit: Circuit, splits: DataSplits, config: StudyConfig, *, rep
 
 
 def train_from(generator: np.random.Generator, circuit: Circuit, splits: DataSplits, config: StudyConfig) -> TrainingResult:
-    """One training on the study's engine; both engines begin from the same parameters and shuffle alike.
+    """One training on the study's engine.
 
     Args:
         generator: of the initial parameters and of the order of the samples.
@@ -213,14 +212,7 @@ def train_from(generator: np.random.Generator, circuit: Circuit, splits: DataSpl
     Raises:
         TrainingError: it diverged.
     """
-    if config.engine is Engine.FAST:
-        return train(circuit, splits, config.training, generator=generator)
-    # They bring torch and PennyLane, which the fast engine does without.
-    from faqnas_optuna.learning import reference
-    from faqnas_optuna.learning.model import HQNN
-
-    model = HQNN(circuit, n_features=splits.n_features, n_classes=splits.n_classes, engine=config.engine, generator=generator)
-    return reference.train(model, splits, config.training, generator=generator)
+    return train_on(config.engine, circuit, splits, config.training, generator=generator)
 
 
 def training_generator(seed: int, circuit: Circuit, repeat: int) -> np.random.Generator:

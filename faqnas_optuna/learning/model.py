@@ -19,7 +19,9 @@ from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Program, compile_circuit
 from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
+from faqnas_optuna.learning.engines import engine_of
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.reference import PREDICTION_BATCH
 
 
 class FastLayer(nn.Module):
@@ -122,6 +124,15 @@ class PennyLaneLayer(nn.Module):
         return expectations
 
 
+def measured_by_pennylane(inputs: Array, weights: Array, circuit: Circuit) -> Array:
+    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (`weights_shape`), result (B, n) of the inputs' type."""
+    layer = PennyLaneLayer(circuit, torch.from_numpy(weights))
+    with torch.no_grad():
+        measured = [layer(part) for part in torch.from_numpy(inputs).split(PREDICTION_BATCH)]
+    found: Array = torch.cat(measured).to(torch.from_numpy(inputs).dtype).numpy()
+    return found
+
+
 def replace_zero_rows(inputs: Tensor) -> Tensor:
     """Rows (batch, n) that cannot be normalised, as (1, 0, …, 0): the state |0…0⟩, with no gradient."""
     basis_state = torch.zeros_like(inputs)
@@ -153,7 +164,7 @@ def through_bits(measure: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
 
 def quantum_layer(circuit: Circuit, engine: Engine, angles: Tensor) -> nn.Module:
     """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine, from angles (`weights_shape`)."""
-    match engine:
+    match engine_of(circuit, engine):
         case Engine.FAST:
             return FastLayer(circuit, angles)
         case Engine.PENNYLANE:
@@ -167,7 +178,7 @@ class HQNN(nn.Module):
         circuit: the quantum layer.
         n_features: values of a sample.
         n_classes: classes to tell apart.
-        engine: what simulates the quantum layer.
+        engine: what simulates the quantum layer, if it can; else PennyLane does.
         generator: of the initial parameters, which `Layout.draw` draws alike for every engine.
     """
 

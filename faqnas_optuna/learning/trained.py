@@ -75,9 +75,10 @@ class TrainedModel:
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (samples, classes) of what the preprocessing has made (samples, features)."""
-        from faqnas_optuna.engine.fused import load_kernels
+        if self.circuit.has_fast_form:
+            from faqnas_optuna.engine.fused import load_kernels
 
-        load_kernels()
+            load_kernels()
         scores = predict(self.circuit, self.layout, self.parameters, features).astype(np.float64)
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)

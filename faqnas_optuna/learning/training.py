@@ -152,9 +152,18 @@ def predict(circuit: Circuit, layout: Layout, parameters: Array, x: Array, layer
     """
     parts = layout.parts(parameters)
     inputs = x.astype(np.float64) @ parts.encoder_weights.T + parts.encoder_bias
-    measured = expectations(inputs.astype(x.dtype), parts.angles, circuit, layers)
+    measured = _measured(inputs.astype(x.dtype), parts.angles, circuit, layers)
     scores: Array = measured.astype(np.float64) @ parts.classifier_weights.T + parts.classifier_bias
     return scores
+
+
+def _measured(inputs: Array, angles: Array, circuit: Circuit, layers: tuple[Layer, ...] | None) -> Array:
+    """⟨Z⟩ of every wire (samples, n), on the fast engine, or on PennyLane where a circuit has no fast form."""
+    if layers is not None or circuit.has_fast_form:
+        return expectations(inputs, angles, circuit, layers)
+    from faqnas_optuna.learning.model import measured_by_pennylane
+
+    return measured_by_pennylane(inputs, angles, circuit)
 
 
 def check_loss(loss: float, epoch: int, config: TrainingConfig) -> None:

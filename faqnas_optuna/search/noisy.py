@@ -72,9 +72,6 @@ def under_noise(
         engine: that simulates the noise; the networks are trained on the confirmation's.
         on_done: called with the number of networks that are judged, at first 0.
     """
-    from faqnas_optuna.engine.fused import load_kernels
-
-    load_kernels()
     found, done = [], 0
     on_done(done)
     for finalist in finalists_among(confirmation, trials):
@@ -106,11 +103,11 @@ def _judged(
     config: StudyConfig, splits: DataSplits, finalist: Finalist, noise: Noise, seed: int, *, shots: int | None, engine: Engine
 ) -> tuple[float, ...]:
     """The scores of one network, trained from one seed, at each of the `STRENGTHS`."""
+    from faqnas_optuna.learning.engines import train_on
     from faqnas_optuna.learning.noisy import Network, noisy_samples, predict_noisy, shots_generator, simulator
-    from faqnas_optuna.learning.training import train
 
     circuit = EffectiveCircuit(circuit=finalist.genome.circuit).representative
-    result = train(circuit, splits, config.training, generator=confirmation_generator(config.seed, seed))
+    result = train_on(config.engine, circuit, splits, config.training, generator=confirmation_generator(config.seed, seed))
     network = Network(circuit=circuit, parameters=result.parameters, n_classes=splits.n_classes)
     part, scores = noisy_samples(splits.test, seed=config.seed), []
     for number, strength in enumerate(STRENGTHS):

@@ -112,6 +112,18 @@ def test_the_space_has_6786_effective_circuits() -> None:
             "3 qubits, angle, RX RY, ZZ linear [the last]",
         ),
         (
+            circuit("RZ RX RZ", Entangler.CRX),
+            (Layer(Rotation.RZ, True), Layer(Rotation.RX, True), Layer(Rotation.RZ, True)),
+            "",
+            "3 qubits, angle, RZ RX RZ, CRX linear",
+        ),
+        (
+            replace(circuit("RZ RZ", Entangler.CRX), embedding=Embedding.BASIS),
+            (Layer(None, True), Layer(Rotation.RZ, True)),
+            "the first RZ layer",
+            "3 qubits, basis, [RZ] RZ, CRX linear",
+        ),
+        (
             circuit("RX RY", Entangler.CNOT),
             (Layer(Rotation.RX, True), Layer(Rotation.RY, True)),
             "",
@@ -182,7 +194,9 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
         groups[*kind, effective.leading, effective.mixing_layers].append(effective)
     for members in groups.values():
         circuits, leading, mixing = [one.circuit for one in members], members[0].leading, members[0].mixing_layers
-        inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)) * generator.choice([-1, 1], n_qubits))
+        # With basis embedding the first wire, which controls, is |1⟩.
+        signs = [1, *generator.choice([-1, 1], n_qubits - 1)]
+        inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)) * signs)
         angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), *circuits[0].weights_shape)), requires_grad=True)
         whole = measured(circuits, [all_layers(one) for one in circuits], inputs, angles)
         live = measured(circuits, [list(effective._all_layers()) for effective in members], inputs, angles)
@@ -198,7 +212,8 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
             (of_live,) = torch.autograd.grad((weights * live).sum(), angles)
             torch.testing.assert_close(of_live, gradient, rtol=0, atol=1e-12)
             # An angle of a live layer may still be without effect on what is measured, but not all of them are.
-            assert gradient[:, leading:mixing].abs().gt(1e-6).any()
+            of_pairs = gradient[..., n_qubits:]
+            assert (gradient[:, leading:mixing] if leading < mixing else of_pairs).abs().gt(1e-6).any()
 
 
 @pytest.mark.parametrize("n_qubits", [2, 3])

@@ -136,6 +136,11 @@ def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) 
                 bits = [(index & places[0] > 0) != (index & places[1] > 0) for index in range(size)]
                 re, im = _turn(re, im, bits, angle, count)
                 continue
+            if circuit.entangler is Entangler.CRX:
+                c, s = (count(function(weights[layer][number] / 2)) for function in (math.cos, math.sin))
+                places = [1 << (n - 1 - wire) for wire in (control, target)]
+                re, im = _rotate_where(places[0], re, im, places[1], c, s, count)
+                continue
             re = _entangle(circuit.entangler, re, n, control, target, count)
             im = _entangle(circuit.entangler, im, n, control, target, count) if im is not None else None
     if im is None:
@@ -202,6 +207,28 @@ def _rotate(
         # diag(1, exp iθ), which is RZ but for a phase of the whole state
         return _turn(re, im, [index & bit > 0 for index in range(len(re))], angle, count)
     return new_re, None if real and rotation is Rotation.RY else new_im
+
+
+def _rotate_where(
+    control: int, re: list[float], im: list[float] | None, bit: int, c: float, s: float, count: Counted
+) -> tuple[list[float], list[float]]:
+    """RX of the amplitudes whose control bit is 1, which are a state of half the size."""
+    inside = [index for index in range(len(re)) if index & control]
+    half = _rotate(
+        Rotation.RX,
+        [re[index] for index in inside],
+        None if im is None else [im[index] for index in inside],
+        bit if bit < control else bit >> 1,
+        c,
+        s,
+        0.0,
+        count,
+    )
+    new_re, new_im = list(re), list(im) if im is not None else [0.0] * len(re)
+    for place, index in enumerate(inside):
+        assert half[1] is not None
+        new_re[index], new_im[index] = half[0][place], half[1][place]
+    return new_re, new_im
 
 
 def _turn(

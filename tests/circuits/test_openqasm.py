@@ -19,6 +19,7 @@ CASES = [
     (5, ALL, Entangler.CZ, Topology.LINEAR),
     (9, (Rotation.RX, Rotation.RY), Entangler.CNOT, Topology.LINEAR),
     (4, (*ALL, Rotation.RX), Entangler.ZZ, Topology.CIRCULAR),
+    (4, (*ALL, Rotation.RX), Entangler.CRX, Topology.CIRCULAR),
     (10, (*ALL, Rotation.RY), Entangler.CNOT, Topology.CIRCULAR),
 ]
 

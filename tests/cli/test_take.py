@@ -28,10 +28,15 @@ CASES: dict[str, tuple[Callable[[], pd.DataFrame], tuple[str, ...], str]] = {
     "wine": (lambda: named(load_wine), ("wine",), "wine"),
     "a file": (mixed, ("data.csv", "--target", "cultivar"), "data"),
     "a wider space": (lambda: named(load_iris), ("--config", "wider.toml"), "iris"),
+    "no fast form": (lambda: named(load_iris), ("--config", "slow.toml"), "iris"),
 }
 WIDER = """
 dataset = "iris"
 space = {n_qubits = [3], embedding = ["basis", "iqp"], entangler = ["ZZ"], depth = [5, 6]}
+"""
+SLOW = """
+dataset = "iris"
+space = {n_qubits = [2, 3], embedding = ["angle", "basis"], entangler = ["CRX"], depth = [1, 2]}
 """
 
 
@@ -42,6 +47,7 @@ def test_all_tell_the_same_samples_right(case: str, confirm: bool, tmp_path: Pat
     frame = make()
     frame.to_csv(tmp_path / "data.csv", index=False)
     (tmp_path / "wider.toml").write_text(WIDER)
+    (tmp_path / "slow.toml").write_text(SLOW)
     assert cli_here("start", *start, *TINY)[0] == 0
     if confirm:
         assert cli_here("confirm", study, "--top", "1", "--seeds", "2", "--epochs", "4")[0] == 0

@@ -1,0 +1,71 @@
+"""On which engine a circuit is trained: the one that is asked for, or PennyLane, where a circuit has no fast form."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import Engine, TrainingConfig
+from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.engine.fused import load_kernels
+from faqnas_optuna.learning.training import Fitted, TrainingResult, fit, train
+
+if TYPE_CHECKING:
+    from faqnas_optuna.learning.model import HQNN
+
+
+def engine_of(circuit: Circuit, asked: Engine) -> Engine:
+    """The engine that runs a circuit where this one is asked for."""
+    return asked if circuit.has_fast_form else Engine.PENNYLANE
+
+
+def train_on(
+    asked: Engine,
+    circuit: Circuit,
+    splits: DataSplits,
+    config: TrainingConfig,
+    *,
+    generator: np.random.Generator,
+    validate_epochs: bool = False,
+) -> TrainingResult:
+    """Train and validate a circuit; both engines begin from the same parameters and shuffle alike.
+
+    Args:
+        asked: the engine, if it can.
+        generator, validate_epochs: as `training.train` has them.
+
+    Raises:
+        TrainingError: it diverged.
+    """
+    if engine_of(circuit, asked) is Engine.FAST:
+        load_kernels()
+        return train(circuit, splits, config, generator=generator, validate_epochs=validate_epochs)
+    # It brings torch and PennyLane, which the fast engine does without.
+    from faqnas_optuna.learning import reference
+
+    model = _network(circuit, splits.train, splits.n_classes, generator)
+    return reference.train(model, splits, config, generator=generator, validate_epochs=validate_epochs)
+
+
+def fit_on(
+    asked: Engine, circuit: Circuit, part: Split, config: TrainingConfig, *, n_classes: int, generator: np.random.Generator
+) -> Fitted:
+    """Train a circuit on one part, and look at no other; the arguments as `train_on` and `training.fit` have them.
+
+    Raises:
+        TrainingError: it diverged.
+    """
+    if engine_of(circuit, asked) is Engine.FAST:
+        load_kernels()
+        return fit(circuit, part, config, n_classes=n_classes, generator=generator)
+    from faqnas_optuna.learning import reference
+
+    return reference.fit(_network(circuit, part, n_classes, generator), part, config, generator=generator)
+
+
+def _network(circuit: Circuit, part: Split, n_classes: int, generator: np.random.Generator) -> "HQNN":
+    from faqnas_optuna.learning.model import HQNN
+    from faqnas_optuna.learning.reference import use_one_thread
+
+    use_one_thread()
+    return HQNN(circuit, n_features=part.x.shape[1], n_classes=n_classes, engine=Engine.PENNYLANE, generator=generator)
