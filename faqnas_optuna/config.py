@@ -20,13 +20,14 @@ from pydantic import (
     model_validator,
 )
 
-from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
+from faqnas_optuna.circuits.blocks import ENTANGLERS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.devices import Device, device_of
 from faqnas_optuna.circuits.genome import (
     EVERY_GENE,
     GENES,
     PAPER_DEPTH,
     ROTATION_GENES,
+    Circuit,
     Embedding,
     Entangler,
     GeneValue,
@@ -107,9 +108,14 @@ class Engine(StrEnum):
     """What simulates the quantum layer in training."""
 
     FAST = "fast"
-    """Our own state-vector kernels with adjoint gradients; agrees with PennyLane to float32 accuracy."""
+    """Our own state-vector kernels with adjoint gradients; agrees with PennyLane to float32 accuracy. Circuits that have no
+    fast form run on PennyLane."""
     PENNYLANE = "pennylane"
     """PennyLane's `default.qubit`, differentiated by backpropagation: the reference."""
+
+    def of(self, circuit: Circuit) -> "Engine":
+        """The one that runs a circuit where this one is asked for."""
+        return self if circuit.has_fast_form else Engine.PENNYLANE
 
 
 FILE_SUFFIXES = (".csv", ".parquet", ".npz")
@@ -234,6 +240,11 @@ class SpaceConfig(_Section):
     def is_wider(self) -> bool:
         """Whether it has what the paper's has not."""
         return any(not {*values} <= {*GENES.get(gene, ())} for gene, values in self.genes.items())
+
+    @property
+    def without_fast_form(self) -> tuple[Entangler, ...]:
+        """The entanglers that PennyLane alone can run."""
+        return tuple(entangler for entangler in self.entangler if ENTANGLERS[entangler].action is None)
 
     @property
     def genes(self) -> dict[str, tuple[GeneValue, ...]]:

@@ -1,5 +1,6 @@
 """On which engine a circuit is trained: the one that is asked for, or PennyLane, where a circuit has no fast form."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,15 +9,12 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.engine.fused import load_kernels
-from faqnas_optuna.learning.training import Fitted, TrainingResult, fit, train
+from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.training import Fitted, TrainingResult, fit, predict, predict_by, train
 
 if TYPE_CHECKING:
     from faqnas_optuna.learning.model import HQNN
-
-
-def engine_of(circuit: Circuit, asked: Engine) -> Engine:
-    """The engine that runs a circuit where this one is asked for."""
-    return asked if circuit.has_fast_form else Engine.PENNYLANE
 
 
 def train_on(
@@ -37,7 +35,7 @@ def train_on(
     Raises:
         TrainingError: it diverged.
     """
-    if engine_of(circuit, asked) is Engine.FAST:
+    if asked.of(circuit) is Engine.FAST:
         load_kernels()
         return train(circuit, splits, config, generator=generator, validate_epochs=validate_epochs)
     # It brings torch and PennyLane, which the fast engine does without.
@@ -55,12 +53,22 @@ def fit_on(
     Raises:
         TrainingError: it diverged.
     """
-    if engine_of(circuit, asked) is Engine.FAST:
+    if asked.of(circuit) is Engine.FAST:
         load_kernels()
         return fit(circuit, part, config, n_classes=n_classes, generator=generator)
     from faqnas_optuna.learning import reference
 
     return reference.fit(_network(circuit, part, n_classes, generator), part, config, generator=generator)
+
+
+def predict_on(asked: Engine, circuit: Circuit, layout: Layout, parameters: Array, x: Array) -> Array:
+    """Scores (samples, classes) before the softmax, as `training.predict` gives them."""
+    if asked.of(circuit) is Engine.FAST:
+        load_kernels()
+        return predict(circuit, layout, parameters, x)
+    from faqnas_optuna.learning.model import measured_by_pennylane
+
+    return predict_by(partial(measured_by_pennylane, circuit=circuit), layout, parameters, x)
 
 
 def _network(circuit: Circuit, part: Split, n_classes: int, generator: np.random.Generator) -> "HQNN":

@@ -19,7 +19,6 @@ from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Program, compile_circuit
 from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
-from faqnas_optuna.learning.engines import engine_of
 from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.learning.reference import PREDICTION_BATCH
 
@@ -164,7 +163,7 @@ def through_bits(measure: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
 
 def quantum_layer(circuit: Circuit, engine: Engine, angles: Tensor) -> nn.Module:
     """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine, from angles (`weights_shape`)."""
-    match engine_of(circuit, engine):
+    match engine.of(circuit):
         case Engine.FAST:
             return FastLayer(circuit, angles)
         case Engine.PENNYLANE:

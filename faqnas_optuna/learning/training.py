@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -150,20 +151,16 @@ def predict(circuit: Circuit, layout: Layout, parameters: Array, x: Array, layer
     They are the same, but for the last bits of a double, whatever other samples are beside a sample: how a matrix product is
     summed depends on its size, which single precision would show.
     """
+    return predict_by(partial(expectations, circuit=circuit, layers=layers), layout, parameters, x)
+
+
+def predict_by(measure: Callable[[Array, Array], Array], layout: Layout, parameters: Array, x: Array) -> Array:
+    """The same by whatever gives ⟨Z⟩ of every wire (samples, n) for the circuit's inputs (samples, n) and its angles."""
     parts = layout.parts(parameters)
     inputs = x.astype(np.float64) @ parts.encoder_weights.T + parts.encoder_bias
-    measured = _measured(inputs.astype(x.dtype), parts.angles, circuit, layers)
+    measured = measure(inputs.astype(x.dtype), parts.angles)
     scores: Array = measured.astype(np.float64) @ parts.classifier_weights.T + parts.classifier_bias
     return scores
-
-
-def _measured(inputs: Array, angles: Array, circuit: Circuit, layers: tuple[Layer, ...] | None) -> Array:
-    """⟨Z⟩ of every wire (samples, n), on the fast engine, or on PennyLane where a circuit has no fast form."""
-    if layers is not None or circuit.has_fast_form:
-        return expectations(inputs, angles, circuit, layers)
-    from faqnas_optuna.learning.model import measured_by_pennylane
-
-    return measured_by_pennylane(inputs, angles, circuit)
 
 
 def check_loss(loss: float, epoch: int, config: TrainingConfig) -> None:
