@@ -146,6 +146,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "figures",
             "compared",
             "claim_figures",
+            "noise_figure",
             "claims",
             "frames",
             "watching",
