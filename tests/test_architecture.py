@@ -209,7 +209,7 @@ ALLOWED_OUTSIDE = {
     "optuna": below("storage"),
     "sqlalchemy": within("storage"),
     "safetensors": {"learning.artifact"},
-    "qiskit": {"learning.trained"},
+    "qiskit": {"learning.trained", "evidence.references"},
     "distributed": {"workers.cluster", "cli.launch", "cli.enumeration"},
     "click": {"__main__", *within("cli")},
     "rich": {"cli.console"},
