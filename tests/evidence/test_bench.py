@@ -82,9 +82,9 @@ def test_noise_is_simulated_beside_pennylane_as_far_as_that_goes(monkeypatch: py
 
 
 @pytest.mark.skipif(find_spec("qiskit") is None, reason="qiskit is not installed: pip install qiskit")
-def test_gates_are_counted_beside_qiskit_on_every_device() -> None:
+def test_gates_are_counted_beside_qiskit_on_every_chip() -> None:
     measured = list(computing.against_qiskit(circuits=2, seeds=1))
-    assert [one.case.partition(",")[0] for one in measured] == list(DEVICES)
+    assert [one.case.partition(",")[0] for one in measured] == [name for name in DEVICES if name != "all-to-all"]
     for one in measured:
         check(one)
         assert one.reference is not None and one.ratio == pytest.approx(one.reference / one.value)
