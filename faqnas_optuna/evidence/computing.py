@@ -188,7 +188,7 @@ def flops_counters(*, profiled: int, counter: Callable[[Circuit], int] = profile
 
 
 def against_qiskit(*, circuits: int, seeds: int) -> Iterator[Measurement]:
-    """Two-qubit gates of random circuits on each device that needs SWAPs, in sum, against Qiskit's transpiler, if that is installed."""
+    """Two-qubit gates of random circuits in sum, on each device that needs SWAPs, against Qiskit's if that is installed."""
     if find_spec("qiskit") is None:
         logger.info("no comparison with Qiskit, which is not installed: pip install qiskit")
         return
