@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 @click.option(
     "--shots", type=click.IntRange(1, 10_000_000), help="With noise: measurements of a sample.  [default: no end of them]"
 )
+# Without a variable: one that is set would make every call write a file.
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="With noise: draw it to FILE.png, .pdf or .svg.")
 @option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
 @workers_option
 @dask_option
@@ -64,6 +66,7 @@ def confirm(
     latex_file: Path | None,
     noise: str | None,
     shots: int | None,
+    plot: Path | None,
     name: str | None,
     workers: int,
     dask: str | None,
@@ -82,8 +85,11 @@ def confirm(
         raise ConfigError(f"--latex {latex_file}: the table has no room beside what is printed; name a file")
     if detach and latex_file:
         raise ConfigError("--detach trains nothing, and --latex is a table of what was trained; leave one of them out")
-    if latex_file and not latex_file.absolute().parent.is_dir():
-        raise OutputError(f"{latex_file}: there is no directory {latex_file.parent}; make it first")
+    if plot:
+        _check_plot(plot, noise)
+    for file in (latex_file, plot):
+        if file and not file.absolute().parent.is_dir():
+            raise OutputError(f"{file}: there is no directory {file.parent}; make it first")
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     model = _noise(noise, shots, elsewhere="--detach" if detach else "--dask" if dask else None)
@@ -107,7 +113,9 @@ def confirm(
         candidates = finalists(
             search, numbers=numbers, top=top if chosen_by == "top" else None, pick=pick if chosen_by == "pick" else None
         )
-        noisily = None if model is None else Noisily.checked(search, candidates, model, shots=shots, data_dir=data_dir)
+        noisily = (
+            None if model is None else Noisily.checked(search, candidates, model, shots=shots, data_dir=data_dir, plot=plot)
+        )
         found = find(opened, called, search)
         if found:
             found.check_versions()
@@ -166,6 +174,15 @@ def _noise(text: str | None, shots: int | None, *, elsewhere: str | None) -> "No
     from faqnas_optuna.circuits.noise import noise_of
 
     return noise_of(text)
+
+
+def _check_plot(file: Path, noise: str | None) -> None:
+    """Refuse a figure of what is not asked for, and a file that we cannot draw into."""
+    if noise is None:
+        raise ConfigError(f"--plot {file} is a figure of scores under noise; add --noise, for instance --noise heron-r3")
+    from faqnas_optuna.results.figures import check_printed
+
+    check_printed(file)
 
 
 def _choice(given: Mapping[str, object]) -> str | None:

@@ -258,8 +258,12 @@ def conclude(
     try:
         if signals.first:
             noise = None
-        if as_json:
-            print_json(document | ({"noise": noise.document(search)} if noise else {}))
+        if as_json and noise:
+            under_noise = noise.document(search)
+            print_json(document | {"noise": under_noise})
+            noise.draw(under_noise, search)
+        elif as_json:
+            print_json(document)
         elif search.is_confirmation:
             print_confirmation(document)
             if noise:

@@ -28,10 +28,19 @@ class Noisily:
     noise: Noise
     shots: int | None
     data_dir: Path | None
+    plot: Path | None
+    """Where it is drawn, when it is computed."""
 
     @classmethod
     def checked(
-        cls, search: Search, candidates: Sequence[Candidate], noise: Noise, *, shots: int | None, data_dir: Path | None
+        cls,
+        search: Search,
+        candidates: Sequence[Candidate],
+        noise: Noise,
+        *,
+        shots: int | None,
+        data_dir: Path | None,
+        plot: Path | None,
     ) -> Self:
         """It can be done.
 
@@ -40,7 +49,7 @@ class Noisily:
         """
         check_noise(candidates, noise)
         trials = [candidate.trial for candidate in candidates]
-        return cls(search=search, trials=trials, noise=noise, shots=shots, data_dir=data_dir)
+        return cls(search=search, trials=trials, noise=noise, shots=shots, data_dir=data_dir, plot=plot)
 
     def document(self, confirmation: Search) -> dict[str, Any]:
         """Compute it. An interruption ends the command: what the confirmation has is kept, nothing of this is."""
@@ -51,11 +60,28 @@ class Noisily:
         click.get_current_context().exit(signals.exit_code)
 
     def print(self, confirmation: Search) -> None:
-        """Compute it, and show it to a person."""
-        _print_noise(self.document(confirmation), self.noise, confirmation.config)
+        """Compute it, show it to a person, and draw it."""
+        document = self.document(confirmation)
+        _print_noise(document, self.noise, confirmation.config)
+        self.draw(document, confirmation)
+
+    def draw(self, document: Mapping[str, Any], confirmation: Search) -> None:
+        """Into the file that is named for it, if one is.
+
+        Args:
+            document: of it.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self.plot:
+            from faqnas_optuna.results.noise_figure import write_noise_plot
+
+            write_noise_plot(document, confirmation, self.plot)
+            click.echo(f"wrote {self.plot}", err=True)
 
     def _computed(self, confirmation: Search) -> dict[str, Any]:
-        from faqnas_optuna.learning.noisy import noisy_samples
+        from faqnas_optuna.learning.noisy import constant_score, noisy_samples
 
         splits, config = load_data(self.search, self.data_dir), confirmation.config
         planned = sum(len(seeds_of(confirmation, one)) for one in finalists_among(confirmation, self.trials))
@@ -69,8 +95,9 @@ class Noisily:
                 engine=self.search.config.engine,
                 on_done=on_done,
             )
-        samples = len(noisy_samples(splits.test, seed=config.seed))
-        return noise_document(found, self.noise, shots=self.shots, samples=samples, score=config.score)
+        part = noisy_samples(splits.test, seed=config.seed)
+        constant = constant_score(splits.train, part, config.score)
+        return noise_document(found, self.noise, shots=self.shots, samples=len(part), constant=constant, score=config.score)
 
 
 def _print_noise(document: Mapping[str, Any], noise: Noise, config: StudyConfig) -> None:

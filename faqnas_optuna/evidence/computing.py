@@ -5,6 +5,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from itertools import product
@@ -14,8 +15,12 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.counting import count_parts
+from faqnas_optuna.circuits.devices import ALL_TO_ALL, DEVICES
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.circuits.hardware import hardware_cost
+from faqnas_optuna.circuits.noise import DeviceNoise
+from faqnas_optuna.circuits.openqasm import preparation_angles
 from faqnas_optuna.config import Engine, StudyConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
@@ -25,6 +30,7 @@ from faqnas_optuna.engine.statevector import forward, make_workspace
 from faqnas_optuna.evidence import references
 from faqnas_optuna.evidence.measurement import Measurement, at_most, faster, paired, seconds
 from faqnas_optuna.learning.evaluation import evaluate, train_once
+from faqnas_optuna.learning.noisy import simulator
 from faqnas_optuna.learning.parameters import Layout
 
 logger = logging.getLogger(__name__)
@@ -35,6 +41,9 @@ ROTATIONS = (Rotation.RX, Rotation.RY, Rotation.RZ, Rotation.RY)
 LAYER_TARGETS = {2: 30, 4: 60, 6: 60, 8: 40, 10: 25}
 STEP_TARGETS = {2: 15, 4: 30, 6: 30, 8: 30, 10: 25}
 LIGHTNING_TARGET, JAX_TARGET = 20, 2
+GATES_TARGET, NOISY_TARGET, NOISY_SAMPLES = 0.99, 10, 36
+NOISY_TARGETS_S = {8: 2, 9: 8, 10: 30}
+"""Of those that take `default.mixed` minutes."""
 TRAINING_TARGETS_MS = {"iris": 1.1, "wine": 1.3, "breast-cancer": 3.0, "digits": 9.5}
 AROUND_KERNELS_TARGET_MS, SPACE_TARGET_S, FLOPS_TARGET_MS = 0.25, 12.0, 5.0
 
@@ -176,6 +185,46 @@ def flops_counters(*, profiled: int, counter: Callable[[Circuit], int] = profile
         target=f"<= {FLOPS_TARGET_MS:g} ms",
         met=fast * 1e3 <= FLOPS_TARGET_MS,
     )
+
+
+def against_qiskit(*, circuits: int, seeds: int) -> Iterator[Measurement]:
+    """Two-qubit gates of random circuits in sum, on each device that needs SWAPs, against Qiskit's if that is installed."""
+    if find_spec("qiskit") is None:
+        logger.info("no comparison with Qiskit, which is not installed: pip install qiskit")
+        return
+    chosen = random.Random(0).sample(_all_circuits(), circuits)
+    for device in (one for one in DEVICES.values() if one.coupling != ALL_TO_ALL):
+        ours = [hardware_cost(circuit, device).two_qubit_gates for circuit in chosen]
+        theirs = [references.qiskit_gates(circuit, device, seeds=seeds) for circuit in chosen]
+        most = max(mine - best for mine, best in zip(ours, theirs, strict=True))
+        yield Measurement(
+            what="two-qubit gates",
+            case=f"{device.name}, sum of {circuits} circuits, at most {most} more than Qiskit's best of {seeds}",
+            value=sum(ours),
+            reference=sum(theirs),
+            unit="gates",
+            ratio=sum(theirs) / sum(ours),
+            target=f">= {GATES_TARGET:g} x",
+            met=sum(theirs) >= GATES_TARGET * sum(ours),
+        )
+
+
+def noisy(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
+    """The test samples of Wine through a circuit with the noise of a device, against `default.mixed` if that can."""
+    noise, generator = DeviceNoise(device=DEVICES["heron-r3"]), np.random.default_rng(0)
+    for n in qubits:
+        frame, _ = _frame(n, Embedding.ANGLE, Entangler.CNOT)
+        circuit = replace(frame, topology=Topology.LINEAR)
+        inputs = np.array([preparation_angles(circuit, row) for row in generator.random((NOISY_SAMPLES, n))])
+        weights = generator.random(circuit.weights_shape, np.float32)
+        arguments = noise.program(circuit, 1.0), inputs, weights
+        ours, theirs = (partial(simulator(engine), *arguments) for engine in (Engine.FAST, Engine.PENNYLANE))
+        what, case = "noisy simulation", f"{n} qubits, {NOISY_SAMPLES} samples, heron-r3"
+        if n in NOISY_TARGETS_S:
+            yield at_most(what, case, seconds(ours), "s", NOISY_TARGETS_S[n])
+        else:
+            fast, reference = paired(ours, theirs, repeats)
+            yield faster(what, case, fast * 1e3, reference * 1e3, "ms", NOISY_TARGET)
 
 
 def _all_circuits() -> list[Circuit]:

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from faqnas_optuna.circuits.devices import Device, TwoQubitGate
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Genome, Rotation
 from faqnas_optuna.circuits.reference import lightning
 from faqnas_optuna.config import Engine, StudyConfig
@@ -152,6 +155,27 @@ def profiled_flops(circuit: Circuit) -> int:
     with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiled:
         layer(sample)
     return sum(event.flops for event in profiled.key_averages() if event.flops)
+
+
+def qiskit_gates(circuit: Circuit, device: Device, *, seeds: int) -> int:
+    """Two-qubit gates of the live circuit on a device by Qiskit's transpiler at its highest level, the fewest of so many seeds.
+
+    Raises:
+        ImportError: Qiskit is not installed.
+    """
+    import qiskit
+
+    written = qiskit.QuantumCircuit(circuit.n_qubits)
+    for number, gate in enumerate(elementary_gates(circuit, EffectiveCircuit(circuit=circuit).layers)):
+        # Angles of no special value, of which nothing could be made less.
+        angle = [] if gate.angle is None else [0.3 + 2 * (number * 0.618 % 1)]
+        getattr(written, gate.name)(*angle, *gate.wires)
+    written.measure_all()
+    # A ZZ rotation of a quarter turn is a CZ.
+    native = "cz" if device.two_qubit_gate is TwoQubitGate.RZZ else str(device.two_qubit_gate)
+    chip = qiskit.transpiler.CouplingMap([*device.pairs, *((b, a) for a, b in device.pairs)])
+    options = {"coupling_map": chip, "basis_gates": [native, "sx", "x", "rz"], "optimization_level": 3}
+    return min(int(qiskit.transpile(written, **options, seed_transpiler=seed).num_nonlocal_gates()) for seed in range(seeds))
 
 
 def search_by_hand(url: str, params: list[dict[str, Any]], config: StudyConfig, splits: DataSplits) -> Callable[[], None]:

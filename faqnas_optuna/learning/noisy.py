@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.noise import NoisyProgram
 from faqnas_optuna.circuits.openqasm import preparation_angles
-from faqnas_optuna.config import Engine
+from faqnas_optuna.config import Engine, Score
 from faqnas_optuna.data.splits import Split
 from faqnas_optuna.engine.mixed import expectations
 from faqnas_optuna.engine.mixed import probabilities as simulated
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.scoring import Scores
 
 SHOTS = 4
 """Names the stream of seeds."""
@@ -48,6 +49,12 @@ def noisy_samples(part: Split, *, seed: int) -> Split:
         return part
     chosen = np.sort(np.random.default_rng([seed, SHOTS]).permutation(len(part))[:MOST_SAMPLES])
     return Split(x=part.x[chosen], y=part.y[chosen])
+
+
+def constant_score(train: Split, part: Split, score: Score) -> float:
+    """What a network is worth on a part that always tells the class of which the training part has most."""
+    most = np.bincount(train.y).argmax()
+    return Scores.of(part.y, np.full_like(part.y, most)).by(score)
 
 
 def predict_noisy(

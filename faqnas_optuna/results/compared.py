@@ -1,6 +1,5 @@
 """What a comparison of searchers has shown, as a document, and as a figure for print."""
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from faqnas_optuna.evidence.searchers import searcher
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.results.confirmed import SIGNIFICANT
 from faqnas_optuna.results.documents import SCHEMA_VERSION
-from faqnas_optuna.results.figures import DESCRIPTION, UNDATED, check_printed
+from faqnas_optuna.results.figures import as_file, check_printed
 from faqnas_optuna.results.printed import styled
 from faqnas_optuna.results.sizes import Size
 
@@ -72,7 +71,7 @@ def write_contest_plot(document: Mapping[str, Any], path: Path, size: Size) -> N
     from matplotlib.figure import Figure
 
     check_printed(path)
-    form, kind = size.form, path.suffix.lower()
+    form = size.form
     with styled(form):
         figure = Figure(figsize=form.inches, layout="constrained")
         axes = figure.subplots()
@@ -88,11 +87,8 @@ def write_contest_plot(document: Mapping[str, Any], path: Path, size: Size) -> N
         axes.set_ylabel("attained hypervolume")
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
-        buffer = io.BytesIO()
-        told = json.dumps({name: document[name] for name in ("table", "epochs", "budget")})
-        metadata = {DESCRIPTION[kind]: told, **UNDATED.get(kind, {})}
-        figure.savefig(buffer, format=kind.removeprefix("."), dpi=form.dpi, metadata=metadata)
-    write_atomically(path, buffer.getvalue())
+    told = json.dumps({name: document[name] for name in ("table", "epochs", "budget")})
+    write_atomically(path, as_file(figure, path, form, told))
 
 
 def sentences(document: Mapping[str, Any]) -> list[str]:

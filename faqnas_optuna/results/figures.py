@@ -22,12 +22,13 @@ from faqnas_optuna.results.shown import (
     Shown,
     points,
 )
-from faqnas_optuna.results.sizes import Size
+from faqnas_optuna.results.sizes import Form, Size
 from faqnas_optuna.search.generations import ClosedGeneration
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as PrintedFigure
     from plotly.graph_objects import Figure
 
 PRINTED = (".png", ".pdf", ".svg")
@@ -85,9 +86,10 @@ def write_pareto_plot(
         OutputError: another ending, a page with a size, or the file cannot be written.
     """
     check_plot_file(path, size)
-    shown, kind = Shown.of(standing, confirmed), path.suffix.lower()
+    shown, drawn = Shown.of(standing, confirmed), size or Size.PAGE
     told = json.dumps({"study": standing.search.name, **provenance(standing.search)})
-    write_atomically(path, _page(shown, told) if kind == ".html" else _printed(shown, kind, size or Size.PAGE, told))
+    is_page = path.suffix.lower() == ".html"
+    write_atomically(path, _page(shown, told) if is_page else as_file(printed_figure(shown, drawn), path, drawn.form, told))
 
 
 def pareto_figure(standing: Standing, confirmed: Mapping[str, ConfirmedError] | None = None) -> "Figure":
@@ -235,13 +237,19 @@ def _add_confirmed(figure: "Figure", shown: Shown) -> None:
     )
 
 
-def _printed(shown: Shown, kind: str, size: Size, told: str) -> bytes:
-    """A printed figure as a file that carries what decided its values."""
-    buffer = io.BytesIO()
+def as_file(figure: "PrintedFigure", path: Path, form: Form, told: str) -> bytes:
+    """What is written to a file for a printed figure; the same figure is the same bytes.
+
+    Args:
+        path: tells by its ending what kind of file it is.
+        form: of the figure.
+        told: what decided its values, which the file carries.
+    """
+    buffer, kind = io.BytesIO(), path.suffix.lower()
+    # Without the date.
     metadata = {DESCRIPTION[kind]: told, **UNDATED.get(kind, {})}
-    # Without the date in it, the same front is the same file.
-    with styled(size.form):
-        printed_figure(shown, size).savefig(buffer, format=kind.removeprefix("."), dpi=size.form.dpi, metadata=metadata)
+    with styled(form):
+        figure.savefig(buffer, format=kind.removeprefix("."), dpi=form.dpi, metadata=metadata)
     return buffer.getvalue()
 
 

@@ -14,13 +14,14 @@ from faqnas_optuna.search.noisy import STRENGTHS, UnderNoise
 
 
 def noise_document(
-    found: Sequence[UnderNoise], noise: Noise, *, shots: int | None, samples: int, score: Score
+    found: Sequence[UnderNoise], noise: Noise, *, shots: int | None, samples: int, constant: float, score: Score
 ) -> dict[str, Any]:
     """What stands under `noise` in the document of a confirmation.
 
     Args:
         found: the cheapest first.
         samples: of the test part that were looked at.
+        constant: the score on them of always telling the class that the training part has most of.
     """
     return {
         "noise": noise.name,
@@ -28,6 +29,7 @@ def noise_document(
         **noise.parameters(),
         "shots": shots,
         "test_samples": samples,
+        "constant": constant,
         "strengths": list(STRENGTHS),
         "circuits": [_circuit(one, score) for one in found],
         "overtakings": list(_overtakings(found)),
@@ -81,10 +83,15 @@ def told_overtakings(entries: Sequence[Mapping[str, Any]], noise: str) -> Iterat
         yield f"In {left} {pairs} the cheaper one stays behind up to {STRENGTHS[-1]:g} times {noise}."
 
 
+def overtakes(entry: Mapping[str, Any]) -> bool:
+    """Whether the seeds tell the difference from none."""
+    interval = entry["difference_interval"]
+    return interval is not None and interval[0] > 0
+
+
 def _told(entry: Mapping[str, Any], noise: str) -> str:
     (ours, theirs), interval = entry["accuracies"], entry["difference_interval"]
-    # Whether the seeds tell the difference from none.
-    verb = "overtakes" if interval and interval[0] > 0 else "comes level with"
+    verb = "overtakes" if overtakes(entry) else "comes level with"
     uncertain = "" if interval is None else f" ({interval[0]:+.3f} to {interval[1]:+.3f})"
     return (
         f"At {entry['strength']:g} times {noise} the cheaper trial {entry['cheaper']} {verb} trial {entry['dearer']}:"

@@ -36,6 +36,9 @@ REFUSED = {
     ("--noise", "eagle", "--shots", "0"): "--shots.*0 is not in the range",
     ("--shots", "1024"): "--shots are those of circuits with noise; add --noise, for instance --noise depolarizing:0.01",
     ("--noise", "eagle", "--detach"): "--noise is computed here after the trainings, and --detach has them elsewhere",
+    ("--plot", "noise.svg"): r"--plot noise\.svg is a figure of scores under noise; add --noise, for instance --noise heron-r3",
+    ("--noise", "eagle", "--plot", "noise.html"): r"this plot is a \.png, \.pdf or \.svg file; 'noise\.html' is none",
+    ("--noise", "eagle", "--plot", "no/where.svg"): "no/where.svg: there is no directory no; make it first",
     ("--noise", "eagle", "--dask", "tcp://127.0.0.1:1"): "and --dask has them elsewhere; leave one of them out",
 }
 
@@ -85,7 +88,10 @@ def test_finalists_of_wine_are_judged_under_noise(cli_here: Cli, tmp_path: Path)
         assert len(entry["test_accuracies"]) == len(STRENGTHS) == len(noise["strengths"])
         assert {len(values) for values in entry["test_accuracies"]} == {2}
     # The same seeds, the same shots; the trainings are not done again for others.
-    assert json.loads(cli_here("confirm", "wine", *asked)[1])["noise"] == noise
+    code, out, err = cli_here("confirm", "wine", *asked, "--plot", "noise.svg")
+    assert json.loads(out)["noise"] == noise
+    assert code == 0 and err.splitlines()[-1] == "wrote noise.svg"
+    assert "times the noise of eagle" in (tmp_path / "noise.svg").read_text()
     exact = json.loads(cli_here("confirm", "wine", *(one for one in asked if one not in ("--shots", "100")))[1])
     assert exact["noise"]["shots"] is None
     for entry, told in zip(exact["noise"]["circuits"], exact["circuits"], strict=True):
@@ -102,7 +108,8 @@ def noise_of_two(stored: Cli, *more: str) -> dict[str, Any]:
 
 def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Search) -> None:
     plain = stored("confirm", "iris")[1]
-    document, text = noise_of_two(stored, "--json"), noise_of_two(stored)["text"]
+    document, text = noise_of_two(stored, "--json"), noise_of_two(stored, "--plot", "noise.pdf")["text"]
+    assert Path("noise.pdf").read_bytes().startswith(b"%PDF-")
     assert text.startswith(plain)
     header, *lines = text.removeprefix(plain).strip().splitlines()
     assert re.split(r" {2,}", header) == [

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
+from faqnas_optuna.circuits.devices import DEVICES
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import Embedding, Entangler
 from faqnas_optuna.circuits.reference import lightning
@@ -70,6 +71,32 @@ def test_without_jax_the_comparison_is_left_out_and_says_so(
     with caplog.at_level(logging.INFO):
         assert list(computing.against_jax((2,), repeats=1)) == []
     assert "JAX, which is not installed" in caplog.text
+
+
+def test_noise_is_simulated_beside_pennylane_as_far_as_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computing, "NOISY_TARGETS_S", {3: 1.0})
+    both, alone = computing.noisy((2, 3), repeats=1)
+    check(both)
+    check(alone)
+    assert (both.reference is None, alone.reference is None) == (False, True)
+
+
+@pytest.mark.skipif(find_spec("qiskit") is None, reason="qiskit is not installed: pip install qiskit")
+def test_gates_are_counted_beside_qiskit_on_every_chip() -> None:
+    measured = list(computing.against_qiskit(circuits=2, seeds=1))
+    assert [one.case.partition(",")[0] for one in measured] == [name for name in DEVICES if name != "all-to-all"]
+    for one in measured:
+        check(one)
+        assert one.reference is not None and one.ratio == pytest.approx(one.reference / one.value)
+
+
+def test_without_qiskit_the_comparison_is_left_out_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(computing, "find_spec", lambda _: None)
+    with caplog.at_level(logging.INFO):
+        assert list(computing.against_qiskit(circuits=1, seeds=1)) == []
+    assert "Qiskit, which is not installed" in caplog.text
 
 
 def test_a_training_takes_more_than_its_kernels() -> None:

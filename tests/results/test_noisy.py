@@ -27,7 +27,7 @@ def under_noise(trial: int, cost: int, *by_seed: Sequence[float]) -> UnderNoise:
 
 
 def document(*found: UnderNoise, score: Score = Score.ACCURACY) -> dict[str, Any]:
-    return noise_document(found, NOISE, shots=1024, samples=36, score=score)
+    return noise_document(found, NOISE, shots=1024, samples=36, constant=0.4, score=score)
 
 
 CHEAP = under_noise(5, 100, (0.6, 0.6, 0.6), (0.8, 0.8, 0.7), (0.7, 0.7, 0.8))
@@ -106,7 +106,7 @@ def test_seeds_that_one_of_them_lacks_are_left_out() -> None:
 
 
 def test_a_device_is_told_with_what_it_does() -> None:
-    told = noise_document([CHEAP], noise_of("heron-r3"), shots=None, samples=36, score=Score.ACCURACY)
+    told = noise_document([CHEAP], noise_of("heron-r3"), shots=None, samples=36, constant=0.4, score=Score.ACCURACY)
     assert told["shots"] is None
     assert told["readout_flip"] == 4.517e-3
     assert told["one_qubit_depolarizing"] == pytest.approx(1.5 * 1.994e-4)
