@@ -154,36 +154,6 @@ def adjoint_of_embed_phases(state: Array, adjoint: Array, embedding: Array, scra
 
 
 @jit
-def turn_bits(inputs: Array, wire: int) -> None:
-    """Make the bit of a wire the other one, for every sample."""
-    row = inputs[wire]
-    for b in range(row.size):
-        row[b] = (-1 if row[b] > 0 else 1) + 0 * row[b]
-
-
-@jit
-def keep(measured: Array, target: Array) -> None:
-    """A copy, in the front of each row."""
-    for q in range(measured.shape[0]):
-        for b in range(measured.shape[1]):
-            target[q, b] = measured[q, b]
-
-
-@jit
-def straight_through(inputs: Array, measured: Array, turned: Array, grad_measured: Array, grad_inputs: Array) -> None:
-    """∂E/∂x = ∂E/∂⟨Z⟩ · (⟨Z⟩ where the bit is 1 - ⟨Z⟩ where it is 0); turned[w] is ⟨Z⟩ with the other bit on wire w."""
-    for wire in range(inputs.shape[0]):
-        grad = grad_inputs[wire]
-        grad[:] = 0
-        for q in range(inputs.shape[0]):
-            factor, there, here = grad_measured[q], turned[wire, q], measured[q]
-            for b in range(grad.size):
-                grad[b] += factor[b] * (there[b] - here[b])
-        for b in range(grad.size):
-            grad[b] = -grad[b] if inputs[wire, b] > 0 else grad[b]
-
-
-@jit
 def upload(state: Array, planes: int, embedding: Array, batch: int, order: Integers) -> None:
     """RY(2x) on every wire, with the cosines and sines of each sample's x in `embedding`; two wires at a time, as `rotate`."""
     wires = embedding.shape[1]

@@ -70,6 +70,8 @@ class Workspace(NamedTuple):
 def make_workspace(program: Program, batch: int, dtype: DTypeLike) -> Workspace:
     """Memory for any number of calls of `forward` and `backward` on up to `batch` samples."""
     steps, rows = program.sources.shape
+    if program.embedding == BASIS:
+        batch = max(batch, WHOLE)  # for patterns that no sample has, which are run in whole vectors
     again = batch if (program.rows == DATA).any() else 0
     return Workspace(
         buffers=np.empty((3, 2 * rows * batch), dtype),
