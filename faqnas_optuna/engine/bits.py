@@ -37,7 +37,7 @@ def make_patterns(wires: int, batch: int, like: Array) -> Patterns:
 
 @jit
 def list_patterns(inputs: Array, patterns: Patterns) -> tuple[int, int]:
-    """List the patterns 1[x > 0] of samples (n, B), then those that differ from one in a bit; how many of the former, of all."""
+    """List the patterns 1[x > 0] of samples (n, B), then those with one bit turned; how many of the former, of all."""
     wires, batch = inputs.shape
     patterns.place[:] = -1
     count = 0

@@ -15,14 +15,21 @@ VANISHING_SQUARED_NORM = float(np.finfo(np.float32).tiny)
 
 
 @jit
-def embed_angles(inputs: Array, angles: Array, joined: bool, state: Array, embedding: Array) -> None:
-    """⊗ RY(2x)|0⟩, the product of (cos x, sin x), from the last wire to the first; RY(θ) RY(2x) = RY(2(x + θ/2))."""
+def embed_angles(inputs: Array, angles: Array, joined: bool, of_bits: bool, state: Array, embedding: Array) -> None:
+    """⊗ RY(2x)|0⟩, the product of (cos x, sin x), from the last wire to the first; RY(θ) RY(2x) = RY(2(x + θ/2)).
+
+    Args:
+        of_bits: π/2 where x > 0, else 0, in the place of x.
+    """
     wires, batch = inputs.shape
     for wire in range(wires):
         shift = inputs.dtype.type(angles[wire] / 2 if joined else 0)
         for b in range(batch):
-            embedding[0, wire, b] = math.cos(inputs[wire, b] + shift)
-            embedding[1, wire, b] = math.sin(inputs[wire, b] + shift)
+            value = inputs[wire, b]
+            if of_bits:
+                value = inputs.dtype.type(math.pi / 2 if value > 0 else 0) + 0 * value
+            embedding[0, wire, b] = math.cos(value + shift)
+            embedding[1, wire, b] = math.sin(value + shift)
     amplitudes = table(state, 1 << wires, 1, batch)
     amplitudes[0] = 1
     half = 1

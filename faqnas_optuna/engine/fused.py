@@ -93,7 +93,7 @@ def train_epoch(
     weights = _layers(optimiser.parameters, features, program, n_classes)
     gradients = _layers(optimiser.gradients, features, program, n_classes)
     of_bits, most = program.embedding == BASIS, workspace.embedding.shape[2]
-    # Encoded and measured values, their gradients, what goes into and comes out of patterns; the scores. Less uses their fronts.
+    # Encoded and measured values, their gradients, the same two of patterns; the scores. What is smaller uses the front.
     buffers = np.empty((6, n_qubits * most), x.dtype)
     score_buffer = np.empty(n_classes * batch_size, x.dtype)
     patterns = make_patterns(n_qubits if of_bits else 0, batch_size, x)

@@ -113,11 +113,12 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
     if batch == 0:
         return
     state, spare = workspace.buffers[0], workspace.buffers[1]
-    if program.embedding == ANGLE:
-        embed_angles(inputs, weights[0], program.joined, state, workspace.embedding)
+    of_bits = program.embedding == BASIS
+    if program.embedding == ANGLE or (of_bits and program.joined):
+        embed_angles(inputs, weights[0], program.joined, of_bits, state, workspace.embedding)
     elif program.embedding == AMPLITUDE:
         embed_amplitudes(inputs, state, workspace.embedding)
-    elif program.embedding == BASIS:
+    elif of_bits:
         embed_bits(inputs, state)
     else:
         embed_phases(inputs, state, workspace.embedding, spare)
@@ -189,7 +190,7 @@ def backward(
             undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
             undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)
             state, adjoint, spare = spare, state, adjoint
-    if program.embedding == ANGLE:
+    if program.embedding == ANGLE or (program.embedding == BASIS and program.joined):
         adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])
         if uploaded.size:
             for wire in range(program.n_qubits):
@@ -197,8 +198,8 @@ def backward(
                     grad_inputs[wire, b] += uploaded[wire, b]
     elif program.embedding == AMPLITUDE:
         adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
-    elif program.embedding == BASIS:
+    elif program.embedding == IQP:
+        adjoint_of_embed_phases(state, adjoint, workspace.embedding, spare, grad_inputs)
+    if program.embedding == BASIS:
         # Bits have no derivative.
         grad_inputs[:] = 0
-    else:
-        adjoint_of_embed_phases(state, adjoint, workspace.embedding, spare, grad_inputs)

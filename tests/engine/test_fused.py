@@ -95,7 +95,7 @@ NEIGHBOURS = np.array(
 
 @pytest.mark.parametrize("batch_size", [2, 3, 8])
 def test_samples_that_share_bits_or_differ_in_one_are_trained_as_each_alone(batch_size: int) -> None:
-    """The encoder hands on what it is given: eight samples of five patterns, two of them three times each or twice."""
+    """The encoder hands on what it is given: eight samples of five patterns."""
     circuit = replace(WIDER[0], n_qubits=3)
     layout = Layout.of(circuit, n_features=3, n_classes=2)
     vector = layout.draw(np.random.default_rng(1)).astype(np.float64)
