@@ -106,14 +106,14 @@ def train_epoch(
 
         _encode(x, rows, weights.encoder_weights, weights.encoder_bias, encoded)
         # Of basis embedding patterns are run, those of the samples last: the last state is that which is gone back from.
-        own, end = list_patterns(encoded, patterns) if of_bits else (rows.size, rows.size)
-        inputs, outputs = encoded, measured
+        own, needed = list_patterns(encoded, patterns) if of_bits else (rows.size, rows.size)
+        inputs, outputs, end = encoded, measured, needed
         while end > 0:
             begin = max(own, end - most) if end > own else 0
             if of_bits:
                 inputs, outputs = _front(buffers[4], n_qubits, end - begin), _front(buffers[5], n_qubits, end - begin)
                 write_bits(patterns.listed[begin:end], inputs)
-            forward(inputs, weights.angles, program, workspace, outputs)
+            forward(inputs, weights.angles, program, workspace, outputs, end < needed)
             if of_bits:
                 keep(patterns.listed[begin:end], outputs, patterns)
             end = begin

@@ -136,7 +136,7 @@ def _kernels(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Calla
         for _ in range(training.epochs):
             data = part.x, part.y, order, batch_size
             train_epoch(*data, program, workspace, optimiser, 0, training.learning_rate, splits.n_classes)
-        forward(inputs, angles, program, validating, measured)
+        forward(inputs, angles, program, validating, measured, False)
 
     return run
 
