@@ -19,17 +19,21 @@ def embed_angles(inputs: Array, angles: Array, joined: bool, of_bits: bool, stat
     """⊗ RY(2x)|0⟩, the product of (cos x, sin x), from the last wire to the first; RY(θ) RY(2x) = RY(2(x + θ/2)).
 
     Args:
-        of_bits: π/2 where x > 0, else 0, in the place of x.
+        of_bits: π/2 where x > 0, else 0, in the place of x: RY(θ) of a bit is (cos θ/2, sin θ/2) or (-sin θ/2, cos θ/2).
     """
     wires, batch = inputs.shape
     for wire in range(wires):
         shift = inputs.dtype.type(angles[wire] / 2 if joined else 0)
+        if of_bits:
+            c, s = math.cos(shift), math.sin(shift)
+            for b in range(batch):
+                value = inputs[wire, b]
+                embedding[0, wire, b] = (-s if value > 0 else c) + 0 * value
+                embedding[1, wire, b] = c if value > 0 else s
+            continue
         for b in range(batch):
-            value = inputs[wire, b]
-            if of_bits:
-                value = inputs.dtype.type(math.pi / 2 if value > 0 else 0) + 0 * value
-            embedding[0, wire, b] = math.cos(value + shift)
-            embedding[1, wire, b] = math.sin(value + shift)
+            embedding[0, wire, b] = math.cos(inputs[wire, b] + shift)
+            embedding[1, wire, b] = math.sin(inputs[wire, b] + shift)
     amplitudes = table(state, 1 << wires, 1, batch)
     amplitudes[0] = 1
     half = 1
