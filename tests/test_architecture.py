@@ -46,7 +46,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "loading",
         ],
     ),
-    ("engine", ["processor", "normal_form", "compilation", "gates", "embeddings", "statevector", "fused", "mixed"]),
+    ("engine", ["processor", "normal_form", "compilation", "gates", "embeddings", "bits", "statevector", "fused", "mixed"]),
     (
         "learning",
         [

@@ -15,11 +15,22 @@ VANISHING_SQUARED_NORM = float(np.finfo(np.float32).tiny)
 
 
 @jit
-def embed_angles(inputs: Array, angles: Array, joined: bool, state: Array, embedding: Array) -> None:
-    """⊗ RY(2x)|0⟩, the product of (cos x, sin x), from the last wire to the first; RY(θ) RY(2x) = RY(2(x + θ/2))."""
+def embed_angles(inputs: Array, angles: Array, joined: bool, of_bits: bool, state: Array, embedding: Array) -> None:
+    """⊗ RY(2x)|0⟩, the product of (cos x, sin x), from the last wire to the first; RY(θ) RY(2x) = RY(2(x + θ/2)).
+
+    Args:
+        of_bits: π/2 where x > 0, else 0, in the place of x: RY(θ) of a bit is (cos θ/2, sin θ/2) or (-sin θ/2, cos θ/2).
+    """
     wires, batch = inputs.shape
     for wire in range(wires):
         shift = inputs.dtype.type(angles[wire] / 2 if joined else 0)
+        if of_bits:
+            c, s = math.cos(shift), math.sin(shift)
+            for b in range(batch):
+                value = inputs[wire, b]
+                embedding[0, wire, b] = (-s if value > 0 else c) + 0 * value
+                embedding[1, wire, b] = c if value > 0 else s
+            continue
         for b in range(batch):
             embedding[0, wire, b] = math.cos(inputs[wire, b] + shift)
             embedding[1, wire, b] = math.sin(inputs[wire, b] + shift)
@@ -151,36 +162,6 @@ def adjoint_of_embed_phases(state: Array, adjoint: Array, embedding: Array, scra
         for b in range(batch):
             total[b] = (1 + total[b]) * (adjoint_re[b] * im[b] - adjoint_im[b] * re[b])
     collect_z(sums, grad_inputs)
-
-
-@jit
-def turn_bits(inputs: Array, wire: int) -> None:
-    """Make the bit of a wire the other one, for every sample."""
-    row = inputs[wire]
-    for b in range(row.size):
-        row[b] = (-1 if row[b] > 0 else 1) + 0 * row[b]
-
-
-@jit
-def keep(measured: Array, target: Array) -> None:
-    """A copy, in the front of each row."""
-    for q in range(measured.shape[0]):
-        for b in range(measured.shape[1]):
-            target[q, b] = measured[q, b]
-
-
-@jit
-def straight_through(inputs: Array, measured: Array, turned: Array, grad_measured: Array, grad_inputs: Array) -> None:
-    """∂E/∂x = ∂E/∂⟨Z⟩ · (⟨Z⟩ where the bit is 1 - ⟨Z⟩ where it is 0); turned[w] is ⟨Z⟩ with the other bit on wire w."""
-    for wire in range(inputs.shape[0]):
-        grad = grad_inputs[wire]
-        grad[:] = 0
-        for q in range(inputs.shape[0]):
-            factor, there, here = grad_measured[q], turned[wire, q], measured[q]
-            for b in range(grad.size):
-                grad[b] += factor[b] * (there[b] - here[b])
-        for b in range(grad.size):
-            grad[b] = -grad[b] if inputs[wire, b] > 0 else grad[b]
 
 
 @jit

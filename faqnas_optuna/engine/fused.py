@@ -14,8 +14,16 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.engine.bits import (
+    keep,
+    list_patterns,
+    look_up,
+    make_patterns,
+    straight_through,
+    sum_by_pattern,
+    write_bits,
+)
 from faqnas_optuna.engine.compilation import compile_once, jit, kernel
-from faqnas_optuna.engine.embeddings import keep, straight_through, turn_bits
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
 from faqnas_optuna.engine.statevector import BASIS, Workspace, backward, expectations, forward, make_workspace
@@ -84,38 +92,46 @@ def train_epoch(
     n_qubits, features = program.n_qubits, x.shape[1]
     weights = _layers(optimiser.parameters, features, program, n_classes)
     gradients = _layers(optimiser.gradients, features, program, n_classes)
-    # Encoded and measured values with their gradients, and the scores; a smaller batch uses the front of each.
-    buffers = np.empty((4, n_qubits * batch_size), x.dtype)
+    of_bits, most = program.embedding == BASIS, workspace.embedding.shape[2]
+    # Encoded and measured values, their gradients, the same two of patterns; the scores. What is smaller uses the front.
+    buffers = np.empty((6, n_qubits * most), x.dtype)
     score_buffer = np.empty(n_classes * batch_size, x.dtype)
-    turned_bits = n_qubits if program.embedding == BASIS else 0
-    turned = np.empty((turned_bits, n_qubits, batch_size), x.dtype)
+    patterns = make_patterns(n_qubits if of_bits else 0, batch_size, x)
     total, batches = 0.0, 0
     for start in range(0, order.size, batch_size):
         rows = order[start : start + batch_size]
-        encoded = buffers[0, : n_qubits * rows.size].reshape(n_qubits, rows.size)
-        measured = buffers[1, : n_qubits * rows.size].reshape(n_qubits, rows.size)
-        grad_encoded = buffers[2, : n_qubits * rows.size].reshape(n_qubits, rows.size)
-        grad_measured = buffers[3, : n_qubits * rows.size].reshape(n_qubits, rows.size)
+        encoded, measured = _front(buffers[0], n_qubits, rows.size), _front(buffers[1], n_qubits, rows.size)
+        grad_encoded, grad_measured = _front(buffers[2], n_qubits, rows.size), _front(buffers[3], n_qubits, rows.size)
         scores = score_buffer[: n_classes * rows.size].reshape(n_classes, rows.size)
 
         _encode(x, rows, weights.encoder_weights, weights.encoder_bias, encoded)
-        # Of basis embedding first with each bit turned. The last state is that which is gone back from.
-        for wire in range(turned_bits - 1, -2, -1):
-            if wire >= 0:
-                turn_bits(encoded, wire)
-            forward(encoded, weights.angles, program, workspace, measured)
-            if wire >= 0:
-                keep(measured, turned[wire])
-                turn_bits(encoded, wire)
+        # Of basis embedding patterns are run, those of the samples last: the last state is that which is gone back from.
+        own, needed = list_patterns(encoded, patterns) if of_bits else (rows.size, rows.size)
+        inputs, outputs, end = encoded, measured, needed
+        while end > 0:
+            begin = max(own, end - most) if end > own else 0
+            if of_bits:
+                inputs, outputs = _front(buffers[4], n_qubits, end - begin), _front(buffers[5], n_qubits, end - begin)
+                write_bits(patterns.listed[begin:end], inputs)
+            forward(inputs, weights.angles, program, workspace, outputs, end < needed)
+            if of_bits:
+                keep(patterns.listed[begin:end], outputs, patterns)
+            end = begin
+        if of_bits:
+            look_up(encoded, patterns, measured)
         _classify(measured, weights.classifier_weights, weights.classifier_bias, scores)
         total += _negative_log_likelihood(scores, y, rows)
         # From here on `scores` holds the gradient of the loss by the scores.
         _adjoint_of_classify(
             scores, measured, weights.classifier_weights, gradients.classifier_weights, gradients.classifier_bias, grad_measured
         )
-        backward(weights.angles, program, workspace, grad_measured, grad_encoded, gradients.angles)
-        if turned_bits:
-            straight_through(encoded, measured, turned, grad_measured, grad_encoded)
+        grad_inputs, grad_outputs = grad_encoded, grad_measured
+        if of_bits:
+            grad_inputs, grad_outputs = inputs, outputs
+            sum_by_pattern(grad_measured, patterns, grad_outputs)
+        backward(weights.angles, program, workspace, grad_outputs, grad_inputs, gradients.angles)
+        if of_bits:
+            straight_through(grad_measured, patterns, grad_encoded)
         _adjoint_of_encode(x, rows, grad_encoded, gradients.encoder_weights, gradients.encoder_bias)
         batches += 1
         _adam(optimiser, steps_before + batches, learning_rate)
@@ -137,6 +153,11 @@ def _layers(vector: Array, features: int, program: Program, n_classes: int) -> L
         vector[c:d].reshape(n_classes, n_qubits),
         vector[d:],
     )
+
+
+@jit
+def _front(buffer: Array, rows: int, columns: int) -> Array:
+    return buffer[: rows * columns].reshape(rows, columns)
 
 
 @jit

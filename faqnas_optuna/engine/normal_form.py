@@ -5,7 +5,8 @@
 * RX(θ) = F† RY(θ) F on every wire, with F = diag(1, i). The phases of F and F† join the neighbouring monomials, so that
   RY, which is real, is the only gate that mixes amplitudes.
 * Of the monomial before the measurement only the permutation is left: probabilities have no phase.
-* An RY layer directly after the angle embedding RY(2x) adds its angles to the inputs.
+* An RY layer directly after the angle embedding RY(2x) adds its angles to the inputs. Basis embedding is RY(πb) of the bits b
+  but for the phase of the whole state, which is all that diagonal gates before the first rotation change too, F among them.
 * Data that are uploaded again are an RY layer, RY(2x), with angles of their own for each sample.
 
 Wire 0 is the most significant bit of an amplitude's index.
@@ -44,7 +45,7 @@ class Program(NamedTuple):
     embedding: int
     """The kernel of the embedding, by its declaration."""
     joined: bool
-    """Layer 0 is an RY layer that is part of the angle embedding."""
+    """Layer 0 rotates as part of the embedding: RY of angles, RY or RX of bits."""
     rotated: Integers
     """The steps of RX and RY, in order, without a joined one."""
     rows: Integers
@@ -97,11 +98,14 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
     sources, phases = np.tile(identity, (size, 1)), np.zeros((size, 2, identity.size), np.int8)
 
     # The monomial since the last rotation, and the first step in it.
-    source, phase, first = identity, np.ones(identity.size, np.complex128), 0
+    source, phase, first, moved = identity, np.ones(identity.size, np.complex128), 0, False
     for number, (_, rotation, entangled) in enumerate(steps):
         if rotation is not Rotation.RZ:
-            if rotation is Rotation.RX:
+            if block.one_basis_state and not moved:
+                phase, first, turned[:number] = np.ones_like(phase), number, False
+            elif rotation is Rotation.RX:
                 phase = phase * to_real_rotation
+            moved = True
             weighted[number] = first < number or turned[max(first - 1, 0) : number].any()
             complex_phases = bool(weighted[number] or phase.imag.any())
             begin[number], sources[number], phases[number] = first, source, (phase.real, phase.imag)
@@ -116,7 +120,8 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
 
     rotated = [number for number, step in enumerate(steps) if step.rotation is not Rotation.RZ]
     # Data that come again need cos and sin of themselves, without an angle added.
-    joined = circuit.embedding is Embedding.ANGLE and size == len(layers) > 0 and layers[0].rotation is Rotation.RY
+    joins = {Embedding.ANGLE: (Rotation.RY,), Embedding.BASIS: (Rotation.RX, Rotation.RY)}.get(circuit.embedding, ())
+    joined = size == len(layers) > 0 and layers[0].rotation in joins
     return Program(
         n_qubits=circuit.n_qubits,
         depth=depth,

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.engine.compilation import kernel
+from faqnas_optuna.engine.compilation import jit, kernel
 from faqnas_optuna.engine.embeddings import (
     adjoint_of_embed_amplitudes,
     adjoint_of_embed_angles,
@@ -70,6 +70,8 @@ class Workspace(NamedTuple):
 def make_workspace(program: Program, batch: int, dtype: DTypeLike) -> Workspace:
     """Memory for any number of calls of `forward` and `backward` on up to `batch` samples."""
     steps, rows = program.sources.shape
+    if program.embedding == BASIS:
+        batch = max(batch, WHOLE)  # for patterns that no sample has, which are run in whole vectors
     again = batch if (program.rows == DATA).any() else 0
     return Workspace(
         buffers=np.empty((3, 2 * rows * batch), dtype),
@@ -99,23 +101,28 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
         part = inputs[start : start + chunk]
         wires_first[:, : len(part)] = part.T
         wires_first[:, len(part) :] = part[-1][:, np.newaxis]
-        forward(wires_first, weights, program, workspace, measured)
+        forward(wires_first, weights, program, workspace, measured, start > 0)
         result[start : start + chunk] = measured.T[: len(part)]
     return result
 
 
 @kernel
-def forward(inputs: Array, weights: Array, program: Program, workspace: Workspace, measured: Array) -> None:
-    """Run a circuit. C-contiguous: inputs (n, B) and weights (L, W) are read, measured (n, B) is written."""
+def forward(inputs: Array, weights: Array, program: Program, workspace: Workspace, measured: Array, again: bool) -> None:
+    """Run a circuit. C-contiguous: inputs (n, B) and weights (L, W) are read, measured (n, B) is written.
+
+    Args:
+        again: the weights are those of the call before, with the same workspace, which spares their sines and cosines.
+    """
     batch = inputs.shape[1]
     if batch == 0:
         return
     state, spare = workspace.buffers[0], workspace.buffers[1]
-    if program.embedding == ANGLE:
-        embed_angles(inputs, weights[0], program.joined, state, workspace.embedding)
+    of_bits = program.embedding == BASIS
+    if program.embedding == ANGLE or (of_bits and program.joined):
+        embed_angles(inputs, weights[0], program.joined, of_bits, state, workspace.embedding)
     elif program.embedding == AMPLITUDE:
         embed_amplitudes(inputs, state, workspace.embedding)
-    elif program.embedding == BASIS:
+    elif of_bits:
         embed_bits(inputs, state)
     else:
         embed_phases(inputs, state, workspace.embedding, spare)
@@ -123,17 +130,8 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         planes, new_planes = program.planes[step], program.planes[step + 1]
         if program.moves[step]:
             sources, phases = program.sources[step], workspace.phases[step]
-            # Not as one assignment: numba would compile what it says of shapes that differ, which takes seconds.
-            for plane in range(2):
-                for k in range(program.order.size):
-                    phases[plane, k] = program.phases[step, plane, k]
-            for rz_step in range(program.begin[step], step):
-                angles = weights[program.rows[rz_step]][: program.n_qubits]
-                rz_phases(angles, program.sources[rz_step], workspace.per_amplitude[0], phases)
-            for zz_step in range(max(program.begin[step] - 1, 0), step):
-                if program.turned[zz_step]:
-                    angles = weights[program.rows[zz_step]][program.n_qubits :]
-                    zz_phases(angles, program.pairs, program.order, workspace.per_amplitude[0], phases)
+            if not again:
+                _set_phases(step, weights, program, workspace.per_amplitude[0], phases)
             apply_monomial(state, spare, sources, phases, batch, planes, new_planes)
             state, spare = spare, state
         if program.rows[step] == DATA:
@@ -141,6 +139,22 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         else:
             rotate(state, new_planes * batch, weights[program.rows[step]][: program.n_qubits], program.order)
     measure(state, program.readout, batch, program.planes[-1], spare, measured)
+
+
+@jit
+def _set_phases(step: int, weights: Array, program: Program, scratch: Array, phases: Array) -> None:
+    """Those of the monomial before a step, with the angles that are in it."""
+    # Not as one assignment: numba would compile what it says of shapes that differ, which takes seconds.
+    for plane in range(2):
+        for k in range(program.order.size):
+            phases[plane, k] = program.phases[step, plane, k]
+    for rz_step in range(program.begin[step], step):
+        angles = weights[program.rows[rz_step]][: program.n_qubits]
+        rz_phases(angles, program.sources[rz_step], scratch, phases)
+    for zz_step in range(max(program.begin[step] - 1, 0), step):
+        if program.turned[zz_step]:
+            angles = weights[program.rows[zz_step]][program.n_qubits :]
+            zz_phases(angles, program.pairs, program.order, scratch, phases)
 
 
 @kernel
@@ -187,7 +201,7 @@ def backward(
             undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
             undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)
             state, adjoint, spare = spare, state, adjoint
-    if program.embedding == ANGLE:
+    if program.embedding == ANGLE or (program.embedding == BASIS and program.joined):
         adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])
         if uploaded.size:
             for wire in range(program.n_qubits):
@@ -195,8 +209,8 @@ def backward(
                     grad_inputs[wire, b] += uploaded[wire, b]
     elif program.embedding == AMPLITUDE:
         adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
-    elif program.embedding == BASIS:
+    elif program.embedding == IQP:
+        adjoint_of_embed_phases(state, adjoint, workspace.embedding, spare, grad_inputs)
+    if program.embedding == BASIS:
         # Bits have no derivative.
         grad_inputs[:] = 0
-    else:
-        adjoint_of_embed_phases(state, adjoint, workspace.embedding, spare, grad_inputs)

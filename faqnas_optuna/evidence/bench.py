@@ -29,6 +29,7 @@ def measure(*, quick: bool, server: str | None = None) -> Iterator[Measurement]:
     yield from computing.against_jax((2, 6, 10), repeats=3)
     yield from computing.noisy((2, 5) if quick else (2, 5, 7, 8, 9, 10), repeats=3)
     yield from computing.against_qiskit(circuits=2 if quick else 150, seeds=1 if quick else 5)
+    yield from computing.wider_steps((6, 10), repeats=20)
     yield computing.flops_counters(profiled=5 if quick else 25)
     names = ("wine",) if quick else tuple(computing.TRAINING_TARGETS_MS)
     yield from computing.trainings(names, circuits=50 if quick else 200)

@@ -82,7 +82,7 @@ def _run(inputs: Tensor, weights: Tensor, program: Program) -> tuple[Array, Work
     wires_first = _contiguous(inputs.T)
     workspace = make_workspace(program, wires_first.shape[1], wires_first.dtype)
     measured = np.empty_like(wires_first)
-    forward(wires_first, _contiguous(weights), program, workspace, measured)
+    forward(wires_first, _contiguous(weights), program, workspace, measured, False)
     return measured, workspace
 
 

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,39 @@ def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_s
     assert settled.mean() > 0.6
 
 
+NEIGHBOURS = np.array(
+    [[1, 1, 1], [1, 1, 1], [1, 1, -1], [1, -1, -1], [-1, 1, 1], [1, 1, -1], [2, 3, 1], [-1, -1, -1]], np.float64
+)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8])
+def test_samples_that_share_bits_or_differ_in_one_are_trained_as_each_alone(batch_size: int) -> None:
+    """The encoder hands on what it is given: eight samples of five patterns."""
+    circuit = replace(WIDER[0], n_qubits=3)
+    layout = Layout.of(circuit, n_features=3, n_classes=2)
+    vector = layout.draw(np.random.default_rng(1)).astype(np.float64)
+    layout.parts(vector).encoder_weights[:] = np.eye(3)
+    layout.parts(vector).encoder_bias[:] = 0
+    model = HQNN(circuit, n_features=3, n_classes=2, engine=Engine.PENNYLANE, generator=np.random.default_rng(0)).double()
+    nn.utils.vector_to_parameters(torch.from_numpy(vector.copy()), model.parameters())
+    y = np.array([0, 1, 1, 0, 0, 0, 1, 1])
+    program, optimiser = compile_circuit(circuit), make_optimiser(vector)
+    workspace = make_workspace(program, batch_size, np.float64)
+    train_epoch(NEIGHBOURS, y, np.arange(8), batch_size, program, workspace, optimiser, 0, 0.01, 2)
+    adam = torch.optim.Adam(model.parameters(), lr=0.01)
+    for rows in torch.arange(8).split(batch_size):
+        adam.zero_grad()
+        nn.functional.nll_loss(model(torch.from_numpy(NEIGHBOURS)[rows]), torch.from_numpy(y)[rows]).backward()
+        adam.step()
+    gradients = np.concatenate(
+        [parameter.grad.numpy().ravel() for parameter in model.parameters() if parameter.grad is not None]
+    )
+    np.testing.assert_allclose(optimiser.gradients, gradients, atol=1e-9)
+    settled = optimiser.second_moments > 1e-20
+    expected = nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+    np.testing.assert_allclose(vector[settled], expected[settled], atol=1e-7)
+
+
 def on_the_bloch_sphere(encoded: Tensor, layers: tuple[Layer, ...], angles: Tensor) -> Tensor:
     """⟨Z⟩ (batch, n) of wires without entanglers: each is a vector, turned about the axis of a layer by its angle."""
     x, y, z = torch.sin(2 * encoded), torch.zeros_like(encoded), torch.cos(2 * encoded)
@@ -162,8 +196,8 @@ def test_the_loss_falls(circuit: Circuit, iris: DataSplits) -> None:
     assert losses[-1] < 0.95 * losses[0]
 
 
-def test_nan_in_the_data_reaches_the_loss(iris: DataSplits) -> None:
-    circuit = CIRCUITS[0]
+@pytest.mark.parametrize("circuit", [CIRCUITS[0], *WIDER], ids=str)
+def test_nan_in_the_data_reaches_the_loss(circuit: Circuit, iris: DataSplits) -> None:
     vector = nn.utils.parameters_to_vector(network(circuit, iris).parameters()).detach().numpy()
     program = compile_circuit(circuit)
     x = iris.train.x.copy()

@@ -41,7 +41,7 @@ def run(
     workspace = make_workspace(program, len(inputs), inputs.dtype)
     wires_first = np.ascontiguousarray(inputs.T)
     measured, grad_inputs, grad_weights = np.empty_like(wires_first), np.empty_like(wires_first), np.empty_like(weights)
-    forward(wires_first, weights, program, workspace, measured)
+    forward(wires_first, weights, program, workspace, measured, False)
     backward(weights, program, workspace, np.ascontiguousarray(grad.T), grad_inputs, grad_weights)
     return measured.T, grad_inputs.T, grad_weights
 
@@ -226,7 +226,7 @@ def test_a_workspace_serves_smaller_batches_and_later_steps() -> None:
                 np.empty_like(wires_first),
                 np.empty_like(weights),
             )
-            forward(wires_first, weights, program, workspace, measured)
+            forward(wires_first, weights, program, workspace, measured, False)
             backward(weights, program, workspace, np.ascontiguousarray(grad.T), grad_inputs, grad_weights)
             for actual, expected in zip(
                 (measured.T, grad_inputs.T, grad_weights), run(circuit, inputs, weights, grad), strict=True

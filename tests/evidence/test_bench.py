@@ -53,11 +53,19 @@ def test_lightning_runs_the_same_circuits() -> None:
     assert theirs.detach().numpy() == pytest.approx(ours.detach().numpy(), abs=1e-6)
 
 
+def test_what_the_papers_space_lacks_is_held_against_angle_embedding() -> None:
+    measured = list(computing.wider_steps((2,), repeats=1))
+    assert [one.case.split(", ")[1] for one in measured] == ["basis", "iqp", "re-uploading", "ZZ"]
+    for one in measured:
+        check(one)
+        assert one.ratio == pytest.approx(one.value / (one.reference or 0))
+
+
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed: pip install jax")
 @pytest.mark.parametrize(("embedding", "entangler"), FRAMES)
 def test_a_step_in_jax_comes_to_the_same(embedding: Embedding, entangler: Entangler) -> None:
     circuit, _ = computing._frame(3, embedding, entangler)
-    ours, vector = computing._fused_step(circuit)
+    ours, vector = computing._fused_step(circuit, *computing._batch())
     theirs = references.jax_step(circuit, *computing._batch(), computing.N_CLASSES, vector.copy())
     for _ in range(5):
         ours()
