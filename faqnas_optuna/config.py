@@ -298,6 +298,12 @@ class StudyConfig(_Section):
         return self
 
     @property
+    def engines(self) -> tuple[Engine, ...]:
+        """Those that its circuits are trained on."""
+        slow = self.space.without_fast_form
+        return tuple(sorted({Engine.PENNYLANE if entangler in slow else self.engine for entangler in self.space.entangler}))
+
+    @property
     def cost(self) -> str:
         """The first objective as it is typed."""
         return f"{HARDWARE}{self.device.name}" if self.device else FLOPS

@@ -18,7 +18,10 @@ that of the whole, which nobody sees. So before the *first* mixing layer RZ laye
 CNOT layers are live.
 
 Data that are uploaded again before a layer are turned in by RY, which mixes: nothing before the last upload is inert. CRX mixes
-too, in every layer, behind the rotations: of its circuits nothing is inert but a first layer of RZ on a basis state.
+too, in every layer, behind the rotations: of its circuits only a first layer of RZ on a basis state is called inert.
+
+What is called inert is; more may be. Amplitude embedding leaves the first wires in |0⟩: on two or three qubits a whole layer of
+CZ, ZZ or CRX, or of RZ before it, may find nothing to act on until RX or RY has mixed.
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from faqnas_optuna.cli.options import Survival, storage_option, typed
-from faqnas_optuna.config import Engine, StudyConfig
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, NoStudiesError, NoSuccessfulTrialError, StorageError
 from faqnas_optuna.studyfile import override, read_toml, without_auto_repeats
 
@@ -125,9 +125,6 @@ def new_study(
     from faqnas_optuna.storage.opening import open_storage, storage_lock
 
     splits = load_splits(config, files=files, data_dir=data_dir)
-    if config.engine is Engine.FAST and (slow := config.space.without_fast_form):
-        told = "its circuits are trained by PennyLane, which takes far longer"
-        click.echo(f"{slow[0]} has no form for the fast engine: {told}", err=True)
     if storage is None:
         storage = open_storage(url, create=True, grace_s=grace_s)
     reliability = _measured(splits, config, name, limit_s=None if auto_repeats else LIMIT_S)

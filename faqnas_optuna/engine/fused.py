@@ -280,24 +280,24 @@ def _compile() -> None:
 
 def compile_forward() -> None:
     """Compile what predictions need, or find it on disk. To be run in a process of its own, as the next two."""
-    expectations(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), _CIRCUIT)
+    expectations(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), LEAST)
 
 
 def compile_backward() -> None:
     """Compile the way back through a circuit, or find it on disk."""
-    program, wires = compile_circuit(_CIRCUIT), np.ones((2, 2), np.float32)
+    program, wires = compile_circuit(LEAST), np.ones((2, 2), np.float32)
     backward(np.ones((1, 2), np.float32), program, make_workspace(program, 2, np.float32), wires, wires, wires[:1])
 
 
 def compile_training() -> None:
     """Compile what a training needs, or find it on disk."""
     layout = 1 * 2 + 2 + 2 + 2 * 2 + 2
-    program, optimiser = compile_circuit(_CIRCUIT), make_optimiser(np.ones(layout, np.float32))
+    program, optimiser = compile_circuit(LEAST), make_optimiser(np.ones(layout, np.float32))
     x, y, workspace = np.ones((2, 1), np.float32), np.zeros(2, np.int64), make_workspace(program, 2, np.float32)
     train_epoch(x, y, np.arange(2), 2, program, workspace, optimiser, 0, 0.1, 2)
 
 
-_CIRCUIT = Circuit(
+LEAST = Circuit(
     n_qubits=2, embedding=Embedding.ANGLE, entangler=Entangler.CZ, topology=Topology.LINEAR, rotations=(Rotation.RX,)
 )
-"""The least one, to compile with: how large arrays are is of no account."""
+"""The least circuit, to load and compile with: how large arrays are is of no account."""

@@ -23,7 +23,7 @@ def measure(*, quick: bool, server: str | None = None) -> Iterator[Measurement]:
     Args:
         server: the URL of a database on a server, to measure trials there too; a study is left in it.
     """
-    prepare(Engine.FAST)
+    prepare((Engine.FAST,))
     yield from computing.steps((2, 6) if quick else tuple(computing.STEP_TARGETS), repeats=3 if quick else 5)
     yield from computing.against_lightning((2, 6, 10), repeats=3)
     yield from computing.against_jax((2, 6, 10), repeats=3)

@@ -118,7 +118,7 @@ def _train(
     plan: Plan, splits: DataSplits, parts: Parts, values: Values, hand_out: HandOut, on_done: Callable[[int], None]
 ) -> None:
     """Have what is missing trained."""
-    prepare(plan.config.engine)
+    prepare(plan.config.engines)
     job = Job(circuits=plan.circuits, splits=splits, training=plan.config.training, versions=versions())
     left = dict.fromkeys(plan.chunks())
     done = 0

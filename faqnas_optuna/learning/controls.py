@@ -114,7 +114,7 @@ def confirm_once(
     Raises:
         TrainingError: it diverged.
     """
-    _load(model)
+    _load(model, circuit)
     started, run = time.perf_counter(), _train_classical if model in CLASSICAL else _train_quantum
     result, predicted = run(model, circuit, splits, training, generator)
     seconds = time.perf_counter() - started
@@ -131,16 +131,17 @@ def confirm_once(
     )
 
 
-def _load(model: Model) -> None:
+def _load(model: Model, circuit: Circuit) -> None:
     """What takes its time the first time, so that no training is told to have taken it."""
     if model in CLASSICAL:
         from faqnas_optuna.learning.reference import use_one_thread
 
         use_one_thread()
-    else:
-        from faqnas_optuna.engine.fused import load_kernels
+        return
+    from faqnas_optuna.learning.engines import load
 
-        load_kernels()
+    # Without entanglers the fast engine has all.
+    load(Engine.FAST.of(circuit) if model is Model.CIRCUIT else Engine.FAST)
 
 
 def _train_quantum(
@@ -157,7 +158,6 @@ def _train_quantum(
         result = train_on(Engine.FAST, standing, splits, training, generator=generator, validate_epochs=True)
         scores = predict_on(Engine.FAST, standing, layout, result.parameters, splits.test.x)
     else:
-        # Without entanglers the fast engine has them all.
         result = train(standing, splits, training, generator=generator, layers=layers, validate_epochs=True)
         scores = predict(standing, layout, result.parameters, splits.test.x, layers)
     return result, scores.argmax(axis=1)

@@ -1,6 +1,6 @@
 """On which engine a circuit is trained: the one that is asked for, or PennyLane, where a circuit has no fast form."""
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,13 +8,27 @@ import numpy as np
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
-from faqnas_optuna.engine.fused import load_kernels
+from faqnas_optuna.engine.fused import LEAST, load_kernels
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.learning.training import Fitted, TrainingResult, fit, predict, predict_by, train
 
 if TYPE_CHECKING:
     from faqnas_optuna.learning.model import HQNN
+
+
+@cache
+def load(engine: Engine) -> None:
+    """Have an engine in this process, on one thread: what takes seconds the first time."""
+    if engine is Engine.FAST:
+        load_kernels()
+        return
+    from faqnas_optuna.learning.reference import use_one_thread
+
+    use_one_thread()
+    # Much of torch and PennyLane is loaded by the first training alone.
+    part = Split(x=np.ones((2, 1), np.float32), y=np.zeros(2, np.int64))
+    fit_on(engine, LEAST, part, TrainingConfig(epochs=1), n_classes=2, generator=np.random.default_rng(0))
 
 
 def train_on(
@@ -73,7 +87,5 @@ def predict_on(asked: Engine, circuit: Circuit, layout: Layout, parameters: Arra
 
 def _network(circuit: Circuit, part: Split, n_classes: int, generator: np.random.Generator) -> "HQNN":
     from faqnas_optuna.learning.model import HQNN
-    from faqnas_optuna.learning.reference import use_one_thread
 
-    use_one_thread()
     return HQNN(circuit, n_features=part.x.shape[1], n_classes=n_classes, engine=Engine.PENNYLANE, generator=generator)

@@ -6,7 +6,7 @@ Circuits that share their live gates share their training: it is that of the one
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Self
@@ -20,9 +20,8 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.config import Engine, FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.learning.engines import train_on
+from faqnas_optuna.learning.engines import load, train_on
 from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.learning.training import TrainingResult
 
@@ -159,7 +158,9 @@ def train_repeatedly(circuit: Circuit, splits: DataSplits, config: StudyConfig) 
         TrainingError: a training diverged.
     """
     _check_data(splits, config)
-    started, trained = time.perf_counter(), EffectiveCircuit(circuit=circuit).representative
+    trained = EffectiveCircuit(circuit=circuit).representative
+    load(config.engine.of(trained))
+    started = time.perf_counter()
     results = [train_once(trained, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
     return Trained(
         val_accuracies=tuple(result.validation_accuracy for result in results),
@@ -181,16 +182,11 @@ def _check_data(splits: DataSplits, config: StudyConfig) -> None:
         )
 
 
-def prepare(engine: Engine) -> None:
-    """Have a worker ready to train on an engine, so that no trial has to wait for it."""
+def prepare(engines: Iterable[Engine]) -> None:
+    """Have a worker ready to train on these engines, so that no trial has to wait for them."""
     with counting_ahead():
-        if engine is Engine.FAST:
-            load_kernels()
-        else:
-            # It brings torch, which the fast engine does without.
-            from faqnas_optuna.learning.reference import use_one_thread
-
-            use_one_thread()
+        for engine in engines:
+            load(engine)
     profiler_counts()
 
 

@@ -125,10 +125,11 @@ class PennyLaneLayer(nn.Module):
 
 def measured_by_pennylane(inputs: Array, weights: Array, circuit: Circuit) -> Array:
     """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (`weights_shape`), result (B, n) of the inputs' type."""
-    layer = PennyLaneLayer(circuit, torch.from_numpy(weights))
+    # Copies: of what cannot be written, as of a file, torch would warn.
+    layer, samples = PennyLaneLayer(circuit, torch.tensor(weights)), torch.tensor(inputs)
     with torch.no_grad():
-        measured = [layer(part) for part in torch.from_numpy(inputs).split(PREDICTION_BATCH)]
-    found: Array = torch.cat(measured).to(torch.from_numpy(inputs).dtype).numpy()
+        measured = [layer(part) for part in samples.split(PREDICTION_BATCH)]
+    found: Array = torch.cat(measured).to(samples.dtype).numpy()
     return found
 
 

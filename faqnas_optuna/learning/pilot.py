@@ -10,7 +10,7 @@ import numpy as np
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import SpaceConfig, StudyConfig
+from faqnas_optuna.config import Engine, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, TrainingError
 from faqnas_optuna.learning.evaluation import prepare, train_from
@@ -38,7 +38,10 @@ def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: flo
         None if too few circuits could be trained, or all are the same.
     """
     logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
-    prepare(config.engine)
+    if config.engine is Engine.FAST and (slow := config.space.without_fast_form):
+        named = ", ".join(slow)
+        logger.warning("circuits with %s are trained by PennyLane, since the fast engine has no %s: far slower", named, named)
+    prepare(config.engines)
     started = told = time.monotonic()
     if limit_s is not None and _takes_longer(limit_s, splits, config):
         logger.info("trainings take too long for that")

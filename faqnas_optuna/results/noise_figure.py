@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 FORM = Size.PAGE.form
 MARKS = "osD^vPX<>p"
 """In turn, so that circuits of nearly the same cost, which have nearly the same colour, look different."""
-PALE, DARK = 0.9, 0.0
-"""Of the cheapest and of the dearest circuit, on matplotlib's viridis; what is paler is not seen on white."""
+PALE = 0.9
+"""Beyond the cheapest circuit on matplotlib's viridis, where the dearest is at 0; what is paler is not seen on white."""
 WIDTH = 0.7
 """Of what is drawn at a strength; the next is 1 away."""
 LEGEND_ROWS = 18
@@ -97,7 +97,7 @@ def _circuits(axes: "Axes", document: Document, config: StudyConfig) -> list["Ar
     circuits = document["circuits"]
     told: list[Artist] = []
     for number, circuit in enumerate(circuits):
-        colour = colormaps["viridis"](PALE + (DARK - PALE) * number / max(len(circuits) - 1, 1))
+        colour = colormaps["viridis"](PALE * (1 - (number + 1) / len(circuits)))
         places, means = _places(document, number), circuit[f"test_{config.score.key}"]
         drawn: dict[str, Any] = {"marker": MARKS[number % len(MARKS)], "color": colour, "linewidth": 0.6 * FORM.line_pt}
         label = f"{circuit['trial']}: {told_number(circuit['cost'])}"

@@ -72,10 +72,13 @@ def under_noise(
         engine: that simulates the noise; the networks are trained on the confirmation's.
         on_done: called with the number of networks that are judged, at first 0.
     """
+    from faqnas_optuna.learning.engines import load
+
     found, done = [], 0
     on_done(done)
     for finalist in finalists_among(confirmation, trials):
         circuit, scores = EffectiveCircuit(circuit=finalist.genome.circuit).representative, {}
+        load(confirmation.config.engine.of(circuit))
         for seed in seeds_of(confirmation, finalist):
             scores[seed] = _judged(confirmation.config, splits, finalist, noise, seed, shots=shots, engine=engine)
             done += 1

@@ -34,7 +34,7 @@ def take(search: Search, candidate: Candidate, splits: DataSplits, confirmation:
     Raises:
         TrainingError: the training diverged.
     """
-    prepare(search.config.engine)
+    prepare(search.config.engines)
     circuit = EffectiveCircuit(circuit=candidate.genome.circuit).representative
     seeds = {} if confirmation is None else _confirmed(confirmation, candidate)
     if confirmation is not None and seeds:

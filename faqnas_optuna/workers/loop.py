@@ -91,7 +91,7 @@ class Shift:
         if evaluate is None and not signals.first:
             # Before the first trial, which is no place for imports and compilers.
             with signals.giving_up(at_first=True):
-                evaluation.prepare(search.config.engine)
+                evaluation.prepare(search.config.engines)
         self._failed_in_a_row: list[int] = []
 
     def look(self) -> Course:

@@ -124,7 +124,7 @@ def _cache() -> str:
 
 def _engine() -> str:
     started = time.perf_counter()
-    prepare(Engine.FAST)
+    prepare((Engine.FAST,))
     return f"compiled by numba {version('numba')}, FLOPs counted ({time.perf_counter() - started:.1f} s)"
 
 

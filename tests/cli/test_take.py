@@ -50,7 +50,7 @@ def test_all_tell_the_same_samples_right(case: str, confirm: bool, tmp_path: Pat
     (tmp_path / "slow.toml").write_text(SLOW)
     code, _, err = cli_here("start", *start, *TINY)
     assert code == 0
-    assert ("CRX has no form for the fast engine" in err) is (case == "no fast form")
+    assert ("circuits with CRX are trained by PennyLane" in err) is (case == "no fast form")
     if confirm:
         assert cli_here("confirm", study, "--top", "1", "--seeds", "2", "--epochs", "4")[0] == 0
     code, out, err = cli_here("export", study, "--to", "model", "--json")
