@@ -37,10 +37,10 @@ def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: flo
     Returns:
         None if too few circuits could be trained, or all are the same.
     """
-    logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
     if config.engine is Engine.FAST and (slow := config.space.without_fast_form):
         named = ", ".join(slow)
         logger.warning("circuits with %s are trained by PennyLane, since the fast engine has no %s: far slower", named, named)
+    logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
     prepare(config.engines)
     started = told = time.monotonic()
     if limit_s is not None and _takes_longer(limit_s, splits, config):
