@@ -60,7 +60,7 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
             # call writes files unasked, nor is one refused for a size, or shots, unasked; and what `start` says to its workers
             # is none of a user's business.
             files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")}
-            files |= {("confirm", option) for option in ("LATEX", "SHOTS")}
+            files |= {("confirm", option) for option in ("LATEX", "SHOTS", "PLOT")}
             files |= {("compare", "PLOT"), ("compare", "SIZE"), ("claims", "OUT"), ("space", "OUT")}
             epochs = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             without = {("resume", "GENERATIONS"), ("worker", "LISTEN"), *epochs, *files}
