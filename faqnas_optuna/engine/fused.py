@@ -105,7 +105,8 @@ def train_epoch(
         scores = score_buffer[: n_classes * rows.size].reshape(n_classes, rows.size)
 
         _encode(x, rows, weights.encoder_weights, weights.encoder_bias, encoded)
-        # Of basis embedding patterns are run, those of the samples last: the last state is that which is gone back from.
+        # Of basis embedding patterns are run, those of the samples last: the last state is that which is gone back from. All in
+        # one place, since a second call of `forward` would take a third longer to compile.
         own, needed = list_patterns(encoded, patterns) if of_bits else (rows.size, rows.size)
         inputs, outputs, end = encoded, measured, needed
         while end > 0:
