@@ -55,6 +55,7 @@ def main() -> NoReturn:
     with redirect_stderr(sys.stderr and cast(TextIO, MessageStream(sys.stderr))):
         code = _run()
     try:
+        # What a pipe or a full disk takes no more of shows here, not as a traceback when Python ends.
         print(end="", flush=True)
     except OSError:
         _lead_nowhere(sys.stdout)

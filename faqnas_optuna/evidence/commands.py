@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from faqnas_optuna.evidence.measurement import Measurement, at_most
+from faqnas_optuna.evidence.measurement import Measurement, at_most, within
 from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.opening import open_storage
 
@@ -69,17 +69,8 @@ def two_workers(*, trials: int) -> Measurement:
             started = time.perf_counter()
             start(Path(directory), "digits", *limits, "--workers", str(workers))
             taken[workers] = time.perf_counter() - started
-    ratio = taken[2] / taken[1]
-    return Measurement(
-        what="command to front, two workers",
-        case=f"digits, {trials} trials, against one worker",
-        value=taken[2],
-        reference=taken[1],
-        unit="s",
-        ratio=ratio,
-        target=f"<= {TWO_WORKERS_TARGET:g} x",
-        met=ratio <= TWO_WORKERS_TARGET,
-    )
+    case = f"digits, {trials} trials, against one worker"
+    return within("command to front, two workers", case, taken[2], taken[1], "s", TWO_WORKERS_TARGET)
 
 
 MEASURED = "import os, subprocess, sys; child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n\

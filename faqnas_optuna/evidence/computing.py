@@ -28,7 +28,7 @@ from faqnas_optuna.engine.fused import make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import forward, make_workspace
 from faqnas_optuna.evidence import references
-from faqnas_optuna.evidence.measurement import Measurement, at_most, faster, paired, seconds
+from faqnas_optuna.evidence.measurement import Measurement, at_most, faster, paired, seconds, within
 from faqnas_optuna.learning.evaluation import evaluate, train_once
 from faqnas_optuna.learning.noisy import simulator
 from faqnas_optuna.learning.parameters import Layout
@@ -104,16 +104,8 @@ def wider_steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measuremen
         for name, circuit in wider.items():
             taken, reference = paired(_fused_step(circuit, x, y)[0], _fused_step(angle, x, y)[0], repeats)
             taken, reference = taken / _gates(circuit), reference / _gates(angle)
-            yield Measurement(
-                what="training step, per gate",
-                case=f"{n} qubits, {name}, against angle",
-                value=taken * 1e6,
-                reference=reference * 1e6,
-                unit="µs",
-                ratio=taken / reference,
-                target=f"<= {WIDER_TARGET:g} x",
-                met=taken / reference <= WIDER_TARGET,
-            )
+            case = f"{n} qubits, {name}, against angle"
+            yield within("training step, per gate", case, taken * 1e6, reference * 1e6, "µs", WIDER_TARGET)
 
 
 def _gates(circuit: Circuit) -> int:
@@ -235,16 +227,8 @@ def against_qiskit(*, circuits: int, seeds: int) -> Iterator[Measurement]:
         ours = [hardware_cost(circuit, device).two_qubit_gates for circuit in chosen]
         theirs = [references.qiskit_gates(circuit, device, seeds=seeds) for circuit in chosen]
         most = max(mine - best for mine, best in zip(ours, theirs, strict=True))
-        yield Measurement(
-            what="two-qubit gates",
-            case=f"{device.name}, sum of {circuits} circuits, at most {most} more than Qiskit's best of {seeds}",
-            value=sum(ours),
-            reference=sum(theirs),
-            unit="gates",
-            ratio=sum(theirs) / sum(ours),
-            target=f">= {GATES_TARGET:g} x",
-            met=sum(theirs) >= GATES_TARGET * sum(ours),
-        )
+        case = f"{device.name}, sum of {circuits} circuits, at most {most} more than Qiskit's best of {seeds}"
+        yield faster("two-qubit gates", case, sum(ours), sum(theirs), "gates", GATES_TARGET)
 
 
 def noisy(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:

@@ -24,7 +24,7 @@ class Measurement:
 
 
 def faster(what: str, case: str, value: float, reference: float, unit: str, target: float) -> Measurement:
-    """A time against that of a reference, which is to be so many times longer."""
+    """A time, or a count, against that of a reference, which is to be so many times longer."""
     ratio = reference / value
     return Measurement(
         what=what,
@@ -35,6 +35,21 @@ def faster(what: str, case: str, value: float, reference: float, unit: str, targ
         ratio=ratio,
         target=f">= {target:g} x",
         met=ratio >= target,
+    )
+
+
+def within(what: str, case: str, value: float, reference: float, unit: str, target: float) -> Measurement:
+    """A time that is to be at most so many times that of a reference."""
+    ratio = value / reference
+    return Measurement(
+        what=what,
+        case=case,
+        value=value,
+        reference=reference,
+        unit=unit,
+        ratio=ratio,
+        target=f"<= {target:g} x",
+        met=ratio <= target,
     )
 
 
@@ -52,9 +67,9 @@ def paired(fast: Callable[[], object], reference: Callable[[], object], repeats:
     """Median seconds of a call of each, taken in turn after a call that does not count."""
     fast()
     reference()
-    # So many calls of the fast one that the clock's resolution is of no account.
-    calls = max(1, int(2e-3 / seconds(fast)))
-    pairs = [(seconds(fast, calls), seconds(reference)) for _ in range(repeats)]
+    # So many calls that the clock's resolution is of no account, nor that the first of them meets a cold cache.
+    many, few = (max(1, int(2e-3 / seconds(run))) for run in (fast, reference))
+    pairs = [(seconds(fast, many), seconds(reference, few)) for _ in range(repeats)]
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 

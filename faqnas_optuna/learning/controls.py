@@ -148,7 +148,7 @@ def _train_quantum(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
 ) -> "tuple[TrainingResult, NDArray[np.int64]]":
     """The training, and what the network says of the test part."""
-    from faqnas_optuna.learning.engines import predict_on, train_on
+    from faqnas_optuna.learning.engines import predict_anyhow, train_on
     from faqnas_optuna.learning.parameters import Layout
     from faqnas_optuna.learning.training import predict, train
 
@@ -156,7 +156,7 @@ def _train_quantum(
     layout = Layout.of(standing, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
     if layers is None:
         result = train_on(Engine.FAST, standing, splits, training, generator=generator, validate_epochs=True)
-        scores = predict_on(Engine.FAST, standing, layout, result.parameters, splits.test.x)
+        scores = predict_anyhow(standing, layout, result.parameters, splits.test.x)
     else:
         result = train(standing, splits, training, generator=generator, layers=layers, validate_epochs=True)
         scores = predict(standing, layout, result.parameters, splits.test.x, layers)

@@ -75,9 +75,9 @@ def fit_on(
     return reference.fit(_network(circuit, part, n_classes, generator), part, config, generator=generator)
 
 
-def predict_on(asked: Engine, circuit: Circuit, layout: Layout, parameters: Array, x: Array) -> Array:
-    """Scores (samples, classes) before the softmax, as `training.predict` gives them."""
-    if asked.of(circuit) is Engine.FAST:
+def predict_anyhow(circuit: Circuit, layout: Layout, parameters: Array, x: Array) -> Array:
+    """Scores (samples, classes) before the softmax, as `training.predict` gives them, on the fast engine if that can."""
+    if circuit.has_fast_form:
         load_kernels()
         return predict(circuit, layout, parameters, x)
     from faqnas_optuna.learning.model import measured_by_pennylane

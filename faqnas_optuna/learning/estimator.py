@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Genome
-from faqnas_optuna.config import Engine, StudyConfig
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import Split
 from faqnas_optuna.errors import ConfigError, GenomeError, ParameterError
-from faqnas_optuna.learning.engines import fit_on, predict_on
+from faqnas_optuna.learning.engines import fit_on, predict_anyhow
 from faqnas_optuna.learning.evaluation import training_generator
 from faqnas_optuna.learning.parameters import Layout
 
@@ -159,7 +159,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float32)
         trained = EffectiveCircuit(circuit=self.circuit_).representative
-        return predict_on(Engine.FAST, trained, self._layout(trained), self.parameters_, x)
+        return predict_anyhow(trained, self._layout(trained), self.parameters_, x)
 
 
 def seed_of(random_state: Any) -> int:

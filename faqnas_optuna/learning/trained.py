@@ -13,7 +13,7 @@ from faqnas_optuna.data.preprocessing import Preprocessing, Table
 from faqnas_optuna.data.splits import Label, Split
 from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.errors import ConfigError, DataError
-from faqnas_optuna.learning.engines import predict_on
+from faqnas_optuna.learning.engines import predict_anyhow
 from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.learning.scoring import balanced_accuracy, confusion
 from faqnas_optuna.learning.statistics import accuracy_interval
@@ -75,7 +75,7 @@ class TrainedModel:
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (samples, classes) of what the preprocessing has made (samples, features)."""
-        scores = predict_on(Engine.FAST, self.circuit, self.layout, self.parameters, features)
+        scores = predict_anyhow(self.circuit, self.layout, self.parameters, features)
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
         return shares
