@@ -118,8 +118,8 @@ class Engine(StrEnum):
         return self if circuit.has_fast_form else Engine.PENNYLANE
 
 
-FILE_SUFFIXES = (".csv", ".parquet", ".npz")
-"""What the name of a file of data ends with, which tells it from a data set by name."""
+FILE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".npz")
+"""Endings of the names of data files, by which a file differs from a data set that is known by name."""
 SAMPLES = "samples"
 """What the data set is called of samples that a program has in its memory."""
 MOST_COMPONENTS = 1_000
@@ -149,12 +149,14 @@ class DataConfig(_Section):
     """The name of the file that holds the test part."""
     drop: tuple[str, ...] = ()
     """Columns that are left out."""
+    category: tuple[str, ...] = ()
+    """Columns whose numbers are codes, each a category."""
     pca: Annotated[int, Field(ge=1, le=MOST_COMPONENTS)] | None = None
     """So many principal components in place of the features."""
     split_seed: Seed | None = None
     """Decides who is in which part; None for the seed of the study."""
 
-    @field_validator("drop")
+    @field_validator("drop", "category")
     @classmethod
     def _in_order(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
         """The same columns are always written the same way."""
@@ -375,7 +377,12 @@ def _with_device(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 def is_file(dataset: str) -> bool:
     """Whether a data set is a file, rather than one that we know by name."""
-    return dataset.lower().endswith(FILE_SUFFIXES)
+    return file_suffix(dataset) is not None
+
+
+def file_suffix(name: str) -> str | None:
+    """Return which of `FILE_SUFFIXES` a name ends with, in any case; None for any other name."""
+    return next((suffix for suffix in FILE_SUFFIXES if name.lower().endswith(suffix)), None)
 
 
 def _plain(value: object) -> object:

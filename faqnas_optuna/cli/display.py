@@ -272,7 +272,7 @@ def print_data(document: Mapping[str, Any]) -> None:
 
 def print_columns(columns: Mapping[str, str]) -> None:
     """What was done to each column, a line each."""
-    table = Table(names=["column"], numbers=(), last="what is done to it")
+    table = Table(names=["column"], numbers=(), last="what it is")
     table.rows.extend(columns.items())
     if columns:
         print_table(table)

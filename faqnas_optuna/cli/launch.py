@@ -48,7 +48,7 @@ def study_config(file: Path | None, options: dict[str, Any]) -> "tuple[StudyConf
         "lr": "training.learning_rate",
         "batch_size": "training.batch_size",
         "repeats": "training.repeats",
-        **{name: f"data.{name}" for name in ("target", "groups", "test_file", "drop", "pca", "split_seed")},
+        **{name: f"data.{name}" for name in ("target", "groups", "test_file", "drop", "category", "pca", "split_seed")},
     }
     changes = {sections.get(name, name): value for name, value in options.items()}
     stored = read_toml(file) if file else {}

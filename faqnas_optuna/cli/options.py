@@ -102,6 +102,13 @@ def data_options(command: Command) -> Command:
         option("--groups", metavar="COLUMN", help="The column that tells which samples must stay together."),
         option("--test-file", metavar="FILE", help="A file with the samples of the test part."),
         option("--drop", metavar="COLUMN", multiple=True, callback=_none_if_empty, help="Leave a column out; may be repeated."),
+        option(
+            "--category",
+            metavar="COLUMN",
+            multiple=True,
+            callback=_none_if_empty,
+            help="Numbers of this column are codes; may be repeated.",
+        ),
         option("--pca", type=click.IntRange(1, MOST_COMPONENTS), help="So many principal components in place of the features."),
     )
     for decorate in reversed(options):

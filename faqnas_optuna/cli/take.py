@@ -1,7 +1,7 @@
 """Commands that take a result away: a trained network as a folder, and what it says of other data."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -96,34 +96,45 @@ def _chosen(search: "Search", wanted: "int | Pick | None") -> "Candidate":
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the table to this file.  [default: stdout]")
+@option("--strict", is_flag=True, help="Refuse values that the training part did not have, instead of reporting them.")
 @json_option
-def predict(folder: Path, file: Path, out: Path | None, as_json: bool) -> None:
-    """Tell the classes of the samples in FILE by a model that `export` has written.
+def predict(folder: Path, file: Path, out: Path | None, strict: bool, as_json: bool) -> None:
+    """Predict the classes of the samples in FILE with a model that `export` has written.
 
-    FILE is CSV or Parquet, with the columns that the model was trained on. Prints a label and the probability of each class for
-    each sample; if FILE has the target too, it says on stderr how many are told right. Needs no database.
+    FILE has the columns that the model was trained on, in any format that `start` reads. Prints a label and the probability of
+    each class for each sample. On stderr it reports, by column, values that the training part did not have, and the accuracy if
+    FILE has the labels too. Needs no database.
     """
     if as_json and out in STDOUT:
         raise ConfigError(f"--out {out} and --json both print to stdout; leave one of them out, or name a file")
-    from faqnas_optuna.data.reading import check_file, read_frame
+    from faqnas_optuna.data.reading import check_file, read_source
 
     check_file(file)
     from faqnas_optuna.learning.artifact import read_folder
-    from faqnas_optuna.results.predicted import predictions_csv, score, unused
+    from faqnas_optuna.results.predicted import check_familiar, predictions_csv, report_lines, score, unused
 
-    model, document = read_folder(folder)
-    frame = read_frame(file)
-    probabilities = model.predict_proba(frame)
-    if extra := unused(frame, model, document["target"]):
+    model, _ = read_folder(folder)
+    source = read_source(file)
+    samples = model.table(source, name=file.name)
+    unfamiliar = model.unfamiliar(samples)
+    if strict:
+        check_familiar(unfamiliar, file.name)
+    probabilities = model.predict_proba(samples)
+    scored = score(source, probabilities, model)
+    if extra := unused(source, model):
         click.echo(f"Note: not used: {extra}", err=True)
-    scored: dict[str, Any] | None = score(frame, probabilities, model, document["target"])
+    for line in report_lines(unfamiliar):
+        click.echo(f"Note: {line}", err=True)
     if scored:
         share, balanced = scored["accuracy"], scored["balanced_accuracy"]
+        labelled = "" if scored["samples"] == len(samples) else " with a label"
         click.echo(
-            f"{scored['right']:,} of {scored['samples']:,} right ({share:.4f}), balanced accuracy {balanced:.4f}", err=True
+            f"{scored['right']:,} of {scored['samples']:,}{labelled} right ({share:.4f}), balanced accuracy {balanced:.4f}",
+            err=True,
         )
     table = predictions_csv(probabilities, model)
     if as_json:
-        print_json({"schema_version": 1, "folder": str(folder), "samples": len(frame), "score": scored})
+        report = {"score": scored, "unfamiliar": [entry.to_json() for entry in unfamiliar]}
+        print_json({"schema_version": 1, "folder": str(folder), "samples": len(samples), **report})
     if out or not as_json:
         deliver(table, out or STDOUT[0])

@@ -56,10 +56,17 @@ def _fit_numbers(names: tuple[str, ...], numbers: NDArray[np.float64]) -> Number
 
     if not names:
         empty = np.empty(0)
-        return Numbers(names=(), fills=empty, means=empty, deviations=empty)
+        return Numbers(names=(), fills=empty, means=empty, deviations=empty, lowest=empty, highest=empty)
     imputer = SimpleImputer(strategy="median").fit(numbers)
     scaler = StandardScaler().fit(imputer.transform(numbers))
-    return Numbers(names=names, fills=imputer.statistics_, means=scaler.mean_, deviations=scaler.scale_)
+    return Numbers(
+        names=names,
+        fills=imputer.statistics_,
+        means=scaler.mean_,
+        deviations=scaler.scale_,
+        lowest=np.nanmin(numbers, axis=0),
+        highest=np.nanmax(numbers, axis=0),
+    )
 
 
 def _fit_category(name: str, texts: NDArray[np.object_]) -> Category:

@@ -83,12 +83,19 @@ def check_known(config: StudyConfig, files: Files | None) -> None:
             check_file(path)
 
 
-def load_splits(config: StudyConfig, *, files: Files | None = None, data_dir: Path | None = None) -> DataSplits:
+def load_splits(
+    config: StudyConfig,
+    *,
+    files: Files | None = None,
+    data_dir: Path | None = None,
+    exceptions: Mapping[str, str] | None = None,
+) -> DataSplits:
     """The data of a study, split and scaled.
 
     Args:
         files: where they were last; None of data that are no file.
         data_dir: where they are looked for, by name, if they are not there, and the IDX files of a name.
+        exceptions: stored schema of files (`Schema.exceptions`); None to infer it.
 
     Raises:
         DataError: they are not on this machine, are damaged, or cannot be used.
@@ -102,7 +109,7 @@ def load_splits(config: StudyConfig, *, files: Files | None = None, data_dir: Pa
 
     path, test = _found(config, files or Files(), data_dir)
     assert path is not None
-    return load_file(path, config.data, seed=config.split_seed, test_path=test)
+    return load_file(path, config.data, seed=config.split_seed, test_path=test, exceptions=exceptions)
 
 
 def _found(config: StudyConfig, files: Files, data_dir: Path | None) -> tuple[Path | None, Path | None]:

@@ -1,93 +1,114 @@
-"""Data of one's own: a data frame, or a file, becomes a data set that is ready to train on.
+"""Own data: a file or a data frame becomes a data set that is ready to train on.
 
-What is done to a column is decided by what it holds (`data.columns`), fitted on the training part (`data.fitting`), and told.
+The schema says what each column is. It is inferred once, from the training data, or comes with a study; it then holds for the
+test file too. Features are fitted on the training part.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.config import DataConfig
-from faqnas_optuna.data.columns import FEWEST_SAMPLES, Column, Kind, read_classes, read_column
+from faqnas_optuna.config import DataConfig, file_suffix
+from faqnas_optuna.data.columns import Column, infer_kind, read_column, table_of
+from faqnas_optuna.data.csv_files import UNNAMED
 from faqnas_optuna.data.fitting import fit
+from faqnas_optuna.data.labels import check_counts, class_indices, infer_classes, label_texts
+from faqnas_optuna.data.parts import PARTS, SPLIT, Rows, divide, fixed_parts, group_numbers
 from faqnas_optuna.data.preprocessing import Preprocessing, Table
-from faqnas_optuna.data.reading import NPZ_TARGET, read_frame
-from faqnas_optuna.data.splits import DataSplits, Label, Split, stratified_rows
+from faqnas_optuna.data.problems import Problems
+from faqnas_optuna.data.reading import NPZ_TARGET, Source, read_source
+from faqnas_optuna.data.schema import Kind, Schema
+from faqnas_optuna.data.splits import DataSplits, Label, Split
+from faqnas_optuna.data.values import texts
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.explaining import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = ("train", "validation", "test")
-SPLIT = "split"
-"""The column that says of each sample which part it is in, if it says nothing else."""
 MOST_LINES = 50
-"""Of columns that are told of one by one."""
-LONGEST_TOLD = 40_000
-"""Characters of what is told of columns: MySQL keeps 65,535 bytes of a study's description."""
-UNNAMED = "Unnamed: "
-"""What pandas calls a column without a name."""
-
-Rows = dict[str, NDArray[np.int64]]
-"""The samples of each part."""
+"""Columns that are described one by one."""
+LONGEST_DESCRIPTION = 40_000
+"""Characters of what a study keeps of its columns: MySQL keeps 65,535 bytes of a study's description."""
 
 
-def load_file(path: Path, config: DataConfig, *, seed: int, test_path: Path | None = None) -> DataSplits:
-    """A file as a data set, called as the file is.
+def load_file(
+    path: Path,
+    config: DataConfig,
+    *,
+    seed: int,
+    test_path: Path | None = None,
+    exceptions: Mapping[str, str] | None = None,
+) -> DataSplits:
+    """Return a file as a data set of the same name.
 
     Args:
         seed: decides the split, as far as the data do not.
         test_path: the file that `config.test_file` names.
+        exceptions: stored schema of the study (`Schema.exceptions`); None to infer it.
 
     Raises:
-        DataError: a file cannot be read, or holds what a network cannot learn from.
+        DataError: a file cannot be read, or holds columns that a network cannot learn from.
     """
-    frame = read_frame(path)
-    if test_path is not None:
-        frame = _with_test(frame, read_frame(test_path), path, test_path)
-    target = NPZ_TARGET if config.target is None and path.suffix.lower() == ".npz" else config.target
+    source = read_source(path)
+    target = target_of(path.name, config)
     if target is None:
-        raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_listed(list(frame.columns))}")
-    check_columns(path.name, frame, [target], "target")
-    classes = frame.pop(target)
-    return splits_of(frame, classes, config, name=path.name, seed=seed)
+        names = list(source.frame.columns)
+        raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_listed(names)}")
+    test = None if test_path is None else read_source(test_path)
+    return splits_of(source, target, config, name=path.name, seed=seed, test=test, exceptions=exceptions)
 
 
-def splits_of(frame: "pd.DataFrame", target: "pd.Series[Any]", config: DataConfig, *, name: str, seed: int) -> DataSplits:
-    """A data frame as a data set.
+def target_of(file: str, config: DataConfig) -> str | None:
+    """Return the column of the classes of a file; None if it is not said, and the file has no own name for it."""
+    return NPZ_TARGET if config.target is None and file_suffix(file) == ".npz" else config.target
+
+
+def splits_of(
+    source: Source,
+    target: str,
+    config: DataConfig,
+    *,
+    name: str,
+    seed: int,
+    test: Source | None = None,
+    exceptions: Mapping[str, str] | None = None,
+) -> DataSplits:
+    """Return samples as a data set.
 
     Args:
-        frame: a row for each sample; of its columns `config.groups`, and one that is called `split` and says
-            nothing else, tell how it is divided.
-        target: (samples,) the classes.
-        name: what the data set is called.
-        seed: decides the split, as far as the frame does not.
+        target: the column of the classes.
+        name: of the data set.
+        seed: decides the split, as far as the samples do not.
+        test: samples of the test part, read by the schema of the others.
+        exceptions: stored schema (`Schema.exceptions`); None to infer it.
 
     Raises:
-        DataError: a column holds what a network cannot learn from, or the samples cannot be divided so.
+        DataError: a column holds what a network cannot learn from, or the samples cannot be divided so; names all problems.
     """
-    frame = frame.rename(columns=str).reset_index(drop=True)
-    check_columns(name, frame, config.drop, "drop")
-    check_columns(name, frame, [config.groups] if config.groups else [], "groups")
-    told = dict.fromkeys(config.drop, "left out, as asked")
-    told |= {column: "left out: it has no name" for column in frame.columns if _is_unnamed(column) and column not in told}
-    frame = frame.drop(columns=list(told))
-    y, classes = read_classes(str(target.name), target.reset_index(drop=True))
-    groups, fixed = _groups(frame, config.groups), _fixed(frame)
-    told |= _roles(config, fixed)
-    columns = [read_column(column, frame[column]) for column in frame.columns if column not in told]
+    problems = Problems(name)
+    schema = _inferred(source, target, config, problems) if exceptions is None else _stored(source, exceptions)
+    samples = [source]
+    if test is not None:
+        _check_same_columns(schema, source.frame, test.frame, config.test_file or "the test part")
+        samples.append(test)
+    columns = _columns(samples, schema, problems)
+    y, classes = _classes(samples, schema, problems)
+    groups = _groups(samples, schema, problems)
+    fixed = _fixed(samples, schema, problems)
+    problems.check()
     if not columns:
-        raise DataError(f"{name}: no column is left to tell the classes by; name fewer with --drop")
-    rows = _divide(y, classes, groups, fixed, seed)
-    table, preprocessing = _prepared(columns, rows["train"], config.pca)
-    told |= {column.name: _told(column, preprocessing, rows["train"]) for column in columns}
+        raise DataError(f"{name}: no column is left that a network can learn from; name fewer with --drop")
+    with problems.collected():
+        rows = divide(y, classes, groups, fixed, seed)
+    problems.check()
+    table, preprocessing = _prepared(columns, rows["train"], config.pca, name)
     parts = {part: Split(x=preprocessing.apply(table.rows(chosen)), y=y[chosen]) for part, chosen in rows.items()}
     if not all(np.isfinite(part.x).all() for part in parts.values()):
         raise DataError(f"{name}: its numbers are too large to be scaled; write them in another unit")
@@ -98,202 +119,228 @@ def splits_of(frame: "pd.DataFrame", target: "pd.Series[Any]", config: DataConfi
         test=parts["test"],
         classes=classes,
         preprocessing=preprocessing,
+        schema=schema,
         fingerprint=_fingerprint(name, columns, classes, y, rows),
-        columns=_told_together(name, told),
+        columns=_described_together(name, _described(schema, columns, preprocessing, rows["train"], config)),
         seed=None if fixed is not None and (fixed == "validation").any() else seed,
     )
 
 
-def _with_test(frame: "pd.DataFrame", test: "pd.DataFrame", path: Path, test_path: Path) -> "pd.DataFrame":
-    """Samples of both files, with the column that says which are of the second."""
-    import pandas as pd
+def _inferred(source: Source, target: str, config: DataConfig, problems: Problems) -> Schema:
+    """Infer what each column of the training data is; one that cannot be read without guessing is left out."""
+    frame = source.frame
+    wanted = {
+        "target": [target],
+        "groups": [config.groups] if config.groups else [],
+        "drop": config.drop,
+        "category": config.category,
+    }
+    for option, columns in wanted.items():
+        with problems.collected():
+            _check_columns(frame, columns, option)
+    with problems.collected():
+        _check_one_split([column for column in frame.columns if _is_split(column) and column not in config.drop])
+    kinds = {}
+    for column in frame.columns:
+        kinds[column] = _declared(column, target, config) or Kind.LEFT_OUT
+        if _declared(column, target, config) is None:
+            with problems.collected(column):
+                kinds[column] = infer_kind(frame[column], decimal_comma=source.decimal_comma)
+    return Schema(kinds=kinds)
 
-    if SPLIT in frame.columns:
-        raise DataError(f"{path.name} has a column {SPLIT!r}, and {test_path.name} is the test part; leave one of them out")
-    if different := set(frame.columns) ^ set(test.columns):
-        raise DataError(
-            f"{path.name} and {test_path.name} have different columns, as {min(map(str, different))!r}; give both the same"
-        )
-    both = pd.concat([frame, test[frame.columns]], ignore_index=True)
-    return both.assign(**{SPLIT: ["train"] * len(frame) + ["test"] * len(test)})
+
+def _declared(column: str, target: str, config: DataConfig) -> Kind | None:
+    """Return the kind of a column that its name or a setting decides; None where its values do."""
+    if column == target:
+        return Kind.LABEL
+    if column in config.drop or _is_unnamed(column):
+        return Kind.LEFT_OUT
+    if column == config.groups:
+        return Kind.GROUP
+    if _is_split(column):
+        return Kind.SPLIT
+    return Kind.CATEGORY if column in config.category else None
 
 
-def check_columns(name: str, frame: "pd.DataFrame", wanted: Sequence[str], option: str) -> None:
-    """Raises:
-    DataError: a column is wanted that is not there.
+def _stored(source: Source, exceptions: Mapping[str, str]) -> Schema:
+    """Return the schema of a study for its file.
+
+    Raises:
+        DataError: the file lacks a column.
     """
-    known = [str(column) for column in frame.columns]
-    if missing := [column for column in wanted if column not in known]:
-        raise DataError(f"{name}: --{option} {missing[0]!r} is none of its columns{did_you_mean(missing[0], known[:50])}")
+    missing = [name for name in exceptions if name not in source.frame.columns]
+    if missing:
+        raise DataError(f"column {missing[0]!r} is missing, which the study's data have")
+    return Schema.completed(exceptions, source.frame.columns)
+
+
+def _check_columns(frame: "pd.DataFrame", wanted: Sequence[str], option: str) -> None:
+    names = [str(column) for column in frame.columns]
+    if missing := [column for column in wanted if column not in names]:
+        raise DataError(f"--{option} {missing[0]!r} is none of its columns{did_you_mean(missing[0], names[:50])}")
+
+
+def _check_one_split(columns: Sequence[str]) -> None:
+    if len(columns) > 1:
+        first, second, *_ = columns
+        raise DataError(f"columns {first!r} and {second!r} both name the part of each sample; leave one out with --drop")
+
+
+def _is_split(column: str) -> bool:
+    return column.strip().lower() == SPLIT
 
 
 def _is_unnamed(column: str) -> bool:
     return not column.strip() or column.startswith(UNNAMED)
 
 
-def _groups(frame: "pd.DataFrame", column: str | None) -> NDArray[np.int64] | None:
-    """The group of each sample as a number; each sample without one is a group of its own."""
-    if column is None:
-        return None
+def _check_same_columns(schema: Schema, frame: "pd.DataFrame", test: "pd.DataFrame", test_name: str) -> None:
+    """Refuse a test file that lacks a column of the training data, or has one more."""
+    if schema.names(Kind.SPLIT):
+        raise DataError(f"the data have a column {SPLIT!r}, and {test_name} is the test part; leave one of them out")
+    unneeded = schema.names(Kind.LEFT_OUT, Kind.IDENTIFIER, Kind.DATE)
+    different = sorted({*map(str, frame.columns)} ^ {*map(str, test.columns)} - {*unneeded})
+    if different:
+        raise DataError(f"the data and {test_name} have different columns: {_listed(different)}; give both the same")
+
+
+def _columns(samples: Sequence[Source], schema: Schema, problems: Problems) -> list[Column]:
+    """Return the columns that become features, of all samples."""
+    columns = []
+    for name in schema.features:
+        kind = schema.kinds[name]
+        with problems.collected(name):
+            parts = [read_column(name, kind, source.frame[name], decimal_comma=source.decimal_comma) for source in samples]
+            columns.append(Column(name=name, kind=kind, values=np.concatenate([part.values for part in parts])))
+    return columns
+
+
+def _classes(samples: Sequence[Source], schema: Schema, problems: Problems) -> tuple[NDArray[np.int64], tuple[Label, ...]]:
+    """Return the class of each sample as an index (samples,), and the classes of the training data."""
+    if not schema.names(Kind.LABEL):
+        return np.empty(0, np.int64), ()
+    target = schema.label
+    with problems.collected():
+        cells = [label_texts(target, source.frame[target]) for source in samples]
+        classes = infer_classes(target, cells[0])
+        y = np.concatenate([class_indices(target, part, classes) for part in cells])
+        if absent := np.count_nonzero(y < 0):
+            raise DataError(f"the target {target!r} lacks a value in {absent:,} rows of the test file; fill or delete them")
+        check_counts(target, y, classes)
+        return y, classes
+    return np.empty(0, np.int64), ()
+
+
+def _groups(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.int64] | None:
+    """Return the number of the group of each sample (samples,); None without groups."""
     import pandas as pd
 
-    codes, found = pd.factorize(frame[column])
-    alone = np.flatnonzero(codes < 0)
-    codes[alone] = len(found) + np.arange(len(alone))
-    return np.asarray(codes, np.int64)
+    for column in schema.names(Kind.GROUP):
+        with problems.collected(column, droppable=False):
+            return group_numbers(pd.concat([texts(source.frame[column]) for source in samples], ignore_index=True))
+    return None
 
 
-def _fixed(frame: "pd.DataFrame") -> NDArray[np.str_] | None:
-    """The part of each sample, if a column tells it."""
-    if SPLIT not in frame.columns:
-        return None
-    values = frame[SPLIT]
-    if not values.isin(PARTS).all():
-        return None
-    if missing := {"train", "test"} - set(values):
-        raise DataError(
-            f"column {SPLIT!r} names no sample {min(missing)!r}; it must name samples of train and test, and may of validation"
-        )
-    return np.asarray(values, np.str_)
+def _fixed(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.str_] | None:
+    """Return the part of each sample (samples,), if the data say so."""
+    if len(samples) > 1:
+        return np.repeat(["train", "test"], [len(source.frame) for source in samples])
+    for column in schema.names(Kind.SPLIT)[:1]:
+        with problems.collected():
+            return fixed_parts(column, texts(samples[0].frame[column]))
+    return None
 
 
-def _roles(config: DataConfig, fixed: NDArray[np.str_] | None) -> dict[str, str]:
-    """What columns are that tell how samples are divided."""
-    told = {} if config.groups is None else {config.groups: "tells which samples belong together; no feature"}
-    return told if fixed is None else told | {SPLIT: "tells the part of each sample; no feature"}
-
-
-def _divide(
-    y: NDArray[np.int64],
-    classes: tuple[Label, ...],
-    groups: NDArray[np.int64] | None,
-    fixed: NDArray[np.str_] | None,
-    seed: int,
-) -> Rows:
-    """The samples of each part: as the data say, and as chance does where they say nothing."""
-    everything = np.arange(len(y))
-    if fixed is not None:
-        rows = {part: everything[fixed == part] for part in PARTS}
-        if not len(rows["validation"]):
-            rows["train"], rows["validation"] = _drawn(rows["train"], y, groups, 4, seed)
-    elif groups is None:
-        rows = stratified_rows(y, seed)
-    else:
-        rest, test = _drawn(everything, y, groups, 5, seed)
-        train, validation = _drawn(rest, y, groups, 4, seed)
-        rows = {"train": train, "validation": validation, "test": test}
-    _check_parts(rows, y, classes, groups)
-    return rows
-
-
-def _drawn(
-    pool: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64] | None, folds: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Samples without and with one of so many stratified folds, of which none divides a group."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    counts = np.bincount(y[pool])
-    if counts[counts > 0].min() < folds:
-        raise DataError(f"the training part needs {folds} samples of each class, from which the validation part is drawn")
-    if groups is None:
-        found = StratifiedKFold(folds, shuffle=True, random_state=seed).split(pool, y[pool])
-    else:
-        if (many := len(np.unique(groups[pool]))) < folds:
-            raise DataError(
-                f"--groups needs {FEWEST_SAMPLES} groups at least, to be divided between the parts; there are {many}"
-            )
-        found = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(pool, y[pool], groups[pool])
-    without, fold = next(iter(found))
-    return pool[without], pool[fold]
-
-
-def _check_parts(rows: Rows, y: NDArray[np.int64], classes: tuple[Label, ...], groups: NDArray[np.int64] | None) -> None:
-    if empty := [part for part in PARTS if not len(rows[part])]:
-        raise DataError(f"the {empty[0]} part has no samples; give more, or other groups")
-    if untold := set(range(len(classes))) - set(y[rows["train"]].tolist()):
-        raise DataError(f"class {classes[min(untold)]!r} has no sample in the training part; give it some, or other groups")
-    if groups is None:
-        return
-    members = [set(groups[rows[part]].tolist()) for part in PARTS]
-    if (members[0] & members[1]) | (members[0] & members[2]) | (members[1] & members[2]):
-        raise DataError(
-            "a group of samples is in two parts, which --groups does not allow; mend the parts, or leave out --groups"
-        )
-
-
-def _prepared(columns: list[Column], train: NDArray[np.int64], pca: int | None) -> tuple[Table, Preprocessing]:
-    """All samples by kind of column, and what makes features of them."""
-    numbers = [column for column in columns if column.kind is Kind.NUMBER]
-    texts = [column for column in columns if column.kind is Kind.CATEGORY]
-    for column in columns:
-        if column.missing[train].all():
-            raise DataError(
-                f"column {column.name!r} holds no value in the training part; leave it out with --drop {column.name!r}"
-            )
-    samples = len(columns[0].values)
-    table = Table(
-        numbers=np.column_stack([column.values for column in numbers]) if numbers else np.empty((samples, 0)),
-        texts=np.column_stack([column.values for column in texts]) if texts else np.empty((samples, 0), object),
+def _prepared(columns: Sequence[Column], train: NDArray[np.int64], pca: int | None, name: str) -> tuple[Table, Preprocessing]:
+    """Return all samples by kind of column, and what makes features of them."""
+    if empty := [column.name for column in columns if column.missing[train].all()]:
+        options = " ".join(f"--drop {column!r}" for column in empty)
+        raise DataError(f"{name}: no value in the training part in {_listed(empty)}; leave out with {options}")
+    table = table_of(columns, len(columns[0].values))
+    preprocessing = fit(
+        table.rows(train),
+        numbers=tuple(column.name for column in columns if not column.is_text),
+        categories=tuple(column.name for column in columns if column.is_text),
+        pca=pca,
     )
-    names = {"numbers": tuple(column.name for column in numbers), "categories": tuple(column.name for column in texts)}
-    return table, fit(table.rows(train), **names, pca=pca)
+    preprocessing.check(table, name=name)
+    return table, preprocessing
 
 
-def _told(column: Column, preprocessing: Preprocessing, train: NDArray[np.int64]) -> str:
-    """What is done to a column, in words."""
+def _described(
+    schema: Schema, columns: Sequence[Column], preprocessing: Preprocessing, train: NDArray[np.int64], config: DataConfig
+) -> dict[str, str]:
+    """Return what each column is and what is done to it, in words."""
+    features = {column.name: column for column in columns}
+    words = {
+        Kind.LABEL: "label",
+        Kind.GROUP: "group: its samples stay in one part; no feature",
+        Kind.SPLIT: "part of each sample; no feature",
+        Kind.IDENTIFIER: "identifier or free text; no feature",
+        Kind.DATE: "date or time; no feature",
+    }
+    described = {}
+    for name, kind in schema.kinds.items():
+        if kind.is_feature:
+            described[name] = _feature(features[name], preprocessing, train)
+        elif kind is Kind.LEFT_OUT:
+            described[name] = "left out, as asked" if name in config.drop else "left out: it has no name"
+        else:
+            described[name] = words[kind]
+    return described
+
+
+def _feature(column: Column, preprocessing: Preprocessing, train: NDArray[np.int64]) -> str:
+    """Return what a column that becomes features is, in words."""
     missing = int(column.missing.sum())
-    if column.kind is Kind.CATEGORY:
-        found = next(one for one in preprocessing.categories if one.name == column.name)
-        parts = [f"one-hot, {len(found.values)} categories"]
-        fill = repr(found.fill)
+    if column.is_text:
+        category = next(one for one in preprocessing.categories if one.name == column.name)
+        text = f"category, one-hot of {len(category.values)} values"
+        fill = repr(category.fill)
     else:
         place = preprocessing.numbers.names.index(column.name)
         fills = preprocessing.numbers.fills
-        constant = np.ptp(column.values[train][~column.missing[train]]) == 0
-        parts = ["constant in the training part: always 0" if constant else "standardised"]
+        is_constant = np.ptp(column.values[train][~column.missing[train]]) == 0
+        text = f"{column.kind}, {'constant in the training part: always 0' if is_constant else 'standardised'}"
         fill = "" if fills is None else f"{fills[place]:g}"
-    if missing:
-        parts.append(f"{missing:,} missing: {fill}")
-    if column.counts_rows:
-        parts.append(f"counts the rows: if it tells nothing else, leave it out with --drop {column.name}")
-    return "; ".join(parts)
+    return f"{text}; {missing:,} missing: {fill}" if missing else text
 
 
-def _told_together(name: str, told: dict[str, str]) -> dict[str, str]:
-    """What was done to columns, of many with one line for those that stand together and are treated alike."""
-    if len(told) > MOST_LINES:
-        runs = [(text, list(names)) for text, names in groupby(told, told.__getitem__)]
-        told = {
+def _described_together(name: str, described: dict[str, str]) -> dict[str, str]:
+    """Return the same with one line for adjacent columns that are treated alike, where there are many."""
+    if len(described) > MOST_LINES:
+        runs = [(text, list(names)) for text, names in groupby(described, described.__getitem__)]
+        described = {
             names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}": text
             if len(names) == 1
             else f"{len(names):,} columns, each {text}"
             for text, names in runs
         }
-    if (length := len(json.dumps(told))) > LONGEST_TOLD:
+    if (length := len(json.dumps(described))) > LONGEST_DESCRIPTION:
         raise DataError(
-            f"{name}: what is done to its columns takes {length:,} characters to tell, and a study keeps {LONGEST_TOLD:,};"
+            f"{name}: the description of its columns takes {length:,} characters, and the maximum is {LONGEST_DESCRIPTION:,};"
             " leave columns out with --drop, or give them shorter names"
         )
-    return told
+    return described
 
 
-def _fingerprint(name: str, columns: list[Column], classes: tuple[Label, ...], y: NDArray[np.int64], rows: Rows) -> str:
-    """Names the raw values and who is in which part; the same on every machine."""
+def _fingerprint(name: str, columns: Sequence[Column], classes: tuple[Label, ...], y: NDArray[np.int64], rows: Rows) -> str:
+    """Return a digest of the raw values and the parts, the same on every machine."""
     form = {"columns": [[column.name, str(column.kind)] for column in columns], "classes": list(classes)}
     digest = hashlib.sha256(name.encode() + json.dumps(form).encode())
     for column in columns:
-        if column.kind is Kind.NUMBER:
+        if column.is_text:
+            digest.update(json.dumps(column.values.tolist()).encode())
+        else:
             # There are many ways to write NaN, and two to write 0.
             values = np.where(column.missing, np.nan, column.values + 0.0)
             digest.update(values.astype("<f8").tobytes())
-        else:
-            digest.update(json.dumps(column.values.tolist()).encode())
     for chosen in (y, *(rows[part] for part in PARTS)):
         digest.update(len(chosen).to_bytes(8, "little") + np.asarray(chosen, "<i8").tobytes())
     return digest.hexdigest()[:16]
 
 
-def _listed(columns: list[str]) -> str:
-    """Names, not more than one can read."""
-    shown = ", ".join(map(str, columns[:10]))
-    return shown if len(columns) <= 10 else f"{shown} …"
+def _listed(columns: Sequence[str]) -> str:
+    """Return the first names of a list."""
+    listed = ", ".join(columns[:10])
+    return listed if len(columns) <= 10 else f"{listed} …"

@@ -16,6 +16,35 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.errors import DataError
 
+FARTHEST = 1e6
+"""Standard deviations from the training mean: a number beyond is a fill value, which no angle of a circuit can tell."""
+NUMBER_ARRAYS = ("means", "deviations", "lowest", "highest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfamiliar:
+    """Values of one column that the training part did not have."""
+
+    column: str
+    what: str
+    """How the values differ, as "unseen in training"."""
+    samples: int
+    examples: tuple[str, ...] = ()
+    """Some of the values, if they are categories."""
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether the values are categories that the training part did not have."""
+        return bool(self.examples)
+
+    def __str__(self) -> str:
+        examples = f" ({', '.join(map(repr, self.examples))})" if self.examples else ""
+        return f"column {self.column!r}: {self.samples:,} {'value' if self.samples == 1 else 'values'} {self.what}{examples}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**vars(self), "examples": list(self.examples)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -50,14 +79,22 @@ class Numbers:
     """(columns,)"""
     deviations: NDArray[np.float64]
     """(columns,), 1 of a column that is constant."""
+    lowest: NDArray[np.float64]
+    """(columns,) least value of the training part."""
+    highest: NDArray[np.float64]
+    """(columns,) greatest value of the training part."""
 
     @classmethod
     def fitted(cls, names: tuple[str, ...], numbers: NDArray[Any]) -> Self:
-        """By numbers (samples, columns) of which none is missing."""
-        means, deviations = numbers.mean(axis=0, dtype=np.float64), numbers.std(axis=0, dtype=np.float64)
-        # A constant feature becomes 0 rather than 0/0.
-        deviations[deviations == 0] = 1.0
-        return cls(names=names, fills=None, means=means, deviations=deviations)
+        """Fit the columns to numbers (samples, columns) of which none is missing."""
+        means = numbers.mean(axis=0, dtype=np.float64)
+        deviations = numbers.std(axis=0, dtype=np.float64)
+        # A constant feature becomes 0 rather than 0/0, also where its variance is but rounding: scikit-learn's rule.
+        noise = len(numbers) * np.finfo(np.float64).eps
+        deviations[deviations**2 <= noise * deviations**2 + (noise * means) ** 2] = 1.0
+        lowest = numbers.min(axis=0).astype(np.float64)
+        highest = numbers.max(axis=0).astype(np.float64)
+        return cls(names=names, fills=None, means=means, deviations=deviations, lowest=lowest, highest=highest)
 
     def apply(self, numbers: NDArray[Any]) -> NDArray[np.float64]:
         """Standardised features (samples, columns)."""
@@ -68,14 +105,15 @@ class Numbers:
     def to_json(self) -> dict[str, Any]:
         """Plain values; every float as it is, to the last bit."""
         fills = None if self.fills is None else self.fills.tolist()
-        return {"names": list(self.names), "fills": fills, "means": self.means.tolist(), "deviations": self.deviations.tolist()}
+        arrays = {name: getattr(self, name).tolist() for name in NUMBER_ARRAYS}
+        return {"names": list(self.names), "fills": fills, **arrays}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
         fills = None if entry["fills"] is None else np.asarray(entry["fills"], np.float64)
-        means, deviations = (np.asarray(entry[name], np.float64) for name in ("means", "deviations"))
-        return cls(names=tuple(entry["names"]), fills=fills, means=means, deviations=deviations)
+        arrays = {name: np.asarray(entry[name], np.float64) for name in NUMBER_ARRAYS}
+        return cls(names=tuple(entry["names"]), fills=fills, **arrays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +128,13 @@ class Category:
 
     def apply(self, texts: NDArray[np.object_]) -> NDArray[np.float64]:
         """Features (samples, values), 1 where the value is, of texts (samples,)."""
-        filled = [self.fill if text is None else text for text in texts]
-        return np.array([[text == value for value in self.values] for text in filled], np.float64).reshape(len(texts), -1)
+        filled = np.where(absent(texts), np.array(self.fill, object), texts)
+        return np.asarray(filled[:, None] == np.array(self.values, object), np.float64)
+
+    def unseen(self, texts: NDArray[np.object_]) -> list[str]:
+        """Return the values among texts (samples,) that the training part did not have."""
+        seen = {None, *self.values}
+        return [text for text in texts if text not in seen]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -101,6 +144,11 @@ class Category:
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
         return cls(name=entry["name"], fill=entry["fill"], values=tuple(entry["values"]))
+
+
+def absent(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return the mask of the missing texts."""
+    return np.array([text is None for text in texts], np.bool_)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,23 +197,59 @@ class Preprocessing:
         features = self.features(table)
         return (features if self.projection is None else self.projection.apply(features)).astype(np.float32)
 
-    def checked(self, table: Table) -> Table:
-        """The table, if all its values can be used.
+    def check(self, table: Table, *, name: str) -> None:
+        """Refuse a table of which a value cannot be used.
+
+        Args:
+            name: of the samples, for the error.
 
         Raises:
-            DataError: a number is infinite, or is missing where none was in training.
+            DataError: a number is infinite, lacks where none lacked in training, or is farther than `FARTHEST` standard
+                deviations from the training mean; names every such column.
         """
-        for place, name in enumerate(self.numbers.names):
-            column = table.numbers[:, place]
-            if np.isinf(column).any():
-                raise DataError(
-                    f"column {name!r} holds an infinite number in row {np.isinf(column).argmax() + 1}; write a finite one"
-                )
-            if self.numbers.fills is None and np.isnan(column).any():
-                raise DataError(
-                    f"column {name!r} lacks a value in row {np.isnan(column).argmax() + 1}; this model needs all of them"
-                )
-        return table
+        problems = [
+            f"column {column!r} {problem}"
+            for place, column in enumerate(self.numbers.names)
+            if (problem := self._problem(place, np.asarray(table.numbers[:, place], np.float64)))
+        ]
+        if problems:
+            more = f"; and {len(problems) - 5} more columns" if problems[5:] else ""
+            raise DataError(f"{name}: {'; '.join(problems[:5])}{more}")
+
+    def _problem(self, place: int, values: NDArray[np.float64]) -> str | None:
+        """Return what is wrong with a numeric column (samples,)."""
+        scaling = self.numbers
+        if (rows := np.flatnonzero(np.isinf(values))).size:
+            return f"holds an infinite number in row {rows[0] + 1}; write a finite one"
+        if scaling.fills is None and (rows := np.flatnonzero(np.isnan(values))).size:
+            return f"lacks a value in row {rows[0] + 1}; this model needs all of them"
+        distances = np.abs(values - scaling.means[place]) / scaling.deviations[place]
+        if (rows := np.flatnonzero(distances > FARTHEST)).size:
+            low, high = scaling.lowest[place], scaling.highest[place]
+            return (
+                f"holds {values[rows[0]]:g} in row {rows[0] + 1}, far outside the training range of {low:g} to {high:g};"
+                " correct it, or leave it empty if it stands for a missing value"
+            )
+        return None
+
+    def unfamiliar(self, table: Table) -> tuple[Unfamiliar, ...]:
+        """Return, by column, how many values of a table are missing, or unlike any of the training part."""
+        entries = []
+        for place, column in enumerate(self.numbers.names):
+            values = np.asarray(table.numbers[:, place], np.float64)
+            low, high = self.numbers.lowest[place], self.numbers.highest[place]
+            # As singles: data sets that have a name are stored so, and 4.3 is not below its own single.
+            singles = values.astype(np.float32)
+            outside = int(np.count_nonzero((singles < np.float32(low)) | (singles > np.float32(high))))
+            entries.append(Unfamiliar(column=column, what=f"outside the training range {low:g} to {high:g}", samples=outside))
+            entries.append(Unfamiliar(column=column, what="missing", samples=int(np.isnan(values).sum())))
+        for place, category in enumerate(self.categories):
+            texts = table.texts[:, place]
+            unseen = category.unseen(texts)
+            examples = tuple(dict.fromkeys(unseen))[:3]
+            entries.append(Unfamiliar(column=category.name, what="unseen in training", samples=len(unseen), examples=examples))
+            entries.append(Unfamiliar(column=category.name, what="missing", samples=int(absent(texts).sum())))
+        return tuple(entry for entry in entries if entry.samples)
 
     def features(self, table: Table) -> NDArray[np.float64]:
         """The features (samples, features) before they are projected."""

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.data.fitting import project
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, Table
+from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
 Label = str | int
-"""A class as the data call it."""
+"""A class as the data call it; a truth value is a `bool`."""
+NAMED_LABEL = "target"
+"""Column of the classes in a file with the samples of a data set that has a name."""
 RawData = Mapping[str, NDArray[Any]]
 """`x` (samples, features) and class indices `y` (samples,), of any type of numbers; what `columns` and `classes` are called."""
 
@@ -48,6 +51,8 @@ class DataSplits:
     """What the data call the classes, by index."""
     preprocessing: Preprocessing
     """What has made the features, fitted on the training part."""
+    schema: Schema
+    """What each column of the samples is."""
     fingerprint: str
     """Names the raw values and who is in which part; the same on every machine."""
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +106,7 @@ def split_and_scale(
         test=parts["test"],
         classes=classes,
         preprocessing=preprocessing,
+        schema=Schema.of_numbers(columns, label=NAMED_LABEL),
         fingerprint=digest.hexdigest()[:16],
         seed=seed,
     )

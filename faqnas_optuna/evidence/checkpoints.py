@@ -16,6 +16,7 @@ from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning.evaluation import training_generator
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.scoring import most_likely
 from faqnas_optuna.learning.training import fit, predict
 
 CHECKPOINTS = (1, 2, 5, 10, 20, 50)
@@ -70,7 +71,7 @@ def _judge(
     labels = np.concatenate([part.y for part in parts])
     sizes = [len(part) for part in parts]
     begin = np.cumsum([0, *sizes[:-1]])
-    right = (scores.argmax(axis=1) == labels).astype(np.int64)
+    right = (most_likely(scores) == labels).astype(np.int64)
     scores -= scores.max(axis=1, keepdims=True)
     lost = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]
     return np.add.reduceat(right, begin), np.add.reduceat(lost, begin) / sizes

@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, Table
-from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.data.schema import Schema
+from faqnas_optuna.data.splits import NAMED_LABEL, DataSplits, Split
 from faqnas_optuna.errors import ConfigError, ParameterError
 from faqnas_optuna.interactive.running import searched, using
 from faqnas_optuna.interactive.study import config_of
@@ -228,6 +229,7 @@ def _splits(x: NDArray[np.float64], y: NDArray[np.int64], classes: tuple[Any, ..
         test=test,
         classes=classes,
         preprocessing=preprocessing,
+        schema=Schema.of_numbers(columns, label=NAMED_LABEL),
         fingerprint=digest.hexdigest()[:16],
         seed=config.seed,
     )

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit, Genome, Rotation
 from faqnas_optuna.data.preprocessing import Preprocessing
+from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.errors import DataError, GenomeError, OutputError
 from faqnas_optuna.learning.trained import TrainedModel
 
@@ -56,6 +58,7 @@ def write(
         "schema_version": SCHEMA_VERSION,
         **document,
         "classes": list(model.classes),
+        "schema": model.schema.to_json(),
         "preprocessing": model.preprocessing.to_json(),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
     }
@@ -129,11 +132,11 @@ def read_folder(directory: Path) -> tuple[TrainedModel, dict[str, Any]]:
             )
         if document["checksum"] != _checksum(held):
             raise DataError(f"{directory / JSON} is not as it was written; export the model anew")
-        contents = {name: _read(directory, name) for name in document["files"]}
-        for name, digest in document["files"].items():
-            if hashlib.sha256(contents[name]).hexdigest() != digest:
-                raise DataError(f"{directory / name} is not as it was written; export the model anew")
-        return _model(document, contents[WEIGHTS]), document
+        # The other files are for people and other programs, who may add to them.
+        weights = _read(directory, WEIGHTS)
+        if hashlib.sha256(weights).hexdigest() != document["files"][WEIGHTS]:
+            raise DataError(f"{directory / WEIGHTS} is not as it was written; export the model again")
+        return _model(document, weights), document
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, GenomeError) as error:
         raise DataError(f"{directory} is no model of faqnas-optuna, or a damaged one; export it anew") from error
 
@@ -164,6 +167,7 @@ def _model(document: Mapping[str, Any], weights: bytes) -> TrainedModel:
         circuit=_circuit(document["trained"]),
         parameters=np.empty(0, np.float32),
         preprocessing=Preprocessing.from_json(document["preprocessing"]),
+        schema=Schema.from_json(document["schema"]),
         classes=classes,
     )
     parts = [
@@ -175,7 +179,7 @@ def _model(document: Mapping[str, Any], weights: bytes) -> TrainedModel:
     parameters: NDArray[Any] = np.concatenate([part.ravel() for part in parts])
     if parameters.dtype != np.float32 or not np.isfinite(parameters).all():
         raise ValueError("the weights are no finite float32 numbers")
-    return TrainedModel(circuit=model.circuit, parameters=parameters, preprocessing=model.preprocessing, classes=classes)
+    return replaced(model, parameters=parameters)
 
 
 def circuit_values(circuit: Circuit) -> dict[str, Any]:

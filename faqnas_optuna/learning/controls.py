@@ -20,7 +20,7 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, Score, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning.scoring import Confusion, Scores, confusion
+from faqnas_optuna.learning.scoring import Confusion, Scores, confusion, most_likely
 
 if TYPE_CHECKING:
     from faqnas_optuna.learning.parameters import Layout
@@ -160,7 +160,7 @@ def _train_quantum(
     else:
         result = train(standing, splits, training, generator=generator, layers=layers, validate_epochs=True)
         scores = predict(standing, layout, result.parameters, splits.test.x, layers)
-    return result, scores.argmax(axis=1)
+    return result, most_likely(scores)
 
 
 def _train_classical(

@@ -18,6 +18,7 @@ from faqnas_optuna.errors import ConfigError, GenomeError, ParameterError
 from faqnas_optuna.learning.engines import fit_on, predict_anyhow
 from faqnas_optuna.learning.evaluation import training_generator
 from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.learning.scoring import most_likely
 
 LARGEST_SEED = 2**32 - 1
 
@@ -115,8 +116,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most likely label of each sample, (samples,)."""
-        scores = self._scores(X)
-        labels: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
+        labels: NDArray[Any] = self.classes_[most_likely(self._scores(X))]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from faqnas_optuna.data.splits import Split
 from faqnas_optuna.engine.mixed import expectations
 from faqnas_optuna.engine.mixed import probabilities as simulated
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.scoring import Scores
+from faqnas_optuna.learning.scoring import Scores, most_likely
 
 SHOTS = 4
 """Names the stream of seeds."""
@@ -81,8 +81,7 @@ def predict_noisy(
     read = simulate(program, angles, parts.angles)
     if shots is not None:
         read = generator.multinomial(shots, read) / shots
-    told: NDArray[np.int64] = (expectations(read) @ parts.classifier_weights.T + parts.classifier_bias).argmax(axis=1)
-    return told
+    return most_likely(expectations(read) @ parts.classifier_weights.T + parts.classifier_bias)
 
 
 def shots_generator(seed: int, numbers: Sequence[int]) -> np.random.Generator:

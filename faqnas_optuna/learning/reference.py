@@ -11,7 +11,7 @@ from torch import nn
 from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.scoring import Scores
+from faqnas_optuna.learning.scoring import Scores, most_likely
 from faqnas_optuna.learning.training import Fitted, TrainingResult, check_loss
 
 PREDICTION_BATCH = 1_000
@@ -129,4 +129,4 @@ def predict(model: nn.Module, split: Split) -> NDArray[np.int64]:
     model.eval()
     with torch.no_grad():
         batches = torch.from_numpy(split.x).split(PREDICTION_BATCH)
-        return torch.cat([model(batch).argmax(dim=1) for batch in batches]).numpy()
+        return most_likely(torch.cat([model(batch) for batch in batches]).numpy())

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.config import Score
+from faqnas_optuna.errors import TrainingError
 
 Confusion = tuple[tuple[int, ...], ...]
 """Samples: a row for each true class, a column for each that was told."""
@@ -35,6 +36,21 @@ class Scores:
     def by(self, score: Score) -> float:
         """The one that a study goes by."""
         return score.of(accuracy=self.accuracy, balanced=self.balanced)
+
+
+def most_likely(scores: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the index of the most likely class of each sample (samples,), from scores (samples, classes).
+
+    Raises:
+        TrainingError: a score is not finite: it names no class, although `argmax` would.
+    """
+    finite = np.isfinite(scores).all(axis=1)
+    if not finite.all():
+        raise TrainingError(
+            f"the network's outputs are not finite for {np.count_nonzero(~finite):,} of {len(scores):,} samples; try a lower"
+            " learning rate, or look for extreme values in the data"
+        )
+    return np.asarray(scores.argmax(axis=1), np.int64)
 
 
 def confusion(y: NDArray[np.int64], told: NDArray[np.int64], *, n_classes: int) -> Confusion:

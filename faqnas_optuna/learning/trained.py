@@ -1,5 +1,6 @@
 """A trained network that can be taken away: from samples as they come to classes, here, in PyTorch and elsewhere."""
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +10,17 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.openqasm import openqasm3
 from faqnas_optuna.config import Engine
-from faqnas_optuna.data.preprocessing import Preprocessing, Table
+from faqnas_optuna.data.preprocessing import Preprocessing, Table, Unfamiliar
+from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.data.splits import Label, Split
 from faqnas_optuna.engine.fused import Layers
 from faqnas_optuna.errors import ConfigError, DataError
 from faqnas_optuna.learning.engines import predict_anyhow
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.scoring import balanced_accuracy, confusion
+from faqnas_optuna.learning.scoring import balanced_accuracy, confusion, most_likely
 from faqnas_optuna.learning.statistics import accuracy_interval
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pennylane as qml
     from qiskit import QuantumCircuit
 
@@ -35,6 +36,8 @@ class TrainedModel:
     parameters: NDArray[np.float32]
     """(P,) in the order of `Layout`."""
     preprocessing: Preprocessing
+    schema: Schema
+    """Columns of the training data."""
     classes: tuple[Label, ...]
 
     def __repr__(self) -> str:
@@ -43,8 +46,8 @@ class TrainedModel:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What a sample is made of: the names of numbers, then of categories."""
-        return (*self.preprocessing.numbers.names, *(category.name for category in self.preprocessing.categories))
+        """Names of the columns that a sample has, in the order of the training data."""
+        return self.schema.features
 
     @property
     def layout(self) -> Layout:
@@ -56,11 +59,12 @@ class TrainedModel:
         """The parameters as what they are."""
         return self.layout.parts(self.parameters)
 
-    def predict(self, data: "Table | NDArray[Any] | pd.DataFrame") -> NDArray[Any]:
-        """The most likely class of each sample (samples,).
+    def predict(self, data: Any) -> NDArray[Any]:
+        """Return the most likely class of each sample (samples,).
 
         Args:
-            data: by name from a data frame; an array (samples, columns) in the order of `columns`, if all are numbers.
+            data: a data frame of pandas, polars or Arrow, whose columns are found by name; an array (samples, columns) in the
+                order of `columns`; or what `table` has made of either.
 
         Raises:
             DataError: a column is missing, or holds what it should not.
@@ -68,14 +72,60 @@ class TrainedModel:
         labels: NDArray[Any] = np.asarray(self.classes)[self.predict_proba(data).argmax(axis=1)]
         return labels
 
-    def predict_proba(self, data: "Table | NDArray[Any] | pd.DataFrame") -> NDArray[np.float64]:
-        """Probabilities (samples, classes); the arguments as `predict` has them."""
-        table = data if isinstance(data, Table) else self._table(data)
-        return self.probabilities(self.preprocessing.apply(table))
+    def predict_proba(self, data: Any) -> NDArray[np.float64]:
+        """Return probabilities (samples, classes) for the arguments of `predict`."""
+        return self.probabilities(self.features(data))
+
+    def features(self, data: Any) -> NDArray[np.float32]:
+        """Return the features (samples, features) that the network takes, here, in PyTorch, PennyLane and Qiskit.
+
+        The arguments are those of `predict`.
+        """
+        table = data if isinstance(data, Table) else self._checked(data)
+        return self.preprocessing.apply(table)
+
+    def _checked(self, data: Any) -> Table:
+        """Return samples as a table, with a warning of categories that the training part did not have."""
+        table = self.table(data)
+        unseen = [str(entry) for entry in self.preprocessing.unfamiliar(table) if entry.is_unseen]
+        if unseen:
+            warnings.warn(f"{'; '.join(unseen)}: all features of such a value are 0", UserWarning, stacklevel=4)
+        return table
+
+    def table(self, data: Any, *, name: str = "samples") -> Table:
+        """Return samples as the preprocessing takes them, each column read by the training data's schema.
+
+        Args:
+            data: a `Source` read from a file, or as `predict` takes it.
+            name: of the samples, for errors.
+
+        Raises:
+            DataError: a column is missing, or holds what it should not.
+        """
+        from faqnas_optuna.data.columns import read_table
+        from faqnas_optuna.data.frames import as_frame
+        from faqnas_optuna.data.reading import Source
+
+        source = data if isinstance(data, Source) else Source(frame=as_frame(data, names=self.columns))
+        return read_table(source, self.schema, self.preprocessing, name=name)
+
+    def unfamiliar(self, data: Any) -> tuple[Unfamiliar, ...]:
+        """Return what the training part did not have: missing values, unseen categories, numbers out of range, by column.
+
+        The arguments are those of `predict`.
+        """
+        return self.preprocessing.unfamiliar(data if isinstance(data, Table) else self.table(data))
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities (samples, classes) of what the preprocessing has made (samples, features)."""
+        """Return probabilities (samples, classes) of features (samples, features).
+
+        Raises:
+            DataError: the network has no finite output for a sample.
+        """
         scores = predict_anyhow(self.circuit, self.layout, self.parameters, features)
+        strange = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if strange.size:
+            raise DataError(f"the network has no finite output for the sample in row {strange[0] + 1}; correct its values")
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
         return shares
@@ -121,22 +171,10 @@ class TrainedModel:
         except ImportError as error:
             raise ConfigError("Qiskit is not installed; run: pip install 'faqnas-optuna[qiskit]'") from error
 
-    def _table(self, data: "NDArray[Any] | pd.DataFrame") -> Table:
-        if hasattr(data, "columns"):
-            from faqnas_optuna.data.columns import read_table
-
-            return read_table(data, self.preprocessing)
-        numbers = np.asarray(data)
-        if self.preprocessing.categories:
-            raise DataError(f"columns of this model are texts, as {self.preprocessing.categories[0].name!r}; give a data frame")
-        if numbers.ndim != 2 or numbers.shape[1] != len(self.columns):
-            raise DataError(f"samples must be (samples, {len(self.columns)}); they are {numbers.shape}")
-        return self.preprocessing.checked(Table.of_numbers(numbers.astype(np.float64)))
-
 
 def accuracies(model: TrainedModel, part: Split) -> dict[str, Any]:
     """How many samples of a part are told right, as share with Wilson's 95 % interval, and the mean of the classes' recalls."""
-    predicted = model.probabilities(part.x).argmax(axis=1)
+    predicted = most_likely(model.probabilities(part.x))
     return counted(part.y, predicted, len(model.classes))
 
 

@@ -19,7 +19,7 @@ from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import expectations, make_workspace
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.scoring import Scores
+from faqnas_optuna.learning.scoring import Scores, most_likely
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ def scores(
     circuit: Circuit, layout: Layout, parameters: Array, split: Split, layers: tuple[Layer, ...] | None = None
 ) -> Scores:
     """What telling the most likely class of each sample is worth."""
-    return Scores.of(split.y, predict(circuit, layout, parameters, split.x, layers).argmax(axis=1))
+    return Scores.of(split.y, most_likely(predict(circuit, layout, parameters, split.x, layers)))
 
 
 def predict(circuit: Circuit, layout: Layout, parameters: Array, x: Array, layers: tuple[Layer, ...] | None = None) -> Array:

@@ -57,7 +57,7 @@ def model_document(
         "study": search.name,
         "trial": candidate.trial,
         "dataset": config.dataset,
-        "target": config.data.target or ("y" if config.dataset.endswith(".npz") else "target"),
+        "target": splits.schema.label,
         "columns": dict(splits.columns),
         "genome": candidate.genome.to_params(),
         "circuit": canonical(candidate.genome.circuit),

@@ -1,21 +1,25 @@
-"""What a trained network says of other data: a table of classes and probabilities, and how many are right."""
+"""Predictions of a trained network on other data: a table of classes and probabilities, and their score."""
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.data.labels import class_indices, label_texts
+from faqnas_optuna.data.preprocessing import Unfamiliar
+from faqnas_optuna.data.reading import Source
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.learning.trained import TrainedModel, counted
 
-if TYPE_CHECKING:
-    import pandas as pd
+MOST_LISTED = 10
+"""Columns that a report spells out."""
 
 
 def predictions_csv(probabilities: NDArray[np.float64], model: TrainedModel) -> str:
-    """A line for each sample: its most likely class, and the probability of each class (samples, classes)."""
+    """Return a line for each sample: its most likely class, and the probability of each class (samples, classes)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["label", *(f"p_{label}" for label in model.classes)])
@@ -24,30 +28,41 @@ def predictions_csv(probabilities: NDArray[np.float64], model: TrainedModel) -> 
     return text.getvalue()
 
 
-def score(frame: "pd.DataFrame", probabilities: NDArray[np.float64], model: TrainedModel, target: str) -> dict[str, Any] | None:
-    """How many samples are told right; None if the data do not say what they are.
+def score(source: Source, probabilities: NDArray[np.float64], model: TrainedModel) -> dict[str, Any] | None:
+    """Return the accuracy over the samples that have a label; None if there are none.
 
     Raises:
-        DataError: they are of a class that the model does not know, or a value is missing.
+        DataError: a label is none of the model's classes.
     """
-    if target not in frame.columns:
+    target = model.schema.label
+    if target not in source.frame.columns:
         return None
-    known = {str(label): index for index, label in enumerate(model.classes)}
-    labels = [_text(value) for value in frame[target].tolist()]
-    if unknown := next((label for label in labels if label not in known), None):
-        raise DataError(
-            f"column {target!r} holds {unknown!r}, and the model knows {', '.join(known)}; rename it to score nothing"
-        )
-    y = np.array([known[label] for label in labels], np.int64)
-    return counted(y, probabilities.argmax(axis=1), len(model.classes))
+    y = class_indices(target, label_texts(target, source.frame[target]), model.classes)
+    labelled = y >= 0
+    if not labelled.any():
+        return None
+    return counted(y[labelled], probabilities[labelled].argmax(axis=1), len(model.classes))
 
 
-def unused(frame: "pd.DataFrame", model: TrainedModel, target: str) -> str:
-    """The columns that the model does not look at, in words."""
-    extra = [str(name) for name in frame.columns if name not in {*model.columns, target}]
+def unused(source: Source, model: TrainedModel) -> str:
+    """Return the columns that the training data did not have, in words."""
+    extra = [str(name) for name in source.frame.columns if name not in model.schema.kinds]
     return ", ".join(extra[:5]) + (f" and {len(extra) - 5} more columns" if extra[5:] else "")
 
 
-def _text(value: Any) -> str:
-    """A class as the model's classes are written: a number that is whole without a point."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+def report_lines(entries: Sequence[Unfamiliar]) -> list[str]:
+    """Return a line for each column with values that the training part did not have."""
+    lines = [str(entry) for entry in entries[:MOST_LISTED]]
+    if more := len(entries) - len(lines):
+        lines.append(f"and {more} more")
+    return lines
+
+
+def check_familiar(entries: Sequence[Unfamiliar], name: str) -> None:
+    """Refuse samples with values that the training part did not have.
+
+    Raises:
+        DataError: there are such values; names the columns.
+    """
+    if entries:
+        raise DataError(f"{name}: {'; '.join(report_lines(entries))}; correct them, or predict without --strict")

@@ -119,6 +119,8 @@ class Description:
     """Where the files of its data were; None of a data set that we know by name."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """What was done to each column of such files, in words."""
+    schema: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of the columns of such files that do not hold numbers (`Schema.exceptions`)."""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
@@ -160,6 +162,7 @@ class Description:
             "confirms": confirms,
             "files": None if self.files is None else self.files.to_json(),
             "columns": dict(self.columns),
+            "schema": dict(self.schema),
         }
 
 

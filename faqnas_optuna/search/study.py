@@ -20,7 +20,7 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit, uploads_again
 from faqnas_optuna.circuits.hardware import hardware_cost
-from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, is_file
+from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, file_suffix
 from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
@@ -189,6 +189,7 @@ def create(
         reliability=reliability,
         files=files and files.absolute,
         columns=splits.columns,
+        schema=splits.schema.exceptions if files else {},
     )
     return create_described(storage, name, description)
 
@@ -290,7 +291,9 @@ def load_data(search: Search, data_dir: Path | None, *, files: Files | None = No
         StudyMismatchError: it is, but it or the versions installed here differ from what the study was made with.
     """
     search.check_versions()
-    splits = load_splits(search.config, files=files or search.description.files, data_dir=data_dir)
+    described = search.description
+    exceptions = described.schema or None
+    splits = load_splits(search.config, files=files or described.files, data_dir=data_dir, exceptions=exceptions)
     search.check_data(splits)
     return splits
 
@@ -351,7 +354,8 @@ def default_name(dataset: str) -> str:
     Raises:
         ConfigError: nothing of the file's name can be in that of a study.
     """
-    name = Path(dataset).stem if is_file(dataset) else dataset
+    suffix = file_suffix(dataset) or ""
+    name = dataset[: len(dataset) - len(suffix)]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100]
     if not name:
         raise ConfigError(f"no study can be called after the file {dataset!r}; name it with --study")

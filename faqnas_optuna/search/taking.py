@@ -50,7 +50,11 @@ def take(search: Search, candidate: Candidate, splits: DataSplits, confirmation:
         score = config.score
         repeated = fmean(one.validation_score(score) for one in results) == candidate.record.score(score)
     model = TrainedModel(
-        circuit=circuit, parameters=result.parameters, preprocessing=splits.preprocessing, classes=splits.classes
+        circuit=circuit,
+        parameters=result.parameters,
+        preprocessing=splits.preprocessing,
+        schema=splits.schema,
+        classes=splits.classes,
     )
     return Taken(model=model, seed=seed, epochs=config.training.epochs, confirmed=bool(seeds), repeated=repeated)
 

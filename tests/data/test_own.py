@@ -16,9 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from faqnas_optuna.config import DataConfig
+from faqnas_optuna.data.frames import as_frame
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.own import load_file, splits_of
 from faqnas_optuna.data.preprocessing import Preprocessing, Table
+from faqnas_optuna.data.reading import Source
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
 
@@ -45,7 +47,8 @@ def patients() -> pd.DataFrame:
 
 
 def split(frame: pd.DataFrame, seed: int = 0, **settings: Any) -> DataSplits:
-    return splits_of(frame.drop(columns="outcome"), frame["outcome"], DataConfig(**settings), name="patients.csv", seed=seed)
+    config = DataConfig(target="outcome", **settings)
+    return splits_of(Source(frame=as_frame(frame)), "outcome", config, name="patients.csv", seed=seed)
 
 
 def parts(splits: DataSplits) -> dict[str, np.ndarray[Any, Any]]:
@@ -119,10 +122,11 @@ def test_a_split_of_ones_own_is_kept(patients: pd.DataFrame) -> None:
     drawn = split(patients.assign(split=np.where(where == "validation", "train", where)))
     assert {name: len(y) for name, y in parts(drawn).items()} == {"train": 120, "validation": 40, "test": 40}
     assert np.array_equal(drawn.test.y, splits.test.y)
-    # Other words are a category like any.
-    assert "split" in [
-        one.name for one in split(patients.assign(split=np.where(where == "test", "no", "yes"))).preprocessing.categories
-    ]
+    # Any usual spelling will do.
+    spelled = pd.Series(where).map({"train": "Training ", "validation": "dev", "test": " TEST"})
+    assert np.array_equal(split(patients.assign(Split=spelled)).test.y, splits.test.y)
+    with pytest.raises(DataError, match="has 'yes' in row 1 .*rename the column if it means something else"):
+        split(patients.assign(split=np.where(where == "test", "no", "yes")))
 
 
 def test_a_group_in_two_parts_is_refused(patients: pd.DataFrame) -> None:
@@ -138,7 +142,7 @@ def test_a_file_may_hold_the_test_part(patients: pd.DataFrame, tmp_path: Path) -
     splits = load_file(tmp_path / "a.csv", config, seed=0, test_path=tmp_path / "b.csv")
     assert [splits.classes[index] for index in splits.test.y] == patients["outcome"][150:].tolist()
     patients[150:].drop(columns="bmi").to_csv(tmp_path / "b.csv", index=False)
-    with pytest.raises(DataError, match="have different columns, as 'bmi'"):
+    with pytest.raises(DataError, match="have different columns: bmi; give both the same"):
         load_file(tmp_path / "a.csv", config, seed=0, test_path=tmp_path / "b.csv")
 
 
@@ -160,29 +164,27 @@ def test_what_was_done_is_told(patients: pd.DataFrame) -> None:
     frame = patients.assign(constant=1, row=np.arange(ROWS)).rename(columns={"bmi": "Unnamed: 0"})
     told = split(frame, drop=("smokes",), groups="patient").columns
     assert told["smokes"] == "left out, as asked" and told["Unnamed: 0"] == "left out: it has no name"
-    assert told["patient"] == "tells which samples belong together; no feature"
-    assert told["constant"] == "constant in the training part: always 0"
-    assert told["row"] == "standardised; counts the rows: if it tells nothing else, leave it out with --drop row"
-    assert told["site"].startswith("one-hot, 3 categories; 29 missing: ") and told["age"].startswith(
-        "standardised; 23 missing: "
-    )
+    assert told["patient"] == "group: its samples stay in one part; no feature"
+    assert told["constant"] == "number, constant in the training part: always 0"
+    assert told["row"] == "number, standardised" and told["outcome"] == "label"
+    assert told["site"].startswith("category, one-hot of 3 values; 29 missing: ")
+    assert told["age"].startswith("number, standardised; 23 missing: ")
 
 
 def test_of_many_columns_is_told_together() -> None:
     values = np.random.default_rng(0).normal(size=(40, 80))
     values[:, 70] = 1
-    frame, classes = pd.DataFrame(values).rename(columns=str), pd.Series(["a", "b"] * 20, name="y")
-    assert dict(splits_of(frame, classes, DataConfig(), name="wide.csv", seed=0).columns) == {
-        "0 … 69": "70 columns, each standardised",
-        "70": "constant in the training part: always 0",
-        "71 … 79": "9 columns, each standardised",
+    frame = pd.DataFrame(values).rename(columns=str).assign(y=["a", "b"] * 20)
+    assert dict(splits_of(Source(frame=frame), "y", DataConfig(), name="wide.csv", seed=0).columns) == {
+        "0 … 69": "70 columns, each number, standardised",
+        "70": "number, constant in the training part: always 0",
+        "71 … 79": "9 columns, each number, standardised",
+        "y": "label",
     }
-    frame.columns = [f"{'long ' * 200}{name}" for name in frame.columns]
-    frame[frame.columns[::2]] = 1
-    with pytest.raises(
-        DataError, match=r"wide.csv: what is done to its columns takes \d+,\d+ characters to tell, and a study keeps"
-    ):
-        splits_of(frame, classes, DataConfig(), name="wide.csv", seed=0)
+    frame = frame.rename(columns=lambda name: name if name == "y" else f"{'long ' * 200}{name}")
+    frame[frame.columns[:-1:2]] = 1
+    with pytest.raises(DataError, match=r"wide.csv: the description of its columns takes \d+,\d+ characters, and the maximum"):
+        splits_of(Source(frame=frame), "y", DataConfig(), name="wide.csv", seed=0)
 
 
 def test_the_fingerprint_sees_values_parts_and_names_alone(patients: pd.DataFrame, tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_the_fingerprint_sees_values_parts_and_names_alone(patients: pd.DataFram
 def test_classes_may_be_numbers_or_truth_values(patients: pd.DataFrame) -> None:
     numbers = patients.assign(outcome=np.arange(ROWS) % 12)
     assert split(numbers).classes == tuple(range(12))
-    assert split(patients.assign(outcome=patients["smokes"])).classes == ("False", "True")
+    assert split(patients.assign(outcome=patients["smokes"])).classes == (False, True)
 
 
 def test_named_data_may_be_projected() -> None:
@@ -222,7 +224,7 @@ def test_a_study_finds_its_file_again(
     start = ("start", "my patients.csv", "--target", "outcome", "--groups", "patient")
     assert cli_here(*start, *TINY)[0] == 0
     code, out, _ = cli_here("show", "my-patients")
-    assert code == 0 and str(file) in out and "one-hot, 3 categories; 29 missing" in out
+    assert code == 0 and str(file) in out and "one-hot of 3 values; 29 missing" in out
     (tmp_path / "elsewhere").mkdir()
     file.rename(moved := tmp_path / "elsewhere" / file.name)
     code, _, err = cli_here("resume", "my-patients", "--generations", "2")
@@ -260,7 +262,7 @@ def test_datasets_tells_what_a_search_would_do(
     patients.to_csv(tmp_path / "p.csv", index=False)
     code, out, _ = cli_here("datasets", "p.csv", "--target", "outcome", "--groups", "patient", "--json")
     document = json.loads(out)
-    assert code == 0 and document["samples"] == ROWS and document["columns"]["smokes"] == "standardised"
+    assert code == 0 and document["samples"] == ROWS and document["columns"]["smokes"] == "boolean, standardised"
     assert {entry["class"]: entry["samples"] for entry in document["classes"]} == patients["outcome"].value_counts().to_dict()
     code, _, err = cli_here("datasets", "p.csv")
     assert code == 2 and "Name it with --target: age, bmi, site, smokes, patient, outcome" in err

@@ -153,16 +153,16 @@ SILLY: list[tuple[Any, Any, type[Exception], str]] = [
         r"which are the classes\? Give them as y, search\(x, y\), or by their column, search\(",
     ),
     (X, Y[:-1], DataError, "x has 30 samples and y 29; give a class for each sample"),
-    (X * np.nan, Y, DataError, "column '0' holds no value, which a network cannot learn from"),
+    (X * np.nan, Y, DataError, "column '0' holds no value; column '1' holds no value; columns are left out with --drop 0 --drop 1"),
     (X * np.inf, Y, DataError, "column '0' holds an infinite number in row 1; write a finite one"),
-    (X[:, 0], Y, DataError, r"x must be an array \(samples, features\), or a data frame; it is of the shape \(30,\)"),
-    (None, Y, DataError, "or a data frame; it is a NoneType"),
-    (X[:, :0], Y, DataError, r"or a data frame; it is of the shape \(30, 0\)"),
+    (X[:, 0], Y, DataError, r"samples must be an array \(samples, features\), or a data frame; they are of the shape \(30,\)"),
+    (None, Y, DataError, "or a data frame; they are a NoneType"),
+    (X[:, :0], Y, DataError, r"or a data frame; they are of the shape \(30, 0\)"),
     (X, X, DataError, r"y must be an array \(samples,\) of classes; it is of the shape \(30, 2\)"),
     (X * 1j, Y, DataError, "column '0' holds complex numbers"),
-    (X, X[:, 0] * np.pi, DataError, "the target 'y' holds 3.14159, and classes are texts or whole numbers"),
+    (X, X[:, 0] * np.pi, DataError, "the target 'y' holds 3.141592653589793, and classes are texts or whole numbers"),
     (X, np.repeat("a", 30), DataError, "the target 'y' has one class, 'a', in all 30 rows"),
-    (X, np.repeat(["a", "b"], [27, 3]), DataError, "each class needs 5 samples at least; .* 'b' has 3"),
+    (X, np.repeat(["a", "b"], [27, 3]), DataError, "each class needs at least 5 samples; .* 'b' has 3"),
 ]
 
 
@@ -187,7 +187,7 @@ def test_a_file_is_searched_over_as_by_the_command(
     assert code == 0, err
     document = json.loads(out)
     assert document["files"]["data"] == str(tmp_path / "my wine.csv")
-    assert document["columns"]["colour"] == "one-hot, 2 categories; 26 missing: 'light'"
+    assert document["columns"]["colour"] == "category, one-hot of 2 values; 26 missing: 'light'"
     # Where the working directory is does not matter, nor that the search was begun elsewhere.
     monkeypatch.chdir("/")
     confirmed = Study.load("my-wine", storage=storage_url).confirm(top=1, epochs=3, seeds=1)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,33 +17,15 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.circuits.genome import Embedding
 from faqnas_optuna.circuits.openqasm import preparation_angles
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError, OutputError
 from faqnas_optuna.learning.artifact import circuit_values, load_model, write
 from faqnas_optuna.learning.trained import TrainedModel
+from tests.models import model_for
 from tests.processes import TIMEOUT_S
-
-
-def model_for(splits: DataSplits, embedding: Embedding = Embedding.AMPLITUDE) -> TrainedModel:
-    """A network that nobody has trained."""
-    circuit = Circuit(
-        n_qubits=3,
-        embedding=embedding,
-        entangler=Entangler.CNOT,
-        topology=Topology.CIRCULAR,
-        rotations=(Rotation.RY, Rotation.RX),
-    )
-    empty = TrainedModel(
-        circuit=circuit,
-        parameters=np.empty(0, np.float32),
-        preprocessing=splits.preprocessing,
-        classes=splits.classes,
-    )
-    parameters = empty.layout.draw(np.random.default_rng(3))
-    return TrainedModel(circuit=circuit, parameters=parameters, preprocessing=splits.preprocessing, classes=splits.classes)
 
 
 def written(directory: Path, model: TrainedModel, *, replace: bool = False) -> Path:
@@ -93,7 +77,7 @@ def test_samples_are_taken_by_name_or_in_order(iris: DataSplits) -> None:
     labels = model.predict(frame)
     assert set(labels) <= set(model.classes) and np.array_equal(labels, model.predict(frame.to_numpy()))
     assert np.array_equal(labels, model.predict(frame[frame.columns[::-1]].assign(more="text")))
-    with pytest.raises(DataError, match=r"column 'petal width \(cm\)' is missing; the model needs 4 columns"):
+    with pytest.raises(DataError, match=r"column 'petal width \(cm\)' missing; the model needs 4 columns"):
         model.predict(frame.iloc[:, :3])
     with pytest.raises(DataError, match=r"samples must be \(samples, 4\); they are \(150, 3\)"):
         model.predict(frame.to_numpy()[:, :3])
@@ -103,9 +87,46 @@ def test_samples_are_taken_by_name_or_in_order(iris: DataSplits) -> None:
         model.predict(frame.where(frame.index.to_series() != 2))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.to_numpy().astype(complex), "holds complex numbers"),
+        (lambda frame: pd.concat([frame, frame], axis=1), "has two columns"),
+        (lambda frame: pd.concat({"a": frame}, axis=1), "have several levels"),
+        (lambda frame: frame.replace({5.1: "x"}), "must hold numbers; row 1 has 'x'"),
+        (lambda frame: frame.replace({5.1: np.inf}), "holds an infinite number in row 1"),
+        (lambda frame: frame.replace({5.1: 9.97e36}), "in row 1, far outside the training range of 4.3 to 7.9"),
+        (lambda frame: frame.to_numpy()[0], r"of the shape \(4,\)"),
+        (lambda frame: None, "a NoneType"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused(iris: DataSplits, change: Callable[[pd.DataFrame], object], message: str) -> None:
+    from sklearn.datasets import load_iris
+
+    with pytest.raises(DataError, match=message):
+        model_for(iris).predict(change(load_iris(as_frame=True).data))
+
+
+def test_a_tensor_and_a_masked_array_are_predicted_by_their_values(iris: DataSplits) -> None:
+    from sklearn.datasets import load_iris
+
+    model, values = model_for(iris), load_iris().data
+    assert np.array_equal(model.predict(torch.from_numpy(values).requires_grad_()), model.predict(values))
+    with pytest.raises(DataError, match="lacks a value in row 1"):
+        model.predict(np.ma.masked_equal(values, 5.1))
+
+
+def test_predictions_have_the_type_of_the_labels(iris: DataSplits) -> None:
+    from sklearn.datasets import load_iris
+
+    model = replace(model_for(iris), classes=(False, True, True))
+    assert model.predict(load_iris().data).dtype == np.bool_
+
+
 def test_every_flipped_bit_is_seen(tmp_path: Path, iris: DataSplits) -> None:
     folder, random = written(tmp_path / "m", model_for(iris)), np.random.default_rng(0)
-    for path in sorted(folder.iterdir()):
+    # Other files are for people, who may add to them.
+    for path in (folder / "model.json", folder / "model.safetensors"):
         whole = path.read_bytes()
         for place in random.integers(0, len(whole), 60):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << int(random.integers(8)))]) + whole[place + 1 :])
@@ -200,5 +221,5 @@ def test_a_folder_is_whole_or_not_there_when_its_writer_is_killed(tmp_path: Path
 
 def test_its_json_holds_no_more_than_it_says(tmp_path: Path, iris: DataSplits) -> None:
     document = json.loads((written(tmp_path / "m", model_for(iris)) / "model.json").read_text())
-    assert set(document) == {"format", "schema_version", "trained", "classes", "preprocessing", "files", "checksum"}
+    assert set(document) == {"format", "schema_version", "trained", "classes", "schema", "preprocessing", "files", "checksum"}
     assert set(document["files"]) == {"circuit.qasm", "model.safetensors"}
