@@ -259,6 +259,15 @@ def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture
+def second_thread(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process with another thread, whose extra workers are not forked but started anew."""
+    program = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    (directory := tmp_path / "site").mkdir()
+    (directory / "sitecustomize.py").write_text(program)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(directory), os.environ.get("PYTHONPATH"))))}
+
+
+@pytest.fixture
 def fork_cli(tmp_path: Path) -> Iterator[Callable[..., Forked]]:
     """As `start_cli`, in a process that need not import anything."""
     processes: list[Forked] = []

@@ -99,7 +99,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "taking",
         ],
     ),
-    ("workers", ["pool", "loop", "serving", "cluster", "readiness"]),
+    ("workers", ["forking", "pool", "loop", "serving", "cluster", "readiness"]),
     (
         "evidence",
         [
@@ -169,6 +169,7 @@ WINGS: list[tuple[str, list[str]]] = [
     (
         "cli",
         [
+            "exits",
             "tables",
             "console",
             "display",

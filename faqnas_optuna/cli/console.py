@@ -83,6 +83,12 @@ def messages(*, quiet: bool = False) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+def forget_console() -> None:
+    """Have messages shown by a console that is made anew: in a forked process, whose stderr may be another."""
+    logging.getLogger("faqnas_optuna").handlers.clear()
+    error_console.cache_clear()
+
+
 @contextmanager
 def show_progress(*, quiet: bool = False, console: Console | None = None) -> Iterator[ProgressCallback]:
     """On stderr a bar, if that is a terminal; elsewhere a line for each generation, and one every few seconds.

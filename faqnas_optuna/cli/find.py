@@ -171,7 +171,16 @@ def start(
             search, splits = existing, load_data(existing, looked_in, files=files)
         else:
             search, splits = new_study(
-                storage, opened, called, chosen, auto_repeats=auto_repeats, grace_s=grace_s, data_dir=looked_in, files=files
+                storage,
+                opened,
+                called,
+                chosen,
+                auto_repeats=auto_repeats,
+                grace_s=grace_s,
+                data_dir=looked_in,
+                files=files,
+                # Those of a cluster train elsewhere.
+                workers=1 if client else workers,
             )
         if stopped:
             search = resume_study(search)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.learning.reliability import Reliability
     from faqnas_optuna.search.generations import Stop
-    from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.search.study import Search
     from faqnas_optuna.signals import Signals
 
@@ -114,10 +114,14 @@ def new_study(
     grace_s: int,
     data_dir: Path | None,
     files: "Files | None",
+    workers: int,
 ) -> "tuple[Search, DataSplits]":
     """A study and its data, with what trainings are worth measured; or that of this name, if somebody has made it meanwhile.
 
     Nothing is made before the data were read.
+
+    Args:
+        workers: processes that train the circuits of the pilot.
     """
     from faqnas_optuna.data.loading import load_splits
     from faqnas_optuna.learning.pilot import LIMIT_S
@@ -127,20 +131,24 @@ def new_study(
     splits = load_splits(config, files=files, data_dir=data_dir)
     if storage is None:
         storage = open_storage(url, create=True, grace_s=grace_s)
-    reliability = _measured(splits, config, name, limit_s=None if auto_repeats else LIMIT_S)
+    reliability = _measured(splits, config, name, limit_s=None if auto_repeats else LIMIT_S, workers=workers)
     if auto_repeats:
         config = _with_repeats_for(config, reliability)
     with storage_lock(url):
         return open_or_create(storage, name, config, splits, reliability=reliability, files=files), splits
 
 
-def _measured(splits: "DataSplits", config: StudyConfig, name: str, *, limit_s: float | None) -> "Reliability | None":
+def _measured(
+    splits: "DataSplits", config: StudyConfig, name: str, *, limit_s: float | None, workers: int
+) -> "Reliability | None":
     from faqnas_optuna.learning.pilot import measure_reliability
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.workers.pool import shared_out
 
     reliability = None
+    hand_out = partial(shared_out, processes=workers) if workers > 1 else None
     with Signals().caught() as signals, signals.giving_up(at_first=True):
-        reliability = measure_reliability(splits, config, limit_s=limit_s)
+        reliability = measure_reliability(splits, config, limit_s=limit_s, hand_out=hand_out)
     if signals.first:
         click.echo(f"interrupted; study {name} was not made", err=True)
         click.get_current_context().exit(signals.exit_code)
@@ -189,32 +197,108 @@ def run_search(
     Args:
         noise: under which its finalists are judged then.
     """
+    started = time.perf_counter()
+    with at_work(go_on(search), url, study=search.name) as signals:
+        if client is None:
+            _run_here(search, splits, url, survival, signals, workers=workers, data_dir=data_dir)
+        else:
+            _run_on_cluster(search, url, survival, signals, workers=workers, client=client, data_dir=data_dir)
+    return conclude(search, signals, seconds=time.perf_counter() - started, as_json=as_json, noise=noise)
+
+
+def _run_here(
+    search: "Search",
+    splits: "DataSplits",
+    url: str,
+    survival: Survival,
+    signals: "Signals",
+    *,
+    workers: int,
+    data_dir: Path | None,
+) -> None:
+    """Run trials in this process, and in those of the other workers."""
     from faqnas_optuna.cli.console import error_console, is_moving_terminal, print_message, show_progress
+    from faqnas_optuna.results.status import progress
+    from faqnas_optuna.workers.loop import extra_workers, run
+
+    # The URL may hold a password, which the arguments of a process would show to every user of the machine.
+    environment = {"FAQNAS_STORAGE": url, "FAQNAS_STORAGE_FILE": "", **survival.environment}
+    if data_dir:
+        environment["FAQNAS_DATA_DIR"] = str(data_dir)
+    # Around a bar that moves, not through it. A file gets what they say even after the end of this process.
+    say = print_message if is_moving_terminal(error_console()) else None
+    work = partial(_run_beside, search.name, splits, url, survival)
+    with (
+        # Before the bar: its thread would rule out a fork.
+        extra_workers(workers - 1, search, signals, work=work, environment=environment, on_message=say),
+        show_progress() as update,
+    ):
+        run(
+            search,
+            splits,
+            signals,
+            on_trial=lambda standing: update(progress(standing)),
+            database_timeout_s=survival.database_timeout_s,
+        )
+
+
+def _run_beside(name: str, splits: "DataSplits", url: str, survival: Survival, file: int) -> int:
+    """Run trials in a process forked from that of `_run_here`, as `worker --quiet --listen` does in one started anew.
+
+    Args:
+        file: the descriptor by which that process reports its signals.
+
+    Returns:
+        The exit code.
+    """
+    from faqnas_optuna.cli.console import forget_console
+    from faqnas_optuna.cli.exits import exit_code_of
+    from faqnas_optuna.search.study import load
+    from faqnas_optuna.storage.opening import disconnect
+    from faqnas_optuna.workers.loop import run
+
+    forget_console()
+
+    def work() -> int:
+        with (
+            at_work(f"worker {name}", url, study=name, quiet=True) as signals,
+            opened_storage(url, quiet=True, grace_s=survival.grace_s) as opened,
+        ):
+            signals.listen(file)
+            search = load(opened, name)
+            try:
+                run(search, splits, signals, on_trial=lambda _: None, database_timeout_s=survival.database_timeout_s)
+            finally:
+                # A forked process ends without the interpreter's clearing up.
+                disconnect(search.study)
+        return signals.exit_code
+
+    return exit_code_of(work)
+
+
+def _run_on_cluster(
+    search: "Search",
+    url: str,
+    survival: Survival,
+    signals: "Signals",
+    *,
+    workers: int,
+    client: "Client",
+    data_dir: Path | None,
+) -> None:
+    """Run trials on a Dask cluster, and follow them from this process."""
+    from faqnas_optuna.cli.console import show_progress
     from faqnas_optuna.results.status import progress
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.workers.cluster import dask_workers, watch
-    from faqnas_optuna.workers.loop import extra_workers, run
 
-    started = time.perf_counter()
-    with at_work(go_on(search), url, study=search.name) as signals, show_progress() as update:
-
-        def show(standing: "Standing") -> None:
-            update(progress(standing))
-
-        if client is None:
-            # The URL may hold a password, which the arguments of a process would show to every user of the machine.
-            environment = {"FAQNAS_STORAGE": url, "FAQNAS_STORAGE_FILE": "", **survival.environment}
-            if data_dir:
-                environment["FAQNAS_DATA_DIR"] = str(data_dir)
-            # Around a bar that moves, not through it. A file gets what they say even after the end of this process.
-            say = print_message if is_moving_terminal(error_console()) else None
-            with extra_workers(workers - 1, search, signals, environment=environment, on_message=say):
-                run(search, splits, signals, on_trial=show, database_timeout_s=survival.database_timeout_s)
-        else:
-            told = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
-            with dask_workers(client, workers, search, signals, **told) as crew, suppress(AskedToLeaveError):
-                watch(crew, search, signals, on_look=show)
-    return conclude(search, signals, seconds=time.perf_counter() - started, as_json=as_json, noise=noise)
+    settings = {"storage_url": url, "data_dir": data_dir, **asdict(survival)}
+    with (
+        show_progress() as update,
+        dask_workers(client, workers, search, signals, **settings) as crew,
+        suppress(AskedToLeaveError),
+    ):
+        watch(crew, search, signals, on_look=lambda standing: update(progress(standing)))
 
 
 def conclude(

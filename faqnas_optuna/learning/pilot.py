@@ -1,10 +1,13 @@
 """The pilot of a study: random circuits trained several times before the search, to see how far two trainings agree."""
 
 import logging
+import math
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import count, islice, takewhile
+from typing import Protocol
 
 import numpy as np
 
@@ -28,11 +31,44 @@ LIMIT_S = 10.0
 """So long a study may wait to know what its trainings are worth, unless they decide how many there are to be."""
 
 
-def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: float | None) -> Reliability | None:
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is the same for all circuits of a pilot."""
+
+    splits: DataSplits
+    config: StudyConfig
+    deadline: float
+    """On the monotonic clock, which all processes of a machine share; no training begins after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The scores of one circuit."""
+
+    number: int
+    """Of the circuit, in the order in which circuits were drawn."""
+    scores: tuple[float, ...]
+    """Validation scores, one per training; empty if a training diverged."""
+    is_late: bool
+    """Whether the deadline came before all trainings were done."""
+
+
+class HandOut(Protocol):
+    """Has tasks done, for instance by several processes, and gives their results in any order."""
+
+    def __call__(
+        self, work: Callable[[Plan, tuple[int, Circuit]], Row], shared: Plan, tasks: Iterable[tuple[int, Circuit]], /
+    ) -> Generator[Row, None, None]: ...
+
+
+def measure_reliability(
+    splits: DataSplits, config: StudyConfig, *, limit_s: float | None, hand_out: HandOut | None = None
+) -> Reliability | None:
     """Train random circuits of the space within the budget of the search, from seeds of their own, and compare.
 
     Args:
         limit_s: fewer circuits are trained where all would take longer; None to take the time.
+        hand_out: has them trained; None to train them in this process, one after the other.
 
     Returns:
         None if too few circuits could be trained, or all are the same.
@@ -42,28 +78,60 @@ def measure_reliability(splits: DataSplits, config: StudyConfig, *, limit_s: flo
         logger.warning("circuits with %s are trained by PennyLane, since the fast engine has no %s: far slower", named, named)
     logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
     prepare(config.engines)
-    started = told = time.monotonic()
+    started = time.monotonic()
     if limit_s is not None and _takes_longer(limit_s, splits, config):
         logger.info("trainings take too long for that")
         return None
-    rows: list[list[float]] = []
-    for number, circuit in enumerate(islice(_random_circuits(config.space, config.seed), CIRCUITS)):
-        if time.monotonic() - told > TELL_EVERY_S:
-            told = time.monotonic()
-            logger.info("measuring how far trainings agree: %d of %d circuits", number, CIRCUITS)
-        row: list[float] = []
-        try:
-            for repeat in range(TRAININGS):
-                if limit_s is not None and time.monotonic() - started > limit_s:
-                    break
-                row.append(_score(circuit, splits, config, repeat))
-        except TrainingError:
-            # If it is not this circuit alone, the search will tell.
-            continue
-        if len(row) < TRAININGS:
-            break
-        rows.append(row)
+    plan = Plan(splits=splits, config=config, deadline=math.inf if limit_s is None else started + limit_s)
+    rows = _complete(_trained(plan, hand_out or _one_after_the_other))
     return intraclass_correlation(np.array(rows)) if len(rows) >= FEWEST_CIRCUITS else None
+
+
+def _trained(plan: Plan, hand_out: HandOut) -> dict[int, Row]:
+    """Train the circuits until the deadline; return their rows by number."""
+    told = time.monotonic()
+    circuits = enumerate(islice(_random_circuits(plan.config.space, plan.config.seed), CIRCUITS))
+    rows: dict[int, Row] = {}
+    with closing(hand_out(train_circuit, plan, circuits)) as results:
+        for row in results:
+            if row.is_late:
+                break
+            rows[row.number] = row
+            if time.monotonic() - told > TELL_EVERY_S:
+                told = time.monotonic()
+                logger.info("measuring how far trainings agree: %d of %d circuits", len(rows), CIRCUITS)
+    return rows
+
+
+def _complete(rows: Mapping[int, Row]) -> list[tuple[float, ...]]:
+    """Return the scores of the circuits before the first that was not done in time.
+
+    Of several processes one may have finished a later circuit. To use it would favour circuits whose trainings are short.
+    """
+    in_time = takewhile(rows.__contains__, count())
+    return [rows[number].scores for number in in_time if rows[number].scores]
+
+
+def train_circuit(plan: Plan, task: tuple[int, Circuit]) -> Row:
+    """Train one circuit from several seeds."""
+    number, circuit = task
+    scores: list[float] = []
+    try:
+        for repeat in range(TRAININGS):
+            if time.monotonic() > plan.deadline:
+                return Row(number=number, scores=(), is_late=True)
+            scores.append(_score(circuit, plan.splits, plan.config, repeat))
+    except TrainingError:
+        # If it is not this circuit alone, the search will tell.
+        scores.clear()
+    return Row(number=number, scores=tuple(scores), is_late=False)
+
+
+def _one_after_the_other(
+    work: Callable[[Plan, tuple[int, Circuit]], Row], shared: Plan, tasks: Iterable[tuple[int, Circuit]]
+) -> Generator[Row, None, None]:
+    for task in tasks:
+        yield work(shared, task)
 
 
 def with_repeats_for(config: StudyConfig, reliability: Reliability | None) -> StudyConfig:

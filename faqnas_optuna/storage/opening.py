@@ -149,6 +149,11 @@ def backend(study: Study) -> HeartbeatStorage:
     return drafts(study)._backend
 
 
+def disconnect(study: Study) -> None:
+    """Close this process's connections to the database of a study; the next statement opens another."""
+    backend(study).engine.dispose()
+
+
 def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
     local = url.get_backend_name() == "sqlite"
     opened = HeartbeatStorage(

@@ -34,8 +34,9 @@ from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import OTHERS_FINISH, POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
-from faqnas_optuna.storage.opening import backend, drafts, study_lock
+from faqnas_optuna.storage.opening import backend, disconnect, drafts, study_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
+from faqnas_optuna.workers.forking import ForkedProcess, can_fork
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ T = TypeVar("T")
 
 GIVE_UP_EVERY_S = 1.0
 """So often a worker looks for trials whose workers are gone."""
+SHORTEST_PAUSE_S = 0.005
+"""Seconds before a worker looks again for the end of the others' last trials; each further pause is twice as long."""
 
 
 def worker_name() -> str:
@@ -153,9 +156,12 @@ class Shift:
 
     def await_others(self) -> None:
         """Wait until no trial runs any more."""
+        # The others are at their last trials, which may be over in milliseconds.
+        pause_s = SHORTEST_PAUSE_S
         while self.standing.running and not self._signals.first:
-            self._signals.wait(POLL_S)
+            self._signals.wait(pause_s)
             self.look()
+            pause_s = min(2 * pause_s, POLL_S)
 
     def _give_up_stale_trials(self) -> None:
         """Fail the trials whose workers are gone, and queue them anew if the study still wants trials."""
@@ -302,20 +308,34 @@ def extra_workers(
     search: Search,
     signals: Signals,
     *,
+    work: Callable[[int], int],
     environment: Mapping[str, str],
     on_message: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
     """Start workers for a study in processes of their own, tell them of signals, and wait for them at the end.
 
     Args:
-        environment: what they need beside this process's: the storage above all.
+        work: what a worker that is forked from this process does, given the descriptor for `Signals.listen`.
+        environment: what others need beside this process's: the storage above all.
         on_message: called with each line that they have to say, from other threads; None to let them write to stderr.
     """
     command = [sys.executable, "-m", "faqnas_optuna", "worker", search.name, "--quiet", "--listen"]
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: list[subprocess.Popen[bytes] | ForkedProcess] = []
     listeners: list[threading.Thread] = []
 
-    def tell(received: signal.Signals, *told: subprocess.Popen[bytes]) -> None:
+    def start() -> subprocess.Popen[bytes] | ForkedProcess:
+        if is_forked:
+            return ForkedProcess(work, has_stderr=on_message is not None)
+        # A session of its own: Ctrl-C reaches this process alone.
+        return subprocess.Popen(
+            command,
+            env=child_environment(**environment),
+            stdin=PIPE,
+            stderr=PIPE if on_message else None,
+            start_new_session=True,
+        )
+
+    def tell(received: signal.Signals, *told: subprocess.Popen[bytes] | ForkedProcess) -> None:
         # Not by a signal: who signals all processes of a job would have asked each of these twice.
         for process in told or processes:
             with suppress(OSError):
@@ -325,23 +345,19 @@ def extra_workers(
     if count:
         signals.without_trial = OTHERS_FINISH
     try:
+        is_forked = count > 0 and _ready_to_fork(search, signals)
         for _ in range(count):
-            # A session of its own: Ctrl-C reaches this process alone.
-            started = subprocess.Popen(
-                command,
-                env=child_environment(**environment),
-                stdin=PIPE,
-                stderr=PIPE if on_message else None,
-                start_new_session=True,
-            )
+            started = start()
             processes.append(started)
-            if on_message and started.stderr:
-                listeners.append(threading.Thread(target=_hand_on, args=(started.stderr, on_message), daemon=True))
-                listeners[-1].start()
             if signals.first:
                 # It came while this one was made.
                 tell(signals.first, started)
                 break
+        # After the last fork, which copies no threads.
+        for process in processes:
+            if on_message and process.stderr:
+                listeners.append(threading.Thread(target=_hand_on, args=(process.stderr, on_message), daemon=True))
+                listeners[-1].start()
         yield
     except BaseException:
         if not signals.first:
@@ -356,6 +372,19 @@ def extra_workers(
         for listener in listeners:
             listener.join()
         signals.on_signal.remove(tell)
+
+
+def _ready_to_fork(search: Search, signals: Signals) -> bool:
+    """Return whether workers can be copies of this process; if so, load what they need and close what they must not share."""
+    if not can_fork():
+        return False
+    with signals.giving_up(at_first=True):
+        evaluation.prepare(search.config.engines)
+    # A server cannot tell two users of one connection apart, and SQLite's locks do not survive a fork
+    # (https://sqlite.org/howtocorrupt.html, 2.6).
+    disconnect(search.study)
+    # Libraries may have started threads.
+    return can_fork()
 
 
 def _hand_on(lines: IO[bytes], on_message: Callable[[str], None]) -> None:

@@ -1,7 +1,7 @@
 """One function in several processes of this machine, each of which takes the next task as it has done one."""
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from faqnas_optuna.errors import FaqnasError, WorkerDiedError
 from faqnas_optuna.signals import SIGNALS
+from faqnas_optuna.workers.forking import can_fork, close_inherited, signals_blocked
 
 Shared = TypeVar("Shared")
 Task = TypeVar("Task")
@@ -20,21 +21,24 @@ Work = Callable[[Shared, Task], Result]
 """A function of a module, which other processes find by its name."""
 
 
-def shared_out(work: Work[Shared, Task, Result], shared: Shared, tasks: Iterable[Task], *, processes: int) -> Iterator[Result]:
+def shared_out(
+    work: Work[Shared, Task, Result], shared: Shared, tasks: Iterable[Task], *, processes: int
+) -> Generator[Result, None, None]:
     """The results of `work(shared, task)`, in the order in which they come. Whoever stops asking for them ends the processes.
 
     Raises:
         FaqnasError: what a task has raised.
         WorkerDiedError: a process has ended before its task.
     """
-    # Not forked: a copy of a process that has threads may hang.
-    context, left = get_context("spawn"), iter(tasks)
+    is_forked, left = can_fork(), iter(tasks)
+    context = get_context("fork" if is_forked else "spawn")
     crew: dict[Connection, BaseProcess] = {}
     try:
         for task in islice(left, processes):
             ours, theirs = context.Pipe()
-            crew[ours] = context.Process(target=_serve, args=(work, shared, theirs), daemon=True)
-            crew[ours].start()
+            crew[ours] = context.Process(target=_serve, args=(work, shared, theirs, is_forked), daemon=True)
+            with signals_blocked():
+                crew[ours].start()
             theirs.close()
             with _alive(crew[ours]):
                 ours.send(task)
@@ -70,11 +74,14 @@ def _alive(process: BaseProcess) -> Iterator[None]:
         raise WorkerDiedError(f"a worker has {_ended_by(process.exitcode)}") from error
 
 
-def _serve(work: Work[Shared, Task, Result], shared: Shared, connection: Connection) -> None:
+def _serve(work: Work[Shared, Task, Result], shared: Shared, connection: Connection, is_forked: bool) -> None:
     """Do tasks until there is nobody to tell of them."""
     for number in SIGNALS:
         # Those of a terminal reach all its processes: the one that hands out the tasks ends this one.
         signal.signal(number, signal.SIG_IGN)
+    if is_forked:
+        # Above all the other ends of pipes: whoever waits for one to be closed would wait for this process.
+        close_inherited(connection.fileno())
     try:
         while True:
             task = connection.recv()

@@ -1,4 +1,7 @@
 import logging
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ from faqnas_optuna.config import SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning import pilot
 from faqnas_optuna.learning.evaluation import train_from, train_once
-from faqnas_optuna.learning.pilot import measure_reliability
+from faqnas_optuna.learning.pilot import Plan, Row, measure_reliability
+from faqnas_optuna.workers.pool import shared_out
 
 CONFIG = StudyConfig(dataset="iris", space=SpaceConfig(n_qubits=(2, 3)))
 
@@ -83,3 +87,27 @@ def test_what_a_training_does_beside_its_epochs_is_not_taken_for_long(
     monkeypatch.setattr("faqnas_optuna.learning.pilot.time.monotonic", lambda: clock)
     config = CONFIG.model_copy(update={"training": TrainingConfig(epochs=200)})
     assert pilot._takes_longer(10, iris, config) is takes_longer
+
+
+def test_several_processes_measure_the_same(iris: DataSplits) -> None:
+    hand_out = partial(shared_out, processes=2)
+    assert measure_reliability(iris, CONFIG, limit_s=None, hand_out=hand_out) == measure_reliability(iris, CONFIG, limit_s=None)
+
+
+@pytest.mark.parametrize(("late", "circuits"), [(10, 10), (3, None)])
+def test_of_what_several_processes_have_trained_the_first_circuits_count(
+    iris: DataSplits, late: int, circuits: int | None
+) -> None:
+    """One may be done with a later circuit when the time is over, and the more likely the shorter its trainings are."""
+
+    def hand_out(
+        work: Callable[[Plan, tuple[int, Circuit]], Row], plan: Plan, tasks: Iterable[tuple[int, Circuit]]
+    ) -> Generator[Row, None, None]:
+        first, rest = [], []
+        for number, circuit in tasks:
+            (rest if number == late else first).append(work(plan, (number, circuit)))
+        yield from reversed(first)
+        yield replace(rest[0], scores=(), is_late=True)
+
+    measured = measure_reliability(iris, CONFIG, limit_s=None, hand_out=hand_out)
+    assert (measured and measured.circuits) == circuits

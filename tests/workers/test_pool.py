@@ -36,7 +36,7 @@ def test_whoever_stops_asking_ends_the_processes() -> None:
     results = shared_out(add, 0, iter(range(10**9)), processes=1)
     process = psutil.Process([process for _, process in islice(results, 3)][0])
     assert process.is_running()
-    results.close()  # type: ignore[attr-defined]  # it is a generator
+    results.close()
     assert not process.is_running()
 
 

@@ -1,0 +1,34 @@
+"""Exit codes of commands, and the one line on stderr that says why one failed."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from faqnas_optuna.errors import FaqnasError
+
+
+def exit_code_of(command: Callable[[], Any]) -> int:
+    """Run a command and return its exit code; report an expected error in one line."""
+    try:
+        code = command()
+    except NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except (FaqnasError, click.ClickException) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        return fail(message, error.exit_code)
+    except OSError as error:
+        return fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 1)
+    except click.Abort:
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def fail(message: str, code: int) -> int:
+    """Print an error on stderr, if there is one, and return the exit code."""
+    if sys.stderr:
+        print(f"Error: {' '.join(message.split())}", file=sys.stderr)
+    return code
