@@ -42,6 +42,6 @@ def measure(*, quick: bool, server: str | None = None) -> Iterator[Measurement]:
     yield crowd(trials=400 if quick else 2_000)
     for name in ("wine",) if quick else trials.SEARCH_TARGETS:
         yield trials.search(name, trials=10 if quick else trials.SEARCH_TRIALS[name])
-    yield from commands(trials=32 if quick else 160)
+    yield from commands(trials=32 if quick else 160, repeats=1 if quick else 5)
     if table := shipped().get("wine"):
         yield from lookups(table)

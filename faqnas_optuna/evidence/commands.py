@@ -8,26 +8,30 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from faqnas_optuna.evidence.measurement import Measurement, at_most, within
+from faqnas_optuna.evidence.measurement import Measurement, at_most, paired, within
 from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.opening import open_storage
 
 logger = logging.getLogger(__name__)
 
 COMPILING_TARGET_S, START_TARGET_S, MEMORY_TARGET_MB, TWO_WORKERS_TARGET = 7.0, 1.5, 250.0, 0.65
+SHORT_SEARCH_TARGET = 0.7
 
 
-def commands(*, trials: int) -> Iterator[Measurement]:
+def commands(*, trials: int, repeats: int) -> Iterator[Measurement]:
     """All of them, one after the other.
 
     Args:
         trials: of the search on Digits that two workers share.
+        repeats: pairs of short searches.
     """
     yield compiling()
     yield start_up()
     yield memory()
+    yield short_search(repeats=repeats)
     yield two_workers(trials=trials)
 
 
@@ -71,6 +75,19 @@ def two_workers(*, trials: int) -> Measurement:
             taken[workers] = time.perf_counter() - started
     case = f"digits, {trials} trials, against one worker"
     return within("command to front, two workers", case, taken[2], taken[1], "s", TWO_WORKERS_TARGET)
+
+
+def short_search(*, repeats: int) -> Measurement:
+    """Compare `start digits` with two workers to the same with one: few trials, so that starting the second worker matters."""
+
+    def search(workers: int) -> None:
+        logger.info("searching digits for a few seconds with %d workers", workers)
+        with tempfile.TemporaryDirectory() as directory:
+            start(Path(directory), "digits", "--workers", str(workers))
+
+    two, one = paired(partial(search, 2), partial(search, 1), repeats)
+    case = "digits, a short search, against one worker"
+    return within("command to front, two workers", case, two, one, "s", SHORT_SEARCH_TARGET)
 
 
 MEASURED = "import os, subprocess, sys; child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n\

@@ -22,7 +22,7 @@ def can_fork() -> bool:
     A copy has only the thread that forked: a lock that another thread held stays locked for ever. On macOS the system's
     frameworks, which NumPy calls, do not survive a fork.
     """
-    return sys.platform == "linux" and psutil.Process().num_threads() == 1
+    return sys.platform == "linux" and bool(psutil.Process().num_threads() == 1)
 
 
 @contextmanager

@@ -7,11 +7,15 @@ from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from faqnas_optuna.errors import FaqnasError, WorkerDiedError
 from faqnas_optuna.signals import SIGNALS
 from faqnas_optuna.workers.forking import can_fork, close_inherited, signals_blocked
+
+if TYPE_CHECKING:
+    # Windows has no ForkContext.
+    from multiprocessing.context import ForkContext, SpawnContext
 
 Shared = TypeVar("Shared")
 Task = TypeVar("Task")
@@ -31,7 +35,7 @@ def shared_out(
         WorkerDiedError: a process has ended before its task.
     """
     is_forked, left = can_fork(), iter(tasks)
-    context = get_context("fork" if is_forked else "spawn")
+    context: ForkContext | SpawnContext = get_context("fork") if is_forked else get_context("spawn")
     crew: dict[Connection, BaseProcess] = {}
     try:
         for task in islice(left, processes):

@@ -103,7 +103,8 @@ def test_of_what_several_processes_have_trained_the_first_circuits_count(
     def hand_out(
         work: Callable[[Plan, tuple[int, Circuit]], Row], plan: Plan, tasks: Iterable[tuple[int, Circuit]]
     ) -> Generator[Row, None, None]:
-        first, rest = [], []
+        first: list[Row] = []
+        rest: list[Row] = []
         for number, circuit in tasks:
             (rest if number == late else first).append(work(plan, (number, circuit)))
         yield from reversed(first)
