@@ -120,7 +120,8 @@ class Crew:
             fault_in: it happens to one circuit in so many.
             dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
             barrier: waited for before the command begins.
-            joined: waited for in the first evaluation: whoever else waits for it has a trial then too.
+            joined: waited for at the end of the first trial, before its values are stored: whoever else waits for it has a
+                trial then too.
         """
         # Not its id: the system gives one again before many workers have come and gone.
         name = f"{next(self._numbers):04}"
@@ -253,18 +254,11 @@ def _work(
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
-    def evaluate(circuit: Circuit, _splits: DataSplits, _config: StudyConfig) -> Evaluation:
-        nonlocal joined
-        if joined is not None:
-            joined.wait(timeout=LEAVE_S)
-            joined = None
-        return _evaluation(circuit)
-
-    slow_down(evaluate, trial_s, *fault)
+    slow_down(lambda circuit, _splits, _config: _evaluation(circuit), trial_s, *fault)
     # Nothing is trained, so no kernels are needed, and nothing can be measured.
     vars(evaluation)["prepare"] = lambda _engine: None
     vars(pilot)["measure_reliability"] = lambda *_, **__: None
-    _log_trials(write)
+    _log_trials(write, joined)
     if dies_before_heartbeat:
         # Which comes with its genes.
         DraftStorage.store = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
@@ -286,13 +280,19 @@ def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, faul
     vars(evaluation)["evaluate"] = slow
 
 
-def _log_trials(write: Callable[[str], object]) -> None:
-    """Write a line when a trial begins, and when the database has committed its values."""
+def _log_trials(write: Callable[[str], object], joined: Barrier | None) -> None:
+    """Write a line when a trial begins, and when the database has committed its values. The first trial waits for a barrier."""
     run, store = objective.Objective.__call__, DraftStorage.set_trial_state_values
 
     def logged_run(self: objective.Objective, trial: optuna.Trial) -> objective.Outcome:
+        nonlocal joined
         write(f"begun {trial.number} {time.time()}")
-        return run(self, trial)
+        outcome = run(self, trial)
+        if joined is not None:
+            # Not in the evaluation: a trial that reuses the values of a known circuit has none.
+            joined.wait(timeout=LEAVE_S)
+            joined = None
+        return outcome
 
     def logged_store(self: DraftStorage, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         stored = store(self, trial_id, state, values)

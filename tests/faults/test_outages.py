@@ -33,6 +33,8 @@ pytestmark = pytest.mark.slow
 
 LONG_S = GRACE_S + 3
 """Longer than any trial may be silent."""
+PATIENT_GRACE_S = 12
+"""Workers with this grace period beat every 2 s, and a newcomer listens for 4 s: enough on a machine that is busy."""
 
 
 def done(crew: Crew) -> int:
@@ -45,7 +47,7 @@ def wait_for_more(crew: Crew) -> None:
     wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
 
 
-def busy_workers(crew: Crew, count: int, *, until: Barrier | None = None, trial_s: float = 0.05) -> list[int]:
+def busy_workers(search: Search, crew: Crew, count: int, *, until: Barrier | None = None, trial_s: float = 0.05) -> list[int]:
     """Start workers and wait until all are within their first trial; the trials' numbers.
 
     Args:
@@ -53,8 +55,14 @@ def busy_workers(crew: Crew, count: int, *, until: Barrier | None = None, trial_
     """
     workers = [crew.start("worker", "s", joined=until, trial_s=trial_s) for _ in range(count)]
     wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "all workers have begun a trial")
-    time.sleep(0.5)
-    return [crew.log(worker)[0].trial for worker in workers]
+    numbers = [crew.log(worker)[0].trial for worker in workers]
+
+    def are_stored() -> bool:
+        trials = trials_of(search)
+        return all(trials[number].params for number in numbers)
+
+    wait_until(are_stored, SOON_S, "the genes of these trials are stored, with their first heartbeats")
+    return numbers
 
 
 def states(search: Search, numbers: Sequence[int]) -> set[TrialState]:
@@ -84,7 +92,7 @@ def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: s
     crew.start("worker", "s", trial_s=0.05)
     wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
     until = crew.barrier(2)
-    long = busy_workers(crew, 1, until=until)
+    long = busy_workers(search, crew, 1, until=until)
     with locked(any_storage_url):
         assert states(search, long) == {TrialState.RUNNING}
         time.sleep(locked_s)
@@ -100,9 +108,9 @@ def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: s
 def test_workers_outlive_a_restart_of_postgresql(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew, over_its_end: bool, crash: bool
 ) -> None:
-    new_study(any_storage_url, "s")
+    search = new_study(any_storage_url, "s")
     until = crew.barrier(3)
-    interrupted = busy_workers(crew, 2, until=until)
+    interrupted = busy_workers(search, crew, 2, until=until)
     with stopped(postgres_server, crash=crash):
         if over_its_end:
             until.wait(SOON_S)
@@ -152,25 +160,26 @@ def test_workers_outlive_crashes_of_a_server_at_any_moment(
 
 @on_postgres
 def test_no_trial_is_given_up_because_postgresql_was_away(
-    any_storage_url: str, postgres_server: PostgresServer, crew: Crew
+    any_storage_url: str, postgres_server: PostgresServer, logs: Path
 ) -> None:
     search = new_study(any_storage_url, "s")
-    # This one is between trials when the server comes back.
-    crew.start("worker", "s", trial_s=0.05)
-    wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
-    until = crew.barrier(3)
-    long = busy_workers(crew, 2, until=until)
-    assert states(search, long) == {TrialState.RUNNING}
-    with stopped(postgres_server):
-        time.sleep(LONG_S)
-    # And this one knows nothing of what was.
-    newcomer = crew.start("worker", "s", trial_s=0.05)
-    wait_until(lambda: bool(crew.log(newcomer)), SOON_S, "another worker is at work")
-    until.wait(SOON_S)
-    search = load(open_storage(any_storage_url), "s")
-    wait_until(lambda: TrialState.RUNNING not in states(search, long), SOON_S, "the long trials are finished")
-    assert states(search, long) == {TrialState.COMPLETE}
-    end(search, crew)
+    with Crew(logs, any_storage_url, grace_s=PATIENT_GRACE_S) as crew:
+        # This one is between trials when the server comes back.
+        crew.start("worker", "s", trial_s=0.05)
+        wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
+        until = crew.barrier(3)
+        long = busy_workers(search, crew, 2, until=until)
+        assert states(search, long) == {TrialState.RUNNING}
+        with stopped(postgres_server):
+            time.sleep(PATIENT_GRACE_S + 1)
+        # And this one knows nothing of what was.
+        newcomer = crew.start("worker", "s", trial_s=0.05)
+        wait_until(lambda: bool(crew.log(newcomer)), SOON_S, "another worker is at work")
+        until.wait(SOON_S)
+        search = load(open_storage(any_storage_url), "s")
+        wait_until(lambda: TrialState.RUNNING not in states(search, long), SOON_S, "the long trials are finished")
+        assert states(search, long) == {TrialState.COMPLETE}, crew.printed()
+        end(search, crew)
 
 
 @contextmanager
@@ -204,8 +213,8 @@ def test_a_status_that_is_watched_outlives_a_restart(any_storage_url: str, postg
 def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew
 ) -> None:
-    new_study(any_storage_url, "s")
-    busy_workers(crew, 2, trial_s=3)
+    search = new_study(any_storage_url, "s")
+    busy_workers(search, crew, 2, trial_s=3)
     with stopped(postgres_server):
         os.kill(crew.processes[0].pid or 0, signal.SIGTERM)
         waiting = "the database does not answer"
@@ -224,8 +233,8 @@ def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
 def test_the_second_signal_ends_the_waiting_for_a_database(
     any_storage_url: str, postgres_server: PostgresServer, crew: Crew
 ) -> None:
-    new_study(any_storage_url, "s")
-    busy_workers(crew, 2, trial_s=3)
+    search = new_study(any_storage_url, "s")
+    busy_workers(search, crew, 2, trial_s=3)
 
     def each_tells(text: str) -> bool:
         return all(text in crew.printed(worker) for worker in crew.processes)
