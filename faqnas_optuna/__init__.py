@@ -62,6 +62,9 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: torch and PennyLane take seconds, `--help` must not wait for them."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from faqnas_optuna.machine import check_platform
+
+    check_platform()
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 

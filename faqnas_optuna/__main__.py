@@ -11,6 +11,9 @@ from contextlib import contextmanager, redirect_stderr, suppress
 from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO, cast
 
+from faqnas_optuna.errors import PlatformError
+from faqnas_optuna.machine import check_platform, limit_reached
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -118,17 +121,22 @@ def _lead_nowhere(stream: TextIO) -> None:
 def _run() -> int:
     """Run the command; its exit code."""
     try:
+        check_platform()
         for variable in THREAD_VARIABLES:
             # Before torch starts its threads: a worker is a process of one thread.
             os.environ[variable] = os.environ.get(variable) or "1"
             if refused := _refused(variable, os.environ[variable]):
-                from faqnas_optuna.cli.exits import fail
-
-                return fail(refused, 2)
+                return _fail(refused, 2)
         return _run_command()
     except KeyboardInterrupt:
         # Also while the command line is imported.
         return 130
+    except PlatformError as error:
+        return _fail(str(error), error.exit_code)
+    except (RuntimeError, OSError, MemoryError, ImportError) as error:
+        if message := limit_reached(error):
+            return _fail(message, PlatformError.exit_code)
+        raise
 
 
 def _refused(variable: str, value: str) -> str | None:
@@ -145,6 +153,12 @@ def _run_command() -> int:
     from faqnas_optuna.cli.program import cli
 
     return exit_code_of(lambda: cli.main(prog_name="faqnas-optuna", standalone_mode=False))
+
+
+def _fail(message: str, code: int) -> int:
+    from faqnas_optuna.cli.exits import fail
+
+    return fail(message, code)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@
     ├── NoSuccessfulTrialError      5  there is nothing to show
     ├── FailingWorkerError          1  every trial fails here, and others go on
     ├── FailuresError               1  a study stopped because trial after trial failed
+    ├── PlatformError               1  the operating system, or a limit that it sets, rules this out
     ├── WorkerDiedError             1  a process that worked for this one is gone
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
 
@@ -116,6 +117,10 @@ class FailingWorkerError(FaqnasError):
 
 class FailuresError(FaqnasError):
     """A study has stopped because trial after trial failed."""
+
+
+class PlatformError(FaqnasError):
+    """The operating system is not supported, or a limit that it sets for processes is too narrow."""
 
 
 class WorkerDiedError(FaqnasError):

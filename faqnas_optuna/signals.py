@@ -16,8 +16,13 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.1
 AT_ONCE_S = 0.5
 """One signal that comes twice within this time was sent once: `timeout` sends it to a process, and to the group of that."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""The last two are what batch systems send before a job's time is over."""
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+"""Batch systems send the last three before the time of a job is over: Slurm and PBS SIGUSR1 or SIGUSR2, Grid Engine and LSF
+SIGXCPU."""
+SIGNALS = tuple(number for number in signal.Signals if number.name in NAMES)
+"""Those of them that this system has."""
+CPU_LIMIT = getattr(signal, "SIGXCPU", None)
+"""The system repeats this one after each further second of computing."""
 
 LEAVING = "%s: leaving"
 FINISHING = "%s: finishing the running trial; once more to give it up"
@@ -62,6 +67,11 @@ class Signals:
     def exit_code(self) -> int:
         """128 + the number of the signal, as shells have it; 0 if there was none."""
         return 128 + self.first if self.first else 0
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a second signal has come."""
+        return self._asked > 1
 
     @contextmanager
     def caught(self) -> Iterator["Signals"]:
@@ -144,7 +154,7 @@ class Signals:
 
     def _is_repeated(self, number: int) -> bool:
         now = time.monotonic()
-        if self._last and self._last[0] == number and now - self._last[1] < AT_ONCE_S:
+        if self._last and self._last[0] == number and (number == CPU_LIMIT or now - self._last[1] < AT_ONCE_S):
             return True
         self._last = number, now
         return False

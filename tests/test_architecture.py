@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
-    ("", ["errors", "files", "signals", "kept", "explaining"]),
+    ("", ["errors", "machine", "files", "signals", "kept", "explaining"]),
     (
         "circuits",
         [

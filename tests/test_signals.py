@@ -27,7 +27,7 @@ def test_the_first_signal_is_noted_and_the_second_interrupts_only_a_trial() -> N
         assert reached == ["before"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
 def test_what_batch_systems_send_before_the_end_is_caught(number: signal.Signals) -> None:
     with Signals().caught() as signals:
         os.kill(os.getpid(), number)
@@ -85,6 +85,22 @@ def test_a_signal_that_is_sent_twice_at_once_is_one() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(pause_s)
     assert asked == [signal.SIGTERM] * 2
+
+
+def test_the_limit_of_computing_time_is_one_signal_however_often_it_is_repeated() -> None:
+    """The system repeats it each second; another signal is the second."""
+    reached = []
+    with Signals().caught() as signals, signals.giving_up():
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGXCPU)
+            time.sleep(AT_ONCE_S)
+        reached.append("repeated")
+        assert not signals.is_urgent
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(AT_ONCE_S)
+        reached.append("after")
+    assert (reached, signals.exit_code) == (["repeated"], 128 + signal.SIGXCPU)
+    assert signals.is_urgent
 
 
 def test_the_first_signal_ends_what_loses_nothing() -> None:

@@ -8,6 +8,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from faqnas_optuna.errors import FaqnasError
+from faqnas_optuna.machine import limit_reached
 
 
 def exit_code_of(command: Callable[[], Any]) -> int:
@@ -21,6 +22,8 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         return fail(message, error.exit_code)
     except OSError as error:
+        if limit_reached(error):
+            raise
         return fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 1)
     except click.Abort:
         return 130

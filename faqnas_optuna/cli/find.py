@@ -250,7 +250,8 @@ def worker(
             return signals.exit_code
         search = load(opened, study)
         if stopped := search.ledger.stop():
-            click.echo(f"{ended(search, stopped)}. Go on with: {typed(go_on(search))}", err=True)
+            if not quiet:
+                click.echo(f"{ended(search, stopped)}. Go on with: {typed(go_on(search))}", err=True)
         else:
             splits = load_data(search, data_dir)
             from faqnas_optuna.workers.loop import run

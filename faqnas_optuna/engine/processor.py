@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import llvmlite.binding
 
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.machine import check_address_space
 
 
 def processor() -> str:
@@ -21,7 +22,9 @@ def usable_settings() -> Iterator[None]:
 
     Raises:
         ConfigError: names the variables that it may be due to.
+        PlatformError: there is too little address space for it.
     """
+    check_address_space()
     try:
         with warnings.catch_warnings():
             # It would show a traceback, and go on with another value.

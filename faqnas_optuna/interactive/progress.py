@@ -25,7 +25,7 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[Standing], None]]:
         shown: None to show it where it moves: in notebooks and on terminals.
     """
     is_shown = _moves() if shown is None else shown
-    with tqdm(disable=not is_shown) as bar:
+    with tqdm(disable=not (is_shown and _has_place())) as bar:
 
         def update(standing: Standing) -> None:
             known = progress(standing)
@@ -44,5 +44,15 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[Standing], None]]:
 
 
 def _moves() -> bool:
-    # IPython puts its function there; only some of its shells have a stderr that says it is a terminal.
-    return hasattr(builtins, "get_ipython") or sys.stderr.isatty()
+    # Only some of IPython's shells have a stderr that says it is a terminal.
+    return _is_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def _has_place() -> bool:
+    """Return whether there is something to draw on: a process may be started without stderr, as services are."""
+    return _is_notebook() or sys.stderr is not None
+
+
+def _is_notebook() -> bool:
+    # IPython puts its function there.
+    return hasattr(builtins, "get_ipython")

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import current_thread, main_thread
+from threading import Lock, current_thread, main_thread
 
 import optuna
 
@@ -29,13 +29,36 @@ Data = DataSplits | Callable[[], DataSplits]
 @contextmanager
 def using(url: str) -> Iterator[None]:
     """Errors of a storage translated, and Optuna silent: what it logs of studies and trials is told by the bar."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with translated_errors(url):
+    with _quiet_optuna(), translated_errors(url):
+        yield
+
+
+class _Quiet:
+    """Silence of Optuna while at least one thread needs it: the verbosity is one for the whole process."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._verbosity = 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Keep Optuna silent, and let the last thread restore its verbosity."""
+        with self._lock:
+            if self._users == 0:
+                self._verbosity = optuna.logging.get_verbosity()
+                optuna.logging.set_verbosity(optuna.logging.ERROR)
+            self._users += 1
+        try:
             yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    optuna.logging.set_verbosity(self._verbosity)
+
+
+_quiet_optuna = _Quiet()
 
 
 def searched(

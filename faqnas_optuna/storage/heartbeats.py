@@ -17,6 +17,8 @@ from sqlalchemy import ColumnElement, create_engine, event, func, select, update
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
+from faqnas_optuna.errors import PlatformError
+from faqnas_optuna.machine import NO_MORE_PROCESSES
 from faqnas_optuna.storage.outages import database_reason
 from faqnas_optuna.storage.schema import is_current
 from faqnas_optuna.storage.statements import read_trials
@@ -207,7 +209,11 @@ def _now() -> float:
 
 @contextmanager
 def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
-    """Say again and again that a trial is alive, from a thread of its own; its first sign of life comes with its genes."""
+    """Say again and again that a trial is alive, from a thread of its own; its first sign of life comes with its genes.
+
+    Raises:
+        PlatformError: the system allows no further thread.
+    """
     done = Event()
 
     def beat() -> None:
@@ -215,7 +221,10 @@ def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
             storage.record_heartbeat(trial_id)
 
     thread = Thread(target=beat, daemon=True, name="heartbeat")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise PlatformError(NO_MORE_PROCESSES) from error
     try:
         yield
     finally:

@@ -19,11 +19,12 @@ from subprocess import PIPE
 from typing import IO, Any, TypeVar, cast
 
 import optuna
+import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError
+from faqnas_optuna.errors import FailingWorkerError, NoSuccessfulTrialError, PlatformError
 from faqnas_optuna.kept import child_environment
 from faqnas_optuna.learning import evaluation
 from faqnas_optuna.search.confirmation import next_queued
@@ -45,7 +46,10 @@ T = TypeVar("T")
 GIVE_UP_EVERY_S = 1.0
 """So often a worker looks for trials whose workers are gone."""
 SHORTEST_PAUSE_S = 0.005
-"""Seconds before a worker looks again for the end of the others' last trials; each further pause is twice as long."""
+"""Seconds before a worker looks again at what is about to end; each further pause is twice as long."""
+LEAVE_S = 15.0
+"""Seconds that a worker has to give up its trial and leave."""
+SUSPENDED = "waiting for worker %d, which is suspended: let it go on with 'kill -CONT %d', or signal this process twice"
 
 
 def worker_name() -> str:
@@ -149,6 +153,9 @@ class Shift:
                 self._run(trial)
         except UpdateFinishedTrialError:
             _drop(trial)
+        except PlatformError as error:
+            backend(self._study).abandon(self._study._study_id, trial._trial_id, str(error))
+            raise
         except AskedToLeaveError:
             logger.warning("trial %d is not stored; another worker will run it again", trial.number)
             raise
@@ -365,6 +372,7 @@ def extra_workers(
         raise
     finally:
         for process in processes:
+            _see_off(process.pid, signals)
             # That no trial has succeeded is told by this process, for all; so is the signal that has ended them.
             if (code := process.wait()) not in (0, NoSuccessfulTrialError.exit_code, signals.exit_code):
                 logger.warning("worker %d ended with exit code %d", process.pid, code)
@@ -385,6 +393,31 @@ def _ready_to_fork(search: Search, signals: Signals) -> bool:
     disconnect(search.study)
     # Libraries may have started threads.
     return can_fork()
+
+
+def _see_off(pid: int, signals: Signals) -> None:
+    """Wait until a worker has ended. One that is suspended is reported; after a second signal it is killed.
+
+    Args:
+        pid: of a child of this process, whose exit code is left to be asked for.
+    """
+    try:
+        process = psutil.Process(pid)
+        pause_s, deadline, is_reported = SHORTEST_PAUSE_S, None, False
+        while (status := process.status()) != psutil.STATUS_ZOMBIE:
+            is_suspended = status == psutil.STATUS_STOPPED
+            if is_suspended and not is_reported:
+                logger.warning(SUSPENDED, pid, pid)
+                is_reported = True
+            if signals.is_urgent:
+                deadline = deadline or time.monotonic() + LEAVE_S
+                if is_suspended or time.monotonic() > deadline:
+                    process.kill()
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, POLL_S)
+    except psutil.NoSuchProcess:
+        # Somebody else has asked for its exit code.
+        return
 
 
 def _hand_on(lines: IO[bytes], on_message: Callable[[str], None]) -> None:

@@ -289,6 +289,7 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     assert out.startswith("study iris is stopped: somebody asked for it (20")
     code, _, err = stored("worker", "iris")
     assert (code, err) == (0, "study iris is stopped: somebody asked for it. Go on with: faqnas-optuna resume iris\n")
+    assert stored("worker", "iris", "--quiet") == (0, "", "")
     told = "no study runs; start one with: faqnas-optuna start --dataset wine\n"
     assert stored("worker", "--until-idle") == (0, "", told)
     assert stored("worker", "--until-idle", "--quiet") == (0, "", "")

@@ -216,6 +216,14 @@ def _raise(error: Exception) -> Evaluation:
     raise error
 
 
+def _compute(found: Evaluation) -> Evaluation:
+    """As a training that takes several seconds, of the processor's time."""
+    until = time.process_time() + 5
+    while time.process_time() < until:
+        pass
+    return found
+
+
 def _die() -> Evaluation:
     """As when the memory of the machine does not suffice."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -228,6 +236,7 @@ FAULTS: Mapping[str, Callable[[Evaluation], Evaluation]] = {
     "error": lambda _: _raise(ValueError("no such gate\nin this circuit")),
     "memory": lambda _: _raise(MemoryError("out of memory")),
     "death": lambda _: _die(),
+    "compute": lambda found: _compute(found),
 }
 
 

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.search.study import create, load
+from faqnas_optuna.search.study import Search, create, load
 from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import TIMEOUT_S, cli_environment
@@ -149,6 +149,23 @@ def on_a_terminal(
         process.wait(timeout=TIMEOUT_S)
 
 
+def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, epochs: int) -> tuple[Search, Forked]:
+    """Start a search with two workers, and return when both are at a trial. A thousand epochs take a second or two."""
+    limits = SearchConfig(generations=9999, patience=9999)
+    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1), search=limits)
+    search = create(open_storage(url, create=True), "iris", config, iris)
+    options = (*START[:-1], str(epochs), "--batch-size", "1", "--generations", "9999", "--patience", "9999")
+    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": url})
+
+    def workers() -> set[int]:
+        running = [trial.user_attrs for trial in trials_of(search) if trial.state is TrialState.RUNNING]
+        # A trial that has just begun has no worker yet.
+        return {process_of(attributes["worker"]) for attributes in running if "worker" in attributes}
+
+    wait_until(lambda: len(workers()) == 2, SOON_S, "both are at a trial")
+    return search, process
+
+
 @pytest.mark.slow
 @sqlite_and_postgres
 @pytest.mark.parametrize("to", ["one", "all", "all, backwards"])
@@ -157,19 +174,8 @@ def test_signals_reach_the_workers_that_another_has_started(
     any_storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits, signals: int, epochs: int, to: str
 ) -> None:
     """Whose trials take a second, or minutes. Batch systems and service managers signal all processes of a job at once."""
-    limits = SearchConfig(generations=9999, patience=9999)
-    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1), search=limits)
-    search = create(open_storage(any_storage_url, create=True), "iris", config, iris)
-    options = (*START[:-1], str(epochs), "--batch-size", "1", "--generations", "9999", "--patience", "9999")
-    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": any_storage_url})
+    search, process = two_at_work(any_storage_url, fork_cli, iris, epochs)
     told = Told(process)
-
-    def workers() -> set[int]:
-        running = [trial.user_attrs for trial in trials_of(search) if trial.state is TrialState.RUNNING]
-        # A trial that has just begun has no worker yet.
-        return {process_of(attributes["worker"]) for attributes in running if "worker" in attributes}
-
-    wait_until(lambda: len(workers()) == 2, SOON_S, "both are at a trial")
     (child,) = psutil.Process(process.pid).children()
     try:
         signalled = {"one": [process.pid], "all": [process.pid, child.pid], "all, backwards": [child.pid, process.pid]}[to]
@@ -203,3 +209,42 @@ def test_signals_reach_the_workers_that_another_has_started(
     else:
         assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
         assert {trial.user_attrs["failure"] for trial in trials} == {"Interruption: given up after SIGTERM and SIGTERM"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of another process can be set on Linux alone")
+def test_a_limit_of_computing_time_lets_the_running_trial_finish(fork_cli: Callable[..., Forked], storage_url: str) -> None:
+    """A trial computes for several seconds after the soft limit, as batch systems set it; the signal comes each second."""
+    search = new_study(storage_url, "s")
+    process = fork_cli("worker", "s", env={"FAQNAS_STORAGE": storage_url}, fault="compute")
+    told = Told(process)
+    wait_until(lambda: bool(trials_of(search) and trials_of(search)[0].params), SOON_S, "a trial has begun")
+    worker = psutil.Process(process.pid)
+    times = worker.cpu_times()
+    _, hard = worker.rlimit(psutil.RLIMIT_CPU)
+    worker.rlimit(psutil.RLIMIT_CPU, (int(times.user + times.system) + 1, hard))
+    assert process.wait(timeout=LEAVE_S) == 128 + signal.SIGXCPU, told.all()
+    assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
+    assert told.all().count("SIGXCPU: finishing the running trial") == 1
+
+
+@pytest.mark.slow
+def test_a_suspended_worker_is_reported_and_two_signals_end_it(
+    storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits
+) -> None:
+    _, process = two_at_work(storage_url, fork_cli, iris, 1000)
+    told = Told(process)
+    (child,) = psutil.Process(process.pid).children()
+    try:
+        child.suspend()
+        process.terminate()
+        suspended = f"waiting for worker {child.pid}, which is suspended"
+        wait_until(lambda: suspended in told.text, SOON_S, "the suspended worker is reported")
+        time.sleep(AT_ONCE_S)
+        process.terminate()
+        assert process.wait(timeout=LEAVE_S) == 143, told.all()
+        assert told.all().count(suspended) == 1
+        assert not child.is_running()
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()

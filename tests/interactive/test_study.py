@@ -153,7 +153,12 @@ SILLY: list[tuple[Any, Any, type[Exception], str]] = [
         r"which are the classes\? Give them as y, search\(x, y\), or by their column, search\(",
     ),
     (X, Y[:-1], DataError, "x has 30 samples and y 29; give a class for each sample"),
-    (X * np.nan, Y, DataError, "column '0' holds no value; column '1' holds no value; columns are left out with --drop 0 --drop 1"),
+    (
+        X * np.nan,
+        Y,
+        DataError,
+        "column '0' holds no value; column '1' holds no value; columns are left out with --drop 0 --drop 1",
+    ),
     (X * np.inf, Y, DataError, "column '0' holds an infinite number in row 1; write a finite one"),
     (X[:, 0], Y, DataError, r"samples must be an array \(samples, features\), or a data frame; they are of the shape \(30,\)"),
     (None, Y, DataError, "or a data frame; they are a NoneType"),
@@ -419,3 +424,24 @@ def test_failures_are_told(storage_url: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_config_is_that_of_the_study(found: Study) -> None:
     assert isinstance(found.config, StudyConfig) and isinstance(found.optuna, optuna.Study)
+
+
+@pytest.mark.parametrize("progress", [None, True])
+def test_a_process_without_stderr_searches(storage_url: str, monkeypatch: pytest.MonkeyPatch, progress: bool | None) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(search("iris", storage=storage_url, population=4, generations=1, epochs=1, progress=progress).front)
+
+
+def test_searches_in_two_threads_leave_optunas_verbosity(storage_url: str) -> None:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    try:
+        first, second = running.using(storage_url), running.using(storage_url)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert optuna.logging.get_verbosity() == optuna.logging.ERROR
+        second.__exit__(None, None, None)
+        assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    finally:
+        optuna.logging.set_verbosity(before)
