@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
@@ -15,8 +17,11 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning import pilot
 from faqnas_optuna.learning.evaluation import train_from
 from faqnas_optuna.learning.pilot import measure_reliability
+from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.opening import open_storage
+from tests.conftest import TIMEOUT_S
+from tests.faults.crew import SOON_S, wait_until
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("start", "iris", "--population", "2", "--generations", "1", "--epochs", "1")
@@ -104,3 +109,27 @@ def test_ctrl_c_while_it_is_measured_makes_no_study(cli_here: Cli, monkeypatch: 
     assert err.splitlines()[-1] == "interrupted; study iris was not made"
     assert len(trained) == 3
     assert "no studies yet" in cli_here("status")[1]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_that_measure(start_cli: Callable[..., subprocess.Popen[str]], storage_url: str) -> None:
+    """A terminal sends it to each of them."""
+    # Without a limit of time, minutes of training.
+    process = start_cli("start", "iris", "--repeats", "auto", "--epochs", "20000", "--batch-size", "1", "--workers", "2")
+
+    def at_work() -> list[psutil.Process]:
+        assert process.poll() is None, process.communicate()
+        children: list[psutil.Process] = psutil.Process(process.pid).children()
+        return [child for child in children if child.cpu_times().user > 0.2]
+
+    # What counts FLOPs where they are not kept is a child too, and alone.
+    wait_until(lambda: len(at_work()) == 2, SOON_S, "two processes train")
+    children = at_work()
+    for one in (*children, process):
+        one.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[0] == MEASURING and err.splitlines()[-1] == "interrupted; study iris was not made"
+    assert "Traceback" not in err
+    assert not any(child.is_running() for child in children)
+    assert list(our_studies(open_storage(storage_url))) == []
