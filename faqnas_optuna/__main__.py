@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO, cast
 
 from faqnas_optuna.errors import PlatformError
+from faqnas_optuna.literals import WHOLE
 from faqnas_optuna.machine import check_platform, limit_reached
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -143,7 +144,7 @@ def _refused(variable: str, value: str) -> str | None:
     """What is wrong with a number of threads, of which libraries would say less, or nothing."""
     # OpenMP takes one for each level of nesting.
     numbers = value.split(",") if variable.startswith("OMP") else [value]
-    if all(number.strip().isdecimal() and int(number) for number in numbers):
+    if all(WHOLE.fullmatch(number.strip()) and int(number) > 0 for number in numbers):
         return None
     return f"{variable} must be a number of threads, 1 or more; it is {value!r}: unset it, or set it to 1"
 

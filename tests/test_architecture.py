@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
-    ("", ["errors", "machine", "files", "signals", "kept", "explaining"]),
+    ("", ["errors", "machine", "files", "signals", "kept", "explaining", "literals"]),
     (
         "circuits",
         [
@@ -171,6 +171,7 @@ WINGS: list[tuple[str, list[str]]] = [
         [
             "exits",
             "tables",
+            "ranges",
             "console",
             "display",
             "confirmed",

@@ -20,7 +20,7 @@ from faqnas_optuna.errors import ConfigError
 
 ALL_TO_ALL = "all-to-all"
 """The coupling of a device with a gate between any two qubits."""
-LATTICE = re.compile(r"(heavy-hex|square-grid) (\d{1,3})x(\d{1,3})")
+LATTICE = re.compile(r"(heavy-hex|square-grid) ([0-9]{1,3})x([0-9]{1,3})")
 """The coupling of a device whose qubits lie in rows and columns."""
 
 Pair = tuple[int, int]

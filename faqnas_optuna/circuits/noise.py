@@ -23,6 +23,7 @@ from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.hardware import OneQubit, Read, TwoQubit, compiled, pulses_of
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.literals import decimal_number
 
 FULL = 0.75
 """The probability at which a depolarizing channel leaves nothing."""
@@ -211,7 +212,7 @@ def noise_of(text: str) -> Noise:
 
 def _probability(text: str) -> float:
     try:
-        value = float(text)
+        value = decimal_number(text)
     except ValueError:
         value = math.nan
     if not 0 < value <= FULL:

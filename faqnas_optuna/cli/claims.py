@@ -10,6 +10,7 @@ import click
 
 from faqnas_optuna.cli.launch import print_json
 from faqnas_optuna.cli.options import cores, data_dir_option, json_option, option
+from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ TRAININGS = 160
 
 @click.command()
 @click.argument("tables", metavar="[TABLE]...", nargs=-1)
-@option("--searches", type=click.IntRange(2, 1000), default=20, show_default=True, help="Pairs of searches on each table.")
+@option("--searches", type=IntRange(2, 1000), default=20, show_default=True, help="Pairs of searches on each table.")
 # Without a variable: one that is set would make every call write files.
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a text to FILE.md, and figures beside it.")
-@option("--workers", type=click.IntRange(1, 1024), help="Processes.  [default: one for each core]")
+@option("--workers", type=IntRange(1, 1024), help="Processes.  [default: one for each core]")
 @data_dir_option
 @json_option
 def claims(

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from faqnas_optuna.cli.launch import print_json, study_config
 from faqnas_optuna.cli.options import cores, data_dir_option, json_option, option, split_seed_option
+from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.results.sizes import Size
 
@@ -25,16 +26,16 @@ DEFAULT_TRAININGS = 160
 @click.command()
 @click.argument("table", metavar="TABLE")
 @option("--searcher", "names", multiple=True, metavar="NAME[:R]", help="One of them, with R trainings a circuit; repeatable.")
-@option("--trainings", type=click.IntRange(1, 100_000), help="What each search may spend.  [default: 160]")
-@option("--seconds", type=click.FloatRange(0, min_open=True), help="The same in seconds of training, by the table's clock.")
-@option("--searches", type=click.IntRange(2, 1000), default=20, show_default=True, help="Searches of each searcher.")
+@option("--trainings", type=IntRange(1, 100_000), help="What each search may spend.  [default: 160]")
+@option("--seconds", type=FloatRange(0, min_open=True), help="The same in seconds of training, by the table's clock.")
+@option("--searches", type=IntRange(2, 1000), default=20, show_default=True, help="Searches of each searcher.")
 # Without a variable: FAQNAS_EPOCHS is that of a search.
-@click.option("--epochs", type=click.IntRange(1, 100_000), default=5, show_default=True, help="Of each training.")
+@click.option("--epochs", type=IntRange(1, 100_000), default=5, show_default=True, help="Of each training.")
 @option("--against", metavar="NAME", help="The searcher that the others are held against.  [default: the first]")
 @option("--live", is_flag=True, help="Train instead of looking up; TABLE is then any data set.")
 @split_seed_option
 @data_dir_option
-@option("--workers", type=click.IntRange(1, 1024), help="Processes.  [default: one for each core]")
+@option("--workers", type=IntRange(1, 1024), help="Processes.  [default: one for each core]")
 # Without a variable: one that is set would make every call write files.
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw them to FILE.png, .pdf or .svg.")
 @click.option("--size", type=click.Choice([size.value for size in Size]), help="Of the plot.  [default: page]")

@@ -22,7 +22,9 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
+from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.errors import ConfigError, OutputError
+from faqnas_optuna.literals import whole_number
 
 if TYPE_CHECKING:
     from faqnas_optuna.circuits.noise import Noise
@@ -34,18 +36,16 @@ if TYPE_CHECKING:
 @study_argument
 @storage_options
 @option("--trials", metavar="N,N,…", help="The circuits of these trials.  [default: the front]")
-@option("--top", type=click.IntRange(min=1), help="So many of the front, those of the lowest validation error.")
+@option("--top", type=IntRange(min=1), help="So many of the front, those of the lowest validation error.")
 @pick_option
 # Without a variable: FAQNAS_EPOCHS is that of a search.
-@click.option("--epochs", type=click.IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
-@option("--seeds", type=click.IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
+@click.option("--epochs", type=IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
+@option("--seeds", type=IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
 # Without a variable: one that is set would make every call write a file.
 @click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a table for LaTeX to FILE.")
 @option("--noise", metavar="NOISE", help="Then judge them with the noise of a device, by its name, or depolarizing:0.01.")
 # Without a variable: it is refused where no noise is asked for.
-@click.option(
-    "--shots", type=click.IntRange(1, 10_000_000), help="With noise: measurements of a sample.  [default: no end of them]"
-)
+@click.option("--shots", type=IntRange(1, 10_000_000), help="With noise: measurements of a sample.  [default: no end of them]")
 # Without a variable: one that is set would make every call write a file.
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="With noise: draw it to FILE.png, .pdf or .svg.")
 @option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
@@ -196,7 +196,10 @@ def _choice(given: Mapping[str, object]) -> str | None:
 
 def _trial_numbers(text: str) -> list[int]:
     """`19,48` as numbers."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    try:
+        numbers = [whole_number(part.strip()) for part in text.split(",")]
+    except ValueError:
+        numbers = [-1]
+    if min(numbers) < 0:
         raise ConfigError(f"--trials is a list of numbers, as in 19,48; it is {text!r}")
-    return [int(part) for part in parts]
+    return numbers

@@ -19,6 +19,7 @@ from faqnas_optuna.cli.options import (
     option,
     split_seed_option,
 )
+from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError, OutputError
 from faqnas_optuna.evidence.schema import SUFFIX, seconds_file
 
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
 @data_options
 @split_seed_option
 # Without a variable: FAQNAS_EPOCHS is that of a search.
-@click.option("--epochs", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Passes over the training data.")
-@option("--seeds", type=click.IntRange(1, 1000), default=10, show_default=True, help="Trainings of each circuit.")
-@option("--fraction", type=click.FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
-@option("--workers", type=click.IntRange(1, 1024), help="Processes, of one thread each.  [default: one for each core]")
+@click.option("--epochs", type=IntRange(1, 100_000), default=50, show_default=True, help="Passes over the training data.")
+@option("--seeds", type=IntRange(1, 1000), default=10, show_default=True, help="Trainings of each circuit.")
+@option("--fraction", type=FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
+@option("--workers", type=IntRange(1, 1024), help="Processes, of one thread each.  [default: one for each core]")
 @dask_option
 @option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write.  [default: NAME.table.parquet]")
 @data_dir_option

@@ -22,6 +22,7 @@ from faqnas_optuna.cli.options import (
     option,
     storage_options,
 )
+from faqnas_optuna.cli.ranges import IntRange
 
 EXPOSED = (
     "whoever reaches port {port} of this machine sees all studies of this database, without a password; nobody can change"
@@ -75,7 +76,7 @@ def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any]) ->
 @click.command()
 @storage_options
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all of this machine's.")
-@option("--port", type=click.IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
+@option("--port", type=IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
 @option("--allow-host", multiple=True, metavar="NAME", help="A name that a proxy or browsers call it by; may be repeated.")
 def dashboard(storage: str, host: str, port: int, allow_host: tuple[str, ...]) -> int:
     """Watch the studies in a browser, at http://127.0.0.1:8080/.

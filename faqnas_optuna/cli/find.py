@@ -41,6 +41,7 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
+from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.config import (
     Belief,
     Engine,
@@ -272,7 +273,7 @@ def worker(
 @study_argument
 @storage_options
 # Without a variable: FAQNAS_GENERATIONS, set for `start`, must not lower the limit of a study that is resumed.
-@click.option("--generations", type=click.IntRange(min=1), help="New limit of generations, over all of the study.")
+@click.option("--generations", type=IntRange(min=1), help="New limit of generations, over all of the study.")
 @workers_option
 @dask_option
 @survival_options

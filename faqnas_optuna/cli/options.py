@@ -1,6 +1,5 @@
 """Options that several commands share. Each can also be set as FAQNAS_NAME in the environment."""
 
-import math
 import os
 import shlex
 from collections.abc import Callable
@@ -14,8 +13,10 @@ import click
 from click.core import ParameterSource
 from pydantic import BaseModel
 
+from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.config import AUTO, MOST_COMPONENTS
 from faqnas_optuna.errors import ConfigError, FaqnasError
+from faqnas_optuna.literals import whole_number
 
 if TYPE_CHECKING:
     # At run time it is imported where a rule is read: most commands have none.
@@ -52,11 +53,11 @@ def setting_option(name: str, section: type[BaseModel], field: str, *, help: str
     setting = section.model_fields[field]
     limits = {name: getattr(part, name) for part in setting.metadata for name in ("ge", "gt", "le") if hasattr(part, name)}
     least, most = limits.get("ge", limits.get("gt")), limits["le"]
-    kind = click.IntRange(least, most) if setting.annotation is int else _FiniteRange(least, most, min_open="gt" in limits)
+    kind = IntRange(least, most) if setting.annotation is int else FloatRange(least, most, min_open="gt" in limits)
     return option(name, type=kind, help=f"{help}  [default: {setting.default}]")
 
 
-class _RepeatsRange(click.IntRange):
+class _RepeatsRange(IntRange):
     """A number of repeats, or what asks for one to be found."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -66,16 +67,8 @@ class _RepeatsRange(click.IntRange):
             self.fail(f"it is a number from {self.min} to {self.max}, or {AUTO}; it is {value!r}.", param, ctx)
 
 
-class _FiniteRange(click.FloatRange):
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        converted = super().convert(value, param, ctx)
-        if math.isnan(converted):
-            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
-        return converted
-
-
 def seconds_option(name: str, *, default: int, help: str) -> Callable[[Command], Command]:
-    return option(name, type=click.IntRange(min=2), default=default, show_default=True, metavar="SECONDS", help=help)
+    return option(name, type=IntRange(min=2), default=default, show_default=True, metavar="SECONDS", help=help)
 
 
 repeats_option = option(
@@ -85,7 +78,7 @@ repeats_option = option(
     help="Trainings of a circuit, whose mean counts; auto: as many as make it reliable, at most 50.  [default: 1]",
 )
 split_seed_option = option(
-    "--split-seed", type=click.IntRange(0, 2**32 - 1), help="Of the split, if it is to be another.  [default: that of --seed]"
+    "--split-seed", type=IntRange(0, 2**32 - 1), help="Of the split, if it is to be another.  [default: that of --seed]"
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 data_dir_option = option(
@@ -109,7 +102,7 @@ def data_options(command: Command) -> Command:
             callback=_none_if_empty,
             help="Numbers of this column are codes; may be repeated.",
         ),
-        option("--pca", type=click.IntRange(1, MOST_COMPONENTS), help="So many principal components in place of the features."),
+        option("--pca", type=IntRange(1, MOST_COMPONENTS), help="So many principal components in place of the features."),
     )
     for decorate in reversed(options):
         command = decorate(command)
@@ -121,7 +114,7 @@ def _none_if_empty(_context: click.Context, _parameter: click.Parameter, values:
 
 
 workers_option = option(
-    "--workers", type=click.IntRange(min=1, max=1024), default=1, show_default=True, help="Processes, of one thread each."
+    "--workers", type=IntRange(min=1, max=1024), default=1, show_default=True, help="Processes, of one thread each."
 )
 dask_option = option(
     "--dask", metavar="ADDRESS", help="Run the workers on the Dask cluster of this scheduler, or scheduler file."
@@ -173,7 +166,7 @@ def _read_trial(context: click.Context, parameter: click.Parameter, text: str | 
     from faqnas_optuna.search.choosing import Pick
 
     try:
-        return int(text)
+        return whole_number(text)
     except ValueError:
         pass
     try:

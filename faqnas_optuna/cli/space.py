@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from faqnas_optuna.cli.launch import one_data_set, print_json, study_config
 from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, json_option, option
+from faqnas_optuna.cli.ranges import FloatRange
 from faqnas_optuna.errors import ConfigError, OutputError
 
 SUFFIXES = (".parquet", ".csv")
@@ -18,7 +19,7 @@ SUFFIXES = (".parquet", ".csv")
 @click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
 @option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
 @data_options
-@option("--fraction", type=click.FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
+@option("--fraction", type=FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
 # Without a variable: one that is set would make every call write a file.
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a row a circuit (.parquet, .csv).")
 @data_dir_option

@@ -23,6 +23,7 @@ from faqnas_optuna.data.generated import (
 from faqnas_optuna.data.splits import Label, RawData
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.explaining import did_you_mean
+from faqnas_optuna.literals import decimal_number, whole_number
 
 MOST_VALUES = 10**7
 """Samples times features."""
@@ -54,7 +55,7 @@ class Key:
         highest = _followed(self.highest, before)
         try:
             # A zero has no sign: it would be another name of the same data.
-            value = int(text) if isinstance(self.lowest, int) else float(text) + 0.0
+            value = whole_number(text) if isinstance(self.lowest, int) else decimal_number(text) + 0.0
         except ValueError:
             value = float("nan")
         if not self.lowest <= value <= highest:

@@ -16,6 +16,7 @@ from faqnas_optuna.circuits.genome import GENES, GeneValue, Genome, enumerate_ge
 from faqnas_optuna.config import Objectives, SearchConfig
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.explaining import did_you_mean
+from faqnas_optuna.literals import WHOLE
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
 
 PAPER = SearchConfig()
@@ -124,6 +125,6 @@ def searcher(written: str) -> Searcher:
         raise ConfigError(f"there is no searcher {name!r}{did_you_mean(name, SEARCHERS)}")
     if not colon:
         return SEARCHERS[name]
-    if not repeats.isdecimal() or not 1 <= int(repeats) <= MOST_REPEATS:
+    if not WHOLE.fullmatch(repeats) or not 1 <= int(repeats) <= MOST_REPEATS:
         raise ConfigError(f"searcher {written!r}: trainings of each circuit are a number from 1 to {MOST_REPEATS}, as {name}:3")
     return replace(SEARCHERS[name], name=f"{name}:{int(repeats)}", repeats=int(repeats))

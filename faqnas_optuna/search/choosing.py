@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.literals import decimal_number
 
 if TYPE_CHECKING:
     # At run time it would bring Optuna to whoever only completes a word.
@@ -107,7 +108,7 @@ class Pick:
 def _fraction(text: str) -> float | None:
     """A number from 0 to 1; None if it is none."""
     try:
-        number = float(text)
+        number = decimal_number(text)
     except ValueError:
         return None
     return number if 0 <= number <= 1 else None

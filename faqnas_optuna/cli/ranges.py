@@ -1,0 +1,31 @@
+"""Ranges of numbers for options, which take numbers as `literals` does."""
+
+from typing import Any
+
+import click
+
+from faqnas_optuna.literals import decimal_number, whole_number
+
+
+class IntRange(click.IntRange):
+    """A range of whole numbers."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, if it is one and in the range."""
+        try:
+            number = whole_number(value) if isinstance(value, str) else value
+        except ValueError:
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return super().convert(number, param, ctx)
+
+
+class FloatRange(click.FloatRange):
+    """A range of numbers."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, if it is one and in the range."""
+        try:
+            number = decimal_number(value) if isinstance(value, str) else value
+        except ValueError:
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return super().convert(number, param, ctx)
