@@ -10,7 +10,8 @@ import optuna
 
 from faqnas_optuna.config import SAMPLES, DataConfig, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.loading import Files, check_known, load_splits, without_directories
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import ConfigError, StudyNotFoundError
 from faqnas_optuna.explaining import did_you_mean
 from faqnas_optuna.interactive.running import Data, loaded, run_here, searched, using
 from faqnas_optuna.interactive.samples import splits_of
@@ -35,6 +36,7 @@ from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, default_name, load_data
 from faqnas_optuna.search.study import load as load_search
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.storage.urls import absolute
 from faqnas_optuna.studyfile import override, without_auto_repeats
 
 if TYPE_CHECKING:
@@ -55,13 +57,15 @@ SETTINGS = {
 class Study:
     """A search that was made, here or by a command, as it is now: other workers may still be at it.
 
+    A pickled study holds the URL of its database, password included, and finds the study there again.
+
     Args:
         search: the study.
         storage: the URL of its database.
-        data: what it searches over.
+        data: what it searches over; or the directory of its files, None if they are where they were.
     """
 
-    def __init__(self, search: Search, *, storage: str, data: Data) -> None:
+    def __init__(self, search: Search, *, storage: str, data: Data | Path | None) -> None:
         self._search = search
         self._storage = storage
         self._data = data
@@ -80,7 +84,31 @@ class Study:
         """
         with using(storage):
             search = load_search(open_storage(storage), name)
-        return cls(search, storage=storage, data=partial(load_data, search, path_of(data_dir)))
+        return cls(search, storage=storage, data=path_of(data_dir))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "created": self._search.description.created,
+            "storage": absolute(self._storage),
+            "data": self._data,
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Find the study again.
+
+        Raises:
+            StudyNotFoundError: it was deleted; there may be another of its name.
+            StorageError: the database cannot be read.
+        """
+        with using(state["storage"]):
+            search = load_search(open_storage(state["storage"]), state["name"])
+        if search.description.created != state["created"]:
+            told = f"study {search.name!r} was deleted since it was pickled, and another has its name; see which there are with"
+            raise StudyNotFoundError(told, command="status")
+        self._search = search
+        self._storage = state["storage"]
+        self._data = state["data"]
 
     @property
     def name(self) -> str:
@@ -201,7 +229,7 @@ class Study:
         with using(self._storage):
             candidate = self.pick(pick or "best") if trial is None else candidates_of(self._search, [trial])[0]
             check_target(Path(folder), replace=replace)
-            model, _ = export(self._search, candidate, loaded(self._data), Path(folder), qasm=qasm, replace=replace)
+            model, _ = export(self._search, candidate, self._splits(), Path(folder), qasm=qasm, replace=replace)
         return model
 
     def plot(self) -> "Figure":
@@ -222,10 +250,15 @@ class Study:
             check_budget(found, budget)
             if is_done(found, candidates, budget):
                 return found
-        splits = loaded(self._data)
+        splits = self._splits()
         confirmation = confirming(self._storage, name, self._search, candidates, splits, budget)
         run_here(confirmation, splits, progress=progress)
         return confirmation
+
+    def _splits(self) -> DataSplits:
+        if self._data is None or isinstance(self._data, Path):
+            return load_data(self._search, self._data)
+        return loaded(self._data)
 
     def _standing(self) -> Standing:
         with using(self._storage), self._search.existing():
@@ -275,7 +308,8 @@ def search(
     config, auto_repeats, files = config_of(fspath(data) if is_named else SAMPLES, settings, source="search")
     used: Data
     if is_named:
-        files = files and files.located(path_of(data_dir))
+        # From any directory: a study may be pickled and go on elsewhere.
+        files = files and files.located(path_of(data_dir)).absolute
         check_known(config, files)
         used = partial(load_splits, config, files=files, data_dir=None if files else path_of(data_dir))
     else:
@@ -287,8 +321,8 @@ def search(
 
 
 def path_of(directory: Path | str | None) -> Path | None:
-    """A directory as our functions take it."""
-    return None if directory is None else Path(directory)
+    """A directory as our functions take it, from any working directory."""
+    return None if directory is None else Path(directory).absolute()
 
 
 def config_of(dataset: str, settings: Mapping[str, Any], *, source: str) -> tuple[StudyConfig, bool, Files | None]:

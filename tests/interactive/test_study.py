@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import optuna
 import pytest
 from sklearn.datasets import load_iris
+from sqlalchemy.engine import make_url
 
 import faqnas_optuna
 from faqnas_optuna import Study, load_model, search
@@ -31,6 +33,7 @@ from faqnas_optuna.interactive import running
 from faqnas_optuna.interactive.study import config_of
 from faqnas_optuna.learning.evaluation import Evaluation
 from faqnas_optuna.search.study import Search
+from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.workers.loop import run
 from tests.conftest import TIMEOUT_S
 from tests.frames import mixed
@@ -55,6 +58,49 @@ def test_the_function_is_found_by_its_name_although_a_wing_has_it_too() -> None:
 
     assert sys.modules["faqnas_optuna.search"].pareto is pareto
     assert faqnas_optuna.search is search and search.__name__ == "search"
+
+
+def test_a_study_can_be_pickled(found: Study, tmp_path: Path) -> None:
+    """And read in another process, from another directory."""
+    file = tmp_path / "study.pickle"
+    file.write_bytes(pickle.dumps(found))
+    program = "import pickle; study = pickle.load(open('study.pickle', 'rb')); print(repr(study)); print(study.front.to_json())"
+    run_python = [sys.executable, "-c", program]
+    told = subprocess.run(run_python, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
+    assert told.stdout.splitlines() == [repr(found), found.front.to_json()]
+
+
+def test_a_study_of_samples_is_pickled_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x, y = load_iris(return_X_y=True)
+    study = search(x, y, storage="sqlite:///here.db", **SMALL)
+    (tmp_path / "elsewhere").mkdir()
+    pickled = pickle.dumps(study)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = pickle.loads(pickled)
+    assert again.front.equals(study.front)
+    # Which needs the samples.
+    assert (again.export("model").predict(x) == study.export("other").predict(x)).all()
+
+
+def test_a_pickled_study_that_was_made_anew_is_not_taken_for_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/faqnas.db"
+    pickled = pickle.dumps(search("iris", storage=url, **SMALL))
+    optuna.delete_study(study_name="iris", storage=open_storage(url))
+    with pytest.raises(StudyNotFoundError, match="there is no study 'iris'"):
+        pickle.loads(pickled)
+    search("iris", storage=url, **SMALL)
+    with pytest.raises(StudyNotFoundError, match="was deleted since it was pickled, and another has its name"):
+        pickle.loads(pickled)
+
+
+@pytest.mark.slow
+def test_no_password_is_shown_by_a_study(postgres_url: str, tmp_path: Path) -> None:
+    study = search("iris", storage=postgres_url, **SMALL)
+    again = pickle.loads(pickle.dumps(study))
+    assert again.name == "iris"
+    password = make_url(postgres_url).password
+    assert password and not any(password in shown for shown in (repr(again), str(again), f"{again}"))
 
 
 def test_a_search_finds_what_the_command_finds(found: Study, cli_here: Any) -> None:
