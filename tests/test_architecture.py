@@ -78,7 +78,19 @@ WINGS: list[tuple[str, list[str]]] = [
     ),
     (
         "storage",
-        ["urls", "outages", "sqlite", "servers", "schema", "statements", "heartbeats", "drafts", "opening", "attributes"],
+        [
+            "urls",
+            "outages",
+            "sqlite",
+            "servers",
+            "schema",
+            "statements",
+            "beats",
+            "heartbeats",
+            "drafts",
+            "opening",
+            "attributes",
+        ],
     ),
     (
         "search",

@@ -13,12 +13,13 @@ from optuna import create_trial
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, create_engine, event, func, select, update
+from sqlalchemy import create_engine, event, func, select, update
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from faqnas_optuna.errors import PlatformError
 from faqnas_optuna.machine import NO_MORE_PROCESSES
+from faqnas_optuna.storage.beats import Sighting, Sightings
 from faqnas_optuna.storage.outages import database_reason
 from faqnas_optuna.storage.schema import is_current
 from faqnas_optuna.storage.statements import read_trials
@@ -38,6 +39,11 @@ GIVEN_UP = "given up"
 class HeartbeatStorage(RDBStorage):
     """Optuna's storage, with heartbeats that survive what they are there to survive.
 
+    A trial is silent while its heartbeat does not change, as this process sees it and by the clock of this process: the clock
+    of the database may be set back or forward meanwhile. That clock only tells the age of heartbeats which are older than the
+    first look of this process, so that a newcomer need not wait for the whole grace period; they too must stand still for two
+    beats.
+
     After an outage, or when the machine has slept, all who live are heard again before anybody is given up. A worker that has
     been in touch with the database for the grace period knows that there was no outage; a newcomer listens for two beats. And
     whatever a worker knows, the beats of others tell: a trial that was silent when somebody else was heard, a grace period ago.
@@ -53,6 +59,7 @@ class HeartbeatStorage(RDBStorage):
         self.interval_s = max(1, min(grace_s, DEFAULT_GRACE_S) // BEATS_IN_GRACE)
         self._last_touch = _now()
         self._in_touch_since = self._last_touch - grace_s + 2 * self.interval_s
+        self._sightings = Sightings()
         event.listen(self.engine, "handle_error", self._note_outage)
 
     def _attach(self, url: str, engine_kwargs: dict[str, Any]) -> bool:
@@ -87,9 +94,13 @@ class HeartbeatStorage(RDBStorage):
         self._note_wait(began)
 
     def seconds_silent(self, study_id: int) -> dict[int, float]:
-        """For how long nothing was heard of each running trial, by the database's clock; by trial id."""
-        with Session(self.engine) as session:
-            return _seconds_silent(session, models.TrialModel.study_id == study_id)
+        """Return the age of each running trial's heartbeat by the database's clock, by trial id.
+
+        A heartbeat that is ahead of that clock, which must have been set back, has no age.
+        """
+        now, beats = self._read_beats(study_id)
+        ages = {trial_id: (now - beat).total_seconds() for trial_id, beat in beats.items()}
+        return {trial_id: max(age, 0.0) for trial_id, age in ages.items() if age >= -self.interval_s}
 
     def stale_trials(self, study_id: int) -> list[int]:
         """Running trials whose workers are silent for longer than the grace period, by trial id."""
@@ -97,15 +108,55 @@ class HeartbeatStorage(RDBStorage):
         for trial_id in self._unheard_of(study_id):
             # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
             self.record_heartbeat(trial_id)
-        if heard := self.seconds_silent(study_id):
-            self._wait_as_a_beat(max(heard, key=heard.__getitem__))
+        _, sightings = self._look(study_id)
+        if sightings:
+            self._wait_as_a_beat(min(sightings, key=lambda trial_id: sightings[trial_id].beat))
         if self._note_wait(began):
             return []
-        silent = {trial_id: s for trial_id, s in self.seconds_silent(study_id).items() if s > self.grace_s}
-        if silent and began - self._in_touch_since <= self.grace_s:
+        stale = self._silent_for_too_long(study_id, began)
+        return [] if self._note_wait(began) else stale
+
+    def _silent_for_too_long(self, study_id: int, began: float) -> list[int]:
+        now, sightings = self._look(study_id)
+        is_in_touch = began - self._in_touch_since > self.grace_s
+        stale, suspects = [], {}
+        for trial_id, seen in sightings.items():
+            age_s, unchanged_s = (now - seen.beat).total_seconds(), _now() - seen.seen_at
+            is_old = not seen.is_witnessed and age_s > self.grace_s and unchanged_s > 2 * self.interval_s
+            if is_in_touch and (unchanged_s > self.grace_s or is_old):
+                stale.append(trial_id)
+            elif age_s > self.grace_s:
+                suspects[trial_id] = age_s
+        if suspects:
             outlasted = self._others_heard_ago() + 2 * self.interval_s
-            silent = {trial_id: s for trial_id, s in silent.items() if s > outlasted}
-        return [] if self._note_wait(began) else list(silent)
+            stale += [trial_id for trial_id, age_s in suspects.items() if age_s > outlasted]
+        return stale
+
+    def look_around(self) -> None:
+        """See which heartbeats have changed, in all studies that this process looks at."""
+        try:
+            for study_id in self._sightings.studies:
+                self._look(study_id)
+        except Exception as error:
+            # Raised, it would end the thread that beats.
+            logger.debug("heartbeats could not be read: %s", database_reason(error))
+
+    def _look(self, study_id: int) -> tuple[datetime, dict[int, Sighting]]:
+        """Return the database's time, and the heartbeats of a study's running trials by trial id."""
+        now, beats = self._read_beats(study_id)
+        return now, self._sightings.update(study_id, beats, now=_now())
+
+    def _read_beats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
+        """The database's time, and the heartbeats of a study's running trials by trial id."""
+        trials, beats = models.TrialModel, models.TrialHeartbeatModel
+        query = (
+            select(trials.trial_id, beats.heartbeat)
+            .join(beats, beats.trial_id == trials.trial_id)
+            .where(trials.study_id == study_id, trials.state == TrialState.RUNNING)
+        )
+        with Session(self.engine) as session:
+            now = _database_time(session)
+            return now, {trial_id: beat for trial_id, beat in session.execute(query)}
 
     def give_up(self, study_id: int, trial_id: int, *, retry: bool) -> int | None:
         """Fail a stale trial and queue it anew, in one transaction.
@@ -119,16 +170,28 @@ class HeartbeatStorage(RDBStorage):
         began = self._touch()
         with Session(self.engine) as session, session.begin():
             trial = self._locked(session, study_id, trial_id)
-            # It may have been heard again since it was found stale.
-            silent = _seconds_silent(session, models.TrialModel.trial_id == trial_id).get(trial_id, 0.0)
-            if silent <= self.grace_s or self._note_wait(began):
+            silent_s = self._still_silent(session, trial)
+            if silent_s is None or self._note_wait(began):
                 return None
             found = self._build_frozen_trial_from_trial_model(trial)
             queued = _retry_of(found) if retry else None
-            self._fail(session, trial, f"{found.user_attrs.get('worker', 'its worker')} was silent for {silent:.0f} s")
+            self._fail(session, trial, f"{found.user_attrs.get('worker', 'its worker')} was silent for {silent_s:.0f} s")
             if queued is not None:
                 self._get_prepared_new_trial(study_id, queued, session)
             return int(trial.number)
+
+    def _still_silent(self, session: Session, trial: Any) -> float | None:
+        """For how long a trial was silent; None if it has ended, or was heard again since it was found stale."""
+        beats = models.TrialHeartbeatModel
+        beat = session.scalar(select(beats.heartbeat).where(beats.trial_id == trial.trial_id))
+        seen = self._sightings.last(trial.study_id, trial.trial_id)
+        if trial.state is not TrialState.RUNNING or beat is None or seen is None or beat != seen.beat:
+            return None
+        unchanged_s = _now() - seen.seen_at
+        if seen.is_witnessed:
+            return unchanged_s
+        age_s = (_database_time(session) - seen.beat).total_seconds()
+        return max(age_s, unchanged_s)
 
     def abandon(self, study_id: int, trial_id: int, reason: str) -> None:
         """Fail a running trial of this worker's own that it does not run, whatever came between."""
@@ -211,6 +274,8 @@ def _now() -> float:
 def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
     """Say again and again that a trial is alive, from a thread of its own; its first sign of life comes with its genes.
 
+    The thread also listens to others: a trial may take longer than the grace period.
+
     Raises:
         PlatformError: the system allows no further thread.
     """
@@ -219,6 +284,7 @@ def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
     def beat() -> None:
         while not done.wait(storage.interval_s):
             storage.record_heartbeat(trial_id)
+            storage.look_around()
 
     thread = Thread(target=beat, daemon=True, name="heartbeat")
     try:
@@ -231,17 +297,6 @@ def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
         done.set()
         # It may hang on a dead connection; a last beat that comes late does no harm.
         thread.join(timeout=1)
-
-
-def _seconds_silent(session: Session, which: ColumnElement[bool]) -> dict[int, float]:
-    trials, beats = models.TrialModel, models.TrialHeartbeatModel
-    query = (
-        select(trials.trial_id, beats.heartbeat)
-        .join(beats, beats.trial_id == trials.trial_id)
-        .where(which, trials.state == TrialState.RUNNING)
-    )
-    now = _database_time(session)
-    return {trial_id: (now - beat).total_seconds() for trial_id, beat in session.execute(query)}
 
 
 def _retry_of(trial: FrozenTrial) -> FrozenTrial | None:

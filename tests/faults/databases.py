@@ -26,6 +26,7 @@ from sqlalchemy import NullPool, Pool, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
+from faqnas_optuna.storage.urls import parse
 from tests.guardian import run_directory
 
 USER = "faqnas"
@@ -306,6 +307,19 @@ def connections_closed() -> Iterator[None]:
             # pymysql's raises if it is closed already, and any may if its server is gone.
             with suppress(Exception):
                 connection.close()
+
+
+def set_clock(url: str, *, by_s: int) -> None:
+    """Do to all heartbeats of a database what setting its clock forward or back does: their age is another."""
+    engine = create_engine(parse(url))
+    earlier = {
+        "sqlite": f"datetime(heartbeat, '{-by_s} seconds')",
+        "postgresql": f"heartbeat - {by_s} * INTERVAL '1 second'",
+        "mysql": f"heartbeat - INTERVAL {by_s} SECOND",
+    }
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE trial_heartbeats SET heartbeat = {earlier[engine.dialect.name]}"))
+    engine.dispose()
 
 
 def postgres_bin_dir() -> Path | None:

@@ -17,7 +17,7 @@ from faqnas_optuna.storage import heartbeats
 from faqnas_optuna.storage.heartbeats import HeartbeatStorage, beating
 from faqnas_optuna.storage.opening import backend, open_storage
 from tests.faults.crew import SOON_S, wait_until
-from tests.faults.databases import on_sqlite
+from tests.faults.databases import on_sqlite, set_clock
 
 GRACE_S = 1
 
@@ -145,6 +145,51 @@ def test_a_trial_that_is_heard_again_in_the_last_moment_is_kept(study: optuna.St
     backend(study).record_heartbeat(trial_id)
     assert backend(study).give_up(study._study_id, trial_id, retry=True) is None
     assert states(study) == [TrialState.RUNNING]
+
+
+def test_a_heartbeat_ahead_of_the_clock_is_given_up_after_the_grace_period(study: optuna.Study) -> None:
+    """The clock of the database was set back after the worker's last heartbeat."""
+    hear(study, {study.trials[0]._trial_id: -3600})
+    began = time.monotonic()
+    assert give_up_in_time(study) == [0]
+    assert GRACE_S < time.monotonic() - began < SOON_S
+    (failure,) = re.findall(r"silent for (\d+) s", study.trials[0].user_attrs["failure"])
+    assert int(failure) <= time.monotonic() - began + 1
+
+
+@pytest.mark.parametrize("is_newcomer", [False, True])
+def test_a_clock_that_is_set_forward_gives_up_nobody_who_lives(any_storage_url: str, is_newcomer: bool) -> None:
+    """As seen by a worker that has listened for a while, and by one that comes just then."""
+    grace_s = 3
+    study = optuna.create_study(storage=open_storage(any_storage_url, create=True, grace_s=grace_s), study_name="s")
+    trial_id, study_id = study.ask()._trial_id, study._study_id
+
+    def newcomer() -> HeartbeatStorage:
+        return backend(optuna.load_study(storage=open_storage(any_storage_url, grace_s=grace_s), study_name="s"))
+
+    def listen(storage: HeartbeatStorage, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            backend(study).record_heartbeat(trial_id)
+            assert storage.stale_trials(study_id) == []
+            time.sleep(0.3)
+
+    looker = newcomer()
+    listen(looker, grace_s + 2)
+    looker = newcomer() if is_newcomer else looker
+    for _ in range(2):
+        set_clock(any_storage_url, by_s=3600)
+        assert looker.stale_trials(study_id) == []
+        listen(looker, grace_s + 2)
+    wait_until(lambda: looker.stale_trials(study_id) == [trial_id], SOON_S, "the worker, silent now, is given up")
+
+
+def test_no_heartbeat_is_heard_in_the_future(study: optuna.Study) -> None:
+    (trial_id,) = (trial._trial_id for trial in study.get_trials())
+    backend(study).record_heartbeat(trial_id)
+    assert backend(study).seconds_silent(study._study_id)[trial_id] >= 0
+    set_clock(backend(study).url, by_s=-3600)
+    assert backend(study).seconds_silent(study._study_id) == {}
 
 
 @on_sqlite
