@@ -111,9 +111,10 @@ def describe(progress: "Progress", *, short: bool = False) -> str:
     best = "–" if progress.best_score is None else f"{progress.best_score:.3f}"
     if short:
         return f"gen {progress.generation}/{progress.generations} · {trials} · best {best}"
+    front = "" if progress.front is None else f" · front {progress.front}"
     return (
         f"generation {progress.generation}/{progress.generations} · {trials} · best {progress.score.in_words} {best}"
-        f" · front {progress.front} · hypervolume {progress.hypervolume:.4f}"
+        f"{front} · hypervolume {progress.hypervolume:.4f}"
     )
 
 

@@ -65,16 +65,17 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
     from faqnas_optuna.results.documents import to_the_minute
 
     console, name = make_console(), document["study"]
-    ended, took = document["state"].capitalize(), f"{document['seconds']:.0f} s"
+    ended, took = document["state"].capitalize(), f", {document['seconds']:.0f} s"
     if done_before:
         ended += f" {to_the_minute(document['stop']['at'])}"
-        took = f"{document['stop']['seconds']:.0f} s after it was begun"
+        seconds = document["stop"]["seconds"]
+        took = "" if seconds is None else f", {seconds:.0f} s after it was begun"
     because = f": {document['because']}." if document["because"] else "."
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
     console.print(
         f"\n{ended}{because} {counted(document['trials'], 'trial')} ({document['trained']} trained,"
         f" {document['reused']} reused, {document['failed']} failed{given_up}),"
-        f" hypervolume {document['hypervolume']:.4f}, {took}.",
+        f" hypervolume {document['hypervolume']:.4f}{took}.",
         soft_wrap=True,
     )
     for told in advice(standing):

@@ -36,8 +36,8 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[Standing], None]]:
             bar.total, bar.n = known.planned, known.trials
             if known.best_score is not None:
                 best = f"best {known.score.in_words} {known.best_score:.3f}"
-                told = f"{best}, front {known.front}, hypervolume {known.hypervolume:.4f}"
-                bar.set_postfix_str(told, refresh=False)
+                front = "" if known.front is None else f", front {known.front}"
+                bar.set_postfix_str(f"{best}{front}, hypervolume {known.hypervolume:.4f}", refresh=False)
             bar.refresh()
 
         yield update

@@ -126,10 +126,11 @@ def stop_document(search: Search) -> dict[str, Any]:
     if stopped is None:
         return {"state": None, "because": None, "stop": None}
     began, ended = (datetime.fromisoformat(at) for at in (search.description.created, stopped.at))
-    # It is kept in whole seconds.
-    seconds = max((ended - began).total_seconds(), 0)
+    # The stop is kept in whole seconds. An earlier one says that the clock was set back, and nothing about the time between.
+    took = (ended - began).total_seconds()
+    seconds = None if took < -1 else round(max(took, 0), 3)
     because = stopped.reason.in_words(search.config.search)
-    return {"state": stopped.reason.state, "because": because, "stop": asdict(stopped) | {"seconds": round(seconds, 3)}}
+    return {"state": stopped.reason.state, "because": because, "stop": asdict(stopped) | {"seconds": seconds}}
 
 
 def to_the_minute(at: str) -> str:

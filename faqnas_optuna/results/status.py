@@ -30,7 +30,8 @@ class Progress:
     """Trials if all generations are needed; of a study that has stopped, those it has."""
     best_score: float | None
     """Of the circuits, on the validation part."""
-    front: int
+    front: int | None
+    """Circuits on it; None of a pooled front, which would have to be computed after each trial."""
     hypervolume: float
     """In (log₁₀ cost, validation error)."""
     score: Score = Score.ACCURACY
@@ -60,7 +61,7 @@ def progress(standing: Standing) -> Progress:
         trials=standing.successful,
         planned=standing.successful if standing.has_stopped else limits.population * limits.generations,
         best_score=standing.best_score,
-        front=len(standing.front),
+        front=standing.front_size,
         hypervolume=standing.hypervolume,
         score=standing.search.config.score,
     )

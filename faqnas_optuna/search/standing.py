@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
@@ -19,6 +20,8 @@ from faqnas_optuna.storage.opening import drafts
 
 RECENT = 30
 """How many of the last trials tell the pace."""
+PAUSE_S = 30
+"""Time beside its training that a trial may take, for instance to wait for the database, before that counts as a pause."""
 
 
 class Standing:
@@ -56,9 +59,13 @@ class Standing:
         self.waiting = 0
         self.confirmed_since = 0
         """Of a confirmation, the first trial since it was last resumed, as far as this process knows."""
-        self._completed: deque[float] = deque(maxlen=RECENT)
+        self._completed: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        """When each of the last trials ended, by the clock of its worker, and for how many seconds it trained."""
         self._seen = 0
         self._front: list[str] = []
+        self._pooled: tuple[int, list[Candidate]] = (0, [])
+        """All circuits with pooled errors, and from how many finished trials these were computed, which takes a tenth of a
+        second."""
 
     @classmethod
     def of(cls, search: Search) -> "Standing":
@@ -101,20 +108,25 @@ class Standing:
             points = np.array([(one.cost, one.val_error) for one in candidates], np.float64).reshape(-1, 2)
             found = [one for one, kept in zip(candidates, non_dominated(points), strict=True) if kept]
         else:
-            found = [Candidate.of_trial(self.by_circuit[circuit], self.search.config) for circuit in self._front]
+            found = self._as_trained(self._front)
         return sorted(found, key=lambda candidate: (candidate.cost, candidate.trial))
+
+    @property
+    def front_size(self) -> int | None:
+        """The number of circuits on the front; None of a pooled front, which is too expensive to be computed for a number."""
+        return None if self.search.config.search.front is Belief.POOLED else len(self._front)
 
     @property
     def candidates(self) -> list[Candidate]:
         """All distinct circuits, with the errors that the front is chosen by; of clones the first trial."""
-        found = [Candidate.of_trial(trial, self.search.config) for trial in self.by_circuit.values()]
-        if not found or self.search.config.search.front is Belief.TRAINED:
-            return found
-        standing_for = [candidate.effective.representative for candidate in found]
-        errors = {circuit: one.val_error for circuit, one in zip(standing_for, found, strict=True)}
-        pooled = pooled_errors(list(errors), list(errors.values()), [1] * len(errors))
-        by_circuit = dict(zip(errors, pooled.tolist(), strict=True))
-        return [replace(one, val_error=by_circuit[circuit]) for one, circuit in zip(found, standing_for, strict=True)]
+        if self.search.config.search.front is Belief.TRAINED:
+            return self._as_trained(self.by_circuit)
+        if self._pooled[0] != self._seen:
+            self._pooled = (self._seen, _pooled(self._as_trained(self.by_circuit)))
+        return self._pooled[1]
+
+    def _as_trained(self, circuits: Iterable[str]) -> list[Candidate]:
+        return [Candidate.of_trial(self.by_circuit[circuit], self.search.config) for circuit in circuits]
 
     @property
     def hypervolume(self) -> float:
@@ -147,11 +159,15 @@ class Standing:
 
     @property
     def trials_per_minute(self) -> float | None:
-        """The pace of the last trials, by the clocks of the workers; None before there are two."""
-        recent = sorted(self._completed)
-        if len(recent) < 2 or recent[-1] == recent[0]:
-            return None
-        return 60 * (len(recent) - 1) / (recent[-1] - recent[0])
+        """The pace of the last trials, by the clocks of the workers; None before there are two.
+
+        While anybody works, the ends of two trials are no further apart than the longest training takes. A longer gap is a
+        pause of the study, or a clock that was set back or forward, and does not count.
+        """
+        longest_s = 2 * max((seconds for _, seconds in self._completed), default=0.0) + PAUSE_S
+        ends = sorted(end for end, _ in self._completed)
+        gaps = [later - earlier for earlier, later in pairwise(ends) if later - earlier <= longest_s]
+        return 60 * len(gaps) / sum(gaps) if sum(gaps) else None
 
     @property
     def has_room(self) -> bool:
@@ -165,8 +181,11 @@ class Standing:
         for trial in trainings:
             self.successful += 1
             self.failing = []
-            if trial.datetime_complete:
-                self._completed.append(trial.datetime_complete.timestamp())
+            self._note_end(trial)
+
+    def _note_end(self, trial: FrozenTrial) -> None:
+        if trial.datetime_complete:
+            self._completed.append((trial.datetime_complete.timestamp(), trial.user_attrs.get("seconds", 0.0)))
 
     def _add(self, trials: Iterable[FrozenTrial]) -> None:
         circuits, kept = set(self._front), f"val_{self.search.config.score.key}"
@@ -177,8 +196,7 @@ class Standing:
             _keep_first(self.by_effective, trial.user_attrs.get("effective", circuit), trial)
             circuits.add(circuit)
             self.successful += 1
-            if trial.datetime_complete:
-                self._completed.append(trial.datetime_complete.timestamp())
+            self._note_end(trial)
             if "reused_from" in trial.user_attrs:
                 self.reused += 1
             else:
@@ -194,6 +212,17 @@ class Standing:
     def _points(self, circuits: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         points = [self.by_circuit[circuit].values for circuit in circuits]
         return np.array(points, dtype=np.float64).reshape(-1, 2)
+
+
+def _pooled(candidates: list[Candidate]) -> list[Candidate]:
+    """Replace the error of each circuit by what all trainings say together."""
+    if not candidates:
+        return []
+    representatives = [candidate.effective.representative for candidate in candidates]
+    errors = {circuit: one.val_error for circuit, one in zip(representatives, candidates, strict=True)}
+    pooled = pooled_errors(list(errors), list(errors.values()), [1] * len(errors))
+    by_circuit = dict(zip(errors, pooled.tolist(), strict=True))
+    return [replace(one, val_error=by_circuit[circuit]) for one, circuit in zip(candidates, representatives, strict=True)]
 
 
 def _keep_first(trials: dict[str, FrozenTrial], digest: str, trial: FrozenTrial) -> None:

@@ -3,6 +3,8 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
@@ -14,7 +16,7 @@ from faqnas_optuna.circuits.genome import GENES, Genome, Rotation
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.learning.evaluation import Counts
-from faqnas_optuna.results.documents import front_csv, pareto_document, start_document, trial_document
+from faqnas_optuna.results.documents import front_csv, pareto_document, start_document, stop_document, trial_document
 from faqnas_optuna.results.status import progress, status_document
 from faqnas_optuna.search.choosing import EXAMPLES, Pick
 from faqnas_optuna.search.course import advance, author, resume, stop
@@ -89,6 +91,14 @@ def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
         "state": "finished",
         "because": "all 2 generations are done",
     }
+
+
+def test_a_study_that_stopped_before_it_was_made_took_no_time_that_is_known(finished: Search) -> None:
+    """The clock was set back in between."""
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    stepped = replace(finished, description=replace(finished.description, created=later))
+    assert stop_document(stepped)["stop"]["seconds"] is None
+    assert stop_document(finished)["stop"]["seconds"] >= 0
 
 
 def test_an_empty_study_has_no_front(new_search: Callable[..., Search]) -> None:

@@ -1,5 +1,7 @@
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from unittest.mock import Mock
 
 import numpy as np
 import optuna
@@ -7,8 +9,11 @@ import pytest
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.cli.console import describe
 from faqnas_optuna.config import Belief, SearchConfig, SpaceConfig
 from faqnas_optuna.learning.pooling import pooled_errors
+from faqnas_optuna.results.status import progress
+from faqnas_optuna.search import standing as standing_module
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from tests.conftest import cheap_values, run_trials, small_config, successful
@@ -84,3 +89,43 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
     run_trials(raw, 60, noisy_values)
     assert {one.record.circuit for one in Standing.of(raw).front} != on_front
     assert Standing.of(raw).hypervolume == standing.hypervolume
+
+
+@pytest.mark.parametrize("step_s", [0, -3600, 3600, 10**5], ids=["none", "back", "forward", "over night"])
+def test_the_pace_leaves_out_pauses_and_steps_of_the_clock(new_search: Callable[..., Search], step_s: int) -> None:
+    """Half of the trials ended before the clock was set, half of them after it."""
+    search = new_search()
+    run_trials(search, 20, cheap_values)
+    began = datetime(2026, 1, 1)
+    for trial in search.study.get_trials(deepcopy=False):
+        trial.datetime_complete = began + timedelta(seconds=12 * trial.number + (step_s if trial.number >= 10 else 0))
+    assert Standing.of(search).trials_per_minute == pytest.approx(5)
+
+
+def test_the_size_of_a_pooled_front_is_not_computed(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) -> None:
+    searches = {belief: new_search(small_config(search=SearchConfig(population=10, front=belief)), belief) for belief in Belief}
+    counted = Mock(side_effect=pooled_errors)
+    monkeypatch.setattr(standing_module, "pooled_errors", counted)
+    for search in searches.values():
+        run_trials(search, 20, noisy_values)
+    shown = {belief: progress(Standing.of(search)) for belief, search in searches.items()}
+    counted.assert_not_called()
+    assert shown[Belief.TRAINED].front == len(Standing.of(searches[Belief.TRAINED]).front)
+    assert shown[Belief.POOLED].front is None
+    assert "front" not in describe(shown[Belief.POOLED]) and "front" in describe(shown[Belief.TRAINED])
+
+
+def test_a_pooled_front_is_computed_again_only_for_new_trials(
+    new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search(small_config(search=SearchConfig(population=10, front=Belief.POOLED)))
+    run_trials(search, 20, noisy_values)
+    counted = Mock(side_effect=pooled_errors)
+    monkeypatch.setattr(standing_module, "pooled_errors", counted)
+    standing = Standing.of(search)
+    first = standing.front
+    assert (standing.front, counted.call_count) == (first, 1)
+    run_trials(search, 1, noisy_values)
+    standing.refresh()
+    assert standing.front == Standing.of(search).front
+    assert counted.call_count == 3
