@@ -8,6 +8,7 @@
     ├── OutputError                 2  a file that cannot be written
     ├── StudyNotFoundError          2  no such study or trial in this storage
     ├── StudyMismatchError          3  the stored study differs from what was asked for
+    │   └── DamagedStudyError       3  the stored study is not what was written
     ├── StorageError                4  the database cannot be used
     │   ├── StorageBusyError        4  another process keeps a lock
     │   └── NoStudiesError          4  there is no database yet, or none that ever held a study
@@ -22,6 +23,9 @@
 A message states the rule, the value and the fix, in one line. Where the fix is a command of ours, the error has it beside its
 message: only the command line knows which of its options must be repeated.
 """
+
+LONGEST_REASON = 300
+"""Characters of what a library says about damaged data."""
 
 
 class FaqnasError(Exception):
@@ -83,6 +87,23 @@ class StudyMismatchError(FaqnasError):
     """The stored study differs from what was asked for."""
 
     exit_code = 3
+
+
+class DamagedStudyError(StudyMismatchError):
+    """The database holds something of the study that this package does not write, or lacks a part of it."""
+
+    @classmethod
+    def of(cls, study: str, reason: str) -> "DamagedStudyError":
+        """Return the error for a study, by name.
+
+        Args:
+            reason: the part that is damaged and how, without a full stop.
+        """
+        # SQLAlchemy and pydantic say more than a line.
+        return cls(
+            f"study {study!r} is damaged in the database: {' '.join(reason.split())[:LONGEST_REASON]}; put a backup of the"
+            f" database in its place, or delete the study with: optuna delete-study --study-name {study} --storage URL"
+        )
 
 
 class StorageError(FaqnasError):

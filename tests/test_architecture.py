@@ -96,8 +96,10 @@ WINGS: list[tuple[str, list[str]]] = [
         "search",
         [
             "pareto",
+            "cost_range",
             "generations",
             "records",
+            "checks",
             "choosing",
             "sampler",
             "ledger",

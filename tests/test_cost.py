@@ -22,10 +22,11 @@ from faqnas_optuna.results.frames import front_frame
 from faqnas_optuna.results.latex import front_table
 from faqnas_optuna.results.note import study_note
 from faqnas_optuna.search.confirmation import candidates_of, finalists_of
+from faqnas_optuna.search.cost_range import cost_range
 from faqnas_optuna.search.ledger import Finalist, metrics
 from faqnas_optuna.search.pareto import non_dominated
 from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, cost_range, load
+from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.studyfile import differences
 from tests.circuits.test_devices import OWN

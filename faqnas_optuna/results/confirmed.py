@@ -17,6 +17,7 @@ from faqnas_optuna.learning.scoring import balanced_accuracy, recalls
 from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
 from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, check_successful, provenance, stop_document
 from faqnas_optuna.results.shown import ConfirmedError
+from faqnas_optuna.search.checks import has_result
 from faqnas_optuna.search.choosing import Pick
 from faqnas_optuna.search.confirmation import Budget, candidates_of, find, missing, name_for, needed
 from faqnas_optuna.search.course import last_resumption
@@ -111,11 +112,10 @@ def confirmation_document(search: Search) -> dict[str, Any]:
     """
     confirms = search.description.confirms
     assert confirms is not None
-    trials = search.study.get_trials(deepcopy=False)
+    trials = search.trials()
     by_network: defaultdict[str, list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
-        # One without a result of ours was put there by somebody else.
-        if trial.state is TrialState.COMPLETE and "test_accuracy" in trial.user_attrs:
+        if has_result(trial, is_confirmation=True):
             by_network[trial.user_attrs["network"]].append(trial)
     trained = {network: Trained.of(found) for network, found in by_network.items()}
     finalists = [finalist for finalist in confirms.finalists if finalist.networks[Model.CIRCUIT] in trained]

@@ -15,9 +15,10 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.circuits.hardware import hardware_cost
 from faqnas_optuna.config import Belief, Score, StudyConfig, told_number
-from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError
 from faqnas_optuna.learning.scoring import balanced_accuracy
 from faqnas_optuna.learning.statistics import accuracy_interval
+from faqnas_optuna.search.checks import has_result
 from faqnas_optuna.search.choosing import Pick
 from faqnas_optuna.search.confirmation import name_for
 from faqnas_optuna.search.generations import StopReason
@@ -174,11 +175,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     Raises:
         StudyNotFoundError: the study has no trial of this number.
     """
-    trials = search.study.get_trials(deepcopy=False)
-    if not 0 <= number < len(trials):
-        have = f"0 to {len(trials) - 1}" if trials else "none yet"
-        raise StudyNotFoundError(f"study {search.name!r} has no trial {number}; it has {have}")
-    trial = trials[number]
+    trial = search.trial(number)
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -199,8 +196,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     from faqnas_optuna.circuits.reference import draw
 
     genome = Genome.from_params(trial.params)
-    is_counted = trial.state is TrialState.COMPLETE and "circuit" in trial.user_attrs
-    found = Candidate.of_trial(trial, search.config) if is_counted else None
+    found = Candidate.of_trial(trial, search.config) if has_result(trial, is_confirmation=False) else None
     cheapest_flops = found.record.cheapest_flops(search.config) if found else None
     document["score"] = str(search.config.score)
     document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}

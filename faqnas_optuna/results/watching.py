@@ -21,6 +21,7 @@ from faqnas_optuna.search.ledger import our_studies
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import load
+from faqnas_optuna.storage.attributes import study_ids
 from faqnas_optuna.storage.opening import unread
 
 
@@ -108,7 +109,7 @@ class Watched:
 
     def numbers(self) -> dict[str, int]:
         """The ids of all studies, by name."""
-        return {study.study_name: study._study_id for study in self._storage.get_all_studies()}
+        return study_ids(self._storage)
 
     def _standing(self, name: str) -> Standing:
         search = load(self._storage, name)

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from faqnas_optuna.config import Engine, StudyConfig
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.controls import Baseline, Model, label
+from faqnas_optuna.search.checks import has_result
 from faqnas_optuna.search.ledger import Confirms, Description, Finalist
 from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.study import Search, create_described, load, versions
@@ -72,13 +73,10 @@ def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
         StudyNotFoundError: it has no such trial.
         ConfigError: the trial has no result.
     """
-    trials, found = search.study.get_trials(deepcopy=False), []
+    found = []
     for number in dict.fromkeys(numbers):
-        if not 0 <= number < len(trials):
-            have = f"0 to {len(trials) - 1}" if trials else "none yet"
-            raise StudyNotFoundError(f"study {search.name!r} has no trial {number}; it has {have}")
-        trial = trials[number]
-        if trial.state is not TrialState.COMPLETE or "circuit" not in trial.user_attrs:
+        trial = search.trial(number)
+        if not has_result(trial, is_confirmation=False):
             raise ConfigError(f"trial {number} of study {search.name!r} has no result to confirm; choose one that succeeded")
         found.append(Candidate.of_trial(trial, search.config))
     return found

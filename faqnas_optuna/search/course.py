@@ -164,7 +164,7 @@ def resume(search: Search, *, generations: int | None = None) -> Search:
         if generations or stopped:
             resumption = Resumption(
                 generation=len(search.ledger.closed_generations()),
-                trial=len(search.study.get_trials(deepcopy=False)),
+                trial=max((trial.number + 1 for trial in search.study.get_trials(deepcopy=False)), default=0),
                 limit=limit,
                 at=utc_now(),
                 by=author(),

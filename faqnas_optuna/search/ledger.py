@@ -16,22 +16,26 @@ once, and `versions:DIGEST` is the same whoever writes it. The lock is `storage.
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any, Self
 
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
+from pydantic import TypeAdapter
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.loading import Files
-from faqnas_optuna.errors import ConfigError, StudyMismatchError
+from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError
 from faqnas_optuna.learning.reliability import Reliability
-from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop, StopReason
-from faqnas_optuna.storage.attributes import get_study_user_attrs
+from faqnas_optuna.search.generations import ClosedGeneration, Resumption, Stop
+from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
+from faqnas_optuna.storage.statements import UNREADABLE
 
 DESCRIPTION, STOP, RESUMED, CLOSED_PREFIX, VERSIONS_PREFIX = "faqnas", "stop", "resumed", "generation:", "versions:"
 
@@ -129,6 +133,7 @@ class Description:
         Raises:
             StudyMismatchError: another version of this package has written it, with settings that this one does not know, or
                 without the range of FLOPs.
+            LookupError, TypeError, ValueError: nobody has written it so.
         """
         made_by = entry["versions"]["faqnas-optuna"]
         if "flops_range" not in entry:
@@ -139,13 +144,21 @@ class Description:
         try:
             config = StudyConfig.from_settings(entry["config"], source=f"study {study!r}")
         except ConfigError as unknown:
+            if made_by == version("faqnas-optuna"):
+                raise ValueError(str(unknown)) from unknown
             raise StudyMismatchError(f"{unknown}; it was made by faqnas-optuna {made_by}: install that") from unknown
-        cheapest, dearest = entry["flops_range"]
+        if unknown_keys := entry.keys() - cls.__dataclass_fields__.keys():
+            raise StudyMismatchError(
+                f"study {study!r} has a description with {', '.join(sorted(unknown_keys))}, unknown here; it was made by"
+                f" faqnas-optuna {made_by}: install that"
+            )
+        datetime.fromisoformat(entry["created"])
         measured, confirmed = entry.get("reliability"), entry.get("confirms")
         read = {
             "config": config,
-            "flops_range": (cheapest, dearest),
-            "reliability": None if measured is None else Reliability(**measured),
+            **{name: kind.validate_python(entry[name]) for name, kind in _PLAIN.items()},
+            "sizes": {part: int(entry["sizes"][part]) for part in ("train", "validation", "test")},
+            "reliability": _RELIABILITY.validate_python(measured),
             "confirms": None if confirmed is None else Confirms.from_json(confirmed),
             "files": None if entry.get("files") is None else Files.from_json(entry["files"]),
         }
@@ -183,13 +196,15 @@ class Ledger:
             StudyMismatchError: another version of this package has made it, whose description this one does not understand.
         """
         entry = self._read(DESCRIPTION)
-        return None if entry is None else Description.from_json(entry, study=self._study.study_name)
+        with self._understood(DESCRIPTION):
+            return None if entry is None else Description.from_json(entry, study=self._study.study_name)
 
     def created_and_stop(self) -> tuple[str | None, Stop | None]:
         """When the study was made, None if it was deleted, and why it has stopped: in one statement, asked for every trial."""
         entries = get_study_user_attrs(self._study, (DESCRIPTION, STOP))
         description = entries.get(DESCRIPTION)
-        return description and str(description["created"]), _stop(entries.get(STOP))
+        with self._understood(f"{DESCRIPTION} or {STOP}"):
+            return description and str(description["created"]), _stop(entries.get(STOP))
 
     def describe(self, description: Description) -> None:
         """Write down what decides the study, which makes it one of ours."""
@@ -220,16 +235,17 @@ class Ledger:
 
     def closed_generations(self) -> list[ClosedGeneration]:
         """By number."""
-        attributes = self._study.user_attrs
-        entries = [value for name, value in attributes.items() if name.startswith(CLOSED_PREFIX)]
-        found = [ClosedGeneration(**{k: v for k, v in entry.items() if k != "closed_at"}) for entry in entries]
+        found = []
+        for name, entry in self._with_prefix(CLOSED_PREFIX).items():
+            with self._understood(name):
+                found.append(_CLOSED.validate_python({k: v for k, v in entry.items() if k != "closed_at"}))
         return sorted(found, key=lambda closed: closed.generation)
 
     def closing_times(self) -> dict[int, str]:
         """When each closed generation was seen to be so, UTC, by number."""
-        attributes = self._study.user_attrs
-        entries = [value for name, value in attributes.items() if name.startswith(CLOSED_PREFIX)]
-        return {entry["generation"]: entry["closed_at"] for entry in entries}
+        with self._understood(CLOSED_PREFIX):
+            entries = self._with_prefix(CLOSED_PREFIX).values()
+            return {int(entry["generation"]): _checked_time(entry["closed_at"]) for entry in entries}
 
     def close(self, closed: ClosedGeneration, *, at: str) -> None:
         """Write down what is kept of a generation."""
@@ -237,7 +253,9 @@ class Ledger:
 
     def stop(self) -> Stop | None:
         """Why the study has stopped; None while it runs."""
-        return _stop(self._read(STOP))
+        entry = self._read(STOP)
+        with self._understood(STOP):
+            return _stop(entry)
 
     def write_stop(self, stop: Stop) -> None:
         """Tell all workers to leave."""
@@ -245,7 +263,9 @@ class Ledger:
 
     def resumptions(self) -> list[Resumption]:
         """In order."""
-        return [Resumption(**{**entry, "stop": _stop(entry["stop"])}) for entry in self._read(RESUMED) or []]
+        entries = self._read(RESUMED) or []
+        with self._understood(RESUMED):
+            return _RESUMPTIONS.validate_python(entries)
 
     def resume(self, resumption: Resumption) -> None:
         """Write down that the study goes on, and take the stop away."""
@@ -259,7 +279,18 @@ class Ledger:
 
     def noted_versions(self) -> list[dict[str, str]]:
         """Those of workers that had others than the description's."""
-        return [value for name, value in self._study.user_attrs.items() if name.startswith(VERSIONS_PREFIX)]
+        return list(self._with_prefix(VERSIONS_PREFIX).values())
+
+    @contextmanager
+    def _understood(self, entry: str) -> Iterator[None]:
+        """Report an entry that holds something else than was written as damage of the study."""
+        try:
+            yield
+        except UNREADABLE as error:
+            raise DamagedStudyError.of(self._study.study_name, f"its attribute {entry!r} holds {error!r}") from error
+
+    def _with_prefix(self, prefix: str) -> dict[str, Any]:
+        return {name: value for name, value in self._study.user_attrs.items() if name.startswith(prefix)}
 
     def _read(self, entry: str) -> Any:
         return get_study_user_attrs(self._study, (entry,)).get(entry)
@@ -276,14 +307,23 @@ def metrics(description: Description) -> list[str]:
 
 def our_studies(storage: BaseStorage) -> dict[str, bool]:
     """Whether each study of a storage that is ours has stopped, by name in order."""
-    # Not Optuna's summaries: they read all trials.
-    found = {study.study_name: study.user_attrs for study in storage.get_all_studies()}
-    return {name: bool(found[name].get(STOP)) for name in sorted(found) if DESCRIPTION in found[name]}
+    # As text: whether a study can be read is seen when it is loaded, and does not concern the others.
+    texts = texts_of_all_studies(storage, (DESCRIPTION, STOP))
+    return {name: _has_stopped(texts[name].get(STOP)) for name in sorted(texts) if DESCRIPTION in texts[name]}
+
+
+def _has_stopped(text: str | None) -> bool:
+    try:
+        return bool(text and json.loads(text))
+    except ValueError:
+        # Whoever takes the study up then sees what is wrong with it.
+        return False
 
 
 def other_studies(storage: BaseStorage) -> list[str]:
     """Names of the studies of a storage that are not ours."""
-    return [study.study_name for study in storage.get_all_studies() if DESCRIPTION not in study.user_attrs]
+    texts = texts_of_all_studies(storage, (DESCRIPTION,))
+    return [name for name in texts if DESCRIPTION not in texts[name]]
 
 
 def utc_now() -> str:
@@ -291,5 +331,29 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+_PLAIN: dict[str, TypeAdapter[Any]] = {
+    "data_fingerprint": TypeAdapter(str),
+    "flops_range": TypeAdapter(tuple[float, float]),
+    "versions": TypeAdapter(dict[str, str]),
+}
+_RELIABILITY = TypeAdapter(Reliability | None)
+_CLOSED = TypeAdapter(ClosedGeneration)
+_STOP = TypeAdapter(Stop | None)
+_RESUMPTIONS = TypeAdapter(list[Resumption])
+
+
 def _stop(entry: Mapping[str, Any] | None) -> Stop | None:
-    return None if entry is None else Stop(**{**entry, "reason": StopReason(entry["reason"])})
+    stop = _STOP.validate_python(entry)
+    if stop:
+        _checked_time(stop.at)
+    return stop
+
+
+def _checked_time(text: str) -> str:
+    """Return a time as it is written.
+
+    Raises:
+        ValueError: it is none.
+    """
+    datetime.fromisoformat(text)
+    return text

@@ -13,14 +13,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.genome import GeneValue
 from faqnas_optuna.config import Objectives, SearchConfig
+from faqnas_optuna.search.generations import full_generations
 from faqnas_optuna.search.records import GENERATION_KEY, generation_of
 from faqnas_optuna.storage.opening import as_it_is_now, finished_trials
+
+LEAST_PARENTS = 2
+"""A crossover needs as many."""
 
 
 class _Memory:
     """Successful trials by generation, and the parents of each, kept from trial to trial."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Callable[[FrozenTrial], bool]) -> None:
+        self._counts = counts
         self.generations: defaultdict[int, list[FrozenTrial]] = defaultdict(list)
         self.parents: dict[int, list[FrozenTrial]] = {}
         self._seen = 0
@@ -32,9 +37,16 @@ class _Memory:
             finished: all, in the order in which they were seen to have.
         """
         for trial in finished[self._seen :]:
-            if trial.state is TrialState.COMPLETE and (generation := generation_of(trial)) is not None:
+            if trial.state is not TrialState.COMPLETE or not self._counts(trial):
+                continue
+            if (generation := generation_of(trial)) is not None:
                 self.generations[generation].append(trial)
         self._seen = len(finished)
+
+    def first_with_room(self, population: int) -> int:
+        """The generation that new trials belong to: the last one or, where trials were deleted, the one that lacks them."""
+        sizes = {generation: len(trials) for generation, trials in self.generations.items()}
+        return full_generations(sizes, population)
 
 
 def _as_it_is(trial: FrozenTrial) -> FrozenTrial:
@@ -64,9 +76,8 @@ class _RememberingNSGAIISampler(NSGAIISampler):
         if (known := generation_of(trial)) is not None:
             return known
         self._memory.take_in(finished_trials(study))
-        last: int = max(self._memory.generations, default=0)
         assert self.population_size is not None
-        generation = last if len(self._memory.generations[last]) < self.population_size else last + 1
+        generation = self._memory.first_with_room(self.population_size)
         study._storage.set_trial_system_attr(trial._trial_id, GENERATION_KEY, generation)
         return generation
 
@@ -80,6 +91,9 @@ class _RememberingNSGAIISampler(NSGAIISampler):
         # Another worker may have chosen, just now, among trials that have finished since we have read them.
         with as_it_is_now(study):
             parents = super().get_parent_population(study, generation)
+        if len(parents) < LEAST_PARENTS:
+            # The others were deleted from the database.
+            parents = []
         # Whoever has chosen them crosses them in the order of choice, whoever reads them in that of their numbers.
         self._memory.parents[generation] = self._seen(parents)
         return parents
@@ -100,14 +114,22 @@ class SeededNSGAIISampler(BaseSampler):
         config: population size and probabilities.
         genes: the choices of every gene. Optuna would infer the space from finished trials, at a cost that grows with them.
         seed: the study's.
+        counts: whether a successful trial belongs to its generation.
     """
 
-    def __init__(self, config: SearchConfig, genes: Mapping[str, tuple[GeneValue, ...]], *, seed: int) -> None:
+    def __init__(
+        self,
+        config: SearchConfig,
+        genes: Mapping[str, tuple[GeneValue, ...]],
+        *,
+        seed: int,
+        counts: Callable[[FrozenTrial], bool] = lambda _: True,
+    ) -> None:
         self._config = config
         self._seed = seed
         # A gene with one choice is left to `sample_independent`, as Optuna's samplers do.
         self._space = {gene: CategoricalDistribution(choices) for gene, choices in genes.items() if len(choices) > 1}
-        self._memory = _Memory()
+        self._memory = _Memory(counts)
         self._nsga2, self._random = self._samplers(trial_number=0)
 
     def _samplers(self, *, trial_number: int) -> tuple[NSGAIISampler, RandomSampler]:

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.config import Belief
 from faqnas_optuna.learning.pooling import pooled_errors
+from faqnas_optuna.search.checks import has_result
 from faqnas_optuna.search.confirmation import INTERRUPTED, needed
 from faqnas_optuna.search.generations import Point, full_generations
 from faqnas_optuna.search.pareto import linear_hypervolume, log_hypervolume, non_dominated
@@ -55,6 +56,11 @@ class Standing:
         self.failing: list[FrozenTrial] = []
         """Those since a trial was last seen to be trained with success. A circuit that is reused says nothing of the health of
         the workers."""
+        self.without_result = 0
+        """Successful trials that have a generation but no result: their attributes were deleted, or somebody has run another
+        objective."""
+        self.missing = 0
+        """Trials whose numbers were given, and which are not in the database."""
         self.running: list[FrozenTrial] = []
         self.waiting = 0
         self.confirmed_since = 0
@@ -62,6 +68,7 @@ class Standing:
         self._completed: deque[tuple[float, float]] = deque(maxlen=RECENT)
         """When each of the last trials ended, by the clock of its worker, and for how many seconds it trained."""
         self._seen = 0
+        self._last = -1
         self._front: list[str] = []
         self._pooled: tuple[int, list[Candidate]] = (0, [])
         """All circuits with pooled errors, and from how many finished trials these were computed, which takes a tenth of a
@@ -81,15 +88,17 @@ class Standing:
         self.running = [trial for trial in unfinished if trial.state is TrialState.RUNNING]
         self.waiting = len(unfinished) - len(self.running)
         new = sorted(history.finished[self._seen :], key=lambda trial: trial.number)
+        self.search.check_trials((*new, *unfinished))
         self._seen += len(new)
         failed = [trial for trial in new if trial.state is TrialState.FAIL]
         self.failed += len(failed)
         errors = [trial for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
         self.errors += [trial.number for trial in errors]
         self.failing += errors
-        # A trial without our attributes was put there by somebody else; it has no circuit to show.
-        kind = "test_accuracy" if self.search.is_confirmation else "circuit"
-        complete = [trial for trial in new if trial.state is TrialState.COMPLETE and kind in trial.user_attrs]
+        complete = [trial for trial in new if has_result(trial, is_confirmation=self.search.is_confirmation)]
+        self.without_result += sum(self._lacks_result(trial) for trial in new)
+        self._last = max([self._last, *(trial.number for trial in (*new, *unfinished))])
+        self.missing = self._last + 1 - len(history.finished) - len(unfinished)
         if self.search.is_confirmation:
             self._count(complete)
         else:
@@ -175,6 +184,10 @@ class Standing:
         generation = self.full_generations
         running = [trial for trial in self.running if generation_of(trial) == generation]
         return self.generation_sizes[generation] + len(running) < self.search.config.search.population
+
+    def _lacks_result(self, trial: FrozenTrial) -> bool:
+        is_numbered = trial.state is TrialState.COMPLETE and generation_of(trial) is not None
+        return is_numbered and not has_result(trial, is_confirmation=self.search.is_confirmation)
 
     def _count(self, trainings: Sequence[FrozenTrial]) -> None:
         """Take in what a confirmation has trained."""

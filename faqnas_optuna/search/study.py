@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import product
 from pathlib import Path
 from typing import Self
 
@@ -15,23 +14,23 @@ import optuna
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
-from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
-from faqnas_optuna.circuits.genome import Circuit, uploads_again
-from faqnas_optuna.circuits.hardware import hardware_cost
-from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig, file_suffix
+from faqnas_optuna.config import StudyConfig, file_suffix
 from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
-from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.explaining import did_you_mean
 from faqnas_optuna.learning.reliability import Reliability
+from faqnas_optuna.search.checks import RESULT, damage
+from faqnas_optuna.search.cost_range import cost_range
 from faqnas_optuna.search.generations import Stop
 from faqnas_optuna.search.ledger import Description, Finalist, Ledger, our_studies
 from faqnas_optuna.search.sampler import SeededNSGAIISampler
 from faqnas_optuna.studyfile import differences
 
+DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
 SERIES = {"faqnas-optuna": 2, "optuna": 1}
 """How many parts of a version must agree between workers of one study."""
 LONGEST_NAME = 100
@@ -115,6 +114,40 @@ class Search:
         if created != self.description.created:
             raise StudyNotFoundError(f"study {self.name!r} was deleted meanwhile; see which are left with", command="status")
         return stop
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials by number, as they are now.
+
+        Raises:
+            DamagedStudyError: one of them is not as a worker has stored it.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        self.check_trials(trials)
+        return trials
+
+    def trial(self, number: int) -> FrozenTrial:
+        """Return one trial.
+
+        Raises:
+            StudyNotFoundError: the study has no such trial.
+            DamagedStudyError: a trial is not as a worker has stored it.
+        """
+        # Not by its place in the list: others may have been deleted.
+        trials = {trial.number: trial for trial in self.trials()}
+        if number not in trials:
+            have = f"0 to {max(trials)}" if trials else "none yet"
+            raise StudyNotFoundError(f"study {self.name!r} has no trial {number}; it has {have}")
+        return trials[number]
+
+    def check_trials(self, trials: Iterable[FrozenTrial]) -> None:
+        """Refuse trials that are not as a worker has stored them.
+
+        Raises:
+            DamagedStudyError: names the first of them.
+        """
+        for trial in trials:
+            if reason := damage(trial, self.config, is_confirmation=self.is_confirmation):
+                raise DamagedStudyError.of(self.name, reason)
 
     def check_data(self, splits: DataSplits) -> None:
         """Refuse data other than those the study was made with.
@@ -201,13 +234,12 @@ def create_described(storage: BaseStorage, name: str, description: Description) 
         ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
     """
     check_name(name)
-    directions = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
     study = optuna.create_study(
-        storage=storage, study_name=name, directions=directions, sampler=_sampler(description), load_if_exists=True
+        storage=storage, study_name=name, directions=DIRECTIONS, sampler=_sampler(description), load_if_exists=True
     )
     ledger = Ledger(study)
     # What is there already must be what an interrupted creation leaves: nothing.
-    if study.directions != directions or not ledger.is_blank() or study.get_trials(deepcopy=False):
+    if study.directions != DIRECTIONS or not ledger.is_blank() or study.get_trials(deepcopy=False):
         raise ConfigError(f"there is a study {name!r} that faqnas-optuna did not make; choose another name with --study")
     ledger.describe(description)
     return Search(study=study, description=description)
@@ -263,18 +295,22 @@ def load(storage: BaseStorage, name: str) -> Search:
         ConfigError: no study can have this name.
         StudyNotFoundError: there is no study of this name, or it is not one of ours.
         StudyMismatchError: another version of this package has made it, whose description this one does not understand.
+        DamagedStudyError: its description is not what was written.
     """
     check_name(name)
     try:
         study = optuna.load_study(storage=storage, study_name=name)
-        description = Ledger(study).description()
     except KeyError as error:
         if known := list(our_studies(storage)):
             raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, known)}") from error
         told = f"there is no study {name!r}, nor any other of faqnas-optuna; begin one with"
         raise StudyNotFoundError(told, command="start --dataset wine") from error
+    description = Ledger(study).description()
     if description is None:
         raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; see which were with", command="status")
+    if study.directions != DIRECTIONS:
+        told = ", ".join(direction.name.lower() for direction in study.directions) or "none"
+        raise DamagedStudyError.of(name, f"both objectives are to be minimised, and its directions are: {told}")
     study.sampler = _sampler(description)
     return Search(study=study, description=description)
 
@@ -296,56 +332,6 @@ def load_data(search: Search, data_dir: Path | None, *, files: Files | None = No
     splits = load_splits(search.config, files=files or described.files, data_dir=data_dir, exceptions=exceptions)
     search.check_data(splits)
     return splits
-
-
-def cost_range(config: StudyConfig) -> tuple[float, float]:
-    """What the cheapest and the dearest circuit of the space cost, by the study's first objective.
-
-    By either count of FLOPs, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor
-    than the same without its last layers; and no more than the same with its first rotation repeated in further layers before
-    it. So the cheapest is among the smallest circuits, and the dearest among the largest. What a layer costs depends on whether
-    it is the first to make the state complex, or behind the last that mixes: between first and last layer one rotation is
-    repeated.
-    """
-    space = config.space
-    if config.device:
-        # A ring of a device may hold a circle of more qubits for less. All are looked at, in seconds; of a wider space, whose
-        # circuits take minutes, the two smallest sizes and the largest with the next, which leaves as much room at the ends.
-        sizes = {*product(space.n_qubits, space.depth)}
-        if space.is_wider:
-            smallest_ones = product(space.n_qubits[:2], space.depth[:2])
-            sizes = {*smallest_ones, *product(space.n_qubits[-2:], space.depth[-1:])}
-        costs = [cost for n_qubits, depth in sizes for cost in _counts(config, n_qubits=n_qubits, depth=depth)]
-        return min(costs), max(costs)
-    smallest = _counts(config, n_qubits=min(space.n_qubits), depth=min(space.depth))
-    largest = _counts(config, n_qubits=max(space.n_qubits), depth=max(space.depth))
-    return min(smallest), max(largest)
-
-
-def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float]:
-    """What each circuit of this size costs."""
-    space, count = config.space, analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
-    layers_of = {(first, *[middle] * (depth - 2), last)[-depth:] for first, middle, last in product(space.rotation, repeat=3)}
-    if config.device and not space.is_wider:
-        # Gates of neighbouring layers merge, or undo each other, by which rotations they have between them.
-        layers_of = {*product(space.rotation, repeat=depth)}
-    elif config.device and depth == max(space.depth):
-        layers_of = {(rotation,) * depth for rotation in space.rotation}
-    kinds = product(space.embedding, space.entangler, space.topology, layers_of, space.reuploading)
-    for embedding, entangler, topology, rotations, reuploading in kinds:
-        circuit = Circuit(
-            n_qubits=n_qubits,
-            embedding=embedding,
-            entangler=entangler,
-            topology=topology,
-            rotations=rotations,
-            reuploading=reuploading and uploads_again(embedding, depth),
-        )
-        if config.device:
-            yield hardware_cost(circuit, config.device).neg_log_esp
-            continue
-        layers = EffectiveCircuit(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
-        yield count(circuit, layers)
 
 
 def default_name(dataset: str) -> str:
@@ -388,6 +374,8 @@ def _series(package: str, found: Mapping[str, str]) -> list[str]:
 def _sampler(description: Description) -> BaseSampler:
     config = description.config
     if description.confirms is None:
-        return SeededNSGAIISampler(config.search, config.space.genes, seed=config.seed)
+        return SeededNSGAIISampler(
+            config.search, config.space.genes, seed=config.seed, counts=lambda trial: RESULT in trial.user_attrs
+        )
     # All that a confirmation trains is queued.
     return RandomSampler(seed=config.seed)

@@ -1,24 +1,49 @@
-"""Some attributes of a study in one statement, where Optuna reads all: a long study has hundreds."""
+"""Some attributes of studies in one statement, where Optuna reads all: a long study has hundreds."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from optuna import Study
+from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from sqlalchemy import bindparam, select
 
+from faqnas_optuna.storage.drafts import DraftStorage
 from faqnas_optuna.storage.opening import backend
-from faqnas_optuna.storage.statements import reading
+from faqnas_optuna.storage.statements import STUDIES, read_json, reading
 
 _TABLE = models.StudyUserAttributeModel
 _READ = select(_TABLE.key, _TABLE.value_json).where(
     _TABLE.study_id == bindparam("study_id"), _TABLE.key.in_(bindparam("names", expanding=True))
 )
+_READ_ALL = select(_TABLE.study_id, _TABLE.key, _TABLE.value_json).where(_TABLE.key.in_(bindparam("names", expanding=True)))
+_READ_NAMES = select(STUDIES.c.study_name, STUDIES.c.study_id)
 
 
 def get_study_user_attrs(study: Study, names: Iterable[str]) -> dict[str, Any]:
-    """Those of the named attributes that a study has."""
+    """Those of the named attributes that a study has.
+
+    Raises:
+        DamagedStudyError: one of them is no JSON.
+    """
     with reading(backend(study).engine).connect() as connection:
         rows = connection.execute(_READ, {"study_id": study._study_id, "names": [*names]})
-        return {name: json.loads(value) for name, value in rows}
+        return {name: read_json(value, name, study=study.study_name) for name, value in rows}
+
+
+def study_ids(storage: BaseStorage) -> dict[str, int]:
+    """Return the ids of all studies of a storage, by name."""
+    assert isinstance(storage, DraftStorage)
+    with reading(storage._backend.engine).connect() as connection:
+        return {name: study_id for name, study_id in connection.execute(_READ_NAMES)}
+
+
+def texts_of_all_studies(storage: BaseStorage, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the named attributes of all studies as JSON, by study and attribute."""
+    ids = study_ids(storage)
+    assert isinstance(storage, DraftStorage)
+    texts: dict[int, dict[str, str]] = {study_id: {} for study_id in ids.values()}
+    with reading(storage._backend.engine).connect() as connection:
+        for study_id, name, text in connection.execute(_READ_ALL, {"names": [*names]}):
+            texts.setdefault(study_id, {})[name] = text
+    return {study: texts[study_id] for study, study_id in ids.items()}

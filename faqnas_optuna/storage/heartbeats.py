@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any
@@ -12,17 +12,24 @@ from typing import Any
 from optuna import create_trial
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, event, func, select, update
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from faqnas_optuna.errors import PlatformError
+from faqnas_optuna.errors import DamagedStudyError, PlatformError
 from faqnas_optuna.machine import NO_MORE_PROCESSES
 from faqnas_optuna.storage.beats import Sighting, Sightings
 from faqnas_optuna.storage.outages import database_reason
 from faqnas_optuna.storage.schema import is_current
-from faqnas_optuna.storage.statements import read_trials
+from faqnas_optuna.storage.statements import (
+    STUDY_SYSTEM_ATTRS,
+    STUDY_USER_ATTRS,
+    UNREADABLE,
+    read_study_attributes,
+    read_trials,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +85,33 @@ class HeartbeatStorage(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        trials = read_trials(self.engine, study_id, after=trial_id_greater_than, among=included_trial_ids)
+        try:
+            trials = read_trials(self.engine, study_id, after=trial_id_greater_than, among=included_trial_ids)
+        except UNREADABLE as error:
+            raise DamagedStudyError.of(self.get_study_name_from_id(study_id), str(error)) from error
         return [trial for trial in trials if states is None or trial.state in states]
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """By id, without those whose attributes cannot be read: one of them must not hide the others."""
+        with suppress(*UNREADABLE):
+            return super().get_all_studies()
+        with Session(self.engine) as session:
+            names = session.execute(select(models.StudyModel.study_id, models.StudyModel.study_name)).all()
+        studies = []
+        for study_id, name in sorted(names):
+            with suppress(KeyError, DamagedStudyError):
+                studies.append(self._frozen_study(study_id, name))
+        return studies
+
+    def _frozen_study(self, study_id: int, name: str) -> FrozenStudy:
+        return FrozenStudy(
+            study_name=name,
+            direction=None,
+            directions=self.get_study_directions(study_id),
+            user_attrs=read_study_attributes(self.engine, study_id, STUDY_USER_ATTRS),
+            system_attrs=read_study_attributes(self.engine, study_id, STUDY_SYSTEM_ATTRS),
+            study_id=study_id,
+        )
 
     def record_heartbeat(self, trial_id: int) -> None:
         began = self._touch()

@@ -36,6 +36,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection, Engine
 
+from faqnas_optuna.errors import DamagedStudyError
+
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""Raised by libraries that are given something else than what was written."""
+
 
 def _table(model: Any) -> Table:
     table: Table = model.__table__
@@ -147,7 +152,11 @@ def finish_trial(
 
 
 def read_trials(engine: Engine, study_id: int, *, after: int, among: Iterable[int]) -> list[FrozenTrial]:
-    """The trials of a study whose ids are above one or among some, in one statement, by id, without intermediate values."""
+    """The trials of a study whose ids are above one or among some, in one statement, by id, without intermediate values.
+
+    Raises:
+        ValueError, LookupError: the database holds what cannot be the part of a trial.
+    """
     wanted = {"study_id": study_id, "after": after, "among": [*among]}
     rows: dict[str, dict[int, list[Row[Any]]]] = defaultdict(lambda: defaultdict(list))
     with reading(engine).connect() as connection:
@@ -158,7 +167,10 @@ def read_trials(engine: Engine, study_id: int, *, after: int, among: Iterable[in
         trial = _frozen(
             trial_id=trial_id, number=found.number, state=found.state, started=found.started, completed=found.completed
         )
-        _fill(trial, {part: of_part.get(trial_id, []) for part, of_part in rows.items()})
+        try:
+            _fill(trial, {part: of_part.get(trial_id, []) for part, of_part in rows.items()})
+        except UNREADABLE as error:
+            raise ValueError(f"trial {found.number} cannot be read: {error!r}") from error
         trials.append(trial)
     return trials
 
@@ -168,14 +180,27 @@ def read_study_attributes(engine: Engine, study_id: int, table: Table) -> dict[s
 
     Raises:
         KeyError: the study was deleted.
+        DamagedStudyError: an attribute is no JSON.
     """
     joined = STUDIES.outerjoin(table, STUDIES.c.study_id == table.c.study_id)
-    statement = select(table.c.key, table.c.value_json).select_from(joined).where(STUDIES.c.study_id == study_id)
+    columns = (STUDIES.c.study_name, table.c.key, table.c.value_json)
     with reading(engine).connect() as connection:
-        rows = connection.execute(statement).all()
+        rows = connection.execute(select(*columns).select_from(joined).where(STUDIES.c.study_id == study_id)).all()
     if not rows:
         raise KeyError(models.NOT_FOUND_MSG)
-    return {row.key: json.loads(row.value_json) for row in rows if row.key is not None}
+    return {row.key: read_json(row.value_json, row.key, study=row.study_name) for row in rows if row.key is not None}
+
+
+def read_json(text: str, name: str, *, study: str) -> Any:
+    """Return the value of a study's attribute.
+
+    Raises:
+        DamagedStudyError: it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except UNREADABLE as error:
+        raise DamagedStudyError.of(study, f"its attribute {name!r} is no JSON ({error})") from error
 
 
 def reading(engine: Engine) -> Engine:

@@ -95,6 +95,7 @@ class Shift:
         self._signals = signals
         self._database_timeout_s = database_timeout_s
         self._next_giving_up = 0.0
+        self._has_warned_of_gaps = False
         if evaluate is None and not signals.first:
             # Before the first trial, which is no place for imports and compilers.
             with signals.giving_up(at_first=True):
@@ -108,9 +109,21 @@ class Shift:
             # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
             self._give_up_stale_trials()
             self.standing.refresh()
+            self._warn_of_gaps()
             return advance(self.standing)
 
         return self._patiently(take_in)
+
+    def _warn_of_gaps(self) -> None:
+        """Say once that trials of the study were deleted from the database, or their attributes."""
+        standing = self.standing
+        if (gaps := standing.missing + standing.without_result) and not self._has_warned_of_gaps:
+            self._has_warned_of_gaps = True
+            logger.warning(
+                "study %s: the database lacks %d trials or their results; others are run in their place",
+                standing.search.name,
+                gaps,
+            )
 
     @property
     def is_failing(self) -> bool:

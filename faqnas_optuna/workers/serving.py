@@ -93,13 +93,13 @@ class _Rota:
 
     @contextmanager
     def _leaving(self, name: str) -> Iterator[None]:
-        """Leave a study that was deleted, or of which every trial fails here."""
+        """Leave a study that was deleted or damaged, or of which every trial fails here."""
         try:
             yield
-        except (StudyNotFoundError, FailingWorkerError) as error:
+        except (StudyNotFoundError, StudyMismatchError, FailingWorkerError) as error:
             logger.warning("leaving out study %s: %s", name, error)
             del self.shifts[name]
-            if isinstance(error, FailingWorkerError):
+            if not isinstance(error, StudyNotFoundError):
                 self._refused.add(name)
 
     def _take_up(self, name: str) -> None:

@@ -201,11 +201,11 @@ def process_of(worker: str) -> int:
 
 def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
     """The values that the workers here give to a trial's circuit."""
-    return _evaluation(Genome.from_params(trial.params).circuit).objectives(config)
+    return instant_evaluation(Genome.from_params(trial.params).circuit).objectives(config)
 
 
 @cache
-def _evaluation(circuit: Circuit) -> Evaluation:
+def instant_evaluation(circuit: Circuit) -> Evaluation:
     """A pure function of the circuit, as the real one is. It costs nothing: there are more workers here than cores."""
     counts, trained = Counts.of(circuit, n_features=4, n_classes=3), EffectiveCircuit(circuit=circuit).representative
     score = int(trained.digest, 16) % 997 / 997
@@ -263,7 +263,7 @@ def _work(
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
-    slow_down(lambda circuit, _splits, _config: _evaluation(circuit), trial_s, *fault)
+    slow_down(lambda circuit, _splits, _config: instant_evaluation(circuit), trial_s, *fault)
     # Nothing is trained, so no kernels are needed, and nothing can be measured.
     vars(evaluation)["prepare"] = lambda _engine: None
     vars(pilot)["measure_reliability"] = lambda *_, **__: None

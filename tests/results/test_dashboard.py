@@ -3,6 +3,7 @@ import json
 import logging
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
@@ -338,3 +339,19 @@ def test_many_may_watch_at_once(address: str, search_of_eight: Search) -> None:
         thread.join(timeout=TIMEOUT_S)
     assert answers == [200] * len(paths)
     assert time.monotonic() - started < TIMEOUT_S
+
+
+def test_a_damaged_study_does_not_concern_the_others(
+    search_of_eight: Search, new_search: Callable[..., Search], storage_url: str, tmp_path: Path
+) -> None:
+    run_trials(new_search(name="other"), 4, cheap_values)
+    with closing(sqlite3.connect(tmp_path / "faqnas.db")) as connection, connection:
+        connection.execute("DELETE FROM trial_values WHERE trial_id = 3")
+        connection.execute("UPDATE study_system_attributes SET value_json = '{' WHERE study_id = 1")
+    with served(storage_url) as address:
+        assert "study &#x27;iris&#x27; is damaged in the database: trial 2 has the values None" in get(f"{address}/")
+        assert "is damaged in the database" in get(f"{address}/study/iris")
+        assert "The front" in get(f"{address}/study/other")
+        studies = json.loads(get(f"{address}/api/studies"))["study_summaries"]
+        assert [study["study_name"] for study in studies] == ["other"]
+        assert len(json.loads(get(f"{address}/api/studies/2"))["trials"]) == 4

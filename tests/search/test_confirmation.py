@@ -65,7 +65,8 @@ def finish(search: Search, outcome: Callable[[object], Outcome]) -> int:
 
 
 def done(_: object) -> Outcome:
-    return Outcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5})
+    kept = {"confusion": [[5, 5], [5, 5]], "losses": [], "validation_accuracies": [], "parameters": 3}
+    return Outcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5, **kept})
 
 
 def test_every_network_is_trained_once_from_every_seed(confirmation: Make) -> None:

@@ -12,6 +12,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.evaluation import Counts
 from faqnas_optuna.search import study
+from faqnas_optuna.search.cost_range import cost_range
 from faqnas_optuna.search.ledger import DESCRIPTION, our_studies
 from faqnas_optuna.search.records import GENERATION_KEY
 from faqnas_optuna.search.study import Search
@@ -112,7 +113,7 @@ def test_the_range_of_flops_is_that_of_all_circuits(space: SpaceConfig, counter:
     config = StudyConfig(dataset="iris", flops=counter, flops_of=of, space=space)
     circuits = {genome.circuit for genome in enumerate_genomes(space.genes)}
     charged = {Counts.of(circuit, n_features=4, n_classes=3).charged(config) for circuit in circuits}
-    assert study.cost_range(config) == (min(charged), max(charged))
+    assert cost_range(config) == (min(charged), max(charged))
 
 
 def change_versions(search: Search, **changes: str) -> Search:
