@@ -7,11 +7,12 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO, cast
 
 from faqnas_optuna.errors import PlatformError
+from faqnas_optuna.escaping import EscapingStream
 from faqnas_optuna.literals import WHOLE
 from faqnas_optuna.machine import check_platform, limit_reached
 
@@ -60,8 +61,10 @@ def main() -> NoReturn:
     gc.set_threshold(COLLECT_EVERY)
     _silence_libraries()
     _spell_for(sys.stdout, sys.stderr)
-    # A process may be started without the stream.
-    with redirect_stderr(sys.stderr and cast(TextIO, MessageStream(sys.stderr))):
+    # A process may be started without the streams.
+    out = sys.stdout and cast(TextIO, EscapingStream(sys.stdout))
+    err = sys.stderr and cast(TextIO, EscapingStream(cast(TextIO, MessageStream(sys.stderr))))
+    with redirect_stdout(out), redirect_stderr(err):
         code = _run()
     try:
         # What a pipe or a full disk takes no more of shows here, not as a traceback when Python ends.

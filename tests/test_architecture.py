@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 WINGS: list[tuple[str, list[str]]] = [
-    ("", ["errors", "machine", "files", "signals", "kept", "explaining", "literals"]),
+    ("", ["errors", "escaping", "machine", "files", "signals", "kept", "explaining", "literals"]),
     (
         "circuits",
         [
@@ -176,6 +176,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "page",
             "hosts",
             "filters",
+            "server",
             "dashboard",
         ],
     ),

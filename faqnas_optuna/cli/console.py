@@ -4,15 +4,18 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
+from rich.segment import Segment
+
+from faqnas_optuna.escaping import EscapingStream, escaped
 
 if TYPE_CHECKING:
     # At run time it would bring Optuna into commands that do without.
@@ -29,6 +32,27 @@ IDLE = "waiting for a study to run"
 
 
 class _Console(Console):
+    """Console that prints text as it is, but for control characters: no markup, no emoji, no highlighting.
+
+    It writes control sequences of its own beneath the stream that escapes those of others.
+    """
+
+    def __init__(self, *, stderr: bool, force_terminal: bool | None = None) -> None:
+        super().__init__(stderr=stderr, force_terminal=force_terminal, markup=False, emoji=False, highlight=False)
+
+    @property
+    def file(self) -> IO[str]:
+        stream = super().file
+        return stream.unescaped if isinstance(stream, EscapingStream) else stream
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        self._file = stream
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(escaped(segment.text), segment.style)
+
     def on_broken_pipe(self) -> None:
         """Raise what is being handled: Rich would end the program here, within whatever it does."""
         raise
@@ -38,8 +62,8 @@ def make_console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # Asked here: Rich takes a file for a terminal if FORCE_COLOR is set, and would draw its animation into it.
     if stream and stream.isatty():
-        return _Console(stderr=stderr, highlight=False)
-    return _Console(stderr=stderr, highlight=False, force_terminal=False)
+        return _Console(stderr=stderr)
+    return _Console(stderr=stderr, force_terminal=False)
 
 
 def is_moving_terminal(console: Console | None = None) -> bool:
@@ -57,7 +81,7 @@ def error_console() -> Console:
 
 def print_message(text: str) -> None:
     """A line on stderr, above the bar if there is one."""
-    error_console().print(text, markup=False, soft_wrap=True)
+    error_console().print(text, soft_wrap=True)
 
 
 class ConsoleHandler(logging.Handler):
@@ -122,7 +146,7 @@ def describe(progress: "Progress", *, short: bool = False) -> str:
 def _live_bar(console: Console) -> Iterator[ProgressCallback]:
     short = console.width < WIDE
     width = 16 if short else 24
-    columns = (SpinnerColumn(), BarColumn(bar_width=width), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), BarColumn(bar_width=width), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with ProgressBar(*columns, console=console) as bar:
         task = bar.add_task("starting", total=None)
 
@@ -175,7 +199,7 @@ def show_work(name: str, noun: str, planned: int, *, console: Console | None = N
     """
     console = console or error_console()
     started, before, told = 0.0, None, 0.0
-    columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with ProgressBar(*columns, console=console, disable=not is_moving_terminal(console)) as bar:
         task = bar.add_task(f"{name}: starting", total=planned)
 

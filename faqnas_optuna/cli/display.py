@@ -7,6 +7,7 @@ from faqnas_optuna.circuits.genome import EVERY_GENE
 from faqnas_optuna.cli.console import counted, is_moving_terminal, make_console
 from faqnas_optuna.cli.tables import Table, in_blocks
 from faqnas_optuna.config import Score, StudyConfig
+from faqnas_optuna.escaping import on_one_line
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
@@ -89,7 +90,7 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
     width = max(map(len, commands))
     console.print("\nNext:")
     for command, shown in commands.items():
-        console.print(f"  faqnas-optuna {command:{width}}  {shown}", markup=False, soft_wrap=True)
+        console.print(f"  faqnas-optuna {command:{width}}  {shown}", soft_wrap=True)
 
 
 def print_trial(document: Mapping[str, Any]) -> None:
@@ -212,7 +213,7 @@ def print_status(document: Mapping[str, Any]) -> None:
             workers.rows.append(
                 (worker["worker"] or "–", study["study"], str(worker["trial"]), heard, worker["circuit"] or "–")
             )
-    remarks += [f"leaving out study {left['study']}: {left['reason']}" for left in document["left_out"]]
+    remarks += [f"leaving out study {on_one_line(left['study'])}: {left['reason']}" for left in document["left_out"]]
     if table.rows:
         print_table(table)
     for remark in filter(None, remarks):
@@ -338,4 +339,4 @@ def print_table(table: Table) -> None:
 
 
 def print_line(text: str, style: str | None = None) -> None:
-    make_console().print(text, style=style, markup=False, soft_wrap=True)
+    make_console().print(text, style=style, soft_wrap=True)

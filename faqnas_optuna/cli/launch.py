@@ -1,6 +1,7 @@
 """What commands share: settings from options and file, an opened storage, and the search that `start` and `resume` run."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -418,10 +419,12 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def deliver(table: str, file: Path) -> None:
-    """Write a table into a file, or print it."""
+    """Write a table into a file, or print it: into a pipe as it is, on a terminal without control characters."""
+    from faqnas_optuna.escaping import EscapingStream
     from faqnas_optuna.files import write_atomically
 
     if file in STDOUT:
-        click.echo(table, nl=False)
+        is_piped = isinstance(sys.stdout, EscapingStream) and not sys.stdout.isatty()
+        click.echo(table, nl=False, file=sys.stdout.unescaped if is_piped else None)
     else:
         write_atomically(file, table.encode())

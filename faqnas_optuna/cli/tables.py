@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from textwrap import wrap
 
+from faqnas_optuna.escaping import on_one_line
+
 GAPS = (2, 1)
 """Spaces between two columns, and what they are where room is scarce."""
 SHORTEST = 12
@@ -38,13 +40,14 @@ class Table:
             width: columns of the terminal; None if there is none, and nothing is shortened.
         """
         header = [*self.names, *self.numbers, self.last]
-        widths = [max(map(len, column)) for column in zip(header, *self.rows, strict=True)]
+        rows = [list(map(on_one_line, row)) for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
         for beside, gap in product(range(len(widths), len(self.names) - 1, -1), GAPS):
             fitting = self._fitted(widths[:beside], width, gap)
             if _width(fitting, gap) <= (width or _width(fitting, gap)):
                 break
         lines = [self._line(header[:beside], fitting, gap)]
-        for row in self.rows:
+        for row in rows:
             lines.append(self._line(row[:beside], fitting, gap))
             numbers = ", ".join(map(" ".join, zip(header[beside:-1], row[beside:-1], strict=True)))
             for below in filter(None, (numbers, *row[beside:][-1:])):

@@ -2,17 +2,11 @@
 
 import gzip
 import hashlib
-import io
 import logging
-import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from socket import AF_INET6
-from socketserver import ThreadingMixIn
 from threading import Lock
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from optuna.storages import BaseStorage
 
@@ -27,17 +21,16 @@ from faqnas_optuna.results.filters import (
     for_known_hosts,
     marked,
     read_only,
+    with_security_headers,
     without_body_for_head,
 )
-from faqnas_optuna.results.hosts import Hosts
+from faqnas_optuna.results.hosts import Hosts, host_name
 from faqnas_optuna.results.page import message_page, overview_page, study_page
+from faqnas_optuna.results.server import DashboardServer, listening_socket
 from faqnas_optuna.results.watching import Watched
 
-logger = logging.getLogger(__name__)
-
-SILENCE_S = 60
-"""So long a browser may say nothing on a connection that it has opened."""
-POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'"
+POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none';"
+POLICY += " base-uri 'none'; form-action 'none'"
 NOT_OURS = "It has no page here, as it was not made by faqnas-optuna: see it in optuna-dashboard."
 ASSETS = {
     "/assets/plotly.js": "text/javascript; charset=utf-8",
@@ -46,53 +39,20 @@ ASSETS = {
 }
 
 
-class DashboardServer(ThreadingMixIn, WSGIServer):
-    """Serves until `shutdown`."""
-
-    daemon_threads = True
-    hosts: Hosts
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing, if a browser has gone away, or says nothing: that is its right."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            logger.error("could not answer %s: %r", client_address, error)
-
-
-class _DashboardServer6(DashboardServer):
-    address_family = AF_INET6
-
-
-class _QuietHandler(WSGIRequestHandler):
-    timeout = SILENCE_S
-
-    def get_stderr(self) -> Any:
-        """Nowhere: it is for tracebacks of connections that are gone. What fails on our side is told by the filter."""
-        return io.StringIO()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the page asks for news every few seconds."""
-
-
 def make_dashboard(storage: BaseStorage, *, host: str, port: int, allowed: Iterable[str] = ()) -> DashboardServer:
-    """A server of the dashboard; `serve_forever` runs it. With port 0 the system chooses one (`server_port`).
+    """Return a server of the dashboard; `serve_forever` runs it. With port 0 the system chooses one (`server_port`).
 
     Args:
         allowed: further names of this machine that browsers may call it by.
 
     Raises:
-        ConfigError: the address is in use or not ours.
+        ConfigError: the address is in use or not ours, or an allowed name is not the name of a host.
     """
-    kind = _DashboardServer6 if ":" in host else DashboardServer
-    try:
-        server = kind((host, port), _QuietHandler)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot listen on {host}:{port}: {reason}; choose another with --port or --host") from error
-    server.hosts = Hosts.of(host, str(server.server_address[0]), allowed)
+    names = [host_name(name) for name in allowed]
+    listener = listening_socket(host, port)
+    hosts = Hosts.of(host, str(listener.getsockname()[0]), names)
     application = _with_assets(OutageFilter(_all_pages(storage), storage))
-    server.set_app(without_body_for_head(for_known_hosts(application, server.hosts)))
-    return server
+    return DashboardServer(listener, without_body_for_head(with_security_headers(for_known_hosts(application, hosts))), hosts)
 
 
 class _OptunaDashboard:
@@ -106,7 +66,8 @@ class _OptunaDashboard:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         with self._lock:
             self._made = self._made or self._make()
-        return self._made(environ, start_response)
+        # It fails where a client does not say which encodings it takes.
+        return self._made({"HTTP_ACCEPT_ENCODING": "identity"} | environ, start_response)
 
     def _make(self) -> Application:
         import optuna_dashboard

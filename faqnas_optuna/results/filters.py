@@ -28,6 +28,15 @@ CONDITIONS = frozenset({"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_RA
 CHANGED = frozenset({"content-length", "last-modified", "etag", "accept-ranges"})
 READ_ONLY = "this dashboard is read-only: studies are changed with faqnas-optuna, or with Optuna"
 AWAY = "the database does not answer"
+FRAMES = "frame-ancestors 'none'"
+POLICY = "Content-Security-Policy"
+SECURITY_HEADERS = {
+    # For browsers that do not know frame-ancestors.
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    # The names of studies are in the addresses of their pages.
+    "Referrer-Policy": "no-referrer",
+}
 UNUSABLE = (*DATABASE_ERRORS, StorageError)
 
 MARK = f"""<style>
@@ -51,7 +60,7 @@ def answer(
     """
     content = body.encode() if isinstance(body, str) else body
     more = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    always = [("Content-Type", kind), ("Content-Length", str(len(content))), ("X-Content-Type-Options", "nosniff")]
+    always = [("Content-Type", kind), ("Content-Length", str(len(content)))]
     start_response(status, always + more)
     return [content]
 
@@ -77,6 +86,22 @@ def read_only(application: Application) -> Application:
         if environ["REQUEST_METHOD"] not in READING:
             return _refuse(start_response, "403 Forbidden", READ_ONLY, path=environ["PATH_INFO"])
         return application(environ, start_response)
+
+    return filtered
+
+
+def with_security_headers(application: Application) -> Application:
+    """Forbid other sites to show our pages in a frame, and browsers to guess types or to tell where a reader comes from."""
+
+    def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: Headers, *error: object) -> Any:
+            named = {name.title(): value for name, value in headers}
+            policies = [named[POLICY]] if POLICY in named else []
+            ours = {**SECURITY_HEADERS, POLICY: "; ".join([*policies, FRAMES])}
+            others = [(name, value) for name, value in headers if name.title() not in ours]
+            return start_response(status, [*others, *ours.items()], *error)
+
+        return application(environ, start)
 
     return filtered
 

@@ -5,9 +5,16 @@ own. It cannot choose the name that the browser sends, nor can it be an address:
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from faqnas_optuna.errors import ConfigError
+
+LABEL = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+NAME = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
+"""Of a host; older systems also have an underscore in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +48,27 @@ class Hosts:
         """Whether a request with this `Host` may be answered; to the outside any address is right, but no foreign name."""
         name = _without_port(header).lower().rstrip(".")
         return name in self.names or (self.are_exposed and _is_address(name))
+
+
+def host_name(allowed: str) -> str:
+    """Return a name as browsers send it, in ASCII.
+
+    Raises:
+        ConfigError: it is neither the name nor the address of one host.
+    """
+    for address in (allowed, allowed.removeprefix("[").removesuffix("]")):
+        if _is_address(address):
+            return address
+    try:
+        encoded = allowed.encode("idna").decode().lower()
+    except UnicodeError:
+        encoded = ""
+    if not NAME.fullmatch(encoded):
+        raise ConfigError(
+            "--allow-host takes the name or address of one host, as studies.example.org, without scheme, port, path or *;"
+            f" {allowed!r} is not one"
+        )
+    return encoded
 
 
 def in_url(host: str) -> str:

@@ -1,9 +1,10 @@
 """The studies of a storage, looked at again and again, from several threads."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from optuna.storages import BaseStorage
 
@@ -55,6 +56,34 @@ class Overview:
     """Why a study cannot be shown, by name."""
 
 
+Result = TypeVar("Result")
+
+
+class Shared(Generic[Result]):
+    """Results by name, shared by threads that ask for the same name at the same time.
+
+    A thread takes the result of another if that was read, from beginning to end, after the thread had asked.
+
+    Args:
+        read: reads the result of a name.
+    """
+
+    def __init__(self, read: Callable[[str], Result]) -> None:
+        self._read = read
+        self._lock = Lock()
+        self._latest: dict[str, tuple[float, Result]] = {}
+
+    def get(self, name: str) -> Result:
+        """Return a result that is no older than the call."""
+        asked_at = time.monotonic()
+        with self._lock:
+            latest = self._latest.get(name)
+            if latest is None or latest[0] <= asked_at:
+                latest = time.monotonic(), self._read(name)
+                self._latest[name] = latest
+            return latest[1]
+
+
 class Watched:
     """A storage that is looked at. What was read of a study is kept, and only what is new is read."""
 
@@ -63,6 +92,8 @@ class Watched:
         self._lock = Lock()
         self._known: dict[str, Standing] = {}
         self._drawn: dict[str, tuple[object, dict[str, str]]] = {}
+        self._studies = Shared(self._read_study)
+        self._overviews = Shared(lambda _: self._read_overview())
 
     def study(self, name: str) -> StudyView:
         """One study as it is now.
@@ -72,6 +103,17 @@ class Watched:
             StudyNotFoundError: there is none of this name, or it is not ours.
             StudyMismatchError: another version of this package has made it.
         """
+        return self._studies.get(name)
+
+    def overview(self) -> Overview:
+        """All studies as they are now, others' too."""
+        return self._overviews.get("")
+
+    def numbers(self) -> dict[str, int]:
+        """The ids of all studies, by name."""
+        return study_ids(self._storage)
+
+    def _read_study(self, name: str) -> StudyView:
         with self._lock:
             standing = self._standing(name)
             if confirms := standing.search.description.confirms:
@@ -90,8 +132,7 @@ class Watched:
                     figures=self._figures(standing, confirmed) if standing.successful else {},
                 )
 
-    def overview(self) -> Overview:
-        """All studies as they are now, others' too."""
+    def _read_overview(self) -> Overview:
         studies, left_out = [], {}
         with self._lock:
             numbers = self.numbers()
@@ -106,10 +147,6 @@ class Watched:
                     numbers.pop(name, None)
         left_out |= {name: "not made by faqnas-optuna" for name in numbers.keys() - ours.keys()}
         return Overview(studies=studies, numbers=numbers, left_out=dict(sorted(left_out.items())))
-
-    def numbers(self) -> dict[str, int]:
-        """The ids of all studies, by name."""
-        return study_ids(self._storage)
 
     def _standing(self, name: str) -> Standing:
         search = load(self._storage, name)

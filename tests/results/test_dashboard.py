@@ -1,4 +1,5 @@
 import http.client
+import itertools
 import json
 import logging
 import shutil
@@ -8,20 +9,21 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
 
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.results import dashboard
+from faqnas_optuna.results import server
 from faqnas_optuna.results.dashboard import make_dashboard
+from faqnas_optuna.results.watching import Shared
 from faqnas_optuna.search.course import advance
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search, create
@@ -34,13 +36,13 @@ from tests.faults.databases import PostgresServer
 @contextmanager
 def served(url: str, *, host: str = "127.0.0.1") -> Iterator[str]:
     """The address of a dashboard over a database."""
-    with make_dashboard(open_storage(url), host=host, port=0) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    with make_dashboard(open_storage(url), host=host, port=0) as running:
+        thread = threading.Thread(target=running.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http://127.0.0.1:{running.server_port}"
         finally:
-            server.shutdown()
+            running.shutdown()
             thread.join(timeout=TIMEOUT_S)
 
 
@@ -215,17 +217,17 @@ def test_a_connection_that_is_dropped_leaves_no_trace(address: str, capfd: pytes
             # A reset instead of an orderly end.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     get(address)
-    wait_until(lambda: threading.active_count() <= 3, TIMEOUT_S, "all have been answered")
     assert capfd.readouterr().err == ""
 
 
-def test_who_says_nothing_is_not_waited_for(
-    address: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_connection_on_which_nothing_happens_is_closed(
+    search_of_eight: Search, storage_url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dashboard._QuietHandler, "timeout", 0.2)
-    port = urllib.parse.urlsplit(address).port
-    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
-        assert connection.recv(10) == b""
+    monkeypatch.setattr(server, "SILENCE_S", 1)
+    with served(storage_url) as address:
+        port = urllib.parse.urlsplit(address).port
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
+            assert connection.recv(10) == b""
     assert capfd.readouterr().err == ""
 
 
@@ -297,13 +299,13 @@ def test_it_also_listens_to_version_six(search_of_eight: Search, storage_url: st
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with make_dashboard(open_storage(storage_url), host="::1", port=0) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    with make_dashboard(open_storage(storage_url), host="::1", port=0) as running:
+        thread = threading.Thread(target=running.serve_forever)
         thread.start()
         try:
-            assert "iris" in get(f"http://[::1]:{server.server_port}/")
+            assert "iris" in get(f"http://[::1]:{running.server_port}/")
         finally:
-            server.shutdown()
+            running.shutdown()
             thread.join(timeout=TIMEOUT_S)
 
 
@@ -315,7 +317,7 @@ with make_dashboard(open_storage(sys.argv[1]), host="127.0.0.1", port=0) as serv
     for path in ("/", "/study/iris", "/assets/plotly.js", "/assets/page.js", "/study/nope"):
         environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "HTTP_HOST": "localhost", "QUERY_STRING": ""}
         statuses = []
-        b"".join(server.get_app()(environ, lambda status, headers: statuses.append(status)))
+        b"".join(server.application(environ, lambda status, headers: statuses.append(status)))
         assert statuses in (["200 OK"], ["404 Not Found"]), (path, statuses)
 print(*[name for name in ("torch", "pennylane", "numba", "sklearn") if name in sys.modules])
 """
@@ -328,30 +330,5 @@ def test_whoever_only_watches_loads_nothing_large(search_of_eight: Search, stora
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
 
-def test_many_may_watch_at_once(address: str, search_of_eight: Search) -> None:
-    answers: list[int] = []
-    paths = ["/", "/study/iris", "/api/studies/1"] * 8
-    threads = [threading.Thread(target=lambda path=path: answers.append(asked(address + path)[0])) for path in paths]
-    started = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=TIMEOUT_S)
-    assert answers == [200] * len(paths)
-    assert time.monotonic() - started < TIMEOUT_S
-
-
-def test_a_damaged_study_does_not_concern_the_others(
-    search_of_eight: Search, new_search: Callable[..., Search], storage_url: str, tmp_path: Path
-) -> None:
-    run_trials(new_search(name="other"), 4, cheap_values)
-    with closing(sqlite3.connect(tmp_path / "faqnas.db")) as connection, connection:
-        connection.execute("DELETE FROM trial_values WHERE trial_id = 3")
-        connection.execute("UPDATE study_system_attributes SET value_json = '{' WHERE study_id = 1")
-    with served(storage_url) as address:
-        assert "study &#x27;iris&#x27; is damaged in the database: trial 2 has the values None" in get(f"{address}/")
-        assert "is damaged in the database" in get(f"{address}/study/iris")
-        assert "The front" in get(f"{address}/study/other")
-        studies = json.loads(get(f"{address}/api/studies"))["study_summaries"]
-        assert [study["study_name"] for study in studies] == ["other"]
-        assert len(json.loads(get(f"{address}/api/studies/2"))["trials"]) == 4
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager

@@ -2,7 +2,8 @@ import socket
 
 import pytest
 
-from faqnas_optuna.results.hosts import Hosts, in_url
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.results.hosts import Hosts, host_name, in_url
 
 HERE = Hosts.of("127.0.0.1", "127.0.0.1", ())
 EVERYWHERE = Hosts.of("0.0.0.0", "0.0.0.0", ["studies.example.org"])
@@ -48,3 +49,31 @@ def test_what_other_machines_reach_is_exposed(address: str, exposed: bool) -> No
 
 def test_an_address_of_version_six_stands_in_brackets() -> None:
     assert [in_url("::1"), in_url("127.0.0.1"), in_url("lab-1")] == ["[::1]", "127.0.0.1", "lab-1"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "sent"),
+    [
+        ("hub", "hub"),
+        ("Hub.Example.org.", "hub.example.org."),
+        ("münchen.example", "xn--mnchen-3ya.example"),
+        ("my_lab-1.example", "my_lab-1.example"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+    ],
+)
+def test_a_name_is_compared_as_browsers_send_it(allowed: str, sent: str) -> None:
+    assert host_name(allowed) == sent
+    header = f"[{sent}]" if ":" in sent else sent
+    assert Hosts.of("127.0.0.1", "127.0.0.1", [host_name(allowed)]).allow(f"{header}:8080")
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    ["", "*", "*.example.org", "hub:8080", "http://hub", "hub/studies", "a b", "-hub", "hub..org", "[hub]", "a" * 64, "\x1b"],
+)
+def test_what_no_browser_sends_is_refused(allowed: str) -> None:
+    with pytest.raises(ConfigError, match="without scheme, port, path or") as refused:
+        host_name(allowed)
+    assert repr(allowed) in str(refused.value)

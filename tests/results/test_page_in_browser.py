@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from faqnas_optuna.results.dashboard import DashboardServer, make_dashboard
-from faqnas_optuna.results.filters import Application, Environ, StartResponse, answer
+from faqnas_optuna.results.dashboard import make_dashboard
+from faqnas_optuna.results.filters import Environ, StartResponse, answer
+from faqnas_optuna.results.server import DashboardServer
 from faqnas_optuna.search.course import advance
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
@@ -122,7 +123,7 @@ def browse(chromium: Callable[..., str]) -> Browse:
 @pytest.fixture
 def server(search_of_eight: Search, storage_url: str) -> Iterator[DashboardServer]:
     with make_dashboard(open_storage(storage_url), host="127.0.0.1", port=0) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
         server.shutdown()
@@ -133,15 +134,9 @@ def address(server: DashboardServer, path: str) -> str:
     return f"http://127.0.0.1:{server.server_port}{path}"
 
 
-def application_of(server: DashboardServer) -> Application:
-    application = server.get_app()
-    assert application is not None
-    return application
-
-
 def probe(server: DashboardServer, script: str) -> None:
     """Let a script of the test run in every page, as the server's own scripts do."""
-    inner = application_of(server)
+    inner = server.application
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/probe.js":
@@ -153,7 +148,7 @@ def probe(server: DashboardServer, script: str) -> None:
         start_response(started[0], [*headers, ("Content-Length", str(len(added)))])
         return [added]
 
-    server.set_app(application)
+    server.application = application
 
 
 def points(page: Element, figure: str) -> list[list[tuple[float, float]]]:
@@ -242,7 +237,7 @@ def test_the_page_takes_in_what_is_new_and_stays_where_it_is(
     search = new_search(small_config(), name="growing")
     run_trials(search, 4, cheap_values)
     looks: list[str] = []
-    inner = application_of(server)
+    inner = server.application
 
     def growing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/study/growing":
@@ -252,7 +247,7 @@ def test_the_page_takes_in_what_is_new_and_stays_where_it_is(
                 advance(Standing.of(search))
         return inner(environ, start_response)
 
-    server.set_app(growing)
+    server.application = growing
     probe(server, ZOOM)
     page = browse(address(server, "/study/growing"), seconds=30)
     # It has stopped, and nobody asks any more.
@@ -270,7 +265,7 @@ def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered
     browse: Browse, server: DashboardServer, search_of_eight: Search
 ) -> None:
     advance(Standing.of(search_of_eight))
-    inner = application_of(server)
+    inner = server.application
 
     def behind_a_proxy(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -278,7 +273,7 @@ def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered
             return answer(start_response, "404 Not Found", "no such place")
         return inner({**environ, "PATH_INFO": path.removeprefix("/hub/studies")}, start_response)
 
-    server.set_app(behind_a_proxy)
+    server.application = behind_a_proxy
     page = browse(address(server, "/hub/studies/study/iris"))
     assert len(points(page, "front")[1]) == len(Standing.of(search_of_eight).front)
     assert [link.words for link in page.find("a")] == ["Studies"]
