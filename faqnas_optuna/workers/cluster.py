@@ -36,6 +36,8 @@ CONNECT_S = 4
 POLL_S = 1.0
 LAST_TRIAL_S = 300
 """Trials that take longer than this after the study's end are not waited for."""
+OTHER_ADDRESSES = {"http": "a page", "https": "a page", "inproc": "a scheduler inside another process"}
+"""Addresses that Dask prints too, by protocol."""
 SQLITE_IS_LOCAL = "SQLite is for one machine; use PostgreSQL: --storage postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
@@ -129,6 +131,7 @@ def connected(address: str, *, storage_url: str | None, timeout_s: float = CONNE
     scheduler = _scheduler(address)
     if storage_url and is_sqlite(storage_url) and not _is_here(scheduler):
         raise ConfigError(f"the Dask scheduler {scheduler} is on another machine, and {SQLITE_IS_LOCAL}")
+    _check_protocol(scheduler)
     for name in ("distributed", "distributed.client"):
         # What matters of Dask's troubles is told here, in one line each.
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -303,6 +306,36 @@ def _scheduler(address: str) -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"--dask {address}: cannot be read as an address or a scheduler file") from error
     raise ConfigError(f"--dask {address}: there is no such file, and an address is written tcp://HOST:8786")
+
+
+def _check_protocol(scheduler: str) -> None:
+    """Refuse an address whose protocol Dask cannot use here.
+
+    A `Client` would start its thread first, fail, and fail once more when it is deleted.
+
+    Raises:
+        ConfigError: it is that of a page, the protocol is unknown or not installed, or it lacks certificates.
+    """
+    from distributed import Security
+    from distributed.comm.registry import get_backend
+
+    protocol = urlsplit(scheduler).scheme
+    if other := OTHER_ADDRESSES.get(protocol):
+        raise ConfigError(f"--dask {scheduler} is the address of {other}; the scheduler's own begins with tcp:// or tls://")
+    try:
+        get_backend(protocol).get_connector()
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        raise ConfigError(f"--dask {scheduler}: Dask cannot use {protocol}:// here ({error}); use tcp:// or tls://") from error
+    if protocol not in ("tls", "wss"):
+        return
+    try:
+        context = Security().get_connection_args("client")["ssl_context"]
+    except OSError as error:
+        raise ConfigError(f"--dask {scheduler}: the certificates in Dask's configuration cannot be read: {error}") from error
+    if context is None:
+        raise ConfigError(
+            f"--dask {scheduler} needs certificates; name them in Dask's configuration, under distributed.comm.tls"
+        )
 
 
 def _is_here(address: str) -> bool:

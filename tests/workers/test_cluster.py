@@ -327,6 +327,11 @@ def test_a_scheduler_that_does_not_answer_is_one_line(run_forked: RunCli, closed
         ("127.0.0.1", "there is no such file, and an address is written tcp://HOST:8786"),
         ("tcp://127.0.0.1:port", "cannot be read as an address or a scheduler file"),
         ("broken.json", "cannot be read as an address or a scheduler file"),
+        ("http://127.0.0.1:8787", "is the address of a page; the scheduler's own begins with tcp:// or tls://"),
+        ("inproc://127.0.0.1:1", "is the address of a scheduler inside another process"),
+        ("nope://127.0.0.1:8786", "Dask cannot use nope:// here (unknown address scheme 'nope'"),
+        ("ucx://127.0.0.1:13337", "Dask cannot use ucx:// here"),
+        ("tls://127.0.0.1:8786", "needs certificates; name them in Dask's configuration, under distributed.comm.tls"),
     ],
 )
 def test_addresses_that_are_of_no_use_are_one_line(cli_here: Cli, tmp_path: Path, address: str, message: str) -> None:
@@ -337,6 +342,18 @@ def test_addresses_that_are_of_no_use_are_one_line(cli_here: Cli, tmp_path: Path
     assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "faqnas.db").exists()
+
+
+def test_certificates_that_cannot_be_read_are_one_line(run_cli: RunCli, tmp_path: Path) -> None:
+    absent = str(tmp_path / "absent.pem")
+    names = ("TLS__CA_FILE", "TLS__CLIENT__CERT", "TLS__CLIENT__KEY")
+    done = run_cli(
+        *("start", "--dataset", "iris", "--dask", "tls://127.0.0.1:8786"),
+        env={f"DASK_DISTRIBUTED__COMM__{name}": absent for name in names},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: --dask tls://127.0.0.1:8786: the certificates in Dask's configuration cannot be read")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", socket.gethostname()])
