@@ -116,6 +116,16 @@ def run(
     assert code == 0, f"{arguments}: {err}"
 
 
+def test_a_trial_that_a_sentence_quotes_is_on_the_front_of_the_readme() -> None:
+    front = dict(re.findall(r"^(\d+) +(.*)$", TEXTS["README.md"], re.MULTILINE))
+    quoted = re.findall(r"prints `trial (\d+): (\d+) FLOPs, error ([\d.]+), ([^`]*)`", "\n".join(TEXTS.values()))
+    assert quoted
+    for number, flops, error, circuit in quoted:
+        accuracy, cost, _, _, shown = front[number].split(maxsplit=4)
+        assert (cost.replace(",", ""), f"{1 - float(accuracy):.3f}") == (flops, error)
+        assert re.sub(r" \[the last\]|[][]", "", shown) == circuit
+
+
 def numbers(text: str) -> list[float]:
     return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]
 

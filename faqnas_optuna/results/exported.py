@@ -1,13 +1,16 @@
 """What is told of a trained network that is taken away: `model.json` beside its weights, and a page on how to load it."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, Embedding, Entangler
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
 from faqnas_optuna.config import Score
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.escaping import on_one_line
 from faqnas_optuna.learning.artifact import circuit_values, write
 from faqnas_optuna.learning.trained import TrainedModel, accuracies
 from faqnas_optuna.results.confirmed import confirmation_document, confirmation_of
@@ -114,7 +117,12 @@ def circuit_files(model: TrainedModel, splits: DataSplits, *, qasm: int) -> dict
 
 
 def readme(document: Mapping[str, Any], name: str) -> bytes:
-    """What the folder is, and four ways to load it."""
+    """Return the page of a model's folder: what it is, and four ways to load it.
+
+    Args:
+        document: a `model_document`.
+        name: of the folder.
+    """
     dimensions, told = document["dimensions"], document["accuracies"]
     lines = [
         f"| {part} | {found['right']:,} of {found['samples']:,} | {found['accuracy']:.3f} |"
@@ -130,22 +138,25 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
             f" (balanced: {confirmed['test_balanced_accuracy']:.3f}). {confirmed['told']}\n"
         )
     )
-    return (
-        TEXT.replace("DATASET", document["dataset"])
-        .replace("CIRCUIT", document["effective"])
-        .replace("STUDY", document["study"])
-        .replace("TRIAL", str(document["trial"]))
-        .replace(
-            "SIZES",
-            f"{dimensions['features']} features, {dimensions['classes']} classes, {dimensions['parameters']} parameters",
-        )
-        .replace("COST", _cost(document))
-        .replace("ROWS", "\n".join(lines))
-        .replace("CONFIRMED", believed)
-        .replace("FOLDER", name)
-        .replace("ENTANGLED", ENTANGLERS[Entangler(document["trained"]["entangler"])].code)
-        .replace("EMBEDDED", EMBEDDINGS[Embedding(document["trained"]["embedding"])].code)
-    ).encode()
+    trained = document["trained"]
+    # What begins with a hyphen would be an option.
+    folder = f"./{name}" if name.startswith("-") else name
+    text = TEXT.substitute(
+        dataset=on_one_line(document["dataset"]),
+        circuit=document["effective"],
+        study=document["study"],
+        trial=document["trial"],
+        sizes=f"{dimensions['features']} features, {dimensions['classes']} classes, {dimensions['parameters']} parameters",
+        cost=_cost(document),
+        rows="\n".join(lines),
+        confirmed=believed,
+        folder_in_shell=shlex.quote(folder),
+        folder_in_python=ascii(folder),
+        entangled=ENTANGLERS[Entangler(trained["entangler"])].code,
+        embedded=EMBEDDINGS[Embedding(trained["embedding"])].code,
+    )
+    # A path may have bytes that are no text.
+    return text.encode(errors="surrogateescape")
 
 
 def _cost(document: Mapping[str, Any]) -> str:
@@ -156,14 +167,14 @@ def _cost(document: Mapping[str, Any]) -> str:
     return f"{flops}, −ln ESP of {document['neg_log_esp']:.4f} on {document['provenance']['settings']['device']['name']}"
 
 
-TEXT = """# A hybrid quantum neural network for DATASET
+TEXT = Template("""# A hybrid quantum neural network for $dataset
 
-Trial TRIAL of the study STUDY: CIRCUIT; SIZES, COST. Made by faqnas-optuna.
+Trial $trial of the study $study: $circuit; $sizes, $cost. Made by faqnas-optuna.
 
 | part | right | accuracy | 95 % interval | balanced |
 | --- | --- | --- | --- | --- |
-ROWS
-CONFIRMED
+$rows
+$confirmed
 The training was chosen by the validation part; the interval (Wilson's) is of so many samples, not of other trainings.
 `model.json` holds what decided these numbers: settings, versions, fingerprint of the data, and how features are made.
 
@@ -171,12 +182,12 @@ The training was chosen by the validation part; the interval (Wilson's) is of so
 
 From the command line, with classes and probabilities on stdout:
 
-    faqnas-optuna predict FOLDER data.csv
+    faqnas-optuna predict $folder_in_shell data.csv
 
 In Python, from a data frame with the same columns:
 
     from faqnas_optuna import load_model
-    model = load_model("FOLDER")
+    model = load_model($folder_in_python)
     labels = model.predict(frame)
 
 In PyTorch, from features as `model.preprocessing` makes them: `model.module()` is a `torch.nn.Module`.
@@ -191,7 +202,8 @@ import numpy as np
 import pennylane as qml
 from safetensors.numpy import load_file
 
-weights, about = load_file("FOLDER/model.safetensors"), json.load(open("FOLDER/model.json"))
+folder = $folder_in_python
+weights, about = load_file(f"{folder}/model.safetensors"), json.load(open(f"{folder}/model.json"))
 circuit, angles = about["trained"], weights["quantum.weights"]
 n = circuit["n_qubits"]
 pairs = [(wire, wire + 1) for wire in range(n - 1)]
@@ -201,14 +213,14 @@ if circuit["topology"] == "circular" and n > 2:
 
 @qml.qnode(qml.device("default.qubit", wires=n))
 def quantum(x):
-    EMBEDDED
+    $embedded
     for number, (rotation, layer) in enumerate(zip(circuit["rotations"], angles)):
         if number and circuit.get("reuploading"):
-            EMBEDDED
+            $embedded
         for wire in range(n):
             getattr(qml, rotation)(layer[wire], wires=wire)
         for place, pair in enumerate(pairs):
-            ENTANGLED
+            $entangled
     return [qml.expval(qml.PauliZ(wire)) for wire in range(n)]
 
 
@@ -218,4 +230,4 @@ def predict(features):
     scores = measured @ weights["classifier.weight"].T + weights["classifier.bias"]
     return [about["classes"][index] for index in scores.argmax(axis=1)]
 ```
-"""
+""")

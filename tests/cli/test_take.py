@@ -1,11 +1,15 @@
 """From a search to a network that is used elsewhere: each step tells the same samples right."""
 
+import ast
 import csv
 import io
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from sklearn.datasets import load_iris, load_wine
 
 from faqnas_optuna import load_model
 from faqnas_optuna.data.named import load
+from faqnas_optuna.results.exported import readme
 from tests.conftest import cli_environment
 from tests.frames import mixed, named
 from tests.processes import TIMEOUT_S
@@ -223,3 +228,27 @@ def test_all_problems_of_a_file_are_named_at_once(wards: pd.DataFrame, tmp_path:
     wards.drop(columns=["ward", "age"]).assign(x=1).to_csv(tmp_path / "other.csv", index=False)
     code, _, err = cli_here("predict", "model", "other.csv")
     assert code == 2 and "columns 'ward', 'age' missing; the model needs 2 columns" in err
+
+
+NAMES = ["""w'x"y""", "TRIAL", "$study ${trial} $$", "-model", "a b;c", "back\\slash", "{folder}", os.fsdecode(b"\xff")]
+"""Of folders: what programs in Python and commands of a shell must quote."""
+
+
+def test_the_page_of_a_folder_names_it_as_each_language_needs(folder: Path) -> None:
+    document = json.loads((folder / "model.json").read_text()) | {"study": "TRIAL", "trial": 3}
+    for name in NAMES:
+        page = readme(document, name).decode(errors="surrogateescape")
+        assert "\nTrial 3 of the study TRIAL: " in page
+        path = f"./{name}" if name.startswith("-") else name
+        (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        (lines,) = re.findall(r"In Python.*?\n\n(.*?)\n\n", page, re.DOTALL)
+        assert path in strings_of(program)
+        assert strings_of(textwrap.dedent(lines)) == {path}
+        (command,) = re.findall(r"^    faqnas-optuna (.*) data.csv$", page, re.MULTILINE)
+        assert shlex.split(command) == ["predict", path]
+
+
+def strings_of(program: str) -> set[str]:
+    """Return the text constants of a Python program."""
+    constants = (node.value for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
