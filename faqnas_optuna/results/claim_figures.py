@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.evidence.decomposition import SHARES
 from faqnas_optuna.results.figures import UNDATED
-from faqnas_optuna.results.printed import styled
+from faqnas_optuna.results.printed import legend_below, styled
 from faqnas_optuna.results.sizes import Size
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WIDTH_IN, HEIGHT_IN = 1.9, 2.4
 """Of a panel."""
+ROW_IN = 0.15
+"""Height of a further row of the legend."""
 COLOURS = ("C0", "C1")
 """After the paper's epochs, and after the most."""
 
@@ -39,8 +41,9 @@ def claim_figure(number: int, document: Mapping[str, Any]) -> bytes:
             axes.set_title(table["dataset"], fontsize=Size.COLUMN.form.text_pt)
             axes.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel(Y_LABELS[number])
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(SHARES), frameon=False)
+        handles, _ = panels[0].get_legend_handles_labels()
+        rows = legend_below(figure, handles)
+        figure.set_figheight(HEIGHT_IN + ROW_IN * max(rows - 1, 0))
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata=UNDATED[".svg"])
     return buffer.getvalue()

@@ -66,6 +66,12 @@ class Alignment(StrEnum):
     """It is broken into lines where the table would be wider than the text of the page."""
 
 
+MOST_BESIDE_TEXT = 6
+"""Maximum number of columns of numbers that leave room for text in one column of an article, which is 345 points wide."""
+MOST_IN_FOOTNOTESIZE = 8
+"""Maximum number of columns of numbers in the larger of the two sizes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """A column of a table."""
@@ -84,18 +90,31 @@ def table(
         label: what `ref` is given after `tab:`; other characters than letters, digits, `.` and `-` become `-`.
         told: what decided the values, for a comment.
     """
-    alignments = [column.alignment for column in columns]
-    is_broken = Alignment.TEXT in alignments
-    environment, width = ("tabularx", r"{\linewidth}") if is_broken else ("tabular", "")
+    numbers = [column for column in columns if column.alignment is not Alignment.TEXT]
+    layout = _text_beside if len(numbers) <= MOST_BESIDE_TEXT else _text_below
+    packages, lines = layout(columns, rows)
     lines = [
-        rf"% Needs \usepackage{{{'booktabs,tabularx' if is_broken else 'booktabs'}}}.",
+        rf"% Needs \usepackage{{{packages}}}.",
         # One line: JSON has no other line breaks.
         f"% Made by faqnas-optuna from {json.dumps(told)}",
         r"\begin{table*}",
         r"\centering",
-        r"\footnotesize",
+        r"\footnotesize" if len(numbers) <= MOST_IN_FOOTNOTESIZE else r"\scriptsize",
         rf"\caption{{{caption}}}",
         rf"\label{{tab:{re.sub('[^A-Za-z0-9.-]', '-', label)}}}",
+        r"\smallskip",
+        *lines,
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _text_beside(columns: Sequence[Column], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
+    """Return the packages and lines of a table whose text stands in a column of its own."""
+    alignments = [column.alignment for column in columns]
+    is_broken = Alignment.TEXT in alignments
+    environment, width = ("tabularx", r"{\linewidth}") if is_broken else ("tabular", "")
+    lines = [
         rf"\begin{{{environment}}}{width}{{{''.join(alignments)}}}",
         r"\toprule",
         _row([column.heading for column in columns]),
@@ -103,9 +122,41 @@ def table(
         *map(_row, rows),
         r"\bottomrule",
         rf"\end{{{environment}}}",
-        r"\end{table*}",
     ]
-    return "\n".join(lines) + "\n"
+    return "booktabs,tabularx" if is_broken else "booktabs", lines
+
+
+def _text_below(columns: Sequence[Column], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
+    """Return the packages and lines of a table whose last column stands below each row, over the width of the table.
+
+    In one column of an article so many numbers leave no room for text beside them.
+    """
+    *numbers, text = columns
+    alignments = "".join(column.alignment for column in numbers)
+    below = rf"\multicolumn{{{len(numbers)}}}{{@{{}}>{{\raggedright\arraybackslash}}p{{\linewidth}}@{{}}}}"
+    lines = [
+        r"\setlength{\tabcolsep}{1.5pt}",
+        rf"\begin{{tabular*}}{{\linewidth}}{{@{{\extracolsep{{\fill}}}}{alignments}@{{}}}}",
+        r"\toprule",
+        _row([_stacked(column.heading) for column in numbers]),
+        _row([Latex(f"{below}{{{text.heading}}}")]),
+        r"\midrule",
+    ]
+    for *cells, words in rows:
+        lines += [_row(cells), _row([Latex(f"{below}{{{words}}}")]), r"\addlinespace"]
+    # The space is between rows.
+    lines[-1:] = [r"\bottomrule", r"\end{tabular*}"]
+    return "booktabs,array", lines
+
+
+BROKEN = {"Parameters": ["Para-", "meters"], "embedding": ["embed-", "ding"], "separable": ["sepa-", "rable"]}
+"""Words of headings that are wider than the numbers below them, in parts."""
+
+
+def _stacked(heading: Latex) -> Latex:
+    """Return a heading with its words one above another."""
+    lines = [part for word in heading.split(" ") for part in BROKEN.get(word, [word])]
+    return Latex(r"\shortstack[r]{" + r"\\".join(lines) + "}") if len(lines) > 1 else heading
 
 
 LOST = Latex(r"$-\ln\mathrm{ESP}$")

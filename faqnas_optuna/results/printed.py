@@ -1,6 +1,7 @@
 """The front drawn for paper: what matplotlib makes of it."""
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -66,7 +67,7 @@ def printed_figure(shown: Shown, size: Size) -> "Figure":
         figure = Figure(figsize=form.inches, layout="constrained")
         axes = figure.subplots()
         _prepare(axes, shown, form)
-        _legend(figure, [*_circuits(axes, shown, form), *_intervals(axes, shown, form)])
+        legend_below(figure, [*_circuits(axes, shown, form), *_intervals(axes, shown, form)])
         # From here on nothing moves: the labels find their places between what is there.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -154,13 +155,14 @@ def _reach(values: list[float], intervals: list[tuple[float, float]]) -> list[li
     return [below, [high - value for value, (_, high) in zip(values, intervals, strict=True)]]
 
 
-def _legend(figure: "Figure", told: list["Told"]) -> None:
-    """Put the legend below the axes, with as many columns as the figure has room for."""
+def legend_below(figure: "Figure", told: Sequence["Told"]) -> int:
+    """Put the legend below the axes, with as many columns as the figure has room for; return its number of rows."""
     for columns in range(len(told), 0, -1):
         legend = figure.legend(handles=told, ncols=columns, loc="outside lower center", frameon=False, **TIGHT)
         if legend.get_window_extent().width <= 0.99 * figure.bbox.width or columns == 1:
-            return
+            return math.ceil(len(told) / columns)
         legend.remove()
+    return 0
 
 
 def _label(axes: "Axes", shown: Shown, form: Form) -> None:
@@ -180,13 +182,15 @@ def _label(axes: "Axes", shown: Shown, form: Form) -> None:
         for candidate in shown.front
     ]
     extents = [label.get_window_extent() for label in labels]
+    gap, air = _whole(form) / 2, 0.3 * form.text_pt
     found = place(
         [places.of(candidate.cost, candidate.val_error) for candidate in shown.front],
         [(scale * extent.width, scale * extent.height) for extent in extents],
-        gap=_whole(form) / 2,
-        air=0.3 * form.text_pt,
+        gap=gap,
+        air=air,
         obstacles=_obstacles(shown, form, places),
-        bounds=Box(*(scale * edge for edge in axes.bbox.extents)),
+        # Not on the axes either.
+        bounds=Box(*(scale * edge for edge in axes.bbox.extents)).grown(-air),
     )
     for label, box in zip(labels, found, strict=True):
         if box is None:
@@ -195,8 +199,8 @@ def _label(axes: "Axes", shown: Shown, form: Form) -> None:
         x, y = places.of(*label.xy)
         label.xyann = (box.centre[0] - x, box.centre[1] - y)
         nearest = box.nearest_to(x, y)
-        if math.dist(nearest, (x, y)) > form.text_pt:
-            # So far away it could be that of another: a line leads to it.
+        if math.dist(nearest, (x, y)) > 1.5 * gap:
+            # Further away than the nearest places, √2 gaps at most, it could be that of another: a line leads to it.
             line = {"arrowstyle": "-", "color": INK, "linewidth": 0.4 * form.line_pt, "shrinkA": 0, "shrinkB": form.mark_pt / 2}
             leader = (nearest[0] - x, nearest[1] - y)
             axes.annotate("", label.xy, xytext=leader, textcoords="offset points", arrowprops=line, zorder=2.5)

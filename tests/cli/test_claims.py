@@ -1,7 +1,9 @@
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -46,11 +48,28 @@ def test_claims_are_measured_and_written(file: Path, cli_here: Cli, tmp_path: Pa
     figures = {path.name: path.read_bytes() for path in (tmp_path / "claims").iterdir()}
     assert all(f"](claims/{name})" in text for name in figures) and len(figures) == 6
 
+    for name, figure in figures.items():
+        assert outside(figure) == [], name
+
     # Again, in one process: the same bytes.
     code, out, err = cli_here("claims", str(file), "--searches", "2", "--workers", "1", "--out", "again.md")
     assert code == 0 and "After 5 epochs" in out and "does not hold" in out
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == figures
     assert (tmp_path / "again.md").read_text().split("\n## 1.")[1].replace("(again/", "(claims/") == text.split("\n## 1.")[1]
+
+
+def outside(figure: bytes) -> list[str]:
+    """Return the texts of an SVG figure that do not begin inside it, or end outside by a wide estimate of their letters."""
+    root = ElementTree.fromstring(figure)
+    _, _, width, _ = map(float, root.attrib["viewBox"].split())
+    cut = []
+    for element in root.iter("{http://www.w3.org/2000/svg}text"):
+        place = re.search(r"translate\(([-\d.]+) ", element.attrib.get("transform", ""))
+        left = float(place[1]) if place else float(element.attrib.get("x", 0))
+        text = "".join(element.itertext())
+        if not 0 <= left <= width - 3 * len(text) and "rotate(-90)" not in element.attrib.get("transform", ""):
+            cut.append(text)
+    return cut
 
 
 REFUSED: dict[tuple[str, ...], str] = {

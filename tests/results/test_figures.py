@@ -26,7 +26,7 @@ from scipy import stats
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.results.figures import interactive_figure, pareto_figure, write_pareto_plot
-from faqnas_optuna.results.printed import printed_figure
+from faqnas_optuna.results.printed import legend_below, printed_figure
 from faqnas_optuna.results.shown import BELIEVED, CONFIRMED, ConfirmedError, Mark, Shown
 from faqnas_optuna.results.sizes import Size
 from faqnas_optuna.search.records import Candidate
@@ -196,12 +196,25 @@ def test_labels_that_find_no_room_are_left_out(size: Size) -> None:
 
 
 def check_labels(drawn: Drawn) -> None:
-    """That they cover nothing, and do not leave the axes."""
+    """That they cover nothing, and neither leave nor touch the axes."""
     others = [*drawn.marks("o", "s", "D"), *drawn.lines(), drawn.legend]
     for number, box in enumerate(boxes := list(drawn.labels.values())):
         assert not any(overlap(box, other) for other in (*others, *boxes[:number]))
         edges = drawn.axes.bbox
-        assert edges.x0 <= box.x0 and box.x1 <= edges.x1 and edges.y0 <= box.y0 and box.y1 <= edges.y1
+        # In pixels, of which a line of the axes has three or so.
+        assert edges.x0 + 4 <= box.x0 and box.x1 <= edges.x1 and edges.y0 + 4 <= box.y0 and box.y1 <= edges.y1
+
+
+@pytest.mark.parametrize("names", [1, 4, 9])
+def test_a_legend_is_no_wider_than_a_narrow_figure(names: int) -> None:
+    figure = PrintedFigure(figsize=(3.1, 2.4), layout="constrained")
+    axes = figure.subplots()
+    rows = legend_below(figure, [axes.plot([], [], label=f"a name of {number}")[0] for number in range(names)])
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    extent = legend.get_window_extent()
+    assert figure.bbox.x0 <= extent.x0 and extent.x1 <= figure.bbox.x1
+    assert len(legend.get_texts()) == names and rows == {1: 1, 4: 2, 9: 5}[names]
 
 
 def test_no_label_of_eight_is_missing(crowded: Drawn) -> None:

@@ -1,6 +1,10 @@
 import json
 import re
-from collections.abc import Callable
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ from scipy import stats
 
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import FlopsCounter, FlopsOf, Score, TrainingConfig
+from faqnas_optuna.results.confirmed import AGAINST
 from faqnas_optuna.results.latex import (
     Alignment,
     Column,
@@ -26,17 +31,36 @@ from faqnas_optuna.search.records import Candidate
 from faqnas_optuna.search.standing import Standing
 from faqnas_optuna.search.study import Search
 from tests.candidates import candidate, genome_of
-from tests.conftest import small_config
+from tests.conftest import TIMEOUT_S, small_config
 
 NAME = "iris_50-a"
 BROKEN = r">{\raggedright\arraybackslash}"
 """What an X of tabularx is told, beside its width."""
 
 
+BELOW = r"\multicolumn{"
+"""How a line begins whose text stands below the row before it."""
+
+
 def rows(text: str) -> list[list[str]]:
-    """The cells of each row, headings first: an `&` that is escaped ends none."""
-    lines = [line.removesuffix(r" \\") for line in text.splitlines() if line.endswith(r" \\")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)&", line)] for line in lines]
+    """The cells of each row, headings first: an `&` that is escaped ends none. Text below a row is its last cell."""
+    read: list[list[str]] = []
+    for line in text.splitlines():
+        if not line.endswith(r" \\"):
+            continue
+        cells = [unstacked(cell.strip()) for cell in re.split(r"(?<!\\)&", line.removesuffix(r" \\"))]
+        if line.startswith(BELOW):
+            read[-1].append(cells[0].partition(r"\linewidth}@{}}{")[2].removesuffix("}"))
+        else:
+            read.append(cells)
+    return read
+
+
+def unstacked(heading: str) -> str:
+    """Return a heading whose words do not stand one above another."""
+    if not heading.startswith(stack := r"\shortstack[r]{"):
+        return heading
+    return heading.removeprefix(stack).removesuffix("}").replace("-" + r"\\", "").replace(r"\\", " ")
 
 
 def check(text: str) -> None:
@@ -52,7 +76,8 @@ def check(text: str) -> None:
         else:
             assert opened.pop() == name
     assert opened == []
-    alignment = re.findall(r"\\begin\{tabular(?:x\}\{\\linewidth)?\}\{(.*)\}", text)[0].replace(BROKEN, "")
+    (alignment,) = re.findall(r"\\begin\{tabular[x*]?\}(?:\{\\linewidth\})?\{(.*)\}", text)
+    alignment = alignment.replace(BROKEN, "").replace(r"@{\extracolsep{\fill}}", "").replace("@{}", "X")
     assert {len(cells) for cells in rows(text)} == {len(alignment)}
     for line in lines:
         # What is between dollars is ours: mathematics.
@@ -167,8 +192,12 @@ def test_numbers() -> None:
     assert (fraction(0.94444), span(0.5, 0.98765)) == ("0.944", "0.500--0.988")
 
 
-@pytest.mark.parametrize("score", Score)
-def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
+def confirmation_of(score: Score, dataset: str = "wine", **more: object) -> dict[str, Any]:
+    """Return a confirmation's document, of two circuits.
+
+    Args:
+        more: of each circuit.
+    """
     control = {"difference": -0.1, "p_holm": 0.03, "rank_biserial": -1.0}
     circuit: dict[str, Any] = {
         "trial": 19,
@@ -180,11 +209,12 @@ def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
         "parameters": 150,
         "controls": [{"model": "linear"} | control, {"model": "mlp"} | control | {"p_holm": 0.2}],
         "effective": "7 qubits, angle, RY, CZ linear [the last]",
+        **more,
     }
-    document = {
+    return {
         "study": "wine_1.confirm",
         "confirms": "wine_1",
-        "dataset": "wine",
+        "dataset": dataset,
         "score": str(score),
         "epochs": 50,
         "search_epochs": 5,
@@ -193,7 +223,11 @@ def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
         "circuits": [circuit, circuit | {"trial": 3, f"test_{score.key}_interval": None, "controls": []}],
         "provenance": {"created": "now"},
     }
-    text = confirmation_table(document)
+
+
+@pytest.mark.parametrize("score", Score)
+def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
+    text = confirmation_table(confirmation_of(score))
     check(text)
     headings, first, second = rows(text)
     told = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
@@ -202,3 +236,59 @@ def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
     assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
     assert second[2] == "--" and second[6:10] == ["--"] * 4
     assert r"\label{tab:confirmed-wine-1}" in text and r"wine\_1" in text
+
+
+ARTICLE = r"""
+\documentclass%s{article}
+\usepackage{%s}
+\begin{document}
+Text.
+%s
+\end{document}
+"""
+ALL = [{"model": model, "difference": -0.1234, "p_holm": 0.03, "rank_biserial": -1.0} for model in AGAINST]
+LARGE = {"quantum_flops": 123_456, "trial": 1_234, "parameters": 1_234, "controls": ALL}
+WIDE = {"effective": "10 qubits, amplitude, RX RY RZ RX, CNOT circular [the last two layers, and more]"}
+
+
+def balanced(one: Candidate) -> Candidate:
+    """Return a candidate with a balanced accuracy."""
+    return replace(one, record=replace(one.record, val_balanced_accuracy=0.9, val_balanced_accuracy_std=0.1))
+
+
+def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
+    """Each kind of table that is written, with its name."""
+    repeated = TrainingConfig(epochs=20, repeats=3)
+    configs = {
+        "plain": small_config(),
+        "repeated": small_config(training=repeated),
+        "balanced": small_config(training=repeated, score=Score.BALANCED, flops_of=FlopsOf.EFFECTIVE),
+    }
+    for name, config in configs.items():
+        add(search := new_search(config, name=name), *map(balanced, FRONT))
+        yield name, table_of(Standing.of(search))
+    for score in Score:
+        yield f"confirmed, {score}", confirmation_table(confirmation_of(score))
+        yield f"confirmed, {score}, wide", confirmation_table(confirmation_of(score, **LARGE, **WIDE))
+        on_device = confirmation_of(score, "two-curves:features=20,dimensions=2", neg_log_esp=10.1234, **LARGE)
+        yield f"confirmed, {score}, on a device", confirmation_table(on_device)
+    texts = [[escaped(text), fraction(0.5)] for text in SPECIAL]
+    columns = [Column(heading=Latex("Name"), alignment=Alignment.WORDS), Column(heading=Latex("Value"))]
+    yield "special", table(columns, texts, caption=escaped("50 % & more"), label="a_b", told={})
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="pdflatex is not installed; on Debian: apt-get install texlive-latex-recommended"
+)
+@pytest.mark.parametrize("options", ["", "[twocolumn]"])
+def test_every_table_fits_in_articles(new_search: Callable[..., Search], tmp_path: Path, options: str) -> None:
+    misfits = {}
+    for name, text in tables(new_search):
+        (packages,) = re.findall(r"^% Needs \\usepackage\{(.*)\}\.$", text, re.MULTILINE)
+        (tmp_path / "article.tex").write_text(ARTICLE % (options, packages, text))
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "article.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=TIMEOUT_S, check=False)
+        log = (tmp_path / "article.log").read_text(errors="replace")
+        assert done.returncode == 0, f"{name}: {log[-2000:]}"
+        misfits[name] = re.findall(r"Overfull .*|.*too narrow.*", log)
+    assert not any(misfits.values()), {name: lines for name, lines in misfits.items() if lines}
