@@ -356,8 +356,10 @@ class StudyConfig(_Section):
 
 
 def told_number(cost: float) -> str:
-    """A cost as tables have it: FLOPs are whole numbers."""
-    return f"{cost:,.0f}" if float(cost).is_integer() else f"{cost:.4f}"
+    """Return a cost as tables show it: FLOPs are whole numbers, or halves in a median, −ln ESP is a small fraction."""
+    if float(cost).is_integer():
+        return f"{cost:,.0f}"
+    return f"{cost:,.1f}" if cost >= 100 else f"{cost:.4f}"
 
 
 def _with_device(settings: Mapping[str, Any], source: str) -> dict[str, Any]:

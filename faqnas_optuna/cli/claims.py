@@ -33,10 +33,11 @@ TRAININGS = 160
 def claims(
     tables: tuple[str, ...], searches: int, out: Path | None, workers: int | None, data_dir: Path | None, as_json: bool
 ) -> int:
-    """Measure the paper's claims on each TABLE: a data set whose table comes with the program, or a file of `enumerate`.
+    """Measure the paper's claims on tables of all circuits.
 
-    Without TABLE on all that come with the program. Each claim gets its numbers with 95 % intervals, and a verdict by a rule
-    that is told: it holds, it does not hold, or it cannot be told.
+    TABLE is a data set whose table comes with the program, or a file of `enumerate`; without TABLE it measures on all that come
+    with the program. Each claim gets its numbers with 95 % intervals, and a verdict by a rule that is told: it holds, it does
+    not hold, or it cannot be told.
     """
     if out and out.suffix != ".md":
         raise ConfigError(f"the text is Markdown, so --out ends with .md; it is {out}")

@@ -56,12 +56,12 @@ def compare(
     size: str | None,
     as_json: bool,
 ) -> int:
-    """Hold searchers against each other on TABLE: a data set whose table comes with the program, or a file of `enumerate`.
+    """Compare search algorithms on a table of all circuits.
 
-    Each searches anew twenty times, and pays for the trainings that it looks up, or with --live does. The fronts that it
-    believes in are judged by the test accuracies of trainings that it has not seen. Searchers are nsga2 (the paper's),
-    nsga2-error, nsga2-pooled, random, random-pooled, random-distinct, tpe, nsga3 and gp; without --searcher nsga2, nsga2-error,
-    nsga2-pooled, random and tpe.
+    TABLE is a data set whose table comes with the program, or a file of `enumerate`. Each searches anew twenty times, and pays
+    for the trainings that it looks up, or with --live does. The fronts that it believes in are judged by the test accuracies of
+    trainings that it has not seen. Searchers are nsga2 (the paper's), nsga2-error, nsga2-pooled, random, random-pooled, random-
+    distinct, tpe, nsga3 and gp; without --searcher nsga2, nsga2-error, nsga2-pooled, random and tpe.
     """
     if trainings and seconds:
         raise ConfigError("--trainings and --seconds each say what a search may spend; leave one of them out")
@@ -162,7 +162,7 @@ def _run(
 def _print(document: dict[str, Any]) -> None:
     """The searchers as a table, and the comparisons in words."""
     from faqnas_optuna.cli.console import counted
-    from faqnas_optuna.cli.display import print_line, print_table
+    from faqnas_optuna.cli.display import print_line, print_prose, print_table
     from faqnas_optuna.cli.tables import Table
     from faqnas_optuna.results.compared import sentences
 
@@ -183,13 +183,13 @@ def _print(document: dict[str, Any]) -> None:
             )
         )
     print_table(table)
-    spent = ", ".join(f"{amount:g} {unit}" for unit, amount in document["budget"].items())
+    spent = ", ".join(f"{amount:,g} {unit}" for unit, amount in document["budget"].items())
     print_line("")
     best = f" All circuits together: {document['best']:.4f}." if document["best"] else ""
-    print_line(
-        f"{document['searches']} searches of each with {spent}, after {counted(document['epochs'], 'epoch')},"
+    print_prose(
+        f"{document['searches']:,} searches of each with {spent}, after {counted(document['epochs'], 'epoch')},"
         f" judged by test accuracies that they have not seen.{best}"
     )
     print_line(f"Held against {document['reference']}, by Wilcoxon's test with Holm's correction:")
     for sentence in sentences(document):
-        print_line(f"  {sentence}")
+        print_prose(f"  {sentence}")

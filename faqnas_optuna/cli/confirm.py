@@ -75,10 +75,10 @@ def confirm(
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
-    """Train the circuits of a study anew from new seeds, beside controls, and judge them on the test part.
+    """Retrain circuits from new seeds, and test each of them.
 
-    Nothing else ever sees the test part. The confirmation is a study of its own, which workers can join; to repeat the
-    command goes on with it, or shows what it has found.
+    They are judged on the test part, beside controls. Nothing else ever sees the test part. The confirmation is a study of its
+    own, which workers can join; to repeat the command goes on with it, or shows what it has found.
     """
     chosen_by = _choice({"trials": trials, "top": top, "pick": pick})
     if latex_file in STDOUT:

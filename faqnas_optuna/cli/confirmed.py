@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faqnas_optuna.cli.console import counted
-from faqnas_optuna.cli.display import BRACKETS, print_line, print_table, shown_interval
+from faqnas_optuna.cli.display import BRACKETS, print_line, print_prose, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
 from faqnas_optuna.config import Score
 from faqnas_optuna.results.confirmed import SIGNIFICANT
+from faqnas_optuna.search.confirmation import LARGEST_SVM
 
 
 def print_confirmation(document: Mapping[str, Any]) -> None:
@@ -24,11 +25,11 @@ def print_confirmation(document: Mapping[str, Any]) -> None:
             print_table(table)
             print_line("")
     if any("[" in circuit["effective"] for circuit in document["circuits"]):
-        print_line(BRACKETS)
+        print_prose(BRACKETS)
     for circuit in document["circuits"]:
-        print_line(circuit["told"])
+        print_prose(circuit["told"])
     for remark in remarks(document):
-        print_line(remark)
+        print_prose(remark)
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
@@ -36,7 +37,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     done, seeds = document["trainings"], document["seeds"]
     told = [
         f"Trained anew for {counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
-        f" {counted(seeds, 'seed')}, judged on {document['test_samples']} test samples, which the search has not seen."
+        f" {counted(seeds, 'seed')}, judged on {document['test_samples']:,} test samples, which the search has not seen."
     ]
     if Score(document["score"]) is Score.BALANCED:
         told.append("Accuracies are balanced: the mean of the recalls of the classes.")
@@ -47,6 +48,11 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
         )
     if seeds > 1 and document["circuits"]:
         told.append(_smallest_p(seeds, len(document["circuits"])))
+    if skipped := document["baselines_skipped"]:
+        told.append(
+            f"Skipped: {' and '.join(skipped)}, whose time grows with the square of the training samples; the maximum is"
+            f" {LARGEST_SVM:,}."
+        )
     if left := done["needed"] - done["done"] - done["failed"]:
         told.append(f"{counted(left, 'training')} of {done['needed']:,} {'is' if left == 1 else 'are'} not done yet.")
     if done["failed"]:

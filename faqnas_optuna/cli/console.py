@@ -130,7 +130,7 @@ def show_progress(*, quiet: bool = False, console: Console | None = None) -> Ite
 
 def describe(progress: "Progress", *, short: bool = False) -> str:
     if progress.is_confirmation:
-        return f"{progress.trials} of {counted(progress.planned, 'training')}"
+        return f"{progress.trials:,} of {counted(progress.planned, 'training')}"
     trials = counted(progress.trials, "trial")
     best = "–" if progress.best_score is None else f"{progress.best_score:.3f}"
     if short:
@@ -227,4 +227,4 @@ def _expected_end(seconds: float, done: int, left: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -50,9 +50,9 @@ def print_front(front: Iterable["Candidate"], *, config: StudyConfig, pick: Mapp
     if any("[" in row[-1] for row in table.rows):
         remarks.insert(0, BRACKETS)
     if remarks:
-        print_line(" ".join(["", *remarks]).strip())
+        print_prose(" ".join(remarks))
     if pick:
-        print_line(f"Picked by {pick['rule']}: {pick['why']}.")
+        print_prose(f"Picked by {pick['rule']}: {pick['why']}.")
 
 
 def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
@@ -73,14 +73,13 @@ def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_bef
         took = "" if seconds is None else f", {seconds:.0f} s after it was begun"
     because = f": {document['because']}." if document["because"] else "."
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
-    console.print(
+    print_prose(
         f"\n{ended}{because} {counted(document['trials'], 'trial')} ({document['trained']} trained,"
         f" {document['reused']} reused, {document['failed']} failed{given_up}),"
-        f" hypervolume {document['hypervolume']:.4f}{took}.",
-        soft_wrap=True,
+        f" hypervolume {document['hypervolume']:.4f}{took}."
     )
     for told in advice(standing):
-        console.print(f"Note: {told}", soft_wrap=True)
+        print_prose(f"Note: {told}")
     commands = {
         f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
         f"confirm {name}{storage_option}": "what the front is worth: trained anew, on the test part, beside controls",
@@ -160,8 +159,8 @@ LABELS = {
     "inert": "  inert",
     "lacks": "  has no",
     "cheapest": "  computes the same",
-    "effective_flops_profiler": "  of live gates",
-    "effective_flops_analytic": "  of live gates",
+    "effective_flops_profiler": "    of live gates",
+    "effective_flops_analytic": "    of live gates",
     "live_parameters": "  live",
     **{gene: f"  {gene.replace('_', ' ')}" for gene in EVERY_GENE},
 }
@@ -200,7 +199,7 @@ def print_status(document: Mapping[str, Any]) -> None:
             (
                 study["study"],
                 "–" if study["confirms"] else f"{study['generations_closed']}/{study['generations']}",
-                str(study["trials"]["successful"]),
+                f"{study['trials']['successful']:,}",
                 "–" if best is None else f"{best:.3f}{Score(study['score']).remark}",
                 "–" if study["front"] is None else str(study["front"]),
                 "–" if volume is None else f"{volume:.4f}",
@@ -217,7 +216,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     if table.rows:
         print_table(table)
     for remark in filter(None, remarks):
-        print_line(remark)
+        print_prose(remark)
     if workers.rows:
         print()
         print_table(workers)
@@ -264,7 +263,7 @@ def print_data(document: Mapping[str, Any]) -> None:
     parts = ", ".join(f"{count:,} {part}" for part, count in document["parts"].items())
     classes = ", ".join(f"{entry['class']} ({entry['samples']:,})" for entry in document["classes"])
     print_line(f"{document['dataset']}: {document['samples']:,} samples ({parts}), {document['features']:,} features")
-    print_line(f"classes: {classes}")
+    print_prose(f"classes: {classes}")
     print_columns(document["columns"])
     table = Table(names=["key"], numbers=("value",), last="what it is")
     table.rows.extend((entry["key"], str(entry["value"]), entry["meaning"]) for entry in document["keys"])
@@ -293,7 +292,7 @@ def print_study(document: Mapping[str, Any]) -> None:
     }
     fields = {"study": document["study"], "state": document["state"] or "running", "created": document["created"]}
     fields |= plain | inner | {"data fingerprint": document["data_fingerprint"]}
-    fields |= {f"samples of {part}": count for part, count in document["sizes"].items()}
+    fields |= {f"samples of {part}": f"{count:,}" for part, count in document["sizes"].items()}
     fields |= {f"{name} file": path for name, path in (document["files"] or {}).items() if path}
     room = max(map(len, fields)) + 2
     for name, value in fields.items():
@@ -336,6 +335,12 @@ def print_table(table: Table) -> None:
     print_line(header, style="bold" if is_moving_terminal() else None)
     for row in rows:
         print_line(row)
+
+
+def print_prose(text: str) -> None:
+    """Print sentences, broken between words where a terminal's lines end."""
+    console = make_console()
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def print_line(text: str, style: str | None = None) -> None:

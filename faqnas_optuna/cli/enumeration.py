@@ -60,7 +60,9 @@ def enumerate_space(
     as_json: bool,
     **settings: Any,
 ) -> int:
-    """Train every circuit of the space on DATASET, and write a table of what each is worth and costs.
+    """Train every circuit of the space, and write a table.
+
+    The table has the scores and costs of each circuit on DATASET.
 
     All are trained from the same seeds, and looked at after 1, 2, 5, 10, 20 and 50 epochs. Circuits with the same live gates
     are trained once. Whatever ends it, the same command goes on; the table is the same in the end.

@@ -37,7 +37,7 @@ EXPOSED = (
 @data_dir_option
 @json_option
 def datasets(file: str | None, download: str | None, data_dir: Path | None, as_json: bool, **settings: Any) -> None:
-    """List the data sets; or tell of FILE what a search would make of each column.
+    """List the data sets, or show how a search would read FILE.
 
     FILE is a CSV or Parquet file with its classes in the column --target, or an NPZ file with arrays x and y. A data set can
     stand in its place: of one that is generated, as two-curves:features=20, all keys are told.
@@ -101,7 +101,7 @@ def dashboard(storage: str, host: str, port: int, allow_host: tuple[str, ...]) -
 
 
 @click.command()
-@option("--quick", is_flag=True, help="Measure less: half a minute instead of minutes.")
+@option("--quick", is_flag=True, help="Measure less, in about two minutes.")
 @option("--server", metavar="URL", help="An empty database on a server, to measure trials there too.")
 @json_option
 def bench(quick: bool, server: str | None, as_json: bool) -> None:

@@ -52,7 +52,7 @@ def pareto(
     plot: Path | None,
     size: str | None,
 ) -> None:
-    """Show, plot or write the front of a study, or one circuit of it.
+    """Show, plot or write the front of a study.
 
     The front holds the circuits that no other beats in both cost, as quantum FLOPs, and validation error. --pick takes one of
     them: the knee, from which on cost buys little; the best, of the lowest validation error; or the cheapest whose validation
@@ -101,9 +101,10 @@ def pareto(
 @storage_options
 @json_option
 def show(study: str, trial: "int | Pick | None", storage: str, as_json: bool) -> None:
-    """Show one trial, with its circuit drawn; or without TRIAL what decides the study, and what was done to its data.
+    """Show one trial with its circuit drawn, or a study's settings.
 
-    TRIAL is its number, or a rule that takes it from the front: knee, best, or cheapest-within:X, as --pick of pareto.
+    Without TRIAL it shows what decides the study, and what was done to its data. TRIAL is its number, or a rule that takes it
+    from the front: knee, best, or cheapest-within:X, as --pick of pareto.
     """
     from faqnas_optuna.cli.display import print_study, print_trial
     from faqnas_optuna.results.described import study_document

@@ -9,7 +9,7 @@ import click
 
 from faqnas_optuna.circuits.noise import Noise
 from faqnas_optuna.cli.console import counted, show_work
-from faqnas_optuna.cli.display import print_line, print_table, shown_interval
+from faqnas_optuna.cli.display import print_line, print_prose, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
 from faqnas_optuna.config import StudyConfig, told_number
 from faqnas_optuna.results.noisy import noise_document, told_overtakings
@@ -112,9 +112,9 @@ def _print_noise(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
         print_table(table)
         print_line("")
     for told in told_overtakings(document["overtakings"], document["noise"]):
-        print_line(told)
+        print_prose(told)
     for remark in _remarks(document, noise):
-        print_line(remark)
+        print_prose(remark)
 
 
 def _table(document: Mapping[str, Any], config: StudyConfig) -> Table:
@@ -134,5 +134,5 @@ def _remarks(document: Mapping[str, Any], noise: Noise) -> Iterator[str]:
     shots = "exact ⟨Z⟩" if document["shots"] is None else counted(document["shots"], "shot")
     yield (
         f"Noise: {document['noise']}, {noise.told}. Trained without noise; {shots} for each of"
-        f" {document['test_samples']} test samples."
+        f" {document['test_samples']:,} test samples."
     )

@@ -78,7 +78,9 @@ repeats_option = option(
     help="Trainings of a circuit, whose mean counts; auto: as many as make it reliable, at most 50.  [default: 1]",
 )
 split_seed_option = option(
-    "--split-seed", type=IntRange(0, 2**32 - 1), help="Of the split, if it is to be another.  [default: that of --seed]"
+    "--split-seed",
+    type=IntRange(0, 2**32 - 1),
+    help="Random seed of the split, if it is not the study's.  [default: the study's seed]",
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 data_dir_option = option(

@@ -33,7 +33,7 @@ def space(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Tell what every circuit of the space costs, and whether simulators and devices order circuits alike.
+    """Compare what all circuits cost, in FLOPs and on devices.
 
     Nothing is trained. With a data set the networks around the circuits are counted too.
     """
@@ -76,7 +76,7 @@ def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> 
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    from faqnas_optuna.cli.display import print_line, print_table
+    from faqnas_optuna.cli.display import print_line, print_prose, print_table
     from faqnas_optuna.cli.tables import Table
     from faqnas_optuna.config import told_number
     from faqnas_optuna.evidence.costs import FLOPS, lost_on
@@ -96,7 +96,7 @@ def _print(document: Mapping[str, Any]) -> None:
             found = [taus[group, name, lost_on(device)] for device in devices]
             agreement.rows.append((FLOPS[name], group, *("–" if tau is None else f"{tau:.2f}" for tau in found)))
     print_table(agreement)
-    print_line("Against −ln ESP on each device: 1 is the same order of the circuits, 0 none in common, −1 the reverse.")
+    print_prose("Against −ln ESP on each device: 1 is the same order of the circuits, 0 none in common, −1 the reverse.")
 
 
 def _told(name: str) -> str:

@@ -45,10 +45,11 @@ def export(
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Write a trained network as a folder: weights, preprocessing, circuit, and how to load them.
+    """Write a trained network as a folder, to use it elsewhere.
 
-    TRIAL is its number, or a rule that takes it from the front, as knee; by default the most accurate. The network is trained
-    again from the seed of the confirmation's best training, if there is one, or else as in the search.
+    The folder holds weights, preprocessing, circuit, and how to load them. TRIAL is its number, or a rule that takes it from
+    the front, as knee; by default the most accurate. The network is trained again from the seed of the confirmation's best
+    training, if there is one, or else as in the search.
     """
     if trial is not None and pick:
         raise ConfigError("TRIAL and --pick each choose a circuit; leave one of them out")
@@ -99,7 +100,7 @@ def _chosen(search: "Search", wanted: "int | Pick | None") -> "Candidate":
 @option("--strict", is_flag=True, help="Refuse values that the training part did not have, instead of reporting them.")
 @json_option
 def predict(folder: Path, file: Path, out: Path | None, strict: bool, as_json: bool) -> None:
-    """Predict the classes of the samples in FILE with a model that `export` has written.
+    """Predict the classes of samples with an exported model.
 
     FILE has the columns that the model was trained on, in any format that `start` reads. Prints a label and the probability of
     each class for each sample. On stderr it reports, by column, values that the training part did not have, and the accuracy if

@@ -18,7 +18,7 @@ from faqnas_optuna.learning.evaluation import prepare
 
 
 def measure(*, quick: bool, server: str | None = None) -> Iterator[Measurement]:
-    """Run all measurements, one after the other; quick ones cover less and take half a minute rather than minutes.
+    """Run all measurements, one after the other; quick ones cover less and take about two minutes.
 
     Args:
         server: the URL of a database on a server, to measure trials there too; a study is left in it.

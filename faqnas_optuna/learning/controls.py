@@ -8,9 +8,11 @@ What trains is imported where it is used: what a confirmation has found is read 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -238,6 +240,28 @@ def fit_baseline(baseline: Baseline, splits: DataSplits, *, score: Score) -> Con
     Args:
         score: by which the best of a grid is chosen.
     """
+    return _interruptible(lambda: _fit_baseline(baseline, splits, score))
+
+
+def _interruptible(call: Callable[[], Confirmed]) -> Confirmed:
+    """Return the result of a call in a thread of its own.
+
+    Python handles a signal in the main thread between two of its own instructions: not while libsvm runs there, but while
+    the main thread waits for another.
+    """
+    future: Future[Confirmed] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True, name="baseline").start()
+    return future.result()
+
+
+def _fit_baseline(baseline: Baseline, splits: DataSplits, score: Score) -> Confirmed:
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import SVC
 

@@ -142,6 +142,7 @@ def confirmation_document(search: Search) -> dict[str, Any]:
         "trainings": trainings(search, trials),
         "circuits": circuits,
         "baselines": [_baseline(name, trained[name]) for name in confirms.baselines if name in trained],
+        "baselines_skipped": [str(name) for name in Baseline if name not in confirms.baselines],
         "kendall_tau": kendall_tau(believed, confirmed),
         "provenance": provenance(search),
     }

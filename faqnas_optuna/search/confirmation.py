@@ -52,13 +52,13 @@ class Budget:
 
 
 DEFAULT_EPOCHS, DEFAULT_SEEDS = 50, 10
-LARGEST_GRID = 10_000
-"""Up to so many training samples a support vector machine is fitted a dozen times: its time grows with their square."""
+LARGEST_SVM = 10_000
+"""Maximum number of training samples of a support vector machine, whose time grows with their square."""
 
 
 def baselines_for(n_train: int) -> tuple[str, ...]:
-    """The classical models that so many training samples allow."""
-    return tuple(str(name) for name in Baseline if name is not Baseline.SVM_GRID or n_train <= LARGEST_GRID)
+    """Return the classical models that are fitted to a number of training samples."""
+    return tuple(str(name) for name in Baseline if name is Baseline.LOGISTIC or n_train <= LARGEST_SVM)
 
 
 def name_for(study: str) -> str:
@@ -118,7 +118,10 @@ def _models(candidate: Candidate) -> list[Model]:
 
 
 def needed(description: Description) -> list[Training]:
-    """All trainings of a confirmation, in the order of the queue: seed by seed, so that a part of it is a fair one."""
+    """Return all trainings of a confirmation, in the order of the queue.
+
+    Seed by seed, so that a part of it is a fair one; the classical models, which nothing can interrupt, come last.
+    """
     confirms = description.confirms
     assert confirms is not None
     networks: dict[str, tuple[int, str]] = {}
@@ -127,7 +130,7 @@ def needed(description: Description) -> list[Training]:
             networks.setdefault(network, (finalist.trial, model))
     seeds = range(description.config.training.repeats)
     trained = [Training(network, seed, *networks[network]) for seed in seeds for network in networks]
-    return [*(Training(name, 0, confirms.finalists[0].trial, name) for name in confirms.baselines), *trained]
+    return [*trained, *(Training(name, 0, confirms.finalists[0].trial, name) for name in confirms.baselines)]
 
 
 def missing(description: Description, trials: Iterable[FrozenTrial], *, since: int) -> list[Training]:

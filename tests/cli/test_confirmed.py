@@ -133,11 +133,11 @@ Show = Callable[..., tuple[int, str, str]]
 
 
 def test_trainings_are_shown(confirmed: Search, cli_here: Show) -> None:
-    code, out, err = cli_here("show", "iris.confirm", "4")
+    code, out, err = cli_here("show", "iris.confirm", "1")
     assert (code, err) == (0, "")
     values = dict(re.split(r" {2,}", line) for line in out.splitlines())
-    trial = confirmed.study.get_trials(deepcopy=False)[4]
-    assert (values["study"], values["trial"], values["state"]) == ("iris.confirm", "4", "complete")
+    trial = confirmed.study.get_trials(deepcopy=False)[1]
+    assert (values["study"], values["trial"], values["state"]) == ("iris.confirm", "1", "complete")
     assert (values["finalist"], values["model"], values["seed"]) == ("5", "linear", "0")
     assert values["network"] == "linear, 3 wide"
     assert values["test accuracy"] == shown(trial.user_attrs["test_accuracy"])

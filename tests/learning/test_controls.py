@@ -207,6 +207,41 @@ def test_the_grid_is_chosen_on_the_validation_part_and_fitted_on_both(name: str)
     assert result.validation_accuracy == best
 
 
+SLOW = """
+import os, signal, threading, time
+import numpy as np
+from faqnas_optuna.config import Score
+from faqnas_optuna.data.named import load
+from faqnas_optuna.data.splits import Split
+from faqnas_optuna.learning.controls import Baseline, fit_baseline
+from faqnas_optuna.signals import Signals
+from dataclasses import replace
+
+generator = np.random.default_rng(0)
+iris = load("iris", seed=0)
+noise = Split(x=generator.normal(size=(10_000, iris.n_features)), y=generator.integers(3, size=10_000))
+fit_baseline(Baseline.SVM, iris, score=Score.ACCURACY)
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGTERM)
+    while not signals.first:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+with Signals().caught() as signals, signals.giving_up():
+    threading.Timer(1, interrupt).start()
+    fit_baseline(Baseline.SVM_GRID, replace(iris, train=noise, validation=noise), score=Score.ACCURACY)
+    print("fitted")
+raise SystemExit(signals.exit_code)
+"""
+
+
+def test_a_second_signal_ends_the_fit_of_a_support_vector_machine() -> None:
+    """The fit of noise would take many minutes."""
+    done = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert (done.returncode, done.stdout) == (143, ""), done.stderr
+
+
 def test_labels_name_what_is_trained() -> None:
     named = {model: label(model, CIRCUIT, n_features=4, n_classes=3) for model in Model}
     assert named == {
