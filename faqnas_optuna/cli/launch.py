@@ -424,7 +424,8 @@ def deliver(table: str, file: Path) -> None:
     from faqnas_optuna.files import write_atomically
 
     if file in STDOUT:
-        is_piped = isinstance(sys.stdout, EscapingStream) and not sys.stdout.isatty()
-        click.echo(table, nl=False, file=sys.stdout.unescaped if is_piped else None)
+        out: Any = sys.stdout
+        is_piped = isinstance(out, EscapingStream) and not out.isatty()
+        click.echo(table, nl=False, file=out.unescaped if is_piped else None)
     else:
         write_atomically(file, table.encode())

@@ -7,7 +7,7 @@ from typing import Any
 
 from waitress.server import create_server
 
-from faqnas_optuna.errors import ConfigError, FaqnasError
+from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.results.filters import Application
 from faqnas_optuna.results.hosts import Hosts
 
@@ -27,9 +27,6 @@ class DashboardServer:
     Args:
         listener: a listening socket, which the server closes at its end.
         hosts: names that browsers may call it by.
-
-    Raises:
-        FaqnasError: the system has no threads left.
     """
 
     def __init__(self, listener: socket.socket, application: Application, hosts: Hosts) -> None:
@@ -38,11 +35,7 @@ class DashboardServer:
         self._is_ending = False
         self._has_ended = Event()
         self._sockets: dict[int, Any] = {}
-        try:
-            self._server = self._made(listener)
-        except RuntimeError as error:
-            listener.close()
-            raise FaqnasError(f"the dashboard needs {THREADS} threads: {error}; raise the limit (ulimit -u)") from error
+        self._server = self._made(listener)
 
     def _made(self, listener: socket.socket) -> Any:
         return create_server(
@@ -56,6 +49,8 @@ class DashboardServer:
             cleanup_interval=max(1, SILENCE_S // 6),
             # Browsers may close a connection whenever they want.
             log_socket_errors=False,
+            # No answer is so large that a temporary file must hold what a slow browser has not taken yet.
+            outbuf_overflow=16 * 1024**2,
             # select() cannot watch file descriptors above 1023.
             asyncore_use_poll=True,
             ident=None,

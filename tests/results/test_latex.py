@@ -247,8 +247,8 @@ Text.
 \end{document}
 """
 ALL = [{"model": model, "difference": -0.1234, "p_holm": 0.03, "rank_biserial": -1.0} for model in AGAINST]
-LARGE = {"quantum_flops": 123_456, "trial": 1_234, "parameters": 1_234, "controls": ALL}
-WIDE = {"effective": "10 qubits, amplitude, RX RY RZ RX, CNOT circular [the last two layers, and more]"}
+LARGE: dict[str, Any] = {"quantum_flops": 123_456, "trial": 1_234, "parameters": 1_234, "controls": ALL}
+WIDE: dict[str, Any] = {"effective": "10 qubits, amplitude, RX RY RZ RX, CNOT circular [the last two layers, and more]"}
 
 
 def balanced(one: Candidate) -> Candidate:
