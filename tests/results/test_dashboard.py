@@ -330,5 +330,135 @@ def test_whoever_only_watches_loads_nothing_large(search_of_eight: Search, stora
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+def test_many_may_watch_at_once(address: str) -> None:
+    paths = ["/", "/study/iris", "/api/studies/1", "/assets/page.js", "/study/iris"] * 30
+    get(f"{address}/api/studies")
+    with ThreadPoolExecutor(len(paths)) as threads:
+        all_connected = threading.Barrier(len(paths))
+
+        def ask(path: str) -> int:
+            all_connected.wait(TIMEOUT_S)
+            return asked(address + path)[0]
+
+        assert list(threads.map(ask, paths)) == [200] * 150
+
+
+def test_more_connections_than_are_open_at_once_are_answered_later(
+    search_of_eight: Search, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS", 5)
+    monkeypatch.setattr(server, "SILENCE_S", 1)
+    with served(storage_url) as address, ExitStack() as idle:
+        port = urllib.parse.urlsplit(address).port
+        for _ in range(10):
+            idle.enter_context(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S))
+        assert asked(address)[0] == 200
+
+
+def test_a_request_that_hangs_does_not_keep_the_server_from_its_end(search_of_eight: Search, storage_url: str) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def hang(_environ: object, _start_response: object) -> list[bytes]:
+        has_begun.set()
+        may_end.wait(TIMEOUT_S)
+        return []
+
+    with make_dashboard(open_storage(storage_url), host="127.0.0.1", port=0) as running:
+        running.application = hang
+        serving = threading.Thread(target=running.serve_forever)
+        serving.start()
+        with socket.create_connection(("127.0.0.1", running.server_port), timeout=TIMEOUT_S) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert has_begun.wait(TIMEOUT_S)
+            running.shutdown()
+            # As another signal does.
+            running.shutdown()
+            assert connection.recv(10) == b""
+        may_end.set()
+        serving.join(timeout=TIMEOUT_S)
+
+
+PAGES = [
+    "/",
+    "/study/iris",
+    "/study/nope",
+    "/assets/page.js",
+    "/dashboard",
+    "/static/bundle.js",
+    "/favicon.ico",
+    "/api/studies",
+    "/api/nothing",
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_answer_may_be_shown_in_a_frame_of_another_site(address: str, path: str) -> None:
+    for method, host in itertools.product(["GET", "HEAD", "POST"], ["localhost", "evil.example"]):
+        _, headers, _ = asked(address + path, method, Host=host)
+        (policy,) = headers.get_all("Content-Security-Policy", [])
+        assert "frame-ancestors 'none'" in policy.split("; ")
+        assert headers.get_all("X-Frame-Options") == ["DENY"]
+        assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
+        assert headers.get_all("Referrer-Policy") == ["no-referrer"]
+
+
+@pytest.mark.parametrize("path", ["/static/bundle.js", "/favicon.ico"])
+def test_a_client_need_not_say_which_encodings_it_takes(address: str, path: str) -> None:
+    host, port = urllib.parse.urlsplit(address).netloc.split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=TIMEOUT_S)
+    connection.putrequest("GET", path, skip_accept_encoding=True)
+    connection.endheaders()
+    response = connection.getresponse()
+    assert (response.status, response.headers["Content-Encoding"]) == (200, None)
+    assert len(response.read()) > 1000
+    connection.close()
+
+
+def test_no_address_to_listen_on_is_refused(storage_url: str, search_of_eight: Search) -> None:
+    with pytest.raises(ConfigError, match="--host needs an address of this machine, such as 127.0.0.1"):
+        make_dashboard(open_storage(storage_url), host="", port=0)
+
+
+def test_a_name_that_no_browser_sends_is_refused_before_listening(storage_url: str, search_of_eight: Search) -> None:
+    with pytest.raises(ConfigError, match=r"--allow-host takes the name or address of one host, .* '\*' is not one"):
+        make_dashboard(open_storage(storage_url), host="127.0.0.1", port=0, allowed=["*"])
+
+
+def test_threads_that_ask_at_the_same_time_share_what_is_read() -> None:
+    readings: list[str] = []
+    first_may_end = threading.Event()
+
+    def read(name: str) -> int:
+        readings.append(name)
+        if len(readings) == 1:
+            first_may_end.wait(TIMEOUT_S)
+        return len(readings)
+
+    shared = Shared(read)
+    with ThreadPoolExecutor(5) as threads:
+        first = threads.submit(shared.get, "iris")
+        wait_until(lambda: len(readings) == 1, TIMEOUT_S, "the first reading has begun")
+        others = [threads.submit(shared.get, "iris") for _ in range(4)]
+        wait_until(lambda: all(other.running() for other in others), TIMEOUT_S, "all have asked")
+        first_may_end.set()
+        assert first.result(TIMEOUT_S) == 1
+        # They asked after the first reading had begun.
+        assert min(other.result(TIMEOUT_S) for other in others) == 2
+    assert shared.get("iris") == len(readings)
+    assert shared.get("wine") == len(readings)
+
+
+def test_a_damaged_study_does_not_concern_the_others(
+    search_of_eight: Search, new_search: Callable[..., Search], storage_url: str, tmp_path: Path
+) -> None:
+    run_trials(new_search(name="other"), 4, cheap_values)
+    with closing(sqlite3.connect(tmp_path / "faqnas.db")) as connection, connection:
+        connection.execute("DELETE FROM trial_values WHERE trial_id = 3")
+        connection.execute("UPDATE study_system_attributes SET value_json = '{' WHERE study_id = 1")
+    with served(storage_url) as address:
+        assert "study &#x27;iris&#x27; is damaged in the database: trial 2 has the values None" in get(f"{address}/")
+        assert "is damaged in the database" in get(f"{address}/study/iris")
+        assert "The front" in get(f"{address}/study/other")
+        studies = json.loads(get(f"{address}/api/studies"))["study_summaries"]
+        assert [study["study_name"] for study in studies] == ["other"]
+        assert len(json.loads(get(f"{address}/api/studies/2"))["trials"]) == 4
