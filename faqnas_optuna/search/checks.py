@@ -33,10 +33,10 @@ def damage(trial: FrozenTrial, config: StudyConfig, *, is_confirmation: bool) ->
     """Return what is wrong with a stored trial, to be read after its study's name; None if nothing is."""
     attributes = {**trial.user_attrs, "generation": trial.system_attrs.get(GENERATION_KEY)}
     is_result = has_result(trial, is_confirmation=is_confirmation)
-    record = (Confirmed if is_confirmation else TrialRecord) if is_result else None
+    form = _form((Confirmed if is_confirmation else TrialRecord) if is_result else None)
     try:
         # By way of JSON, strict mode takes a list for a tuple.
-        _form(record).model_validate_json(json.dumps(attributes))
+        form.model_validate_json(json.dumps({name: attributes.get(name) for name in form.model_fields}))
     except ValidationError as error:
         detail = error.errors()[0]
         place = ".".join(map(str, detail["loc"]))

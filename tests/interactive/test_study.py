@@ -95,7 +95,7 @@ def test_a_pickled_study_that_was_made_anew_is_not_taken_for_it(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_no_password_is_shown_by_a_study(postgres_url: str, tmp_path: Path) -> None:
+def test_no_password_is_shown_by_a_study(postgres_url: str) -> None:
     study = search("iris", storage=postgres_url, **SMALL)
     again = pickle.loads(pickle.dumps(study))
     assert again.name == "iris"
