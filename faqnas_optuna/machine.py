@@ -1,6 +1,7 @@
 """The operating system, and the limits that it sets for a process."""
 
 import errno
+import os
 import sys
 from collections.abc import Iterator
 
@@ -49,7 +50,8 @@ def limit_reached(error: BaseException) -> str | None:
     """Return what to say of an error that a limit of the system has caused; None if it has another cause."""
     if isinstance(error, RuntimeError) and str(error).startswith("can't start new thread"):
         return NO_MORE_PROCESSES
-    if isinstance(error, OSError) and error.errno == errno.EAGAIN and error.filename is None:
+    # A stream that does not block has this number too, with a text of its own.
+    if isinstance(error, OSError) and error.errno == errno.EAGAIN and error.strerror == os.strerror(errno.EAGAIN):
         return NO_MORE_PROCESSES
     if any(map(_is_memory, _chain(error))) and (limit := address_space_limit()) is not None:
         return f"memory has run out: this process is limited to {limit // 1024:,} kB; raise the limit (ulimit -v)"

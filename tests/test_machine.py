@@ -137,7 +137,8 @@ def test_without_another_thread_no_trial_is_left_running(
     ("error", "message"),
     [
         (RuntimeError("can't start new thread"), NO_MORE_PROCESSES),
-        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), NO_MORE_PROCESSES),
+        (BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)), NO_MORE_PROCESSES),
+        (BlockingIOError(errno.EAGAIN, "write could not complete without blocking", 0), None),
         (RuntimeError("something else"), None),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "file"), None),
         (MemoryError(), None),

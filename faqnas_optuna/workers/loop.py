@@ -49,7 +49,9 @@ SHORTEST_PAUSE_S = 0.005
 """Seconds before a worker looks again at what is about to end; each further pause is twice as long."""
 LEAVE_S = 15.0
 """Seconds that a worker has to give up its trial and leave."""
-SUSPENDED = "waiting for worker %d, which is suspended: let it go on with 'kill -CONT %d', or signal this process twice"
+SUSPENDED = (
+    "waiting for worker %d, which is suspended: let it go on with 'kill -CONT %d', or end it by signalling this process twice"
+)
 
 
 def worker_name() -> str:

@@ -217,7 +217,7 @@ def _raise(error: Exception) -> Evaluation:
 
 
 def _compute(found: Evaluation) -> Evaluation:
-    """As a training that takes several seconds, of the processor's time."""
+    """Compute for five seconds of processor time, as a training does."""
     until = time.process_time() + 5
     while time.process_time() < until:
         pass
@@ -236,7 +236,7 @@ FAULTS: Mapping[str, Callable[[Evaluation], Evaluation]] = {
     "error": lambda _: _raise(ValueError("no such gate\nin this circuit")),
     "memory": lambda _: _raise(MemoryError("out of memory")),
     "death": lambda _: _die(),
-    "compute": lambda found: _compute(found),
+    "compute": _compute,
 }
 
 
