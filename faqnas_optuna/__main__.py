@@ -160,7 +160,7 @@ def _run_command() -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    from faqnas_optuna.cli.exits import fail
+    from faqnas_optuna.cli.failure import fail
 
     return fail(message, code)
 

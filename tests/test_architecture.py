@@ -184,6 +184,7 @@ WINGS: list[tuple[str, list[str]]] = [
     (
         "cli",
         [
+            "failure",
             "exits",
             "tables",
             "ranges",

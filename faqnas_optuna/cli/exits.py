@@ -1,12 +1,12 @@
 """Exit codes of commands, and the one line on stderr that says why one failed."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from faqnas_optuna.cli.failure import fail
 from faqnas_optuna.errors import FaqnasError
 from faqnas_optuna.machine import limit_reached
 
@@ -28,10 +28,3 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     except click.Abort:
         return 130
     return code if isinstance(code, int) else 0
-
-
-def fail(message: str, code: int) -> int:
-    """Print an error on stderr, if there is one, and return the exit code."""
-    if sys.stderr:
-        print(f"Error: {' '.join(message.split())}", file=sys.stderr)
-    return code
