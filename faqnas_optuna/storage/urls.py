@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,6 +15,7 @@ HARMLESS = frozenset(
     {
         "application_name",
         "charset",
+        "client_encoding",
         "connect_timeout",
         "host",
         "hostaddr",
@@ -23,6 +24,7 @@ HARMLESS = frozenset(
         "keepalives_idle",
         "keepalives_interval",
         "port",
+        "prepare_threshold",
         "read_timeout",
         "ssl_ca",
         "ssl_cert",
@@ -68,7 +70,31 @@ def parse(url: str) -> URL:
     if parsed.get_backend_name() != "sqlite" and "@" in USER_AND_PASSWORD.sub("", url, count=1):
         # A password ends at its first @: the rest would be taken for the host, and shown.
         raise StorageError(f"there is one @ too many in the URL of the storage: {ESCAPES}")
-    return parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername))
+    _check_options(url)
+    return _with_socket_as_option(parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername)))
+
+
+def _check_options(url: str) -> None:
+    """Refuse options that SQLAlchemy would silently drop, most often the rest of a path with a question mark.
+
+    Raises:
+        StorageError: an option has no value.
+    """
+    _, _, options = USER_AND_PASSWORD.sub("", url, count=1).partition("?")
+    if any("=" not in option for option in options.split("&") if option):
+        raise StorageError(
+            "options after the ? in the URL of the storage are written NAME=VALUE, with & between them;"
+            " a ? in a path or a password is written %3F"
+        )
+
+
+def _with_socket_as_option(url: URL) -> URL:
+    """Return the URL with a Unix socket in the driver's option if it stands in the place of the host, as libpq allows."""
+    if url.host is None or "%2f" not in url.host.lower():
+        return url
+    option = "host" if url.get_backend_name() == "postgresql" else "unix_socket"
+    query = {**url.query, option: unquote(url.host)}
+    return URL.create(url.drivername, url.username, url.password, None, url.port, url.database, query)
 
 
 def masked(url: str) -> str:

@@ -15,6 +15,8 @@ from faqnas_optuna.storage.urls import masked
         ("postgresql://h/db?options=-c+a.b%3Ds3cret&sslmode=require", "postgresql+psycopg://h/db?options=***&sslmode=require"),
         ("mysql://h/db?charset=utf8mb4&init_command=s3cret", "mysql+pymysql://h/db?charset=utf8mb4&init_command=***"),
         ("sqlite:////home/me@work/faqnas.db?timeout=5", "sqlite:////home/me%40work/faqnas.db?timeout=5"),
+        ("postgresql://me:s3cret@%2Ftmp%2Fpg/db", "postgresql+psycopg://me:***@/db?host=%2Ftmp%2Fpg"),
+        ("mysql://me:s3cret@%2Ftmp%2Fmy.sock/db", "mysql+pymysql://me:***@/db?unix_socket=%2Ftmp%2Fmy.sock"),
         ("postgresql://me@work:s3cr:et/?@host/db", "postgresql+psycopg://me%40work:***@host/db"),
     ],
 )
@@ -42,3 +44,12 @@ def test_a_password_with_an_at_sign_is_refused_and_not_repeated(url: str) -> Non
 def test_other_names_of_postgresql_are_refused_with_the_right_one(scheme: str) -> None:
     with pytest.raises(StorageError, match=f"{scheme} is none of them; write postgresql://"):
         open_storage(f"{scheme}://me:s3cret@host/db")
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///with?q/f.db", "postgresql://me:s3cret@host/db?sslmode", "sqlite:///f.db?timeout=5&s3cret"]
+)
+def test_an_option_without_a_value_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(StorageError, match=r"written NAME=VALUE, .* a \? in a path or a password is written %3F") as refused:
+        masked(url)
+    assert "s3cret" not in str(refused.value)
