@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 from filelock import FileLock, Timeout
@@ -28,24 +29,22 @@ from faqnas_optuna.errors import NoStudiesError, StorageBusyError, StorageError
 LOCK_TIMEOUT_S = 60
 LOCK_STEP_S = 0.0002
 HAS_WRITE_LOCK = "has_write_lock"
-NETWORK_FILE_SYSTEMS = frozenset(
+ELSEWHERE = "name another file with --storage"
+LOCAL_FILE_SYSTEMS = frozenset(
     {
-        "9p",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "fuse.glusterfs",
-        "fuse.sshfs",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "nfs",
-        "nfs4",
-        "smb3",
+        # On disks, of Linux, macOS and BSD.
+        *("apfs", "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "ffs", "hfs", "hfsplus", "jfs", "msdos"),
+        *("nilfs2", "ntfs", "ntfs3", "reiser4", "reiserfs", "ubifs", "ufs", "vfat", "xfs", "zfs"),
+        # In memory.
+        *("devtmpfs", "ramfs", "rootfs", "tmpfs"),
+        # Layers and ciphers of the kernel above one of those, most often of containers.
+        *("aufs", "ecryptfs", "overlay", "overlayfs"),
+        # By FUSE: drivers of block devices, such as ntfs-3g, and the layers of containers without root.
+        *("fuseblk", "fuse.fuse-overlayfs"),
     }
 )
-"""Where locks between machines are not to be relied on, and SQLite databases get damaged (https://sqlite.org/faq.html)."""
+"""File systems of one machine, as Linux and macOS name them. Of any other, locks and shared memory may not reach further than
+one mount, which damages SQLite databases (https://sqlite.org/faq.html)."""
 
 
 def share_between_processes(engine: Engine, file: Path) -> None:
@@ -137,8 +136,12 @@ def file_lock(file: Path, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[None]:
         StorageBusyError: another process keeps it.
         StorageError: we may not write it.
     """
+    if not file.exists():
+        # As SQLite would make it, so that the lock has the same mode whatever the umask is.
+        with suppress(OSError):
+            file.touch(mode=0o644)
     # Whoever may write the database may lock it, as SQLite holds it with its own files.
-    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o644
+    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600
     lock = FileLock(beside(file, ".lock"), timeout=timeout_s, mode=mode)
     try:
         lock.acquire()
@@ -176,6 +179,7 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
         NoStudiesError: it is not there.
         StorageError: it cannot be there, or something else is; both say what to do.
     """
+    _check_escapes(file)
     if not file.exists() and not create:
         raise NoStudiesError(
             f"there is no database {file}: start a study with 'faqnas-optuna start --dataset wine',"
@@ -189,20 +193,34 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
             f"cannot make the database {file}: you may not write to {directory}; name another place with --storage"
         )
     if file.exists():
+        _check_kind(file)
         _check_names(file)
         _check_content(file)
-    if (kind := kind_of(file)) in NETWORK_FILE_SYSTEMS:
+    if (kind := kind_of(file)) and kind not in LOCAL_FILE_SYSTEMS:
         raise StorageError(
-            f"{file} is on a network file system ({kind}), which damages SQLite databases:"
-            " put it on a local disk, or use PostgreSQL to share a study between machines"
+            f"{file} is on a file system of type {kind}, which is not known to be local, and network file systems damage SQLite"
+            " databases: put it on a local disk, or use PostgreSQL to share a study between machines"
         )
+
+
+def _check_escapes(file: Path) -> None:
+    """Refuse a path whose escapes were meant as they are: `a%20b.db` in a URL is the file `a b.db`."""
+    literal = file.with_name(quote(file.name))
+    if literal != file and literal.exists() and not file.exists():
+        raise StorageError(
+            f"there is a file {literal}, but in a URL that name means {file}; write % as %25, or rename the file"
+        )
+
+
+def _check_kind(file: Path) -> None:
+    """Refuse a directory, a device or a pipe."""
+    if not file.is_file():
+        kind = "a directory" if file.is_dir() else "no regular file"
+        raise StorageError(f"the database {file} is {kind}; {ELSEWHERE}")
 
 
 def _check_content(file: Path) -> None:
     """Refuse what is no database, or another program's: tables would be put into it."""
-    elsewhere = "name another file with --storage"
-    if file.is_dir():
-        raise StorageError(f"the database {file} is a directory; {elsewhere}")
     if not os.access(file, os.W_OK):
         return
     query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
@@ -213,11 +231,11 @@ def _check_content(file: Path) -> None:
             tables = [name for (name,) in connection.execute(query)]
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
-            raise StorageError(f"{file} is no SQLite database; {elsewhere}") from error
+            raise StorageError(f"{file} is no SQLite database; {ELSEWHERE}") from error
         # It is told of by whoever uses it.
         return
     if tables and "studies" not in tables:
-        raise StorageError(f"{file} is the database of another program, with a table {tables[0]!r}; {elsewhere}")
+        raise StorageError(f"{file} is the database of another program, with a table {tables[0]!r}; {ELSEWHERE}")
 
 
 def _check_names(file: Path) -> None:
@@ -225,7 +243,7 @@ def _check_names(file: Path) -> None:
 
     SQLite names its log after the database: by each name there would be another (https://sqlite.org/howtocorrupt.html, 2.4).
     """
-    if file.is_dir() or not os.access(file, os.W_OK):
+    if not os.access(file, os.W_OK):
         return
     if (names := file.stat().st_nlink) > 1:
         raise StorageError(

@@ -39,16 +39,17 @@ def test_reading_waits_for_nobody_who_writes(tmp_path: Path, storage_url: str) -
         assert get_study_user_attrs(reader, ("key",)) == {"key": "value"}
 
 
-def test_a_network_file_system_is_refused(tmp_path: Path) -> None:
-    # No test can mount one; that the kind of a real file system is found is tested below.
-    with pytest.raises(StorageError, match=r"network file system \(nfs4\).*local disk, or use PostgreSQL"):
-        sqlite.check_file(tmp_path / "faqnas.db", create=True, kind_of=lambda _: "nfs4")
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.rclone", "fuse.s3fs", "virtiofs", "smbfs", "macfuse"])
+def test_a_file_system_that_is_not_known_to_be_local_is_refused(tmp_path: Path, kind: str) -> None:
+    # Real ones are mounted in tests/faults/test_mounts.py.
+    with pytest.raises(StorageError, match=f"file system of type {kind}, which is not known to be local.*local disk"):
+        sqlite.check_file(tmp_path / "faqnas.db", create=True, kind_of=lambda _: kind)
 
 
 def test_the_kind_of_a_file_system_is_found(tmp_path: Path) -> None:
     expected = subprocess.run(["stat", "-f", "-c", "%T", "/proc"], capture_output=True, text=True, check=True).stdout.strip()
     assert sqlite.file_system(Path("/proc/version")) == expected == "proc"
-    assert sqlite.file_system(tmp_path / "not" / "there.db") not in sqlite.NETWORK_FILE_SYSTEMS
+    assert sqlite.file_system(tmp_path / "not" / "there.db") in sqlite.LOCAL_FILE_SYSTEMS
 
 
 @pytest.mark.parametrize("create", [False, True])
@@ -80,6 +81,38 @@ def test_the_lock_has_the_mode_of_the_database(tmp_path: Path) -> None:
     with file_lock(tmp_path / "faqnas.db"):
         pass
     assert stat.S_IMODE((tmp_path / "faqnas.db.lock").stat().st_mode) == 0o664
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o644)])
+def test_a_new_database_and_its_lock_have_one_mode(tmp_path: Path, umask: int, mode: int) -> None:
+    program = "import sys; from faqnas_optuna.storage.opening import open_storage; open_storage(sys.argv[1], create=True)"
+    command = [sys.executable, "-c", program, f"sqlite:///{tmp_path}/faqnas.db"]
+    subprocess.run(command, env=cli_environment(), umask=umask, check=True, timeout=TIMEOUT_S)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"faqnas.db": mode, "faqnas.db.lock": mode}
+
+
+def test_a_device_is_refused_and_no_lock_is_left_beside_it(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="the database /dev/null is no regular file; name another file with --storage"):
+        open_storage("sqlite:////dev/null", create=True)
+    assert not Path("/dev/null.lock").exists()
+    os.mkfifo(tmp_path / "pipe.db")
+    with pytest.raises(StorageError, match=r"pipe\.db is no regular file"):
+        open_storage(f"sqlite:///{tmp_path}/pipe.db", create=True)
+
+
+def test_escapes_of_a_path_are_read_and_never_guessed(tmp_path: Path) -> None:
+    for escaped, name in (("a%20b.db", "a b.db"), ("why%3F.db", "why?.db"), ("100%25.db", "100%.db")):
+        open_storage(f"sqlite:///{tmp_path}/{escaped}", create=True)
+        assert (tmp_path / name).exists()
+    (tmp_path / "c%20d.db").touch()
+    with pytest.raises(
+        StorageError, match=r"there is a file \S+/c%20d\.db, but in a URL that name means .*/c d\.db; write % as %25"
+    ):
+        open_storage(f"sqlite:///{tmp_path}/c%20d.db", create=True)
+    with pytest.raises(StorageError, match="a \\? in a path or a password is written %3F"):
+        open_storage(f"sqlite:///{tmp_path}/with?q/f.db", create=True)
+    assert not (tmp_path / "with").exists()
 
 
 def test_what_lies_beside_a_database_lies_beside_the_file_that_a_link_means(tmp_path: Path) -> None:
