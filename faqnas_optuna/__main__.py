@@ -56,13 +56,39 @@ COLLECT_EVERY = 50_000
 Python's default, takes a sixth of the start."""
 
 
+class ResultStream:
+    """Standard output, whose errors name it: those of pipes and full disks name no file."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._named_in_errors():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._named_in_errors():
+            self._stream.flush()
+
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = "standard output"
+            raise
+
+
 def main() -> NoReturn:
     """Run `faqnas-optuna` with the arguments of this process."""
     gc.set_threshold(COLLECT_EVERY)
     _silence_libraries()
     _spell_for(sys.stdout, sys.stderr)
     # A process may be started without the streams.
-    out = sys.stdout and cast(TextIO, EscapingStream(sys.stdout))
+    out = sys.stdout and cast(TextIO, EscapingStream(cast(TextIO, ResultStream(sys.stdout))))
     err = sys.stderr and cast(TextIO, EscapingStream(cast(TextIO, MessageStream(sys.stderr))))
     with redirect_stdout(out), redirect_stderr(err):
         code = _run()

@@ -24,7 +24,8 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     except OSError as error:
         if limit_reached(error):
             raise
-        return fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 1)
+        reason = error.strerror or str(error) or type(error).__name__
+        return fail(f"{reason}: {error.filename}" if error.filename else reason, 1)
     except click.Abort:
         return 130
     return code if isinstance(code, int) else 0

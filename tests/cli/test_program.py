@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli.program import cli
+from faqnas_optuna.data import idx
 from faqnas_optuna.data.named import DATASETS
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.learning import evaluation
@@ -387,6 +388,18 @@ def test_results_that_cannot_be_written_are_an_error(stored: Cli, tmp_path: Path
     env = cli_environment({"PYTHONUNBUFFERED": unbuffered})
     found = subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert (found.returncode, found.stderr) == (1, "Error: No space left on device: standard output\n")
+
+
+def test_an_error_without_a_file_is_not_said_to_be_of_standard_output(
+    cli_here: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(idx, "download", fail)
+    code, out, err = cli_here("datasets", "--download", "mnist")
+    assert (code, out) == (1, "")
+    assert err.endswith("\nError: Connection reset by peer\n")
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("datasets", "--no-such-option"), ()], ids=["ours", "usage", "help"])
