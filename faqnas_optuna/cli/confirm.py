@@ -108,7 +108,7 @@ def confirm(
     if name is None and len(called) > LONGEST_NAME:
         raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {called!r} has more; choose one with --as")
     check_name(called)
-    with opened_storage(storage, grace_s=survival.grace_s) as opened:
+    with opened_storage(storage, survival=survival) as opened:
         search = load(opened, study)
         candidates = finalists(
             search, numbers=numbers, top=top if chosen_by == "top" else None, pick=pick if chosen_by == "pick" else None

@@ -1,6 +1,7 @@
 """Commands that find circuits: start a search, join it, resume it, stop it, and see how far it is."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,8 +163,7 @@ def start(
     called = default_name(chosen.dataset) if study is None else study
     check_name(called)
     with reporting(storage):
-        grace_s = survival.grace_s
-        opened, existing = look_for_study(storage, called, chosen, any_repeats=auto_repeats, grace_s=grace_s)
+        opened, existing = look_for_study(storage, called, chosen, any_repeats=auto_repeats, survival=survival)
         stopped = existing and existing.ledger.stop()
         if existing and stopped and stopped.reason is not StopReason.REQUESTED:
             # Neither its data nor torch are needed to show what it has found.
@@ -177,7 +177,7 @@ def start(
                 called,
                 chosen,
                 auto_repeats=auto_repeats,
-                grace_s=grace_s,
+                survival=survival,
                 data_dir=looked_in,
                 files=files,
                 # Those of a cluster train elsewhere.
@@ -219,14 +219,17 @@ def worker(
     from faqnas_optuna.results.documents import check_failures
     from faqnas_optuna.results.status import progress
     from faqnas_optuna.search.study import load, load_data
+    from faqnas_optuna.signals import AskedToLeaveError
+    from faqnas_optuna.storage.opening import open_for_work
 
     if study is not None and until_idle:
         raise ConfigError("a worker of one study leaves when that stops; leave out --until-idle, or the name")
     timeout_s = survival.database_timeout_s
     with (
-        opened_storage(storage, quiet=quiet, grace_s=survival.grace_s) as opened,
+        reporting(storage, quiet=quiet),
         at_work(f"worker {study}" if study else "worker", storage, study=study, quiet=quiet) as signals,
         show_progress(quiet=quiet) as update,
+        suppress(AskedToLeaveError),
     ):
 
         def show(standing: "Standing") -> None:
@@ -234,6 +237,7 @@ def worker(
 
         if listen:
             signals.listen(STDIN)
+        opened = open_for_work(storage, signals, timeout_s=timeout_s, grace_s=survival.grace_s)
         if study is None:
             from faqnas_optuna.workers.serving import serve
 
@@ -295,7 +299,7 @@ def resume(
     from faqnas_optuna.search.course import resume as resume_study
     from faqnas_optuna.search.study import load, load_data
 
-    with opened_storage(storage, grace_s=survival.grace_s) as opened:
+    with opened_storage(storage, survival=survival) as opened:
         search = load(opened, study)
         # Before the data are read; and again when nobody else can change it.
         check_resumable(search, generations=generations)

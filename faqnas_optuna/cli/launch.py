@@ -75,12 +75,41 @@ def reporting(url: str, *, quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def opened_storage(url: str, *, quiet: bool = False, grace_s: int = 60) -> Iterator["BaseStorage"]:
-    """A storage that is there, within `reporting`."""
+def opened_storage(url: str, *, survival: Survival | None = None) -> Iterator["BaseStorage"]:
+    """Open a storage that exists, within `reporting`.
+
+    Args:
+        survival: of workers, whose database may not be up yet and must take changes; None to read.
+    """
     from faqnas_optuna.storage.opening import open_storage
 
-    with reporting(url, quiet=quiet):
-        yield open_storage(url, grace_s=grace_s)
+    with reporting(url):
+        yield open_storage(url) if survival is None else open_patiently(url, survival)
+
+
+def open_patiently(url: str, survival: Survival, *, create: bool = False) -> "BaseStorage":
+    """Open a storage to work with, once its database is up; a signal ends the command."""
+    from faqnas_optuna.storage.opening import open_for_work
+
+    with patience("the database was not reached") as signals:
+        return open_for_work(url, signals, timeout_s=survival.database_timeout_s, create=create, grace_s=survival.grace_s)
+
+
+@contextmanager
+def patience(undone: str) -> Iterator["Signals"]:
+    """Catch signals while a database is waited for; one that ends the waiting ends the command.
+
+    Args:
+        undone: what to say was not done then.
+    """
+    from faqnas_optuna.signals import AskedToLeaveError, Signals
+
+    with Signals().caught() as signals:
+        try:
+            yield signals
+        except AskedToLeaveError:
+            click.echo(f"interrupted; {undone}", err=True)
+            click.get_current_context().exit(signals.exit_code)
 
 
 def one_data_set(name: str | None, option: str | None) -> str | None:
@@ -92,14 +121,13 @@ def one_data_set(name: str | None, option: str | None) -> str | None:
 
 
 def look_for_study(
-    url: str, name: str, config: StudyConfig, *, any_repeats: bool, grace_s: int
+    url: str, name: str, config: StudyConfig, *, any_repeats: bool, survival: Survival
 ) -> "tuple[BaseStorage | None, Search | None]":
     """The database and the study, as far as they are there. What can be refused without the data is refused."""
     from faqnas_optuna.search.study import check_existing
-    from faqnas_optuna.storage.opening import open_storage
 
     try:
-        storage = open_storage(url, grace_s=grace_s)
+        storage = open_patiently(url, survival)
     except NoStudiesError:
         return None, None
     return storage, check_existing(storage, name, config, any_repeats=any_repeats)
@@ -112,7 +140,7 @@ def new_study(
     config: StudyConfig,
     *,
     auto_repeats: bool,
-    grace_s: int,
+    survival: Survival,
     data_dir: Path | None,
     files: "Files | None",
     workers: int,
@@ -127,16 +155,23 @@ def new_study(
     from faqnas_optuna.data.loading import load_splits
     from faqnas_optuna.learning.pilot import LIMIT_S
     from faqnas_optuna.search.study import open_or_create
-    from faqnas_optuna.storage.opening import open_storage, storage_lock
+    from faqnas_optuna.storage.opening import storage_lock
+    from faqnas_optuna.storage.outages import patiently
 
     splits = load_splits(config, files=files, data_dir=data_dir)
     if storage is None:
-        storage = open_storage(url, create=True, grace_s=grace_s)
+        storage = open_patiently(url, survival, create=True)
     reliability = _measured(splits, config, name, limit_s=None if auto_repeats else LIMIT_S, workers=workers)
     if auto_repeats:
         config = _with_repeats_for(config, reliability)
-    with storage_lock(url):
-        return open_or_create(storage, name, config, splits, reliability=reliability, files=files), splits
+
+    def make() -> "Search":
+        with storage_lock(url):
+            return open_or_create(storage, name, config, splits, reliability=reliability, files=files)
+
+    # The database may have gone away while trainings were measured, which takes minutes.
+    with patience(f"study {name} was not made") as signals:
+        return patiently(make, signals, timeout_s=survival.database_timeout_s), splits
 
 
 def _measured(
@@ -255,17 +290,20 @@ def _run_beside(name: str, splits: "DataSplits", url: str, survival: Survival, f
     from faqnas_optuna.cli.console import forget_console
     from faqnas_optuna.cli.exits import exit_code_of
     from faqnas_optuna.search.study import load
-    from faqnas_optuna.storage.opening import disconnect
+    from faqnas_optuna.signals import AskedToLeaveError
+    from faqnas_optuna.storage.opening import disconnect, open_for_work
     from faqnas_optuna.workers.loop import run
 
     forget_console()
 
     def work() -> int:
         with (
+            reporting(url, quiet=True),
             at_work(f"worker {name}", url, study=name, quiet=True) as signals,
-            opened_storage(url, quiet=True, grace_s=survival.grace_s) as opened,
+            suppress(AskedToLeaveError),
         ):
             signals.listen(file)
+            opened = open_for_work(url, signals, timeout_s=survival.database_timeout_s, grace_s=survival.grace_s)
             search = load(opened, name)
             try:
                 run(search, splits, signals, on_trial=lambda _: None, database_timeout_s=survival.database_timeout_s)

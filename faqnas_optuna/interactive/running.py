@@ -18,8 +18,9 @@ from faqnas_optuna.results.documents import check_failures
 from faqnas_optuna.search.course import resume
 from faqnas_optuna.search.generations import StopReason
 from faqnas_optuna.search.study import Search, check_existing, check_name, open_or_create
-from faqnas_optuna.signals import Signals
-from faqnas_optuna.storage.opening import open_storage, storage_lock, translated_errors
+from faqnas_optuna.signals import AskedToLeaveError, Signals
+from faqnas_optuna.storage.opening import open_for_work, storage_lock, translated_errors
+from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
 from faqnas_optuna.workers.loop import run
 
 Data = DataSplits | Callable[[], DataSplits]
@@ -124,7 +125,9 @@ def loaded(data: Data) -> DataSplits:
 
 def _existing(url: str, name: str, config: StudyConfig, any_repeats: bool) -> Search | None:
     with suppress(NoStudiesError):
-        return check_existing(open_storage(url), name, config, any_repeats=any_repeats)
+        with _waiting() as signals:
+            storage = open_for_work(url, signals, timeout_s=DATABASE_TIMEOUT_S)
+        return check_existing(storage, name, config, any_repeats=any_repeats)
     return None
 
 
@@ -142,7 +145,8 @@ def _created(
     Args:
         is_measured: whether it keeps what trainings are worth.
     """
-    storage = open_storage(url, create=True)
+    with _waiting() as signals:
+        storage = open_for_work(url, signals, timeout_s=DATABASE_TIMEOUT_S, create=True)
     reliability: Reliability | None = None
     if is_measured or auto_repeats:
         with _heeded() as signals, signals.giving_up(at_first=True):
@@ -151,8 +155,27 @@ def _created(
             raise KeyboardInterrupt(f"interrupted; study {name} was not made")
     if auto_repeats:
         config = with_repeats_for(config, reliability)
-    with storage_lock(url):
-        return open_or_create(storage, name, config, splits, reliability=reliability, files=files)
+
+    def make() -> Search:
+        with storage_lock(url):
+            return open_or_create(storage, name, config, splits, reliability=reliability, files=files)
+
+    with _waiting() as signals:
+        return patiently(make, signals, timeout_s=DATABASE_TIMEOUT_S)
+
+
+@contextmanager
+def _waiting() -> Iterator[Signals]:
+    """Heed signals while a database is waited for.
+
+    Raises:
+        KeyboardInterrupt: one ended the waiting.
+    """
+    with _heeded() as signals:
+        try:
+            yield signals
+        except AskedToLeaveError as error:
+            raise KeyboardInterrupt("interrupted; the database was not reached") from error
 
 
 @contextmanager

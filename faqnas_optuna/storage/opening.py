@@ -9,10 +9,18 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import URL
 
 from faqnas_optuna.errors import NoStudiesError, StorageError
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage import servers, sqlite
 from faqnas_optuna.storage.drafts import DraftStorage
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
-from faqnas_optuna.storage.outages import DATABASE_ERRORS, advice, database_reason, is_of_no_studies
+from faqnas_optuna.storage.outages import (
+    DATABASE_ERRORS,
+    advice,
+    database_reason,
+    is_of_no_studies,
+    may_come_up,
+    patiently,
+)
 from faqnas_optuna.storage.urls import is_sqlite, masked, parse, scrubbed, sqlite_file
 
 
@@ -29,17 +37,53 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
         NoStudiesError: there is none yet, and it is not to be made.
         StorageError: the database cannot be reached or opened.
     """
+    with opening_errors(url):
+        return _opened(url, create=create, grace_s=grace_s)
+
+
+def open_for_work(
+    url: str, signals: Signals, *, timeout_s: float, create: bool = False, grace_s: int = DEFAULT_GRACE_S
+) -> BaseStorage:
+    """Connect to a database that is to be written: wait for one that is not up yet, refuse one that takes no changes.
+
+    Args:
+        url: as `open_storage` takes it, and so are `create` and `grace_s`.
+        timeout_s: how long to wait.
+
+    Raises:
+        AskedToLeaveError: a signal ended the waiting.
+        NoStudiesError: there is none yet, and it is not to be made.
+        StorageError: the database cannot be reached, opened or written.
+    """
+
+    def open_and_check() -> BaseStorage:
+        storage = _opened(url, create=create, grace_s=grace_s)
+        assert isinstance(storage, DraftStorage)
+        if not is_sqlite(url):
+            servers.check_writable(storage._backend.engine)
+        return storage
+
+    with opening_errors(url):
+        return patiently(open_and_check, signals, timeout_s=timeout_s, is_awaited=may_come_up)
+
+
+def _opened(url: str, *, create: bool, grace_s: int) -> BaseStorage:
     parsed = parse(url)
-    kind = parsed.get_backend_name()
+    if is_sqlite(url):
+        sqlite.check_file(sqlite_file(parsed), create=create)
+    if not create:
+        return _cached(parsed, grace_s, create=False)
+    # Making the tables races between processes.
+    with storage_lock(url):
+        return _cached(parsed, grace_s, create=True)
+
+
+@contextmanager
+def opening_errors(url: str) -> Iterator[None]:
+    """Turn whatever a database or its driver raises while it is opened into a `StorageError`."""
     try:
         with translated_errors(url):
-            if kind == "sqlite":
-                sqlite.check_file(sqlite_file(parsed), create=create)
-            if not create:
-                return _cached(parsed, grace_s, create=False)
-            # Making the tables races between processes.
-            with storage_lock(url):
-                return _cached(parsed, grace_s, create=True)
+            yield
     except ImportError as error:
         raise StorageError(
             f"the driver for {masked(url)} is not installed; run: pip install 'faqnas-optuna[postgres]' or '[mysql]'"
@@ -166,4 +210,5 @@ def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
         sqlite.share_between_processes(opened.engine, sqlite_file(url))
     else:
         servers.share_between_machines(opened.engine)
+        servers.check_engines(opened.engine)
     return DraftStorage(opened)

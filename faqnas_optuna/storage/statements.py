@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection, Engine
 
 from faqnas_optuna.errors import DamagedStudyError
+from faqnas_optuna.storage.servers import WITHOUT_TRANSACTION
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """Raised by libraries that are given something else than what was written."""
@@ -204,9 +205,8 @@ def read_json(text: str, name: str, *, study: str) -> Any:
 
 
 def reading(engine: Engine) -> Engine:
-    """The engine for a single statement that reads: on PostgreSQL without a transaction, which would be two more journeys."""
-    # MySQL is told of it by two journeys, and one that fails afterwards is nobody's.
-    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else engine
+    """Return the engine for a single statement that reads."""
+    return engine.execution_options(**{WITHOUT_TRANSACTION: True})
 
 
 def _set_state(connection: Connection, trial: FrozenTrial, started: datetime | None, changes: Mapping[str, Any]) -> None:

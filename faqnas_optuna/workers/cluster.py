@@ -66,8 +66,8 @@ def work(assignment: Assignment) -> None:
         FaqnasError: the storage, the study or its data cannot be used on this machine.
     """
     from faqnas_optuna.search.study import load, load_data
-    from faqnas_optuna.signals import Signals
-    from faqnas_optuna.storage.opening import open_storage, translated_errors
+    from faqnas_optuna.signals import AskedToLeaveError, Signals
+    from faqnas_optuna.storage.opening import open_for_work, translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
     from faqnas_optuna.storage.urls import is_sqlite, masked
     from faqnas_optuna.workers.loop import run
@@ -77,8 +77,9 @@ def work(assignment: Assignment) -> None:
         raise ConfigError(f"worker on {socket.gethostname()}, study on {assignment.host}: {SQLITE_IS_LOCAL}")
     silence_libraries()
     signals = Signals()
-    with _obeying(assignment.dismissal, signals), translated_errors(url):
-        search = load(open_storage(url, grace_s=assignment.grace_s), assignment.study)
+    with _obeying(assignment.dismissal, signals), translated_errors(url), suppress(AskedToLeaveError):
+        storage = open_for_work(url, signals, timeout_s=timeout_s, grace_s=assignment.grace_s)
+        search = load(storage, assignment.study)
         if search.description.created != assignment.created:
             # As on a machine of the same name, with a database of its own.
             raise ConfigError(f"study {search.name!r} in {masked(url)} on {socket.gethostname()} is another of that name")

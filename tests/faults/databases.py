@@ -190,6 +190,22 @@ class PostgresServer(DatabaseServer):
     def drop(self, name: str) -> None:
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @contextmanager
+    def standing_by(self) -> Iterator[None]:
+        """Restart as a hot standby, which answers and takes no changes; until the end of the block."""
+        sign = self.directory / "data" / "standby.signal"
+        self.stop()
+        sign.touch()
+        if self.owner is not None:
+            shutil.chown(sign, self.owner)
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+            sign.unlink()
+            self.start()
+
 
 class MariadbServer(DatabaseServer):
     dialect = "mysql+pymysql"
@@ -206,7 +222,7 @@ class MariadbServer(DatabaseServer):
         quoted = PASSWORD.replace("'", "''")
         (self.directory / "init.sql").write_text(
             f"CREATE USER IF NOT EXISTS {USER}@'127.0.0.1' IDENTIFIED BY '{quoted}';\n"
-            f"GRANT ALL ON *.* TO {USER}@'127.0.0.1';\nALTER USER root@localhost IDENTIFIED BY '{quoted}';\n"
+            f"GRANT ALL ON *.* TO {USER}@'127.0.0.1' WITH GRANT OPTION;\nALTER USER root@localhost IDENTIFIED BY '{quoted}';\n"
         )
 
     def command(self) -> list[str]:

@@ -185,7 +185,7 @@ def test_workers_that_fail_are_told_in_one_line_each_and_no_password(
         pytest.raises(
             ClusterError, match="no worker is left on the Dask cluster, and study 'iris' is not finished; go on with"
         ),
-        dask_workers(client, 2, search, signals, storage_url=elsewhere, data_dir=None) as crew,
+        dask_workers(client, 2, search, signals, storage_url=elsewhere, data_dir=None, database_timeout_s=1) as crew,
     ):
         watch(crew, search, signals, on_look=lambda _: None)
     told = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
