@@ -89,6 +89,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "heartbeats",
             "drafts",
             "opening",
+            "rehearsal",
             "attributes",
         ],
     ),

@@ -19,7 +19,8 @@ from faqnas_optuna.errors import FaqnasError, NoStudiesError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.kept import cache_directory
 from faqnas_optuna.learning.evaluation import prepare
-from faqnas_optuna.storage.opening import check_place, number_of_studies
+from faqnas_optuna.storage.opening import number_of_studies
+from faqnas_optuna.storage.rehearsal import rehearse
 from faqnas_optuna.storage.urls import masked
 
 US = "faqnas-optuna"
@@ -142,7 +143,8 @@ def _data() -> str:
 def _database(url: str) -> str:
     try:
         count = number_of_studies(url)
-        return f"{masked(url)}, {count} {'study' if count == 1 else 'studies'}"
+        studies = f"{count} {'study' if count == 1 else 'studies'}"
     except NoStudiesError:
-        check_place(url)
-        return f"{masked(url)}, no studies yet"
+        studies = "no studies yet"
+    rehearse(url)
+    return f"{masked(url)}, {studies}"

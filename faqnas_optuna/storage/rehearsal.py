@@ -1,0 +1,141 @@
+"""Rehearsal of what a search does to a database: create, lock, write, read back, and undo it all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy import URL, Column, Integer, MetaData, Table, insert, inspect, select
+from sqlalchemy.engine import Connection, Engine
+
+from faqnas_optuna.errors import StorageError
+from faqnas_optuna.storage import servers, sqlite
+from faqnas_optuna.storage.drafts import DraftStorage
+from faqnas_optuna.storage.opening import check_place, open_storage, opening_errors, storage_lock
+from faqnas_optuna.storage.statements import LOCK_STUDY, STUDIES, STUDY_USER_ATTRS, TRIALS, USER_ATTRS, VALUES
+from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
+
+
+def rehearse(url: str) -> None:
+    """Do to a database what a search does, and undo it; ids that the database gives are not given again.
+
+    Raises:
+        StorageError: says what the database refuses, and what to do.
+    """
+    with opening_errors(url):
+        if is_sqlite(url):
+            _rehearse_file(sqlite_file(parse(url)))
+        else:
+            _rehearse_server(url)
+
+
+def _rehearse_file(file: Path) -> None:
+    """Make a database beside the file, where SQLite needs to write too, and try a change of the file itself."""
+    check_place(f"sqlite:///{file}")
+    if file.exists() and not os.access(file, os.W_OK):
+        raise StorageError(f"you may read the database {file}, not write it; its owner can let you")
+    directory = sqlite.beside(file, "").parent
+    try:
+        with (
+            TemporaryDirectory(prefix=".faqnas-", dir=directory) as beside,
+            _engine_of(Path(beside) / "faqnas.db", create=True) as engine,
+        ):
+            _write_and_undo(engine)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write beside the database {file}: {error.strerror}; SQLite keeps its log there: make {directory} writable"
+        ) from error
+    if file.exists() and file.stat().st_size:
+        with _engine_of(file, create=False) as engine:
+            _write_and_undo(engine)
+
+
+@contextmanager
+def _engine_of(file: Path, *, create: bool) -> Iterator[Engine]:
+    url = URL.create("sqlite", database=str(file)).render_as_string()
+    storage = open_storage(url, create=create)
+    assert isinstance(storage, DraftStorage)
+    try:
+        yield storage._backend.engine
+    finally:
+        storage._backend.engine.dispose()
+
+
+def _rehearse_server(url: str) -> None:
+    engine = servers.lock_engine(parse(url))
+    has_tables = inspect(engine).has_table(STUDIES.name)
+    if has_tables:
+        servers.check_engines(engine)
+    with storage_lock(url):
+        if has_tables:
+            _write_and_undo(engine)
+        elif engine.dialect.name == "postgresql":
+            with _undone(engine) as connection:
+                models.BaseModel.metadata.create_all(connection)
+                _write(connection)
+        else:
+            _create_and_drop(engine)
+
+
+def _write_and_undo(engine: Engine) -> None:
+    with _undone(engine) as connection:
+        name = _write(connection)
+    with engine.connect() as connection:
+        if connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)) is not None:
+            raise StorageError("the database keeps what is rolled back; name one with transactions")
+
+
+@contextmanager
+def _undone(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction that is rolled back."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        yield connection
+        transaction.rollback()
+
+
+def _write(connection: Connection) -> str:
+    """Write a study with a trial and read it back; its name."""
+    name = f"faqnas-optuna doctor {uuid4().hex}"
+    study_id = _inserted(connection, STUDIES, study_name=name)
+    _inserted(connection, STUDY_USER_ATTRS, study_id=study_id, key="doctor", value_json="1")
+    connection.execute(LOCK_STUDY, {"study_id": study_id})
+    trial_id = _inserted(connection, TRIALS, study_id=study_id, number=0, state=TrialState.RUNNING)
+    _inserted(connection, USER_ATTRS, trial_id=trial_id, key="doctor", value_json="1")
+    _inserted(
+        connection, VALUES, trial_id=trial_id, objective=0, value=0.5, value_type=models.TrialValueModel.TrialValueType.FINITE
+    )
+    value = connection.scalar(select(VALUES.c.value).join(TRIALS).where(TRIALS.c.study_id == study_id))
+    if value != 0.5:
+        raise StorageError(f"the database gave back {value} where 0.5 was written; name another")
+    return name
+
+
+def _inserted(connection: Connection, table: Table, **row: object) -> int:
+    """Insert a row; its id."""
+    key = connection.execute(insert(table).values(**row)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _create_and_drop(engine: Engine) -> None:
+    """Make a table on MySQL, where that cannot be rolled back, and drop it.
+
+    Raises:
+        StorageError: its storage engine has no transactions.
+    """
+    table = Table(f"faqnas_doctor_{uuid4().hex[:12]}", MetaData(), Column("id", Integer, primary_key=True))
+    with engine.begin() as connection:
+        table.create(connection)
+    try:
+        with _undone(engine) as connection:
+            connection.execute(insert(table).values(id=1))
+        with engine.connect() as connection:
+            if connection.scalar(select(table.c.id)) is not None:
+                raise StorageError("the database keeps what is rolled back; let it make tables with InnoDB")
+    finally:
+        with engine.begin() as connection:
+            table.drop(connection)
