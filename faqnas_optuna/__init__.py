@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.circuits.genome import Circuit, Genome
     from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.data.splits import DataSplits
-    from faqnas_optuna.errors import FaqnasError
+    from faqnas_optuna.errors import DataWarning, FaqnasError
     from faqnas_optuna.evidence.loading import load_table
     from faqnas_optuna.evidence.table import Table
     from faqnas_optuna.interactive.classifier import FAQNASClassifier
@@ -25,6 +25,7 @@ __all__ = [
     "HQNN",
     "Circuit",
     "DataSplits",
+    "DataWarning",
     "Evaluation",
     "FAQNASClassifier",
     "FaqnasError",
@@ -42,6 +43,7 @@ __all__ = [
 _HOMES = {
     "Circuit": "circuits.genome",
     "DataSplits": "data.splits",
+    "DataWarning": "errors",
     "Evaluation": "learning.evaluation",
     "FAQNASClassifier": "interactive.classifier",
     "FaqnasError": "errors",

@@ -150,3 +150,7 @@ class WorkerDiedError(FaqnasError):
 
 class TrainingError(FaqnasError):
     """A candidate could not be trained, for instance because its loss is not finite."""
+
+
+class DataWarning(UserWarning):
+    """Data that can be used and are suspicious, in one line that names the fix."""

@@ -36,6 +36,8 @@ WINGS: list[tuple[str, list[str]]] = [
             "preprocessing",
             "schema",
             "fitting",
+            "repeats",
+            "checks",
             "splits",
             "generated",
             "recipes",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faqnas_optuna.cli.console import counted
-from faqnas_optuna.cli.display import BRACKETS, print_line, print_prose, print_table, shown_interval
+from faqnas_optuna.cli.display import BRACKETS, majority_line, print_line, print_prose, print_table, shown_interval
 from faqnas_optuna.cli.tables import Table
 from faqnas_optuna.config import Score
 from faqnas_optuna.results.confirmed import SIGNIFICANT
@@ -39,6 +39,8 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
         f"Trained anew for {counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
         f" {counted(seeds, 'seed')}, judged on {document['test_samples']:,} test samples, which the search has not seen."
     ]
+    if document["majority_score"] is not None:
+        told.append(majority_line(document["majority_score"], Score(document["score"]), "test"))
     if Score(document["score"]) is Score.BALANCED:
         told.append("Accuracies are balanced: the mean of the recalls of the classes.")
     if (tau := document["kendall_tau"]) is not None:
@@ -80,7 +82,7 @@ def _circuits(circuits: Sequence[Mapping[str, Any]], score: Score) -> Table:
                 f"{circuit[f'test_{score.key}']:.3f}",
                 shown_interval(circuit[f"test_{score.key}_interval"]),
                 f"{circuit[f'val_{score.key}']:.3f}",
-                f"{circuit['optimism']:+.3f}",
+                f"{circuit['optimism']:+z.3f}",
                 *(f"{circuit['neg_log_esp']:.4f}" for _ in lost),
                 f"{circuit['quantum_flops']:,}",
                 f"{circuit['parameters']:,}",
@@ -100,11 +102,11 @@ def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> Table:
                     str(circuit["trial"]),
                     control["model"],
                     f"{control[f'test_{score.key}']:.3f}",
-                    _number(control["difference"], "+.3f"),
+                    _number(control["difference"], "+z.3f"),
                     shown_interval(control["difference_interval"]),
                     _number(control["p"], ".3f"),
                     _number(control["p_holm"], ".3f"),
-                    _number(control["rank_biserial"], "+.2f"),
+                    _number(control["rank_biserial"], "+z.2f"),
                     f"{control['parameters']:,}",
                     control["network"],
                 )

@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 BRACKETS = "What stands in brackets changes no measured value."
 
 
-def print_front(front: Iterable["Candidate"], *, config: StudyConfig, pick: Mapping[str, str] | None = None) -> None:
+def print_front(
+    front: Iterable["Candidate"],
+    *,
+    config: StudyConfig,
+    majority_score: float | None,
+    pick: Mapping[str, str] | None = None,
+) -> None:
     """A line for each circuit; in brackets what no measured value sees. Below, what a circuit lacks alive, and which one
     computes the same for less.
 
     Args:
         config: the study's; of repeated trainings the interval of their mean is told.
+        majority_score: of always answering the most frequent class; None if it is unknown.
         pick: that of a `pareto_document`, if the circuit is one that a rule took.
     """
     from faqnas_optuna.results.documents import cost_columns, score_columns
@@ -51,8 +58,16 @@ def print_front(front: Iterable["Candidate"], *, config: StudyConfig, pick: Mapp
         remarks.insert(0, BRACKETS)
     if remarks:
         print_prose(" ".join(remarks))
+    if majority_score is not None:
+        print_prose(majority_line(majority_score, config.score, "validation"))
     if pick:
         print_prose(f"Picked by {pick['rule']}: {pick['why']}.")
+
+
+def majority_line(majority_score: float, score: Score, part: str) -> str:
+    """Return the sentence that belongs below a table of scores."""
+    balanced = score.of(accuracy="", balanced="balanced ")
+    return f"Always answering the majority class has a {balanced}{part} accuracy of {majority_score:.3f}."
 
 
 def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
@@ -108,6 +123,8 @@ def print_trial(document: Mapping[str, Any]) -> None:
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
     if "val_error" in fields:
         labels["val_error"] += Score(document["score"]).remark
+    if "majority_score" in fields:
+        labels["majority_score"] += Score(document["score"]).remark
     room = max(map(len, labels.values())) + 2
     for name, value in fields.items():
         print_line(f"{labels[name]:{room}}{_shown(name, value)}")
@@ -154,6 +171,7 @@ LABELS = {
     "val_balanced_accuracy_std": "  deviation",
     "val_balanced_accuracy_interval": "  95 % interval",
     "val_error": "validation error",
+    "majority_score": "majority class",
     "summary": "circuit",
     "circuit": "  its digest",
     "inert": "  inert",
@@ -168,7 +186,7 @@ LABELS = {
 
 def shown_interval(ends: Sequence[float] | None) -> str:
     """Two ends in words; None of a single value."""
-    return "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+    return "–" if ends is None else f"{ends[0]:z.3f} to {ends[1]:z.3f}"
 
 
 def _shown_score(value: float | tuple[float, float] | None) -> str:
@@ -192,7 +210,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     studies = document["studies"]
     table = Table(names=["study"], numbers=("gen", "trials", "best", "front", "hypervolume"), last="state")
     workers = Table(names=("worker", "study"), numbers=("trial", "last heartbeat"), last="circuit")
-    remarks = [_history(study) for study in studies if len(studies) == 1]
+    remarks = [told for study in studies if len(studies) == 1 for told in (_history(study), _majority(study))]
     for study in studies:
         best, volume = study["best_score"], study["hypervolume"]
         table.rows.append(
@@ -243,6 +261,13 @@ def _history(study: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _majority(study: Mapping[str, Any]) -> str | None:
+    """Return what a model without features attains; None where that is unknown."""
+    part = "test" if study["confirms"] else "validation"
+    rate = study["majority_score"]
+    return None if rate is None else majority_line(rate, Score(study["score"]), part)
+
+
 def _pace(study: Mapping[str, Any]) -> str | None:
     if not study["workers"] or (left := study["minutes_left"]) is None:
         return None
@@ -264,11 +289,21 @@ def print_data(document: Mapping[str, Any]) -> None:
     classes = ", ".join(f"{entry['class']} ({entry['samples']:,})" for entry in document["classes"])
     print_line(f"{document['dataset']}: {document['samples']:,} samples ({parts}), {document['features']:,} features")
     print_prose(f"classes: {classes}")
+    rates = document["majority"]["accuracy"]
+    rate_by_part = ", ".join(f"{rates[part]:.3f} {part}" for part in document["parts"])
+    print_prose(f"accuracy of always answering the majority class: {rate_by_part}")
     print_columns(document["columns"])
     table = Table(names=["key"], numbers=("value",), last="what it is")
     table.rows.extend((entry["key"], str(entry["value"]), entry["meaning"]) for entry in document["keys"])
     if document["keys"]:
         print_table(table)
+    for finding in document["checks"] or ():
+        print_line(warning(finding["message"]))
+
+
+def warning(message: str) -> str:
+    """Return the line of a finding about the data."""
+    return f"Warning: {message}."
 
 
 def print_columns(columns: Mapping[str, str]) -> None:
@@ -293,6 +328,9 @@ def print_study(document: Mapping[str, Any]) -> None:
     fields = {"study": document["study"], "state": document["state"] or "running", "created": document["created"]}
     fields |= plain | inner | {"data fingerprint": document["data_fingerprint"]}
     fields |= {f"samples of {part}": f"{count:,}" for part, count in document["sizes"].items()}
+    if document["majority"]:
+        rates = document["majority"][Score(settings["score"]).key]
+        fields |= {f"majority class, {part}": f"{rate:.3f}" for part, rate in rates.items()}
     fields |= {f"{name} file": path for name, path in (document["files"] or {}).items() if path}
     room = max(map(len, fields)) + 2
     for name, value in fields.items():

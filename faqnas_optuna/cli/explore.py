@@ -19,6 +19,7 @@ from faqnas_optuna.cli.options import (
     data_dir_option,
     data_options,
     json_option,
+    no_check_option,
     option,
     storage_options,
 )
@@ -35,8 +36,11 @@ EXPOSED = (
 @data_options
 @option("--download", type=click.Choice(["mnist", "fashion-mnist"]), help="Fetch 70,000 images from OpenML first.")
 @data_dir_option
+@no_check_option
 @json_option
-def datasets(file: str | None, download: str | None, data_dir: Path | None, as_json: bool, **settings: Any) -> None:
+def datasets(
+    file: str | None, download: str | None, data_dir: Path | None, no_check: bool, as_json: bool, **settings: Any
+) -> None:
     """List the data sets, or show how a search would read FILE.
 
     FILE is a CSV or Parquet file with its classes in the column --target, or an NPZ file with arrays x and y. A data set can
@@ -48,7 +52,7 @@ def datasets(file: str | None, download: str | None, data_dir: Path | None, as_j
     from faqnas_optuna.data.named import DATASETS
 
     if file:
-        document = _described(file, data_dir, settings)
+        document = _described(file, data_dir, settings, is_checked=not no_check)
         print_json(document) if as_json else print_data(document)
         return
     if download:
@@ -61,7 +65,7 @@ def datasets(file: str | None, download: str | None, data_dir: Path | None, as_j
         print_datasets(listed)
 
 
-def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any], *, is_checked: bool) -> dict[str, Any]:
     """What a file holds, as a search with these settings would have it."""
     config, _, files = study_config(None, {"dataset": file, **settings})
     from faqnas_optuna.data.loading import check_known, load_splits
@@ -70,7 +74,7 @@ def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any]) ->
     check_known(config, files)
     from faqnas_optuna.results.described import data_document
 
-    return data_document(load_splits(config, files=files, data_dir=data_dir))
+    return data_document(load_splits(config, files=files, data_dir=data_dir), is_checked=is_checked)
 
 
 @click.command()

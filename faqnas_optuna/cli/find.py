@@ -18,6 +18,7 @@ from faqnas_optuna.cli.launch import (
     one_data_set,
     opened_storage,
     print_json,
+    print_warnings,
     reporting,
     run_search,
     study_config,
@@ -30,6 +31,7 @@ from faqnas_optuna.cli.options import (
     data_options,
     data_set_names,
     json_option,
+    no_check_option,
     option,
     optional_study_argument,
     repeats_option,
@@ -121,6 +123,7 @@ if TYPE_CHECKING:
     help="Simulator of the quantum layer.  [default: fast]",
 )
 @data_dir_option
+@no_check_option
 @json_option
 def start(
     name: str | None,
@@ -133,6 +136,7 @@ def start(
     detach: bool,
     survival: Survival,
     data_dir: Path | None,
+    no_check: bool,
     as_json: bool,
     **settings: Any,
 ) -> int:
@@ -170,6 +174,8 @@ def start(
             return conclude(existing, Signals(), done_before=True, as_json=as_json)
         if existing:
             search, splits = existing, load_data(existing, looked_in, files=files)
+            if not no_check:
+                print_warnings(splits, chosen)
         else:
             search, splits = new_study(
                 storage,
@@ -182,6 +188,7 @@ def start(
                 files=files,
                 # Those of a cluster train elsewhere.
                 workers=1 if client else workers,
+                is_checked=not no_check,
             )
         if stopped:
             search = resume_study(search)
@@ -190,7 +197,17 @@ def start(
             if as_json:
                 print_json(status_document(search.study._storage, called))
             return 0
-        return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
+        return run_search(
+            search,
+            splits,
+            storage,
+            survival,
+            workers=workers,
+            client=client,
+            data_dir=data_dir,
+            as_json=as_json,
+            is_checked=not no_check,
+        )
 
 
 @click.command(cls=StudyCommand)

@@ -89,7 +89,12 @@ def pareto(
     if as_json:
         print_json(document)
     elif not to_stdout:
-        print_front(shown, config=standing.search.config, pick=document.get("pick"))
+        print_front(
+            shown,
+            config=standing.search.config,
+            majority_score=document["majority_score"],
+            pick=document.get("pick"),
+        )
     for written in (plot, csv_file, latex_file):
         if written and written not in STDOUT:
             click.echo(f"wrote {written}", err=True)

@@ -144,6 +144,7 @@ def new_study(
     data_dir: Path | None,
     files: "Files | None",
     workers: int,
+    is_checked: bool,
 ) -> "tuple[Search, DataSplits]":
     """A study and its data, with what trainings are worth measured; or that of this name, if somebody has made it meanwhile.
 
@@ -159,6 +160,8 @@ def new_study(
     from faqnas_optuna.storage.outages import patiently
 
     splits = load_splits(config, files=files, data_dir=data_dir)
+    if is_checked:
+        print_warnings(splits, config)
     if storage is None:
         storage = open_patiently(url, survival, create=True)
     reliability = _measured(splits, config, name, limit_s=None if auto_repeats else LIMIT_S, workers=workers)
@@ -172,6 +175,15 @@ def new_study(
     # The database may have gone away while trainings were measured, which takes minutes.
     with patience(f"study {name} was not made") as signals:
         return patiently(make, signals, timeout_s=survival.database_timeout_s), splits
+
+
+def print_warnings(splits: "DataSplits", config: StudyConfig) -> None:
+    """Print the findings about data that matter to a study, on stderr."""
+    from faqnas_optuna.cli.display import warning
+    from faqnas_optuna.data.checks import relevant
+
+    for finding in relevant(splits.findings, config.score):
+        click.echo(warning(finding.message), err=True)
 
 
 def _measured(
@@ -226,20 +238,26 @@ def run_search(
     client: "Client | None",
     data_dir: Path | None,
     as_json: bool,
+    is_checked: bool = False,
     noise: "Noisily | None" = None,
 ) -> int:
     """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found.
 
     Args:
+        is_checked: whether the JSON document has the findings about the data.
         noise: under which its finalists are judged then.
     """
+    from faqnas_optuna.data.checks import relevant
+
     started = time.perf_counter()
     with at_work(go_on(search), url, study=search.name) as signals:
         if client is None:
             _run_here(search, splits, url, survival, signals, workers=workers, data_dir=data_dir)
         else:
             _run_on_cluster(search, url, survival, signals, workers=workers, client=client, data_dir=data_dir)
-    return conclude(search, signals, seconds=time.perf_counter() - started, as_json=as_json, noise=noise)
+    seconds = time.perf_counter() - started
+    checks = [finding.to_json() for finding in relevant(splits.findings, search.config.score)] if is_checked else None
+    return conclude(search, signals, seconds=seconds, as_json=as_json, checks=checks, noise=noise)
 
 
 def _run_here(
@@ -347,6 +365,7 @@ def conclude(
     seconds: float = 0,
     done_before: bool = False,
     as_json: bool,
+    checks: list[dict[str, Any]] | None = None,
     noise: "Noisily | None" = None,
 ) -> int:
     """Print what was found; the exit code.
@@ -354,6 +373,7 @@ def conclude(
     Args:
         seconds: what was spent on it now.
         done_before: whether it had ended before.
+        checks: the findings about the data; None if they were not checked.
         noise: as `run_search` has it.
     """
     from faqnas_optuna.cli.confirmed import print_confirmation
@@ -369,7 +389,7 @@ def conclude(
             if search.is_confirmation:
                 document = confirmation_document(search) | {"seconds": round(seconds, 3)}
             else:
-                document = start_document(standing, seconds=seconds)
+                document = start_document(standing, seconds=seconds, checks=checks)
     except (NoSuccessfulTrialError, *DATABASE_ERRORS):
         if signals.first:
             # Nothing to show, or no database to ask.
@@ -389,7 +409,7 @@ def conclude(
             if noise:
                 noise.print(search)
         else:
-            print_front(standing.front, config=search.config)
+            print_front(standing.front, config=search.config, majority_score=document["majority_score"])
             print_outlook(standing, document, done_before=done_before, storage_option=storage_option())
     except OSError:
         # What has interrupted us may have closed the terminal, or the reader of a pipe, too.

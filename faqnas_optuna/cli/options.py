@@ -83,6 +83,7 @@ split_seed_option = option(
     help="Random seed of the split, if it is not the study's.  [default: the study's seed]",
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+no_check_option = option("--no-check", is_flag=True, help="Do not warn of what is suspicious in the data.")
 data_dir_option = option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.config import DataConfig, file_suffix
+from faqnas_optuna.data.checks import check
 from faqnas_optuna.data.columns import Column, infer_kind, read_column, table_of
 from faqnas_optuna.data.csv_files import UNNAMED
 from faqnas_optuna.data.fitting import fit
@@ -123,6 +124,14 @@ def splits_of(
         fingerprint=_fingerprint(name, columns, classes, y, rows),
         columns=_described_together(name, _described(schema, columns, preprocessing, rows["train"], config)),
         seed=None if fixed is not None and (fixed == "validation").any() else seed,
+        findings=check(
+            {column.name: column.values for column in columns},
+            y,
+            classes,
+            rows,
+            dates=schema.names(Kind.DATE),
+            texts=schema.names(Kind.IDENTIFIER),
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.data.checks import Finding, Majority, check_fixed
 from faqnas_optuna.data.fitting import project
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, Table
 from faqnas_optuna.data.schema import Schema
@@ -59,6 +60,8 @@ class DataSplits:
     """What was done to each column of data of one's own, in words."""
     seed: int | None = None
     """That has decided who is in which part; None if none has."""
+    findings: tuple[Finding, ...] = ()
+    """Warnings about the data."""
 
     @property
     def n_classes(self) -> int:
@@ -67,6 +70,11 @@ class DataSplits:
     @property
     def n_features(self) -> int:
         return int(self.train.x.shape[1])
+
+    @property
+    def majority(self) -> Majority:
+        """The scores of always answering the most frequent class."""
+        return Majority.of({"train": self.train.y, "validation": self.validation.y, "test": self.test.y})
 
 
 def split_and_scale(
@@ -109,6 +117,7 @@ def split_and_scale(
         schema=Schema.of_numbers(columns, label=NAMED_LABEL),
         fingerprint=digest.hexdigest()[:16],
         seed=seed,
+        findings=check_fixed(x, y, classes, rows),
     )
 
 

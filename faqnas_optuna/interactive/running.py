@@ -1,6 +1,7 @@
 """Running a study in this process, within somebody else's program: no output but a bar, and signals as they were before."""
 
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock, current_thread, main_thread
@@ -8,9 +9,10 @@ from threading import Lock, current_thread, main_thread
 import optuna
 
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.checks import relevant
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import NoStudiesError
+from faqnas_optuna.errors import DataWarning, NoStudiesError
 from faqnas_optuna.interactive.progress import progress_bar
 from faqnas_optuna.learning.pilot import LIMIT_S, measure_reliability, with_repeats_for
 from faqnas_optuna.learning.reliability import Reliability
@@ -72,6 +74,7 @@ def searched(
     files: Files | None = None,
     auto_repeats: bool = False,
     is_measured: bool = True,
+    is_checked: bool = False,
 ) -> Search:
     """Start a search or go on with it, until it stops or is interrupted. One that has ended is as it was.
 
@@ -80,6 +83,7 @@ def searched(
         files: where the data are, if they are files.
         auto_repeats: find the number of repeats first.
         is_measured: measure before the first trial what trainings are worth.
+        is_checked: warn of what is suspicious in the data.
 
     Raises:
         StudyMismatchError: a study of this name has other settings or other data.
@@ -96,6 +100,10 @@ def searched(
         check_failures(existing)
         return existing
     splits = loaded(data)
+    if is_checked:
+        for finding in relevant(splits.findings, config.score):
+            # The caller of `search`, which calls this function.
+            warnings.warn(f"{finding.message}.", DataWarning, stacklevel=3)
     if existing is None:
         search = _created(url, name, config, splits, files, auto_repeats, is_measured)
     else:

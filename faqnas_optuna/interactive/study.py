@@ -278,6 +278,7 @@ def search(
     storage: str = DEFAULT_STORAGE,
     data_dir: Path | str | None = None,
     progress: bool | None = None,
+    check: bool = True,
     **settings: Any,
 ) -> Study:
     """Search for circuits that are accurate and cheap, in this process, or go on with a search that was begun.
@@ -293,6 +294,7 @@ def search(
         storage: URL of the database, which is made if it is not there.
         data_dir: where files of data are, if they are not where they are said to be; of `mnist` by default the user's cache.
         progress: show a bar; None for where it moves: in notebooks and on terminals.
+        check: warn, by `DataWarning`, of what is suspicious in the data.
         settings: by the names that a study file has for them, without their sections: `target`, `population`, `epochs`,
             `seed`, …; and `space`, a dictionary of genes with the values that each may have.
 
@@ -316,7 +318,9 @@ def search(
         used = splits_of(data, y, config)
     name = default_name(config.dataset) if study is None else study
     with using(storage):
-        found = searched(storage, name, config, used, files=files, auto_repeats=auto_repeats, progress=progress)
+        found = searched(
+            storage, name, config, used, files=files, auto_repeats=auto_repeats, progress=progress, is_checked=check
+        )
     return Study(found, storage=storage, data=used)
 
 

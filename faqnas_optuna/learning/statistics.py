@@ -33,21 +33,33 @@ def mean_interval(mean: float, deviation: float, count: int, *, confidence: floa
     return mean - half, mean + half
 
 
+def bounded_interval(
+    mean: float, deviation: float, count: int, *, lowest: float = 0.0, highest: float = 1.0
+) -> tuple[float, float] | None:
+    """Return Student's t interval of a mean of values between two bounds, within these.
+
+    Return None where all values are equal: their spread is then unknown, not zero, as with a handful of test samples.
+    """
+    if deviation <= TOLERANCE:
+        return None
+    low, high = mean_interval(mean, deviation, count)
+    return max(low, lowest), min(high, highest)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two samples of paired values, a and b."""
+    """Two samples of paired values from 0 to 1, a and b."""
 
     difference: float
     """Mean of a - b."""
-    low: float
-    """The 95 % t interval of that mean."""
-    high: float
+    interval: tuple[float, float] | None
+    """95 % t interval of that mean, within -1 and 1; None where all differences are equal."""
     p: float
     """Of the two-sided Wilcoxon signed-rank test, exact also with ties."""
     smallest_p: float
     """The least p that as many pairs with a difference can give: there, every one of them speaks for the same side."""
     rank_biserial: float
-    """Matched-pairs rank-biserial correlation: from -1, every difference speaks for b, to 1, every one speaks for a."""
+    """Matched-pairs rank-biserial correlation: from -1, b is larger in every pair, to 1, a is larger in every pair."""
     pairs: int
 
 
@@ -58,7 +70,8 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     them out before can make a sample significant by moving it towards the null (Pratt 1959, DOI
     10.1080/01621459.1959.10501526). Given ranks and zeros, each of the other signs is a fair coin under the null, which gives
     the exact distribution. The rank-biserial correlation is the share of the ranks that speaks for a, less that for b
-    (Kerby 2014, DOI 10.2466/11.IT.3.1).
+    (Kerby 2014, DOI 10.2466/11.IT.3.1); the ranks of zeros speak for neither, so that one pair with a difference among many
+    without is no effect of 1.
 
     Args:
         a: at least two values.
@@ -69,14 +82,12 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     signs, doubled = np.sign(differences).astype(np.int64), _doubled_ranks(np.abs(differences))
     ranks, balance = doubled[signs != 0], int(doubled @ signs)
     mean = fmean(differences)
-    low, high = mean_interval(mean, stdev(differences), len(differences))
     return Comparison(
         difference=mean,
-        low=low,
-        high=high,
+        interval=bounded_interval(mean, stdev(differences), len(differences), lowest=-1.0),
         p=_two_sided(ranks, balance),
         smallest_p=min(1.0, 2.0 ** (1 - len(ranks))),
-        rank_biserial=balance / int(ranks.sum()) if len(ranks) else 0.0,
+        rank_biserial=balance / int(doubled.sum()),
         pairs=len(differences),
     )
 
@@ -91,6 +102,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(p_values) - place) * p_values[index]))
         adjusted[index] = least
     return adjusted
+
+
+def smallest_possible(pairs: Sequence[int]) -> list[float]:
+    """Return the smallest p of each comparison of a family that its number of pairs allows, adjusted by Holm's method."""
+    return holm([2.0 ** (1 - count) for count in pairs])
 
 
 def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:

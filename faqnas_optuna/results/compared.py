@@ -12,6 +12,7 @@ from faqnas_optuna.evidence.live_ground import LiveGround
 from faqnas_optuna.evidence.replay import Budget
 from faqnas_optuna.evidence.searchers import searcher
 from faqnas_optuna.files import write_atomically
+from faqnas_optuna.learning.statistics import Comparison, smallest_possible
 from faqnas_optuna.results.confirmed import SIGNIFICANT
 from faqnas_optuna.results.documents import SCHEMA_VERSION
 from faqnas_optuna.results.figures import as_file, check_printed
@@ -26,6 +27,8 @@ def contest_document(
     contest: Contest, ground: TableGround | LiveGround, budget: Budget, *, epochs: int, reference: str
 ) -> dict[str, Any]:
     """Each searcher by itself, and held against one of them."""
+    against = contest.against(reference)
+    smallest = smallest_possible([found.pairs for found, _ in against.values()])
     return {
         "schema_version": SCHEMA_VERSION,
         "table": {name: ground.document[name] for name in ("dataset", "data_fingerprint", "protocol", "versions")},
@@ -39,10 +42,17 @@ def contest_document(
         "searchers": [_searcher(contest, name) for name in contest.judged],
         "reference": reference,
         "comparisons": [
-            {"searcher": name, **asdict(found), "p_holm": adjusted}
-            for name, (found, adjusted) in contest.against(reference).items()
+            {"searcher": name, **_comparison(found), "p_holm": adjusted, "smallest_p_holm": least}
+            for (name, (found, adjusted)), least in zip(against.items(), smallest, strict=True)
         ],
     }
+
+
+def _comparison(found: Comparison) -> dict[str, Any]:
+    """Return plain values, with the ends of the interval by themselves."""
+    values = asdict(found)
+    low, high = values.pop("interval") or (None, None)
+    return values | {"low": low, "high": high}
 
 
 def _searcher(contest: Contest, name: str) -> dict[str, Any]:
@@ -98,8 +108,11 @@ def sentences(document: Mapping[str, Any]) -> list[str]:
 
 def _told(found: Mapping[str, Any]) -> str:
     p = f"p {found['p_holm']:.3f}" if found["p_holm"] >= 0.001 else "p < 0.001"
-    bounds, effect = f"{found['low']:+.4f} to {found['high']:+.4f}", f"rank-biserial {found['rank_biserial']:+.2f}"
-    told = f"{found['difference']:+.4f} ({bounds}, {p}, {effect})"
-    if found["p_holm"] >= SIGNIFICANT:
-        return f"{found['searcher']}: no difference that {found['pairs']} searches can show, {told}"
-    return f"{found['searcher']}: {'more' if found['difference'] > 0 else 'less'}, {told}"
+    bounds = "in every search" if found["low"] is None else f"{found['low']:+z.4f} to {found['high']:+z.4f}"
+    told = f"{found['difference']:+z.4f} ({bounds}, {p}, rank-biserial {found['rank_biserial']:+z.2f})"
+    if found["p_holm"] < SIGNIFICANT:
+        return f"{found['searcher']}: {'more' if found['difference'] > 0 else 'less'}, {told}"
+    least, pairs = found["smallest_p_holm"], f"{found['pairs']} searches"
+    if least >= SIGNIFICANT:
+        return f"{found['searcher']}: cannot be shown to differ by {pairs}, which give no p below {least:.3f}, {told}"
+    return f"{found['searcher']}: not shown to differ by {pairs}, {told}"

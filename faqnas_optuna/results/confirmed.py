@@ -14,7 +14,7 @@ from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.learning.controls import Baseline, Model, curve_epochs
 from faqnas_optuna.learning.scoring import balanced_accuracy, recalls
-from faqnas_optuna.learning.statistics import Comparison, compare, holm, kendall_tau, mean_interval
+from faqnas_optuna.learning.statistics import Comparison, bounded_interval, compare, holm, kendall_tau, smallest_possible
 from faqnas_optuna.results.documents import SCHEMA_VERSION, canonical, check_successful, provenance, stop_document
 from faqnas_optuna.results.shown import ConfirmedError
 from faqnas_optuna.search.checks import has_result
@@ -93,15 +93,13 @@ class Trained:
 
 
 def interval_of(values: Sequence[float]) -> list[float] | None:
-    """The 95 % interval of the mean of accuracies, within 0 and 1; None of a single one."""
-    if len(values) < 2:
-        return None
-    return _within(mean_interval(fmean(values), stdev(values), len(values)))
+    """Return the 95 % interval of the mean of accuracies, within 0 and 1; None of a single one, and of equal ones."""
+    return _interval(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
 
-def _within(ends: tuple[float, float]) -> list[float]:
-    """An interval of accuracies, which there are from 0 to 1."""
-    return [min(max(end, 0.0), 1.0) for end in ends]
+def _interval(mean: float, deviation: float | None, count: int) -> list[float] | None:
+    ends = None if deviation is None else bounded_interval(mean, deviation, count)
+    return None if ends is None else list(ends)
 
 
 def confirmation_document(search: Search) -> dict[str, Any]:
@@ -138,6 +136,7 @@ def confirmation_document(search: Search) -> dict[str, Any]:
         "search_epochs": confirms.epochs,
         "seeds": search.config.training.repeats,
         "test_samples": search.description.sizes["test"],
+        "majority_score": search.description.majority_score,
         **stop_document(search),
         "trainings": trainings(search, trials),
         "circuits": circuits,
@@ -204,10 +203,12 @@ def confirmed_errors(confirmation: Search | None) -> dict[str, ConfirmedError]:
     except (NoSuccessfulTrialError, StudyNotFoundError):
         return {}
     name = f"test_{confirmation.config.score.key}"
+    several = [entry for entry in circuits if entry[f"{name}_std"] is not None]
+    ends = {entry["circuit"]: entry[f"{name}_interval"] or [entry[name]] * 2 for entry in several}
     return {
-        entry["circuit"]: ConfirmedError(error=1 - entry[name], low=1 - interval[1], high=1 - interval[0])
-        for entry in circuits
-        if (interval := entry[f"{name}_interval"])
+        entry["circuit"]: ConfirmedError(error=1 - entry[name], low=1 - high, high=1 - low)
+        for entry in several
+        for low, high in [ends[entry["circuit"]]]
     }
 
 
@@ -247,7 +248,7 @@ def _circuit(finalist: Finalist, trained: Mapping[str, Trained], config: StudyCo
         **({} if finalist.neg_log_esp is None else {"neg_log_esp": finalist.neg_log_esp}),
         **summary,
         f"val_{score.key}": believed,
-        f"val_{score.key}_interval": None if deviation is None else _within(mean_interval(believed, deviation, count)),
+        f"val_{score.key}_interval": _interval(believed, deviation, count),
         "optimism": believed - summary[f"test_{score.key}"],
         "curves": own.curves(config.training.epochs),
         "controls": [
@@ -270,19 +271,21 @@ def _compared(found: Comparison | None) -> dict[str, Any]:
     if found is None:
         return dict.fromkeys(("difference", "difference_interval", "p", "smallest_p", "rank_biserial", "pairs"))
     values = asdict(found)
-    return values | {"difference_interval": [values.pop("low"), values.pop("high")]}
+    ends = values.pop("interval")
+    return values | {"difference_interval": None if ends is None else list(ends)}
 
 
 def _adjust(circuits: Sequence[dict[str, Any]]) -> None:
-    """Holm's correction over the finalists, for each control."""
+    """Apply Holm's correction over the finalists, for each control, to p and to the smallest p that so many seeds can give."""
     for model in AGAINST:
         family = [control for entry in circuits for control in entry["controls"] if control["model"] == model]
         compared = [control for control in family if control["p"] is not None]
         adjusted = holm([control["p"] for control in compared])
+        smallest = smallest_possible([control["pairs"] for control in compared])
         for control in family:
-            control["p_holm"] = None
-        for control, p in zip(compared, adjusted, strict=True):
-            control["p_holm"] = p
+            control |= {"p_holm": None, "smallest_p_holm": None}
+        for control, p, least in zip(compared, adjusted, smallest, strict=True):
+            control |= {"p_holm": p, "smallest_p_holm": least}
 
 
 def _baseline(name: str, found: Trained) -> dict[str, Any]:
@@ -292,24 +295,41 @@ def _baseline(name: str, found: Trained) -> dict[str, Any]:
 
 
 def told(entry: Mapping[str, Any]) -> str:
-    """What a circuit adds over each of its controls, or that it adds nothing that so many seeds can show, in one sentence."""
+    """Return a sentence on how a circuit compares with each of its controls, and on what its seeds could have shown."""
     name, compared = f"Trial {entry['trial']}", [control for control in entry["controls"] if control["p_holm"] is not None]
     if not compared:
         return f"{name} is not compared with its controls yet."
     shown = [control for control in compared if is_shown(control)]
     more = [_by(control) for control in shown if control["difference"] > 0]
     less = [_by(control) for control in shown if control["difference"] < 0]
-    nothing = [AGAINST[Model(control["model"])] for control in compared if control not in shown]
+    undecided = [control for control in compared if control not in shown]
     parts = []
     if more:
         parts.append(f"adds {_listed(more)}")
     if less:
         parts.append(f"falls short of {_listed(less)}")
-    if nothing:
-        pairs = max(control["pairs"] for control in compared)
-        over = "any of its controls" if len(nothing) == len(entry["controls"]) > 1 else _listed(nothing)
-        parts.append(f"adds nothing over {over} that {pairs} seeds can show")
+    if undecided:
+        parts.append(_undecided(undecided))
     return f"{name} {'; it '.join(parts)}."
+
+
+def _undecided(controls: Sequence[Mapping[str, Any]]) -> str:
+    """Return a part of a sentence on differences that are not significant.
+
+    Absence of evidence is no result: the smallest possible p says whether there could have been any.
+    """
+    than = _listed([f"{AGAINST[Model(control['model'])]} ({_difference(control)})" for control in controls])
+    seeds, least = max(control["pairs"] for control in controls), min(control["smallest_p_holm"] for control in controls)
+    if least >= SIGNIFICANT:
+        return f"cannot be shown to be better or worse than {than} with {seeds} seeds, which give no p below {least:.3f}"
+    return f"is not shown to be better or worse than {than}, where {seeds} seeds could give a p of {least:.3f}"
+
+
+def _difference(control: Mapping[str, Any]) -> str:
+    """Return a difference with its interval and p."""
+    ends, p = control["difference_interval"], f"p {control['p_holm']:.3f}"
+    spread = "with every seed" if ends is None else f"{ends[0]:+z.3f} to {ends[1]:+z.3f}"
+    return f"{control['difference']:+z.3f}, {spread}, {p}"
 
 
 def is_shown(control: Mapping[str, Any]) -> bool:
@@ -318,11 +338,13 @@ def is_shown(control: Mapping[str, Any]) -> bool:
 
 
 def _by(control: Mapping[str, Any]) -> str:
-    low, high = control["difference_interval"]
     sign = 1 if control["difference"] > 0 else -1
-    ends = sorted((sign * low, sign * high))
+    spread = "with every seed"
+    if ends := control["difference_interval"]:
+        low, high = sorted(sign * end for end in ends)
+        spread = f"{low:z.3f} to {high:z.3f}"
     what, by = AGAINST[Model(control["model"])], f"{abs(control['difference']):.3f}"
-    uncertain = f"({ends[0]:.3f} to {ends[1]:.3f}, p {control['p_holm']:.3f})"
+    uncertain = f"({spread}, p {control['p_holm']:.3f})"
     return f"{by} {uncertain} over {what}" if sign > 0 else f"{what} by {by} {uncertain}"
 
 

@@ -10,8 +10,12 @@ from faqnas_optuna.results.documents import SCHEMA_VERSION, provenance, stop_doc
 from faqnas_optuna.search.study import Search
 
 
-def data_document(splits: DataSplits) -> dict[str, Any]:
-    """Samples, classes and parts of a data set, what was done to each column, and the keys of what is generated."""
+def data_document(splits: DataSplits, *, is_checked: bool = True) -> dict[str, Any]:
+    """Return samples, classes and parts of a data set, what was done to its columns, the keys of generated data, and warnings.
+
+    Args:
+        is_checked: whether warnings are wanted.
+    """
     recipe = None if is_file(splits.name) else recipe_of(splits.name)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     counts = Counter(splits.classes[index] for part in parts.values() for index in part.y.tolist())
@@ -25,6 +29,8 @@ def data_document(splits: DataSplits) -> dict[str, Any]:
         "data_fingerprint": splits.fingerprint,
         "columns": dict(splits.columns),
         "keys": recipe.to_json() if recipe else [],
+        "majority": splits.majority.to_json(),
+        "checks": [finding.to_json() for finding in splits.findings] if is_checked else None,
     }
 
 

@@ -60,6 +60,7 @@ def pareto_document(standing: Standing, pick: Pick | None = None) -> dict[str, A
         "dataset": search.config.dataset,
         "score": str(search.config.score),
         "cost": search.config.cost,
+        "majority_score": search.description.majority_score,
         "generations": standing.full_generations,
         "hypervolume": standing.hypervolume,
         "linear_hypervolume": standing.linear_hypervolume,
@@ -92,16 +93,18 @@ def provenance(search: Search) -> dict[str, Any]:
         "settings": described.config.model_dump(mode="json"),
         "data_fingerprint": described.data_fingerprint,
         "sizes": dict(described.sizes),
+        "majority": None if described.majority is None else described.majority.to_json(),
         "created": described.created,
         "versions": dict(described.versions),
         "reliability": None if described.reliability is None else asdict(described.reliability),
     }
 
 
-def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
+def start_document(standing: Standing, *, seconds: float, checks: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """The front with what the search took.
 
     Args:
+        checks: the findings about the data; None if they were not checked.
         seconds: what the command took, which may have found the search finished.
 
     Raises:
@@ -116,6 +119,7 @@ def start_document(standing: Standing, *, seconds: float) -> dict[str, Any]:
         "failed": len(standing.errors),
         "given_up": standing.given_up,
         **stop,
+        "checks": checks,
         "stop_reason": stop["stop"] and stop["stop"]["reason"],
         "state": stop["state"] or "interrupted",
     }
@@ -363,6 +367,7 @@ def _results(candidate: Candidate, description: Description) -> dict[str, Any]:
         "val_balanced_accuracy": record.val_balanced_accuracy,
         "val_balanced_accuracy_std": record.val_balanced_accuracy_std,
         "val_balanced_accuracy_interval": record.interval(Score.BALANCED, repeats),
+        **({} if description.majority_score is None else {"majority_score": description.majority_score}),
         "val_error": candidate.val_error,
         "seconds": record.seconds,
         "worker": record.worker,

@@ -83,6 +83,7 @@ def model_document(
         **on_device(record),
         "classical_flops": record.classical_flops,
         "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},
+        "majority": splits.majority.to_json(),
         "believed": judged(record, config.training.repeats),
         "confirmed": _confirmed(confirmation, candidate) if confirmation and taken.confirmed else None,
         "provenance": provenance(search),
@@ -124,9 +125,11 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
         name: of the folder.
     """
     dimensions, told = document["dimensions"], document["accuracies"]
+    majority = document["majority"]["accuracy"]
     lines = [
         f"| {part} | {found['right']:,} of {found['samples']:,} | {found['accuracy']:.3f} |"
-        f" {found['accuracy_interval'][0]:.3f} to {found['accuracy_interval'][1]:.3f} | {found['balanced_accuracy']:.3f} |"
+        f" {found['accuracy_interval'][0]:.3f} to {found['accuracy_interval'][1]:.3f} |"
+        f" {majority[part]:.3f} | {found['balanced_accuracy']:.3f} |"
         for part, found in told.items()
     ]
     confirmed = document["confirmed"]
@@ -171,8 +174,8 @@ TEXT = Template("""# A hybrid quantum neural network for $dataset
 
 Trial $trial of the study $study: $circuit; $sizes, $cost. Made by faqnas-optuna.
 
-| part | right | accuracy | 95 % interval | balanced |
-| --- | --- | --- | --- | --- |
+| part | right | accuracy | 95 % interval | majority class | balanced |
+| --- | --- | --- | --- | --- | --- |
 $rows
 $confirmed
 The training was chosen by the validation part; the interval (Wilson's) is of so many samples, not of other trainings.

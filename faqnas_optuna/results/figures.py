@@ -155,7 +155,8 @@ def interactive_figure(shown: Shown) -> "Figure":
     figure.update_yaxes(title=shown.y_label)
     # Above the points, not on them or at their side, where its words would leave little room.
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-    figure.update_layout(title=shown.title, template="plotly_white", legend=legend)
+    title = ", ".join(filter(None, (shown.title, shown.majority_name)))
+    figure.update_layout(title=title, template="plotly_white", legend=legend)
     return figure
 
 

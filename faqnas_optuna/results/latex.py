@@ -232,21 +232,27 @@ def _difference(control: Mapping[str, Any] | None) -> Latex:
     if control is None or control["difference"] is None:
         return Latex("--")
     star = r"^{*}" if is_shown(control) else ""
-    return Latex(f"${control['difference']:+.3f}{star}$")
+    return Latex(f"${control['difference']:+z.3f}{star}$")
 
 
 def _confirmed_caption(document: Mapping[str, Any], score: Score) -> Latex:
     """What the columns are, in sentences."""
+    majority = _majority(document["majority_score"])
     return Latex(
         f"Circuits of study {escaped(document['confirms'])}, trained anew for {grouped(document['epochs'])} epochs from"
         f" {_seeds(document)} seeds and judged on {grouped(document['test_samples'])} test samples of"
         f" {escaped(document['dataset'])}: mean and its $t$ interval, and the"
         f" {score.of(accuracy='', balanced='balanced ')}validation accuracy that the search believed after"
-        f" {grouped(document['search_epochs'])} epochs. $\\Delta$ is the mean paired difference to a control: no"
+        f" {grouped(document['search_epochs'])} epochs.{majority} $\\Delta$ is the mean paired difference to a control: no"
         " circuit (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many"
         " parameters (mlp)."
         rf" A star: exact Wilcoxon signed-rank test, $p < {SIGNIFICANT}$ with Holm's correction over the circuits."
     )
+
+
+def _majority(majority_score: float | None) -> str:
+    """Return the remark on the score of always answering the most frequent class."""
+    return "" if majority_score is None else f" Majority class: {majority_score:.3f}."
 
 
 def _seeds(document: Mapping[str, Any]) -> str:
@@ -287,6 +293,7 @@ def _caption(standing: Standing) -> Latex:
     gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
     inert = " Gates in brackets change no measured value." if any(one.effective.inert for one in standing.front) else ""
     balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
+    majority = _majority(standing.search.description.majority_score)
     cost, told = "quantum FLOPs", ""
     if device := config.device:
         cost = f"{LOST} on {escaped(device.name)}"
@@ -295,7 +302,7 @@ def _caption(standing: Standing) -> Latex:
         f"The circuits of study {escaped(standing.search.name)} that no other beats in both {cost} and validation"
         f" error{config.score.remark}, of {grouped(len(standing.by_circuit))}. Accuracy is that of"
         f" {grouped(sizes['validation'])} validation samples of {escaped(config.dataset)} after"
-        f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}{told}"
+        f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}{majority}{told}"
         rf" $F_\mathrm{{Q}}$ are the quantum FLOPs of one sample, forward, {COUNTED[config.flops]}{gates};"
         rf" $F_\mathrm{{C}}$ are the classical ones.{inert}"
     )

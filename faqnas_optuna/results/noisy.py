@@ -71,7 +71,7 @@ def _overtakings(found: Sequence[UnderNoise]) -> Iterator[dict[str, Any]]:
             "strength": STRENGTHS[place],
             "accuracies": [fmean(values) for values in pairs[place]],
             "difference": fmean(pairs[place][0]) - fmean(pairs[place][1]),
-            "difference_interval": [compared.low, compared.high] if compared else None,
+            "difference_interval": list(compared.interval) if compared and compared.interval else None,
         }
 
 
@@ -92,8 +92,8 @@ def overtakes(entry: Mapping[str, Any]) -> bool:
 def _told(entry: Mapping[str, Any], noise: str) -> str:
     (ours, theirs), interval = entry["accuracies"], entry["difference_interval"]
     verb = "overtakes" if overtakes(entry) else "comes level with"
-    uncertain = "" if interval is None else f" ({interval[0]:+.3f} to {interval[1]:+.3f})"
+    uncertain = "" if interval is None else f" ({interval[0]:+z.3f} to {interval[1]:+z.3f})"
     return (
         f"At {entry['strength']:g} times {noise} the cheaper trial {entry['cheaper']} {verb} trial {entry['dearer']}:"
-        f" {ours:.3f} against {theirs:.3f}, a difference of {entry['difference']:+.3f}{uncertain}."
+        f" {ours:.3f} against {theirs:.3f}, a difference of {entry['difference']:+z.3f}{uncertain}."
     )

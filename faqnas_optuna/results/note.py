@@ -59,13 +59,15 @@ def _reliability(standing: Standing) -> str:
     if (best := standing.best_score) is None:
         return agreement
     score, uncertain = standing.search.config.score, ""
+    rate = standing.search.description.majority_score
+    majority = "" if rate is None else f" (always answering the majority class: {rate:.3f})"
     if score is Score.ACCURACY:
         # Of a mean of recalls it would say nothing: each is of other samples, and of fewer.
         low, high = accuracy_interval(best, n_validation)
         uncertain = f"is uncertain by ±{(high - low) / 2:.3f} (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and "
     return (
-        f"On {n_validation:,} validation samples the best {score.in_words}, {best:.3f}, {uncertain}flatters, being the best of"
-        f" {_counted(len(standing.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
+        f"On {n_validation:,} validation samples the best {score.in_words}, {best:.3f}{majority}, {uncertain}flatters, being"
+        f" the best of {_counted(len(standing.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
     )
 
 

@@ -100,6 +100,7 @@ def _facts(status: Mapping[str, Any]) -> Html:
         "generations": f"{status['generations_closed']} of {status['generations']}",
         "trials": f"{trials['successful']:,}, {trials['running']} running, {trials['failed']} failed",
         f"best {score.in_words}": "–" if best is None else f"{best:.3f}",
+        "majority class": _score(status["majority_score"]),
         "hypervolume": f"{status['hypervolume']:.4f}",
     }
     return Html(f"<dl class='facts'>{_terms(facts)}</dl>")
@@ -140,7 +141,11 @@ def _front_table(view: StudyView, up: str) -> Html:
 
 def _confirmed(known: ConfirmedError | None) -> tuple[str, str]:
     """The score on the test part, and its interval."""
-    return (f"{1 - known.error:.3f}", f"{1 - known.high:.3f} to {1 - known.low:.3f}") if known else ("–", "–")
+    if known is None:
+        return "–", "–"
+    # Equal trainings have no interval.
+    interval = "–" if known.low == known.high else f"{1 - known.high:.3f} to {1 - known.low:.3f}"
+    return f"{1 - known.error:.3f}", interval
 
 
 def _score(value: float | tuple[float, float] | None) -> str:

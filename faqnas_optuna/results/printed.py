@@ -67,7 +67,7 @@ def printed_figure(shown: Shown, size: Size) -> "Figure":
         figure = Figure(figsize=form.inches, layout="constrained")
         axes = figure.subplots()
         _prepare(axes, shown, form)
-        legend_below(figure, [*_circuits(axes, shown, form), *_intervals(axes, shown, form)])
+        legend_below(figure, [*_circuits(axes, shown, form), *_intervals(axes, shown, form), *_majority(axes, shown)])
         # From here on nothing moves: the labels find their places between what is there.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -147,6 +147,11 @@ def _intervals(axes: "Axes", shown: Shown, form: Form) -> list["Told"]:
         diamond: dict[str, Any] = {"fmt": "D", "color": CONFIRMED, "markersize": 0.8 * form.mark_pt}
         told.append(axes.errorbar(x, y, yerr=reach, **diamond, **thin, zorder=5, label=CONFIRMED_NAME))
     return told
+
+
+def _majority(axes: "Axes", shown: Shown) -> list["Told"]:
+    """Return an entry of the legend, without a mark: the points are mostly far below this error."""
+    return [*axes.plot([], [], linestyle="", label=shown.majority_name)] if shown.majority_name else []
 
 
 def _reach(values: list[float], intervals: list[tuple[float, float]]) -> list[list[float]]:

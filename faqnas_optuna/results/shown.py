@@ -73,6 +73,8 @@ class Shown:
     """Whether the cost is one of whole numbers."""
     is_pooled: bool = False
     """Whether validation errors are those that all trainings tell together."""
+    majority_error: float | None = None
+    """Validation error of always answering the most frequent class; None if it is unknown."""
 
     @classmethod
     def of(cls, standing: Standing, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
@@ -93,6 +95,7 @@ class Shown:
             cost_name=search.config.cost_name,
             is_by_flops=search.config.device is None,
             is_pooled=search.config.search.front is Belief.POOLED,
+            majority_error=None if (rate := search.description.majority_score) is None else 1 - rate,
         )
 
     @property
@@ -104,6 +107,11 @@ class Shown:
         """Of what is drawn in it: what was confirmed are test errors."""
         validation = "pooled validation" if self.is_pooled else "validation"
         return f"{validation} or test error{self.score.remark}" if self.pairs else f"{validation} error{self.score.remark}"
+
+    @property
+    def majority_name(self) -> str | None:
+        """The entry of a legend for always answering the most frequent class, which most figures are too low to show."""
+        return None if self.majority_error is None else f"majority class: error {self.majority_error:.3f}"
 
     @property
     def interval_name(self) -> str:

@@ -108,6 +108,7 @@ def study_status(standing: Standing) -> dict[str, Any]:
         "minutes_left": None if stop["stop"] else _minutes_left(standing),
         "score": str(search.config.score),
         "best_score": standing.best_score,
+        "majority_score": search.description.majority_score,
         "front": None if confirms else len(standing.front),
         "hypervolume": None if confirms else standing.hypervolume,
         "linear_hypervolume": None if confirms else standing.linear_hypervolume,

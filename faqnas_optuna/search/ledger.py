@@ -30,6 +30,7 @@ from pydantic import TypeAdapter
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.checks import Majority
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError
 from faqnas_optuna.learning.reliability import Reliability
@@ -125,6 +126,14 @@ class Description:
     """What was done to each column of such files, in words."""
     schema: Mapping[str, str] = field(default_factory=dict)
     """Kinds of the columns of such files that do not hold numbers (`Schema.exceptions`)."""
+    majority: Majority | None = None
+    """Scores of always answering the most frequent class; None of a study of an earlier version."""
+
+    @property
+    def majority_score(self) -> float | None:
+        """The score of always answering the most frequent class, on the validation part, or the test part of a confirmation."""
+        part = "validation" if self.confirms is None else "test"
+        return None if self.majority is None else self.majority.score(self.config.score, part)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
@@ -161,6 +170,7 @@ class Description:
             "reliability": _RELIABILITY.validate_python(measured),
             "confirms": None if confirmed is None else Confirms.from_json(confirmed),
             "files": None if entry.get("files") is None else Files.from_json(entry["files"]),
+            "majority": None if entry.get("majority") is None else Majority.from_json(entry["majority"]),
         }
         return cls(**{**entry, **read})
 
@@ -176,6 +186,7 @@ class Description:
             "files": None if self.files is None else self.files.to_json(),
             "columns": dict(self.columns),
             "schema": dict(self.schema),
+            "majority": None if self.majority is None else self.majority.to_json(),
         }
 
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import Belief, FlopsCounter, FlopsOf, Score, StudyConfig
-from faqnas_optuna.learning.statistics import mean_interval
+from faqnas_optuna.learning.statistics import bounded_interval
 
 GENERATION_KEY = "NSGAIISampler:generation"
 """Where Optuna's sampler keeps a trial's generation."""
@@ -86,12 +86,12 @@ class TrialRecord:
         return score.of(accuracy=self.val_accuracy_std, balanced=self.val_balanced_accuracy_std)
 
     def interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
-        """The 95 % t interval of the mean of a score over the study's repeats, within 0 and 1; None of a single training."""
+        """Return the 95 % t interval of the mean of a score over the study's repeats, within 0 and 1.
+
+        Return None of a single training, and where all are equal.
+        """
         deviation = self.score_std(score)
-        if deviation is None:
-            return None
-        low, high = mean_interval(self.score(score), deviation, repeats)
-        return max(low, 0.0), min(high, 1.0)
+        return None if deviation is None else bounded_interval(self.score(score), deviation, repeats)
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:

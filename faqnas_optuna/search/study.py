@@ -223,6 +223,7 @@ def create(
         files=files and files.absolute,
         columns=splits.columns,
         schema=splits.schema.exceptions if files else {},
+        majority=splits.majority,
     )
     return create_described(storage, name, description)
 

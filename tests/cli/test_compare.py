@@ -35,6 +35,8 @@ def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> No
     assert code == 0, err
     document = json.loads(out)
     assert [found["name"] for found in document["searchers"]] == ["nsga2", "random"]
+    # Two pairs, both of one side: 2 / 2².
+    assert [found["smallest_p_holm"] for found in document["comparisons"]] == [0.5]
     assert document["reference"] == "nsga2" and [found["searcher"] for found in document["comparisons"]] == ["random"]
     for found in document["searchers"]:
         shares = [one["attained"][-1] for one in found["searches"]]
@@ -49,7 +51,7 @@ def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> No
     )
     assert code == 0 and "wrote searchers.svg" in err and "nsga2" in (tmp_path / "searchers.svg").read_text()
     assert "2 searches of each with 12 trainings, after 5 epochs" in out and "Held against random" in out
-    assert "nsga2: no difference that 2 searches can show" in out
+    assert "nsga2: cannot be shown to differ by 2 searches, which give no p below 0.500, " in out
 
 
 def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:

@@ -25,18 +25,22 @@ def shown(value: float) -> str:
     return f"{value:.3f}"
 
 
+def shown_ends(ends: list[float] | None) -> str:
+    return "–" if ends is None else f"{ends[0]:z.3f} to {ends[1]:z.3f}"
+
+
 def numbers_of(document: dict[str, Any]) -> list[list[str]]:
     """What stands before the last column in each line of the tables of circuits and of controls."""
     rows = []
     for entry in document["circuits"]:
-        low, high = map(shown, entry["test_accuracy_interval"])
         accuracy, believed = shown(entry["test_accuracy"]), shown(entry["val_accuracy"])
-        cells = [entry["trial"], accuracy, f"{low} to {high}", believed, f"{entry['optimism']:+.3f}"]
+        interval = shown_ends(entry["test_accuracy_interval"])
+        cells = [entry["trial"], accuracy, interval, believed, f"{entry['optimism']:+z.3f}"]
         rows.append([*cells, f"{entry['quantum_flops']:,}", entry["parameters"]])
     for entry in document["circuits"]:
         for control in entry["controls"]:
-            low, high = map(shown, control["difference_interval"])
-            compared = [shown(control["test_accuracy"]), f"{control['difference']:+.3f}", f"{low} to {high}"]
+            interval = shown_ends(control["difference_interval"])
+            compared = [shown(control["test_accuracy"]), f"{control['difference']:+z.3f}", interval]
             tested = [shown(control["p"]), shown(control["p_holm"]), f"{control['rank_biserial']:+.2f}"]
             rows.append([entry["trial"], control["model"], *compared, *tested, control["parameters"]])
     return [list(map(str, row)) for row in rows]
@@ -75,10 +79,12 @@ def test_the_tables_are_whole(document: dict[str, Any], confirmed: Search, at_te
 
 
 def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> None:
-    trained, ranked, smallest = remarks(document)
+    trained, majority, ranked, smallest = remarks(document)
     assert trained == (
         "Trained anew for 2 epochs (the search: 1) from 3 seeds, judged on 30 test samples, which the search has not seen."
     )
+    # Iris has ten test samples of each class.
+    assert majority == "Always answering the majority class has a test accuracy of 0.333."
     assert ranked.startswith("The search and the confirmation rank the 3 circuits with a Kendall's tau of ")
     # All three signs alike, on either side.
     assert smallest == (
@@ -86,13 +92,13 @@ def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> Non
         " too few to show anything, take more --seeds."
     )
     document["seeds"] = 10
-    assert remarks(document)[2] == (
+    assert remarks(document)[3] == (
         "10 seeds can give no p below 0.0020, and with Holm's correction over 3 circuits none below 0.0059."
     )
     document["seeds"] = 3
     for told in ("kendall_tau", "circuits"):
         document[told] = [] if told == "circuits" else None
-    assert remarks(document) == [trained]
+    assert remarks(document) == [trained, majority]
 
 
 @pytest.mark.parametrize(

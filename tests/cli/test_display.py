@@ -129,8 +129,8 @@ def test_below_a_front_stands_what_is_cheaper_and_computes_the_same(capsys: pyte
     genome = genome_of(6, "CZ", "RY", "RZ", embedding="amplitude")
     cheaper = profiler_flops(EffectiveCircuit(circuit=genome.circuit).representative)
     found = candidate(7, genome, flops=profiler_flops(genome.circuit), error=0.1)
-    print_front([found], config=StudyConfig(dataset="iris"))
+    print_front([found], config=StudyConfig(dataset="iris"), majority_score=None)
     told = f"6 qubits, amplitude, RY, CZ linear computes the same as trial 7 for {cheaper:,} quantum FLOPs."
     assert capsys.readouterr().out.splitlines()[-1].endswith(told)
-    print_front([candidate(7, genome, flops=cheaper, error=0.1)], config=StudyConfig(dataset="iris"))
+    print_front([candidate(7, genome, flops=cheaper, error=0.1)], config=StudyConfig(dataset="iris"), majority_score=None)
     assert "computes the same" not in capsys.readouterr().out

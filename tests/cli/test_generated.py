@@ -65,7 +65,7 @@ def test_a_table_of_them_has_a_name_that_every_file_system_takes(cli_here: Cli, 
 
 def test_a_program_searches_over_them(storage_url: str) -> None:
     study = search(
-        "hidden-manifold:samples=60,manifold=6", storage=storage_url, population=4, generations=1, epochs=1, progress=False
+        "hidden-manifold:samples=60,manifold=6", storage=storage_url, population=4, generations=1, epochs=1, check=False
     )
     assert (study.name, study.config.dataset) == ("hidden-manifold-samples-60", "hidden-manifold:samples=60")
     with pytest.raises(DataError, match="hidden-manifold: manifold is a whole number from 1 to 100; it is '0'"):
@@ -76,7 +76,8 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
     code, out, err = cli_here("datasets", "spirals:features=20")
     assert (code, err) == (0, "")
     assert out.startswith("spirals:features=20: 1,500 samples (900 train, 300 validation, 300 test), 20 features\n")
-    assert [line.split()[:2] for line in out.splitlines()[2:]] == [
+    assert out.splitlines()[2] == "accuracy of always answering the majority class: 0.333 train, 0.333 validation, 0.333 test"
+    assert [line.split()[:2] for line in out.splitlines()[3:]] == [
         ["key", "value"],
         ["features", "20"],
         ["samples", "1500"],

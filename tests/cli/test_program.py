@@ -211,7 +211,8 @@ def test_wrong_names_are_one_line(stored: Cli, arguments: list[str], code: int, 
 def test_status_lists_studies(stored: Cli) -> None:
     code, out, err = stored("status")
     assert (code, err) == (0, "")
-    header, line = out.splitlines()
+    header, line, majority = out.splitlines()
+    assert majority == "Always answering the majority class has a validation accuracy of 0.333."
     assert header.split()[0] == "study"
     assert line.split()[:3] == ["iris", "2/2", "8"]
     assert line.split()[-1] == "idle"
@@ -224,8 +225,9 @@ def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
     assert code == 0
     assert err.splitlines() == ["wrote front.png", "wrote front.csv", "wrote front.tex"]
     front = json.loads(stored("pareto", "iris", "--json")[1])["front"]
-    assert [line.split()[0] for line in out.splitlines()[1:-1]] == [str(entry["trial"]) for entry in front]
-    assert out.splitlines()[-1].startswith("What stands in brackets changes no measured value.")
+    assert [line.split()[0] for line in out.splitlines()[1:-2]] == [str(entry["trial"]) for entry in front]
+    assert out.splitlines()[-1] == "Always answering the majority class has a validation accuracy of 0.333."
+    assert out.splitlines()[-2].startswith("What stands in brackets changes no measured value.")
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
     assert (tmp_path / "front.tex").read_text().count(r" \\") == 1 + len(front)
     # A slide's pixels.

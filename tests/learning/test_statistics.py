@@ -10,7 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from faqnas_optuna.learning.statistics import compare, holm, kendall_tau, mean_interval
+from faqnas_optuna.learning.statistics import (
+    bounded_interval,
+    compare,
+    holm,
+    kendall_tau,
+    mean_interval,
+    smallest_possible,
+)
 from tests.conftest import TIMEOUT_S
 
 
@@ -23,6 +30,24 @@ def test_an_interval_is_students() -> None:
     low, high = mean_interval(1.0, math.sqrt(2), 2)
     assert (low, high) == pytest.approx((1 - math.tan(0.475 * math.pi), 1 + math.tan(0.475 * math.pi)))
     assert mean_interval(0.9, 0.0, 5) == (0.9, 0.9)
+
+
+def test_an_interval_of_shares_stays_within_their_bounds() -> None:
+    low, high = stats.t.interval(0.95, 2, loc=0.9, scale=0.1 / math.sqrt(3))
+    assert high > 1
+    assert bounded_interval(0.9, 0.1, 3) == pytest.approx((low, 1.0))
+    # Differences reach from -1 to 1: 2 pairs of 1 and 0 have an interval of ±6.35 around the mean.
+    assert bounded_interval(0.5, math.sqrt(0.5), 2, lowest=-1.0) == (-1.0, 1.0)
+
+
+def test_equal_values_have_no_interval() -> None:
+    """Their spread is unknown; scipy's interval of scale 0 is none either."""
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(stats.t.interval(0.95, 2, loc=0.9, scale=0.0)).all()
+    assert bounded_interval(0.9, 0.0, 3) is None
+    assert compare([0.5, 0.75, 0.25], [0.25, 0.5, 0.0]).interval is None
+    # Rounding is no spread.
+    assert compare([0.9, 0.8, 0.7], [0.8, 0.7, 0.6]).interval is None
 
 
 def accuracies(seed: int, *shape: int, mean: float = 0.9) -> NDArray[np.float64]:
@@ -48,11 +73,11 @@ def by_brute_force(a: Sequence[float], b: Sequence[float]) -> tuple[Fraction, Fr
         size: Fraction(sum(other < size for other in sizes) + sum(other <= size for other in sizes) + 1, 2) for size in sizes
     }
     moving = [ranks[abs(difference)] * (1 if difference > 0 else -1) for difference in differences if difference]
-    found, total = sum(moving, Fraction(0)), sum(map(abs, moving), Fraction(0))
+    found, total = sum(moving, Fraction(0)), sum((ranks[size] for size in sizes), Fraction(0))
     patterns = list(itertools.product((-1, 1), repeat=len(moving)))
     sums = [sum((sign * rank for sign, rank in zip(signs, moving, strict=True)), Fraction(0)) for signs in patterns]
     p = Fraction(sum(abs(one) >= abs(found) for one in sums), len(patterns))
-    return p, found / total if moving else Fraction(0)
+    return p, found / total
 
 
 def test_with_ties_and_zeros_it_is_what_all_patterns_of_signs_give() -> None:
@@ -70,9 +95,23 @@ def test_with_ties_and_zeros_it_is_what_all_patterns_of_signs_give() -> None:
 def test_zeros_are_ranked_before_they_are_left_out() -> None:
     """Pratt's: differences 0, 0, -1, 2, 3 have ranks 4 and 5 against 3, not 2 and 3 against 1."""
     comparison = compare([0.0, 0.0, 0.0, 2.0, 3.0], [0.0, 0.0, 1.0, 0.0, 0.0])
-    assert comparison.rank_biserial == pytest.approx((4 + 5 - 3) / 12)
+    assert comparison.rank_biserial == pytest.approx((4 + 5 - 3) / 15)
     assert comparison.p == 4 / 8
     assert comparison.smallest_p == 2 / 8
+
+
+def test_one_difference_among_equals_is_no_effect_of_one() -> None:
+    """p is 1 and the only difference has rank 3 of 1.5, 1.5 and 3."""
+    comparison = compare([0.5, 0.5, 0.6], [0.5, 0.5, 0.9])
+    assert (comparison.p, comparison.rank_biserial) == (1, -0.5)
+
+
+def test_the_effect_is_that_of_scipys_ranks() -> None:
+    """With zeros split between both sides scipy's statistic T gives |r| = 1 - 2 T / (n (n + 1) / 2)."""
+    for first, second in zip(accuracies(10, 40, 9), accuracies(11, 40, 9, mean=0.8), strict=True):
+        differences = np.round(36 * first) - np.round(36 * second)
+        smaller = stats.wilcoxon(differences, zero_method="zsplit", method="asymptotic").statistic
+        assert abs(compare(first, second).rank_biserial) == pytest.approx(1 - 2 * smaller / 45)
 
 
 def test_what_rounding_tells_apart_is_tied() -> None:
@@ -90,7 +129,7 @@ def test_the_difference_has_its_mean_and_interval() -> None:
     comparison, differences = compare(a, b), a - b
     assert comparison.difference == pytest.approx(differences.mean())
     expected = stats.t.interval(0.95, 9, loc=differences.mean(), scale=stats.sem(differences))
-    assert (comparison.low, comparison.high) == pytest.approx(expected)
+    assert comparison.interval == pytest.approx(expected)
     assert comparison.pairs == 10
 
 
@@ -98,12 +137,13 @@ def test_the_other_way_round_it_says_the_opposite() -> None:
     a, b = accuracies(5, 2, 9)
     there, back = compare(a, b), compare(b, a)
     assert there.p == back.p
-    assert (there.difference, there.low, there.rank_biserial) == (-back.difference, -back.high, -back.rank_biserial)
+    assert (there.difference, there.rank_biserial) == (-back.difference, -back.rank_biserial)
+    assert there.interval and back.interval and there.interval == (-back.interval[1], -back.interval[0])
 
 
 def test_equal_values_show_nothing() -> None:
     comparison = compare([0.9, 0.8, 0.7], [0.9, 0.8, 0.7])
-    assert (comparison.difference, comparison.low, comparison.high) == (0, 0, 0)
+    assert (comparison.difference, comparison.interval) == (0, None)
     assert (comparison.p, comparison.smallest_p, comparison.rank_biserial, comparison.pairs) == (1, 1, 0, 3)
 
 
@@ -146,6 +186,17 @@ def test_holm_is_its_definition() -> None:
                 rejected += 1
             expected = [p <= ordered[rejected - 1] if rejected else False for p in p_values]
             assert [p <= level for p in adjusted] == expected
+
+
+def test_the_smallest_possible_p_is_that_of_a_family_in_which_every_pair_speaks_for_one_side() -> None:
+    """3 pairs give no p below 2 / 2³, and Holm's correction over 2 comparisons none below twice that."""
+    assert smallest_possible([3]) == [0.25]
+    assert smallest_possible([3, 3]) == [0.5, 0.5]
+    assert smallest_possible([2, 2, 2]) == [1, 1, 1]
+    assert smallest_possible([]) == []
+    for count in (3, 6):
+        one_sided = [compare([0.5 + 0.01 * place for place in range(count)], [0.4] * count).p] * 4
+        assert smallest_possible([count] * 4) == holm(one_sided)
 
 
 def test_kendalls_tau_counts_pairs_in_order() -> None:

@@ -49,12 +49,12 @@ def circuit_of(finalist: Finalist) -> str:
     return finalist.networks[Model.CIRCUIT]
 
 
-def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """By scipy; of values that are all the same, these."""
+def t_interval(values: Sequence[float], lowest: float) -> list[float] | None:
+    """By scipy, from `lowest` to 1; None of values that are all the same."""
     if len(set(np.round(values, 9))) == 1:
-        return values[0], values[0]
-    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-    return float(low), float(high)
+        return None
+    ends = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    return [max(float(ends[0]), lowest), min(float(ends[1]), 1.0)]
 
 
 def by_signs(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
@@ -63,7 +63,7 @@ def by_signs(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     ranks = stats.rankdata(np.abs(differences))
     balance, counted = np.sign(differences) @ ranks, ranks[differences != 0]
     sums = [np.dot(signs, counted) for signs in product((-1, 1), repeat=len(counted))]
-    return float(np.mean([abs(one) >= abs(balance) for one in sums])), balance / counted.sum() if len(counted) else 0.0
+    return float(np.mean([abs(one) >= abs(balance) for one in sums])), balance / ranks.sum()
 
 
 def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Search) -> None:
@@ -79,7 +79,7 @@ def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Search) -
             assert shown["test_accuracies"] == pytest.approx(values) and len(values) == 3
             assert shown["test_accuracy"] == pytest.approx(np.mean(values))
             assert shown["test_accuracy_std"] == pytest.approx(np.std(values, ddof=1))
-            assert shown["test_accuracy_interval"] == pytest.approx(np.clip(t_interval(values), 0, 1))
+            assert shown["test_accuracy_interval"] == pytest.approx(t_interval(values, 0))
             trials = [by_training(confirmed)[shown["network"], seed].user_attrs for seed in range(3)]
             summed = np.sum([trial["confusion"] for trial in trials], axis=0)
             # Iris has ten test samples of each class.
@@ -101,7 +101,7 @@ def test_circuits_are_compared_with_their_controls_seed_by_seed(confirmed: Searc
             p, effect = by_signs(own, other)
             assert control["pairs"] == 3
             assert control["difference"] == pytest.approx(np.mean(own) - np.mean(other), abs=1e-9)
-            assert control["difference_interval"] == pytest.approx(t_interval(np.subtract(own, other).tolist()), abs=1e-9)
+            assert control["difference_interval"] == pytest.approx(t_interval(np.subtract(own, other).tolist(), -1), abs=1e-9)
             assert (control["p"], control["rank_biserial"]) == pytest.approx((p, effect))
             p_values.append(p)
     assert min(p_values) < 1
@@ -262,13 +262,17 @@ def test_what_the_search_believed_has_an_interval_within_what_accuracies_can_be(
 def control(model: Model, difference: float | None, p: float | None, effect: float = 0.0) -> dict[str, Any]:
     """What is compared, for a sentence."""
     ends = None if difference is None else [difference - 0.01, difference + 0.01]
+    least = None if p is None else 0.002
     values = {"model": str(model), "difference": difference, "difference_interval": ends, "p_holm": p}
+    values["smallest_p_holm"] = least
     return values | {"rank_biserial": effect, "pairs": None if p is None else 10}
 
 
 ADDS = control(Model.LINEAR, 0.05, 0.012, 1.0)
 LACKS = control(Model.MLP, -0.031, 0.004, -0.9)
 NOTHING = control(Model.SEPARABLE, 0.001, 0.4, 0.1)
+DIFFERENCE = "itself without entanglers (+0.001, -0.009 to +0.011, p 0.400)"
+UNSHOWN, COULD = "not shown to be better or worse than", ", where 10 seeds could give a p of 0.002."
 
 
 @pytest.mark.parametrize(
@@ -279,29 +283,57 @@ NOTHING = control(Model.SEPARABLE, 0.001, 0.4, 0.1)
             [LACKS],
             "Trial 7 falls short of a classical network of as many parameters by 0.031 (0.021 to 0.041, p 0.004).",
         ),
-        ([NOTHING], "Trial 7 adds nothing over itself without entanglers that 10 seeds can show."),
+        ([NOTHING], f"Trial 7 is {UNSHOWN} {DIFFERENCE}{COULD}"),
         (
-            [NOTHING, control(Model.EMBEDDING, 0.02, 0.05, 0.5)],
-            "Trial 7 adds nothing over any of its controls that 10 seeds can show.",
+            [NOTHING, control(Model.EMBEDDING, -0.0001, 0.05, 0.5)],
+            f"Trial 7 is {UNSHOWN} {DIFFERENCE} and its embedding alone (+0.000, -0.010 to +0.010, p 0.050){COULD}",
+        ),
+        # Three seeds, and one finalist: no p is below 2 / 2³.
+        (
+            [NOTHING | {"pairs": 3, "smallest_p_holm": 0.25}, LACKS],
+            "Trial 7 falls short of a classical network of as many parameters by 0.031 (0.021 to 0.041, p 0.004); it cannot be"
+            f" shown to be better or worse than {DIFFERENCE} with 3 seeds, which give no p below 0.250.",
+        ),
+        # Without an interval all differences are equal.
+        (
+            [ADDS | {"difference_interval": None}, NOTHING | {"difference": 0.0, "difference_interval": None}],
+            f"Trial 7 adds 0.050 (with every seed, p 0.012) over no circuit at all; it is {UNSHOWN} itself without entanglers"
+            f" (+0.000, with every seed, p 0.400){COULD}",
         ),
         (
             [ADDS, control(Model.EMBEDDING, 0.02, 0.03, 0.8), NOTHING, LACKS],
             "Trial 7 adds 0.050 (0.040 to 0.060, p 0.012) over no circuit at all and 0.020 (0.010 to 0.030, p 0.030) over its"
             " embedding alone; it falls short of a classical network of as many parameters by 0.031 (0.021 to 0.041, p 0.004);"
-            " it adds nothing over itself without entanglers that 10 seeds can show.",
+            f" it is {UNSHOWN} {DIFFERENCE}{COULD}",
         ),
         # Not of all: one is not done yet.
-        (
-            [NOTHING, control(Model.LINEAR, None, None)],
-            "Trial 7 adds nothing over itself without entanglers that 10 seeds can show.",
-        ),
+        ([NOTHING, control(Model.LINEAR, None, None)], f"Trial 7 is {UNSHOWN} {DIFFERENCE}{COULD}"),
         ([control(Model.LINEAR, None, None)], "Trial 7 is not compared with its controls yet."),
         ([], "Trial 7 is not compared with its controls yet."),
         # The ranks, which p is of, speak for the other side than the mean, or the mean for none.
-        ([control(Model.LINEAR, -0.02, 0.01, 0.7)], "Trial 7 adds nothing over no circuit at all that 10 seeds can show."),
-        ([control(Model.LINEAR, 0.0, 0.01, 0.7)], "Trial 7 adds nothing over no circuit at all that 10 seeds can show."),
+        (
+            [control(Model.LINEAR, -0.02, 0.01, 0.7)],
+            f"Trial 7 is {UNSHOWN} no circuit at all (-0.020, -0.030 to -0.010, p 0.010){COULD}",
+        ),
+        (
+            [control(Model.LINEAR, 0.0, 0.01, 0.7)],
+            f"Trial 7 is {UNSHOWN} no circuit at all (+0.000, -0.010 to +0.010, p 0.010){COULD}",
+        ),
     ],
-    ids=["adds", "lacks", "nothing", "nothing at all", "all three", "in part", "too early", "none", "sides differ", "no mean"],
+    ids=[
+        "adds",
+        "lacks",
+        "nothing",
+        "nothing at all",
+        "too few seeds",
+        "equal differences",
+        "all three",
+        "in part",
+        "too early",
+        "none",
+        "sides differ",
+        "no mean",
+    ],
 )
 def test_what_a_circuit_adds_is_a_sentence(controls: list[dict[str, Any]], sentence: str) -> None:
     assert told({"trial": 7, "controls": controls}) == sentence

@@ -220,6 +220,7 @@ def confirmation_of(score: Score, dataset: str = "wine", **more: object) -> dict
         "search_epochs": 5,
         "seeds": 10,
         "test_samples": 36,
+        "majority_score": 0.3889,
         "circuits": [circuit, circuit | {"trial": 3, f"test_{score.key}_interval": None, "controls": []}],
         "provenance": {"created": "now"},
     }
@@ -235,6 +236,8 @@ def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
     assert first[:5] == ["19", "0.967", "0.946--0.987", "0.944", r"38\,997"]
     assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
     assert second[2] == "--" and second[6:10] == ["--"] * 4
+    assert "after 5 epochs. Majority class: 0.389. $" in text
+    assert "Majority" not in confirmation_table(document | {"majority_score": None})
     assert r"\label{tab:confirmed-wine-1}" in text and r"wine\_1" in text
 
 

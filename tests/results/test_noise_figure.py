@@ -18,7 +18,7 @@ from tests.results.test_noisy import CHEAP, DEAR, document, under_noise
 CONFIG = StudyConfig(dataset="wine")
 OVERTAKEN = (
     under_noise(5, 100, (0.6, 0.6, 0.7), (0.6, 0.6, 0.7), (0.6, 0.7, 0.7)),
-    under_noise(3, 900, (0.9, 0.8, 0.5), (0.9, 0.8, 0.5), (0.9, 0.9, 0.5)),
+    under_noise(3, 900, (0.9, 0.8, 0.5), (0.9, 0.8, 0.51), (0.9, 0.9, 0.5)),
 )
 
 
@@ -41,7 +41,9 @@ def test_each_finalist_has_its_means_and_intervals_at_even_places() -> None:
         x, y = line.get_xdata(), line.get_ydata()
         assert list(y) == circuit["test_accuracy"]
         assert np.diff(x) == pytest.approx([1] * (len(STRENGTHS) - 1)) and abs(x[0]) < 0.5
-        ends = [[[place, low], [place, high]] for place, (low, high) in zip(x, circuit["test_accuracy_interval"], strict=True)]
+        intervals = zip(x, circuit["test_accuracy_interval"], strict=True)
+        # Where all seeds have one score there is none.
+        ends = [[[place, found[0]], [place, found[1]]] for place, found in intervals if found]
         assert np.array(drawn.get_segments()) == pytest.approx(np.array(ends))
 
 
