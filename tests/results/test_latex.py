@@ -237,7 +237,7 @@ def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
     assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
     assert second[2] == "--" and second[6:10] == ["--"] * 4
     assert "after 5 epochs. Majority class: 0.389. $" in text
-    assert "Majority" not in confirmation_table(document | {"majority_score": None})
+    assert "Majority" not in confirmation_table(confirmation_of(score) | {"majority_score": None})
     assert r"\label{tab:confirmed-wine-1}" in text and r"wine\_1" in text
 
 
