@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TextIO, cast
 from faqnas_optuna.errors import PlatformError
 from faqnas_optuna.escaping import EscapingStream
 from faqnas_optuna.literals import WHOLE
-from faqnas_optuna.machine import check_platform, limit_reached
+from faqnas_optuna.machine import check_platform, leave, limit_reached
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -97,7 +97,7 @@ def main() -> NoReturn:
         print(end="", flush=True)
     except OSError:
         _lead_nowhere(sys.stdout)
-    sys.exit(code)
+    leave(code)
 
 
 def _silence_libraries() -> None:

@@ -3,7 +3,9 @@
 import errno
 import os
 import sys
+import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 from faqnas_optuna.errors import PlatformError
 
@@ -11,6 +13,8 @@ WINDOWS = "faqnas-optuna runs on Linux and macOS, not on Windows itself; run it 
 NO_MORE_PROCESSES = (
     "the system allows this user no further process or thread; end some of the user's processes, or raise the limit (ulimit -u)"
 )
+FOREIGN = "foreign code"
+"""Name of a thread that runs code of another library to its end, whatever happens meanwhile."""
 COMPILER_BYTES = 512 * 1024**2
 """Address space of a process that compiles and runs the simulator. With less, LLVM ends it by a segmentation fault."""
 
@@ -35,6 +39,15 @@ def check_address_space() -> None:
     if limit is not None and limit < COMPILER_BYTES:
         needed = f"training needs an address space of {COMPILER_BYTES // 1024:,} kB"
         raise PlatformError(f"{needed}, and this process is limited to {limit // 1024:,}; raise the limit (ulimit -v)")
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; at once if a thread still runs foreign code, whose memory the interpreter would free."""
+    if any(thread.name == FOREIGN for thread in threading.enumerate()):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def address_space_limit() -> int | None:

@@ -252,7 +252,7 @@ def test_a_confirmation_is_what_others_come_to(run_forked: RunCli, iris: DataSpl
 
 def test_a_search_does_not_see_the_test_part(storage_url: str, iris: DataSplits) -> None:
     config = StudyConfig(dataset="iris", search=SearchConfig(population=4, generations=2), space=SpaceConfig(n_qubits=(2, 3)))
-    garbage = replace(iris, test=replace(iris.test, x=np.full_like(iris.test.x, np.nan), y=iris.test.y[::-1].copy()))
+    garbage = replace(iris, test=replace(iris.test, x=np.full_like(iris.test.x, 1e6), y=iris.test.y[::-1].copy()))
     found = []
     for name, splits in (("seen", iris), ("unseen", garbage)):
         reliability = measure_reliability(splits, config, limit_s=None)

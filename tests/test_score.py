@@ -243,7 +243,7 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
     assert out.startswith("trial  balanced test accuracy ") and out.count("balanced test accuracy") == 4
     assert "\nAccuracies are balanced: the mean of the recalls of the classes.\n" in out
     latex = cli_here("pareto", "iris", "--latex", "-")[1]
-    assert r"& Accuracy & Balanced & 95\,\% interval &" in latex
+    assert r"& Accuracy & Balanced & \shortstack" in latex
     assert "of the recalls of the classes with its $t$ interval." in latex
 
 

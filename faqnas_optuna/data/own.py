@@ -208,7 +208,7 @@ def _check_same_columns(schema: Schema, frame: "pd.DataFrame", test: "pd.DataFra
     if schema.names(Kind.SPLIT):
         raise DataError(f"the data have a column {SPLIT!r}, and {test_name} is the test part; leave one of them out")
     unneeded = schema.names(Kind.LEFT_OUT, Kind.IDENTIFIER, Kind.DATE)
-    different = sorted({*map(str, frame.columns)} ^ {*map(str, test.columns)} - {*unneeded})
+    different = sorted(({*map(str, frame.columns)} ^ {*map(str, test.columns)}) - {*unneeded})
     if different:
         raise DataError(f"the data and {test_name} have different columns: {_listed(different)}; give both the same")
 

@@ -23,6 +23,7 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, Score, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.learning.scoring import Confusion, Scores, confusion, most_likely
+from faqnas_optuna.machine import FOREIGN
 
 if TYPE_CHECKING:
     from faqnas_optuna.learning.parameters import Layout
@@ -257,7 +258,7 @@ def _interruptible(call: Callable[[], Confirmed]) -> Confirmed:
         except BaseException as error:
             future.set_exception(error)
 
-    Thread(target=run, daemon=True, name="baseline").start()
+    Thread(target=run, daemon=True, name=FOREIGN).start()
     return future.result()
 
 

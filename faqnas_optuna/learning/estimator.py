@@ -116,7 +116,8 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most likely label of each sample, (samples,)."""
-        labels: NDArray[Any] = self.classes_[most_likely(self._scores(X))]
+        indices = most_likely(self._scores(X))
+        labels: NDArray[Any] = self.classes_[indices]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:

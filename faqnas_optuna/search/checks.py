@@ -44,7 +44,7 @@ def damage(trial: FrozenTrial, config: StudyConfig, *, is_confirmation: bool) ->
     if not is_result:
         return None
     # Not every database checks the type of a column.
-    are_finite = all(isinstance(value, float) and math.isfinite(value) for value in trial.values or ())
+    are_finite = all(isinstance(value, int | float) and math.isfinite(value) for value in trial.values or ())
     if trial.values is None or len(trial.values) != 2 or not are_finite:
         return f"trial {trial.number} has the values {trial.values}, and a successful one has two finite numbers"
     needed = _CONFIRMED if is_confirmation else (f"val_{config.score.key}",)

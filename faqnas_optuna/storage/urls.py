@@ -1,5 +1,6 @@
 """URLs of databases: what they mean, and how to show one without its password."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote
@@ -98,8 +99,9 @@ def _with_socket_as_option(url: URL) -> URL:
 
 
 def masked(url: str) -> str:
-    """The URL with *** for its password, and for whatever else may be one."""
-    parsed = parse(url)
+    """Return the URL with *** for its password, and for whatever else may be one."""
+    # SQLAlchemy quotes names in UTF-8; a path may hold other bytes.
+    parsed = parse(os.fsencode(url).decode(errors="replace"))
     hidden = {name: "***" for name in parsed.query if name not in HARMLESS}
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True).replace(quote_plus("***"), "***")
 

@@ -141,6 +141,10 @@ def test_a_file_may_hold_the_test_part(patients: pd.DataFrame, tmp_path: Path) -
     config = DataConfig(target="outcome", test_file="b.csv")
     splits = load_file(tmp_path / "a.csv", config, seed=0, test_path=tmp_path / "b.csv")
     assert [splits.classes[index] for index in splits.test.y] == patients["outcome"][150:].tolist()
+    # Columns that become no feature may be missing.
+    left_out = DataConfig(target="outcome", test_file="b.csv", drop=("patient",))
+    patients[150:].drop(columns="patient").to_csv(tmp_path / "b.csv", index=False)
+    assert np.array_equal(load_file(tmp_path / "a.csv", left_out, seed=0, test_path=tmp_path / "b.csv").test.y, splits.test.y)
     patients[150:].drop(columns="bmi").to_csv(tmp_path / "b.csv", index=False)
     with pytest.raises(DataError, match="have different columns: bmi; give both the same"):
         load_file(tmp_path / "a.csv", config, seed=0, test_path=tmp_path / "b.csv")

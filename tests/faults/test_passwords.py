@@ -129,7 +129,8 @@ def test_a_hint_does_not_repeat_the_password(postgres_url: str, cli_here: Callab
 
 def test_an_error_in_a_process_of_its_own_does_not_show_the_password(postgres_url: str, run_forked: RunCli) -> None:
     url = make_url(postgres_url).set(port=1).render_as_string(hide_password=False)
-    finished = run_forked("worker", "iris", env={"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(GRACE_S)})
+    brief = {"FAQNAS_GRACE": str(GRACE_S), "FAQNAS_DATABASE_TIMEOUT": "2"}
+    finished = run_forked("worker", "iris", env={"FAQNAS_STORAGE": url, **brief})
     assert finished.returncode == 4, finished.stderr
     assert "Traceback" not in finished.stderr
     assert not shows_password(finished.stdout + finished.stderr)

@@ -214,6 +214,7 @@ from faqnas_optuna.config import Score
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import Split
 from faqnas_optuna.learning.controls import Baseline, fit_baseline
+from faqnas_optuna.machine import leave
 from faqnas_optuna.signals import Signals
 from dataclasses import replace
 
@@ -232,7 +233,7 @@ with Signals().caught() as signals, signals.giving_up():
     threading.Timer(1, interrupt).start()
     fit_baseline(Baseline.SVM_GRID, replace(iris, train=noise, validation=noise), score=Score.ACCURACY)
     print("fitted")
-raise SystemExit(signals.exit_code)
+leave(signals.exit_code)
 """
 
 
