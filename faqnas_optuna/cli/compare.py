@@ -1,5 +1,6 @@
 """The command that holds searchers against each other on a table."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from faqnas_optuna.cli.launch import print_json, study_config
-from faqnas_optuna.cli.options import cores, data_dir_option, json_option, option, split_seed_option
+from faqnas_optuna.cli.options import cores, data_dir_option, data_options, json_option, option, split_seed_option
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.results.sizes import Size
@@ -32,7 +33,8 @@ DEFAULT_TRAININGS = 160
 # Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=IntRange(1, 100_000), default=5, show_default=True, help="Of each training.")
 @option("--against", metavar="NAME", help="The searcher that the others are held against.  [default: the first]")
-@option("--live", is_flag=True, help="Train instead of looking up; TABLE is then any data set.")
+@option("--live", is_flag=True, help="Train instead of looking up; TABLE is then any data set, or a file of data.")
+@data_options
 @split_seed_option
 @data_dir_option
 @option("--workers", type=IntRange(1, 1024), help="Processes.  [default: one for each core]")
@@ -49,12 +51,12 @@ def compare(
     epochs: int,
     against: str | None,
     live: bool,
-    split_seed: int | None,
     data_dir: Path | None,
     workers: int | None,
     plot: Path | None,
     size: str | None,
     as_json: bool,
+    **data: Any,
 ) -> int:
     """Compare search algorithms on a table of all circuits.
 
@@ -77,11 +79,10 @@ def compare(
     reference = called[0] if against is None else searcher(against).name
     if reference not in called:
         raise ConfigError(f"--against {against} is none of the searchers {', '.join(called)}; name it with --searcher too")
-    typed = click.get_current_context().get_parameter_source
-    if not live and ParameterSource.COMMANDLINE in (typed("split_seed"), typed("data_dir")):
-        raise ConfigError("--split-seed and --data-dir are of what is trained, and a table is; leave them out, or add --live")
+    if not live:
+        _check_no_data_options(["data_dir", *data])
     # They bring the engine: a wrong name is refused without.
-    ground = _live(table, epochs, split_seed, data_dir) if live else _replayed(table, epochs)
+    ground = _live(table, epochs, data, data_dir) if live else _replayed(table, epochs)
     from faqnas_optuna.evidence.comparison import contest
     from faqnas_optuna.evidence.replay import Budget
     from faqnas_optuna.results.compared import contest_document, write_contest_plot
@@ -116,17 +117,33 @@ def _replayed(table: str, epochs: int) -> "TableGround":
     return TableGround(found, epochs=epochs)
 
 
-def _live(dataset: str, epochs: int, split_seed: int | None, data_dir: Path | None) -> "LiveGround":
-    """Trainings on a data set."""
+def _check_no_data_options(names: list[str]) -> None:
+    """Refuse options that say how data are read, where nothing is trained.
+
+    Raises:
+        ConfigError: one of them was typed.
+    """
+    source = click.get_current_context().get_parameter_source
+    if typed := [name for name in names if source(name) is ParameterSource.COMMANDLINE]:
+        option = f"--{typed[0].replace('_', '-')}"
+        raise ConfigError(f"{option} says how data are read, and a table has its data; leave it out, or add --live")
+
+
+def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | None) -> "LiveGround":
+    """Return trainings on a data set, or on a file of data.
+
+    Args:
+        data: options that say how a file is read and split.
+    """
     from faqnas_optuna.data.loading import check_known, load_splits
 
-    config, _, files = study_config(None, {"dataset": dataset, "epochs": epochs, "split_seed": split_seed or 0})
-    if files:
-        raise ConfigError(f"--live is for data sets with a name; make a table of {dataset} with 'faqnas-optuna enumerate'")
-    check_known(config, None)
+    settings = {"dataset": dataset, "epochs": epochs, **data, "split_seed": data["split_seed"] or 0}
+    config, _, files = study_config(None, settings)
+    files = files and files.located(data_dir)
+    check_known(config, files)
     from faqnas_optuna.evidence.live_ground import LiveGround
 
-    return LiveGround(config, load_splits(config, data_dir=data_dir))
+    return LiveGround(config, load_splits(config, files=files, data_dir=data_dir))
 
 
 def _check(ground: "TableGround | LiveGround", budget: "Budget", names: list[str]) -> None:

@@ -65,7 +65,10 @@ class TableGround(Rows):
         self.document = table.document
         """What the table says of itself."""
         if table.document["fraction"] < 1:
-            raise ConfigError(f"{table.file.name} has a sample of the space, and a search suggests any circuit; make all of it")
+            raise ConfigError(
+                f"{table.file.name} has a sample of the space, and a search suggests any circuit; enumerate the whole space, or"
+                f" train what is suggested with: compare {table.document['dataset']} --live"
+            )
         if len(table.seeds) < FEWEST_SEEDS:
             raise ConfigError(f"{table.file.name} has one seed; searches are judged by others than those they have seen")
         sizes, circuits = table.document["sizes"], {circuit.digest: circuit for circuit in all_circuits()}

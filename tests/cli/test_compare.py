@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.datasets import load_iris
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit
@@ -14,6 +15,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.evidence.plan import Plan, table_document
 from faqnas_optuna.evidence.tabulated import Values, table_bytes
 from tests.evidence.grounds import made_up_table
+from tests.frames import named
 
 Cli = Callable[..., tuple[int, str, str]]
 SMALL = ("--searches", "2", "--trainings", "12", "--workers", "1", "--searcher", "nsga2", "--searcher", "random")
@@ -72,11 +74,21 @@ def test_searchers_are_compared_live(cli_here: Cli) -> None:
     assert code == 0 and "judged by test accuracies that they have not seen." in out and "together" not in out
 
 
+def test_searchers_are_compared_live_on_a_file(cli_here: Cli, tmp_path: Path) -> None:
+    named(load_iris).assign(visit=range(150)).to_csv(tmp_path / "own.csv", index=False)
+    options = ("--searcher", "random", "--searches", "2", "--trainings", "6", "--epochs", "1", "--workers", "2")
+    file = ("own.csv", "--live", "--target", "target", "--drop", "visit")
+    code, out, err = cli_here("compare", *file, *options, "--json")
+    assert code == 0, err
+    assert json.loads(out)["table"]["dataset"] == "own.csv"
+
+
 def test_what_cannot_be_compared_live_is_refused(cli_here: Cli) -> None:
     for arguments, message in (
         (("whine", "--live"), "unknown data set 'whine': did you mean 'wine'?"),
-        (("own.csv", "--live"), "--live is for data sets with a name; make a table of own.csv"),
-        (("iris", "--split-seed", "1"), "--split-seed and --data-dir are of what is trained"),
+        (("own.csv", "--live", "--target", "y"), "own.csv is not in .; name its directory"),
+        (("iris", "--split-seed", "1"), "--split-seed says how data are read, and a table has its data"),
+        (("iris", "--target", "y"), "--target says how data are read, and a table has its data"),
         (("iris", "--live", "--searcher", "nsga2:10"), "nsga2:10 takes all 10 seeds"),
     ):
         code, out, err = cli_here("compare", *arguments)
@@ -114,6 +126,6 @@ def test_a_sample_of_the_space_is_refused(iris: DataSplits, cli_here: Cli, tmp_p
     assert all(EffectiveCircuit(circuit=circuit).representative == circuit for circuit in plan.circuits)
     (tmp_path / "part.parquet").write_bytes(table_bytes(plan, Values.empty(plan), table_document(plan, iris)))
     code, _, err = cli_here("compare", "part.parquet")
-    assert code == 2 and "part.parquet has a sample of the space, and a search suggests any circuit" in err
+    assert code == 2 and "has a sample of the space, and a search suggests any circuit" in err and "compare iris --live" in err
     code, _, err = cli_here("compare", "absent")
     assert code == 2 and "no table of 'absent' comes with this program" in err

@@ -252,3 +252,13 @@ def strings_of(program: str) -> set[str]:
     """Return the text constants of a Python program."""
     constants = (node.value for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant))
     return {value for value in constants if isinstance(value, str)}
+
+
+def test_a_file_of_one_column_is_predicted(tmp_path: Path, cli_here: Cli) -> None:
+    weights = [str(50 + row % 40) for row in range(80)]
+    pd.DataFrame({"weight": weights, "heavy": [int(weight) > 70 for weight in map(int, weights)]}).to_csv("one.csv", index=False)
+    assert cli_here("start", "one.csv", "--target", "heavy", *TINY)[0] == 0
+    assert cli_here("export", "one", "--to", "model")[0] == 0
+    (tmp_path / "weights.csv").write_text("weight\n51\n88\n")
+    code, out, err = cli_here("predict", "model", "weights.csv")
+    assert (code, err) == (0, "") and out.splitlines()[0] == "label,p_False,p_True" and len(out.splitlines()) == 3
