@@ -18,6 +18,7 @@ MISSING = frozenset(
 )
 """Texts that mean a missing value: those of `pandas.read_csv`, and the question mark of UCI's files."""
 NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|infinity))"
+WHOLE_WITH_POINT = r"^([+-]?(?:0|[1-9][0-9]*))\.0$"
 DECIMAL_COMMA = r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?"
 BOOLEANS = {"true": 1.0, "false": 0.0}
 """Truth values by their text, in any case."""
@@ -26,7 +27,8 @@ BOOLEANS = {"true": 1.0, "false": 0.0}
 def texts(series: "pd.Series[Any]") -> "pd.Series[str]":
     """Return the cells as stripped texts, missing where they hold none or one of `MISSING`.
 
-    A number has the same text whatever its type: 7 and 7.0 are both "7".
+    A whole number has the same text whatever its type: 7, 7.0 and "7.0" are all "7", since programs write a column of whole
+    numbers with a point where a value is missing.
 
     Raises:
         DataError: a cell holds neither text, number nor truth value.
@@ -40,7 +42,7 @@ def texts(series: "pd.Series[Any]") -> "pd.Series[str]":
         taken = categories.array.take(codes, allow_fill=True)
         return pd.Series(taken, index=series.index, name=series.name)
     if types.is_string_dtype(series.dtype) and not types.is_object_dtype(series.dtype):
-        stripped = series.astype(TEXT).str.strip()
+        stripped = series.astype(TEXT).str.strip().str.replace(WHOLE_WITH_POINT, r"\1", regex=True)
         return stripped.mask(stripped.isin(MISSING))
     cells = series.astype(object).where(series.notna(), None)
     return texts(pd.Series([_text(cell) for cell in cells], index=series.index, name=series.name, dtype=TEXT))

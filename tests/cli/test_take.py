@@ -256,7 +256,9 @@ def strings_of(program: str) -> set[str]:
 
 def test_a_file_of_one_column_is_predicted(tmp_path: Path, cli_here: Cli) -> None:
     weights = [str(50 + row % 40) for row in range(80)]
-    pd.DataFrame({"weight": weights, "heavy": [int(weight) > 70 for weight in map(int, weights)]}).to_csv("one.csv", index=False)
+    pd.DataFrame({"weight": weights, "heavy": [int(weight) > 70 for weight in map(int, weights)]}).to_csv(
+        "one.csv", index=False
+    )
     assert cli_here("start", "one.csv", "--target", "heavy", *TINY)[0] == 0
     assert cli_here("export", "one", "--to", "model")[0] == 0
     (tmp_path / "weights.csv").write_text("weight\n51\n88\n")

@@ -98,10 +98,23 @@ def test_python_s_own_numbers_are_no_numbers_of_a_file(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "series", [pd.Series([7, 8]), pd.Series([7.0, 8.0]), pd.Series([7, 8], dtype="category"), pd.Series(["7", " 8"])]
+    "series",
+    [
+        pd.Series([7, 8]),
+        pd.Series([7.0, 8.0]),
+        pd.Series([7, 8], dtype="category"),
+        pd.Series(["7", " 8"]),
+        pd.Series(["7.0", "8.0"]),
+        pd.Series(["7.0", 8], dtype=object),
+    ],
 )
 def test_a_number_has_one_text_whatever_its_type(series: "pd.Series[Any]") -> None:
     assert texts(series).tolist() == ["7", "8"]
+
+
+def test_other_numbers_keep_the_text_that_they_were_given() -> None:
+    cells = ["007.0", "7.00", "1.10", "1.0.0"]
+    assert texts(pd.Series(cells)).tolist() == cells
 
 
 def test_truth_values_are_read_from_any_spelling() -> None:
