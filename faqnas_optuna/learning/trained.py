@@ -14,7 +14,7 @@ from faqnas_optuna.data.preprocessing import Preprocessing, Table, Unfamiliar
 from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.data.splits import Label, Split
 from faqnas_optuna.engine.fused import Layers
-from faqnas_optuna.errors import ConfigError, DataError
+from faqnas_optuna.errors import ConfigError, DataError, DataWarning
 from faqnas_optuna.learning.engines import predict_anyhow
 from faqnas_optuna.learning.parameters import Layout
 from faqnas_optuna.learning.scoring import balanced_accuracy, confusion, most_likely
@@ -69,7 +69,8 @@ class TrainedModel:
         Raises:
             DataError: a column is missing, or holds what it should not.
         """
-        labels: NDArray[Any] = np.asarray(self.classes)[self.predict_proba(data).argmax(axis=1)]
+        indices = self.probabilities(self.features(data)).argmax(axis=1)
+        labels: NDArray[Any] = np.asarray(self.classes)[indices]
         return labels
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
@@ -89,7 +90,8 @@ class TrainedModel:
         table = self.table(data)
         unseen = [str(entry) for entry in self.preprocessing.unfamiliar(table) if entry.is_unseen]
         if unseen:
-            warnings.warn(f"{'; '.join(unseen)}: all features of such a value are 0", UserWarning, stacklevel=4)
+            # The caller of `predict` or `predict_proba`.
+            warnings.warn(f"{'; '.join(unseen)}: all features of such a value are 0", DataWarning, stacklevel=4)
         return table
 
     def table(self, data: Any, *, name: str = "samples") -> Table:

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris, load_wine
 
-from faqnas_optuna import load_model
+from faqnas_optuna import DataWarning, load_model
 from faqnas_optuna.data.named import load
 from faqnas_optuna.results.exported import readme
 from tests.conftest import cli_environment
@@ -207,7 +207,7 @@ def test_values_unlike_the_training_data_are_counted(wards: pd.DataFrame, tmp_pa
     assert (code, out) == (2, "") and "other.csv: " in err and "'C9'" in err and err.count("\n") == 1
     document = json.loads(cli_here("predict", "model", "other.csv", "--out", "told.csv", "--json")[1])
     assert {(entry["column"], entry["samples"]) for entry in document["unfamiliar"]} == {("ward", 3), ("age", 1)}
-    with pytest.warns(UserWarning, match="column 'ward': 3 values unseen in training"):
+    with pytest.warns(DataWarning, match="column 'ward': 3 values unseen in training"):
         load_model(tmp_path / "model").predict(changed)
 
 
