@@ -1,6 +1,6 @@
 # make start   a search over the Wine data, from nothing but Python 3.11 or newer
 # make test    the tests, in the same environment, to which it adds what they need
-# make quick   those that need no database servers, no cluster and no crowd of workers: about five minutes
+# make quick   those that need no database servers, no cluster and no crowd of workers: about seven minutes
 # make lint    formatting, linter, types
 
 PYTHON ?= python3
