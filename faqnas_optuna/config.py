@@ -393,9 +393,8 @@ def _plain(value: object) -> object:
 
 
 def _settings_of(section: list[str]) -> Iterable[str]:
-    field = StudyConfig.model_fields.get(section[0]) if section else None
     if not section:
         # Of a device a study file has the name.
         return ["cost" if name == "device" else name for name in StudyConfig.model_fields]
-    model = field.annotation if field else None
+    model = getattr(StudyConfig.model_fields.get(section[0]), "annotation", None)
     return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else ()

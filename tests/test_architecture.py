@@ -116,7 +116,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "taking",
         ],
     ),
-    ("workers", ["forking", "pool", "loop", "serving", "cluster", "readiness"]),
+    ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
     (
         "evidence",
         [
@@ -197,6 +197,7 @@ WINGS: list[tuple[str, list[str]]] = [
             "noisy",
             "options",
             "launch",
+            "searching",
             "find",
             "judge",
             "confirm",
@@ -240,7 +241,7 @@ ALLOWED_OUTSIDE = {
     "sqlalchemy": within("storage"),
     "safetensors": {"learning.artifact"},
     "qiskit": {"learning.trained", "evidence.references"},
-    "distributed": {"workers.cluster", "cli.launch", "cli.enumeration"},
+    "distributed": {"workers.cluster", "cli.launch", "cli.searching", "cli.enumeration"},
     "click": {"__main__", *within("cli")},
     "rich": {"cli.console"},
     "pandas": {*within("data", "evidence", "results", "interactive")},

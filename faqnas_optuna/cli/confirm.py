@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from faqnas_optuna.cli.launch import STDOUT, conclude, dask_client, opened_storage, print_json, run_search
+from faqnas_optuna.cli.launch import STDOUT, dask_client, opened_storage, print_json
 from faqnas_optuna.cli.options import (
     StudyCommand,
     Survival,
@@ -23,6 +23,7 @@ from faqnas_optuna.cli.options import (
     workers_option,
 )
 from faqnas_optuna.cli.ranges import IntRange
+from faqnas_optuna.cli.searching import conclude, run_search
 from faqnas_optuna.errors import ConfigError, OutputError
 from faqnas_optuna.literals import whole_number
 

@@ -9,7 +9,6 @@ import click
 
 from faqnas_optuna.cli.launch import (
     at_work,
-    conclude,
     dask_client,
     ended,
     go_on,
@@ -20,7 +19,6 @@ from faqnas_optuna.cli.launch import (
     print_json,
     print_warnings,
     reporting,
-    run_search,
     study_config,
 )
 from faqnas_optuna.cli.options import (
@@ -45,6 +43,7 @@ from faqnas_optuna.cli.options import (
     workers_option,
 )
 from faqnas_optuna.cli.ranges import IntRange
+from faqnas_optuna.cli.searching import conclude, run_search
 from faqnas_optuna.config import (
     Belief,
     Engine,
