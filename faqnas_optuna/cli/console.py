@@ -108,7 +108,7 @@ def messages(*, quiet: bool = False) -> Iterator[None]:
 
 
 def forget_console() -> None:
-    """Have messages shown by a console that is made anew: in a forked process, whose stderr may be another."""
+    """Create the console again for the next message: the standard error of a forked process may be another."""
     logging.getLogger("faqnas_optuna").handlers.clear()
     error_console.cache_clear()
 

@@ -249,7 +249,7 @@ def survival_options(command: Command) -> Command:
     """How long to bear with silent workers and absent databases, as `survival`."""
 
     @seconds_option("--grace", default=60, help="Give up a trial whose worker is silent for so long.")
-    @seconds_option("--database-timeout", default=600, help="Wait so long for a database that is away or not up yet.")
+    @seconds_option("--database-timeout", default=600, help="Maximum time to wait for a database that is away or not up yet.")
     @wraps(command)
     def with_survival(*arguments: Any, grace: int, database_timeout: int, **others: Any) -> Any:
         return command(*arguments, survival=Survival(grace_s=grace, database_timeout_s=database_timeout), **others)

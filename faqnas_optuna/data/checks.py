@@ -35,7 +35,7 @@ Parts = Mapping[str, NDArray[np.int64]]
 
 
 class FindingKind(StrEnum):
-    """What is suspicious, the gravest first."""
+    """Kind of suspicious data, the gravest first."""
 
     LABEL_COPY = "label-copy"
     """Columns that determine the class."""
@@ -146,7 +146,7 @@ SENTENCES = {
         " with {drop} unless the rare values matter",
     ),
 }
-"""What is said of one column and of several, by kind (99 % is `repeats.NEARLY_ALL`)."""
+"""Messages about one column and about several, by kind (99 % is `repeats.NEARLY_ALL`)."""
 
 
 def relevant(findings: Iterable[Finding], score: Score) -> tuple[Finding, ...]:

@@ -27,7 +27,7 @@ SAMPLE_LINES = 20
 """Lines that decide the separator."""
 SEPARATORS = ",;\t|"
 UNNAMED = "Unnamed: "
-"""What pandas calls a column without a name."""
+"""Beginning of pandas' name for a column without a name."""
 CELL_BYTES = 8
 """Memory of a cell as a number."""
 BYTE_ORDER_MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))

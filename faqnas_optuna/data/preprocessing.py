@@ -27,7 +27,7 @@ class Unfamiliar:
 
     column: str
     what: str
-    """How the values differ, as "unseen in training"."""
+    """Difference from the training part, such as "unseen in training"."""
     samples: int
     examples: tuple[str, ...] = ()
     """Some of the values, if they are categories."""

@@ -5,7 +5,7 @@ Limits are checked before a file is read, and before pandas is imported.
 
 import math
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,10 +31,6 @@ class Source:
     """A row for each sample; the columns have distinct names."""
     decimal_comma: bool = False
     """Whether texts may write 0,5 for 0.5: in text files whose separator is not a comma."""
-
-    def without(self, *columns: str) -> "Source":
-        """Return the same samples without some columns."""
-        return replace(self, frame=self.frame.drop(columns=list(columns)))
 
 
 def check_file(path: Path) -> None:

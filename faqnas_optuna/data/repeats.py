@@ -22,7 +22,7 @@ ROWS_PER_CODE = 5
 SAME_CORRELATION = 1 - 1e-6
 """Two columns of numbers repeat each other from this absolute correlation on, as temperatures in two units do."""
 NEIGHBOURS, DIRECTIONS, ALIKE = 8, 3, 1e-3
-"""How columns are found that may repeat each other: see `_linear_copies`."""
+"""Parameters of the search for columns that may repeat each other (`_linear_copies`)."""
 BLOCK_VALUES = 1 << 16
 """Values that are hashed at a time, which fit into the cache of a core."""
 PROFILED_VALUES = 1 << 20
