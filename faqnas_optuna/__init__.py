@@ -1,23 +1,21 @@
 """FAQNAS (arXiv 2511.10062) as an Optuna study service: hybrid quantum neural networks that are accurate and cheap."""
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from faqnas_optuna.api.classifier import FAQNASClassifier
+    from faqnas_optuna.api.study import Study, search
     from faqnas_optuna.circuits.genome import Circuit, Genome
     from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.errors import DataWarning, FaqnasError
-    from faqnas_optuna.evidence.loading import load_table
-    from faqnas_optuna.evidence.table import Table
-    from faqnas_optuna.interactive.classifier import FAQNASClassifier
-    from faqnas_optuna.interactive.study import Study, search
-    from faqnas_optuna.learning.artifact import load_model
-    from faqnas_optuna.learning.estimator import HQNNClassifier
-    from faqnas_optuna.learning.evaluation import Evaluation, evaluate
-    from faqnas_optuna.learning.model import HQNN
+    from faqnas_optuna.models.estimator import HQNNClassifier
+    from faqnas_optuna.models.folder import load_model
+    from faqnas_optuna.tables.loading import load_table
+    from faqnas_optuna.tables.table import Table
+    from faqnas_optuna.training.evaluation import Evaluation, evaluate
+    from faqnas_optuna.training.model import HQNN
 
 __version__ = "0.1.0"
 
@@ -44,19 +42,19 @@ _HOMES = {
     "Circuit": "circuits.genome",
     "DataSplits": "data.splits",
     "DataWarning": "errors",
-    "Evaluation": "learning.evaluation",
-    "FAQNASClassifier": "interactive.classifier",
+    "Evaluation": "training.evaluation",
+    "FAQNASClassifier": "api.classifier",
     "FaqnasError": "errors",
     "Genome": "circuits.genome",
-    "HQNN": "learning.model",
-    "HQNNClassifier": "learning.estimator",
-    "Study": "interactive.study",
+    "HQNN": "training.model",
+    "HQNNClassifier": "models.estimator",
+    "Study": "api.study",
     "StudyConfig": "config",
-    "Table": "evidence.table",
-    "evaluate": "learning.evaluation",
-    "load_model": "learning.artifact",
-    "load_table": "evidence.loading",
-    "search": "interactive.study",
+    "Table": "tables.table",
+    "evaluate": "training.evaluation",
+    "load_model": "models.folder",
+    "load_table": "tables.loading",
+    "search": "api.study",
 }
 
 
@@ -73,18 +71,3 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """Public names, those too that were not used yet."""
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """This package. A wing and a public function of it are both called `search`: as its attribute that is the function."""
-
-    @property
-    def search(self) -> Any:
-        return __getattr__("search")
-
-    @search.setter
-    def search(self, _wing: ModuleType) -> None:
-        """Importing a module of the wing would put the wing here; who imports from it finds it without."""
-
-
-sys.modules[__name__].__class__ = _Package

@@ -21,7 +21,6 @@ from pydantic import (
 )
 
 from faqnas_optuna.circuits.blocks import ENTANGLERS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
-from faqnas_optuna.circuits.devices import Device, device_of
 from faqnas_optuna.circuits.genome import (
     EVERY_GENE,
     GENES,
@@ -34,8 +33,9 @@ from faqnas_optuna.circuits.genome import (
     Rotation,
     Topology,
 )
+from faqnas_optuna.config_errors import explained
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.explaining import explained
+from faqnas_optuna.hardware.devices import Device, device_of
 
 
 class FlopsCounter(StrEnum):
@@ -65,7 +65,7 @@ class Objectives(StrEnum):
     """Validation error alone: the search that the paper holds FAQNAS against."""
 
 
-class Belief(StrEnum):
+class ErrorEstimate(StrEnum):
     """By which errors the front is chosen."""
 
     TRAINED = "trained"
@@ -174,7 +174,7 @@ class SearchConfig(_Section):
     """Stop after so many generations whose hypervolume did not grow (paper)."""
     objectives: Objectives = Objectives.BOTH
     """By which of the two values parents are selected (paper: both)."""
-    front: Belief = Belief.TRAINED
+    front: ErrorEstimate = ErrorEstimate.TRAINED
     """By which errors the front is chosen (paper: trained)."""
     synchronous: bool = False
     """Workers wait for one another, so that every generation has exactly `population` successful trials (ours)."""

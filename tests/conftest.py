@@ -20,30 +20,30 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning.controls import Baseline
-from faqnas_optuna.learning.evaluation import Counts
-from faqnas_optuna.search.confirmation import Budget, extended, finalists_of
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.ledger import Confirms
-from faqnas_optuna.search.objective import suggest
-from faqnas_optuna.search.records import Candidate
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, create, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
+from faqnas_optuna.study.confirmation import ConfirmationBudget, extended, finalists_of
+from faqnas_optuna.study.metadata import ConfirmationPlan
+from faqnas_optuna.study.objective import suggest
+from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search, create, load
+from faqnas_optuna.training.controls import Baseline
+from faqnas_optuna.training.evaluation import Counts
 from faqnas_optuna.workers.loop import run
-from tests.faults.crew import GRACE_S, Crew
-from tests.faults.databases import any_storage_url as any_storage_url  # the fixtures
-from tests.faults.databases import mariadb_server as mariadb_server
-from tests.faults.databases import mariadb_url as mariadb_url
-from tests.faults.databases import postgres_server as postgres_server
-from tests.faults.databases import postgres_url as postgres_url
-from tests.forked import Forked
-from tests.guarded import pytest_configure as pytest_configure
-from tests.guarded import pytest_unconfigure as pytest_unconfigure
-from tests.processes import TIMEOUT_S as TIMEOUT_S
-from tests.processes import cli_environment as cli_environment
+from tests.support.crew import GRACE_S, Crew
+from tests.support.databases import any_storage_url as any_storage_url  # the fixtures
+from tests.support.databases import mariadb_server as mariadb_server
+from tests.support.databases import mariadb_url as mariadb_url
+from tests.support.databases import postgres_server as postgres_server
+from tests.support.databases import postgres_url as postgres_url
+from tests.support.forked import Forked
+from tests.support.guarded import pytest_configure as pytest_configure
+from tests.support.guarded import pytest_unconfigure as pytest_unconfigure
+from tests.support.processes import TIMEOUT_S as TIMEOUT_S
+from tests.support.processes import cli_environment as cli_environment
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -136,7 +136,7 @@ def database_of_confirmed(database_of_eight: Path, iris: DataSplits, tmp_path_fa
     copy_database(database_of_eight, file)
     url = f"sqlite:///{file}"
     search = load(open_storage(url), "iris")
-    confirmation = confirm(search, url, Standing.of(search).front, Budget(epochs=2, seeds=3))
+    confirmation = confirm(search, url, StudyState.of(search).front, ConfirmationBudget(epochs=2, seeds=3))
     run(confirmation, iris, Signals(), on_trial=lambda _: None)
     return file
 
@@ -148,9 +148,11 @@ def confirmed(database_of_confirmed: Path, tmp_path: Path, storage_url: str) -> 
     return load(open_storage(storage_url), "iris.confirm")
 
 
-def confirm(search: Search, url: str, candidates: Iterable[Candidate], budget: Budget, name: str = "iris.confirm") -> Search:
+def confirm(
+    search: Search, url: str, candidates: Iterable[Candidate], budget: ConfirmationBudget, name: str = "iris.confirm"
+) -> Search:
     """Make the confirmation of some circuits of a study over Iris, or add to it."""
-    confirms = Confirms(
+    confirms = ConfirmationPlan(
         study=search.name,
         created=search.description.created,
         epochs=search.config.training.epochs,
@@ -178,7 +180,7 @@ def successful(search: Search) -> list[FrozenTrial]:
 
 def reason_of(search: Search) -> StopReason | None:
     """Why a study has stopped, as it is written there now."""
-    stopped = search.ledger.stop()
+    stopped = search.metadata.stop()
     return stopped.reason if stopped else None
 
 

@@ -7,29 +7,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
-WINGS: list[tuple[str, list[str]]] = [
-    ("", ["errors", "escaping", "machine", "files", "signals", "kept", "explaining", "literals"]),
-    (
-        "circuits",
-        [
-            "devices",
-            "gates",
-            "blocks",
-            "genome",
-            "effective",
-            "elementary",
-            "routing",
-            "hardware",
-            "noise",
-            "openqasm",
-            "reference",
-            "mixed",
-            "counting",
-            "flops",
-        ],
-    ),
-    # It speaks of genes, and the wings below speak of it.
-    ("", ["config", "studyfile"]),
+FOLDERS: list[tuple[str, list[str]]] = [
+    ("", ["errors", "escaping", "machine", "files", "signals", "cache", "config_errors", "literals"]),
+    ("circuits", ["gates", "blocks", "genome", "effective", "elementary", "openqasm", "reference", "counting", "flops"]),
+    ("hardware", ["devices", "routing", "cost"]),
+    ("", ["config", "study_file"]),
     (
         "data",
         [
@@ -56,9 +38,9 @@ WINGS: list[tuple[str, list[str]]] = [
             "loading",
         ],
     ),
-    ("engine", ["processor", "normal_form", "compilation", "gates", "embeddings", "bits", "statevector", "fused", "mixed"]),
+    ("engine", ["processor", "normal_form", "compilation", "gates", "embeddings", "bits", "statevector", "fused"]),
     (
-        "learning",
+        "training",
         [
             "scoring",
             "parameters",
@@ -72,10 +54,6 @@ WINGS: list[tuple[str, list[str]]] = [
             "evaluation",
             "pilot",
             "controls",
-            "noisy",
-            "trained",
-            "artifact",
-            "estimator",
         ],
     ),
     (
@@ -89,124 +67,81 @@ WINGS: list[tuple[str, list[str]]] = [
             "statements",
             "beats",
             "heartbeats",
-            "drafts",
+            "batched",
             "opening",
             "rehearsal",
             "attributes",
         ],
     ),
     (
-        "search",
+        "study",
         [
             "pareto",
             "cost_range",
-            "generations",
+            "stopping",
             "records",
             "checks",
-            "choosing",
+            "selection",
             "sampler",
-            "ledger",
+            "metadata",
             "study",
             "confirmation",
-            "standing",
-            "course",
+            "state",
+            "lifecycle",
             "objective",
             "confirming",
-            "noisy",
-            "taking",
         ],
     ),
     ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
     (
-        "evidence",
-        [
-            "measurement",
-            "references",
-            "computing",
-            "trials",
-            "crowd",
-            "commands",
-            "schema",
-            "checkpoints",
-            "space",
-            "plan",
-            "parts",
-            "tabulated",
-            "enumeration",
-            "table",
-            "live",
-            "loading",
-            "searchers",
-            "replay",
-            "comparison",
-            "ground",
-            "live_ground",
-            "intervals",
-            "decomposition",
-            "choices",
-            "savings",
-            "failures",
-            "claims",
-            "lookups",
-            "costs",
-            "bench",
-        ],
-    ),
-    (
-        "results",
+        "reporting",
         [
             "sizes",
             "labels",
-            "shown",
-            "printed",
+            "front_plot",
+            "matplotlib_front",
             "documents",
             "described",
             "status",
             "confirmed",
-            "noisy",
-            "exported",
-            "predicted",
             "advice",
             "note",
             "latex",
-            "figures",
-            "compared",
-            "claim_figures",
-            "noise_figure",
-            "claims",
+            "plotly_front",
             "frames",
-            "watching",
-            "page",
-            "hosts",
-            "filters",
-            "server",
-            "dashboard",
         ],
     ),
-    ("interactive", ["progress", "running", "samples", "study", "classifier"]),
+    ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "figure"]),
+    ("models", ["trained", "folder", "estimator", "retraining", "prediction", "export"]),
+    (
+        "tables",
+        ["schema", "checkpoints", "space", "costs", "plan", "parts", "writing", "enumeration", "table", "live", "loading"],
+    ),
+    ("comparison", ["samplers", "replay", "judging", "tabular", "live", "report"]),
+    ("dashboard", ["watching", "pages", "hosts", "filters", "server", "application"]),
+    ("api", ["progress", "running", "samples", "study", "classifier"]),
     (
         "cli",
         [
             "failure",
             "exits",
-            "tables",
+            "text_tables",
             "ranges",
             "console",
             "display",
-            "confirmed",
-            "noisy",
+            "confirmation_tables",
+            "noise",
             "options",
             "launch",
             "searching",
-            "find",
-            "judge",
+            "study",
+            "inspect",
             "confirm",
-            "take",
+            "export",
             "enumeration",
             "space",
             "compare",
-            "claims",
-            "explore",
+            "tools",
             "program",
         ],
     ),
@@ -217,7 +152,7 @@ WINGS: list[tuple[str, list[str]]] = [
 `__init__` names public things and imports them when they are used.
 """
 
-ORDER = [f"{wing}.{file}".removeprefix(".") for wing, files in WINGS for file in files]
+ORDER = [f"{folder}.{file}".removeprefix(".") for folder, files in FOLDERS for file in files]
 
 
 def below(wing: str) -> set[str]:
@@ -231,22 +166,21 @@ def within(*wings: str) -> set[str]:
 
 
 ALLOWED_OUTSIDE = {
-    "pennylane": {"circuits.blocks", "circuits.reference", "circuits.mixed", "learning.model", "learning.trained"},
-    "torch": {"circuits.counting", "learning.model", "learning.trained", "learning.reference", "evidence.references"},
-    "jax": {"evidence.references"},
+    "pennylane": {"circuits.blocks", "circuits.reference", "noise.reference", "training.model", "models.trained"},
+    "torch": {"circuits.counting", "training.model", "models.trained", "training.reference"},
     "numba": within("engine"),
     "llvmlite": within("engine"),
-    "sklearn": {*within("data", "learning"), "interactive.classifier"},
+    "sklearn": {*within("data", "training", "models"), "api.classifier"},
     "optuna": below("storage"),
     "sqlalchemy": within("storage"),
-    "safetensors": {"learning.artifact"},
-    "qiskit": {"learning.trained", "evidence.references"},
+    "safetensors": {"models.folder"},
+    "qiskit": {"models.trained"},
     "distributed": {"workers.cluster", "cli.launch", "cli.searching", "cli.enumeration"},
     "click": {"__main__", *within("cli")},
     "rich": {"cli.console"},
-    "pandas": {*within("data", "evidence", "results", "interactive")},
-    "tqdm": {"interactive.progress"},
-    "pyarrow": within("data", "evidence", "results"),
+    "pandas": {*within("data", "tables", "comparison", "reporting", "models", "api")},
+    "tqdm": {"api.progress"},
+    "pyarrow": within("data", "tables", "models"),
 }
 
 
@@ -272,11 +206,11 @@ def test_every_module_has_its_place() -> None:
     files = {path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py")}
     modules = {".".join(file.parts) for file in files}
     assert {module for module in modules if not module.endswith("__init__")} == set(ORDER)
-    assert {module.partition(".")[0] for module in modules if module.endswith(".__init__")} == {w for w, _ in WINGS if w}
+    assert {module.partition(".")[0] for module in modules if module.endswith(".__init__")} == {w for w, _ in FOLDERS if w}
 
 
 def test_a_wing_tells_what_it_is_in_one_sentence() -> None:
-    for wing in {wing for wing, _ in WINGS if wing}:
+    for wing in {wing for wing, _ in FOLDERS if wing}:
         (sentence,) = ast.parse(source(f"{wing}.__init__")).body
         assert isinstance(sentence, ast.Expr) and isinstance(sentence.value, ast.Constant), f"{wing} holds code"
         assert str(sentence.value.value).count(".") == 1
@@ -304,7 +238,7 @@ def test_genomes_and_errors_need_the_standard_library_alone() -> None:
 
 def test_decisions_are_pure() -> None:
     """What follows from what is known needs neither Optuna nor a database, also not by way of others."""
-    needed = {"search.generations"}
+    needed = {"study.stopping"}
     while (
         more := ({name.removeprefix("faqnas_optuna.") for module in needed for name in imports(module)} & set(ORDER)) - needed
     ):
@@ -328,7 +262,7 @@ TRIALS = {"trial", "known", "found"}
 
 
 def test_only_the_ledger_touches_what_a_study_keeps() -> None:
-    for module in set(ORDER) - {"search.ledger"}:
+    for module in set(ORDER) - {"study.metadata"}:
         for node in ast.walk(ast.parse(source(module))):
             if not isinstance(node, ast.Attribute | ast.Name):
                 continue

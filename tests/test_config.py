@@ -7,7 +7,7 @@ import pytest
 from faqnas_optuna.circuits.genome import GENES, enumerate_genomes
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.studyfile import differences, override, read_toml
+from faqnas_optuna.study_file import differences, override, read_toml
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 

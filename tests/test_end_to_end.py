@@ -20,22 +20,22 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import Engine, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning import reference
-from faqnas_optuna.learning.controls import Model, confirm_once, confirmation_generator
-from faqnas_optuna.learning.model import HQNN
-from faqnas_optuna.learning.pilot import measure_reliability
-from faqnas_optuna.results.documents import pareto_document
-from faqnas_optuna.search.records import GENERATION_KEY
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, create, load
+from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.records import GENERATION_KEY
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import Search, create, load
+from faqnas_optuna.training import reference
+from faqnas_optuna.training.controls import Model, confirm_once, confirmation_generator
+from faqnas_optuna.training.model import HQNN
+from faqnas_optuna.training.pilot import measure_reliability
 from faqnas_optuna.workers.loop import run
 from tests.circuits.test_flops import reported_by_torch_profiler
 from tests.conftest import TIMEOUT_S, RunCli, successful
 from tests.data.test_idx import idx_dir as idx_dir  # the fixture
-from tests.faults.crew import wait_until
-from tests.forked import Forked
+from tests.support.crew import wait_until
+from tests.support.forked import Forked
 
 Fork = Callable[..., Forked]
 
@@ -131,8 +131,8 @@ def workers_of(search: Search) -> set[str]:
 def until_all_have_shared(search: Search, workers: int) -> None:
     """Wait until so many workers have stored a trial, and some generations are closed."""
     wait_until(lambda: len(workers_of(search)) == workers, TIMEOUT_S, "all workers have stored a trial")
-    closed = len(search.ledger.closed_generations())
-    wait_until(lambda: len(search.ledger.closed_generations()) >= closed + 2, TIMEOUT_S, "the study goes on")
+    closed = len(search.metadata.closed_generations())
+    wait_until(lambda: len(search.metadata.closed_generations()) >= closed + 2, TIMEOUT_S, "the study goes on")
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_workers_attach_to_a_running_study_and_share_its_work(
     trials = successful(search)
     assert len(search.study.get_trials(deepcopy=False)) == len(trials)
     # Each generation of ten may be overfilled by what the two other workers had begun.
-    assert all(10 <= generation.trials <= 12 for generation in search.ledger.closed_generations())
+    assert all(10 <= generation.trials <= 12 for generation in search.metadata.closed_generations())
     # No circuit is trained twice but where two workers began it at the same time.
     trained = [trial for trial in trials if "reused_from" not in trial.user_attrs]
     for again in trained:
@@ -168,7 +168,7 @@ def test_start_runs_several_workers(run_forked: RunCli, fork_cli: Fork, tmp_path
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
     assert json.loads(out)["trials"] == len(successful(search))
-    assert all(10 <= generation.trials <= 11 for generation in search.ledger.closed_generations())
+    assert all(10 <= generation.trials <= 11 for generation in search.metadata.closed_generations())
 
 
 @pytest.mark.slow
@@ -181,7 +181,7 @@ def test_synchronous_workers_do_what_one_worker_would(run_forked: RunCli, fork_c
     assert run_forked("stop", "three").returncode == 0
     outputs = [process.communicate(timeout=TIMEOUT_S) for process in workers]
     assert [process.returncode for process in workers] == [0, 0, 0], outputs
-    closed = len(search.ledger.closed_generations())
+    closed = len(search.metadata.closed_generations())
     finished = run_forked("start", *options, "--generations", str(closed), "--study", "one")
     assert finished.returncode == 0, finished.stderr
     one, three = history(storage_url, "one"), history(storage_url, "three")[: 8 * closed]
@@ -217,7 +217,7 @@ def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir
     splits = named.load(name, seed=0, data_dir=idx_dir)
     search = create(open_storage(storage_url, create=True), name, config, splits)
     run(search, splits, Signals(), on_trial=lambda _: None)
-    document = pareto_document(Standing.of(search))
+    document = pareto_document(StudyState.of(search))
     assert document["generations"] == 1
     for entry in document["front"]:
         assert entry["classical_flops"] == 2 * entry["genome"]["n_qubits"] * (splits.n_features + splits.n_classes)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faqnas_optuna.__main__ import THREAD_VARIABLES
-from faqnas_optuna.search.study import Search
+from faqnas_optuna.study.study import Search
 from tests.conftest import TIMEOUT_S, RunCli, cli_environment
 
 IS_ROOT = os.geteuid() == 0
@@ -22,7 +22,7 @@ SMALL = ("--dataset", "iris", "--population", "4", "--generations", "1", "--epoc
 )
 def test_a_user_without_home_and_name_has_no_cache(tmp_path: Path) -> None:
     environment = {name: value for name, value in cli_environment().items() if name not in ("HOME", "XDG_CACHE_HOME")}
-    program = "from faqnas_optuna.kept import cache_directory; print(cache_directory())"
+    program = "from faqnas_optuna.cache import cache_directory; print(cache_directory())"
     other = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
     done = subprocess.run(
         [*other, sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

@@ -8,7 +8,7 @@ import pytest
 
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
-from tests.processes import TIMEOUT_S
+from tests.support.processes import TIMEOUT_S
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

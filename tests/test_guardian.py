@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.crew import IMPORTS_S, SOON_S, wait_until
-from tests.guardian import MARK, NAMES, NETWORKS
-from tests.processes import TIMEOUT_S
+from tests.support.crew import IMPORTS_S, SOON_S, wait_until
+from tests.support.guardian import MARK, NAMES, NETWORKS
+from tests.support.processes import TIMEOUT_S
 
 ROOT = Path(__file__).parents[1]
 LONG = """
@@ -25,8 +25,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.network import machines
-from tests.guardian import run_name
+from tests.support.network import machines
+from tests.support.guardian import run_name
 
 def work():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -46,7 +46,7 @@ def test_that_takes_long(request, tmp_path):
         Path({told!r}).write_text(run_name())
         worker.join()
 """
-PLUGINS = ("tests.guarded", "tests.faults.databases")
+PLUGINS = ("tests.support.guarded", "tests.support.databases")
 """What such a run needs of ours; the rest imports much."""
 
 

@@ -3,14 +3,14 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from faqnas_optuna.circuits.noise import noise_of
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
+from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.data.recipes import Recipe
 from faqnas_optuna.errors import ConfigError, DataError
-from faqnas_optuna.evidence.searchers import searcher
 from faqnas_optuna.literals import decimal_number, whole_number
-from faqnas_optuna.search.choosing import Pick
+from faqnas_optuna.noise.model import noise_of
+from faqnas_optuna.study.selection import SelectionRule
 
 NO_NUMBERS = ["1_0", " 10", "10 ", "+10", "\u0661\u0660", "1\n", "", "ten", "0x10", "1,0"]
 
@@ -52,7 +52,7 @@ def test_numbers_within_texts_are_read_so(text: str) -> None:
     with pytest.raises(ConfigError, match="depolarizing"):
         noise_of(f"depolarizing:0.{text}")
     with pytest.raises(ConfigError, match="a rule is knee, best"):
-        Pick.parse(f"cheapest-within:0.{text}")
+        SelectionRule.parse(f"cheapest-within:0.{text}")
     with pytest.raises(ConfigError, match="trainings of each circuit are a number"):
         searcher(f"random:{text}")
     with pytest.raises(DataError, match="features is a whole number"):

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.kept import cache_directory
-from faqnas_optuna.learning import evaluation
+from faqnas_optuna.cache import cache_directory
 from faqnas_optuna.machine import COMPILER_BYTES, NO_MORE_PROCESSES, WINDOWS, limit_reached
-from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.training import evaluation
 from tests.conftest import TIMEOUT_S, RunCli, cli_environment, copy_database
-from tests.faults.crew import trials_of
+from tests.support.crew import trials_of
 
 SMALL = ("--dataset", "iris", "--population", "4", "--generations", "1", "--epochs", "1")
 LIKE_WINDOWS = """

@@ -17,31 +17,31 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import SVC
 
 from faqnas_optuna.config import Engine, Score, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.dashboard.pages import study_page
+from faqnas_optuna.dashboard.watching import Watched
 from faqnas_optuna.data.splits import DataSplits, Split
-from faqnas_optuna.learning.controls import GRID_C, GRID_GAMMA, Baseline, fit_baseline
-from faqnas_optuna.learning.evaluation import evaluate, train_once
-from faqnas_optuna.learning.parameters import Layout
-from faqnas_optuna.learning.pilot import measure_reliability
-from faqnas_optuna.learning.training import predict
-from faqnas_optuna.results.confirmed import confirmation_document
-from faqnas_optuna.results.documents import score_columns, trial_document
-from faqnas_optuna.results.frames import confirmed_frame, front_frame
-from faqnas_optuna.results.note import study_note
-from faqnas_optuna.results.page import study_page
-from faqnas_optuna.results.shown import Shown
-from faqnas_optuna.results.status import progress
-from faqnas_optuna.results.watching import Watched
-from faqnas_optuna.search.choosing import Pick, Rule
-from faqnas_optuna.search.confirmation import Budget
-from faqnas_optuna.search.records import Candidate
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, create, load
-from faqnas_optuna.search.taking import take
+from faqnas_optuna.models.retraining import retrain_best
+from faqnas_optuna.reporting.confirmed import confirmation_document
+from faqnas_optuna.reporting.documents import score_columns, trial_document
+from faqnas_optuna.reporting.frames import confirmed_frame, front_frame
+from faqnas_optuna.reporting.front_plot import FrontPlot
+from faqnas_optuna.reporting.note import study_note
+from faqnas_optuna.reporting.status import progress
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.confirmation import ConfirmationBudget
+from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.selection import Rule, SelectionRule
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import Search, create, load
+from faqnas_optuna.training.controls import GRID_C, GRID_GAMMA, Baseline, fit_baseline
+from faqnas_optuna.training.evaluation import evaluate, train_once
+from faqnas_optuna.training.parameters import Layout
+from faqnas_optuna.training.pilot import measure_reliability
+from faqnas_optuna.training.training import predict
 from faqnas_optuna.workers.loop import run
-from tests.candidates import genome_of
 from tests.conftest import confirm, copy_database
+from tests.support.candidates import genome_of
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("--population", "4", "--generations", "1", "--epochs", "2")
@@ -78,7 +78,7 @@ def database(database_of_none: Path, uneven: DataSplits, tmp_path_factory: pytes
     )
     search = create(open_storage(url), "iris", config, uneven)
     run(search, uneven, Signals(), on_trial=lambda _: None)
-    confirmation = confirm(search, url, Standing.of(search).front, Budget(epochs=6, seeds=3))
+    confirmation = confirm(search, url, StudyState.of(search).front, ConfirmationBudget(epochs=6, seeds=3))
     run(confirmation, uneven, Signals(), on_trial=lambda _: None)
     return file
 
@@ -130,15 +130,15 @@ def test_the_search_minimises_what_the_score_leaves(balanced: Search) -> None:
             first.val_balanced_accuracy,
             first.val_balanced_accuracy_std,
         )
-    standing = Standing.of(balanced)
+    standing = StudyState.of(balanced)
     best = max(one.score(Score.BALANCED) for one in records)
     assert standing.best_score == progress(standing).best_score == best
-    assert Pick(rule=Rule.BEST).choose(standing.front).record.val_balanced_accuracy == best
+    assert SelectionRule(rule=Rule.BEST).choose(standing.front).record.val_balanced_accuracy == best
     assert balanced.study.metric_names == ["quantum FLOPs", "validation error (balanced)"]
 
 
 def test_the_interval_is_that_of_the_score(balanced: Search) -> None:
-    front = Standing.of(balanced).front
+    front = StudyState.of(balanced).front
     assert any(one.record.val_balanced_accuracy_std for one in front)
     for one in front:
         if not one.record.val_balanced_accuracy_std:
@@ -183,7 +183,7 @@ def by_hand(confusion: list[list[int]]) -> float:
 
 def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, storage_url: str) -> None:
     confirmation = load(open_storage(storage_url), "iris.confirm")
-    document, standing = confirmation_document(confirmation), Standing.of(balanced)
+    document, standing = confirmation_document(confirmation), StudyState.of(balanced)
     by_network: dict[str, list[float]] = {}
     for trial in confirmation.study.get_trials(deepcopy=False):
         value = by_hand(trial.user_attrs["confusion"])
@@ -208,21 +208,21 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
     assert baselines == {name: pytest.approx(by_network[name][0]) for name in baselines}
     # Of its trainings the one that is taken away is best on the validation part.
     candidate = standing.front[0]
-    taken = take(balanced, candidate, uneven, confirmation)
+    taken = retrain_best(balanced, candidate, uneven, confirmation)
     shown = [
         trial.user_attrs["validation_balanced_accuracy"]
         for trial in confirmation.study.get_trials(deepcopy=False)
         if trial.user_attrs["network"] == str(candidate.effective.representative)
     ]
     assert taken.confirmed and taken.repeated and shown[taken.seed] == max(shown)
-    again = take(balanced, candidate, uneven, None)
+    again = retrain_best(balanced, candidate, uneven, None)
     assert again.repeated and not again.confirmed
 
 
 def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
-    standing, view = Standing.of(balanced), Watched(balanced.study._storage).study("iris")
+    standing, view = StudyState.of(balanced), Watched(balanced.study._storage).study("iris")
     best = standing.front[-1]
-    assert Shown.of(standing, {}).y_label == "validation error (balanced)"
+    assert FrontPlot.of(standing, {}).y_label == "validation error (balanced)"
     note = study_note(standing)
     assert "validation error (balanced), 1 − the mean of the recalls" in note["Objectives"]
     # Wilson's interval is of samples that are right or wrong, all the same.
@@ -249,7 +249,7 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
 
 def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
     document, rows = json.loads(cli_here("pareto", "iris", "--json")[1]), cli_here("pareto", "iris", "--csv", "-")[1]
-    frame = front_frame(Standing.of(balanced)).to_dict("records")
+    frame = front_frame(StudyState.of(balanced)).to_dict("records")
     for entry, row, framed in zip(document["front"], csv.DictReader(io.StringIO(rows)), frame, strict=True):
         record = Candidate.of_trial(balanced.study.get_trials(deepcopy=False)[entry["trial"]], balanced.config).record
         for score in Score:
@@ -261,7 +261,7 @@ def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
                 assert [float(value) for value in found if value != "" and not np.isnan(float(value))] == values
         assert entry["val_error"] == 1 - entry["val_balanced_accuracy"]
     status = json.loads(cli_here("status", "iris", "--json")[1])["studies"][0]
-    assert (status["score"], status["best_score"]) == ("balanced", Standing.of(balanced).best_score)
+    assert (status["score"], status["best_score"]) == ("balanced", StudyState.of(balanced).best_score)
 
 
 def test_a_trial_of_before_it_was_kept_lacks_it(search_of_eight: Search, cli_here: Cli) -> None:

@@ -24,10 +24,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from faqnas_optuna.cache import cache_directory, cached_file, in_subprocess
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.effective import Layer, all_layers
 from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Rotation, Topology
-from faqnas_optuna.kept import ahead, cache_directory, kept
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def profiler_counts(*, wider: bool = False) -> Counts:
     Args:
         wider: of all that is declared, else of the paper's space alone.
     """
-    return kept(
+    return cached_file(
         counts_file(wider=wider),
         partial(_count, wider=wider),
         read=partial(_checked_counts, wider=wider),
@@ -88,7 +88,7 @@ def counting_ahead() -> Iterator[None]:
         yield
         return
     logger.info("counting PennyLane's FLOPs, once")
-    with ahead(profiler_counts):
+    with in_subprocess(profiler_counts):
         yield
 
 

@@ -11,13 +11,13 @@ from faqnas_optuna.cli.launch import print_json, study_config
 from faqnas_optuna.cli.options import cores, data_dir_option, data_options, json_option, option, split_seed_option
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.results.sizes import Size
+from faqnas_optuna.reporting.sizes import Size
 
 if TYPE_CHECKING:
-    from faqnas_optuna.evidence.comparison import Outcome
-    from faqnas_optuna.evidence.ground import TableGround
-    from faqnas_optuna.evidence.live_ground import LiveGround
-    from faqnas_optuna.evidence.replay import Budget
+    from faqnas_optuna.comparison.judging import Outcome
+    from faqnas_optuna.comparison.live import LiveBenchmark
+    from faqnas_optuna.comparison.replay import TrainingBudget
+    from faqnas_optuna.comparison.tabular import TabularBenchmark
     from faqnas_optuna.signals import Signals
 
 DEFAULT_TRAININGS = 160
@@ -70,10 +70,10 @@ def compare(
     if size and not plot:
         raise ConfigError(f"--size {size} is that of a figure; name its file too, as --plot searchers.pdf")
     if plot:
-        from faqnas_optuna.results.figures import check_printed
+        from faqnas_optuna.reporting.plotly_front import check_printed
 
         check_printed(plot)
-    from faqnas_optuna.evidence.searchers import DEFAULT, searcher
+    from faqnas_optuna.comparison.samplers import DEFAULT, searcher
 
     called = list(dict.fromkeys(searcher(name).name for name in names or DEFAULT))
     reference = called[0] if against is None else searcher(against).name
@@ -83,12 +83,12 @@ def compare(
         _check_no_data_options(["data_dir", *data])
     # They bring the engine: a wrong name is refused without.
     ground = _live(table, epochs, data, data_dir) if live else _replayed(table, epochs)
-    from faqnas_optuna.evidence.comparison import contest
-    from faqnas_optuna.evidence.replay import Budget
-    from faqnas_optuna.results.compared import contest_document, write_contest_plot
+    from faqnas_optuna.comparison.judging import contest
+    from faqnas_optuna.comparison.replay import TrainingBudget
+    from faqnas_optuna.comparison.report import contest_document, write_contest_plot
     from faqnas_optuna.signals import Signals
 
-    budget = Budget(seconds=seconds) if seconds else Budget(trainings=trainings or DEFAULT_TRAININGS)
+    budget = TrainingBudget(seconds=seconds) if seconds else TrainingBudget(trainings=trainings or DEFAULT_TRAININGS)
     _check(ground, budget, called)
     outcomes: list[Outcome] = []
     with Signals().caught() as signals:
@@ -107,14 +107,14 @@ def compare(
     return 0
 
 
-def _replayed(table: str, epochs: int) -> "TableGround":
+def _replayed(table: str, epochs: int) -> "TabularBenchmark":
     """A table."""
-    from faqnas_optuna.evidence.loading import load_table
+    from faqnas_optuna.tables.loading import load_table
 
     found = load_table(table)
-    from faqnas_optuna.evidence.ground import TableGround
+    from faqnas_optuna.comparison.tabular import TabularBenchmark
 
-    return TableGround(found, epochs=epochs)
+    return TabularBenchmark(found, epochs=epochs)
 
 
 def _check_no_data_options(names: list[str]) -> None:
@@ -129,7 +129,7 @@ def _check_no_data_options(names: list[str]) -> None:
         raise ConfigError(f"{option} says how data are read, and a table has its data; leave it out, or add --live")
 
 
-def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | None) -> "LiveGround":
+def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | None) -> "LiveBenchmark":
     """Return trainings on a data set, or on a file of data.
 
     Args:
@@ -141,13 +141,13 @@ def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | N
     config, _, files = study_config(None, settings)
     files = files and files.located(data_dir)
     check_known(config, files)
-    from faqnas_optuna.evidence.live_ground import LiveGround
+    from faqnas_optuna.comparison.live import LiveBenchmark
 
-    return LiveGround(config, load_splits(config, files=files, data_dir=data_dir))
+    return LiveBenchmark(config, load_splits(config, files=files, data_dir=data_dir))
 
 
-def _check(ground: "TableGround | LiveGround", budget: "Budget", names: list[str]) -> None:
-    from faqnas_optuna.evidence.searchers import searcher
+def _check(ground: "TabularBenchmark | LiveBenchmark", budget: "TrainingBudget", names: list[str]) -> None:
+    from faqnas_optuna.comparison.samplers import searcher
 
     if budget.seconds is not None and not ground.has_seconds:
         raise ConfigError("the table has no seconds beside it, in FILE.seconds.parquet; give --trainings instead")
@@ -157,8 +157,8 @@ def _check(ground: "TableGround | LiveGround", budget: "Budget", names: list[str
 
 
 def _run(
-    ground: "TableGround | LiveGround",
-    budget: "Budget",
+    ground: "TabularBenchmark | LiveBenchmark",
+    budget: "TrainingBudget",
     names: list[str],
     searches: int,
     processes: int,
@@ -167,7 +167,7 @@ def _run(
 ) -> None:
     """Run all searches, with progress; a signal ends it."""
     from faqnas_optuna.cli.console import show_work
-    from faqnas_optuna.evidence.comparison import hold
+    from faqnas_optuna.comparison.judging import hold
 
     with signals.giving_up(at_first=True), show_work("compare", "replay", len(names) * searches) as update:
         update(0)
@@ -180,11 +180,11 @@ def _print(document: dict[str, Any]) -> None:
     """The searchers as a table, and the comparisons in words."""
     from faqnas_optuna.cli.console import counted
     from faqnas_optuna.cli.display import print_line, print_prose, print_table
-    from faqnas_optuna.cli.tables import Table
-    from faqnas_optuna.results.compared import sentences
+    from faqnas_optuna.cli.text_tables import TextTable
+    from faqnas_optuna.comparison.report import sentences
 
     columns = ["attained", "95 % interval", "of best", "believed", "optimism", "best", "thrifty", "FLOPs of it", "circuits"]
-    table = Table(names=["searcher"], numbers=columns, last="what it is")
+    table = TextTable(names=["searcher"], numbers=columns, last="what it is")
     for found in document["searchers"]:
         attained = found["attained"]
         table.rows.append(

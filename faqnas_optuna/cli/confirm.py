@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from faqnas_optuna.cli.launch import STDOUT, dask_client, opened_storage, print_json
 from faqnas_optuna.cli.options import (
     StudyCommand,
-    Survival,
+    WorkerTimeouts,
     dask_option,
     data_dir_option,
     json_option,
@@ -28,9 +28,9 @@ from faqnas_optuna.errors import ConfigError, OutputError
 from faqnas_optuna.literals import whole_number
 
 if TYPE_CHECKING:
-    from faqnas_optuna.circuits.noise import Noise
-    from faqnas_optuna.search.choosing import Pick
-    from faqnas_optuna.search.study import Search
+    from faqnas_optuna.noise.model import Noise
+    from faqnas_optuna.study.selection import SelectionRule
+    from faqnas_optuna.study.study import Search
 
 
 @click.command(cls=StudyCommand)
@@ -61,7 +61,7 @@ def confirm(
     storage: str,
     trials: str | None,
     top: int | None,
-    pick: "Pick | None",
+    pick: "SelectionRule | None",
     epochs: int | None,
     seeds: int | None,
     latex_file: Path | None,
@@ -72,7 +72,7 @@ def confirm(
     workers: int,
     dask: str | None,
     detach: bool,
-    survival: Survival,
+    survival: WorkerTimeouts,
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
@@ -96,16 +96,16 @@ def confirm(
     model = _noise(noise, shots, elsewhere="--detach" if detach else "--dask" if dask else None)
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
-    from faqnas_optuna.cli.noisy import Noisily
-    from faqnas_optuna.results.confirmed import finalists, is_done
-    from faqnas_optuna.results.status import status_document
-    from faqnas_optuna.search.confirmation import Budget, check_budget, find, name_for
-    from faqnas_optuna.search.course import confirming
-    from faqnas_optuna.search.study import LONGEST_NAME, check_name, load, load_data
+    from faqnas_optuna.cli.noise import NoiseEvaluation
+    from faqnas_optuna.reporting.confirmed import finalists, is_done
+    from faqnas_optuna.reporting.status import status_document
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.study.confirmation import ConfirmationBudget, check_budget, find, name_for
+    from faqnas_optuna.study.lifecycle import confirming
+    from faqnas_optuna.study.study import LONGEST_NAME, check_name, load, load_data
 
     check_name(study)
-    called, budget = name_for(study) if name is None else name, Budget(epochs=epochs, seeds=seeds)
+    called, budget = name_for(study) if name is None else name, ConfirmationBudget(epochs=epochs, seeds=seeds)
     if name is None and len(called) > LONGEST_NAME:
         raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {called!r} has more; choose one with --as")
     check_name(called)
@@ -115,7 +115,9 @@ def confirm(
             search, numbers=numbers, top=top if chosen_by == "top" else None, pick=pick if chosen_by == "pick" else None
         )
         noisily = (
-            None if model is None else Noisily.checked(search, candidates, model, shots=shots, data_dir=data_dir, plot=plot)
+            None
+            if model is None
+            else NoiseEvaluation.checked(search, candidates, model, shots=shots, data_dir=data_dir, plot=plot)
         )
         found = find(opened, called, search)
         if found:
@@ -148,8 +150,8 @@ def confirm(
 def _write_table(confirmation: "Search", file: Path | None) -> int:
     """For LaTeX, if a file is named for it."""
     from faqnas_optuna.files import write_atomically
-    from faqnas_optuna.results.confirmed import confirmation_document
-    from faqnas_optuna.results.latex import confirmation_table
+    from faqnas_optuna.reporting.confirmed import confirmation_document
+    from faqnas_optuna.reporting.latex import confirmation_table
 
     if file:
         write_atomically(file, confirmation_table(confirmation_document(confirmation)).encode())
@@ -172,7 +174,7 @@ def _noise(text: str | None, shots: int | None, *, elsewhere: str | None) -> "No
             f"--noise is computed here after the trainings, and {elsewhere} has them elsewhere; leave one of them out, and give"
             " --noise once they are done"
         )
-    from faqnas_optuna.circuits.noise import noise_of
+    from faqnas_optuna.noise.model import noise_of
 
     return noise_of(text)
 
@@ -181,7 +183,7 @@ def _check_plot(file: Path, noise: str | None) -> None:
     """Refuse a figure of what is not asked for, and a file that we cannot draw into."""
     if noise is None:
         raise ConfigError(f"--plot {file} is a figure of scores under noise; add --noise, for instance --noise heron-r3")
-    from faqnas_optuna.results.figures import check_printed
+    from faqnas_optuna.reporting.plotly_front import check_printed
 
     check_printed(file)
 

@@ -19,7 +19,7 @@ from faqnas_optuna.escaping import EscapingStream, escaped
 
 if TYPE_CHECKING:
     # At run time it would bring Optuna into commands that do without.
-    from faqnas_optuna.results.status import Progress
+    from faqnas_optuna.reporting.status import Progress
 
 PLAIN_LINE_EVERY_S = 10.0
 WIDE = 125

@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.circuits.genome import EVERY_GENE
 from faqnas_optuna.cli.console import counted, is_moving_terminal, make_console
-from faqnas_optuna.cli.tables import Table, in_blocks
+from faqnas_optuna.cli.text_tables import TextTable, in_blocks
 from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.escaping import on_one_line
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
-    from faqnas_optuna.evidence.measurement import Measurement
-    from faqnas_optuna.search.records import Candidate
-    from faqnas_optuna.search.standing import Standing
+    from faqnas_optuna.study.records import Candidate
+    from faqnas_optuna.study.state import StudyState
     from faqnas_optuna.workers.readiness import Finding
 
 BRACKETS = "What stands in brackets changes no measured value."
@@ -34,11 +33,11 @@ def print_front(
         majority_score: of always answering the most frequent class; None if it is unknown.
         pick: that of a `pareto_document`, if the circuit is one that a rule took.
     """
-    from faqnas_optuna.results.documents import cost_columns, score_columns
+    from faqnas_optuna.reporting.documents import cost_columns, score_columns
 
     scores, costs = score_columns(config), cost_columns(config)
     numbers = (*scores, *costs, "classical FLOPs", "parameters")
-    table = Table(names=["trial"], numbers=numbers, last="circuit")
+    table = TextTable(names=["trial"], numbers=numbers, last="circuit")
     remarks = []
     for candidate in front:
         record, effective = candidate.record, candidate.effective
@@ -70,15 +69,15 @@ def majority_line(majority_score: float, score: Score, part: str) -> str:
     return f"Always answering the majority class has a {balanced}{part} accuracy of {majority_score:.3f}."
 
 
-def print_outlook(standing: "Standing", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
+def print_outlook(standing: "StudyState", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
     """How the search ended, what to make of it, and what to type next.
 
     Args:
         document: a `start_document`.
         done_before: whether it had ended when the command was typed.
     """
-    from faqnas_optuna.results.advice import advice
-    from faqnas_optuna.results.documents import to_the_minute
+    from faqnas_optuna.reporting.advice import advice
+    from faqnas_optuna.reporting.documents import to_the_minute
 
     console, name = make_console(), document["study"]
     ended, took = document["state"].capitalize(), f", {document['seconds']:.0f} s"
@@ -135,10 +134,10 @@ def print_trial(document: Mapping[str, Any]) -> None:
         print_line(f"\n{in_blocks(document['drawing'], _columns())}")
 
 
-def _hardware(costs: Iterable[Mapping[str, Any]]) -> Table:
+def _hardware(costs: Iterable[Mapping[str, Any]]) -> TextTable:
     """What a circuit costs on devices."""
     numbers = ("−ln ESP", "success", "two-qubit gates", "pulses", "µs", "s a prediction")
-    table = Table(names=["device"], numbers=numbers, last="figures of")
+    table = TextTable(names=["device"], numbers=numbers, last="figures of")
     for cost in costs:
         table.rows.append(
             (
@@ -208,8 +207,8 @@ def _shown(name: str, value: Any) -> str:
 def print_status(document: Mapping[str, Any]) -> None:
     """A line for each study, how long those that run take, and who works on them; more of a study that is alone."""
     studies = document["studies"]
-    table = Table(names=["study"], numbers=("gen", "trials", "best", "front", "hypervolume"), last="state")
-    workers = Table(names=("worker", "study"), numbers=("trial", "last heartbeat"), last="circuit")
+    table = TextTable(names=["study"], numbers=("gen", "trials", "best", "front", "hypervolume"), last="state")
+    workers = TextTable(names=("worker", "study"), numbers=("trial", "last heartbeat"), last="circuit")
     remarks = [told for study in studies if len(studies) == 1 for told in (_history(study), _majority(study))]
     for study in studies:
         best, volume = study["best_score"], study["hypervolume"]
@@ -251,7 +250,7 @@ def _state(study: Mapping[str, Any]) -> str:
 
 def _history(study: Mapping[str, Any]) -> str | None:
     """How a study came to its state, if somebody or something has changed that."""
-    from faqnas_optuna.results.documents import to_the_minute
+    from faqnas_optuna.reporting.documents import to_the_minute
 
     if stop := study["stop"]:
         return f"{study['study']} {study['state']} {to_the_minute(stop['at'])}: {study['because']} ({stop['by']})"
@@ -277,7 +276,7 @@ def _pace(study: Mapping[str, Any]) -> str | None:
 
 def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
     columns = ("samples", "features", "classes")
-    table = Table(names=["name"], numbers=columns, last="source")
+    table = TextTable(names=["name"], numbers=columns, last="source")
     for dataset in datasets:
         table.rows.append((dataset["name"], *(f"{dataset[column]:,}" for column in columns), dataset["source"]))
     print_table(table)
@@ -293,7 +292,7 @@ def print_data(document: Mapping[str, Any]) -> None:
     rate_by_part = ", ".join(f"{rates[part]:.3f} {part}" for part in document["parts"])
     print_prose(f"accuracy of always answering the majority class: {rate_by_part}")
     print_columns(document["columns"])
-    table = Table(names=["key"], numbers=("value",), last="what it is")
+    table = TextTable(names=["key"], numbers=("value",), last="what it is")
     table.rows.extend((entry["key"], str(entry["value"]), entry["meaning"]) for entry in document["keys"])
     if document["keys"]:
         print_table(table)
@@ -308,7 +307,7 @@ def warning(message: str) -> str:
 
 def print_columns(columns: Mapping[str, str]) -> None:
     """What was done to each column, a line each."""
-    table = Table(names=["column"], numbers=(), last="what it is")
+    table = TextTable(names=["column"], numbers=(), last="what it is")
     table.rows.extend(columns.items())
     if columns:
         print_table(table)
@@ -345,30 +344,13 @@ def print_finding(finding: "Finding") -> None:
     print_line(f"{mark}  {finding.what:9} {finding.told}")
 
 
-def print_bench(measurements: Iterable["Measurement"]) -> None:
-    table = Table(names=["what"], numbers=("ours", "reference", "ratio", "target", "met"), last="case")
-    for one in measurements:
-        table.rows.append(
-            (
-                one.what,
-                f"{one.value:.3g} {one.unit}",
-                "–" if one.reference is None else f"{one.reference:.3g} {one.unit}",
-                "–" if one.ratio is None else f"{one.ratio:.1f}",
-                one.target or "–",
-                "yes" if one.met else "no",
-                one.case,
-            )
-        )
-    print_table(table)
-
-
 def _columns() -> int | None:
     """The width of the terminal; None if there is none."""
     console = make_console()
     return console.width if console.is_terminal else None
 
 
-def print_table(table: Table) -> None:
+def print_table(table: TextTable) -> None:
     header, *rows = table.lines(_columns())
     print_line(header, style="bold" if is_moving_terminal() else None)
     for row in rows:

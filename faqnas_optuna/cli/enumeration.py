@@ -21,16 +21,16 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError, OutputError
-from faqnas_optuna.evidence.schema import SUFFIX, seconds_file
+from faqnas_optuna.tables.schema import SUFFIX, seconds_file
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from faqnas_optuna.data.loading import Files
     from faqnas_optuna.data.splits import DataSplits
-    from faqnas_optuna.evidence.enumeration import HandOut
-    from faqnas_optuna.evidence.plan import Plan
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.tables.enumeration import HandOut
+    from faqnas_optuna.tables.plan import Plan
 
 
 @click.command("enumerate")
@@ -71,7 +71,7 @@ def enumerate_space(
         raise ConfigError("--dask uses all threads of its cluster, and --workers says how many there are here; leave one out")
     client = dask_client(dask, None)
     from faqnas_optuna.data.loading import check_known
-    from faqnas_optuna.search.study import default_name
+    from faqnas_optuna.study.study import default_name
 
     settings["split_seed"] = settings["split_seed"] or 0
     config, _, files = study_config(None, {"dataset": one_data_set(name, dataset), "epochs": epochs, **settings})
@@ -80,9 +80,9 @@ def enumerate_space(
     check_known(config, files)
     from faqnas_optuna.cli.console import messages
     from faqnas_optuna.data.loading import load_splits
-    from faqnas_optuna.evidence.enumeration import KEPT
-    from faqnas_optuna.evidence.plan import Plan
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.tables.enumeration import KEPT
+    from faqnas_optuna.tables.plan import Plan
 
     with messages():
         splits = load_splits(config, files=files, data_dir=data_dir)
@@ -110,7 +110,7 @@ def _checked(file: Path, files: "Files | None") -> Path:
 
 def _make(plan: "Plan", splits: "DataSplits", file: Path, signals: "Signals", *, workers: int, client: "Client | None") -> None:
     from faqnas_optuna.cli.console import show_work
-    from faqnas_optuna.evidence.enumeration import make_table
+    from faqnas_optuna.tables.enumeration import make_table
 
     hand_out: HandOut
     if client:

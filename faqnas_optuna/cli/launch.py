@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from faqnas_optuna.cli.options import Survival, typed
+from faqnas_optuna.cli.options import WorkerTimeouts, typed
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError, NoStudiesError, StorageError
-from faqnas_optuna.studyfile import override, read_toml, without_auto_repeats
+from faqnas_optuna.study_file import override, read_toml, without_auto_repeats
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from faqnas_optuna.data.loading import Files
     from faqnas_optuna.data.splits import DataSplits
-    from faqnas_optuna.learning.reliability import Reliability
-    from faqnas_optuna.search.generations import Stop
-    from faqnas_optuna.search.study import Search
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.study.stopping import Stop
+    from faqnas_optuna.study.study import Search
+    from faqnas_optuna.training.reliability import Reliability
 
 STDOUT = (Path("-"), Path("/dev/stdout"))
 """Names of a file that mean to print."""
@@ -72,7 +72,7 @@ def reporting(url: str, *, quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def opened_storage(url: str, *, survival: Survival | None = None) -> Iterator["BaseStorage"]:
+def opened_storage(url: str, *, survival: WorkerTimeouts | None = None) -> Iterator["BaseStorage"]:
     """Open a storage that exists, within `reporting`.
 
     Args:
@@ -84,7 +84,7 @@ def opened_storage(url: str, *, survival: Survival | None = None) -> Iterator["B
         yield open_storage(url) if survival is None else open_patiently(url, survival)
 
 
-def open_patiently(url: str, survival: Survival, *, create: bool = False) -> "BaseStorage":
+def open_patiently(url: str, survival: WorkerTimeouts, *, create: bool = False) -> "BaseStorage":
     """Open a storage to work with, once its database is up; a signal ends the command."""
     from faqnas_optuna.storage.opening import open_for_work
 
@@ -118,10 +118,10 @@ def one_data_set(name: str | None, option: str | None) -> str | None:
 
 
 def look_for_study(
-    url: str, name: str, config: StudyConfig, *, any_repeats: bool, survival: Survival
+    url: str, name: str, config: StudyConfig, *, any_repeats: bool, survival: WorkerTimeouts
 ) -> "tuple[BaseStorage | None, Search | None]":
     """The database and the study, as far as they are there. What can be refused without the data is refused."""
-    from faqnas_optuna.search.study import check_existing
+    from faqnas_optuna.study.study import check_existing
 
     try:
         storage = open_patiently(url, survival)
@@ -137,7 +137,7 @@ def new_study(
     config: StudyConfig,
     *,
     auto_repeats: bool,
-    survival: Survival,
+    survival: WorkerTimeouts,
     data_dir: Path | None,
     files: "Files | None",
     workers: int,
@@ -151,10 +151,10 @@ def new_study(
         workers: processes that train the circuits of the pilot.
     """
     from faqnas_optuna.data.loading import load_splits
-    from faqnas_optuna.learning.pilot import LIMIT_S
-    from faqnas_optuna.search.study import open_or_create
     from faqnas_optuna.storage.opening import storage_lock
     from faqnas_optuna.storage.outages import patiently
+    from faqnas_optuna.study.study import open_or_create
+    from faqnas_optuna.training.pilot import LIMIT_S
 
     splits = load_splits(config, files=files, data_dir=data_dir)
     if is_checked:
@@ -186,8 +186,8 @@ def print_warnings(splits: "DataSplits", config: StudyConfig) -> None:
 def _measured(
     splits: "DataSplits", config: StudyConfig, name: str, *, limit_s: float | None, workers: int
 ) -> "Reliability | None":
-    from faqnas_optuna.learning.pilot import measure_reliability
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.training.pilot import measure_reliability
     from faqnas_optuna.workers.pool import shared_out
 
     reliability = None
@@ -201,7 +201,7 @@ def _measured(
 
 
 def _with_repeats_for(config: StudyConfig, reliability: "Reliability | None") -> StudyConfig:
-    from faqnas_optuna.learning.pilot import with_repeats_for
+    from faqnas_optuna.training.pilot import with_repeats_for
 
     config = with_repeats_for(config, reliability)
     assert reliability is not None
@@ -253,7 +253,7 @@ def at_work(command: str, url: str, *, study: str | None = None, quiet: bool = F
 
 def ended(search: "Search", stopped: "Stop") -> str:
     """What there is to say of a study that has stopped."""
-    from faqnas_optuna.search.generations import StopReason
+    from faqnas_optuna.study.stopping import StopReason
 
     reason = stopped.reason
     verb = "has" if reason is StopReason.FAILURES else "is"
@@ -263,10 +263,10 @@ def ended(search: "Search", stopped: "Stop") -> str:
 def go_on(search: "Search") -> str:
     """The command that lets a study go on, which needs a new limit if the old one is reached; of a confirmation that is done,
     the one that shows it."""
-    from faqnas_optuna.search.confirmation import name_for
-    from faqnas_optuna.search.generations import StopReason
+    from faqnas_optuna.study.confirmation import name_for
+    from faqnas_optuna.study.stopping import StopReason
 
-    stopped = search.ledger.stop()
+    stopped = search.metadata.stop()
     if confirms := search.description.confirms:
         if stopped is None or stopped.reason is not StopReason.CONFIRMED:
             return f"resume {search.name}"

@@ -20,7 +20,7 @@ from faqnas_optuna.literals import whole_number
 
 if TYPE_CHECKING:
     # At run time it is imported where a rule is read: most commands have none.
-    from faqnas_optuna.search.choosing import Pick
+    from faqnas_optuna.study.selection import SelectionRule
 
 Command = Callable[..., Any]
 
@@ -28,7 +28,7 @@ DEFAULT_STORAGE = "sqlite:///faqnas.db"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survival:
+class WorkerTimeouts:
     """What workers bear with; the same for all that are started together."""
 
     grace_s: int
@@ -133,9 +133,9 @@ def data_set_names(_context: click.Context, _parameter: click.Parameter, begun: 
 
 def study_names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The same of studies in the database that is named on the line or in the environment; whatever is wrong, none."""
-    from faqnas_optuna.search.ledger import our_studies
     from faqnas_optuna.storage.opening import open_storage
     from faqnas_optuna.storage.outages import DATABASE_ERRORS, silence_libraries
+    from faqnas_optuna.study.metadata import our_studies
 
     silence_libraries()
     file, url = (context.params.get(name) for name in ("storage_file", "storage"))
@@ -147,33 +147,33 @@ def study_names(context: click.Context, _parameter: click.Parameter, begun: str)
 
 def pick_rules(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The same of rules that pick a circuit."""
-    from faqnas_optuna.search.choosing import EXAMPLES
+    from faqnas_optuna.study.selection import EXAMPLES
 
     return [rule for rule in EXAMPLES if rule.startswith(begun)]
 
 
-def _read_pick(context: click.Context, parameter: click.Parameter, rule: str | None) -> "Pick | None":
+def _read_pick(context: click.Context, parameter: click.Parameter, rule: str | None) -> "SelectionRule | None":
     """Checked as the line is read, before anything is opened."""
-    from faqnas_optuna.search.choosing import Pick
+    from faqnas_optuna.study.selection import SelectionRule
 
     try:
-        return None if rule is None else Pick.parse(rule)
+        return None if rule is None else SelectionRule.parse(rule)
     except ConfigError as error:
         raise click.BadParameter(str(error), context, parameter) from error
 
 
-def _read_trial(context: click.Context, parameter: click.Parameter, text: str | None) -> "int | Pick | None":
+def _read_trial(context: click.Context, parameter: click.Parameter, text: str | None) -> "int | SelectionRule | None":
     """The number of a trial, or a rule that takes one from the front."""
     if text is None:
         return None
-    from faqnas_optuna.search.choosing import Pick
+    from faqnas_optuna.study.selection import SelectionRule
 
     try:
         return whole_number(text)
     except ValueError:
         pass
     try:
-        return Pick.parse(text)
+        return SelectionRule.parse(text)
     except ConfigError as error:
         told = f"it is the number of a trial, or knee, best, cheapest-within:X with X from 0 to 1; it is {text!r}"
         raise click.BadParameter(told, context, parameter) from error
@@ -252,7 +252,7 @@ def survival_options(command: Command) -> Command:
     @seconds_option("--database-timeout", default=600, help="Maximum time to wait for a database that is away or not up yet.")
     @wraps(command)
     def with_survival(*arguments: Any, grace: int, database_timeout: int, **others: Any) -> Any:
-        return command(*arguments, survival=Survival(grace_s=grace, database_timeout_s=database_timeout), **others)
+        return command(*arguments, survival=WorkerTimeouts(grace_s=grace, database_timeout_s=database_timeout), **others)
 
     return with_survival
 

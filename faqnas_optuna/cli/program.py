@@ -6,15 +6,14 @@ Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna
 import click
 
 from faqnas_optuna import __version__
-from faqnas_optuna.cli.claims import claims
 from faqnas_optuna.cli.compare import compare
 from faqnas_optuna.cli.confirm import confirm
 from faqnas_optuna.cli.enumeration import enumerate_space
-from faqnas_optuna.cli.explore import bench, dashboard, datasets, doctor
-from faqnas_optuna.cli.find import resume, start, status, stop, worker
-from faqnas_optuna.cli.judge import pareto, show
+from faqnas_optuna.cli.export import export, predict
+from faqnas_optuna.cli.inspect import pareto, show
 from faqnas_optuna.cli.space import space
-from faqnas_optuna.cli.take import export, predict
+from faqnas_optuna.cli.study import resume, start, status, stop, worker
+from faqnas_optuna.cli.tools import dashboard, datasets, doctor
 
 
 class _Cli(click.Group):
@@ -48,10 +47,8 @@ for command in (
     space,
     enumerate_space,
     compare,
-    claims,
     dashboard,
     datasets,
-    bench,
     doctor,
 ):
     cli.add_command(command)

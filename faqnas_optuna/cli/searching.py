@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.cli.options import Survival, storage_option
+from faqnas_optuna.cli.options import WorkerTimeouts, storage_option
 from faqnas_optuna.errors import NoSuccessfulTrialError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from faqnas_optuna.cli.noisy import Noisily
+    from faqnas_optuna.cli.noise import NoiseEvaluation
     from faqnas_optuna.data.splits import DataSplits
-    from faqnas_optuna.search.study import Search
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.study.study import Search
 
 from faqnas_optuna.cli.launch import at_work, go_on, print_json, reporting
 
@@ -25,14 +25,14 @@ def run_search(
     search: "Search",
     splits: "DataSplits",
     url: str,
-    survival: Survival,
+    survival: WorkerTimeouts,
     *,
     workers: int,
     client: "Client | None",
     data_dir: Path | None,
     as_json: bool,
     is_checked: bool = False,
-    noise: "Noisily | None" = None,
+    noise: "NoiseEvaluation | None" = None,
 ) -> int:
     """Run workers of the study, this process among them or all on a cluster, until it stops; then print what was found.
 
@@ -57,7 +57,7 @@ def _run_here(
     search: "Search",
     splits: "DataSplits",
     url: str,
-    survival: Survival,
+    survival: WorkerTimeouts,
     signals: "Signals",
     *,
     workers: int,
@@ -65,7 +65,7 @@ def _run_here(
 ) -> None:
     """Run trials in this process, and in those of the other workers."""
     from faqnas_optuna.cli.console import error_console, is_moving_terminal, print_message, show_progress
-    from faqnas_optuna.results.status import progress
+    from faqnas_optuna.reporting.status import progress
     from faqnas_optuna.workers.extra import extra_workers
     from faqnas_optuna.workers.loop import run
 
@@ -90,7 +90,7 @@ def _run_here(
         )
 
 
-def _run_beside(name: str, splits: "DataSplits", url: str, survival: Survival, file: int) -> int:
+def _run_beside(name: str, splits: "DataSplits", url: str, survival: WorkerTimeouts, file: int) -> int:
     """Run trials in a process forked from that of `_run_here`, as `worker --quiet --listen` does in one started anew.
 
     Args:
@@ -101,9 +101,9 @@ def _run_beside(name: str, splits: "DataSplits", url: str, survival: Survival, f
     """
     from faqnas_optuna.cli.console import forget_console
     from faqnas_optuna.cli.exits import exit_code_of
-    from faqnas_optuna.search.study import load
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.storage.opening import disconnect, open_for_work
+    from faqnas_optuna.study.study import load
     from faqnas_optuna.workers.loop import run
 
     forget_console()
@@ -130,7 +130,7 @@ def _run_beside(name: str, splits: "DataSplits", url: str, survival: Survival, f
 def _run_on_cluster(
     search: "Search",
     url: str,
-    survival: Survival,
+    survival: WorkerTimeouts,
     signals: "Signals",
     *,
     workers: int,
@@ -139,7 +139,7 @@ def _run_on_cluster(
 ) -> None:
     """Run trials on a Dask cluster, and follow them from this process."""
     from faqnas_optuna.cli.console import show_progress
-    from faqnas_optuna.results.status import progress
+    from faqnas_optuna.reporting.status import progress
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.workers.cluster import dask_workers, watch
 
@@ -160,7 +160,7 @@ def conclude(
     done_before: bool = False,
     as_json: bool,
     checks: list[dict[str, Any]] | None = None,
-    noise: "Noisily | None" = None,
+    noise: "NoiseEvaluation | None" = None,
 ) -> int:
     """Print what was found; the exit code.
 
@@ -170,16 +170,16 @@ def conclude(
         checks: the findings about the data; None if they were not checked.
         noise: as `run_search` has it.
     """
-    from faqnas_optuna.cli.confirmed import print_confirmation
+    from faqnas_optuna.cli.confirmation_tables import print_confirmation
     from faqnas_optuna.cli.display import print_front, print_outlook
-    from faqnas_optuna.results.confirmed import confirmation_document
-    from faqnas_optuna.results.documents import check_failures, start_document
-    from faqnas_optuna.search.standing import Standing
+    from faqnas_optuna.reporting.confirmed import confirmation_document
+    from faqnas_optuna.reporting.documents import check_failures, start_document
     from faqnas_optuna.storage.outages import DATABASE_ERRORS
+    from faqnas_optuna.study.state import StudyState
 
     try:
         with search.existing():
-            standing = Standing.of(search)
+            standing = StudyState.of(search)
             if search.is_confirmation:
                 document = confirmation_document(search) | {"seconds": round(seconds, 3)}
             else:

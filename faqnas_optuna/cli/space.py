@@ -46,9 +46,9 @@ def space(
     chosen = one_data_set(name, dataset)
     sizes = _sizes(chosen, data_dir, settings) if chosen else None
     from faqnas_optuna.cli.console import messages, show_work
-    from faqnas_optuna.evidence.costs import space_costs, space_document
-    from faqnas_optuna.evidence.space import all_circuits, sample
     from faqnas_optuna.files import write_atomically
+    from faqnas_optuna.tables.costs import space_costs, space_document
+    from faqnas_optuna.tables.space import all_circuits, sample
 
     circuits = all_circuits() if fraction == 1 else sample(all_circuits(), fraction)
     with messages(), show_work("space", "circuit", len(circuits)) as update:
@@ -77,11 +77,11 @@ def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> 
 
 def _print(document: Mapping[str, Any]) -> None:
     from faqnas_optuna.cli.display import print_line, print_prose, print_table
-    from faqnas_optuna.cli.tables import Table
+    from faqnas_optuna.cli.text_tables import TextTable
     from faqnas_optuna.config import told_number
-    from faqnas_optuna.evidence.costs import FLOPS, lost_on
+    from faqnas_optuna.tables.costs import FLOPS, lost_on
 
-    table = Table(names=["cost"], numbers=("least", "median"), last="most")
+    table = TextTable(names=["cost"], numbers=("least", "median"), last="most")
     for name, found in document["costs"].items():
         table.rows.append((_told(name), *(told_number(found[which]) for which in ("least", "median", "most"))))
     print_table(table)
@@ -89,7 +89,7 @@ def _print(document: Mapping[str, Any]) -> None:
     taus = {(one["group"], one["a"], one["b"]): one["tau"] for one in document["kendall_tau"]}
     groups = list(dict.fromkeys(group for group, _, _ in taus))
     devices = list(document["devices"])
-    agreement = Table(names=["Kendall's tau of", "circuits"], numbers=devices[:-1], last=devices[-1])
+    agreement = TextTable(names=["Kendall's tau of", "circuits"], numbers=devices[:-1], last=devices[-1])
     for name in FLOPS:
         # By qubits of the paper's count alone: the whole is in JSON.
         for group in groups if name == next(iter(FLOPS)) else [one for one in groups if "qubits" not in one]:
@@ -101,7 +101,7 @@ def _print(document: Mapping[str, Any]) -> None:
 
 def _told(name: str) -> str:
     """A column in words."""
-    from faqnas_optuna.evidence.costs import FLOPS
+    from faqnas_optuna.tables.costs import FLOPS
 
     for column, told in (("neg_log_esp_", "−ln ESP, "), ("two_qubit_gates_", "two-qubit gates, ")):
         if name.startswith(column):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.data import values
 from faqnas_optuna.data.parts import PARTS_BY_WORD
-from faqnas_optuna.data.preprocessing import Preprocessing, Table, absent
+from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures, absent
 from faqnas_optuna.data.problems import Problems
 from faqnas_optuna.data.schema import Kind, Schema
 from faqnas_optuna.data.values import BOOLEANS, TEXT, as_objects, number_mask, texts
@@ -165,17 +165,17 @@ def read_column(name: str, kind: Kind, series: "pd.Series[Any]", *, decimal_comm
     return Column(name=name, kind=kind, values=values.numbers(series, decimal_comma=decimal_comma))
 
 
-def table_of(columns: Sequence[Column], samples: int) -> Table:
+def table_of(columns: Sequence[Column], samples: int) -> RawFeatures:
     """Return columns as one table, numbers and texts apart."""
     numbers = [column.values for column in columns if not column.is_text]
     words = [column.values for column in columns if column.is_text]
-    return Table(
+    return RawFeatures(
         numbers=np.column_stack(numbers) if numbers else np.empty((samples, 0)),
         texts=np.column_stack(words) if words else np.empty((samples, 0), object),
     )
 
 
-def read_table(source: "Source", schema: Schema, preprocessing: Preprocessing, *, name: str = "samples") -> Table:
+def read_table(source: "Source", schema: Schema, preprocessing: Preprocessing, *, name: str = "samples") -> RawFeatures:
     """Return samples for a model, whose columns are found by name and read by the training data's schema.
 
     Args:

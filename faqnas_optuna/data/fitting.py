@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.data.preprocessing import Category, Numbers, Preprocessing, Projection, Table
+from faqnas_optuna.data.preprocessing import Category, Numbers, Preprocessing, Projection, RawFeatures
 from faqnas_optuna.errors import DataError
 
 
-def fit(train: Table, *, numbers: tuple[str, ...], categories: tuple[str, ...], pca: int | None) -> Preprocessing:
+def fit(train: RawFeatures, *, numbers: tuple[str, ...], categories: tuple[str, ...], pca: int | None) -> Preprocessing:
     """What makes features of a table, fitted on the training part.
 
     Missing numbers become the median, missing texts the most frequent one. Numbers are standardised, texts one-hot.
@@ -27,7 +27,7 @@ def fit(train: Table, *, numbers: tuple[str, ...], categories: tuple[str, ...], 
     return fitted if pca is None else project(fitted, train, pca)
 
 
-def project(fitted: Preprocessing, train: Table, components: int) -> Preprocessing:
+def project(fitted: Preprocessing, train: RawFeatures, components: int) -> Preprocessing:
     """The same with principal components of its features, whitened, in place of them.
 
     Raises:

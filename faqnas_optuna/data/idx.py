@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.cache import cache_directory
 from faqnas_optuna.data.splits import Label, RawData
 from faqnas_optuna.errors import DataError, OutputError
 from faqnas_optuna.files import write_atomically
-from faqnas_optuna.kept import cache_directory
 
 IDX_FILES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),

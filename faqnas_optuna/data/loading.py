@@ -9,7 +9,7 @@ from faqnas_optuna.config import FILE_SUFFIXES, SAMPLES, StudyConfig, is_file
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, DataError
-from faqnas_optuna.studyfile import override
+from faqnas_optuna.study_file import override
 
 
 @dataclass(frozen=True, kw_only=True)

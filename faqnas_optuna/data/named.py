@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from faqnas_optuna.cache import cache_directory, cached_file, from_npz, to_npz
+from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.data import idx
 from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
 from faqnas_optuna.data.splits import DataSplits, RawData, split_and_scale
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.explaining import did_you_mean
-from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def _packaged(name: str) -> RawData:
 
     path = cache_directory() / "data" / f"{name}-{info.source}-{version(info.source)}-named.npz"
     maker = _mnist_5k if name == "mnist-5k" else partial(_scikit_learn, name)
-    return kept(path, maker, read=read, write=to_npz)
+    return cached_file(path, maker, read=read, write=to_npz)
 
 
 def _scikit_learn(name: str) -> RawData:

@@ -15,20 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.config import DataConfig, file_suffix
+from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.data.checks import check
 from faqnas_optuna.data.columns import Column, infer_kind, read_column, table_of
 from faqnas_optuna.data.csv_files import UNNAMED
 from faqnas_optuna.data.fitting import fit
 from faqnas_optuna.data.labels import check_counts, class_indices, infer_classes, label_texts
 from faqnas_optuna.data.parts import PARTS, SPLIT, Rows, divide, fixed_parts, group_numbers
-from faqnas_optuna.data.preprocessing import Preprocessing, Table
+from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
 from faqnas_optuna.data.problems import Problems
 from faqnas_optuna.data.reading import NPZ_TARGET, Source, read_source
 from faqnas_optuna.data.schema import Kind, Schema
 from faqnas_optuna.data.splits import DataSplits, Label, Split
 from faqnas_optuna.data.values import texts
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.explaining import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -260,7 +260,9 @@ def _fixed(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDA
     return None
 
 
-def _prepared(columns: Sequence[Column], train: NDArray[np.int64], pca: int | None, name: str) -> tuple[Table, Preprocessing]:
+def _prepared(
+    columns: Sequence[Column], train: NDArray[np.int64], pca: int | None, name: str
+) -> tuple[RawFeatures, Preprocessing]:
     """Return all samples by kind of column, and what makes features of them."""
     if empty := [column.name for column in columns if column.missing[train].all()]:
         options = " ".join(f"--drop {column!r}" for column in empty)

@@ -47,7 +47,7 @@ class Unfamiliar:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class RawFeatures:
     """Samples as they come, by kind of column."""
 
     numbers: NDArray[Any]
@@ -63,9 +63,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def rows(self, chosen: NDArray[np.int64]) -> "Table":
+    def rows(self, chosen: NDArray[np.int64]) -> "RawFeatures":
         """Some of the samples, in this order."""
-        return Table(numbers=self.numbers[chosen], texts=self.texts[chosen])
+        return RawFeatures(numbers=self.numbers[chosen], texts=self.texts[chosen])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,12 +192,12 @@ class Preprocessing:
             return len(self.projection.components)
         return len(self.numbers.names) + sum(len(category.values) for category in self.categories)
 
-    def apply(self, table: Table) -> NDArray[np.float32]:
+    def apply(self, table: RawFeatures) -> NDArray[np.float32]:
         """What the network gets (samples, features)."""
         features = self.features(table)
         return (features if self.projection is None else self.projection.apply(features)).astype(np.float32)
 
-    def check(self, table: Table, *, name: str) -> None:
+    def check(self, table: RawFeatures, *, name: str) -> None:
         """Refuse a table of which a value cannot be used.
 
         Args:
@@ -232,7 +232,7 @@ class Preprocessing:
             )
         return None
 
-    def unfamiliar(self, table: Table) -> tuple[Unfamiliar, ...]:
+    def unfamiliar(self, table: RawFeatures) -> tuple[Unfamiliar, ...]:
         """Return, by column, how many values of a table are missing, or unlike any of the training part."""
         entries = []
         for place, column in enumerate(self.numbers.names):
@@ -251,7 +251,7 @@ class Preprocessing:
             entries.append(Unfamiliar(column=category.name, what="missing", samples=int(absent(texts).sum())))
         return tuple(entry for entry in entries if entry.samples)
 
-    def features(self, table: Table) -> NDArray[np.float64]:
+    def features(self, table: RawFeatures) -> NDArray[np.float64]:
         """The features (samples, features) before they are projected."""
         texts = [category.apply(table.texts[:, place]) for place, category in enumerate(self.categories)]
         return np.concatenate([self.numbers.apply(table.numbers), *texts], axis=1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.random import PCG64, Generator
 
+from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.data.generated import (
     DECIMALS,
     Points,
@@ -22,7 +23,6 @@ from faqnas_optuna.data.generated import (
 )
 from faqnas_optuna.data.splits import Label, RawData
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.explaining import did_you_mean
 from faqnas_optuna.literals import decimal_number, whole_number
 
 MOST_VALUES = 10**7

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.cache import cache_directory, cached_file, from_npz, to_npz
 from faqnas_optuna.data.checks import Finding, Majority, check_fixed
 from faqnas_optuna.data.fitting import project
-from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, Table
+from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, RawFeatures
 from faqnas_optuna.data.schema import Schema
-from faqnas_optuna.kept import cache_directory, from_npz, kept, to_npz
 
 Label = str | int
 """A class as the data call it; a truth value is a `bool`."""
@@ -105,8 +105,8 @@ def split_and_scale(
         digest.update(y[part].astype("<i8").tobytes())
     preprocessing = Preprocessing(numbers=Numbers.fitted(columns, x[rows["train"]]))
     if pca is not None:
-        preprocessing = project(preprocessing, Table.of_numbers(x[rows["train"]]), pca)
-    parts = {key: Split(x=preprocessing.apply(Table.of_numbers(x[part])), y=y[part]) for key, part in rows.items()}
+        preprocessing = project(preprocessing, RawFeatures.of_numbers(x[rows["train"]]), pca)
+    parts = {key: Split(x=preprocessing.apply(RawFeatures.of_numbers(x[part])), y=y[part]) for key, part in rows.items()}
     return DataSplits(
         name=name,
         train=parts["train"],
@@ -132,7 +132,7 @@ def stratified_rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int
             raise ValueError("its parts are not all samples, once each")
         return rows
 
-    return kept(cache_directory() / "splits" / f"{digest}.npz", lambda: _draw(y, seed), read=read, write=to_npz)
+    return cached_file(cache_directory() / "splits" / f"{digest}.npz", lambda: _draw(y, seed), read=read, write=to_npz)
 
 
 def _draw(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:

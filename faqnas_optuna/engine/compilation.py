@@ -16,10 +16,10 @@ from typing import Any, TypeVar, cast
 
 from filelock import FileLock
 
+from faqnas_optuna.cache import cache_directory
 from faqnas_optuna.engine.processor import usable_settings
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
-from faqnas_optuna.kept import cache_directory
 
 with usable_settings():
     import numba

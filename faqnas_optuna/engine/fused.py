@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from faqnas_optuna.cache import in_subprocess
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.engine.bits import (
     keep,
@@ -27,7 +28,6 @@ from faqnas_optuna.engine.compilation import compile_once, jit, kernel
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
 from faqnas_optuna.engine.statevector import BASIS, Workspace, backward, expectations, forward, make_workspace
-from faqnas_optuna.kept import ahead
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Optimiser(NamedTuple):
     second_moments: Array
 
 
-class Layers(NamedTuple, Generic[T]):
+class ParameterBlocks(NamedTuple, Generic[T]):
     """A vector of parameters, or of gradients, as what it is made of."""
 
     encoder_weights: T
@@ -140,14 +140,14 @@ def train_epoch(
 
 
 @jit
-def _layers(vector: Array, features: int, program: Program, n_classes: int) -> Layers[Array]:
+def _layers(vector: Array, features: int, program: Program, n_classes: int) -> ParameterBlocks[Array]:
     """Views of a vector of parameters."""
     n_qubits, depth, width = program.n_qubits, program.depth, program.width
     a = n_qubits * features
     b = a + n_qubits
     c = b + depth * width
     d = c + n_classes * n_qubits
-    return Layers(
+    return ParameterBlocks(
         vector[:a].reshape(n_qubits, features),
         vector[a:b],
         vector[b:c].reshape(depth, width),
@@ -269,10 +269,10 @@ def _compile() -> None:
     """By processes of their own, which end at any time: an exception that a signal raises within the compiler gets lost."""
     logger.info("compiling the fast engine, once; this takes some ten seconds")
     # The two that take longest side by side; then what is made of both.
-    with ahead(compile_backward), ahead(compile_forward):
+    with in_subprocess(compile_backward), in_subprocess(compile_forward):
         pass
     logger.info("compiling the fast engine: the circuit is done, now the training")
-    with ahead(compile_training):
+    with in_subprocess(compile_training):
         pass
     # Should one of them have failed, this one compiles; otherwise it finds all.
     compile_forward()

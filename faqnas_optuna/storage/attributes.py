@@ -8,7 +8,7 @@ from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from sqlalchemy import bindparam, select
 
-from faqnas_optuna.storage.drafts import DraftStorage
+from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.opening import backend
 from faqnas_optuna.storage.statements import STUDIES, read_json, reading
 
@@ -33,7 +33,7 @@ def get_study_user_attrs(study: Study, names: Iterable[str]) -> dict[str, Any]:
 
 def study_ids(storage: BaseStorage) -> dict[str, int]:
     """Return the ids of all studies of a storage, by name."""
-    assert isinstance(storage, DraftStorage)
+    assert isinstance(storage, BatchedStorage)
     with reading(storage._backend.engine).connect() as connection:
         return {name: study_id for name, study_id in connection.execute(_READ_NAMES)}
 
@@ -41,7 +41,7 @@ def study_ids(storage: BaseStorage) -> dict[str, int]:
 def texts_of_all_studies(storage: BaseStorage, names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the named attributes of all studies as JSON, by study and attribute."""
     ids = study_ids(storage)
-    assert isinstance(storage, DraftStorage)
+    assert isinstance(storage, BatchedStorage)
     texts: dict[int, dict[str, str]] = {study_id: {} for study_id in ids.values()}
     with reading(storage._backend.engine).connect() as connection:
         for study_id, name, text in connection.execute(_READ_ALL, {"names": [*names]}):

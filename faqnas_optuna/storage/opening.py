@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from faqnas_optuna.errors import NoStudiesError, StorageError
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage import servers, sqlite
-from faqnas_optuna.storage.drafts import DraftStorage
+from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
 from faqnas_optuna.storage.outages import (
     DATABASE_ERRORS,
@@ -58,7 +58,7 @@ def open_for_work(
 
     def open_and_check() -> BaseStorage:
         storage = _opened(url, create=create, grace_s=grace_s)
-        assert isinstance(storage, DraftStorage)
+        assert isinstance(storage, BatchedStorage)
         if not is_sqlite(url):
             servers.check_writable(storage._backend.engine)
         return storage
@@ -160,8 +160,8 @@ def unread(storage: BaseStorage) -> BaseStorage:
 
     SQLite gives their ids again: a new study would be taken to have the trials of an old one.
     """
-    assert isinstance(storage, DraftStorage)
-    return DraftStorage(storage._backend)
+    assert isinstance(storage, BatchedStorage)
+    return BatchedStorage(storage._backend)
 
 
 def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
@@ -169,23 +169,23 @@ def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
     return storage_lock(backend(study).url)
 
 
-def drafts(study: Study) -> DraftStorage:
+def drafts(study: Study) -> BatchedStorage:
     """The storage of a study, with what this process knows of its trials."""
     storage = study._storage
-    assert isinstance(storage, DraftStorage)
+    assert isinstance(storage, BatchedStorage)
     return storage
 
 
 def finished_trials(study: Study) -> list[FrozenTrial]:
     """Those that have finished, in the order in which this process saw it; of a study in memory by number."""
-    if isinstance(study._storage, DraftStorage):
+    if isinstance(study._storage, BatchedStorage):
         return study._storage.history(study._study_id).finished
     return study.get_trials(deepcopy=False, states=[state for state in TrialState if state.is_finished()])
 
 
 def as_it_is_now(study: Study) -> AbstractContextManager[None]:
     """Let Optuna read what other processes have done, also where it is told to find the trials as they were last read."""
-    return study._storage.as_it_is_now() if isinstance(study._storage, DraftStorage) else nullcontext()
+    return study._storage.as_it_is_now() if isinstance(study._storage, BatchedStorage) else nullcontext()
 
 
 def backend(study: Study) -> HeartbeatStorage:
@@ -211,4 +211,4 @@ def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
     else:
         servers.share_between_machines(opened.engine)
         servers.check_engines(opened.engine)
-    return DraftStorage(opened)
+    return BatchedStorage(opened)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage import servers, sqlite
-from faqnas_optuna.storage.drafts import DraftStorage
+from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.opening import check_place, open_storage, opening_errors, storage_lock
 from faqnas_optuna.storage.statements import LOCK_STUDY, STUDIES, STUDY_USER_ATTRS, TRIALS, USER_ATTRS, VALUES
 from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
@@ -58,7 +58,7 @@ def _rehearse_file(file: Path) -> None:
 def _engine_of(file: Path, *, create: bool) -> Iterator[Engine]:
     url = URL.create("sqlite", database=str(file)).render_as_string()
     storage = open_storage(url, create=create)
-    assert isinstance(storage, DraftStorage)
+    assert isinstance(storage, BatchedStorage)
     try:
         yield storage._backend.engine
     finally:

@@ -25,9 +25,9 @@ from faqnas_optuna.workers.pool import Result, Shared, Task, Work
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-    from faqnas_optuna.search.standing import Standing
-    from faqnas_optuna.search.study import Search
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.study.state import StudyState
+    from faqnas_optuna.study.study import Search
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +65,11 @@ def work(assignment: Assignment) -> None:
     Raises:
         FaqnasError: the storage, the study or its data cannot be used on this machine.
     """
-    from faqnas_optuna.search.study import load, load_data
     from faqnas_optuna.signals import AskedToLeaveError, Signals
     from faqnas_optuna.storage.opening import open_for_work, translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
     from faqnas_optuna.storage.urls import is_sqlite, masked
+    from faqnas_optuna.study.study import load, load_data
     from faqnas_optuna.workers.loop import run
 
     url, timeout_s = assignment.storage_url, assignment.database_timeout_s
@@ -144,7 +144,7 @@ def connected(address: str, *, storage_url: str | None, timeout_s: float = CONNE
         yield client
 
 
-class Crew:
+class DaskWorkers:
     """The workers of one `start` on a cluster."""
 
     def __init__(self, futures: "list[Future]", *, database_timeout_s: float) -> None:
@@ -178,7 +178,7 @@ def dask_workers(
     data_dir: Path | None,
     grace_s: int = 60,
     database_timeout_s: float = 600,
-) -> Iterator[Crew]:
+) -> Iterator[DaskWorkers]:
     """Start workers for a study on a cluster; at the end let them finish their trials, which a second signal cuts short.
 
     Args:
@@ -202,7 +202,7 @@ def dask_workers(
     dismissal = Event(assignment.dismissal, client=client)
     signals.without_trial = OTHERS_FINISH
     futures = [client.submit(work, assignment, key=f"{assignment.dismissal}-{number}", pure=False) for number in range(count)]
-    crew = Crew(futures, database_timeout_s=database_timeout_s)
+    crew = DaskWorkers(futures, database_timeout_s=database_timeout_s)
     if (threads := sum(client.nthreads().values())) < count:
         logger.info("the Dask cluster has %d threads for %d workers; the others begin when it has more", threads, count)
     try:
@@ -227,7 +227,7 @@ def dask_workers(
                 logger.warning("workers on the Dask cluster are still at a trial; they leave after it")
 
 
-def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable[["Standing"], None]) -> None:
+def watch(crew: DaskWorkers, search: "Search", signals: "Signals", *, on_look: Callable[["StudyState"], None]) -> None:
     """Follow a study in its storage until it stops or a signal arrives.
 
     Args:
@@ -237,14 +237,14 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
         ClusterError: no worker is left, and the study is not finished.
         StudyNotFoundError: the study was deleted meanwhile.
     """
-    from faqnas_optuna.search.course import Course, advance
-    from faqnas_optuna.search.standing import Standing
     from faqnas_optuna.storage.heartbeats import FAILURE
     from faqnas_optuna.storage.outages import patiently
+    from faqnas_optuna.study.lifecycle import WorkerAction, advance
+    from faqnas_optuna.study.state import StudyState
 
-    standing = Standing(search)
+    standing = StudyState(search)
 
-    def look() -> Course:
+    def look() -> WorkerAction:
         with search.if_it_exists():
             standing.refresh()
             return advance(standing)
@@ -261,7 +261,7 @@ def watch(crew: Crew, search: "Search", signals: "Signals", *, on_look: Callable
             trial = search.study.get_trials(deepcopy=False)[number]
             logger.warning("trial %d failed: %s", number, trial.user_attrs[FAILURE])
         failed = len(standing.errors)
-        if course is Course.STOPPED or signals.first:
+        if course is WorkerAction.STOPPED or signals.first:
             return
         if ended:
             raise ClusterError(

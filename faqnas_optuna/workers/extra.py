@@ -14,12 +14,12 @@ from typing import IO, Any, cast
 
 import psutil
 
+from faqnas_optuna.cache import child_environment
 from faqnas_optuna.errors import NoSuccessfulTrialError
-from faqnas_optuna.kept import child_environment
-from faqnas_optuna.learning import evaluation
-from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import OTHERS_FINISH, POLL_S, Signals
 from faqnas_optuna.storage.opening import disconnect
+from faqnas_optuna.study.study import Search
+from faqnas_optuna.training import evaluation
 from faqnas_optuna.workers.forking import ForkedProcess, can_fork
 from faqnas_optuna.workers.loop import SHORTEST_PAUSE_S
 

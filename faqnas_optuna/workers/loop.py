@@ -20,17 +20,17 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, PlatformError
-from faqnas_optuna.learning import evaluation
-from faqnas_optuna.search.confirmation import next_queued
-from faqnas_optuna.search.confirming import make_objective
-from faqnas_optuna.search.course import Course, Lock, advance, last_resumption, wants_trials
-from faqnas_optuna.search.objective import Evaluate, Outcome
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
 from faqnas_optuna.storage.opening import backend, drafts, study_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
+from faqnas_optuna.study.confirmation import next_queued
+from faqnas_optuna.study.confirming import make_objective
+from faqnas_optuna.study.lifecycle import Lock, WorkerAction, advance, last_resumption, wants_trials
+from faqnas_optuna.study.objective import Evaluate, Outcome
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import Search
+from faqnas_optuna.training import evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def _mark(_process: int, _thread: int) -> str:
     return secrets.token_hex(3)
 
 
-class Shift:
+class StudyWorker:
     """This worker's part in one study: one trial at a time, with what the study has found kept at hand.
 
     Args:
@@ -78,7 +78,7 @@ class Shift:
         evaluate: Evaluate | None = None,
         lock: Lock = study_lock,
     ) -> None:
-        self.standing = Standing(search)
+        self.standing = StudyState(search)
         self._study = search.study
         self._objective = make_objective(self.standing, splits, worker=worker_name(), evaluate=evaluate)
         self._lock = lock
@@ -92,10 +92,10 @@ class Shift:
                 evaluation.prepare(search.config.engines)
         self._failed_in_a_row: list[int] = []
 
-    def look(self) -> Course:
+    def look(self) -> WorkerAction:
         """Give up the trials whose workers are gone, take in what all have done since, and do what is due then."""
 
-        def take_in() -> Course:
+        def take_in() -> WorkerAction:
             # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
             self._give_up_stale_trials()
             self.standing.refresh()
@@ -180,7 +180,7 @@ class Shift:
         storage, study_id = backend(self._study), self._study._study_id
         for trial_id in storage.stale_trials(study_id):
             search = self.standing.search
-            retry = search.ledger.stop() is None and wants_trials(search, self.standing)
+            retry = search.metadata.stop() is None and wants_trials(search, self.standing)
             number = storage.give_up(study_id, trial_id, retry=retry)
             if number is not None:
                 logger.warning("trial %d is given up: its worker was silent for too long", number)
@@ -277,7 +277,7 @@ def run(
     splits: DataSplits,
     signals: Signals,
     *,
-    on_trial: Callable[[Standing], None],
+    on_trial: Callable[[StudyState], None],
     database_timeout_s: float = DATABASE_TIMEOUT_S,
     evaluate: Evaluate | None = None,
 ) -> None:
@@ -292,12 +292,12 @@ def run(
         StudyNotFoundError: the study was deleted meanwhile.
         FailingWorkerError: the study goes on with others, but every trial fails here.
     """
-    shift = Shift(search, splits, signals, database_timeout_s=database_timeout_s, evaluate=evaluate)
+    shift = StudyWorker(search, splits, signals, database_timeout_s=database_timeout_s, evaluate=evaluate)
     with suppress(AskedToLeaveError):
         while not signals.first:
             course = shift.look()
             on_trial(shift.standing)
-            if course is Course.STOPPED:
+            if course is WorkerAction.STOPPED:
                 if shift.standing.running:
                     shift.await_others()
                     on_trial(shift.standing)
@@ -305,7 +305,7 @@ def run(
             if shift.is_failing and shift.others_succeed:
                 raise shift.failing_worker()
             # If it fails, what others are at tells whether it is this worker or the study.
-            if course is Course.FULL or shift.is_failing or not shift.run_trial():
+            if course is WorkerAction.FULL or shift.is_failing or not shift.run_trial():
                 signals.wait(POLL_S)
         # The last trial may have been the study's last.
         shift.look()

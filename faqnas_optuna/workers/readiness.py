@@ -11,17 +11,17 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from faqnas_optuna.cache import cache_directory
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.idx import IDX_SETS, are_there
 from faqnas_optuna.data.named import DATASETS, load
 from faqnas_optuna.data.recipes import DEFINITIONS
 from faqnas_optuna.errors import FaqnasError, NoStudiesError
 from faqnas_optuna.files import write_atomically
-from faqnas_optuna.kept import cache_directory
-from faqnas_optuna.learning.evaluation import prepare
 from faqnas_optuna.storage.opening import number_of_studies
 from faqnas_optuna.storage.rehearsal import rehearse
 from faqnas_optuna.storage.urls import masked
+from faqnas_optuna.training.evaluation import prepare
 
 US = "faqnas-optuna"
 ROOM_MB = 100

@@ -10,22 +10,22 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.errors import DataError, FailingWorkerError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.search.course import Course
-from faqnas_optuna.search.ledger import our_studies
-from faqnas_optuna.search.objective import Evaluate
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import load, load_data
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.opening import unread
 from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
-from faqnas_optuna.workers.loop import Shift
+from faqnas_optuna.study.lifecycle import WorkerAction
+from faqnas_optuna.study.metadata import our_studies
+from faqnas_optuna.study.objective import Evaluate
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import load, load_data
+from faqnas_optuna.workers.loop import StudyWorker
 
 logger = logging.getLogger(__name__)
 
 FIND_STUDIES_EVERY_S = 1.0
 
 
-class _Rota:
+class _StudyScheduler:
     """The studies that a worker serves in turn."""
 
     def __init__(
@@ -37,7 +37,7 @@ class _Rota:
         database_timeout_s: float,
         evaluate: Evaluate | None,
     ) -> None:
-        self.shifts: dict[str, Shift] = {}
+        self.shifts: dict[str, StudyWorker] = {}
         self.served = 0
         self._storage = storage
         self._signals = signals
@@ -69,21 +69,21 @@ class _Rota:
             self.find_studies()
         return not self.shifts
 
-    def running(self) -> list[Shift]:
+    def running(self) -> list[StudyWorker]:
         """Those that run. The others are left when the last trial has ended, or was given up."""
         running = []
         for name, shift in list(self.shifts.items()):
             with self._leaving(name):
                 course = shift.look()
-                if course is Course.RUNNING:
+                if course is WorkerAction.RUNNING:
                     if shift.is_failing:
                         raise shift.failing_worker()
                     running.append(shift)
-                elif course is Course.STOPPED and not shift.standing.running:
+                elif course is WorkerAction.STOPPED and not shift.standing.running:
                     del self.shifts[name]
         return running
 
-    def run_trial(self, shifts: Iterable[Shift]) -> Standing | None:
+    def run_trial(self, shifts: Iterable[StudyWorker]) -> StudyState | None:
         """Run a trial of the first study that has one; where that study stands, as far as it was looked at."""
         for shift in shifts:
             with self._leaving(shift.standing.search.name):
@@ -113,7 +113,7 @@ class _Rota:
         except StudyNotFoundError:
             # Deleted since it was found.
             return
-        self.shifts[name] = Shift(
+        self.shifts[name] = StudyWorker(
             search, splits, self._signals, database_timeout_s=self._database_timeout_s, evaluate=self._evaluate
         )
         self.served += 1
@@ -125,7 +125,7 @@ def serve(
     *,
     data_dir: Path | None,
     until_idle: bool,
-    on_trial: Callable[[Standing], None],
+    on_trial: Callable[[StudyState], None],
     on_idle: Callable[[], None] = lambda: None,
     database_timeout_s: float = DATABASE_TIMEOUT_S,
     evaluate: Evaluate | None = None,
@@ -143,7 +143,7 @@ def serve(
     Returns:
         How many studies there were to serve.
     """
-    rota = _Rota(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s, evaluate=evaluate)
+    rota = _StudyScheduler(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s, evaluate=evaluate)
     with suppress(AskedToLeaveError):
         while not signals.first:
             rota.find_studies()

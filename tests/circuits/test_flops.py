@@ -27,7 +27,7 @@ from faqnas_optuna.circuits.genome import (
 )
 from faqnas_optuna.circuits.reference import qnode
 from faqnas_optuna.config import Engine
-from faqnas_optuna.learning.model import HQNN
+from faqnas_optuna.training.model import HQNN
 
 GENOMES = list(enumerate_genomes())
 

@@ -17,7 +17,7 @@ from faqnas_optuna.circuits.genome import (
     enumerate_genomes,
 )
 from faqnas_optuna.errors import GenomeError
-from faqnas_optuna.evidence.space import all_circuits
+from faqnas_optuna.tables.space import all_circuits
 
 genomes = st.fixed_dictionaries({gene: st.sampled_from(values) for gene, values in GENES.items()}).map(Genome.from_params)
 

@@ -12,10 +12,10 @@ from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.evidence.plan import Plan, table_document
-from faqnas_optuna.evidence.tabulated import Values, table_bytes
-from tests.evidence.grounds import made_up_table
-from tests.frames import named
+from faqnas_optuna.tables.plan import Plan, table_document
+from faqnas_optuna.tables.writing import Values, table_bytes
+from tests.support.benchmarks import made_up_table
+from tests.support.frames import named
 
 Cli = Callable[..., tuple[int, str, str]]
 SMALL = ("--searches", "2", "--trainings", "12", "--workers", "1", "--searcher", "nsga2", "--searcher", "random")

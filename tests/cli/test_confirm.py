@@ -10,12 +10,12 @@ import optuna
 import pytest
 
 from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.learning.controls import Confirmed, Model, confirm_once
-from faqnas_optuna.results.confirmed import confirmation_document
-from faqnas_optuna.search import confirming
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.reporting.confirmed import confirmation_document
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study import confirming
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.training.controls import Confirmed, Model, confirm_once
 from tests.conftest import reason_of, successful
 
 Cli = Callable[..., tuple[int, str, str]]

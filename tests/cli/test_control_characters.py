@@ -11,10 +11,10 @@ import optuna
 import pytest
 
 from faqnas_optuna.escaping import escaped, on_one_line
-from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.study import Search
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.terminal import Terminal
+from tests.support.terminal import Terminal
 
 EVIL = "clear\x1b[2Jbell\x07title\x1b]0;owned\x07word\u202eright\x9b31m[red]:cat:"
 SHOWN = "clear\\u001b[2Jbell\\u0007title\\u001b]0;owned\\u0007word\\u202eright\\u009b31m[red]:cat:"

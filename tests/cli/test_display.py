@@ -9,8 +9,8 @@ from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.cli.console import ConsoleHandler, describe, make_console, show_progress
 from faqnas_optuna.cli.display import print_front
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.results.status import Progress
-from tests.candidates import candidate, genome_of
+from faqnas_optuna.reporting.status import Progress
+from tests.support.candidates import candidate, genome_of
 
 
 def at(trials: int, study: str = "iris") -> Progress:

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from faqnas_optuna.cli.console import show_work
-from faqnas_optuna.evidence.schema import read_document
+from faqnas_optuna.tables.schema import read_document
 from tests.conftest import TIMEOUT_S, RunCli
-from tests.faults.crew import wait_until
-from tests.forked import Forked
+from tests.support.crew import wait_until
+from tests.support.forked import Forked
 
 Cli = Callable[..., tuple[int, str, str]]
 

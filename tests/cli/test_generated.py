@@ -10,7 +10,7 @@ import pytest
 from faqnas_optuna import load_table, search
 from faqnas_optuna.data.recipes import Recipe
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.search.study import check_name, default_name
+from faqnas_optuna.study.study import check_name, default_name
 
 Cli = Callable[..., tuple[int, str, str]]
 

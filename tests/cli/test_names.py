@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crew import new_study
-from tests.faults.databases import sqlite_and_postgres
+from tests.support.crew import new_study
+from tests.support.databases import sqlite_and_postgres
 
 NAMES = (
     "../x",

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.search.course import advance, stop
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import create
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.lifecycle import advance, stop
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import create
 from faqnas_optuna.workers import loop as workers
 from tests.cli.test_program import SMALL, Cli
 from tests.cli.test_program import stored as stored
@@ -74,7 +74,7 @@ def in_several_states(tmp_path_factory: pytest.TempPathFactory, iris: DataSplits
     storage = open_storage(f"sqlite:///{file}", create=True)
     done, bad, ended, _ = (create(storage, name, small_config(), iris) for name in ("done", "bad", "ended", "new"))
     run_trials(done, 8, cheap_values)
-    advance(Standing.of(done))
+    advance(StudyState.of(done))
     for _ in range(4):
         with suppress(ZeroDivisionError):
             run_trials(bad, 1, lambda _: (1 / 0, 0))

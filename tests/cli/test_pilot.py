@@ -14,14 +14,14 @@ import pytest
 
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning import pilot
-from faqnas_optuna.learning.evaluation import train_from
-from faqnas_optuna.learning.pilot import measure_reliability
-from faqnas_optuna.search.ledger import our_studies
-from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.metadata import our_studies
+from faqnas_optuna.study.study import load
+from faqnas_optuna.training import pilot
+from faqnas_optuna.training.evaluation import train_from
+from faqnas_optuna.training.pilot import measure_reliability
 from tests.conftest import TIMEOUT_S
-from tests.faults.crew import SOON_S, wait_until
+from tests.support.crew import SOON_S, wait_until
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("start", "iris", "--population", "2", "--generations", "1", "--epochs", "1")

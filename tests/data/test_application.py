@@ -17,8 +17,8 @@ from faqnas_optuna.config import DataConfig
 from faqnas_optuna.data.own import load_file
 from faqnas_optuna.data.reading import read_source
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning.trained import TrainedModel
-from tests.models import model_for
+from faqnas_optuna.models.trained import TrainedModel
+from tests.support.models import model_for
 
 ROWS = 60
 

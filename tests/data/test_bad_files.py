@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.bad_files import BAD, write
-from tests.processes import TIMEOUT_S
+from tests.support.bad_files import BAD, write
+from tests.support.processes import TIMEOUT_S
 
 MEMORY = 3 * 2**30
 """More than numpy, pandas and scikit-learn reserve, and less than any of the bombs would take."""

@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from faqnas_optuna.cache import to_npz
 from faqnas_optuna.data.idx import IDX_SETS
 from faqnas_optuna.data.named import DATASETS, load, recipe_of
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.kept import to_npz
 
 INSTALLED = [name for name in DATASETS if name not in IDX_SETS]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.odd_files import ODD
+from tests.support.odd_files import ODD
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("--population", "3", "--generations", "1", "--epochs", "1")

@@ -19,7 +19,7 @@ from faqnas_optuna.config import DataConfig
 from faqnas_optuna.data.frames import as_frame
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.own import load_file, splits_of
-from faqnas_optuna.data.preprocessing import Preprocessing, Table
+from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
 from faqnas_optuna.data.reading import Source
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
@@ -85,7 +85,7 @@ def test_features_are_those_of_a_column_transformer(patients: pd.DataFrame, comp
 def test_what_was_fitted_can_be_kept_as_json(patients: pd.DataFrame) -> None:
     fitted = split(patients, groups="patient", pca=2).preprocessing
     again = Preprocessing.from_json(json.loads(json.dumps(fitted.to_json())))
-    table = Table(numbers=np.array([[np.nan, 20.0, 1.0]]), texts=np.array([["Rom"]], object))
+    table = RawFeatures(numbers=np.array([[np.nan, 20.0, 1.0]]), texts=np.array([["Rom"]], object))
     assert np.array_equal(again.apply(table), fitted.apply(table))
     assert again.apply(table).dtype == np.float32 and again.n_features == 2
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from faqnas_optuna.data.named import load
-from faqnas_optuna.data.preprocessing import FARTHEST, Category, Numbers, Preprocessing, Table
+from faqnas_optuna.data.preprocessing import FARTHEST, Category, Numbers, Preprocessing, RawFeatures
 from faqnas_optuna.errors import DataError
 
 
@@ -33,8 +33,8 @@ def fitted() -> Preprocessing:
     return Preprocessing(numbers=numbers, categories=(Category(name="c", fill="x", values=("x", "y")),))
 
 
-def table(a: float = 1.0, b: float = 5.0, c: str | None = "y") -> Table:
-    return Table(numbers=np.array([[1.0, 5.0], [a, b]]), texts=np.array([["x"], [c]], object))
+def table(a: float = 1.0, b: float = 5.0, c: str | None = "y") -> RawFeatures:
+    return RawFeatures(numbers=np.array([[1.0, 5.0], [a, b]]), texts=np.array([["x"], [c]], object))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def table(a: float = 1.0, b: float = 5.0, c: str | None = "y") -> Table:
         (table(a=np.inf, b=-1e9), "column 'a' .*; column 'b' holds -1e\\+09"),
     ],
 )
-def test_what_cannot_be_scaled_is_refused_by_column_and_row(samples: Table, message: str) -> None:
+def test_what_cannot_be_scaled_is_refused_by_column_and_row(samples: RawFeatures, message: str) -> None:
     with pytest.raises(DataError, match=message):
         fitted().check(samples, name="t")
 

@@ -15,7 +15,7 @@ import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 from faqnas_optuna.config import Engine
 from faqnas_optuna.engine.fused import backward, forward, load_kernels, train_epoch
-from faqnas_optuna.learning.evaluation import prepare
+from faqnas_optuna.training.evaluation import prepare
 prepare((Engine.FAST,))
 load_kernels()
 print("torch" in sys.modules)

@@ -13,8 +13,8 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace
-from faqnas_optuna.learning.model import HQNN
-from faqnas_optuna.learning.parameters import Layout
+from faqnas_optuna.training.model import HQNN
+from faqnas_optuna.training.parameters import Layout
 
 GENOMES = list(enumerate_genomes())
 CIRCUITS = [genome.circuit for genome in random.Random(3).sample(GENOMES, 24)]

@@ -7,12 +7,12 @@ import pytest
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.search.study import Search, create, load, versions
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.study import Search, create, load, versions
 from tests.data.test_idx import idx_dir as idx_dir  # the fixture
-from tests.faults.crew import Crew, trials_of
-from tests.faults.databases import sqlite_and_postgres
-from tests.search.test_study import change_versions
+from tests.study.test_study import change_versions
+from tests.support.crew import Crew, trials_of
+from tests.support.databases import sqlite_and_postgres
 
 pytestmark = pytest.mark.slow
 
@@ -98,4 +98,4 @@ def test_another_version_of_torch_is_recorded(search: Search, crew: Crew, comman
     crew.start(*command)
     assert crew.leave() == [0], crew.printed()
     assert len(trials_of(search)) == 2
-    assert search.ledger.noted_versions() == [versions()]
+    assert search.metadata.noted_versions() == [versions()]

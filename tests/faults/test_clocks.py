@@ -10,9 +10,9 @@ import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna.storage.opening import backend
-from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
-from tests.faults.databases import on_sqlite, set_clock
-from tests.faults.jepsen import end, given_up_and_retried
+from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.support.databases import on_sqlite, set_clock
+from tests.support.jepsen import end, given_up_and_retried
 
 pytestmark = pytest.mark.slow
 

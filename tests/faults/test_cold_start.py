@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faqnas_optuna.search.study import Search
+from faqnas_optuna.study.study import Search
 from tests.conftest import TIMEOUT_S, RunCli
-from tests.faults.crew import SOON_S, wait_until
 from tests.faults.test_outages import Told
 from tests.faults.test_signals import on_a_terminal
+from tests.support.crew import SOON_S, wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -10,13 +10,13 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data import named
-from faqnas_optuna.search.confirmation import needed
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.study import Search, create, load
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.confirmation import needed
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search, create, load
 from tests.conftest import cheap_values, reason_of, run_trials
-from tests.faults.crew import SOON_S, Crew, trials_of, wait_until
-from tests.faults.databases import sqlite_and_postgres
+from tests.support.crew import SOON_S, Crew, trials_of, wait_until
+from tests.support.databases import sqlite_and_postgres
 
 pytestmark = pytest.mark.slow
 

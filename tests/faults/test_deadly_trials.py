@@ -6,9 +6,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.genome import enumerate_genomes
-from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
-from tests.faults.databases import sqlite_and_postgres
-from tests.faults.jepsen import chains
+from tests.support.crew import SOON_S, Crew, new_study, trials_of, wait_until
+from tests.support.databases import sqlite_and_postgres
+from tests.support.jepsen import chains
 
 pytestmark = pytest.mark.slow
 

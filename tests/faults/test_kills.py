@@ -20,15 +20,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning
 
 from faqnas_optuna.circuits.genome import enumerate_genomes
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.ledger import our_studies
-from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S
 from faqnas_optuna.storage.opening import backend, open_storage
+from faqnas_optuna.study.metadata import our_studies
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import load
 from tests.conftest import reason_of
-from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, seconds_open, trials_of, wait_until
-from tests.faults.databases import on_sqlite, sqlite_and_postgres
-from tests.faults.jepsen import chains, end, given_up_and_retried, jepsen, unexplained, violations_of
+from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, seconds_open, trials_of, wait_until
+from tests.support.databases import on_sqlite, sqlite_and_postgres
+from tests.support.jepsen import chains, end, given_up_and_retried, jepsen, unexplained, violations_of
 
 pytestmark = pytest.mark.slow
 

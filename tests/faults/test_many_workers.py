@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.records import GENERATION_KEY
-from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S
+from faqnas_optuna.study.records import GENERATION_KEY
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search
 from tests.conftest import reason_of
-from tests.faults.crew import Crew, new_study, trials_of
-from tests.faults.jepsen import violations_of
+from tests.support.crew import Crew, new_study, trials_of
+from tests.support.jepsen import violations_of
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def run_all(url: str, crew: Crew, count: int, *, synchronous: bool) -> tuple[Sea
     assert violations_of(search, crew.log()) == []
     assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
     # Each generation was closed once, in order, when it was full.
-    closed = search.ledger.closed_generations()
+    closed = search.metadata.closed_generations()
     assert [generation.generation for generation in closed] == list(range(GENERATIONS))
     assert all(generation.trials >= population for generation in closed)
     return search, workers

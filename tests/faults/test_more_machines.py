@@ -11,9 +11,9 @@ import optuna
 import pytest
 
 from tests.conftest import TIMEOUT_S
-from tests.faults.databases import PASSWORD, PostgresServer, connections_closed
-from tests.faults.databases import USER as ADMINISTRATOR
-from tests.faults.network import Machine, machines, postgres_for
+from tests.support.databases import PASSWORD, PostgresServer, connections_closed
+from tests.support.databases import USER as ADMINISTRATOR
+from tests.support.network import Machine, machines, postgres_for
 from tests.test_docs import TEXTS, TINY, blocks
 
 pytestmark = pytest.mark.slow

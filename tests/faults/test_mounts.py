@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunCli
-from tests.processes import TIMEOUT_S, cli_environment
+from tests.support.processes import TIMEOUT_S, cli_environment
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.storage.opening import open_storage
-from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
-from tests.faults.databases import on_sqlite
+from faqnas_optuna.study.study import Search, load
+from tests.support.crew import SOON_S, Crew, new_study, trials_of, wait_until
+from tests.support.databases import on_sqlite
 
 
 def acknowledged(crew: Crew) -> set[int]:

@@ -18,16 +18,16 @@ from optuna.trial import TrialState
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
-from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.study import Search, load
 from tests.conftest import TIMEOUT_S
-from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
-from tests.faults.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
-from tests.faults.jepsen import chains, end, given_up_and_retried, settle, violations_of
-from tests.faults.network import machines, postgres_for
-from tests.forked import Forked
-from tests.guardian import run_directory
+from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
+from tests.support.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
+from tests.support.forked import Forked
+from tests.support.guardian import run_directory
+from tests.support.jepsen import chains, end, given_up_and_retried, settle, violations_of
+from tests.support.network import machines, postgres_for
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from sqlalchemy.engine import make_url
 
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import TIMEOUT_S, RunCli
-from tests.faults.crew import GRACE_S
-from tests.faults.databases import PASSWORD, PostgresServer
+from tests.support.crew import GRACE_S
+from tests.support.databases import PASSWORD, PostgresServer
 
 pytestmark = pytest.mark.slow
 

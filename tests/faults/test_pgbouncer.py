@@ -6,12 +6,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from faqnas_optuna.search.study import load
 from faqnas_optuna.storage.opening import backend, open_storage, storage_lock
-from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, wait_until
-from tests.faults.databases import PostgresServer
-from tests.faults.jepsen import end
-from tests.faults.pgbouncer import pgbouncer_before
+from faqnas_optuna.study.study import load
+from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, wait_until
+from tests.support.databases import PostgresServer
+from tests.support.jepsen import end
+from tests.support.pgbouncer import pgbouncer_before
 
 pytestmark = pytest.mark.slow
 

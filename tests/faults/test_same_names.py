@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.storage.opening import open_storage
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.faults.crew import SOON_S, new_study, trials_of, wait_until
+from tests.support.crew import SOON_S, new_study, trials_of, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ POPULATION = 4
 HEALTHY = """
 import time
 from pathlib import Path
-from faqnas_optuna.learning import evaluation
+from faqnas_optuna.training import evaluation
 evaluate = evaluation.evaluate
 def slow(*arguments):
     while not Path("go").exists():
@@ -31,7 +31,7 @@ def slow(*arguments):
 evaluation.evaluate = slow
 """
 BROKEN = """
-from faqnas_optuna.learning import evaluation
+from faqnas_optuna.training import evaluation
 def broken(*arguments):
     raise OSError("no such device")
 evaluation.evaluate = broken
@@ -58,7 +58,7 @@ def test_a_broken_worker_does_not_end_the_search_of_one_that_has_its_host_and_pr
             _, told = broken.communicate(timeout=TIMEOUT_S)
         assert broken.returncode == 1
         assert "and others go on" in told, told
-        assert search.ledger.stop() is None
+        assert search.metadata.stop() is None
         done = states().count(TrialState.COMPLETE)
         wait_until(lambda: states().count(TrialState.COMPLETE) > done, SOON_S, "the search goes on")
     names = {trial.user_attrs["worker"] for trial in trials_of(search) if trial.state.is_finished()}

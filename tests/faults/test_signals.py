@@ -15,14 +15,14 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.search.study import Search, create, load
 from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.study import Search, create, load
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.faults.crew import LEAVE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
-from tests.faults.databases import sqlite_and_postgres
 from tests.faults.test_outages import Told
-from tests.forked import Forked
+from tests.support.crew import LEAVE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
+from tests.support.databases import sqlite_and_postgres
+from tests.support.forked import Forked
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
@@ -30,7 +30,7 @@ START = ("start", "--dataset", "iris", "--epochs", "1")
 SLOW_TRIALS = """
 import time
 from pathlib import Path
-from faqnas_optuna.learning import evaluation
+from faqnas_optuna.training import evaluation
 evaluate = evaluation.evaluate
 def slow(*arguments):
     Path("begun").touch()

@@ -16,9 +16,9 @@ import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.results.documents import to_the_minute
-from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
-from tests.faults.databases import sqlite_and_postgres
+from faqnas_optuna.reporting.documents import to_the_minute
+from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
+from tests.support.databases import sqlite_and_postgres
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_who_stops_and_resumes_a_study_is_on_record(any_storage_url: str, crew: 
     began = datetime.now(UTC)
     stopper = crew.start("stop", "s")
     assert crew.leave() == [0, 0], crew.printed()
-    stopped = search.ledger.stop()
+    stopped = search.metadata.stop()
     assert stopped is not None
     assert (stopped.reason, stopped.by) == ("requested", f"{getpass.getuser()}@{HOST}:{stopper.pid}")
     assert_just_now(stopped.at, began)
@@ -116,8 +116,8 @@ def test_who_stops_and_resumes_a_study_is_on_record(any_storage_url: str, crew: 
     began = datetime.now(UTC)
     resumer = crew.start("resume", "s")
     wait_until(lambda: bool(crew.log(resumer)), SOON_S, "the study goes on")
-    assert search.ledger.stop() is None
-    (resumed,) = search.ledger.resumptions()
+    assert search.metadata.stop() is None
+    (resumed,) = search.metadata.resumptions()
     assert (resumed.stop, resumed.by) == (stopped, f"{getpass.getuser()}@{HOST}:{resumer.pid}")
     assert_just_now(resumed.at, began)
     assert status(cli_here, any_storage_url)["resumed"] == [asdict(resumed)]

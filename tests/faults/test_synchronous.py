@@ -11,11 +11,11 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 
-from faqnas_optuna.search.records import GENERATION_KEY
-from faqnas_optuna.search.study import Search
-from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
-from tests.faults.databases import on_sqlite
-from tests.faults.jepsen import end
+from faqnas_optuna.study.records import GENERATION_KEY
+from faqnas_optuna.study.study import Search
+from tests.support.crew import SOON_S, Crew, new_study, trials_of, wait_until
+from tests.support.databases import on_sqlite
+from tests.support.jepsen import end
 
 pytestmark = pytest.mark.slow
 
@@ -38,15 +38,15 @@ def all_are_at_work(crew: Crew) -> bool:
 
 def end_exactly(search: Search, crew: Crew) -> None:
     """Two more generations, and every one of them exact."""
-    closed = len(search.ledger.closed_generations())
-    wait_until(lambda: len(search.ledger.closed_generations()) >= closed + 2, SOON_S, "the study goes on")
+    closed = len(search.metadata.closed_generations())
+    wait_until(lambda: len(search.metadata.closed_generations()) >= closed + 2, SOON_S, "the study goes on")
     end(search, crew)
     complete = [trial for trial in trials_of(search) if trial.state is TrialState.COMPLETE]
     sizes = Counter(trial.system_attrs[GENERATION_KEY] for trial in complete)
     *full, last = (sizes[generation] for generation in range(len(sizes)))
     assert full == [POPULATION] * len(full)
     assert last <= POPULATION
-    assert {closed.trials for closed in search.ledger.closed_generations()} == {POPULATION}
+    assert {closed.trials for closed in search.metadata.closed_generations()} == {POPULATION}
 
 
 @on_sqlite
@@ -75,7 +75,7 @@ def test_generations_are_exact_through_whatever_links_the_database_is_reached(
     search = new_study(any_storage_url, "s", population=POPULATION, synchronous=True)
     for number in range(WORKERS):
         crew.start("worker", "s", "--quiet", "--storage", f"sqlite:///{link if number % 2 else file}", trial_s=0.1)
-    wait_until(lambda: len(search.ledger.closed_generations()) >= 5, SOON_S, "some generations are closed")
+    wait_until(lambda: len(search.metadata.closed_generations()) >= 5, SOON_S, "some generations are closed")
     end_exactly(search, crew)
     if linked == "file":
         assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["other.db"]

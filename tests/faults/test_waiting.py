@@ -10,13 +10,13 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy.engine import make_url
 
-from faqnas_optuna.learning import pilot
-from faqnas_optuna.search.study import load
 from faqnas_optuna.storage import outages
 from faqnas_optuna.storage.opening import number_of_studies, open_storage
-from tests.faults.crew import GRACE_S, SOON_S, Crew, new_study, wait_until
-from tests.faults.databases import DatabaseServer, MariadbServer, PostgresServer, on_servers, running_postgres
-from tests.faults.jepsen import end, violations_of
+from faqnas_optuna.study.study import load
+from faqnas_optuna.training import pilot
+from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, wait_until
+from tests.support.databases import DatabaseServer, MariadbServer, PostgresServer, on_servers, running_postgres
+from tests.support.jepsen import end, violations_of
 
 pytestmark = pytest.mark.slow
 

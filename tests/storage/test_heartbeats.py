@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from faqnas_optuna.storage import heartbeats
 from faqnas_optuna.storage.heartbeats import HeartbeatStorage, beating
 from faqnas_optuna.storage.opening import backend, open_storage
-from tests.faults.crew import SOON_S, wait_until
-from tests.faults.databases import on_sqlite, set_clock
+from tests.support.crew import SOON_S, wait_until
+from tests.support.databases import on_sqlite, set_clock
 
 GRACE_S = 1
 

@@ -13,12 +13,12 @@ from sqlalchemy.engine import make_url
 
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.search.study import create
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import backend, open_storage
-from faqnas_optuna.workers.loop import Shift
+from faqnas_optuna.study.study import create
+from faqnas_optuna.workers.loop import StudyWorker
 from tests.conftest import small_config
-from tests.storage.test_drafts import cheap
+from tests.storage.test_batched import cheap
 
 
 class Journeys:
@@ -65,7 +65,7 @@ def test_a_trial_waits_for_postgresql_at_most_16_times(postgres_url: str, iris: 
     journeys = Journeys(url.port)
     with journeys.port() as port:
         storage = open_storage(url.set(port=port).render_as_string(hide_password=False), create=True)
-        shift = Shift(create(storage, "s", small_config(search=limits), iris), iris, Signals(), evaluate=cheap)
+        shift = StudyWorker(create(storage, "s", small_config(search=limits), iris), iris, Signals(), evaluate=cheap)
         # Looking for stale trials, once a second, is not a trial's.
         shift._next_giving_up = math.inf
 
@@ -91,7 +91,9 @@ def count_of(journeys: Journeys, act: Callable[[], None]) -> int:
 def test_between_statements_postgresql_knows_that_it_waits(postgres_url: str, iris: DataSplits) -> None:
     """Then its time limit of idle transactions applies to a worker that is suspended or cut off there."""
     states: set[str] = set()
-    shift = Shift(create(open_storage(postgres_url, create=True), "s", small_config(), iris), iris, Signals(), evaluate=cheap)
+    shift = StudyWorker(
+        create(open_storage(postgres_url, create=True), "s", small_config(), iris), iris, Signals(), evaluate=cheap
+    )
     engine = backend(shift.standing.search.study).engine
     watching = create_engine(engine.url, poolclass=NullPool)
 

@@ -17,8 +17,8 @@ from faqnas_optuna.storage import servers
 from faqnas_optuna.storage.opening import backend, failure, open_storage, storage_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason, is_passing
 from tests.conftest import TIMEOUT_S
-from tests.faults.crew import forking
-from tests.faults.databases import on_servers
+from tests.support.crew import forking
+from tests.support.databases import on_servers
 
 CREATED = 17
 

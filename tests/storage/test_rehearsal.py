@@ -12,13 +12,13 @@ from sqlalchemy import NullPool, create_engine, inspect, select
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.errors import StorageError
-from faqnas_optuna.search.study import Search
 from faqnas_optuna.storage.opening import number_of_studies
 from faqnas_optuna.storage.rehearsal import rehearse
 from faqnas_optuna.storage.statements import STUDIES, TRIALS
+from faqnas_optuna.study.study import Search
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.faults.crew import new_study
-from tests.faults.databases import DatabaseServer, PostgresServer, on_servers
+from tests.support.crew import new_study
+from tests.support.databases import DatabaseServer, PostgresServer, on_servers
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,13 @@ import optuna
 import pytest
 
 from faqnas_optuna.errors import StorageError
-from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.storage import sqlite
 from faqnas_optuna.storage.attributes import get_study_user_attrs
 from faqnas_optuna.storage.opening import backend, number_of_studies, open_storage
 from faqnas_optuna.storage.sqlite import file_lock
+from faqnas_optuna.study.study import Search, load
 from tests.conftest import cheap_values, copy_database, run_trials
-from tests.processes import TIMEOUT_S, cli_environment
+from tests.support.processes import TIMEOUT_S, cli_environment
 
 
 def test_sqlite_keeps_a_write_ahead_log(tmp_path: Path, storage_url: str) -> None:
@@ -186,8 +186,8 @@ def test_a_lock_of_another_says_what_its_owner_can_do(open_directory: Path) -> N
 
 READING = """
 import sys
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import load
+from faqnas_optuna.study.state import Standing
+from faqnas_optuna.study.study import load
 from faqnas_optuna.storage.opening import open_storage
 standing = Standing.of(load(open_storage(sys.argv[1]), "iris"))
 print(standing.successful, flush=True)

@@ -24,20 +24,20 @@ from sqlalchemy.exc import OperationalError
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ClusterError, ConfigError, DataError
-from faqnas_optuna.results.documents import pareto_document
-from faqnas_optuna.search.course import stop
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, load
+from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import drafts, open_storage
 from faqnas_optuna.storage.urls import absolute
-from faqnas_optuna.workers.cluster import Assignment, Crew, connected, dask_workers, shared_out_on, watch, work
+from faqnas_optuna.study.lifecycle import stop
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.workers.cluster import Assignment, DaskWorkers, connected, dask_workers, shared_out_on, watch, work
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
-from tests.evidence import test_enumeration as tables
-from tests.faults.crew import forking, process_of, wait_until
 from tests.faults.test_outages import Told
-from tests.forked import Forked
+from tests.support.crew import forking, process_of, wait_until
+from tests.support.forked import Forked
+from tests.tables import test_enumeration as tables
 from tests.test_end_to_end import ENDLESS, until_all_have_shared, wait_for_trials, workers_of
 from tests.workers.test_pool import add, fail
 
@@ -108,8 +108,8 @@ def test_both_workers_of_a_cluster_run_trials_of_one_study(
     trials = successful(search)
     assert len(trials) == json.loads(out)["trials"]
     # One worker may overfill each generation by what it had begun.
-    assert all(10 <= generation.trials <= 11 for generation in search.ledger.closed_generations())
-    assert pareto_document(Standing.of(search)).items() <= json.loads(out).items()
+    assert all(10 <= generation.trials <= 11 for generation in search.metadata.closed_generations())
+    assert pareto_document(StudyState.of(search)).items() <= json.loads(out).items()
     assert idle(scheduler)
 
 
@@ -144,7 +144,7 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
     assert "SIGINT: finishing the running trial" in err
     assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris"
     assert idle(scheduler)
-    assert search.ledger.stop() is None
+    assert search.metadata.stop() is None
     assert other.poll() is None
     assert len({worker for worker in workers_of(search) if process_of(worker) != other.pid}) == WORKERS
     # The other worker goes on, alone.
@@ -263,9 +263,9 @@ def test_watching_bears_with_a_database_that_is_away(
 ) -> None:
     search = new_search()
     stop(search, StopReason.REQUESTED)
-    looks: list[Standing] = []
+    looks: list[StudyState] = []
     away = AwayAtFirst(study=search.study, description=search.description)
-    watch(Crew([], database_timeout_s=5), away, Signals(), on_look=looks.append)
+    watch(DaskWorkers([], database_timeout_s=5), away, Signals(), on_look=looks.append)
     assert len(looks) == 1
     assert AwayAtFirst.asked == 3
     assert "the database does not answer (gone away); trying again" in caplog.text
@@ -276,13 +276,13 @@ def test_a_trial_that_fails_elsewhere_is_told_with_its_reason(
 ) -> None:
     search = new_search()
 
-    def fail_and_stop(_: Standing) -> None:
+    def fail_and_stop(_: StudyState) -> None:
         with suppress(ZeroDivisionError):
             run_trials(search, 1, lambda _: (1 / 0, 0))
         stop(search, StopReason.REQUESTED)
 
     working: Any = SimpleNamespace(done=lambda: False, status="pending")
-    watch(Crew([working], database_timeout_s=5), search, Signals(), on_look=fail_and_stop)
+    watch(DaskWorkers([working], database_timeout_s=5), search, Signals(), on_look=fail_and_stop)
     told = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
     assert told == ["trial 0 failed: ZeroDivisionError('division by zero')"]
 

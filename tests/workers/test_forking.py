@@ -12,10 +12,10 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.search.study import create
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.study import create
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.faults.crew import SOON_S, process_of, trials_of, wait_until
+from tests.support.crew import SOON_S, process_of, trials_of, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are processes forked")
 

@@ -18,23 +18,23 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.learning.evaluation import Evaluation, evaluate
-from faqnas_optuna.results.status import Progress, progress
-from faqnas_optuna.search.course import Course, resume, stop
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.objective import Objective, Outcome, suggest
-from faqnas_optuna.search.records import GENERATION_KEY
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, load, load_data
+from faqnas_optuna.reporting.status import Progress, progress
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import drafts, open_storage
-from faqnas_optuna.workers.loop import Shift, run, worker_name
+from faqnas_optuna.study.lifecycle import WorkerAction, resume, stop
+from faqnas_optuna.study.objective import Objective, Outcome, suggest
+from faqnas_optuna.study.records import GENERATION_KEY
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search, load, load_data
+from faqnas_optuna.training.evaluation import Evaluation, evaluate
+from faqnas_optuna.workers.loop import StudyWorker, run, worker_name
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, reason_of, run_trials, small_config, successful
 
 FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
 
 
-def nothing(_: Standing) -> None:
+def nothing(_: StudyState) -> None:
     """What a test shows of progress."""
 
 
@@ -50,7 +50,7 @@ def test_what_others_finish_last_is_shown(new_search: Callable[..., Search], iri
     search = new_search(small_config(space=FEW))
     seen: list[Progress] = []
 
-    def look(standing: Standing) -> None:
+    def look(standing: StudyState) -> None:
         seen.append(progress(standing))
         if standing.successful == 2 and not standing.has_stopped:
             stop(search, StopReason.REQUESTED)
@@ -79,7 +79,7 @@ def test_a_limit_that_is_raised_meanwhile_holds_for_workers_that_came_before(
 
 def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(search=SearchConfig(population=5, generations=9)))
-    shift = Shift(search, iris, Signals())
+    shift = StudyWorker(search, iris, Signals())
     shift.look()
     shift.run_trial()
 
@@ -87,7 +87,7 @@ def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(new_search: Ca
     assert reason_of(search) == StopReason.FAILURES
     assert len(successful(search)) == 1
     # A reused circuit in between does not hide that nothing can be trained.
-    assert Standing.of(search).failed == 5
+    assert StudyState.of(search).failed == 5
 
 
 def fail(*_: object) -> NoReturn:
@@ -104,7 +104,7 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
     other.set_user_attr("worker", "other:1")
     looks = []
 
-    def look(standing: Standing) -> None:
+    def look(standing: StudyState) -> None:
         looks.append(standing.failed)
         if standing.failed == 5 and looks.count(5) == 3:
             other.set_user_attr("circuit", "some")
@@ -119,7 +119,7 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
         told = r"the last 5 trials of \S+:\d+-\w{6} in .* have failed, and others go on; .*faqnas-optuna show iris 5$"
         with pytest.raises(FailingWorkerError, match=told):
             work()
-        assert search.ledger.stop() is None
+        assert search.metadata.stop() is None
     else:
         # It is the study, not this worker.
         work()
@@ -129,7 +129,7 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
 
 
 def test_a_worker_tries_again_after_a_resumption(new_search: Callable[..., Search], iris: DataSplits, storage_url: str) -> None:
-    shift = Shift(new_search(small_config(search=SearchConfig(population=5))), iris, Signals(), evaluate=fail)
+    shift = StudyWorker(new_search(small_config(search=SearchConfig(population=5))), iris, Signals(), evaluate=fail)
     for _ in range(5):
         assert not shift.is_failing
         shift.run_trial()
@@ -140,7 +140,7 @@ def test_a_worker_tries_again_after_a_resumption(new_search: Callable[..., Searc
 
 def test_no_trial_begins_after_a_signal(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search, signals = new_search(), Signals()
-    shift = Shift(search, iris, signals)
+    shift = StudyWorker(search, iris, signals)
     shift.look()
     signals.first = signal.SIGTERM
     assert not shift.run_trial()
@@ -173,18 +173,18 @@ def test_a_generation_is_not_overfilled_by_a_worker_that_died_before_its_trial_h
 def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(new_search: Callable[..., Search], iris: DataSplits) -> None:
     """As after a restart of the server, which knows nothing of the lock then."""
     search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
-    shift = Shift(search, iris, Signals(), lock=lambda _: nullcontext(lambda: False))
-    assert shift.look() is Course.RUNNING
+    shift = StudyWorker(search, iris, Signals(), lock=lambda _: nullcontext(lambda: False))
+    assert shift.look() is WorkerAction.RUNNING
     assert not shift.run_trial()
     (trial,) = search.study.get_trials(deepcopy=False)
     assert (trial.state, trial.user_attrs) == (TrialState.FAIL, {"failure": "given up: its worker lost the lock of the study"})
-    assert Standing.of(search).errors == []
+    assert StudyState.of(search).errors == []
 
 
 def change_fingerprint(search: Search) -> Search:
     """The study as if it had been made with other data."""
     changed = replace(search.description, data_fingerprint="other")
-    search.ledger.describe(changed)
+    search.metadata.describe(changed)
     return replace(search, description=changed)
 
 
@@ -223,7 +223,7 @@ def test_a_study_that_is_deleted_ends_its_worker(
 def test_a_study_that_is_deleted_between_trials_ends_its_worker(
     new_search: Callable[..., Search], iris: DataSplits, storage_url: str
 ) -> None:
-    def delete(standing: Standing) -> None:
+    def delete(standing: StudyState) -> None:
         if standing.successful == 2:
             optuna.delete_study(study_name="iris", storage=storage_url)
 

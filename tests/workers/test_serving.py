@@ -11,17 +11,17 @@ from optuna.trial import TrialState
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.learning.evaluation import Evaluation, evaluate
-from faqnas_optuna.search.generations import StopReason
-from faqnas_optuna.search.standing import Standing
-from faqnas_optuna.search.study import Search, load
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.training.evaluation import Evaluation, evaluate
 from faqnas_optuna.workers.serving import serve
 from tests.conftest import reason_of, small_config, successful
-from tests.faults.crew import SOON_S, Crew, new_study, trials_of, wait_until
-from tests.faults.databases import on_sqlite, sqlite_and_postgres
-from tests.faults.jepsen import violations_of
+from tests.support.crew import SOON_S, Crew, new_study, trials_of, wait_until
+from tests.support.databases import on_sqlite, sqlite_and_postgres
+from tests.support.jepsen import violations_of
 from tests.workers.test_loop import FEW, change_fingerprint, delete_in_trial, fail, nothing
 
 IDLE_S = 2
@@ -40,7 +40,7 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
 
     def serves(name: str) -> None:
         search = new_study(any_storage_url, name, population=4, generations=2)
-        wait_until(lambda: search.ledger.stop() is not None, SOON_S, f"study {name} is run to its end")
+        wait_until(lambda: search.metadata.stop() is not None, SOON_S, f"study {name} is run to its end")
         assert reason_of(search) == StopReason.GENERATIONS
         assert len(trials_of(search)) == 8
         # A line when it begins, and one when it is stored.
@@ -92,7 +92,7 @@ def test_a_worker_of_all_studies_leaves_one_in_which_every_trial_fails(
     storage = open_storage(storage_url)
     assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing, evaluate=fail_in_one) == 2
     assert len(successful(load(storage, "good"))) == 8
-    assert bad.ledger.stop() is None
+    assert bad.metadata.stop() is None
     assert sum(trial.state is TrialState.FAIL for trial in bad.study.get_trials(deepcopy=False)) == 4
     assert "leaving out study bad: the last 4 trials of" in caplog.text
 
@@ -111,8 +111,8 @@ def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[
     assert count == 2
     assert sorted(order) == ["first"] * 8 + ["second"] * 8
     assert all(abs(order[:n].count("first") - order[:n].count("second")) <= 1 for n in range(17))
-    assert first.ledger.stop() is not None
-    assert second.ledger.stop() is not None
+    assert first.metadata.stop() is not None
+    assert second.metadata.stop() is not None
 
 
 def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
@@ -144,7 +144,7 @@ def test_a_study_in_the_place_of_a_deleted_one_starts_from_nothing(new_search: C
     old = new_search(small_config(space=FEW))
     replaced: list[Search] = []
 
-    def replace_once(standing: Standing) -> None:
+    def replace_once(standing: StudyState) -> None:
         if standing.successful == 2 and not replaced:
             optuna.delete_study(study_name="iris", storage=storage_url)
             replaced.append(new_search(small_config(space=FEW)))

@@ -1,0 +1,1 @@
+"""Performance measurements: this program against what one would write by hand."""

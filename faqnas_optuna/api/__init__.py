@@ -1,0 +1,1 @@
+"""The Python interface: searches, studies, and a scikit-learn classifier that searches."""

@@ -1,0 +1,127 @@
+"""Commands beside a search: data sets, dashboard, and what this machine is worth."""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from faqnas_optuna.cli.launch import (
+    opened_storage,
+    print_json,
+    reporting,
+    study_config,
+)
+from faqnas_optuna.cli.options import (
+    data_dir_option,
+    data_options,
+    json_option,
+    no_check_option,
+    option,
+    storage_options,
+)
+from faqnas_optuna.cli.ranges import IntRange
+
+EXPOSED = (
+    "whoever reaches port {port} of this machine sees all studies of this database, without a password; nobody can change"
+    " them there. Without --host only this machine does"
+)
+
+
+@click.command()
+@click.argument("file", metavar="[FILE]", required=False)
+@data_options
+@option("--download", type=click.Choice(["mnist", "fashion-mnist"]), help="Fetch 70,000 images from OpenML first.")
+@data_dir_option
+@no_check_option
+@json_option
+def datasets(
+    file: str | None, download: str | None, data_dir: Path | None, no_check: bool, as_json: bool, **settings: Any
+) -> None:
+    """List the data sets, or show how a search would read FILE.
+
+    FILE is a CSV or Parquet file with its classes in the column --target, or an NPZ file with arrays x and y. A data set can
+    stand in its place: of one that is generated, as two-curves:features=20, all keys are told.
+    """
+    from faqnas_optuna.cli.display import print_data, print_datasets
+    from faqnas_optuna.data.idx import download as fetch
+    from faqnas_optuna.data.idx import downloaded_to
+    from faqnas_optuna.data.named import DATASETS
+
+    if file:
+        document = _described(file, data_dir, settings, is_checked=not no_check)
+        print_json(document) if as_json else print_data(document)
+        return
+    if download:
+        click.echo(f"downloading {download} to {downloaded_to(download, data_dir)}; this takes a minute or two", err=True)
+        fetch(download, data_dir)
+    listed = [asdict(info) for info in DATASETS.values()]
+    if as_json:
+        print_json({"schema_version": 1, "datasets": listed})
+    else:
+        print_datasets(listed)
+
+
+def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any], *, is_checked: bool) -> dict[str, Any]:
+    """What a file holds, as a search with these settings would have it."""
+    config, _, files = study_config(None, {"dataset": file, **settings})
+    from faqnas_optuna.data.loading import check_known, load_splits
+
+    files = files and files.located(data_dir)
+    check_known(config, files)
+    from faqnas_optuna.reporting.described import data_document
+
+    return data_document(load_splits(config, files=files, data_dir=data_dir), is_checked=is_checked)
+
+
+@click.command()
+@storage_options
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all of this machine's.")
+@option("--port", type=IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
+@option("--allow-host", multiple=True, metavar="NAME", help="A name that a proxy or browsers call it by; may be repeated.")
+def dashboard(storage: str, host: str, port: int, allow_host: tuple[str, ...]) -> int:
+    """Watch the studies in a browser, at http://127.0.0.1:8080/.
+
+    The front of each study, how its hypervolume grows, and every trial in optuna-dashboard. Nothing can be changed there.
+    """
+    from faqnas_optuna.signals import Signals
+
+    with opened_storage(storage) as opened:
+        from faqnas_optuna.dashboard.application import make_dashboard
+        from faqnas_optuna.dashboard.hosts import in_url
+
+        with make_dashboard(opened, host=host, port=port, allowed=allow_host) as server:
+            url = f"http://{in_url(host)}:{server.server_port}/"
+            if server.hosts.are_exposed:
+                click.echo(f"Note: {EXPOSED.format(port=server.server_port)}", err=True)
+            click.echo(f"the dashboard is at {url} (Ctrl-C ends it)", err=True)
+            with Signals().ending(server.shutdown) as signals:
+                server.serve_forever()
+    # Ctrl-C is its ordinary end.
+    return 0 if signals.first is signal.SIGINT else signals.exit_code
+
+
+@click.command()
+@storage_options
+@json_option
+def doctor(storage: str, as_json: bool) -> int:
+    """Look whether a search can run here, and get ready for it.
+
+    Checks Python, packages, cache, engine, data sets and database, and says of what is wrong what to do. Compiles the fast
+    engine and counts FLOPs, if that was not done yet.
+    """
+    from faqnas_optuna.cli.display import print_finding
+    from faqnas_optuna.workers.readiness import examine
+
+    findings = []
+    with reporting(storage):
+        for finding in examine(storage):
+            findings.append(finding)
+            if not as_json:
+                print_finding(finding)
+    ready = all(finding.ready for finding in findings)
+    if as_json:
+        print_json({"schema_version": 1, "ready": ready, "findings": [asdict(finding) for finding in findings]})
+    return 0 if ready else 1

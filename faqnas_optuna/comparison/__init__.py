@@ -1,0 +1,1 @@
+"""Comparison of samplers on tables and on live trainings."""

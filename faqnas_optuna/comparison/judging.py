@@ -1,0 +1,167 @@
+"""Searchers held against each other by what the circuits that they choose are, not by what they believe of them.
+
+Of each search the front that it believes in is taken, and each circuit of it is judged by the test accuracies of trainings that
+the search has not seen. What counts is the *attained* hypervolume: whoever has so many quantum FLOPs takes the best that the
+front promises for them, and gets what that is. It is the hypervolume of (log₁₀ FLOPs, error) with the truth in place of the
+promise. The front of the true values of what was chosen would flatter: it chooses the luckier ones once more.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from faqnas_optuna.comparison.replay import Benchmark, Chosen, SearchTrace, TrainingBudget, chosen, replay, seeds_of
+from faqnas_optuna.comparison.samplers import searcher
+from faqnas_optuna.study.pareto import BEYOND
+from faqnas_optuna.training.statistics import Comparison, compare, holm, mean_interval
+from faqnas_optuna.workers.pool import shared_out
+
+LOOKS = 16
+"""How often in its course a search is judged, at equal steps of its budget."""
+WITHIN = 0.01
+"""How far below the best that is promised the cheapest circuit may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What has become of a search."""
+
+    attained: tuple[float, ...]
+    """The attained share after each of `LOOKS` parts of the budget, the last at its end."""
+    believed: float
+    """What it would be if all circuits were what they promise."""
+    optimism: float
+    """Of the circuit that promises most, by how much its validation accuracy was better than by the trainings not seen."""
+    best: float
+    """The test accuracy of that."""
+    thrifty: float
+    """The test accuracy of the cheapest that promises no more than `WITHIN` less."""
+    thrifty_flops: int
+    front: int
+    circuits: int
+    """That were trained."""
+    trainings: int
+    spent: float
+    """Of the budget: less than all of it if nothing new was suggested."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """All searches of all searchers."""
+
+    judged: dict[str, tuple[Judged, ...]]
+    """By searcher, search by search."""
+
+    def final(self, name: str) -> list[float]:
+        """The attained share of each search at its end."""
+        return [one.attained[-1] for one in self.judged[name]]
+
+    def against(self, reference: str) -> dict[str, tuple[Comparison, float]]:
+        """Each other searcher held against one: pair by pair, with its p by Holm."""
+        others = [name for name in self.judged if name != reference]
+        found = [compare(self.final(name), self.final(reference)) for name in others]
+        adjusted = holm([one.p for one in found])
+        return {name: (one, p) for name, one, p in zip(others, found, adjusted, strict=True)}
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of values with its 95 % t interval; of a single one the value itself."""
+    mean = fmean(values)
+    return (mean, *mean_interval(mean, stdev(values), len(values))) if len(values) > 1 else (mean, mean, mean)
+
+
+Outcome = tuple[str, int, Judged]
+"""A searcher, the seed of a search, and what has become of it."""
+
+
+def hold(
+    names: Sequence[str], ground: Benchmark, budget: TrainingBudget, *, searches: int, processes: int
+) -> Iterator[Outcome]:
+    """Run and judge every search, and tell each as it comes to its end.
+
+    Raises:
+        WorkerDiedError: a process has ended before its search.
+    """
+    tasks = [(name, seed) for seed in range(searches) for name in names]
+    return shared_out(_searched, (ground, budget), tasks, processes=processes)
+
+
+def _searched(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> Outcome:
+    (ground, budget), (name, seed) = shared, task
+    # Who starts a study in memory is told so, in every process anew.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return name, seed, judge(replay(searcher(name), ground, budget, seed=seed), ground, budget)
+
+
+def contest(names: Sequence[str], outcomes: Iterable[Outcome]) -> Contest:
+    """All outcomes in order, however they came."""
+    found = {(name, seed): judged for name, seed, judged in outcomes}
+    searches = len(found) // len(names)
+    return Contest(judged={name: tuple(found[name, seed] for seed in range(searches)) for name in names})
+
+
+def judge(course: SearchTrace, ground: Benchmark, budget: TrainingBudget) -> Judged:
+    """What the circuits that a search chose are."""
+    looks = [chosen(course, ground, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
+    # The last training may have cost more than was left.
+    end = chosen(course, ground, spent=math.inf)
+    truth = _Truth(course, ground)
+    shares = [attained(front, [truth.test(one) for one in front], ground.flops_range) for front in (*looks[:-1], end)]
+    best = max(end, key=lambda one: one.believed)
+    thrifty = next(one for one in end if one.believed >= best.believed - WITHIN)
+    return Judged(
+        attained=tuple(shares),
+        believed=attained(end, [one.believed for one in end], ground.flops_range),
+        optimism=best.believed - truth.validation(best),
+        best=truth.test(best),
+        thrifty=truth.test(thrifty),
+        thrifty_flops=thrifty.flops,
+        front=len(end),
+        circuits=len({ground.trained(step.row) for step in course.steps}),
+        trainings=course.trainings,
+        spent=course.steps[-1].spent,
+    )
+
+
+def attained(front: Sequence[Chosen], accuracies: Sequence[float], flops_range: tuple[int, int]) -> float:
+    """The share of the box of (log₁₀ quantum FLOPs, accuracy) below what one gets who goes by a front.
+
+    Args:
+        front: from the cheapest.
+        accuracies: of its circuits.
+        flops_range: quantum FLOPs of the cheapest and the dearest circuit; the box ends at `BEYOND` times the latter.
+    """
+    cheapest, dearest = flops_range
+    width = math.log10(BEYOND * dearest / cheapest)
+    places = [math.log10(one.flops / cheapest) / width for one in front]
+    ends = [*places, 1.0][1:]
+    return sum((end - begin) * accuracy for begin, end, accuracy in zip(places, ends, accuracies, strict=True))
+
+
+class _Truth:
+    """What circuits are by the trainings that a search has not seen in its whole course."""
+
+    def __init__(self, course: SearchTrace, ground: Benchmark) -> None:
+        self._ground, self._search = ground, course.seed
+        self._paid: dict[int, int] = {}
+        for step in course.steps:
+            if step.value is not None:
+                trained = ground.trained(step.row)
+                self._paid[trained] = self._paid.get(trained, 0) + 1
+
+    def test(self, one: Chosen) -> float:
+        trained, seeds = self._unseen(one)
+        return fmean(self._ground.test(trained, int(seed)) for seed in seeds)
+
+    def validation(self, one: Chosen) -> float:
+        trained, seeds = self._unseen(one)
+        return fmean(self._ground.validation(trained, int(seed)) for seed in seeds)
+
+    def _unseen(self, one: Chosen) -> tuple[int, NDArray[np.int64]]:
+        trained = self._ground.trained(one.row)
+        return trained, seeds_of(self._ground, trained, search=self._search)[self._paid[trained] :]

@@ -1,0 +1,201 @@
+"""A search whose trainings are looked up instead of done: what it suggests, pays for, and believes after each training.
+
+A searcher sees of a circuit what it has paid for, and nothing else: one training is one of the table's seeds, in an order that
+is drawn for each search and circuit. What the circuits that it chooses *are* is told by the seeds that are left.
+"""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.exceptions import ExperimentalWarning
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.comparison.samplers import Searcher
+from faqnas_optuna.config import SpaceConfig
+from faqnas_optuna.study.objective import suggest
+from faqnas_optuna.study.pareto import non_dominated
+from faqnas_optuna.training.pooling import pooled_errors
+
+SPACE = SpaceConfig()
+MOST_SUGGESTIONS = 3
+"""So many for each training, after which a search is taken to have nothing left to suggest that it does not know."""
+AT_FIRST = 60
+"""Suggestions that are free of that."""
+
+
+class Benchmark(Protocol):
+    """What circuits are worth, training by training."""
+
+    @property
+    def seeds(self) -> int:
+        """Trainings that there are of each circuit."""
+
+    @property
+    def flops_range(self) -> tuple[int, int]:
+        """Quantum FLOPs of the cheapest and the dearest circuit."""
+
+    def row(self, circuit: Circuit) -> int:
+        """The number of a circuit."""
+
+    def circuit(self, row: int) -> Circuit:
+        """The circuit of a number."""
+
+    def trained(self, row: int) -> int:
+        """The number of the circuit that is trained for it: one with the same live gates."""
+
+    def flops(self, row: int) -> int:
+        """Its quantum FLOPs."""
+
+    def validation(self, trained: int, seed: int) -> float:
+        """Its validation accuracy by the training from a seed."""
+
+    def test(self, trained: int, seed: int) -> float:
+        """Its test accuracy by that."""
+
+    def seconds(self, trained: int, seed: int) -> float:
+        """What that took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingBudget:
+    """What a search may spend, in one of the two."""
+
+    trainings: int | None = None
+    seconds: float | None = None
+
+    @property
+    def amount(self) -> float:
+        """In its own unit."""
+        return float(self.trainings or 0) if self.seconds is None else self.seconds
+
+    def spent(self, trainings: int, seconds: float) -> float:
+        """How much of it such a search has spent."""
+        return float(trainings) if self.seconds is None else seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchStep:
+    """A training of a search, or a suggestion that cost none."""
+
+    row: int
+    """The circuit that was suggested."""
+    value: float | None
+    """The validation accuracy of the training; None of a circuit that was trained before."""
+    spent: float
+    """Of the budget, with this training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchTrace:
+    """All that a search did."""
+
+    searcher: str
+    seed: int
+    pooled: bool
+    """Whether the front is chosen by what all trainings say together."""
+    steps: tuple[SearchStep, ...]
+
+    @property
+    def trainings(self) -> int:
+        return sum(step.value is not None for step in self.steps)
+
+
+class Trainings:
+    """What a search has paid for."""
+
+    def __init__(self, ground: Benchmark, *, seed: int) -> None:
+        self._ground = ground
+        self._seed = seed
+        self.paid: defaultdict[int, list[float]] = defaultdict(list)
+        """The validation accuracies of each circuit that was trained, in order."""
+        self.count = 0
+        self.seconds = 0.0
+
+    def train(self, trained: int) -> float:
+        """Pay for one more training of a circuit."""
+        seed = int(seeds_of(self._ground, trained, search=self._seed)[len(self.paid[trained])])
+        value = self._ground.validation(trained, seed)
+        self.paid[trained].append(value)
+        self.count += 1
+        self.seconds += self._ground.seconds(trained, seed)
+        return value
+
+
+def seeds_of(ground: Benchmark, trained: int, *, search: int) -> NDArray[np.int64]:
+    """(seeds,) in which order a search pays for the trainings of a circuit."""
+    return np.random.default_rng([search, trained]).permutation(ground.seeds)
+
+
+def replay(searcher: Searcher, ground: Benchmark, budget: TrainingBudget, *, seed: int) -> SearchTrace:
+    """Search until the budget is spent, or nothing new is suggested.
+
+    Args:
+        seed: of the search, and of which trainings it pays for.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        sampler = searcher.sampler(seed)
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    till, steps = Trainings(ground, seed=seed), list[SearchStep]()
+    while budget.spent(till.count, till.seconds) < budget.amount:
+        trial = study.ask()
+        if trial.number >= AT_FIRST + MOST_SUGGESTIONS * till.count:
+            break
+        row = ground.row(suggest(trial, SPACE).circuit)
+        trained = ground.trained(row)
+        values = [till.train(trained) for _ in range(searcher.repeats)] if not till.paid[trained] else [None]
+        spent = budget.spent(till.count, till.seconds)
+        steps += [SearchStep(row=row, value=value, spent=spent) for value in values]
+        study.tell(trial, [float(ground.flops(row)), 1 - float(np.mean(till.paid[trained]))])
+    return SearchTrace(searcher=searcher.name, seed=seed, pooled=searcher.pooled, steps=tuple(steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A circuit on a front as a search believes it to be."""
+
+    row: int
+    flops: int
+    believed: float
+    """The mean validation accuracy of the trainings that were paid for."""
+    trainings: int
+
+
+def chosen(course: SearchTrace, ground: Benchmark, *, spent: float) -> list[Chosen]:
+    """The front that a search believes in when it has spent so much, from the cheapest."""
+    paid: defaultdict[int, list[float]] = defaultdict(list)
+    rows: dict[int, None] = {}
+    for step in course.steps:
+        if step.spent > spent:
+            break
+        rows[step.row] = None
+        if step.value is not None:
+            paid[ground.trained(step.row)].append(step.value)
+    believed = {trained: float(np.mean(values)) for trained, values in paid.items()}
+    if course.pooled and paid:
+        circuits, counts = [ground.circuit(trained) for trained in paid], [len(values) for values in paid.values()]
+        errors = pooled_errors(circuits, [1 - value for value in believed.values()], counts)
+        believed = dict(zip(paid, (1 - errors).tolist(), strict=True))
+    return front(
+        [
+            Chosen(row=row, flops=ground.flops(row), believed=believed[trained], trainings=len(paid[trained]))
+            for row in rows
+            if (trained := ground.trained(row)) in paid
+        ]
+    )
+
+
+def front(known: Sequence[Chosen]) -> list[Chosen]:
+    """Those that no other beats in both, from the cheapest; of equals the first."""
+    if not known:
+        return []
+    points = np.array([(one.flops, 1 - one.believed) for one in known])
+    kept = np.flatnonzero(non_dominated(points))
+    first = {known[place].flops: known[place] for place in reversed(kept)}
+    return sorted(first.values(), key=lambda one: one.flops)

@@ -1,0 +1,1 @@
+"""The dashboard: pages of fronts in front of optuna-dashboard, and their server."""

@@ -1,1 +1,0 @@
-"""What may be claimed, and what it rests on."""

@@ -1,0 +1,1 @@
+"""Quantum devices and what a circuit costs on them: routing, gates, success probability, time."""

@@ -1,1 +1,0 @@
-"""Interactive: what is typed into a notebook or written in a script: searches, studies, a classifier that searches."""

@@ -1,1 +1,0 @@
-"""How good a circuit is: the hybrid network, its training, and what that is worth."""

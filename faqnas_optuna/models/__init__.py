@@ -1,0 +1,1 @@
+"""Trained networks to take away: retraining, folder format, export, prediction, estimator."""

@@ -1,0 +1,1 @@
+"""Finalists under noise: the noise model, simulation, evaluation, report and figure."""

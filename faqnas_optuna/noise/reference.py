@@ -1,0 +1,54 @@
+"""A circuit with noise on PennyLane's `default.mixed`, which is its definition: any other engine must agree with it."""
+
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+from numpy.typing import NDArray
+
+from faqnas_optuna.circuits.gates import Input
+from faqnas_optuna.circuits.reference import NO_CONFIG
+from faqnas_optuna.noise.model import Applied, Depolarizing, NoisyProgram, Step
+
+ROTATIONS: dict[str, Any] = {"rx": qml.RX, "ry": qml.RY, "rz": qml.RZ}
+FIXED: dict[str, Any] = {
+    "h": qml.Hadamard,
+    "x": qml.PauliX,
+    "v": lambda wires: qml.RX(np.pi / 2, wires),
+    "s": lambda wires: qml.RZ(np.pi / 2, wires),
+    "z": lambda wires: qml.RZ(-np.pi / 2, wires),
+    "cx": qml.CNOT,
+    "cz": qml.CZ,
+    "ecr": qml.ECR,
+    "rzz": lambda wires: qml.IsingZZ(np.pi / 2, wires),
+}
+
+
+def probabilities(program: NoisyProgram, inputs: NDArray[np.float64], weights: NDArray[Any]) -> NDArray[np.float64]:
+    """Of the outcomes of all wires, as they are read: the arguments, and what comes of it, as `engine.mixed` has them."""
+    device = qml.device("default.mixed", wires=program.n_qubits, config=NO_CONFIG)
+
+    def run() -> Any:
+        for step in program.steps:
+            _apply(step, inputs, weights)
+        for wire in program.read:
+            qml.BitFlip(program.flip, wire)
+        return qml.probs(wires=program.read)
+
+    found: NDArray[np.float64] = np.asarray(qml.QNode(run, device)()).reshape(len(inputs), -1)
+    return found
+
+
+def _apply(step: Step, inputs: NDArray[np.float64], weights: NDArray[Any]) -> None:
+    if isinstance(step, Applied):
+        if step.name not in ROTATIONS:
+            FIXED[step.name](wires=step.wires)
+        elif isinstance(step.angle, Input):
+            ROTATIONS[step.name](inputs[:, step.angle.number], step.wires)
+        elif step.angle:
+            ROTATIONS[step.name](step.angle.among(weights), step.wires)
+    elif isinstance(step, Depolarizing):
+        qml.DepolarizingChannel(step.probability, step.wire)
+    else:
+        # It takes times, of which only the ratios count.
+        qml.ThermalRelaxationError(0.0, 1 / step.by_t1, 1 / step.by_t2, 1.0, step.wire)

@@ -1,0 +1,1 @@
+"""Documents, figures, LaTeX and data frames that several features share."""

@@ -1,0 +1,352 @@
+"""What a confirmation has shown: each finalist on the test part, beside what the search believed and beside its controls."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.config import Score, StudyConfig
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.reporting.documents import SCHEMA_VERSION, canonical, check_successful, provenance, stop_document
+from faqnas_optuna.reporting.front_plot import ConfirmedError
+from faqnas_optuna.storage.opening import unread
+from faqnas_optuna.study.checks import has_result
+from faqnas_optuna.study.confirmation import ConfirmationBudget, candidates_of, find, missing, name_for, needed
+from faqnas_optuna.study.lifecycle import last_resumption
+from faqnas_optuna.study.metadata import Finalist
+from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.selection import SelectionRule
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search
+from faqnas_optuna.training.controls import Baseline, Model, curve_epochs
+from faqnas_optuna.training.scoring import balanced_accuracy, recalls
+from faqnas_optuna.training.statistics import Comparison, bounded_interval, compare, holm, kendall_tau, smallest_possible
+
+SIGNIFICANT = 0.05
+STATES = {"done": TrialState.COMPLETE, "running": TrialState.RUNNING, "waiting": TrialState.WAITING}
+"""What is told of trainings, by name."""
+AGAINST = {
+    Model.LINEAR: "no circuit at all",
+    Model.EMBEDDING: "its embedding alone",
+    Model.SEPARABLE: "itself without entanglers",
+    Model.MLP: "a classical network of as many parameters",
+}
+"""The controls, to be read after "over" or "than"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkResults:
+    """What the trainings of one network came to."""
+
+    by_seed: Mapping[int, FrozenTrial]
+
+    @classmethod
+    def of(cls, trials: Iterable[FrozenTrial]) -> "NetworkResults":
+        """The first successful training from each seed."""
+        by_seed: dict[int, FrozenTrial] = {}
+        for trial in trials:
+            by_seed.setdefault(trial.user_attrs["seed"], trial)
+        return cls(by_seed=dict(sorted(by_seed.items())))
+
+    def scores(self, score: Score) -> dict[int, float]:
+        """On the test part, by seed."""
+        kept = {seed: trial.user_attrs for seed, trial in self.by_seed.items()}
+        if score is Score.ACCURACY:
+            return {seed: attributes["test_accuracy"] for seed, attributes in kept.items()}
+        return {seed: balanced_accuracy(attributes["confusion"]) for seed, attributes in kept.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """By either score its mean and interval; confusion and recalls."""
+        counted = {trial.user_attrs["parameters"] for trial in self.by_seed.values()}
+        confusions = [trial.user_attrs["confusion"] for trial in self.by_seed.values()]
+        # Over all seeds together.
+        confusion = np.sum(confusions, axis=0).tolist()
+        return {
+            "parameters": max(counted),
+            **self._judged(Score.ACCURACY),
+            **self._judged(Score.BALANCED),
+            "confusion": confusion,
+            "recalls": list(recalls(confusion)),
+        }
+
+    def _judged(self, score: Score) -> dict[str, Any]:
+        values, name = list(self.scores(score).values()), f"test_{score.key}"
+        return {
+            name: fmean(values),
+            f"{name}_std": stdev(values) if len(values) > 1 else None,
+            f"{name}_interval": interval_of(values),
+            name.replace("accuracy", "accuracies"): values,
+        }
+
+    def curves(self, epochs: int) -> dict[str, Any]:
+        """Means over the seeds, epoch by epoch."""
+        trials, names = self.by_seed.values(), ("losses", "validation_accuracies")
+        kept = {name: [trial.user_attrs[name] for trial in trials] for name in names}
+        means = {name: np.mean(curves, axis=0).round(6).tolist() for name, curves in kept.items()}
+        return {"epochs": list(curve_epochs(epochs)), **means}
+
+
+def interval_of(values: Sequence[float]) -> list[float] | None:
+    """Return the 95 % interval of the mean of accuracies, within 0 and 1; None of a single one, and of equal ones."""
+    return _interval(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+def _interval(mean: float, deviation: float | None, count: int) -> list[float] | None:
+    ends = None if deviation is None else bounded_interval(mean, deviation, count)
+    return None if ends is None else list(ends)
+
+
+def confirmation_document(search: Search) -> dict[str, Any]:
+    """All that a confirmation has shown so far.
+
+    Raises:
+        NoSuccessfulTrialError: nothing yet.
+    """
+    confirms = search.description.confirms
+    assert confirms is not None
+    trials = search.trials()
+    by_network: defaultdict[str, list[FrozenTrial]] = defaultdict(list)
+    for trial in trials:
+        if has_result(trial, is_confirmation=True):
+            by_network[trial.user_attrs["network"]].append(trial)
+    trained = {network: NetworkResults.of(found) for network, found in by_network.items()}
+    finalists = [finalist for finalist in confirms.finalists if finalist.networks[Model.CIRCUIT] in trained]
+    if not finalists:
+        raise _nothing_confirmed(search)
+    finalists.sort(key=lambda finalist: (finalist.cost, finalist.trial))
+    circuits = [_circuit(finalist, trained, search.config) for finalist in finalists]
+    _adjust(circuits)
+    for entry in circuits:
+        entry["told"] = told(entry)
+    score = search.config.score
+    believed, confirmed = ([entry[f"{part}_{score.key}"] for entry in circuits] for part in ("val", "test"))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": search.name,
+        "confirms": confirms.study,
+        "dataset": search.config.dataset,
+        "score": str(score),
+        "epochs": search.config.training.epochs,
+        "search_epochs": confirms.epochs,
+        "seeds": search.config.training.repeats,
+        "test_samples": search.description.sizes["test"],
+        "majority_score": search.description.majority_score,
+        **stop_document(search),
+        "trainings": trainings(search, trials),
+        "circuits": circuits,
+        "baselines": [_baseline(name, trained[name]) for name in confirms.baselines if name in trained],
+        "baselines_skipped": [str(name) for name in Baseline if name not in confirms.baselines],
+        "kendall_tau": kendall_tau(believed, confirmed),
+        "provenance": provenance(search),
+    }
+
+
+def finalists(
+    search: Search, *, numbers: Sequence[int] | None = None, top: int | None = None, pick: SelectionRule | None = None
+) -> list[Candidate]:
+    """The circuits of a study to confirm: those of some trials, the best of its front, what a rule picks, or all of the front.
+
+    Raises:
+        ConfigError: the study is a confirmation itself, or a trial has no result.
+        StudyNotFoundError: there is no such trial.
+        NoSuccessfulTrialError: there is no front yet.
+    """
+    if confirms := search.description.confirms:
+        told = f"study {search.name!r} is a confirmation of circuits of {confirms.study!r}; confirm more of those with"
+        raise ConfigError(told, command=f"confirm {confirms.study} --trials N,N")
+    if numbers is not None:
+        return candidates_of(search, numbers)
+    standing = StudyState.of(search)
+    check_successful(standing)
+    if pick:
+        return [pick.choose(standing.front)]
+    return sorted(standing.front, key=lambda one: (one.val_error, one.cost))[:top]
+
+
+def is_done(confirmation: Search, candidates: Sequence[Candidate], budget: ConfirmationBudget) -> bool:
+    """Whether nothing is left to do for these: neither their data nor torch are needed to show what it has found."""
+    confirms, stopped = confirmation.description.confirms, confirmation.metadata.stop()
+    assert confirms is not None
+    known = {finalist.trial for finalist in confirms.finalists}
+    asks_more = budget.seeds not in (None, confirmation.config.training.repeats)
+    is_all_there = known.issuperset(candidate.trial for candidate in candidates) and not asks_more
+    if not is_all_there or stopped is None or stopped.reason is not StopReason.CONFIRMED:
+        return False
+    # What has failed is tried again: it may have been the machine.
+    return not trainings(confirmation, confirmation.study.get_trials(deepcopy=False))["failed"]
+
+
+def confirmation_of(search: Search) -> Search | None:
+    """A study's confirmation of the usual name, if there is one, to be looked at."""
+    try:
+        # What this process has read of one that was deleted is not that of another with its id.
+        return find(unread(search.study._storage), name_for(search.name), search)
+    except (ConfigError, StudyMismatchError):
+        # Who looks at the search has no part in what is wrong with that.
+        return None
+
+
+def confirmed_errors(confirmation: Search | None) -> dict[str, ConfirmedError]:
+    """What has been shown so far of circuits that were trained several times, for figures: by digest of the circuit as
+    suggested."""
+    if confirmation is None:
+        return {}
+    try:
+        with confirmation.existing():
+            circuits = confirmation_document(confirmation)["circuits"]
+    except (NoSuccessfulTrialError, StudyNotFoundError):
+        return {}
+    name = f"test_{confirmation.config.score.key}"
+    several = [entry for entry in circuits if entry[f"{name}_std"] is not None]
+    ends = {entry["circuit"]: entry[f"{name}_interval"] or [entry[name]] * 2 for entry in several}
+    return {
+        entry["circuit"]: ConfirmedError(error=1 - entry[name], low=1 - high, high=1 - low)
+        for entry in several
+        for low, high in [ends[entry["circuit"]]]
+    }
+
+
+def trainings(search: Search, trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """How many are needed, and what has become of them. What has failed is not counted as such where it is tried again."""
+    found: defaultdict[TrialState, set[tuple[str, int]]] = defaultdict(set)
+    for trial in trials:
+        found[trial.state].add((trial.user_attrs.get("network", ""), trial.user_attrs.get("seed", -1)))
+    resumed = last_resumption(search)
+    wanted, due = needed(search.description), missing(search.description, trials, since=resumed.trial if resumed else 0)
+    left = {(training.network, training.seed) for training in wanted}
+    told = {"needed": len(left)}
+    for name, state in STATES.items():
+        told[name] = len(left & found[state])
+        left -= found[state]
+    return told | {"failed": len(left) - len(due)}
+
+
+def _nothing_confirmed(search: Search) -> NoSuccessfulTrialError:
+    name, errors = search.name, StudyState.of(search).errors
+    if not errors:
+        return NoSuccessfulTrialError(f"study {name!r} has confirmed no circuit yet; see", command=f"status {name}")
+    told = f"study {name!r} has confirmed no circuit, and {len(errors)} of its trials have failed; see the last with"
+    return NoSuccessfulTrialError(told, command=f"show {name} {errors[-1]}")
+
+
+def _circuit(finalist: Finalist, trained: Mapping[str, NetworkResults], config: StudyConfig) -> dict[str, Any]:
+    circuit, effective = finalist.genome.circuit, EffectiveCircuit(circuit=finalist.genome.circuit)
+    own, (believed, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.believed
+    summary, score = own.summary(), config.score
+    return {
+        "trial": finalist.trial,
+        "circuit": circuit.digest,
+        "canonical": canonical(circuit),
+        "effective": str(effective),
+        "quantum_flops": finalist.quantum_flops,
+        **({} if finalist.neg_log_esp is None else {"neg_log_esp": finalist.neg_log_esp}),
+        **summary,
+        f"val_{score.key}": believed,
+        f"val_{score.key}_interval": _interval(believed, deviation, count),
+        "optimism": believed - summary[f"test_{score.key}"],
+        "curves": own.curves(config.training.epochs),
+        "controls": [
+            _control(Model(model), network, own, trained[network], score)
+            for model, network in finalist.networks.items()
+            if model != Model.CIRCUIT and network in trained
+        ],
+    }
+
+
+def _control(model: Model, network: str, circuit: NetworkResults, control: NetworkResults, score: Score) -> dict[str, Any]:
+    """What a control has shown, and what the circuit adds to it by the study's score."""
+    seeds = sorted(circuit.by_seed.keys() & control.by_seed.keys())
+    pairs = [[found.scores(score)[seed] for seed in seeds] for found in (circuit, control)]
+    compared = compare(*pairs) if len(seeds) > 1 else None
+    return {"model": str(model), "network": network, **control.summary(), **_compared(compared)}
+
+
+def _compared(found: Comparison | None) -> dict[str, Any]:
+    if found is None:
+        return dict.fromkeys(("difference", "difference_interval", "p", "smallest_p", "rank_biserial", "pairs"))
+    values = asdict(found)
+    ends = values.pop("interval")
+    return values | {"difference_interval": None if ends is None else list(ends)}
+
+
+def _adjust(circuits: Sequence[dict[str, Any]]) -> None:
+    """Apply Holm's correction over the finalists, for each control, to p and to the smallest p that so many seeds can give."""
+    for model in AGAINST:
+        family = [control for entry in circuits for control in entry["controls"] if control["model"] == model]
+        compared = [control for control in family if control["p"] is not None]
+        adjusted = holm([control["p"] for control in compared])
+        smallest = smallest_possible([control["pairs"] for control in compared])
+        for control in family:
+            control |= {"p_holm": None, "smallest_p_holm": None}
+        for control, p, least in zip(compared, adjusted, smallest, strict=True):
+            control |= {"p_holm": p, "smallest_p_holm": least}
+
+
+def _baseline(name: str, found: NetworkResults) -> dict[str, Any]:
+    summary = found.summary()
+    kept = ("parameters", "test_accuracy", "test_balanced_accuracy", "confusion", "recalls")
+    return {"baseline": str(Baseline(name)), **{key: summary[key] for key in kept}}
+
+
+def told(entry: Mapping[str, Any]) -> str:
+    """Return a sentence on how a circuit compares with each of its controls, and on what its seeds could have shown."""
+    name, compared = f"Trial {entry['trial']}", [control for control in entry["controls"] if control["p_holm"] is not None]
+    if not compared:
+        return f"{name} is not compared with its controls yet."
+    shown = [control for control in compared if is_shown(control)]
+    more = [_by(control) for control in shown if control["difference"] > 0]
+    less = [_by(control) for control in shown if control["difference"] < 0]
+    undecided = [control for control in compared if control not in shown]
+    parts = []
+    if more:
+        parts.append(f"adds {_listed(more)}")
+    if less:
+        parts.append(f"falls short of {_listed(less)}")
+    if undecided:
+        parts.append(_undecided(undecided))
+    return f"{name} {'; it '.join(parts)}."
+
+
+def _undecided(controls: Sequence[Mapping[str, Any]]) -> str:
+    """Return a part of a sentence on differences that are not significant.
+
+    Absence of evidence is no result: the smallest possible p says whether there could have been any.
+    """
+    than = _listed([f"{AGAINST[Model(control['model'])]} ({_difference(control)})" for control in controls])
+    seeds, least = max(control["pairs"] for control in controls), min(control["smallest_p_holm"] for control in controls)
+    if least >= SIGNIFICANT:
+        return f"cannot be shown to be better or worse than {than} with {seeds} seeds, which give no p below {least:.3f}"
+    return f"is not shown to be better or worse than {than}, where {seeds} seeds could give a p of {least:.3f}"
+
+
+def _difference(control: Mapping[str, Any]) -> str:
+    """Return a difference with its interval and p."""
+    ends, p = control["difference_interval"], f"p {control['p_holm']:.3f}"
+    spread = "with every seed" if ends is None else f"{ends[0]:+z.3f} to {ends[1]:+z.3f}"
+    return f"{control['difference']:+z.3f}, {spread}, {p}"
+
+
+def is_shown(control: Mapping[str, Any]) -> bool:
+    """Whether a difference is significant, and the ranks, of which p is, speak for the same side as the mean."""
+    return bool(control["p_holm"] < SIGNIFICANT and control["difference"] * control["rank_biserial"] > 0)
+
+
+def _by(control: Mapping[str, Any]) -> str:
+    sign = 1 if control["difference"] > 0 else -1
+    spread = "with every seed"
+    if ends := control["difference_interval"]:
+        low, high = sorted(sign * end for end in ends)
+        spread = f"{low:z.3f} to {high:z.3f}"
+    what, by = AGAINST[Model(control["model"])], f"{abs(control['difference']):.3f}"
+    uncertain = f"({spread}, p {control['p_holm']:.3f})"
+    return f"{by} {uncertain} over {what}" if sign > 0 else f"{what} by {by} {uncertain}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

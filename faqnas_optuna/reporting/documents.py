@@ -1,0 +1,375 @@
+"""What a study has found, as plain documents: for JSON and for tables."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.trial import TrialState
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Circuit, Genome
+from faqnas_optuna.config import ErrorEstimate, Score, StudyConfig, told_number
+from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError
+from faqnas_optuna.hardware.cost import hardware_cost
+from faqnas_optuna.hardware.devices import DEVICES, Device
+from faqnas_optuna.storage.heartbeats import FAILURE
+from faqnas_optuna.study.checks import has_result
+from faqnas_optuna.study.confirmation import name_for
+from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.records import Candidate, TrialRecord
+from faqnas_optuna.study.selection import SelectionRule
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search
+from faqnas_optuna.training.scoring import balanced_accuracy
+from faqnas_optuna.training.statistics import accuracy_interval
+
+SCHEMA_VERSION = 1
+CONFIRMED = (
+    "network",
+    "test_accuracy",
+    "test_balanced_accuracy",
+    "validation_accuracy",
+    "validation_balanced_accuracy",
+    "confusion",
+    "parameters",
+    "seconds",
+    "worker",
+)
+"""What is shown of a training of a confirmation."""
+
+
+def pareto_document(standing: StudyState, pick: SelectionRule | None = None) -> dict[str, Any]:
+    """The front of a study.
+
+    Args:
+        pick: takes one circuit of it.
+
+    Raises:
+        NoSuccessfulTrialError: there is none yet.
+    """
+    check_successful(standing)
+    search, front = standing.search, standing.front
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": search.name,
+        "dataset": search.config.dataset,
+        "score": str(search.config.score),
+        "cost": search.config.cost,
+        "majority_score": search.description.majority_score,
+        "generations": standing.full_generations,
+        "hypervolume": standing.hypervolume,
+        "linear_hypervolume": standing.linear_hypervolume,
+        "front": [_front_entry(one, search.config) for one in ([pick.choose(front)] if pick else front)],
+        **({"pick": {"rule": str(pick), "why": pick.why(front, told_cost=search.config.told_cost)}} if pick else {}),
+        "provenance": provenance(search),
+    }
+
+
+def check_successful(standing: StudyState) -> None:
+    """Refuse a study that has no front.
+
+    Raises:
+        ConfigError: it is a confirmation.
+        NoSuccessfulTrialError: no trial has succeeded yet.
+    """
+    name = standing.search.name
+    if confirms := standing.search.description.confirms:
+        told = f"study {name!r} has no front: it confirms circuits of {confirms.study!r}; see what it has shown with"
+        other_name = "" if name == name_for(confirms.study) else f" --as {name}"
+        raise ConfigError(told, command=f"confirm {confirms.study}{other_name}")
+    if not standing.successful:
+        raise _nothing_succeeded(standing)
+
+
+def provenance(search: Search) -> dict[str, Any]:
+    """What decides the values of a study, to be kept beside them."""
+    described = search.description
+    return {
+        "settings": described.config.model_dump(mode="json"),
+        "data_fingerprint": described.data_fingerprint,
+        "sizes": dict(described.sizes),
+        "majority": None if described.majority is None else described.majority.to_json(),
+        "created": described.created,
+        "versions": dict(described.versions),
+        "reliability": None if described.reliability is None else asdict(described.reliability),
+    }
+
+
+def start_document(standing: StudyState, *, seconds: float, checks: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """The front with what the search took.
+
+    Args:
+        checks: the findings about the data; None if they were not checked.
+        seconds: what the command took, which may have found the search finished.
+
+    Raises:
+        NoSuccessfulTrialError: nothing succeeded.
+    """
+    document, stop = pareto_document(standing), stop_document(standing.search)
+    return document | {
+        "seconds": round(seconds, 3),
+        "trials": standing.successful + standing.failed,
+        "trained": standing.successful - standing.reused,
+        "reused": standing.reused,
+        "failed": len(standing.errors),
+        "given_up": standing.given_up,
+        **stop,
+        "checks": checks,
+        "stop_reason": stop["stop"] and stop["stop"]["reason"],
+        "state": stop["state"] or "interrupted",
+    }
+
+
+def stop_document(search: Search) -> dict[str, Any]:
+    """Whether, why and when a study has stopped."""
+    stopped = search.metadata.stop()
+    if stopped is None:
+        return {"state": None, "because": None, "stop": None}
+    began, ended = (datetime.fromisoformat(at) for at in (search.description.created, stopped.at))
+    # The stop is kept in whole seconds. An earlier one says that the clock was set back, and nothing about the time between.
+    took = (ended - began).total_seconds()
+    seconds = None if took < -1 else round(max(took, 0), 3)
+    because = stopped.reason.in_words(search.config.search)
+    return {"state": stopped.reason.state, "because": because, "stop": asdict(stopped) | {"seconds": seconds}}
+
+
+def to_the_minute(at: str) -> str:
+    """A time of the ledger as readers write it: `2026-11-25 13:42 UTC`."""
+    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def check_failures(search: Search) -> None:
+    """Do nothing, unless the study has stopped because trial after trial failed.
+
+    Raises:
+        NoSuccessfulTrialError: none has succeeded.
+        FailuresError: some had before.
+    """
+    stopped = search.metadata.stop()
+    if stopped is None or stopped.reason is not StopReason.FAILURES:
+        return
+    standing = StudyState.of(search)
+    if not standing.successful:
+        raise _nothing_succeeded(standing)
+    raise FailuresError(
+        f"study {search.name!r} has stopped because {search.config.search.population} trials failed in a row;"
+        " see the last with",
+        command=f"show {search.name} {standing.errors[-1]}",
+    )
+
+
+def _nothing_succeeded(standing: StudyState) -> NoSuccessfulTrialError:
+    name = standing.search.name
+    if not standing.errors:
+        return NoSuccessfulTrialError(f"study {name!r} has no successful trial yet; see", command=f"status {name}")
+    return NoSuccessfulTrialError(
+        f"no trial of study {name!r} has succeeded, and {len(standing.errors)} have failed; see the last with",
+        command=f"show {name} {standing.errors[-1]}",
+    )
+
+
+def trial_document(search: Search, number: int) -> dict[str, Any]:
+    """Everything that is stored of a trial, with the drawing of its circuit.
+
+    Raises:
+        StudyNotFoundError: the study has no trial of this number.
+    """
+    trial = search.trial(number)
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "study": search.name,
+        "trial": number,
+        "state": trial.state.name.lower(),
+    }
+    if trial.state is TrialState.FAIL:
+        document["failure"] = trial.user_attrs.get(FAILURE)
+    if search.is_confirmation:
+        kept = dict(trial.user_attrs)
+        if "confusion" in kept:
+            kept["test_balanced_accuracy"] = balanced_accuracy(kept["confusion"])
+        return document | trial.params | {name: kept[name] for name in CONFIRMED if name in kept}
+    if len(trial.params) < len(search.config.space.genes):
+        # Ended before all genes were suggested.
+        return document
+    # It brings PennyLane: only whoever draws waits for it.
+    from faqnas_optuna.circuits.reference import draw
+
+    genome = Genome.from_params(trial.params)
+    found = Candidate.of_trial(trial, search.config) if has_result(trial, is_confirmation=False) else None
+    cheapest_flops = found.record.cheapest_flops(search.config) if found else None
+    document["score"] = str(search.config.score)
+    document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}
+    document["hardware"] = hardware_document(genome.circuit, search.config.device)
+    return document | _results(found, search.description) if found else document
+
+
+def front_csv(document: Mapping[str, Any]) -> str:
+    """The front of a `pareto_document`, a line a circuit.
+
+    Each gene has a column of its own, and so have the canonical forms of those that change by it. What decided the values
+    follows in every line, settings and versions as JSON.
+    """
+    told = document["provenance"]
+    study = {
+        "study": document["study"],
+        "dataset": document["dataset"],
+        "seed": told["settings"]["seed"],
+        **{name: json.dumps(told[name]) for name in ("settings", "versions")},
+    }
+    rows = []
+    for entry in document["front"]:
+        # What is of a score stands behind, but for the accuracy.
+        hidden = (
+            "genome",
+            "canonical",
+            "effective",
+            "val_balanced_accuracy",
+            *(f"val_{score.key}_interval" for score in Score),
+        )
+        values = {name: value for name, value in entry.items() if name not in hidden}
+        form, effective = entry["canonical"], entry["effective"]
+        told_form = {"canonical_topology": form["topology"], "canonical_rotations": " ".join(form["rotations"])}
+        told_form |= {name: effective[name] for name in ("inert", "cheapest", "cheapest_flops")}
+        for name in (f"val_{score.key}" for score in Score):
+            low, high = entry[f"{name}_interval"] or (None, None)
+            values |= {name: entry[name], f"{name}_low": low, f"{name}_high": high}
+        rows.append(values | {"summary": form["summary"]} | told_form | entry["genome"] | study)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _front_entry(candidate: Candidate, config: StudyConfig) -> dict[str, Any]:
+    return {
+        "trial": candidate.trial,
+        "quantum_flops": candidate.quantum_flops,
+        **on_device(candidate.record),
+        "classical_flops": candidate.record.classical_flops,
+        "parameters": candidate.record.parameters,
+        "live_parameters": candidate.record.live_parameters,
+        **judged(candidate.record, config.training.repeats),
+        "val_error": candidate.val_error,
+        **_circuit(candidate.genome, candidate.record.cheapest_flops(config)),
+    }
+
+
+def score_columns(config: StudyConfig) -> dict[str, Callable[[Candidate], float | tuple[float, float] | None]]:
+    """The columns of a table that tell how good a circuit is, by heading: accuracy, of some studies also the balanced one, and
+    behind the one that the study goes by the interval of its mean, if that is of several trainings. Before them what the front
+    is chosen by, if that is something else."""
+    repeats = config.training.repeats
+    pooled = {"pooled": lambda one: 1 - one.val_error} if config.search.front is ErrorEstimate.POOLED else {}
+    interval = {"95 % interval": lambda one: one.record.interval(config.score, repeats)} if repeats > 1 else {}
+    accuracy = {"accuracy": lambda one: one.record.val_accuracy}
+    balanced = {"balanced": lambda one: one.record.val_balanced_accuracy} if config.tells_balanced else {}
+    return pooled | config.score.of(accuracy=accuracy | interval | balanced, balanced=accuracy | balanced | interval)
+
+
+def cost_columns(config: StudyConfig) -> dict[str, Callable[[Candidate], str]]:
+    """The columns of a table that tell what a circuit costs, by heading: what the study goes by, then the rest of it."""
+    flops: dict[str, Callable[[Candidate], str]] = {"quantum FLOPs": lambda one: f"{one.quantum_flops:,}"}
+    if config.device is None:
+        return flops
+    gates = {"two-qubit gates": lambda one: f"{one.record.two_qubit_gates:,}"}
+    return {config.cost_name: lambda one: told_number(one.cost)} | gates | flops
+
+
+def on_device(record: TrialRecord) -> dict[str, Any]:
+    """What a circuit costs on the study's device; nothing where it has none."""
+    if record.neg_log_esp is None:
+        return {}
+    return {name: getattr(record, name) for name in ("neg_log_esp", "two_qubit_gates", "duration_us")}
+
+
+def hardware_document(circuit: Circuit, own: Device | None) -> list[dict[str, Any]]:
+    """What a circuit costs on each device that we know by name, and on the study's own."""
+    devices = {device.name: device for device in (*DEVICES.values(), *([own] if own else []))}
+    return [
+        {"device": device.name, "date": device.date, "esp": cost.esp} | asdict(cost)
+        for device in devices.values()
+        for cost in [hardware_cost(circuit, device)]
+    ]
+
+
+def judged(record: TrialRecord, repeats: int) -> dict[str, Any]:
+    """What a circuit is worth on the validation part by either score, with the intervals of means over several trainings."""
+    return {
+        "val_accuracy": record.val_accuracy,
+        "val_accuracy_interval": record.interval(Score.ACCURACY, repeats),
+        "val_balanced_accuracy": record.val_balanced_accuracy,
+        "val_balanced_accuracy_interval": record.interval(Score.BALANCED, repeats),
+    }
+
+
+def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
+    """What was suggested, what is left of it when inactive genes are dropped, and what when inert gates are.
+
+    Args:
+        cheapest_flops: quantum FLOPs of the cheapest circuit that computes the same; None of a trial that was not counted.
+    """
+    circuit, effective = genome.circuit, EffectiveCircuit(circuit=genome.circuit)
+    standing_for_it = effective.representative
+    return {
+        "genome": genome.to_params(),
+        "canonical": canonical(circuit),
+        "circuit": circuit.digest,
+        "effective": {
+            "summary": str(effective),
+            "inert": effective.inert or None,
+            "lacks": effective.lacks,
+            # Of all circuits that compute the same the cheapest, whose training is that of all.
+            "cheapest": canonical(standing_for_it)["summary"],
+            "cheapest_flops": cheapest_flops,
+            "circuit": standing_for_it.digest,
+        },
+    }
+
+
+def canonical(circuit: Circuit) -> dict[str, Any]:
+    """A circuit in plain values, and in words."""
+    return {
+        "n_qubits": circuit.n_qubits,
+        "embedding": str(circuit.embedding),
+        "entangler": str(circuit.entangler),
+        "topology": str(circuit.topology),
+        "rotations": [str(rotation) for rotation in circuit.rotations],
+        **({"reuploading": True} if circuit.reuploading else {}),
+        "summary": str(circuit),
+    }
+
+
+def _results(candidate: Candidate, description: Description) -> dict[str, Any]:
+    record, n_validation = candidate.record, description.sizes["validation"]
+    repeats = description.config.training.repeats
+    return {
+        # From 1, as everywhere; the sampler counts from 0.
+        "generation": None if candidate.generation is None else candidate.generation + 1,
+        "quantum_flops": candidate.quantum_flops,
+        "quantum_flops_profiler": record.quantum_flops_profiler,
+        "effective_flops_profiler": record.effective_flops_profiler,
+        "quantum_flops_analytic": record.quantum_flops_analytic,
+        "effective_flops_analytic": record.effective_flops_analytic,
+        **on_device(record),
+        "classical_flops": record.classical_flops,
+        "parameters": record.parameters,
+        "live_parameters": record.live_parameters,
+        "val_accuracy": record.val_accuracy,
+        "val_accuracy_std": record.val_accuracy_std,
+        "val_accuracy_interval": record.interval(Score.ACCURACY, repeats),
+        "val_accuracy_wilson": [round(bound, 4) for bound in accuracy_interval(record.val_accuracy, n_validation)],
+        "val_balanced_accuracy": record.val_balanced_accuracy,
+        "val_balanced_accuracy_std": record.val_balanced_accuracy_std,
+        "val_balanced_accuracy_interval": record.interval(Score.BALANCED, repeats),
+        **({} if description.majority_score is None else {"majority_score": description.majority_score}),
+        "val_error": candidate.val_error,
+        "seconds": record.seconds,
+        "worker": record.worker,
+        "reused_from": record.reused_from,
+    }

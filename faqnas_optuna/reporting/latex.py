@@ -1,0 +1,315 @@
+"""Tables for papers: LaTeX that needs booktabs, and tabularx for text that is broken into lines."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NewType
+
+from faqnas_optuna.config import FlopsOf, Score, StudyConfig
+from faqnas_optuna.reporting.confirmed import AGAINST, SIGNIFICANT, is_shown
+from faqnas_optuna.reporting.documents import provenance, score_columns
+from faqnas_optuna.reporting.note import COUNTED
+from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.state import StudyState
+
+Latex = NewType("Latex", str)
+"""Text that LaTeX may read as it is."""
+
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    # At the beginning of a row they would belong to the end of the one before.
+    "*": "{*}",
+    "[": "{[}",
+    "]": "{]}",
+    **{character: f"\\{character}" for character in "{}$&#%_"},
+}
+
+
+def escaped(text: str) -> Latex:
+    """Plain text, so that LaTeX prints it as it stands."""
+    printed = "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
+    # Two hyphens would become a dash.
+    return Latex(re.sub("-(?=-)", "-{}", printed))
+
+
+def grouped(number: int) -> Latex:
+    r"""A whole number with thin spaces between its thousands: 38\,997."""
+    return Latex(f"{number:,}".replace(",", r"\,"))
+
+
+def fraction(value: float) -> Latex:
+    """An accuracy or an error, with three decimals."""
+    return Latex(f"{value:.3f}")
+
+
+def span(low: float, high: float) -> Latex:
+    """An interval of accuracies or errors."""
+    return Latex(f"{low:.3f}--{high:.3f}")
+
+
+class Alignment(StrEnum):
+    """How the cells of a column stand, as LaTeX is told."""
+
+    NUMBERS = "r"
+    """They end at the right."""
+    WORDS = "l"
+    """They begin at the left, each on one line."""
+    TEXT = r">{\raggedright\arraybackslash}X"
+    """It is broken into lines where the table would be wider than the text of the page."""
+
+
+MOST_BESIDE_TEXT = 6
+"""Maximum number of columns of numbers that leave room for text in one column of an article, which is 345 points wide."""
+MOST_IN_FOOTNOTESIZE = 8
+"""Maximum number of columns of numbers in the larger of the two sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatexColumn:
+    """A column of a table."""
+
+    heading: Latex
+    alignment: Alignment = Alignment.NUMBERS
+
+
+def table(
+    columns: Sequence[LatexColumn], rows: Sequence[Sequence[Latex]], *, caption: Latex, label: str, told: Mapping[str, Any]
+) -> str:
+    """A float over the width of the text, in a class of two columns over both.
+
+    Args:
+        rows: each with a cell for every column.
+        label: what `ref` is given after `tab:`; other characters than letters, digits, `.` and `-` become `-`.
+        told: what decided the values, for a comment.
+    """
+    numbers = [column for column in columns if column.alignment is not Alignment.TEXT]
+    layout = _text_beside if len(numbers) <= MOST_BESIDE_TEXT else _text_below
+    packages, lines = layout(columns, rows)
+    lines = [
+        rf"% Needs \usepackage{{{packages}}}.",
+        # One line: JSON has no other line breaks.
+        f"% Made by faqnas-optuna from {json.dumps(told)}",
+        r"\begin{table*}",
+        r"\centering",
+        r"\footnotesize" if len(numbers) <= MOST_IN_FOOTNOTESIZE else r"\scriptsize",
+        rf"\caption{{{caption}}}",
+        rf"\label{{tab:{re.sub('[^A-Za-z0-9.-]', '-', label)}}}",
+        r"\smallskip",
+        *lines,
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _text_beside(columns: Sequence[LatexColumn], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
+    """Return the packages and lines of a table whose text stands in a column of its own."""
+    alignments = [column.alignment for column in columns]
+    is_broken = Alignment.TEXT in alignments
+    environment, width = ("tabularx", r"{\linewidth}") if is_broken else ("tabular", "")
+    lines = [
+        rf"\begin{{{environment}}}{width}{{{''.join(alignments)}}}",
+        r"\toprule",
+        _row([column.heading for column in columns]),
+        r"\midrule",
+        *map(_row, rows),
+        r"\bottomrule",
+        rf"\end{{{environment}}}",
+    ]
+    return "booktabs,tabularx" if is_broken else "booktabs", lines
+
+
+def _text_below(columns: Sequence[LatexColumn], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
+    """Return the packages and lines of a table whose last column stands below each row, over the width of the table.
+
+    In one column of an article so many numbers leave no room for text beside them.
+    """
+    *numbers, text = columns
+    alignments = "".join(column.alignment for column in numbers)
+    below = rf"\multicolumn{{{len(numbers)}}}{{@{{}}>{{\raggedright\arraybackslash}}p{{\linewidth}}@{{}}}}"
+    lines = [
+        r"\setlength{\tabcolsep}{1.5pt}",
+        rf"\begin{{tabular*}}{{\linewidth}}{{@{{\extracolsep{{\fill}}}}{alignments}@{{}}}}",
+        r"\toprule",
+        _row([_stacked(column.heading) for column in numbers]),
+        _row([Latex(f"{below}{{{text.heading}}}")]),
+        r"\midrule",
+    ]
+    for *cells, words in rows:
+        lines += [_row(cells), _row([Latex(f"{below}{{{words}}}")]), r"\addlinespace"]
+    # The space is between rows.
+    lines[-1:] = [r"\bottomrule", r"\end{tabular*}"]
+    return "booktabs,array", lines
+
+
+BROKEN = {"Parameters": ["Para-", "meters"], "embedding": ["embed-", "ding"], "separable": ["sepa-", "rable"]}
+"""Words of headings that are wider than the numbers below them, in parts."""
+
+
+def _stacked(heading: Latex) -> Latex:
+    """Return a heading with its words one above another."""
+    lines = [part for word in heading.split(" ") for part in BROKEN.get(word, [word])]
+    return Latex(r"\shortstack[r]{" + r"\\".join(lines) + "}") if len(lines) > 1 else heading
+
+
+LOST = Latex(r"$-\ln\mathrm{ESP}$")
+"""What is lost on a device, as a heading."""
+
+
+def front_table(standing: StudyState, front: Sequence[Candidate]) -> str:
+    """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean scores, if each is of several
+    trainings."""
+    search = standing.search
+    columns = [
+        LatexColumn(heading=Latex("Trial")),
+        *(
+            LatexColumn(heading=Latex(heading.replace(" % ", r"\,\% ").capitalize()))
+            for heading in score_columns(search.config)
+        ),
+        *([LatexColumn(heading=LOST)] if search.config.device else []),
+        LatexColumn(heading=Latex(r"$F_\mathrm{Q}$")),
+        LatexColumn(heading=Latex(r"$F_\mathrm{C}$")),
+        LatexColumn(heading=Latex("Parameters")),
+        LatexColumn(heading=Latex("Circuit"), alignment=Alignment.TEXT),
+    ]
+    return table(
+        columns,
+        [_front_row(candidate, search.config) for candidate in front],
+        caption=_caption(standing),
+        label=f"front-{search.name}",
+        told={"study": search.name, **provenance(search)},
+    )
+
+
+def confirmation_table(document: Mapping[str, Any]) -> str:
+    """What a confirmation has shown, a row a circuit.
+
+    Args:
+        document: a `confirmation_document`.
+    """
+    score = Score(document["score"])
+    accuracy = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
+    lost = [LOST] if _is_on_device(document) else []
+    headings = ("Trial", accuracy, r"95\,\% interval", "Believed", *lost, r"$F_\mathrm{Q}$", "Parameters")
+    columns = [LatexColumn(heading=Latex(heading)) for heading in headings]
+    columns += [LatexColumn(heading=Latex(rf"$\Delta$ {model}")) for model in AGAINST]
+    columns.append(LatexColumn(heading=Latex("Circuit"), alignment=Alignment.TEXT))
+    return table(
+        columns,
+        [_confirmed_row(circuit, score) for circuit in document["circuits"]],
+        caption=_confirmed_caption(document, score),
+        label=f"confirmed-{document['confirms']}",
+        told={"study": document["study"], **document["provenance"]},
+    )
+
+
+def _confirmed_row(circuit: Mapping[str, Any], score: Score) -> list[Latex]:
+    ends, controls = circuit[f"test_{score.key}_interval"], {control["model"]: control for control in circuit["controls"]}
+    return [
+        Latex(str(circuit["trial"])),
+        fraction(circuit[f"test_{score.key}"]),
+        span(*ends) if ends else Latex("--"),
+        fraction(circuit[f"val_{score.key}"]),
+        *([Latex(f"{circuit['neg_log_esp']:.4f}")] if "neg_log_esp" in circuit else []),
+        grouped(circuit["quantum_flops"]),
+        grouped(circuit["parameters"]),
+        *(_difference(controls.get(model)) for model in AGAINST),
+        escaped(circuit["effective"]),
+    ]
+
+
+def _is_on_device(document: Mapping[str, Any]) -> bool:
+    """Whether a confirmation's search was by the success on a device."""
+    return any("neg_log_esp" in circuit for circuit in document["circuits"])
+
+
+def _difference(control: Mapping[str, Any] | None) -> Latex:
+    """What the circuit adds over a control, with a star where that is significant."""
+    if control is None or control["difference"] is None:
+        return Latex("--")
+    star = r"^{*}" if is_shown(control) else ""
+    return Latex(f"${control['difference']:+z.3f}{star}$")
+
+
+def _confirmed_caption(document: Mapping[str, Any], score: Score) -> Latex:
+    """What the columns are, in sentences."""
+    majority = _majority(document["majority_score"])
+    return Latex(
+        f"Circuits of study {escaped(document['confirms'])}, trained anew for {grouped(document['epochs'])} epochs from"
+        f" {_seeds(document)} seeds and judged on {grouped(document['test_samples'])} test samples of"
+        f" {escaped(document['dataset'])}: mean and its $t$ interval, and the"
+        f" {score.of(accuracy='', balanced='balanced ')}validation accuracy that the search believed after"
+        f" {grouped(document['search_epochs'])} epochs.{majority} $\\Delta$ is the mean paired difference to a control: no"
+        " circuit (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many"
+        " parameters (mlp)."
+        rf" A star: exact Wilcoxon signed-rank test, $p < {SIGNIFICANT}$ with Holm's correction over the circuits."
+    )
+
+
+def _majority(majority_score: float | None) -> str:
+    """Return the remark on the score of always answering the most frequent class."""
+    return "" if majority_score is None else f" Majority class: {majority_score:.3f}."
+
+
+def _seeds(document: Mapping[str, Any]) -> str:
+    """From how many each circuit was trained so far."""
+    counts = {len(circuit["test_accuracies"]) for circuit in document["circuits"]}
+    least, most = min(counts), max(counts)
+    return str(most) if least == most else f"{least} to {most}"
+
+
+def _front_row(candidate: Candidate, config: StudyConfig) -> list[Latex]:
+    record = candidate.record
+    return [
+        Latex(str(candidate.trial)),
+        *(_score(read(candidate)) for read in score_columns(config).values()),
+        *([Latex(f"{candidate.cost:.4f}")] if config.device else []),
+        grouped(candidate.quantum_flops),
+        grouped(record.classical_flops),
+        grouped(record.parameters),
+        escaped(str(candidate.effective)),
+    ]
+
+
+def _score(value: float | tuple[float, float] | None) -> Latex:
+    """A score, or an interval."""
+    if isinstance(value, tuple):
+        return span(*value)
+    return Latex("--") if value is None else fraction(value)
+
+
+def _caption(standing: StudyState) -> Latex:
+    """What the columns are, in sentences."""
+    config, sizes = standing.search.config, standing.search.description.sizes
+    training = config.training
+    trainings = f", the mean of {training.repeats} trainings" if training.repeats > 1 else ""
+    interval = " with its $t$ interval" if training.repeats > 1 else ""
+    own, others = config.score.of(accuracy=(interval, ""), balanced=("", interval))
+    epochs = "epoch" if training.epochs == 1 else "epochs"
+    gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
+    inert = " Gates in brackets change no measured value." if any(one.effective.inert for one in standing.front) else ""
+    balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
+    majority = _majority(standing.search.description.majority_score)
+    cost, told = "quantum FLOPs", ""
+    if device := config.device:
+        cost = f"{LOST} on {escaped(device.name)}"
+        told = f" ESP is the estimated success probability of its live gates, by the figures of {escaped(device.date)}."
+    return Latex(
+        f"The circuits of study {escaped(standing.search.name)} that no other beats in both {cost} and validation"
+        f" error{config.score.remark}, of {grouped(len(standing.by_circuit))}. Accuracy is that of"
+        f" {grouped(sizes['validation'])} validation samples of {escaped(config.dataset)} after"
+        f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}{majority}{told}"
+        rf" $F_\mathrm{{Q}}$ are the quantum FLOPs of one sample, forward, {COUNTED[config.flops]}{gates};"
+        rf" $F_\mathrm{{C}}$ are the classical ones.{inert}"
+    )
+
+
+def _row(cells: Sequence[Latex]) -> str:
+    return " & ".join(cells) + r" \\"

@@ -1,1 +1,0 @@
-"""What is shown: documents, figures and the dashboard."""

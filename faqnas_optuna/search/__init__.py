@@ -1,1 +1,0 @@
-"""How circuits are found: the study, its sampler, its generations and its trials."""

@@ -1,0 +1,1 @@
+"""A search as an Optuna study: its sampler, metadata, state and decisions."""

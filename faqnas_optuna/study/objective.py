@@ -1,0 +1,127 @@
+"""A trial's two values: suggest a genome, reuse or evaluate its circuit, record. The only glue of Optuna and training.
+
+A circuit is not trained again, nor is another with the same live gates, which costs something else but is worth the same.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Circuit, Genome
+from faqnas_optuna.config import SpaceConfig, StudyConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.storage.heartbeats import FAILURE
+from faqnas_optuna.storage.opening import drafts
+from faqnas_optuna.storage.outages import DATABASE_ERRORS
+from faqnas_optuna.study.records import TrialRecord
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.training import evaluation
+from faqnas_optuna.training.evaluation import Costs, Evaluation
+
+logger = logging.getLogger(__name__)
+
+Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
+
+LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a trial, before it is stored."""
+
+    values: tuple[float, float] | None
+    """(cost, validation error); None if it failed."""
+    attributes: Mapping[str, Any]
+    """What is stored with it: the record, or the reason of the failure."""
+
+
+class Objective:
+    """What a worker does in a trial.
+
+    Args:
+        standing: the study, and what it has found so far; the caller refreshes it before each trial.
+        splits: its data.
+        worker: the name of this process, kept with the trial.
+        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
+    """
+
+    def __init__(self, standing: StudyState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:
+        self._standing = standing
+        self._config = standing.search.config
+        self._splits = splits
+        self._worker = worker
+        self._evaluate = evaluate or evaluation.evaluate
+
+    def __call__(self, trial: optuna.Trial) -> Outcome:
+        """Suggest, then reuse or evaluate. A candidate that fails is an outcome.
+
+        Raises:
+            UpdateFinishedTrialError: the trial was given up in the meantime.
+            Exception: one of `DATABASE_ERRORS`.
+        """
+        try:
+            return self._outcome(trial)
+        except (*DATABASE_ERRORS, UpdateFinishedTrialError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            # One line, and not more than a database takes.
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+            logger.warning("trial %d failed: %s", trial.number, reason)
+            return Outcome(values=None, attributes={FAILURE: reason})
+
+    def _outcome(self, trial: optuna.Trial) -> Outcome:
+        started = time.perf_counter()
+        genome = suggest(trial, self._config.space)
+        trial.set_user_attr("worker", self._worker)
+        drafts(trial.study).store(trial._trial_id)
+        circuit = genome.circuit
+        effective = EffectiveCircuit(circuit=circuit).representative.digest
+        if known := self._standing.by_effective.get(effective):
+            costs = Costs.on(circuit, self._splits, self._config.device)
+            values: tuple[float, float] = (float(costs.charged(self._config)), known.values[1])
+            record = replace(
+                TrialRecord.from_attributes(known.user_attrs),
+                circuit=circuit.digest,
+                summary=str(circuit),
+                effective=effective,
+                **vars(costs),
+                seconds=round(time.perf_counter() - started, 6),
+                worker=self._worker,
+                reused_from=known.user_attrs.get("reused_from", known.number),
+            )
+        else:
+            found = self._evaluate(circuit, self._splits, self._config)
+            values = found.objectives(self._config)
+            record = _record(circuit, effective, found, worker=self._worker)
+        if not all(map(math.isfinite, values)):
+            raise TrainingError(f"the objectives must be finite; they are {values}")
+        return Outcome(values=values, attributes=record.to_attributes())
+
+
+def _record(circuit: Circuit, effective: str, found: Evaluation, *, worker: str) -> TrialRecord:
+    return TrialRecord(
+        circuit=circuit.digest,
+        summary=str(circuit),
+        effective=effective,
+        **{field.name: getattr(found, field.name) for field in fields(Costs)},
+        val_accuracy=found.val_accuracy,
+        val_accuracy_std=found.val_accuracy_std,
+        val_balanced_accuracy=found.val_balanced_accuracy,
+        val_balanced_accuracy_std=found.val_balanced_accuracy_std,
+        seconds=round(found.seconds, 6),
+        worker=worker,
+        reused_from=None,
+    )
+
+
+def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:
+    """All genes of the space, the inactive ones too: a conditional space would break NSGA-II's crossover."""
+    return Genome.from_params({gene: trial.suggest_categorical(gene, choices) for gene, choices in space.genes.items()})

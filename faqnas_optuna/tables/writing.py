@@ -1,0 +1,118 @@
+"""Writing a table's file: one row for each circuit, one column for each value."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit
+from faqnas_optuna.tables.parts import Part
+from faqnas_optuna.tables.plan import Plan
+from faqnas_optuna.tables.schema import DECIMALS, METADATA, PARTS, loss_column, right_column, seconds_column
+from faqnas_optuna.training.evaluation import Counts
+
+LEVEL = 19
+"""Of zstd: written once, read often."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """What all trainings of a plan have shown, with the plan's circuits first and its seeds second."""
+
+    right: NDArray[np.uint32]
+    """(circuits, seeds, checkpoints, 3)"""
+    loss: NDArray[np.float32]
+    """(circuits, seeds, checkpoints, 3)"""
+    seconds: NDArray[np.float32]
+    """(circuits, seeds)"""
+
+    @classmethod
+    def empty(cls, plan: Plan) -> "Values":
+        """Room for them."""
+        shape = (len(plan.circuits), plan.seeds, len(plan.checkpoints), len(PARTS))
+        return cls(right=np.zeros(shape, np.uint32), loss=np.zeros(shape, np.float32), seconds=np.zeros(shape[:2], np.float32))
+
+    def take_in(self, part: Part) -> None:
+        """Put what a chunk has shown into its place."""
+        chunk = part.chunk
+        rows = slice(chunk.begin, chunk.end)
+        self.right[rows, chunk.seed], self.loss[rows, chunk.seed] = part.right, part.loss
+        self.seconds[rows, chunk.seed] = part.seconds
+
+
+def table_bytes(plan: Plan, values: Values, document: Mapping[str, Any]) -> bytes:
+    """The content of a table.
+
+    Args:
+        document: what it says of itself.
+    """
+    rows = _rows(plan)
+    columns = _genes(plan.trained) | _costs(plan.trained, document)
+    for place, epochs in enumerate(plan.checkpoints):
+        for number, part in enumerate(PARTS):
+            for seed in range(plan.seeds):
+                right, loss = values.right[rows, seed, place, number], values.loss[rows, seed, place, number]
+                columns[right_column(part, epochs, seed)] = right.astype(np.min_scalar_type(document["sizes"][part]))
+                columns[loss_column(part, epochs, seed)] = loss.round(DECIMALS)
+    return _parquet(columns, document)
+
+
+def seconds_bytes(plan: Plan, values: Values, document: Mapping[str, Any]) -> bytes:
+    """What the trainings took, the same rows: not in the table, which is to be the same whenever it is made."""
+    rows = _rows(plan)
+    taken = {seconds_column(seed): values.seconds[rows, seed] for seed in range(plan.seeds)}
+    return _parquet({"circuit": [circuit.digest for circuit in plan.trained], **taken}, document)
+
+
+def _rows(plan: Plan) -> list[int]:
+    """Where the values of each circuit are."""
+    places = {circuit: place for place, circuit in enumerate(plan.circuits)}
+    return [places[representative] for representative in plan.trained.values()]
+
+
+def _genes(trained: Mapping[Circuit, Circuit]) -> dict[str, Any]:
+    """Which circuit a row is of, and which was trained for it."""
+    return {
+        "circuit": [circuit.digest for circuit in trained],
+        "trained": [representative.digest for representative in trained.values()],
+        "n_qubits": np.array([circuit.n_qubits for circuit in trained], np.uint8),
+        "embedding": [str(circuit.embedding) for circuit in trained],
+        "entangler": [str(circuit.entangler) for circuit in trained],
+        "topology": [str(circuit.topology) for circuit in trained],
+        "depth": np.array([circuit.depth for circuit in trained], np.uint8),
+        **{
+            f"rotation_{layer + 1}": [str(circuit.rotations[layer]) if layer < circuit.depth else None for circuit in trained]
+            for layer in range(PAPER_DEPTH)
+        },
+    }
+
+
+def _costs(trained: Mapping[Circuit, Circuit], document: Mapping[str, Any]) -> dict[str, Any]:
+    """What each network costs."""
+    n_features, n_classes = document["features"], len(document["classes"])
+    counts = [asdict(Counts.of(circuit, n_features=n_features, n_classes=n_classes)) for circuit in trained]
+    return {name: np.array([count[name] for count in counts], np.int64) for name in counts[0]}
+
+
+def _parquet(columns: Mapping[str, Any], document: Mapping[str, Any]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table: pa.Table = pa.table(columns)
+    told = {METADATA: json.dumps(document).encode()}
+    buffer = BytesIO()
+    pq.write_table(
+        table.replace_schema_metadata(told),
+        buffer,
+        compression="zstd",
+        compression_level=LEVEL,
+        # Of what repeats itself: it makes other columns larger.
+        use_dictionary=["embedding", "entangler", "topology", *(f"rotation_{layer + 1}" for layer in range(PAPER_DEPTH))],
+        # In one piece: whoever wants a column reads all of it.
+        row_group_size=len(table),
+    )
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Hybrid networks, their training, and the values of a trained circuit."""

@@ -1,0 +1,91 @@
+"""On which engine a circuit is trained: the one that is asked for, or PennyLane, where a circuit has no fast form."""
+
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import Engine, TrainingConfig
+from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.engine.fused import LEAST, load_kernels
+from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.training.parameters import Layout
+from faqnas_optuna.training.training import Fitted, TrainingResult, fit, predict, predict_by, train
+
+if TYPE_CHECKING:
+    from faqnas_optuna.training.model import HQNN
+
+
+@cache
+def load(engine: Engine) -> None:
+    """Have an engine in this process, on one thread: what takes seconds the first time."""
+    if engine is Engine.FAST:
+        load_kernels()
+        return
+    from faqnas_optuna.training.reference import use_one_thread
+
+    use_one_thread()
+    # Much of torch and PennyLane is loaded by the first training alone.
+    part = Split(x=np.ones((2, 1), np.float32), y=np.zeros(2, np.int64))
+    fit_on(engine, LEAST, part, TrainingConfig(epochs=1), n_classes=2, generator=np.random.default_rng(0))
+
+
+def train_on(
+    asked: Engine,
+    circuit: Circuit,
+    splits: DataSplits,
+    config: TrainingConfig,
+    *,
+    generator: np.random.Generator,
+    validate_epochs: bool = False,
+) -> TrainingResult:
+    """Train and validate a circuit; both engines begin from the same parameters and shuffle alike.
+
+    Args:
+        asked: the engine, if it can.
+        generator, validate_epochs: as `training.train` has them.
+
+    Raises:
+        TrainingError: it diverged.
+    """
+    if asked.of(circuit) is Engine.FAST:
+        load_kernels()
+        return train(circuit, splits, config, generator=generator, validate_epochs=validate_epochs)
+    # It brings torch and PennyLane, which the fast engine does without.
+    from faqnas_optuna.training import reference
+
+    model = _network(circuit, splits.train, splits.n_classes, generator)
+    return reference.train(model, splits, config, generator=generator, validate_epochs=validate_epochs)
+
+
+def fit_on(
+    asked: Engine, circuit: Circuit, part: Split, config: TrainingConfig, *, n_classes: int, generator: np.random.Generator
+) -> Fitted:
+    """Train a circuit on one part, and look at no other; the arguments as `train_on` and `training.fit` have them.
+
+    Raises:
+        TrainingError: it diverged.
+    """
+    if asked.of(circuit) is Engine.FAST:
+        load_kernels()
+        return fit(circuit, part, config, n_classes=n_classes, generator=generator)
+    from faqnas_optuna.training import reference
+
+    return reference.fit(_network(circuit, part, n_classes, generator), part, config, generator=generator)
+
+
+def predict_anyhow(circuit: Circuit, layout: Layout, parameters: Array, x: Array) -> Array:
+    """Scores (samples, classes) before the softmax, as `training.predict` gives them, on the fast engine if that can."""
+    if circuit.has_fast_form:
+        load_kernels()
+        return predict(circuit, layout, parameters, x)
+    from faqnas_optuna.training.model import measured_by_pennylane
+
+    return predict_by(partial(measured_by_pennylane, circuit=circuit), layout, parameters, x)
+
+
+def _network(circuit: Circuit, part: Split, n_classes: int, generator: np.random.Generator) -> "HQNN":
+    from faqnas_optuna.training.model import HQNN
+
+    return HQNN(circuit, n_features=part.x.shape[1], n_classes=n_classes, engine=Engine.PENNYLANE, generator=generator)

@@ -1,0 +1,1 @@
+"""Study files, tables, results, and the research code that made them."""

@@ -1,0 +1,156 @@
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from faqnas_optuna import FAQNASClassifier, HQNNClassifier, Study
+from faqnas_optuna.api import classifier, running
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import FaqnasError, StudyMismatchError
+from faqnas_optuna.study.selection import SelectionRule
+
+TINY: dict[str, Any] = {"population": 2, "generations": 1, "confirm_folds": 2, "random_state": 0}
+SPACE = {"n_qubits": [3], "embedding": ["angle"], "entangler": ["CNOT"]}
+SMALL: dict[str, Any] = {"population": 4, "generations": 2, "epochs": 30, "learning_rate": 0.02, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def data(iris: DataSplits) -> tuple[Any, Any]:
+    """Iris as it comes, with names and texts."""
+    x = pd.DataFrame(iris.train.x * 3 + 10, columns=["a", "b", "c", "d"])
+    return x, np.array(["setosa", "versicolor", "virginica"])[iris.train.y]
+
+
+@pytest.fixture(scope="module")
+def fitted(data: tuple[Any, Any]) -> FAQNASClassifier:
+    return FAQNASClassifier(**SMALL).fit(*data)
+
+
+# Of the space those circuits that learn within few epochs: what is checked is the classifier, not what a search of two finds.
+@parametrize_with_checks([FAQNASClassifier(**TINY, epochs=40, learning_rate=0.02, space=SPACE)])  # type: ignore[untyped-decorator, unused-ignore]
+def test_it_is_a_classifier_as_scikit_learn_has_them(estimator: FAQNASClassifier, check: Callable[..., None]) -> None:
+    check(estimator)
+
+
+def test_it_finds_a_circuit_and_tells_what_it_is_worth(fitted: FAQNASClassifier, data: tuple[Any, Any]) -> None:
+    x, y = data
+    assert list(fitted.feature_names_in_) == list(x.columns) and list(fitted.classes_) == sorted(set(y))
+    front = fitted.front_
+    assert front["quantum_flops"].is_monotonic_increasing and front["picked"].sum() == 1
+    assert ((front["confirmed_low"] < front["confirmed"]) & (front["confirmed"] < front["confirmed_high"])).all()
+    (picked,) = front[front["picked"]].to_dict("records")
+    assert {gene: picked[gene] for gene in fitted.genome_} == fitted.genome_
+    network = fitted.best_estimator_[-1]
+    assert isinstance(network, HQNNClassifier) and network.circuit_ == Genome.from_params(fitted.genome_).circuit
+    assert set(fitted.predict(x)) <= set(y) and fitted.score(x, y) > 0.8
+    assert np.allclose(fitted.predict_proba(x).sum(axis=1), 1)
+
+
+def test_what_the_folds_say_is_what_trainings_that_have_not_seen_them_say(
+    fitted: FAQNASClassifier, data: tuple[Any, Any]
+) -> None:
+    x, y = data[0].to_numpy(), data[1]
+    entry = fitted.front_.iloc[-1]
+    right = []
+    for number, (rest, held_out) in enumerate(StratifiedKFold(5, shuffle=True, random_state=0).split(x, y)):
+        seed = int(np.random.SeedSequence([0, number, classifier.CONFIRMATIONS]).generate_state(1)[0])
+        genes = {gene: entry[gene] for gene in fitted.genome_}
+        network = HQNNClassifier(**genes, epochs=30, learning_rate=0.02, random_state=seed)
+        by_hand = make_pipeline(StandardScaler(), network).fit(x[rest], y[rest])
+        right.append(by_hand.predict(x[held_out]) == y[held_out])
+    assert entry["confirmed"] == pytest.approx(np.concatenate(right).mean())
+
+
+def test_the_pick_is_by_what_was_confirmed(search_of_eight: Any) -> None:
+    from faqnas_optuna.study.state import StudyState
+
+    front = StudyState.of(search_of_eight).front
+    assert len(front) > 2
+    # The cheapest is confirmed as the best: then the others are not worth their FLOPs, whatever the search believed.
+    errors = [0.1, *(0.2 for _ in front[1:])]
+    for rule in ("knee", "best", "cheapest-within:0.5"):
+        assert classifier._picked(front, errors, SelectionRule.parse(rule)).trial == front[0].trial
+    errors = [0.5, *(0.4 for _ in front[2:]), 0.1]
+    assert classifier._picked(front, errors, SelectionRule.parse("best")).trial == front[-1].trial
+
+
+def test_its_seed_decides(fitted: FAQNASClassifier, data: tuple[Any, Any]) -> None:
+    again = clone(fitted).fit(*data)
+    assert again.front_.equals(fitted.front_)
+    assert np.array_equal(again.predict_proba(data[0]), fitted.predict_proba(data[0]))
+    other = clone(fitted).set_params(random_state=1).fit(*data)
+    assert not np.array_equal(other.predict_proba(data[0]), fitted.predict_proba(data[0]))
+
+
+def test_it_leaves_nothing_behind(data: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    FAQNASClassifier(**TINY, epochs=1).fit(*data)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_its_search_can_be_kept_and_is_not_taken_for_that_of_other_samples(data: tuple[Any, Any], storage_url: str) -> None:
+    x, y = data
+    keeping = FAQNASClassifier(**TINY, epochs=1, storage=storage_url, study="kept").fit(x, y)
+    study = Study.load("kept", storage=storage_url)
+    assert list(study.front["trial"]) == list(keeping.front_["trial"])
+    assert clone(keeping).fit(x, y).front_.equals(keeping.front_)
+    with pytest.raises(StudyMismatchError, match="study 'kept' was made with other data"):
+        clone(keeping).fit(x * 2, y)
+    with pytest.raises(StudyMismatchError, match="training.epochs: stored 1, asked 2"):
+        clone(keeping).set_params(epochs=2).fit(x, y)
+
+
+def test_an_interrupted_search_is_no_classifier(
+    data: tuple[Any, Any], storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "run", lambda *_, **__: None)
+    stopping = FAQNASClassifier(**TINY, storage=storage_url)
+    with pytest.raises(KeyboardInterrupt, match="the search was interrupted; study classifier goes on by the same call"):
+        stopping.fit(*data)
+    monkeypatch.undo()
+    assert stopping.fit(*data).front_.shape[0] > 0
+
+
+def test_it_pickles_and_works_in_pipeline_and_cross_validation(fitted: FAQNASClassifier, data: tuple[Any, Any]) -> None:
+    x, y = data
+    assert np.array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(x), fitted.predict_proba(x))
+    pipeline = make_pipeline(MinMaxScaler(), FAQNASClassifier(**TINY, epochs=40, learning_rate=0.02, space=SPACE))
+    assert cross_val_score(pipeline, x, y, cv=2, error_score="raise").min() > 0.6
+
+
+WRONG = [
+    ({"population": 1}, r"FAQNASClassifier: search.population: .*\(it is 1\)"),
+    ({"pick": "knees"}, "a rule is knee, best, or .*; it is 'knees'"),
+    ({"confirm_folds": 1}, "confirm_folds must be 2 or more; it is 1"),
+    ({"confirm_folds": 40}, "each class needs a sample in each of confirm_folds=40 folds; class 'setosa' has 30: lower"),
+    ({"space": {"depth": [9]}}, "FAQNASClassifier: space.depth: 9 is none of 1, 2, 3, 4"),
+    ({"random_state": 2**32}, "random_state must be from 0 to 4294967295; it is 4294967296"),
+]
+
+
+@pytest.mark.parametrize(("settings", "told"), WRONG, ids=[str(settings) for settings, _ in WRONG])
+def test_wrong_parameters_are_refused_when_it_is_fitted(data: tuple[Any, Any], settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told) as caught:
+        FAQNASClassifier(**settings).fit(*data)
+    assert isinstance(caught.value, FaqnasError)
+
+
+def test_one_class_is_refused(data: tuple[Any, Any]) -> None:
+    with pytest.raises(ValueError, match="a classifier needs samples of two classes or more; here is one class, 'a'"):
+        FAQNASClassifier().fit(data[0], ["a"] * len(data[0]))
+
+
+def test_what_is_not_fitted_does_not_predict(data: tuple[Any, Any]) -> None:
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        FAQNASClassifier().predict(data[0])

@@ -1,0 +1,169 @@
+"""That `bench` measures what it says; how fast anything is, is not the tests' business."""
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import commands, computing, references, trials
+from benchmarks.__main__ import print_bench
+from benchmarks.crowd import crowd
+from benchmarks.lookups import lookups
+from benchmarks.measurement import Measurement
+from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
+from faqnas_optuna.circuits.flops import profiler_flops
+from faqnas_optuna.circuits.genome import Embedding, Entangler
+from faqnas_optuna.circuits.reference import lightning
+from faqnas_optuna.config import Engine
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.hardware.devices import DEVICES
+from faqnas_optuna.training.model import quantum_layer
+from tests.tables import test_enumeration as tables
+
+FRAMES = [(embedding, entangler) for embedding in PAPER_EMBEDDINGS for entangler in PAPER_ENTANGLERS]
+
+
+def check(measurement: Measurement) -> None:
+    assert measurement.value > 0
+    assert measurement.unit
+    assert measurement.met is not None
+    assert (measurement.reference is None) == (measurement.ratio is None)
+
+
+def test_steps_are_measured_for_every_frame() -> None:
+    measured = list(computing.steps((2,), repeats=1))
+    assert len(measured) == 2 * 4
+    assert {one.case for one in measured} == {f"2 qubits, {embedding}, {entangler}" for embedding, entangler in FRAMES}
+    for one in measured:
+        check(one)
+        assert one.ratio == pytest.approx((one.reference or 0) / one.value)
+
+
+def test_lightning_runs_the_same_circuits() -> None:
+    """Its simulator knows nothing of batches, and must be asked for every sample."""
+    (measured,) = computing.against_lightning((2,), repeats=1)
+    check(measured)
+    circuit, _ = computing._frame(2, Embedding.AMPLITUDE, Entangler.CZ)
+    sample, weights = torch.tensor([0.3, 0.8]), torch.rand(circuit.depth, circuit.n_qubits)
+    theirs = torch.stack(lightning(circuit)(sample, weights))
+    ours = quantum_layer(circuit, Engine.FAST, weights)(sample[None])[0]
+    assert theirs.detach().numpy() == pytest.approx(ours.detach().numpy(), abs=1e-6)
+
+
+def test_what_the_papers_space_lacks_is_held_against_angle_embedding() -> None:
+    measured = list(computing.wider_steps((2,), repeats=1))
+    assert [one.case.split(", ")[1] for one in measured] == ["basis", "iqp", "re-uploading", "ZZ"]
+    for one in measured:
+        check(one)
+        assert one.ratio == pytest.approx(one.value / (one.reference or 0))
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed: pip install jax")
+@pytest.mark.parametrize(("embedding", "entangler"), FRAMES)
+def test_a_step_in_jax_comes_to_the_same(embedding: Embedding, entangler: Entangler) -> None:
+    circuit, _ = computing._frame(3, embedding, entangler)
+    ours, vector = computing._fused_step(circuit, *computing._batch())
+    theirs = references.jax_step(circuit, *computing._batch(), computing.N_CLASSES, vector.copy())
+    for _ in range(5):
+        ours()
+        assert np.allclose(vector, theirs(), atol=1e-5)
+
+
+def test_without_jax_the_comparison_is_left_out_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(computing, "find_spec", lambda _: None)
+    with caplog.at_level(logging.INFO):
+        assert list(computing.against_jax((2,), repeats=1)) == []
+    assert "JAX, which is not installed" in caplog.text
+
+
+def test_noise_is_simulated_beside_pennylane_as_far_as_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computing, "NOISY_TARGETS_S", {3: 1.0})
+    both, alone = computing.noisy((2, 3), repeats=1)
+    check(both)
+    check(alone)
+    assert (both.reference is None, alone.reference is None) == (False, True)
+
+
+@pytest.mark.skipif(find_spec("qiskit") is None, reason="qiskit is not installed: pip install qiskit")
+def test_gates_are_counted_beside_qiskit_on_every_chip() -> None:
+    measured = list(computing.against_qiskit(circuits=2, seeds=1))
+    assert [one.case.partition(",")[0] for one in measured] == [name for name in DEVICES if name != "all-to-all"]
+    for one in measured:
+        check(one)
+        assert one.reference is not None and one.ratio == pytest.approx(one.reference / one.value)
+
+
+def test_without_qiskit_the_comparison_is_left_out_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(computing, "find_spec", lambda _: None)
+    with caplog.at_level(logging.INFO):
+        assert list(computing.against_qiskit(circuits=1, seeds=1)) == []
+    assert "Qiskit, which is not installed" in caplog.text
+
+
+def test_a_training_takes_more_than_its_kernels() -> None:
+    whole, around = computing.trainings(("iris",), circuits=20)
+    check(whole)
+    assert 0 < around.value < whole.value
+    assert (whole.case, around.case) == ("iris, mean of 20 circuits",) * 2
+
+
+def test_counters_are_compared_on_the_same_circuits() -> None:
+    check(computing.flops_counters(profiled=2))
+    with pytest.raises(AssertionError, match="torch.profiler counts other FLOPs"):
+        computing.flops_counters(profiled=1, counter=lambda circuit: profiler_flops(circuit) + 1)
+
+
+def test_a_search_is_measured_against_the_same_genomes_by_hand() -> None:
+    measured = trials.search("wine", trials=2)
+    check(measured)
+    assert measured.case == "wine"
+
+
+def test_the_rest_of_a_trial_is_measured_while_a_study_grows(storage_url: str) -> None:
+    first, second = trials.rest_of_a_trial(storage_url, (60, 150))
+    check(first)
+    check(second)
+    assert first.ratio is None
+    assert second.reference == first.value
+
+
+@pytest.mark.slow
+def test_a_crowd_works_at_the_same_time() -> None:
+    measured = crowd(trials=200)
+    check(measured)
+    assert measured.unit == "trials/s"
+
+
+def test_memory_is_the_workers_own(tmp_path: Path) -> None:
+    ballast = bytearray(700 * 1024**2)
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    megabytes = commands.start(tmp_path, "iris", "--population", "2", "--generations", "1")
+    assert 100 < megabytes < 700
+
+
+def test_the_table_shows_every_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+    print_bench(
+        [
+            Measurement(what="a", case="first", value=1.234, unit="ms", reference=12.34, ratio=10, target=">= 2 x", met=True),
+            Measurement(what="b", case="second", value=5, unit="MB", target="< 4 MB", met=False),
+        ]
+    )
+    header, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert header == ["what", "ours", "reference", "ratio", "target", "met", "case"]
+    assert first == ["a", "1.23", "ms", "12.3", "ms", "10.0", ">=", "2", "x", "yes", "first"]
+    assert second == ["b", "5", "MB", "–", "–", "<", "4", "MB", "no", "second"]
+
+
+def test_loading_a_table_and_asking_it_are_measured(iris: DataSplits, tmp_path: Path) -> None:
+    tables.make(tmp_path / "iris.parquet", iris)
+    measured = list(lookups(tmp_path / "iris.parquet"))
+    assert [one.what for one in measured] == ["loading a table", "a query of a table"]
+    for one in measured:
+        check(one)

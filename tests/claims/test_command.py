@@ -1,0 +1,95 @@
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.data.splits import DataSplits
+from studies.claims.measuring import CLAIMS, Verdict
+from tests.support.benchmarks import made_up_table
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of the whole space, made up: more qubits tell more samples right."""
+
+    def right(circuits: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
+        qubits = np.array([circuit.n_qubits for circuit in circuits])
+        return qubits[:, np.newaxis, np.newaxis, np.newaxis] * 2 + np.random.default_rng(0).integers(0, 9, shape)
+
+    return made_up_table(tmp_path_factory.mktemp("tables") / "iris.parquet", iris, right, seeds=4, epochs=10).file
+
+
+def test_claims_are_measured_and_written(file: Path, cli_here: Cli, tmp_path: Path) -> None:
+    code, out, err = cli_here("claims", str(file), "--searches", "2", "--out", "claims.md", "--json")
+    assert code == 0 and "wrote claims.md, and 6 figures in claims" in err, err
+    document = json.loads(out)
+    (table,) = document["tables"]
+    assert document["schema_version"] == 1 and [one["epochs"] for one in table["after"]] == [5, 10]
+    assert set(table["after"][0]["verdicts"]) == {claim.number for claim in CLAIMS}
+    assert table["after"][0]["verdicts"]["1a"] == Verdict.HOLDS
+    assert set(table["agreements"]) == {"5"} and len(table["prices"]) == len(table["after"][0]["saturation"]["curve"])
+
+    text = (tmp_path / "claims.md").read_text()
+    found = table["after"][0]["decomposition"]["flops"]
+    assert f"| iris | 5 | {found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f}) |" in text
+    assert (
+        "Written by `faqnas-optuna claims " in text
+        and "| 1a | Circuits of more quantum FLOPs are more accurate | **holds** |" in text
+    )
+    figures = {path.name: path.read_bytes() for path in (tmp_path / "claims").iterdir()}
+    assert all(f"](claims/{name})" in text for name in figures) and len(figures) == 6
+
+    for name, figure in figures.items():
+        assert outside(figure) == [], name
+
+    # Again, in one process: the same bytes.
+    code, out, err = cli_here("claims", str(file), "--searches", "2", "--workers", "1", "--out", "again.md")
+    assert code == 0 and "After 5 epochs" in out and "does not hold" in out
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == figures
+    assert (tmp_path / "again.md").read_text().split("\n## 1.")[1].replace("(again/", "(claims/") == text.split("\n## 1.")[1]
+
+
+def outside(figure: bytes) -> list[str]:
+    """Return the texts of an SVG figure that do not begin inside it, or end outside by a wide estimate of their letters."""
+    root = ElementTree.fromstring(figure)
+    _, _, width, _ = map(float, root.attrib["viewBox"].split())
+    cut = []
+    for element in root.iter("{http://www.w3.org/2000/svg}text"):
+        place = re.search(r"translate\(([-\d.]+) ", element.attrib.get("transform", ""))
+        left = float(place[1]) if place else float(element.attrib.get("x", 0))
+        text = "".join(element.itertext())
+        if not 0 <= left <= width - 3 * len(text) and "rotate(-90)" not in element.attrib.get("transform", ""):
+            cut.append(text)
+    return cut
+
+
+REFUSED: dict[tuple[str, ...], str] = {
+    ("--out", "claims.txt"): "the text is Markdown, so --out ends with .md; it is claims.txt",
+    ("--out", "absent/claims.md"): "absent/claims.md: there is no directory absent; make it first",
+}
+
+
+@pytest.mark.parametrize("options", REFUSED, ids=" ".join)
+def test_what_cannot_be_written_is_refused(options: tuple[str, ...], file: Path, cli_here: Cli) -> None:
+    code, out, err = cli_here("claims", str(file), *options)
+    assert (code, out) == (2, "") and REFUSED[options] in err and len(err.splitlines()) == 1
+
+
+def test_other_tables_are_refused(cli_here: Cli) -> None:
+    code, _, err = cli_here("claims", "absent")
+    assert code == 2 and "no table of 'absent' comes with this program" in err
+
+
+def test_a_file_in_the_place_of_the_figures_is_told_before_anything_is_done(file: Path, cli_here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "claims").touch()
+    code, out, err = cli_here("claims", str(file), "--out", "claims.md")
+    assert (code, out) == (2, "") and "its figures go into a directory claims, and a file has that name" in err

@@ -1,0 +1,150 @@
+"""What a person sees of a confirmation."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from faqnas_optuna.cli.confirmation_tables import print_confirmation, remarks
+from faqnas_optuna.reporting.confirmed import confirmation_document
+from faqnas_optuna.study.study import Search
+from tests.cli.test_terminals import WIDTHS, LongSearch
+from tests.cli.test_terminals import at_terminal as at_terminal  # the fixture
+
+CIRCUITS = "trial  test accuracy  95 % interval  believed  optimism  quantum FLOPs  live parameters  circuit"
+CONTROLS = "trial  control  test accuracy  circuit adds  95 % interval  p  p (Holm)  effect  parameters  network"
+
+
+@pytest.fixture
+def document(confirmed: Search) -> dict[str, Any]:
+    return confirmation_document(confirmed)
+
+
+def shown(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def shown_ends(ends: list[float] | None) -> str:
+    return "–" if ends is None else f"{ends[0]:z.3f} to {ends[1]:z.3f}"
+
+
+def numbers_of(document: dict[str, Any]) -> list[list[str]]:
+    """What stands before the last column in each line of the tables of circuits and of controls."""
+    rows = []
+    for entry in document["circuits"]:
+        accuracy, believed = shown(entry["test_accuracy"]), shown(entry["val_accuracy"])
+        interval = shown_ends(entry["test_accuracy_interval"])
+        cells = [entry["trial"], accuracy, interval, believed, f"{entry['optimism']:+z.3f}"]
+        rows.append([*cells, f"{entry['quantum_flops']:,}", entry["parameters"]])
+    for entry in document["circuits"]:
+        for control in entry["controls"]:
+            interval = shown_ends(control["difference_interval"])
+            compared = [shown(control["test_accuracy"]), f"{control['difference']:+z.3f}", interval]
+            tested = [shown(control["p"]), shown(control["p_holm"]), f"{control['rank_biserial']:+.2f}"]
+            rows.append([entry["trial"], control["model"], *compared, *tested, control["parameters"]])
+    return [list(map(str, row)) for row in rows]
+
+
+def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    print_confirmation(document)
+    lines = capsys.readouterr().out.splitlines()
+    split = [re.split(r" {2,}", line) for line in lines]
+    assert re.split(r" {2,}", CIRCUITS) in split and re.split(r" {2,}", CONTROLS) in split
+    found = [cells[:-1] for cells in split if cells[0] in ("0", "4", "5")]
+    assert found == numbers_of(document)
+    last = [cells[-1] for cells in split if cells[0] in ("0", "4", "5")]
+    circuits = [entry["effective"] for entry in document["circuits"]]
+    networks = [control["network"] for entry in document["circuits"] for control in entry["controls"]]
+    assert last == [*circuits, *networks]
+    baselines = [[one["baseline"], shown(one["test_accuracy"]), str(one["parameters"])] for one in document["baselines"]]
+    assert len(baselines) == 3 and all(cells in split for cells in baselines)
+    assert [entry["told"] for entry in document["circuits"]] == [line for line in lines if line.startswith("Trial ")]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_the_tables_are_whole(document: dict[str, Any], confirmed: Search, at_terminal: LongSearch, columns: int) -> None:
+    terminal = at_terminal("confirm", "iris", columns=columns)
+    assert terminal.end() == 0
+    # No line of a table was broken by the terminal: every cell is whole, and the first ones begin a line.
+    begun = [re.split(r" +", line)[:2] for line in terminal.lines if re.match(r"[045] ", line)]
+    assert begun == [cells[:2] for cells in numbers_of(document)]
+    tables = "\n".join(terminal.lines[: terminal.lines.index(next(line for line in terminal.lines if "Trial " in line))])
+    for cells in numbers_of(document):
+        for cell in cells:
+            assert re.search(rf"(?<![\w.,]){re.escape(cell)}(?![\w.])", tables), cell
+    for entry in document["circuits"]:
+        assert any(line.endswith(entry["effective"]) for line in terminal.lines)
+        assert all(any(line.endswith(one["network"]) for line in terminal.lines) for one in entry["controls"])
+
+
+def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> None:
+    trained, majority, ranked, smallest = remarks(document)
+    assert trained == (
+        "Trained anew for 2 epochs (the search: 1) from 3 seeds, judged on 30 test samples, which the search has not seen."
+    )
+    # Iris has ten test samples of each class.
+    assert majority == "Always answering the majority class has a test accuracy of 0.333."
+    assert ranked.startswith("The search and the confirmation rank the 3 circuits with a Kendall's tau of ")
+    # All three signs alike, on either side.
+    assert smallest == (
+        "3 seeds can give no p below 0.2500, and with Holm's correction over 3 circuits none below 0.7500:"
+        " too few to show anything, take more --seeds."
+    )
+    document["seeds"] = 10
+    assert remarks(document)[3] == (
+        "10 seeds can give no p below 0.0020, and with Holm's correction over 3 circuits none below 0.0059."
+    )
+    document["seeds"] = 3
+    for told in ("kendall_tau", "circuits"):
+        document[told] = [] if told == "circuits" else None
+    assert remarks(document) == [trained, majority]
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "told"),
+    [
+        (45, 0, []),
+        (44, 0, ["1 training of 45 is not done yet."]),
+        (40, 0, ["5 trainings of 45 are not done yet."]),
+        (44, 1, ["1 training failed; the same command tries again."]),
+        (40, 2, ["3 trainings of 45 are not done yet.", "2 trainings failed; the same command tries again."]),
+    ],
+)
+def test_what_is_left_is_told(document: dict[str, Any], done: int, failed: int, told: list[str]) -> None:
+    before = remarks(document)
+    document["trainings"] |= {"done": done, "failed": failed}
+    assert remarks(document) == [*before, *told]
+
+
+def test_what_is_not_known_yet_is_a_dash_and_no_table_is_empty(
+    document: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (entry, *_), nothing = (
+        document["circuits"],
+        dict.fromkeys(("difference", "difference_interval", "p", "p_holm", "smallest_p")),
+    )
+    control = entry["controls"][0] | nothing | {"rank_biserial": None}
+    document |= {"circuits": [entry | {"controls": [control], "test_accuracy_interval": None}], "baselines": []}
+    print_confirmation(document)
+    circuits, controls, _ = capsys.readouterr().out.split("\n\n")
+    assert re.search(r"^5 +\d\.\d+ +– +0\.750 ", circuits, re.MULTILINE)
+    assert re.search(r"^5 +linear +\d\.\d+ +– +– +– +– +– +27 +linear, 3 wide$", controls, re.MULTILINE)
+    document["circuits"][0]["controls"] = []
+    print_confirmation(document)
+    assert "control  " not in capsys.readouterr().out
+
+
+Show = Callable[..., tuple[int, str, str]]
+
+
+def test_trainings_are_shown(confirmed: Search, cli_here: Show) -> None:
+    code, out, err = cli_here("show", "iris.confirm", "1")
+    assert (code, err) == (0, "")
+    values = dict(re.split(r" {2,}", line) for line in out.splitlines())
+    trial = confirmed.study.get_trials(deepcopy=False)[1]
+    assert (values["study"], values["trial"], values["state"]) == ("iris.confirm", "1", "complete")
+    assert (values["finalist"], values["model"], values["seed"]) == ("5", "linear", "0")
+    assert values["network"] == "linear, 3 wide"
+    assert values["test accuracy"] == shown(trial.user_attrs["test_accuracy"])
+    assert values["confusion"] == str(trial.user_attrs["confusion"])

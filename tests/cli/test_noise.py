@@ -1,0 +1,173 @@
+"""`confirm --noise`."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from faqnas_optuna.noise import finalists as noisy
+from faqnas_optuna.noise import reference as mixed
+from faqnas_optuna.noise.finalists import STRENGTHS
+from faqnas_optuna.noise.model import NoisyProgram
+from faqnas_optuna.noise.report import told_overtakings
+from faqnas_optuna.reporting.confirmed import confirmation_document
+from faqnas_optuna.study.study import Search
+from tests.conftest import successful
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def stored(confirmed: Search, cli_here: Cli) -> Cli:
+    """The command line beside a confirmation that is finished, and the study that it confirms."""
+    return cli_here
+
+
+REFUSED = {
+    ("--noise", "heron"): "unknown noise 'heron'; it is depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or a device",
+    ("--noise", "depolarizing:0"): r"depolarizing:P has a P above 0 and at most 0\.75, .*; it is '0'",
+    ("--noise", "eagle", "--shots", "0"): "--shots.*0 is not in the range",
+    ("--shots", "1024"): "--shots are those of circuits with noise; add --noise, for instance --noise depolarizing:0.01",
+    ("--noise", "eagle", "--detach"): "--noise is computed here after the trainings, and --detach has them elsewhere",
+    ("--plot", "noise.svg"): r"--plot noise\.svg is a figure of scores under noise; add --noise, for instance --noise heron-r3",
+    ("--noise", "eagle", "--plot", "noise.html"): r"this plot is a \.png, \.pdf or \.svg file; 'noise\.html' is none",
+    ("--noise", "eagle", "--plot", "no/where.svg"): "no/where.svg: there is no directory no; make it first",
+    ("--noise", "eagle", "--dask", "tcp://127.0.0.1:1"): "and --dask has them elsewhere; leave one of them out",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
+def test_what_cannot_be_computed_is_one_line(stored: Cli, arguments: tuple[str, ...]) -> None:
+    code, out, err = stored("confirm", "iris", *arguments)
+    assert (code, out) == (2, "")
+    assert re.search(REFUSED[arguments], err.splitlines()[-1])
+
+
+def test_a_device_that_is_too_small_is_refused_before_anything_is_trained(stored: Cli, tmp_path: Path) -> None:
+    figures = {"one_qubit_error": 0.01, "two_qubit_error": 0.1, "readout_error": 0.2, "t1_us": 10.0, "t2_us": 5.0}
+    figures |= {"one_qubit_ns": 10.0, "two_qubit_ns": 100.0, "readout_ns": 1000.0, "qubits": 2}
+    texts = {"name": "small", "date": "2026-01-01", "source": "nobody", "coupling": "all-to-all", "two_qubit_gate": "cz"}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in (texts | figures).items()]
+    (tmp_path / "small.toml").write_text("\n".join(lines))
+    code, out, err = stored("confirm", "iris", "--trials", "5", "--as", "new", "--noise", "small.toml")
+    assert (code, out) == (2, "")
+    told = "trial 5 has 3 qubits, and small has 2; choose others with --trials or --top, or another device"
+    assert err == f"Error: {told}\n"
+    assert "new" not in stored("status")[1]
+
+
+def test_what_takes_too_many_qubits_is_refused(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noisy, "MOST_QUBITS", 2)
+    code, out, err = stored("confirm", "iris", "--trials", "5", "--noise", "heron-r3")
+    assert (code, out) == (2, "")
+    told = "trial 5 runs on 3 qubits of heron-r3, with those that it is swapped over, and at most 2 are simulated;"
+    assert told in err
+
+
+def test_finalists_of_wine_are_judged_under_noise(cli_here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text('dataset = "wine"\n[space]\nn_qubits = [2, 3, 4]\n')
+    small = ("--population", "4", "--generations", "1", "--epochs", "1")
+    assert cli_here("start", "--config", "small.toml", *small)[0] == 0
+    asked = ("--trials", "0,1", "--epochs", "2", "--seeds", "2", "--noise", "eagle", "--shots", "100", "--json")
+    code, out, err = cli_here("confirm", "wine", *asked)
+    assert code == 0, err
+    assert re.search("^wine.confirm under noise: 4 of 4 networks$", err, re.MULTILINE)
+    document = json.loads(out)
+    assert document["schema_version"] == 1
+    noise = document["noise"]
+    assert (noise["noise"], noise["shots"], noise["test_samples"]) == ("eagle", 100, 36)
+    assert [entry["trial"] for entry in noise["circuits"]] == [entry["trial"] for entry in document["circuits"]]
+    for entry in noise["circuits"]:
+        assert len(entry["test_accuracies"]) == len(STRENGTHS) == len(noise["strengths"])
+        assert {len(values) for values in entry["test_accuracies"]} == {2}
+    # The same seeds, the same shots; the trainings are not done again for others.
+    code, out, err = cli_here("confirm", "wine", *asked, "--plot", "noise.svg")
+    assert json.loads(out)["noise"] == noise
+    assert code == 0 and err.splitlines()[-1] == "wrote noise.svg"
+    assert "times the noise of eagle" in (tmp_path / "noise.svg").read_text()
+    exact = json.loads(cli_here("confirm", "wine", *(one for one in asked if one not in ("--shots", "100")))[1])
+    assert exact["noise"]["shots"] is None
+    for entry, told in zip(exact["noise"]["circuits"], exact["circuits"], strict=True):
+        assert entry["test_accuracies"][0] == told["test_accuracies"]
+    assert exact["noise"]["circuits"] != noise["circuits"]
+
+
+def noise_of_two(stored: Cli, *more: str) -> dict[str, Any]:
+    code, out, err = stored("confirm", "iris", "--trials", "4,5", "--noise", "depolarizing:0.1", *more)
+    assert code == 0, err
+    found: dict[str, Any] = json.loads(out)["noise"] if "--json" in more else {"text": out}
+    return found
+
+
+def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Search) -> None:
+    plain = stored("confirm", "iris")[1]
+    document, text = noise_of_two(stored, "--json"), noise_of_two(stored, "--plot", "noise.pdf")["text"]
+    assert Path("noise.pdf").read_bytes().startswith(b"%PDF-")
+    assert text.startswith(plain)
+    header, *lines = text.removeprefix(plain).strip().splitlines()
+    assert re.split(r" {2,}", header) == [
+        "trial",
+        "times the noise",
+        "test accuracy",
+        "95 % interval",
+        "quantum FLOPs",
+        "circuit",
+    ]
+    rows = [re.split(r" {2,}", line) for line in lines[: 2 * len(STRENGTHS)]]
+    expected = [
+        [str(entry["trial"]), f"{strength:g}", f"{mean:.3f}"]
+        for entry in document["circuits"]
+        for strength, mean in zip(document["strengths"], entry["test_accuracy"], strict=True)
+    ]
+    assert [row[:3] for row in rows] == expected
+    assert lines[-1].startswith(
+        "Noise: depolarizing:0.1, X, Y or Z on each qubit after a two-qubit gate with 0.1, after other gates"
+    )
+    assert lines[-1].endswith("misread with 0. Trained without noise; exact ⟨Z⟩ for each of 30 test samples.")
+    sentences = list(told_overtakings(document["overtakings"], "depolarizing:0.1"))
+    assert lines[2 * len(STRENGTHS) : -1] == ["", *sentences]
+    # Without noise it is what the confirmation has shown; nothing is stored.
+    shown = {entry["trial"]: entry for entry in confirmation_document(confirmed)["circuits"]}
+    for entry in document["circuits"]:
+        assert entry["test_accuracies"][0] == shown[entry["trial"]]["test_accuracies"]
+    assert len(successful(confirmed)) == 45
+
+
+def test_ctrl_c_keeps_the_confirmation(stored: Cli, monkeypatch: pytest.MonkeyPatch, confirmed: Search) -> None:
+    def interrupting(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("it goes on")
+
+    monkeypatch.setattr(noisy, "_judged", interrupting)
+    code, out, err = stored("confirm", "iris", "--noise", "eagle")
+    assert code == 130
+    assert out.startswith("trial  test accuracy")
+    assert err.splitlines()[-1] == (
+        "interrupted; the confirmation is kept, and what it is worth under noise is computed anew by the same command"
+    )
+    assert stored("confirm", "iris", "--noise", "eagle", "--json")[:2] == (130, "")
+    assert len(successful(confirmed)) == 45
+
+
+def test_a_search_on_pennylane_has_its_noise_from_there(cli_here: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "two.toml").write_text('dataset = "iris"\n[space]\nn_qubits = [2]\n')
+    small = ("--population", "2", "--generations", "1", "--epochs", "1", "--engine", "pennylane")
+    assert cli_here("start", "--config", "two.toml", *small)[0] == 0
+    simulated, defined = [], mixed.probabilities
+
+    def counting(program: NoisyProgram, inputs: NDArray[np.float64], weights: NDArray[Any]) -> NDArray[np.float64]:
+        simulated.append(program)
+        return defined(program, inputs, weights)
+
+    monkeypatch.setattr(mixed, "probabilities", counting)
+    asked = ("--trials", "0", "--epochs", "1", "--seeds", "1", "--noise", "depolarizing:0.1")
+    code, _, err = cli_here("confirm", "iris", *asked)
+    assert code == 0, err
+    assert len(simulated) == len(STRENGTHS)

@@ -1,0 +1,140 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import t, wilcoxon
+
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.comparison.judging import LOOKS, Contest, Judged, attained, contest, hold, interval, judge
+from faqnas_optuna.comparison.replay import Chosen, SearchStep, SearchTrace, TrainingBudget, chosen, replay, seeds_of
+from faqnas_optuna.comparison.samplers import searcher
+from faqnas_optuna.study.pareto import log_hypervolume
+from tests.support.benchmarks import MadeUp
+
+BUDGET = TrainingBudget(trainings=32)
+
+
+def by_qubits(circuit: Circuit) -> float:
+    return 0.3 + 0.05 * circuit.n_qubits
+
+
+def one(flops: int, believed: float) -> Chosen:
+    return Chosen(row=flops, flops=flops, believed=believed, trainings=1)
+
+
+def test_what_is_attained_is_a_sum_of_rectangles() -> None:
+    front = [one(10, 0.5), one(100, 0.8)]
+    width = math.log10(1.1 * 1000 / 10)
+    expected = (0.4 * math.log10(100 / 10) + 0.7 * math.log10(1100 / 100)) / width
+    assert attained(front, [0.4, 0.7], (10, 1000)) == pytest.approx(expected)
+    # A promise that is not kept is paid for.
+    assert attained(front, [0.4, 0.2], (10, 1000)) < attained(front[:1], [0.4], (10, 1000))
+
+
+def test_of_promises_that_are_kept_it_is_the_hypervolume() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        front = [
+            one(int(flops), float(believed))
+            for flops, believed in zip(np.unique(generator.integers(10, 1000, 6)), np.sort(generator.random(6)), strict=False)
+        ]
+        points = np.array([(chosen.flops, 1 - chosen.believed) for chosen in front], np.float64)
+        expected = log_hypervolume(points, (10, 1000))
+        assert attained(front, [chosen.believed for chosen in front], (10, 1000)) == pytest.approx(expected)
+
+
+def test_without_noise_all_is_as_promised() -> None:
+    ground = MadeUp(by_qubits, noise=0)
+    found = judge(replay(searcher("nsga2"), ground, BUDGET, seed=0), ground, BUDGET)
+    assert found.optimism == pytest.approx(0) and found.attained[-1] == pytest.approx(found.believed)
+    assert list(found.attained) == sorted(found.attained) and len(found.attained) == LOOKS
+    assert found.trainings == found.circuits == found.spent == 32
+
+
+def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
+    ground = MadeUp(by_qubits, noise=0.1)
+    course = replay(searcher("random:2"), ground, BUDGET, seed=5)
+    paid = set(ground.asked)
+    ground.asked.clear()
+    found = judge(course, ground, BUDGET)
+    assert paid.isdisjoint(ground.asked) and paid.isdisjoint(ground.told)
+    best = max(chosen(course, ground, spent=math.inf), key=lambda chosen: chosen.believed)
+    trained = ground.trained(best.row)
+    unseen = seeds_of(ground, trained, search=5)[2:]
+    assert found.best == pytest.approx(np.mean([ground.test(trained, seed) for seed in unseen]))
+    assert found.optimism == pytest.approx(best.believed - np.mean([ground.validation(trained, seed) for seed in unseen]))
+
+
+def test_luck_alone_attains_nothing() -> None:
+    """Where all circuits are alike, the front believes in much, and is judged to be what each circuit is."""
+    ground = MadeUp(lambda _: 0.5, noise=0.1)
+    found = [judge(replay(searcher("random"), ground, BUDGET, seed=seed), ground, BUDGET) for seed in range(40)]
+    optimism = np.array([judged.optimism for judged in found])
+    assert optimism.mean() > 0.1
+    best = np.array([judged.best for judged in found])
+    assert abs(best.mean() - 0.5) < 4 * best.std(ddof=1) / math.sqrt(len(best))
+
+
+def test_searchers_are_held_against_one_pair_by_pair() -> None:
+    generator = np.random.default_rng(1)
+    shares = {"a": generator.random(12), "b": generator.random(12) + 0.2, "c": generator.random(12)}
+    found = Contest(judged={name: tuple(map(judged, values)) for name, values in shares.items()}).against("a")
+    assert set(found) == {"b", "c"}
+    p = {name: wilcoxon(shares[name], shares["a"], method="exact").pvalue for name in found}
+    for name, (comparison, adjusted) in found.items():
+        assert comparison.difference == pytest.approx((shares[name] - shares["a"]).mean())
+        assert comparison.p == pytest.approx(p[name])
+        assert adjusted == pytest.approx(
+            min(1.0, 2 * p[name]) if p[name] == min(p.values()) else max(p[name], 2 * min(p.values()))
+        )
+
+
+def judged(share: float) -> Judged:
+    return Judged(
+        attained=(0.0, float(share)),
+        believed=1,
+        optimism=0,
+        best=1,
+        thrifty=1,
+        thrifty_flops=1,
+        front=1,
+        circuits=1,
+        trainings=1,
+        spent=1,
+    )
+
+
+def test_intervals_are_those_of_student() -> None:
+    values = [0.1, 0.4, 0.3, 0.9]
+    low, high = t.interval(0.95, 3, loc=np.mean(values), scale=np.std(values, ddof=1) / 2)
+    assert interval(values) == pytest.approx((np.mean(values), low, high))
+    assert interval([0.3]) == (0.3, 0.3, 0.3)
+
+
+def test_processes_find_what_one_finds() -> None:
+    ground, names = MadeUp(by_qubits, noise=0.1), ["random", "nsga2"]
+    found = contest(names, hold(names, ground, TrainingBudget(trainings=8), searches=2, processes=2))
+    for name in names:
+        expected = [
+            judge(replay(searcher(name), ground, TrainingBudget(trainings=8), seed=seed), ground, TrainingBudget(trainings=8))
+            for seed in (0, 1)
+        ]
+        assert list(found.judged[name]) == expected
+
+
+def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> None:
+    ground = MadeUp(by_qubits, noise=0)
+    rows = sorted(range(len(ground.circuits)), key=lambda row: ground.flops(row))
+    two = next(row for row in rows if ground.circuits[row].n_qubits == 2)
+    ten = next(row for row in rows if ground.circuits[row].n_qubits == 10)
+    nine = next(row for row in rows if ground.circuits[row].n_qubits == 9)
+
+    def found(*suggested: int) -> Judged:
+        steps = tuple(
+            SearchStep(row=row, value=ground.validation(ground.trained(row), 0), spent=place)
+            for place, row in enumerate(suggested, 1)
+        )
+        return judge(SearchTrace(searcher="x", seed=0, pooled=False, steps=steps), ground, BUDGET)
+
+    assert found(two, nine, ten).thrifty_flops == ground.flops(ten)
+    assert found(two).thrifty_flops == ground.flops(two)

@@ -1,0 +1,38 @@
+import pickle
+
+import pytest
+
+from faqnas_optuna import load_table
+from faqnas_optuna.comparison.live import LiveBenchmark
+from faqnas_optuna.comparison.replay import TrainingBudget, replay
+from faqnas_optuna.comparison.samplers import searcher
+from faqnas_optuna.comparison.tabular import TabularBenchmark
+from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.splits import DataSplits
+
+
+@pytest.fixture
+def live(iris: DataSplits) -> LiveBenchmark:
+    settings = {"dataset": "iris", "training": {"epochs": 5}, "data": {"split_seed": 0}}
+    return LiveBenchmark(StudyConfig.from_settings(settings, source=""), iris)
+
+
+def test_what_is_trained_is_what_a_table_would_say(live: LiveBenchmark) -> None:
+    table, ground = load_table("iris", live=True), TabularBenchmark(load_table("iris"), epochs=5)
+    assert (live.seeds, live.flops_range) == (ground.seeds, ground.flops_range)
+    for seed, row in enumerate(range(0, 8160, 1111)):
+        circuit = ground.circuit(row)
+        mine = live.trained(live.row(circuit))
+        assert live.circuit(live.row(circuit)) == circuit and live.circuit(mine) == ground.circuit(ground.trained(row))
+        assert live.flops(live.row(circuit)) == ground.flops(row)
+        assert live.validation(mine, seed) == table.query(circuit, epochs=5, seed=seed).val_accuracy
+        assert live.test(mine, seed) == table.test(circuit, epochs=5, seed=seed)
+        assert live.seconds(mine, seed) > 0
+
+
+def test_nothing_is_trained_but_what_a_search_pays_for(live: LiveBenchmark) -> None:
+    course = replay(searcher("nsga2"), live, TrainingBudget(trainings=30), seed=0)
+    assert len(live._done) == course.trainings == 30
+    # Another process does not need them, and finds the same.
+    elsewhere = pickle.loads(pickle.dumps(live))
+    assert elsewhere._done == {} and replay(searcher("nsga2"), elsewhere, TrainingBudget(trainings=30), seed=0) == course

@@ -1,0 +1,144 @@
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from faqnas_optuna import search
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
+from faqnas_optuna.comparison.replay import Chosen, TrainingBudget, chosen, front, replay
+from faqnas_optuna.comparison.samplers import DEFAULT, SEARCHERS, DistinctSampler, searcher
+from faqnas_optuna.config import Objectives
+from faqnas_optuna.errors import ConfigError
+from tests.support.benchmarks import MadeUp
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+TWENTY = TrainingBudget(trainings=20)
+
+
+def by_qubits(circuit: Circuit) -> float:
+    return 0.3 + 0.05 * circuit.n_qubits
+
+
+@pytest.mark.parametrize("name", [*DEFAULT, "random-distinct", "nsga3", "nsga2:3"])
+def test_a_search_looks_at_nothing_that_it_has_not_paid_for(name: str) -> None:
+    ground = MadeUp(by_qubits, noise=0.1)
+    course = replay(searcher(name), ground, TrainingBudget(trainings=24), seed=1)
+    # Each training once, as many as were paid for, and of the test part nothing.
+    assert len(ground.asked) == course.trainings == 24 and max(Counter(ground.asked).values()) == 1
+    assert ground.told == []
+    paid = Counter(trained for trained, _ in ground.asked)
+    assert set(paid.values()) == {searcher(name).repeats}
+    assert [step.spent for step in course.steps if step.value is not None][-1] == 24
+    # The same seed, the same search; another, another.
+    assert replay(searcher(name), ground, TrainingBudget(trainings=24), seed=1) == course
+    assert replay(searcher(name), ground, TrainingBudget(trainings=24), seed=2) != course
+
+
+@pytest.mark.parametrize("objectives", Objectives)
+def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: str) -> None:
+    settings: dict[str, Any] = {"population": 20, "generations": 3, "patience": 3, "epochs": 1, "seed": 4}
+    study = search("iris", storage=storage_url, objectives=str(objectives), flops="analytic", progress=False, **settings)
+    trials = study.optuna.get_trials(deepcopy=False)
+    circuits = [Genome.from_params(trial.params).circuit for trial in trials]
+    known = {
+        EffectiveCircuit(circuit=circuit).representative: 1 - trial.values[1]
+        for circuit, trial in zip(circuits, trials, strict=True)
+    }
+    # Whatever is suggested beyond the search is worth nothing.
+    ground = MadeUp(lambda circuit: known.get(circuit, 0.0), noise=0)
+    name = "nsga2" if objectives is Objectives.BOTH else "nsga2-error"
+    course = replay(searcher(name), ground, TrainingBudget(trainings=len(known)), seed=4)
+    assert len(trials) == 60
+    suggested = [ground.circuits[step.row] for step in course.steps]
+    assert suggested == circuits[: len(suggested)] and set(suggested) == set(circuits[: len(suggested)])
+    assert len(suggested) > 50
+
+
+def test_a_budget_in_seconds_is_spent_by_the_clock_of_the_trainings() -> None:
+    ground = MadeUp(by_qubits, noise=0.1)
+    course = replay(searcher("random"), ground, TrainingBudget(seconds=10), seed=0)
+    taken = [ground.seconds(ground.trained(step.row), 0) for step in course.steps if step.value is not None]
+    assert [step.spent for step in course.steps if step.value is not None] == pytest.approx(np.cumsum(taken))
+    # The last one begins before the end.
+    assert sum(taken[:-1]) < 10 <= sum(taken)
+
+
+def test_a_search_that_finds_nothing_new_ends() -> None:
+    class Stubborn(DistinctSampler):
+        def sample_independent(self, study: optuna.Study, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            return GENES[param_name][0]
+
+    stubborn = SEARCHERS["random"].__class__(name="stubborn", told="", sampler=lambda seed: Stubborn(seed=seed))
+    course = replay(stubborn, MadeUp(by_qubits, noise=0), TWENTY, seed=0)
+    assert course.trainings == 1 and len(course.steps) == 63
+
+
+def test_circuits_at_random_are_all_different_and_in_the_end_all_there_are() -> None:
+    study = optuna.create_study(sampler=DistinctSampler(seed=3))
+    drawn = []
+    for _ in range(300):
+        trial = study.ask()
+        genes = {gene: trial.suggest_categorical(gene, choices) for gene, choices in GENES.items()}
+        drawn.append(EffectiveCircuit(circuit=Genome.from_params(genes).circuit).representative)
+        study.tell(trial, 0.0)
+    assert len(set(drawn)) == 300
+    assert sorted(DistinctSampler(seed=3)._order) == list(range(6786))
+
+
+def test_what_a_search_believes_is_the_mean_of_what_it_paid_for() -> None:
+    ground = MadeUp(by_qubits, noise=0.2)
+    course = replay(searcher("random:3"), ground, TrainingBudget(trainings=30), seed=0)
+    values: defaultdict[int, list[float]] = defaultdict(list)
+    for step in course.steps:
+        if step.value is not None:
+            values[step.row].append(step.value)
+    assert {len(paid) for paid in values.values()} == {3}
+    for one in chosen(course, ground, spent=30):
+        assert one.believed == pytest.approx(np.mean(values[one.row])) and one.trainings == 3
+    # At half of the budget, what was known then.
+    early = {step.row for step in course.steps if step.spent <= 15}
+    assert {one.row for one in chosen(course, ground, spent=15)} <= early
+
+
+def test_a_front_is_that_of_brute_force() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        flops, believed = generator.integers(1, 12, 25), generator.integers(0, 8, 25) / 8
+        known = [
+            Chosen(row=row, flops=int(f), believed=float(b), trainings=1)
+            for row, (f, b) in enumerate(zip(flops, believed, strict=True))
+        ]
+        found = front(known)
+        expected = {
+            (one.flops, one.believed)
+            for one in known
+            if not any(
+                other.flops <= one.flops
+                and other.believed >= one.believed
+                and (other.flops, other.believed) != (one.flops, one.believed)
+                for other in known
+            )
+        }
+        assert [(one.flops, one.believed) for one in found] == sorted(expected)
+        # Of equals the first.
+        assert all(
+            one.row == min(other.row for other in known if (other.flops, other.believed) == (one.flops, one.believed))
+            for one in found
+        )
+    assert front([]) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("nsga", "there is no searcher 'nsga': did you mean 'nsga"),
+        ("nsga2:x", "searcher 'nsga2:x': trainings of each circuit are a number from 1 to 100, as nsga2:3"),
+        ("nsga2:0", "are a number from 1 to 100"),
+    ],
+)
+def test_an_unknown_searcher_is_refused(written: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        searcher(written)

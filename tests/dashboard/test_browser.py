@@ -1,0 +1,333 @@
+"""What a browser makes of the dashboard. Without Chromium the tests are skipped, and the reason is told."""
+
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from faqnas_optuna.dashboard.application import make_dashboard
+from faqnas_optuna.dashboard.filters import Environ, StartResponse, answer
+from faqnas_optuna.dashboard.server import DashboardServer
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.lifecycle import advance
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import Search
+from tests.conftest import TIMEOUT_S, cheap_values, run_trials, small_config
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BLUE = (0, 114, 178)
+"""Of the front."""
+
+
+class Element:
+    """An element of a page, with what is in it."""
+
+    def __init__(self, tag: str, attributes: dict[str, str]) -> None:
+        self.tag, self.attributes = tag, attributes
+        self.children: list[Element] = []
+        self.text = ""
+
+    def find(self, tag: str, **attributes: str) -> Iterator["Element"]:
+        """All of a tag within that have these attributes; of `class_` it is enough to be among the words."""
+        for child in self.children:
+            if child.tag == tag and all(child.has(name, value) for name, value in attributes.items()):
+                yield child
+            yield from child.find(tag, **attributes)
+
+    def has(self, name: str, value: str) -> bool:
+        found = self.attributes.get(name.rstrip("_"), "")
+        return value in found.split() if name == "class_" else value == found
+
+    @property
+    def words(self) -> str:
+        return self.text + "".join(child.words for child in self.children)
+
+
+class Tree(HTMLParser):
+    """A page as Chromium has it at the end."""
+
+    VOID = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.root = Element("", {})
+        self._open = [self.root]
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self._open[-1].children.append(element)
+        if tag not in self.VOID:
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(element.tag == tag for element in self._open):
+            while self._open.pop().tag != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        self._open[-1].text += data
+
+
+Browse = Callable[..., Element]
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Callable[..., str]:
+    """Run Chromium until its clock, which does not wait where nothing happens, has gone on for some seconds."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
+
+    def run(url: str, *options: str, seconds: int = 10) -> str:
+        fixed = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+        own = (f"--user-data-dir={tmp_path}/profile", f"--virtual-time-budget={1000 * seconds}", "--window-size=1200,1600")
+        process = subprocess.Popen(
+            [str(CHROMIUM), *fixed, *own, *options, url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            # With the processes that it has started.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=TIMEOUT_S)
+        assert process.returncode == 0, err[-2000:]
+        return out
+
+    return run
+
+
+@pytest.fixture
+def browse(chromium: Callable[..., str]) -> Browse:
+    """Look at a page: what is in it when its scripts have run."""
+    return lambda url, **settings: Tree(chromium(url, "--dump-dom", **settings)).root
+
+
+@pytest.fixture
+def server(search_of_eight: Search, storage_url: str) -> Iterator[DashboardServer]:
+    with make_dashboard(open_storage(storage_url), host="127.0.0.1", port=0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join(timeout=TIMEOUT_S)
+
+
+def address(server: DashboardServer, path: str) -> str:
+    return f"http://127.0.0.1:{server.server_port}{path}"
+
+
+def probe(server: DashboardServer, script: str) -> None:
+    """Let a script of the test run in every page, as the server's own scripts do."""
+    inner = server.application
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/probe.js":
+            return answer(start_response, "200 OK", script, kind="text/javascript")
+        started: list[Any] = []
+        body = b"".join(inner(environ, lambda *parts: started.extend(parts)))
+        added = body.replace(b"</body>", b'<script defer src="/probe.js"></script></body>')
+        headers = [(name, text) for name, text in started[1] if name != "Content-Length"]
+        start_response(started[0], [*headers, ("Content-Length", str(len(added)))])
+        return [added]
+
+    server.application = application
+
+
+def points(page: Element, figure: str) -> list[list[tuple[float, float]]]:
+    """Where the points of a figure are drawn, by trace."""
+    (drawn,) = page.find("div", id=figure)
+    return [
+        [position(point.attributes["transform"]) for point in trace.find("path", class_="point")]
+        for trace in drawn.find("g", class_="trace")
+        if "scatter" in trace.attributes["class"].split()
+    ]
+
+
+def position(transform: str) -> tuple[float, float]:
+    x, y = re.findall(r"-?[\d.]+", transform)[:2]
+    return float(x), float(y)
+
+
+def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
+    standing = StudyState.of(search_of_eight)
+    advance(standing)
+    page = browse(address(server, "/study/iris"))
+    dominated, front = points(page, "front")
+    assert len(front) == len(standing.front) > 1
+    assert len(dominated) == len(standing.by_circuit) - len(front)
+    # The scale is logarithmic: the same factor is the same distance.
+    flops = [math.log(candidate.quantum_flops) for candidate in standing.front]
+    share = [(x - front[0][0]) / (front[-1][0] - front[0][0]) for x, _ in front]
+    assert share == pytest.approx([(one - flops[0]) / (flops[-1] - flops[0]) for one in flops], abs=0.01)
+    titles = {"".join(text.words) for name in ("xtitle", "ytitle") for text in page.find("text", class_=name)}
+    assert titles == {"quantum FLOPs (one sample, forward)", "validation error", "closed generation", "hypervolume"}
+    assert [len(trace) for trace in points(page, "hypervolume")] == [2]
+    (note,) = page.find("section", id="note")
+    assert len(list(note.find("dd"))) == 4
+    (trouble,) = page.find("p", id="trouble")
+    assert trouble.words == ""
+    # Nothing leaves this machine by a button.
+    buttons = {button.attributes.get("data-title") for button in page.find("button", class_="modebar-btn")}
+    assert "Reset axes" in buttons and not any("hare" in str(button) or "loud" in str(button) for button in buttons)
+
+
+def test_the_mouse_tells_which_circuit_is_which(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
+    advance(StudyState.of(search_of_eight))
+    probe(
+        server,
+        "for (const f of ['front', 'hypervolume']) Plotly.Fx.hover(f, [{curveNumber: f === 'front' ? 1 : 0, pointNumber: 1}]);",
+    )
+    page = browse(address(server, "/study/iris"))
+    front, grown = ("\n".join(part.words for part in page_of.find("g", class_="hoverlayer")) for page_of in drawn(page))
+    second = StudyState.of(search_of_eight).front[1]
+    assert f"trial {second.trial}" in front and str(second.effective) in front
+    assert "generation 2, closed 20" in grown and "UTC" in grown
+
+
+def drawn(page: Element) -> list[Element]:
+    """The two figures."""
+    return list(page.find("div", class_="figure"))
+
+
+def test_a_picture_of_the_page_shows_the_front(
+    chromium: Callable[..., str], server: DashboardServer, search_of_eight: Search, tmp_path: Path
+) -> None:
+    advance(StudyState.of(search_of_eight))
+    file = tmp_path / "page.png"
+    chromium(address(server, "/study/iris"), f"--screenshot={file}")
+    with Image.open(file) as picture:
+        assert picture.size == (1200, 1600)
+        colours = {colour: count for count, colour in picture.convert("RGB").getcolors(maxcolors=1 << 24) or []}
+    assert len(colours) > 100
+    # Each point has a radius of five pixels or so.
+    assert colours[BLUE] > 60 * len(StudyState.of(search_of_eight).front)
+
+
+ZOOM = """
+const {dataset} = document.body, range = () => document.getElementById("front")._fullLayout.xaxis.range.join();
+dataset.before = range();
+document.querySelector('#front [data-title="Zoom in"]').click();
+setTimeout(() => { dataset.zoomed = range(); }, 1000);
+setInterval(() => { dataset.now = range(); }, 500);
+"""
+"""As a reader does."""
+
+
+def test_the_page_takes_in_what_is_new_and_stays_where_it_is(
+    browse: Browse, server: DashboardServer, new_search: Callable[..., Search]
+) -> None:
+    search = new_search(small_config(), name="growing")
+    run_trials(search, 4, cheap_values)
+    looks: list[str] = []
+    inner = server.application
+
+    def growing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/study/growing":
+            looks.append(environ["PATH_INFO"])
+            if len(looks) == 2:
+                run_trials(search, 4, cheap_values)
+                advance(StudyState.of(search))
+        return inner(environ, start_response)
+
+    server.application = growing
+    probe(server, ZOOM)
+    page = browse(address(server, "/study/growing"), seconds=30)
+    # It has stopped, and nobody asks any more.
+    assert len(looks) == 2
+    (facts,) = page.find("section", id="facts")
+    assert "finished" in facts.words and "generations are done" in facts.words and "8, 0 running" in facts.words
+    (table,) = page.find("section", id="table")
+    assert len(list(table.find("tr"))) == 1 + len(StudyState.of(search).front)
+    assert [len(trace) for trace in points(page, "hypervolume")] == [2]
+    (body,) = page.find("body")
+    assert body.attributes["data-now"] == body.attributes["data-zoomed"] != body.attributes["data-before"]
+
+
+def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered(
+    browse: Browse, server: DashboardServer, search_of_eight: Search
+) -> None:
+    advance(StudyState.of(search_of_eight))
+    inner = server.application
+
+    def behind_a_proxy(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if not path.startswith("/hub/studies/"):
+            return answer(start_response, "404 Not Found", "no such place")
+        return inner({**environ, "PATH_INFO": path.removeprefix("/hub/studies")}, start_response)
+
+    server.application = behind_a_proxy
+    page = browse(address(server, "/hub/studies/study/iris"))
+    assert len(points(page, "front")[1]) == len(StudyState.of(search_of_eight).front)
+    assert [link.words for link in page.find("a")] == ["Studies"]
+    (told,) = page.find("p", id="prefix")
+    assert "hidden" not in told.attributes and "needs an address of its own" in told.words
+    overview = browse(address(server, "/hub/studies/"))
+    assert [link.attributes["href"] for link in overview.find("a")] == ["./study/iris"]
+
+
+def test_without_a_proxy_the_way_to_optuna_dashboard_is_there(browse: Browse, server: DashboardServer) -> None:
+    page = browse(address(server, "/"))
+    assert [link.attributes["href"] for link in page.find("a")] == ["./study/iris", "./dashboard/studies/1"]
+    (told,) = page.find("p", id="prefix")
+    assert "hidden" in told.attributes
+
+
+SHOWN = """
+setInterval(() => document.querySelectorAll("button").forEach((button) => {
+  button.dataset.shown = button.getClientRects().length > 0;
+}), 500);
+"""
+OFFERS = {
+    "/dashboard": {"AddBoxIcon", "rename study", "delete study"},
+    "/dashboard/studies/1/note": {"EditIcon"},
+    "/dashboard/studies/1/trials?numbers=0": {"EditIcon"},
+    "/dashboard/studies/1/trials?numbers=8": {"EditIcon", "StopCircleIcon"},
+}
+"""What would be refused, by page of optuna-dashboard."""
+HARMLESS = {
+    "/dashboard": {"open drawer", "RefreshIcon", "ChevronLeftIcon", "Compare"},
+    "/dashboard/studies/1/note": {"open drawer", "ChevronLeftIcon"},
+    "/dashboard/studies/1/trials?numbers=0": {"open drawer", "ChevronLeftIcon", "Filter"},
+    "/dashboard/studies/1/trials?numbers=8": {"open drawer", "ChevronLeftIcon", "Filter"},
+}
+"""The rest of their buttons. What a new version adds must be looked at: it may offer something that is refused."""
+
+
+@pytest.mark.parametrize("path", OFFERS)
+def test_what_would_be_refused_is_not_offered(
+    browse: Browse, server: DashboardServer, search_of_eight: Search, path: str
+) -> None:
+    # Trial 8 runs.
+    search_of_eight.study.ask()
+    probe(server, SHOWN)
+    page = browse(address(server, path), seconds=20)
+    shown = {name(button): button.attributes["data-shown"] for button in page.find("button")}
+    hidden = {label for label, is_shown in shown.items() if is_shown == "false"}
+    assert hidden >= OFFERS[path]
+    assert set(shown) - hidden <= HARMLESS[path]
+    (mark,) = page.find("div", id="read-only")
+    assert "Read-only" in mark.words
+
+
+def name(button: Element) -> str:
+    """How a button is told from others: its label, its text, or its picture."""
+    icons = [icon.attributes["data-testid"] for icon in button.find("svg") if "data-testid" in icon.attributes]
+    return button.attributes.get("aria-label") or (icons[0] if icons else button.words)

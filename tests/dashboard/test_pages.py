@@ -1,0 +1,156 @@
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from faqnas_optuna.dashboard.pages import message_page, overview_page, study_page
+from faqnas_optuna.dashboard.watching import Overview, StudyView, Watched
+from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.reporting.confirmed import confirmation_document
+from faqnas_optuna.storage.opening import drafts
+from faqnas_optuna.study.study import Search
+
+EVIL = "<script>alert(1)</script>"
+
+
+class Tags(HTMLParser):
+    """The elements of a page, in order, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def links(self) -> Iterator[str]:
+        """Whatever a browser would ask for."""
+        for _, attributes in self.found:
+            yield from (str(attributes[name]) for name in ("href", "src") if name in attributes)
+
+
+@pytest.fixture
+def view(search_of_eight: Search) -> StudyView:
+    return Watched(drafts(search_of_eight.study)).study("iris")
+
+
+def evil(view: StudyView) -> StudyView:
+    """With a script wherever a text of the database stands."""
+    figures = {name: figure.replace("iris", EVIL) for name, figure in view.figures.items()}
+    return replace(
+        view,
+        status={**view.status, "study": EVIL, "dataset": EVIL},
+        note={name: EVIL for name in view.note},
+        figures=figures,
+    )
+
+
+def scripts(page: str) -> list[dict[str, str | None]]:
+    return [attributes for tag, attributes in Tags(page).found if tag == "script"]
+
+
+def test_whatever_a_study_says_is_text(view: StudyView) -> None:
+    page = study_page(evil(view), path="/study/iris")
+    assert EVIL not in page
+    assert scripts(page) == scripts(study_page(view, path="/study/iris"))
+    assert Tags(page).text.count(EVIL) >= 1 + 1 + 4
+
+
+def test_whatever_a_list_or_a_message_says_is_text(view: StudyView) -> None:
+    overview = Overview(studies=[evil(view).status], numbers={EVIL: 1}, left_out={EVIL: EVIL})
+    for page in (overview_page(overview, path="/"), message_page(EVIL, EVIL, path=f"/study/{EVIL}")):
+        assert EVIL not in page
+        assert len(scripts(page)) == 1
+        assert EVIL in Tags(page).text
+
+
+def test_the_figures_of_a_page_can_be_read_back(view: StudyView) -> None:
+    page = study_page(evil(view), path="/study/iris")
+    found = dict(re.findall(r'<script type="application/json" data-figure="(\w+)">(.*?)</script>', page))
+    assert {name: json.loads(text) for name, text in found.items()} == {
+        name: json.loads(text) for name, text in evil(view).figures.items()
+    }
+
+
+def test_all_links_are_relative(view: StudyView) -> None:
+    overview = Overview(studies=[view.status], numbers={"iris": 1, "plain": 2}, left_out={"plain": "why"})
+    pages = {
+        "../": study_page(view, path="/study/iris"),
+        "./": overview_page(overview, path="/"),
+        "../../": message_page("No such study", "x", path="/study/a/b"),
+    }
+    for up, page in pages.items():
+        links = list(Tags(page).links())
+        assert links and all(link.startswith(up) for link in links), links
+
+
+def test_the_name_of_a_study_is_quoted_in_its_link(view: StudyView) -> None:
+    overview = Overview(studies=[{**view.status, "study": "a/b?c#d é"}], numbers={}, left_out={})
+    assert "./study/a%2Fb%3Fc%23d%20%C3%A9" in list(Tags(overview_page(overview, path="/")).links())
+
+
+def test_each_circuit_of_the_front_has_its_line_and_its_trial(view: StudyView) -> None:
+    page = study_page(view, path="/study/iris")
+    assert len(view.front) > 1
+    for candidate in view.front:
+        assert f"../dashboard/studies/{view.number}/trials?numbers={candidate.trial}" in list(Tags(page).links())
+        assert str(candidate.effective) in Tags(page).text
+
+
+def test_a_page_asks_for_news_until_the_study_has_stopped(view: StudyView) -> None:
+    stop = {"reason": "generations", "at": "2026-11-25T13:42:17+00:00", "by": "me"}
+    because = "all 2 generations are done"
+    stopped = replace(view, status={**view.status, "state": "finished", "stop": stop, "because": because})
+    assert 'data-every="3"' in study_page(view, path="/study/iris")
+    page = study_page(stopped, path="/study/iris")
+    assert 'data-every="0"' in page
+    assert "finished 2026-11-25 13:42 UTC: all 2 generations are done" in page
+
+
+def test_the_pace_of_a_running_study_is_told(view: StudyView) -> None:
+    running = {**view.status, "state": "running", "trials_per_minute": 119.6, "minutes_left": 0.2}
+    assert "running, 120 trials a minute, at most 1 min left" in study_page(replace(view, status=running), path="/study/iris")
+
+
+def test_without_a_successful_trial_that_is_said(view: StudyView) -> None:
+    page = study_page(replace(view, figures={}, front=[]), path="/study/iris")
+    assert "No trial has succeeded yet: there is no front to show." in page
+    assert "plotly.js" not in page
+
+
+def test_an_empty_storage_tells_how_to_begin() -> None:
+    page = overview_page(Overview(studies=[], numbers={}, left_out={}), path="/")
+    assert "faqnas-optuna start --dataset wine" in page
+
+
+def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Search) -> None:
+    watched = Watched(drafts(confirmed.study))
+    view = watched.study("iris")
+    shown = {entry["circuit"]: entry for entry in confirmation_document(confirmed)["circuits"]}
+    assert view.confirmed.keys() == shown.keys()
+    page = Tags(study_page(view, path="/study/iris"))
+    for circuit, entry in shown.items():
+        low, high = entry["test_accuracy_interval"]
+        assert f"{entry['test_accuracy']:.3f}{low:.3f} to {high:.3f}" in page.text
+        assert view.confirmed[circuit].error == pytest.approx(1 - entry["test_accuracy"])
+    assert "confirmed on the test part" in view.figures["front"]
+    with pytest.raises(StudyMismatchError, match="it confirms circuits of 'iris', and what it has shown stands on the page"):
+        watched.study("iris.confirm")
+
+
+def test_a_confirmation_is_in_the_overview(confirmed: Search) -> None:
+    page = Tags(overview_page(Watched(drafts(confirmed.study)).overview(), path="/")).text
+    assert "iris.confirmirisfinished–" in page
+
+
+def test_without_a_confirmation_nothing_is_told_of_one(view: StudyView) -> None:
+    assert view.confirmed == {}
+    assert "confirmed" not in Tags(study_page(view, path="/study/iris")).text

@@ -1,0 +1,171 @@
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import Engine, StudyConfig, TrainingConfig
+from faqnas_optuna.data.named import load
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import FaqnasError, TrainingError
+from faqnas_optuna.models.estimator import HQNNClassifier
+from faqnas_optuna.training.evaluation import evaluate, train_once
+from faqnas_optuna.training.model import HQNN
+from tests.conftest import TIMEOUT_S
+
+GENES: dict[str, Any] = {"n_qubits": 3, "embedding": "angle", "entangler": "CZ", "topology": "circular", "depth": 3}
+GENES |= {"rotation_1": "RX", "rotation_2": "RY", "rotation_3": "RZ", "rotation_4": "RZ"}
+"""The last layer of its circuit is inert."""
+PROTOCOL: dict[str, Any] = {"epochs": 4, "learning_rate": 0.02, "batch_size": 16}
+
+
+@parametrize_with_checks([HQNNClassifier(random_state=0)])  # type: ignore[untyped-decorator, unused-ignore]
+def test_it_is_a_classifier_as_scikit_learn_has_them(estimator: HQNNClassifier, check: Callable[..., None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_its_training_is_that_of_a_search(engine: Engine) -> None:
+    iris = load("iris", seed=3)
+    config = StudyConfig(dataset="iris", seed=3, engine=engine, training=TrainingConfig(**PROTOCOL))
+    genome = Genome.from_params(GENES)
+    circuit = EffectiveCircuit(circuit=genome.circuit).representative
+    expected = train_once(circuit, iris, config, repeat=0)
+    found = HQNNClassifier(**GENES, **PROTOCOL, engine=str(engine), random_state=3).fit(iris.train.x, iris.train.y)
+    assert np.array_equal(found.parameters_, expected.parameters)
+    assert tuple(found.loss_curve_) == expected.losses
+    # What a search says of it is what it says itself.
+    evaluation = evaluate(genome.circuit, iris, config)
+    assert found.score(iris.validation.x, iris.validation.y) == evaluation.val_accuracy
+    assert (found.n_parameters_, found.quantum_flops_) == (evaluation.parameters, evaluation.quantum_flops_profiler)
+    assert found.circuit_ == genome.circuit
+
+
+def test_its_probabilities_are_those_of_the_network(iris: DataSplits) -> None:
+    found = HQNNClassifier(**PROTOCOL, random_state=0).fit(iris.train.x, iris.train.y)
+    sizes: dict[str, Any] = {"n_features": 4, "n_classes": 3, "engine": Engine.PENNYLANE, "generator": np.random.default_rng(0)}
+    network = HQNN(found.circuit_, **sizes)
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(found.parameters_), network.parameters())
+    with torch.no_grad():
+        expected = network(torch.from_numpy(iris.test.x)).exp().numpy()
+    assert found.predict_proba(iris.test.x) == pytest.approx(expected, abs=1e-5)
+    assert np.array_equal(found.predict(iris.test.x), expected.argmax(axis=1))
+
+
+def test_it_learns_and_keeps_labels_and_names(iris: DataSplits) -> None:
+    frame = pd.DataFrame(iris.train.x, columns=["a", "b", "c", "d"])
+    labels = np.array(["setosa", "versicolor", "virginica"])
+    found = HQNNClassifier(random_state=0).fit(frame, labels[iris.train.y])
+    assert list(found.feature_names_in_) == ["a", "b", "c", "d"] and found.n_features_in_ == 4
+    assert list(found.classes_) == list(labels)
+    assert set(found.predict(frame)) == set(labels)
+    assert found.score(frame, labels[iris.train.y]) > 0.9
+    assert found.loss_curve_.shape == (100,) and found.loss_curve_[-1] < 0.5 * found.loss_curve_[0]
+
+
+def test_it_works_in_a_pipeline_a_grid_and_a_cross_validation(iris: DataSplits) -> None:
+    raw = iris.train.x * 100 + 1_000
+    pipeline = make_pipeline(StandardScaler(), HQNNClassifier(epochs=20, learning_rate=0.05, random_state=0))
+    # The grid hands on numpy's own numbers and texts.
+    grid: dict[str, Any] = {
+        "hqnnclassifier__n_qubits": np.array([2, 3]),
+        "hqnnclassifier__embedding": np.array(["angle", "amplitude"]),
+        "hqnnclassifier__epochs": np.array([5, 20]),
+    }
+    chosen = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(raw, iris.train.y)
+    assert chosen.best_score_ > 0.7
+    assert isinstance(chosen.best_estimator_[-1].circuit_.n_qubits, int)
+    assert cross_val_score(pipeline, raw, iris.train.y, cv=2, error_score="raise").min() > 0.7
+
+
+@pytest.mark.parametrize("state", [7, np.int64(7), np.random.RandomState(7)], ids=lambda state: type(state).__name__)
+def test_its_seed_decides(iris: DataSplits, state: Any) -> None:
+    settings: dict[str, Any] = {"epochs": 1, "random_state": state}
+    one = HQNNClassifier(**settings)
+    # A clone has a state of its own, as it was.
+    other = clone(one)
+    first, again = (found.fit(iris.train.x, iris.train.y).parameters_ for found in (one, other))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, HQNNClassifier(epochs=1, random_state=8).fit(iris.train.x, iris.train.y).parameters_)
+
+
+def test_without_a_seed_no_two_trainings_are_the_same(iris: DataSplits) -> None:
+    first, other = (HQNNClassifier(epochs=1).fit(iris.train.x, iris.train.y).parameters_ for _ in range(2))
+    assert not np.array_equal(first, other)
+
+
+READ = """
+import pickle, sys
+import numpy as np
+found, x = pickle.load(open(sys.argv[1], "rb"))
+np.save(sys.argv[2], found.predict_proba(x))
+print([name for name in ("torch", "pennylane", "optuna") if name in sys.modules])
+"""
+
+
+def test_another_process_predicts_the_same_from_a_pickle_and_loads_nothing_large(iris: DataSplits, tmp_path: Path) -> None:
+    found = HQNNClassifier(epochs=2, random_state=0).fit(iris.train.x, iris.train.y)
+    file, out = tmp_path / "found.pickle", tmp_path / "out.npy"
+    file.write_bytes(pickle.dumps((found, iris.test.x)))
+    told = subprocess.run(
+        [sys.executable, "-c", READ, file, out], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    ).stdout
+    assert told == "[]\n"
+    assert np.array_equal(np.load(out), found.predict_proba(iris.test.x))
+
+
+WRONG = [
+    ({"n_qubits": 13}, "gene 'n_qubits' must be one of 2, 3, .*; it is 13"),
+    ({"depth": 5}, "gene 'rotation_5' must be one of RX, RY, RZ; it is None"),
+    ({"n_qubits": 3.0}, "gene 'n_qubits' must be one of .*; it is 3.0"),
+    ({"rotation_4": "RW"}, "gene 'rotation_4' must be one of RX, RY, RZ; it is 'RW'"),
+    ({"epochs": 0}, r"HQNNClassifier: training.epochs: .* greater than or equal to 1 \(it is 0\)"),
+    ({"epochs": 2.5}, r"training.epochs: .*\(it is 2.5\)"),
+    ({"learning_rate": float("nan")}, r"training.learning_rate: .*\(it is nan\)"),
+    ({"batch_size": "64"}, r"training.batch_size: must be a whole number \(it is '64'\)"),
+    ({"engine": "slow"}, r"engine: .*\(it is 'slow'\)"),
+    ({"random_state": -1}, "random_state must be from 0 to 4294967295; it is -1"),
+]
+
+
+@pytest.mark.parametrize(("settings", "told"), WRONG, ids=[str(settings) for settings, _ in WRONG])
+def test_wrong_parameters_are_refused_when_it_is_fitted(iris: DataSplits, settings: dict[str, Any], told: str) -> None:
+    estimator = HQNNClassifier(**settings)
+    with pytest.raises(ValueError, match=told) as caught:
+        estimator.fit(iris.train.x, iris.train.y)
+    assert isinstance(caught.value, FaqnasError) and len(str(caught.value).splitlines()) == 1
+
+
+def test_data_that_cannot_be_learned_are_refused(iris: DataSplits) -> None:
+    with pytest.raises(ValueError, match="a classifier needs samples of two classes or more; here is one class, 'a'"):
+        HQNNClassifier().fit(iris.train.x, ["a"] * len(iris.train))
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        HQNNClassifier().fit(iris.train.x, iris.train.x[:, 0])
+    with pytest.raises(ValueError, match="contains NaN"):
+        HQNNClassifier().fit(np.full_like(iris.train.x, np.nan), iris.train.y)
+
+
+def test_a_training_that_diverges_says_so(iris: DataSplits) -> None:
+    with pytest.raises(TrainingError, match="the loss is .* in epoch .*; try a lower learning rate"):
+        HQNNClassifier(embedding="amplitude", random_state=0).fit(iris.train.x * np.float32(4e36), iris.train.y)
+
+
+def test_what_is_not_fitted_has_nothing_to_tell(iris: DataSplits) -> None:
+    estimator = HQNNClassifier()
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        estimator.predict(iris.test.x)
+    assert not hasattr(estimator, "n_parameters_") and not hasattr(estimator, "quantum_flops_")

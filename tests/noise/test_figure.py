@@ -1,0 +1,92 @@
+"""The figure of finalists under noise: what is drawn of a document, and that its bytes are always the same."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+from faqnas_optuna.config import Score, StudyConfig
+from faqnas_optuna.errors import OutputError
+from faqnas_optuna.noise.figure import noise_figure, write_noise_plot
+from faqnas_optuna.noise.finalists import STRENGTHS
+from faqnas_optuna.study.study import Search
+from tests.noise.test_report import CHEAP, DEAR, document, under_noise
+
+CONFIG = StudyConfig(dataset="wine")
+OVERTAKEN = (
+    under_noise(5, 100, (0.6, 0.6, 0.7), (0.6, 0.6, 0.7), (0.6, 0.7, 0.7)),
+    under_noise(3, 900, (0.9, 0.8, 0.5), (0.9, 0.8, 0.51), (0.9, 0.9, 0.5)),
+)
+
+
+def words(figure: Any) -> list[list[str]]:
+    """Of each legend."""
+    return [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
+
+
+def test_each_finalist_has_its_means_and_intervals_at_even_places() -> None:
+    told = document(CHEAP, DEAR)
+    figure = noise_figure(told, CONFIG)
+    axes: Any = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"{strength:g}" for strength in STRENGTHS]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("times the noise of depolarizing:0.01", "test accuracy")
+    beside, below = words(figure)
+    assert beside == ["5: 100", "3: 900"] and figure.legends[0].get_title().get_text() == "trial: quantum FLOPs"
+    assert below == ["95 % interval of the mean over seeds", "always the most frequent class"]
+    bars = [one for one in axes.collections if isinstance(one, LineCollection)]
+    for circuit, line, drawn in zip(told["circuits"], axes.lines[:2], bars, strict=True):
+        x, y = line.get_xdata(), line.get_ydata()
+        assert list(y) == circuit["test_accuracy"]
+        assert np.diff(x) == pytest.approx([1] * (len(STRENGTHS) - 1)) and abs(x[0]) < 0.5
+        intervals = zip(x, circuit["test_accuracy_interval"], strict=True)
+        # Where all seeds have one score there is none.
+        ends = [[[place, found[0]], [place, found[1]]] for place, found in intervals if found]
+        assert np.array(drawn.get_segments()) == pytest.approx(np.array(ends))
+
+
+def test_rings_are_where_the_table_says_that_one_overtakes() -> None:
+    told = document(*OVERTAKEN)
+    (entry,) = told["overtakings"]
+    assert entry["difference_interval"][0] > 0
+    figure = noise_figure(told, CONFIG)
+    assert words(figure)[1][-1] == "overtakes a dearer one"
+    lines: Any = figure.axes[0].lines
+    cheaper, rings = lines[0], lines[-1]
+    place = STRENGTHS.index(entry["strength"])
+    assert rings.get_xydata() == pytest.approx(cheaper.get_xydata()[[place]])
+
+
+def test_many_finalists_have_looks_of_their_own() -> None:
+    many = [under_noise(trial, 100 + trial, [0.5 + trial / 50] * len(STRENGTHS)) for trial in range(20)]
+    figure: Any = noise_figure(document(*many), CONFIG)
+    figure.draw_without_rendering()
+    lines = figure.axes[0].lines[:20]
+    assert len({(line.get_marker(), tuple(line.get_color())) for line in lines}) == 20
+    assert all(one.get_marker() != other.get_marker() for one, other in pairwise(lines))
+    places = [line.get_xdata()[0] for line in lines]
+    assert places == sorted(places) and max(places) < 0.5 < 1 + min(places)
+    # Of a single seed there is no interval.
+    assert words(figure)[1] == ["always the most frequent class"]
+    inside = figure.bbox.padded(1)
+    for legend in figure.legends:
+        corners = legend.get_window_extent().corners()
+        assert all(inside.contains(*corner) for corner in corners)
+
+
+def test_balanced_scores_are_told_as_such() -> None:
+    config = CONFIG.model_copy(update={"score": Score.BALANCED})
+    axes = noise_figure(document(CHEAP, DEAR, score=Score.BALANCED), config).axes[0]
+    assert axes.get_ylabel() == "balanced test accuracy"
+
+
+def test_the_same_document_is_the_same_file(confirmed: Search, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one.svg", "two.svg")]
+    for file in files:
+        write_noise_plot(document(CHEAP, DEAR), confirmed, file)
+    one, two = (file.read_bytes() for file in files)
+    assert one == two and b"iris.confirm" in one and b"data_fingerprint" in one
+    with pytest.raises(OutputError, match=r"this plot is a \.png, \.pdf or \.svg file; 'x\.html' is none"):
+        write_noise_plot(document(CHEAP), confirmed, tmp_path / "x.html")

@@ -1,0 +1,126 @@
+"""Noise: which channels stand where, how strong they are, and what is no noise."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit.quantum_info import Kraus, average_gate_fidelity
+
+from faqnas_optuna.circuits.gates import Input, Weight
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.noise.model import (
+    Applied,
+    Depolarizing,
+    DepolarizingNoise,
+    DeviceNoise,
+    Relaxing,
+    noise_of,
+    of_one_qubit,
+    of_two_qubits,
+)
+from tests.hardware.test_cost import IONS, LINE, circuit
+
+PAULIS = [np.array(rows) for rows in ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])]
+
+
+def depolarizing(p: float) -> Kraus:
+    """Written out, one of X, Y and Z with p/3 each."""
+    return Kraus([math.sqrt(weight) * pauli for weight, pauli in zip([1 - p, p / 3, p / 3, p / 3], PAULIS, strict=True)])
+
+
+@pytest.mark.parametrize("error", [1e-4, 0.01, 0.2])
+def test_channels_have_the_infidelity_of_the_device(error: float) -> None:
+    assert 1 - average_gate_fidelity(depolarizing(of_one_qubit(error))) == pytest.approx(error)
+    each = depolarizing(of_two_qubits(error))
+    assert 1 - average_gate_fidelity(each.tensor(each)) == pytest.approx(error)
+
+
+def test_no_channel_does_more_than_all() -> None:
+    assert (of_one_qubit(0.5), of_one_qubit(3.0)) == (0.75, 0.75)
+    assert (of_two_qubits(0.75), of_two_qubits(3.0)) == (0.75, 0.75)
+
+
+def test_depolarizing_noise_follows_every_gate() -> None:
+    program = DepolarizingNoise(probability=0.25).program(circuit(2, "XX"), 2.0)
+    turned = [
+        Applied("rx", (0,), Weight(0, 0)),
+        Depolarizing(0, 0.05),
+        Applied("rx", (1,), Weight(0, 1)),
+        Depolarizing(1, 0.05),
+    ]
+    prepared = [Applied("ry", (0,), Input(0)), Depolarizing(0, 0.05), Applied("ry", (1,), Input(1)), Depolarizing(1, 0.05)]
+    # Of the two layers of CZ the second is inert.
+    entangled = [Applied("cz", (0, 1)), Depolarizing(0, 0.5), Depolarizing(1, 0.5)]
+    assert list(program.steps[:-4]) == [*prepared, *turned, *entangled]
+    assert program.steps[-4] == Applied("rx", (0,), Weight(1, 0))
+    assert (program.n_qubits, program.read, program.flip) == (2, (0, 1), 0.0)
+    strong = DepolarizingNoise(probability=0.25).program(circuit(2, "XX"), 8.0)
+    assert {step.probability for step in strong.steps if isinstance(step, Depolarizing)} == {0.2, 0.75}
+
+
+def test_without_strength_there_is_no_noise() -> None:
+    for noise in (DepolarizingNoise(probability=0.2), DeviceNoise(device=LINE), DeviceNoise(device=IONS)):
+        program = noise.program(circuit(4, "XYX", "CNOT", circular=True), 0.0)
+        assert {type(step) for step in program.steps} == {Applied}
+        assert program.flip == 0
+
+
+def test_a_device_errs_by_pulse_and_gate_and_qubits_that_wait_relax() -> None:
+    # On the target H is one more pulse than the control has, behind the gate as before it.
+    program = DeviceNoise(device=LINE).program(circuit(2, "X", "CNOT"), 1.0)
+    channels = [step for step in program.steps if not isinstance(step, Applied)]
+    one, two = of_one_qubit(0.01), of_two_qubits(0.1)
+    before = [step for step in channels[: channels.index(Depolarizing(program.read[0], two))]]
+    assert before == [Depolarizing(wire, one) for wire in (0, 0, 1, 1)]
+    (waited,) = [step for step in channels if isinstance(step, Relaxing)]
+    assert waited == Relaxing(program.read[0], 10 / 10_000, 10 / 5_000)
+    assert channels[-2:] == [Depolarizing(program.read[1], one), waited]
+    assert program.flip == 0.2
+
+
+def test_ions_wait_for_one_another() -> None:
+    program = DeviceNoise(device=IONS).program(circuit(2, "X"), 3.0)
+    # Two gates of a pulse, 10 ns, one after another: the second waits in |0⟩, the first at the end.
+    waited = [step for step in program.steps if isinstance(step, Relaxing)]
+    assert [(step.by_t1, step.by_t2) for step in waited] == [pytest.approx((30 / 10_000, 30 / 5_000))] * 2
+    assert program.flip == 0.5
+
+
+def test_a_swapped_circuit_is_read_where_its_wires_end() -> None:
+    program = DeviceNoise(device=LINE).program(circuit(4, "XX", "CNOT", circular=True), 1.0)
+    assert sorted(program.read) == [0, 1, 2, 3]
+    gates = [frozenset(step.wires) for step in program.steps if isinstance(step, Applied) and len(step.wires) == 2]
+    # Of a circle of four, twice, on the three pairs of a line.
+    assert len(set(gates)) == 3 and len(gates) > 8
+
+
+def test_noise_is_known_by_what_is_typed(tmp_path: Path) -> None:
+    weak = noise_of("depolarizing:0.01")
+    assert (weak.name, weak.parameters()["two_qubit_depolarizing"]) == ("depolarizing:0.01", 0.01)
+    assert weak.parameters()["one_qubit_depolarizing"] == pytest.approx(0.001)
+    heron = noise_of("heron-r3")
+    assert (heron.name, heron.parameters()["readout_flip"]) == ("heron-r3", 4.517e-3)
+    assert heron.told.startswith("figures of 2026-04-17, circuits as they are run there; X, Y or Z on each qubit")
+    file = tmp_path / "line.toml"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in LINE.model_dump(exclude={"coupling", "two_qubit_gate"}).items()]
+    file.write_text("\n".join([*lines, 'two_qubit_gate = "cz"', "coupling = [[0, 1], [1, 2], [2, 3]]"]))
+    assert noise_of(str(file)) == DeviceNoise(device=LINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("heron", "unknown noise 'heron'; it is depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or a device file"),
+        ("depolarizing", "unknown noise 'depolarizing'"),
+        ("depolarizing:0", "depolarizing:P has a P above 0 and at most 0.75, where nothing is left of a qubit; it is '0'"),
+        ("depolarizing:0.76", "at most 0.75.*; it is '0.76'"),
+        ("depolarizing:nan", "it is 'nan'"),
+        ("depolarizing:", "it is ''"),
+        ("absent.toml", "absent.toml: cannot read the device file"),
+    ],
+)
+def test_what_is_no_noise_is_refused(text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        noise_of(text)

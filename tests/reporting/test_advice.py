@@ -1,0 +1,99 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import SearchConfig, SpaceConfig, TrainingConfig
+from faqnas_optuna.reporting.advice import advice, reliability_sentence
+from faqnas_optuna.study.lifecycle import advance
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import Search
+from faqnas_optuna.training.reliability import Reliability
+from tests.conftest import cheap_values, run_trials, small_config, successful
+
+NOT_MEASURED = "How far two trainings of one circuit agree was not measured."
+
+
+@pytest.mark.parametrize(
+    ("value", "repeats", "told"),
+    [
+        (
+            0.15,
+            1,
+            "Two trainings of one circuit agree only so far: 15 % of what tells two circuits apart is the circuits, the rest"
+            " is luck (reliability 0.15, 95 % interval 0.05 to 0.30); about 23 repeats (10 to 50) would give 0.8:"
+            " --repeats auto takes 23. --front pooled chooses by all trainings together.",
+        ),
+        (
+            0.15,
+            23,
+            "Two means of 23 trainings of one circuit agree well: 80 % of what tells two circuits apart is the circuits, the"
+            " rest is luck (reliability 0.80, 95 % interval 0.55 to 0.91).",
+        ),
+        (
+            0.02,
+            1,
+            "Two trainings of one circuit agree only so far: 2 % of what tells two circuits apart is the circuits, the rest"
+            " is luck (reliability 0.02, 95 % interval 0.00 to 0.30); even 50 repeats, which --repeats"
+            " auto takes, would give only 0.51: try more --epochs. --front pooled chooses by all trainings together.",
+        ),
+    ],
+)
+def test_what_trainings_are_worth(new_search: Callable[..., Search], value: float, repeats: int, told: str) -> None:
+    measured = Reliability(value=value, low=0.05 if value > 0.05 else -0.1, high=0.3, circuits=24, trainings=4)
+    search = new_search(small_config(training=TrainingConfig(repeats=repeats)))
+    search = replace(search, description=replace(search.description, reliability=measured))
+    assert reliability_sentence(search) == told
+
+
+def test_what_is_left_to_luck_is_told_alone(new_search: Callable[..., Search]) -> None:
+    """A search with a single point, no progress and poor accuracies: all for that reason."""
+    search = new_search(small_config(search=SearchConfig(population=4, generations=8)))
+    measured = Reliability(value=0.15, low=0.05, high=0.3, circuits=24, trainings=4)
+    search = replace(search, description=replace(search.description, reliability=measured))
+    run_trials(search, 12, lambda _: (100.0, 0.7))
+    advance(StudyState.of(search))
+    (told,) = advice(StudyState.of(search))
+    assert told == reliability_sentence(search)
+
+
+@pytest.mark.parametrize(
+    ("values", "told", "attempt"),
+    [
+        (lambda _: (100.0, 0.7), "reaches only 0.30 accuracy: a barren plateau", "Try --epochs 120, another --lr"),
+        (lambda _: (100.0, 0.2), "The front is a single point", "Try --population 8"),
+        (lambda genome: (genome.depth, 0.2), "The front is a single point", "Try --population 8"),
+    ],
+)
+def test_signs_of_failure_are_told_with_what_to_try(
+    new_search: Callable[..., Search], values: Callable[[Genome], tuple[float, float]], told: str, attempt: str
+) -> None:
+    search = new_search(small_config(training=TrainingConfig(epochs=60), search=SearchConfig(population=4, generations=8)))
+    run_trials(search, 12, values)
+    advance(StudyState.of(search))
+    first, line = advice(StudyState.of(search))
+    assert first == NOT_MEASURED
+    assert told in line and attempt in line
+
+
+def test_stagnation_at_once_is_told_where_the_front_has_several_points(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(training=TrainingConfig(epochs=60)))
+    run_trials(search, 8, cheap_values)
+    advance(StudyState.of(search))
+    generation = search.study.user_attrs["generation:0"]
+    search.study.set_user_attr("generation:1", generation | {"generation": 1})
+    _, line = advice(StudyState.of(search))
+    assert "the search stagnated at once. Try --population 8, another --seed, or --repeats 3" in line
+
+
+def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
+    space = SpaceConfig(n_qubits=(2, 3, 4, 5, 6))
+    search = new_search(small_config(training=TrainingConfig(epochs=60), space=space))
+    while True:
+        run_trials(search, 4, cheap_values)
+        advance(StudyState.of(search))
+        if len({trial.values[0] for trial in successful(search)}) > 3:
+            break
+    search.study.set_user_attr("generation:1", search.study.user_attrs["generation:0"] | {"hypervolume": 1.0})
+    assert list(advice(StudyState.of(search))) == [NOT_MEASURED]

@@ -1,0 +1,44 @@
+import math
+
+import pytest
+
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.reporting.confirmed import confirmation_document
+from faqnas_optuna.reporting.documents import pareto_document
+from faqnas_optuna.reporting.frames import confirmed_frame, front_frame, trials_frame
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import Search
+
+
+def test_a_frame_of_the_front_is_its_document(search_of_eight: Search) -> None:
+    standing = StudyState.of(search_of_eight)
+    rows, entries = front_frame(standing).to_dict("records"), pareto_document(standing)["front"]
+    for row, entry in zip(rows, entries, strict=True):
+        for name in ("trial", "quantum_flops", "val_accuracy", "parameters"):
+            assert row[name] == entry[name]
+        assert row["circuit"] == entry["effective"]["summary"]
+        assert {gene: row[gene] for gene in entry["genome"]} == entry["genome"]
+        # Of a single training there is none.
+        assert math.isnan(row["val_accuracy_low"]) and math.isnan(row["val_accuracy_high"])
+
+
+def test_a_frame_of_trials_knows_clones_once(search_of_eight: Search) -> None:
+    standing = StudyState.of(search_of_eight)
+    frame = trials_frame(standing)
+    assert len(frame) == len({trial.user_attrs["circuit"] for trial in search_of_eight.study.trials})
+    assert list(frame["trial"]) == sorted(trial.number for trial in standing.by_circuit.values())
+    assert set(frame.loc[frame["on_front"], "trial"]) == {candidate.trial for candidate in standing.front}
+
+
+def test_a_frame_of_a_confirmation_is_its_document(confirmed: Search) -> None:
+    document = confirmation_document(confirmed)
+    for row, entry in zip(confirmed_frame(document).to_dict("records"), document["circuits"], strict=True):
+        assert [row["test_accuracy_low"], row["test_accuracy_high"]] == entry["test_accuracy_interval"]
+        assert (row["believed"], row["circuit"]) == (entry["val_accuracy"], entry["effective"])
+        for control in entry["controls"]:
+            assert row[control["model"]] == control["test_accuracy"]
+
+
+def test_a_confirmation_has_no_front(confirmed: Search) -> None:
+    with pytest.raises(ConfigError, match="study 'iris.confirm' has no front: it confirms circuits of 'iris'"):
+        front_frame(StudyState.of(confirmed))

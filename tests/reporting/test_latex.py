@@ -1,0 +1,297 @@
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import create_trial
+from scipy import stats
+
+from faqnas_optuna.circuits.genome import GENES
+from faqnas_optuna.config import FlopsCounter, FlopsOf, Score, TrainingConfig
+from faqnas_optuna.reporting.confirmed import AGAINST
+from faqnas_optuna.reporting.latex import (
+    Alignment,
+    Latex,
+    LatexColumn,
+    confirmation_table,
+    escaped,
+    fraction,
+    front_table,
+    grouped,
+    span,
+    table,
+)
+from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import Search
+from tests.conftest import TIMEOUT_S, small_config
+from tests.support.candidates import candidate, genome_of
+
+NAME = "iris_50-a"
+BROKEN = r">{\raggedright\arraybackslash}"
+"""What an X of tabularx is told, beside its width."""
+
+
+BELOW = r"\multicolumn{"
+"""How a line begins whose text stands below the row before it."""
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of each row, headings first: an `&` that is escaped ends none. Text below a row is its last cell."""
+    read: list[list[str]] = []
+    for line in text.splitlines():
+        if not line.endswith(r" \\"):
+            continue
+        cells = [unstacked(cell.strip()) for cell in re.split(r"(?<!\\)&", line.removesuffix(r" \\"))]
+        if line.startswith(BELOW):
+            read[-1].append(cells[0].partition(r"\linewidth}@{}}{")[2].removesuffix("}"))
+        else:
+            read.append(cells)
+    return read
+
+
+def unstacked(heading: str) -> str:
+    """Return a heading whose words do not stand one above another."""
+    if not heading.startswith(stack := r"\shortstack[r]{"):
+        return heading
+    return heading.removeprefix(stack).removesuffix("}").replace("-" + r"\\", "").replace(r"\\", " ")
+
+
+def check(text: str) -> None:
+    """That LaTeX would take it: environments and braces close, rows have the columns' number, nothing special stands bare."""
+    comments = [line for line in text.splitlines() if line.startswith("%")]
+    lines = text.splitlines()[len(comments) :]
+    assert len(comments) == 2
+    assert ("tabularx" in comments[0]) == (r"\begin{tabularx}" in text) and "booktabs" in comments[0]
+    opened: list[str] = []
+    for kind, name in re.findall(r"\\(begin|end)\{([^}]*)\}", "\n".join(lines)):
+        if kind == "begin":
+            opened.append(name)
+        else:
+            assert opened.pop() == name
+    assert opened == []
+    (alignment,) = re.findall(r"\\begin\{tabular[x*]?\}(?:\{\\linewidth\})?\{(.*)\}", text)
+    alignment = alignment.replace(BROKEN, "").replace(r"@{\extracolsep{\fill}}", "").replace("@{}", "X")
+    assert {len(cells) for cells in rows(text)} == {len(alignment)}
+    for line in lines:
+        # What is between dollars is ours: mathematics.
+        prose = re.sub(r"(?<!\\)\$.*?(?<!\\)\$", "", line)
+        bare = re.sub(r"\\[\\{}$&#%_]", "", prose)
+        assert bare.count("{") == bare.count("}")
+        assert not re.search(r"[%#_$^~]", bare) and ("&" not in bare or line.endswith(r" \\"))
+    assert [line for line in lines if line.endswith("rule")] == [r"\toprule", r"\midrule", r"\bottomrule"]
+
+
+def table_of(standing: StudyState) -> str:
+    """That of the whole front."""
+    return front_table(standing, standing.front)
+
+
+def add(search: Search, *candidates: Candidate) -> None:
+    """To a study, as its workers do."""
+    distributions: dict[str, BaseDistribution] = {gene: CategoricalDistribution(choices) for gene, choices in GENES.items()}
+    for one in candidates:
+        values, told = [one.quantum_flops, one.val_error], one.record.to_attributes()
+        trial = create_trial(params=one.genome.to_params(), distributions=distributions, values=values, user_attrs=told)
+        search.study.add_trial(trial)
+
+
+FRONT = [
+    candidate(0, genome_of(2, "CNOT", "RY"), flops=60, error=0.5, deviation=0.02),
+    candidate(1, genome_of(3, "CZ", "RY", "RZ"), flops=1165, error=0.25, deviation=0.3),
+    candidate(2, genome_of(7, "CZ", "RY", "RX"), flops=38997, error=0.0625, deviation=0.01),
+]
+DOMINATED = candidate(3, genome_of(9, "CNOT", "RX"), flops=40000, error=0.6, deviation=0.01)
+
+
+def test_the_table_of_a_front(new_search: Callable[..., Search]) -> None:
+    add(search := new_search(name=NAME), *FRONT, DOMINATED)
+    check(text := table_of(StudyState.of(search)))
+    classical = [str(one.record.classical_flops) for one in FRONT]
+    parameters = [str(one.record.parameters) for one in FRONT]
+    assert rows(text) == [
+        ["Trial", "Accuracy", r"$F_\mathrm{Q}$", r"$F_\mathrm{C}$", "Parameters", "Circuit"],
+        ["0", "0.500", "60", classical[0], parameters[0], "2 qubits, angle, RY, CNOT linear"],
+        ["1", "0.750", r"1\,165", classical[1], parameters[1], "3 qubits, angle, RY {[}RZ{]}, {[}CZ linear{]}"],
+        ["2", "0.938", r"38\,997", classical[2], parameters[2], "7 qubits, angle, RY RX, CZ linear {[}the last{]}"],
+    ]
+    (caption,) = re.findall(r"\\caption\{(.*)\}", text)
+    for part in (r"study iris\_50-a", "of 4", "30 validation samples of iris after 1 epoch of", "PyTorch profiler", "brackets"):
+        assert part in caption
+    assert r"\label{tab:front-iris-50-a}" in text
+    # In a class of narrow pages a circuit takes two lines.
+    assert rf"\begin{{tabularx}}{{\linewidth}}{{rrrrr{BROKEN}X}}" in text
+    assert "interval" not in text
+
+
+def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
+    config = small_config(
+        training=TrainingConfig(epochs=20, repeats=3), flops=FlopsCounter.ANALYTIC, flops_of=FlopsOf.EFFECTIVE
+    )
+    add(search := new_search(config), *FRONT)
+    check(text := table_of(StudyState.of(search)))
+    heading, *cells = [row[2] for row in rows(text)]
+    assert heading == r"95\,\% interval"
+    for cell, one in zip(cells, FRONT, strict=True):
+        reach = stats.t.ppf(0.975, 2) * (one.record.val_accuracy_std or 0) / 3**0.5
+        low, high = max(one.record.val_accuracy - reach, 0), min(one.record.val_accuracy + reach, 1)
+        assert cell == f"{low:.3f}--{high:.3f}"
+    for part in ("20 epochs", "the mean of 3 trainings with its $t$ interval", "arithmetic", "without the inert gates"):
+        assert part in text
+
+
+def test_what_decided_the_values_stands_above(new_search: Callable[..., Search]) -> None:
+    add(search := new_search(name=NAME), *FRONT)
+    comment = table_of(StudyState.of(search)).splitlines()[1]
+    told = json.loads(comment.removeprefix("% Made by faqnas-optuna from "))
+    assert told["study"] == NAME and told["settings"]["dataset"] == "iris"
+    assert told["data_fingerprint"] == search.description.data_fingerprint and "optuna" in told["versions"]
+
+
+SPECIAL = {
+    "a_b": r"a\_b",
+    "50 %": r"50 \%",
+    "R&D": r"R\&D",
+    "#1": r"\#1",
+    "$x$": r"\$x\$",
+    "{x}": r"\{x\}",
+    "a\\b": r"a\textbackslash{}b",
+    "~^": r"\textasciitilde{}\textasciicircum{}",
+    "<|>": r"\textless{}\textbar{}\textgreater{}",
+    '"x"': "''x''",
+    "[x]": "{[}x{]}",
+    "*x": "{*}x",
+    "a---b": "a-{}-{}-b",
+    "a-b": "a-b",
+    "two\n\nlines": "two lines",
+}
+
+
+@pytest.mark.parametrize(("text", "printed"), SPECIAL.items())
+def test_special_characters_are_printed_as_they_stand(text: str, printed: str) -> None:
+    assert escaped(text) == printed
+
+
+def test_any_table_can_hold_them() -> None:
+    columns = [LatexColumn(heading=Latex("Name"), alignment=Alignment.WORDS), LatexColumn(heading=Latex("Value"))]
+    texts = [[escaped(text), fraction(0.5)] for text in SPECIAL]
+    check(text := table(columns, texts, caption=escaped("50 % & more"), label="a_b & c", told={"study": "50 %\n&"}))
+    assert r"\begin{tabular}{lr}" in text and r"\label{tab:a-b---c}" in text and len(rows(text)) == 1 + len(SPECIAL)
+    # After the end of a row, a bracket would be taken for its distance to the next, and a star for a part of the end.
+    assert not any(line.startswith(("[", "*")) for line in text.splitlines())
+
+
+def test_numbers() -> None:
+    assert [grouped(number) for number in (0, 999, 1165, 1234567)] == ["0", "999", r"1\,165", r"1\,234\,567"]
+    assert (fraction(0.94444), span(0.5, 0.98765)) == ("0.944", "0.500--0.988")
+
+
+def confirmation_of(score: Score, dataset: str = "wine", **more: object) -> dict[str, Any]:
+    """Return a confirmation's document, of two circuits.
+
+    Args:
+        more: of each circuit.
+    """
+    control = {"difference": -0.1, "p_holm": 0.03, "rank_biserial": -1.0}
+    circuit: dict[str, Any] = {
+        "trial": 19,
+        f"test_{score.key}": 0.9666,
+        f"test_{score.key}_interval": [0.946, 0.987],
+        "test_accuracies": [0.96] * 10,
+        f"val_{score.key}": 0.944,
+        "quantum_flops": 38_997,
+        "parameters": 150,
+        "controls": [{"model": "linear"} | control, {"model": "mlp"} | control | {"p_holm": 0.2}],
+        "effective": "7 qubits, angle, RY, CZ linear [the last]",
+        **more,
+    }
+    return {
+        "study": "wine_1.confirm",
+        "confirms": "wine_1",
+        "dataset": dataset,
+        "score": str(score),
+        "epochs": 50,
+        "search_epochs": 5,
+        "seeds": 10,
+        "test_samples": 36,
+        "majority_score": 0.3889,
+        "circuits": [circuit, circuit | {"trial": 3, f"test_{score.key}_interval": None, "controls": []}],
+        "provenance": {"created": "now"},
+    }
+
+
+@pytest.mark.parametrize("score", Score)
+def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
+    text = confirmation_table(confirmation_of(score))
+    check(text)
+    headings, first, second = rows(text)
+    told = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
+    assert headings[1:5] == [told, r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$"]
+    assert first[:5] == ["19", "0.967", "0.946--0.987", "0.944", r"38\,997"]
+    assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
+    assert second[2] == "--" and second[6:10] == ["--"] * 4
+    assert "after 5 epochs. Majority class: 0.389. $" in text
+    assert "Majority" not in confirmation_table(confirmation_of(score) | {"majority_score": None})
+    assert r"\label{tab:confirmed-wine-1}" in text and r"wine\_1" in text
+
+
+ARTICLE = r"""
+\documentclass%s{article}
+\usepackage{%s}
+\begin{document}
+Text.
+%s
+\end{document}
+"""
+ALL = [{"model": model, "difference": -0.1234, "p_holm": 0.03, "rank_biserial": -1.0} for model in AGAINST]
+LARGE: dict[str, Any] = {"quantum_flops": 123_456, "trial": 1_234, "parameters": 1_234, "controls": ALL}
+WIDE: dict[str, Any] = {"effective": "10 qubits, amplitude, RX RY RZ RX, CNOT circular [the last two layers, and more]"}
+
+
+def balanced(one: Candidate) -> Candidate:
+    """Return a candidate with a balanced accuracy."""
+    return replace(one, record=replace(one.record, val_balanced_accuracy=0.9, val_balanced_accuracy_std=0.1))
+
+
+def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
+    """Each kind of table that is written, with its name."""
+    repeated = TrainingConfig(epochs=20, repeats=3)
+    configs = {
+        "plain": small_config(),
+        "repeated": small_config(training=repeated),
+        "balanced": small_config(training=repeated, score=Score.BALANCED, flops_of=FlopsOf.EFFECTIVE),
+    }
+    for name, config in configs.items():
+        add(search := new_search(config, name=name), *map(balanced, FRONT))
+        yield name, table_of(StudyState.of(search))
+    for score in Score:
+        yield f"confirmed, {score}", confirmation_table(confirmation_of(score))
+        yield f"confirmed, {score}, wide", confirmation_table(confirmation_of(score, **LARGE, **WIDE))
+        on_device = confirmation_of(score, "two-curves:features=20,dimensions=2", neg_log_esp=10.1234, **LARGE)
+        yield f"confirmed, {score}, on a device", confirmation_table(on_device)
+    texts = [[escaped(text), fraction(0.5)] for text in SPECIAL]
+    columns = [LatexColumn(heading=Latex("Name"), alignment=Alignment.WORDS), LatexColumn(heading=Latex("Value"))]
+    yield "special", table(columns, texts, caption=escaped("50 % & more"), label="a_b", told={})
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="pdflatex is not installed; on Debian: apt-get install texlive-latex-recommended"
+)
+@pytest.mark.parametrize("options", ["", "[twocolumn]"])
+def test_every_table_fits_in_articles(new_search: Callable[..., Search], tmp_path: Path, options: str) -> None:
+    misfits = {}
+    for name, text in tables(new_search):
+        (packages,) = re.findall(r"^% Needs \\usepackage\{(.*)\}\.$", text, re.MULTILINE)
+        (tmp_path / "article.tex").write_text(ARTICLE % (options, packages, text))
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "article.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=TIMEOUT_S, check=False)
+        log = (tmp_path / "article.log").read_text(errors="replace")
+        assert done.returncode == 0, f"{name}: {log[-2000:]}"
+        misfits[name] = re.findall(r"Overfull .*|.*too narrow.*", log)
+    assert not any(misfits.values()), {name: lines for name, lines in misfits.items() if lines}

@@ -1,0 +1,201 @@
+"""A trial of our storage against Optuna's own on the same database, and what it costs."""
+
+import math
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.flops import analytic_flops
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import SearchConfig, StudyConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.signals import Signals
+from faqnas_optuna.storage.opening import backend, drafts, open_storage
+from faqnas_optuna.study.study import create
+from faqnas_optuna.training.evaluation import Counts, Evaluation
+from faqnas_optuna.workers.loop import StudyWorker
+from tests.conftest import small_config
+
+DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
+    "n": IntDistribution(0, 9),
+    "gate": CategoricalDistribution(("RX", "RY", "RZ")),
+}
+
+
+@pytest.fixture
+def study(any_storage_url: str) -> optuna.Study:
+    storage = open_storage(any_storage_url, create=True)
+    return optuna.create_study(storage=storage, directions=["minimize", "minimize"], study_name="s")
+
+
+def seen_by(study: optuna.Study) -> list[FrozenTrial]:
+    """All trials."""
+    return without_times(study, study.get_trials())
+
+
+def without_times(study: optuna.Study, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """On MySQL, which rounds them to seconds: the worker of a trial does not know."""
+    if backend(study).engine.dialect.name == "mysql":
+        for trial in trials:
+            trial.datetime_start = trial.datetime_complete = None
+    return trials
+
+
+def by_optuna(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials as Optuna's own statements read them from the database."""
+    return without_times(study, RDBStorage._get_trials(backend(study), study._study_id, None, set(), -1))
+
+
+def begin(study: optuna.Study) -> optuna.Trial:
+    """A trial as a worker has it before it trains."""
+    trial = study.ask(DISTRIBUTIONS)
+    trial.set_user_attr("worker", "test:1")
+    study._storage.set_trial_system_attr(trial._trial_id, "generation", 3)
+    return trial
+
+
+def elsewhere(study: optuna.Study) -> optuna.Study:
+    """The same study as another worker has it."""
+    return optuna.load_study(storage=open_storage(backend(study).url), study_name=study.study_name)
+
+
+def test_a_draft_is_stored_at_once_and_finished_at_once(study: optuna.Study) -> None:
+    trial = begin(study)
+    (before,) = by_optuna(study)
+    assert (before.state, before.params, before.user_attrs) == (TrialState.RUNNING, {}, {})
+    drafts(study).store(trial._trial_id)
+    (running,) = by_optuna(study)
+    assert [running] == seen_by(study) == seen_by(elsewhere(study))
+    assert (running.params, running.system_attrs) == (trial.params, {"generation": 3})
+    assert [*running.params] == [*DISTRIBUTIONS]
+    assert trial._trial_id in backend(study).seconds_silent(study._study_id)
+    trial.set_user_attr("worker", "test:2")
+    trial.set_user_attr("note", [1, {"two": None}])
+    study.tell(trial, (1.5, float("inf")))
+    (finished,) = by_optuna(study)
+    assert [finished] == seen_by(study) == seen_by(elsewhere(study))
+    assert finished.user_attrs == {"worker": "test:2", "note": [1, {"two": None}]}
+    assert finished.values == [1.5, float("inf")]
+
+
+def test_trials_of_others_are_read_as_optuna_reads_them(study: optuna.Study) -> None:
+    other, plain = elsewhere(study), optuna.load_study(storage=RDBStorage(backend(study).url), study_name="s")
+    study.enqueue_trial({"n": 7}, user_attrs={"asked": "by hand"})
+    for n, by in enumerate([study, other, plain, other, study, plain]):
+        trial = begin(by)
+        if n == 1:
+            by.tell(trial, state=TrialState.FAIL)
+        elif n != 3:
+            by.tell(trial, (n, float("-inf") if n == 2 else 1 / 3))
+    expected = by_optuna(study)
+    assert [trial.number for trial in expected] == [*range(6)]
+    assert expected[0].params["n"] == 7
+    # The other knows more of its running trial than the database.
+    known = seen_by(other)
+    assert known[3].params.keys() == DISTRIBUTIONS.keys()
+    for found in (seen_by(study), seen_by(elsewhere(study)), [*known[:3], expected[3], *known[4:]]):
+        assert found == expected
+    for states in ((TrialState.RUNNING,), (TrialState.FAIL, TrialState.COMPLETE), (TrialState.WAITING,)):
+        numbers = [trial.number for trial in study.get_trials(states=states)]
+        assert numbers == [trial.number for trial in expected if trial.state in states]
+
+
+def test_a_trial_that_was_given_up_takes_nothing_more(study: optuna.Study) -> None:
+    trial, late = begin(study), begin(study)
+    for one in (trial, late):
+        backend(elsewhere(study)).abandon(study._study_id, one._trial_id, "it was silent")
+    with pytest.raises(UpdateFinishedTrialError, match="trial 0 was given up"):
+        drafts(study).store(trial._trial_id)
+    with pytest.raises(UpdateFinishedTrialError, match="trial 1 was given up"):
+        study.tell(late, (1, 1))
+    # A look at the others' trials ends the draft too.
+    for found in study.get_trials():
+        assert (found.state, found.params, found.values) == (TrialState.FAIL, {}, None)
+    with pytest.raises(UpdateFinishedTrialError, match="can not be updated"):
+        trial.set_user_attr("late", True)
+    with pytest.raises(UpdateFinishedTrialError, match="was given up"):
+        drafts(study).store(trial._trial_id)
+
+
+def test_a_trial_of_a_deleted_study_is_not_finished_in_a_new_one(study: optuna.Study) -> None:
+    trial = begin(study)
+    url = backend(study).url
+    optuna.delete_study(study_name="s", storage=open_storage(url))
+    new = optuna.create_study(storage=open_storage(url), directions=["minimize", "minimize"], study_name="s")
+    # On SQLite it gets the same ids.
+    begin(new)
+    with pytest.raises(UpdateFinishedTrialError, match="given up, or deleted with its study"):
+        study.tell(trial, (1, 1))
+    (untouched,) = by_optuna(new)
+    assert (untouched.state, untouched.values) == (TrialState.RUNNING, None)
+
+
+def test_a_study_that_is_gone_gets_no_trial(study: optuna.Study) -> None:
+    optuna.delete_study(study_name="s", storage=open_storage(backend(study).url))
+    with pytest.raises(KeyError, match="Record does not exist"):
+        drafts(study).create_new_trial(study._study_id)
+
+
+def test_what_is_new_is_told_once_and_in_the_order_in_which_it_was_seen(study: optuna.Study) -> None:
+    other = elsewhere(study)
+    trials = [begin(by) for by in (study, other, study)]
+    other.tell(trials[1], (1, 1))
+    assert [trial.number for trial in drafts(study).read(study._study_id).finished] == [1]
+    study.tell(trials[2], (1, 1))
+    study.tell(trials[0], state=TrialState.FAIL)
+    history = drafts(study).read(study._study_id)
+    assert [trial.number for trial in history.finished] == [1, 2, 0]
+    assert not history.unfinished
+
+
+def test_as_last_read_spares_the_database(study: optuna.Study) -> None:
+    begin(elsewhere(study))
+    assert len(study.get_trials()) == 1
+    begin(elsewhere(study))
+    with drafts(study).as_last_read():
+        assert len(study.get_trials()) == 1
+        with drafts(study).as_it_is_now():
+            assert len(study.get_trials()) == 2
+
+
+def cheap(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
+    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    trained = EffectiveCircuit(circuit=circuit).representative
+    score = 1 - 1 / analytic_flops(trained)
+    return Evaluation(**vars(counts), val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
+
+
+def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_storage_url: str, iris: DataSplits) -> None:
+    limits = SearchConfig(population=10, generations=100, patience=100)
+    search = create(open_storage(any_storage_url, create=True), "s", small_config(search=limits), iris)
+    shift = StudyWorker(search, iris, Signals(), evaluate=cheap)
+    statements: list[str] = []
+    writing: list[str] = []
+    shift.look()
+    shift.run_trial()
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    def commit(_connection: Any) -> None:
+        writing.extend(
+            statement for statement in statements[-1:] if statement.startswith(("INSERT", "UPDATE", "DELETE", "WITH"))
+        )
+
+    event.listen(backend(search.study).engine, "before_cursor_execute", note)
+    event.listen(backend(search.study).engine, "commit", commit)
+    # Less than a generation, within which nothing is decided; looking for stale trials, once a second, is not a trial's.
+    shift._next_giving_up = math.inf
+    trials = 8
+    for _ in range(trials):
+        shift.look()
+        assert shift.run_trial()
+    assert len(statements) <= 14 * trials
+    assert len(writing) == 3 * trials

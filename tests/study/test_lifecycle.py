@@ -1,0 +1,188 @@
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import numpy as np
+import optuna
+import pytest
+
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.storage.opening import study_lock
+from faqnas_optuna.study.lifecycle import WorkerAction, advance, author, resume, stop
+from faqnas_optuna.study.objective import suggest
+from faqnas_optuna.study.pareto import hypervolume, log_hypervolume
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search, load
+from tests.conftest import cheap_values, reason_of, run_trials, small_config, successful
+
+
+def test_a_full_generation_is_closed_and_frozen(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 3, cheap_values)
+    advance(StudyState.of(search))
+    assert search.metadata.closed_generations() == []
+    run_trials(search, 1, cheap_values)
+    advance(StudyState.of(search))
+    (closed,) = search.metadata.closed_generations()
+    points = np.array([trial.values for trial in successful(search)])
+    cheapest, dearest = search.description.flops_range
+    assert closed.hypervolume == log_hypervolume(points, (cheapest, dearest)) == StudyState.of(search).hypervolume
+    assert closed.linear_hypervolume == hypervolume(points, (1.1 * dearest, 1)) == StudyState.of(search).linear_hypervolume
+    assert (closed.generation, closed.trials, closed.front) == (0, 4, len(StudyState.of(search).front))
+    run_trials(search, 2, lambda _: (1.0, 0.001))
+    advance(StudyState.of(search))
+    assert search.metadata.closed_generations() == [closed]
+    assert StudyState.of(search).full_generations == 1
+
+
+def test_the_study_stops_when_all_generations_are_closed(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 7, cheap_values)
+    advance(StudyState.of(search))
+    assert search.metadata.stop() is None
+    run_trials(search, 1, cheap_values)
+    advance(StudyState.of(search))
+    stopped = search.metadata.stop()
+    assert stopped is not None
+    assert stopped.reason is StopReason.GENERATIONS
+    assert stopped.at.endswith("+00:00")
+
+
+def worse_and_worse() -> Callable[[Genome], tuple[float, float]]:
+    numbers = itertools.count(1)
+    return lambda _: (float(next(numbers)), 0.9)
+
+
+def test_the_study_stops_when_the_front_stands_still(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, generations=50)))
+    values = worse_and_worse()
+    trials = 0
+    while search.metadata.stop() is None:
+        run_trials(search, 1, values)
+        advance(StudyState.of(search))
+        trials += 1
+    assert trials == 3 * 4
+    assert reason_of(search) == StopReason.STAGNATION
+
+
+def test_patience_counts_anew_after_a_resumption(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, generations=50)))
+    values = worse_and_worse()
+    for expected in (12, 20):
+        while search.metadata.stop() is None:
+            run_trials(search, 1, values)
+            advance(StudyState.of(search))
+        assert len(successful(search)) == expected
+        search = resume(search)
+
+
+def test_the_first_reason_stands(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    stop(search, StopReason.REQUESTED)
+    run_trials(search, 8, cheap_values)
+    advance(StudyState.of(search))
+    assert reason_of(search) == StopReason.REQUESTED
+
+
+def fail(_: Genome) -> tuple[float, float]:
+    raise ValueError("no luck")
+
+
+def test_a_study_in_which_nothing_succeeds_stops(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    for _ in range(4):
+        assert search.metadata.stop() is None
+        with pytest.raises(ValueError, match="no luck"):
+            run_trials(search, 1, fail)
+        advance(StudyState.of(search))
+    assert reason_of(search) == StopReason.FAILURES
+    search = resume(search)
+    with pytest.raises(ValueError, match="no luck"):
+        run_trials(search, 1, fail)
+    advance(StudyState.of(search))
+    assert search.metadata.stop() is None
+
+
+def test_a_study_that_was_resumed_meanwhile_is_not_stopped_again(new_search: Callable[..., Search]) -> None:
+    """By a worker that has seen the last generation close, and waits for the lock."""
+    search = new_search()
+    run_trials(search, 8, cheap_values)
+
+    @contextmanager
+    def lock_after_others(study: optuna.Study) -> Iterator[Callable[[], bool]]:
+        advance(StudyState.of(search))
+        resume(search, generations=9)
+        with study_lock(study) as is_held:
+            yield is_held
+
+    assert advance(StudyState.of(search), lock=lock_after_others) is WorkerAction.RUNNING
+    assert search.metadata.stop() is None
+    assert len(search.metadata.resumptions()) == 1
+
+
+def test_whoever_closed_the_last_generation_may_have_died_before_the_stop(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 8, cheap_values)
+    advance(StudyState.of(search))
+    closed = search.metadata.closed_generations()
+    search.study.set_user_attr("stop", None)
+    assert advance(StudyState.of(search)) is WorkerAction.STOPPED
+    assert reason_of(search) is StopReason.GENERATIONS
+    assert search.metadata.closed_generations() == closed
+
+
+def test_a_generation_stays_open_while_one_of_its_trials_runs(new_search: Callable[..., Search]) -> None:
+    """And if it is the last, no other trial is wanted meanwhile."""
+    search = new_search(small_config(search=SearchConfig(population=4, generations=1)))
+    late = search.study.ask()
+    suggest(late, search.config.space)
+    run_trials(search, 4, cheap_values)
+    standing = StudyState.of(search)
+    assert (standing.full_generations, standing.open_generations) == (1, {0})
+    assert advance(standing) is WorkerAction.FULL
+    assert (search.metadata.closed_generations(), search.metadata.stop()) == ([], None)
+    for name, value in {"circuit": "late", "val_accuracy": 0.75}.items():
+        late.set_user_attr(name, value)
+    search.study.tell(late, (1.0, 0.25))
+    standing.refresh()
+    assert advance(standing) is WorkerAction.STOPPED
+    (closed,) = search.metadata.closed_generations()
+    points = np.array([trial.values for trial in successful(search)])
+    assert (closed.trials, closed.hypervolume) == (5, log_hypervolume(points, search.description.flops_range))
+
+
+def test_failures_do_not_fill_a_generation(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 3, cheap_values)
+    with pytest.raises(ValueError, match="no luck"):
+        run_trials(search, 1, fail)
+    advance(StudyState.of(search))
+    assert StudyState.of(search).full_generations == 0
+    run_trials(search, 1, cheap_values)
+    advance(StudyState.of(search))
+    assert StudyState.of(search).full_generations == 1
+
+
+def test_a_resumption_needs_generations_to_run(new_search: Callable[..., Search], storage_url: str) -> None:
+    search = new_search()
+    run_trials(search, 8, cheap_values)
+    advance(StudyState.of(search))
+    for limit in (None, 1, 2):
+        with pytest.raises(ConfigError, match="has closed 2 generations .* resume iris --generations 6"):
+            resume(search, generations=limit)
+    assert search.metadata.stop() is not None
+    resumed = resume(search, generations=3)
+    assert resumed.metadata.stop() is None
+    assert resumed.config.search.generations == load(search.study._storage, "iris").config.search.generations == 3
+    (resumption,) = resumed.metadata.resumptions()
+    assert (resumption.generation, resumption.trial, resumption.limit, resumption.by) == (2, 8, 3, author())
+    # A limit that is raised while the study runs is on record too.
+    resume(resumed, generations=4)
+    first, second = resumed.metadata.resumptions()
+    assert first.stop is not None
+    assert (first.stop.reason, second.stop, second.limit) == (StopReason.GENERATIONS, None, 4)
+    assert datetime.fromisoformat(second.at).utcoffset() == timedelta(0)

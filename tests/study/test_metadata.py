@@ -1,0 +1,114 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.metadata import Description, StudyMetadata, our_studies
+from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop, StopReason
+from faqnas_optuna.study.study import Search
+from tests.conftest import small_config
+
+STOPPED = Stop(reason=StopReason.STAGNATION, at="2026-01-01T00:00:00+00:00", by="me@here:1")
+
+
+@pytest.fixture
+def metadata(storage_url: str) -> StudyMetadata:
+    """Of a study that nobody has described yet."""
+    storage = open_storage(storage_url, create=True)
+    return StudyMetadata(optuna.create_study(storage=storage, study_name="s", directions=["minimize", "minimize"]))
+
+
+def description() -> Description:
+    return Description(
+        config=small_config(seed=7),
+        data_fingerprint="abc",
+        sizes={"train": 3, "validation": 2, "test": 1},
+        flops_range=(10, 1000),
+        created="2026-01-01T00:00:00.000001+00:00",
+        versions={"faqnas-optuna": "0.1.0", "optuna": "5.0.0"},
+    )
+
+
+def test_a_blank_ledger_has_nothing(metadata: StudyMetadata) -> None:
+    assert metadata.is_blank()
+    assert (metadata.description(), metadata.created_and_stop(), metadata.stop()) == (None, (None, None), None)
+    assert not (metadata.closed_generations() or metadata.resumptions() or metadata.noted_versions())
+
+
+def test_a_description_is_read_as_it_was_written(metadata: StudyMetadata) -> None:
+    metadata.describe(description())
+    assert metadata.description() == description()
+    assert metadata.created_and_stop() == (description().created, None)
+    assert not metadata.is_blank()
+
+
+def test_a_new_limit_changes_nothing_else(metadata: StudyMetadata) -> None:
+    metadata.describe(description())
+    changed = metadata.raise_limit(99)
+    assert metadata.description() == changed
+    assert changed.config.search.generations == 99
+    restored = changed.config.search.model_copy(update={"generations": description().config.search.generations})
+    assert replace(changed, config=changed.config.model_copy(update={"search": restored})) == description()
+
+
+def test_generations_are_read_by_number(metadata: StudyMetadata) -> None:
+    written = [
+        ClosedGeneration(generation=n, trials=4, front=n + 1, hypervolume=n / 20, linear_hypervolume=n / 10) for n in range(12)
+    ]
+    for closed in reversed(written):
+        metadata.close(closed, at=f"2026-01-01T00:00:{closed.generation:02}+00:00")
+    assert metadata.closed_generations() == written
+    assert metadata.closing_times() == {n: f"2026-01-01T00:00:{n:02}+00:00" for n in range(12)}
+
+
+def test_a_resumption_takes_the_stop_away_and_keeps_it(metadata: StudyMetadata) -> None:
+    metadata.write_stop(STOPPED)
+    assert metadata.stop() == STOPPED
+    first = Resumption(generation=2, trial=8, limit=6, at="2026-01-02T00:00:00+00:00", by="me@here:2", stop=STOPPED)
+    metadata.resume(first)
+    assert metadata.stop() is None
+    second = replace(first, limit=9, stop=None)
+    metadata.resume(second)
+    assert metadata.resumptions() == [first, second]
+
+
+def test_the_same_versions_are_noted_once(metadata: StudyMetadata) -> None:
+    for torch in ("2.10.0", "2.13.0", "2.10.0"):
+        metadata.note_versions({"torch": torch})
+    assert sorted(noted["torch"] for noted in metadata.noted_versions()) == ["2.10.0", "2.13.0"]
+
+
+def test_the_objectives_have_names(new_search: Callable[..., Search]) -> None:
+    assert new_search().study.metric_names == ["quantum FLOPs", "validation error"]
+
+
+def test_settings_of_another_version_name_it() -> None:
+    entry = description().to_json()
+    entry = entry | {"config": entry["config"] | {"annealing": 3}, "versions": {"faqnas-optuna": "7.0"}}
+    with pytest.raises(
+        StudyMismatchError, match=r"study 's': unknown setting 'annealing'.*; it was made by faqnas-optuna 7\.0"
+    ):
+        Description.from_json(entry, study="s")
+
+
+def test_a_study_of_before_the_range_of_flops_was_kept_is_refused_in_one_line() -> None:
+    entry = description().to_json()
+    del entry["flops_range"]
+    with pytest.raises(StudyMismatchError) as refused:
+        Description.from_json(entry | {"reference_point": [1.5, 1.0]}, study="s")
+    assert str(refused.value) == (
+        "study 's' was made by an earlier faqnas-optuna, 0.1.0, which measured hypervolumes otherwise:"
+        " read it with that, or start another study with --study"
+    )
+
+
+def test_studies_of_a_storage_are_those_that_are_described(new_search: Callable[..., Search], storage_url: str) -> None:
+    for name in ("b", "a", "c"):
+        new_search(name=name)
+    storage = open_storage(storage_url)
+    optuna.create_study(storage=storage, study_name="foreign")
+    StudyMetadata(optuna.load_study(storage=storage, study_name="a")).write_stop(STOPPED)
+    assert list(our_studies(storage).items()) == [("a", True), ("b", False), ("c", False)]

@@ -1,0 +1,168 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import NSGAIISampler
+from scipy.stats import chisquare
+
+from faqnas_optuna.circuits.genome import GENES
+from faqnas_optuna.config import Objectives, SearchConfig
+from faqnas_optuna.storage.opening import backend, drafts, open_storage
+from faqnas_optuna.study.records import GENERATION_KEY
+from faqnas_optuna.study.sampler import SeededNSGAIISampler
+from faqnas_optuna.study.study import Search, load
+from tests.conftest import cheap_values, run_trials, small_config, successful
+
+CONFIG = SearchConfig(population=6)
+
+
+def toy(trial: optuna.Trial) -> tuple[float, float]:
+    genes = {gene: trial.suggest_categorical(gene, choices) for gene, choices in GENES.items()}
+    return float(genes["n_qubits"]), 1.0 / float(genes["depth"])  # type: ignore[arg-type]
+
+
+def history(study: optuna.Study) -> list[Any]:
+    return [(trial.params, trial.values, trial.system_attrs[GENERATION_KEY]) for trial in study.trials]
+
+
+NewStudy = Callable[..., optuna.Study]
+
+
+@pytest.fixture
+def toy_study(storage_url: str) -> NewStudy:
+    """Make a study of its own over all genes, with our sampler."""
+    storage = open_storage(storage_url, create=True)
+
+    def make(config: SearchConfig = CONFIG, seed: int = 0) -> optuna.Study:
+        sampler = SeededNSGAIISampler(config, GENES, seed=seed)
+        return optuna.create_study(storage=storage, directions=["minimize", "minimize"], sampler=sampler)
+
+    return make
+
+
+def test_an_interrupted_study_goes_on_as_if_it_had_not_been(toy_study: NewStudy) -> None:
+    whole, parts = toy_study(), toy_study()
+    whole.optimize(toy, n_trials=30)
+    for count in (1, 8, 21):
+        # A new process begins with a new sampler.
+        parts.sampler = SeededNSGAIISampler(CONFIG, GENES, seed=0)
+        parts.optimize(toy, n_trials=count)
+    assert history(whole) == history(parts)
+
+
+def test_another_seed_searches_elsewhere(toy_study: NewStudy) -> None:
+    first, second = toy_study(seed=0), toy_study(seed=1)
+    first.optimize(toy, n_trials=6)
+    second.optimize(toy, n_trials=6)
+    assert history(first) != history(second)
+
+
+def test_generations_have_the_size_of_the_population(toy_study: NewStudy) -> None:
+    study = toy_study()
+    study.optimize(toy, n_trials=30)
+    assert [trial.system_attrs[GENERATION_KEY] for trial in study.trials] == [n // 6 for n in range(30)]
+
+
+def test_the_generation_is_kept_where_optuna_keeps_it() -> None:
+    assert NSGAIISampler._get_generation_key() == GENERATION_KEY
+
+
+def test_what_is_drawn_does_not_depend_on_whether_there_was_a_crossover() -> None:
+    """The generators that cross and that draw are apart: a gene drawn anew takes each value equally often, either way."""
+    sampler = SeededNSGAIISampler(SearchConfig(), GENES, seed=0)
+    drawn: dict[bool, list[int]] = {True: [], False: []}
+    for number in range(4_000):
+        nsga2, random = sampler._samplers(trial_number=number)
+        crossed = bool(nsga2._rng.rng.rand() < 0.8)
+        drawn[crossed].append(int(random._rng.rng.rand() * 9))
+    for values in drawn.values():
+        observed = np.bincount(values, minlength=9)
+        assert chisquare(observed).pvalue > 1e-3
+
+
+def test_children_descend_from_parents(toy_study: NewStudy) -> None:
+    # Without mutation, every gene of a child is a gene of a parent.
+    study = toy_study(SearchConfig(population=6, mutation=0.0))
+    study.optimize(toy, n_trials=12)
+    for gene in GENES:
+        first = {trial.params[gene] for trial in study.trials[:6]}
+        assert {trial.params[gene] for trial in study.trials[6:]} <= first
+
+
+@pytest.mark.parametrize("objectives", Objectives)
+def test_parents_are_selected_by_the_objectives(toy_study: NewStudy, objectives: Objectives) -> None:
+    def both(trial: optuna.Trial) -> tuple[float, float]:
+        cost, depth = toy(trial)
+        # What is better costs more, and no two trials have the same error.
+        return cost, depth / cost + trial.number * 1e-6
+
+    study = toy_study(SearchConfig(population=6, objectives=objectives))
+    study.optimize(both, n_trials=13)
+    assert isinstance(study.sampler, SeededNSGAIISampler)
+    parents = study.sampler._memory.parents[2]
+    assert len(parents) == 6
+    lowest = sorted(trial.values[1] for trial in study.trials[:12])[:6]
+    is_elite = sorted(trial.values[1] for trial in parents) == lowest
+    assert is_elite is (objectives is Objectives.ERROR)
+    # What is stored has both values.
+    assert {trial.values[0] for trial in study.trials} <= set(map(float, range(2, 11)))
+
+
+def test_a_study_in_memory_is_searched_alike(toy_study: NewStudy) -> None:
+    kept = toy_study()
+    kept.optimize(toy, n_trials=20)
+    sampler = SeededNSGAIISampler(CONFIG, GENES, seed=0)
+    forgotten = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    forgotten.optimize(toy, n_trials=20)
+    assert history(forgotten) == history(kept)
+
+
+def test_a_foreign_trial_does_not_shrink_the_space(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, mutation=0.0)))
+    run_trials(search, 3, cheap_values)
+    foreign: dict[str, BaseDistribution] = {"depth": CategoricalDistribution([1, 2, 3, 4])}
+    search.study.add_trial(optuna.create_trial(values=[1e9, 1.0], params={"depth": 1}, distributions=foreign))
+    run_trials(search, 3, cheap_values)
+    parents = [trial for trial in successful(search) if trial.system_attrs.get(GENERATION_KEY) == 0]
+    child = successful(search)[-1]
+    assert child.system_attrs[GENERATION_KEY] == 1
+    assert all(child.params[gene] in {parent.params[gene] for parent in parents} for gene in GENES)
+
+
+def test_what_is_remembered_changes_nothing(toy_study: NewStudy) -> None:
+    """Against Optuna's own sampler, seeded alike, which reads all trials anew for each."""
+
+    class Plain(SeededNSGAIISampler):
+        def _samplers(self, *, trial_number: int) -> Any:
+            remembering, random = super()._samplers(trial_number=trial_number)
+            crossing, _ = np.random.SeedSequence([0, trial_number]).generate_state(2)
+            plain = NSGAIISampler(
+                population_size=CONFIG.population,
+                crossover_prob=CONFIG.crossover,
+                mutation_prob=CONFIG.mutation,
+                seed=int(crossing),
+            )
+            return plain, random
+
+    ours, optunas = toy_study(), toy_study()
+    optunas.sampler = Plain(CONFIG, GENES, seed=0)
+    ours.optimize(toy, n_trials=40)
+    optunas.optimize(toy, n_trials=40)
+    assert history(ours) == history(optunas)
+
+
+def test_parents_that_another_worker_has_just_chosen_are_read_with_their_values(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4)))
+    other = load(open_storage(backend(search.study).url), search.name)
+    run_trials(search, 3, cheap_values)
+    other.study.get_trials()
+    # The fourth closes the generation, the fifth chooses the parents; the other has seen neither.
+    run_trials(search, 2, cheap_values)
+    with drafts(other.study).as_last_read():
+        sampler: Any = other.study.sampler
+        parents = sampler._nsga2.get_parent_population(other.study, 1)
+    assert [trial.number for trial in parents] == [0, 1, 2, 3]
+    assert all(trial.values for trial in parents)

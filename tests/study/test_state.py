@@ -1,0 +1,133 @@
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from unittest.mock import Mock
+
+import numpy as np
+import optuna
+import pytest
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.cli.console import describe
+from faqnas_optuna.config import ErrorEstimate, SearchConfig, SpaceConfig
+from faqnas_optuna.reporting.status import progress
+from faqnas_optuna.study import state as standing_module
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import Search
+from faqnas_optuna.training.pooling import pooled_errors
+from tests.conftest import cheap_values, run_trials, small_config, successful
+
+
+def test_a_trial_of_somebody_else_does_not_disturb(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    run_trials(search, 4, cheap_values)
+    search.study.add_trial(optuna.create_trial(values=[0.0, 0.0]))
+    standing = StudyState.of(search)
+    assert standing.successful == 4
+    assert all(candidate.quantum_flops > 0 for candidate in standing.front)
+
+
+def run_times(search: Search) -> Counter[str]:
+    """How often each circuit has been run."""
+    return Counter(trial.user_attrs["circuit"] for trial in successful(search))
+
+
+def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3), depth=(1, 2))))
+    run_trials(search, 24, cheap_values)
+    found = StudyState.of(search).front
+    points = [(trial.values[0], trial.values[1]) for trial in successful(search)]
+    digests = [candidate.record.circuit for candidate in found]
+    assert len(set(digests)) == len(digests)
+    assert any(count > 1 for circuit, count in run_times(search).items() if circuit in digests)
+    on_front = {
+        trial.user_attrs["circuit"]
+        for trial in successful(search)
+        if not any(a <= trial.values[0] and b <= trial.values[1] and (a, b) != tuple(trial.values) for a, b in points)
+    }
+    assert set(digests) == on_front
+    assert [candidate.quantum_flops for candidate in found] == sorted(candidate.quantum_flops for candidate in found)
+    for candidate in found:
+        assert candidate.trial == min(
+            trial.number for trial in successful(search) if trial.user_attrs["circuit"] == candidate.record.circuit
+        )
+
+
+def noisy_values(genome: Genome) -> tuple[float, float]:
+    """The same for all with the same live gates, and for the rest luck."""
+    digest = int(EffectiveCircuit(circuit=genome.circuit).representative.digest, 16)
+    luck = np.random.default_rng(digest).normal(0, 0.1)
+    return float(genome.n_qubits * genome.circuit.depth), float(np.clip(0.6 - 0.03 * genome.n_qubits + luck, 0, 1))
+
+
+def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=40, generations=2, front=ErrorEstimate.POOLED)))
+    run_trials(search, 60, noisy_values)
+    standing = StudyState.of(search)
+    trained = {trial.user_attrs["circuit"]: trial for trial in reversed(successful(search))}
+    circuits = {digest: Genome.from_params(trial.params).circuit for digest, trial in trained.items()}
+    standing_for = {digest: EffectiveCircuit(circuit=circuit).representative for digest, circuit in circuits.items()}
+    errors = {standing_for[digest]: trial.values[1] for digest, trial in trained.items()}
+    told = dict(zip(errors, pooled_errors([*errors], [*errors.values()], [1] * len(errors)), strict=True))
+    points = {digest: (trial.values[0], told[standing_for[digest]]) for digest, trial in trained.items()}
+    found = {candidate.record.circuit: candidate for candidate in standing.front}
+    on_front = {
+        digest
+        for digest, point in points.items()
+        if not any(a <= point[0] and b <= point[1] and (a, b) != point for a, b in points.values())
+    }
+    assert set(found) == on_front
+    for digest, candidate in found.items():
+        assert candidate.val_error == pytest.approx(points[digest][1])
+        assert candidate.believed(search.config) == 1 - candidate.val_error
+        # What is stored is what was trained.
+        assert candidate.record.val_accuracy == pytest.approx(1 - trained[digest].values[1])
+    assert {one.record.circuit for one in standing.candidates} == set(trained)
+    # The front of the trained errors is another, and tells how far the search is.
+    raw = new_search(small_config(search=SearchConfig(population=40, generations=2)), name="trained")
+    run_trials(raw, 60, noisy_values)
+    assert {one.record.circuit for one in StudyState.of(raw).front} != on_front
+    assert StudyState.of(raw).hypervolume == standing.hypervolume
+
+
+@pytest.mark.parametrize("step_s", [0, -3600, 3600, 10**5], ids=["none", "back", "forward", "over night"])
+def test_the_pace_leaves_out_pauses_and_steps_of_the_clock(new_search: Callable[..., Search], step_s: int) -> None:
+    """Half of the trials ended before the clock was set, half of them after it."""
+    search = new_search()
+    run_trials(search, 20, cheap_values)
+    began = datetime(2026, 1, 1)
+    for trial in search.study.get_trials(deepcopy=False):
+        trial.datetime_complete = began + timedelta(seconds=12 * trial.number + (step_s if trial.number >= 10 else 0))
+    assert StudyState.of(search).trials_per_minute == pytest.approx(5)
+
+
+def test_the_size_of_a_pooled_front_is_not_computed(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) -> None:
+    searches = {
+        belief: new_search(small_config(search=SearchConfig(population=10, front=belief)), belief) for belief in ErrorEstimate
+    }
+    counted = Mock(side_effect=pooled_errors)
+    monkeypatch.setattr(standing_module, "pooled_errors", counted)
+    for search in searches.values():
+        run_trials(search, 20, noisy_values)
+    shown = {belief: progress(StudyState.of(search)) for belief, search in searches.items()}
+    counted.assert_not_called()
+    assert shown[ErrorEstimate.TRAINED].front == len(StudyState.of(searches[ErrorEstimate.TRAINED]).front)
+    assert shown[ErrorEstimate.POOLED].front is None
+    assert "front" not in describe(shown[ErrorEstimate.POOLED]) and "front" in describe(shown[ErrorEstimate.TRAINED])
+
+
+def test_a_pooled_front_is_computed_again_only_for_new_trials(
+    new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search(small_config(search=SearchConfig(population=10, front=ErrorEstimate.POOLED)))
+    run_trials(search, 20, noisy_values)
+    counted = Mock(side_effect=pooled_errors)
+    monkeypatch.setattr(standing_module, "pooled_errors", counted)
+    standing = StudyState.of(search)
+    first = standing.front
+    assert (standing.front, counted.call_count) == (first, 1)
+    run_trials(search, 1, noisy_values)
+    standing.refresh()
+    assert standing.front == StudyState.of(search).front
+    assert counted.call_count == 3

@@ -1,0 +1,246 @@
+"""Decisions on made-up studies: nothing here has a database."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.study.pareto import hypervolume, log_hypervolume
+from faqnas_optuna.study.stopping import (
+    ClosedGeneration,
+    Decision,
+    Failure,
+    Known,
+    Point,
+    Resumption,
+    StopReason,
+    all_fail,
+    decide,
+    full_generations,
+    ready_to_close,
+    refusal_to_resume,
+    stagnated,
+)
+
+FLOPS_RANGE = (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("hypervolumes", "expected"),
+    [
+        ([], False),
+        ([0.5], False),
+        ([0.5, 0.5], False),
+        ([0.5, 0.5, 0.5], True),
+        ([0.4, 0.5, 0.5], False),
+        ([0.4, 0.5, 0.5, 0.5], True),
+        ([0.5, 0.5, 0.6], False),
+        ([0.5, 0.5 + 1e-12, 0.5 + 2e-12], True),
+        ([0.0, 0.0, 0.0], True),
+    ],
+)
+def test_stagnation_is_two_generations_without_growth(hypervolumes: list[float], expected: bool) -> None:
+    assert stagnated(hypervolumes, patience=2) is expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "full"),
+    [({}, 0), ({0: 3}, 0), ({0: 4}, 1), ({0: 5, 1: 4, 2: 1}, 2), ({1: 4}, 0), ({0: 4, 1: 3, 2: 4}, 1)],
+)
+def test_generations_are_full_in_order(sizes: dict[int, int], full: int) -> None:
+    assert full_generations(sizes, 4) == full
+
+
+@pytest.mark.parametrize(
+    ("open_generations", "closed", "ready"),
+    [
+        ([], 0, [0, 1, 2]),
+        ([3, 3], 0, [0, 1, 2]),
+        ([2], 0, [0, 1]),
+        ([0, 2], 0, []),
+        ([], 2, [2]),
+        ([0], 3, []),
+    ],
+)
+def test_a_generation_waits_for_its_running_trials_and_those_before(
+    open_generations: list[int], closed: int, ready: list[int]
+) -> None:
+    sizes = {0: 4, 1: 5, 2: 4, 3: 1}
+    assert list(ready_to_close(sizes, open_generations, population=4, closed=closed)) == ready
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a worker reports of a trial: its values, or that it failed."""
+
+    trial: int
+    generation: int
+    point: Point | None
+
+    @property
+    def circuit(self) -> str:
+        """One for each pair of values, as two trials of a circuit have the same."""
+        return repr(self.point)
+
+
+def known(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[Report] = ()) -> Known:
+    """What is known after these reports, in their order."""
+    circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
+    failing: list[Failure] = []
+    for report in reports:
+        if report.point is None:
+            failing.append(Failure(trial=report.trial, worker="w"))
+        else:
+            circuits[report.generation][report.circuit] = report.point
+            failing = []
+    return Known(
+        limits=limits,
+        flops_range=FLOPS_RANGE,
+        circuits=circuits,
+        sizes=Counter(report.generation for report in reports if report.point),
+        open_generations={report.generation for report in running},
+        failing=failing,
+        running_workers=["w"] * len(running),
+    )
+
+
+def course(
+    reports: Sequence[Report], looks: Sequence[bool], limits: SearchConfig
+) -> tuple[list[ClosedGeneration], StopReason | None]:
+    """What stands in the ledger when workers have reported in this order.
+
+    Args:
+        looks: whether somebody looks after each report; in any case after the last.
+    """
+    closed: list[ClosedGeneration] = []
+    for count, is_looked_at in enumerate([*looks[:-1], True], start=1):
+        if is_looked_at:
+            now = known(reports[:count], limits=limits, running=reports[count:])
+            decision = decide(replace(now, closed=tuple(closed)))
+            closed += decision.close
+            if decision.stop:
+                return closed, decision.stop
+    return closed, None
+
+
+points = st.tuples(st.integers(1, 9), st.integers(1, 9)).map(lambda p: (float(p[0]), p[1] / 10))
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> tuple[list[Report], SearchConfig]:
+    """Trials of several generations, some of them overfilled, the last perhaps not full; fewer fail than a generation has."""
+    population = draw(st.integers(2, 4))
+    limits = SearchConfig(population=population, generations=draw(st.integers(1, 5)), patience=draw(st.integers(1, 3)))
+    sizes = [population + draw(st.integers(0, 2)) for _ in range(draw(st.integers(1, 4)))] + [draw(st.integers(0, population))]
+    generations = [generation for generation, size in enumerate(sizes) for _ in range(size)]
+    values: list[Point | None] = [draw(points) for _ in generations]
+    failed = draw(st.lists(st.integers(0, len(sizes) - 1), max_size=population - 1))
+    reports = zip([*generations, *failed], [*values, *[None] * len(failed)], strict=True)
+    return [Report(trial=n, generation=g, point=p) for n, (g, p) in enumerate(reports)], limits
+
+
+@given(studies(), st.randoms(use_true_random=False))
+def test_it_does_not_matter_in_which_order_workers_report_nor_who_looks_when(
+    study: tuple[list[Report], SearchConfig], chance: random.Random
+) -> None:
+    reports, limits = study
+    expected = course(reports, [True] * len(reports), limits)
+    for _ in range(3):
+        shuffled = chance.sample(reports, len(reports))
+        looks = [chance.random() < 0.5 for _ in reports]
+        assert course(shuffled, looks, limits) == expected
+
+
+@given(studies())
+def test_what_is_kept_is_that_of_all_trials_up_to_the_generation(study: tuple[list[Report], SearchConfig]) -> None:
+    reports, limits = study
+    closed, stop = course(reports, [False] * len(reports), limits)
+    for number, generation in enumerate(closed):
+        within = np.array([report.point for report in reports if report.point and report.generation <= number])
+        assert generation.generation == number
+        assert generation.hypervolume == pytest.approx(log_hypervolume(within, FLOPS_RANGE), abs=1e-12)
+        assert generation.linear_hypervolume == pytest.approx(hypervolume(within, (11.0, 1.0)), abs=1e-12)
+        assert generation.trials == sum(bool(report.point) and report.generation == number for report in reports)
+    hypervolumes = [generation.hypervolume for generation in closed]
+    assert hypervolumes == sorted(hypervolumes)
+    if stop is StopReason.GENERATIONS:
+        assert len(closed) == limits.generations
+    elif stop is StopReason.STAGNATION:
+        assert stagnated(hypervolumes, limits.patience)
+    assert not any(stagnated(hypervolumes[:count], limits.patience) for count in range(len(hypervolumes)))
+
+
+def closed_generations(*hypervolumes: float, linear: float = 0.5) -> list[ClosedGeneration]:
+    return [
+        ClosedGeneration(generation=number, trials=2, front=1, hypervolume=hypervolume, linear_hypervolume=linear)
+        for number, hypervolume in enumerate(hypervolumes)
+    ]
+
+
+def resumption(*, generation: int = 0, trial: int = 0) -> Resumption:
+    return Resumption(generation=generation, trial=trial, limit=9, at="then", by="somebody", stop=None)
+
+
+LIMITS = SearchConfig(population=2, generations=9, patience=2)
+NOTHING = known([], limits=LIMITS)
+
+
+def test_nothing_follows_from_nothing() -> None:
+    assert decide(NOTHING) == Decision()
+
+
+def test_growth_on_the_logarithmic_scale_alone_is_growth() -> None:
+    """Where cheap circuits become cheaper the linear hypervolume hardly moves."""
+    growing = closed_generations(0.5, 0.6, 0.7, linear=0.9)
+    assert decide(replace(NOTHING, closed=growing)).stop is None
+    grown = [
+        replace(one, linear_hypervolume=0.9 + number / 100) for number, one in enumerate(closed_generations(0.5, 0.5, 0.5))
+    ]
+    assert decide(replace(NOTHING, closed=grown)).stop is StopReason.STAGNATION
+
+
+def test_patience_counts_anew_after_a_resumption() -> None:
+    stagnant = replace(NOTHING, closed=closed_generations(0.5, 0.5, 0.5, 0.5))
+    assert decide(stagnant).stop is StopReason.STAGNATION
+    assert decide(replace(stagnant, resumed=resumption(generation=3))).stop is None
+    assert decide(replace(stagnant, resumed=resumption(generation=2))).stop is StopReason.STAGNATION
+
+
+def test_a_study_that_was_given_more_generations_goes_on() -> None:
+    done = replace(NOTHING, closed=closed_generations(0.1, 0.2, 0.3))
+    for limit, expected in ((3, StopReason.GENERATIONS), (4, None)):
+        limits = LIMITS.model_copy(update={"generations": limit})
+        assert decide(replace(done, limits=limits)).stop is expected
+
+
+@pytest.mark.parametrize(
+    ("failing", "running", "since", "expected"),
+    [
+        ("a", "", 0, False),
+        ("aa", "", 0, True),
+        ("ab", "ba", 0, True),
+        # Whoever is not among them may succeed.
+        ("ab", "bc", 0, False),
+        # Nor does one that has just begun say who it is.
+        ("ab", ["a", ""], 0, False),
+        ("aaa", "", 1, True),
+        ("aaa", "", 2, False),
+    ],
+)
+def test_a_study_fails_if_all_who_work_on_it_fail(failing: str, running: Sequence[str], since: int, expected: bool) -> None:
+    failures = [Failure(trial=number, worker=worker) for number, worker in enumerate(failing)]
+    now = replace(NOTHING, failing=failures, running_workers=list(running), resumed=resumption(trial=since))
+    assert all_fail(now) is expected
+    assert decide(now).stop is (StopReason.FAILURES if expected else None)
+
+
+def test_a_resumption_needs_generations_to_run() -> None:
+    assert refusal_to_resume(closed=2, limit=3) is None
+    for limit in (1, 2):
+        assert refusal_to_resume(closed=2, limit=limit) == f"has closed 2 generations and its limit is {limit}"

@@ -1,0 +1,153 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import optuna
+import pytest
+
+from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.config import FlopsCounter, FlopsOf, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.data import named
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study import study
+from faqnas_optuna.study.cost_range import cost_range
+from faqnas_optuna.study.metadata import DESCRIPTION, our_studies
+from faqnas_optuna.study.records import GENERATION_KEY
+from faqnas_optuna.study.study import Search
+from faqnas_optuna.training.evaluation import Counts
+from tests.conftest import cheap_values, run_trials, small_config
+
+
+def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], storage_url: str) -> None:
+    made = new_search(small_config(seed=5))
+    loaded = study.load(open_storage(storage_url), "iris")
+    assert loaded.config == made.config
+    assert loaded.description.data_fingerprint == made.description.data_fingerprint
+    assert loaded.description.flops_range == made.description.flops_range == (32, 492_082)
+    assert loaded.description.sizes == {"train": 90, "validation": 30, "test": 30}
+    assert loaded.study.metric_names == ["quantum FLOPs", "validation error"]
+    assert loaded.description.versions["optuna"] == optuna.__version__
+
+
+def test_a_loaded_study_samples_with_nsga2(new_search: Callable[..., Search], storage_url: str) -> None:
+    run_trials(new_search(), 5, cheap_values)
+    loaded = study.load(open_storage(storage_url), "iris")
+    run_trials(loaded, 5, cheap_values)
+    generations = [trial.system_attrs[GENERATION_KEY] for trial in loaded.study.get_trials(deepcopy=False)]
+    assert generations == [0] * 4 + [1] * 4 + [2] * 2
+
+
+def test_unknown_and_foreign_studies_are_refused(new_search: Callable[..., Search], storage_url: str) -> None:
+    new_search()
+    storage = open_storage(storage_url)
+    optuna.create_study(storage=storage, study_name="foreign")
+    with pytest.raises(StudyNotFoundError, match="no study 'irs': did you mean 'iris'?"):
+        study.load(storage, "irs")
+    with pytest.raises(StudyNotFoundError, match="'foreign' was not made by faqnas-optuna"):
+        study.load(storage, "foreign")
+    assert list(our_studies(storage)) == ["iris"]
+
+
+def test_a_creation_that_was_interrupted_is_finished(storage_url: str, iris: DataSplits) -> None:
+    storage = open_storage(storage_url, create=True)
+    optuna.create_study(storage=storage, study_name="iris", directions=["minimize", "minimize"])
+    made = study.open_or_create(storage, "iris", small_config(), iris)
+    assert study.load(storage, "iris").config == made.config
+
+
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "minimize"]])
+def test_a_study_of_somebody_else_is_not_taken_over(
+    storage_url: str, iris: DataSplits, directions: list[Literal["minimize"]]
+) -> None:
+    storage = open_storage(storage_url, create=True)
+    foreign = optuna.create_study(storage=storage, study_name="iris", directions=directions)
+    foreign.add_trial(optuna.create_trial(values=[1.0] * len(directions)))
+    with pytest.raises(ConfigError, match="that faqnas-optuna did not make; choose another name with --study"):
+        study.open_or_create(storage, "iris", small_config(), iris)
+    assert foreign.user_attrs == {}
+
+
+def test_other_settings_are_refused_field_by_field(
+    new_search: Callable[..., Search], storage_url: str, iris: DataSplits
+) -> None:
+    new_search()
+    asked = small_config(seed=1, training=TrainingConfig(epochs=9))
+    with pytest.raises(StudyMismatchError, match="seed: stored 0, asked 1; training.epochs: stored 1, asked 9"):
+        study.open_or_create(open_storage(storage_url), "iris", asked, iris)
+    more = small_config(search=SearchConfig(population=4, generations=9))
+    with pytest.raises(StudyMismatchError, match="or run: faqnas-optuna resume iris --generations N"):
+        study.open_or_create(open_storage(storage_url), "iris", more, iris)
+
+
+def test_other_data_are_refused(new_search: Callable[..., Search], storage_url: str, iris: DataSplits) -> None:
+    search = new_search()
+    with pytest.raises(StudyMismatchError, match=f"fingerprint: stored {iris.fingerprint}, here abc"):
+        search.check_data(replace(iris, fingerprint="abc"))
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a b", "-x", "x" * 101, "[red]", "wine\n", "wïne"])
+def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="a study's name has 1 to 100 letters, digits"):
+        study.check_name(name)
+
+
+@pytest.mark.parametrize("of", FlopsOf)
+@pytest.mark.parametrize("counter", FlopsCounter)
+@pytest.mark.parametrize(
+    "space",
+    [
+        SpaceConfig(n_qubits=(2, 3), depth=(1, 2, 3)),
+        SpaceConfig(n_qubits=(3, 5, 9), depth=(2, 3), rotation=(Rotation.RY, Rotation.RZ), topology=(Topology.CIRCULAR,)),
+        SpaceConfig(n_qubits=(4, 6), entangler=(Entangler.CNOT,), rotation=(Rotation.RZ,)),
+        SpaceConfig(n_qubits=(4, 10), depth=(1, 4), entangler=(Entangler.CZ,), rotation=(Rotation.RX, Rotation.RZ)),
+        SpaceConfig(n_qubits=(2,), depth=(3, 4), embedding=(Embedding.AMPLITUDE,), rotation=(Rotation.RY,)),
+        SpaceConfig(n_qubits=(3, 4), depth=(4, 6), topology=(Topology.CIRCULAR,), rotation=(Rotation.RY, Rotation.RZ)),
+        # Nothing but inert gates: all circuits cost the same, if those are not charged for.
+        SpaceConfig(n_qubits=(3,), embedding=(Embedding.ANGLE,), entangler=(Entangler.CZ,), rotation=(Rotation.RZ,)),
+    ],
+    ids=lambda space: f"{space.n_qubits}x{space.depth}",
+)
+def test_the_range_of_flops_is_that_of_all_circuits(space: SpaceConfig, counter: FlopsCounter, of: FlopsOf) -> None:
+    config = StudyConfig(dataset="iris", flops=counter, flops_of=of, space=space)
+    circuits = {genome.circuit for genome in enumerate_genomes(space.genes)}
+    charged = {Counts.of(circuit, n_features=4, n_classes=3).charged(config) for circuit in circuits}
+    assert cost_range(config) == (min(charged), max(charged))
+
+
+def change_versions(search: Search, **changes: str) -> Search:
+    """The study as if it had been made with other versions."""
+    versions = {**search.description.versions, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    changed = replace(search.description, versions=versions)
+    search.metadata.describe(changed)
+    return replace(search, description=changed)
+
+
+def test_versions_that_may_not_work_together_are_refused(new_search: Callable[..., Search]) -> None:
+    search = change_versions(new_search(), optuna="4.9.0", faqnas_optuna="0.0.9")
+    with pytest.raises(StudyMismatchError, match="faqnas-optuna: stored 0.0.9, here .*; optuna: stored 4.9.0, here"):
+        search.check_versions()
+
+
+def test_a_study_with_settings_of_another_version_is_refused(new_search: Callable[..., Search], storage_url: str) -> None:
+    search = new_search()
+    description = search.study.user_attrs[DESCRIPTION]
+    newer = {"config": description["config"] | {"annealing": 3}, "versions": {"faqnas-optuna": "7.0"}}
+    search.study.set_user_attr(DESCRIPTION, description | newer)
+    with pytest.raises(StudyMismatchError, match=r"annealing.*; it was made by faqnas-optuna 7\.0: install that"):
+        study.load(open_storage(storage_url), "iris")
+
+
+def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    search.check_versions()
+    assert search.metadata.noted_versions() == []
+    change_versions(search, torch="2.10.0").check_versions()
+    assert search.metadata.noted_versions() == [study.versions()]
+
+
+def test_the_seed_of_a_study_splits_its_data(storage_url: str) -> None:
+    splits = named.load("iris", seed=3)
+    made = study.create(open_storage(storage_url, create=True), "s", small_config(seed=3), splits)
+    assert made.description.data_fingerprint == splits.fingerprint

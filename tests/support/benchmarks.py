@@ -1,0 +1,104 @@
+"""Grounds of searches that are made up, so that the truth is known."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.flops import analytic_flops
+from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.tables.plan import Plan, table_document
+from faqnas_optuna.tables.schema import seconds_file
+from faqnas_optuna.tables.space import all_circuits
+from faqnas_optuna.tables.table import Table
+from faqnas_optuna.tables.writing import Values, seconds_bytes, table_bytes
+
+Right = Callable[[Sequence[Circuit], tuple[int, ...]], NDArray[Any]]
+"""Right answers of circuits, of a shape."""
+
+
+@cache
+def space() -> tuple[tuple[Circuit, ...], tuple[int, ...], tuple[int, ...]]:
+    """All circuits, what is trained for each, and what each costs."""
+    circuits = all_circuits()
+    places = {circuit: place for place, circuit in enumerate(circuits)}
+    trained = tuple(places[EffectiveCircuit(circuit=circuit).representative] for circuit in circuits)
+    return circuits, trained, tuple(analytic_flops(circuit) for circuit in circuits)
+
+
+class MadeUp:
+    """A circuit's accuracy, and noise that each training and each part has of its own.
+
+    Args:
+        accuracy: of a circuit.
+        noise: its standard deviation.
+    """
+
+    def __init__(self, accuracy: Callable[[Circuit], float], *, noise: float, seeds: int = 5) -> None:
+        self.circuits, self._trained, self._flops = space()
+        self._rows = {circuit: row for row, circuit in enumerate(self.circuits)}
+        means = np.array([accuracy(self.circuits[trained]) for trained in self._trained])
+        generator = np.random.default_rng(0)
+        self._parts: list[NDArray[np.float64]] = [
+            means[:, np.newaxis] + noise * generator.normal(size=(len(means), seeds)) for _ in range(2)
+        ]
+        self._seeds = seeds
+        self.asked: list[tuple[int, int]] = []
+        """What was looked up of the validation part."""
+        self.told: list[tuple[int, int]] = []
+        """What was looked up of the test part."""
+
+    @property
+    def seeds(self) -> int:
+        return self._seeds
+
+    @property
+    def flops_range(self) -> tuple[int, int]:
+        return min(self._flops), max(self._flops)
+
+    def row(self, circuit: Circuit) -> int:
+        return self._rows[circuit]
+
+    def circuit(self, row: int) -> Circuit:
+        return self.circuits[row]
+
+    def trained(self, row: int) -> int:
+        return self._trained[row]
+
+    def flops(self, row: int) -> int:
+        return self._flops[row]
+
+    def validation(self, trained: int, seed: int) -> float:
+        self.asked.append((trained, seed))
+        return float(self._parts[0][trained, seed])
+
+    def test(self, trained: int, seed: int) -> float:
+        self.told.append((trained, seed))
+        return float(self._parts[1][trained, seed])
+
+    def seconds(self, trained: int, seed: int) -> float:
+        return 0.25 * self.circuits[trained].n_qubits
+
+
+def made_up_table(file: Path, splits: DataSplits, right: Right, *, seeds: int = 4, epochs: int = 5) -> Table:
+    """Write a table of the whole space for these data, with its seconds, and open it.
+
+    Args:
+        right: (circuits, seeds, checkpoints, 3) right answers on the three parts, for the circuits that are trained.
+    """
+    settings = {"dataset": splits.name, "training": {"epochs": epochs}, "data": {"split_seed": splits.seed}}
+    plan = Plan.of(StudyConfig.from_settings(settings, source=""), seeds=seeds)
+    values = Values.empty(plan)
+    values.right[...] = right(plan.circuits, values.right.shape)
+    values.loss[...] = 1.5
+    values.seconds[...] = 0.5
+    document = table_document(plan, splits)
+    file.write_bytes(table_bytes(plan, values, document))
+    seconds_file(file).write_bytes(seconds_bytes(plan, values, document))
+    return Table(file)

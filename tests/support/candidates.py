@@ -1,0 +1,31 @@
+"""Successful trials that no study has run."""
+
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.study.records import Candidate, TrialRecord
+from faqnas_optuna.training.evaluation import Counts
+
+
+def genome_of(n_qubits: int, entangler: str, *rotations: str, embedding: str = "angle", topology: str = "linear") -> Genome:
+    """One of so many layers."""
+    unused = ["RX"] * (4 - len(rotations))
+    genes = {f"rotation_{layer}": rotation for layer, rotation in enumerate((*rotations, *unused), 1)}
+    shape = {"n_qubits": n_qubits, "embedding": embedding, "entangler": entangler, "topology": topology}
+    return Genome.from_params({**shape, "depth": len(rotations), **genes})
+
+
+def candidate(trial: int, genome: Genome, *, flops: int, error: float, deviation: float | None = None) -> Candidate:
+    circuit = genome.circuit
+    record = TrialRecord(
+        circuit=circuit.digest,
+        summary=str(circuit),
+        effective=circuit.digest,
+        **vars(Counts.of(circuit, n_features=4, n_classes=3)),
+        val_accuracy=1 - error,
+        val_accuracy_std=deviation,
+        val_balanced_accuracy=None,
+        val_balanced_accuracy_std=None,
+        seconds=0.0,
+        worker="test:1",
+        reused_from=None,
+    )
+    return Candidate(trial=trial, generation=0, genome=genome, quantum_flops=flops, val_error=error, record=record)

@@ -1,0 +1,322 @@
+"""Workers for tests of faults: `faqnas-optuna` in processes that start in a fraction of a second, and keep a log.
+
+They are forked from a process that has imported everything. An evaluation there sleeps for a moment instead of training, and
+its values follow from the circuit.
+"""
+
+import itertools
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from faqnas_optuna.__main__ import THREAD_VARIABLES
+from faqnas_optuna.__main__ import main as faqnas_main
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Circuit, Genome
+from faqnas_optuna.config import SearchConfig, StudyConfig
+from faqnas_optuna.data import named
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.storage.batched import BatchedStorage
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study import objective
+from faqnas_optuna.study.objective import Evaluate
+from faqnas_optuna.study.study import Search, create
+from faqnas_optuna.training import evaluation, pilot
+from faqnas_optuna.training.evaluation import Counts, Evaluation
+
+PRELOADED = [
+    "alembic.command",
+    "faqnas_optuna.cli.display",
+    "faqnas_optuna.reporting.documents",
+    "faqnas_optuna.workers.loop",
+    "psycopg",
+    "pymysql",
+    "sklearn.datasets",
+    "sqlalchemy.dialects.mysql.pymysql",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite",
+]
+
+GRACE_S = 3
+IMPORTS_S = 120
+SOON_S = 90
+"""What takes a second or two happens by then, however slow the machine is: a test that waits longer has failed."""
+LEAVE_S = 120
+"""A worker that is told to stop is gone by then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line of a worker's log."""
+
+    worker: str
+    """The name of its process."""
+    event: str
+    """`begun`: the worker runs the trial; `done`: the database has acknowledged its values."""
+    trial: int
+    at: float
+    """Seconds since the epoch."""
+    values: tuple[float, ...]
+
+
+class Crew:
+    """The processes of a test. Those that are left at the end are killed.
+
+    Args:
+        directory: where each keeps its log, and what it prints.
+        url: of the database.
+        grace_s: how long a silent trial is waited for.
+    """
+
+    def __init__(self, directory: Path, url: str, *, grace_s: int) -> None:
+        self.directory = directory
+        self._environment = {"FAQNAS_STORAGE": url, "FAQNAS_GRACE": str(grace_s)}
+        self._context = forking()
+        self._numbers = itertools.count()
+        self.processes: list[ForkServerProcess] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for process in self.processes:
+            if process.is_alive():
+                process.kill()
+            process.join()
+
+    def barrier(self, parties: int) -> Barrier:
+        return self._context.Barrier(parties)
+
+    def start(
+        self,
+        *arguments: str,
+        trial_s: float = 0.05,
+        fault: str | None = None,
+        fault_in: int = 1,
+        dies_before_heartbeat: bool = False,
+        barrier: Barrier | None = None,
+        joined: Barrier | None = None,
+    ) -> ForkServerProcess:
+        """Run `faqnas-optuna` with these arguments.
+
+        Args:
+            trial_s: how long an evaluation takes.
+            fault: what happens in it: one of `FAULTS`.
+            fault_in: it happens to one circuit in so many.
+            dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
+            barrier: waited for before the command begins.
+            joined: waited for at the end of the first trial, before its values are stored: whoever else waits for it has a
+                trial then too.
+        """
+        # Not its id: the system gives one again before many workers have come and gone.
+        name = f"{next(self._numbers):04}"
+        files = self.directory / name
+        settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier, joined)
+        process = self._context.Process(name=name, target=_work, args=settings)
+        process.start()
+        self.processes.append(process)
+        return process
+
+    def leave(self, within_s: float = LEAVE_S) -> list[int | None]:
+        """Wait for all to end; their exit codes."""
+        deadline = time.monotonic() + within_s
+        for process in self.processes:
+            process.join(max(deadline - time.monotonic(), 0.1))
+        return [process.exitcode for process in self.processes]
+
+    def log(self, process: ForkServerProcess | None = None) -> list[Entry]:
+        """What a process, or all, have written."""
+        paths = self.directory.glob("*.log") if process is None else [self.directory / f"{process.name}.log"]
+        return [entry for path in paths if path.exists() for entry in _entries(path)]
+
+    def printed(self, process: ForkServerProcess | None = None) -> str:
+        """What a process, or all, have written to stdout and stderr."""
+        paths = sorted(self.directory.glob("*.out" if process is None else f"{process.name}.out"))
+        return "".join(path.read_text(errors="replace") for path in paths)
+
+
+@cache
+def forking() -> ForkServerContext:
+    """The process that workers are forked from, when it has imported everything: that may take longer than a test waits."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    first = context.Process(target=time.sleep, args=(0,))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in THREAD_VARIABLES:
+            # As the command line has it before it imports torch.
+            patch.setenv(variable, os.environ.get(variable, "1"))
+        first.start()
+    first.join(IMPORTS_S)
+    assert first.exitcode == 0, f"imports take longer than {IMPORTS_S} s"
+    return context
+
+
+def new_study(url: str, name: str, *, population: int = 50, generations: int = 100_000, synchronous: bool = False) -> Search:
+    """A study over Iris, which as such does not stop by itself."""
+    limits = SearchConfig(population=population, generations=generations, patience=100_000, synchronous=synchronous)
+    return create(open_storage(url, create=True), name, StudyConfig(dataset="iris", search=limits), named.load("iris", seed=0))
+
+
+def trials_of(search: Search) -> list[FrozenTrial]:
+    """All trials, read anew."""
+    return search.study.get_trials(deepcopy=False)
+
+
+def seconds_open(trial: FrozenTrial) -> float:
+    """From the trial's start to its end."""
+    assert trial.datetime_start is not None and trial.datetime_complete is not None
+    return (trial.datetime_complete - trial.datetime_start).total_seconds()
+
+
+def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> None:
+    """Raises:
+    TimeoutError: it has not come true.
+    """
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {within_s} s: {what}")
+        time.sleep(0.05)
+
+
+def process_of(worker: str) -> int:
+    """The number of a worker's process, from its name."""
+    return int(worker.rpartition(":")[2].partition("-")[0])
+
+
+def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
+    """The values that the workers here give to a trial's circuit."""
+    return instant_evaluation(Genome.from_params(trial.params).circuit).objectives(config)
+
+
+@cache
+def instant_evaluation(circuit: Circuit) -> Evaluation:
+    """A pure function of the circuit, as the real one is. It costs nothing: there are more workers here than cores."""
+    counts, trained = Counts.of(circuit, n_features=4, n_classes=3), EffectiveCircuit(circuit=circuit).representative
+    score = int(trained.digest, 16) % 997 / 997
+    return Evaluation(**vars(counts), val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
+
+
+def _raise(error: Exception) -> Evaluation:
+    raise error
+
+
+def _compute(found: Evaluation) -> Evaluation:
+    """Compute for five seconds of processor time, as a training does."""
+    until = time.process_time() + 5
+    while time.process_time() < until:
+        pass
+    return found
+
+
+def _die() -> Evaluation:
+    """As when the memory of the machine does not suffice."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+FAULTS: Mapping[str, Callable[[Evaluation], Evaluation]] = {
+    "nan": lambda found: replace(found, val_accuracies=(math.nan,)),
+    "inf": lambda found: replace(found, val_accuracies=(-math.inf,)),
+    "error": lambda _: _raise(ValueError("no such gate\nin this circuit")),
+    "memory": lambda _: _raise(MemoryError("out of memory")),
+    "death": lambda _: _die(),
+    "compute": _compute,
+}
+
+
+def _work(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    files: Path,
+    trial_s: float,
+    fault: tuple[str | None, int],
+    dies_before_heartbeat: bool,
+    barrier: Barrier | None,
+    joined: Barrier | None,
+) -> None:
+    """The body of a process: the command line, with an evaluation that sleeps and a log of what the database acknowledges."""
+    printed = os.open(files.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    for name in [name for name in os.environ if name.startswith("FAQNAS_")]:
+        del os.environ[name]
+    os.environ.update(environment)
+    log = os.open(files.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def write(line: str) -> None:
+        os.write(log, f"{line}\n".encode())
+        os.fsync(log)
+
+    slow_down(lambda circuit, _splits, _config: instant_evaluation(circuit), trial_s, *fault)
+    # Nothing is trained, so no kernels are needed, and nothing can be measured.
+    vars(evaluation)["prepare"] = lambda _engine: None
+    vars(pilot)["measure_reliability"] = lambda *_, **__: None
+    _log_trials(write, joined)
+    if dies_before_heartbeat:
+        # Which comes with its genes.
+        BatchedStorage.store = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+    sys.argv = ["faqnas-optuna", *arguments]
+    if barrier is not None:
+        barrier.wait(timeout=LEAVE_S)
+    faqnas_main()
+
+
+def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
+    """From now on an evaluation in this process sleeps first, and goes wrong for one circuit in so many."""
+
+    def slow(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
+        time.sleep(trial_s)
+        if fault is None or int(circuit.digest, 16) % fault_in:
+            return evaluate(circuit, splits, config)
+        return FAULTS[fault](evaluate(circuit, splits, config))
+
+    vars(evaluation)["evaluate"] = slow
+
+
+def _log_trials(write: Callable[[str], object], joined: Barrier | None) -> None:
+    """Write a line when a trial begins, and when the database has committed its values. The first trial waits for a barrier."""
+    run, store = objective.Objective.__call__, BatchedStorage.set_trial_state_values
+
+    def logged_run(self: objective.Objective, trial: optuna.Trial) -> objective.Outcome:
+        nonlocal joined
+        write(f"begun {trial.number} {time.time()}")
+        outcome = run(self, trial)
+        if joined is not None:
+            # Not in the evaluation: a trial that reuses the values of a known circuit has none.
+            joined.wait(timeout=LEAVE_S)
+            joined = None
+        return outcome
+
+    def logged_store(self: BatchedStorage, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        stored = store(self, trial_id, state, values)
+        if stored and state is TrialState.COMPLETE and values is not None:
+            write(f"done {self.get_trial(trial_id).number} {time.time()} {' '.join(map(repr, values))}")
+        return stored
+
+    objective.Objective.__call__ = logged_run  # type: ignore[method-assign]
+    BatchedStorage.set_trial_state_values = logged_store  # type: ignore[method-assign]
+
+
+def _entries(path: Path) -> list[Entry]:
+    # A line without its end was being written when the worker was killed.
+    lines = [line.split() for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return [
+        Entry(worker=path.stem, event=event, trial=int(number), at=float(at), values=tuple(map(float, values)))
+        for event, number, at, *values in lines
+    ]

@@ -1,0 +1,124 @@
+"""`faqnas-optuna` in a process forked from one that has imported everything, used as a `subprocess.Popen` is.
+
+Its imports, several seconds of them, are all that it does not do anew.
+"""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from faqnas_optuna.__main__ import main as faqnas_main
+from faqnas_optuna.training.evaluation import evaluate
+from tests.support.crew import forking, slow_down
+
+
+class Forked:
+    """A process with pipes for what it writes.
+
+    Args:
+        directory: that it works in.
+        env: all of its environment.
+        trial_s: how long an evaluation sleeps before it trains.
+        fault: what goes wrong after it has trained: one of `FAULTS`.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], *, directory: Path, env: Mapping[str, str], trial_s: float = 0, fault: str | None = None
+    ) -> None:
+        out, out_end = forking().Pipe(duplex=False)
+        err, err_end = forking().Pipe(duplex=False)
+        settings = (tuple(arguments), directory, dict(env), (trial_s, fault), out_end, err_end)
+        self._process = forking().Process(target=_work, args=settings)
+        self._process.start()
+        out_end.close()
+        err_end.close()
+        self.stdout, self.stderr = (os.fdopen(os.dup(pipe.fileno())) for pipe in (out, err))
+        out.close()
+        err.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("faqnas-optuna", timeout or 0)
+        return self._process.exitcode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it writes until both pipes are closed, and it has ended."""
+        texts = {"stdout": "", "stderr": ""}
+
+        def read(name: str) -> None:
+            with getattr(self, name) as stream:
+                texts[name] = stream.read()
+
+        readers = [threading.Thread(target=read, args=(name,), daemon=True) for name in texts]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(timeout)
+        self.wait(timeout)
+        return texts["stdout"], texts["stderr"]
+
+    def send_signal(self, number: int) -> None:
+        if self._process.exitcode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        """Kill it with all that it has started, and close the pipes."""
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.pid).children(recursive=True):
+                child.kill()
+        self.send_signal(signal.SIGKILL)
+        self._process.join()
+        self.stdout.close()
+        self.stderr.close()
+
+
+def _work(
+    arguments: Sequence[str],
+    directory: Path,
+    env: Mapping[str, str],
+    evaluation: tuple[float, str | None],
+    out: Connection,
+    err: Connection,
+) -> None:
+    """The body of the process."""
+    for pipe, number in ((out, 1), (err, 2)):
+        os.dup2(pipe.fileno(), number)
+        pipe.close()
+    # As Python opens them for a process whose output is piped.
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = ["faqnas-optuna", *arguments]
+    slow_down(evaluate, *evaluation)
+    try:
+        faqnas_main()
+    finally:
+        # Which `multiprocessing` leaves out.
+        atexit._run_exitfuncs()

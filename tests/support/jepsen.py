@@ -1,0 +1,267 @@
+"""Workers that are killed at random while each keeps a log of what it was told is stored; at the end both are compared.
+
+python -m tests.support.jepsen --storage URL --kills 600
+"""
+
+import argparse
+import json
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+
+from faqnas_optuna.study.lifecycle import stop
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import Search
+from tests.support.crew import LEAVE_S, SOON_S, Crew, Entry, new_study, trials_of, values_of, wait_until
+
+RETRIES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What a run amounted to."""
+
+    seed: int
+    kills: int
+    seconds: float
+    trials: int
+    complete: int
+    acknowledged: int
+    given_up: int
+    retried: int
+    longest_s: float
+    """The longest from a worker's death to the end of its trial."""
+    violations: list[str]
+    """Of the promise; it holds if there are none."""
+
+
+def jepsen(
+    url: str,
+    directory: Path,
+    *,
+    kills: int = 8,
+    gap_s: float = 1.0,
+    workers: int = 4,
+    grace_s: int = 6,
+    trial_s: float = 0.05,
+    seed: int = 0,
+) -> Figures:
+    """Kill workers at random instants, replace them, and compare what they were told with what is stored.
+
+    Args:
+        gap_s: the mean time to the next kill, uniform from none to twice it, since all workers but the latest were at work.
+        seed: of the instants and the victims.
+    """
+    started, chance, name = time.monotonic(), random.Random(seed), "jepsen"
+    search = new_study(url, name)
+    with Crew(directory, url, grace_s=grace_s) as crew:
+        living = [crew.start("worker", name, "--quiet", trial_s=trial_s) for _ in range(workers)]
+        wait_until(lambda: len({entry.worker for entry in crew.log()}) == workers, LEAVE_S, "all workers have begun a trial")
+        killed_at: dict[str, float] = {}
+        violations = []
+        for _ in range(kills):
+            wait_until(lambda: sum(bool(crew.log(w)) for w in living) >= workers - 1, SOON_S, "all but one are at work")
+            time.sleep(chance.uniform(0, 2 * gap_s))
+            victim = living.pop(chance.randrange(workers))
+            victim.kill()
+            killed_at[victim.name] = time.time()
+            victim.join()
+            if victim.exitcode != -SIGKILL:
+                violations.append(f"worker {victim.name} had ended with {victim.exitcode}")
+            living.append(crew.start("worker", name, "--quiet", trial_s=trial_s))
+        unsettled = settle(search, within_s=2 * grace_s + 1)
+        stop(search, StopReason.REQUESTED)
+        crew.leave()
+        violations += [
+            *(f"trial {number} was still open {2 * grace_s} s after the last kill" for number in unsettled),
+            *(f"worker {process.name} ended with {process.exitcode}" for process in living if process.exitcode != 0),
+            *violations_of(search, crew.log()),
+            *unexplained(search, crew.log(), killed_at, within_s=2 * grace_s + 1),
+            *(f"a worker printed: {line}" for line in crew.printed().splitlines() if "Traceback" in line or "Error" in line),
+            *sqlite_violations(url),
+        ]
+        trials = trials_of(search)
+        given_up = [trial for trial in trials if trial.state is TrialState.FAIL]
+        return Figures(
+            seed=seed,
+            kills=kills,
+            seconds=round(time.monotonic() - started, 1),
+            trials=len(trials),
+            complete=sum(trial.state is TrialState.COMPLETE for trial in trials),
+            acknowledged=sum(entry.event == "done" for entry in crew.log()),
+            given_up=len(given_up),
+            retried=sum("failed_trial" in trial.system_attrs for trial in trials),
+            longest_s=round(max(seconds_interrupted(given_up, crew.log(), killed_at).values(), default=0.0), 1),
+            violations=violations,
+        )
+
+
+def violations_of(search: Search, log: Sequence[Entry]) -> list[str]:
+    """Where the workers' logs, the database and the promise disagree."""
+    trials = trials_of(search)
+    stored = {trial.number: trial for trial in trials}
+    found = []
+    if sorted(stored) != list(range(len(trials))):
+        found.append(f"the {len(trials)} trials are not numbered from 0: {sorted(trial.number for trial in trials)}")
+    for entry in log:
+        trial = stored.get(entry.trial)
+        if trial is None or (entry.event == "done" and trial.state is not TrialState.COMPLETE):
+            found.append(f"lost: {entry} is stored as {trial and trial.state.name}")
+        elif entry.event == "done" and tuple(trial.values) != entry.values:
+            found.append(f"altered: {entry} is stored as {trial.values}")
+    for (event, number), times in Counter((entry.event, entry.trial) for entry in log).items():
+        if times > 1:
+            found.append(f"trial {number} was {event} {times} times")
+    for trial in trials:
+        if not trial.state.is_finished():
+            found.append(f"trial {trial.number} is {trial.state.name}")
+        elif trial.state is TrialState.COMPLETE and tuple(trial.values) != values_of(trial, search.config):
+            found.append(f"trial {trial.number} has {trial.values}, its circuit {values_of(trial, search.config)}")
+        elif trial.state is TrialState.FAIL and trial.values is not None:
+            found.append(f"trial {trial.number} was given up, and has {trial.values}")
+    for first, chain in chains(trials).items():
+        accepted = [trial.number for trial in chain if trial.state is TrialState.COMPLETE]
+        if len(accepted) > 1 or len(chain) > 1 + RETRIES:
+            found.append(f"trial {first} was run as {[trial.number for trial in chain]} and accepted as {accepted}")
+    return found
+
+
+def unexplained(search: Search, log: Sequence[Entry], killed_at: Mapping[str, float], *, within_s: float) -> list[str]:
+    """What became of trials that the kills do not account for.
+
+    Args:
+        killed_at: in seconds since the epoch, by worker.
+        within_s: so long after its worker's death an interrupted trial may be open. Databases count whole seconds.
+    """
+    ran = runs_of(log)
+    acknowledged = {entry.trial for entry in log if entry.event == "done"}
+    trials = trials_of(search)
+    given_up = [trial for trial in trials if trial.state is TrialState.FAIL]
+    return [
+        *(
+            f"trial {trial.number} was stored, but its worker was not told"
+            for trial in trials
+            if trial.state is TrialState.COMPLETE
+            and trial.number not in acknowledged
+            and ran.get(trial.number) not in killed_at
+        ),
+        *(
+            f"trial {trial.number} was given up, but worker {ran[trial.number]} lived"
+            for trial in given_up
+            if trial.number in ran and ran[trial.number] not in killed_at
+        ),
+        *(
+            f"trial {number} was open for {seconds:.1f} s after its worker's death"
+            for number, seconds in seconds_interrupted(given_up, log, killed_at).items()
+            if seconds > within_s
+        ),
+    ]
+
+
+def seconds_interrupted(
+    trials: Iterable[FrozenTrial], log: Sequence[Entry], killed_at: Mapping[str, float]
+) -> dict[int, float]:
+    """How long trials were open after their workers had died, by number; after their start, if no log tells of a worker."""
+    ran, found = runs_of(log), {}
+    for trial in trials:
+        assert trial.datetime_start is not None and trial.datetime_complete is not None
+        since = killed_at.get(ran.get(trial.number, ""), trial.datetime_start.timestamp())
+        found[trial.number] = trial.datetime_complete.timestamp() - since
+    return found
+
+
+def runs_of(log: Sequence[Entry]) -> dict[int, str]:
+    """Which worker has begun which trial."""
+    return {entry.trial: entry.worker for entry in log if entry.event == "begun"}
+
+
+def end(search: Search, crew: Crew) -> None:
+    """Let all workers finish; they must leave without an error, and their logs agree with the database."""
+    # What the last fault has interrupted may still be queued.
+    settle(search, within_s=SOON_S)
+    stop(search, StopReason.REQUESTED)
+    codes = crew.leave()
+    assert set(codes) <= {0, -9}, crew.printed()
+    assert "Traceback" not in crew.printed()
+    assert violations_of(search, crew.log()) == []
+
+
+def given_up_and_retried(search: Search, number: int) -> bool:
+    """Whether a trial has failed and its retry has succeeded."""
+    trial, *retries = chains(trials_of(search))[number]
+    return trial.state is TrialState.FAIL and any(retry.state is TrialState.COMPLETE for retry in retries)
+
+
+def chains(trials: Sequence[FrozenTrial]) -> dict[int, list[FrozenTrial]]:
+    """Each trial that is not itself a retry, by number, with its retries."""
+    grouped: dict[int, list[FrozenTrial]] = {}
+    for trial in trials:
+        grouped.setdefault(trial.system_attrs.get("failed_trial", trial.number), []).append(trial)
+    return grouped
+
+
+def sqlite_violations(url: str) -> list[str]:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return []
+    with closing(sqlite3.connect(str(parsed.database), timeout=10)) as connection:
+        answers = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    return [] if answers == ["ok"] else [f"PRAGMA integrity_check: {answers}"]
+
+
+def settle(search: Search, *, within_s: float) -> list[int]:
+    """Wait until every trial that has begun by now is finished, and none is queued; the numbers of those that are not."""
+    latest = max((trial.number for trial in trials_of(search)), default=-1)
+    deadline = time.monotonic() + within_s
+    while True:
+        trials = trials_of(search)
+        left = [trial for trial in trials if not trial.state.is_finished()]
+        unsettled = [trial.number for trial in left if trial.number <= latest or trial.state is TrialState.WAITING]
+        if not unsettled or time.monotonic() > deadline:
+            return unsettled
+        time.sleep(0.2)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.jepsen", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--storage", required=True, metavar="URL", help="an empty database")
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--gap", type=float, default=1.0, metavar="SECONDS", help="mean time between two kills")
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--grace", type=int, default=6, metavar="SECONDS")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="faqnas-jepsen-") as directory:
+        figures: dict[str, Any] = asdict(
+            jepsen(
+                asked.storage,
+                Path(directory),
+                kills=asked.kills,
+                gap_s=asked.gap,
+                workers=asked.workers,
+                grace_s=asked.grace,
+                seed=asked.seed,
+            )
+        )
+    print(json.dumps(figures, indent=2))
+    return int(bool(figures["violations"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

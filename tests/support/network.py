@@ -1,0 +1,135 @@
+"""Machines within this one: network namespaces of Linux, each on a cable of its own that can be pulled out."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.databases import PostgresServer, running_postgres
+from tests.support.guardian import NAMES, run_name
+from tests.support.processes import TIMEOUT_S, cli_environment
+
+DATABASE_HOST = "db.example.org"
+NAMED = 'echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
+
+
+class TakenError(Exception):
+    """Another test has a machine of this number."""
+
+
+class Machine:
+    """A network and a name of its own. Its programs have a working directory of their own.
+
+    They reach this machine at the address `host`, and by the name `DATABASE_HOST`.
+    """
+
+    def __init__(self, name: str, number: int, directory: Path) -> None:
+        self.name = name
+        self.directory = directory
+        self.host = f"198.18.{number}.1"
+        """Of a range that is set apart for tests of networks (RFC 2544)."""
+        # An interface has at most 15 letters.
+        self._cable = f"faqnas{number}"
+
+    @contextmanager
+    def there(self) -> Iterator["Machine"]:
+        """Make it, and take it away with all that runs in it."""
+        subnet, names = self.host.rpartition(".")[0], NAMES / self.name
+        self.directory.mkdir()
+        _ip("netns", "add", self.name)
+        try:
+            names.mkdir(parents=True)
+            (names / "hosts").write_text(f"127.0.0.1 localhost\n{self.host} {DATABASE_HOST}\n")
+            self._lay_cable()
+            _ip("address", "add", f"{self.host}/24", "dev", self._cable)
+            _ip("-n", self.name, "address", "add", f"{subnet}.2/24", "dev", "eth0")
+            for link in ("lo", "eth0"):
+                _ip("-n", self.name, "link", "set", link, "up")
+            self.plug_in()
+            yield self
+        finally:
+            # Takes the cable with it.
+            _ip("netns", "delete", self.name)
+            shutil.rmtree(names)
+            with suppress(OSError):
+                # Unless it was there before, or others use it.
+                NAMES.rmdir()
+
+    def _lay_cable(self) -> None:
+        try:
+            _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        except subprocess.CalledProcessError as error:
+            raise TakenError(self._cable) if "File exists" in error.stderr else error from error
+
+    def plug_in(self) -> None:
+        _ip("link", "set", self._cable, "up")
+
+    def pull_out(self) -> None:
+        """What is sent from now on is lost without a word."""
+        _ip("link", "set", self._cable, "down")
+
+    @contextmanager
+    def running(self, *command: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+        """A program here. What still runs of it at the end of the block is killed, with all that it has started."""
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", NAMED, self.name, *command],
+            cwd=self.directory,
+            env=cli_environment({"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **(env or {})}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=TIMEOUT_S)
+
+
+@contextmanager
+def machines(count: int, directory: Path) -> Iterator[list[Machine]]:
+    """Machines that do not see one another, only this one."""
+    refuse_without_namespaces()
+    numbers = iter(random.sample(range(256), 256))
+    with ExitStack() as stack:
+
+        def next_free() -> Machine:
+            for number in numbers:
+                name = f"{run_name()}-{number}"
+                with suppress(TakenError):
+                    return stack.enter_context(Machine(name, number, directory / name).there())
+            raise RuntimeError("all networks for tests are taken")
+
+        yield [next_free() for _ in range(count)]
+
+
+@contextmanager
+def postgres_for(*reached_by: Machine) -> Iterator[PostgresServer]:
+    """A server here that machines reach."""
+    with running_postgres([machine.host for machine in reached_by]) as server:
+        yield server
+
+
+def refuse_without_namespaces() -> None:
+    """Skip a test where networks cannot be made."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("networks of its own need root and iproute2; on Debian: apt-get install iproute2")
+    name = f"{run_name()}-try-{os.getpid()}"
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    if tried.returncode:
+        pytest.skip(f"this machine makes no network namespaces: {tried.stderr.strip()}")
+    _ip("netns", "delete", name)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)

@@ -1,0 +1,211 @@
+"""A table is the same however it comes about, and says what a search would."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.genome import Genome, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.config import DataConfig, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import DataError, OutputError, StudyMismatchError, WorkerDiedError
+from faqnas_optuna.signals import Signals
+from faqnas_optuna.study.study import Search
+from faqnas_optuna.tables.enumeration import Job, make_table, train_chunk
+from faqnas_optuna.tables.parts import Part, Parts, folder_of
+from faqnas_optuna.tables.plan import Chunk, Plan, differences, table_document, versions
+from faqnas_optuna.tables.schema import read_document, seconds_file
+from faqnas_optuna.training.evaluation import Counts
+from faqnas_optuna.workers.loop import run
+from faqnas_optuna.workers.pool import shared_out
+from tests.conftest import small_config, successful
+
+SPACE = SpaceConfig(n_qubits=(2, 3), depth=(1, 2), topology=(Topology.LINEAR,), rotation=(Rotation.RX, Rotation.RZ))
+SEEDS, EPOCHS = 2, 5
+
+
+def plan_of(**changes: Any) -> Plan:
+    config = StudyConfig(dataset="iris", data=DataConfig(split_seed=0), training=TrainingConfig(epochs=EPOCHS))
+    among = [genome.circuit for genome in enumerate_genomes(SPACE.genes)]
+    return Plan.of(**{"config": config, "seeds": SEEDS, "among": among, **changes})
+
+
+def here(work: Callable[[Job, Chunk], Part], shared: Job, tasks: Iterable[Chunk]) -> Iterator[Part]:
+    """All in this process."""
+    return (work(shared, task) for task in tasks)
+
+
+def until(number: int, work: Callable[[Job, Chunk], Part], shared: Job, tasks: Iterable[Chunk]) -> Iterator[Part]:
+    """The same, in another order, until something goes wrong after so many chunks."""
+    for done, task in enumerate(reversed(list(tasks))):
+        if done == number:
+            raise WorkerDiedError("a worker has been ended by SIGKILL")
+        yield work(shared, task)
+
+
+def make(file: Path, splits: DataSplits, plan: Plan | None = None, hand_out: Any = here) -> list[int]:
+    """Make a table; how many trainings were done, again and again."""
+    told: list[int] = []
+    make_table(plan or plan_of(), splits, file, hand_out, on_done=told.append)
+    return told
+
+
+def digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def table(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("table") / "iris.parquet"
+    make(file, iris)
+    return file
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_its_values_are_those_of_a_search(seed: int, table: Path, new_search: Callable[..., Search], iris: DataSplits) -> None:
+    """Of every trial, bit for bit, whatever gates of its circuit are inert."""
+    frame = pd.read_parquet(table).set_index("circuit")
+    training, limits = TrainingConfig(epochs=EPOCHS), SearchConfig(population=10, generations=3, patience=3)
+    data = DataConfig(split_seed=0)
+    search = new_search(small_config(seed=seed, data=data, training=training, search=limits, space=SPACE))
+    run(search, iris, Signals(), on_trial=lambda _: None)
+    trials = successful(search)
+    assert len(trials) == 30
+    for trial in trials:
+        row, attributes = frame.loc[trial.user_attrs["circuit"]], trial.user_attrs
+        assert row[f"val_right_e{EPOCHS}_s{seed}"] / len(iris.validation) == attributes["val_accuracy"]
+        assert trial.values == [row["quantum_flops_profiler"], 1 - attributes["val_accuracy"]]
+        assert all(
+            row[name] == attributes[name]
+            for name in vars(Counts.of(Genome.from_params(trial.params).circuit, n_features=4, n_classes=3))
+        )
+
+
+def test_circuits_with_the_same_live_gates_have_the_same_values(table: Path) -> None:
+    frame = pd.read_parquet(table)
+    assert len(frame) == len(plan_of().trained) > frame["trained"].nunique() == len(plan_of().circuits)
+    values = [name for name in frame if "_right_" in name or "_loss_" in name]
+    assert len(values) == 3 * 2 * 3 * SEEDS
+    assert (frame.groupby("trained")[values].nunique() == 1).all(axis=None)
+    for circuit, standing in plan_of().trained.items():
+        (row,) = frame[frame["circuit"] == circuit.digest].itertuples()
+        assert row.trained == standing.digest == EffectiveCircuit(circuit=circuit).representative.digest
+        rotations = [
+            rotation
+            for rotation in (row.rotation_1, row.rotation_2, row.rotation_3, row.rotation_4)
+            if isinstance(rotation, str)
+        ]
+        assert rotations == list(circuit.rotations) and len(rotations) == row.depth
+        genes = (row.n_qubits, row.embedding, row.entangler, row.topology)
+        assert genes == (circuit.n_qubits, circuit.embedding, circuit.entangler, circuit.topology)
+
+
+def test_it_says_of_what_it_is(table: Path, iris: DataSplits) -> None:
+    document = read_document(table)
+    assert document == json.loads(json.dumps(table_document(plan_of(), iris)))
+    assert document["sizes"] == {"train": 90, "validation": 30, "test": 30}
+    assert document["protocol"]["checkpoints"] == [1, 2, 5] and document["protocol"]["seeds"] == SEEDS
+    assert document["versions"] == versions() and document["licence"] == "MIT"
+    seconds = pd.read_parquet(seconds_file(table))
+    assert list(seconds["circuit"]) == list(pd.read_parquet(table, columns=["circuit"])["circuit"])
+    assert (seconds[["seconds_s0", "seconds_s1"]] > 0).all(axis=None)
+    assert {"processor", "finished"} <= set(read_document(seconds_file(table)))
+
+
+def test_it_is_the_same_whatever_the_number_of_workers(table: Path, iris: DataSplits, tmp_path: Path) -> None:
+    told = make(tmp_path / "iris.parquet", iris, hand_out=partial(shared_out, processes=2))
+    assert told[0] == 0 and told[-1] == plan_of().trainings and told == sorted(told)
+    assert digest(tmp_path / "iris.parquet") == digest(table)
+    assert not folder_of(tmp_path / "iris.parquet").exists()
+
+
+def test_it_goes_on_where_it_was_interrupted(table: Path, iris: DataSplits, tmp_path: Path) -> None:
+    file = tmp_path / "iris.parquet"
+    for chunks in (5, 3):
+        with pytest.raises(WorkerDiedError, match="SIGKILL. What is trained is kept; the same command goes on"):
+            make(file, iris, hand_out=partial(until, chunks))
+        assert not file.exists()
+    # Half of a file, as a machine leaves it whose power fails.
+    damaged = folder_of(file) / "seed001-000.npz"
+    (damaged if damaged.exists() else sorted(folder_of(file).glob("*.npz"))[0]).write_bytes(b"PK")
+    told = make(file, iris)
+    assert told[0] == 7 * (told[1] - told[0]) and told[-1] == plan_of().trainings
+    assert digest(file) == digest(table)
+    # And what is made is not made again.
+    assert make(file, iris) == []
+
+
+def test_parts_of_another_table_are_refused(iris: DataSplits, tmp_path: Path) -> None:
+    file = tmp_path / "iris.parquet"
+    with pytest.raises(WorkerDiedError, match="SIGKILL"):
+        make(file, iris, hand_out=partial(until, 1))
+    told = "iris.parquet.parts has parts of another table: protocol.seeds: stored 2, asked 3; remove it to begin anew, or name"
+    with pytest.raises(StudyMismatchError, match=told):
+        make(file, iris, plan_of(seeds=3))
+    (folder_of(file) / "plan.json").write_text("{")
+    with pytest.raises(OutputError, match="plan.json is damaged; remove the folder to begin anew"):
+        make(file, iris)
+
+
+def test_another_table_in_its_place_is_refused(table: Path, iris: DataSplits, tmp_path: Path) -> None:
+    with pytest.raises(StudyMismatchError, match=r"is another table: protocol.seeds: stored 2, asked 3; name another --out"):
+        make(table, iris, plan_of(seeds=3))
+    assert not folder_of(table).exists()
+    (tmp_path / "mine.parquet").write_text("no table")
+    with pytest.raises(DataError, match=r"mine.parquet cannot be read as a table; it is none, or damaged"):
+        make(tmp_path / "mine.parquet", iris)
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(DataError, match=r"other.parquet is no table of circuits: another program has made it"):
+        make(tmp_path / "other.parquet", iris)
+
+
+def test_two_at_one_table_are_refused(iris: DataSplits, tmp_path: Path) -> None:
+    file = tmp_path / "iris.parquet"
+    with (
+        Parts(file, plan_of(), json.loads(json.dumps(table_document(plan_of(), iris)))).held(),
+        pytest.raises(OutputError, match="another process works at .*iris.parquet.parts; wait for it, or name another --out"),
+    ):
+        make(file, iris)
+
+
+def test_what_cannot_be_kept_is_told_in_a_line(iris: DataSplits, tmp_path: Path) -> None:
+    file = tmp_path / "iris.parquet"
+    (folder_of(file) / "seed000-000.npz" / "in the way").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"cannot write .*seed000-000.npz: Is a directory. What is trained is kept"):
+        make(file, iris)
+
+
+def test_a_worker_with_other_versions_is_refused(iris: DataSplits) -> None:
+    job = Job(
+        circuits=plan_of().circuits, splits=iris, training=TrainingConfig(epochs=1), versions=versions() | {"numba": "0.1"}
+    )
+    with pytest.raises(StudyMismatchError, match="has other versions, numba: stored 0.1, asked .*; let all have the same"):
+        train_chunk(job, Chunk(0, 0, 0, 1))
+
+
+def test_a_sample_has_all_circuits_that_its_trainings_stand_for() -> None:
+    everything, part = plan_of(), plan_of(fraction=0.2)
+    assert set(part.circuits) < set(everything.circuits)
+    assert part.trained == {circuit: one for circuit, one in everything.trained.items() if one in set(part.circuits)}
+
+
+def test_chunks_are_all_trainings_seed_by_seed() -> None:
+    plan = plan_of(among=None, seeds=3)
+    chunks = plan.chunks()
+    assert [(chunk.seed, row) for chunk in chunks for row in range(chunk.begin, chunk.end)] == [
+        (seed, row) for seed in range(3) for row in range(len(plan.circuits))
+    ]
+    assert len({chunk.name for chunk in chunks}) == len(chunks) <= 300
+
+
+def test_differences_are_told_by_their_place() -> None:
+    assert differences({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}}) == [
+        "a.c: stored 2, asked 4",
+        "d: stored 3, asked None",
+    ]

@@ -1,0 +1,35 @@
+from collections import Counter
+
+import pytest
+
+from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
+from faqnas_optuna.tables.space import all_circuits, representatives, sample
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[Circuit, Circuit]:
+    return representatives(all_circuits())
+
+
+def stratum(circuit: Circuit) -> tuple[object, ...]:
+    return circuit.n_qubits, circuit.embedding, circuit.entangler, circuit.depth
+
+
+def test_the_space_has_as_many_circuits_as_its_description_says(trained: dict[Circuit, Circuit]) -> None:
+    assert len(trained) == 8_160
+    assert len(set(trained.values())) == 6_786
+    # In the order in which genomes name them first.
+    assert tuple(trained) == tuple(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
+    # A representative stands for itself too.
+    assert all(trained[circuit] == circuit for circuit in trained.values())
+
+
+def test_a_sample_takes_the_same_share_of_every_stratum(trained: dict[Circuit, Circuit]) -> None:
+    everything, taken = set(trained.values()), sample(trained.values(), 0.1)
+    assert set(taken) < everything and len(taken) == len(set(taken))
+    sizes, shares = (Counter(map(stratum, circuits)) for circuits in (everything, taken))
+    assert shares == {kind: max(1, round(size / 10)) for kind, size in sizes.items()}
+    assert sample(reversed(trained.values()), 0.1) == taken
+    # More of it has what less of it has.
+    assert set(taken) < set(sample(trained.values(), 0.2))
+    assert set(sample(trained.values(), 1)) == everything

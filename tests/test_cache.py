@@ -1,0 +1,113 @@
+import logging
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from faqnas_optuna.cache import cached_file, from_npz, in_subprocess, to_npz
+from tests.support.processes import TIMEOUT_S
+
+
+def make(log: Path) -> str:
+    with log.open("a") as file:
+        file.write("made\n")
+    # So long that the others come meanwhile.
+    time.sleep(0.3)
+    return "valuable"
+
+
+def use(path: Path, log: Path) -> str:
+    return cached_file(path, lambda: make(log), read=decoded, write=str.encode)
+
+
+def decoded(content: bytes) -> str:
+    if not content.startswith(b"val"):
+        raise ValueError("not a value")
+    return content.decode()
+
+
+def test_of_several_processes_one_makes_it(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        found = pool.starmap(use, [(tmp_path / "kept" / "value", tmp_path / "log")] * 4)
+    assert found == ["valuable"] * 4
+    assert (tmp_path / "log").read_text() == "made\n"
+
+
+def test_what_is_damaged_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "value"
+    path.write_bytes(b"")
+    assert use(path, tmp_path / "log") == "valuable"
+    assert f"{path} is damaged (not a value)" in caplog.text
+    assert path.read_bytes() == b"valuable"
+
+
+def test_where_nothing_can_be_kept_it_is_made_each_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    for _ in range(2):
+        assert use(tmp_path / "file" / "value", tmp_path / "log") == "valuable"
+    assert (tmp_path / "log").read_text() == "made\nmade\n"
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+
+
+def test_arrays_come_back_as_they_were() -> None:
+    arrays: dict[str, NDArray[Any]] = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "y": np.array([1, 0], np.uint8)}
+    found = from_npz(to_npz(arrays), "x", "y")
+    for name, array in arrays.items():
+        assert np.array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "No data left in file"),
+        (b"x", "pickle"),
+        (to_npz({"y": np.zeros(2)}), "x is not a file in the archive"),
+        (to_npz({"x": np.zeros(99)})[:-30], "File is not a zip file"),
+    ],
+)
+def test_what_is_no_such_file_is_a_value_error(content: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        from_npz(content, "x")
+
+
+def make_a_mark() -> None:
+    """To be made by another process, where the environment says."""
+    Path(os.environ["MARK"]).write_text(str(os.getpid()))
+
+
+def test_another_process_makes_it_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    with in_subprocess(make_a_mark):
+        pass
+    assert int((tmp_path / "mark").read_text()) != os.getpid()
+
+
+def wait_for_ever() -> None:
+    make_a_mark()
+    time.sleep(TIMEOUT_S)
+
+
+def test_what_ends_the_block_ends_the_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARK", str(mark := tmp_path / "mark"))
+    with pytest.raises(KeyError, match="enough"), in_subprocess(wait_for_ever):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        raise KeyError("enough")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
+def test_without_another_process_the_block_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    done = []
+    with in_subprocess(make_a_mark):
+        done.append(1)
+    assert done == [1]
