@@ -10,7 +10,7 @@ from benchmarks.measurement import Measurement
 from faqnas_optuna.cli.display import print_table
 from faqnas_optuna.cli.launch import print_json
 from faqnas_optuna.cli.options import json_option, option
-from faqnas_optuna.cli.text_tables import TextTable
+from faqnas_optuna.reporting.text_tables import TextTable
 
 
 @click.command()

@@ -48,7 +48,7 @@ def rest_of_a_trial(url: str, sizes: tuple[int, ...]) -> Iterator[Measurement]:
     where, limit = ("SQLite", REST_TARGET_MS) if is_sqlite(url) else ("server", SERVER_TARGET_MS)
     trials, few = 0, None
     for size in sizes:
-        while trials < size or len(shift.standing.by_circuit) < len(known):
+        while trials < size or len(shift.state.by_circuit) < len(known):
             trial()
             trials += 1
         taken = 1e3 * statistics.median(seconds(trial) for _ in range(TIMED))

@@ -96,6 +96,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
     (
         "reporting",
         [
+            "text_tables",
             "sizes",
             "labels",
             "front_plot",
@@ -125,7 +126,6 @@ FOLDERS: list[tuple[str, list[str]]] = [
         [
             "failure",
             "exits",
-            "text_tables",
             "ranges",
             "console",
             "display",

@@ -118,21 +118,21 @@ def test_a_device_has_a_qubit_for_every_wire(files: Path) -> None:
 
 
 def test_a_search_by_hardware_cost(search: Search, cli_here: Cli) -> None:
-    standing, config = StudyState.of(search), search.config
+    state, config = StudyState.of(search), search.config
     assert config.device and config.cost == "hardware:bench"
-    for trial in standing.by_circuit.values():
+    for trial in state.by_circuit.values():
         cost = hardware_cost(Genome.from_params(trial.params).circuit, config.device)
         assert trial.values[0] == trial.user_attrs["neg_log_esp"] == cost.neg_log_esp > 0
         assert trial.user_attrs["two_qubit_gates"] == cost.two_qubit_gates
         assert trial.user_attrs["duration_us"] == cost.duration_us
         assert trial.user_attrs["quantum_flops_profiler"] > 0
-    points = [(one.cost, one.val_error) for one in standing.front]
+    points = [(one.cost, one.val_error) for one in state.front]
     assert points == sorted(points) and non_dominated(np.array(points)).all()
     cheapest, dearest = search.description.flops_range
     assert (cheapest, dearest) == cost_range(config)
-    assert cheapest <= min(trial.values[0] for trial in standing.by_circuit.values())
-    assert dearest >= max(trial.values[0] for trial in standing.by_circuit.values())
-    assert 0 < standing.hypervolume <= 1 and 0 < standing.linear_hypervolume <= 1
+    assert cheapest <= min(trial.values[0] for trial in state.by_circuit.values())
+    assert dearest >= max(trial.values[0] for trial in state.by_circuit.values())
+    assert 0 < state.hypervolume <= 1 and 0 < state.linear_hypervolume <= 1
     assert metrics(search.description) == ["−ln ESP on bench", "validation error"]
 
 
@@ -160,16 +160,15 @@ def test_what_is_shown_of_it(search: Search, cli_here: Cli) -> None:
         assert entry["quantum_flops"] == int(row["quantum_flops"]) == frame["quantum_flops"] >= 1
     why = json.loads(cli_here("pareto", "iris", "--pick", "knee", "--json")[1])["pick"]["why"]
     assert why.endswith(" −ln ESP on bench")
-    standing = StudyState.of(search)
-    figure = pareto_figure(standing)
+    state = StudyState.of(search)
+    figure = pareto_figure(state)
     assert figure.layout.xaxis.title.text == "−ln ESP on bench" and "(−ln ESP on bench)" in figure.layout.title.text
     assert "%{x:.4f} −ln ESP on bench" in figure.data[1].hovertemplate
-    assert list(figure.data[1].x) == [one.cost for one in standing.front]
-    table = front_table(standing, standing.front)
-    assert r"$-\ln\mathrm{ESP}$" in table and f"{standing.front[0].cost:.4f}" in table
+    assert list(figure.data[1].x) == [one.cost for one in state.front]
+    table = front_table(state, state.front)
+    assert r"$-\ln\mathrm{ESP}$" in table and f"{state.front[0].cost:.4f}" in table
     assert (
-        "(ESP) of the circuit's live gates on bench, by its errors and times of 2026-01-31"
-        in study_note(standing)["Objectives"]
+        "(ESP) of the circuit's live gates on bench, by its errors and times of 2026-01-31" in study_note(state)["Objectives"]
     )
 
 
@@ -187,10 +186,10 @@ def test_a_trial_tells_its_cost_on_every_device(search: Search, cli_here: Cli) -
 
 
 def test_a_finalist_keeps_what_it_costs(search: Search) -> None:
-    standing = StudyState.of(search)
-    numbers = [one.trial for one in standing.front]
+    state = StudyState.of(search)
+    numbers = [one.trial for one in state.front]
     found = finalists_of(candidates_of(search, numbers), config=search.config, n_features=4, n_classes=3)
-    assert [one.cost for one in found] == [one.cost for one in standing.front]
+    assert [one.cost for one in found] == [one.cost for one in state.front]
     assert [Finalist.from_json(one.to_json()) for one in found] == list(found)
     # Those of before there were devices have none.
     stored = {name: value for name, value in found[0].to_json().items() if name != "neg_log_esp"}

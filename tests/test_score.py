@@ -130,10 +130,10 @@ def test_the_search_minimises_what_the_score_leaves(balanced: Search) -> None:
             first.val_balanced_accuracy,
             first.val_balanced_accuracy_std,
         )
-    standing = StudyState.of(balanced)
+    state = StudyState.of(balanced)
     best = max(one.score(Score.BALANCED) for one in records)
-    assert standing.best_score == progress(standing).best_score == best
-    assert SelectionRule(rule=Rule.BEST).choose(standing.front).record.val_balanced_accuracy == best
+    assert state.best_score == progress(state).best_score == best
+    assert SelectionRule(rule=Rule.BEST).choose(state.front).record.val_balanced_accuracy == best
     assert balanced.study.metric_names == ["quantum FLOPs", "validation error (balanced)"]
 
 
@@ -183,14 +183,14 @@ def by_hand(confusion: list[list[int]]) -> float:
 
 def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, storage_url: str) -> None:
     confirmation = load(open_storage(storage_url), "iris.confirm")
-    document, standing = confirmation_document(confirmation), StudyState.of(balanced)
+    document, state = confirmation_document(confirmation), StudyState.of(balanced)
     by_network: dict[str, list[float]] = {}
     for trial in confirmation.study.get_trials(deepcopy=False):
         value = by_hand(trial.user_attrs["confusion"])
         assert trial.values[1] == pytest.approx(1 - value)
         by_network.setdefault(trial.user_attrs["network"], []).append(value)
     assert confirmation.study.metric_names == ["quantum FLOPs", "test error (balanced)"]
-    believed = {one.trial: one.record.val_balanced_accuracy for one in standing.front}
+    believed = {one.trial: one.record.val_balanced_accuracy for one in state.front}
     assert document["score"] == "balanced" and len(document["circuits"]) == len(believed)
     for entry, row in zip(document["circuits"], confirmed_frame(document).to_dict("records"), strict=True):
         values = entry["test_balanced_accuracies"]
@@ -207,7 +207,7 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
     baselines = {one["baseline"]: one["test_balanced_accuracy"] for one in document["baselines"]}
     assert baselines == {name: pytest.approx(by_network[name][0]) for name in baselines}
     # Of its trainings the one that is taken away is best on the validation part.
-    candidate = standing.front[0]
+    candidate = state.front[0]
     taken = retrain_best(balanced, candidate, uneven, confirmation)
     shown = [
         trial.user_attrs["validation_balanced_accuracy"]
@@ -220,15 +220,15 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
 
 
 def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
-    standing, view = StudyState.of(balanced), Watched(balanced.study._storage).study("iris")
-    best = standing.front[-1]
-    assert FrontPlot.of(standing, {}).y_label == "validation error (balanced)"
-    note = study_note(standing)
+    state, view = StudyState.of(balanced), Watched(balanced.study._storage).study("iris")
+    best = state.front[-1]
+    assert FrontPlot.of(state, {}).y_label == "validation error (balanced)"
+    note = study_note(state)
     assert "validation error (balanced), 1 − the mean of the recalls" in note["Objectives"]
     # Wilson's interval is of samples that are right or wrong, all the same.
     assert "best balanced accuracy, " in note["Reliability"] and "Wilson" not in note["Reliability"]
     page = study_page(view, path="/study/iris")
-    assert f"<dt>best balanced accuracy</dt><dd>{standing.best_score:.3f}</dd>" in page
+    assert f"<dt>best balanced accuracy</dt><dd>{state.best_score:.3f}</dd>" in page
     assert '>accuracy</th><th class="number">balanced</th><th class="number">95 % interval</th>' in page
     assert "validation or test error (balanced)" in page
     header, *lines = cli_here("pareto", "iris")[1].splitlines()
@@ -236,7 +236,7 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
     low, high = best.record.interval(Score.BALANCED, 2) or (0, 0)
     told = [f"{best.record.val_accuracy:.3f}", f"{best.record.val_balanced_accuracy:.3f}", f"{low:.3f}", "to", f"{high:.3f}"]
     assert any(line.split()[:6] == [str(best.trial), *told] for line in lines)
-    assert f" {standing.best_score:.3f} (balanced) " in cli_here("status", "iris")[1]
+    assert f" {state.best_score:.3f} (balanced) " in cli_here("status", "iris")[1]
     shown = cli_here("show", "iris", "best")[1]
     assert "\nbalanced accuracy " in shown and "\nvalidation error (balanced)  " in shown
     out = cli_here("confirm", "iris")[1]

@@ -239,9 +239,9 @@ def _finished_front(search: Search) -> list[Candidate]:
     """The front of a search that has come to its end."""
     if search.metadata.stop() is None:
         raise KeyboardInterrupt(f"the search was interrupted; study {search.name} goes on by the same call if it is kept")
-    standing = StudyState.of(search)
-    check_successful(standing)
-    return standing.front
+    state = StudyState.of(search)
+    check_successful(state)
+    return state.front
 
 
 def _picked(front: Sequence[Candidate], errors: Sequence[float], pick: SelectionRule) -> Candidate:

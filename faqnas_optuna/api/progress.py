@@ -27,8 +27,8 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[StudyState], None]]:
     is_shown = _moves() if shown is None else shown
     with tqdm(disable=not (is_shown and _has_place())) as bar:
 
-        def update(standing: StudyState) -> None:
-            known = progress(standing)
+        def update(state: StudyState) -> None:
+            known = progress(state)
             if bar.total is None:
                 # The pace is that of this process, whatever was there before.
                 bar.initial, bar.unit = known.trials, " trainings" if known.is_confirmation else " trials"

@@ -132,7 +132,7 @@ class Study:
         Raises:
             NoSuccessfulTrialError: there is none yet.
         """
-        return front_frame(self._standing())
+        return front_frame(self._state())
 
     @property
     def trials(self) -> "DataFrame":
@@ -141,7 +141,7 @@ class Study:
         Raises:
             NoSuccessfulTrialError: there is none yet.
         """
-        return trials_frame(self._standing())
+        return trials_frame(self._state())
 
     def pick(self, rule: str = "knee") -> Candidate:
         """The circuit of the front that a rule takes: its `genome`, `quantum_flops` and `val_error`.
@@ -153,9 +153,9 @@ class Study:
             ConfigError: it is none of them.
             NoSuccessfulTrialError: there is no front yet.
         """
-        picked, standing = SelectionRule.parse(rule), self._standing()
-        check_successful(standing)
-        return picked.choose(standing.front)
+        picked, state = SelectionRule.parse(rule), self._state()
+        check_successful(state)
+        return picked.choose(state.front)
 
     def confirm(
         self,
@@ -240,10 +240,10 @@ class Study:
         Raises:
             NoSuccessfulTrialError: there is none yet.
         """
-        standing = self._standing()
-        check_successful(standing)
+        state = self._state()
+        check_successful(state)
         with using(self._storage):
-            return pareto_figure(standing, confirmed_errors(confirmation_of(self._search)))
+            return pareto_figure(state, confirmed_errors(confirmation_of(self._search)))
 
     def _confirmed(
         self, name: str, candidates: Sequence[Candidate], budget: ConfirmationBudget, *, progress: bool | None
@@ -264,14 +264,14 @@ class Study:
             return load_data(self._search, self._data)
         return loaded(self._data)
 
-    def _standing(self) -> StudyState:
+    def _state(self) -> StudyState:
         with using(self._storage), self._search.existing():
             return StudyState.of(self._search)
 
     def __repr__(self) -> str:
-        standing = self._standing()
-        state = "finished" if self._search.metadata.stop() else "not finished"
-        return f"<Study {self.name!r} over {self.config.dataset}: {standing.successful} trials, {state}>"
+        trials = self._state().successful
+        progress = "finished" if self._search.metadata.stop() else "not finished"
+        return f"<Study {self.name!r} over {self.config.dataset}: {trials} trials, {progress}>"
 
 
 def search(

@@ -82,21 +82,21 @@ def compare(
     if not live:
         _check_no_data_options(["data_dir", *data])
     # They bring the engine: a wrong name is refused without.
-    ground = _live(table, epochs, data, data_dir) if live else _replayed(table, epochs)
+    benchmark = _live(table, epochs, data, data_dir) if live else _replayed(table, epochs)
     from faqnas_optuna.comparison.judging import contest
     from faqnas_optuna.comparison.replay import TrainingBudget
     from faqnas_optuna.comparison.report import contest_document, write_contest_plot
     from faqnas_optuna.signals import Signals
 
     budget = TrainingBudget(seconds=seconds) if seconds else TrainingBudget(trainings=trainings or DEFAULT_TRAININGS)
-    _check(ground, budget, called)
+    _check(benchmark, budget, called)
     outcomes: list[Outcome] = []
     with Signals().caught() as signals:
-        _run(ground, budget, called, searches, workers or cores(), signals, outcomes)
+        _run(benchmark, budget, called, searches, workers or cores(), signals, outcomes)
     if signals.first:
         click.echo("interrupted; nothing was written", err=True)
         return signals.exit_code
-    document = contest_document(contest(called, outcomes), ground, budget, epochs=epochs, reference=reference)
+    document = contest_document(contest(called, outcomes), benchmark, budget, epochs=epochs, reference=reference)
     if plot:
         write_contest_plot(document, plot, Size(size or Size.PAGE))
         click.echo(f"wrote {plot}", err=True)
@@ -146,18 +146,20 @@ def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | N
     return LiveBenchmark(config, load_splits(config, files=files, data_dir=data_dir))
 
 
-def _check(ground: "TabularBenchmark | LiveBenchmark", budget: "TrainingBudget", names: list[str]) -> None:
+def _check(benchmark: "TabularBenchmark | LiveBenchmark", budget: "TrainingBudget", names: list[str]) -> None:
     from faqnas_optuna.comparison.samplers import searcher
 
-    if budget.seconds is not None and not ground.has_seconds:
+    if budget.seconds is not None and not benchmark.has_seconds:
         raise ConfigError("the table has no seconds beside it, in FILE.seconds.parquet; give --trainings instead")
     for name in names:
-        if searcher(name).repeats >= ground.seeds:
-            raise ConfigError(f"{name} takes all {ground.seeds} seeds of the table, and one must be left to judge by; lower it")
+        if searcher(name).repeats >= benchmark.seeds:
+            raise ConfigError(
+                f"{name} takes all {benchmark.seeds} seeds of the table, and one must be left to judge by; lower it"
+            )
 
 
 def _run(
-    ground: "TabularBenchmark | LiveBenchmark",
+    benchmark: "TabularBenchmark | LiveBenchmark",
     budget: "TrainingBudget",
     names: list[str],
     searches: int,
@@ -171,7 +173,7 @@ def _run(
 
     with signals.giving_up(at_first=True), show_work("compare", "replay", len(names) * searches) as update:
         update(0)
-        for outcome in hold(names, ground, budget, searches=searches, processes=processes):
+        for outcome in hold(names, benchmark, budget, searches=searches, processes=processes):
             outcomes.append(outcome)
             update(len(outcomes))
 
@@ -180,8 +182,8 @@ def _print(document: dict[str, Any]) -> None:
     """The searchers as a table, and the comparisons in words."""
     from faqnas_optuna.cli.console import counted
     from faqnas_optuna.cli.display import print_line, print_prose, print_table
-    from faqnas_optuna.cli.text_tables import TextTable
     from faqnas_optuna.comparison.report import sentences
+    from faqnas_optuna.reporting.text_tables import TextTable
 
     columns = ["attained", "95 % interval", "of best", "believed", "optimism", "best", "thrifty", "FLOPs of it", "circuits"]
     table = TextTable(names=["searcher"], numbers=columns, last="what it is")

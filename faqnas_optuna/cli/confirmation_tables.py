@@ -5,9 +5,9 @@ from typing import Any
 
 from faqnas_optuna.cli.console import counted
 from faqnas_optuna.cli.display import BRACKETS, majority_line, print_line, print_prose, print_table, shown_interval
-from faqnas_optuna.cli.text_tables import TextTable
 from faqnas_optuna.config import Score
 from faqnas_optuna.reporting.confirmed import SIGNIFICANT
+from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.study.confirmation import LARGEST_SVM
 
 

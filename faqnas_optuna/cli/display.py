@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.circuits.genome import EVERY_GENE
 from faqnas_optuna.cli.console import counted, is_moving_terminal, make_console
-from faqnas_optuna.cli.text_tables import TextTable, in_blocks
 from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.escaping import on_one_line
+from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
@@ -69,7 +69,7 @@ def majority_line(majority_score: float, score: Score, part: str) -> str:
     return f"Always answering the majority class has a {balanced}{part} accuracy of {majority_score:.3f}."
 
 
-def print_outlook(standing: "StudyState", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
+def print_outlook(state: "StudyState", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
     """How the search ended, what to make of it, and what to type next.
 
     Args:
@@ -92,7 +92,7 @@ def print_outlook(standing: "StudyState", document: Mapping[str, Any], *, done_b
         f" {document['reused']} reused, {document['failed']} failed{given_up}),"
         f" hypervolume {document['hypervolume']:.4f}{took}."
     )
-    for told in advice(standing):
+    for told in advice(state):
         print_prose(f"Note: {told}")
     commands = {
         f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",

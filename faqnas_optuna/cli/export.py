@@ -88,9 +88,9 @@ def _chosen(search: "Search", wanted: "int | SelectionRule | None") -> "Candidat
 
     if isinstance(wanted, int):
         return candidates_of(search, [wanted])[0]
-    standing = StudyState.of(search)
-    check_successful(standing)
-    return (wanted or SelectionRule(rule=Rule.BEST)).choose(standing.front)
+    state = StudyState.of(search)
+    check_successful(state)
+    return (wanted or SelectionRule(rule=Rule.BEST)).choose(state.front)
 
 
 @click.command()

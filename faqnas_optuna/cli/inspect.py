@@ -76,22 +76,22 @@ def pareto(
     if len(to_stdout) > 1:
         raise ConfigError(f"{' and '.join(to_stdout[:2])} both print to stdout; leave one of them out, or name a file")
     with opened_storage(storage) as opened:
-        standing = StudyState.of(load(opened, study))
-        confirmed = confirmed_errors(confirmation_of(standing.search)) if plot else {}
-    document = pareto_document(standing, pick)
-    shown = [pick.choose(standing.front)] if pick else standing.front
+        state = StudyState.of(load(opened, study))
+        confirmed = confirmed_errors(confirmation_of(state.search)) if plot else {}
+    document = pareto_document(state, pick)
+    shown = [pick.choose(state.front)] if pick else state.front
     if plot:
-        write_pareto_plot(standing, plot, size=drawn, confirmed=confirmed)
+        write_pareto_plot(state, plot, size=drawn, confirmed=confirmed)
     if csv_file:
         deliver(front_csv(document), csv_file)
     if latex_file:
-        deliver(front_table(standing, shown), latex_file)
+        deliver(front_table(state, shown), latex_file)
     if as_json:
         print_json(document)
     elif not to_stdout:
         print_front(
             shown,
-            config=standing.search.config,
+            config=state.search.config,
             majority_score=document["majority_score"],
             pick=document.get("pick"),
         )
@@ -124,9 +124,9 @@ def show(study: str, trial: "int | SelectionRule | None", storage: str, as_json:
             print_json(document) if as_json else print_study(document)
             return
         if not isinstance(trial, int):
-            standing = StudyState.of(search)
-            check_successful(standing)
-            trial = trial.choose(standing.front).trial
+            state = StudyState.of(search)
+            check_successful(state)
+            trial = trial.choose(state.front).trial
         document = trial_document(search, trial)
     if as_json:
         print_json(document)

@@ -9,11 +9,11 @@ import click
 
 from faqnas_optuna.cli.console import counted, show_work
 from faqnas_optuna.cli.display import print_line, print_prose, print_table, shown_interval
-from faqnas_optuna.cli.text_tables import TextTable
 from faqnas_optuna.config import StudyConfig, told_number
 from faqnas_optuna.noise.finalists import check_noise, finalists_among, seeds_of, under_noise
 from faqnas_optuna.noise.model import Noise
 from faqnas_optuna.noise.report import noise_document, told_overtakings
+from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.study import Search, load_data

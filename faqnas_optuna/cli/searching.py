@@ -85,7 +85,7 @@ def _run_here(
             search,
             splits,
             signals,
-            on_trial=lambda standing: update(progress(standing)),
+            on_trial=lambda state: update(progress(state)),
             database_timeout_s=survival.database_timeout_s,
         )
 
@@ -149,7 +149,7 @@ def _run_on_cluster(
         dask_workers(client, workers, search, signals, **settings) as crew,
         suppress(AskedToLeaveError),
     ):
-        watch(crew, search, signals, on_look=lambda standing: update(progress(standing)))
+        watch(crew, search, signals, on_look=lambda state: update(progress(state)))
 
 
 def conclude(
@@ -179,11 +179,11 @@ def conclude(
 
     try:
         with search.existing():
-            standing = StudyState.of(search)
+            state = StudyState.of(search)
             if search.is_confirmation:
                 document = confirmation_document(search) | {"seconds": round(seconds, 3)}
             else:
-                document = start_document(standing, seconds=seconds, checks=checks)
+                document = start_document(state, seconds=seconds, checks=checks)
     except (NoSuccessfulTrialError, *DATABASE_ERRORS):
         if signals.first:
             # Nothing to show, or no database to ask.
@@ -203,8 +203,8 @@ def conclude(
             if noise:
                 noise.print(search)
         else:
-            print_front(standing.front, config=search.config, majority_score=document["majority_score"])
-            print_outlook(standing, document, done_before=done_before, storage_option=storage_option())
+            print_front(state.front, config=search.config, majority_score=document["majority_score"])
+            print_outlook(state, document, done_before=done_before, storage_option=storage_option())
     except OSError:
         # What has interrupted us may have closed the terminal, or the reader of a pipe, too.
         if not signals.first:

@@ -77,8 +77,8 @@ def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> 
 
 def _print(document: Mapping[str, Any]) -> None:
     from faqnas_optuna.cli.display import print_line, print_prose, print_table
-    from faqnas_optuna.cli.text_tables import TextTable
     from faqnas_optuna.config import told_number
+    from faqnas_optuna.reporting.text_tables import TextTable
     from faqnas_optuna.tables.costs import FLOPS, lost_on
 
     table = TextTable(names=["cost"], numbers=("least", "median"), last="most")

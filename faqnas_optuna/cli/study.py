@@ -248,8 +248,8 @@ def worker(
         suppress(AskedToLeaveError),
     ):
 
-        def show(standing: "StudyState") -> None:
-            update(progress(standing))
+        def show(state: "StudyState") -> None:
+            update(progress(state))
 
         if listen:
             signals.listen(STDIN)

@@ -80,7 +80,7 @@ Outcome = tuple[str, int, Judged]
 
 
 def hold(
-    names: Sequence[str], ground: Benchmark, budget: TrainingBudget, *, searches: int, processes: int
+    names: Sequence[str], benchmark: Benchmark, budget: TrainingBudget, *, searches: int, processes: int
 ) -> Iterator[Outcome]:
     """Run and judge every search, and tell each as it comes to its end.
 
@@ -88,14 +88,14 @@ def hold(
         WorkerDiedError: a process has ended before its search.
     """
     tasks = [(name, seed) for seed in range(searches) for name in names]
-    return shared_out(_searched, (ground, budget), tasks, processes=processes)
+    return shared_out(_searched, (benchmark, budget), tasks, processes=processes)
 
 
 def _searched(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> Outcome:
-    (ground, budget), (name, seed) = shared, task
+    (benchmark, budget), (name, seed) = shared, task
     # Who starts a study in memory is told so, in every process anew.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return name, seed, judge(replay(searcher(name), ground, budget, seed=seed), ground, budget)
+    return name, seed, judge(replay(searcher(name), benchmark, budget, seed=seed), benchmark, budget)
 
 
 def contest(names: Sequence[str], outcomes: Iterable[Outcome]) -> Contest:
@@ -105,24 +105,24 @@ def contest(names: Sequence[str], outcomes: Iterable[Outcome]) -> Contest:
     return Contest(judged={name: tuple(found[name, seed] for seed in range(searches)) for name in names})
 
 
-def judge(course: SearchTrace, ground: Benchmark, budget: TrainingBudget) -> Judged:
+def judge(course: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> Judged:
     """What the circuits that a search chose are."""
-    looks = [chosen(course, ground, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
+    looks = [chosen(course, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
     # The last training may have cost more than was left.
-    end = chosen(course, ground, spent=math.inf)
-    truth = _Truth(course, ground)
-    shares = [attained(front, [truth.test(one) for one in front], ground.flops_range) for front in (*looks[:-1], end)]
+    end = chosen(course, benchmark, spent=math.inf)
+    truth = _Truth(course, benchmark)
+    shares = [attained(front, [truth.test(one) for one in front], benchmark.flops_range) for front in (*looks[:-1], end)]
     best = max(end, key=lambda one: one.believed)
     thrifty = next(one for one in end if one.believed >= best.believed - WITHIN)
     return Judged(
         attained=tuple(shares),
-        believed=attained(end, [one.believed for one in end], ground.flops_range),
+        believed=attained(end, [one.believed for one in end], benchmark.flops_range),
         optimism=best.believed - truth.validation(best),
         best=truth.test(best),
         thrifty=truth.test(thrifty),
         thrifty_flops=thrifty.flops,
         front=len(end),
-        circuits=len({ground.trained(step.row) for step in course.steps}),
+        circuits=len({benchmark.trained(step.row) for step in course.steps}),
         trainings=course.trainings,
         spent=course.steps[-1].spent,
     )
@@ -146,12 +146,12 @@ def attained(front: Sequence[Chosen], accuracies: Sequence[float], flops_range: 
 class _Truth:
     """What circuits are by the trainings that a search has not seen in its whole course."""
 
-    def __init__(self, course: SearchTrace, ground: Benchmark) -> None:
-        self._ground, self._search = ground, course.seed
+    def __init__(self, course: SearchTrace, benchmark: Benchmark) -> None:
+        self._ground, self._search = benchmark, course.seed
         self._paid: dict[int, int] = {}
         for step in course.steps:
             if step.value is not None:
-                trained = ground.trained(step.row)
+                trained = benchmark.trained(step.row)
                 self._paid[trained] = self._paid.get(trained, 0) + 1
 
     def test(self, one: Chosen) -> float:

@@ -109,8 +109,8 @@ class SearchTrace:
 class Trainings:
     """What a search has paid for."""
 
-    def __init__(self, ground: Benchmark, *, seed: int) -> None:
-        self._ground = ground
+    def __init__(self, benchmark: Benchmark, *, seed: int) -> None:
+        self._ground = benchmark
         self._seed = seed
         self.paid: defaultdict[int, list[float]] = defaultdict(list)
         """The validation accuracies of each circuit that was trained, in order."""
@@ -127,12 +127,12 @@ class Trainings:
         return value
 
 
-def seeds_of(ground: Benchmark, trained: int, *, search: int) -> NDArray[np.int64]:
+def seeds_of(benchmark: Benchmark, trained: int, *, search: int) -> NDArray[np.int64]:
     """(seeds,) in which order a search pays for the trainings of a circuit."""
-    return np.random.default_rng([search, trained]).permutation(ground.seeds)
+    return np.random.default_rng([search, trained]).permutation(benchmark.seeds)
 
 
-def replay(searcher: Searcher, ground: Benchmark, budget: TrainingBudget, *, seed: int) -> SearchTrace:
+def replay(searcher: Searcher, benchmark: Benchmark, budget: TrainingBudget, *, seed: int) -> SearchTrace:
     """Search until the budget is spent, or nothing new is suggested.
 
     Args:
@@ -142,17 +142,17 @@ def replay(searcher: Searcher, ground: Benchmark, budget: TrainingBudget, *, see
         warnings.simplefilter("ignore", ExperimentalWarning)
         sampler = searcher.sampler(seed)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
-    till, steps = Trainings(ground, seed=seed), list[SearchStep]()
+    till, steps = Trainings(benchmark, seed=seed), list[SearchStep]()
     while budget.spent(till.count, till.seconds) < budget.amount:
         trial = study.ask()
         if trial.number >= AT_FIRST + MOST_SUGGESTIONS * till.count:
             break
-        row = ground.row(suggest(trial, SPACE).circuit)
-        trained = ground.trained(row)
+        row = benchmark.row(suggest(trial, SPACE).circuit)
+        trained = benchmark.trained(row)
         values = [till.train(trained) for _ in range(searcher.repeats)] if not till.paid[trained] else [None]
         spent = budget.spent(till.count, till.seconds)
         steps += [SearchStep(row=row, value=value, spent=spent) for value in values]
-        study.tell(trial, [float(ground.flops(row)), 1 - float(np.mean(till.paid[trained]))])
+        study.tell(trial, [float(benchmark.flops(row)), 1 - float(np.mean(till.paid[trained]))])
     return SearchTrace(searcher=searcher.name, seed=seed, pooled=searcher.pooled, steps=tuple(steps))
 
 
@@ -167,7 +167,7 @@ class Chosen:
     trainings: int
 
 
-def chosen(course: SearchTrace, ground: Benchmark, *, spent: float) -> list[Chosen]:
+def chosen(course: SearchTrace, benchmark: Benchmark, *, spent: float) -> list[Chosen]:
     """The front that a search believes in when it has spent so much, from the cheapest."""
     paid: defaultdict[int, list[float]] = defaultdict(list)
     rows: dict[int, None] = {}
@@ -176,17 +176,17 @@ def chosen(course: SearchTrace, ground: Benchmark, *, spent: float) -> list[Chos
             break
         rows[step.row] = None
         if step.value is not None:
-            paid[ground.trained(step.row)].append(step.value)
+            paid[benchmark.trained(step.row)].append(step.value)
     believed = {trained: float(np.mean(values)) for trained, values in paid.items()}
     if course.pooled and paid:
-        circuits, counts = [ground.circuit(trained) for trained in paid], [len(values) for values in paid.values()]
+        circuits, counts = [benchmark.circuit(trained) for trained in paid], [len(values) for values in paid.values()]
         errors = pooled_errors(circuits, [1 - value for value in believed.values()], counts)
         believed = dict(zip(paid, (1 - errors).tolist(), strict=True))
     return front(
         [
-            Chosen(row=row, flops=ground.flops(row), believed=believed[trained], trainings=len(paid[trained]))
+            Chosen(row=row, flops=benchmark.flops(row), believed=believed[trained], trainings=len(paid[trained]))
             for row in rows
-            if (trained := ground.trained(row)) in paid
+            if (trained := benchmark.trained(row)) in paid
         ]
     )
 

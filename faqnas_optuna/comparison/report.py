@@ -24,19 +24,19 @@ AVERAGED = ("attained", "believed", "optimism", "best", "thrifty", "thrifty_flop
 
 
 def contest_document(
-    contest: Contest, ground: TabularBenchmark | LiveBenchmark, budget: TrainingBudget, *, epochs: int, reference: str
+    contest: Contest, benchmark: TabularBenchmark | LiveBenchmark, budget: TrainingBudget, *, epochs: int, reference: str
 ) -> dict[str, Any]:
     """Each searcher by itself, and held against one of them."""
     against = contest.against(reference)
     smallest = smallest_possible([found.pairs for found, _ in against.values()])
     return {
         "schema_version": SCHEMA_VERSION,
-        "table": {name: ground.document[name] for name in ("dataset", "data_fingerprint", "protocol", "versions")},
-        "live": isinstance(ground, LiveBenchmark),
+        "table": {name: benchmark.document[name] for name in ("dataset", "data_fingerprint", "protocol", "versions")},
+        "live": isinstance(benchmark, LiveBenchmark),
         "epochs": epochs,
         "budget": {name: amount for name, amount in asdict(budget).items() if amount is not None},
         "searches": len(contest.judged[reference]),
-        "best": ground.best,
+        "best": benchmark.best,
         "within": WITHIN,
         "looks": [budget.amount * part / LOOKS for part in range(1, LOOKS + 1)],
         "searchers": [_searcher(contest, name) for name in contest.judged],

@@ -115,21 +115,21 @@ class Watched:
 
     def _read_study(self, name: str) -> StudyView:
         with self._lock:
-            standing = self._standing(name)
-            if confirms := standing.search.description.confirms:
+            state = self._state(name)
+            if confirms := state.search.description.confirms:
                 raise StudyMismatchError(_confirms(name, confirms.study))
-            with standing.search.if_it_exists():
-                confirmation = confirmation_of(standing.search)
+            with state.search.if_it_exists():
+                confirmation = confirmation_of(state.search)
                 confirmed = confirmed_errors(confirmation)
                 return StudyView(
-                    number=standing.search.study._study_id,
-                    status=study_status(standing),
-                    note=study_note(standing),
-                    front=standing.front,
-                    config=standing.search.config,
+                    number=state.search.study._study_id,
+                    status=study_status(state),
+                    note=study_note(state),
+                    front=state.front,
+                    config=state.search.config,
                     confirmed=confirmed,
                     is_confirming=confirmation is not None and confirmation.metadata.stop() is None,
-                    figures=self._figures(standing, confirmed) if standing.successful else {},
+                    figures=self._figures(state, confirmed) if state.successful else {},
                 )
 
     def _read_overview(self) -> Overview:
@@ -139,7 +139,7 @@ class Watched:
             ours = our_studies(self._storage)
             for name in ours:
                 try:
-                    studies.append(study_status(self._standing(name)))
+                    studies.append(study_status(self._state(name)))
                 except (ConfigError, StudyMismatchError) as error:
                     left_out[name] = str(error)
                 except StudyNotFoundError:
@@ -148,7 +148,7 @@ class Watched:
         left_out |= {name: "not made by faqnas-optuna" for name in numbers.keys() - ours.keys()}
         return Overview(studies=studies, numbers=numbers, left_out=dict(sorted(left_out.items())))
 
-    def _standing(self, name: str) -> StudyState:
+    def _state(self, name: str) -> StudyState:
         search = load(self._storage, name)
         known = self._known.get(name)
         if known is None or known.search.description.created != search.description.created:
@@ -160,14 +160,14 @@ class Watched:
             known.refresh()
         return known
 
-    def _figures(self, standing: StudyState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
+    def _figures(self, state: StudyState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
         """Drawn anew only if there is more to be seen: it takes a tenth of a second and more."""
-        closed = standing.search.metadata.closed_generations()
-        seen = (standing.search.description.created, standing.successful, len(closed), confirmed)
-        known, figures = self._drawn.get(standing.search.name, (None, {}))
+        closed = state.search.metadata.closed_generations()
+        seen = (state.search.description.created, state.successful, len(closed), confirmed)
+        known, figures = self._drawn.get(state.search.name, (None, {}))
         if known != seen:
-            figures = {"front": pareto_figure(standing, confirmed).to_json(), "hypervolume": _growth(standing, closed)}
-            self._drawn[standing.search.name] = (seen, figures)
+            figures = {"front": pareto_figure(state, confirmed).to_json(), "hypervolume": _growth(state, closed)}
+            self._drawn[state.search.name] = (seen, figures)
         return figures
 
 
@@ -178,7 +178,7 @@ def _confirms(name: str, study: str) -> str:
     return f"it confirms circuits of {study!r}; what it has shown tells: faqnas-optuna confirm {study} --as {name}"
 
 
-def _growth(standing: StudyState, closed: Sequence[ClosedGeneration]) -> str:
-    times = {number: to_the_minute(at) for number, at in standing.search.metadata.closing_times().items()}
+def _growth(state: StudyState, closed: Sequence[ClosedGeneration]) -> str:
+    times = {number: to_the_minute(at) for number, at in state.search.metadata.closing_times().items()}
     figure: str = hypervolume_figure(closed, times).to_json()
     return figure

@@ -13,15 +13,15 @@ from faqnas_optuna.training.reliability import WANTED
 DEAREST_QUANTILE = 0.75
 
 
-def advice(standing: StudyState) -> Iterator[str]:
+def advice(state: StudyState) -> Iterator[str]:
     """What is most useful to know of a search that has ended, a sentence or two each, with what to try.
 
     Where several signs show, the first explains the others: accuracies that are left to chance explain all, and poor ones a
     front of a single point, on which no generation can improve.
     """
-    yield reliability_sentence(standing.search)
-    if _is_reliable(standing.search):
-        signs = (_poor_at_high_cost(standing), _single_point(standing), _stagnation_at_once(standing.search))
+    yield reliability_sentence(state.search)
+    if _is_reliable(state.search):
+        signs = (_poor_at_high_cost(state), _single_point(state), _stagnation_at_once(state.search))
         yield from list(filter(None, signs))[:1]
 
 
@@ -56,8 +56,8 @@ def _is_reliable(search: Search) -> bool:
     return measured is None or measured.of_mean(search.config.training.repeats) >= WANTED
 
 
-def _poor_at_high_cost(standing: StudyState) -> str | None:
-    trials, score = standing.by_circuit.values(), standing.search.config.score
+def _poor_at_high_cost(state: StudyState) -> str | None:
+    trials, score = state.by_circuit.values(), state.search.config.score
     costs = np.array([trial.values[0] for trial in trials])
     scores = np.array([trial.user_attrs[f"val_{score.key}"] for trial in trials])
     best = scores[costs >= np.quantile(costs, DEAREST_QUANTILE)].max()
@@ -65,15 +65,15 @@ def _poor_at_high_cost(standing: StudyState) -> str | None:
         return None
     return (
         f"The dearest quarter of the circuits reaches only {best:.2f} {score.in_words}: a barren plateau or a poor encoding."
-        f" Try {_more_epochs(standing.search)}, another --lr, or a space with fewer qubits."
+        f" Try {_more_epochs(state.search)}, another --lr, or a space with fewer qubits."
     )
 
 
-def _single_point(standing: StudyState) -> str | None:
-    points = {(candidate.cost, candidate.val_error) for candidate in standing.front}
+def _single_point(state: StudyState) -> str | None:
+    points = {(candidate.cost, candidate.val_error) for candidate in state.front}
     if len(points) > 1:
         return None
-    return f"The front is a single point: nothing is traded off. Try {_more_population(standing.search)}, or a wider space."
+    return f"The front is a single point: nothing is traded off. Try {_more_population(state.search)}, or a wider space."
 
 
 def _stagnation_at_once(search: Search) -> str | None:

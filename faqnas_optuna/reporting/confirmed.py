@@ -162,11 +162,11 @@ def finalists(
         raise ConfigError(told, command=f"confirm {confirms.study} --trials N,N")
     if numbers is not None:
         return candidates_of(search, numbers)
-    standing = StudyState.of(search)
-    check_successful(standing)
+    state = StudyState.of(search)
+    check_successful(state)
     if pick:
-        return [pick.choose(standing.front)]
-    return sorted(standing.front, key=lambda one: (one.val_error, one.cost))[:top]
+        return [pick.choose(state.front)]
+    return sorted(state.front, key=lambda one: (one.val_error, one.cost))[:top]
 
 
 def is_done(confirmation: Search, candidates: Sequence[Candidate], budget: ConfirmationBudget) -> bool:

@@ -43,7 +43,7 @@ CONFIRMED = (
 """What is shown of a training of a confirmation."""
 
 
-def pareto_document(standing: StudyState, pick: SelectionRule | None = None) -> dict[str, Any]:
+def pareto_document(state: StudyState, pick: SelectionRule | None = None) -> dict[str, Any]:
     """The front of a study.
 
     Args:
@@ -52,8 +52,8 @@ def pareto_document(standing: StudyState, pick: SelectionRule | None = None) -> 
     Raises:
         NoSuccessfulTrialError: there is none yet.
     """
-    check_successful(standing)
-    search, front = standing.search, standing.front
+    check_successful(state)
+    search, front = state.search, state.front
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -61,29 +61,29 @@ def pareto_document(standing: StudyState, pick: SelectionRule | None = None) -> 
         "score": str(search.config.score),
         "cost": search.config.cost,
         "majority_score": search.description.majority_score,
-        "generations": standing.full_generations,
-        "hypervolume": standing.hypervolume,
-        "linear_hypervolume": standing.linear_hypervolume,
+        "generations": state.full_generations,
+        "hypervolume": state.hypervolume,
+        "linear_hypervolume": state.linear_hypervolume,
         "front": [_front_entry(one, search.config) for one in ([pick.choose(front)] if pick else front)],
         **({"pick": {"rule": str(pick), "why": pick.why(front, told_cost=search.config.told_cost)}} if pick else {}),
         "provenance": provenance(search),
     }
 
 
-def check_successful(standing: StudyState) -> None:
+def check_successful(state: StudyState) -> None:
     """Refuse a study that has no front.
 
     Raises:
         ConfigError: it is a confirmation.
         NoSuccessfulTrialError: no trial has succeeded yet.
     """
-    name = standing.search.name
-    if confirms := standing.search.description.confirms:
+    name = state.search.name
+    if confirms := state.search.description.confirms:
         told = f"study {name!r} has no front: it confirms circuits of {confirms.study!r}; see what it has shown with"
         other_name = "" if name == name_for(confirms.study) else f" --as {name}"
         raise ConfigError(told, command=f"confirm {confirms.study}{other_name}")
-    if not standing.successful:
-        raise _nothing_succeeded(standing)
+    if not state.successful:
+        raise _nothing_succeeded(state)
 
 
 def provenance(search: Search) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def provenance(search: Search) -> dict[str, Any]:
     }
 
 
-def start_document(standing: StudyState, *, seconds: float, checks: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def start_document(state: StudyState, *, seconds: float, checks: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """The front with what the search took.
 
     Args:
@@ -110,14 +110,14 @@ def start_document(standing: StudyState, *, seconds: float, checks: list[dict[st
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    document, stop = pareto_document(standing), stop_document(standing.search)
+    document, stop = pareto_document(state), stop_document(state.search)
     return document | {
         "seconds": round(seconds, 3),
-        "trials": standing.successful + standing.failed,
-        "trained": standing.successful - standing.reused,
-        "reused": standing.reused,
-        "failed": len(standing.errors),
-        "given_up": standing.given_up,
+        "trials": state.successful + state.failed,
+        "trained": state.successful - state.reused,
+        "reused": state.reused,
+        "failed": len(state.errors),
+        "given_up": state.given_up,
         **stop,
         "checks": checks,
         "stop_reason": stop["stop"] and stop["stop"]["reason"],
@@ -153,23 +153,23 @@ def check_failures(search: Search) -> None:
     stopped = search.metadata.stop()
     if stopped is None or stopped.reason is not StopReason.FAILURES:
         return
-    standing = StudyState.of(search)
-    if not standing.successful:
-        raise _nothing_succeeded(standing)
+    state = StudyState.of(search)
+    if not state.successful:
+        raise _nothing_succeeded(state)
     raise FailuresError(
         f"study {search.name!r} has stopped because {search.config.search.population} trials failed in a row;"
         " see the last with",
-        command=f"show {search.name} {standing.errors[-1]}",
+        command=f"show {search.name} {state.errors[-1]}",
     )
 
 
-def _nothing_succeeded(standing: StudyState) -> NoSuccessfulTrialError:
-    name = standing.search.name
-    if not standing.errors:
+def _nothing_succeeded(state: StudyState) -> NoSuccessfulTrialError:
+    name = state.search.name
+    if not state.errors:
         return NoSuccessfulTrialError(f"study {name!r} has no successful trial yet; see", command=f"status {name}")
     return NoSuccessfulTrialError(
-        f"no trial of study {name!r} has succeeded, and {len(standing.errors)} have failed; see the last with",
-        command=f"show {name} {standing.errors[-1]}",
+        f"no trial of study {name!r} has succeeded, and {len(state.errors)} have failed; see the last with",
+        command=f"show {name} {state.errors[-1]}",
     )
 
 

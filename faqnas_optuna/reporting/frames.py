@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def front_frame(standing: StudyState) -> "DataFrame":
+def front_frame(state: StudyState) -> "DataFrame":
     """A row a circuit of the front, by cost.
 
     Raises:
         ConfigError: the study is a confirmation.
         NoSuccessfulTrialError: there is none yet.
     """
-    check_successful(standing)
-    return _frame(_entry(candidate, standing) for candidate in standing.front)
+    check_successful(state)
+    return _frame(_entry(candidate, state) for candidate in state.front)
 
 
-def trials_frame(standing: StudyState) -> "DataFrame":
+def trials_frame(state: StudyState) -> "DataFrame":
     """A row a circuit that was counted and trained, on the front or not, by trial; of clones the first.
 
     Raises:
         ConfigError: the study is a confirmation.
         NoSuccessfulTrialError: there is none yet.
     """
-    check_successful(standing)
-    on_front = {candidate.trial for candidate in standing.front}
+    check_successful(state)
+    on_front = {candidate.trial for candidate in state.front}
     return _frame(
-        _entry(candidate, standing) | {"on_front": candidate.trial in on_front}
-        for candidate in sorted(standing.candidates, key=lambda candidate: candidate.trial)
+        _entry(candidate, state) | {"on_front": candidate.trial in on_front}
+        for candidate in sorted(state.candidates, key=lambda candidate: candidate.trial)
     )
 
 
@@ -45,13 +45,13 @@ def confirmed_frame(document: Mapping[str, Any]) -> "DataFrame":
     return _frame(_confirmed_entry(entry, Score(document["score"])) for entry in document["circuits"])
 
 
-def _entry(candidate: Candidate, standing: StudyState) -> dict[str, Any]:
-    record, repeats = candidate.record, standing.search.config.training.repeats
+def _entry(candidate: Candidate, state: StudyState) -> dict[str, Any]:
+    record, repeats = candidate.record, state.search.config.training.repeats
     return {
         "trial": candidate.trial,
         "quantum_flops": candidate.quantum_flops,
         **on_device(record),
-        **({"pooled": 1 - candidate.val_error} if standing.search.config.search.front is ErrorEstimate.POOLED else {}),
+        **({"pooled": 1 - candidate.val_error} if state.search.config.search.front is ErrorEstimate.POOLED else {}),
         "val_accuracy": record.val_accuracy,
         **_ends("val_accuracy", record.interval(Score.ACCURACY, repeats)),
         "val_balanced_accuracy": _number(record.val_balanced_accuracy),

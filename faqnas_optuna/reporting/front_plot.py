@@ -77,17 +77,17 @@ class FrontPlot:
     """Validation error of always answering the most frequent class; None if it is unknown."""
 
     @classmethod
-    def of(cls, standing: StudyState, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
+    def of(cls, state: StudyState, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
         """What a study has found, and what was confirmed of it."""
-        search, best = standing.search, standing.front
-        others = standing.by_circuit.keys() - {candidate.record.circuit for candidate in best}
-        circuits = f"{len(best)} of {len(standing.by_circuit)} circuits"
+        search, best = state.search, state.front
+        others = state.by_circuit.keys() - {candidate.record.circuit for candidate in best}
+        circuits = f"{len(best)} of {len(state.by_circuit)} circuits"
         by = search.config.cost_name if search.config.device else f"{search.config.flops} FLOPs"
         return cls(
             title=f"{search.name}: {circuits} are on the front ({by})",
             front=best,
             dominated=sorted(
-                (one for one in standing.candidates if one.record.circuit in others), key=lambda one: one.record.circuit
+                (one for one in state.candidates if one.record.circuit in others), key=lambda one: one.record.circuit
             ),
             repeats=search.config.training.repeats,
             confirmed=confirmed or {},

@@ -163,10 +163,10 @@ LOST = Latex(r"$-\ln\mathrm{ESP}$")
 """What is lost on a device, as a heading."""
 
 
-def front_table(standing: StudyState, front: Sequence[Candidate]) -> str:
+def front_table(state: StudyState, front: Sequence[Candidate]) -> str:
     """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean scores, if each is of several
     trainings."""
-    search = standing.search
+    search = state.search
     columns = [
         LatexColumn(heading=Latex("Trial")),
         *(
@@ -182,7 +182,7 @@ def front_table(standing: StudyState, front: Sequence[Candidate]) -> str:
     return table(
         columns,
         [_front_row(candidate, search.config) for candidate in front],
-        caption=_caption(standing),
+        caption=_caption(state),
         label=f"front-{search.name}",
         told={"study": search.name, **provenance(search)},
     )
@@ -285,25 +285,25 @@ def _score(value: float | tuple[float, float] | None) -> Latex:
     return Latex("--") if value is None else fraction(value)
 
 
-def _caption(standing: StudyState) -> Latex:
+def _caption(state: StudyState) -> Latex:
     """What the columns are, in sentences."""
-    config, sizes = standing.search.config, standing.search.description.sizes
+    config, sizes = state.search.config, state.search.description.sizes
     training = config.training
     trainings = f", the mean of {training.repeats} trainings" if training.repeats > 1 else ""
     interval = " with its $t$ interval" if training.repeats > 1 else ""
     own, others = config.score.of(accuracy=(interval, ""), balanced=("", interval))
     epochs = "epoch" if training.epochs == 1 else "epochs"
     gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
-    inert = " Gates in brackets change no measured value." if any(one.effective.inert for one in standing.front) else ""
+    inert = " Gates in brackets change no measured value." if any(one.effective.inert for one in state.front) else ""
     balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
-    majority = _majority(standing.search.description.majority_score)
+    majority = _majority(state.search.description.majority_score)
     cost, told = "quantum FLOPs", ""
     if device := config.device:
         cost = f"{LOST} on {escaped(device.name)}"
         told = f" ESP is the estimated success probability of its live gates, by the figures of {escaped(device.date)}."
     return Latex(
-        f"The circuits of study {escaped(standing.search.name)} that no other beats in both {cost} and validation"
-        f" error{config.score.remark}, of {grouped(len(standing.by_circuit))}. Accuracy is that of"
+        f"The circuits of study {escaped(state.search.name)} that no other beats in both {cost} and validation"
+        f" error{config.score.remark}, of {grouped(len(state.by_circuit))}. Accuracy is that of"
         f" {grouped(sizes['validation'])} validation samples of {escaped(config.dataset)} after"
         f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}{majority}{told}"
         rf" $F_\mathrm{{Q}}$ are the quantum FLOPs of one sample, forward, {COUNTED[config.flops]}{gates};"

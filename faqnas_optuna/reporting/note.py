@@ -20,13 +20,13 @@ ERRORS = {
 TOLD_VERSIONS = {"optuna": "Optuna", "torch": "torch", "pennylane": "PennyLane", "numba": "numba", "numpy": "NumPy"}
 
 
-def study_note(standing: StudyState) -> dict[str, str]:
+def study_note(state: StudyState) -> dict[str, str]:
     """Sentences on the objectives, the protocol, the reliability of the values, and where they were made, by heading."""
-    search = standing.search
+    search = state.search
     return {
         "Objectives": _objectives(search.config),
         "Protocol": _protocol(search.description),
-        "Reliability": _reliability(standing),
+        "Reliability": _reliability(state),
         "Made": _made(search.description, others=bool(search.metadata.noted_versions())),
     }
 
@@ -54,12 +54,12 @@ def _protocol(description: Description) -> str:
     )
 
 
-def _reliability(standing: StudyState) -> str:
-    n_validation, agreement = standing.search.description.sizes["validation"], reliability_sentence(standing.search)
-    if (best := standing.best_score) is None:
+def _reliability(state: StudyState) -> str:
+    n_validation, agreement = state.search.description.sizes["validation"], reliability_sentence(state.search)
+    if (best := state.best_score) is None:
         return agreement
-    score, uncertain = standing.search.config.score, ""
-    rate = standing.search.description.majority_score
+    score, uncertain = state.search.config.score, ""
+    rate = state.search.description.majority_score
     majority = "" if rate is None else f" (always answering the majority class: {rate:.3f})"
     if score is Score.ACCURACY:
         # Of a mean of recalls it would say nothing: each is of other samples, and of fewer.
@@ -67,7 +67,7 @@ def _reliability(standing: StudyState) -> str:
         uncertain = f"is uncertain by ±{(high - low) / 2:.3f} (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and "
     return (
         f"On {n_validation:,} validation samples the best {score.in_words}, {best:.3f}{majority}, {uncertain}flatters, being"
-        f" the best of {_counted(len(standing.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
+        f" the best of {_counted(len(state.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
     )
 
 

@@ -69,7 +69,7 @@ def check_printed(path: Path) -> None:
 
 
 def write_pareto_plot(
-    standing: StudyState,
+    state: StudyState,
     path: Path,
     *,
     size: Size | None = None,
@@ -86,15 +86,15 @@ def write_pareto_plot(
         OutputError: another ending, a page with a size, or the file cannot be written.
     """
     check_plot_file(path, size)
-    shown, drawn = FrontPlot.of(standing, confirmed), size or Size.PAGE
-    told = json.dumps({"study": standing.search.name, **provenance(standing.search)})
+    shown, drawn = FrontPlot.of(state, confirmed), size or Size.PAGE
+    told = json.dumps({"study": state.search.name, **provenance(state.search)})
     is_page = path.suffix.lower() == ".html"
     write_atomically(path, _page(shown, told) if is_page else as_file(printed_figure(shown, drawn), path, drawn.form, told))
 
 
-def pareto_figure(standing: StudyState, confirmed: Mapping[str, ConfirmedError] | None = None) -> "Figure":
+def pareto_figure(state: StudyState, confirmed: Mapping[str, ConfirmedError] | None = None) -> "Figure":
     """The front as steps, log-scaled in cost, with the dominated circuits faint behind it; the mouse tells which is which."""
-    return interactive_figure(FrontPlot.of(standing, confirmed))
+    return interactive_figure(FrontPlot.of(state, confirmed))
 
 
 def hypervolume_figure(closed: Sequence[ClosedGeneration], closed_at: Mapping[int, str]) -> "Figure":

@@ -40,30 +40,30 @@ class Progress:
     """Its trials are trainings."""
 
 
-def progress(standing: StudyState) -> Progress:
-    limits = standing.search.config.search
-    if standing.search.is_confirmation:
+def progress(state: StudyState) -> Progress:
+    limits = state.search.config.search
+    if state.search.is_confirmation:
         return Progress(
-            study=standing.search.name,
+            study=state.search.name,
             generation=1,
             generations=1,
-            trials=standing.successful,
-            planned=standing.successful if standing.has_stopped else len(needed(standing.search.description)),
+            trials=state.successful,
+            planned=state.successful if state.has_stopped else len(needed(state.search.description)),
             best_score=None,
             front=0,
             hypervolume=0.0,
             is_confirmation=True,
         )
     return Progress(
-        study=standing.search.name,
-        generation=min(standing.full_generations + 1, limits.generations),
+        study=state.search.name,
+        generation=min(state.full_generations + 1, limits.generations),
         generations=limits.generations,
-        trials=standing.successful,
-        planned=standing.successful if standing.has_stopped else limits.population * limits.generations,
-        best_score=standing.best_score,
-        front=standing.front_size,
-        hypervolume=standing.hypervolume,
-        score=standing.search.config.score,
+        trials=state.successful,
+        planned=state.successful if state.has_stopped else limits.population * limits.generations,
+        best_score=state.best_score,
+        front=state.front_size,
+        hypervolume=state.hypervolume,
+        score=state.search.config.score,
     )
 
 
@@ -82,44 +82,44 @@ def status_document(storage: BaseStorage, study: str | None) -> dict[str, Any]:
     return document
 
 
-def study_status(standing: StudyState) -> dict[str, Any]:
+def study_status(state: StudyState) -> dict[str, Any]:
     """How far a study is, and who is at work."""
-    search, stop = standing.search, stop_document(standing.search)
+    search, stop = state.search, stop_document(state.search)
     limits, confirms = search.config.search, search.description.confirms
     return {
         "study": search.name,
         "dataset": search.config.dataset,
         **stop,
-        "state": stop["state"] or ("running" if standing.running else "idle"),
+        "state": stop["state"] or ("running" if state.running else "idle"),
         "resumed": [asdict(resumption) for resumption in search.metadata.resumptions()],
         "confirms": confirms and confirms.study,
-        "generations_closed": None if confirms else standing.full_generations,
+        "generations_closed": None if confirms else state.full_generations,
         "generations": None if confirms else limits.generations,
         "population": None if confirms else limits.population,
         "trials": {
-            "successful": standing.successful,
-            "running": len(standing.running),
-            "failed": len(standing.errors),
-            "given_up": standing.given_up,
-            "waiting": standing.waiting,
+            "successful": state.successful,
+            "running": len(state.running),
+            "failed": len(state.errors),
+            "given_up": state.given_up,
+            "waiting": state.waiting,
         },
-        "workers": _workers(standing),
-        "trials_per_minute": standing.trials_per_minute,
-        "minutes_left": None if stop["stop"] else _minutes_left(standing),
+        "workers": _workers(state),
+        "trials_per_minute": state.trials_per_minute,
+        "minutes_left": None if stop["stop"] else _minutes_left(state),
         "score": str(search.config.score),
-        "best_score": standing.best_score,
+        "best_score": state.best_score,
         "majority_score": search.description.majority_score,
-        "front": None if confirms else len(standing.front),
-        "hypervolume": None if confirms else standing.hypervolume,
-        "linear_hypervolume": None if confirms else standing.linear_hypervolume,
+        "front": None if confirms else len(state.front),
+        "hypervolume": None if confirms else state.hypervolume,
+        "linear_hypervolume": None if confirms else state.linear_hypervolume,
     }
 
 
-def _workers(standing: StudyState) -> list[dict[str, Any]]:
+def _workers(state: StudyState) -> list[dict[str, Any]]:
     """Who is at a trial: host and process, what it runs, and how long ago its last heartbeat was."""
-    study = standing.search.study
+    study = state.search.study
     silent = backend(study).seconds_silent(study._study_id)
-    genes = len(standing.search.config.space.genes)
+    genes = len(state.search.config.space.genes)
     return [
         {
             # Each is told by the worker in its own time: a trial may have just begun.
@@ -130,14 +130,14 @@ def _workers(standing: StudyState) -> list[dict[str, Any]]:
             else trial.user_attrs.get("network"),
             "heard_s_ago": silent.get(trial._trial_id),
         }
-        for trial in standing.running
+        for trial in state.running
     ]
 
 
-def _minutes_left(standing: StudyState) -> float | None:
+def _minutes_left(state: StudyState) -> float | None:
     """Until all generations are closed, at the pace of the last trials; the study may stop sooner."""
-    limits = standing.search.config.search
-    left = limits.population * limits.generations - standing.successful
-    if standing.search.is_confirmation:
-        left = len(needed(standing.search.description)) - standing.successful
-    return max(left, 0) / standing.trials_per_minute if standing.trials_per_minute else None
+    limits = state.search.config.search
+    left = limits.population * limits.generations - state.successful
+    if state.search.is_confirmation:
+        left = len(needed(state.search.description)) - state.successful
+    return max(left, 0) / state.trials_per_minute if state.trials_per_minute else None

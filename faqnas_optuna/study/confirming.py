@@ -25,10 +25,10 @@ from faqnas_optuna.training.controls import (
 )
 
 
-def make_objective(standing: StudyState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> Objective:
+def make_objective(state: StudyState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> Objective:
     """That of a search or of a confirmation; the arguments as `Objective` has them."""
-    kind = ConfirmingObjective if standing.search.is_confirmation else Objective
-    return kind(standing, splits, worker=worker, evaluate=evaluate)
+    kind = ConfirmingObjective if state.search.is_confirmation else Objective
+    return kind(state, splits, worker=worker, evaluate=evaluate)
 
 
 class ConfirmingObjective(Objective):
@@ -65,7 +65,7 @@ class ConfirmingObjective(Objective):
 
     def _finalist(self, number: int) -> Finalist:
         """The finalist that is a trial of the search."""
-        search = self._standing.search
+        search = self._state.search
         for description in (search.description, search.metadata.description()):
             # It may have been added since this worker came.
             assert description is not None and description.confirms is not None

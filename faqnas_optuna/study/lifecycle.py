@@ -52,73 +52,73 @@ class WorkerAction(Enum):
     """To leave."""
 
 
-def advance(standing: StudyState, *, lock: Lock = study_lock) -> WorkerAction:
+def advance(state: StudyState, *, lock: Lock = study_lock) -> WorkerAction:
     """Close the generations that are ready, and stop the study if there is a reason.
 
     Args:
-        standing: the study, read just now.
+        state: the study, read just now.
         lock: holds off the other workers while a decision is made and written.
     """
-    search = standing.search
+    search = state.search
     population = search.config.search.population
-    standing.has_stopped = bool(search.stop())
+    state.has_stopped = bool(search.stop())
     if search.is_confirmation:
-        return _advance_confirmation(standing, lock)
-    if not standing.has_stopped:
-        sizes = standing.generation_sizes
-        ready = ready_to_close(sizes, standing.open_generations, population=population, closed=standing.closed)
-        standing.has_stopped = bool((ready or _may_all_fail(standing)) and _decide(standing, lock))
-    if standing.has_stopped:
+        return _advance_confirmation(state, lock)
+    if not state.has_stopped:
+        sizes = state.generation_sizes
+        ready = ready_to_close(sizes, state.open_generations, population=population, closed=state.closed)
+        state.has_stopped = bool((ready or _may_all_fail(state)) and _decide(state, lock))
+    if state.has_stopped:
         return WorkerAction.STOPPED
-    return WorkerAction.RUNNING if wants_trials(search, standing) else WorkerAction.FULL
+    return WorkerAction.RUNNING if wants_trials(search, state) else WorkerAction.FULL
 
 
-def _advance_confirmation(standing: StudyState, lock: Lock) -> WorkerAction:
+def _advance_confirmation(state: StudyState, lock: Lock) -> WorkerAction:
     """Queue what is missing, and stop the confirmation once nothing is left to do."""
-    if not standing.has_stopped and (_is_due(standing) or _may_all_fail(standing)):
-        standing.has_stopped = bool(_go_on_confirming(standing, lock))
-        standing.refresh()
-    if standing.has_stopped:
+    if not state.has_stopped and (_is_due(state) or _may_all_fail(state)):
+        state.has_stopped = bool(_go_on_confirming(state, lock))
+        state.refresh()
+    if state.has_stopped:
         return WorkerAction.STOPPED
-    return WorkerAction.RUNNING if standing.waiting else WorkerAction.FULL
+    return WorkerAction.RUNNING if state.waiting else WorkerAction.FULL
 
 
-def _is_due(standing: StudyState) -> bool:
+def _is_due(state: StudyState) -> bool:
     """Whether, as this process knows it, the queue is empty and something is to be queued, or all is done."""
-    if standing.waiting:
+    if state.waiting:
         return False
-    study, description = standing.search.study, standing.search.description
+    study, description = state.search.study, state.search.description
     with drafts(study).as_last_read():
         trials = study.get_trials(deepcopy=False)
-    return not standing.running or bool(missing(description, trials, since=standing.confirmed_since))
+    return not state.running or bool(missing(description, trials, since=state.confirmed_since))
 
 
-def _go_on_confirming(standing: StudyState, lock: Lock) -> Stop | None:
+def _go_on_confirming(state: StudyState, lock: Lock) -> Stop | None:
     """Do what is due, unless somebody else has; return why the confirmation has stopped, if it has."""
-    search, study, metadata = standing.search, standing.search.study, standing.search.metadata
+    search, study, metadata = state.search, state.search.study, state.search.metadata
     with lock(study), search.existing():
         if stopped := metadata.stop():
             return stopped
-        standing.refresh()
+        state.refresh()
         # Read under the lock: meanwhile somebody may have added finalists, or have queued and done what was missing.
         description, resumed = metadata.description(), last_resumption(search)
         assert description is not None
-        standing.confirmed_since = resumed.trial if resumed else 0
-        due = missing(description, study.get_trials(deepcopy=False), since=standing.confirmed_since)
-        if _may_all_fail(standing):
+        state.confirmed_since = resumed.trial if resumed else 0
+        due = missing(description, study.get_trials(deepcopy=False), since=state.confirmed_since)
+        if _may_all_fail(state):
             return _write_stop(search, StopReason.FAILURES)
-        if not (due or standing.waiting or standing.running):
+        if not (due or state.waiting or state.running):
             return _write_stop(search, StopReason.CONFIRMED)
-        if not standing.waiting:
+        if not state.waiting:
             enqueue(study, due[:QUEUED_AT_ONCE])
         return None
 
 
-def wants_trials(search: Search, standing: StudyState) -> bool:
+def wants_trials(search: Search, state: StudyState) -> bool:
     """Whether not all generations that the study may have are full, or it is a confirmation, of which every trial is needed."""
     if search.is_confirmation:
         return True
-    full = standing.full_generations
+    full = state.full_generations
     if full < search.config.search.generations:
         return True
     # Somebody may have raised the limit since this process came.
@@ -213,40 +213,40 @@ def author() -> str:
     return f"{user}@{socket.gethostname()}:{os.getpid()}"
 
 
-def _may_all_fail(standing: StudyState) -> bool:
+def _may_all_fail(state: StudyState) -> bool:
     """Asked without the lock, after each trial that fails."""
-    return len(standing.failing) >= standing.search.config.search.population and all_fail(_known(standing))
+    return len(state.failing) >= state.search.config.search.population and all_fail(_known(state))
 
 
-def _decide(standing: StudyState, lock: Lock) -> Stop | None:
+def _decide(state: StudyState, lock: Lock) -> Stop | None:
     """Do what is due, unless somebody else has; return why the study has stopped, if it has."""
-    search, metadata = standing.search, standing.search.metadata
+    search, metadata = state.search, state.search.metadata
     with lock(search.study), search.existing():
         if stopped := metadata.stop():
             return stopped
         # Read under the lock: meanwhile somebody may have resumed the study, with a new limit.
-        known = _known(standing)
+        known = _known(state)
         decision = decide(known)
         for closed in decision.close:
             metadata.close(closed, at=utc_now())
-        standing.closed = len(known.closed) + len(decision.close)
+        state.closed = len(known.closed) + len(decision.close)
         return _write_stop(search, decision.stop) if decision.stop else None
 
 
-def _known(standing: StudyState) -> Known:
-    metadata = standing.search.metadata
+def _known(state: StudyState) -> Known:
+    metadata = state.search.metadata
     description = metadata.description()
     assert description is not None
     return Known(
         limits=description.config.search,
         flops_range=description.flops_range,
-        circuits=standing.circuits,
-        sizes=standing.generation_sizes,
-        open_generations=standing.open_generations,
+        circuits=state.circuits,
+        sizes=state.generation_sizes,
+        open_generations=state.open_generations,
         closed=metadata.closed_generations(),
-        resumed=last_resumption(standing.search),
-        failing=[Failure(trial=trial.number, worker=trial.user_attrs.get("worker", "unknown")) for trial in standing.failing],
-        running_workers=[trial.user_attrs.get("worker", "") for trial in standing.running],
+        resumed=last_resumption(state.search),
+        failing=[Failure(trial=trial.number, worker=trial.user_attrs.get("worker", "unknown")) for trial in state.failing],
+        running_workers=[trial.user_attrs.get("worker", "") for trial in state.running],
     )
 
 

@@ -47,15 +47,15 @@ class Objective:
     """What a worker does in a trial.
 
     Args:
-        standing: the study, and what it has found so far; the caller refreshes it before each trial.
+        state: the study, and what it has found so far; the caller refreshes it before each trial.
         splits: its data.
         worker: the name of this process, kept with the trial.
         evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
     """
 
-    def __init__(self, standing: StudyState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:
-        self._standing = standing
-        self._config = standing.search.config
+    def __init__(self, state: StudyState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:
+        self._state = state
+        self._config = state.search.config
         self._splits = splits
         self._worker = worker
         self._evaluate = evaluate or evaluation.evaluate
@@ -84,7 +84,7 @@ class Objective:
         drafts(trial.study).store(trial._trial_id)
         circuit = genome.circuit
         effective = EffectiveCircuit(circuit=circuit).representative.digest
-        if known := self._standing.by_effective.get(effective):
+        if known := self._state.by_effective.get(effective):
             costs = Costs.on(circuit, self._splits, self._config.device)
             values: tuple[float, float] = (float(costs.charged(self._config)), known.values[1])
             record = replace(

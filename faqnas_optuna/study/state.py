@@ -77,9 +77,9 @@ class StudyState:
     @classmethod
     def of(cls, search: Search) -> "StudyState":
         """Where the study stands now."""
-        standing = cls(search)
-        standing.refresh()
-        return standing
+        state = cls(search)
+        state.refresh()
+        return state
 
     def refresh(self) -> None:
         """Read the study's trials, and take in those that have finished since."""

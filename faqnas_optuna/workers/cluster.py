@@ -242,25 +242,25 @@ def watch(crew: DaskWorkers, search: "Search", signals: "Signals", *, on_look: C
     from faqnas_optuna.study.lifecycle import WorkerAction, advance
     from faqnas_optuna.study.state import StudyState
 
-    standing = StudyState(search)
+    state = StudyState(search)
 
     def look() -> WorkerAction:
         with search.if_it_exists():
-            standing.refresh()
-            return advance(standing)
+            state.refresh()
+            return advance(state)
 
     patiently(look, signals, timeout_s=crew.database_timeout_s)
-    failed = len(standing.errors)
+    failed = len(state.errors)
     while True:
         # Asked before the study is read: the last worker leaves when it has stopped.
         ended = crew.ended
         course = patiently(look, signals, timeout_s=crew.database_timeout_s)
-        on_look(standing)
+        on_look(state)
         crew.warn_of_failures()
-        for number in standing.errors[failed:]:
+        for number in state.errors[failed:]:
             trial = search.study.get_trials(deepcopy=False)[number]
             logger.warning("trial %d failed: %s", number, trial.user_attrs[FAILURE])
-        failed = len(standing.errors)
+        failed = len(state.errors)
         if course is WorkerAction.STOPPED or signals.first:
             return
         if ended:

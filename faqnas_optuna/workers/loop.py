@@ -78,9 +78,9 @@ class StudyWorker:
         evaluate: Evaluate | None = None,
         lock: Lock = study_lock,
     ) -> None:
-        self.standing = StudyState(search)
+        self.state = StudyState(search)
         self._study = search.study
-        self._objective = make_objective(self.standing, splits, worker=worker_name(), evaluate=evaluate)
+        self._objective = make_objective(self.state, splits, worker=worker_name(), evaluate=evaluate)
         self._lock = lock
         self._signals = signals
         self._database_timeout_s = database_timeout_s
@@ -98,27 +98,27 @@ class StudyWorker:
         def take_in() -> WorkerAction:
             # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
             self._give_up_stale_trials()
-            self.standing.refresh()
+            self.state.refresh()
             self._warn_of_gaps()
-            return advance(self.standing)
+            return advance(self.state)
 
         return self._patiently(take_in)
 
     def _warn_of_gaps(self) -> None:
         """Say once that trials of the study were deleted from the database, or their attributes."""
-        standing = self.standing
-        if (gaps := standing.missing + standing.without_result) and not self._has_warned_of_gaps:
+        state = self.state
+        if (gaps := state.missing + state.without_result) and not self._has_warned_of_gaps:
             self._has_warned_of_gaps = True
             logger.warning(
                 "study %s: the database lacks %d trials or their results; others are run in their place",
-                standing.search.name,
+                state.search.name,
                 gaps,
             )
 
     @property
     def is_failing(self) -> bool:
         """Whether, since the last resumption, as many trials as a generation have failed one after the other on this worker."""
-        search, failed = self.standing.search, self._failed_in_a_row
+        search, failed = self.state.search, self._failed_in_a_row
         population = search.config.search.population
         if len(failed) < population:
             return False
@@ -128,11 +128,11 @@ class StudyWorker:
     @property
     def others_succeed(self) -> bool:
         """Whether, as far as is known, not as many have failed on all workers together."""
-        return len(self.standing.failing) < self.standing.search.config.search.population
+        return len(self.state.failing) < self.state.search.config.search.population
 
     def failing_worker(self) -> FailingWorkerError:
         """What there is to say of this worker."""
-        name, failed = self.standing.search.name, self._failed_in_a_row
+        name, failed = self.state.search.name, self._failed_in_a_row
         told = f"the last {len(failed)} trials of {worker_name()} in study {name!r} have failed, and others go on; see why with"
         return FailingWorkerError(told, command=f"show {name} {failed[-1]}")
 
@@ -168,7 +168,7 @@ class StudyWorker:
         """Wait until no trial runs any more."""
         # The others are at their last trials, which may be over in milliseconds.
         pause_s = SHORTEST_PAUSE_S
-        while self.standing.running and not self._signals.first:
+        while self.state.running and not self._signals.first:
             self._signals.wait(pause_s)
             self.look()
             pause_s = min(2 * pause_s, POLL_S)
@@ -179,8 +179,8 @@ class StudyWorker:
             return
         storage, study_id = backend(self._study), self._study._study_id
         for trial_id in storage.stale_trials(study_id):
-            search = self.standing.search
-            retry = search.metadata.stop() is None and wants_trials(search, self.standing)
+            search = self.state.search
+            retry = search.metadata.stop() is None and wants_trials(search, self.state)
             number = storage.give_up(study_id, trial_id, retry=retry)
             if number is not None:
                 logger.warning("trial %d is given up: its worker was silent for too long", number)
@@ -190,15 +190,15 @@ class StudyWorker:
         # Looking takes a newcomer seconds, waiting for a lock too: a signal may have come meanwhile.
         if self._signals.first:
             return None
-        if self.standing.search.is_confirmation or not self.standing.search.config.search.synchronous:
+        if self.state.search.is_confirmation or not self.state.search.config.search.synchronous:
             return self._begin()
-        if not self.standing.has_room:
+        if not self.state.has_room:
             return None
-        with self._lock(self._study) as is_held, self.standing.search.existing():
-            full = self.standing.full_generations
-            self.standing.refresh()
+        with self._lock(self._study) as is_held, self.state.search.existing():
+            full = self.state.full_generations
+            self.state.refresh()
             # A generation that has become full since we looked may have been the last.
-            if self.standing.full_generations > full or not self.standing.has_room or self._signals.first:
+            if self.state.full_generations > full or not self.state.has_room or self._signals.first:
                 return None
             trial = self._begin()
             assert trial is not None
@@ -219,7 +219,7 @@ class StudyWorker:
         """
         self._signals.has_trial = True
         with drafts(self._study).as_last_read():
-            if self.standing.search.is_confirmation:
+            if self.state.search.is_confirmation:
                 return next_queued(self._study)
             trial = self._study.ask()
             _ = trial.relative_params
@@ -262,7 +262,7 @@ class StudyWorker:
 
     def _patiently(self, action: Callable[[], T], *, keep_on: bool = False) -> T:
         def act() -> T:
-            with self.standing.search.if_it_exists():
+            with self.state.search.if_it_exists():
                 return action()
 
         return patiently(act, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)
@@ -296,11 +296,11 @@ def run(
     with suppress(AskedToLeaveError):
         while not signals.first:
             course = shift.look()
-            on_trial(shift.standing)
+            on_trial(shift.state)
             if course is WorkerAction.STOPPED:
-                if shift.standing.running:
+                if shift.state.running:
                     shift.await_others()
-                    on_trial(shift.standing)
+                    on_trial(shift.state)
                 return
             if shift.is_failing and shift.others_succeed:
                 raise shift.failing_worker()
@@ -309,4 +309,4 @@ def run(
                 signals.wait(POLL_S)
         # The last trial may have been the study's last.
         shift.look()
-        on_trial(shift.standing)
+        on_trial(shift.state)

@@ -79,16 +79,16 @@ class _StudyScheduler:
                     if shift.is_failing:
                         raise shift.failing_worker()
                     running.append(shift)
-                elif course is WorkerAction.STOPPED and not shift.standing.running:
+                elif course is WorkerAction.STOPPED and not shift.state.running:
                     del self.shifts[name]
         return running
 
     def run_trial(self, shifts: Iterable[StudyWorker]) -> StudyState | None:
         """Run a trial of the first study that has one; where that study stands, as far as it was looked at."""
         for shift in shifts:
-            with self._leaving(shift.standing.search.name):
+            with self._leaving(shift.state.search.name):
                 if shift.run_trial():
-                    return shift.standing
+                    return shift.state
         return None
 
     @contextmanager
@@ -147,14 +147,14 @@ def serve(
     with suppress(AskedToLeaveError):
         while not signals.first:
             rota.find_studies()
-            running = sorted(rota.running(), key=lambda shift: shift.standing.advance)
-            if standing := rota.run_trial(running):
-                on_trial(standing)
+            running = sorted(rota.running(), key=lambda shift: shift.state.advance)
+            if state := rota.run_trial(running):
+                on_trial(state)
             elif until_idle and rota.is_idle():
                 break
             else:
                 for shift in list(rota.shifts.values())[:1]:
-                    on_trial(shift.standing)
+                    on_trial(shift.state)
                 if not rota.shifts:
                     on_idle()
                 signals.wait(POLL_S if running else FIND_STUDIES_EVERY_S)

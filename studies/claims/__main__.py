@@ -127,7 +127,7 @@ def _write(document: Mapping[str, Any], out: Path) -> None:
 def _print(document: Mapping[str, Any]) -> None:
     """The verdicts as tables."""
     from faqnas_optuna.cli.display import print_line, print_table
-    from faqnas_optuna.cli.text_tables import TextTable as Printed
+    from faqnas_optuna.reporting.text_tables import TextTable as Printed
     from studies.claims.report import verdicts
 
     for epochs, rows in verdicts(document).items():

@@ -44,31 +44,31 @@ def test_of_promises_that_are_kept_it_is_the_hypervolume() -> None:
 
 
 def test_without_noise_all_is_as_promised() -> None:
-    ground = MadeUp(by_qubits, noise=0)
-    found = judge(replay(searcher("nsga2"), ground, BUDGET, seed=0), ground, BUDGET)
+    benchmark = MadeUp(by_qubits, noise=0)
+    found = judge(replay(searcher("nsga2"), benchmark, BUDGET, seed=0), benchmark, BUDGET)
     assert found.optimism == pytest.approx(0) and found.attained[-1] == pytest.approx(found.believed)
     assert list(found.attained) == sorted(found.attained) and len(found.attained) == LOOKS
     assert found.trainings == found.circuits == found.spent == 32
 
 
 def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
-    ground = MadeUp(by_qubits, noise=0.1)
-    course = replay(searcher("random:2"), ground, BUDGET, seed=5)
-    paid = set(ground.asked)
-    ground.asked.clear()
-    found = judge(course, ground, BUDGET)
-    assert paid.isdisjoint(ground.asked) and paid.isdisjoint(ground.told)
-    best = max(chosen(course, ground, spent=math.inf), key=lambda chosen: chosen.believed)
-    trained = ground.trained(best.row)
-    unseen = seeds_of(ground, trained, search=5)[2:]
-    assert found.best == pytest.approx(np.mean([ground.test(trained, seed) for seed in unseen]))
-    assert found.optimism == pytest.approx(best.believed - np.mean([ground.validation(trained, seed) for seed in unseen]))
+    benchmark = MadeUp(by_qubits, noise=0.1)
+    course = replay(searcher("random:2"), benchmark, BUDGET, seed=5)
+    paid = set(benchmark.asked)
+    benchmark.asked.clear()
+    found = judge(course, benchmark, BUDGET)
+    assert paid.isdisjoint(benchmark.asked) and paid.isdisjoint(benchmark.told)
+    best = max(chosen(course, benchmark, spent=math.inf), key=lambda chosen: chosen.believed)
+    trained = benchmark.trained(best.row)
+    unseen = seeds_of(benchmark, trained, search=5)[2:]
+    assert found.best == pytest.approx(np.mean([benchmark.test(trained, seed) for seed in unseen]))
+    assert found.optimism == pytest.approx(best.believed - np.mean([benchmark.validation(trained, seed) for seed in unseen]))
 
 
 def test_luck_alone_attains_nothing() -> None:
     """Where all circuits are alike, the front believes in much, and is judged to be what each circuit is."""
-    ground = MadeUp(lambda _: 0.5, noise=0.1)
-    found = [judge(replay(searcher("random"), ground, BUDGET, seed=seed), ground, BUDGET) for seed in range(40)]
+    benchmark = MadeUp(lambda _: 0.5, noise=0.1)
+    found = [judge(replay(searcher("random"), benchmark, BUDGET, seed=seed), benchmark, BUDGET) for seed in range(40)]
     optimism = np.array([judged.optimism for judged in found])
     assert optimism.mean() > 0.1
     best = np.array([judged.best for judged in found])
@@ -112,29 +112,33 @@ def test_intervals_are_those_of_student() -> None:
 
 
 def test_processes_find_what_one_finds() -> None:
-    ground, names = MadeUp(by_qubits, noise=0.1), ["random", "nsga2"]
-    found = contest(names, hold(names, ground, TrainingBudget(trainings=8), searches=2, processes=2))
+    benchmark, names = MadeUp(by_qubits, noise=0.1), ["random", "nsga2"]
+    found = contest(names, hold(names, benchmark, TrainingBudget(trainings=8), searches=2, processes=2))
     for name in names:
         expected = [
-            judge(replay(searcher(name), ground, TrainingBudget(trainings=8), seed=seed), ground, TrainingBudget(trainings=8))
+            judge(
+                replay(searcher(name), benchmark, TrainingBudget(trainings=8), seed=seed),
+                benchmark,
+                TrainingBudget(trainings=8),
+            )
             for seed in (0, 1)
         ]
         assert list(found.judged[name]) == expected
 
 
 def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> None:
-    ground = MadeUp(by_qubits, noise=0)
-    rows = sorted(range(len(ground.circuits)), key=lambda row: ground.flops(row))
-    two = next(row for row in rows if ground.circuits[row].n_qubits == 2)
-    ten = next(row for row in rows if ground.circuits[row].n_qubits == 10)
-    nine = next(row for row in rows if ground.circuits[row].n_qubits == 9)
+    benchmark = MadeUp(by_qubits, noise=0)
+    rows = sorted(range(len(benchmark.circuits)), key=lambda row: benchmark.flops(row))
+    two = next(row for row in rows if benchmark.circuits[row].n_qubits == 2)
+    ten = next(row for row in rows if benchmark.circuits[row].n_qubits == 10)
+    nine = next(row for row in rows if benchmark.circuits[row].n_qubits == 9)
 
     def found(*suggested: int) -> Judged:
         steps = tuple(
-            SearchStep(row=row, value=ground.validation(ground.trained(row), 0), spent=place)
+            SearchStep(row=row, value=benchmark.validation(benchmark.trained(row), 0), spent=place)
             for place, row in enumerate(suggested, 1)
         )
-        return judge(SearchTrace(searcher="x", seed=0, pooled=False, steps=steps), ground, BUDGET)
+        return judge(SearchTrace(searcher="x", seed=0, pooled=False, steps=steps), benchmark, BUDGET)
 
-    assert found(two, nine, ten).thrifty_flops == ground.flops(ten)
-    assert found(two).thrifty_flops == ground.flops(two)
+    assert found(two, nine, ten).thrifty_flops == benchmark.flops(ten)
+    assert found(two).thrifty_flops == benchmark.flops(two)

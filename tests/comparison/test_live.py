@@ -18,13 +18,13 @@ def live(iris: DataSplits) -> LiveBenchmark:
 
 
 def test_what_is_trained_is_what_a_table_would_say(live: LiveBenchmark) -> None:
-    table, ground = load_table("iris", live=True), TabularBenchmark(load_table("iris"), epochs=5)
-    assert (live.seeds, live.flops_range) == (ground.seeds, ground.flops_range)
+    table, benchmark = load_table("iris", live=True), TabularBenchmark(load_table("iris"), epochs=5)
+    assert (live.seeds, live.flops_range) == (benchmark.seeds, benchmark.flops_range)
     for seed, row in enumerate(range(0, 8160, 1111)):
-        circuit = ground.circuit(row)
+        circuit = benchmark.circuit(row)
         mine = live.trained(live.row(circuit))
-        assert live.circuit(live.row(circuit)) == circuit and live.circuit(mine) == ground.circuit(ground.trained(row))
-        assert live.flops(live.row(circuit)) == ground.flops(row)
+        assert live.circuit(live.row(circuit)) == circuit and live.circuit(mine) == benchmark.circuit(benchmark.trained(row))
+        assert live.flops(live.row(circuit)) == benchmark.flops(row)
         assert live.validation(mine, seed) == table.query(circuit, epochs=5, seed=seed).val_accuracy
         assert live.test(mine, seed) == table.test(circuit, epochs=5, seed=seed)
         assert live.seconds(mine, seed) > 0

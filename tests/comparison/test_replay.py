@@ -24,17 +24,17 @@ def by_qubits(circuit: Circuit) -> float:
 
 @pytest.mark.parametrize("name", [*DEFAULT, "random-distinct", "nsga3", "nsga2:3"])
 def test_a_search_looks_at_nothing_that_it_has_not_paid_for(name: str) -> None:
-    ground = MadeUp(by_qubits, noise=0.1)
-    course = replay(searcher(name), ground, TrainingBudget(trainings=24), seed=1)
+    benchmark = MadeUp(by_qubits, noise=0.1)
+    course = replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1)
     # Each training once, as many as were paid for, and of the test part nothing.
-    assert len(ground.asked) == course.trainings == 24 and max(Counter(ground.asked).values()) == 1
-    assert ground.told == []
-    paid = Counter(trained for trained, _ in ground.asked)
+    assert len(benchmark.asked) == course.trainings == 24 and max(Counter(benchmark.asked).values()) == 1
+    assert benchmark.told == []
+    paid = Counter(trained for trained, _ in benchmark.asked)
     assert set(paid.values()) == {searcher(name).repeats}
     assert [step.spent for step in course.steps if step.value is not None][-1] == 24
     # The same seed, the same search; another, another.
-    assert replay(searcher(name), ground, TrainingBudget(trainings=24), seed=1) == course
-    assert replay(searcher(name), ground, TrainingBudget(trainings=24), seed=2) != course
+    assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1) == course
+    assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=2) != course
 
 
 @pytest.mark.parametrize("objectives", Objectives)
@@ -48,19 +48,19 @@ def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: 
         for circuit, trial in zip(circuits, trials, strict=True)
     }
     # Whatever is suggested beyond the search is worth nothing.
-    ground = MadeUp(lambda circuit: known.get(circuit, 0.0), noise=0)
+    benchmark = MadeUp(lambda circuit: known.get(circuit, 0.0), noise=0)
     name = "nsga2" if objectives is Objectives.BOTH else "nsga2-error"
-    course = replay(searcher(name), ground, TrainingBudget(trainings=len(known)), seed=4)
+    course = replay(searcher(name), benchmark, TrainingBudget(trainings=len(known)), seed=4)
     assert len(trials) == 60
-    suggested = [ground.circuits[step.row] for step in course.steps]
+    suggested = [benchmark.circuits[step.row] for step in course.steps]
     assert suggested == circuits[: len(suggested)] and set(suggested) == set(circuits[: len(suggested)])
     assert len(suggested) > 50
 
 
 def test_a_budget_in_seconds_is_spent_by_the_clock_of_the_trainings() -> None:
-    ground = MadeUp(by_qubits, noise=0.1)
-    course = replay(searcher("random"), ground, TrainingBudget(seconds=10), seed=0)
-    taken = [ground.seconds(ground.trained(step.row), 0) for step in course.steps if step.value is not None]
+    benchmark = MadeUp(by_qubits, noise=0.1)
+    course = replay(searcher("random"), benchmark, TrainingBudget(seconds=10), seed=0)
+    taken = [benchmark.seconds(benchmark.trained(step.row), 0) for step in course.steps if step.value is not None]
     assert [step.spent for step in course.steps if step.value is not None] == pytest.approx(np.cumsum(taken))
     # The last one begins before the end.
     assert sum(taken[:-1]) < 10 <= sum(taken)
@@ -89,18 +89,18 @@ def test_circuits_at_random_are_all_different_and_in_the_end_all_there_are() -> 
 
 
 def test_what_a_search_believes_is_the_mean_of_what_it_paid_for() -> None:
-    ground = MadeUp(by_qubits, noise=0.2)
-    course = replay(searcher("random:3"), ground, TrainingBudget(trainings=30), seed=0)
+    benchmark = MadeUp(by_qubits, noise=0.2)
+    course = replay(searcher("random:3"), benchmark, TrainingBudget(trainings=30), seed=0)
     values: defaultdict[int, list[float]] = defaultdict(list)
     for step in course.steps:
         if step.value is not None:
             values[step.row].append(step.value)
     assert {len(paid) for paid in values.values()} == {3}
-    for one in chosen(course, ground, spent=30):
+    for one in chosen(course, benchmark, spent=30):
         assert one.believed == pytest.approx(np.mean(values[one.row])) and one.trainings == 3
     # At half of the budget, what was known then.
     early = {step.row for step in course.steps if step.spent <= 15}
-    assert {one.row for one in chosen(course, ground, spent=15)} <= early
+    assert {one.row for one in chosen(course, benchmark, spent=15)} <= early
 
 
 def test_a_front_is_that_of_brute_force() -> None:

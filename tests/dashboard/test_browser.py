@@ -167,14 +167,14 @@ def position(transform: str) -> tuple[float, float]:
 
 
 def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
-    standing = StudyState.of(search_of_eight)
-    advance(standing)
+    state = StudyState.of(search_of_eight)
+    advance(state)
     page = browse(address(server, "/study/iris"))
     dominated, front = points(page, "front")
-    assert len(front) == len(standing.front) > 1
-    assert len(dominated) == len(standing.by_circuit) - len(front)
+    assert len(front) == len(state.front) > 1
+    assert len(dominated) == len(state.by_circuit) - len(front)
     # The scale is logarithmic: the same factor is the same distance.
-    flops = [math.log(candidate.quantum_flops) for candidate in standing.front]
+    flops = [math.log(candidate.quantum_flops) for candidate in state.front]
     share = [(x - front[0][0]) / (front[-1][0] - front[0][0]) for x, _ in front]
     assert share == pytest.approx([(one - flops[0]) / (flops[-1] - flops[0]) for one in flops], abs=0.01)
     titles = {"".join(text.words) for name in ("xtitle", "ytitle") for text in page.find("text", class_=name)}

@@ -182,9 +182,9 @@ def test_a_search_makes_up_for_trials_that_were_deleted(
     told = "study bad: the database lacks 3 trials or their results; others are run in their place"
     assert (told in err.splitlines()) is is_noticed
     search = load(open_storage(storage_url), "bad")
-    standing = StudyState.of(search)
+    state = StudyState.of(search)
     assert reason_of(search) is StopReason.GENERATIONS
-    assert {generation: standing.generation_sizes[generation] for generation in range(3)} == {0: 4, 1: 4, 2: 4}
+    assert {generation: state.generation_sizes[generation] for generation in range(3)} == {0: 4, 1: 4, 2: 4}
     # Those of the first two generations, three in their place, and the last four.
     assert max(trial.number for trial in search.trials()) == 14
     shown = json.loads(cli_here("show", "bad", "14", "--json")[1])

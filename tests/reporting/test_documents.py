@@ -246,11 +246,11 @@ def test_of_a_trial_that_was_not_counted_the_cheapest_circuit_has_no_flops(new_s
 
 @pytest.mark.parametrize("rule", EXAMPLES)
 def test_the_document_of_a_pick_holds_one_circuit_and_why(finished: Search, rule: str) -> None:
-    standing, pick = StudyState.of(finished), SelectionRule.parse(rule)
-    whole, document = pareto_document(standing), pareto_document(standing, pick)
+    state, pick = StudyState.of(finished), SelectionRule.parse(rule)
+    whole, document = pareto_document(state), pareto_document(state, pick)
     (entry,) = document["front"]
-    assert entry["trial"] == pick.choose(standing.front).trial
-    assert document["pick"] == {"rule": rule, "why": pick.why(standing.front, told_cost=standing.search.config.told_cost)}
+    assert entry["trial"] == pick.choose(state.front).trial
+    assert document["pick"] == {"rule": rule, "why": pick.why(state.front, told_cost=state.search.config.told_cost)}
     assert document == whole | {"front": [entry], "pick": document["pick"]}
     assert "pick" not in whole and entry in whole["front"]
     assert len(list(csv.DictReader(io.StringIO(front_csv(document))))) == 1

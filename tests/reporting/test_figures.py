@@ -334,12 +334,12 @@ def test_what_was_confirmed_stands_beside_what_was_believed() -> None:
 
 
 def test_a_dominated_circuit_may_be_confirmed_too(search: Search) -> None:
-    standing = StudyState.of(search)
-    (other, *_) = standing.by_circuit.keys() - {one.record.circuit for one in standing.front}
+    state = StudyState.of(search)
+    (other, *_) = state.by_circuit.keys() - {one.record.circuit for one in state.front}
     figure = pareto_figure(
-        standing, {other: ConfirmedError(error=0.3, low=0.2, high=0.4), "unknown": ConfirmedError(error=0, low=0, high=0)}
+        state, {other: ConfirmedError(error=0.3, low=0.2, high=0.4), "unknown": ConfirmedError(error=0, low=0, high=0)}
     )
-    trial = standing.by_circuit[other]
+    trial = state.by_circuit[other]
     assert [*figure.data[-1].x] == [trial.values[0]] and [*figure.data[-1].y] == [0.3]
 
 
@@ -365,5 +365,5 @@ def test_the_figure_of_a_page_tells_the_same(search: Search) -> None:
 
 
 def dominated(search: Search) -> set[str]:
-    standing = StudyState.of(search)
-    return standing.by_circuit.keys() - {one.record.circuit for one in standing.front}
+    state = StudyState.of(search)
+    return state.by_circuit.keys() - {one.record.circuit for one in state.front}

@@ -11,8 +11,8 @@ from faqnas_optuna.study.study import Search
 
 
 def test_a_frame_of_the_front_is_its_document(search_of_eight: Search) -> None:
-    standing = StudyState.of(search_of_eight)
-    rows, entries = front_frame(standing).to_dict("records"), pareto_document(standing)["front"]
+    state = StudyState.of(search_of_eight)
+    rows, entries = front_frame(state).to_dict("records"), pareto_document(state)["front"]
     for row, entry in zip(rows, entries, strict=True):
         for name in ("trial", "quantum_flops", "val_accuracy", "parameters"):
             assert row[name] == entry[name]
@@ -23,11 +23,11 @@ def test_a_frame_of_the_front_is_its_document(search_of_eight: Search) -> None:
 
 
 def test_a_frame_of_trials_knows_clones_once(search_of_eight: Search) -> None:
-    standing = StudyState.of(search_of_eight)
-    frame = trials_frame(standing)
+    state = StudyState.of(search_of_eight)
+    frame = trials_frame(state)
     assert len(frame) == len({trial.user_attrs["circuit"] for trial in search_of_eight.study.trials})
-    assert list(frame["trial"]) == sorted(trial.number for trial in standing.by_circuit.values())
-    assert set(frame.loc[frame["on_front"], "trial"]) == {candidate.trial for candidate in standing.front}
+    assert list(frame["trial"]) == sorted(trial.number for trial in state.by_circuit.values())
+    assert set(frame.loc[frame["on_front"], "trial"]) == {candidate.trial for candidate in state.front}
 
 
 def test_a_frame_of_a_confirmation_is_its_document(confirmed: Search) -> None:

@@ -88,9 +88,9 @@ def check(text: str) -> None:
     assert [line for line in lines if line.endswith("rule")] == [r"\toprule", r"\midrule", r"\bottomrule"]
 
 
-def table_of(standing: StudyState) -> str:
+def table_of(state: StudyState) -> str:
     """That of the whole front."""
-    return front_table(standing, standing.front)
+    return front_table(state, state.front)
 
 
 def add(search: Search, *candidates: Candidate) -> None:

@@ -94,7 +94,7 @@ def test_between_statements_postgresql_knows_that_it_waits(postgres_url: str, ir
     shift = StudyWorker(
         create(open_storage(postgres_url, create=True), "s", small_config(), iris), iris, Signals(), evaluate=cheap
     )
-    engine = backend(shift.standing.search.study).engine
+    engine = backend(shift.state.search.study).engine
     watching = create_engine(engine.url, poolclass=NullPool)
 
     def look(connection: Any, *_: Any) -> None:

@@ -50,16 +50,16 @@ def confirmation(search_of_eight: Search, storage_url: str) -> Make:
 def finish(search: Search, outcome: Callable[[object], Outcome]) -> int:
     """Run what is queued; how many trials that were."""
     count = 0
-    standing = StudyState.of(search)
-    while advance(standing) is WorkerAction.RUNNING:
+    state = StudyState.of(search)
+    while advance(state) is WorkerAction.RUNNING:
         trial = next_queued(search.study)
         assert trial is not None
         found = outcome(trial)
         for name, value in found.attributes.items():
             trial.set_user_attr(name, value)
-        state = TrialState.FAIL if found.values is None else TrialState.COMPLETE
-        search.study.tell(trial, values=found.values, state=state)
-        standing.refresh()
+        trial_state = TrialState.FAIL if found.values is None else TrialState.COMPLETE
+        search.study.tell(trial, values=found.values, state=trial_state)
+        state.refresh()
         count += 1
     return count
 

@@ -141,15 +141,15 @@ def test_a_generation_stays_open_while_one_of_its_trials_runs(new_search: Callab
     late = search.study.ask()
     suggest(late, search.config.space)
     run_trials(search, 4, cheap_values)
-    standing = StudyState.of(search)
-    assert (standing.full_generations, standing.open_generations) == (1, {0})
-    assert advance(standing) is WorkerAction.FULL
+    state = StudyState.of(search)
+    assert (state.full_generations, state.open_generations) == (1, {0})
+    assert advance(state) is WorkerAction.FULL
     assert (search.metadata.closed_generations(), search.metadata.stop()) == ([], None)
     for name, value in {"circuit": "late", "val_accuracy": 0.75}.items():
         late.set_user_attr(name, value)
     search.study.tell(late, (1.0, 0.25))
-    standing.refresh()
-    assert advance(standing) is WorkerAction.STOPPED
+    state.refresh()
+    assert advance(state) is WorkerAction.STOPPED
     (closed,) = search.metadata.closed_generations()
     points = np.array([trial.values for trial in successful(search)])
     assert (closed.trials, closed.hypervolume) == (5, log_hypervolume(points, search.description.flops_range))

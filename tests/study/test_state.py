@@ -23,9 +23,9 @@ def test_a_trial_of_somebody_else_does_not_disturb(new_search: Callable[..., Sea
     search = new_search()
     run_trials(search, 4, cheap_values)
     search.study.add_trial(optuna.create_trial(values=[0.0, 0.0]))
-    standing = StudyState.of(search)
-    assert standing.successful == 4
-    assert all(candidate.quantum_flops > 0 for candidate in standing.front)
+    state = StudyState.of(search)
+    assert state.successful == 4
+    assert all(candidate.quantum_flops > 0 for candidate in state.front)
 
 
 def run_times(search: Search) -> Counter[str]:
@@ -64,14 +64,14 @@ def noisy_values(genome: Genome) -> tuple[float, float]:
 def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(search=SearchConfig(population=40, generations=2, front=ErrorEstimate.POOLED)))
     run_trials(search, 60, noisy_values)
-    standing = StudyState.of(search)
+    state = StudyState.of(search)
     trained = {trial.user_attrs["circuit"]: trial for trial in reversed(successful(search))}
     circuits = {digest: Genome.from_params(trial.params).circuit for digest, trial in trained.items()}
     standing_for = {digest: EffectiveCircuit(circuit=circuit).representative for digest, circuit in circuits.items()}
     errors = {standing_for[digest]: trial.values[1] for digest, trial in trained.items()}
     told = dict(zip(errors, pooled_errors([*errors], [*errors.values()], [1] * len(errors)), strict=True))
     points = {digest: (trial.values[0], told[standing_for[digest]]) for digest, trial in trained.items()}
-    found = {candidate.record.circuit: candidate for candidate in standing.front}
+    found = {candidate.record.circuit: candidate for candidate in state.front}
     on_front = {
         digest
         for digest, point in points.items()
@@ -83,12 +83,12 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
         assert candidate.believed(search.config) == 1 - candidate.val_error
         # What is stored is what was trained.
         assert candidate.record.val_accuracy == pytest.approx(1 - trained[digest].values[1])
-    assert {one.record.circuit for one in standing.candidates} == set(trained)
+    assert {one.record.circuit for one in state.candidates} == set(trained)
     # The front of the trained errors is another, and tells how far the search is.
     raw = new_search(small_config(search=SearchConfig(population=40, generations=2)), name="trained")
     run_trials(raw, 60, noisy_values)
     assert {one.record.circuit for one in StudyState.of(raw).front} != on_front
-    assert StudyState.of(raw).hypervolume == standing.hypervolume
+    assert StudyState.of(raw).hypervolume == state.hypervolume
 
 
 @pytest.mark.parametrize("step_s", [0, -3600, 3600, 10**5], ids=["none", "back", "forward", "over night"])
@@ -124,10 +124,10 @@ def test_a_pooled_front_is_computed_again_only_for_new_trials(
     run_trials(search, 20, noisy_values)
     counted = Mock(side_effect=pooled_errors)
     monkeypatch.setattr(standing_module, "pooled_errors", counted)
-    standing = StudyState.of(search)
-    first = standing.front
-    assert (standing.front, counted.call_count) == (first, 1)
+    state = StudyState.of(search)
+    first = state.front
+    assert (state.front, counted.call_count) == (first, 1)
     run_trials(search, 1, noisy_values)
-    standing.refresh()
-    assert standing.front == StudyState.of(search).front
+    state.refresh()
+    assert state.front == StudyState.of(search).front
     assert counted.call_count == 3

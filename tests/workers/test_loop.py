@@ -41,7 +41,7 @@ def nothing(_: StudyState) -> None:
 def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(space=FEW))
     seen: list[int] = []
-    run(search, iris, Signals(), on_trial=lambda standing: seen.append(standing.successful))
+    run(search, iris, Signals(), on_trial=lambda state: seen.append(state.successful))
     assert seen == list(range(9))
     assert reason_of(search) == StopReason.GENERATIONS
 
@@ -50,11 +50,11 @@ def test_what_others_finish_last_is_shown(new_search: Callable[..., Search], iri
     search = new_search(small_config(space=FEW))
     seen: list[Progress] = []
 
-    def look(standing: StudyState) -> None:
-        seen.append(progress(standing))
-        if standing.successful == 2 and not standing.has_stopped:
+    def look(state: StudyState) -> None:
+        seen.append(progress(state))
+        if state.successful == 2 and not state.has_stopped:
             stop(search, StopReason.REQUESTED)
-        elif standing.has_stopped and standing.running:
+        elif state.has_stopped and state.running:
             # A trial of another worker, which the study waits for.
             search.study.tell(other, state=TrialState.FAIL)
             run_trials(search, 1, cheap_values)
@@ -104,9 +104,9 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
     other.set_user_attr("worker", "other:1")
     looks = []
 
-    def look(standing: StudyState) -> None:
-        looks.append(standing.failed)
-        if standing.failed == 5 and looks.count(5) == 3:
+    def look(state: StudyState) -> None:
+        looks.append(state.failed)
+        if state.failed == 5 and looks.count(5) == 3:
             other.set_user_attr("circuit", "some")
             other.set_user_attr("val_accuracy", 0.5)
             other.set_user_attr("failure", "MemoryError")
@@ -223,8 +223,8 @@ def test_a_study_that_is_deleted_ends_its_worker(
 def test_a_study_that_is_deleted_between_trials_ends_its_worker(
     new_search: Callable[..., Search], iris: DataSplits, storage_url: str
 ) -> None:
-    def delete(standing: StudyState) -> None:
-        if standing.successful == 2:
+    def delete(state: StudyState) -> None:
+        if state.successful == 2:
             optuna.delete_study(study_name="iris", storage=storage_url)
 
     with pytest.raises(StudyNotFoundError, match="was deleted"):

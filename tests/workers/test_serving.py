@@ -106,7 +106,7 @@ def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[
         Signals(),
         data_dir=None,
         until_idle=True,
-        on_trial=lambda standing: order.append(standing.search.name),
+        on_trial=lambda state: order.append(state.search.name),
     )
     assert count == 2
     assert sorted(order) == ["first"] * 8 + ["second"] * 8
@@ -144,8 +144,8 @@ def test_a_study_in_the_place_of_a_deleted_one_starts_from_nothing(new_search: C
     old = new_search(small_config(space=FEW))
     replaced: list[Search] = []
 
-    def replace_once(standing: StudyState) -> None:
-        if standing.successful == 2 and not replaced:
+    def replace_once(state: StudyState) -> None:
+        if state.successful == 2 and not replaced:
             optuna.delete_study(study_name="iris", storage=storage_url)
             replaced.append(new_search(small_config(space=FEW)))
 

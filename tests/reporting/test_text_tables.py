@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faqnas_optuna.cli.text_tables import INDENT, SHORTEST, TextTable, shortened
+from faqnas_optuna.reporting.text_tables import INDENT, SHORTEST, TextTable, shortened
 
 LONG = "breast-cancer-with-fifty-epochs-and-more"
 
