@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.measurement import Measurement, at_most, paired, within
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import load
+from faqnas_optuna.study.search import load
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import create, load
+from faqnas_optuna.study.search import create, load
 from faqnas_optuna.training.evaluation import Counts, Evaluation
 from faqnas_optuna.workers.loop import run
 

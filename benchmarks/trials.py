@@ -14,8 +14,9 @@ from faqnas_optuna.data import named
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.storage.urls import is_sqlite
-from faqnas_optuna.study.lifecycle import WorkerAction
-from faqnas_optuna.study.study import create
+from faqnas_optuna.study.search import create
+from faqnas_optuna.study.state import SearchState
+from faqnas_optuna.study.work import WorkerAction
 from faqnas_optuna.workers.loop import StudyWorker
 
 logger = logging.getLogger(__name__)
@@ -39,16 +40,17 @@ def rest_of_a_trial(url: str, sizes: tuple[int, ...]) -> Iterator[Measurement]:
     known = {genome.circuit for genome in enumerate_genomes(space.genes)}
     splits, storage = named.load("iris", seed=0), open_storage(url, create=True)
     name = f"bench-{time.time_ns()}"
-    shift = StudyWorker(create(storage, name, config, splits), splits, Signals())
+    worker = StudyWorker(create(storage, name, config, splits), splits, Signals())
+    assert isinstance(worker.state, SearchState)
 
     def trial() -> None:
-        shift.look()
-        shift.run_trial()
+        worker.look()
+        worker.run_trial()
 
     where, limit = ("SQLite", REST_TARGET_MS) if is_sqlite(url) else ("server", SERVER_TARGET_MS)
     trials, few = 0, None
     for size in sizes:
-        while trials < size or len(shift.state.by_circuit) < len(known):
+        while trials < size or len(worker.state.by_circuit) < len(known):
             trial()
             trials += 1
         taken = 1e3 * statistics.median(seconds(trial) for _ in range(TIMED))
@@ -78,10 +80,10 @@ def search(name: str, *, trials: int) -> Measurement:
     logger.info("searching %s: %d trials by us, then the same ones by hand", name, trials)
     with tempfile.TemporaryDirectory() as directory:
         found = create(open_storage(f"sqlite:///{directory}/ours.db", create=True), name, config, splits)
-        shift = StudyWorker(found, splits, Signals())
+        worker = StudyWorker(found, splits, Signals())
         started = time.perf_counter()
-        while shift.look() is WorkerAction.RUNNING:
-            shift.run_trial()
+        while worker.look() is WorkerAction.RUNNING:
+            worker.run_trial()
         fast = (time.perf_counter() - started) / trials
         params = [trial.params for trial in found.study.get_trials(deepcopy=False)]
         by_hand = references.search_by_hand(f"sqlite:///{directory}/by-hand.db", params, config, splits)

@@ -14,23 +14,27 @@ from typing import Any, Protocol
 import optuna
 import pytest
 import torch
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.confirmation.baselines import Baseline
+from faqnas_optuna.confirmation.opening import extended, open_study
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, finalists_of
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
-from faqnas_optuna.study.confirmation import ConfirmationBudget, extended, finalists_of
 from faqnas_optuna.study.metadata import ConfirmationPlan
 from faqnas_optuna.study.objective import suggest
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.search import Search, create, load
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search, create, load
-from faqnas_optuna.training.controls import Baseline
+from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.evaluation import Counts
 from faqnas_optuna.workers.loop import run
 from tests.support.crew import GRACE_S, Crew
@@ -136,30 +140,36 @@ def database_of_confirmed(database_of_eight: Path, iris: DataSplits, tmp_path_fa
     copy_database(database_of_eight, file)
     url = f"sqlite:///{file}"
     search = load(open_storage(url), "iris")
-    confirmation = confirm(search, url, StudyState.of(search).front, ConfirmationBudget(epochs=2, seeds=3))
+    confirmation = confirm(search, url, read_state(search).front, ConfirmationBudget(epochs=2, seeds=3))
     run(confirmation, iris, Signals(), on_trial=lambda _: None)
     return file
 
 
 @pytest.fixture
-def confirmed(database_of_confirmed: Path, tmp_path: Path, storage_url: str) -> Search:
+def confirmed(database_of_confirmed: Path, tmp_path: Path, storage_url: str) -> Confirmation:
     """That confirmation, in a database of the test's own."""
     copy_database(database_of_confirmed, tmp_path / "faqnas.db")
-    return load(open_storage(storage_url), "iris.confirm")
+    return load_confirmation(open_storage(storage_url), "iris.confirm")
+
+
+def load_confirmation(storage: BaseStorage, name: str) -> Confirmation:
+    confirmation = open_study(storage, name)
+    assert isinstance(confirmation, Confirmation)
+    return confirmation
 
 
 def confirm(
     search: Search, url: str, candidates: Iterable[Candidate], budget: ConfirmationBudget, name: str = "iris.confirm"
-) -> Search:
+) -> Confirmation:
     """Make the confirmation of some circuits of a study over Iris, or add to it."""
-    confirms = ConfirmationPlan(
+    plan = ConfirmationPlan(
         study=search.name,
         created=search.description.created,
         epochs=search.config.training.epochs,
         finalists=finalists_of(candidates, config=search.config, n_features=4, n_classes=3),
         baselines=tuple(map(str, Baseline)),
     )
-    return extended(search.study._storage, url, name, search, confirms, budget)
+    return extended(search.study._storage, url, name, search, plan, budget)
 
 
 def copy_database(file: Path, to: Path) -> None:
@@ -174,13 +184,13 @@ def small_config(**changes: object) -> StudyConfig:
     return StudyConfig(dataset="iris", **settings)  # type: ignore[arg-type]  # pydantic checks them
 
 
-def successful(search: Search) -> list[FrozenTrial]:
-    return search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+def successful(study: StoredStudy[Any]) -> list[FrozenTrial]:
+    return study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-def reason_of(search: Search) -> StopReason | None:
+def reason_of(study: StoredStudy[Any]) -> StopReason | None:
     """Why a study has stopped, as it is written there now."""
-    stopped = search.metadata.stop()
+    stopped = study.metadata.stop()
     return stopped.reason if stopped else None
 
 

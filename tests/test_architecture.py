@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 
 FOLDERS: list[tuple[str, list[str]]] = [
-    ("", ["errors", "escaping", "machine", "files", "signals", "cache", "config_errors", "literals"]),
+    ("", ["errors", "escaping", "machine", "files", "signals", "cache", "config_errors", "literals", "wording"]),
     ("circuits", ["gates", "blocks", "genome", "effective", "elementary", "openqasm", "reference", "counting", "flops"]),
     ("hardware", ["devices", "routing", "cost"]),
     ("", ["config", "study_file"]),
@@ -53,7 +53,6 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "pooling",
             "evaluation",
             "pilot",
-            "controls",
         ],
     ),
     (
@@ -84,15 +83,15 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "selection",
             "sampler",
             "metadata",
+            "work",
             "study",
-            "confirmation",
             "state",
+            "status",
             "lifecycle",
             "objective",
-            "confirming",
+            "search",
         ],
     ),
-    ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
     (
         "reporting",
         [
@@ -103,8 +102,6 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "matplotlib_front",
             "documents",
             "described",
-            "status",
-            "confirmed",
             "advice",
             "note",
             "latex",
@@ -112,6 +109,8 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "frames",
         ],
     ),
+    ("confirmation", ["baselines", "plan", "objective", "study", "opening", "analysis", "report", "latex", "frame"]),
+    ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
     ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "figure"]),
     ("models", ["trained", "folder", "estimator", "retraining", "prediction", "export"]),
     (
@@ -170,7 +169,7 @@ ALLOWED_OUTSIDE = {
     "torch": {"circuits.counting", "training.model", "models.trained", "training.reference"},
     "numba": within("engine"),
     "llvmlite": within("engine"),
-    "sklearn": {*within("data", "training", "models"), "api.classifier"},
+    "sklearn": {*within("data", "training", "models"), "confirmation.baselines", "api.classifier"},
     "optuna": below("storage"),
     "sqlalchemy": within("storage"),
     "safetensors": {"models.folder"},
@@ -178,7 +177,7 @@ ALLOWED_OUTSIDE = {
     "distributed": {"workers.cluster", "cli.launch", "cli.searching", "cli.enumeration"},
     "click": {"__main__", *within("cli")},
     "rich": {"cli.console"},
-    "pandas": {*within("data", "tables", "comparison", "reporting", "models", "api")},
+    "pandas": {*within("data", "tables", "comparison", "reporting", "models", "api"), "confirmation.frame"},
     "tqdm": {"api.progress"},
     "pyarrow": within("data", "tables", "models"),
 }

@@ -13,6 +13,7 @@ import pytest
 from faqnas_optuna import search as searched
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.confirmation.plan import candidates_of, finalists_of
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import DEVICES
@@ -22,12 +23,11 @@ from faqnas_optuna.reporting.latex import front_table
 from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.reporting.plotly_front import pareto_figure
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.confirmation import candidates_of, finalists_of
 from faqnas_optuna.study.cost_range import cost_range
 from faqnas_optuna.study.metadata import Finalist, metrics
 from faqnas_optuna.study.pareto import non_dominated
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.study.search import Search, load
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study_file import differences
 from tests.conftest import copy_database
 from tests.hardware.test_devices import OWN
@@ -118,7 +118,7 @@ def test_a_device_has_a_qubit_for_every_wire(files: Path) -> None:
 
 
 def test_a_search_by_hardware_cost(search: Search, cli_here: Cli) -> None:
-    state, config = StudyState.of(search), search.config
+    state, config = read_state(search), search.config
     assert config.device and config.cost == "hardware:bench"
     for trial in state.by_circuit.values():
         cost = hardware_cost(Genome.from_params(trial.params).circuit, config.device)
@@ -154,13 +154,13 @@ def test_what_is_shown_of_it(search: Search, cli_here: Cli) -> None:
     document = json.loads(cli_here("pareto", "iris", "--json")[1])
     assert document["cost"] == "hardware:bench" and document["provenance"]["settings"]["device"]["name"] == "bench"
     rows = list(csv.DictReader(io.StringIO(cli_here("pareto", "iris", "--csv", "-")[1])))
-    framed = front_frame(StudyState.of(search)).to_dict("records")
+    framed = front_frame(read_state(search)).to_dict("records")
     for entry, row, frame in zip(document["front"], rows, framed, strict=True):
         assert entry["neg_log_esp"] == float(row["neg_log_esp"]) == frame["neg_log_esp"]
         assert entry["quantum_flops"] == int(row["quantum_flops"]) == frame["quantum_flops"] >= 1
     why = json.loads(cli_here("pareto", "iris", "--pick", "knee", "--json")[1])["pick"]["why"]
     assert why.endswith(" −ln ESP on bench")
-    state = StudyState.of(search)
+    state = read_state(search)
     figure = pareto_figure(state)
     assert figure.layout.xaxis.title.text == "−ln ESP on bench" and "(−ln ESP on bench)" in figure.layout.title.text
     assert "%{x:.4f} −ln ESP on bench" in figure.data[1].hovertemplate
@@ -173,7 +173,7 @@ def test_what_is_shown_of_it(search: Search, cli_here: Cli) -> None:
 
 
 def test_a_trial_tells_its_cost_on_every_device(search: Search, cli_here: Cli) -> None:
-    trial = StudyState.of(search).front[-1].trial
+    trial = read_state(search).front[-1].trial
     document = json.loads(cli_here("show", "iris", str(trial), "--json")[1])
     assert [entry["device"] for entry in document["hardware"]] == [*DEVICES, "bench"]
     circuit = Genome.from_params(document["genome"]).circuit
@@ -186,7 +186,7 @@ def test_a_trial_tells_its_cost_on_every_device(search: Search, cli_here: Cli) -
 
 
 def test_a_finalist_keeps_what_it_costs(search: Search) -> None:
-    state = StudyState.of(search)
+    state = read_state(search)
     numbers = [one.trial for one in state.front]
     found = finalists_of(candidates_of(search, numbers), config=search.config, n_features=4, n_classes=3)
     assert [one.cost for one in found] == [one.cost for one in state.front]
@@ -209,5 +209,5 @@ def test_a_confirmation_charges_the_same(search: Search, cli_here: Cli) -> None:
 
 
 def test_of_a_study_by_flops_nothing_is_said_of_devices(search_of_eight: Search) -> None:
-    document = pareto_document(StudyState.of(search_of_eight))
+    document = pareto_document(read_state(search_of_eight))
     assert document["cost"] == "flops" and not any("neg_log_esp" in entry for entry in document["front"])

@@ -18,16 +18,16 @@ from sklearn.linear_model import LogisticRegression
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import Engine, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.confirmation.baselines import Model, confirm_once, confirmation_generator
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.records import GENERATION_KEY
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search, create, load
+from faqnas_optuna.study.search import Search, create, load
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training import reference
-from faqnas_optuna.training.controls import Model, confirm_once, confirmation_generator
 from faqnas_optuna.training.model import HQNN
 from faqnas_optuna.training.pilot import measure_reliability
 from faqnas_optuna.workers.loop import run
@@ -217,7 +217,7 @@ def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir
     splits = named.load(name, seed=0, data_dir=idx_dir)
     search = create(open_storage(storage_url, create=True), name, config, splits)
     run(search, splits, Signals(), on_trial=lambda _: None)
-    document = pareto_document(StudyState.of(search))
+    document = pareto_document(read_state(search))
     assert document["generations"] == 1
     for entry in document["front"]:
         assert entry["classical_flops"] == 2 * entry["genome"]["n_qubits"] * (splits.n_features + splits.n_classes)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faqnas_optuna.__main__ import THREAD_VARIABLES
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 from tests.conftest import TIMEOUT_S, RunCli, cli_environment
 
 IS_ROOT = os.geteuid() == 0

@@ -15,7 +15,7 @@ from faqnas_optuna.cache import cache_directory
 from faqnas_optuna.machine import COMPILER_BYTES, NO_MORE_PROCESSES, WINDOWS, limit_reached
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.training import evaluation
 from tests.conftest import TIMEOUT_S, RunCli, cli_environment, copy_database
 from tests.support.crew import trials_of

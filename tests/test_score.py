@@ -17,30 +17,30 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import SVC
 
 from faqnas_optuna.config import Engine, Score, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.baselines import GRID_C, GRID_GAMMA, Baseline, fit_baseline
+from faqnas_optuna.confirmation.frame import confirmed_frame
+from faqnas_optuna.confirmation.plan import ConfirmationBudget
 from faqnas_optuna.dashboard.pages import study_page
 from faqnas_optuna.dashboard.watching import Watched
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.models.retraining import retrain_best
-from faqnas_optuna.reporting.confirmed import confirmation_document
 from faqnas_optuna.reporting.documents import score_columns, trial_document
-from faqnas_optuna.reporting.frames import confirmed_frame, front_frame
+from faqnas_optuna.reporting.frames import front_frame
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.note import study_note
-from faqnas_optuna.reporting.status import progress
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.confirmation import ConfirmationBudget
 from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.search import Search, create, load
 from faqnas_optuna.study.selection import Rule, SelectionRule
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search, create, load
-from faqnas_optuna.training.controls import GRID_C, GRID_GAMMA, Baseline, fit_baseline
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training.evaluation import evaluate, train_once
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.pilot import measure_reliability
 from faqnas_optuna.training.training import predict
 from faqnas_optuna.workers.loop import run
-from tests.conftest import confirm, copy_database
+from tests.conftest import confirm, copy_database, load_confirmation
 from tests.support.candidates import genome_of
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -78,7 +78,7 @@ def database(database_of_none: Path, uneven: DataSplits, tmp_path_factory: pytes
     )
     search = create(open_storage(url), "iris", config, uneven)
     run(search, uneven, Signals(), on_trial=lambda _: None)
-    confirmation = confirm(search, url, StudyState.of(search).front, ConfirmationBudget(epochs=6, seeds=3))
+    confirmation = confirm(search, url, read_state(search).front, ConfirmationBudget(epochs=6, seeds=3))
     run(confirmation, uneven, Signals(), on_trial=lambda _: None)
     return file
 
@@ -130,15 +130,15 @@ def test_the_search_minimises_what_the_score_leaves(balanced: Search) -> None:
             first.val_balanced_accuracy,
             first.val_balanced_accuracy_std,
         )
-    state = StudyState.of(balanced)
+    state = read_state(balanced)
     best = max(one.score(Score.BALANCED) for one in records)
-    assert state.best_score == progress(state).best_score == best
+    assert state.best_score == balanced.progress(state).best_score == best
     assert SelectionRule(rule=Rule.BEST).choose(state.front).record.val_balanced_accuracy == best
     assert balanced.study.metric_names == ["quantum FLOPs", "validation error (balanced)"]
 
 
 def test_the_interval_is_that_of_the_score(balanced: Search) -> None:
-    front = StudyState.of(balanced).front
+    front = read_state(balanced).front
     assert any(one.record.val_balanced_accuracy_std for one in front)
     for one in front:
         if not one.record.val_balanced_accuracy_std:
@@ -182,8 +182,8 @@ def by_hand(confusion: list[list[int]]) -> float:
 
 
 def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, storage_url: str) -> None:
-    confirmation = load(open_storage(storage_url), "iris.confirm")
-    document, state = confirmation_document(confirmation), StudyState.of(balanced)
+    confirmation = load_confirmation(open_storage(storage_url), "iris.confirm")
+    document, state = confirmation_document(confirmation), read_state(balanced)
     by_network: dict[str, list[float]] = {}
     for trial in confirmation.study.get_trials(deepcopy=False):
         value = by_hand(trial.user_attrs["confusion"])
@@ -220,7 +220,7 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
 
 
 def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
-    state, view = StudyState.of(balanced), Watched(balanced.study._storage).study("iris")
+    state, view = read_state(balanced), Watched(balanced.study._storage).study("iris")
     best = state.front[-1]
     assert FrontPlot.of(state, {}).y_label == "validation error (balanced)"
     note = study_note(state)
@@ -249,7 +249,7 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
 
 def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
     document, rows = json.loads(cli_here("pareto", "iris", "--json")[1]), cli_here("pareto", "iris", "--csv", "-")[1]
-    frame = front_frame(StudyState.of(balanced)).to_dict("records")
+    frame = front_frame(read_state(balanced)).to_dict("records")
     for entry, row, framed in zip(document["front"], csv.DictReader(io.StringIO(rows)), frame, strict=True):
         record = Candidate.of_trial(balanced.study.get_trials(deepcopy=False)[entry["trial"]], balanced.config).record
         for score in Score:
@@ -261,7 +261,7 @@ def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
                 assert [float(value) for value in found if value != "" and not np.isnan(float(value))] == values
         assert entry["val_error"] == 1 - entry["val_balanced_accuracy"]
     status = json.loads(cli_here("status", "iris", "--json")[1])["studies"][0]
-    assert (status["score"], status["best_score"]) == ("balanced", StudyState.of(balanced).best_score)
+    assert (status["score"], status["best_score"]) == ("balanced", read_state(balanced).best_score)
 
 
 def test_a_trial_of_before_it_was_kept_lacks_it(search_of_eight: Search, cli_here: Cli) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from faqnas_optuna.study.lifecycle import advance
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.confirmation.study import Confirmation
+from faqnas_optuna.study.search import load
+from faqnas_optuna.study.state import read_state
 from tests.conftest import TIMEOUT_S, cli_environment
 
 HEAVY = ("torch", "pennylane", "numba", "sklearn")
@@ -59,9 +59,10 @@ def runner() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def run(confirmed: Search, runner: subprocess.Popen[str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
+def run(confirmed: Confirmation, runner: subprocess.Popen[str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
     """Run a command beside a finished study, and its confirmation: its exit code, and the large packages that it has loaded."""
-    advance(StudyState.of(load(confirmed.study._storage, "iris")))
+    search = load(confirmed.study._storage, "iris")
+    search.advance(read_state(search))
 
     def run(*arguments: str) -> tuple[int, str]:
         assert runner.stdin is not None and runner.stdout is not None

@@ -29,9 +29,9 @@ from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.storage.opening import backend
 from faqnas_optuna.study.pareto import non_dominated
 from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training.statistics import accuracy_interval
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _finished_front(search: Search) -> list[Candidate]:
     """The front of a search that has come to its end."""
     if search.metadata.stop() is None:
         raise KeyboardInterrupt(f"the search was interrupted; study {search.name} goes on by the same call if it is kept")
-    state = StudyState.of(search)
+    state = read_state(search)
     check_successful(state)
     return state.front
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from tqdm import TqdmWarning
 
-from faqnas_optuna.reporting.status import progress
 from faqnas_optuna.study.state import StudyState
 
 with warnings.catch_warnings():
@@ -28,16 +27,14 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[StudyState], None]]:
     with tqdm(disable=not (is_shown and _has_place())) as bar:
 
         def update(state: StudyState) -> None:
-            known = progress(state)
+            known = state.study.progress(state)
             if bar.total is None:
                 # The pace is that of this process, whatever was there before.
-                bar.initial, bar.unit = known.trials, " trainings" if known.is_confirmation else " trials"
+                bar.initial, bar.unit = known.trials, f" {known.noun}s"
             bar.set_description(known.study, refresh=False)
             bar.total, bar.n = known.planned, known.trials
-            if known.best_score is not None:
-                best = f"best {known.score.in_words} {known.best_score:.3f}"
-                front = "" if known.front is None else f", front {known.front}"
-                bar.set_postfix_str(f"{best}{front}, hypervolume {known.hypervolume:.4f}", refresh=False)
+            if known.best:
+                bar.set_postfix_str(known.best, refresh=False)
             bar.refresh()
 
         yield update

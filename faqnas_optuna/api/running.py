@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock, current_thread, main_thread
+from typing import Any
 
 import optuna
 
@@ -19,8 +20,9 @@ from faqnas_optuna.signals import AskedToLeaveError, Signals
 from faqnas_optuna.storage.opening import open_for_work, storage_lock, translated_errors
 from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
 from faqnas_optuna.study.lifecycle import resume
+from faqnas_optuna.study.search import Search, check_existing, open_or_create
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search, check_existing, check_name, open_or_create
+from faqnas_optuna.study.study import StoredStudy, check_name
 from faqnas_optuna.training.pilot import LIMIT_S, measure_reliability, with_repeats_for
 from faqnas_optuna.training.reliability import Reliability
 from faqnas_optuna.workers.loop import run
@@ -113,7 +115,7 @@ def searched(
     return search
 
 
-def run_here(search: Search, splits: DataSplits, *, progress: bool | None) -> None:
+def run_here(study: StoredStudy[Any], splits: DataSplits, *, progress: bool | None) -> None:
     """Run trials of a study, one after the other, until it stops. Ctrl-C lets the running one finish, a second gives it up.
 
     Raises:
@@ -121,9 +123,9 @@ def run_here(search: Search, splits: DataSplits, *, progress: bool | None) -> No
         NoSuccessfulTrialError: it has, and none succeeded before.
     """
     with _heeded() as signals, progress_bar(progress) as update:
-        run(search, splits, signals, on_trial=update)
+        run(study, splits, signals, on_trial=update)
     if not signals.first:
-        check_failures(search)
+        check_failures(study)
 
 
 def loaded(data: Data) -> DataSplits:

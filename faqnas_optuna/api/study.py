@@ -12,31 +12,27 @@ from faqnas_optuna.api.running import Data, loaded, run_here, searched, using
 from faqnas_optuna.api.samples import splits_of
 from faqnas_optuna.config import SAMPLES, DataConfig, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.config_errors import did_you_mean
+from faqnas_optuna.confirmation.analysis import confirmation_document, confirmed_errors
+from faqnas_optuna.confirmation.frame import confirmed_frame
+from faqnas_optuna.confirmation.opening import confirmation_of, confirming, find, is_no_search, open_study, search_of
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, candidates_of, chosen_finalists, name_for
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.loading import Files, check_known, load_splits, without_directories
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyNotFoundError
 from faqnas_optuna.models.export import export
 from faqnas_optuna.models.folder import check_target
 from faqnas_optuna.models.trained import TrainedModel
-from faqnas_optuna.reporting.confirmed import (
-    confirmation_document,
-    confirmation_of,
-    confirmed_errors,
-    finalists,
-    is_done,
-)
 from faqnas_optuna.reporting.documents import check_successful
-from faqnas_optuna.reporting.frames import confirmed_frame, front_frame, trials_frame
+from faqnas_optuna.reporting.frames import front_frame, trials_frame
 from faqnas_optuna.reporting.plotly_front import pareto_figure
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.storage.urls import absolute
-from faqnas_optuna.study.confirmation import ConfirmationBudget, candidates_of, check_budget, find, name_for
-from faqnas_optuna.study.lifecycle import confirming
 from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search, default_name, load_data
-from faqnas_optuna.study.study import load as load_search
+from faqnas_optuna.study.state import SearchState, read_state
+from faqnas_optuna.study.study import StoredStudy, default_name, load_data
 from faqnas_optuna.study_file import override, without_auto_repeats
 
 if TYPE_CHECKING:
@@ -65,7 +61,7 @@ class Study:
         data: what it searches over; or the directory of its files, None if they are where they were.
     """
 
-    def __init__(self, search: Search, *, storage: str, data: Data | Path | None) -> None:
+    def __init__(self, search: StoredStudy[Any], *, storage: str, data: Data | Path | None) -> None:
         self._search = search
         self._storage = storage
         self._data = data
@@ -83,7 +79,7 @@ class Study:
             StorageError: the database cannot be read.
         """
         with using(storage):
-            search = load_search(open_storage(storage), name)
+            search = open_study(open_storage(storage), name)
         return cls(search, storage=storage, data=path_of(data_dir))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,7 +98,7 @@ class Study:
             StorageError: the database cannot be read.
         """
         with using(state["storage"]):
-            search = load_search(open_storage(state["storage"]), state["name"])
+            search = open_study(open_storage(state["storage"]), state["name"])
         if search.description.created != state["created"]:
             told = f"study {search.name!r} was deleted since it was pickled, and another has its name; see which there are with"
             raise StudyNotFoundError(told, command="status")
@@ -193,9 +189,10 @@ class Study:
                 raise ConfigError(f"{what} must be 1 or more{f', up to {highest}' if highest else ''}; it is {count}")
         called, rule = name_for(self.name) if name is None else name, None if pick is None else SelectionRule.parse(pick)
         with using(self._storage):
-            candidates = finalists(self._search, numbers=trials, top=top, pick=rule)
+            search = search_of(self._search, refusal=is_no_search)
+            candidates = chosen_finalists(search, numbers=trials, top=top, pick=rule)
             confirmation = self._confirmed(
-                called, candidates, ConfirmationBudget(epochs=epochs, seeds=seeds), progress=progress
+                search, called, candidates, ConfirmationBudget(epochs=epochs, seeds=seeds), progress=progress
             )
             return confirmed_frame(confirmation_document(confirmation))
 
@@ -229,9 +226,10 @@ class Study:
         if qasm not in (2, 3):
             raise ConfigError(f"qasm must be 2 or 3; it is {qasm}")
         with using(self._storage):
-            candidate = self.pick(pick or "best") if trial is None else candidates_of(self._search, [trial])[0]
+            search = search_of(self._search)
+            candidate = self.pick(pick or "best") if trial is None else candidates_of(search, [trial])[0]
             check_target(Path(folder), replace=replace)
-            model, _ = export(self._search, candidate, self._splits(), Path(folder), qasm=qasm, replace=replace)
+            model, _ = export(search, candidate, self._splits(), Path(folder), qasm=qasm, replace=replace)
         return model
 
     def plot(self) -> "Figure":
@@ -243,19 +241,25 @@ class Study:
         state = self._state()
         check_successful(state)
         with using(self._storage):
-            return pareto_figure(state, confirmed_errors(confirmation_of(self._search)))
+            return pareto_figure(state, confirmed_errors(confirmation_of(search_of(self._search))))
 
     def _confirmed(
-        self, name: str, candidates: Sequence[Candidate], budget: ConfirmationBudget, *, progress: bool | None
-    ) -> Search:
-        found = find(self._search.study._storage, name, self._search)
+        self,
+        search: Search,
+        name: str,
+        candidates: Sequence[Candidate],
+        budget: ConfirmationBudget,
+        *,
+        progress: bool | None,
+    ) -> Confirmation:
+        found = find(search.study._storage, name, search)
         if found:
             found.check_versions()
-            check_budget(found, budget)
-            if is_done(found, candidates, budget):
+            found.check_budget(budget)
+            if found.is_done(candidates, budget):
                 return found
         splits = self._splits()
-        confirmation = confirming(self._storage, name, self._search, candidates, splits, budget)
+        confirmation = confirming(self._storage, name, search, candidates, splits, budget)
         run_here(confirmation, splits, progress=progress)
         return confirmation
 
@@ -264,12 +268,13 @@ class Study:
             return load_data(self._search, self._data)
         return loaded(self._data)
 
-    def _state(self) -> StudyState:
+    def _state(self) -> SearchState:
         with using(self._storage), self._search.existing():
-            return StudyState.of(self._search)
+            return read_state(search_of(self._search))
 
     def __repr__(self) -> str:
-        trials = self._state().successful
+        with using(self._storage), self._search.existing():
+            trials = read_state(self._search).successful
         progress = "finished" if self._search.metadata.stop() else "not finished"
         return f"<Study {self.name!r} over {self.config.dataset}: {trials} trials, {progress}>"
 

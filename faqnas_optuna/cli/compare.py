@@ -180,10 +180,10 @@ def _run(
 
 def _print(document: dict[str, Any]) -> None:
     """The searchers as a table, and the comparisons in words."""
-    from faqnas_optuna.cli.console import counted
     from faqnas_optuna.cli.display import print_line, print_prose, print_table
     from faqnas_optuna.comparison.report import sentences
     from faqnas_optuna.reporting.text_tables import TextTable
+    from faqnas_optuna.wording import counted
 
     columns = ["attained", "95 % interval", "of best", "believed", "optimism", "best", "thrifty", "FLOPs of it", "circuits"]
     table = TextTable(names=["searcher"], numbers=columns, last="what it is")

@@ -28,9 +28,9 @@ from faqnas_optuna.errors import ConfigError, OutputError
 from faqnas_optuna.literals import whole_number
 
 if TYPE_CHECKING:
+    from faqnas_optuna.confirmation.study import Confirmation
     from faqnas_optuna.noise.model import Noise
     from faqnas_optuna.study.selection import SelectionRule
-    from faqnas_optuna.study.study import Search
 
 
 @click.command(cls=StudyCommand)
@@ -97,12 +97,10 @@ def confirm(
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
     from faqnas_optuna.cli.noise import NoiseEvaluation
-    from faqnas_optuna.reporting.confirmed import finalists, is_done
-    from faqnas_optuna.reporting.status import status_document
+    from faqnas_optuna.confirmation.opening import confirming, find, is_no_search, load_search, status_document
+    from faqnas_optuna.confirmation.plan import ConfirmationBudget, chosen_finalists, name_for
     from faqnas_optuna.signals import Signals
-    from faqnas_optuna.study.confirmation import ConfirmationBudget, check_budget, find, name_for
-    from faqnas_optuna.study.lifecycle import confirming
-    from faqnas_optuna.study.study import LONGEST_NAME, check_name, load, load_data
+    from faqnas_optuna.study.study import LONGEST_NAME, check_name, load_data
 
     check_name(study)
     called, budget = name_for(study) if name is None else name, ConfirmationBudget(epochs=epochs, seeds=seeds)
@@ -110,8 +108,8 @@ def confirm(
         raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {called!r} has more; choose one with --as")
     check_name(called)
     with opened_storage(storage, survival=survival) as opened:
-        search = load(opened, study)
-        candidates = finalists(
+        search = load_search(opened, study, refusal=is_no_search)
+        candidates = chosen_finalists(
             search, numbers=numbers, top=top if chosen_by == "top" else None, pick=pick if chosen_by == "pick" else None
         )
         noisily = (
@@ -122,8 +120,8 @@ def confirm(
         found = find(opened, called, search)
         if found:
             found.check_versions()
-            check_budget(found, budget)
-            if is_done(found, candidates, budget):
+            found.check_budget(budget)
+            if found.is_done(candidates, budget):
                 code = conclude(found, Signals(), done_before=True, as_json=as_json, noise=noisily)
                 return code or _write_table(found, latex_file)
         splits = load_data(search, data_dir)
@@ -147,11 +145,11 @@ def confirm(
         return code or _write_table(confirmation, latex_file)
 
 
-def _write_table(confirmation: "Search", file: Path | None) -> int:
+def _write_table(confirmation: "Confirmation", file: Path | None) -> int:
     """For LaTeX, if a file is named for it."""
+    from faqnas_optuna.confirmation.analysis import confirmation_document
+    from faqnas_optuna.confirmation.latex import confirmation_table
     from faqnas_optuna.files import write_atomically
-    from faqnas_optuna.reporting.confirmed import confirmation_document
-    from faqnas_optuna.reporting.latex import confirmation_table
 
     if file:
         write_atomically(file, confirmation_table(confirmation_document(confirmation)).encode())

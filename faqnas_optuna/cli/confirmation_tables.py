@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faqnas_optuna.cli.console import counted
 from faqnas_optuna.cli.display import BRACKETS, majority_line, print_line, print_prose, print_table, shown_interval
 from faqnas_optuna.config import Score
-from faqnas_optuna.reporting.confirmed import SIGNIFICANT
+from faqnas_optuna.confirmation.analysis import SIGNIFICANT
+from faqnas_optuna.confirmation.plan import LARGEST_SVM
 from faqnas_optuna.reporting.text_tables import TextTable
-from faqnas_optuna.study.confirmation import LARGEST_SVM
+from faqnas_optuna.wording import counted
 
 
 def print_confirmation(document: Mapping[str, Any]) -> None:

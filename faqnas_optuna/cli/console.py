@@ -19,7 +19,7 @@ from faqnas_optuna.escaping import EscapingStream, escaped
 
 if TYPE_CHECKING:
     # At run time it would bring Optuna into commands that do without.
-    from faqnas_optuna.reporting.status import Progress
+    from faqnas_optuna.study.work import Progress
 
 PLAIN_LINE_EVERY_S = 10.0
 WIDE = 125
@@ -128,20 +128,6 @@ def show_progress(*, quiet: bool = False, console: Console | None = None) -> Ite
         yield update
 
 
-def describe(progress: "Progress", *, short: bool = False) -> str:
-    if progress.is_confirmation:
-        return f"{progress.trials:,} of {counted(progress.planned, 'training')}"
-    trials = counted(progress.trials, "trial")
-    best = "–" if progress.best_score is None else f"{progress.best_score:.3f}"
-    if short:
-        return f"gen {progress.generation}/{progress.generations} · {trials} · best {best}"
-    front = "" if progress.front is None else f" · front {progress.front}"
-    return (
-        f"generation {progress.generation}/{progress.generations} · {trials} · best {progress.score.in_words} {best}"
-        f"{front} · hypervolume {progress.hypervolume:.4f}"
-    )
-
-
 @contextmanager
 def _live_bar(console: Console) -> Iterator[ProgressCallback]:
     short = console.width < WIDE
@@ -154,7 +140,7 @@ def _live_bar(console: Console) -> Iterator[ProgressCallback]:
             if progress is None:
                 bar.update(task, completed=0, total=None, description=IDLE)
                 return
-            description = f"{progress.study}: {describe(progress, short=short)}"
+            description = f"{progress.study}: {progress.describe(short=short)}"
             bar.update(task, completed=progress.trials, total=progress.planned, description=description)
 
         yield update
@@ -180,7 +166,7 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
         ended = progress.trials == progress.planned and (progress is last or progress.trials > last.trials)
         if ended or progress.generation > last.generation or now - last_line >= PLAIN_LINE_EVERY_S:
             last_line, told[progress.study] = now, progress
-            console.print(f"{progress.study}: {describe(progress)} · {now - started:.0f} s", soft_wrap=True)
+            console.print(f"{progress.study}: {progress.describe()} · {now - started:.0f} s", soft_wrap=True)
 
     yield update
 
@@ -224,7 +210,3 @@ def _expected_end(seconds: float, done: int, left: int) -> str:
     end = datetime.now() + timedelta(seconds=left * seconds / done)
     day = "" if end.date() == datetime.now().date() else f"{end:%d %B} "
     return f" · ends at {day}{end:%H:%M}"
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.circuits.genome import EVERY_GENE
-from faqnas_optuna.cli.console import counted, is_moving_terminal, make_console
+from faqnas_optuna.cli.console import is_moving_terminal, make_console
 from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.escaping import on_one_line
 from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
+from faqnas_optuna.wording import counted
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
     from faqnas_optuna.study.records import Candidate
-    from faqnas_optuna.study.state import StudyState
+    from faqnas_optuna.study.state import SearchState
     from faqnas_optuna.workers.readiness import Finding
 
 BRACKETS = "What stands in brackets changes no measured value."
@@ -69,7 +70,7 @@ def majority_line(majority_score: float, score: Score, part: str) -> str:
     return f"Always answering the majority class has a {balanced}{part} accuracy of {majority_score:.3f}."
 
 
-def print_outlook(state: "StudyState", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
+def print_outlook(state: "SearchState", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
     """How the search ended, what to make of it, and what to type next.
 
     Args:

@@ -127,7 +127,7 @@ def _make(plan: "Plan", splits: "DataSplits", file: Path, signals: "Signals", *,
 
 def _tell(plan: "Plan", file: Path, *, seconds: float, as_json: bool) -> None:
     """What has been made."""
-    from faqnas_optuna.cli.console import counted
+    from faqnas_optuna.wording import counted
 
     seeds, content = plan.seeds, file.read_bytes()
     document = {

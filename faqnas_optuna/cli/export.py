@@ -19,9 +19,10 @@ from faqnas_optuna.cli.options import (
 from faqnas_optuna.errors import ConfigError
 
 if TYPE_CHECKING:
+    from faqnas_optuna.confirmation.study import Confirmation
     from faqnas_optuna.study.records import Candidate
+    from faqnas_optuna.study.search import Search
     from faqnas_optuna.study.selection import SelectionRule
-    from faqnas_optuna.study.study import Search
 
 
 @click.command(cls=StudyCommand)
@@ -53,13 +54,11 @@ def export(
     """
     if trial is not None and pick:
         raise ConfigError("TRIAL and --pick each choose a circuit; leave one of them out")
-    from faqnas_optuna.study.study import load, load_data
+    from faqnas_optuna.confirmation.opening import load_search
+    from faqnas_optuna.study.study import load_data
 
     with opened_storage(storage) as opened:
-        search = load(opened, study)
-        if confirms := search.description.confirms:
-            told = f"study {study!r} is a confirmation; take what it has confirmed from its search with"
-            raise ConfigError(told, command=f"export {confirms.study}")
+        search = load_search(opened, study, refusal=_has_no_model)
         candidate = _chosen(search, pick if trial is None else trial)
         # They bring the engine: what is refused does without.
         from faqnas_optuna.models.export import export as export_folder
@@ -79,16 +78,22 @@ def export(
     click.echo(f"wrote {target}", err=True)
 
 
+def _has_no_model(confirmation: "Confirmation") -> ConfigError:
+    """Refuse a confirmation, and say where its circuits are."""
+    message = f"study {confirmation.name!r} is a confirmation; take what it has confirmed from its search with"
+    return ConfigError(message, command=f"export {confirmation.plan.study}")
+
+
 def _chosen(search: "Search", wanted: "int | SelectionRule | None") -> "Candidate":
     """The circuit of a trial, or of the front."""
+    from faqnas_optuna.confirmation.plan import candidates_of
     from faqnas_optuna.reporting.documents import check_successful
-    from faqnas_optuna.study.confirmation import candidates_of
     from faqnas_optuna.study.selection import Rule, SelectionRule
-    from faqnas_optuna.study.state import StudyState
+    from faqnas_optuna.study.state import read_state
 
     if isinstance(wanted, int):
         return candidates_of(search, [wanted])[0]
-    state = StudyState.of(search)
+    state = read_state(search)
     check_successful(state)
     return (wanted or SelectionRule(rule=Rule.BEST)).choose(state.front)
 

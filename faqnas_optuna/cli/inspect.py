@@ -59,12 +59,12 @@ def pareto(
     error is at most X above the lowest. A plot shows the whole front all the same.
     """
     from faqnas_optuna.cli.display import print_front
-    from faqnas_optuna.reporting.confirmed import confirmation_of, confirmed_errors
+    from faqnas_optuna.confirmation.analysis import confirmed_errors
+    from faqnas_optuna.confirmation.opening import confirmation_of, load_search
     from faqnas_optuna.reporting.documents import front_csv, pareto_document
     from faqnas_optuna.reporting.latex import front_table
     from faqnas_optuna.reporting.plotly_front import check_plot_file, write_pareto_plot
-    from faqnas_optuna.study.state import StudyState
-    from faqnas_optuna.study.study import load
+    from faqnas_optuna.study.state import read_state
 
     drawn = Size(size) if size else None
     if plot:
@@ -76,8 +76,9 @@ def pareto(
     if len(to_stdout) > 1:
         raise ConfigError(f"{' and '.join(to_stdout[:2])} both print to stdout; leave one of them out, or name a file")
     with opened_storage(storage) as opened:
-        state = StudyState.of(load(opened, study))
-        confirmed = confirmed_errors(confirmation_of(state.search)) if plot else {}
+        search = load_search(opened, study)
+        state = read_state(search)
+        confirmed = confirmed_errors(confirmation_of(search)) if plot else {}
     document = pareto_document(state, pick)
     shown = [pick.choose(state.front)] if pick else state.front
     if plot:
@@ -91,7 +92,7 @@ def pareto(
     elif not to_stdout:
         print_front(
             shown,
-            config=state.search.config,
+            config=search.config,
             majority_score=document["majority_score"],
             pick=document.get("pick"),
         )
@@ -112,19 +113,20 @@ def show(study: str, trial: "int | SelectionRule | None", storage: str, as_json:
     from the front: knee, best, or cheapest-within:X, as --pick of pareto.
     """
     from faqnas_optuna.cli.display import print_study, print_trial
+    from faqnas_optuna.confirmation.opening import open_study, search_of
+    from faqnas_optuna.confirmation.report import trial_document
     from faqnas_optuna.reporting.described import study_document
-    from faqnas_optuna.reporting.documents import check_successful, trial_document
-    from faqnas_optuna.study.state import StudyState
-    from faqnas_optuna.study.study import load
+    from faqnas_optuna.reporting.documents import check_successful
+    from faqnas_optuna.study.state import read_state
 
     with opened_storage(storage) as opened:
-        search = load(opened, study)
+        search = open_study(opened, study)
         if trial is None:
             document = study_document(search)
             print_json(document) if as_json else print_study(document)
             return
         if not isinstance(trial, int):
-            state = StudyState.of(search)
+            state = read_state(search_of(search))
             check_successful(state)
             trial = trial.choose(state.front).trial
         document = trial_document(search, trial)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from faqnas_optuna.data.loading import Files
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.signals import Signals
+    from faqnas_optuna.study.search import Search
     from faqnas_optuna.study.stopping import Stop
-    from faqnas_optuna.study.study import Search
+    from faqnas_optuna.study.study import StoredStudy
     from faqnas_optuna.training.reliability import Reliability
 
 STDOUT = (Path("-"), Path("/dev/stdout"))
@@ -121,7 +122,7 @@ def look_for_study(
     url: str, name: str, config: StudyConfig, *, any_repeats: bool, survival: WorkerTimeouts
 ) -> "tuple[BaseStorage | None, Search | None]":
     """The database and the study, as far as they are there. What can be refused without the data is refused."""
-    from faqnas_optuna.study.study import check_existing
+    from faqnas_optuna.study.search import check_existing
 
     try:
         storage = open_patiently(url, survival)
@@ -153,7 +154,7 @@ def new_study(
     from faqnas_optuna.data.loading import load_splits
     from faqnas_optuna.storage.opening import storage_lock
     from faqnas_optuna.storage.outages import patiently
-    from faqnas_optuna.study.study import open_or_create
+    from faqnas_optuna.study.search import open_or_create
     from faqnas_optuna.training.pilot import LIMIT_S
 
     splits = load_splits(config, files=files, data_dir=data_dir)
@@ -251,30 +252,13 @@ def at_work(command: str, url: str, *, study: str | None = None, quiet: bool = F
         click.echo(f"interrupted; finished trials are kept. Go on with: {typed(command)}", err=True)
 
 
-def ended(search: "Search", stopped: "Stop") -> str:
+def ended(study: "StoredStudy[Any]", stopped: "Stop") -> str:
     """What there is to say of a study that has stopped."""
     from faqnas_optuna.study.stopping import StopReason
 
     reason = stopped.reason
     verb = "has" if reason is StopReason.FAILURES else "is"
-    return f"study {search.name} {verb} {reason.state}: {reason.in_words(search.config.search)}"
-
-
-def go_on(search: "Search") -> str:
-    """The command that lets a study go on, which needs a new limit if the old one is reached; of a confirmation that is done,
-    the one that shows it."""
-    from faqnas_optuna.study.confirmation import name_for
-    from faqnas_optuna.study.stopping import StopReason
-
-    stopped = search.metadata.stop()
-    if confirms := search.description.confirms:
-        if stopped is None or stopped.reason is not StopReason.CONFIRMED:
-            return f"resume {search.name}"
-        named = "" if search.name == name_for(confirms.study) else f" --as {search.name}"
-        return f"confirm {confirms.study}{named}"
-    is_used_up = stopped is not None and stopped.reason is StopReason.GENERATIONS
-    more = f" --generations {search.config.search.generations + 4}" if is_used_up else ""
-    return f"resume {search.name}{more}"
+    return f"study {study.name} {verb} {reason.state}: {reason.in_words(study.config.search)}"
 
 
 def print_json(document: dict[str, Any]) -> None:

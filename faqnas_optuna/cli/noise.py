@@ -7,16 +7,19 @@ from typing import Any, Self
 
 import click
 
-from faqnas_optuna.cli.console import counted, show_work
+from faqnas_optuna.cli.console import show_work
 from faqnas_optuna.cli.display import print_line, print_prose, print_table, shown_interval
 from faqnas_optuna.config import StudyConfig, told_number
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.noise.finalists import check_noise, finalists_among, seeds_of, under_noise
 from faqnas_optuna.noise.model import Noise
 from faqnas_optuna.noise.report import noise_document, told_overtakings
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.study import Search, load_data
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.study import load_data
+from faqnas_optuna.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ class NoiseEvaluation:
         trials = [candidate.trial for candidate in candidates]
         return cls(search=search, trials=trials, noise=noise, shots=shots, data_dir=data_dir, plot=plot)
 
-    def document(self, confirmation: Search) -> dict[str, Any]:
+    def document(self, confirmation: Confirmation) -> dict[str, Any]:
         """Compute it. An interruption ends the command: what the confirmation has is kept, nothing of this is."""
         with Signals().caught() as signals, signals.giving_up(at_first=True):
             return self._computed(confirmation)
@@ -59,13 +62,13 @@ class NoiseEvaluation:
         click.echo(f"interrupted; {kept}", err=True)
         click.get_current_context().exit(signals.exit_code)
 
-    def print(self, confirmation: Search) -> None:
+    def print(self, confirmation: Confirmation) -> None:
         """Compute it, show it to a person, and draw it."""
         document = self.document(confirmation)
         _print_noise(document, self.noise, confirmation.config)
         self.draw(document, confirmation)
 
-    def draw(self, document: Mapping[str, Any], confirmation: Search) -> None:
+    def draw(self, document: Mapping[str, Any], confirmation: Confirmation) -> None:
         """Into the file that is named for it, if one is.
 
         Args:
@@ -80,7 +83,7 @@ class NoiseEvaluation:
             write_noise_plot(document, confirmation, self.plot)
             click.echo(f"wrote {self.plot}", err=True)
 
-    def _computed(self, confirmation: Search) -> dict[str, Any]:
+    def _computed(self, confirmation: Confirmation) -> dict[str, Any]:
         from faqnas_optuna.noise.evaluation import constant_score, noisy_samples
 
         splits, config = load_data(self.search, self.data_dir), confirmation.config

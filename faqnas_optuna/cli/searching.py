@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from faqnas_optuna.cli.noise import NoiseEvaluation
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.signals import Signals
-    from faqnas_optuna.study.study import Search
+    from faqnas_optuna.study.study import StoredStudy
 
-from faqnas_optuna.cli.launch import at_work, go_on, print_json, reporting
+from faqnas_optuna.cli.launch import at_work, print_json, reporting
 
 
 def run_search(
-    search: "Search",
+    search: "StoredStudy[Any]",
     splits: "DataSplits",
     url: str,
     survival: WorkerTimeouts,
@@ -43,7 +43,7 @@ def run_search(
     from faqnas_optuna.data.checks import relevant
 
     started = time.perf_counter()
-    with at_work(go_on(search), url, study=search.name) as signals:
+    with at_work(search.continuation(), url, study=search.name) as signals:
         if client is None:
             _run_here(search, splits, url, survival, signals, workers=workers, data_dir=data_dir)
         else:
@@ -54,7 +54,7 @@ def run_search(
 
 
 def _run_here(
-    search: "Search",
+    search: "StoredStudy[Any]",
     splits: "DataSplits",
     url: str,
     survival: WorkerTimeouts,
@@ -65,7 +65,6 @@ def _run_here(
 ) -> None:
     """Run trials in this process, and in those of the other workers."""
     from faqnas_optuna.cli.console import error_console, is_moving_terminal, print_message, show_progress
-    from faqnas_optuna.reporting.status import progress
     from faqnas_optuna.workers.extra import extra_workers
     from faqnas_optuna.workers.loop import run
 
@@ -85,7 +84,7 @@ def _run_here(
             search,
             splits,
             signals,
-            on_trial=lambda state: update(progress(state)),
+            on_trial=lambda state: update(search.progress(state)),
             database_timeout_s=survival.database_timeout_s,
         )
 
@@ -101,9 +100,9 @@ def _run_beside(name: str, splits: "DataSplits", url: str, survival: WorkerTimeo
     """
     from faqnas_optuna.cli.console import forget_console
     from faqnas_optuna.cli.exits import exit_code_of
+    from faqnas_optuna.confirmation.opening import open_study
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.storage.opening import disconnect, open_for_work
-    from faqnas_optuna.study.study import load
     from faqnas_optuna.workers.loop import run
 
     forget_console()
@@ -116,7 +115,7 @@ def _run_beside(name: str, splits: "DataSplits", url: str, survival: WorkerTimeo
         ):
             signals.listen(file)
             opened = open_for_work(url, signals, timeout_s=survival.database_timeout_s, grace_s=survival.grace_s)
-            search = load(opened, name)
+            search = open_study(opened, name)
             try:
                 run(search, splits, signals, on_trial=lambda _: None, database_timeout_s=survival.database_timeout_s)
             finally:
@@ -128,7 +127,7 @@ def _run_beside(name: str, splits: "DataSplits", url: str, survival: WorkerTimeo
 
 
 def _run_on_cluster(
-    search: "Search",
+    search: "StoredStudy[Any]",
     url: str,
     survival: WorkerTimeouts,
     signals: "Signals",
@@ -139,7 +138,6 @@ def _run_on_cluster(
 ) -> None:
     """Run trials on a Dask cluster, and follow them from this process."""
     from faqnas_optuna.cli.console import show_progress
-    from faqnas_optuna.reporting.status import progress
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.workers.cluster import dask_workers, watch
 
@@ -149,11 +147,11 @@ def _run_on_cluster(
         dask_workers(client, workers, search, signals, **settings) as crew,
         suppress(AskedToLeaveError),
     ):
-        watch(crew, search, signals, on_look=lambda state: update(progress(state)))
+        watch(crew, search, signals, on_look=lambda state: update(search.progress(state)))
 
 
 def conclude(
-    search: "Search",
+    search: "StoredStudy[Any]",
     signals: "Signals",
     *,
     seconds: float = 0,
@@ -172,15 +170,16 @@ def conclude(
     """
     from faqnas_optuna.cli.confirmation_tables import print_confirmation
     from faqnas_optuna.cli.display import print_front, print_outlook
-    from faqnas_optuna.reporting.confirmed import confirmation_document
+    from faqnas_optuna.confirmation.analysis import confirmation_document
+    from faqnas_optuna.confirmation.study import Confirmation
     from faqnas_optuna.reporting.documents import check_failures, start_document
     from faqnas_optuna.storage.outages import DATABASE_ERRORS
-    from faqnas_optuna.study.state import StudyState
+    from faqnas_optuna.study.state import read_state
 
     try:
         with search.existing():
-            state = StudyState.of(search)
-            if search.is_confirmation:
+            state = read_state(search)
+            if isinstance(search, Confirmation):
                 document = confirmation_document(search) | {"seconds": round(seconds, 3)}
             else:
                 document = start_document(state, seconds=seconds, checks=checks)
@@ -192,13 +191,13 @@ def conclude(
     try:
         if signals.first:
             noise = None
-        if as_json and noise:
+        if as_json and noise and isinstance(search, Confirmation):
             under_noise = noise.document(search)
             print_json(document | {"noise": under_noise})
             noise.draw(under_noise, search)
         elif as_json:
             print_json(document)
-        elif search.is_confirmation:
+        elif isinstance(search, Confirmation):
             print_confirmation(document)
             if noise:
                 noise.print(search)

@@ -11,7 +11,6 @@ from faqnas_optuna.cli.launch import (
     at_work,
     dask_client,
     ended,
-    go_on,
     look_for_study,
     new_study,
     one_data_set,
@@ -157,7 +156,7 @@ def start(
         files, looked_in = files.located(data_dir), None
         data_dir = files.data.absolute().parent if files.data else data_dir
     check_known(chosen, files)
-    from faqnas_optuna.reporting.status import status_document
+    from faqnas_optuna.confirmation.opening import status_document
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.study.lifecycle import resume as resume_study
     from faqnas_optuna.study.stopping import StopReason
@@ -232,11 +231,11 @@ def worker(
     Without a name, every running study of the storage is served in turn, the least advanced first, and new ones are waited for.
     """
     from faqnas_optuna.cli.console import show_progress
+    from faqnas_optuna.confirmation.opening import open_study
     from faqnas_optuna.reporting.documents import check_failures
-    from faqnas_optuna.reporting.status import progress
     from faqnas_optuna.signals import AskedToLeaveError
     from faqnas_optuna.storage.opening import open_for_work
-    from faqnas_optuna.study.study import load, load_data
+    from faqnas_optuna.study.study import load_data
 
     if study is not None and until_idle:
         raise ConfigError("a worker of one study leaves when that stops; leave out --until-idle, or the name")
@@ -249,7 +248,7 @@ def worker(
     ):
 
         def show(state: "StudyState") -> None:
-            update(progress(state))
+            update(state.study.progress(state))
 
         if listen:
             signals.listen(STDIN)
@@ -269,10 +268,10 @@ def worker(
             if not (found or signals.first or quiet):
                 click.echo(f"no study runs; start one with: {typed('start --dataset wine')}", err=True)
             return signals.exit_code
-        search = load(opened, study)
+        search = open_study(opened, study)
         if stopped := search.metadata.stop():
             if not quiet:
-                click.echo(f"{ended(search, stopped)}. Go on with: {typed(go_on(search))}", err=True)
+                click.echo(f"{ended(search, stopped)}. Go on with: {typed(search.continuation())}", err=True)
         else:
             splits = load_data(search, data_dir)
             from faqnas_optuna.workers.loop import run
@@ -311,14 +310,14 @@ def resume(
 ) -> int:
     """Go on with a stopped or interrupted study."""
     client = dask_client(dask, storage)
-    from faqnas_optuna.study.lifecycle import check_resumable
+    from faqnas_optuna.confirmation.opening import open_study
     from faqnas_optuna.study.lifecycle import resume as resume_study
-    from faqnas_optuna.study.study import load, load_data
+    from faqnas_optuna.study.study import load_data
 
     with opened_storage(storage, survival=survival) as opened:
-        search = load(opened, study)
+        search = open_study(opened, study)
         # Before the data are read; and again when nobody else can change it.
-        check_resumable(search, generations=generations)
+        search.check_resumable(generations=generations)
         splits = load_data(search, data_dir)
         search = resume_study(search, generations=generations)
         return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
@@ -329,18 +328,18 @@ def resume(
 @storage_options
 def stop(study: str, storage: str) -> None:
     """Stop a study; running trials are finished."""
+    from faqnas_optuna.confirmation.opening import open_study
     from faqnas_optuna.reporting.documents import to_the_minute
     from faqnas_optuna.study.lifecycle import stop as stop_study
     from faqnas_optuna.study.stopping import StopReason
-    from faqnas_optuna.study.study import load
 
     with opened_storage(storage) as opened:
-        search = load(opened, study)
+        search = open_study(opened, study)
         if stopped := search.metadata.stop():
             click.echo(f"{ended(search, stopped)} ({to_the_minute(stopped.at)}, {stopped.by})")
             return
         stop_study(search, StopReason.REQUESTED)
-    click.echo(f"study {study} stops; running trials are finished. Go on with: {typed(go_on(search))}")
+    click.echo(f"study {study} stops; running trials are finished. Go on with: {typed(search.continuation())}")
 
 
 @click.command(cls=StudyCommand)
@@ -352,7 +351,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
     """Show how far the studies are."""
     from faqnas_optuna.cli.console import is_moving_terminal
     from faqnas_optuna.cli.display import print_status
-    from faqnas_optuna.reporting.status import status_document
+    from faqnas_optuna.confirmation.opening import status_document
     from faqnas_optuna.storage.opening import failure
     from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_passing
     from faqnas_optuna.study.metadata import other_studies

@@ -11,8 +11,8 @@ from faqnas_optuna.comparison.live import LiveBenchmark
 from faqnas_optuna.comparison.replay import TrainingBudget
 from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.comparison.tabular import TabularBenchmark
+from faqnas_optuna.confirmation.analysis import SIGNIFICANT
 from faqnas_optuna.files import write_atomically
-from faqnas_optuna.reporting.confirmed import SIGNIFICANT
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
 from faqnas_optuna.reporting.matplotlib_front import styled
 from faqnas_optuna.reporting.plotly_front import as_file, check_printed

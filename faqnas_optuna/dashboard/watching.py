@@ -9,21 +9,22 @@ from typing import Any, Generic, TypeVar
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.confirmation.analysis import confirmed_errors
+from faqnas_optuna.confirmation.opening import confirmation_of, load_search, open_study
+from faqnas_optuna.confirmation.plan import name_for
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.reporting.confirmed import confirmation_of, confirmed_errors
 from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.front_plot import ConfirmedError
 from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.reporting.plotly_front import hypervolume_figure, pareto_figure
-from faqnas_optuna.reporting.status import study_status
 from faqnas_optuna.storage.attributes import study_ids
 from faqnas_optuna.storage.opening import unread
-from faqnas_optuna.study.confirmation import name_for
 from faqnas_optuna.study.metadata import our_studies
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.state import SearchState, StudyState
 from faqnas_optuna.study.stopping import ClosedGeneration
-from faqnas_optuna.study.study import load
+from faqnas_optuna.study.study import StoredStudy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class Overview:
     """What is shown of a storage."""
 
     studies: Sequence[Mapping[str, Any]]
-    """A `study_status` each."""
+    """A `StoredStudy.status` each."""
     numbers: Mapping[str, int]
     """The ids of all studies of the storage, by name."""
     left_out: Mapping[str, str]
@@ -57,6 +58,7 @@ class Overview:
 
 
 Result = TypeVar("Result")
+State = TypeVar("State", bound=StudyState)
 
 
 class Shared(Generic[Result]):
@@ -90,7 +92,8 @@ class Watched:
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage
         self._lock = Lock()
-        self._known: dict[str, StudyState] = {}
+        self._known: dict[str, Any] = {}
+        """The state of each study, of the kind that it has."""
         self._drawn: dict[str, tuple[object, dict[str, str]]] = {}
         self._studies = Shared(self._read_study)
         self._overviews = Shared(lambda _: self._read_overview())
@@ -115,18 +118,17 @@ class Watched:
 
     def _read_study(self, name: str) -> StudyView:
         with self._lock:
-            state = self._state(name)
-            if confirms := state.search.description.confirms:
-                raise StudyMismatchError(_confirms(name, confirms.study))
-            with state.search.if_it_exists():
-                confirmation = confirmation_of(state.search)
+            search = load_search(self._storage, name, refusal=_has_no_page)
+            state = self._state(search)
+            with search.if_it_exists():
+                confirmation = confirmation_of(search)
                 confirmed = confirmed_errors(confirmation)
                 return StudyView(
-                    number=state.search.study._study_id,
-                    status=study_status(state),
+                    number=search.study._study_id,
+                    status=search.status(state),
                     note=study_note(state),
                     front=state.front,
-                    config=state.search.config,
+                    config=search.config,
                     confirmed=confirmed,
                     is_confirming=confirmation is not None and confirmation.metadata.stop() is None,
                     figures=self._figures(state, confirmed) if state.successful else {},
@@ -139,7 +141,8 @@ class Watched:
             ours = our_studies(self._storage)
             for name in ours:
                 try:
-                    studies.append(study_status(self._state(name)))
+                    study = open_study(self._storage, name)
+                    studies.append(study.status(self._state(study)))
                 except (ConfigError, StudyMismatchError) as error:
                     left_out[name] = str(error)
                 except StudyNotFoundError:
@@ -148,19 +151,21 @@ class Watched:
         left_out |= {name: "not made by faqnas-optuna" for name in numbers.keys() - ours.keys()}
         return Overview(studies=studies, numbers=numbers, left_out=dict(sorted(left_out.items())))
 
-    def _state(self, name: str) -> StudyState:
-        search = load(self._storage, name)
-        known = self._known.get(name)
-        if known is None or known.search.description.created != search.description.created:
+    def _state(self, study: StoredStudy[State]) -> State:
+        """Return the state of a study, as it is now."""
+        state: Any = self._known.get(study.name)
+        if state is None or state.study.description.created != study.description.created:
             # Another study of the same name may have the same ids: what was read of the old one is not its.
-            known = self._known[name] = StudyState(load(unread(self._storage), name))
+            state = open_study(unread(self._storage), study.name).new_state()
+            self._known[study.name] = state
         # Its limit may be another by now.
-        known.search = replace(known.search, description=search.description)
-        with known.search.existing():
-            known.refresh()
-        return known
+        state.study = replace(state.study, description=study.description)
+        with state.study.existing():
+            state.refresh()
+        kept: State = state
+        return kept
 
-    def _figures(self, state: StudyState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
+    def _figures(self, state: SearchState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
         """Drawn anew only if there is more to be seen: it takes a tenth of a second and more."""
         closed = state.search.metadata.closed_generations()
         seen = (state.search.description.created, state.successful, len(closed), confirmed)
@@ -171,14 +176,16 @@ class Watched:
         return figures
 
 
-def _confirms(name: str, study: str) -> str:
-    """Where to see what a confirmation has shown."""
-    if name == name_for(study):
-        return f"it confirms circuits of {study!r}, and what it has shown stands on the page of that study"
-    return f"it confirms circuits of {study!r}; what it has shown tells: faqnas-optuna confirm {study} --as {name}"
+def _has_no_page(confirmation: Confirmation) -> StudyMismatchError:
+    """Refuse a confirmation, and say where to see what it has shown."""
+    study = confirmation.plan.study
+    if confirmation.name == name_for(study):
+        return StudyMismatchError(f"it confirms circuits of {study!r}, and what it has shown stands on the page of that study")
+    command = f"faqnas-optuna {confirmation.shown_by}"
+    return StudyMismatchError(f"it confirms circuits of {study!r}; what it has shown tells: {command}")
 
 
-def _growth(state: StudyState, closed: Sequence[ClosedGeneration]) -> str:
+def _growth(state: SearchState, closed: Sequence[ClosedGeneration]) -> str:
     times = {number: to_the_minute(at) for number, at in state.search.metadata.closing_times().items()}
     figure: str = hypervolume_figure(closed, times).to_json()
     return figure

@@ -9,15 +9,17 @@ from typing import Any
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, Embedding, Entangler
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
 from faqnas_optuna.config import Score
+from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.opening import confirmation_of
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.escaping import on_one_line
 from faqnas_optuna.models.folder import circuit_values, write
 from faqnas_optuna.models.retraining import RetrainedModel, retrain_best
 from faqnas_optuna.models.trained import TrainedModel, accuracies
-from faqnas_optuna.reporting.confirmed import confirmation_document, confirmation_of
 from faqnas_optuna.reporting.documents import canonical, judged, on_device, provenance
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 
 
 def export(
@@ -51,7 +53,7 @@ def export(
 
 
 def model_document(
-    search: Search, candidate: Candidate, splits: DataSplits, taken: RetrainedModel, confirmation: Search | None
+    search: Search, candidate: Candidate, splits: DataSplits, taken: RetrainedModel, confirmation: Confirmation | None
 ) -> dict[str, Any]:
     """Where a network comes from, and what it is worth."""
     config, record = search.config, candidate.record
@@ -90,7 +92,7 @@ def model_document(
     }
 
 
-def _confirmed(confirmation: Search, candidate: Candidate) -> dict[str, Any] | None:
+def _confirmed(confirmation: Confirmation, candidate: Candidate) -> dict[str, Any] | None:
     """What the confirmation has shown of the circuit, over all its seeds."""
     document = confirmation_document(confirmation)
     for entry in document["circuits"]:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.confirmation.baselines import Model, confirmation_generator
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.models.trained import TrainedModel
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.study import Search
-from faqnas_optuna.training.controls import Model, confirmation_generator
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.training.evaluation import prepare, train_from, train_once
 
 
@@ -26,7 +27,7 @@ class RetrainedModel:
     """Whether it has come to the score that is stored: on another processor it may not."""
 
 
-def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confirmation: Search | None) -> RetrainedModel:
+def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confirmation: Confirmation | None) -> RetrainedModel:
     """Train a candidate as its search did, or as its confirmation has, if that has: from the same seed, so to the same network.
 
     Of several trainings it is that of the highest score on the validation part; of equals the first.
@@ -59,14 +60,12 @@ def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confi
     return RetrainedModel(model=model, seed=seed, epochs=config.training.epochs, confirmed=bool(seeds), repeated=repeated)
 
 
-def _confirmed(confirmation: Search, candidate: Candidate) -> dict[int, float]:
+def _confirmed(confirmation: Confirmation, candidate: Candidate) -> dict[int, float]:
     """The score on the validation part of each training of the circuit in a confirmation, by seed."""
-    confirms = confirmation.description.confirms
-    assert confirms is not None
     effective, kept = candidate.effective.representative, f"validation_{confirmation.config.score.key}"
     networks = {
         finalist.networks[Model.CIRCUIT]
-        for finalist in confirms.finalists
+        for finalist in confirmation.plan.finalists
         if EffectiveCircuit(circuit=finalist.genome.circuit).representative == effective
     }
     return {

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.config import StudyConfig, told_number
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.noise.report import overtakes
 from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.matplotlib_front import INK, TIGHT, styled
 from faqnas_optuna.reporting.plotly_front import as_file, check_printed
 from faqnas_optuna.reporting.sizes import Size
-from faqnas_optuna.study.study import Search
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -32,7 +32,7 @@ LEGEND_ROWS = 18
 Document = Mapping[str, Any]
 
 
-def write_noise_plot(document: Document, confirmation: Search, path: Path) -> None:
+def write_noise_plot(document: Document, confirmation: Confirmation, path: Path) -> None:
     """Draw what finalists are worth under noise.
 
     Args:

@@ -10,13 +10,13 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.config import Engine, StudyConfig
+from faqnas_optuna.confirmation.baselines import Model, confirmation_generator
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.noise.model import DeviceNoise, Noise
 from faqnas_optuna.study.metadata import Finalist
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.study import Search
-from faqnas_optuna.training.controls import Model, confirmation_generator
 from faqnas_optuna.training.scoring import Scores
 
 STRENGTHS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -55,7 +55,7 @@ def check_noise(candidates: Iterable[Candidate], noise: Noise) -> None:
 
 
 def under_noise(
-    confirmation: Search,
+    confirmation: Confirmation,
     trials: Sequence[int],
     splits: DataSplits,
     noise: Noise,
@@ -87,15 +87,14 @@ def under_noise(
     return found
 
 
-def finalists_among(confirmation: Search, trials: Sequence[int]) -> list[Finalist]:
+def finalists_among(confirmation: Confirmation, trials: Sequence[int]) -> list[Finalist]:
     """The finalists of a confirmation that are these trials and were trained with success, the cheapest first."""
-    confirms = confirmation.as_it_is_now().description.confirms
-    assert confirms is not None
-    trained = (one for one in confirms.finalists if one.trial in trials and seeds_of(confirmation, one))
+    plan = confirmation.as_it_is_now().plan
+    trained = (one for one in plan.finalists if one.trial in trials and seeds_of(confirmation, one))
     return sorted(trained, key=lambda one: (one.cost, one.trial))
 
 
-def seeds_of(confirmation: Search, finalist: Finalist) -> list[int]:
+def seeds_of(confirmation: Confirmation, finalist: Finalist) -> list[int]:
     """The seeds from which a finalist was trained with success."""
     network = finalist.networks[Model.CIRCUIT]
     trials = confirmation.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -7,9 +7,9 @@ from typing import Any
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.config import Score
+from faqnas_optuna.confirmation.analysis import interval_of
 from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
 from faqnas_optuna.noise.model import DeviceNoise, Noise
-from faqnas_optuna.reporting.confirmed import interval_of
 from faqnas_optuna.training.statistics import TOLERANCE, compare
 
 

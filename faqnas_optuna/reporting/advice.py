@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from faqnas_optuna.config import ErrorEstimate
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.state import SearchState
+from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.reliability import WANTED
 
 DEAREST_QUANTILE = 0.75
 
 
-def advice(state: StudyState) -> Iterator[str]:
+def advice(state: SearchState) -> Iterator[str]:
     """What is most useful to know of a search that has ended, a sentence or two each, with what to try.
 
     Where several signs show, the first explains the others: accuracies that are left to chance explain all, and poor ones a
@@ -25,7 +26,7 @@ def advice(state: StudyState) -> Iterator[str]:
         yield from list(filter(None, signs))[:1]
 
 
-def reliability_sentence(search: Search) -> str:
+def reliability_sentence(search: StoredStudy[Any]) -> str:
     """How far a circuit's value would be the same if it were trained anew, and what would help."""
     repeats, measured = search.config.training.repeats, search.description.reliability
     trainings = "two trainings" if repeats == 1 else f"two means of {repeats} trainings"
@@ -51,12 +52,12 @@ def reliability_sentence(search: Search) -> str:
     return f"{told}: try more --epochs.{together}"
 
 
-def _is_reliable(search: Search) -> bool:
+def _is_reliable(search: StoredStudy[Any]) -> bool:
     measured = search.description.reliability
     return measured is None or measured.of_mean(search.config.training.repeats) >= WANTED
 
 
-def _poor_at_high_cost(state: StudyState) -> str | None:
+def _poor_at_high_cost(state: SearchState) -> str | None:
     trials, score = state.by_circuit.values(), state.search.config.score
     costs = np.array([trial.values[0] for trial in trials])
     scores = np.array([trial.user_attrs[f"val_{score.key}"] for trial in trials])
@@ -69,14 +70,14 @@ def _poor_at_high_cost(state: StudyState) -> str | None:
     )
 
 
-def _single_point(state: StudyState) -> str | None:
+def _single_point(state: SearchState) -> str | None:
     points = {(candidate.cost, candidate.val_error) for candidate in state.front}
     if len(points) > 1:
         return None
     return f"The front is a single point: nothing is traded off. Try {_more_population(state.search)}, or a wider space."
 
 
-def _stagnation_at_once(search: Search) -> str | None:
+def _stagnation_at_once(search: StoredStudy[Any]) -> str | None:
     volumes = [closed.hypervolume for closed in search.metadata.closed_generations()]
     if len(volumes) < 2 or volumes[-1] > volumes[0]:
         return None
@@ -86,13 +87,13 @@ def _stagnation_at_once(search: Search) -> str | None:
     )
 
 
-def _more_epochs(search: Search) -> str:
+def _more_epochs(search: StoredStudy[Any]) -> str:
     return f"--epochs {max(50, 2 * search.config.training.epochs)}"
 
 
-def _more_population(search: Search) -> str:
+def _more_population(search: StoredStudy[Any]) -> str:
     return f"--population {2 * search.config.search.population}"
 
 
-def _more_repeats(search: Search) -> str:
+def _more_repeats(search: StoredStudy[Any]) -> str:
     return f"--repeats {max(3, 2 * search.config.training.repeats)}"

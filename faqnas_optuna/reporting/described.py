@@ -6,8 +6,9 @@ from typing import Any
 from faqnas_optuna.config import is_file
 from faqnas_optuna.data.named import recipe_of
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.reporting.documents import SCHEMA_VERSION, provenance, stop_document
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.reporting.documents import SCHEMA_VERSION, provenance
+from faqnas_optuna.study.status import stop_document
+from faqnas_optuna.study.study import StoredStudy
 
 
 def data_document(splits: DataSplits, *, is_checked: bool = True) -> dict[str, Any]:
@@ -34,15 +35,15 @@ def data_document(splits: DataSplits, *, is_checked: bool = True) -> dict[str, A
     }
 
 
-def study_document(search: Search) -> dict[str, Any]:
+def study_document(study: StoredStudy[Any]) -> dict[str, Any]:
     """What decides a study, and what was done to each column of its data."""
-    described = search.description
+    described = study.description
     files = None if described.files is None else described.files.to_json()
     return {
         "schema_version": SCHEMA_VERSION,
-        "study": search.name,
-        **stop_document(search),
-        **provenance(search),
+        "study": study.name,
+        **stop_document(study),
+        **provenance(study),
         "files": files,
         "columns": dict(described.columns),
     }

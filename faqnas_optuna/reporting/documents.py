@@ -8,42 +8,29 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import ErrorEstimate, Score, StudyConfig, told_number
-from faqnas_optuna.errors import ConfigError, FailuresError, NoSuccessfulTrialError
+from faqnas_optuna.errors import FailuresError, NoSuccessfulTrialError
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import DEVICES, Device
 from faqnas_optuna.storage.heartbeats import FAILURE
-from faqnas_optuna.study.checks import has_result
-from faqnas_optuna.study.confirmation import name_for
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.records import Candidate, TrialRecord
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.state import SearchState, StudyState, read_state
+from faqnas_optuna.study.status import stop_document
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search
-from faqnas_optuna.training.scoring import balanced_accuracy
+from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.statistics import accuracy_interval
 
 SCHEMA_VERSION = 1
-CONFIRMED = (
-    "network",
-    "test_accuracy",
-    "test_balanced_accuracy",
-    "validation_accuracy",
-    "validation_balanced_accuracy",
-    "confusion",
-    "parameters",
-    "seconds",
-    "worker",
-)
-"""What is shown of a training of a confirmation."""
 
 
-def pareto_document(state: StudyState, pick: SelectionRule | None = None) -> dict[str, Any]:
+def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> dict[str, Any]:
     """The front of a study.
 
     Args:
@@ -70,25 +57,19 @@ def pareto_document(state: StudyState, pick: SelectionRule | None = None) -> dic
     }
 
 
-def check_successful(state: StudyState) -> None:
+def check_successful(state: SearchState) -> None:
     """Refuse a study that has no front.
 
     Raises:
-        ConfigError: it is a confirmation.
         NoSuccessfulTrialError: no trial has succeeded yet.
     """
-    name = state.search.name
-    if confirms := state.search.description.confirms:
-        told = f"study {name!r} has no front: it confirms circuits of {confirms.study!r}; see what it has shown with"
-        other_name = "" if name == name_for(confirms.study) else f" --as {name}"
-        raise ConfigError(told, command=f"confirm {confirms.study}{other_name}")
     if not state.successful:
         raise _nothing_succeeded(state)
 
 
-def provenance(search: Search) -> dict[str, Any]:
+def provenance(study: StoredStudy[Any]) -> dict[str, Any]:
     """What decides the values of a study, to be kept beside them."""
-    described = search.description
+    described = study.description
     return {
         "settings": described.config.model_dump(mode="json"),
         "data_fingerprint": described.data_fingerprint,
@@ -100,7 +81,7 @@ def provenance(search: Search) -> dict[str, Any]:
     }
 
 
-def start_document(state: StudyState, *, seconds: float, checks: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def start_document(state: SearchState, *, seconds: float, checks: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """The front with what the search took.
 
     Args:
@@ -125,46 +106,32 @@ def start_document(state: StudyState, *, seconds: float, checks: list[dict[str, 
     }
 
 
-def stop_document(search: Search) -> dict[str, Any]:
-    """Whether, why and when a study has stopped."""
-    stopped = search.metadata.stop()
-    if stopped is None:
-        return {"state": None, "because": None, "stop": None}
-    began, ended = (datetime.fromisoformat(at) for at in (search.description.created, stopped.at))
-    # The stop is kept in whole seconds. An earlier one says that the clock was set back, and nothing about the time between.
-    took = (ended - began).total_seconds()
-    seconds = None if took < -1 else round(max(took, 0), 3)
-    because = stopped.reason.in_words(search.config.search)
-    return {"state": stopped.reason.state, "because": because, "stop": asdict(stopped) | {"seconds": seconds}}
-
-
 def to_the_minute(at: str) -> str:
     """A time of the ledger as readers write it: `2026-11-25 13:42 UTC`."""
     return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def check_failures(search: Search) -> None:
+def check_failures(study: StoredStudy[Any]) -> None:
     """Do nothing, unless the study has stopped because trial after trial failed.
 
     Raises:
         NoSuccessfulTrialError: none has succeeded.
         FailuresError: some had before.
     """
-    stopped = search.metadata.stop()
+    stopped = study.metadata.stop()
     if stopped is None or stopped.reason is not StopReason.FAILURES:
         return
-    state = StudyState.of(search)
+    state = read_state(study)
     if not state.successful:
         raise _nothing_succeeded(state)
     raise FailuresError(
-        f"study {search.name!r} has stopped because {search.config.search.population} trials failed in a row;"
-        " see the last with",
-        command=f"show {search.name} {state.errors[-1]}",
+        f"study {study.name!r} has stopped because {study.config.search.population} trials failed in a row; see the last with",
+        command=f"show {study.name} {state.errors[-1]}",
     )
 
 
 def _nothing_succeeded(state: StudyState) -> NoSuccessfulTrialError:
-    name = state.search.name
+    name = state.study.name
     if not state.errors:
         return NoSuccessfulTrialError(f"study {name!r} has no successful trial yet; see", command=f"status {name}")
     return NoSuccessfulTrialError(
@@ -173,26 +140,27 @@ def _nothing_succeeded(state: StudyState) -> NoSuccessfulTrialError:
     )
 
 
+def trial_head(study: StoredStudy[Any], trial: FrozenTrial) -> dict[str, Any]:
+    """Return how a trial ended."""
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "study": study.name,
+        "trial": trial.number,
+        "state": trial.state.name.lower(),
+    }
+    if trial.state is TrialState.FAIL:
+        document["failure"] = trial.user_attrs.get(FAILURE)
+    return document
+
+
 def trial_document(search: Search, number: int) -> dict[str, Any]:
-    """Everything that is stored of a trial, with the drawing of its circuit.
+    """Everything that is stored of a trial of a search, with the drawing of its circuit.
 
     Raises:
         StudyNotFoundError: the study has no trial of this number.
     """
     trial = search.trial(number)
-    document: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "study": search.name,
-        "trial": number,
-        "state": trial.state.name.lower(),
-    }
-    if trial.state is TrialState.FAIL:
-        document["failure"] = trial.user_attrs.get(FAILURE)
-    if search.is_confirmation:
-        kept = dict(trial.user_attrs)
-        if "confusion" in kept:
-            kept["test_balanced_accuracy"] = balanced_accuracy(kept["confusion"])
-        return document | trial.params | {name: kept[name] for name in CONFIRMED if name in kept}
+    document = trial_head(search, trial)
     if len(trial.params) < len(search.config.space.genes):
         # Ended before all genes were suggested.
         return document
@@ -200,7 +168,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     from faqnas_optuna.circuits.reference import draw
 
     genome = Genome.from_params(trial.params)
-    found = Candidate.of_trial(trial, search.config) if has_result(trial, is_confirmation=False) else None
+    found = Candidate.of_trial(trial, search.config) if search.has_result(trial) else None
     cheapest_flops = found.record.cheapest_flops(search.config) if found else None
     document["score"] = str(search.config.score)
     document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}

@@ -7,7 +7,7 @@ from typing import Self
 
 from faqnas_optuna.config import ErrorEstimate, Score
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.state import SearchState
 
 BELIEVED, CONFIRMED, DOMINATED = "#0072B2", "#D55E00", "#BBBBBB"
 """Blue and vermilion of Okabe and Ito differ for all eyes. In grey print the shapes of the marks tell them apart."""
@@ -77,7 +77,7 @@ class FrontPlot:
     """Validation error of always answering the most frequent class; None if it is unknown."""
 
     @classmethod
-    def of(cls, state: StudyState, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
+    def of(cls, state: SearchState, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
         """What a study has found, and what was confirmed of it."""
         search, best = state.search, state.front
         others = state.by_circuit.keys() - {candidate.record.circuit for candidate in best}

@@ -6,8 +6,9 @@ from faqnas_optuna.config import FlopsCounter, Score, StudyConfig
 from faqnas_optuna.reporting.advice import reliability_sentence
 from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.study.metadata import Description
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.training.statistics import accuracy_interval
+from faqnas_optuna.wording import counted
 
 COUNTED = {
     FlopsCounter.PROFILER: "as the PyTorch profiler counts them for the circuit in PennyLane",
@@ -20,7 +21,7 @@ ERRORS = {
 TOLD_VERSIONS = {"optuna": "Optuna", "torch": "torch", "pennylane": "PennyLane", "numba": "numba", "numpy": "NumPy"}
 
 
-def study_note(state: StudyState) -> dict[str, str]:
+def study_note(state: SearchState) -> dict[str, str]:
     """Sentences on the objectives, the protocol, the reliability of the values, and where they were made, by heading."""
     search = state.search
     return {
@@ -48,13 +49,13 @@ def _protocol(description: Description) -> str:
     seeds = f"from seed {config.seed}" if training.repeats == 1 else f"{training.repeats} times from seed {config.seed} on"
     return (
         f"Each circuit was trained by the {config.engine} engine {seeds}, on {sizes['train']:,} samples of {config.dataset}"
-        f" whose mean and deviation scale all features, for {_counted(training.epochs, 'epoch')} of Adam at a learning rate of"
+        f" whose mean and deviation scale all features, for {counted(training.epochs, 'epoch')} of Adam at a learning rate of"
         f" {training.learning_rate:g} in batches of {training.batch_size}, and judged on {sizes['validation']:,} other samples,"
         f" while {sizes['test']:,} test samples were left alone."
     )
 
 
-def _reliability(state: StudyState) -> str:
+def _reliability(state: SearchState) -> str:
     n_validation, agreement = state.search.description.sizes["validation"], reliability_sentence(state.search)
     if (best := state.best_score) is None:
         return agreement
@@ -67,7 +68,7 @@ def _reliability(state: StudyState) -> str:
         uncertain = f"is uncertain by ±{(high - low) / 2:.3f} (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and "
     return (
         f"On {n_validation:,} validation samples the best {score.in_words}, {best:.3f}{majority}, {uncertain}flatters, being"
-        f" the best of {_counted(len(state.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
+        f" the best of {counted(len(state.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
     )
 
 
@@ -80,7 +81,3 @@ def _made(description: Description, *, others: bool) -> str:
 def _versions(versions: Mapping[str, str]) -> str:
     told = [f"{name} {versions[package]}" for package, name in TOLD_VERSIONS.items() if package in versions]
     return f"{versions['faqnas-optuna']} with {', '.join(told)}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

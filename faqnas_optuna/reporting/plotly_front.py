@@ -24,7 +24,7 @@ from faqnas_optuna.reporting.front_plot import (
 from faqnas_optuna.reporting.matplotlib_front import printed_figure, styled
 from faqnas_optuna.reporting.sizes import Form, Size
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.stopping import ClosedGeneration
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def check_printed(path: Path) -> None:
 
 
 def write_pareto_plot(
-    state: StudyState,
+    state: SearchState,
     path: Path,
     *,
     size: Size | None = None,
@@ -92,7 +92,7 @@ def write_pareto_plot(
     write_atomically(path, _page(shown, told) if is_page else as_file(printed_figure(shown, drawn), path, drawn.form, told))
 
 
-def pareto_figure(state: StudyState, confirmed: Mapping[str, ConfirmedError] | None = None) -> "Figure":
+def pareto_figure(state: SearchState, confirmed: Mapping[str, ConfirmedError] | None = None) -> "Figure":
     """The front as steps, log-scaled in cost, with the dominated circuits faint behind it; the mouse tells which is which."""
     return interactive_figure(FrontPlot.of(state, confirmed))
 

@@ -6,34 +6,31 @@ above may rely on it.
 
 import json
 import math
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, get_type_hints
 
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.errors import GenomeError
 from faqnas_optuna.storage.heartbeats import FAILURE
-from faqnas_optuna.study.records import GENERATION_KEY, TrialRecord
-from faqnas_optuna.training.controls import Confirmed
-
-RESULT, CONFIRMED_RESULT = "circuit", "test_accuracy"
-"""The attribute that tells a result of a search, or of a confirmation, from the trials of others."""
+from faqnas_optuna.study.records import GENERATION_KEY
 
 
-def has_result(trial: FrozenTrial, *, is_confirmation: bool) -> bool:
-    """Whether a trial is a successful one of ours. One without our attributes was put there by somebody else."""
-    kind = CONFIRMED_RESULT if is_confirmation else RESULT
-    return trial.state is TrialState.COMPLETE and kind in trial.user_attrs
+def has_attribute(trial: FrozenTrial, attribute: str) -> bool:
+    """Whether a trial is successful and has an attribute of ours. One without it was put there by somebody else."""
+    return trial.state is TrialState.COMPLETE and attribute in trial.user_attrs
 
 
-def damage(trial: FrozenTrial, config: StudyConfig, *, is_confirmation: bool) -> str | None:
-    """Return what is wrong with a stored trial, to be read after its study's name; None if nothing is."""
+def damage(trial: FrozenTrial, record: type | None, needed: Iterable[str]) -> str | None:
+    """Return what is wrong with a stored trial, to be read after its study's name; None if nothing is.
+
+    Args:
+        record: the form of its result; None if it has none.
+        needed: the attributes without which the result cannot be used.
+    """
     attributes = {**trial.user_attrs, "generation": trial.system_attrs.get(GENERATION_KEY)}
-    is_result = has_result(trial, is_confirmation=is_confirmation)
-    form = _form((Confirmed if is_confirmation else TrialRecord) if is_result else None)
+    form = _form(record)
     try:
         # By way of JSON, strict mode takes a list for a tuple.
         form.model_validate_json(json.dumps({name: attributes.get(name) for name in form.model_fields}))
@@ -41,28 +38,15 @@ def damage(trial: FrozenTrial, config: StudyConfig, *, is_confirmation: bool) ->
         detail = error.errors()[0]
         place = ".".join(map(str, detail["loc"]))
         return f"trial {trial.number} has {detail['input']!r} as its {place} ({detail['msg']})"
-    if not is_result:
+    if record is None:
         return None
     # Not every database checks the type of a column.
     are_finite = all(isinstance(value, int | float) and math.isfinite(value) for value in trial.values or ())
     if trial.values is None or len(trial.values) != 2 or not are_finite:
         return f"trial {trial.number} has the values {trial.values}, and a successful one has two finite numbers"
-    needed = _CONFIRMED if is_confirmation else (f"val_{config.score.key}",)
     if lacking := [name for name in needed if attributes.get(name) is None]:
         return f"trial {trial.number} lacks its {lacking[0]}"
-    return None if is_confirmation else _damaged_genes(trial)
-
-
-def _damaged_genes(trial: FrozenTrial) -> str | None:
-    try:
-        Genome.from_params(trial.params)
-    except GenomeError as error:
-        return f"trial {trial.number}: {error}"
     return None
-
-
-_CONFIRMED = ("network", "seed", "test_accuracy", "confusion", "losses", "validation_accuracies", "parameters")
-"""The attributes of a confirmation's training without which nothing can be said of it."""
 
 
 @cache

@@ -6,62 +6,36 @@ A circuit is not trained again, nor is another with the same live gates, which c
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from abc import ABC, abstractmethod
+from dataclasses import fields, replace
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import SpaceConfig, StudyConfig
+from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import drafts
 from faqnas_optuna.storage.outages import DATABASE_ERRORS
 from faqnas_optuna.study.records import TrialRecord
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.state import SearchState
+from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation
 from faqnas_optuna.training.evaluation import Costs, Evaluation
 
 logger = logging.getLogger(__name__)
 
-Evaluate = Callable[[Circuit, DataSplits, StudyConfig], Evaluation]
-
 LONGEST_REASON = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a trial, before it is stored."""
+class Objective(ABC):
+    """What a worker does in a trial."""
 
-    values: tuple[float, float] | None
-    """(cost, validation error); None if it failed."""
-    attributes: Mapping[str, Any]
-    """What is stored with it: the record, or the reason of the failure."""
-
-
-class Objective:
-    """What a worker does in a trial.
-
-    Args:
-        state: the study, and what it has found so far; the caller refreshes it before each trial.
-        splits: its data.
-        worker: the name of this process, kept with the trial.
-        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
-    """
-
-    def __init__(self, state: StudyState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:
-        self._state = state
-        self._config = state.search.config
-        self._splits = splits
-        self._worker = worker
-        self._evaluate = evaluate or evaluation.evaluate
-
-    def __call__(self, trial: optuna.Trial) -> Outcome:
-        """Suggest, then reuse or evaluate. A candidate that fails is an outcome.
+    def __call__(self, trial: optuna.Trial) -> TrialOutcome:
+        """Run a trial. A candidate that fails is an outcome.
 
         Raises:
             UpdateFinishedTrialError: the trial was given up in the meantime.
@@ -75,9 +49,31 @@ class Objective:
             # One line, and not more than a database takes.
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
             logger.warning("trial %d failed: %s", trial.number, reason)
-            return Outcome(values=None, attributes={FAILURE: reason})
+            return TrialOutcome(values=None, attributes={FAILURE: reason})
 
-    def _outcome(self, trial: optuna.Trial) -> Outcome:
+    @abstractmethod
+    def _outcome(self, trial: optuna.Trial) -> TrialOutcome:
+        """Train what the trial is about."""
+
+
+class SearchObjective(Objective):
+    """Suggests a genome, and reuses or evaluates its circuit.
+
+    Args:
+        state: the search; the caller refreshes it before each trial.
+        splits: its data.
+        worker: the name of this process, kept with the trial.
+        evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
+    """
+
+    def __init__(self, state: SearchState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:
+        self._state = state
+        self._config = state.study.config
+        self._splits = splits
+        self._worker = worker
+        self._evaluate = evaluate or evaluation.evaluate
+
+    def _outcome(self, trial: optuna.Trial) -> TrialOutcome:
         started = time.perf_counter()
         genome = suggest(trial, self._config.space)
         trial.set_user_attr("worker", self._worker)
@@ -103,7 +99,7 @@ class Objective:
             record = _record(circuit, effective, found, worker=self._worker)
         if not all(map(math.isfinite, values)):
             raise TrainingError(f"the objectives must be finite; they are {values}")
-        return Outcome(values=values, attributes=record.to_attributes())
+        return TrialOutcome(values=values, attributes=record.to_attributes())
 
 
 def _record(circuit: Circuit, effective: str, found: Evaluation, *, worker: str) -> TrialRecord:

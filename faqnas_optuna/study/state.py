@@ -1,61 +1,50 @@
-"""Where a study stands, read anew after every trial at the cost of what is new."""
+"""The state of a study, refreshed after every trial at the cost of what is new."""
 
+from abc import ABC, abstractmethod
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.config import ErrorEstimate
+from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import drafts
-from faqnas_optuna.study.checks import has_result
-from faqnas_optuna.study.confirmation import INTERRUPTED, needed
 from faqnas_optuna.study.pareto import linear_hypervolume, log_hypervolume, non_dominated
 from faqnas_optuna.study.records import Candidate, generation_of
-from faqnas_optuna.study.stopping import Point, full_generations
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.stopping import Failure, Point, full_generations
+from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.pooling import pooled_errors
 
 RECENT = 30
 """How many of the last trials tell the pace."""
 PAUSE_S = 30
 """Time beside its training that a trial may take, for instance to wait for the database, before that counts as a pause."""
+INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
+"""How the reason begins of a trial that was ended by a signal."""
 
 
-class StudyState:
-    """What the trials of a study amount to. It begins empty: call `refresh`.
+class StudyState(ABC):
+    """The trials of a study, summed up. It begins empty: call `refresh`.
 
     A study has thousands of trials and is looked at after each of them, so what is derived from finished trials is kept, and
     only those that have finished since the last look are added.
     """
 
-    def __init__(self, search: Search) -> None:
-        self.search = search
-        self.by_circuit: dict[str, FrozenTrial] = {}
-        """The first successful trial of each circuit, by digest."""
-        self.by_effective: dict[str, FrozenTrial] = {}
-        """The first of those whose live gates are the same, by the digest of the circuit that stands for them."""
-        self.generation_sizes: Counter[int] = Counter()
-        """Successful trials of each generation that the sampler numbered."""
-        self.circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
-        """Values of the circuits of each such generation, by digest."""
-        self.closed = 0
-        """How many generations this process knows to be closed."""
+    def __init__(self, study: StoredStudy[Any]) -> None:
+        self.study = study
         self.has_stopped = False
         """Whether this process knows that the study has stopped."""
         self.successful = 0
-        self.reused = 0
-        self.best_score: float | None = None
-        """On the validation part, of the score that the study goes by."""
         self.failed = 0
         self.errors: list[int] = []
         """Numbers of the trials that failed by an error of their own, not by a signal or the death of their worker."""
         self.failing: list[FrozenTrial] = []
-        """Those since a trial was last seen to be trained with success. A circuit that is reused says nothing of the health of
-        the workers."""
+        """Those since a trial was last seen to be trained with success."""
         self.without_result = 0
         """Successful trials that have a generation but no result: their attributes were deleted, or somebody has run another
         objective."""
@@ -63,46 +52,39 @@ class StudyState:
         """Trials whose numbers were given, and which are not in the database."""
         self.running: list[FrozenTrial] = []
         self.waiting = 0
-        self.confirmed_since = 0
-        """Of a confirmation, the first trial since it was last resumed, as far as this process knows."""
         self._completed: deque[tuple[float, float]] = deque(maxlen=RECENT)
         """When each of the last trials ended, by the clock of its worker, and for how many seconds it trained."""
         self._seen = 0
         self._last = -1
-        self._front: list[str] = []
-        self._pooled: tuple[int, list[Candidate]] = (0, [])
-        """All circuits with pooled errors, and from how many finished trials these were computed, which takes a tenth of a
-        second."""
-
-    @classmethod
-    def of(cls, search: Search) -> "StudyState":
-        """Where the study stands now."""
-        state = cls(search)
-        state.refresh()
-        return state
 
     def refresh(self) -> None:
         """Read the study's trials, and take in those that have finished since."""
-        history = drafts(self.search.study).read(self.search.study._study_id)
+        optuna_study = self.study.study
+        history = drafts(optuna_study).read(optuna_study._study_id)
         unfinished = [trial for _, trial in sorted(history.unfinished.items())]
         self.running = [trial for trial in unfinished if trial.state is TrialState.RUNNING]
         self.waiting = len(unfinished) - len(self.running)
         new = sorted(history.finished[self._seen :], key=lambda trial: trial.number)
-        self.search.check_trials((*new, *unfinished))
+        self.study.check_trials((*new, *unfinished))
         self._seen += len(new)
         failed = [trial for trial in new if trial.state is TrialState.FAIL]
         self.failed += len(failed)
         errors = [trial for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
         self.errors += [trial.number for trial in errors]
         self.failing += errors
-        complete = [trial for trial in new if has_result(trial, is_confirmation=self.search.is_confirmation)]
+        complete = [trial for trial in new if self.study.has_result(trial)]
         self.without_result += sum(self._lacks_result(trial) for trial in new)
         self._last = max([self._last, *(trial.number for trial in (*new, *unfinished))])
         self.missing = self._last + 1 - len(history.finished) - len(unfinished)
-        if self.search.is_confirmation:
-            self._count(complete)
-        else:
-            self._add(complete)
+        for trial in complete:
+            self.successful += 1
+            if trial.datetime_complete:
+                self._completed.append((trial.datetime_complete.timestamp(), trial.user_attrs.get("seconds", 0.0)))
+        self._add(complete)
+
+    @abstractmethod
+    def _add(self, trials: Sequence[FrozenTrial]) -> None:
+        """Take in successful trials with a result, sorted by number."""
 
     @property
     def given_up(self) -> int:
@@ -110,61 +92,14 @@ class StudyState:
         return self.failed - len(self.errors)
 
     @property
-    def front(self) -> list[Candidate]:
-        """The distinct non-dominated circuits by cost; of clones the first trial."""
-        if self.search.config.search.front is ErrorEstimate.POOLED:
-            candidates = self.candidates
-            points = np.array([(one.cost, one.val_error) for one in candidates], np.float64).reshape(-1, 2)
-            found = [one for one, kept in zip(candidates, non_dominated(points), strict=True) if kept]
-        else:
-            found = self._as_trained(self._front)
-        return sorted(found, key=lambda candidate: (candidate.cost, candidate.trial))
+    def failures(self) -> list[Failure]:
+        """What has failed since a trial was last trained with success, in order."""
+        return [Failure(trial=trial.number, worker=trial.user_attrs.get("worker", "unknown")) for trial in self.failing]
 
     @property
-    def front_size(self) -> int | None:
-        """The number of circuits on the front; None of a pooled front, which is too expensive to be computed for a number."""
-        return None if self.search.config.search.front is ErrorEstimate.POOLED else len(self._front)
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        """All distinct circuits, with the errors that the front is chosen by; of clones the first trial."""
-        if self.search.config.search.front is ErrorEstimate.TRAINED:
-            return self._as_trained(self.by_circuit)
-        if self._pooled[0] != self._seen:
-            self._pooled = (self._seen, _pooled(self._as_trained(self.by_circuit)))
-        return self._pooled[1]
-
-    def _as_trained(self, circuits: Iterable[str]) -> list[Candidate]:
-        return [Candidate.of_trial(self.by_circuit[circuit], self.search.config) for circuit in circuits]
-
-    @property
-    def hypervolume(self) -> float:
-        """Share that is dominated of the box around all circuits in (log₁₀ cost, validation error), as trained."""
-        return log_hypervolume(self._points(self._front), self.search.description.flops_range)
-
-    @property
-    def linear_hypervolume(self) -> float:
-        """The same in (cost, validation error), for comparison with the literature."""
-        return linear_hypervolume(self._points(self._front), self.search.description.flops_range)
-
-    @property
-    def full_generations(self) -> int:
-        """How many generations, from the first, have as many successful trials as the population."""
-        return full_generations(self.generation_sizes, self.search.config.search.population)
-
-    @property
-    def advance(self) -> tuple[int, int]:
-        """How far the study is, to be compared with others: generations, then trials. A confirmation has as many generations as
-        its search was allowed, in the share of its trainings that is done."""
-        if not self.search.is_confirmation:
-            return self.full_generations, self.successful
-        share = self.successful / len(needed(self.search.description))
-        return int(share * self.search.config.search.generations), self.successful
-
-    @property
-    def open_generations(self) -> set[int]:
-        """Those of the running trials that have one already."""
-        return {number for trial in self.running if (number := generation_of(trial)) is not None}
+    def running_workers(self) -> list[str]:
+        """The workers of the running trials; an empty name of one that has not stored its name yet."""
+        return [trial.user_attrs.get("worker", "") for trial in self.running]
 
     @property
     def trials_per_minute(self) -> float | None:
@@ -178,43 +113,119 @@ class StudyState:
         gaps = [later - earlier for earlier, later in pairwise(ends) if later - earlier <= longest_s]
         return 60 * len(gaps) / sum(gaps) if sum(gaps) else None
 
+    def _lacks_result(self, trial: FrozenTrial) -> bool:
+        is_numbered = trial.state is TrialState.COMPLETE and generation_of(trial) is not None
+        return is_numbered and not self.study.has_result(trial)
+
+
+KindOfState = TypeVar("KindOfState", bound=StudyState)
+
+
+def read_state(study: StoredStudy[KindOfState]) -> KindOfState:
+    """Return the state of a study as it is now."""
+    state = study.new_state()
+    state.refresh()
+    return state
+
+
+class SearchState(StudyState):
+    """The trials of a search, summed up."""
+
+    def __init__(self, study: StoredStudy[Any]) -> None:
+        super().__init__(study)
+        self.by_circuit: dict[str, FrozenTrial] = {}
+        """The first successful trial of each circuit, by digest."""
+        self.by_effective: dict[str, FrozenTrial] = {}
+        """The first of those whose live gates are the same, by the digest of the circuit that stands for them."""
+        self.generation_sizes: Counter[int] = Counter()
+        """Successful trials of each generation that the sampler numbered."""
+        self.circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
+        """Values of the circuits of each such generation, by digest."""
+        self.closed = 0
+        """How many generations this process knows to be closed."""
+        self.reused = 0
+        self.best_score: float | None = None
+        """On the validation part, of the score that the study goes by."""
+        self._front: list[str] = []
+        self._pooled: tuple[int, list[Candidate]] = (0, [])
+        """All circuits with pooled errors, and from how many finished trials these were computed, which takes a tenth of a
+        second."""
+
+    @property
+    def search(self) -> StoredStudy[Any]:
+        """The search."""
+        return self.study
+
+    @property
+    def front(self) -> list[Candidate]:
+        """The distinct non-dominated circuits by cost; of clones the first trial."""
+        if self.study.config.search.front is ErrorEstimate.POOLED:
+            candidates = self.candidates
+            points = np.array([(one.cost, one.val_error) for one in candidates], np.float64).reshape(-1, 2)
+            found = [one for one, kept in zip(candidates, non_dominated(points), strict=True) if kept]
+        else:
+            found = self._as_trained(self._front)
+        return sorted(found, key=lambda candidate: (candidate.cost, candidate.trial))
+
+    @property
+    def front_size(self) -> int | None:
+        """The number of circuits on the front; None of a pooled front, which is too expensive to be computed for a number."""
+        return None if self.study.config.search.front is ErrorEstimate.POOLED else len(self._front)
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """All distinct circuits, with the errors that the front is chosen by; of clones the first trial."""
+        if self.study.config.search.front is ErrorEstimate.TRAINED:
+            return self._as_trained(self.by_circuit)
+        if self._pooled[0] != self._seen:
+            self._pooled = (self._seen, _pooled(self._as_trained(self.by_circuit)))
+        return self._pooled[1]
+
+    def _as_trained(self, circuits: Iterable[str]) -> list[Candidate]:
+        return [Candidate.of_trial(self.by_circuit[circuit], self.study.config) for circuit in circuits]
+
+    @property
+    def hypervolume(self) -> float:
+        """Share that is dominated of the box around all circuits in (log₁₀ cost, validation error), as trained."""
+        return log_hypervolume(self._points(self._front), self.study.description.flops_range)
+
+    @property
+    def linear_hypervolume(self) -> float:
+        """The same in (cost, validation error), for comparison with the literature."""
+        return linear_hypervolume(self._points(self._front), self.study.description.flops_range)
+
+    @property
+    def full_generations(self) -> int:
+        """How many generations, from the first, have as many successful trials as the population."""
+        return full_generations(self.generation_sizes, self.study.config.search.population)
+
+    @property
+    def open_generations(self) -> set[int]:
+        """Those of the running trials that have one already."""
+        return {number for trial in self.running if (number := generation_of(trial)) is not None}
+
     @property
     def has_room(self) -> bool:
         """Whether the first generation that is not full has fewer successful and running trials than the population."""
         generation = self.full_generations
         running = [trial for trial in self.running if generation_of(trial) == generation]
-        return self.generation_sizes[generation] + len(running) < self.search.config.search.population
+        return self.generation_sizes[generation] + len(running) < self.study.config.search.population
 
-    def _lacks_result(self, trial: FrozenTrial) -> bool:
-        is_numbered = trial.state is TrialState.COMPLETE and generation_of(trial) is not None
-        return is_numbered and not has_result(trial, is_confirmation=self.search.is_confirmation)
-
-    def _count(self, trainings: Sequence[FrozenTrial]) -> None:
-        """Take in what a confirmation has trained."""
-        for trial in trainings:
-            self.successful += 1
-            self.failing = []
-            self._note_end(trial)
-
-    def _note_end(self, trial: FrozenTrial) -> None:
-        if trial.datetime_complete:
-            self._completed.append((trial.datetime_complete.timestamp(), trial.user_attrs.get("seconds", 0.0)))
-
-    def _add(self, trials: Iterable[FrozenTrial]) -> None:
-        circuits, kept = set(self._front), f"val_{self.search.config.score.key}"
+    def _add(self, trials: Sequence[FrozenTrial]) -> None:
+        circuits = set(self._front)
+        score = f"val_{self.study.config.score.key}"
         for trial in trials:
             circuit, generation = trial.user_attrs["circuit"], generation_of(trial)
             _keep_first(self.by_circuit, circuit, trial)
             # Studies of before this was kept trained each circuit for itself, as it is trained if it stands for others.
             _keep_first(self.by_effective, trial.user_attrs.get("effective", circuit), trial)
             circuits.add(circuit)
-            self.successful += 1
-            self._note_end(trial)
             if "reused_from" in trial.user_attrs:
                 self.reused += 1
             else:
+                # A circuit that is reused says nothing of the health of the workers.
                 self.failing = []
-            self.best_score = max(self.best_score or 0.0, trial.user_attrs[kept])
+            self.best_score = max(self.best_score or 0.0, trial.user_attrs[score])
             if generation is not None:
                 self.generation_sizes[generation] += 1
                 self.circuits[generation][circuit] = (trial.values[0], trial.values[1])

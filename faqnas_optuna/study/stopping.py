@@ -106,11 +106,23 @@ class Failure:
     worker: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
-    """What is known of a study that has not stopped."""
+@dataclass(frozen=True, kw_only=True)
+class KnownFailures:
+    """What decides whether a study stops because all its trials fail."""
 
     limits: SearchConfig
+    resumed: Resumption | None = None
+    """The last resumption."""
+    failing: Sequence[Failure] = ()
+    """What has failed since a trial was last trained with success, in order."""
+    running_workers: Collection[str] = ()
+    """The workers of the running trials; an empty name of one that has not stored its name yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known(KnownFailures):
+    """What is known of a search that has not stopped."""
+
     flops_range: tuple[float, float]
     """The first objective of the cheapest and the dearest circuit of the space."""
     circuits: Mapping[int, Mapping[str, Point]]
@@ -121,12 +133,6 @@ class Known:
     """Those of the running trials."""
     closed: Sequence[ClosedGeneration] = ()
     """What is kept so far, in order."""
-    resumed: Resumption | None = None
-    """The last resumption."""
-    failing: Sequence[Failure] = ()
-    """What has failed since a trial was last trained with success, in order."""
-    running_workers: Collection[str] = ()
-    """Who is at a trial; an empty name of one that has not told it yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +176,7 @@ def decide(known: Known) -> Decision:
     return Decision(close=tuple(closed[len(known.closed) :]), stop=reason)
 
 
-def all_fail(known: Known) -> bool:
+def all_fail(known: KnownFailures) -> bool:
     """Whether, since the last resumption and success, as many as a generation failed, and all who run a trial are among them.
 
     A machine on which every training fails fails fast: it must not end the work of others.

@@ -1,20 +1,23 @@
-"""A search as an Optuna study: creating it, loading it, and refusing whoever comes with something else."""
+"""The interface of a stored study, which a search and a confirmation implement.
+
+Whatever runs, follows or shows a study uses this interface, and does not ask which of the two it has.
+"""
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, Trial
 
 from faqnas_optuna.config import StudyConfig, file_suffix
 from faqnas_optuna.config_errors import did_you_mean
@@ -22,13 +25,10 @@ from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.study.checks import RESULT, damage
-from faqnas_optuna.study.cost_range import cost_range
-from faqnas_optuna.study.metadata import Description, Finalist, StudyMetadata, our_studies
-from faqnas_optuna.study.sampler import SeededNSGAIISampler
+from faqnas_optuna.storage.opening import study_lock
+from faqnas_optuna.study.metadata import Description, StudyMetadata, our_studies
 from faqnas_optuna.study.stopping import Stop
-from faqnas_optuna.study_file import differences
-from faqnas_optuna.training.reliability import Reliability
+from faqnas_optuna.study.work import Evaluate, Lock, Progress, RunTrial, WorkerAction
 
 DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
 SERIES = {"faqnas-optuna": 2, "optuna": 1}
@@ -36,14 +36,102 @@ SERIES = {"faqnas-optuna": 2, "optuna": 1}
 LONGEST_NAME = 100
 NAME_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
+State = TypeVar("State")
+"""The state of a study of one kind."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
-    """An Optuna study with what decides it."""
+class StoredStudy(ABC, Generic[State]):
+    """An Optuna study with the description that decides it."""
 
     study: optuna.Study
     description: Description
     """As it was when the study was loaded."""
+
+    @abstractmethod
+    def new_state(self) -> State:
+        """Return an empty state of the study, to be refreshed."""
+
+    @property
+    @abstractmethod
+    def planned(self) -> int:
+        """Number of successful trials that the study needs, unless it stops sooner."""
+
+    @abstractmethod
+    def has_result(self, trial: FrozenTrial) -> bool:
+        """Whether a trial is successful and has a result of ours."""
+
+    @abstractmethod
+    def damage(self, trial: FrozenTrial) -> str | None:
+        """Return what is wrong with a stored trial, to be read after the study's name; None if nothing is."""
+
+    @abstractmethod
+    def subject(self, trial: FrozenTrial) -> str | None:
+        """Return in words what a trial trains; None while it has not stored that."""
+
+    @abstractmethod
+    def advance(self, state: State, *, lock: Lock = study_lock) -> WorkerAction:
+        """Write down what is due in the study, and say what its workers do next.
+
+        Args:
+            state: the study, read just now.
+            lock: holds off the other workers while a decision is made and written.
+        """
+
+    @abstractmethod
+    def wants_trials(self, state: State) -> bool:
+        """Whether a trial whose worker is gone is worth running again."""
+
+    @abstractmethod
+    def next_trial(self, state: State, *, lock: Lock, may_begin: Callable[[], bool]) -> Trial | None:
+        """Begin a trial.
+
+        Args:
+            state: the study, as it was read last.
+            lock: holds off the other workers.
+            may_begin: called just before the trial begins; False if it must not.
+
+        Returns:
+            None if there is no trial to run now.
+        """
+
+    @abstractmethod
+    def objective(self, state: State, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> RunTrial:
+        """Return what a worker does in a trial.
+
+        Args:
+            state: the study; the caller refreshes it before each trial.
+            splits: its data.
+            worker: the name of this process, kept with the trial.
+            evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
+        """
+
+    @abstractmethod
+    def priority(self, state: State) -> tuple[int, int]:
+        """Return how far the study is, comparable with other studies: of several the least advanced is served first."""
+
+    @abstractmethod
+    def progress(self, state: State) -> Progress:
+        """Return how far the study is, to be shown while it runs."""
+
+    @abstractmethod
+    def status(self, state: State) -> dict[str, Any]:
+        """Return how far the study is and who works on it, as plain values."""
+
+    @abstractmethod
+    def check_resumable(self, *, generations: int | None = None) -> int:
+        """Return the limit of generations with which the study would go on.
+
+        Args:
+            generations: the new limit; None for the stored one.
+
+        Raises:
+            ConfigError: the study cannot go on with this limit.
+        """
+
+    @abstractmethod
+    def continuation(self) -> str:
+        """Return the command that goes on with the study, or else shows it, to be typed after `faqnas-optuna`."""
 
     @property
     def name(self) -> str:
@@ -60,23 +148,14 @@ class Search:
         """What the study keeps beside its trials, as it is now."""
         return StudyMetadata(self.study)
 
-    @property
-    def is_confirmation(self) -> bool:
-        """Whether it trains finalists of another study anew, rather than search."""
-        return self.description.confirms is not None
-
     def as_it_is_now(self) -> Self:
         """With the description as somebody may have changed it since."""
         description = self.metadata.description()
         assert description is not None
         return replace(self, description=description)
 
-    def with_confirms(self, finalists: Iterable[Finalist], *, seeds: int | None) -> Self:
-        """A confirmation with more finalists, or seeds, written down. The caller holds the study lock."""
-        return replace(self, description=self.metadata.extend(finalists, seeds=seeds))
-
     def with_limit(self, generations: int) -> Self:
-        """The same with a new limit of generations, written down. The caller holds the study lock."""
+        """Write a new limit of generations into the study, and return it with that. The caller holds the study lock."""
         return replace(self, description=self.metadata.raise_limit(generations))
 
     @contextmanager
@@ -146,7 +225,7 @@ class Search:
             DamagedStudyError: names the first of them.
         """
         for trial in trials:
-            if reason := damage(trial, self.config, is_confirmation=self.is_confirmation):
+            if reason := self.damage(trial):
                 raise DamagedStudyError.of(self.name, reason)
 
     def check_data(self, splits: DataSplits) -> None:
@@ -177,120 +256,25 @@ class Search:
         if stored != here:
             self.metadata.note_versions(here)
 
-    def check_config(self, asked: StudyConfig) -> None:
-        """Refuse a configuration other than the stored one; and any, if the study is no search.
 
-        Raises:
-            StudyMismatchError: names every setting that differs.
-        """
-        if self.is_confirmation:
-            raise StudyMismatchError(f"study {self.name!r} is a confirmation, no search; choose another name with --study")
-        if found := differences(self.config, asked):
-            only_limit = [line.partition(":")[0] for line in found] == ["search.generations"]
-            raise StudyMismatchError(
-                f"study {self.name!r} exists with other settings: {'; '.join(found)};"
-                " ask for the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
-                command=f"resume {self.name} --generations N" if only_limit else None,
-            )
-
-
-def create(
-    storage: BaseStorage,
-    name: str,
-    config: StudyConfig,
-    splits: DataSplits,
-    *,
-    reliability: Reliability | None = None,
-    files: Files | None = None,
-) -> Search:
-    """Make a study. The caller holds the lock of the storage.
-
-    Args:
-        reliability: of one training, if it was measured.
-        files: where the data are, if they are files.
-
-    Raises:
-        ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
-    """
-    description = Description(
-        config=config,
-        data_fingerprint=splits.fingerprint,
-        sizes={part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
-        flops_range=cost_range(config),
-        created=datetime.now(UTC).isoformat(),
-        versions=versions(),
-        reliability=reliability,
-        files=files and files.absolute,
-        columns=splits.columns,
-        schema=splits.schema.exceptions if files else {},
-        majority=splits.majority,
-    )
-    return create_described(storage, name, description)
-
-
-def create_described(storage: BaseStorage, name: str, description: Description) -> Search:
-    """Make a study of which all is known. The caller holds the lock of the storage.
+def create_study(storage: BaseStorage, name: str, description: Description, sampler: BaseSampler) -> optuna.Study:
+    """Make a study with its description. The caller holds the lock of the storage.
 
     Raises:
         ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
     """
     check_name(name)
-    study = optuna.create_study(
-        storage=storage, study_name=name, directions=DIRECTIONS, sampler=_sampler(description), load_if_exists=True
-    )
+    study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS, sampler=sampler, load_if_exists=True)
     metadata = StudyMetadata(study)
     # What is there already must be what an interrupted creation leaves: nothing.
     if study.directions != DIRECTIONS or not metadata.is_blank() or study.get_trials(deepcopy=False):
         raise ConfigError(f"there is a study {name!r} that faqnas-optuna did not make; choose another name with --study")
     metadata.describe(description)
-    return Search(study=study, description=description)
+    return study
 
 
-def open_or_create(
-    storage: BaseStorage,
-    name: str,
-    config: StudyConfig,
-    splits: DataSplits,
-    *,
-    reliability: Reliability | None = None,
-    files: Files | None = None,
-) -> Search:
-    """Go on with the study of this name, or make it. The caller holds the lock of the storage.
-
-    Args:
-        reliability: of one training, if it was measured.
-        files: where the data are, if they are files.
-
-    Raises:
-        StudyMismatchError: it exists with other settings or other data.
-    """
-    search = check_existing(storage, name, config)
-    if search is None:
-        return create(storage, name, config, splits, reliability=reliability, files=files)
-    search.check_data(splits)
-    return search
-
-
-def check_existing(storage: BaseStorage, name: str, config: StudyConfig, *, any_repeats: bool = False) -> Search | None:
-    """The study of this name, if there is one and it agrees: known before any data are read.
-
-    Args:
-        any_repeats: whether it may have any number of repeats.
-
-    Raises:
-        StudyMismatchError: it exists with other settings, or was made by other versions.
-    """
-    try:
-        search = load(storage, name)
-    except StudyNotFoundError:
-        return None
-    search.check_config(config.with_repeats(search.config.training.repeats) if any_repeats else config)
-    search.check_versions()
-    return search
-
-
-def load(storage: BaseStorage, name: str) -> Search:
-    """Open a study that exists.
+def stored(storage: BaseStorage, name: str) -> tuple[optuna.Study, Description]:
+    """Return an existing study of either kind with its description.
 
     Raises:
         ConfigError: no study can have this name.
@@ -312,11 +296,10 @@ def load(storage: BaseStorage, name: str) -> Search:
     if study.directions != DIRECTIONS:
         told = ", ".join(direction.name.lower() for direction in study.directions) or "none"
         raise DamagedStudyError.of(name, f"both objectives are to be minimised, and its directions are: {told}")
-    study.sampler = _sampler(description)
-    return Search(study=study, description=description)
+    return study, description
 
 
-def load_data(search: Search, data_dir: Path | None, *, files: Files | None = None) -> DataSplits:
+def load_data(study: StoredStudy[Any], data_dir: Path | None, *, files: Files | None = None) -> DataSplits:
     """The data of a study.
 
     Args:
@@ -327,11 +310,11 @@ def load_data(search: Search, data_dir: Path | None, *, files: Files | None = No
         DataError: it is not on this machine.
         StudyMismatchError: it is, but it or the versions installed here differ from what the study was made with.
     """
-    search.check_versions()
-    described = search.description
+    study.check_versions()
+    described = study.description
     exceptions = described.schema or None
-    splits = load_splits(search.config, files=files or described.files, data_dir=data_dir, exceptions=exceptions)
-    search.check_data(splits)
+    splits = load_splits(study.config, files=files or described.files, data_dir=data_dir, exceptions=exceptions)
+    study.check_data(splits)
     return splits
 
 
@@ -370,13 +353,3 @@ def versions() -> dict[str, str]:
 
 def _series(package: str, found: Mapping[str, str]) -> list[str]:
     return found[package].split(".")[: SERIES[package]]
-
-
-def _sampler(description: Description) -> BaseSampler:
-    config = description.config
-    if description.confirms is None:
-        return SeededNSGAIISampler(
-            config.search, config.space.genes, seed=config.seed, counts=lambda trial: RESULT in trial.user_attrs
-        )
-    # All that a confirmation trains is queued.
-    return RandomSampler(seed=config.seed)

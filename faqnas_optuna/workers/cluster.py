@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.study.state import StudyState
-    from faqnas_optuna.study.study import Search
+    from faqnas_optuna.study.study import StoredStudy
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +65,12 @@ def work(assignment: Assignment) -> None:
     Raises:
         FaqnasError: the storage, the study or its data cannot be used on this machine.
     """
+    from faqnas_optuna.confirmation.opening import open_study
     from faqnas_optuna.signals import AskedToLeaveError, Signals
     from faqnas_optuna.storage.opening import open_for_work, translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
     from faqnas_optuna.storage.urls import is_sqlite, masked
-    from faqnas_optuna.study.study import load, load_data
+    from faqnas_optuna.study.study import load_data
     from faqnas_optuna.workers.loop import run
 
     url, timeout_s = assignment.storage_url, assignment.database_timeout_s
@@ -79,12 +80,12 @@ def work(assignment: Assignment) -> None:
     signals = Signals()
     with _obeying(assignment.dismissal, signals), translated_errors(url), suppress(AskedToLeaveError):
         storage = open_for_work(url, signals, timeout_s=timeout_s, grace_s=assignment.grace_s)
-        search = load(storage, assignment.study)
-        if search.description.created != assignment.created:
+        study = open_study(storage, assignment.study)
+        if study.description.created != assignment.created:
             # As on a machine of the same name, with a database of its own.
-            raise ConfigError(f"study {search.name!r} in {masked(url)} on {socket.gethostname()} is another of that name")
-        splits = load_data(search, assignment.data_dir)
-        run(search, splits, signals, on_trial=lambda _: None, database_timeout_s=timeout_s)
+            raise ConfigError(f"study {study.name!r} in {masked(url)} on {socket.gethostname()} is another of that name")
+        splits = load_data(study, assignment.data_dir)
+        run(study, splits, signals, on_trial=lambda _: None, database_timeout_s=timeout_s)
 
 
 @contextmanager
@@ -171,7 +172,7 @@ class DaskWorkers:
 def dask_workers(
     client: "Client",
     count: int,
-    search: "Search",
+    study: "StoredStudy[Any]",
     signals: "Signals",
     *,
     storage_url: str,
@@ -190,23 +191,23 @@ def dask_workers(
     from faqnas_optuna.storage.urls import absolute
 
     assignment = Assignment(
-        study=search.name,
-        created=search.description.created,
+        study=study.name,
+        created=study.description.created,
         storage_url=absolute(storage_url),
         data_dir=data_dir and data_dir.absolute(),
         grace_s=grace_s,
         database_timeout_s=database_timeout_s,
         host=socket.gethostname(),
-        dismissal=f"{search.name}-{uuid4().hex}",
+        dismissal=f"{study.name}-{uuid4().hex}",
     )
     dismissal = Event(assignment.dismissal, client=client)
     signals.without_trial = OTHERS_FINISH
     futures = [client.submit(work, assignment, key=f"{assignment.dismissal}-{number}", pure=False) for number in range(count)]
-    crew = DaskWorkers(futures, database_timeout_s=database_timeout_s)
+    workers = DaskWorkers(futures, database_timeout_s=database_timeout_s)
     if (threads := sum(client.nthreads().values())) < count:
         logger.info("the Dask cluster has %d threads for %d workers; the others begin when it has more", threads, count)
     try:
-        yield crew
+        yield workers
         with signals.giving_up():
             if signals.first:
                 dismissal.set()
@@ -215,19 +216,21 @@ def dask_workers(
             client.cancel([future for future in futures if not future.done() and future.key not in begun])
             # Workers wait that long for trials whose workers are gone.
             deadline = time.monotonic() + LAST_TRIAL_S + 2 * grace_s
-            while not crew.ended and time.monotonic() < deadline:
+            while not workers.ended and time.monotonic() < deadline:
                 time.sleep(POLL_S / 10)
-        crew.warn_of_failures()
+        workers.warn_of_failures()
     finally:
         # If the scheduler is gone, so are its workers.
         with suppress(OSError):
-            if not crew.ended:
+            if not workers.ended:
                 dismissal.set()
                 client.cancel(futures)
                 logger.warning("workers on the Dask cluster are still at a trial; they leave after it")
 
 
-def watch(crew: DaskWorkers, search: "Search", signals: "Signals", *, on_look: Callable[["StudyState"], None]) -> None:
+def watch(
+    workers: DaskWorkers, study: "StoredStudy[Any]", signals: "Signals", *, on_look: Callable[["StudyState"], None]
+) -> None:
     """Follow a study in its storage until it stops or a signal arrives.
 
     Args:
@@ -239,34 +242,33 @@ def watch(crew: DaskWorkers, search: "Search", signals: "Signals", *, on_look: C
     """
     from faqnas_optuna.storage.heartbeats import FAILURE
     from faqnas_optuna.storage.outages import patiently
-    from faqnas_optuna.study.lifecycle import WorkerAction, advance
-    from faqnas_optuna.study.state import StudyState
+    from faqnas_optuna.study.work import WorkerAction
 
-    state = StudyState(search)
+    state: StudyState = study.new_state()
 
     def look() -> WorkerAction:
-        with search.if_it_exists():
+        with study.if_it_exists():
             state.refresh()
-            return advance(state)
+            return study.advance(state)
 
-    patiently(look, signals, timeout_s=crew.database_timeout_s)
+    patiently(look, signals, timeout_s=workers.database_timeout_s)
     failed = len(state.errors)
     while True:
         # Asked before the study is read: the last worker leaves when it has stopped.
-        ended = crew.ended
-        course = patiently(look, signals, timeout_s=crew.database_timeout_s)
+        ended = workers.ended
+        action = patiently(look, signals, timeout_s=workers.database_timeout_s)
         on_look(state)
-        crew.warn_of_failures()
+        workers.warn_of_failures()
         for number in state.errors[failed:]:
-            trial = search.study.get_trials(deepcopy=False)[number]
+            trial = study.study.get_trials(deepcopy=False)[number]
             logger.warning("trial %d failed: %s", number, trial.user_attrs[FAILURE])
         failed = len(state.errors)
-        if course is WorkerAction.STOPPED or signals.first:
+        if action is WorkerAction.STOPPED or signals.first:
             return
         if ended:
             raise ClusterError(
-                f"no worker is left on the Dask cluster, and study {search.name!r} is not finished; go on with",
-                command=f"resume {search.name}",
+                f"no worker is left on the Dask cluster, and study {study.name!r} is not finished; go on with",
+                command=f"resume {study.name}",
             )
         time.sleep(POLL_S)
 

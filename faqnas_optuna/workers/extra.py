@@ -18,7 +18,7 @@ from faqnas_optuna.cache import child_environment
 from faqnas_optuna.errors import NoSuccessfulTrialError
 from faqnas_optuna.signals import OTHERS_FINISH, POLL_S, Signals
 from faqnas_optuna.storage.opening import disconnect
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training import evaluation
 from faqnas_optuna.workers.forking import ForkedProcess, can_fork
 from faqnas_optuna.workers.loop import SHORTEST_PAUSE_S
@@ -35,7 +35,7 @@ SUSPENDED = (
 @contextmanager
 def extra_workers(
     count: int,
-    search: Search,
+    study: StoredStudy[Any],
     signals: Signals,
     *,
     work: Callable[[int], int],
@@ -49,7 +49,7 @@ def extra_workers(
         environment: what others need beside this process's: the storage above all.
         on_message: called with each line that they have to say, from other threads; None to let them write to stderr.
     """
-    command = [sys.executable, "-m", "faqnas_optuna", "worker", search.name, "--quiet", "--listen"]
+    command = [sys.executable, "-m", "faqnas_optuna", "worker", study.name, "--quiet", "--listen"]
     processes: list[subprocess.Popen[bytes] | ForkedProcess] = []
     listeners: list[threading.Thread] = []
 
@@ -75,7 +75,7 @@ def extra_workers(
     if count:
         signals.without_trial = OTHERS_FINISH
     try:
-        is_forked = count > 0 and _ready_to_fork(search, signals)
+        is_forked = count > 0 and _ready_to_fork(study, signals)
         for _ in range(count):
             started = start()
             processes.append(started)
@@ -105,15 +105,15 @@ def extra_workers(
         signals.on_signal.remove(tell)
 
 
-def _ready_to_fork(search: Search, signals: Signals) -> bool:
+def _ready_to_fork(study: StoredStudy[Any], signals: Signals) -> bool:
     """Return whether workers can be copies of this process; if so, load what they need and close what they must not share."""
     if not can_fork():
         return False
     with signals.giving_up(at_first=True):
-        evaluation.prepare(search.config.engines)
+        evaluation.prepare(study.config.engines)
     # A server cannot tell two users of one connection apart, and SQLite's locks do not survive a fork
     # (https://sqlite.org/howtocorrupt.html, 2.6).
-    disconnect(search.study)
+    disconnect(study.study)
     # Libraries may have started threads.
     return can_fork()
 

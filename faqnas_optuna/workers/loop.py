@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -22,14 +22,12 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, PlatformError
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
-from faqnas_optuna.storage.opening import backend, drafts, study_lock
+from faqnas_optuna.storage.opening import backend, study_lock
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
-from faqnas_optuna.study.confirmation import next_queued
-from faqnas_optuna.study.confirming import make_objective
-from faqnas_optuna.study.lifecycle import Lock, WorkerAction, advance, last_resumption, wants_trials
-from faqnas_optuna.study.objective import Evaluate, Outcome
+from faqnas_optuna.study.lifecycle import last_resumption
 from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.study import StoredStudy
+from faqnas_optuna.study.work import Evaluate, Lock, TrialOutcome, WorkerAction
 from faqnas_optuna.training import evaluation
 
 logger = logging.getLogger(__name__)
@@ -60,17 +58,17 @@ class StudyWorker:
     """This worker's part in one study: one trial at a time, with what the study has found kept at hand.
 
     Args:
-        search: the study.
+        study: the study.
         splits: its data.
         signals: what may end a trial.
         database_timeout_s: how long to wait for a database that has gone away.
-        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
+        evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
         lock: holds off the other workers while a trial of a synchronous study is begun.
     """
 
     def __init__(
         self,
-        search: Search,
+        study: StoredStudy[Any],
         splits: DataSplits,
         signals: Signals,
         *,
@@ -78,9 +76,10 @@ class StudyWorker:
         evaluate: Evaluate | None = None,
         lock: Lock = study_lock,
     ) -> None:
-        self.state = StudyState(search)
-        self._study = search.study
-        self._objective = make_objective(self.state, splits, worker=worker_name(), evaluate=evaluate)
+        self.study = study
+        self.state: StudyState = study.new_state()
+        self._study = study.study
+        self._objective = study.objective(self.state, splits, worker=worker_name(), evaluate=evaluate)
         self._lock = lock
         self._signals = signals
         self._database_timeout_s = database_timeout_s
@@ -89,7 +88,7 @@ class StudyWorker:
         if evaluate is None and not signals.first:
             # Before the first trial, which is no place for imports and compilers.
             with signals.giving_up(at_first=True):
-                evaluation.prepare(search.config.engines)
+                evaluation.prepare(study.config.engines)
         self._failed_in_a_row: list[int] = []
 
     def look(self) -> WorkerAction:
@@ -100,7 +99,7 @@ class StudyWorker:
             self._give_up_stale_trials()
             self.state.refresh()
             self._warn_of_gaps()
-            return advance(self.state)
+            return self.study.advance(self.state)
 
         return self._patiently(take_in)
 
@@ -111,28 +110,28 @@ class StudyWorker:
             self._has_warned_of_gaps = True
             logger.warning(
                 "study %s: the database lacks %d trials or their results; others are run in their place",
-                state.search.name,
+                self.study.name,
                 gaps,
             )
 
     @property
     def is_failing(self) -> bool:
         """Whether, since the last resumption, as many trials as a generation have failed one after the other on this worker."""
-        search, failed = self.state.search, self._failed_in_a_row
-        population = search.config.search.population
+        failed = self._failed_in_a_row
+        population = self.study.config.search.population
         if len(failed) < population:
             return False
-        resumed = last_resumption(search)
+        resumed = last_resumption(self.study)
         return resumed is None or failed[-population] >= resumed.trial
 
     @property
     def others_succeed(self) -> bool:
         """Whether, as far as is known, not as many have failed on all workers together."""
-        return len(self.state.failing) < self.state.search.config.search.population
+        return len(self.state.failing) < self.study.config.search.population
 
     def failing_worker(self) -> FailingWorkerError:
         """What there is to say of this worker."""
-        name, failed = self.state.search.name, self._failed_in_a_row
+        name, failed = self.study.name, self._failed_in_a_row
         told = f"the last {len(failed)} trials of {worker_name()} in study {name!r} have failed, and others go on; see why with"
         return FailingWorkerError(told, command=f"show {name} {failed[-1]}")
 
@@ -179,8 +178,7 @@ class StudyWorker:
             return
         storage, study_id = backend(self._study), self._study._study_id
         for trial_id in storage.stale_trials(study_id):
-            search = self.state.search
-            retry = search.metadata.stop() is None and wants_trials(search, self.state)
+            retry = self.study.metadata.stop() is None and self.study.wants_trials(self.state)
             number = storage.give_up(study_id, trial_id, retry=retry)
             if number is not None:
                 logger.warning("trial %d is given up: its worker was silent for too long", number)
@@ -190,40 +188,12 @@ class StudyWorker:
         # Looking takes a newcomer seconds, waiting for a lock too: a signal may have come meanwhile.
         if self._signals.first:
             return None
-        if self.state.search.is_confirmation or not self.state.search.config.search.synchronous:
-            return self._begin()
-        if not self.state.has_room:
-            return None
-        with self._lock(self._study) as is_held, self.state.search.existing():
-            full = self.state.full_generations
-            self.state.refresh()
-            # A generation that has become full since we looked may have been the last.
-            if self.state.full_generations > full or not self.state.has_room or self._signals.first:
-                return None
-            trial = self._begin()
-            assert trial is not None
-            # The others must see its generation when the lock is released.
-            with suppress(UpdateFinishedTrialError):
-                drafts(self._study).store(trial._trial_id)
-            if is_held():
-                return trial
-        # This worker was suspended, or the server restarted. Others may have filled the generation since.
-        backend(self._study).abandon(self._study._study_id, trial._trial_id, "its worker lost the lock of the study")
-        return None
+        return self.study.next_trial(self.state, lock=self._lock, may_begin=self._may_begin)
 
-    def _begin(self) -> optuna.Trial | None:
-        """Begin a trial, and have its generation numbered and its parents crossed, by what was read last.
-
-        Returns:
-            None if others have begun all that a confirmation has queued.
-        """
-        self._signals.has_trial = True
-        with drafts(self._study).as_last_read():
-            if self.state.search.is_confirmation:
-                return next_queued(self._study)
-            trial = self._study.ask()
-            _ = trial.relative_params
-        return trial
+    def _may_begin(self) -> bool:
+        """Whether no signal has come; if so, the next ones find a trial to be finished first."""
+        self._signals.has_trial = not self._signals.first
+        return self._signals.has_trial
 
     def _run(self, trial: optuna.Trial) -> None:
         outcome = None
@@ -245,7 +215,7 @@ class StudyWorker:
         elif "reused_from" not in outcome.attributes:
             self._failed_in_a_row.clear()
 
-    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+    def _tell(self, trial: optuna.Trial, outcome: TrialOutcome) -> None:
         """Store an outcome, unless the trial was given up in the meantime (this process may have been suspended)."""
         state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
         try:
@@ -262,7 +232,7 @@ class StudyWorker:
 
     def _patiently(self, action: Callable[[], T], *, keep_on: bool = False) -> T:
         def act() -> T:
-            with self.state.search.if_it_exists():
+            with self.study.if_it_exists():
                 return action()
 
         return patiently(act, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)
@@ -273,7 +243,7 @@ def _drop(trial: optuna.Trial) -> None:
 
 
 def run(
-    search: Search,
+    study: StoredStudy[Any],
     splits: DataSplits,
     signals: Signals,
     *,
@@ -286,27 +256,27 @@ def run(
     Args:
         on_trial: called before the first trial and after each, to show progress.
         database_timeout_s: how long to wait for a database that has gone away.
-        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
+        evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
 
     Raises:
         StudyNotFoundError: the study was deleted meanwhile.
         FailingWorkerError: the study goes on with others, but every trial fails here.
     """
-    shift = StudyWorker(search, splits, signals, database_timeout_s=database_timeout_s, evaluate=evaluate)
+    worker = StudyWorker(study, splits, signals, database_timeout_s=database_timeout_s, evaluate=evaluate)
     with suppress(AskedToLeaveError):
         while not signals.first:
-            course = shift.look()
-            on_trial(shift.state)
-            if course is WorkerAction.STOPPED:
-                if shift.state.running:
-                    shift.await_others()
-                    on_trial(shift.state)
+            action = worker.look()
+            on_trial(worker.state)
+            if action is WorkerAction.STOPPED:
+                if worker.state.running:
+                    worker.await_others()
+                    on_trial(worker.state)
                 return
-            if shift.is_failing and shift.others_succeed:
-                raise shift.failing_worker()
+            if worker.is_failing and worker.others_succeed:
+                raise worker.failing_worker()
             # If it fails, what others are at tells whether it is this worker or the study.
-            if course is WorkerAction.FULL or shift.is_failing or not shift.run_trial():
+            if action is WorkerAction.FULL or worker.is_failing or not worker.run_trial():
                 signals.wait(POLL_S)
         # The last trial may have been the study's last.
-        shift.look()
-        on_trial(shift.state)
+        worker.look()
+        on_trial(worker.state)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from optuna.storages import BaseStorage
 
+from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.errors import DataError, FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.opening import unread
 from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
-from faqnas_optuna.study.lifecycle import WorkerAction
 from faqnas_optuna.study.metadata import our_studies
-from faqnas_optuna.study.objective import Evaluate
 from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import load, load_data
+from faqnas_optuna.study.study import load_data
+from faqnas_optuna.study.work import Evaluate, WorkerAction
 from faqnas_optuna.workers.loop import StudyWorker
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class _StudyScheduler:
         database_timeout_s: float,
         evaluate: Evaluate | None,
     ) -> None:
-        self.shifts: dict[str, StudyWorker] = {}
+        self.workers: dict[str, StudyWorker] = {}
         self.served = 0
         self._storage = storage
         self._signals = signals
@@ -53,7 +53,7 @@ class _StudyScheduler:
             return
         found = patiently(self._running_names, self._signals, timeout_s=self._database_timeout_s)
         for name in found:
-            if name not in self.shifts and name not in self._refused:
+            if name not in self.workers and name not in self._refused:
                 patiently(partial(self._take_up, name), self._signals, timeout_s=self._database_timeout_s)
         # One that was deleted may be made anew, and better; one that is resumed deserves another try.
         self._refused.intersection_update(found)
@@ -64,31 +64,31 @@ class _StudyScheduler:
 
     def is_idle(self) -> bool:
         """Whether no study runs, not even one that came or was resumed in the last second."""
-        if not self.shifts:
+        if not self.workers:
             self._next_search = 0.0
             self.find_studies()
-        return not self.shifts
+        return not self.workers
 
     def running(self) -> list[StudyWorker]:
         """Those that run. The others are left when the last trial has ended, or was given up."""
         running = []
-        for name, shift in list(self.shifts.items()):
+        for name, worker in list(self.workers.items()):
             with self._leaving(name):
-                course = shift.look()
-                if course is WorkerAction.RUNNING:
-                    if shift.is_failing:
-                        raise shift.failing_worker()
-                    running.append(shift)
-                elif course is WorkerAction.STOPPED and not shift.state.running:
-                    del self.shifts[name]
+                action = worker.look()
+                if action is WorkerAction.RUNNING:
+                    if worker.is_failing:
+                        raise worker.failing_worker()
+                    running.append(worker)
+                elif action is WorkerAction.STOPPED and not worker.state.running:
+                    del self.workers[name]
         return running
 
-    def run_trial(self, shifts: Iterable[StudyWorker]) -> StudyState | None:
+    def run_trial(self, workers: Iterable[StudyWorker]) -> StudyState | None:
         """Run a trial of the first study that has one; where that study stands, as far as it was looked at."""
-        for shift in shifts:
-            with self._leaving(shift.state.search.name):
-                if shift.run_trial():
-                    return shift.state
+        for worker in workers:
+            with self._leaving(worker.study.name):
+                if worker.run_trial():
+                    return worker.state
         return None
 
     @contextmanager
@@ -98,14 +98,14 @@ class _StudyScheduler:
             yield
         except (StudyNotFoundError, StudyMismatchError, FailingWorkerError) as error:
             logger.warning("leaving out study %s: %s", name, error)
-            del self.shifts[name]
+            del self.workers[name]
             if not isinstance(error, StudyNotFoundError):
                 self._refused.add(name)
 
     def _take_up(self, name: str) -> None:
         try:
-            search = load(unread(self._storage), name)
-            splits = load_data(search, self._data_dir)
+            study = open_study(unread(self._storage), name)
+            splits = load_data(study, self._data_dir)
         except (DataError, StudyMismatchError) as error:
             logger.warning("leaving out study %s: %s", name, error)
             self._refused.add(name)
@@ -113,8 +113,8 @@ class _StudyScheduler:
         except StudyNotFoundError:
             # Deleted since it was found.
             return
-        self.shifts[name] = StudyWorker(
-            search, splits, self._signals, database_timeout_s=self._database_timeout_s, evaluate=self._evaluate
+        self.workers[name] = StudyWorker(
+            study, splits, self._signals, database_timeout_s=self._database_timeout_s, evaluate=self._evaluate
         )
         self.served += 1
 
@@ -138,24 +138,24 @@ def serve(
         until_idle: leave when no study runs, instead of waiting.
         on_trial: called after each trial, and while those of others are waited for, to show progress.
         on_idle: called while no study runs.
-        evaluate: counts and trains a circuit; None for `learning.evaluation.evaluate`.
+        evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
 
     Returns:
         How many studies there were to serve.
     """
-    rota = _StudyScheduler(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s, evaluate=evaluate)
+    scheduler = _StudyScheduler(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s, evaluate=evaluate)
     with suppress(AskedToLeaveError):
         while not signals.first:
-            rota.find_studies()
-            running = sorted(rota.running(), key=lambda shift: shift.state.advance)
-            if state := rota.run_trial(running):
+            scheduler.find_studies()
+            running = sorted(scheduler.running(), key=lambda worker: worker.study.priority(worker.state))
+            if state := scheduler.run_trial(running):
                 on_trial(state)
-            elif until_idle and rota.is_idle():
+            elif until_idle and scheduler.is_idle():
                 break
             else:
-                for shift in list(rota.shifts.values())[:1]:
-                    on_trial(shift.state)
-                if not rota.shifts:
+                for worker in list(scheduler.workers.values())[:1]:
+                    on_trial(worker.state)
+                if not scheduler.workers:
                     on_idle()
                 signals.wait(POLL_S if running else FIND_STUDIES_EVERY_S)
-    return rota.served
+    return scheduler.served

@@ -73,9 +73,9 @@ def test_what_the_folds_say_is_what_trainings_that_have_not_seen_them_say(
 
 
 def test_the_pick_is_by_what_was_confirmed(search_of_eight: Any) -> None:
-    from faqnas_optuna.study.state import StudyState
+    from faqnas_optuna.study.state import read_state
 
-    front = StudyState.of(search_of_eight).front
+    front = read_state(search_of_eight).front
     assert len(front) > 2
     # The cheapest is confirmed as the best: then the others are not worth their FLOPs, whatever the search believed.
     errors = [0.1, *(0.2 for _ in front[1:])]

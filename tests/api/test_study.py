@@ -21,6 +21,7 @@ from faqnas_optuna.api import running
 from faqnas_optuna.api.study import config_of
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import FlopsOf, StudyConfig
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import (
     ConfigError,
@@ -32,7 +33,7 @@ from faqnas_optuna.errors import (
     StudyNotFoundError,
 )
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.training.evaluation import Evaluation
 from faqnas_optuna.workers.loop import run
 from tests.conftest import TIMEOUT_S
@@ -48,7 +49,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture
-def confirmed_study(confirmed: Search, storage_url: str) -> Study:
+def confirmed_study(confirmed: Confirmation, storage_url: str) -> Study:
     """One of eight trials, with its confirmation."""
     return Study.load("iris", storage=storage_url)
 
@@ -328,7 +329,16 @@ def test_more_seeds_are_trained_and_what_was_trained_is_kept(confirmed_study: St
 def test_a_confirmation_can_have_another_name(confirmed_study: Study) -> None:
     frame = confirmed_study.confirm(top=1, epochs=1, seeds=2, name="short")
     assert len(frame) == 1
-    assert Study.load("short", storage=confirmed_study._storage)._search.is_confirmation
+    assert isinstance(Study.load("short", storage=confirmed_study._storage)._search, Confirmation)
+
+
+def test_a_confirmation_has_no_front(confirmed_study: Study) -> None:
+    confirmation = Study.load("iris.confirm", storage=confirmed_study._storage)
+    for use in (lambda: confirmation.front, lambda: confirmation.trials, confirmation.pick, confirmation.plot):
+        with pytest.raises(ConfigError, match="study 'iris.confirm' has no front: it confirms circuits of 'iris'"):
+            use()
+    with pytest.raises(ConfigError, match="is a confirmation of circuits of 'iris'; confirm more of those with"):
+        confirmation.confirm()
 
 
 CONFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [

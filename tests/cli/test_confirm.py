@@ -9,21 +9,22 @@ from collections.abc import Callable
 import optuna
 import pytest
 
+from faqnas_optuna.confirmation import objective
+from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.baselines import Confirmed, Model, confirm_once
+from faqnas_optuna.confirmation.opening import open_study
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.reporting.confirmed import confirmation_document
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study import confirming
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search, load
-from faqnas_optuna.training.controls import Confirmed, Model, confirm_once
-from tests.conftest import reason_of, successful
+from tests.conftest import load_confirmation, reason_of, successful
 
 Cli = Callable[..., tuple[int, str, str]]
 SMALL = ("--trials", "5", "--epochs", "1", "--seeds", "2")
 
 
 @pytest.fixture
-def stored(confirmed: Search, cli_here: Cli) -> Cli:
+def stored(confirmed: Confirmation, cli_here: Cli) -> Cli:
     """The command line beside a confirmation that is finished, and the study that it confirms."""
     return cli_here
 
@@ -71,10 +72,9 @@ CHOSEN: dict[tuple[str, ...], list[int]] = {
 @pytest.mark.parametrize("chosen", CHOSEN, ids=" ".join)
 def test_the_circuits_that_are_asked_for_are_confirmed(stored: Cli, storage_url: str, chosen: tuple[str, ...]) -> None:
     assert stored("confirm", "iris", *chosen, "--as", "new", "--detach")[0] == 0
-    description = load(open_storage(storage_url), "new").description
-    assert description.confirms is not None
-    assert [finalist.trial for finalist in description.confirms.finalists] == CHOSEN[chosen]
-    assert (description.config.training.epochs, description.config.training.repeats) == (50, 10)
+    confirmation = load_confirmation(open_storage(storage_url), "new")
+    assert [finalist.trial for finalist in confirmation.plan.finalists] == CHOSEN[chosen]
+    assert (confirmation.config.training.epochs, confirmation.config.training.repeats) == (50, 10)
 
 
 def test_a_choice_in_the_environment_is_beaten_by_what_is_typed(
@@ -87,7 +87,7 @@ def test_a_choice_in_the_environment_is_beaten_by_what_is_typed(
     code, _, err = stored("confirm", "iris", "--as", "both", "--detach")
     assert code == 2 and ONE_CHOICE in err
     assert stored("confirm", "iris", "--pick", "knee", "--as", "picked", "--detach")[0] == 0
-    found = [load(open_storage(storage_url), name).description.confirms for name in ("ruled", "top", "trials", "picked")]
+    found = [load_confirmation(open_storage(storage_url), name).plan for name in ("ruled", "top", "trials", "picked")]
     assert [[one.trial for one in confirms.finalists] for confirms in found if confirms] == [[0], [0, 4], [1, 2], [4]]
 
 
@@ -105,7 +105,7 @@ def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:
     assert json.loads(stored("status", "new", "--json")[1])["studies"][0]["state"] == "idle"
 
 
-def test_what_is_confirmed_is_shown_again_as_it_was(stored: Cli, confirmed: Search) -> None:
+def test_what_is_confirmed_is_shown_again_as_it_was(stored: Cli, confirmed: Confirmation) -> None:
     code, out, err = stored("confirm", "iris", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == json.loads(json.dumps(confirmation_document(confirmed))) | {"seconds": 0}
@@ -114,7 +114,7 @@ def test_what_is_confirmed_is_shown_again_as_it_was(stored: Cli, confirmed: Sear
     assert len(successful(confirmed)) == 45
 
 
-def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: Search) -> None:
+def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: Confirmation) -> None:
     code, out, err = stored("confirm", "iris", "--trials", "2", "--json")
     assert code == 0, err
     before, document = confirmation_document(confirmed), json.loads(out)
@@ -128,7 +128,7 @@ def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: 
     assert document["trainings"]["done"] == document["trainings"]["needed"]
 
 
-def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Search) -> None:
+def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Confirmation) -> None:
     code, out, _ = stored("stop", "iris.confirm")
     assert code == 0 and out.startswith("study iris.confirm is finished: all trainings are done (20")
     told = "study iris.confirm is finished: all trainings are done. Go on with: faqnas-optuna confirm iris\n"
@@ -157,9 +157,9 @@ def test_a_worker_of_all_studies_serves_a_confirmation_beside_a_search(stored: C
     code, out, err = stored("worker", "--until-idle")
     assert (code, out) == (0, ""), err
     storage = open_storage(storage_url)
-    reasons = [reason_of(load(storage, name)) for name in ("search", "new")]
+    reasons = [reason_of(open_study(storage, name)) for name in ("search", "new")]
     assert reasons == [StopReason.GENERATIONS, StopReason.CONFIRMED]
-    assert confirmation_document(load(storage, "new"))["trainings"]["done"] == 13
+    assert confirmation_document(load_confirmation(storage, "new"))["trainings"]["done"] == 13
 
 
 def failing(*models: Model) -> Callable[..., Confirmed]:
@@ -174,7 +174,7 @@ def failing(*models: Model) -> Callable[..., Confirmed]:
 
 
 def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirming, "confirm_once", failing(Model.LINEAR))
+    monkeypatch.setattr(objective, "confirm_once", failing(Model.LINEAR))
     code, out, err = stored("confirm", "iris", *SMALL, "--as", "new", "--json")
     assert code == 0
     number = int(re.findall(r"^trial (\d+) failed: TrainingError: the loss is nan$", err, re.MULTILINE)[0])
@@ -191,7 +191,7 @@ def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch:
         stored("confirm", "iris", *SMALL, "--as", "new")[1].splitlines()[-1]
         == "2 trainings failed; the same command tries again."
     )
-    monkeypatch.setattr(confirming, "confirm_once", confirm_once)
+    monkeypatch.setattr(objective, "confirm_once", confirm_once)
     code, out, _ = stored("resume", "new", "--json")
     assert code == 0
     assert json.loads(out)["trainings"] == {"needed": 13, "done": 13, "running": 0, "waiting": 0, "failed": 0}
@@ -199,13 +199,13 @@ def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch:
 
 
 def test_a_confirmation_in_which_all_fails_says_so(stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
-    monkeypatch.setattr(confirming, "confirm_once", failing(*Model))
+    monkeypatch.setattr(objective, "confirm_once", failing(*Model))
     code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
     assert (code, out) == (5, "")
     # The population is four; the classical models come last.
     told = "study 'new' has confirmed no circuit, and 4 of its trials have failed; see the last with: faqnas-optuna show new 3"
     assert err.splitlines()[-1] == f"Error: {told}"
-    assert reason_of(load(open_storage(storage_url), "new")) is StopReason.FAILURES
+    assert reason_of(load_confirmation(open_storage(storage_url), "new")) is StopReason.FAILURES
 
 
 def before(model: Model, act: Callable[[], None]) -> Callable[..., Confirmed]:
@@ -221,7 +221,7 @@ def before(model: Model, act: Callable[[], None]) -> Callable[..., Confirmed]:
 
 def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
     interrupting = before(Model.LINEAR, lambda: os.kill(os.getpid(), signal.SIGINT))
-    monkeypatch.setattr(confirming, "confirm_once", interrupting)
+    monkeypatch.setattr(objective, "confirm_once", interrupting)
     code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
     assert code == 130
     assert "SIGINT: finishing the running trial; once more to give it up" in err
@@ -229,9 +229,9 @@ def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, monkeypatch: p
     # The circuit and its first control are done.
     assert out.startswith("trial  test accuracy")
     assert out.splitlines()[-1] == "11 trainings of 13 are not done yet."
-    search = load(open_storage(storage_url), "new")
+    search = load_confirmation(open_storage(storage_url), "new")
     assert (len(successful(search)), reason_of(search)) == (2, None)
-    monkeypatch.setattr(confirming, "confirm_once", confirm_once)
+    monkeypatch.setattr(objective, "confirm_once", confirm_once)
     assert stored("resume", "new")[0] == 0
     assert (len(successful(search)), reason_of(search)) == (13, StopReason.CONFIRMED)
 
@@ -240,14 +240,14 @@ def test_a_confirmation_that_is_deleted_ends_its_workers(
     stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str
 ) -> None:
     deleting = before(Model.EMBEDDING, lambda: optuna.delete_study(study_name="new", storage=storage_url))
-    monkeypatch.setattr(confirming, "confirm_once", deleting)
+    monkeypatch.setattr(objective, "confirm_once", deleting)
     code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
     assert (code, out) == (2, "")
     told = "Error: study 'new' was deleted meanwhile; see which are left with: faqnas-optuna status"
     assert err.splitlines()[-1] == told
 
 
-def test_what_was_confirmed_outlives_its_search(stored: Cli, confirmed: Search) -> None:
+def test_what_was_confirmed_outlives_its_search(stored: Cli, confirmed: Confirmation) -> None:
     optuna.delete_study(study_name="iris", storage=confirmed.study._storage)
     code, out, err = stored("confirm", "iris")
     assert (code, out) == (2, "")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from faqnas_optuna.cli.confirmation_tables import print_confirmation, remarks
-from faqnas_optuna.reporting.confirmed import confirmation_document
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.study import Confirmation
 from tests.cli.test_terminals import WIDTHS, LongSearch
 from tests.cli.test_terminals import at_terminal as at_terminal  # the fixture
 
@@ -17,7 +17,7 @@ CONTROLS = "trial  control  test accuracy  circuit adds  95 % interval  p  p (Ho
 
 
 @pytest.fixture
-def document(confirmed: Search) -> dict[str, Any]:
+def document(confirmed: Confirmation) -> dict[str, Any]:
     return confirmation_document(confirmed)
 
 
@@ -63,7 +63,7 @@ def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_the_tables_are_whole(document: dict[str, Any], confirmed: Search, at_terminal: LongSearch, columns: int) -> None:
+def test_the_tables_are_whole(document: dict[str, Any], confirmed: Confirmation, at_terminal: LongSearch, columns: int) -> None:
     terminal = at_terminal("confirm", "iris", columns=columns)
     assert terminal.end() == 0
     # No line of a table was broken by the terminal: every cell is whole, and the first ones begin a line.
@@ -138,7 +138,7 @@ def test_what_is_not_known_yet_is_a_dash_and_no_table_is_empty(
 Show = Callable[..., tuple[int, str, str]]
 
 
-def test_trainings_are_shown(confirmed: Search, cli_here: Show) -> None:
+def test_trainings_are_shown(confirmed: Confirmation, cli_here: Show) -> None:
     code, out, err = cli_here("show", "iris.confirm", "1")
     assert (code, err) == (0, "")
     values = dict(re.split(r" {2,}", line) for line in out.splitlines())

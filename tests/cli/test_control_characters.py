@@ -12,7 +12,7 @@ import pytest
 
 from faqnas_optuna.escaping import escaped, on_one_line
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.support.terminal import Terminal
 

@@ -6,15 +6,15 @@ from rich.console import Console
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.flops import profiler_flops
-from faqnas_optuna.cli.console import ConsoleHandler, describe, make_console, show_progress
+from faqnas_optuna.cli.console import ConsoleHandler, make_console, show_progress
 from faqnas_optuna.cli.display import print_front
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.reporting.status import Progress
+from faqnas_optuna.study.work import SearchProgress
 from tests.support.candidates import candidate, genome_of
 
 
-def at(trials: int, study: str = "iris") -> Progress:
-    return Progress(
+def at(trials: int, study: str = "iris") -> SearchProgress:
+    return SearchProgress(
         study=study,
         generation=min(trials // 4 + 1, 2),
         generations=2,
@@ -121,7 +121,7 @@ def test_what_is_waited_for_at_the_end_is_told_once() -> None:
 
 
 def test_one_is_not_many() -> None:
-    told = describe(at(1))
+    told = at(1).describe()
     assert "1 trial ·" in told and "1 trials" not in told
 
 

@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.noise import finalists as noisy
 from faqnas_optuna.noise import reference as mixed
 from faqnas_optuna.noise.finalists import STRENGTHS
 from faqnas_optuna.noise.model import NoisyProgram
 from faqnas_optuna.noise.report import told_overtakings
-from faqnas_optuna.reporting.confirmed import confirmation_document
-from faqnas_optuna.study.study import Search
 from tests.conftest import successful
 
 Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def stored(confirmed: Search, cli_here: Cli) -> Cli:
+def stored(confirmed: Confirmation, cli_here: Cli) -> Cli:
     """The command line beside a confirmation that is finished, and the study that it confirms."""
     return cli_here
 
@@ -106,7 +106,7 @@ def noise_of_two(stored: Cli, *more: str) -> dict[str, Any]:
     return found
 
 
-def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Search) -> None:
+def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirmation) -> None:
     plain = stored("confirm", "iris")[1]
     document, text = noise_of_two(stored, "--json"), noise_of_two(stored, "--plot", "noise.pdf")["text"]
     assert Path("noise.pdf").read_bytes().startswith(b"%PDF-")
@@ -140,7 +140,7 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Search)
     assert len(successful(confirmed)) == 45
 
 
-def test_ctrl_c_keeps_the_confirmation(stored: Cli, monkeypatch: pytest.MonkeyPatch, confirmed: Search) -> None:
+def test_ctrl_c_keeps_the_confirmation(stored: Cli, monkeypatch: pytest.MonkeyPatch, confirmed: Confirmation) -> None:
     def interrupting(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("it goes on")

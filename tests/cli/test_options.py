@@ -12,10 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.lifecycle import advance, stop
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.lifecycle import stop
+from faqnas_optuna.study.search import create
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import create
 from faqnas_optuna.workers import loop as workers
 from tests.cli.test_program import SMALL, Cli
 from tests.cli.test_program import stored as stored
@@ -74,7 +74,7 @@ def in_several_states(tmp_path_factory: pytest.TempPathFactory, iris: DataSplits
     storage = open_storage(f"sqlite:///{file}", create=True)
     done, bad, ended, _ = (create(storage, name, small_config(), iris) for name in ("done", "bad", "ended", "new"))
     run_trials(done, 8, cheap_values)
-    advance(StudyState.of(done))
+    done.advance(read_state(done))
     for _ in range(4):
         with suppress(ZeroDivisionError):
             run_trials(bad, 1, lambda _: (1 / 0, 0))

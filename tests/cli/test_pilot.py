@@ -16,7 +16,7 @@ from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.metadata import our_studies
-from faqnas_optuna.study.study import load
+from faqnas_optuna.study.search import load
 from faqnas_optuna.training import pilot
 from faqnas_optuna.training.evaluation import train_from
 from faqnas_optuna.training.pilot import measure_reliability

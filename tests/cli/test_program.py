@@ -25,9 +25,8 @@ from faqnas_optuna.data import idx
 from faqnas_optuna.data.named import DATASETS
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.lifecycle import advance
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training import evaluation
 from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
 
@@ -515,7 +514,7 @@ def test_studies_of_others_are_told_apart(cli_here: Cli, storage_url: str) -> No
 
 def test_a_finished_study_is_shown_at_once(stored: Cli, search_of_eight: Search) -> None:
     """Without its data, and without torch; what it took is told, and nothing is trained."""
-    advance(StudyState.of(search_of_eight))
+    search_of_eight.advance(read_state(search_of_eight))
     first, second = (stored("start", *given, "--population", "4", "--generations", "2", "--epochs", "1") for given in ASKED)
     assert first == second
     code, out, err = first

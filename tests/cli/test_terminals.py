@@ -10,10 +10,9 @@ import pytest
 
 from faqnas_optuna.reporting.documents import trial_document
 from faqnas_optuna.storage.opening import drafts
-from faqnas_optuna.study.lifecycle import advance
 from faqnas_optuna.study.objective import suggest
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
 from tests.support.terminal import Terminal
 
@@ -42,7 +41,7 @@ def long_names(new_search: Callable[..., Search]) -> Search:
     """A finished study and one at which two workers are, with names of 40 characters."""
     finished = new_search(name=NAME)
     run_trials(finished, 8, cheap_values)
-    advance(StudyState.of(finished))
+    finished.advance(read_state(finished))
     running = new_search(name=NAME[::-1])
     for worker in ("a-host-of-a-cluster-with-a-long-name:1234567", "b:1"):
         trial = running.study.ask()
@@ -74,7 +73,7 @@ def test_many_finished_studies_are_a_line_each(
     for number in range(3):
         search = new_search(name=f"{NAME[:-1]}{number}")
         run_trials(search, 8, cheap_values)
-        advance(StudyState.of(search))
+        search.advance(read_state(search))
     terminal = at_terminal("status", columns=columns)
     assert terminal.end() == 0
     assert [line.split()[-1] for line in terminal.lines] == ["state", "finished", "finished", "finished"]
@@ -85,7 +84,7 @@ def test_many_finished_studies_are_a_line_each(
 def test_the_front_is_whole(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
     terminal = at_terminal("pareto", NAME, columns=columns)
     assert terminal.end() == 0
-    circuits = [str(candidate.effective) for candidate in StudyState.of(long_names).front]
+    circuits = [str(candidate.effective) for candidate in read_state(long_names).front]
     assert [line[line.index(circuit) :] for line in terminal.lines for circuit in circuits if circuit in line] == circuits
     assert "accuracy  quantum FLOPs  classical FLOPs  parameters" in terminal.lines[0]
 

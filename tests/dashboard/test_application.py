@@ -25,9 +25,8 @@ from faqnas_optuna.dashboard.application import make_dashboard
 from faqnas_optuna.dashboard.watching import Shared
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.lifecycle import advance
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search, create
+from faqnas_optuna.study.search import Search, create
+from faqnas_optuna.study.state import read_state
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, run_trials, small_config
 from tests.support.crew import wait_until
 from tests.support.databases import PostgresServer
@@ -78,7 +77,7 @@ def test_the_first_page_lists_the_studies(address: str) -> None:
 
 def test_a_study_has_a_page_with_its_front_and_its_note(address: str, search_of_eight: Search) -> None:
     page = get(f"{address}/study/iris")
-    for candidate in StudyState.of(search_of_eight).front:
+    for candidate in read_state(search_of_eight).front:
         assert str(candidate.effective) in page
     for told in ("Two values are minimised", "Adam", "Wilson&#x27;s 95 % interval", "by faqnas-optuna 0."):
         assert told in page
@@ -86,7 +85,7 @@ def test_a_study_has_a_page_with_its_front_and_its_note(address: str, search_of_
 
 def test_the_page_of_a_study_shows_what_is_new(address: str, search_of_eight: Search) -> None:
     assert hypervolumes(get(f"{address}/study/iris")) == []
-    advance(StudyState.of(search_of_eight))
+    search_of_eight.advance(read_state(search_of_eight))
     page = get(f"{address}/study/iris")
     assert hypervolumes(page) == [closed.hypervolume for closed in search_of_eight.metadata.closed_generations()]
     assert "UTC: all 2 generations are done" in page

@@ -20,9 +20,8 @@ from faqnas_optuna.dashboard.application import make_dashboard
 from faqnas_optuna.dashboard.filters import Environ, StartResponse, answer
 from faqnas_optuna.dashboard.server import DashboardServer
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.lifecycle import advance
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from tests.conftest import TIMEOUT_S, cheap_values, run_trials, small_config
 
 pytestmark = pytest.mark.slow
@@ -167,8 +166,8 @@ def position(transform: str) -> tuple[float, float]:
 
 
 def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
-    state = StudyState.of(search_of_eight)
-    advance(state)
+    state = read_state(search_of_eight)
+    state.study.advance(state)
     page = browse(address(server, "/study/iris"))
     dominated, front = points(page, "front")
     assert len(front) == len(state.front) > 1
@@ -190,14 +189,14 @@ def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardSe
 
 
 def test_the_mouse_tells_which_circuit_is_which(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
-    advance(StudyState.of(search_of_eight))
+    search_of_eight.advance(read_state(search_of_eight))
     probe(
         server,
         "for (const f of ['front', 'hypervolume']) Plotly.Fx.hover(f, [{curveNumber: f === 'front' ? 1 : 0, pointNumber: 1}]);",
     )
     page = browse(address(server, "/study/iris"))
     front, grown = ("\n".join(part.words for part in page_of.find("g", class_="hoverlayer")) for page_of in drawn(page))
-    second = StudyState.of(search_of_eight).front[1]
+    second = read_state(search_of_eight).front[1]
     assert f"trial {second.trial}" in front and str(second.effective) in front
     assert "generation 2, closed 20" in grown and "UTC" in grown
 
@@ -210,7 +209,7 @@ def drawn(page: Element) -> list[Element]:
 def test_a_picture_of_the_page_shows_the_front(
     chromium: Callable[..., str], server: DashboardServer, search_of_eight: Search, tmp_path: Path
 ) -> None:
-    advance(StudyState.of(search_of_eight))
+    search_of_eight.advance(read_state(search_of_eight))
     file = tmp_path / "page.png"
     chromium(address(server, "/study/iris"), f"--screenshot={file}")
     with Image.open(file) as picture:
@@ -218,7 +217,7 @@ def test_a_picture_of_the_page_shows_the_front(
         colours = {colour: count for count, colour in picture.convert("RGB").getcolors(maxcolors=1 << 24) or []}
     assert len(colours) > 100
     # Each point has a radius of five pixels or so.
-    assert colours[BLUE] > 60 * len(StudyState.of(search_of_eight).front)
+    assert colours[BLUE] > 60 * len(read_state(search_of_eight).front)
 
 
 ZOOM = """
@@ -244,7 +243,7 @@ def test_the_page_takes_in_what_is_new_and_stays_where_it_is(
             looks.append(environ["PATH_INFO"])
             if len(looks) == 2:
                 run_trials(search, 4, cheap_values)
-                advance(StudyState.of(search))
+                search.advance(read_state(search))
         return inner(environ, start_response)
 
     server.application = growing
@@ -255,7 +254,7 @@ def test_the_page_takes_in_what_is_new_and_stays_where_it_is(
     (facts,) = page.find("section", id="facts")
     assert "finished" in facts.words and "generations are done" in facts.words and "8, 0 running" in facts.words
     (table,) = page.find("section", id="table")
-    assert len(list(table.find("tr"))) == 1 + len(StudyState.of(search).front)
+    assert len(list(table.find("tr"))) == 1 + len(read_state(search).front)
     assert [len(trace) for trace in points(page, "hypervolume")] == [2]
     (body,) = page.find("body")
     assert body.attributes["data-now"] == body.attributes["data-zoomed"] != body.attributes["data-before"]
@@ -264,7 +263,7 @@ def test_the_page_takes_in_what_is_new_and_stays_where_it_is(
 def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered(
     browse: Browse, server: DashboardServer, search_of_eight: Search
 ) -> None:
-    advance(StudyState.of(search_of_eight))
+    search_of_eight.advance(read_state(search_of_eight))
     inner = server.application
 
     def behind_a_proxy(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -275,7 +274,7 @@ def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered
 
     server.application = behind_a_proxy
     page = browse(address(server, "/hub/studies/study/iris"))
-    assert len(points(page, "front")[1]) == len(StudyState.of(search_of_eight).front)
+    assert len(points(page, "front")[1]) == len(read_state(search_of_eight).front)
     assert [link.words for link in page.find("a")] == ["Studies"]
     (told,) = page.find("p", id="prefix")
     assert "hidden" not in told.attributes and "needs an address of its own" in told.words

@@ -6,12 +6,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.dashboard.pages import message_page, overview_page, study_page
 from faqnas_optuna.dashboard.watching import Overview, StudyView, Watched
 from faqnas_optuna.errors import StudyMismatchError
-from faqnas_optuna.reporting.confirmed import confirmation_document
 from faqnas_optuna.storage.opening import drafts
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 
 EVIL = "<script>alert(1)</script>"
 
@@ -131,7 +132,7 @@ def test_an_empty_storage_tells_how_to_begin() -> None:
     assert "faqnas-optuna start --dataset wine" in page
 
 
-def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Search) -> None:
+def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Confirmation) -> None:
     watched = Watched(drafts(confirmed.study))
     view = watched.study("iris")
     shown = {entry["circuit"]: entry for entry in confirmation_document(confirmed)["circuits"]}
@@ -146,7 +147,7 @@ def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Search) 
         watched.study("iris.confirm")
 
 
-def test_a_confirmation_is_in_the_overview(confirmed: Search) -> None:
+def test_a_confirmation_is_in_the_overview(confirmed: Confirmation) -> None:
     page = Tags(overview_page(Watched(drafts(confirmed.study)).overview(), path="/")).text
     assert "iris.confirmirisfinished–" in page
 

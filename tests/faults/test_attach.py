@@ -8,7 +8,8 @@ from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import Search, create, load, versions
+from faqnas_optuna.study.search import Search, create, load
+from faqnas_optuna.study.study import versions
 from tests.data.test_idx import idx_dir as idx_dir  # the fixture
 from tests.study.test_study import change_versions
 from tests.support.crew import Crew, trials_of

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 from tests.conftest import TIMEOUT_S, RunCli
 from tests.faults.test_outages import Told
 from tests.faults.test_signals import on_a_terminal

@@ -9,12 +9,12 @@ import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data import named
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.confirmation import needed
+from faqnas_optuna.study.search import create
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search, create, load
-from tests.conftest import cheap_values, reason_of, run_trials
+from tests.conftest import cheap_values, load_confirmation, reason_of, run_trials
 from tests.support.crew import SOON_S, Crew, trials_of, wait_until
 from tests.support.databases import sqlite_and_postgres
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 ASKED = ("--trials", "0,1", "--seeds", "2", "--epochs", "400")
 
 
-def confirmed(search: Search) -> dict[tuple[str, int], float]:
+def confirmed(search: Confirmation) -> dict[tuple[str, int], float]:
     """The test accuracies of a confirmation."""
     return {
         (trial.user_attrs["network"], trial.user_attrs["seed"]): trial.user_attrs["test_accuracy"]
@@ -41,7 +41,7 @@ def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: P
     crew.start("confirm", "s", *ASKED, "--detach")
     assert crew.leave() == [0], crew.printed()
 
-    search = load(open_storage(any_storage_url), "s.confirm")
+    search = load_confirmation(open_storage(any_storage_url), "s.confirm")
     crew.processes.clear()
     for kills in range(1, 3):
         victim, other = (crew.start("worker", "s.confirm") for _ in range(2))
@@ -55,11 +55,11 @@ def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: P
 
     trials = trials_of(search)
     done_once = Counter((t.user_attrs["network"], t.user_attrs["seed"]) for t in trials if t.state is TrialState.COMPLETE)
-    assert done_once == {(training.network, training.seed): 1 for training in needed(search.description)}
+    assert done_once == {(training.network, training.seed): 1 for training in search.needed()}
     assert all(trial.state.is_finished() for trial in trials)
     assert any(trial.state is TrialState.FAIL for trial in trials), "no kill has hit a training"
 
     crew.processes.clear()
     crew.start("confirm", "s", *ASKED, "--as", "undisturbed", "--json")
     assert crew.leave() == [0], crew.printed()
-    assert confirmed(load(open_storage(any_storage_url), "undisturbed")) == confirmed(search)
+    assert confirmed(load_confirmation(open_storage(any_storage_url), "undisturbed")) == confirmed(search)

@@ -13,9 +13,9 @@ from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.dashboard.watching import Watched
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.search import create, load
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import create, load
 from faqnas_optuna.training import evaluation
 from tests.conftest import cheap_values, copy_database, reason_of, run_trials, small_config
 from tests.support.crew import instant_evaluation
@@ -182,7 +182,7 @@ def test_a_search_makes_up_for_trials_that_were_deleted(
     told = "study bad: the database lacks 3 trials or their results; others are run in their place"
     assert (told in err.splitlines()) is is_noticed
     search = load(open_storage(storage_url), "bad")
-    state = StudyState.of(search)
+    state = read_state(search)
     assert reason_of(search) is StopReason.GENERATIONS
     assert {generation: state.generation_sizes[generation] for generation in range(3)} == {0: 4, 1: 4, 2: 4}
     # Those of the first two generations, three in their place, and the last four.

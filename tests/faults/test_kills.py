@@ -23,8 +23,8 @@ from faqnas_optuna.circuits.genome import enumerate_genomes
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S
 from faqnas_optuna.storage.opening import backend, open_storage
 from faqnas_optuna.study.metadata import our_studies
+from faqnas_optuna.study.search import load
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import load
 from tests.conftest import reason_of
 from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, seconds_open, trials_of, wait_until
 from tests.support.databases import on_sqlite, sqlite_and_postgres

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S
 from faqnas_optuna.study.records import GENERATION_KEY
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search
 from tests.conftest import reason_of
 from tests.support.crew import Crew, new_study, trials_of
 from tests.support.jepsen import violations_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.study.search import Search, load
 from tests.support.crew import SOON_S, Crew, new_study, trials_of, wait_until
 from tests.support.databases import on_sqlite
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.study.search import Search, load
 from tests.conftest import TIMEOUT_S
 from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.support.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres

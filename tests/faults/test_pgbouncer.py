@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from faqnas_optuna.storage.opening import backend, open_storage, storage_lock
-from faqnas_optuna.study.study import load
+from faqnas_optuna.study.search import load
 from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, wait_until
 from tests.support.databases import PostgresServer
 from tests.support.jepsen import end

@@ -17,7 +17,7 @@ from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import Search, create, load
+from faqnas_optuna.study.search import Search, create, load
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.faults.test_outages import Told
 from tests.support.crew import LEAVE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until

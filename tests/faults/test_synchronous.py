@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.study.records import GENERATION_KEY
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 from tests.support.crew import SOON_S, Crew, new_study, trials_of, wait_until
 from tests.support.databases import on_sqlite
 from tests.support.jepsen import end

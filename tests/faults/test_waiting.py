@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from faqnas_optuna.storage import outages
 from faqnas_optuna.storage.opening import number_of_studies, open_storage
-from faqnas_optuna.study.study import load
+from faqnas_optuna.study.search import load
 from faqnas_optuna.training import pilot
 from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, wait_until
 from tests.support.databases import DatabaseServer, MariadbServer, PostgresServer, on_servers, running_postgres

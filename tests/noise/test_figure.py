@@ -9,10 +9,10 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from faqnas_optuna.config import Score, StudyConfig
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.noise.figure import noise_figure, write_noise_plot
 from faqnas_optuna.noise.finalists import STRENGTHS
-from faqnas_optuna.study.study import Search
 from tests.noise.test_report import CHEAP, DEAR, document, under_noise
 
 CONFIG = StudyConfig(dataset="wine")
@@ -82,7 +82,7 @@ def test_balanced_scores_are_told_as_such() -> None:
     assert axes.get_ylabel() == "balanced test accuracy"
 
 
-def test_the_same_document_is_the_same_file(confirmed: Search, tmp_path: Path) -> None:
+def test_the_same_document_is_the_same_file(confirmed: Confirmation, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("one.svg", "two.svg")]
     for file in files:
         write_noise_plot(document(CHEAP, DEAR), confirmed, file)

@@ -2,19 +2,20 @@
 
 import pytest
 
+from faqnas_optuna.confirmation.plan import ConfirmationBudget
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.noise import finalists as noisy
 from faqnas_optuna.noise.finalists import check_noise, finalists_among, seeds_of
 from faqnas_optuna.noise.model import DeviceNoise, noise_of
-from faqnas_optuna.study.confirmation import ConfirmationBudget
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from tests.conftest import confirm
 from tests.hardware.test_cost import LINE
 from tests.support.candidates import candidate, genome_of
 
 
-def test_finalists_are_those_of_the_trials_the_cheapest_first(confirmed: Search) -> None:
+def test_finalists_are_those_of_the_trials_the_cheapest_first(confirmed: Confirmation) -> None:
     found = finalists_among(confirmed, [0, 4, 7])
     assert [one.trial for one in found] == [4, 0]
     assert found[0].cost < found[1].cost
@@ -22,7 +23,7 @@ def test_finalists_are_those_of_the_trials_the_cheapest_first(confirmed: Search)
 
 
 def test_who_was_not_trained_is_not_judged(search_of_eight: Search, storage_url: str) -> None:
-    front = StudyState.of(search_of_eight).front
+    front = read_state(search_of_eight).front
     waiting = confirm(search_of_eight, storage_url, front, ConfirmationBudget(epochs=2, seeds=3))
     assert finalists_among(waiting, [one.trial for one in front]) == []
 

@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 
 from faqnas_optuna.config import Score
+from faqnas_optuna.confirmation.baselines import Model
 from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
 from faqnas_optuna.noise.model import DepolarizingNoise, noise_of
 from faqnas_optuna.noise.report import noise_document, told_overtakings
 from faqnas_optuna.study.metadata import Finalist
-from faqnas_optuna.training.controls import Model
 from tests.support.candidates import genome_of
 
 NOISE = DepolarizingNoise(probability=0.01)

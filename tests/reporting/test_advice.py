@@ -6,9 +6,8 @@ import pytest
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, SpaceConfig, TrainingConfig
 from faqnas_optuna.reporting.advice import advice, reliability_sentence
-from faqnas_optuna.study.lifecycle import advance
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training.reliability import Reliability
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
@@ -53,8 +52,8 @@ def test_what_is_left_to_luck_is_told_alone(new_search: Callable[..., Search]) -
     measured = Reliability(value=0.15, low=0.05, high=0.3, circuits=24, trainings=4)
     search = replace(search, description=replace(search.description, reliability=measured))
     run_trials(search, 12, lambda _: (100.0, 0.7))
-    advance(StudyState.of(search))
-    (told,) = advice(StudyState.of(search))
+    search.advance(read_state(search))
+    (told,) = advice(read_state(search))
     assert told == reliability_sentence(search)
 
 
@@ -71,8 +70,8 @@ def test_signs_of_failure_are_told_with_what_to_try(
 ) -> None:
     search = new_search(small_config(training=TrainingConfig(epochs=60), search=SearchConfig(population=4, generations=8)))
     run_trials(search, 12, values)
-    advance(StudyState.of(search))
-    first, line = advice(StudyState.of(search))
+    search.advance(read_state(search))
+    first, line = advice(read_state(search))
     assert first == NOT_MEASURED
     assert told in line and attempt in line
 
@@ -80,10 +79,10 @@ def test_signs_of_failure_are_told_with_what_to_try(
 def test_stagnation_at_once_is_told_where_the_front_has_several_points(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(training=TrainingConfig(epochs=60)))
     run_trials(search, 8, cheap_values)
-    advance(StudyState.of(search))
+    search.advance(read_state(search))
     generation = search.study.user_attrs["generation:0"]
     search.study.set_user_attr("generation:1", generation | {"generation": 1})
-    _, line = advice(StudyState.of(search))
+    _, line = advice(read_state(search))
     assert "the search stagnated at once. Try --population 8, another --seed, or --repeats 3" in line
 
 
@@ -92,8 +91,8 @@ def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(training=TrainingConfig(epochs=60), space=space))
     while True:
         run_trials(search, 4, cheap_values)
-        advance(StudyState.of(search))
+        search.advance(read_state(search))
         if len({trial.values[0] for trial in successful(search)}) > 3:
             break
     search.study.set_user_attr("generation:1", search.study.user_attrs["generation:0"] | {"hypervolume": 1.0})
-    assert list(advice(StudyState.of(search))) == [NOT_MEASURED]
+    assert list(advice(read_state(search))) == [NOT_MEASURED]

@@ -14,17 +14,18 @@ from faqnas_optuna import __version__
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import GENES, Genome, Rotation
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
+from faqnas_optuna.confirmation.opening import status_document
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
-from faqnas_optuna.reporting.documents import front_csv, pareto_document, start_document, stop_document, trial_document
-from faqnas_optuna.reporting.status import progress, status_document
+from faqnas_optuna.reporting.documents import front_csv, pareto_document, start_document, trial_document
 from faqnas_optuna.storage.opening import drafts
-from faqnas_optuna.study.lifecycle import advance, author, resume, stop
+from faqnas_optuna.study.lifecycle import author, resume, stop
 from faqnas_optuna.study.metadata import DESCRIPTION
 from faqnas_optuna.study.objective import suggest
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import EXAMPLES, SelectionRule
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.state import read_state
+from faqnas_optuna.study.status import stop_document
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search
 from faqnas_optuna.training.evaluation import Counts
 from tests.conftest import cheap_values, run_trials, small_config
 from tests.support.crew import SOON_S
@@ -32,12 +33,12 @@ from tests.support.crew import SOON_S
 
 @pytest.fixture
 def finished(search_of_eight: Search) -> Search:
-    advance(StudyState.of(search_of_eight))
+    search_of_eight.advance(read_state(search_of_eight))
     return search_of_eight
 
 
 def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
-    document = pareto_document(StudyState.of(finished))
+    document = pareto_document(read_state(finished))
     assert {key: type(value) for key, value in document.items()} == {
         "schema_version": int,
         "study": str,
@@ -77,8 +78,8 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
 
 
 def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
-    document = start_document(StudyState.of(finished), seconds=1.23456)
-    added = {key: value for key, value in document.items() if key not in pareto_document(StudyState.of(finished))}
+    document = start_document(read_state(finished), seconds=1.23456)
+    added = {key: value for key, value in document.items() if key not in pareto_document(read_state(finished))}
     stop = added.pop("stop")
     assert stop["reason"] == "generations" and 0 <= stop["seconds"] < 24 * 3600
     assert added == {
@@ -106,8 +107,8 @@ def test_a_study_that_stopped_before_it_was_made_took_no_time_that_is_known(fini
 def test_an_empty_study_has_no_front(new_search: Callable[..., Search]) -> None:
     search = new_search()
     with pytest.raises(NoSuccessfulTrialError, match="no successful trial yet; see: faqnas-optuna status iris"):
-        pareto_document(StudyState.of(search))
-    assert progress(StudyState.of(search)).best_score is None
+        pareto_document(read_state(search))
+    assert search.progress(read_state(search)).best_score is None
     (status,) = status_document(search.study._storage, None)["studies"]
     volumes = status["hypervolume"], status["linear_hypervolume"]
     assert (status["front"], volumes, status["best_score"]) == (0, (0.0, 0.0), None)
@@ -125,7 +126,7 @@ def test_status_counts_trials_and_tells_of_stops(finished: Search, new_search: C
 
 
 def test_progress_looks_no_further_than_the_last_generation(finished: Search) -> None:
-    seen = progress(StudyState.of(finished))
+    seen = finished.progress(read_state(finished))
     assert (seen.generation, seen.generations, seen.trials, seen.planned) == (2, 2, 8, 8)
 
 
@@ -149,7 +150,7 @@ def test_a_trial_that_never_got_its_genes_is_shown(new_search: Callable[..., Sea
 
 
 def test_the_table_of_the_front_has_each_gene_in_a_column(finished: Search) -> None:
-    document = pareto_document(StudyState.of(finished))
+    document = pareto_document(read_state(finished))
     rows = list(csv.DictReader(io.StringIO(front_csv(document))))
     assert [int(row["trial"]) for row in rows] == [entry["trial"] for entry in document["front"]]
     assert {gene: rows[0][gene] for gene in GENES} == {
@@ -246,7 +247,7 @@ def test_of_a_trial_that_was_not_counted_the_cheapest_circuit_has_no_flops(new_s
 
 @pytest.mark.parametrize("rule", EXAMPLES)
 def test_the_document_of_a_pick_holds_one_circuit_and_why(finished: Search, rule: str) -> None:
-    state, pick = StudyState.of(finished), SelectionRule.parse(rule)
+    state, pick = read_state(finished), SelectionRule.parse(rule)
     whole, document = pareto_document(state), pareto_document(state, pick)
     (entry,) = document["front"]
     assert entry["trial"] == pick.choose(state.front).trial
@@ -281,7 +282,7 @@ def test_a_study_that_was_copied_under_a_name_that_we_refuse_is_left_out_of_all(
 
 
 def test_what_is_exported_tells_the_circuit_and_what_decided_its_values(finished: Search) -> None:
-    document = pareto_document(StudyState.of(finished))
+    document = pareto_document(read_state(finished))
     for entry, row in zip(document["front"], csv.DictReader(io.StringIO(front_csv(document))), strict=True):
         circuit = Genome.from_params(entry["genome"]).circuit
         assert (entry["canonical"]["summary"], row["summary"]) == (str(circuit), str(circuit))

@@ -30,8 +30,8 @@ from faqnas_optuna.reporting.matplotlib_front import legend_below, printed_figur
 from faqnas_optuna.reporting.plotly_front import interactive_figure, pareto_figure, write_pareto_plot
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from tests.conftest import cheap_values, run_trials
 from tests.support.candidates import candidate, genome_of
 
@@ -44,7 +44,7 @@ def search(new_search: Callable[..., Search]) -> Search:
 
 
 def test_a_png_is_a_picture(search: Search, tmp_path: Path) -> None:
-    write_pareto_plot(StudyState.of(search), tmp_path / "front.png")
+    write_pareto_plot(read_state(search), tmp_path / "front.png")
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.size == (2100, 1350)
         # Axes, text, two kinds of points: more than one colour on white.
@@ -52,10 +52,10 @@ def test_a_png_is_a_picture(search: Search, tmp_path: Path) -> None:
 
 
 def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path: Path) -> None:
-    write_pareto_plot(StudyState.of(search), tmp_path / "front.html")
+    write_pareto_plot(read_state(search), tmp_path / "front.html")
     page = (tmp_path / "front.html").read_text()
     assert "<script src=" not in page
-    for best in StudyState.of(search).front:
+    for best in read_state(search).front:
         assert str(best.effective) in page
     assert '"type":"log"' in page
 
@@ -64,7 +64,7 @@ def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path:
 def test_vector_graphics_are_the_same_for_the_same_front(search: Search, tmp_path: Path, ending: str, begins: bytes) -> None:
     files = [tmp_path / f"{name}.{ending}" for name in ("one", "two")]
     for file in files:
-        write_pareto_plot(StudyState.of(search), file)
+        write_pareto_plot(read_state(search), file)
         # A date of theirs would be another now.
         time.sleep(1.1)
     one, two = (file.read_bytes() for file in files)
@@ -73,7 +73,7 @@ def test_vector_graphics_are_the_same_for_the_same_front(search: Search, tmp_pat
 
 def test_settings_and_versions_travel_in_a_figure(search: Search, tmp_path: Path) -> None:
     for ending in ("png", "svg", "pdf", "html"):
-        write_pareto_plot(StudyState.of(search), tmp_path / f"front.{ending}")
+        write_pareto_plot(read_state(search), tmp_path / f"front.{ending}")
     with Image.open(tmp_path / "front.png") as picture:
         told = [picture.info["Description"]]
     drawing = ElementTree.parse(tmp_path / "front.svg").getroot()
@@ -90,12 +90,12 @@ def test_settings_and_versions_travel_in_a_figure(search: Search, tmp_path: Path
 
 def test_another_ending_is_refused(search: Search, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"a plot is a .png, .pdf, .svg or .html file; 'front.gif' is none"):
-        write_pareto_plot(StudyState.of(search), tmp_path / "front.gif")
+        write_pareto_plot(read_state(search), tmp_path / "front.gif")
 
 
 def test_a_directory_that_is_not_there_is_named(search: Search, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*nowhere/front.png: No such file or directory"):
-        write_pareto_plot(StudyState.of(search), tmp_path / "nowhere" / "front.png")
+        write_pareto_plot(read_state(search), tmp_path / "nowhere" / "front.png")
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock" and "faqnas.db" not in path.name] == []
 
 
@@ -245,7 +245,7 @@ def overlap(one: Bbox, other: Bbox) -> bool:
 
 @pytest.mark.parametrize(("size", "pixels"), [("column", (1020, 900)), ("slide", (1920, 1080))])
 def test_each_size_has_its_measures(search: Search, tmp_path: Path, size: str, pixels: tuple[int, int]) -> None:
-    write_pareto_plot(StudyState.of(search), tmp_path / "front.png", size=Size(size))
+    write_pareto_plot(read_state(search), tmp_path / "front.png", size=Size(size))
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.size == pixels
         # The inches that they are printed on.
@@ -262,15 +262,15 @@ def test_a_page_has_no_size(search: Search, tmp_path: Path) -> None:
     with pytest.raises(
         OutputError, match="an .html plot is as large as its window.*leave out --size, or draw a .png, .pdf or .svg"
     ):
-        write_pareto_plot(StudyState.of(search), tmp_path / "front.html", size=Size.COLUMN)
+        write_pareto_plot(read_state(search), tmp_path / "front.html", size=Size.COLUMN)
 
 
 def test_text_stays_text(search: Search, tmp_path: Path) -> None:
     for ending in ("pdf", "svg"):
-        write_pareto_plot(StudyState.of(search), tmp_path / f"front.{ending}")
+        write_pareto_plot(read_state(search), tmp_path / f"front.{ending}")
     drawing = ElementTree.parse(tmp_path / "front.svg").getroot()
     texts = {"".join(element.itertext()).strip() for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
-    trials = {str(one.trial) for one in StudyState.of(search).front}
+    trials = {str(one.trial) for one in read_state(search).front}
     assert {"quantum FLOPs (one sample, forward)", "validation error", "front (numbers: trials)", *trials} <= texts
     # TrueType, which publishers take, and not the Type 3 that matplotlib writes by itself.
     file = (tmp_path / "front.pdf").read_bytes()
@@ -334,7 +334,7 @@ def test_what_was_confirmed_stands_beside_what_was_believed() -> None:
 
 
 def test_a_dominated_circuit_may_be_confirmed_too(search: Search) -> None:
-    state = StudyState.of(search)
+    state = read_state(search)
     (other, *_) = state.by_circuit.keys() - {one.record.circuit for one in state.front}
     figure = pareto_figure(
         state, {other: ConfirmedError(error=0.3, low=0.2, high=0.4), "unknown": ConfirmedError(error=0, low=0, high=0)}
@@ -344,8 +344,8 @@ def test_a_dominated_circuit_may_be_confirmed_too(search: Search) -> None:
 
 
 def test_the_figure_of_a_page_tells_the_same(search: Search) -> None:
-    plain = pareto_figure(StudyState.of(search))
-    assert [len(trace.x) for trace in plain.data] == [len(part) for part in (dominated(search), StudyState.of(search).front)]
+    plain = pareto_figure(read_state(search))
+    assert [len(trace.x) for trace in plain.data] == [len(part) for part in (dominated(search), read_state(search).front)]
     assert plain.layout.yaxis.title.text == "validation error" and plain.data[1].error_y.array is None
     figure = interactive_figure(shown(deviation=0.03, confirmed=True, dominated=5))
     _, front, links, confirmed = figure.data
@@ -365,5 +365,5 @@ def test_the_figure_of_a_page_tells_the_same(search: Search) -> None:
 
 
 def dominated(search: Search) -> set[str]:
-    state = StudyState.of(search)
+    state = read_state(search)
     return state.by_circuit.keys() - {one.record.circuit for one in state.front}

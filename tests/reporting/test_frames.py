@@ -1,17 +1,16 @@
 import math
 
-import pytest
-
-from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.reporting.confirmed import confirmation_document
+from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.frame import confirmed_frame
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.reporting.documents import pareto_document
-from faqnas_optuna.reporting.frames import confirmed_frame, front_frame, trials_frame
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.reporting.frames import front_frame, trials_frame
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 
 
 def test_a_frame_of_the_front_is_its_document(search_of_eight: Search) -> None:
-    state = StudyState.of(search_of_eight)
+    state = read_state(search_of_eight)
     rows, entries = front_frame(state).to_dict("records"), pareto_document(state)["front"]
     for row, entry in zip(rows, entries, strict=True):
         for name in ("trial", "quantum_flops", "val_accuracy", "parameters"):
@@ -23,22 +22,17 @@ def test_a_frame_of_the_front_is_its_document(search_of_eight: Search) -> None:
 
 
 def test_a_frame_of_trials_knows_clones_once(search_of_eight: Search) -> None:
-    state = StudyState.of(search_of_eight)
+    state = read_state(search_of_eight)
     frame = trials_frame(state)
     assert len(frame) == len({trial.user_attrs["circuit"] for trial in search_of_eight.study.trials})
     assert list(frame["trial"]) == sorted(trial.number for trial in state.by_circuit.values())
     assert set(frame.loc[frame["on_front"], "trial"]) == {candidate.trial for candidate in state.front}
 
 
-def test_a_frame_of_a_confirmation_is_its_document(confirmed: Search) -> None:
+def test_a_frame_of_a_confirmation_is_its_document(confirmed: Confirmation) -> None:
     document = confirmation_document(confirmed)
     for row, entry in zip(confirmed_frame(document).to_dict("records"), document["circuits"], strict=True):
         assert [row["test_accuracy_low"], row["test_accuracy_high"]] == entry["test_accuracy_interval"]
         assert (row["believed"], row["circuit"]) == (entry["val_accuracy"], entry["effective"])
         for control in entry["controls"]:
             assert row[control["model"]] == control["test_accuracy"]
-
-
-def test_a_confirmation_has_no_front(confirmed: Search) -> None:
-    with pytest.raises(ConfigError, match="study 'iris.confirm' has no front: it confirms circuits of 'iris'"):
-        front_frame(StudyState.of(confirmed))

@@ -14,12 +14,12 @@ from scipy import stats
 
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import FlopsCounter, FlopsOf, Score, TrainingConfig
-from faqnas_optuna.reporting.confirmed import AGAINST
+from faqnas_optuna.confirmation.analysis import AGAINST
+from faqnas_optuna.confirmation.latex import confirmation_table
 from faqnas_optuna.reporting.latex import (
     Alignment,
     Latex,
     LatexColumn,
-    confirmation_table,
     escaped,
     fraction,
     front_table,
@@ -28,8 +28,8 @@ from faqnas_optuna.reporting.latex import (
     table,
 )
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import SearchState, read_state
 from tests.conftest import TIMEOUT_S, small_config
 from tests.support.candidates import candidate, genome_of
 
@@ -88,7 +88,7 @@ def check(text: str) -> None:
     assert [line for line in lines if line.endswith("rule")] == [r"\toprule", r"\midrule", r"\bottomrule"]
 
 
-def table_of(state: StudyState) -> str:
+def table_of(state: SearchState) -> str:
     """That of the whole front."""
     return front_table(state, state.front)
 
@@ -112,7 +112,7 @@ DOMINATED = candidate(3, genome_of(9, "CNOT", "RX"), flops=40000, error=0.6, dev
 
 def test_the_table_of_a_front(new_search: Callable[..., Search]) -> None:
     add(search := new_search(name=NAME), *FRONT, DOMINATED)
-    check(text := table_of(StudyState.of(search)))
+    check(text := table_of(read_state(search)))
     classical = [str(one.record.classical_flops) for one in FRONT]
     parameters = [str(one.record.parameters) for one in FRONT]
     assert rows(text) == [
@@ -135,7 +135,7 @@ def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
         training=TrainingConfig(epochs=20, repeats=3), flops=FlopsCounter.ANALYTIC, flops_of=FlopsOf.EFFECTIVE
     )
     add(search := new_search(config), *FRONT)
-    check(text := table_of(StudyState.of(search)))
+    check(text := table_of(read_state(search)))
     heading, *cells = [row[2] for row in rows(text)]
     assert heading == r"95\,\% interval"
     for cell, one in zip(cells, FRONT, strict=True):
@@ -148,7 +148,7 @@ def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
 
 def test_what_decided_the_values_stands_above(new_search: Callable[..., Search]) -> None:
     add(search := new_search(name=NAME), *FRONT)
-    comment = table_of(StudyState.of(search)).splitlines()[1]
+    comment = table_of(read_state(search)).splitlines()[1]
     told = json.loads(comment.removeprefix("% Made by faqnas-optuna from "))
     assert told["study"] == NAME and told["settings"]["dataset"] == "iris"
     assert told["data_fingerprint"] == search.description.data_fingerprint and "optuna" in told["versions"]
@@ -269,7 +269,7 @@ def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
     }
     for name, config in configs.items():
         add(search := new_search(config, name=name), *map(balanced, FRONT))
-        yield name, table_of(StudyState.of(search))
+        yield name, table_of(read_state(search))
     for score in Score:
         yield f"confirmed, {score}", confirmation_table(confirmation_of(score))
         yield f"confirmed, {score}, wide", confirmation_table(confirmation_of(score, **LARGE, **WIDE))

@@ -18,7 +18,7 @@ from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import backend, drafts, open_storage
-from faqnas_optuna.study.study import create
+from faqnas_optuna.study.search import create
 from faqnas_optuna.training.evaluation import Counts, Evaluation
 from faqnas_optuna.workers.loop import StudyWorker
 from tests.conftest import small_config
@@ -175,11 +175,11 @@ def cheap(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluati
 def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_storage_url: str, iris: DataSplits) -> None:
     limits = SearchConfig(population=10, generations=100, patience=100)
     search = create(open_storage(any_storage_url, create=True), "s", small_config(search=limits), iris)
-    shift = StudyWorker(search, iris, Signals(), evaluate=cheap)
+    worker = StudyWorker(search, iris, Signals(), evaluate=cheap)
     statements: list[str] = []
     writing: list[str] = []
-    shift.look()
-    shift.run_trial()
+    worker.look()
+    worker.run_trial()
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
@@ -192,10 +192,10 @@ def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_s
     event.listen(backend(search.study).engine, "before_cursor_execute", note)
     event.listen(backend(search.study).engine, "commit", commit)
     # Less than a generation, within which nothing is decided; looking for stale trials, once a second, is not a trial's.
-    shift._next_giving_up = math.inf
+    worker._next_giving_up = math.inf
     trials = 8
     for _ in range(trials):
-        shift.look()
-        assert shift.run_trial()
+        worker.look()
+        assert worker.run_trial()
     assert len(statements) <= 14 * trials
     assert len(writing) == 3 * trials

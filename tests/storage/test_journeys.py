@@ -15,7 +15,7 @@ from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import backend, open_storage
-from faqnas_optuna.study.study import create
+from faqnas_optuna.study.search import create
 from faqnas_optuna.workers.loop import StudyWorker
 from tests.conftest import small_config
 from tests.storage.test_batched import cheap
@@ -65,14 +65,14 @@ def test_a_trial_waits_for_postgresql_at_most_16_times(postgres_url: str, iris: 
     journeys = Journeys(url.port)
     with journeys.port() as port:
         storage = open_storage(url.set(port=port).render_as_string(hide_password=False), create=True)
-        shift = StudyWorker(create(storage, "s", small_config(search=limits), iris), iris, Signals(), evaluate=cheap)
+        worker = StudyWorker(create(storage, "s", small_config(search=limits), iris), iris, Signals(), evaluate=cheap)
         # Looking for stale trials, once a second, is not a trial's.
-        shift._next_giving_up = math.inf
+        worker._next_giving_up = math.inf
 
         def run(trials: int) -> None:
             for _ in range(trials):
-                shift.look()
-                assert shift.run_trial()
+                worker.look()
+                assert worker.run_trial()
 
         run(25)
         counted = count_of(journeys, lambda: run(40))
@@ -91,10 +91,10 @@ def count_of(journeys: Journeys, act: Callable[[], None]) -> int:
 def test_between_statements_postgresql_knows_that_it_waits(postgres_url: str, iris: DataSplits) -> None:
     """Then its time limit of idle transactions applies to a worker that is suspended or cut off there."""
     states: set[str] = set()
-    shift = StudyWorker(
+    worker = StudyWorker(
         create(open_storage(postgres_url, create=True), "s", small_config(), iris), iris, Signals(), evaluate=cheap
     )
-    engine = backend(shift.state.search.study).engine
+    engine = backend(worker.study.study).engine
     watching = create_engine(engine.url, poolclass=NullPool)
 
     def look(connection: Any, *_: Any) -> None:
@@ -104,6 +104,6 @@ def test_between_statements_postgresql_knows_that_it_waits(postgres_url: str, ir
 
     event.listen(engine, "after_cursor_execute", look)
     for _ in range(6):
-        shift.look()
-        assert shift.run_trial()
+        worker.look()
+        assert worker.run_trial()
     assert states == {"idle", "idle in transaction"}

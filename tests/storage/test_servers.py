@@ -17,7 +17,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage.heartbeats import HeartbeatStorage
 from faqnas_optuna.storage.opening import open_storage, storage_lock
-from faqnas_optuna.study.study import create, load
+from faqnas_optuna.study.search import create, load
 from tests.conftest import cheap_values, run_trials, small_config
 from tests.support.databases import LOCAL, MariadbServer, PostgresServer, running_postgres
 

@@ -16,7 +16,7 @@ from faqnas_optuna.storage import sqlite
 from faqnas_optuna.storage.attributes import get_study_user_attrs
 from faqnas_optuna.storage.opening import backend, number_of_studies, open_storage
 from faqnas_optuna.storage.sqlite import file_lock
-from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.study.search import Search, load
 from tests.conftest import cheap_values, copy_database, run_trials
 from tests.support.processes import TIMEOUT_S, cli_environment
 
@@ -186,14 +186,14 @@ def test_a_lock_of_another_says_what_its_owner_can_do(open_directory: Path) -> N
 
 READING = """
 import sys
-from faqnas_optuna.study.state import Standing
-from faqnas_optuna.study.study import load
+from faqnas_optuna.study.state import read_state
+from faqnas_optuna.study.search import load
 from faqnas_optuna.storage.opening import open_storage
-standing = Standing.of(load(open_storage(sys.argv[1]), "iris"))
-print(standing.successful, flush=True)
+state = read_state(load(open_storage(sys.argv[1]), "iris"))
+print(state.successful, flush=True)
 for _ in sys.stdin:
-    standing.refresh()
-    print(standing.successful, flush=True)
+    state.refresh()
+    print(state.successful, flush=True)
 """
 
 

@@ -7,8 +7,8 @@ import pytest
 from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.metadata import Description, StudyMetadata, our_studies
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop, StopReason
-from faqnas_optuna.study.study import Search
 from tests.conftest import small_config
 
 STOPPED = Stop(reason=StopReason.STAGNATION, at="2026-01-01T00:00:00+00:00", by="me@here:1")

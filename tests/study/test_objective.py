@@ -12,9 +12,9 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.study import objective as objective_module
-from faqnas_optuna.study.objective import Evaluate
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.work import Evaluate
 from faqnas_optuna.training.evaluation import Counts, Evaluation, evaluate
 from faqnas_optuna.workers.loop import StudyWorker, worker_name
 from tests.conftest import small_config, successful
@@ -23,10 +23,10 @@ FEW = SpaceConfig(n_qubits=(2, 3), depth=(1,))
 
 
 def run(search: Search, splits: DataSplits, count: int, *, evaluate: Evaluate = evaluate) -> None:
-    shift = StudyWorker(search, splits, Signals(), evaluate=evaluate)
+    worker = StudyWorker(search, splits, Signals(), evaluate=evaluate)
     for _ in range(count):
-        shift.look()
-        shift.run_trial()
+        worker.look()
+        worker.run_trial()
 
 
 @pytest.mark.parametrize("counter", FlopsCounter)

@@ -13,7 +13,7 @@ from faqnas_optuna.config import Objectives, SearchConfig
 from faqnas_optuna.storage.opening import backend, drafts, open_storage
 from faqnas_optuna.study.records import GENERATION_KEY
 from faqnas_optuna.study.sampler import SeededNSGAIISampler
-from faqnas_optuna.study.study import Search, load
+from faqnas_optuna.study.search import Search, load
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
 CONFIG = SearchConfig(population=6)

@@ -9,12 +9,10 @@ import pytest
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.cli.console import describe
 from faqnas_optuna.config import ErrorEstimate, SearchConfig, SpaceConfig
-from faqnas_optuna.reporting.status import progress
 from faqnas_optuna.study import state as standing_module
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training.pooling import pooled_errors
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
@@ -23,7 +21,7 @@ def test_a_trial_of_somebody_else_does_not_disturb(new_search: Callable[..., Sea
     search = new_search()
     run_trials(search, 4, cheap_values)
     search.study.add_trial(optuna.create_trial(values=[0.0, 0.0]))
-    state = StudyState.of(search)
+    state = read_state(search)
     assert state.successful == 4
     assert all(candidate.quantum_flops > 0 for candidate in state.front)
 
@@ -36,7 +34,7 @@ def run_times(search: Search) -> Counter[str]:
 def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3), depth=(1, 2))))
     run_trials(search, 24, cheap_values)
-    found = StudyState.of(search).front
+    found = read_state(search).front
     points = [(trial.values[0], trial.values[1]) for trial in successful(search)]
     digests = [candidate.record.circuit for candidate in found]
     assert len(set(digests)) == len(digests)
@@ -64,7 +62,7 @@ def noisy_values(genome: Genome) -> tuple[float, float]:
 def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(search=SearchConfig(population=40, generations=2, front=ErrorEstimate.POOLED)))
     run_trials(search, 60, noisy_values)
-    state = StudyState.of(search)
+    state = read_state(search)
     trained = {trial.user_attrs["circuit"]: trial for trial in reversed(successful(search))}
     circuits = {digest: Genome.from_params(trial.params).circuit for digest, trial in trained.items()}
     standing_for = {digest: EffectiveCircuit(circuit=circuit).representative for digest, circuit in circuits.items()}
@@ -87,8 +85,8 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
     # The front of the trained errors is another, and tells how far the search is.
     raw = new_search(small_config(search=SearchConfig(population=40, generations=2)), name="trained")
     run_trials(raw, 60, noisy_values)
-    assert {one.record.circuit for one in StudyState.of(raw).front} != on_front
-    assert StudyState.of(raw).hypervolume == state.hypervolume
+    assert {one.record.circuit for one in read_state(raw).front} != on_front
+    assert read_state(raw).hypervolume == state.hypervolume
 
 
 @pytest.mark.parametrize("step_s", [0, -3600, 3600, 10**5], ids=["none", "back", "forward", "over night"])
@@ -99,7 +97,7 @@ def test_the_pace_leaves_out_pauses_and_steps_of_the_clock(new_search: Callable[
     began = datetime(2026, 1, 1)
     for trial in search.study.get_trials(deepcopy=False):
         trial.datetime_complete = began + timedelta(seconds=12 * trial.number + (step_s if trial.number >= 10 else 0))
-    assert StudyState.of(search).trials_per_minute == pytest.approx(5)
+    assert read_state(search).trials_per_minute == pytest.approx(5)
 
 
 def test_the_size_of_a_pooled_front_is_not_computed(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,11 +108,11 @@ def test_the_size_of_a_pooled_front_is_not_computed(new_search: Callable[..., Se
     monkeypatch.setattr(standing_module, "pooled_errors", counted)
     for search in searches.values():
         run_trials(search, 20, noisy_values)
-    shown = {belief: progress(StudyState.of(search)) for belief, search in searches.items()}
+    shown = {belief: search.progress(read_state(search)) for belief, search in searches.items()}
     counted.assert_not_called()
-    assert shown[ErrorEstimate.TRAINED].front == len(StudyState.of(searches[ErrorEstimate.TRAINED]).front)
+    assert shown[ErrorEstimate.TRAINED].front == len(read_state(searches[ErrorEstimate.TRAINED]).front)
     assert shown[ErrorEstimate.POOLED].front is None
-    assert "front" not in describe(shown[ErrorEstimate.POOLED]) and "front" in describe(shown[ErrorEstimate.TRAINED])
+    assert "front" not in shown[ErrorEstimate.POOLED].describe() and "front" in shown[ErrorEstimate.TRAINED].describe()
 
 
 def test_a_pooled_front_is_computed_again_only_for_new_trials(
@@ -124,10 +122,10 @@ def test_a_pooled_front_is_computed_again_only_for_new_trials(
     run_trials(search, 20, noisy_values)
     counted = Mock(side_effect=pooled_errors)
     monkeypatch.setattr(standing_module, "pooled_errors", counted)
-    state = StudyState.of(search)
+    state = read_state(search)
     first = state.front
     assert (state.front, counted.call_count) == (first, 1)
     run_trials(search, 1, noisy_values)
     state.refresh()
-    assert state.front == StudyState.of(search).front
+    assert state.front == read_state(search).front
     assert counted.call_count == 3

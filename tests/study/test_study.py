@@ -11,18 +11,19 @@ from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study import study
+from faqnas_optuna.study import search as searches
 from faqnas_optuna.study.cost_range import cost_range
 from faqnas_optuna.study.metadata import DESCRIPTION, our_studies
 from faqnas_optuna.study.records import GENERATION_KEY
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.study import check_name, versions
 from faqnas_optuna.training.evaluation import Counts
 from tests.conftest import cheap_values, run_trials, small_config
 
 
 def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], storage_url: str) -> None:
     made = new_search(small_config(seed=5))
-    loaded = study.load(open_storage(storage_url), "iris")
+    loaded = searches.load(open_storage(storage_url), "iris")
     assert loaded.config == made.config
     assert loaded.description.data_fingerprint == made.description.data_fingerprint
     assert loaded.description.flops_range == made.description.flops_range == (32, 492_082)
@@ -33,7 +34,7 @@ def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], sto
 
 def test_a_loaded_study_samples_with_nsga2(new_search: Callable[..., Search], storage_url: str) -> None:
     run_trials(new_search(), 5, cheap_values)
-    loaded = study.load(open_storage(storage_url), "iris")
+    loaded = searches.load(open_storage(storage_url), "iris")
     run_trials(loaded, 5, cheap_values)
     generations = [trial.system_attrs[GENERATION_KEY] for trial in loaded.study.get_trials(deepcopy=False)]
     assert generations == [0] * 4 + [1] * 4 + [2] * 2
@@ -44,17 +45,17 @@ def test_unknown_and_foreign_studies_are_refused(new_search: Callable[..., Searc
     storage = open_storage(storage_url)
     optuna.create_study(storage=storage, study_name="foreign")
     with pytest.raises(StudyNotFoundError, match="no study 'irs': did you mean 'iris'?"):
-        study.load(storage, "irs")
+        searches.load(storage, "irs")
     with pytest.raises(StudyNotFoundError, match="'foreign' was not made by faqnas-optuna"):
-        study.load(storage, "foreign")
+        searches.load(storage, "foreign")
     assert list(our_studies(storage)) == ["iris"]
 
 
 def test_a_creation_that_was_interrupted_is_finished(storage_url: str, iris: DataSplits) -> None:
     storage = open_storage(storage_url, create=True)
     optuna.create_study(storage=storage, study_name="iris", directions=["minimize", "minimize"])
-    made = study.open_or_create(storage, "iris", small_config(), iris)
-    assert study.load(storage, "iris").config == made.config
+    made = searches.open_or_create(storage, "iris", small_config(), iris)
+    assert searches.load(storage, "iris").config == made.config
 
 
 @pytest.mark.parametrize("directions", [["minimize"], ["minimize", "minimize"]])
@@ -65,7 +66,7 @@ def test_a_study_of_somebody_else_is_not_taken_over(
     foreign = optuna.create_study(storage=storage, study_name="iris", directions=directions)
     foreign.add_trial(optuna.create_trial(values=[1.0] * len(directions)))
     with pytest.raises(ConfigError, match="that faqnas-optuna did not make; choose another name with --study"):
-        study.open_or_create(storage, "iris", small_config(), iris)
+        searches.open_or_create(storage, "iris", small_config(), iris)
     assert foreign.user_attrs == {}
 
 
@@ -75,10 +76,10 @@ def test_other_settings_are_refused_field_by_field(
     new_search()
     asked = small_config(seed=1, training=TrainingConfig(epochs=9))
     with pytest.raises(StudyMismatchError, match="seed: stored 0, asked 1; training.epochs: stored 1, asked 9"):
-        study.open_or_create(open_storage(storage_url), "iris", asked, iris)
+        searches.open_or_create(open_storage(storage_url), "iris", asked, iris)
     more = small_config(search=SearchConfig(population=4, generations=9))
     with pytest.raises(StudyMismatchError, match="or run: faqnas-optuna resume iris --generations N"):
-        study.open_or_create(open_storage(storage_url), "iris", more, iris)
+        searches.open_or_create(open_storage(storage_url), "iris", more, iris)
 
 
 def test_other_data_are_refused(new_search: Callable[..., Search], storage_url: str, iris: DataSplits) -> None:
@@ -90,7 +91,7 @@ def test_other_data_are_refused(new_search: Callable[..., Search], storage_url: 
 @pytest.mark.parametrize("name", ["", "../up", "a b", "-x", "x" * 101, "[red]", "wine\n", "wïne"])
 def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="a study's name has 1 to 100 letters, digits"):
-        study.check_name(name)
+        check_name(name)
 
 
 @pytest.mark.parametrize("of", FlopsOf)
@@ -136,7 +137,7 @@ def test_a_study_with_settings_of_another_version_is_refused(new_search: Callabl
     newer = {"config": description["config"] | {"annealing": 3}, "versions": {"faqnas-optuna": "7.0"}}
     search.study.set_user_attr(DESCRIPTION, description | newer)
     with pytest.raises(StudyMismatchError, match=r"annealing.*; it was made by faqnas-optuna 7\.0: install that"):
-        study.load(open_storage(storage_url), "iris")
+        searches.load(open_storage(storage_url), "iris")
 
 
 def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[..., Search]) -> None:
@@ -144,10 +145,10 @@ def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[
     search.check_versions()
     assert search.metadata.noted_versions() == []
     change_versions(search, torch="2.10.0").check_versions()
-    assert search.metadata.noted_versions() == [study.versions()]
+    assert search.metadata.noted_versions() == [versions()]
 
 
 def test_the_seed_of_a_study_splits_its_data(storage_url: str) -> None:
     splits = named.load("iris", seed=3)
-    made = study.create(open_storage(storage_url, create=True), "s", small_config(seed=3), splits)
+    made = searches.create(open_storage(storage_url, create=True), "s", small_config(seed=3), splits)
     assert made.description.data_fingerprint == splits.fingerprint

@@ -18,7 +18,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import optuna
 import pytest
@@ -34,8 +34,9 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study import objective
-from faqnas_optuna.study.objective import Evaluate
-from faqnas_optuna.study.study import Search, create
+from faqnas_optuna.study.search import Search, create
+from faqnas_optuna.study.study import StoredStudy
+from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation, pilot
 from faqnas_optuna.training.evaluation import Counts, Evaluation
 
@@ -172,9 +173,9 @@ def new_study(url: str, name: str, *, population: int = 50, generations: int = 1
     return create(open_storage(url, create=True), name, StudyConfig(dataset="iris", search=limits), named.load("iris", seed=0))
 
 
-def trials_of(search: Search) -> list[FrozenTrial]:
+def trials_of(study: StoredStudy[Any]) -> list[FrozenTrial]:
     """All trials, read anew."""
-    return search.study.get_trials(deepcopy=False)
+    return study.study.get_trials(deepcopy=False)
 
 
 def seconds_open(trial: FrozenTrial) -> float:
@@ -293,7 +294,7 @@ def _log_trials(write: Callable[[str], object], joined: Barrier | None) -> None:
     """Write a line when a trial begins, and when the database has committed its values. The first trial waits for a barrier."""
     run, store = objective.Objective.__call__, BatchedStorage.set_trial_state_values
 
-    def logged_run(self: objective.Objective, trial: optuna.Trial) -> objective.Outcome:
+    def logged_run(self: objective.Objective, trial: optuna.Trial) -> TrialOutcome:
         nonlocal joined
         write(f"begun {trial.number} {time.time()}")
         outcome = run(self, trial)

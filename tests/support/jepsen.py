@@ -23,8 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.study.lifecycle import stop
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search
 from tests.support.crew import LEAVE_S, SOON_S, Crew, Entry, new_study, trials_of, values_of, wait_until
 
 RETRIES = 2

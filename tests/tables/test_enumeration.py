@@ -16,7 +16,7 @@ from faqnas_optuna.config import DataConfig, SearchConfig, SpaceConfig, StudyCon
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.tables.enumeration import Job, make_table, train_chunk
 from faqnas_optuna.tables.parts import Part, Parts, folder_of
 from faqnas_optuna.tables.plan import Chunk, Plan, differences, table_document, versions

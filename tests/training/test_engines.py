@@ -12,9 +12,9 @@ import torch
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.config import Engine, TrainingConfig
+from faqnas_optuna.confirmation.baselines import Model, confirm_once, confirmation_generator, label
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.models.estimator import HQNNClassifier
-from faqnas_optuna.training.controls import Model, confirm_once, confirmation_generator, label
 from faqnas_optuna.training.engines import fit_on, predict_anyhow, train_on
 from faqnas_optuna.training.model import HQNN, FastLayer, PennyLaneLayer, quantum_layer
 from faqnas_optuna.training.parameters import Layout

@@ -29,9 +29,9 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import drafts, open_storage
 from faqnas_optuna.storage.urls import absolute
 from faqnas_optuna.study.lifecycle import stop
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.search import Search, load
+from faqnas_optuna.study.state import StudyState, read_state
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search, load
 from faqnas_optuna.workers.cluster import Assignment, DaskWorkers, connected, dask_workers, shared_out_on, watch, work
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
 from tests.faults.test_outages import Told
@@ -109,7 +109,7 @@ def test_both_workers_of_a_cluster_run_trials_of_one_study(
     assert len(trials) == json.loads(out)["trials"]
     # One worker may overfill each generation by what it had begun.
     assert all(10 <= generation.trials <= 11 for generation in search.metadata.closed_generations())
-    assert pareto_document(StudyState.of(search)).items() <= json.loads(out).items()
+    assert pareto_document(read_state(search)).items() <= json.loads(out).items()
     assert idle(scheduler)
 
 

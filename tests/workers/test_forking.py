@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.study import create
+from faqnas_optuna.study.search import create
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.support.crew import SOON_S, process_of, trials_of, wait_until
 

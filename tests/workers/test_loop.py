@@ -18,15 +18,16 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.reporting.status import Progress, progress
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import drafts, open_storage
-from faqnas_optuna.study.lifecycle import WorkerAction, resume, stop
-from faqnas_optuna.study.objective import Objective, Outcome, suggest
+from faqnas_optuna.study.lifecycle import resume, stop
+from faqnas_optuna.study.objective import Objective, suggest
 from faqnas_optuna.study.records import GENERATION_KEY
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.search import Search, load
+from faqnas_optuna.study.state import StudyState, read_state
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search, load, load_data
+from faqnas_optuna.study.study import load_data
+from faqnas_optuna.study.work import Progress, TrialOutcome, WorkerAction
 from faqnas_optuna.training.evaluation import Evaluation, evaluate
 from faqnas_optuna.workers.loop import StudyWorker, run, worker_name
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, reason_of, run_trials, small_config, successful
@@ -51,7 +52,7 @@ def test_what_others_finish_last_is_shown(new_search: Callable[..., Search], iri
     seen: list[Progress] = []
 
     def look(state: StudyState) -> None:
-        seen.append(progress(state))
+        seen.append(state.study.progress(state))
         if state.successful == 2 and not state.has_stopped:
             stop(search, StopReason.REQUESTED)
         elif state.has_stopped and state.running:
@@ -79,15 +80,15 @@ def test_a_limit_that_is_raised_meanwhile_holds_for_workers_that_came_before(
 
 def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(search=SearchConfig(population=5, generations=9)))
-    shift = StudyWorker(search, iris, Signals())
-    shift.look()
-    shift.run_trial()
+    worker = StudyWorker(search, iris, Signals())
+    worker.look()
+    worker.run_trial()
 
     run(search, iris, Signals(), on_trial=nothing, evaluate=fail)
     assert reason_of(search) == StopReason.FAILURES
     assert len(successful(search)) == 1
     # A reused circuit in between does not hide that nothing can be trained.
-    assert StudyState.of(search).failed == 5
+    assert read_state(search).failed == 5
 
 
 def fail(*_: object) -> NoReturn:
@@ -129,21 +130,21 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
 
 
 def test_a_worker_tries_again_after_a_resumption(new_search: Callable[..., Search], iris: DataSplits, storage_url: str) -> None:
-    shift = StudyWorker(new_search(small_config(search=SearchConfig(population=5))), iris, Signals(), evaluate=fail)
+    worker = StudyWorker(new_search(small_config(search=SearchConfig(population=5))), iris, Signals(), evaluate=fail)
     for _ in range(5):
-        assert not shift.is_failing
-        shift.run_trial()
-    assert shift.is_failing
+        assert not worker.is_failing
+        worker.run_trial()
+    assert worker.is_failing
     resume(load(open_storage(storage_url), "iris"), generations=20)
-    assert not shift.is_failing
+    assert not worker.is_failing
 
 
 def test_no_trial_begins_after_a_signal(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search, signals = new_search(), Signals()
-    shift = StudyWorker(search, iris, signals)
-    shift.look()
+    worker = StudyWorker(search, iris, signals)
+    worker.look()
     signals.first = signal.SIGTERM
-    assert not shift.run_trial()
+    assert not worker.run_trial()
     assert search.study.get_trials(deepcopy=False) == []
 
 
@@ -173,12 +174,12 @@ def test_a_generation_is_not_overfilled_by_a_worker_that_died_before_its_trial_h
 def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(new_search: Callable[..., Search], iris: DataSplits) -> None:
     """As after a restart of the server, which knows nothing of the lock then."""
     search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
-    shift = StudyWorker(search, iris, Signals(), lock=lambda _: nullcontext(lambda: False))
-    assert shift.look() is WorkerAction.RUNNING
-    assert not shift.run_trial()
+    worker = StudyWorker(search, iris, Signals(), lock=lambda _: nullcontext(lambda: False))
+    assert worker.look() is WorkerAction.RUNNING
+    assert not worker.run_trial()
     (trial,) = search.study.get_trials(deepcopy=False)
     assert (trial.state, trial.user_attrs) == (TrialState.FAIL, {"failure": "given up: its worker lost the lock of the study"})
-    assert StudyState.of(search).errors == []
+    assert read_state(search).errors == []
 
 
 def change_fingerprint(search: Search) -> Search:
@@ -192,7 +193,7 @@ def delete_in_trial(monkeypatch: pytest.MonkeyPatch, storage_url: str, name: str
     """Let somebody delete a study, with Optuna's own means, before a trial of it or after it."""
     run_one = Objective.__call__
 
-    def deleting(self: Objective, trial: optuna.Trial) -> Outcome:
+    def deleting(self: Objective, trial: optuna.Trial) -> TrialOutcome:
         chosen = trial.number == number and trial.study.study_name == name
         if chosen and before:
             optuna.delete_study(study_name=name, storage=storage_url)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from faqnas_optuna.study.study import Search
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.workers.readiness import LackingError, check_packages, check_python, examine, look
 from tests.conftest import RunCli
 

@@ -13,9 +13,9 @@ from faqnas_optuna.config import StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.state import StudyState
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search, load
 from faqnas_optuna.training.evaluation import Evaluation, evaluate
 from faqnas_optuna.workers.serving import serve
 from tests.conftest import reason_of, small_config, successful
@@ -106,7 +106,7 @@ def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[
         Signals(),
         data_dir=None,
         until_idle=True,
-        on_trial=lambda state: order.append(state.search.name),
+        on_trial=lambda state: order.append(state.study.name),
     )
     assert count == 2
     assert sorted(order) == ["first"] * 8 + ["second"] * 8

@@ -7,30 +7,22 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.config import Score, StudyConfig
-from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.reporting.documents import SCHEMA_VERSION, canonical, check_successful, provenance, stop_document
+from faqnas_optuna.confirmation.baselines import Baseline, Model, curve_epochs
+from faqnas_optuna.confirmation.study import Confirmation
+from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
+from faqnas_optuna.reporting.documents import SCHEMA_VERSION, canonical, provenance
 from faqnas_optuna.reporting.front_plot import ConfirmedError
-from faqnas_optuna.storage.opening import unread
-from faqnas_optuna.study.checks import has_result
-from faqnas_optuna.study.confirmation import ConfirmationBudget, candidates_of, find, missing, name_for, needed
-from faqnas_optuna.study.lifecycle import last_resumption
 from faqnas_optuna.study.metadata import Finalist
-from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search
-from faqnas_optuna.training.controls import Baseline, Model, curve_epochs
+from faqnas_optuna.study.state import read_state
+from faqnas_optuna.study.status import stop_document
 from faqnas_optuna.training.scoring import balanced_accuracy, recalls
 from faqnas_optuna.training.statistics import Comparison, bounded_interval, compare, holm, kendall_tau, smallest_possible
 
 SIGNIFICANT = 0.05
-STATES = {"done": TrialState.COMPLETE, "running": TrialState.RUNNING, "waiting": TrialState.WAITING}
-"""What is told of trainings, by name."""
 AGAINST = {
     Model.LINEAR: "no circuit at all",
     Model.EMBEDDING: "its embedding alone",
@@ -102,97 +94,51 @@ def _interval(mean: float, deviation: float | None, count: int) -> list[float] |
     return None if ends is None else list(ends)
 
 
-def confirmation_document(search: Search) -> dict[str, Any]:
+def confirmation_document(confirmation: Confirmation) -> dict[str, Any]:
     """All that a confirmation has shown so far.
 
     Raises:
         NoSuccessfulTrialError: nothing yet.
     """
-    confirms = search.description.confirms
-    assert confirms is not None
-    trials = search.trials()
+    plan = confirmation.plan
+    trials = confirmation.trials()
     by_network: defaultdict[str, list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
-        if has_result(trial, is_confirmation=True):
+        if confirmation.has_result(trial):
             by_network[trial.user_attrs["network"]].append(trial)
     trained = {network: NetworkResults.of(found) for network, found in by_network.items()}
-    finalists = [finalist for finalist in confirms.finalists if finalist.networks[Model.CIRCUIT] in trained]
+    finalists = [finalist for finalist in plan.finalists if finalist.networks[Model.CIRCUIT] in trained]
     if not finalists:
-        raise _nothing_confirmed(search)
+        raise _nothing_confirmed(confirmation)
     finalists.sort(key=lambda finalist: (finalist.cost, finalist.trial))
-    circuits = [_circuit(finalist, trained, search.config) for finalist in finalists]
+    circuits = [_circuit(finalist, trained, confirmation.config) for finalist in finalists]
     _adjust(circuits)
     for entry in circuits:
         entry["told"] = told(entry)
-    score = search.config.score
+    score = confirmation.config.score
     believed, confirmed = ([entry[f"{part}_{score.key}"] for entry in circuits] for part in ("val", "test"))
     return {
         "schema_version": SCHEMA_VERSION,
-        "study": search.name,
-        "confirms": confirms.study,
-        "dataset": search.config.dataset,
+        "study": confirmation.name,
+        "confirms": plan.study,
+        "dataset": confirmation.config.dataset,
         "score": str(score),
-        "epochs": search.config.training.epochs,
-        "search_epochs": confirms.epochs,
-        "seeds": search.config.training.repeats,
-        "test_samples": search.description.sizes["test"],
-        "majority_score": search.description.majority_score,
-        **stop_document(search),
-        "trainings": trainings(search, trials),
+        "epochs": confirmation.config.training.epochs,
+        "search_epochs": plan.epochs,
+        "seeds": confirmation.config.training.repeats,
+        "test_samples": confirmation.description.sizes["test"],
+        "majority_score": confirmation.description.majority_score,
+        **stop_document(confirmation),
+        "trainings": confirmation.trainings(trials),
         "circuits": circuits,
-        "baselines": [_baseline(name, trained[name]) for name in confirms.baselines if name in trained],
-        "baselines_skipped": [str(name) for name in Baseline if name not in confirms.baselines],
+        "baselines": [_baseline(name, trained[name]) for name in plan.baselines if name in trained],
+        "baselines_skipped": [str(name) for name in Baseline if name not in plan.baselines],
         "kendall_tau": kendall_tau(believed, confirmed),
-        "provenance": provenance(search),
+        "provenance": provenance(confirmation),
     }
 
 
-def finalists(
-    search: Search, *, numbers: Sequence[int] | None = None, top: int | None = None, pick: SelectionRule | None = None
-) -> list[Candidate]:
-    """The circuits of a study to confirm: those of some trials, the best of its front, what a rule picks, or all of the front.
-
-    Raises:
-        ConfigError: the study is a confirmation itself, or a trial has no result.
-        StudyNotFoundError: there is no such trial.
-        NoSuccessfulTrialError: there is no front yet.
-    """
-    if confirms := search.description.confirms:
-        told = f"study {search.name!r} is a confirmation of circuits of {confirms.study!r}; confirm more of those with"
-        raise ConfigError(told, command=f"confirm {confirms.study} --trials N,N")
-    if numbers is not None:
-        return candidates_of(search, numbers)
-    state = StudyState.of(search)
-    check_successful(state)
-    if pick:
-        return [pick.choose(state.front)]
-    return sorted(state.front, key=lambda one: (one.val_error, one.cost))[:top]
-
-
-def is_done(confirmation: Search, candidates: Sequence[Candidate], budget: ConfirmationBudget) -> bool:
-    """Whether nothing is left to do for these: neither their data nor torch are needed to show what it has found."""
-    confirms, stopped = confirmation.description.confirms, confirmation.metadata.stop()
-    assert confirms is not None
-    known = {finalist.trial for finalist in confirms.finalists}
-    asks_more = budget.seeds not in (None, confirmation.config.training.repeats)
-    is_all_there = known.issuperset(candidate.trial for candidate in candidates) and not asks_more
-    if not is_all_there or stopped is None or stopped.reason is not StopReason.CONFIRMED:
-        return False
-    # What has failed is tried again: it may have been the machine.
-    return not trainings(confirmation, confirmation.study.get_trials(deepcopy=False))["failed"]
-
-
-def confirmation_of(search: Search) -> Search | None:
-    """A study's confirmation of the usual name, if there is one, to be looked at."""
-    try:
-        # What this process has read of one that was deleted is not that of another with its id.
-        return find(unread(search.study._storage), name_for(search.name), search)
-    except (ConfigError, StudyMismatchError):
-        # Who looks at the search has no part in what is wrong with that.
-        return None
-
-
-def confirmed_errors(confirmation: Search | None) -> dict[str, ConfirmedError]:
+def confirmed_errors(confirmation: Confirmation | None) -> dict[str, ConfirmedError]:
     """What has been shown so far of circuits that were trained several times, for figures: by digest of the circuit as
     suggested."""
     if confirmation is None:
@@ -212,23 +158,8 @@ def confirmed_errors(confirmation: Search | None) -> dict[str, ConfirmedError]:
     }
 
 
-def trainings(search: Search, trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """How many are needed, and what has become of them. What has failed is not counted as such where it is tried again."""
-    found: defaultdict[TrialState, set[tuple[str, int]]] = defaultdict(set)
-    for trial in trials:
-        found[trial.state].add((trial.user_attrs.get("network", ""), trial.user_attrs.get("seed", -1)))
-    resumed = last_resumption(search)
-    wanted, due = needed(search.description), missing(search.description, trials, since=resumed.trial if resumed else 0)
-    left = {(training.network, training.seed) for training in wanted}
-    told = {"needed": len(left)}
-    for name, state in STATES.items():
-        told[name] = len(left & found[state])
-        left -= found[state]
-    return told | {"failed": len(left) - len(due)}
-
-
-def _nothing_confirmed(search: Search) -> NoSuccessfulTrialError:
-    name, errors = search.name, StudyState.of(search).errors
+def _nothing_confirmed(confirmation: Confirmation) -> NoSuccessfulTrialError:
+    name, errors = confirmation.name, read_state(confirmation).errors
     if not errors:
         return NoSuccessfulTrialError(f"study {name!r} has confirmed no circuit yet; see", command=f"status {name}")
     told = f"study {name!r} has confirmed no circuit, and {len(errors)} of its trials have failed; see the last with"

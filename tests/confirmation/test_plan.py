@@ -5,34 +5,24 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.confirmation.baselines import Baseline, Model
+from faqnas_optuna.confirmation.opening import find
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, candidates_of, finalists_of, missing
+from faqnas_optuna.confirmation.study import Confirmation, enqueue, next_queued
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import study_lock
-from faqnas_optuna.study import lifecycle as course
-from faqnas_optuna.study.confirmation import (
-    ConfirmationBudget,
-    candidates_of,
-    check_budget,
-    enqueue,
-    finalists_of,
-    find,
-    missing,
-    needed,
-    next_queued,
-)
-from faqnas_optuna.study.confirming import make_objective
-from faqnas_optuna.study.lifecycle import WorkerAction, advance
+from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import Finalist
-from faqnas_optuna.study.objective import Outcome
-from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import Search
-from faqnas_optuna.training.controls import Baseline, Model
+from faqnas_optuna.study.work import TrialOutcome, WorkerAction
 from tests.conftest import cheap_values, confirm, reason_of, run_trials, small_config
 
-Make = Callable[..., Search]
+Make = Callable[..., Confirmation]
 
 SHORT = ConfirmationBudget(epochs=1, seeds=2)
 
@@ -41,17 +31,17 @@ SHORT = ConfirmationBudget(epochs=1, seeds=2)
 def confirmation(search_of_eight: Search, storage_url: str) -> Make:
     """Make the confirmation of some trials of a study of eight, or add to it."""
 
-    def make(*trials: int, budget: ConfirmationBudget = SHORT, name: str = "iris.confirm") -> Search:
+    def make(*trials: int, budget: ConfirmationBudget = SHORT, name: str = "iris.confirm") -> Confirmation:
         return confirm(search_of_eight, storage_url, candidates_of(search_of_eight, trials), budget, name)
 
     return make
 
 
-def finish(search: Search, outcome: Callable[[object], Outcome]) -> int:
+def finish(search: Confirmation, outcome: Callable[[object], TrialOutcome]) -> int:
     """Run what is queued; how many trials that were."""
     count = 0
-    state = StudyState.of(search)
-    while advance(state) is WorkerAction.RUNNING:
+    state = read_state(search)
+    while state.study.advance(state) is WorkerAction.RUNNING:
         trial = next_queued(search.study)
         assert trial is not None
         found = outcome(trial)
@@ -64,23 +54,22 @@ def finish(search: Search, outcome: Callable[[object], Outcome]) -> int:
     return count
 
 
-def done(_: object) -> Outcome:
+def done(_: object) -> TrialOutcome:
     kept = {"confusion": [[5, 5], [5, 5]], "losses": [], "validation_accuracies": [], "parameters": 3}
-    return Outcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5, **kept})
+    return TrialOutcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5, **kept})
 
 
 def test_every_network_is_trained_once_from_every_seed(confirmation: Make) -> None:
-    trainings = needed(confirmation(*range(8)).description)
+    trainings = confirmation(*range(8)).needed()
     assert len({(training.network, training.seed) for training in trainings}) == len(trainings)
     networks = {training.network for training in trainings if training.model in list(Model)}
     assert len(trainings) == 2 * len(networks) + len(Baseline)
 
 
 def test_circuits_of_as_many_qubits_share_their_linear_control(confirmation: Make) -> None:
-    confirms = confirmation(*range(8)).description.confirms
-    assert confirms is not None
-    widths = {finalist.genome.n_qubits for finalist in confirms.finalists}
-    linear = {finalist.networks[Model.LINEAR] for finalist in confirms.finalists}
+    plan = confirmation(*range(8)).plan
+    widths = {finalist.genome.n_qubits for finalist in plan.finalists}
+    linear = {finalist.networks[Model.LINEAR] for finalist in plan.finalists}
     assert linear == {f"linear, {width} wide" for width in widths}
 
 
@@ -97,31 +86,31 @@ def test_a_circuit_without_entanglers_is_not_its_own_control(search_of_eight: Se
 def test_it_ends_when_all_is_done_and_another_finalist_goes_on_with_it(confirmation: Make) -> None:
     search = confirmation(0)
     first = finish(search, done)
-    assert first == len(needed(search.description))
+    assert first == len(search.needed())
     assert reason_of(search) is StopReason.CONFIRMED
-    search = course.resume(confirmation(0, 1))
-    assert finish(search, done) == len(needed(search.description)) - first > 0
-    assert advance(StudyState.of(search)) is WorkerAction.STOPPED
+    search = resume(confirmation(0, 1))
+    assert finish(search, done) == len(search.needed()) - first > 0
+    assert search.advance(read_state(search)) is WorkerAction.STOPPED
 
 
 def test_more_seeds_go_on_with_it(confirmation: Make) -> None:
     finish(confirmation(0), done)
-    search = course.resume(confirmation(0, budget=ConfirmationBudget(seeds=3)))
+    search = resume(confirmation(0, budget=ConfirmationBudget(seeds=3)))
     # One seed of the circuit and its controls.
-    assert finish(search, done) == len(search.description.confirms.finalists[0].networks)  # type: ignore[union-attr]
+    assert finish(search, done) == len(search.plan.finalists[0].networks)
 
 
 def test_what_was_ended_by_a_signal_is_queued_anew(confirmation: Make) -> None:
     search = confirmation(0)
     ended: list[object] = []
 
-    def once_interrupted(trial: object) -> Outcome:
+    def once_interrupted(trial: object) -> TrialOutcome:
         if not ended:
             ended.append(trial)
-            return Outcome(values=None, attributes={FAILURE: f"{Interruption.__name__}: given up after SIGINT"})
+            return TrialOutcome(values=None, attributes={FAILURE: f"{Interruption.__name__}: given up after SIGINT"})
         return done(trial)
 
-    assert finish(search, once_interrupted) == len(needed(search.description)) + 1
+    assert finish(search, once_interrupted) == len(search.needed()) + 1
     assert reason_of(search) is StopReason.CONFIRMED
 
 
@@ -129,28 +118,28 @@ def test_what_failed_is_tried_again_when_it_is_resumed(confirmation: Make) -> No
     search = confirmation(0)
     failed: list[object] = []
 
-    def once_failing(trial: object) -> Outcome:
+    def once_failing(trial: object) -> TrialOutcome:
         if not failed:
             failed.append(trial)
-            return Outcome(values=None, attributes={FAILURE: "TrainingError: the loss is nan"})
+            return TrialOutcome(values=None, attributes={FAILURE: "TrainingError: the loss is nan"})
         return done(trial)
 
-    assert finish(search, once_failing) == len(needed(search.description))
+    assert finish(search, once_failing) == len(search.needed())
     assert reason_of(search) is StopReason.CONFIRMED
-    assert finish(course.resume(search), done) == 1
+    assert finish(resume(search), done) == 1
 
 
 def test_what_was_given_up_for_good_is_not_queued_again(confirmation: Make) -> None:
     search = confirmation(0)
     with study_lock(search.study):
-        enqueue(search.study, needed(search.description)[:1])
+        enqueue(search.study, search.needed()[:1])
     lost = next_queued(search.study)
     assert lost is not None
     lost.set_user_attr(FAILURE, f"{GIVEN_UP}: its worker was silent")
     search.study.tell(lost, state=TrialState.FAIL)
     trials: list[FrozenTrial] = search.study.get_trials(deepcopy=False)
-    assert len(missing(search.description, trials, since=0)) == len(needed(search.description)) - 1
-    assert len(missing(search.description, trials, since=1)) == len(needed(search.description))
+    assert len(missing(search.needed(), trials, since=0)) == len(search.needed()) - 1
+    assert len(missing(search.needed(), trials, since=1)) == len(search.needed())
 
 
 def test_nothing_is_made_up_when_the_queue_is_empty(confirmation: Make) -> None:
@@ -159,24 +148,22 @@ def test_nothing_is_made_up_when_the_queue_is_empty(confirmation: Make) -> None:
 
 def test_a_search_in_which_all_fails_stops(confirmation: Make) -> None:
     search = confirmation(0)
-    finish(search, lambda _: Outcome(values=None, attributes={FAILURE: "MemoryError: ", "worker": "w"}))
+    finish(search, lambda _: TrialOutcome(values=None, attributes={FAILURE: "MemoryError: ", "worker": "w"}))
     assert reason_of(search) is StopReason.FAILURES
 
 
 def test_real_trainings_are_judged_on_the_test_part(confirmation: Make, iris: DataSplits) -> None:
     search = confirmation(0)
-    objective = make_objective(StudyState.of(search), iris, worker="w")
+    objective = search.objective(read_state(search), iris, worker="w")
     finish(search, objective)  # type: ignore[arg-type]  # an optuna.Trial
     trials = search.study.get_trials(deepcopy=False)
-    assert len(trials) == len(needed(search.description))
+    assert len(trials) == len(search.needed())
     for trial in trials:
         assert trial.state is TrialState.COMPLETE
         assert trial.values[1] == pytest.approx(1 - trial.user_attrs["test_accuracy"])
         assert sum(map(sum, trial.user_attrs["confusion"])) == len(iris.test)
     by_model = {trial.params["model"]: trial.values[0] for trial in trials}
-    confirms = search.description.confirms
-    assert confirms is not None
-    assert by_model["circuit"] == confirms.finalists[0].quantum_flops
+    assert by_model["circuit"] == search.plan.finalists[0].quantum_flops
     # The search's count is made up here.
     assert by_model["embedding"] > 0
     assert by_model["linear"] == by_model["mlp"] == by_model["svm"] == 0
@@ -185,13 +172,15 @@ def test_real_trainings_are_judged_on_the_test_part(confirmation: Make, iris: Da
 def test_other_epochs_and_fewer_seeds_are_refused(confirmation: Make) -> None:
     search = confirmation(0)
     with pytest.raises(StudyMismatchError, match="epochs: stored 1, asked 5; .* another name with --as"):
-        check_budget(search, ConfirmationBudget(epochs=5))
+        search.check_budget(ConfirmationBudget(epochs=5))
     with pytest.raises(StudyMismatchError, match="seeds: stored 2, asked 1"):
-        check_budget(search, ConfirmationBudget(seeds=1))
-    check_budget(search, ConfirmationBudget())
+        search.check_budget(ConfirmationBudget(seeds=1))
+    search.check_budget(ConfirmationBudget())
 
 
-def test_the_confirmation_of_another_study_is_refused(confirmation: Make, new_search: Make, search_of_eight: Search) -> None:
+def test_the_confirmation_of_another_study_is_refused(
+    confirmation: Make, new_search: Callable[..., Search], search_of_eight: Search
+) -> None:
     confirmation(0)
     storage, other = search_of_eight.study._storage, new_search(name="other")
     run_trials(other, 4, cheap_values)

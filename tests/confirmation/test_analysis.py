@@ -8,41 +8,38 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import stats
 
+from faqnas_optuna.confirmation.analysis import confirmation_document, told
+from faqnas_optuna.confirmation.baselines import Baseline, Model
+from faqnas_optuna.confirmation.opening import search_of
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training
+from faqnas_optuna.confirmation.study import Confirmation, enqueue, next_queued
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
-from faqnas_optuna.reporting.confirmed import confirmation_document, told
-from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, study_lock
-from faqnas_optuna.study.confirmation import ConfirmationBudget, Training, enqueue, needed, next_queued
-from faqnas_optuna.study.lifecycle import WorkerAction, advance, resume
-from faqnas_optuna.study.metadata import ConfirmationPlan, Finalist
-from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.study import Search, load
-from faqnas_optuna.training.controls import Baseline, Model
-from tests.conftest import confirm, successful
+from faqnas_optuna.study.lifecycle import resume
+from faqnas_optuna.study.metadata import Finalist
+from faqnas_optuna.study.search import load
+from faqnas_optuna.study.state import read_state
+from faqnas_optuna.study.work import WorkerAction
+from tests.conftest import confirm, load_confirmation, successful
 
 ERROR = "TrainingError: the loss is nan"
 
 
-def confirms_of(search: Search) -> ConfirmationPlan:
-    assert search.description.confirms is not None
-    return search.description.confirms
-
-
-def by_training(search: Search) -> dict[tuple[str, int], FrozenTrial]:
+def by_training(search: Confirmation) -> dict[tuple[str, int], FrozenTrial]:
     """The trainings that have succeeded, by network and seed."""
     return {(trial.user_attrs["network"], trial.user_attrs["seed"]): trial for trial in successful(search)}
 
 
-def accuracies(search: Search, network: str) -> list[float]:
+def accuracies(search: Confirmation, network: str) -> list[float]:
     """On the test part, by seed, from the confusion matrices."""
     found = sorted((seed, trial) for (name, seed), trial in by_training(search).items() if name == network)
     return [float(np.trace(matrix) / np.sum(matrix)) for matrix in (trial.user_attrs["confusion"] for _, trial in found)]
 
 
-def finalist_of(search: Search, entry: dict[str, Any]) -> Finalist:
-    return next(finalist for finalist in confirms_of(search).finalists if finalist.trial == entry["trial"])
+def finalist_of(search: Confirmation, entry: dict[str, Any]) -> Finalist:
+    return next(finalist for finalist in search.plan.finalists if finalist.trial == entry["trial"])
 
 
 def circuit_of(finalist: Finalist) -> str:
@@ -66,7 +63,7 @@ def by_signs(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     return float(np.mean([abs(one) >= abs(balance) for one in sums])), balance / ranks.sum()
 
 
-def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Search) -> None:
+def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Confirmation) -> None:
     document, seen = confirmation_document(confirmed), set()
     for entry in document["circuits"]:
         finalist = finalist_of(confirmed, entry)
@@ -92,7 +89,7 @@ def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Search) -
     assert len(seen) > 3, "all networks are worth the same"
 
 
-def test_circuits_are_compared_with_their_controls_seed_by_seed(confirmed: Search) -> None:
+def test_circuits_are_compared_with_their_controls_seed_by_seed(confirmed: Confirmation) -> None:
     p_values = []
     for entry in confirmation_document(confirmed)["circuits"]:
         own = accuracies(confirmed, circuit_of(finalist_of(confirmed, entry)))
@@ -107,7 +104,7 @@ def test_circuits_are_compared_with_their_controls_seed_by_seed(confirmed: Searc
     assert min(p_values) < 1
 
 
-def test_p_is_corrected_for_the_finalists_that_have_the_same_control(confirmed: Search) -> None:
+def test_p_is_corrected_for_the_finalists_that_have_the_same_control(confirmed: Confirmation) -> None:
     circuits = confirmation_document(confirmed)["circuits"]
     sizes = []
     for model in Model:
@@ -122,7 +119,7 @@ def test_p_is_corrected_for_the_finalists_that_have_the_same_control(confirmed: 
     assert sizes == [0, 3, 3, 2, 3]
 
 
-def test_rankings_curves_and_classical_models(confirmed: Search) -> None:
+def test_rankings_curves_and_classical_models(confirmed: Confirmation) -> None:
     document = confirmation_document(confirmed)
     believed, found = ([round(entry[name], 9) for entry in document["circuits"]] for name in ("val_accuracy", "test_accuracy"))
     assert document["kendall_tau"] == pytest.approx(stats.kendalltau(believed, found).statistic)
@@ -144,18 +141,18 @@ def test_rankings_curves_and_classical_models(confirmed: Search) -> None:
 
 Fate = Callable[[Training], str | None]
 """What becomes of a training: None if it succeeds, as it did in the real confirmation, or else why it fails."""
-Replay = Callable[..., Search]
+Replay = Callable[..., Confirmation]
 
 
 @pytest.fixture
-def replay(confirmed: Search, storage_url: str) -> Replay:
+def replay(confirmed: Confirmation, storage_url: str) -> Replay:
     """Another confirmation of the same circuits, `iris.other`, in which chosen trainings come to what they really came to."""
     storage, real = confirmed.study._storage, by_training(confirmed)
     search = load(storage, "iris")
 
-    def replay(wanted: Callable[[Training], bool], fate: Fate = lambda _: None) -> Search:
-        again = confirm(search, storage_url, StudyState.of(search).front, ConfirmationBudget(epochs=2, seeds=3), "iris.other")
-        chosen = {(training.network, training.seed): training for training in needed(again.description) if wanted(training)}
+    def replay(wanted: Callable[[Training], bool], fate: Fate = lambda _: None) -> Confirmation:
+        again = confirm(search, storage_url, read_state(search).front, ConfirmationBudget(epochs=2, seeds=3), "iris.other")
+        chosen = {(training.network, training.seed): training for training in again.needed() if wanted(training)}
         with study_lock(again.study):
             enqueue(again.study, chosen.values())
         while (trial := next_queued(again.study)) is not None:
@@ -207,9 +204,9 @@ def linear_of_5(document: dict[str, Any]) -> dict[str, Any]:
     return control
 
 
-def test_a_failed_training_is_left_out_of_its_pair(replay: Replay, confirmed: Search) -> None:
+def test_a_failed_training_is_left_out_of_its_pair(replay: Replay, confirmed: Confirmation) -> None:
     document = confirmation_document(replay(lambda _: True, fate_of_one(ERROR)))
-    networks = next(finalist.networks for finalist in confirms_of(confirmed).finalists if finalist.trial == 5)
+    networks = next(finalist.networks for finalist in confirmed.plan.finalists if finalist.trial == 5)
     own, other = ([accuracies(confirmed, networks[model])[seed] for seed in (0, 2)] for model in (Model.CIRCUIT, Model.LINEAR))
     control = linear_of_5(document)
     assert (control["pairs"], control["difference"]) == (2, pytest.approx(np.mean(np.subtract(own, other))))
@@ -220,11 +217,11 @@ def test_a_failed_training_is_left_out_of_its_pair(replay: Replay, confirmed: Se
 
 def test_what_failed_and_was_then_done_has_not_failed(replay: Replay) -> None:
     search = replay(lambda _: True, fate_of_one(ERROR))
-    advance(StudyState.of(search))
+    search.advance(read_state(search))
     search = resume(search)
     # It is to be tried again now.
     assert confirmation_document(search)["trainings"] == {"needed": 45, "done": 44, "running": 0, "waiting": 0, "failed": 0}
-    assert advance(StudyState.of(search)) is WorkerAction.RUNNING
+    assert search.advance(read_state(search)) is WorkerAction.RUNNING
     assert confirmation_document(search)["trainings"] == {"needed": 45, "done": 44, "running": 0, "waiting": 1, "failed": 0}
     trial = next_queued(search.study)
     assert trial is not None and trial.user_attrs["seed"] == 1
@@ -240,18 +237,21 @@ def test_what_a_signal_has_ended_has_not_failed(replay: Replay) -> None:
     assert confirmation_document(search)["trainings"] == {"needed": 45, "done": 44, "running": 0, "waiting": 0, "failed": 0}
 
 
-def test_trials_of_others_are_passed_over(confirmed: Search) -> None:
+def test_trials_of_others_are_passed_over(confirmed: Confirmation) -> None:
     before = confirmation_document(confirmed)
     confirmed.study.add_trial(create_trial(values=[1.0, 0.0]))
     assert confirmation_document(confirmed) == before
-    assert advance(StudyState.of(resume(confirmed))) is WorkerAction.STOPPED
+    resumed = resume(confirmed)
+    assert resumed.advance(read_state(resumed)) is WorkerAction.STOPPED
 
 
-def test_what_the_search_believed_has_an_interval_within_what_accuracies_can_be(confirmed: Search, storage_url: str) -> None:
+def test_what_the_search_believed_has_an_interval_within_what_accuracies_can_be(
+    confirmed: Confirmation, storage_url: str
+) -> None:
     def with_deviation(finalist: Finalist) -> Finalist:
         return replace(finalist, believed=(0.9, 0.1, 4)) if finalist.trial == 5 else finalist
 
-    confirms = replace(confirms_of(confirmed), finalists=tuple(map(with_deviation, confirms_of(confirmed).finalists)))
+    confirms = replace(confirmed.plan, finalists=tuple(map(with_deviation, confirmed.plan.finalists)))
     document = confirmation_document(replace(confirmed, description=replace(confirmed.description, confirms=confirms)))
     low, high = stats.t.interval(0.95, 3, 0.9, 0.1 / 2)
     assert high > 1
@@ -339,13 +339,13 @@ def test_what_a_circuit_adds_is_a_sentence(controls: list[dict[str, Any]], sente
     assert told({"trial": 7, "controls": controls}) == sentence
 
 
-def test_a_confirmation_has_no_front(confirmed: Search, replay: Replay) -> None:
+def test_a_confirmation_has_no_front(confirmed: Confirmation, replay: Replay) -> None:
     told = r"study 'iris.confirm' has no front: it confirms circuits of 'iris'; see .*: faqnas-optuna confirm iris$"
     with pytest.raises(ConfigError, match=told):
-        pareto_document(StudyState.of(confirmed))
+        search_of(confirmed)
     other = replay(lambda _: False)
     with pytest.raises(ConfigError, match=r"study 'iris.other' has no front: .*: faqnas-optuna confirm iris --as iris.other$"):
-        pareto_document(StudyState.of(other))
+        search_of(other)
 
 
 def test_before_a_circuit_is_confirmed_there_is_nothing_to_show(replay: Replay, storage_url: str) -> None:
@@ -357,4 +357,4 @@ def test_before_a_circuit_is_confirmed_there_is_nothing_to_show(replay: Replay, 
     replay(lambda training: training.model == Model.CIRCUIT and training.seed == 0, lambda _: ERROR)
     told = r"has confirmed no circuit, and 3 of its trials have failed; see the last with: faqnas-optuna show iris.other 3$"
     with pytest.raises(NoSuccessfulTrialError, match=told):
-        confirmation_document(load(open_storage(storage_url), "iris.other"))
+        confirmation_document(load_confirmation(open_storage(storage_url), "iris.other"))

@@ -15,10 +15,7 @@ from torch import nn
 from faqnas_optuna.circuits.effective import EffectiveCircuit
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.config import Score, TrainingConfig
-from faqnas_optuna.data.named import load
-from faqnas_optuna.data.splits import DataSplits, Split
-from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.training.controls import (
+from faqnas_optuna.confirmation.baselines import (
     GRID_C,
     GRID_GAMMA,
     Baseline,
@@ -31,6 +28,9 @@ from faqnas_optuna.training.controls import (
     label,
     mlp_width,
 )
+from faqnas_optuna.data.named import load
+from faqnas_optuna.data.splits import DataSplits, Split
+from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.training.evaluation import Counts, training_generator
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import recalls
@@ -213,7 +213,7 @@ import numpy as np
 from faqnas_optuna.config import Score
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import Split
-from faqnas_optuna.training.controls import Baseline, fit_baseline
+from faqnas_optuna.confirmation.baselines import Baseline, fit_baseline
 from faqnas_optuna.machine import leave
 from faqnas_optuna.signals import Signals
 from dataclasses import replace
@@ -326,6 +326,8 @@ def test_a_loss_that_is_not_finite_ends_the_training(model: Model, iris: DataSpl
 
 
 def test_the_module_loads_nothing_that_trains() -> None:
-    program = "import sys, faqnas_optuna.training.controls; print({'numba', 'torch', 'pennylane', 'sklearn'} & {*sys.modules})"
+    program = (
+        "import sys, faqnas_optuna.confirmation.baselines; print({'numba', 'torch', 'pennylane', 'sklearn'} & {*sys.modules})"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     assert result.stdout == "set()\n"

@@ -1,0 +1,1 @@
+"""Retraining of selected circuits from new seeds, judged on the test part beside baselines."""
