@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from faqnas_optuna.api.classifier import FAQNASClassifier
-    from faqnas_optuna.api.study import Study, search
+    from faqnas_optuna.api.search import search
+    from faqnas_optuna.api.study import Study
     from faqnas_optuna.circuits.genome import Circuit, Genome
     from faqnas_optuna.config import StudyConfig
     from faqnas_optuna.data.splits import DataSplits
@@ -54,7 +55,7 @@ _HOMES = {
     "evaluate": "training.evaluation",
     "load_model": "models.folder",
     "load_table": "tables.loading",
-    "search": "api.study",
+    "search": "api.search",
 }
 
 

@@ -41,6 +41,18 @@ class Interruption(KeyboardInterrupt):
     """
 
 
+class CallInterrupted(KeyboardInterrupt):
+    """A signal ended a call before it had made anything; the message says what was not done.
+
+    Args:
+        exit_code: of a command that ends by it.
+    """
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Signals:
     """The signals this process has received while `caught` was active, or that another has told it of.
 

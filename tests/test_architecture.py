@@ -111,7 +111,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ),
     ("confirmation", ["baselines", "plan", "objective", "study", "opening", "analysis", "report", "latex", "frame"]),
     ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
-    ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "figure"]),
+    ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "frame", "figure"]),
     ("models", ["trained", "folder", "estimator", "retraining", "prediction", "export"]),
     (
         "tables",
@@ -119,7 +119,22 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ),
     ("comparison", ["samplers", "replay", "judging", "tabular", "live", "report"]),
     ("dashboard", ["watching", "pages", "hosts", "filters", "server", "application"]),
-    ("api", ["progress", "running", "samples", "study", "classifier"]),
+    (
+        "api",
+        [
+            "settings",
+            "data",
+            "samples",
+            "progress",
+            "running",
+            "search_service",
+            "confirmation_service",
+            "notebook",
+            "study",
+            "search",
+            "classifier",
+        ],
+    ),
     (
         "cli",
         [
@@ -174,7 +189,7 @@ ALLOWED_OUTSIDE = {
     "sqlalchemy": within("storage"),
     "safetensors": {"models.folder"},
     "qiskit": {"models.trained"},
-    "distributed": {"workers.cluster", "cli.launch", "cli.searching", "cli.enumeration"},
+    "distributed": {"workers.cluster", "api.running", "cli.launch", "cli.enumeration"},
     "click": {"__main__", *within("cli")},
     "rich": {"cli.console"},
     "pandas": {*within("data", "tables", "comparison", "reporting", "models", "api"), "confirmation.frame"},

@@ -17,16 +17,20 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from faqnas_optuna.api.running import searched, using
-from faqnas_optuna.api.study import config_of
-from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.api.data import DataSource
+from faqnas_optuna.api.notebook import check_result, program_hooks, using
+from faqnas_optuna.api.running import Execution
+from faqnas_optuna.api.search_service import SearchRequest, start_search
+from faqnas_optuna.api.settings import resolve_settings
+from faqnas_optuna.config import SAMPLES, StudyConfig
+from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, RawFeatures
 from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.data.splits import NAMED_LABEL, DataSplits, Split
 from faqnas_optuna.errors import ConfigError, ParameterError
 from faqnas_optuna.models.estimator import HQNNClassifier, seed_of
 from faqnas_optuna.reporting.documents import check_successful
-from faqnas_optuna.storage.opening import backend
+from faqnas_optuna.storage.opening import disconnect
 from faqnas_optuna.study.pareto import non_dominated
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
@@ -129,10 +133,12 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         folds = self._folds(indices, config.seed)
         with self._storage() as url, using(url):
             splits = _splits(x, indices, tuple(self.classes_.tolist()), config)
-            search = searched(url, self.study, config, splits, progress=self.progress, is_measured=False)
-            front = _finished_front(search)
+            request = SearchRequest(name=self.study, config=config, data=DataSource(samples=splits), is_measured=False)
+            run = start_search(request, Execution(storage=url), program_hooks(self.progress))
+            check_result(run)
+            front = _finished_front(search_of(run.study))
             if self.storage is None:
-                backend(search.study).engine.dispose()
+                disconnect(run.study.study)
         told = [self._told(x, indices, candidate, folds, config.seed) for candidate in front]
         picked = _picked(front, [1 - float(right.mean()) for right in told], pick)
         self.front_ = _front_frame(front, told, picked)
@@ -161,7 +167,8 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         settings = {name: getattr(self, name) for name in SETTINGS} | {"seed": seed_of(self.random_state)}
         settings |= {} if self.space is None else {"space": self.space}
         try:
-            return config_of("samples", settings, source=type(self).__name__)[0], SelectionRule.parse(str(self.pick))
+            resolved = resolve_settings(SAMPLES, settings, source=type(self).__name__)
+            return resolved.config, SelectionRule.parse(str(self.pick))
         except ConfigError as error:
             raise ParameterError(str(error)) from error
 

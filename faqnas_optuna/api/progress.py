@@ -40,6 +40,18 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[StudyState], None]]:
         yield update
 
 
+@contextmanager
+def work_bar(shown: bool | None, planned: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar of a known amount of work; yield what to call with the amount that is done.
+
+    Args:
+        shown: None to show it where it moves: in notebooks and on terminals.
+    """
+    is_shown = _moves() if shown is None else shown
+    with tqdm(total=planned, unit=" networks", disable=not (is_shown and _has_place())) as bar:
+        yield lambda done: bar.update(done - bar.n)
+
+
 def _moves() -> bool:
     # Only some of IPython's shells have a stderr that says it is a terminal.
     return _is_notebook() or (sys.stderr is not None and sys.stderr.isatty())

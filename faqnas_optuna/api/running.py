@@ -1,201 +1,248 @@
-"""Running a study in this process, within somebody else's program: no output but a bar, and signals as they were before."""
+"""Workers of a study: in this process, in others on this machine, or on a Dask cluster."""
 
-import signal
-import warnings
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from threading import Lock, current_thread, main_thread
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import optuna
+from optuna.storages import BaseStorage
 
-from faqnas_optuna.api.progress import progress_bar
-from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.data.checks import relevant
-from faqnas_optuna.data.loading import Files
+from faqnas_optuna.api.data import DataSource
+from faqnas_optuna.api.settings import WorkerTimeouts
+from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import DataWarning, NoStudiesError
-from faqnas_optuna.reporting.documents import check_failures
-from faqnas_optuna.signals import AskedToLeaveError, Signals
-from faqnas_optuna.storage.opening import open_for_work, storage_lock, translated_errors
-from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
-from faqnas_optuna.study.lifecycle import resume
-from faqnas_optuna.study.search import Search, check_existing, open_or_create
-from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import StoredStudy, check_name
-from faqnas_optuna.training.pilot import LIMIT_S, measure_reliability, with_repeats_for
-from faqnas_optuna.training.reliability import Reliability
-from faqnas_optuna.workers.loop import run
+from faqnas_optuna.errors import ConfigError, StorageError
+from faqnas_optuna.signals import AskedToLeaveError, CallInterrupted, Signals
+from faqnas_optuna.storage.opening import disconnect, failure, open_for_work
+from faqnas_optuna.storage.outages import DATABASE_ERRORS
+from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.study import StoredStudy
 
-Data = DataSplits | Callable[[], DataSplits]
-"""What is searched over; or how to load it, if there is something left to do."""
+if TYPE_CHECKING:
+    from distributed import Client
+
+OnTrial = Callable[[StudyState], None]
+CatchSignals = Callable[[], AbstractContextManager[Signals]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Where the workers of a study run, and their time limits."""
+
+    storage: str
+    """URL of the database."""
+    workers: int = 1
+    client: "Client | None" = None
+    """Connection to the Dask cluster that runs the workers; None to run them on this machine."""
+    timeouts: WorkerTimeouts = field(default_factory=WorkerTimeouts)
+
+    def check_reach(self, data: DataSource) -> None:
+        """Refuse workers that cannot load the data.
+
+        Raises:
+            ConfigError: the samples are in the memory of this process, and others are to work on them.
+        """
+        if data.samples is not None and (self.workers > 1 or self.client):
+            raise ConfigError("only this process has the samples, and other workers need a file; write one, or leave them out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What the caller of the service does: a command on a terminal, or a program."""
+
+    catch_signals: CatchSignals
+    show_progress: Callable[[], AbstractContextManager[OnTrial]]
+    on_message: Callable[[str], None] | None = None
+    """Takes each line that other worker processes have to say; None to let them write to stderr."""
+    run_forked: Callable[[Callable[[], int]], int] | None = None
+    """Runs a worker in a copy of this process and returns its exit code; None where this process must not be copied."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRun:
+    """A study after a call that runs its trials."""
+
+    study: StoredStudy[Any]
+    splits: DataSplits | None = None
+    """The data; None where they were not needed."""
+    signals: Signals = field(default_factory=Signals)
+    """Signals that came during the trials."""
+    seconds: float = 0.0
+    """Time that the trials took."""
+    done_before: bool = False
+    """Whether the study had ended before the call."""
+    command: str = ""
+    """Command that continues the work after a signal."""
+
+
+def run_study(
+    study: StoredStudy[Any], splits: DataSplits, execution: Execution, hooks: Hooks, *, worker_dir: Path | None
+) -> StudyRun:
+    """Run the workers of a study until it stops or a signal arrives.
+
+    Args:
+        worker_dir: directory in which other processes look for the data.
+
+    Raises:
+        StorageError: the database was away for too long, or for good.
+    """
+    started = time.perf_counter()
+    command = study.continuation()
+    with (
+        reported_outages(execution.storage, command, study=study.name),
+        hooks.catch_signals() as signals,
+    ):
+        if execution.client is None:
+            _run_here(study, splits, execution, hooks, signals, worker_dir)
+        else:
+            _run_on_cluster(study, execution.client, execution, hooks, signals, worker_dir)
+    seconds = time.perf_counter() - started
+    return StudyRun(study=study, splits=splits, signals=signals, seconds=seconds, command=command)
+
+
+def join_study(name: str, execution: Execution, signals: Signals, *, data: DataSource, on_trial: OnTrial) -> StudyRun:
+    """Run trials of a study that exists, as one of its workers, until it stops or a signal arrives.
+
+    Raises:
+        AskedToLeaveError: a signal ended the wait for the database.
+        StudyNotFoundError: there is no such study.
+    """
+    from faqnas_optuna.workers.loop import run
+
+    timeouts = execution.timeouts
+    storage = open_for_work(execution.storage, signals, timeout_s=timeouts.database_timeout_s, grace_s=timeouts.grace_s)
+    study = open_study(storage, name)
+    if study.metadata.stop():
+        return StudyRun(study=study, signals=signals, done_before=True)
+    splits = data.load_for(study)
+    try:
+        run(study, splits, signals, on_trial=on_trial, database_timeout_s=timeouts.database_timeout_s)
+    finally:
+        # A forked process ends without the interpreter's clearing up.
+        disconnect(study.study)
+    return StudyRun(study=study, splits=splits, signals=signals)
+
+
+def open_patiently(execution: Execution, hooks: Hooks, *, create: bool = False) -> BaseStorage:
+    """Open the database to work with, once it is up.
+
+    Raises:
+        CallInterrupted: a signal came meanwhile.
+        NoStudiesError: there is no database yet, and it is not to be made.
+    """
+    timeouts = execution.timeouts
+    with waiting(hooks, "the database was not reached") as signals:
+        return open_for_work(
+            execution.storage,
+            signals,
+            timeout_s=timeouts.database_timeout_s,
+            create=create,
+            grace_s=timeouts.grace_s,
+        )
 
 
 @contextmanager
-def using(url: str) -> Iterator[None]:
-    """Errors of a storage translated, and Optuna silent: what it logs of studies and trials is told by the bar."""
-    with _quiet_optuna(), translated_errors(url):
-        yield
-
-
-class _Quiet:
-    """Silence of Optuna while at least one thread needs it: the verbosity is one for the whole process."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-        self._verbosity = 0
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """Keep Optuna silent, and let the last thread restore its verbosity."""
-        with self._lock:
-            if self._users == 0:
-                self._verbosity = optuna.logging.get_verbosity()
-                optuna.logging.set_verbosity(optuna.logging.ERROR)
-            self._users += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    optuna.logging.set_verbosity(self._verbosity)
-
-
-_quiet_optuna = _Quiet()
-
-
-def searched(
-    url: str,
-    name: str,
-    config: StudyConfig,
-    data: Data,
-    *,
-    progress: bool | None,
-    files: Files | None = None,
-    auto_repeats: bool = False,
-    is_measured: bool = True,
-    is_checked: bool = False,
-) -> Search:
-    """Start a search or go on with it, until it stops or is interrupted. One that has ended is as it was.
+def waiting(hooks: Hooks, undone: str) -> Iterator[Signals]:
+    """Catch signals while a database is waited for.
 
     Args:
-        progress: as `progress_bar` takes it.
-        files: where the data are, if they are files.
-        auto_repeats: find the number of repeats first.
-        is_measured: measure before the first trial what trainings are worth.
-        is_checked: warn of what is suspicious in the data.
+        undone: what to report as not done after a signal.
 
     Raises:
-        StudyMismatchError: a study of this name has other settings or other data.
-        FailuresError: it has stopped because trial after trial failed.
-        NoSuccessfulTrialError: it has, and none succeeded before.
-        KeyboardInterrupt: it was interrupted before there was a study.
+        CallInterrupted: a signal ended the wait.
     """
-    check_name(name)
-    existing = _existing(url, name, config, auto_repeats)
-    if existing and isinstance(data, DataSplits):
-        existing.check_data(data)
-    stopped = existing and existing.metadata.stop()
-    if existing and stopped and stopped.reason is not StopReason.REQUESTED:
-        check_failures(existing)
-        return existing
-    splits = loaded(data)
-    if is_checked:
-        for finding in relevant(splits.findings, config.score):
-            # The caller of `search`, which calls this function.
-            warnings.warn(f"{finding.message}.", DataWarning, stacklevel=3)
-    if existing is None:
-        search = _created(url, name, config, splits, files, auto_repeats, is_measured)
-    else:
-        existing.check_data(splits)
-        search = resume(existing) if stopped else existing
-    run_here(search, splits, progress=progress)
-    return search
-
-
-def run_here(study: StoredStudy[Any], splits: DataSplits, *, progress: bool | None) -> None:
-    """Run trials of a study, one after the other, until it stops. Ctrl-C lets the running one finish, a second gives it up.
-
-    Raises:
-        FailuresError: it has stopped because trial after trial failed.
-        NoSuccessfulTrialError: it has, and none succeeded before.
-    """
-    with _heeded() as signals, progress_bar(progress) as update:
-        run(study, splits, signals, on_trial=update)
-    if not signals.first:
-        check_failures(study)
-
-
-def loaded(data: Data) -> DataSplits:
-    """The data, now that they are needed."""
-    return data if isinstance(data, DataSplits) else data()
-
-
-def _existing(url: str, name: str, config: StudyConfig, any_repeats: bool) -> Search | None:
-    with suppress(NoStudiesError):
-        with _waiting() as signals:
-            storage = open_for_work(url, signals, timeout_s=DATABASE_TIMEOUT_S)
-        return check_existing(storage, name, config, any_repeats=any_repeats)
-    return None
-
-
-def _created(
-    url: str,
-    name: str,
-    config: StudyConfig,
-    splits: DataSplits,
-    files: Files | None,
-    auto_repeats: bool,
-    is_measured: bool,
-) -> Search:
-    """A study, or that of this name if somebody has made it meanwhile.
-
-    Args:
-        is_measured: whether it keeps what trainings are worth.
-    """
-    with _waiting() as signals:
-        storage = open_for_work(url, signals, timeout_s=DATABASE_TIMEOUT_S, create=True)
-    reliability: Reliability | None = None
-    if is_measured or auto_repeats:
-        with _heeded() as signals, signals.giving_up(at_first=True):
-            reliability = measure_reliability(splits, config, limit_s=None if auto_repeats else LIMIT_S)
-        if signals.first:
-            raise KeyboardInterrupt(f"interrupted; study {name} was not made")
-    if auto_repeats:
-        config = with_repeats_for(config, reliability)
-
-    def make() -> Search:
-        with storage_lock(url):
-            return open_or_create(storage, name, config, splits, reliability=reliability, files=files)
-
-    with _waiting() as signals:
-        return patiently(make, signals, timeout_s=DATABASE_TIMEOUT_S)
-
-
-@contextmanager
-def _waiting() -> Iterator[Signals]:
-    """Heed signals while a database is waited for.
-
-    Raises:
-        KeyboardInterrupt: one ended the waiting.
-    """
-    with _heeded() as signals:
+    with hooks.catch_signals() as signals:
         try:
             yield signals
         except AskedToLeaveError as error:
-            raise KeyboardInterrupt("interrupted; the database was not reached") from error
+            raise CallInterrupted(f"interrupted; {undone}", exit_code=signals.exit_code) from error
 
 
 @contextmanager
-def _heeded() -> Iterator[Signals]:
-    """Signals, if this is the main thread, which alone has any. One that is to end the process ends it, when all is stored."""
-    signals = Signals()
-    if current_thread() is not main_thread():
-        yield signals
-        return
-    with signals.caught():
-        yield signals
-    if signals.first not in (None, signal.SIGINT):
-        signal.raise_signal(signals.first)
+def reported_outages(url: str, command: str, *, study: str | None = None) -> Iterator[None]:
+    """Report a database that went away with the command that continues the work.
+
+    Raises:
+        StorageError: the database was away for too long, or for good.
+    """
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        subject = f"study {study!r}: " if study else ""
+        told = f"{subject}{failure(url, error)}. Finished trials are kept. Go on with"
+        raise StorageError(told, command=command) from error
+
+
+def _run_here(
+    study: StoredStudy[Any],
+    splits: DataSplits,
+    execution: Execution,
+    hooks: Hooks,
+    signals: Signals,
+    worker_dir: Path | None,
+) -> None:
+    """Run trials in this process, and in those of the other workers."""
+    from faqnas_optuna.workers.extra import extra_workers
+    from faqnas_optuna.workers.loop import run
+
+    # The URL may hold a password, which the arguments of a process would show to every user of the machine.
+    environment = {"FAQNAS_STORAGE": execution.storage, "FAQNAS_STORAGE_FILE": "", **execution.timeouts.environment}
+    if worker_dir:
+        environment["FAQNAS_DATA_DIR"] = str(worker_dir)
+    work = None
+    if hooks.run_forked:
+        work = partial(_work_beside, study.name, splits, execution, hooks.run_forked)
+    with (
+        # Before the bar: its thread would rule out a fork.
+        extra_workers(execution.workers - 1, study, signals, work=work, environment=environment, on_message=hooks.on_message),
+        hooks.show_progress() as on_trial,
+    ):
+        run(study, splits, signals, on_trial=on_trial, database_timeout_s=execution.timeouts.database_timeout_s)
+
+
+def _work_beside(
+    name: str, splits: DataSplits, execution: Execution, run_forked: Callable[[Callable[[], int]], int], file: int
+) -> int:
+    """Run trials in a copy of the process of `_run_here`, as `worker --quiet --listen` does in one started anew.
+
+    Args:
+        file: the descriptor by which that process reports its signals.
+
+    Returns:
+        The exit code.
+    """
+
+    def work() -> int:
+        with (
+            reported_outages(execution.storage, f"worker {name}", study=name),
+            Signals().caught() as signals,
+            suppress(AskedToLeaveError),
+        ):
+            signals.listen(file)
+            join_study(name, execution, signals, data=DataSource(samples=splits), on_trial=lambda _: None)
+        return signals.exit_code
+
+    return run_forked(work)
+
+
+def _run_on_cluster(
+    study: StoredStudy[Any],
+    client: "Client",
+    execution: Execution,
+    hooks: Hooks,
+    signals: Signals,
+    worker_dir: Path | None,
+) -> None:
+    """Run trials on a Dask cluster, and follow them from this process."""
+    from faqnas_optuna.workers.cluster import dask_workers, watch
+
+    settings = {"storage_url": execution.storage, "data_dir": worker_dir, **asdict(execution.timeouts)}
+    with (
+        hooks.show_progress() as on_look,
+        dask_workers(client, execution.workers, study, signals, **settings) as crew,
+        suppress(AskedToLeaveError),
+    ):
+        watch(crew, study, signals, on_look=on_look)

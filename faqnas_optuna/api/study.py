@@ -2,52 +2,59 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import optuna
 
-from faqnas_optuna.api.running import Data, loaded, run_here, searched, using
-from faqnas_optuna.api.samples import splits_of
-from faqnas_optuna.config import SAMPLES, DataConfig, SearchConfig, StudyConfig, TrainingConfig
-from faqnas_optuna.config_errors import did_you_mean
+from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, judge_under_noise
+from faqnas_optuna.api.data import DataSource
+from faqnas_optuna.api.notebook import (
+    check_detached,
+    check_result,
+    execution_on,
+    heeded_signals,
+    path_of,
+    program_hooks,
+    using,
+)
+from faqnas_optuna.api.progress import work_bar
+from faqnas_optuna.api.running import Execution
+from faqnas_optuna.api.search_service import resume_study
+from faqnas_optuna.api.settings import DEFAULT_STORAGE, MOST_SHOTS, WorkerTimeouts, check_range
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.confirmation.analysis import confirmation_document, confirmed_errors
 from faqnas_optuna.confirmation.frame import confirmed_frame
-from faqnas_optuna.confirmation.opening import confirmation_of, confirming, find, is_no_search, open_study, search_of
-from faqnas_optuna.confirmation.plan import ConfirmationBudget, candidates_of, chosen_finalists, name_for
-from faqnas_optuna.confirmation.study import Confirmation
-from faqnas_optuna.data.loading import Files, check_known, load_splits, without_directories
-from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.confirmation.latex import confirmation_table
+from faqnas_optuna.confirmation.opening import confirmation_of, open_study, search_of
+from faqnas_optuna.confirmation.plan import candidates_of
+from faqnas_optuna.confirmation.report import trial_document
 from faqnas_optuna.errors import ConfigError, StudyNotFoundError
+from faqnas_optuna.files import write_atomically
 from faqnas_optuna.models.export import export
 from faqnas_optuna.models.folder import check_target
 from faqnas_optuna.models.trained import TrainedModel
+from faqnas_optuna.noise.figure import write_noise_plot
+from faqnas_optuna.noise.frame import noise_frame
+from faqnas_optuna.noise.model import noise_of
+from faqnas_optuna.reporting.described import study_document
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.reporting.frames import front_frame, trials_frame
-from faqnas_optuna.reporting.plotly_front import pareto_figure
+from faqnas_optuna.reporting.latex import front_table
+from faqnas_optuna.reporting.plotly_front import check_printed, pareto_figure, write_pareto_plot
+from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.storage.urls import absolute
+from faqnas_optuna.study.lifecycle import stop
 from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
 from faqnas_optuna.study.state import SearchState, read_state
-from faqnas_optuna.study.study import StoredStudy, default_name, load_data
-from faqnas_optuna.study_file import override, without_auto_repeats
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import StoredStudy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
-
-DEFAULT_STORAGE = "sqlite:///faqnas.db"
-SETTINGS = {
-    **{name: f"data.{name}" for name in DataConfig.model_fields},
-    **{name: f"search.{name}" for name in SearchConfig.model_fields},
-    **{name: f"training.{name}" for name in TrainingConfig.model_fields},
-    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "data", "search", "training", "device")},
-    "cost": "cost",
-}
-"""Where each setting belongs; no two sections have one of the same name."""
 
 
 class Study:
@@ -58,10 +65,10 @@ class Study:
     Args:
         search: the study.
         storage: the URL of its database.
-        data: what it searches over; or the directory of its files, None if they are where they were.
+        data: what it searches over.
     """
 
-    def __init__(self, search: StoredStudy[Any], *, storage: str, data: Data | Path | None) -> None:
+    def __init__(self, search: StoredStudy[Any], *, storage: str, data: DataSource) -> None:
         self._search = search
         self._storage = storage
         self._data = data
@@ -80,7 +87,7 @@ class Study:
         """
         with using(storage):
             search = open_study(open_storage(storage), name)
-        return cls(search, storage=storage, data=path_of(data_dir))
+        return cls(search, storage=storage, data=DataSource(data_dir=path_of(data_dir)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -153,6 +160,56 @@ class Study:
         check_successful(state)
         return picked.choose(state.front)
 
+    def resume(
+        self,
+        *,
+        generations: int | None = None,
+        workers: int = 1,
+        dask: str | None = None,
+        grace_s: int = WorkerTimeouts.grace_s,
+        database_timeout_s: int = WorkerTimeouts.database_timeout_s,
+        progress: bool | None = None,
+    ) -> Self:
+        """Go on with a study that was stopped or interrupted, or join one that runs.
+
+        Args:
+            generations: new limit of generations, over all of the study.
+            workers, dask, grace_s, database_timeout_s, progress: as `search` takes them.
+
+        Raises:
+            ConfigError: the limit leaves no generation to run.
+        """
+        check_range("generations", generations, 1)
+        with execution_on(self._storage, workers, dask, grace_s, database_timeout_s) as execution:
+            self._check_existing()
+            run = resume_study(self.name, self._data, execution, program_hooks(progress), generations=generations)
+            check_result(run)
+        self._search = run.study
+        return self
+
+    def stop(self) -> None:
+        """Stop the study; running trials are finished. A study that has stopped is left as it is."""
+        with using(self._storage):
+            stop(self._search, StopReason.REQUESTED)
+
+    def status(self) -> dict[str, Any]:
+        """Return how far the study is and who works on it, as `faqnas-optuna status --json` has it for one study."""
+        with using(self._storage):
+            self._check_existing()
+            return self._search.status(read_state(self._search))
+
+    def describe(self, trial: int | None = None) -> dict[str, Any]:
+        """Return what decides the study, or all that is stored of a trial, as `faqnas-optuna show --json` has it.
+
+        Args:
+            trial: number of the trial, whose circuit is drawn under `drawing`; None for the study.
+
+        Raises:
+            StudyNotFoundError: there is no such trial.
+        """
+        with using(self._storage):
+            return study_document(self._search) if trial is None else trial_document(self._search, trial)
+
     def confirm(
         self,
         *,
@@ -162,6 +219,12 @@ class Study:
         epochs: int | None = None,
         seeds: int | None = None,
         name: str | None = None,
+        latex: Path | str | None = None,
+        workers: int = 1,
+        dask: str | None = None,
+        detach: bool = False,
+        grace_s: int = WorkerTimeouts.grace_s,
+        database_timeout_s: int = WorkerTimeouts.database_timeout_s,
         progress: bool | None = None,
     ) -> "DataFrame":
         """Train circuits anew from new seeds, beside controls, and judge them on the test part, or go on with that.
@@ -173,7 +236,9 @@ class Study:
             epochs: of each training; 50 unless it was begun with others.
             seeds: trainings of each network; 10 unless it was begun with others.
             name: what the confirmation, a study of its own, is called; by default as this one with `.confirm` behind it.
-            progress: show a bar; None for where it moves.
+            latex: a file to write a table for LaTeX to.
+            workers, dask, grace_s, database_timeout_s, progress: as `search` takes them.
+            detach: only make the confirmation, for workers to attach to.
 
         Returns:
             A row for each circuit confirmed so far, with what its controls have shown, and what it adds in a sentence.
@@ -182,19 +247,76 @@ class Study:
             StudyMismatchError: it was begun with other epochs, or more seeds.
             ConfigError: the circuits are named in two ways, or a number is out of its range.
         """
-        if sum(choice is not None for choice in (top, pick, trials)) > 1:
-            raise ConfigError("top, pick and trials each choose circuits; leave all but one of them out")
-        for what, count, highest in (("top", top, None), ("epochs", epochs, 100_000), ("seeds", seeds, 1_000)):
-            if count is not None and (count < 1 or highest and count > highest):
-                raise ConfigError(f"{what} must be 1 or more{f', up to {highest}' if highest else ''}; it is {count}")
-        called, rule = name_for(self.name) if name is None else name, None if pick is None else SelectionRule.parse(pick)
+        check_detached(detach, dask)
+        request = ConfirmationRequest.checked(self.name, name, top=top, pick=pick, trials=trials, epochs=epochs, seeds=seeds)
+        with execution_on(self._storage, workers, dask, grace_s, database_timeout_s) as execution:
+            self._check_existing()
+            run = confirm_study(request, self._data, execution, program_hooks(progress), detach=detach)
+            if detach and not run.study.trials():
+                return confirmed_frame({"circuits": []})
+            check_result(run)
+            document = confirmation_document(run.study)
+        if latex is not None:
+            write_atomically(Path(latex), confirmation_table(document).encode())
+        return confirmed_frame(document)
+
+    def under_noise(
+        self,
+        noise: str,
+        *,
+        shots: int | None = None,
+        top: int | None = None,
+        pick: str | None = None,
+        trials: Sequence[int] | None = None,
+        name: str | None = None,
+        plot: Path | str | None = None,
+        progress: bool | None = None,
+    ) -> "DataFrame":
+        """Judge circuits on the test part with the noise of a device; those not confirmed yet are confirmed first.
+
+        Args:
+            noise: a device by its name or file, or `depolarizing:P`.
+            shots: measurements of a sample; None for exact expectation values.
+            top, pick, trials, name: as `confirm` takes them.
+            plot: a file (.png, .pdf, .svg) to draw the scores to.
+            progress: show a bar; None for where it moves.
+
+        Returns:
+            A row for each circuit and strength of the noise, with the mean test score and its 95 % interval.
+
+        Raises:
+            ConfigError: the noise is unknown, or that of a circuit cannot be simulated.
+        """
+        check_range("shots", shots, 1, MOST_SHOTS)
+        if plot is not None:
+            check_printed(Path(plot))
+        model = noise_of(noise)
+        request = ConfirmationRequest.checked(self.name, name, top=top, pick=pick, trials=trials, noise=model)
         with using(self._storage):
-            search = search_of(self._search, refusal=is_no_search)
-            candidates = chosen_finalists(search, numbers=trials, top=top, pick=rule)
-            confirmation = self._confirmed(
-                search, called, candidates, ConfirmationBudget(epochs=epochs, seeds=seeds), progress=progress
+            self._check_existing()
+            run = confirm_study(request, self._data, Execution(storage=self._storage), program_hooks(progress))
+            check_result(run)
+            document = judge_under_noise(
+                run,
+                model,
+                shots=shots,
+                data=self._data,
+                catch_signals=heeded_signals,
+                show_work=partial(work_bar, progress),
             )
-            return confirmed_frame(confirmation_document(confirmation))
+            if plot is not None:
+                write_noise_plot(document, run.study, Path(plot))
+        return noise_frame(document, self.config.score)
+
+    def to_latex(self) -> str:
+        """Return the front as a table for LaTeX.
+
+        Raises:
+            NoSuccessfulTrialError: there is no front yet.
+        """
+        state = self._state()
+        check_successful(state)
+        return front_table(state, state.front)
 
     def export(
         self,
@@ -229,7 +351,8 @@ class Study:
             search = search_of(self._search)
             candidate = self.pick(pick or "best") if trial is None else candidates_of(search, [trial])[0]
             check_target(Path(folder), replace=replace)
-            model, _ = export(search, candidate, self._splits(), Path(folder), qasm=qasm, replace=replace)
+            splits = self._data.load_for(search)
+            model, _ = export(search, candidate, splits, Path(folder), qasm=qasm, replace=replace)
         return model
 
     def plot(self) -> "Figure":
@@ -243,30 +366,28 @@ class Study:
         with using(self._storage):
             return pareto_figure(state, confirmed_errors(confirmation_of(search_of(self._search))))
 
-    def _confirmed(
-        self,
-        search: Search,
-        name: str,
-        candidates: Sequence[Candidate],
-        budget: ConfirmationBudget,
-        *,
-        progress: bool | None,
-    ) -> Confirmation:
-        found = find(search.study._storage, name, search)
-        if found:
-            found.check_versions()
-            found.check_budget(budget)
-            if found.is_done(candidates, budget):
-                return found
-        splits = self._splits()
-        confirmation = confirming(self._storage, name, search, candidates, splits, budget)
-        run_here(confirmation, splits, progress=progress)
-        return confirmation
+    def save_plot(self, file: Path | str, *, size: str | None = None) -> None:
+        """Draw the front for print, or as a page.
 
-    def _splits(self) -> DataSplits:
-        if self._data is None or isinstance(self._data, Path):
-            return load_data(self._search, self._data)
-        return loaded(self._data)
+        Args:
+            file: ends in .png, .pdf, .svg or .html.
+            size: `column`, `page` or `slide`; by default `page`.
+
+        Raises:
+            NoSuccessfulTrialError: there is no front yet.
+            OutputError: the file cannot be written, or has another ending.
+        """
+        if size not in (None, *Size):
+            raise ConfigError(f"size must be {', '.join(Size)}; it is {size!r}")
+        state = self._state()
+        check_successful(state)
+        with using(self._storage):
+            confirmed = confirmed_errors(confirmation_of(search_of(self._search)))
+            write_pareto_plot(state, Path(file), size=Size(size) if size else None, confirmed=confirmed)
+
+    def _check_existing(self) -> None:
+        """Refuse a study that was deleted, also if another has its name."""
+        self._search.stop()
 
     def _state(self) -> SearchState:
         with using(self._storage), self._search.existing():
@@ -277,81 +398,3 @@ class Study:
             trials = read_state(self._search).successful
         progress = "finished" if self._search.metadata.stop() else "not finished"
         return f"<Study {self.name!r} over {self.config.dataset}: {trials} trials, {progress}>"
-
-
-def search(
-    data: Any,
-    y: Any = None,
-    *,
-    study: str | None = None,
-    storage: str = DEFAULT_STORAGE,
-    data_dir: Path | str | None = None,
-    progress: bool | None = None,
-    check: bool = True,
-    **settings: Any,
-) -> Study:
-    """Search for circuits that are accurate and cheap, in this process, or go on with a search that was begun.
-
-    Ctrl-C, or the interruption of a notebook's cell, lets the running trial finish and returns what was found so far; a second
-    one gives that trial up. The same call goes on.
-
-    Args:
-        data: the name of a data set; the path of a file; or samples (samples, features), an array or a data frame, which
-            workers elsewhere cannot join: only this process has them.
-        y: the classes (samples,) of samples, unless `target` names their column.
-        study: what the study is to be called; by default as its data set or file, of samples `samples`.
-        storage: URL of the database, which is made if it is not there.
-        data_dir: where files of data are, if they are not where they are said to be; of `mnist` by default the user's cache.
-        progress: show a bar; None for where it moves: in notebooks and on terminals.
-        check: warn, by `DataWarning`, of what is suspicious in the data.
-        settings: by the names that a study file has for them, without their sections: `target`, `population`, `epochs`,
-            `seed`, …; and `space`, a dictionary of genes with the values that each may have.
-
-    Raises:
-        ConfigError: a setting is unknown or has an impossible value.
-        DataError: the data are unknown or cannot be used.
-        StudyMismatchError: the study exists with other settings or other data.
-        FailuresError: trial after trial failed.
-    """
-    is_named = isinstance(data, str | PathLike)
-    if is_named and y is not None:
-        raise ConfigError("y is for samples, as in search(x, y); of a file, target names the column of the classes")
-    config, auto_repeats, files = config_of(fspath(data) if is_named else SAMPLES, settings, source="search")
-    used: Data
-    if is_named:
-        # From any directory: a study may be pickled and go on elsewhere.
-        files = files and files.located(path_of(data_dir)).absolute
-        check_known(config, files)
-        used = partial(load_splits, config, files=files, data_dir=None if files else path_of(data_dir))
-    else:
-        used = splits_of(data, y, config)
-    name = default_name(config.dataset) if study is None else study
-    with using(storage):
-        found = searched(
-            storage, name, config, used, files=files, auto_repeats=auto_repeats, progress=progress, is_checked=check
-        )
-    return Study(found, storage=storage, data=used)
-
-
-def path_of(directory: Path | str | None) -> Path | None:
-    """A directory as our functions take it, from any working directory."""
-    return None if directory is None else Path(directory).absolute()
-
-
-def config_of(dataset: str, settings: Mapping[str, Any], *, source: str) -> tuple[StudyConfig, bool, Files | None]:
-    """Settings by their plain names as a configuration, whether the number of repeats is yet to be found, and where data are.
-
-    Args:
-        dataset: a name, or the path of a file.
-        source: what to name in an error.
-
-    Raises:
-        ConfigError: one is unknown or has an impossible value.
-    """
-    for name in settings:
-        if name not in SETTINGS:
-            raise ConfigError(f"{source}: unknown setting {name!r}{did_you_mean(name, SETTINGS)}")
-    changes = {SETTINGS[name]: value for name, value in settings.items()}
-    nested, auto_repeats = without_auto_repeats(override({"dataset": dataset}, changes))
-    nested, files = without_directories(nested)
-    return StudyConfig.from_settings(nested, source=source), auto_repeats, files

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from faqnas_optuna.cli.launch import print_json, study_config
+from faqnas_optuna.api.settings import resolve_settings
+from faqnas_optuna.cli.launch import print_json
 from faqnas_optuna.cli.options import cores, data_dir_option, data_options, json_option, option, split_seed_option
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
@@ -135,15 +136,14 @@ def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | N
     Args:
         data: options that say how a file is read and split.
     """
-    from faqnas_optuna.data.loading import check_known, load_splits
+    from faqnas_optuna.api.data import DataSource
 
-    settings = {"dataset": dataset, "epochs": epochs, **data, "split_seed": data["split_seed"] or 0}
-    config, _, files = study_config(None, settings)
-    files = files and files.located(data_dir)
-    check_known(config, files)
+    settings = {"epochs": epochs, **data, "split_seed": data["split_seed"] or 0}
+    resolved = resolve_settings(dataset, settings, source="options")
+    source = DataSource.located(resolved, data_dir)
     from faqnas_optuna.comparison.live import LiveBenchmark
 
-    return LiveBenchmark(config, load_splits(config, files=files, data_dir=data_dir))
+    return LiveBenchmark(resolved.config, source.load(resolved.config))
 
 
 def _check(benchmark: "TabularBenchmark | LiveBenchmark", budget: "TrainingBudget", names: list[str]) -> None:

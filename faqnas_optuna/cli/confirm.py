@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from faqnas_optuna.cli.launch import STDOUT, dask_client, opened_storage, print_json
+from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts
+from faqnas_optuna.cli.launch import STDOUT, dask_client, print_detached, reporting, terminal_hooks
 from faqnas_optuna.cli.options import (
     StudyCommand,
-    WorkerTimeouts,
     dask_option,
     data_dir_option,
     json_option,
@@ -18,12 +18,11 @@ from faqnas_optuna.cli.options import (
     pick_option,
     storage_options,
     study_argument,
-    survival_options,
-    typed,
+    timeout_options,
     workers_option,
 )
 from faqnas_optuna.cli.ranges import IntRange
-from faqnas_optuna.cli.searching import conclude, run_search
+from faqnas_optuna.cli.searching import conclude
 from faqnas_optuna.errors import ConfigError, OutputError
 from faqnas_optuna.literals import whole_number
 
@@ -46,14 +45,14 @@ if TYPE_CHECKING:
 @click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a table for LaTeX to FILE.")
 @option("--noise", metavar="NOISE", help="Then judge them with the noise of a device, by its name, or depolarizing:0.01.")
 # Without a variable: it is refused where no noise is asked for.
-@click.option("--shots", type=IntRange(1, 10_000_000), help="With noise: measurements of a sample.  [default: no end of them]")
+@click.option("--shots", type=IntRange(1, MOST_SHOTS), help="With noise: measurements of a sample.  [default: no end of them]")
 # Without a variable: one that is set would make every call write a file.
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="With noise: draw it to FILE.png, .pdf or .svg.")
 @option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
 @workers_option
 @dask_option
 @option("--detach", is_flag=True, help="Only create it; workers attach to it.")
-@survival_options
+@timeout_options
 @data_dir_option
 @json_option
 def confirm(
@@ -72,7 +71,7 @@ def confirm(
     workers: int,
     dask: str | None,
     detach: bool,
-    survival: WorkerTimeouts,
+    timeouts: WorkerTimeouts,
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
@@ -96,53 +95,33 @@ def confirm(
     model = _noise(noise, shots, elsewhere="--detach" if detach else "--dask" if dask else None)
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
-    from faqnas_optuna.cli.noise import NoiseEvaluation
-    from faqnas_optuna.confirmation.opening import confirming, find, is_no_search, load_search, status_document
-    from faqnas_optuna.confirmation.plan import ConfirmationBudget, chosen_finalists, name_for
-    from faqnas_optuna.signals import Signals
-    from faqnas_optuna.study.study import LONGEST_NAME, check_name, load_data
+    from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, confirmation_name
+    from faqnas_optuna.api.data import DataSource
+    from faqnas_optuna.api.running import Execution
+    from faqnas_optuna.confirmation.plan import ConfirmationBudget
 
-    check_name(study)
-    called, budget = name_for(study) if name is None else name, ConfirmationBudget(epochs=epochs, seeds=seeds)
-    if name is None and len(called) > LONGEST_NAME:
-        raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {called!r} has more; choose one with --as")
-    check_name(called)
-    with opened_storage(storage, survival=survival) as opened:
-        search = load_search(opened, study, refusal=is_no_search)
-        candidates = chosen_finalists(
-            search, numbers=numbers, top=top if chosen_by == "top" else None, pick=pick if chosen_by == "pick" else None
-        )
-        noisily = (
-            None
-            if model is None
-            else NoiseEvaluation.checked(search, candidates, model, shots=shots, data_dir=data_dir, plot=plot)
-        )
-        found = find(opened, called, search)
-        if found:
-            found.check_versions()
-            found.check_budget(budget)
-            if found.is_done(candidates, budget):
-                code = conclude(found, Signals(), done_before=True, as_json=as_json, noise=noisily)
-                return code or _write_table(found, latex_file)
-        splits = load_data(search, data_dir)
-        confirmation = confirming(storage, called, search, candidates, splits, budget)
-        if detach:
-            click.echo(f"study {called} waits for workers: {typed(f'worker {called}')}", err=True)
-            if as_json:
-                print_json(status_document(opened, called))
-            return 0
-        code = run_search(
-            confirmation,
-            splits,
-            storage,
-            survival,
-            workers=workers,
-            client=client,
-            data_dir=data_dir,
-            as_json=as_json,
-            noise=noisily,
-        )
-        return code or _write_table(confirmation, latex_file)
+    request = ConfirmationRequest(
+        study=study,
+        name=confirmation_name(study, name),
+        trials=numbers,
+        top=top if chosen_by == "top" else None,
+        pick=pick if chosen_by == "pick" else None,
+        budget=ConfirmationBudget(epochs=epochs, seeds=seeds),
+        noise=model,
+    )
+    execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
+    data = DataSource(data_dir=data_dir)
+    with reporting(storage):
+        run = confirm_study(request, data, execution, terminal_hooks(storage), detach=detach)
+        if detach and not run.done_before:
+            return print_detached(run.study, as_json=as_json)
+        noisily = None
+        if model:
+            from faqnas_optuna.cli.noise import NoiseEvaluation
+
+            noisily = NoiseEvaluation(run=run, noise=model, shots=shots, data=data, plot=plot)
+        code = conclude(run, as_json=as_json, noise=noisily)
+        return code or _write_table(run.study, latex_file)
 
 
 def _write_table(confirmation: "Confirmation", file: Path | None) -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faqnas_optuna.cli.launch import dask_client, one_data_set, print_json, study_config
+from faqnas_optuna.api.settings import resolve_settings
+from faqnas_optuna.cli.launch import dask_client, one_data_set, print_json
 from faqnas_optuna.cli.options import (
     cores,
     dask_option,
@@ -70,22 +71,21 @@ def enumerate_space(
     if dask and workers:
         raise ConfigError("--dask uses all threads of its cluster, and --workers says how many there are here; leave one out")
     client = dask_client(dask, None)
-    from faqnas_optuna.data.loading import check_known
+    from faqnas_optuna.api.data import DataSource
     from faqnas_optuna.study.study import default_name
 
     settings["split_seed"] = settings["split_seed"] or 0
-    config, _, files = study_config(None, {"dataset": one_data_set(name, dataset), "epochs": epochs, **settings})
-    files = files and files.located(data_dir)
-    file = _checked(out or Path(f"{default_name(config.dataset)}.table{SUFFIX}"), files)
-    check_known(config, files)
+    resolved = resolve_settings(one_data_set(name, dataset), {"epochs": epochs, **settings}, source="options")
+    config = resolved.config
+    file = _checked(out or Path(f"{default_name(config.dataset)}.table{SUFFIX}"), resolved.files)
+    data = DataSource.located(resolved, data_dir)
     from faqnas_optuna.cli.console import messages
-    from faqnas_optuna.data.loading import load_splits
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.tables.enumeration import KEPT
     from faqnas_optuna.tables.plan import Plan
 
     with messages():
-        splits = load_splits(config, files=files, data_dir=data_dir)
+        splits = data.load(config)
         plan = Plan.of(config, seeds=seeds, fraction=fraction)
         started = time.perf_counter()
         with Signals().caught() as signals:

@@ -1,106 +1,64 @@
 """Finalists under noise: computed when the confirmation is done, and shown below it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import click
 
+from faqnas_optuna.api.confirmation_service import ConfirmationRun, judge_under_noise
+from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.cli.console import show_work
 from faqnas_optuna.cli.display import print_line, print_prose, print_table, shown_interval
 from faqnas_optuna.config import StudyConfig, told_number
-from faqnas_optuna.confirmation.study import Confirmation
-from faqnas_optuna.noise.finalists import check_noise, finalists_among, seeds_of, under_noise
 from faqnas_optuna.noise.model import Noise
-from faqnas_optuna.noise.report import noise_document, told_overtakings
+from faqnas_optuna.noise.report import told_overtakings
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.search import Search
-from faqnas_optuna.study.study import load_data
 from faqnas_optuna.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseEvaluation:
-    """What was asked of noise."""
+    """The scores under noise that were asked for."""
 
-    search: Search
-    trials: Sequence[int]
+    run: ConfirmationRun
     noise: Noise
     shots: int | None
-    data_dir: Path | None
+    data: DataSource
     plot: Path | None
-    """Where it is drawn, when it is computed."""
+    """File for the figure."""
 
-    @classmethod
-    def checked(
-        cls,
-        search: Search,
-        candidates: Sequence[Candidate],
-        noise: Noise,
-        *,
-        shots: int | None,
-        data_dir: Path | None,
-        plot: Path | None,
-    ) -> Self:
-        """It can be done.
+    def document(self) -> dict[str, Any]:
+        """Compute them."""
+        return judge_under_noise(
+            self.run,
+            self.noise,
+            shots=self.shots,
+            data=self.data,
+            catch_signals=lambda: Signals().caught(),
+            show_work=partial(show_work, f"{self.run.study.name} under noise", "network"),
+        )
 
-        Raises:
-            ConfigError: as `check_noise`.
-        """
-        check_noise(candidates, noise)
-        trials = [candidate.trial for candidate in candidates]
-        return cls(search=search, trials=trials, noise=noise, shots=shots, data_dir=data_dir, plot=plot)
+    def print(self) -> None:
+        """Compute them, show them to a person, and draw them."""
+        document = self.document()
+        _print_noise(document, self.noise, self.run.study.config)
+        self.draw(document)
 
-    def document(self, confirmation: Confirmation) -> dict[str, Any]:
-        """Compute it. An interruption ends the command: what the confirmation has is kept, nothing of this is."""
-        with Signals().caught() as signals, signals.giving_up(at_first=True):
-            return self._computed(confirmation)
-        kept = "the confirmation is kept, and what it is worth under noise is computed anew by the same command"
-        click.echo(f"interrupted; {kept}", err=True)
-        click.get_current_context().exit(signals.exit_code)
-
-    def print(self, confirmation: Confirmation) -> None:
-        """Compute it, show it to a person, and draw it."""
-        document = self.document(confirmation)
-        _print_noise(document, self.noise, confirmation.config)
-        self.draw(document, confirmation)
-
-    def draw(self, document: Mapping[str, Any], confirmation: Confirmation) -> None:
-        """Into the file that is named for it, if one is.
-
-        Args:
-            document: of it.
+    def draw(self, document: Mapping[str, Any]) -> None:
+        """Draw them into the file that is named for it, if one is.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file cannot be written.
         """
         if self.plot:
             from faqnas_optuna.noise.figure import write_noise_plot
 
-            write_noise_plot(document, confirmation, self.plot)
+            write_noise_plot(document, self.run.study, self.plot)
             click.echo(f"wrote {self.plot}", err=True)
-
-    def _computed(self, confirmation: Confirmation) -> dict[str, Any]:
-        from faqnas_optuna.noise.evaluation import constant_score, noisy_samples
-
-        splits, config = load_data(self.search, self.data_dir), confirmation.config
-        planned = sum(len(seeds_of(confirmation, one)) for one in finalists_among(confirmation, self.trials))
-        with show_work(f"{confirmation.name} under noise", "network", planned) as on_done:
-            found = under_noise(
-                confirmation,
-                self.trials,
-                splits,
-                self.noise,
-                shots=self.shots,
-                engine=self.search.config.engine,
-                on_done=on_done,
-            )
-        part = noisy_samples(splits.test, seed=config.seed)
-        constant = constant_score(splits.train, part, config.score)
-        return noise_document(found, self.noise, shots=self.shots, samples=len(part), constant=constant, score=config.score)
 
 
 def _print_noise(document: Mapping[str, Any], noise: Noise, config: StudyConfig) -> None:

@@ -4,7 +4,6 @@ import os
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import click
 from click.core import ParameterSource
 from pydantic import BaseModel
 
+from faqnas_optuna.api.settings import DEFAULT_STORAGE, MOST_WORKERS, SHORTEST_TIMEOUT_S, WorkerTimeouts
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.config import AUTO, MOST_COMPONENTS
 from faqnas_optuna.errors import ConfigError, FaqnasError
@@ -23,23 +23,6 @@ if TYPE_CHECKING:
     from faqnas_optuna.study.selection import SelectionRule
 
 Command = Callable[..., Any]
-
-DEFAULT_STORAGE = "sqlite:///faqnas.db"
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerTimeouts:
-    """What workers bear with; the same for all that are started together."""
-
-    grace_s: int
-    """A trial whose worker is silent for so long is given up."""
-    database_timeout_s: int
-    """A database that has gone away, or is not up yet, is waited for so long."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The same for another process."""
-        return {"FAQNAS_GRACE": str(self.grace_s), "FAQNAS_DATABASE_TIMEOUT": str(self.database_timeout_s)}
 
 
 def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Command]:
@@ -54,7 +37,7 @@ def setting_option(name: str, section: type[BaseModel], field: str, *, help: str
     limits = {name: getattr(part, name) for part in setting.metadata for name in ("ge", "gt", "le") if hasattr(part, name)}
     least, most = limits.get("ge", limits.get("gt")), limits["le"]
     kind = IntRange(least, most) if setting.annotation is int else FloatRange(least, most, min_open="gt" in limits)
-    return option(name, type=kind, help=f"{help}  [default: {setting.default}]")
+    return option(name, field, type=kind, help=f"{help}  [default: {setting.default}]")
 
 
 class _RepeatsRange(IntRange):
@@ -68,7 +51,7 @@ class _RepeatsRange(IntRange):
 
 
 def seconds_option(name: str, *, default: int, help: str) -> Callable[[Command], Command]:
-    return option(name, type=IntRange(min=2), default=default, show_default=True, metavar="SECONDS", help=help)
+    return option(name, type=IntRange(min=SHORTEST_TIMEOUT_S), default=default, show_default=True, metavar="SECONDS", help=help)
 
 
 repeats_option = option(
@@ -117,7 +100,7 @@ def _none_if_empty(_context: click.Context, _parameter: click.Parameter, values:
 
 
 workers_option = option(
-    "--workers", type=IntRange(min=1, max=1024), default=1, show_default=True, help="Processes, of one thread each."
+    "--workers", type=IntRange(min=1, max=MOST_WORKERS), default=1, show_default=True, help="Processes, of one thread each."
 )
 dask_option = option(
     "--dask", metavar="ADDRESS", help="Run the workers on the Dask cluster of this scheduler, or scheduler file."
@@ -245,16 +228,20 @@ def storage_option() -> str:
     return " --storage-file FILE_WITH_THE_URL" if secrets(url) else f" --storage {shlex.quote(url)}"
 
 
-def survival_options(command: Command) -> Command:
-    """How long to bear with silent workers and absent databases, as `survival`."""
+def timeout_options(command: Command) -> Command:
+    """How long to bear with silent workers and absent databases, as `timeouts`."""
 
-    @seconds_option("--grace", default=60, help="Give up a trial whose worker is silent for so long.")
-    @seconds_option("--database-timeout", default=600, help="Maximum time to wait for a database that is away or not up yet.")
+    @seconds_option("--grace", default=WorkerTimeouts.grace_s, help="Give up a trial whose worker is silent for so long.")
+    @seconds_option(
+        "--database-timeout",
+        default=WorkerTimeouts.database_timeout_s,
+        help="Maximum time to wait for a database that is away or not up yet.",
+    )
     @wraps(command)
-    def with_survival(*arguments: Any, grace: int, database_timeout: int, **others: Any) -> Any:
-        return command(*arguments, survival=WorkerTimeouts(grace_s=grace, database_timeout_s=database_timeout), **others)
+    def with_timeouts(*arguments: Any, grace: int, database_timeout: int, **others: Any) -> Any:
+        return command(*arguments, timeouts=WorkerTimeouts(grace_s=grace, database_timeout_s=database_timeout), **others)
 
-    return with_survival
+    return with_timeouts
 
 
 def read_storage_file(file: Path) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from faqnas_optuna.cli.launch import one_data_set, print_json, study_config
+from faqnas_optuna.api.settings import resolve_settings
+from faqnas_optuna.cli.launch import one_data_set, print_json
 from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, json_option, option
 from faqnas_optuna.cli.ranges import FloatRange
 from faqnas_optuna.errors import ConfigError, OutputError
@@ -66,12 +67,10 @@ def _is_typed(option: str) -> bool:
 
 def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> tuple[int, int]:
     """Features and classes of a data set."""
-    from faqnas_optuna.data.loading import check_known, load_splits
+    from faqnas_optuna.api.data import DataSource
 
-    config, _, files = study_config(None, {"dataset": dataset, **settings})
-    files = files and files.located(data_dir)
-    check_known(config, files)
-    splits = load_splits(config, files=files, data_dir=data_dir)
+    resolved = resolve_settings(dataset, settings, source="options")
+    splits = DataSource.located(resolved, data_dir).load(resolved.config)
     return splits.n_features, splits.n_classes
 
 

@@ -2,27 +2,27 @@
 
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from faqnas_optuna.api.settings import WorkerTimeouts, resolve_settings
 from faqnas_optuna.cli.launch import (
-    at_work,
     dask_client,
     ended,
-    look_for_study,
-    new_study,
     one_data_set,
     opened_storage,
+    print_detached,
+    print_interruption,
     print_json,
-    print_warnings,
     reporting,
-    study_config,
+    show_states,
+    terminal_hooks,
 )
 from faqnas_optuna.cli.options import (
     StudyCommand,
-    WorkerTimeouts,
     dask_option,
     data_dir_option,
     data_options,
@@ -37,12 +37,12 @@ from faqnas_optuna.cli.options import (
     storage_options,
     study_argument,
     study_names,
-    survival_options,
+    timeout_options,
     typed,
     workers_option,
 )
 from faqnas_optuna.cli.ranges import IntRange
-from faqnas_optuna.cli.searching import conclude, run_search
+from faqnas_optuna.cli.searching import conclude
 from faqnas_optuna.config import (
     Engine,
     ErrorEstimate,
@@ -55,11 +55,13 @@ from faqnas_optuna.config import (
     TrainingConfig,
 )
 from faqnas_optuna.errors import ConfigError, FaqnasError
+from faqnas_optuna.signals import AskedToLeaveError, Signals
 
 STDIN = 0
 
 if TYPE_CHECKING:
-    from faqnas_optuna.study.state import StudyState
+    from faqnas_optuna.api.running import Execution
+    from faqnas_optuna.data.splits import DataSplits
 
 
 @click.command()
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
 @workers_option
 @dask_option
 @option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
-@survival_options
+@timeout_options
 @data_options
 @setting_option("--seed", StudyConfig, "seed", help="Of search and training, and of the split.")
 @split_seed_option
@@ -132,7 +134,7 @@ def start(
     workers: int,
     dask: str | None,
     detach: bool,
-    survival: WorkerTimeouts,
+    timeouts: WorkerTimeouts,
     data_dir: Path | None,
     no_check: bool,
     as_json: bool,
@@ -147,72 +149,44 @@ def start(
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     client = dask_client(dask, storage)
-    from faqnas_optuna.data.loading import check_known
+    from faqnas_optuna.api.data import DataSource
 
-    chosen, auto_repeats, files = study_config(config, {"dataset": one_data_set(name, dataset), **settings})
-    looked_in = data_dir
-    if files and files.data:
-        # What is typed comes first. Where a study's file was comes after the directory of data, which is told to workers.
-        files, looked_in = files.located(data_dir), None
-        data_dir = files.data.absolute().parent if files.data else data_dir
-    check_known(chosen, files)
-    from faqnas_optuna.confirmation.opening import status_document
-    from faqnas_optuna.signals import Signals
-    from faqnas_optuna.study.lifecycle import resume as resume_study
-    from faqnas_optuna.study.stopping import StopReason
-    from faqnas_optuna.study.study import check_name, default_name, load_data
+    resolved = resolve_settings(one_data_set(name, dataset), settings, source="options", file=config)
+    data = DataSource.located(resolved, data_dir)
+    from faqnas_optuna.api.running import Execution
+    from faqnas_optuna.api.search_service import SearchRequest, start_search
+    from faqnas_optuna.study.study import default_name
 
-    called = default_name(chosen.dataset) if study is None else study
-    check_name(called)
+    request = SearchRequest(
+        name=default_name(resolved.config.dataset) if study is None else study,
+        config=resolved.config,
+        data=data,
+        auto_repeats=resolved.auto_repeats,
+    )
+    execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
+    on_data = partial(_print_findings, resolved.config, is_checked=not no_check)
     with reporting(storage):
-        opened, existing = look_for_study(storage, called, chosen, any_repeats=auto_repeats, survival=survival)
-        stopped = existing and existing.metadata.stop()
-        if existing and stopped and stopped.reason is not StopReason.REQUESTED:
-            # Neither its data nor torch are needed to show what it has found.
-            return conclude(existing, Signals(), done_before=True, as_json=as_json)
-        if existing:
-            search, splits = existing, load_data(existing, looked_in, files=files)
-            if not no_check:
-                print_warnings(splits, chosen)
-        else:
-            search, splits = new_study(
-                storage,
-                opened,
-                called,
-                chosen,
-                auto_repeats=auto_repeats,
-                survival=survival,
-                data_dir=looked_in,
-                files=files,
-                # Those of a cluster train elsewhere.
-                workers=1 if client else workers,
-                is_checked=not no_check,
-            )
-        if stopped:
-            search = resume_study(search)
-        if detach:
-            click.echo(f"study {called} waits for workers: {typed(f'worker {called}')}", err=True)
-            if as_json:
-                print_json(status_document(search.study._storage, called))
-            return 0
-        return run_search(
-            search,
-            splits,
-            storage,
-            survival,
-            workers=workers,
-            client=client,
-            data_dir=data_dir,
-            as_json=as_json,
-            is_checked=not no_check,
-        )
+        run = start_search(request, execution, terminal_hooks(storage), on_data=on_data, detach=detach)
+        if detach and not run.done_before:
+            return print_detached(run.study, as_json=as_json)
+        return conclude(run, as_json=as_json, is_checked=not no_check)
+
+
+def _print_findings(config: StudyConfig, splits: "DataSplits", *, is_checked: bool) -> None:
+    """Print the findings about data that matter to a study, on stderr."""
+    from faqnas_optuna.cli.display import warning
+    from faqnas_optuna.data.checks import relevant
+
+    if is_checked:
+        for finding in relevant(splits.findings, config.score):
+            click.echo(warning(finding.message), err=True)
 
 
 @click.command(cls=StudyCommand)
 @optional_study_argument
 @storage_options
 @data_dir_option
-@survival_options
+@timeout_options
 @option("--until-idle", is_flag=True, help="Without a name: leave when no study runs, instead of waiting for one.")
 @option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
 # For the workers of `start --workers`: on stdin that process tells of its signals.
@@ -221,7 +195,7 @@ def worker(
     study: str | None,
     storage: str,
     data_dir: Path | None,
-    survival: WorkerTimeouts,
+    timeouts: WorkerTimeouts,
     until_idle: bool,
     quiet: bool,
     listen: bool,
@@ -230,62 +204,73 @@ def worker(
 
     Without a name, every running study of the storage is served in turn, the least advanced first, and new ones are waited for.
     """
-    from faqnas_optuna.cli.console import show_progress
-    from faqnas_optuna.confirmation.opening import open_study
-    from faqnas_optuna.reporting.documents import check_failures
-    from faqnas_optuna.signals import AskedToLeaveError
-    from faqnas_optuna.storage.opening import open_for_work
-    from faqnas_optuna.study.study import load_data
-
     if study is not None and until_idle:
         raise ConfigError("a worker of one study leaves when that stops; leave out --until-idle, or the name")
-    timeout_s = survival.database_timeout_s
-    with (
-        reporting(storage, quiet=quiet),
-        at_work(f"worker {study}" if study else "worker", storage, study=study, quiet=quiet) as signals,
-        show_progress(quiet=quiet) as update,
-        suppress(AskedToLeaveError),
-    ):
+    from faqnas_optuna.api.running import Execution, reported_outages
 
-        def show(state: "StudyState") -> None:
-            update(state.study.progress(state))
+    execution = Execution(storage=storage, timeouts=timeouts)
+    command = f"worker {study}" if study else "worker"
+    code = 0
+    with reporting(storage, quiet=quiet):
+        with (
+            reported_outages(storage, command, study=study),
+            Signals().caught() as signals,
+            suppress(AskedToLeaveError),
+        ):
+            if listen:
+                signals.listen(STDIN)
+            if study is None:
+                _serve_all(execution, signals, data_dir, until_idle=until_idle, quiet=quiet)
+            else:
+                code = _serve_one(study, execution, signals, data_dir, quiet=quiet)
+        if not quiet:
+            print_interruption(signals, command)
+    return signals.exit_code or code
 
-        if listen:
-            signals.listen(STDIN)
-        opened = open_for_work(storage, signals, timeout_s=timeout_s, grace_s=survival.grace_s)
-        if study is None:
-            from faqnas_optuna.workers.serving import serve
 
-            found = serve(
-                opened,
-                signals,
-                data_dir=data_dir,
-                until_idle=until_idle,
-                on_trial=show,
-                on_idle=lambda: update(None),
-                database_timeout_s=timeout_s,
-            )
-            if not (found or signals.first or quiet):
-                click.echo(f"no study runs; start one with: {typed('start --dataset wine')}", err=True)
-            return signals.exit_code
-        search = open_study(opened, study)
-        if stopped := search.metadata.stop():
-            if not quiet:
-                click.echo(f"{ended(search, stopped)}. Go on with: {typed(search.continuation())}", err=True)
-        else:
-            splits = load_data(search, data_dir)
-            from faqnas_optuna.workers.loop import run
+def _serve_all(execution: "Execution", signals: Signals, data_dir: Path | None, *, until_idle: bool, quiet: bool) -> None:
+    """Serve every running study of the storage in turn."""
+    from faqnas_optuna.cli.console import show_progress
+    from faqnas_optuna.storage.opening import open_for_work
+    from faqnas_optuna.workers.serving import serve
 
-            run(search, splits, signals, on_trial=show, database_timeout_s=timeout_s)
-            try:
-                if not signals.first:
-                    check_failures(search)
-            except FaqnasError as error:
-                # A `start` that has started this worker tells it for all of them.
-                if not quiet:
-                    raise
-                return error.exit_code
-    return signals.exit_code
+    timeouts = execution.timeouts
+    with show_progress(quiet=quiet) as update:
+        served = serve(
+            open_for_work(execution.storage, signals, timeout_s=timeouts.database_timeout_s, grace_s=timeouts.grace_s),
+            signals,
+            data_dir=data_dir,
+            until_idle=until_idle,
+            on_trial=lambda state: update(state.study.progress(state)),
+            on_idle=lambda: update(None),
+            database_timeout_s=timeouts.database_timeout_s,
+        )
+    if not (served or signals.first or quiet):
+        click.echo(f"no study runs; start one with: {typed('start --dataset wine')}", err=True)
+
+
+def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Path | None, *, quiet: bool) -> int:
+    """Serve one study until it stops; return the exit code."""
+    from faqnas_optuna.api.data import DataSource
+    from faqnas_optuna.api.running import join_study
+    from faqnas_optuna.reporting.documents import check_failures
+
+    with show_states(quiet=quiet) as on_trial:
+        run = join_study(name, execution, signals, data=DataSource(data_dir=data_dir), on_trial=on_trial)
+    if run.done_before:
+        stopped = run.study.metadata.stop()
+        if stopped and not quiet:
+            click.echo(f"{ended(run.study, stopped)}. Go on with: {typed(run.study.continuation())}", err=True)
+        return 0
+    try:
+        if not signals.first:
+            check_failures(run.study)
+    except FaqnasError as error:
+        # A `start` that has started this worker reports it for all of them.
+        if not quiet:
+            raise
+        return error.exit_code
+    return 0
 
 
 @click.command(cls=StudyCommand)
@@ -295,7 +280,7 @@ def worker(
 @click.option("--generations", type=IntRange(min=1), help="New limit of generations, over all of the study.")
 @workers_option
 @dask_option
-@survival_options
+@timeout_options
 @data_dir_option
 @json_option
 def resume(
@@ -304,23 +289,21 @@ def resume(
     generations: int | None,
     workers: int,
     dask: str | None,
-    survival: WorkerTimeouts,
+    timeouts: WorkerTimeouts,
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
     """Go on with a stopped or interrupted study."""
     client = dask_client(dask, storage)
-    from faqnas_optuna.confirmation.opening import open_study
-    from faqnas_optuna.study.lifecycle import resume as resume_study
-    from faqnas_optuna.study.study import load_data
+    from faqnas_optuna.api.data import DataSource
+    from faqnas_optuna.api.running import Execution
+    from faqnas_optuna.api.search_service import resume_study
 
-    with opened_storage(storage, survival=survival) as opened:
-        search = open_study(opened, study)
-        # Before the data are read; and again when nobody else can change it.
-        search.check_resumable(generations=generations)
-        splits = load_data(search, data_dir)
-        search = resume_study(search, generations=generations)
-        return run_search(search, splits, storage, survival, workers=workers, client=client, data_dir=data_dir, as_json=as_json)
+    execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
+    data = DataSource(data_dir=data_dir)
+    with reporting(storage):
+        run = resume_study(study, data, execution, terminal_hooks(storage), generations=generations)
+        return conclude(run, as_json=as_json)
 
 
 @click.command(cls=StudyCommand)
@@ -339,7 +322,8 @@ def stop(study: str, storage: str) -> None:
             click.echo(f"{ended(search, stopped)} ({to_the_minute(stopped.at)}, {stopped.by})")
             return
         stop_study(search, StopReason.REQUESTED)
-    click.echo(f"study {study} stops; running trials are finished. Go on with: {typed(search.continuation())}")
+    told = f"study {study} stops; running trials are finished. Go on with: {typed(search.continuation())}"
+    click.echo(told)
 
 
 @click.command(cls=StudyCommand)

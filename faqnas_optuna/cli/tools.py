@@ -8,12 +8,8 @@ from typing import Any
 
 import click
 
-from faqnas_optuna.cli.launch import (
-    opened_storage,
-    print_json,
-    reporting,
-    study_config,
-)
+from faqnas_optuna.api.settings import resolve_settings
+from faqnas_optuna.cli.launch import opened_storage, print_json, reporting
 from faqnas_optuna.cli.options import (
     data_dir_option,
     data_options,
@@ -66,14 +62,13 @@ def datasets(
 
 def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any], *, is_checked: bool) -> dict[str, Any]:
     """What a file holds, as a search with these settings would have it."""
-    config, _, files = study_config(None, {"dataset": file, **settings})
-    from faqnas_optuna.data.loading import check_known, load_splits
+    from faqnas_optuna.api.data import DataSource
 
-    files = files and files.located(data_dir)
-    check_known(config, files)
+    resolved = resolve_settings(file, settings, source="options")
+    data = DataSource.located(resolved, data_dir)
     from faqnas_optuna.reporting.described import data_document
 
-    return data_document(load_splits(config, files=files, data_dir=data_dir), is_checked=is_checked)
+    return data_document(data.load(resolved.config), is_checked=is_checked)
 
 
 @click.command()

@@ -38,14 +38,15 @@ def extra_workers(
     study: StoredStudy[Any],
     signals: Signals,
     *,
-    work: Callable[[int], int],
+    work: Callable[[int], int] | None,
     environment: Mapping[str, str],
     on_message: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
     """Start workers for a study in processes of their own, tell them of signals, and wait for them at the end.
 
     Args:
-        work: what a worker that is forked from this process does, given the descriptor for `Signals.listen`.
+        work: what a worker that is forked from this process does, given the descriptor for `Signals.listen`; None if
+            this process must not be forked.
         environment: what others need beside this process's: the storage above all.
         on_message: called with each line that they have to say, from other threads; None to let them write to stderr.
     """
@@ -54,7 +55,7 @@ def extra_workers(
     listeners: list[threading.Thread] = []
 
     def start() -> subprocess.Popen[bytes] | ForkedProcess:
-        if is_forked:
+        if is_forked and work:
             return ForkedProcess(work, has_stderr=on_message is not None)
         # A session of its own: Ctrl-C reaches this process alone.
         return subprocess.Popen(
@@ -75,7 +76,7 @@ def extra_workers(
     if count:
         signals.without_trial = OTHERS_FINISH
     try:
-        is_forked = count > 0 and _ready_to_fork(study, signals)
+        is_forked = count > 0 and work is not None and _ready_to_fork(study, signals)
         for _ in range(count):
             started = start()
             processes.append(started)

@@ -14,11 +14,12 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from faqnas_optuna import FAQNASClassifier, HQNNClassifier, Study
-from faqnas_optuna.api import classifier, running
+from faqnas_optuna.api import classifier
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FaqnasError, StudyMismatchError
 from faqnas_optuna.study.selection import SelectionRule
+from faqnas_optuna.workers import loop
 
 TINY: dict[str, Any] = {"population": 2, "generations": 1, "confirm_folds": 2, "random_state": 0}
 SPACE = {"n_qubits": [3], "embedding": ["angle"], "entangler": ["CNOT"]}
@@ -114,7 +115,7 @@ def test_its_search_can_be_kept_and_is_not_taken_for_that_of_other_samples(data:
 def test_an_interrupted_search_is_no_classifier(
     data: tuple[Any, Any], storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "run", lambda *_, **__: None)
+    monkeypatch.setattr(loop, "run", lambda *_, **__: None)
     stopping = FAQNASClassifier(**TINY, storage=storage_url)
     with pytest.raises(KeyboardInterrupt, match="the search was interrupted; study classifier goes on by the same call"):
         stopping.fit(*data)

@@ -17,8 +17,8 @@ from sqlalchemy.engine import make_url
 
 import faqnas_optuna
 from faqnas_optuna import Study, load_model, search
-from faqnas_optuna.api import running
-from faqnas_optuna.api.study import config_of
+from faqnas_optuna.api import data, notebook
+from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import FlopsOf, StudyConfig
 from faqnas_optuna.confirmation.study import Confirmation
@@ -33,8 +33,11 @@ from faqnas_optuna.errors import (
     StudyNotFoundError,
 )
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study import study as studies
 from faqnas_optuna.study.search import Search
+from faqnas_optuna.training import pilot
 from faqnas_optuna.training.evaluation import Evaluation
+from faqnas_optuna.workers import loop
 from faqnas_optuna.workers.loop import run
 from tests.conftest import TIMEOUT_S
 from tests.support.frames import mixed
@@ -143,7 +146,8 @@ def test_a_finished_search_is_read_without_its_data(found: Study, monkeypatch: p
     def no_data(*_: object, **__: object) -> DataSplits:
         raise AssertionError("nobody needs the data")
 
-    monkeypatch.setattr("faqnas_optuna.api.study.load_splits", no_data)
+    monkeypatch.setattr(data, "load_splits", no_data)
+    monkeypatch.setattr(studies, "load_data", no_data)
     again = search("iris", storage=found._storage, **SMALL)
     assert again.front.equals(found.front)
 
@@ -298,8 +302,9 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_made(
 
 def test_settings_have_the_names_of_a_study_file_and_numpy_may_give_them() -> None:
     told = {"epochs": np.int64(3), "flops_of": "effective", "repeats": "auto", "space": {"n_qubits": np.array([2, 3])}}
-    config, auto_repeats, _ = config_of("iris", told, source="test")
-    assert auto_repeats and config.training.epochs == 3 and config.flops_of is FlopsOf.EFFECTIVE
+    resolved = resolve_settings("iris", told, source="test")
+    config = resolved.config
+    assert resolved.auto_repeats and config.training.epochs == 3 and config.flops_of is FlopsOf.EFFECTIVE
     assert config.space.n_qubits == (2, 3)
 
 
@@ -388,7 +393,7 @@ def interrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             os.kill(os.getpid(), signal.SIGINT)
         return faqnas_optuna.evaluate(*arguments)
 
-    monkeypatch.setattr(running, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=evaluate))
+    monkeypatch.setattr(loop, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=evaluate))
     yield begun
 
 
@@ -409,13 +414,13 @@ def test_what_is_to_end_the_process_ends_it_when_the_trial_is_stored(storage_url
     program = f"""
 import os, signal
 from faqnas_optuna import search
-from faqnas_optuna.api import running
+from faqnas_optuna.workers import loop
 from faqnas_optuna.training.evaluation import evaluate
 def ending(*arguments):
     os.kill(os.getpid(), signal.SIGTERM)
     return evaluate(*arguments)
-loop = running.run
-running.run = lambda *arguments, **named: loop(*arguments, **named, evaluate=ending)
+run = loop.run
+loop.run = lambda *arguments, **named: run(*arguments, **named, evaluate=ending)
 search("iris", storage={storage_url!r}, **{SMALL})
 print("not reached")
 """
@@ -428,7 +433,7 @@ def test_ctrl_c_before_there_is_a_study_makes_none(storage_url: str, monkeypatch
     def interrupted(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(running, "measure_reliability", interrupted)
+    monkeypatch.setattr(pilot, "measure_reliability", interrupted)
     with pytest.raises(KeyboardInterrupt, match="interrupted; study iris was not made"):
         search("iris", storage=storage_url, **SMALL)
     with pytest.raises(StudyNotFoundError, match="there is no study 'iris'"):
@@ -465,7 +470,7 @@ def test_failures_are_told(storage_url: str, monkeypatch: pytest.MonkeyPatch) ->
     def fail(*_: object) -> Evaluation:
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(running, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=fail))
+    monkeypatch.setattr(loop, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=fail))
     with pytest.raises(NoSuccessfulTrialError, match="no trial of study 'iris' has succeeded"):
         search("iris", storage=storage_url, **SMALL)
     # And again, when nothing is run any more.
@@ -487,7 +492,7 @@ def test_searches_in_two_threads_leave_optunas_verbosity(storage_url: str) -> No
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.INFO)
     try:
-        first, second = running.using(storage_url), running.using(storage_url)
+        first, second = notebook.using(storage_url), notebook.using(storage_url)
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)

@@ -1,0 +1,173 @@
+"""Confirming circuits of a search: the steps that `confirm` and Python share."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from faqnas_optuna.api.data import DataSource
+from faqnas_optuna.api.running import CatchSignals, Execution, Hooks, StudyRun, open_patiently, run_study
+from faqnas_optuna.api.settings import check_range
+from faqnas_optuna.confirmation.opening import confirming, find, is_no_search, load_search
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, chosen_finalists, name_for
+from faqnas_optuna.confirmation.study import Confirmation
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.noise.finalists import check_noise, finalists_among, seeds_of, under_noise
+from faqnas_optuna.noise.model import Noise
+from faqnas_optuna.noise.report import noise_document
+from faqnas_optuna.signals import CallInterrupted
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.selection import SelectionRule
+from faqnas_optuna.study.study import LONGEST_NAME, check_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmationRequest:
+    """Circuits of a search to confirm: those of some trials, the best of its front, what a rule picks, or all of the front."""
+
+    study: str
+    name: str
+    """Of the confirmation."""
+    trials: Sequence[int] | None = None
+    top: int | None = None
+    """Number of circuits of the front, those of the lowest validation error."""
+    pick: SelectionRule | None = None
+    budget: ConfirmationBudget
+    noise: Noise | None = None
+    """Noise under which the circuits are judged afterwards."""
+
+    @classmethod
+    def checked(
+        cls,
+        study: str,
+        name: str | None,
+        *,
+        top: int | None,
+        pick: str | None,
+        trials: Sequence[int] | None,
+        epochs: int | None = None,
+        seeds: int | None = None,
+        noise: Noise | None = None,
+    ) -> Self:
+        """Return what a call from Python asks for.
+
+        Raises:
+            ConfigError: circuits are chosen in two ways, or a number is out of its range.
+        """
+        if sum(choice is not None for choice in (top, pick, trials)) > 1:
+            raise ConfigError("top, pick and trials each choose circuits; leave all but one of them out")
+        check_range("top", top, 1)
+        check_range("epochs", epochs, 1, 100_000)
+        check_range("seeds", seeds, 1, 1_000)
+        return cls(
+            study=study,
+            name=confirmation_name(study, name),
+            trials=trials,
+            top=top,
+            pick=None if pick is None else SelectionRule.parse(pick),
+            budget=ConfirmationBudget(epochs=epochs, seeds=seeds),
+            noise=noise,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmationRun(StudyRun):
+    """A confirmation after a call that runs its trainings."""
+
+    study: Confirmation
+    confirms: Search
+    trials: Sequence[int]
+    """The trials of the search whose circuits were asked for."""
+
+
+def confirmation_name(study: str, name: str | None) -> str:
+    """Return the name of a study's confirmation, by default derived from the study's.
+
+    Raises:
+        ConfigError: no study can have this name.
+    """
+    check_name(study)
+    chosen = name_for(study) if name is None else name
+    if name is None and len(chosen) > LONGEST_NAME:
+        raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {chosen!r} has more; choose one with --as")
+    check_name(chosen)
+    return chosen
+
+
+def confirm_study(
+    request: ConfirmationRequest, data: DataSource, execution: Execution, hooks: Hooks, *, detach: bool = False
+) -> ConfirmationRun:
+    """Train circuits anew from new seeds and judge them on the test part, or go on with that.
+
+    Args:
+        data: of the search.
+        detach: only make the confirmation, for workers to attach to.
+
+    Raises:
+        StudyMismatchError: the confirmation exists with another budget, or confirms something else.
+        ConfigError: the study is a confirmation itself, or the noise of a circuit cannot be simulated.
+        CallInterrupted: a signal came before the study was read.
+    """
+    execution.check_reach(data)
+    storage = open_patiently(execution, hooks)
+    search = load_search(storage, request.study, refusal=is_no_search)
+    candidates = chosen_finalists(search, numbers=request.trials, top=request.top, pick=request.pick)
+    if request.noise:
+        check_noise(candidates, request.noise)
+    asked: dict[str, Any] = {"confirms": search, "trials": [candidate.trial for candidate in candidates]}
+    if existing := find(storage, request.name, search):
+        existing.check_versions()
+        existing.check_budget(request.budget)
+        if existing.is_done(candidates, request.budget):
+            return ConfirmationRun(study=existing, done_before=True, **asked)
+    splits = data.load_for(search)
+    confirmation = confirming(execution.storage, request.name, search, candidates, splits, request.budget)
+    if detach:
+        return ConfirmationRun(study=confirmation, splits=splits, **asked)
+    run = run_study(confirmation, splits, execution, hooks, worker_dir=data.worker_dir)
+    return ConfirmationRun(**vars(run), **asked)
+
+
+def judge_under_noise(
+    run: ConfirmationRun,
+    noise: Noise,
+    *,
+    shots: int | None,
+    data: DataSource,
+    catch_signals: CatchSignals,
+    show_work: Callable[[int], AbstractContextManager[Callable[[int], None]]],
+) -> dict[str, Any]:
+    """Compute the scores under noise of the circuits that were asked for; return them as a document.
+
+    Nothing of this is stored: the confirmation's networks are trained again as they were.
+
+    Args:
+        shots: measurements of a sample; None for exact expectation values.
+        data: of the search.
+        show_work: given the number of networks, shows how many of them are judged.
+
+    Raises:
+        CallInterrupted: a signal came meanwhile.
+    """
+    from faqnas_optuna.noise.evaluation import constant_score, noisy_samples
+
+    confirmation = run.study
+    config = confirmation.config
+    with catch_signals() as signals, signals.giving_up(at_first=True):
+        splits = data.load_for(run.confirms) if run.splits is None else run.splits
+        planned = sum(len(seeds_of(confirmation, one)) for one in finalists_among(confirmation, run.trials))
+        with show_work(planned) as on_done:
+            results = under_noise(
+                confirmation,
+                run.trials,
+                splits,
+                noise,
+                shots=shots,
+                engine=run.confirms.config.engine,
+                on_done=on_done,
+            )
+        part = noisy_samples(splits.test, seed=config.seed)
+        constant = constant_score(splits.train, part, config.score)
+        return noise_document(results, noise, shots=shots, samples=len(part), constant=constant, score=config.score)
+    kept = "the confirmation is kept, and what it is worth under noise is computed anew by the same command"
+    raise CallInterrupted(f"interrupted; {kept}", exit_code=signals.exit_code)

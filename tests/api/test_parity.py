@@ -1,0 +1,164 @@
+"""What commands can do beyond a plain search, done from Python."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import faqnas_optuna
+from faqnas_optuna import Study, search
+from faqnas_optuna.confirmation.opening import open_study
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, OutputError, StudyNotFoundError
+from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.workers import loop
+from faqnas_optuna.workers.loop import run
+from tests.conftest import TIMEOUT_S, reason_of
+from tests.support.crew import wait_until
+
+Cli = Callable[..., tuple[int, str, str]]
+SMALL: dict[str, Any] = {"population": 4, "generations": 2, "epochs": 2}
+X, Y = np.random.default_rng(0).normal(size=(60, 2)), np.repeat([0, 1], 30)
+
+
+@pytest.fixture
+def study(search_of_eight: Search, storage_url: str) -> Study:
+    """A study of eight trials, not stopped."""
+    return Study.load("iris", storage=storage_url)
+
+
+@pytest.fixture
+def confirmed_study(confirmed: Search, storage_url: str) -> Study:
+    """A study of eight trials, with its confirmation."""
+    return Study.load("iris", storage=storage_url)
+
+
+@pytest.mark.slow
+def test_several_workers_share_a_search(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(*arguments: Any) -> Any:
+        wait_until(lambda: len(workers_of(storage_url)) == 2, TIMEOUT_S, "a trial of the other worker")
+        return faqnas_optuna.evaluate(*arguments)
+
+    monkeypatch.setattr(loop, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=evaluate))
+    study = search("iris", storage=storage_url, workers=2, grace_s=30, **SMALL)
+    assert study.status()["state"] == "finished" and len(workers_of(storage_url)) == 2
+
+
+def workers_of(url: str) -> set[str]:
+    """Return the names of the workers that have begun trials of the study `iris`."""
+    trials = open_study(open_storage(url), "iris").study.get_trials(deepcopy=False)
+    return {trial.user_attrs["worker"] for trial in trials if "worker" in trial.user_attrs}
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"workers": 0}, "workers must be 1 or more, up to 1024; it is 0"),
+    ({"grace_s": 1}, "grace_s must be 2 or more; it is 1"),
+    ({"database_timeout_s": 0}, "database_timeout_s must be 2 or more; it is 0"),
+    ({"detach": True, "dask": "tcp://127.0.0.1:1"}, "detach starts no workers, and dask says where to start them"),
+    ({"dask": "nowhere"}, "--dask nowhere: there is no such file, and an address is written tcp://HOST:8786"),
+    ({"config": "absent.toml"}, "absent.toml: cannot read the study file"),
+]
+
+
+@pytest.mark.parametrize(("asked", "told"), WRONG, ids=[told for _, told in WRONG])
+def test_what_cannot_be_run_is_refused_before_anything_is_made(
+    asked: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=told):
+        search("iris", **SMALL, **asked)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_in_memory_are_for_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="only this process has the samples, and other workers need a file"):
+        search(X, Y, workers=2, **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_file_gives_settings_and_arguments_beat_them(storage_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('dataset = "iris"\nseed = 4\n[training]\nepochs = 3\n[search]\npopulation = 5\n')
+    study = search(config=file, storage=storage_url, epochs=1, detach=True)
+    stored = tomllib.loads(file.read_text())
+    assert study.config.dataset == stored["dataset"] and study.config.seed == stored["seed"]
+    assert (study.config.search.population, study.config.training.epochs) == (5, 1)
+    with pytest.raises(ConfigError, match="no data set is named"):
+        search(storage=storage_url)
+
+
+def test_a_detached_study_waits_until_it_is_resumed(storage_url: str) -> None:
+    study = search("iris", storage=storage_url, detach=True, **SMALL)
+    assert (study.status()["state"], len(study.optuna.trials)) == ("idle", 0)
+    assert study.resume() is study
+    assert (study.status()["state"], len(study.optuna.trials)) == ("finished", 8)
+    with pytest.raises(ConfigError, match="give it more with: faqnas-optuna resume iris --generations 6"):
+        study.resume()
+    study.resume(generations=3)
+    assert study.config.search.generations == 3 and len(study.optuna.trials) == 12
+
+
+def test_a_study_is_stopped(study: Study) -> None:
+    study.stop()
+    assert (study.status()["state"], reason_of(study._search)) == ("stopped", StopReason.REQUESTED)
+    study.stop()
+    assert repr(study) == "<Study 'iris' over iris: 8 trials, finished>"
+
+
+def test_documents_are_those_of_the_commands(study: Study, cli_here: Cli) -> None:
+    (status,) = json.loads(cli_here("status", "iris", "--json")[1])["studies"]
+    assert json.loads(json.dumps(study.status())) == status
+    assert json.loads(json.dumps(study.describe())) == json.loads(cli_here("show", "iris", "--json")[1])
+    assert json.loads(json.dumps(study.describe(5))) == json.loads(cli_here("show", "iris", "5", "--json")[1])
+    assert study.to_latex() == cli_here("pareto", "iris", "--latex", "-")[1]
+    with pytest.raises(StudyNotFoundError, match="has no trial 8"):
+        study.describe(8)
+
+
+def test_the_front_is_drawn_as_by_the_command(study: Study, cli_here: Cli, tmp_path: Path) -> None:
+    study.save_plot(tmp_path / "by_python.svg", size="column")
+    assert cli_here("pareto", "iris", "--plot", "by_command.svg", "--size", "column")[0] == 0
+    assert (tmp_path / "by_python.svg").read_text() == (tmp_path / "by_command.svg").read_text()
+    with pytest.raises(ConfigError, match="size must be column, page, slide; it is 'poster'"):
+        study.save_plot(tmp_path / "front.svg", size="poster")
+    with pytest.raises(OutputError, match="a plot is a .png, .pdf, .svg or .html file"):
+        study.save_plot(tmp_path / "front.gif")
+
+
+def test_a_confirmation_is_made_for_other_workers(study: Study, storage_url: str) -> None:
+    assert study.confirm(top=1, epochs=1, seeds=2, detach=True).empty
+    confirmation = open_study(open_storage(storage_url), "iris.confirm")
+    assert confirmation.description.confirms is not None
+    Study.load("iris.confirm", storage=storage_url).resume()
+    assert len(study.confirm(top=1, detach=True)) == 1
+
+
+def test_a_confirmation_is_written_for_latex(confirmed_study: Study, cli_here: Cli, tmp_path: Path) -> None:
+    confirmed_study.confirm(latex=tmp_path / "by_python.tex")
+    assert cli_here("confirm", "iris", "--latex", "by_command.tex")[0] == 0
+    assert (tmp_path / "by_python.tex").read_text() == (tmp_path / "by_command.tex").read_text()
+
+
+def test_circuits_are_judged_under_noise(confirmed_study: Study, cli_here: Cli, tmp_path: Path) -> None:
+    frame = confirmed_study.under_noise("depolarizing:0.01", trials=[5], plot=tmp_path / "noise.svg")
+    out = cli_here("confirm", "iris", "--trials", "5", "--noise", "depolarizing:0.01", "--json")[1]
+    (circuit,) = json.loads(out)["noise"]["circuits"]
+    assert frame["test_accuracy"].tolist() == circuit["test_accuracy"]
+    assert frame["strength"].tolist() == json.loads(out)["noise"]["strengths"]
+    assert (tmp_path / "noise.svg").exists()
+    with pytest.raises(ConfigError, match="unknown noise 'heron'"):
+        confirmed_study.under_noise("heron")
+    with pytest.raises(ConfigError, match="shots must be 1 or more, up to 10000000; it is 0"):
+        confirmed_study.under_noise("depolarizing:0.01", shots=0)
+
+
+def test_a_study_without_trials_has_no_table(new_search: Any, storage_url: str) -> None:
+    new_search()
+    with pytest.raises(NoSuccessfulTrialError, match="has no successful trial yet"):
+        Study.load("iris", storage=storage_url).to_latex()
