@@ -62,7 +62,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "outages",
             "sqlite",
             "servers",
-            "schema",
+            "optuna_internals",
             "statements",
             "beats",
             "heartbeats",

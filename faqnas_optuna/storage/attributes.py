@@ -5,18 +5,17 @@ from typing import Any
 
 from optuna import Study
 from optuna.storages import BaseStorage
-from optuna.storages._rdb import models
 from sqlalchemy import bindparam, select
 
 from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.opening import backend
-from faqnas_optuna.storage.statements import STUDIES, read_json, reading
+from faqnas_optuna.storage.optuna_internals import STUDIES, STUDY_USER_ATTRS, study_id_of
+from faqnas_optuna.storage.statements import read_json, reading
 
-_TABLE = models.StudyUserAttributeModel
-_READ = select(_TABLE.key, _TABLE.value_json).where(
-    _TABLE.study_id == bindparam("study_id"), _TABLE.key.in_(bindparam("names", expanding=True))
-)
-_READ_ALL = select(_TABLE.study_id, _TABLE.key, _TABLE.value_json).where(_TABLE.key.in_(bindparam("names", expanding=True)))
+_ATTRS = STUDY_USER_ATTRS.c
+_NAMED = _ATTRS.key.in_(bindparam("names", expanding=True))
+_READ = select(_ATTRS.key, _ATTRS.value_json).where(_ATTRS.study_id == bindparam("study_id"), _NAMED)
+_READ_ALL = select(_ATTRS.study_id, _ATTRS.key, _ATTRS.value_json).where(_NAMED)
 _READ_NAMES = select(STUDIES.c.study_name, STUDIES.c.study_id)
 
 
@@ -27,14 +26,14 @@ def get_study_user_attrs(study: Study, names: Iterable[str]) -> dict[str, Any]:
         DamagedStudyError: one of them is no JSON.
     """
     with reading(backend(study).engine).connect() as connection:
-        rows = connection.execute(_READ, {"study_id": study._study_id, "names": [*names]})
+        rows = connection.execute(_READ, {"study_id": study_id_of(study), "names": [*names]})
         return {name: read_json(value, name, study=study.study_name) for name, value in rows}
 
 
 def study_ids(storage: BaseStorage) -> dict[str, int]:
     """Return the ids of all studies of a storage, by name."""
     assert isinstance(storage, BatchedStorage)
-    with reading(storage._backend.engine).connect() as connection:
+    with reading(storage.backend.engine).connect() as connection:
         return {name: study_id for name, study_id in connection.execute(_READ_NAMES)}
 
 
@@ -43,7 +42,7 @@ def texts_of_all_studies(storage: BaseStorage, names: Iterable[str]) -> dict[str
     ids = study_ids(storage)
     assert isinstance(storage, BatchedStorage)
     texts: dict[int, dict[str, str]] = {study_id: {} for study_id in ids.values()}
-    with reading(storage._backend.engine).connect() as connection:
+    with reading(storage.backend.engine).connect() as connection:
         for study_id, name, text in connection.execute(_READ_ALL, {"names": [*names]}):
             texts.setdefault(study_id, {})[name] = text
     return {study: texts[study_id] for study, study_id in ids.items()}

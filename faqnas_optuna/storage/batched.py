@@ -11,16 +11,19 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from optuna._typing import JSONSerializable
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.storage.heartbeats import HeartbeatStorage
-from faqnas_optuna.storage.statements import (
+from faqnas_optuna.storage.optuna_internals import (
     STUDY_SYSTEM_ATTRS,
     STUDY_USER_ATTRS,
+    CachedStorage,
+    JSONSerializable,
+    trial_id_of,
+)
+from faqnas_optuna.storage.statements import (
     Pending,
     begin_trial,
     finish_trial,
@@ -64,20 +67,19 @@ class History:
         return [trial for trial in self._by_number.values() if states is None or trial.state in states]
 
 
-class BatchedStorage(_CachedStorage):
+class BatchedStorage(CachedStorage):
     """See above. What is not written to a draft is in the database when a call returns."""
-
-    _backend: HeartbeatStorage
 
     def __init__(self, backend: HeartbeatStorage) -> None:
         super().__init__(backend)
+        self.backend = backend
         self._drafts: dict[int, tuple[FrozenTrial, Pending]] = {}
         self._histories: defaultdict[int, History] = defaultdict(History)
         self._reads = True
 
     def read(self, study_id: int) -> History:
         """All trials of a study, with what is new in the database."""
-        self._read_trials_from_remote_storage(study_id)
+        self.read_new_trials(study_id)
         return self.history(study_id)
 
     def history(self, study_id: int) -> History:
@@ -113,16 +115,16 @@ class BatchedStorage(_CachedStorage):
         if trial_id not in self._drafts:
             raise UpdateFinishedTrialError(f"the trial of id {trial_id} was given up")
         trial, pending = self._drafts[trial_id]
-        write_pending(self._backend.engine, trial, pending)
+        write_pending(self.backend.engine, trial, pending)
         self._drafts[trial_id] = (trial, Pending(started=pending.started))
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         """By name."""
-        return read_study_attributes(self._backend.engine, study_id, STUDY_USER_ATTRS)
+        return read_study_attributes(self.backend.engine, study_id, STUDY_USER_ATTRS)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         """By name."""
-        return read_study_attributes(self._backend.engine, study_id, STUDY_SYSTEM_ATTRS)
+        return read_study_attributes(self.backend.engine, study_id, STUDY_SYSTEM_ATTRS)
 
     def delete_study(self, study_id: int) -> None:
         super().delete_study(study_id)
@@ -136,12 +138,11 @@ class BatchedStorage(_CachedStorage):
         """
         if template_trial is not None:
             return super().create_new_trial(study_id, template_trial)
-        trial, pending = begin_trial(self._backend.engine, study_id)
-        with self._lock:
-            self._drafts[trial._trial_id] = (trial, pending)
-            self._studies.setdefault(study_id, _StudyInfo())
-            self._add_trials_to_cache(study_id, [trial])
-        return trial._trial_id
+        trial, pending = begin_trial(self.backend.engine, study_id)
+        trial_id = trial_id_of(trial)
+        self._drafts[trial_id] = (trial, pending)
+        self.add_to_cache(study_id, trial)
+        return trial_id
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Finish a draft, with all that was written to it; a queued trial that begins becomes one.
@@ -153,21 +154,19 @@ class BatchedStorage(_CachedStorage):
             changed = super().set_trial_state_values(trial_id, state, values)
             if changed and state is TrialState.RUNNING:
                 # It was queued, and is a trial of this process from now on.
-                pending = pending_of(self._backend.engine, trial_id)
-                self._drafts[trial_id] = (self._backend.get_trial(trial_id), pending)
+                pending = pending_of(self.backend.engine, trial_id)
+                self._drafts[trial_id] = (self.backend.get_trial(trial_id), pending)
             return changed
         trial, pending = self._drafts[trial_id]
         try:
-            completed = finish_trial(self._backend.engine, trial, pending, state, values)
+            completed = finish_trial(self.backend.engine, trial, pending, state, values)
         except UpdateFinishedTrialError:
             # What became of it stands in the database.
             del self._drafts[trial_id]
             raise
         del self._drafts[trial_id]
         trial.state, trial.values, trial.datetime_complete = state, values, completed
-        with self._lock:
-            study_id, _ = self._trial_id_to_study_id_and_number[trial_id]
-            self._add_trials_to_cache(study_id, [trial])
+        self.add_to_cache(self.study_of(trial_id), trial)
         return True
 
     def set_trial_param(
@@ -181,8 +180,7 @@ class BatchedStorage(_CachedStorage):
         if trial_id not in self._drafts:
             return super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
         trial, pending = self._drafts[trial_id]
-        study_id, _ = self._trial_id_to_study_id_and_number[trial_id]
-        known = self._studies[study_id].param_distribution.setdefault(param_name, distribution)
+        known = self.distributions(self.study_of(trial_id)).setdefault(param_name, distribution)
         check_distribution_compatibility(known, distribution)
         pending.params[param_name] = (param_value_internal, distribution)
         trial.params[param_name] = distribution.to_external_repr(param_value_internal)
@@ -223,23 +221,25 @@ class BatchedStorage(_CachedStorage):
     ) -> list[FrozenTrial]:
         """By number, drafts as this process knows them."""
         if self._reads:
-            self._read_trials_from_remote_storage(study_id)
-        with self._lock:
+            self.read_new_trials(study_id)
+        with self.lock:
             trials = self._histories[study_id].trials(states)
         return copy.deepcopy(trials) if deepcopy else trials
 
-    def _add_trials_to_cache(self, study_id: int, trials: list[FrozenTrial]) -> None:
+    def on_read(self, study_id: int, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Take trials into the history of their study, those that this process runs as it knows them."""
         current = [self._as_drafted(trial) for trial in trials]
-        super()._add_trials_to_cache(study_id, current)
         for trial in current:
             self._histories[study_id].take_in(trial)
+        return current
 
     def _as_drafted(self, read: FrozenTrial) -> FrozenTrial:
         """What this process knows of a trial that was read, which is more if it is running it."""
-        if read._trial_id not in self._drafts:
+        trial_id = trial_id_of(read)
+        if trial_id not in self._drafts:
             return read
         if read.state.is_finished():
             # It was given up by another.
-            del self._drafts[read._trial_id]
+            del self._drafts[trial_id]
             return read
-        return self._drafts[read._trial_id][0]
+        return self._drafts[trial_id][0]

@@ -3,33 +3,32 @@
 import logging
 import math
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any
 
 from optuna import create_trial
-from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import create_engine, event, func, select, update
+from sqlalchemy import event, func, select, update
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.orm import Session
 
 from faqnas_optuna.errors import DamagedStudyError, PlatformError
 from faqnas_optuna.machine import NO_MORE_PROCESSES
 from faqnas_optuna.storage.beats import Sighting, Sightings
-from faqnas_optuna.storage.outages import database_reason
-from faqnas_optuna.storage.schema import is_current
-from faqnas_optuna.storage.statements import (
+from faqnas_optuna.storage.optuna_internals import (
+    HEARTBEATS,
+    STUDIES,
     STUDY_SYSTEM_ATTRS,
     STUDY_USER_ATTRS,
-    UNREADABLE,
-    read_study_attributes,
-    read_trials,
+    TRIALS,
+    DatabaseStorage,
+    FrozenStudy,
 )
+from faqnas_optuna.storage.outages import database_reason
+from faqnas_optuna.storage.statements import UNREADABLE, read_study_attributes, read_trials
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ GIVEN_UP = "given up"
 """How the reason begins if it was not the trial's own error."""
 
 
-class HeartbeatStorage(RDBStorage):
+class HeartbeatStorage(DatabaseStorage):
     """Optuna's storage, with heartbeats that survive what they are there to survive.
 
     A trial is silent while its heartbeat does not change, as this process sees it and by the clock of this process: the clock
@@ -60,8 +59,7 @@ class HeartbeatStorage(RDBStorage):
     """
 
     def __init__(self, url: str, *, engine_kwargs: dict[str, Any], grace_s: int, create: bool) -> None:
-        if create or not self._attach(url, engine_kwargs):
-            super().__init__(url, engine_kwargs=engine_kwargs, skip_table_creation=not create)
+        super().__init__(url, engine_kwargs=engine_kwargs, create=create)
         self.grace_s = grace_s
         self.interval_s = max(1, min(grace_s, DEFAULT_GRACE_S) // BEATS_IN_GRACE)
         self._last_touch = _now()
@@ -69,34 +67,23 @@ class HeartbeatStorage(RDBStorage):
         self._sightings = Sightings()
         event.listen(self.engine, "handle_error", self._note_outage)
 
-    def _attach(self, url: str, engine_kwargs: dict[str, Any]) -> bool:
-        """Do what Optuna's constructor does, for tables that are there; whether they are of its own version."""
-        self.url, self.engine_kwargs, self.skip_compatibility_check = url, engine_kwargs, False
-        self.heartbeat_interval = self.grace_period = None
-        self.heartbeat_stale_trial_callback = self.failed_trial_callback = None
-        self.engine = create_engine(url, **engine_kwargs)
-        self.scoped_session = scoped_session(sessionmaker(bind=self.engine))
-        return is_current(self.engine)
+    def read_trials(self, study_id: int, *, after: int, among: set[int]) -> list[FrozenTrial]:
+        """Read the trials of a study whose ids are above one or among some, by id.
 
-    def _get_trials(
-        self,
-        study_id: int,
-        states: Container[TrialState] | None,
-        included_trial_ids: set[int],
-        trial_id_greater_than: int,
-    ) -> list[FrozenTrial]:
+        Raises:
+            DamagedStudyError: the database holds a value that cannot be part of a trial.
+        """
         try:
-            trials = read_trials(self.engine, study_id, after=trial_id_greater_than, among=included_trial_ids)
+            return read_trials(self.engine, study_id, after=after, among=among)
         except UNREADABLE as error:
             raise DamagedStudyError.of(self.get_study_name_from_id(study_id), str(error)) from error
-        return [trial for trial in trials if states is None or trial.state in states]
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """By id, without those whose attributes cannot be read: one of them must not hide the others."""
         with suppress(*UNREADABLE):
             return super().get_all_studies()
         with Session(self.engine) as session:
-            names = session.execute(select(models.StudyModel.study_id, models.StudyModel.study_name)).all()
+            names = session.execute(select(STUDIES.c.study_id, STUDIES.c.study_name)).all()
         studies = []
         for study_id, name in sorted(names):
             with suppress(KeyError, DamagedStudyError):
@@ -180,10 +167,10 @@ class HeartbeatStorage(RDBStorage):
 
     def _read_beats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
         """The database's time, and the heartbeats of a study's running trials by trial id."""
-        trials, beats = models.TrialModel, models.TrialHeartbeatModel
+        trials, beats = TRIALS.c, HEARTBEATS.c
         query = (
             select(trials.trial_id, beats.heartbeat)
-            .join(beats, beats.trial_id == trials.trial_id)
+            .join(HEARTBEATS, beats.trial_id == trials.trial_id)
             .where(trials.study_id == study_id, trials.state == TrialState.RUNNING)
         )
         with Session(self.engine) as session:
@@ -201,21 +188,20 @@ class HeartbeatStorage(RDBStorage):
         """
         began = self._touch()
         with Session(self.engine) as session, session.begin():
-            trial = self._locked(session, study_id, trial_id)
+            trial = self.locked_trial(session, study_id, trial_id)
             silent_s = self._still_silent(session, trial)
             if silent_s is None or self._note_wait(began):
                 return None
-            found = self._build_frozen_trial_from_trial_model(trial)
+            found = self.trial_of_row(trial)
             queued = _retry_of(found) if retry else None
             self._fail(session, trial, f"{found.user_attrs.get('worker', 'its worker')} was silent for {silent_s:.0f} s")
             if queued is not None:
-                self._get_prepared_new_trial(study_id, queued, session)
+                self.add_trial(session, study_id, queued)
             return int(trial.number)
 
     def _still_silent(self, session: Session, trial: Any) -> float | None:
         """For how long a trial was silent; None if it has ended, or was heard again since it was found stale."""
-        beats = models.TrialHeartbeatModel
-        beat = session.scalar(select(beats.heartbeat).where(beats.trial_id == trial.trial_id))
+        beat = session.scalar(select(HEARTBEATS.c.heartbeat).where(HEARTBEATS.c.trial_id == trial.trial_id))
         seen = self._sightings.last(trial.study_id, trial.trial_id)
         if trial.state is not TrialState.RUNNING or beat is None or seen is None or beat != seen.beat:
             return None
@@ -228,43 +214,35 @@ class HeartbeatStorage(RDBStorage):
     def abandon(self, study_id: int, trial_id: int, reason: str) -> None:
         """Fail a running trial of this worker's own that it does not run, whatever came between."""
         with Session(self.engine) as session, session.begin():
-            trial = self._locked(session, study_id, trial_id)
+            trial = self.locked_trial(session, study_id, trial_id)
             if trial.state is TrialState.RUNNING:
                 self._fail(session, trial, reason)
 
-    @staticmethod
-    def _locked(session: Session, study_id: int, trial_id: int) -> Any:
-        # The order of locks is Optuna's: the study, then the trial.
-        models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
-        return models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-
     def _fail(self, session: Session, trial: Any, reason: str) -> None:
         # First: a trial that has failed is not written to.
-        self._set_trial_attr_without_commit(
-            session, models.TrialUserAttributeModel, trial.trial_id, FAILURE, f"{GIVEN_UP}: {reason}"
-        )
+        self.set_user_attr(session, trial.trial_id, FAILURE, f"{GIVEN_UP}: {reason}")
         trial.state = TrialState.FAIL
         trial.datetime_complete = datetime.now()
 
     def _wait_as_a_beat(self, trial_id: int) -> None:
         """Write what is there already, after whatever keeps heartbeats from being written."""
-        beats = models.TrialHeartbeatModel
+        unchanged = update(HEARTBEATS).where(HEARTBEATS.c.trial_id == trial_id).values(heartbeat=HEARTBEATS.c.heartbeat)
         with Session(self.engine) as session, session.begin():
-            session.execute(update(beats).where(beats.trial_id == trial_id).values(heartbeat=beats.heartbeat))
+            session.execute(unchanged)
 
     def _others_heard_ago(self) -> float:
         """Seconds since the last beat of anybody that is older than the grace period; infinite if there is none."""
-        beat = models.TrialHeartbeatModel.heartbeat
+        beat = HEARTBEATS.c.heartbeat
         with Session(self.engine) as session:
             now = _database_time(session)
             last = session.scalar(select(func.max(beat)).where(beat < now - timedelta(seconds=self.grace_s)))
         return math.inf if last is None else (now - last).total_seconds()
 
     def _unheard_of(self, study_id: int) -> list[int]:
-        trials, beats = models.TrialModel, models.TrialHeartbeatModel
+        trials, beats = TRIALS.c, HEARTBEATS.c
         query = (
             select(trials.trial_id)
-            .outerjoin(beats, beats.trial_id == trials.trial_id)
+            .outerjoin(HEARTBEATS, beats.trial_id == trials.trial_id)
             .where(trials.study_id == study_id, trials.state == TrialState.RUNNING, beats.trial_id.is_(None))
         )
         with Session(self.engine) as session:

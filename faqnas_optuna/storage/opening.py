@@ -13,6 +13,7 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage import servers, sqlite
 from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
+from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of
 from faqnas_optuna.storage.outages import (
     DATABASE_ERRORS,
     advice,
@@ -60,7 +61,7 @@ def open_for_work(
         storage = _opened(url, create=create, grace_s=grace_s)
         assert isinstance(storage, BatchedStorage)
         if not is_sqlite(url):
-            servers.check_writable(storage._backend.engine)
+            servers.check_writable(storage.backend.engine)
         return storage
 
     with opening_errors(url):
@@ -161,7 +162,7 @@ def unread(storage: BaseStorage) -> BaseStorage:
     SQLite gives their ids again: a new study would be taken to have the trials of an old one.
     """
     assert isinstance(storage, BatchedStorage)
-    return BatchedStorage(storage._backend)
+    return BatchedStorage(storage.backend)
 
 
 def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
@@ -171,26 +172,28 @@ def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
 
 def drafts(study: Study) -> BatchedStorage:
     """The storage of a study, with what this process knows of its trials."""
-    storage = study._storage
+    storage = storage_of(study)
     assert isinstance(storage, BatchedStorage)
     return storage
 
 
 def finished_trials(study: Study) -> list[FrozenTrial]:
     """Those that have finished, in the order in which this process saw it; of a study in memory by number."""
-    if isinstance(study._storage, BatchedStorage):
-        return study._storage.history(study._study_id).finished
+    storage = storage_of(study)
+    if isinstance(storage, BatchedStorage):
+        return storage.history(study_id_of(study)).finished
     return study.get_trials(deepcopy=False, states=[state for state in TrialState if state.is_finished()])
 
 
 def as_it_is_now(study: Study) -> AbstractContextManager[None]:
     """Let Optuna read what other processes have done, also where it is told to find the trials as they were last read."""
-    return study._storage.as_it_is_now() if isinstance(study._storage, BatchedStorage) else nullcontext()
+    storage = storage_of(study)
+    return storage.as_it_is_now() if isinstance(storage, BatchedStorage) else nullcontext()
 
 
 def backend(study: Study) -> HeartbeatStorage:
     """The database of a study."""
-    return drafts(study)._backend
+    return drafts(study).backend
 
 
 def disconnect(study: Study) -> None:

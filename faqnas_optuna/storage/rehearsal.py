@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import URL, Column, Integer, MetaData, Table, insert, inspect, select
 from sqlalchemy.engine import Connection, Engine
@@ -16,7 +15,16 @@ from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage import servers, sqlite
 from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.opening import check_place, open_storage, opening_errors, storage_lock
-from faqnas_optuna.storage.statements import LOCK_STUDY, STUDIES, STUDY_USER_ATTRS, TRIALS, USER_ATTRS, VALUES
+from faqnas_optuna.storage.optuna_internals import (
+    FINITE,
+    STUDIES,
+    STUDY_USER_ATTRS,
+    TRIALS,
+    USER_ATTRS,
+    VALUES,
+    create_tables,
+)
+from faqnas_optuna.storage.statements import LOCK_STUDY
 from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
 
 
@@ -60,9 +68,9 @@ def _engine_of(file: Path, *, create: bool) -> Iterator[Engine]:
     storage = open_storage(url, create=create)
     assert isinstance(storage, BatchedStorage)
     try:
-        yield storage._backend.engine
+        yield storage.backend.engine
     finally:
-        storage._backend.engine.dispose()
+        storage.backend.engine.dispose()
 
 
 def _rehearse_server(url: str) -> None:
@@ -75,7 +83,7 @@ def _rehearse_server(url: str) -> None:
             _write_and_undo(engine)
         elif engine.dialect.name == "postgresql":
             with _undone(engine) as connection:
-                models.BaseModel.metadata.create_all(connection)
+                create_tables(connection)
                 _write(connection)
         else:
             _create_and_drop(engine)
@@ -105,9 +113,7 @@ def _write(connection: Connection) -> str:
     connection.execute(LOCK_STUDY, {"study_id": study_id})
     trial_id = _inserted(connection, TRIALS, study_id=study_id, number=0, state=TrialState.RUNNING)
     _inserted(connection, USER_ATTRS, trial_id=trial_id, key="doctor", value_json="1")
-    _inserted(
-        connection, VALUES, trial_id=trial_id, objective=0, value=0.5, value_type=models.TrialValueModel.TrialValueType.FINITE
-    )
+    _inserted(connection, VALUES, trial_id=trial_id, objective=0, value=0.5, value_type=FINITE)
     value = connection.scalar(select(VALUES.c.value).join(TRIALS).where(TRIALS.c.study_id == study_id))
     if value != 0.5:
         raise StorageError(f"the database gave back {value} where 0.5 was written; name another")

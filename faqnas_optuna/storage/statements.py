@@ -14,7 +14,6 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
     Row,
@@ -37,22 +36,23 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection, Engine
 
 from faqnas_optuna.errors import DamagedStudyError
+from faqnas_optuna.storage.optuna_internals import (
+    INF_NEG,
+    INF_POS,
+    NOT_FOUND,
+    PARAMS,
+    STUDIES,
+    SYSTEM_ATTRS,
+    TRIALS,
+    USER_ATTRS,
+    VALUES,
+    stored_value,
+    trial_id_of,
+)
 from faqnas_optuna.storage.servers import WITHOUT_TRANSACTION
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """Raised by libraries that are given something else than what was written."""
-
-
-def _table(model: Any) -> Table:
-    table: Table = model.__table__
-    return table
-
-
-STUDIES, TRIALS, PARAMS = _table(models.StudyModel), _table(models.TrialModel), _table(models.TrialParamModel)
-VALUES = _table(models.TrialValueModel)
-STUDY_USER_ATTRS, STUDY_SYSTEM_ATTRS = _table(models.StudyUserAttributeModel), _table(models.StudySystemAttributeModel)
-USER_ATTRS, SYSTEM_ATTRS = _table(models.TrialUserAttributeModel), _table(models.TrialSystemAttributeModel)
-FINITE, INF_POS, INF_NEG = models.TrialValueModel.TrialValueType
 
 LOCK_STUDY = select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("study_id")).with_for_update()
 _LAST = TRIALS.alias("last")
@@ -106,7 +106,7 @@ def begin_trial(engine: Engine, study_id: int) -> tuple[FrozenTrial, Pending]:
     with engine.begin() as connection:
         # As Optuna numbers trials: one worker at a time.
         if connection.scalar(LOCK_STUDY, {"study_id": study_id}) is None:
-            raise KeyError(models.NOT_FOUND_MSG)
+            raise KeyError(NOT_FOUND)
         row = {"study_id": study_id, "state": TrialState.RUNNING, "datetime_start": started}
         if connection.dialect.name == "postgresql":
             trial_id, number = connection.execute(INSERT_NEXT, row).one()
@@ -134,7 +134,7 @@ def write_pending(engine: Engine, trial: FrozenTrial, pending: Pending) -> None:
     """
     with engine.begin() as connection:
         _set_state(connection, trial, pending.started, {"state": TrialState.RUNNING})
-        _write(connection, trial._trial_id, pending, beats=True)
+        _write(connection, trial_id_of(trial), pending, beats=True)
 
 
 def finish_trial(
@@ -148,7 +148,7 @@ def finish_trial(
     completed = datetime.now(UTC).replace(tzinfo=None)
     with engine.begin() as connection:
         _set_state(connection, trial, pending.started, {"state": state, "datetime_complete": completed})
-        _write(connection, trial._trial_id, pending, values=values or ())
+        _write(connection, trial_id_of(trial), pending, values=values or ())
     return _local(completed)
 
 
@@ -188,7 +188,7 @@ def read_study_attributes(engine: Engine, study_id: int, table: Table) -> dict[s
     with reading(engine).connect() as connection:
         rows = connection.execute(select(*columns).select_from(joined).where(STUDIES.c.study_id == study_id)).all()
     if not rows:
-        raise KeyError(models.NOT_FOUND_MSG)
+        raise KeyError(NOT_FOUND)
     return {row.key: read_json(row.value_json, row.key, study=row.study_name) for row in rows if row.key is not None}
 
 
@@ -211,7 +211,7 @@ def reading(engine: Engine) -> Engine:
 
 def _set_state(connection: Connection, trial: FrozenTrial, started: datetime | None, changes: Mapping[str, Any]) -> None:
     """Lock a running trial, and change it."""
-    statement = update(TRIALS).where(TRIALS.c.trial_id == trial._trial_id, TRIALS.c.state == TrialState.RUNNING)
+    statement = update(TRIALS).where(TRIALS.c.trial_id == trial_id_of(trial), TRIALS.c.state == TrialState.RUNNING)
     if connection.dialect.name == "sqlite":
         # Not elsewhere: MySQL rounds it to seconds, and no server gives ids again.
         statement = statement.where(TRIALS.c.datetime_start == started)
@@ -229,7 +229,7 @@ def _write(
         {"param_name": name, "param_value": float(value), "distribution_json": distribution_to_json(distribution)}
         for name, (value, distribution) in pending.params.items()
     ]
-    stored = [models.TrialValueModel.value_to_stored_repr(float(value)) for value in values]
+    stored = [stored_value(float(value)) for value in values]
     rows: dict[Table, list[dict[str, Any]]] = {
         PARAMS: params,
         SYSTEM_ATTRS: [{"key": key, "value_json": value} for key, value in pending.system.items()],
