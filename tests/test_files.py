@@ -2,12 +2,14 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from faqnas_optuna.errors import OutputError
-from faqnas_optuna.files import write_atomically
+from faqnas_optuna.files import write_atomically, write_folder
 from tests.support.processes import TIMEOUT_S
 
 
@@ -17,6 +19,28 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
     assert [entry.name for entry in tmp_path.iterdir()] == ["front.csv"]
+
+
+def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power failure could leave an empty file, or part of a folder, under the name."""
+    synced: list[int] = []
+
+    def checked(rename: Callable[[Path, Path], None], old: Path, new: Path) -> None:
+        assert {entry.stat().st_ino for entry in (old, *old.rglob("*"))} <= {*synced}
+        rename(old, new)
+
+    monkeypatch.setattr(os, "replace", partial(checked, os.replace))
+    monkeypatch.setattr(os, "rename", partial(checked, os.rename))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    write_atomically(tmp_path / "front.csv", b"new")
+    assert synced[-1] == tmp_path.stat().st_ino
+    synced.clear()
+    write_folder(tmp_path / "model", {"model.json": b"{}", "README.md": b"a model"})
+    assert synced[-1] == tmp_path.stat().st_ino
+    assert {entry.name: entry.read_bytes() for entry in (tmp_path / "model").iterdir()} == {
+        "model.json": b"{}",
+        "README.md": b"a model",
+    }
 
 
 def test_a_link_keeps_pointing_at_its_file(tmp_path: Path) -> None:

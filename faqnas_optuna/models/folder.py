@@ -11,14 +11,10 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +23,7 @@ from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit, Genome, Rotation
 from faqnas_optuna.data.preprocessing import Preprocessing
 from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.errors import DataError, GenomeError, OutputError
+from faqnas_optuna.files import write_folder
 from faqnas_optuna.models.trained import TrainedModel
 
 FORMAT, SCHEMA_VERSION = "faqnas-optuna model", 1
@@ -63,7 +60,7 @@ def write(
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
     }
     files[JSON] = json.dumps({**held, "checksum": _checksum(held)}, indent=1).encode()
-    _put(directory, files)
+    write_folder(directory, files)
 
 
 def check_target(directory: Path, *, replace: bool) -> None:
@@ -79,29 +76,6 @@ def check_target(directory: Path, *, replace: bool) -> None:
             raise OutputError(f"{directory} is no folder of a model, and is not replaced; name another one with --to")
     if not directory.absolute().parent.is_dir():
         raise OutputError(f"{directory}: there is no directory {directory.parent}; make it first")
-
-
-def _put(directory: Path, files: Mapping[str, bytes]) -> None:
-    """All files in a folder beside, which then gets its name."""
-    beside = directory.absolute().with_name(f".{uuid4().hex[:12]}.tmp")
-    old = beside.with_suffix(".old")
-    try:
-        beside.mkdir()
-        for name, content in files.items():
-            with (beside / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        if directory.exists():
-            directory.rename(old)
-        beside.rename(directory)
-    except OSError as error:
-        with suppress(OSError):
-            old.rename(directory)
-        raise OutputError(f"cannot write {directory}: {error.strerror}") from error
-    finally:
-        for left in (beside, old):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def load_model(directory: Path | str) -> TrainedModel:
