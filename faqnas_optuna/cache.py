@@ -1,4 +1,4 @@
-"""What is worked out once and kept in the user's cache directory: made by one process while the others wait."""
+"""Per-user file cache: each file is made by one process while the others wait."""
 
 import logging
 import os
@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from subprocess import DEVNULL
@@ -26,12 +27,66 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def cache_directory() -> Path:
-    """Where this user's files are kept that can be made anew; for a user without a home, where nothing can be kept."""
+@dataclass(frozen=True)
+class CachePaths:
+    """Names of all files in a cache directory. Any of them can be deleted: it is made again when it is needed."""
+
+    directory: Path
+
+    def flops_counts(self, versions: str, digest: str, *, wider: bool) -> Path:
+        """Return the file of PennyLane's FLOPs.
+
+        Args:
+            versions: of the packages that count.
+            digest: of the sources that count.
+            wider: for the blocks outside the paper's space too.
+        """
+        return self.directory / f"{'wider-' if wider else ''}counts-{versions}-{digest}.json"
+
+    def kernels(self, digest: str) -> Path:
+        """Return the directory of the machine code of all kernels, by the digest of their sources."""
+        return self.directory / f"kernels-{digest}"
+
+    def kernel(self, digest: str, name: str, signature: str) -> Path:
+        """Return the file of the machine code of one kernel, by the digest of its argument types."""
+        return self.kernels(digest) / f"{name}-{signature}.kernel"
+
+    def kernels_complete(self, digest: str) -> Path:
+        """Return the file that exists once all kernels are compiled."""
+        return self.kernels(digest) / "complete"
+
+    def kernels_lock(self, digest: str) -> Path:
+        """Return the lock that the compiling process holds."""
+        return self.kernels(digest) / "complete.lock"
+
+    def packaged_data(self, name: str, package: str, version: str) -> Path:
+        """Return the file of a data set that was read from a Python package."""
+        return self.directory / "data" / f"{name}-{package}-{version}-named.npz"
+
+    def downloaded_data(self, name: str) -> Path:
+        """Return the directory of a downloaded data set."""
+        return self.directory / name
+
+    def split(self, digest: str) -> Path:
+        """Return the file of the rows of a split, by the digest of what determines them."""
+        return self.directory / "splits" / f"{digest}.npz"
+
+    def write_probe(self) -> Path:
+        """Return a file that is written and deleted to try whether the directory can be written."""
+        return self.directory / ".writable"
+
+    @staticmethod
+    def lock(file: Path) -> Path:
+        """Return the lock that the process which makes a file holds."""
+        return file.with_name(f"{file.name}.lock")
+
+
+def user_cache() -> CachePaths:
+    """Return the cache of this user; for a user without a home, one in which nothing can be written."""
     try:
-        return user_cache_path("faqnas-optuna")
+        return CachePaths(user_cache_path("faqnas-optuna"))
     except RuntimeError:
-        return Path(os.devnull, "no-home-directory", "faqnas-optuna")
+        return CachePaths(Path(os.devnull, "no-home-directory", "faqnas-optuna"))
 
 
 def child_environment(**changes: str) -> dict[str, str]:
@@ -55,7 +110,7 @@ def cached_file(path: Path, make: Callable[[], T], *, read: Callable[[bytes], T]
     with ExitStack() as held:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(FileLock(path.with_name(f"{path.name}.lock")))
+            held.enter_context(FileLock(CachePaths.lock(path)))
         except OSError as error:
             logger.warning("cannot keep %s, each run makes it anew: %s", path, error.strerror)
             return make()

@@ -22,7 +22,7 @@ SMALL = ("--dataset", "iris", "--population", "4", "--generations", "1", "--epoc
 )
 def test_a_user_without_home_and_name_has_no_cache(tmp_path: Path) -> None:
     environment = {name: value for name, value in cli_environment().items() if name not in ("HOME", "XDG_CACHE_HOME")}
-    program = "from faqnas_optuna.cache import cache_directory; print(cache_directory())"
+    program = "from faqnas_optuna.cache import user_cache; print(user_cache().directory)"
     other = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
     done = subprocess.run(
         [*other, sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.cache import cache_directory
+from faqnas_optuna.cache import user_cache
 from faqnas_optuna.machine import COMPILER_BYTES, NO_MORE_PROCESSES, WINDOWS, limit_reached
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import open_storage
@@ -111,7 +111,7 @@ def test_without_another_thread_no_trial_is_left_running(
     search = new_search()
     # Compiled here, so that the other user need not.
     evaluation.prepare(search.config.engines)
-    shutil.copytree(cache_directory(), open_directory / "faqnas-optuna", ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(user_cache().directory, open_directory / "faqnas-optuna", ignore=shutil.ignore_patterns("*.lock"))
     copy_database(tmp_path / "faqnas.db", open_directory / "faqnas.db")
     for path in (open_directory, *open_directory.rglob("*")):
         os.chown(path, ANYBODY, ANYBODY)

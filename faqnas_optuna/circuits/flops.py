@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from faqnas_optuna.cache import cache_directory, cached_file, in_subprocess
+from faqnas_optuna.cache import cached_file, in_subprocess, user_cache
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.effective import Layer, all_layers
 from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Rotation, Topology
@@ -98,7 +98,7 @@ def counts_file(*, wider: bool = False) -> Path:
     for source in ("blocks.py", "genome.py", "reference.py", "counting.py"):
         digest.update((Path(__file__).parent / source).read_bytes())
     versions = "-".join(f"{package}-{version(package)}" for package in ("pennylane", "torch"))
-    return cache_directory() / f"{'wider-' if wider else ''}counts-{versions}-{digest.hexdigest()[:12]}.json"
+    return user_cache().flops_counts(versions, digest.hexdigest()[:12], wider=wider)
 
 
 def _count(*, wider: bool = False) -> Counts:

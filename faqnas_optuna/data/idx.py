@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.cache import cache_directory
+from faqnas_optuna.cache import user_cache
 from faqnas_optuna.data.splits import Label, RawData
 from faqnas_optuna.errors import DataError, OutputError
 from faqnas_optuna.files import write_atomically
@@ -58,7 +58,7 @@ IDX_SETS = {
 
 def downloaded_to(name: str, data_dir: Path | None) -> Path:
     """A directory of its own, since all sets have files of the same names."""
-    return (data_dir or cache_directory()) / name
+    return user_cache().downloaded_data(name) if data_dir is None else data_dir / name
 
 
 def directory_of(name: str, data_dir: Path | None) -> Path:

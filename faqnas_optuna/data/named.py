@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from faqnas_optuna.cache import cache_directory, cached_file, from_npz, to_npz
+from faqnas_optuna.cache import cached_file, from_npz, to_npz, user_cache
 from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.data import idx
 from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
@@ -106,7 +106,7 @@ def _packaged(name: str) -> RawData:
             raise ValueError(f"it holds {arrays['x'].shape}")
         return arrays
 
-    path = cache_directory() / "data" / f"{name}-{info.source}-{version(info.source)}-named.npz"
+    path = user_cache().packaged_data(name, info.source, version(info.source))
     maker = _mnist_5k if name == "mnist-5k" else partial(_scikit_learn, name)
     return cached_file(path, maker, read=read, write=to_npz)
 

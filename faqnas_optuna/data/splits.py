@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.cache import cache_directory, cached_file, from_npz, to_npz
+from faqnas_optuna.cache import cached_file, from_npz, to_npz, user_cache
 from faqnas_optuna.data.checks import Finding, Majority, check_fixed
 from faqnas_optuna.data.fitting import project
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, RawFeatures
@@ -132,7 +132,7 @@ def stratified_rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int
             raise ValueError("its parts are not all samples, once each")
         return rows
 
-    return cached_file(cache_directory() / "splits" / f"{digest}.npz", lambda: _draw(y, seed), read=read, write=to_npz)
+    return cached_file(user_cache().split(digest), lambda: _draw(y, seed), read=read, write=to_npz)
 
 
 def _draw(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from filelock import FileLock
 
-from faqnas_optuna.cache import cache_directory
+from faqnas_optuna.cache import user_cache
 from faqnas_optuna.engine.processor import usable_settings
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
@@ -82,13 +82,14 @@ class KernelCache(NullCache):
         """Keep a compiled kernel, if there is room."""
         body: bytes = cast(Any, dumps)(data._reduce())
         try:
-            kernel_cache().mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path(sig), hashlib.sha256(body).digest() + body)
+            path = self._path(sig)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, hashlib.sha256(body).digest() + body)
         except (OSError, OutputError) as error:
             warn_once(str(error))
 
     def _path(self, sig: Any) -> Path:
-        return kernel_cache() / f"{self._name}-{hashlib.sha256(str(sig).encode()).hexdigest()[:12]}.kernel"
+        return user_cache().kernel(kernels_digest(), self._name, hashlib.sha256(str(sig).encode()).hexdigest()[:12])
 
 
 DIGEST_SIZE = hashlib.sha256().digest_size
@@ -103,15 +104,15 @@ def warn_once(reason: str) -> None:
 
 
 @cache
-def kernel_cache() -> Path:
-    """Where the machine code of these sources, for this processor by these versions, is kept."""
+def kernels_digest() -> str:
+    """Return a digest of what the machine code follows from: sources, processor and versions."""
     digest = hashlib.sha256()
     for source in (Path(__file__).parent / name for name in KERNELS):
         digest.update(source.read_bytes())
     # With what the environment says of the processor.
     versions = sys.implementation.cache_tag, numba.__version__, cpu_target.target_context.codegen().magic_tuple()
     digest.update(repr(versions).encode())
-    return cache_directory() / f"kernels-{digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]
 
 
 def compile_once(compile_all: Callable[[], None]) -> None:
@@ -120,12 +121,12 @@ def compile_once(compile_all: Callable[[], None]) -> None:
     Args:
         compile_all: calls every kernel with the types that matter.
     """
-    stamp = kernel_cache() / "complete"
+    stamp = user_cache().kernels_complete(kernels_digest())
     if stamp.exists():
         return
     try:
         stamp.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(stamp.with_suffix(".lock")):
+        with FileLock(user_cache().kernels_lock(kernels_digest())):
             if not stamp.exists():
                 compile_all()
                 stamp.touch()

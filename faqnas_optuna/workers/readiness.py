@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from faqnas_optuna.cache import cache_directory
+from faqnas_optuna.cache import user_cache
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.idx import IDX_SETS, are_there
 from faqnas_optuna.data.named import DATASETS, load
@@ -106,10 +106,12 @@ def check_packages(needed: Iterable[str] | None = None) -> str:
 
 
 def _cache() -> str:
-    directory = cache_directory()
+    paths = user_cache()
+    directory = paths.directory
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (probe := directory / ".writable").unlink(missing_ok=True)
+        probe = paths.write_probe()
+        probe.unlink(missing_ok=True)
         write_atomically(probe, b"")
         probe.unlink()
         free_mb = shutil.disk_usage(directory).free / 1024**2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import faqnas_optuna
-from faqnas_optuna.engine.compilation import kernel_cache
+from faqnas_optuna.engine.compilation import kernels_digest
 from tests.conftest import TIMEOUT_S, cli_environment
 
 PROGRAM = """
@@ -52,26 +52,26 @@ def test_an_edit_of_any_kernel_asks_for_another_cache(tmp_path: Path) -> None:
     """Numba would look at the file of the outermost function alone."""
 
     def directory() -> str:
-        program = "from faqnas_optuna.engine.compilation import kernel_cache; print(kernel_cache())"
+        program = "from faqnas_optuna.engine.compilation import kernels_digest; print(kernels_digest())"
         found = subprocess.run(
             [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
         )
         return found.stdout.strip()
 
     shutil.copytree(Path(faqnas_optuna.__file__).parent, tmp_path / "faqnas_optuna")
-    assert directory() == str(kernel_cache())
+    assert directory() == str(kernels_digest())
     with (tmp_path / "faqnas_optuna" / "engine" / "gates.py").open("a") as source:
         source.write("\n")
-    assert directory() != str(kernel_cache())
+    assert directory() != str(kernels_digest())
 
 
 def test_another_processor_asks_for_another_cache() -> None:
-    program = "from faqnas_optuna.engine.compilation import kernel_cache; print(kernel_cache())"
+    program = "from faqnas_optuna.engine.compilation import kernels_digest; print(kernels_digest())"
     environment = cli_environment({"NUMBA_CPU_NAME": "generic"})
     found = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )
-    assert found.stdout.strip() != str(kernel_cache())
+    assert found.stdout.strip() != str(kernels_digest())
 
 
 WARM = """
