@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "faqnas_optuna"
 FOLDERS: list[tuple[str, list[str]]] = [
     ("", ["errors", "escaping", "machine", "files", "signals", "cache", "config_errors", "literals", "wording"]),
     ("circuits", ["gates", "blocks", "genome", "effective", "elementary", "openqasm", "reference", "counting", "flops"]),
-    ("hardware", ["devices", "routing", "cost"]),
+    ("hardware", ["graph", "devices", "native", "routing", "compilation", "schedule", "cost"]),
     ("", ["config", "study_file"]),
     (
         "data",

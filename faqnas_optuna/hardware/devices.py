@@ -6,7 +6,7 @@ one's own is a TOML file with the fields of `Device`.
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -17,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic_core import ErrorDetails
 
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.hardware.graph import Pair, nearest_first, neighbours_of
 
 ALL_TO_ALL = "all-to-all"
 """The coupling of a device with a gate between any two qubits."""
 LATTICE = re.compile(r"(heavy-hex|square-grid) ([0-9]{1,3})x([0-9]{1,3})")
 """The coupling of a device whose qubits lie in rows and columns."""
 
-Pair = tuple[int, int]
 Error = Annotated[float, Field(ge=0, lt=0.5)]
 Nanoseconds = Annotated[float, Field(ge=1, le=1e8)]
 Microseconds = Annotated[float, Field(ge=1, le=1e12)]
@@ -117,22 +117,9 @@ class Device(BaseModel):
         for first, second in self.coupling:
             if first == second or first < 0 or second >= self.qubits:
                 raise ValueError(f"coupling: a pair is two of the qubits 0 to {self.qubits - 1}; one is [{first}, {second}]")
-        if apart := sorted({*range(self.qubits)} - _reached(self.coupling)):
+        reached = {qubit for qubit, _ in nearest_first(neighbours_of(self.coupling), 0)}
+        if apart := sorted({*range(self.qubits)} - reached):
             raise ValueError(f"coupling: every qubit is reached from qubit 0 by its pairs; qubit {apart[0]} is not")
-
-
-def _reached(pairs: Iterable[Pair]) -> set[int]:
-    """The qubits that gates lead to from qubit 0, itself included."""
-    neighbours: dict[int, list[int]] = {}
-    for first, second in pairs:
-        neighbours.setdefault(first, []).append(second)
-        neighbours.setdefault(second, []).append(first)
-    reached, open_ends = {0}, [0]
-    while open_ends:
-        new = set(neighbours.get(open_ends.pop(), ())) - reached
-        reached |= new
-        open_ends += new
-    return reached
 
 
 def _lattice(coupling: str) -> tuple[int, tuple[Pair, ...]]:

@@ -14,7 +14,7 @@ from functools import cache
 from itertools import islice, pairwise
 from typing import NamedTuple
 
-Pair = tuple[int, int]
+from faqnas_optuna.hardware.graph import Pair, nearest_first, neighbours_of
 
 PATCH = 40
 """So many qubits around the middle of a device are looked at."""
@@ -58,11 +58,11 @@ class Route:
 
     layout: tuple[int, ...]
     """The qubit of each wire in the beginning."""
-    steps: tuple[RoutedOperation, ...]
+    operations: tuple[RoutedOperation, ...]
 
     @property
     def two_qubit_gates(self) -> int:
-        return sum(3 if step.gate is None else 1 + step.swapped for step in self.steps)
+        return sum(3 if operation.gate is None else 1 + operation.swapped for operation in self.operations)
 
 
 @cache
@@ -72,14 +72,15 @@ def patch(pairs: tuple[Pair, ...]) -> Patch:
     Args:
         pairs: of the whole device.
     """
-    whole: dict[int, list[int]] = {}
-    for first, second in pairs:
-        whole.setdefault(first, []).append(second)
-        whole.setdefault(second, []).append(first)
-    chosen = list(islice(_around(whole, _centre(whole)), PATCH))
+    whole = neighbours_of(pairs)
+    chosen = [qubit for qubit, _ in islice(nearest_first(whole, _centre(whole)), PATCH)]
     number = {qubit: place for place, qubit in enumerate(chosen)}
-    neighbours = tuple(tuple(sorted(number[other] for other in whole[qubit] if other in number)) for qubit in chosen)
-    return Patch(neighbours=neighbours, distances=tuple(_distances(neighbours, start) for start in range(len(chosen))))
+    neighbours = [sorted(number[other] for other in whole[qubit] if other in number) for qubit in chosen]
+    distances = [dict(nearest_first(dict(enumerate(neighbours)), start)) for start in range(len(chosen))]
+    return Patch(
+        neighbours=tuple(map(tuple, neighbours)),
+        distances=tuple(tuple(distance for _, distance in sorted(to.items())) for to in distances),
+    )
 
 
 @cache
@@ -87,7 +88,8 @@ def route(pairs: tuple[Pair, ...], n_wires: int, on: Patch) -> Route:
     """The cheapest way found to run gates on these pairs of wires, in this order."""
     if layout := _without_swaps(pairs, n_wires, on):
         placed = ((layout[first], layout[second]) for first, second in pairs)
-        return Route(layout=layout, steps=tuple(RoutedOperation(number, qubits, False) for number, qubits in enumerate(placed)))
+        operations = tuple(RoutedOperation(number, qubits, False) for number, qubits in enumerate(placed))
+        return Route(layout=layout, operations=operations)
     best: Route | None = None
     for layout in _layouts(pairs, n_wires, on):
         for _ in range(PASSES):
@@ -100,38 +102,14 @@ def route(pairs: tuple[Pair, ...], n_wires: int, on: Patch) -> Route:
     return best
 
 
-def _around(whole: dict[int, list[int]], start: int) -> Iterator[int]:
-    """The qubits of a device, the nearest first."""
-    seen, waiting = {start}, deque([start])
-    while waiting:
-        qubit = waiting.popleft()
-        yield qubit
-        for other in sorted(whole[qubit]):
-            if other not in seen:
-                seen.add(other)
-                waiting.append(other)
-
-
-def _centre(whole: dict[int, list[int]]) -> int:
+def _centre(neighbours: dict[int, list[int]]) -> int:
     """The qubit with the most others near it, of those the one with the most neighbours, then the smallest number."""
 
     def far(start: int) -> tuple[int, int, int]:
-        distance = {start: 0}
-        near = list(islice(_around(whole, start), PATCH))
-        for qubit in near:
-            for other in whole[qubit]:
-                distance.setdefault(other, distance[qubit] + 1)
-        return sum(distance[qubit] for qubit in near), -len(whole[start]), start
+        distances = sum(distance for _, distance in islice(nearest_first(neighbours, start), PATCH))
+        return distances, -len(neighbours[start]), start
 
-    return min(whole, key=far)
-
-
-def _distances(neighbours: tuple[tuple[int, ...], ...], start: int) -> tuple[int, ...]:
-    distance = {start: 0}
-    for qubit in _around({place: list(others) for place, others in enumerate(neighbours)}, start):
-        for other in neighbours[qubit]:
-            distance.setdefault(other, distance[qubit] + 1)
-    return tuple(distance[qubit] for qubit in range(len(neighbours)))
+    return min(neighbours, key=far)
 
 
 def _without_swaps(pairs: Sequence[Pair], n_wires: int, on: Patch) -> tuple[int, ...] | None:
@@ -210,7 +188,7 @@ def _swapped(pairs: Sequence[Pair], layout: tuple[int, ...], on: Patch) -> tuple
             left.remove(number)
         if not ready:
             state.swap(state.best_swap([pairs[number] for number in front], [pairs[number] for number in following]))
-    return Route(layout=layout, steps=tuple(state.steps)), tuple(state.place)
+    return Route(layout=layout, operations=tuple(state.operations)), tuple(state.place)
 
 
 class _State:
@@ -218,10 +196,10 @@ class _State:
 
     def __init__(self, layout: Sequence[int], on: Patch) -> None:
         self.place = list(layout)
-        self.steps: list[RoutedOperation] = []
+        self.operations: list[RoutedOperation] = []
         self._on = on
         self._last: dict[int, int] = {}
-        """The step in which a qubit was last used."""
+        """The operation in which a qubit was last used."""
         self._tired = [1.0] * on.size
         self._idle = 0
         """SWAPs since the last gate."""
@@ -232,16 +210,16 @@ class _State:
 
     def gate(self, number: int, pair: Pair) -> None:
         qubits = (self.place[pair[0]], self.place[pair[1]])
-        self._last |= dict.fromkeys(qubits, len(self.steps))
-        self.steps.append(RoutedOperation(number, qubits, False))
+        self._last |= dict.fromkeys(qubits, len(self.operations))
+        self.operations.append(RoutedOperation(number, qubits, False))
         self._tired, self._idle = [1.0] * self._on.size, 0
 
     def swap(self, qubits: Pair) -> None:
         if (behind := self._mergeable(qubits)) is not None:
-            self.steps[behind] = self.steps[behind]._replace(swapped=True)
+            self.operations[behind] = self.operations[behind]._replace(swapped=True)
         else:
-            self._last |= dict.fromkeys(qubits, len(self.steps))
-            self.steps.append(RoutedOperation(None, qubits, True))
+            self._last |= dict.fromkeys(qubits, len(self.operations))
+            self.operations.append(RoutedOperation(None, qubits, True))
         self.place = [_exchanged(qubit, qubits) for qubit in self.place]
         for qubit in qubits:
             self._tired[qubit] += DECAY
@@ -265,11 +243,11 @@ class _State:
         return min(map(cost, candidates))[1]
 
     def _mergeable(self, qubits: Pair) -> int | None:
-        """The step before a SWAP on both of its qubits, if that is a gate; None else."""
-        step = self._last.get(qubits[0])
-        if step is None or step != self._last.get(qubits[1]) or self.steps[step].swapped:
+        """The operation before a SWAP on both of its qubits, if that is a gate; None else."""
+        last = self._last.get(qubits[0])
+        if last is None or last != self._last.get(qubits[1]) or self.operations[last].swapped:
             return None
-        return step
+        return last
 
     def _towards(self, first: int, second: int) -> Pair:
         step = min(self._on.neighbours[first], key=lambda qubit: self._on.distances[qubit][second])

@@ -11,7 +11,6 @@ a qubit relaxes only where it waits, by T1 towards |0⟩ and by T2. Reading flip
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -21,8 +20,10 @@ from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.hardware.cost import OneQubit, Read, TwoQubit, compiled, pulses_of
+from faqnas_optuna.hardware.compilation import compiled
 from faqnas_optuna.hardware.devices import DEVICES, Device, device_of
+from faqnas_optuna.hardware.native import OneQubit, TwoQubit
+from faqnas_optuna.hardware.schedule import ScheduledGate, schedule
 from faqnas_optuna.literals import decimal_number
 
 FULL = 0.75
@@ -33,7 +34,7 @@ PREFIX = "depolarizing:"
 
 
 class Applied(NamedTuple):
-    """A gate: rx, ry, rz, and h, x, v, s, z as a `Turn`'s; cx, cz, and ecr and rzz = exp(-iπ/4 ZZ)."""
+    """A gate: rx, ry, rz, and h, x, v, s, z as a `SingleQubitGate`'s; cx, cz, and ecr and rzz = exp(-iπ/4 ZZ)."""
 
     name: str
     wires: tuple[int, ...]
@@ -57,7 +58,7 @@ class Relaxing(NamedTuple):
     """Likewise of T2, and of what is off the diagonal."""
 
 
-Step = Applied | Depolarizing | Relaxing
+NoisyOperation = Applied | Depolarizing | Relaxing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class NoisyProgram:
     """What happens to qubits that begin in |0…0⟩."""
 
     n_qubits: int
-    steps: tuple[Step, ...]
+    operations: tuple[NoisyOperation, ...]
     read: tuple[int, ...]
     """The qubit of each wire of the circuit at the end."""
     flip: float
@@ -113,12 +114,12 @@ class DepolarizingNoise:
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
         """As `Noise` says."""
         p = strength * self.probability
-        steps: list[Step] = []
+        operations: list[NoisyOperation] = []
         for gate in elementary_gates(circuit, EffectiveCircuit(circuit=circuit).layers):
-            steps.append(Applied(*gate))
-            steps += _depolarized(gate.wires, p if len(gate.wires) > 1 else ONE_QUBIT_SHARE * p)
+            operations.append(Applied(*gate))
+            operations += _depolarized(gate.wires, p if len(gate.wires) > 1 else ONE_QUBIT_SHARE * p)
         wires = tuple(range(circuit.n_qubits))
-        return NoisyProgram(n_qubits=circuit.n_qubits, steps=tuple(steps), read=wires, flip=0.0)
+        return NoisyProgram(n_qubits=circuit.n_qubits, operations=tuple(operations), read=wires, flip=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,42 +145,29 @@ class DeviceNoise:
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
         """As `Noise` says: so many times the errors, and the times in which qubits wait."""
-        native = compiled(circuit, EffectiveCircuit(circuit=circuit).layers, self.device)
-        used = sorted({qubit for step in native for qubit in _qubits(step)})
+        program = list(schedule(compiled(circuit, EffectiveCircuit(circuit=circuit).layers, self.device), self.device))
+        used = sorted({qubit for step in program for qubit in step.gate.qubits})
         wire_of = {qubit: wire for wire, qubit in enumerate(used)}
-        steps = tuple(self._steps(native, wire_of, strength))
-        (read,) = (step for step in native if isinstance(step, Read))
         return NoisyProgram(
             n_qubits=len(used),
-            steps=steps,
-            read=tuple(wire_of[qubit] for qubit in read.qubits),
+            operations=tuple(operation for step in program for operation in self._noisy(step, wire_of, strength)),
+            read=tuple(wire_of[qubit] for qubit in program[-1].gate.qubits),
             flip=min(strength * self.device.readout_error, 0.5),
         )
 
-    def _steps(self, native: Sequence[OneQubit | TwoQubit | Read], wire_of: dict[int, int], strength: float) -> Iterator[Step]:
-        """Gates, each as soon as its qubits are free, with the waiting before it and the error after it."""
-        device, free, end = self.device, defaultdict[int, float](float), 0.0
-        for step in native:
-            wires = tuple(wire_of[qubit] for qubit in _qubits(step))
-            # The qubits are read together, and the lasers of an ion trap serve one gate after another.
-            together = isinstance(step, Read) or not device.parallel
-            begins = end if together else max(free[wire] for wire in wires)
-            for wire in wires:
-                yield from self._waiting(wire, strength * (begins - free[wire]))
-            if isinstance(step, Read):
-                return
-            if isinstance(step, TwoQubit):
-                lasts = device.two_qubit_ns
-                yield Applied(device.two_qubit_gate, wires)
-                yield from _depolarized(wires, of_two_qubits(strength * device.two_qubit_error))
-            else:
-                pulses = pulses_of(tuple(turn.name for turn in step.turns), device.two_qubit_gate)
-                lasts = pulses * device.one_qubit_ns
-                yield from (Applied(turn.name, wires, turn.angle) for turn in step.turns)
-                for _ in range(pulses):
-                    yield from _depolarized(wires, of_one_qubit(strength * device.one_qubit_error))
-            free.update(dict.fromkeys(wires, begins + lasts))
-            end = max(end, begins + lasts)
+    def _noisy(self, step: ScheduledGate, wire_of: dict[int, int], strength: float) -> Iterator[NoisyOperation]:
+        """Yield the waiting of a gate's qubits before it, the gate, and its errors; of the readout the waiting alone."""
+        device, gate = self.device, step.gate
+        wires = tuple(wire_of[qubit] for qubit in gate.qubits)
+        for wire, idle_ns in zip(wires, step.idle_ns, strict=True):
+            yield from self._waiting(wire, strength * idle_ns)
+        if isinstance(gate, TwoQubit):
+            yield Applied(device.two_qubit_gate, wires)
+            yield from _depolarized(wires, of_two_qubits(strength * device.two_qubit_error))
+        elif isinstance(gate, OneQubit):
+            yield from (Applied(one.name, wires, one.angle) for one in gate.gates)
+            for _ in range(step.pulses):
+                yield from _depolarized(wires, of_one_qubit(strength * device.one_qubit_error))
 
     def _waiting(self, wire: int, ns: float) -> Iterator[Relaxing]:
         if ns > 0:
@@ -232,7 +220,3 @@ def _told_channels(parameters: dict[str, float], *, after: str) -> str:
 def _depolarized(wires: Sequence[int], probability: float) -> Iterator[Depolarizing]:
     if probability > 0:
         yield from (Depolarizing(wire, min(probability, FULL)) for wire in wires)
-
-
-def _qubits(step: OneQubit | TwoQubit | Read) -> tuple[int, ...]:
-    return (step.qubit,) if isinstance(step, OneQubit) else step.qubits

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.gates import Input
 from faqnas_optuna.circuits.reference import NO_CONFIG
-from faqnas_optuna.noise.model import Applied, Depolarizing, NoisyProgram, Step
+from faqnas_optuna.noise.model import Applied, Depolarizing, NoisyOperation, NoisyProgram
 
 ROTATIONS: dict[str, Any] = {"rx": qml.RX, "ry": qml.RY, "rz": qml.RZ}
 FIXED: dict[str, Any] = {
@@ -29,8 +29,8 @@ def probabilities(program: NoisyProgram, inputs: NDArray[np.float64], weights: N
     device = qml.device("default.mixed", wires=program.n_qubits, config=NO_CONFIG)
 
     def run() -> Any:
-        for step in program.steps:
-            _apply(step, inputs, weights)
+        for operation in program.operations:
+            _apply(operation, inputs, weights)
         for wire in program.read:
             qml.BitFlip(program.flip, wire)
         return qml.probs(wires=program.read)
@@ -39,16 +39,16 @@ def probabilities(program: NoisyProgram, inputs: NDArray[np.float64], weights: N
     return found
 
 
-def _apply(step: Step, inputs: NDArray[np.float64], weights: NDArray[Any]) -> None:
-    if isinstance(step, Applied):
-        if step.name not in ROTATIONS:
-            FIXED[step.name](wires=step.wires)
-        elif isinstance(step.angle, Input):
-            ROTATIONS[step.name](inputs[:, step.angle.number], step.wires)
-        elif step.angle:
-            ROTATIONS[step.name](step.angle.among(weights), step.wires)
-    elif isinstance(step, Depolarizing):
-        qml.DepolarizingChannel(step.probability, step.wire)
+def _apply(operation: NoisyOperation, inputs: NDArray[np.float64], weights: NDArray[Any]) -> None:
+    if isinstance(operation, Applied):
+        if operation.name not in ROTATIONS:
+            FIXED[operation.name](wires=operation.wires)
+        elif isinstance(operation.angle, Input):
+            ROTATIONS[operation.name](inputs[:, operation.angle.number], operation.wires)
+        elif operation.angle:
+            ROTATIONS[operation.name](operation.angle.among(weights), operation.wires)
+    elif isinstance(operation, Depolarizing):
+        qml.DepolarizingChannel(operation.probability, operation.wire)
     else:
         # It takes times, of which only the ratios count.
-        qml.ThermalRelaxationError(0.0, 1 / step.by_t1, 1 / step.by_t2, 1.0, step.wire)
+        qml.ThermalRelaxationError(0.0, 1 / operation.by_t1, 1 / operation.by_t2, 1.0, operation.wire)

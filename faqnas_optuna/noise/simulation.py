@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.gates import Input
-from faqnas_optuna.hardware.cost import matrix
-from faqnas_optuna.noise.model import Applied, Depolarizing, NoisyProgram, Relaxing, Step
+from faqnas_optuna.hardware.native import matrix
+from faqnas_optuna.noise.model import Applied, Depolarizing, NoisyOperation, NoisyProgram, Relaxing
 
 Reals = NDArray[np.float64]
 
@@ -57,8 +57,8 @@ def expectations(read: Reals) -> Reals:
 
 def _probabilities(program: NoisyProgram, inputs: Reals, weights: NDArray[np.floating]) -> Reals:
     state = _State(program.n_qubits, len(inputs))
-    for step in program.steps:
-        state.apply(step, inputs, weights)
+    for operation in program.operations:
+        state.apply(operation, inputs, weights)
     # With a chance f of being flipped, Z is read as 1 - 2f of what it is.
     to_outcomes = np.array([[1, 1 - 2 * program.flip], [1, 2 * program.flip - 1]]) / 2
     found = state.diagonal(program.read)
@@ -98,16 +98,16 @@ class _State:
         self._parts = {wire: _Part([wire], np.repeat(ZERO[:, np.newaxis], samples, axis=1)) for wire in range(n_qubits)}
         self._waiting: dict[int, Reals] = {}
 
-    def apply(self, step: Step, inputs: Reals, weights: NDArray[np.floating]) -> None:
+    def apply(self, operation: NoisyOperation, inputs: Reals, weights: NDArray[np.floating]) -> None:
         """A gate or a channel."""
-        if not isinstance(step, Applied):
-            self._wait(step.wire, channel(step))
-        elif len(step.wires) == 2:
-            self._two_qubits(step.wires, gate(step.name))
-        elif isinstance(step.angle, Input):
-            self._prepare(step.wires[0], step.name, inputs[:, step.angle.number])
+        if not isinstance(operation, Applied):
+            self._wait(operation.wire, channel(operation))
+        elif len(operation.wires) == 2:
+            self._two_qubits(operation.wires, gate(operation.name))
+        elif isinstance(operation.angle, Input):
+            self._prepare(operation.wires[0], operation.name, inputs[:, operation.angle.number])
         else:
-            self._wait(step.wires[0], gate(step.name, step.angle.among(weights) if step.angle else 0.0))
+            self._wait(operation.wires[0], gate(operation.name, operation.angle.among(weights) if operation.angle else 0.0))
 
     def diagonal(self, read: Sequence[int]) -> Reals:
         """(2, …, 2, samples) what the products of I and Z of these qubits are expected to be; the others are not looked at."""
@@ -155,15 +155,15 @@ def _fixed(name: str) -> Reals:
     return transfer(TWO_QUBIT_GATES[name].astype(np.complex128))
 
 
-def channel(step: Depolarizing | Relaxing) -> Reals:
+def channel(operation: Depolarizing | Relaxing) -> Reals:
     """(4, 4) of a channel."""
-    if isinstance(step, Relaxing):
-        population, coherence = math.exp(-step.by_t1), math.exp(-step.by_t2)
+    if isinstance(operation, Relaxing):
+        population, coherence = math.exp(-operation.by_t1), math.exp(-operation.by_t2)
         found = np.diag([1.0, coherence, coherence, population])
         # What leaves |1⟩ comes to |0⟩.
         found[3, 0] = 1 - population
         return found
-    kept = 1 - 4 * step.probability / 3
+    kept = 1 - 4 * operation.probability / 3
     return np.diag([1.0, kept, kept, kept])
 
 

@@ -9,7 +9,8 @@ from benchmarks.references import qiskit_gates
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import ALL_TO_ALL, DEVICES, Device
-from faqnas_optuna.hardware.routing import Pair, Route, patch, route
+from faqnas_optuna.hardware.graph import Pair
+from faqnas_optuna.hardware.routing import Route, patch, route
 
 CHIPS = [device for device in DEVICES.values() if device.coupling != ALL_TO_ALL]
 
@@ -45,13 +46,13 @@ def test_gates_stay_in_order_on_neighbours(device: Device) -> None:
     pairs, on = circle(7) * 3 + [(1, 4), (4, 6)], patch(device.pairs)
     found = routed(pairs, 7, device)
     place, done = list(found.layout), []
-    for step in found.steps:
-        assert step.qubits[1] in on.neighbours[step.qubits[0]]
-        if step.gate is not None:
-            assert {place[wire] for wire in pairs[step.gate]} == {*step.qubits}
-            done.append(step.gate)
-        if step.swapped:
-            exchanged = dict(zip(step.qubits, reversed(step.qubits), strict=True))
+    for operation in found.operations:
+        assert operation.qubits[1] in on.neighbours[operation.qubits[0]]
+        if operation.gate is not None:
+            assert {place[wire] for wire in pairs[operation.gate]} == {*operation.qubits}
+            done.append(operation.gate)
+        if operation.swapped:
+            exchanged = dict(zip(operation.qubits, reversed(operation.qubits), strict=True))
             place = [exchanged.get(qubit, qubit) for qubit in place]
     assert sorted(done) == list(range(len(pairs)))
     for wire in range(7):

@@ -19,7 +19,7 @@ from faqnas_optuna.noise.reference import probabilities as defined
 from faqnas_optuna.noise.simulation import probabilities
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.training import predict
-from tests.hardware.test_cost import circuit
+from tests.support.devices import circuit
 
 CIRCUIT = circuit(3, "XYX", "CNOT", amplitude=True)
 

@@ -11,8 +11,8 @@ from faqnas_optuna.noise.model import DeviceNoise, noise_of
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from tests.conftest import confirm
-from tests.hardware.test_cost import LINE
 from tests.support.candidates import candidate, genome_of
+from tests.support.devices import LINE
 
 
 def test_finalists_are_those_of_the_trials_the_cheapest_first(confirmed: Confirmation) -> None:

@@ -20,7 +20,7 @@ from faqnas_optuna.noise.model import (
     of_one_qubit,
     of_two_qubits,
 )
-from tests.hardware.test_cost import IONS, LINE, circuit
+from tests.support.devices import IONS, LINE, circuit
 
 PAULIS = [np.array(rows) for rows in ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])]
 
@@ -53,28 +53,28 @@ def test_depolarizing_noise_follows_every_gate() -> None:
     prepared = [Applied("ry", (0,), Input(0)), Depolarizing(0, 0.05), Applied("ry", (1,), Input(1)), Depolarizing(1, 0.05)]
     # Of the two layers of CZ the second is inert.
     entangled = [Applied("cz", (0, 1)), Depolarizing(0, 0.5), Depolarizing(1, 0.5)]
-    assert list(program.steps[:-4]) == [*prepared, *turned, *entangled]
-    assert program.steps[-4] == Applied("rx", (0,), Weight(1, 0))
+    assert list(program.operations[:-4]) == [*prepared, *turned, *entangled]
+    assert program.operations[-4] == Applied("rx", (0,), Weight(1, 0))
     assert (program.n_qubits, program.read, program.flip) == (2, (0, 1), 0.0)
     strong = DepolarizingNoise(probability=0.25).program(circuit(2, "XX"), 8.0)
-    assert {step.probability for step in strong.steps if isinstance(step, Depolarizing)} == {0.2, 0.75}
+    assert {operation.probability for operation in strong.operations if isinstance(operation, Depolarizing)} == {0.2, 0.75}
 
 
 def test_without_strength_there_is_no_noise() -> None:
     for noise in (DepolarizingNoise(probability=0.2), DeviceNoise(device=LINE), DeviceNoise(device=IONS)):
         program = noise.program(circuit(4, "XYX", "CNOT", circular=True), 0.0)
-        assert {type(step) for step in program.steps} == {Applied}
+        assert {type(operation) for operation in program.operations} == {Applied}
         assert program.flip == 0
 
 
 def test_a_device_errs_by_pulse_and_gate_and_qubits_that_wait_relax() -> None:
     # On the target H is one more pulse than the control has, behind the gate as before it.
     program = DeviceNoise(device=LINE).program(circuit(2, "X", "CNOT"), 1.0)
-    channels = [step for step in program.steps if not isinstance(step, Applied)]
+    channels = [operation for operation in program.operations if not isinstance(operation, Applied)]
     one, two = of_one_qubit(0.01), of_two_qubits(0.1)
-    before = [step for step in channels[: channels.index(Depolarizing(program.read[0], two))]]
+    before = [operation for operation in channels[: channels.index(Depolarizing(program.read[0], two))]]
     assert before == [Depolarizing(wire, one) for wire in (0, 0, 1, 1)]
-    (waited,) = [step for step in channels if isinstance(step, Relaxing)]
+    (waited,) = [operation for operation in channels if isinstance(operation, Relaxing)]
     assert waited == Relaxing(program.read[0], 10 / 10_000, 10 / 5_000)
     assert channels[-2:] == [Depolarizing(program.read[1], one), waited]
     assert program.flip == 0.2
@@ -83,15 +83,19 @@ def test_a_device_errs_by_pulse_and_gate_and_qubits_that_wait_relax() -> None:
 def test_ions_wait_for_one_another() -> None:
     program = DeviceNoise(device=IONS).program(circuit(2, "X"), 3.0)
     # Two gates of a pulse, 10 ns, one after another: the second waits in |0⟩, the first at the end.
-    waited = [step for step in program.steps if isinstance(step, Relaxing)]
-    assert [(step.by_t1, step.by_t2) for step in waited] == [pytest.approx((30 / 10_000, 30 / 5_000))] * 2
+    waited = [operation for operation in program.operations if isinstance(operation, Relaxing)]
+    assert [(operation.by_t1, operation.by_t2) for operation in waited] == [pytest.approx((30 / 10_000, 30 / 5_000))] * 2
     assert program.flip == 0.5
 
 
 def test_a_swapped_circuit_is_read_where_its_wires_end() -> None:
     program = DeviceNoise(device=LINE).program(circuit(4, "XX", "CNOT", circular=True), 1.0)
     assert sorted(program.read) == [0, 1, 2, 3]
-    gates = [frozenset(step.wires) for step in program.steps if isinstance(step, Applied) and len(step.wires) == 2]
+    gates = [
+        frozenset(operation.wires)
+        for operation in program.operations
+        if isinstance(operation, Applied) and len(operation.wires) == 2
+    ]
     # Of a circle of four, twice, on the three pairs of a line.
     assert len(set(gates)) == 3 and len(gates) > 8
 

@@ -24,14 +24,14 @@ from faqnas_optuna.noise.model import (
     DepolarizingNoise,
     DeviceNoise,
     Noise,
+    NoisyOperation,
     NoisyProgram,
     Relaxing,
-    Step,
 )
 from faqnas_optuna.noise.simulation import expectations, probabilities
 from faqnas_optuna.training.model import measured_by_pennylane
-from tests.hardware.test_cost import circuit
 from tests.noise.test_model import depolarizing
+from tests.support.devices import circuit
 
 NOISES: Sequence[Noise] = (
     DepolarizingNoise(probability=0.05),
@@ -59,8 +59,8 @@ def drawn(of: Circuit, samples: int = 3) -> tuple[NDArray[np.float64], NDArray[n
     return inputs, angles, generator.uniform(0, 2 * math.pi, of.weights_shape)
 
 
-def of_steps(*steps: Step, n_qubits: int = 1, flip: float = 0.0) -> NoisyProgram:
-    return NoisyProgram(n_qubits=n_qubits, steps=steps, read=tuple(range(n_qubits)), flip=flip)
+def of_steps(*operations: NoisyOperation, n_qubits: int = 1, flip: float = 0.0) -> NoisyProgram:
+    return NoisyProgram(n_qubits=n_qubits, operations=operations, read=tuple(range(n_qubits)), flip=flip)
 
 
 @pytest.mark.parametrize("of", CIRCUITS, ids=str)
@@ -110,17 +110,17 @@ def test_two_qubits_as_qiskit_has_them() -> None:
     of = circuit(2, "XY", "CNOT")
     _, (angles,), weights = drawn(of, samples=1)
     state = DensityMatrix(QuantumCircuit(2))
-    for step in DepolarizingNoise(probability=0.3).program(of, 1.0).steps:
-        if isinstance(step, Depolarizing):
-            state = state.evolve(depolarizing(step.probability), [step.wire])
-        elif isinstance(step, Applied):
+    for operation in DepolarizingNoise(probability=0.3).program(of, 1.0).operations:
+        if isinstance(operation, Depolarizing):
+            state = state.evolve(depolarizing(operation.probability), [operation.wire])
+        elif isinstance(operation, Applied):
             gate = QuantumCircuit(2)
-            if step.name == "cx":
-                gate.cx(*step.wires)
+            if operation.name == "cx":
+                gate.cx(*operation.wires)
             else:
-                assert step.angle is not None
-                angle = angles[step.angle.number] if isinstance(step.angle, Input) else step.angle.among(weights)
-                getattr(gate, step.name)(float(angle), *step.wires)
+                assert operation.angle is not None
+                angle = angles[operation.angle.number] if isinstance(operation.angle, Input) else operation.angle.among(weights)
+                getattr(gate, operation.name)(float(angle), *operation.wires)
             state = state.evolve(gate)
     assert isinstance(depolarizing(0.1), Kraus)
     program = DepolarizingNoise(probability=0.3).program(of, 1.0)

@@ -1,0 +1,38 @@
+"""Times of gates: each begins when its qubits are free, in an ion trap when all are."""
+
+import pytest
+
+from faqnas_optuna.hardware.devices import Device
+from faqnas_optuna.hardware.native import NativeGate, OneQubit, Read, SingleQubitGate, TwoQubit
+from faqnas_optuna.hardware.schedule import schedule
+from tests.support.devices import IONS, LINE
+
+RX, H, RZ = SingleQubitGate("rx"), SingleQubitGate("h"), SingleQubitGate("rz")
+PROGRAM: list[NativeGate] = [
+    OneQubit((0,), (RX,)),
+    OneQubit((1,), (H, RZ)),
+    TwoQubit((0, 1)),
+    OneQubit((2,), (RZ,)),
+    Read((0, 1, 2)),
+]
+
+
+@pytest.mark.parametrize(
+    ("device", "starts", "pulses", "idle"),
+    [
+        # RX is two pulses of 10 ns, H one, RZ none; the pair takes 100 ns.
+        (LINE, [0, 0, 20, 0, 120], [2, 1, 0, 0, 0], [(0,), (0,), (0, 10), (0,), (0, 0, 120)]),
+        # One pulse each, one gate after another.
+        (IONS, [0, 10, 20, 120, 120], [1, 1, 0, 0, 0], [(0,), (10,), (10, 0), (120,), (0, 0, 0)]),
+    ],
+    ids=["chip", "ions"],
+)
+def test_times_worked_out_by_hand(
+    device: Device, starts: list[float], pulses: list[int], idle: list[tuple[float, ...]]
+) -> None:
+    scheduled = list(schedule(PROGRAM, device))
+    assert [one.gate for one in scheduled] == PROGRAM
+    assert [one.start_ns for one in scheduled] == starts
+    assert [one.pulses for one in scheduled] == pulses
+    assert [one.idle_ns for one in scheduled] == idle
+    assert [one.duration_ns for one in scheduled] == [10 * pulses[0], 10 * pulses[1], 100, 0, 0]
