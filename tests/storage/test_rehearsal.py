@@ -13,8 +13,8 @@ from sqlalchemy.engine import make_url
 
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage.opening import number_of_studies
+from faqnas_optuna.storage.optuna_internals import STUDIES, TRIALS
 from faqnas_optuna.storage.rehearsal import rehearse
-from faqnas_optuna.storage.statements import STUDIES, TRIALS
 from faqnas_optuna.study.search import Search
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.support.crew import new_study
