@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from benchmarks.measurement import Measurement, at_least
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data import named
@@ -20,7 +20,8 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import create, load
-from faqnas_optuna.training.evaluation import Counts, Evaluation
+from faqnas_optuna.training.evaluation import Evaluation
+from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
 
 logger = logging.getLogger(__name__)
@@ -52,9 +53,9 @@ def join_crowd(url: str) -> None:
 
 def _free(circuit: Circuit, splits: DataSplits, _config: StudyConfig) -> Evaluation:
     """Values that come from the circuit alone."""
-    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
-    score = int(EffectiveCircuit(circuit=circuit).representative.digest, 16) % 1000 / 1000
-    return Evaluation(**vars(counts), val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
+    costs = Costs.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    score = int(effective_circuit(circuit).digest, 16) % 1000 / 1000
+    return Evaluation(costs=costs, val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
 
 
 def throughput(url: str, name: str) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Genome, Rotation
 from faqnas_optuna.circuits.reference import lightning
@@ -166,7 +166,7 @@ def qiskit_gates(circuit: Circuit, device: Device, *, seeds: int) -> int:
     import qiskit
 
     written = qiskit.QuantumCircuit(circuit.n_qubits)
-    for number, gate in enumerate(elementary_gates(circuit, EffectiveCircuit(circuit=circuit).layers)):
+    for number, gate in enumerate(elementary_gates(circuit, LiveGates(circuit=circuit).layers)):
         # Angles of no special value, of which nothing could be made less.
         angle = [] if gate.angle is None else [0.3 + 2 * (number * 0.618 % 1)]
         getattr(written, gate.name)(*angle, *gate.wires)

@@ -35,7 +35,7 @@ from faqnas_optuna.study.search import Search, create, load
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
-from faqnas_optuna.training.evaluation import Counts
+from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
 from tests.support.crew import GRACE_S, Crew
 from tests.support.databases import any_storage_url as any_storage_url  # the fixtures
@@ -208,12 +208,14 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
             "circuit": genome.circuit.digest,
             "summary": str(genome.circuit),
             "val_accuracy": 1 - error,
-            **vars(Counts.of(genome.circuit, n_features=4, n_classes=3)),
+            **vars(Costs.of(genome.circuit, n_features=4, n_classes=3)),
             "seconds": 0.0,
             "worker": "test:1",
         }
         for name, value in attributes.items():
-            trial.set_user_attr(name, value)
+            # Costs of devices are None.
+            if value is not None:
+                trial.set_user_attr(name, value)
         return flops, error
 
     search.study.optimize(objective, n_trials=count)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import Engine, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation.baselines import Model, confirm_once, confirmation_generator
@@ -243,7 +243,7 @@ def test_a_confirmation_is_what_others_come_to(run_forked: RunCli, iris: DataSpl
     genome = next(Genome.from_params(found["genome"]) for found in front if found["trial"] == entry["trial"])
     for seed, accuracy in enumerate(entry["test_accuracies"]):
         generator = confirmation_generator(0, seed)
-        circuit = EffectiveCircuit(circuit=genome.circuit).representative
+        circuit = effective_circuit(genome.circuit)
         model = HQNN(circuit, n_features=4, n_classes=3, engine=Engine.PENNYLANE, generator=generator)
         reference.train(model, iris, TrainingConfig(epochs=5), generator=generator)
         # A sample in the middle of two classes may fall on either side by rounding.

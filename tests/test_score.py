@@ -16,6 +16,7 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import SVC
 
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.config import Engine, Score, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.baselines import GRID_C, GRID_GAMMA, Baseline, fit_baseline
@@ -25,7 +26,8 @@ from faqnas_optuna.dashboard.pages import study_page
 from faqnas_optuna.dashboard.watching import Watched
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.models.retraining import retrain_best
-from faqnas_optuna.reporting.documents import score_columns, trial_document
+from faqnas_optuna.reporting.columns import SCORES, Output, columns
+from faqnas_optuna.reporting.documents import trial_document
 from faqnas_optuna.reporting.frames import front_frame
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.note import study_note
@@ -41,7 +43,7 @@ from faqnas_optuna.training.pilot import measure_reliability
 from faqnas_optuna.training.training import predict
 from faqnas_optuna.workers.loop import run
 from tests.conftest import confirm, copy_database, load_confirmation
-from tests.support.candidates import genome_of
+from tests.support.candidates import description_of, genome_of
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("--population", "4", "--generations", "1", "--epochs", "2")
@@ -105,50 +107,46 @@ def test_a_training_tells_the_score_of_its_network(engine: Engine, uneven: DataS
     assert [result.validation_balanced_accuracy for result in results] == pytest.approx(expected)
     found = evaluate(circuit, uneven, config)
     assert found.val_balanced_accuracies == pytest.approx(tuple(expected))
-    assert found.val_balanced_accuracy == pytest.approx(fmean(expected)) != found.val_accuracy
-    assert found.val_balanced_accuracy_std == pytest.approx(np.std(expected, ddof=1))
+    assert found.scores.val_balanced_accuracy == pytest.approx(fmean(expected)) != found.val_accuracy
+    assert found.scores.val_balanced_accuracy_std == pytest.approx(np.std(expected, ddof=1))
     flops = float(found.quantum_flops_profiler)
-    assert found.objectives(config) == (flops, 1 - found.val_balanced_accuracy)
+    assert found.objectives(config) == (flops, 1 - found.scores.mean(Score.BALANCED))
     assert found.objectives(config.model_copy(update={"score": Score.ACCURACY})) == (flops, 1 - found.val_accuracy)
 
 
 def test_the_search_minimises_what_the_score_leaves(balanced: Search) -> None:
     candidates = [Candidate.of_trial(trial, balanced.config) for trial in balanced.study.get_trials(deepcopy=False)]
     records = [candidate.record for candidate in candidates]
-    assert [candidate.val_error for candidate in candidates] == [1 - (one.val_balanced_accuracy or 0) for one in records]
+    assert [candidate.val_error for candidate in candidates] == [1 - one.scores.mean(Score.BALANCED) for one in records]
     # The two rank some circuits in another order: it decides which ones are found.
     assert any(
-        (a.val_accuracy - b.val_accuracy) * (a.score(Score.BALANCED) - b.score(Score.BALANCED)) < -1e-6
-        for a, b in combinations(records, 2)
+        (a.val_accuracy - b.val_accuracy) * (a.mean(Score.BALANCED) - b.mean(Score.BALANCED)) < -1e-6
+        for a, b in combinations([one.scores for one in records], 2)
     )
     # What is trained once serves all with the same live gates.
     reused = [one for one in records if one.reused_from is not None]
     assert reused
     for one in reused:
-        first = records[one.reused_from or 0]
-        assert (one.val_balanced_accuracy, one.val_balanced_accuracy_std) == (
-            first.val_balanced_accuracy,
-            first.val_balanced_accuracy_std,
-        )
+        assert one.scores == records[one.reused_from or 0].scores
     state = read_state(balanced)
-    best = max(one.score(Score.BALANCED) for one in records)
+    best = max(one.scores.mean(Score.BALANCED) for one in records)
     assert state.best_score == balanced.progress(state).best_score == best
-    assert SelectionRule(rule=Rule.BEST).choose(state.front).record.val_balanced_accuracy == best
+    assert SelectionRule(rule=Rule.BEST).choose(state.front).scores.val_balanced_accuracy == best
     assert balanced.study.metric_names == ["quantum FLOPs", "validation error (balanced)"]
 
 
 def test_the_interval_is_that_of_the_score(balanced: Search) -> None:
     front = read_state(balanced).front
-    assert any(one.record.val_balanced_accuracy_std for one in front)
+    assert any(one.scores.val_balanced_accuracy_std for one in front)
     for one in front:
-        if not one.record.val_balanced_accuracy_std:
+        if not one.scores.val_balanced_accuracy_std:
             # Equal trainings leave their spread unknown.
-            assert one.record.interval(Score.BALANCED, 2) is one.val_error_interval(Score.BALANCED, 2) is None
+            assert one.scores.interval(Score.BALANCED, 2) is one.val_error_interval(Score.BALANCED, 2) is None
             continue
-        low, high = one.record.interval(Score.BALANCED, 2) or (0, 0)
-        assert 0 <= low <= one.record.score(Score.BALANCED) <= high <= 1
+        low, high = one.scores.interval(Score.BALANCED, 2) or (0, 0)
+        assert 0 <= low <= one.scores.mean(Score.BALANCED) <= high <= 1
         assert one.val_error_interval(Score.BALANCED, 2) == (1 - high, 1 - low)
-        expected = stats.t.interval(0.95, 1, loc=one.val_error, scale=one.record.val_balanced_accuracy_std / 2**0.5)
+        expected = stats.t.interval(0.95, 1, loc=one.val_error, scale=one.scores.val_balanced_accuracy_std / 2**0.5)
         assert (1 - high, 1 - low) == pytest.approx(np.clip(expected, 0, 1))
 
 
@@ -190,7 +188,7 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
         assert trial.values[1] == pytest.approx(1 - value)
         by_network.setdefault(trial.user_attrs["network"], []).append(value)
     assert confirmation.study.metric_names == ["quantum FLOPs", "test error (balanced)"]
-    believed = {one.trial: one.record.val_balanced_accuracy for one in state.front}
+    believed = {one.trial: one.scores.val_balanced_accuracy for one in state.front}
     assert document["score"] == "balanced" and len(document["circuits"]) == len(believed)
     for entry, row in zip(document["circuits"], confirmed_frame(document).to_dict("records"), strict=True):
         values = entry["test_balanced_accuracies"]
@@ -212,7 +210,7 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
     shown = [
         trial.user_attrs["validation_balanced_accuracy"]
         for trial in confirmation.study.get_trials(deepcopy=False)
-        if trial.user_attrs["network"] == str(candidate.effective.representative)
+        if trial.user_attrs["network"] == str(effective_circuit(candidate.genome.circuit))
     ]
     assert taken.confirmed and taken.repeated and shown[taken.seed] == max(shown)
     again = retrain_best(balanced, candidate, uneven, None)
@@ -233,8 +231,8 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
     assert "validation or test error (balanced)" in page
     header, *lines = cli_here("pareto", "iris")[1].splitlines()
     assert header.split()[:5] == ["trial", "accuracy", "balanced", "95", "%"]
-    low, high = best.record.interval(Score.BALANCED, 2) or (0, 0)
-    told = [f"{best.record.val_accuracy:.3f}", f"{best.record.val_balanced_accuracy:.3f}", f"{low:.3f}", "to", f"{high:.3f}"]
+    low, high = best.scores.interval(Score.BALANCED, 2) or (0, 0)
+    told = [f"{best.scores.val_accuracy:.3f}", f"{best.scores.val_balanced_accuracy:.3f}", f"{low:.3f}", "to", f"{high:.3f}"]
     assert any(line.split()[:6] == [str(best.trial), *told] for line in lines)
     assert f" {state.best_score:.3f} (balanced) " in cli_here("status", "iris")[1]
     shown = cli_here("show", "iris", "best")[1]
@@ -251,10 +249,10 @@ def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
     document, rows = json.loads(cli_here("pareto", "iris", "--json")[1]), cli_here("pareto", "iris", "--csv", "-")[1]
     frame = front_frame(read_state(balanced)).to_dict("records")
     for entry, row, framed in zip(document["front"], csv.DictReader(io.StringIO(rows)), frame, strict=True):
-        record = Candidate.of_trial(balanced.study.get_trials(deepcopy=False)[entry["trial"]], balanced.config).record
+        scores = Candidate.of_trial(balanced.study.get_trials(deepcopy=False)[entry["trial"]], balanced.config).scores
         for score in Score:
-            name, ends = f"val_{score.key}", record.interval(score, 2) or ()
-            values = [record.score(score), *ends]
+            name, ends = f"val_{score.key}", scores.interval(score, 2) or ()
+            values = [scores.mean(score), *ends]
             assert [entry[name], *(entry[f"{name}_interval"] or ())] == values
             for told in (row, framed):
                 found = [told[column] for column in (name, f"{name}_low", f"{name}_high")]
@@ -288,7 +286,8 @@ def test_a_trial_of_before_it_was_kept_lacks_it(search_of_eight: Search, cli_her
 )
 def test_the_interval_stands_behind_the_score(dataset: str, score: Score, repeats: int, headings: list[str]) -> None:
     config = StudyConfig(dataset=dataset, score=score, training=TrainingConfig(repeats=repeats))
-    assert list(score_columns(config)) == headings
+    study = description_of(config)
+    assert [column.heading_in(study) for column in columns(Output.TABLE, study, (SCORES,))] == headings
 
 
 def test_a_search_by_it_from_the_command_line(cli_here: Cli) -> None:

@@ -269,13 +269,13 @@ def _front_frame(front: Sequence[Candidate], told: Sequence[NDArray[np.bool_]], 
             {
                 "trial": candidate.trial,
                 "quantum_flops": candidate.quantum_flops,
-                "believed": candidate.record.val_accuracy,
+                "believed": candidate.scores.val_accuracy,
                 "confirmed": confirmed,
                 "confirmed_low": low,
                 "confirmed_high": high,
                 "picked": candidate.trial == picked.trial,
-                "parameters": candidate.record.parameters,
-                "circuit": str(candidate.effective),
+                "parameters": candidate.costs.parameters,
+                "circuit": str(candidate.live),
                 **candidate.genome.to_params(),
             }
         )

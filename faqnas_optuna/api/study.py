@@ -37,8 +37,7 @@ from faqnas_optuna.models.trained import TrainedModel
 from faqnas_optuna.noise.figure import write_noise_plot
 from faqnas_optuna.noise.frame import noise_frame
 from faqnas_optuna.noise.model import noise_of
-from faqnas_optuna.reporting.described import study_document
-from faqnas_optuna.reporting.documents import check_successful
+from faqnas_optuna.reporting.documents import check_successful, study_document
 from faqnas_optuna.reporting.frames import front_frame, trials_frame
 from faqnas_optuna.reporting.latex import front_table
 from faqnas_optuna.reporting.plotly_front import check_printed, pareto_figure, write_pareto_plot

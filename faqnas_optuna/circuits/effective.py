@@ -1,4 +1,4 @@
-"""A circuit without its inert gates: those that change no measured value, whatever the weights.
+"""Live and inert gates of a circuit, and its effective circuit. An inert gate affects no measured value, whatever the weights.
 
 Every ⟨Zᵢ⟩ is a sum of the probabilities |ψₖ|² of the basis states, with signs. A diagonal gate multiplies each amplitude by a
 phase, and a CNOT only says which amplitude stands where. So of a diagonal gate with nothing behind it but diagonal gates and
@@ -9,8 +9,9 @@ measurement to the last layer of RX or RY, the *last mixing layer*,
 * every CZ layer behind it is inert, its own included; without a mixing layer all are;
 * every CNOT layer is live.
 
-Of what is inert the optimiser never moves an angle: circuits that share their live gates are trained alike from the same start.
-The 8,160 circuits have 6,786 different sets of live gates, and this module chooses one circuit to stand for each.
+The optimiser never moves an inert angle: circuits that share their live gates are trained alike from the same start. The
+8,160 circuits have 6,786 different sets of live gates. One of the circuits with the same live gates is
+their *effective circuit*.
 
 Beyond the paper's space, ZZ is diagonal, as CZ is, and its angles are inert with it. And there is a second rule. Basis
 embedding gives a basis state, and CNOTs make another of it. The phase that a diagonal gate gives to a single basis state is
@@ -57,8 +58,8 @@ def weights_of(circuit: Circuit, layers: Sequence[Layer] | None) -> tuple[int, i
 
 
 @dataclass(frozen=True, kw_only=True)
-class EffectiveCircuit:
-    """What is live in a circuit."""
+class LiveGates:
+    """The live gates of a circuit; as text, the circuit with brackets around its inert gates."""
 
     circuit: Circuit
     """As suggested."""
@@ -106,9 +107,9 @@ class EffectiveCircuit:
         return tuple(Layer(whole.rotation, False, whole.uploaded) for live, whole in told if live.rotation or live.uploaded)
 
     @property
-    def unentangled(self) -> "EffectiveCircuit":
+    def unentangled(self) -> "LiveGates":
         """The same rotations with entanglers that mix nothing: without any, those that are live in it are."""
-        return EffectiveCircuit(circuit=replace(self.circuit, entangler=Entangler.CZ))
+        return LiveGates(circuit=replace(self.circuit, entangler=Entangler.CZ))
 
     @property
     def live_angles(self) -> int:
@@ -121,25 +122,6 @@ class EffectiveCircuit:
     def is_entangled(self) -> bool:
         """Whether a live gate acts on two qubits."""
         return any(layer.entangled for layer in self.layers)
-
-    @property
-    def representative(self) -> Circuit:
-        """The shallowest circuit of the space with these live gates, which is looked up, seeded and trained for all of them.
-
-        Where no entangler is live its kind and topology mean nothing, and it is a line of CZ.
-        """
-        circuit = self.circuit
-        rotations = circuit.rotations
-        if self._entangler.diagonal and not circuit.reuploading:
-            rotations = self.live_rotations or rotations[:1]
-        return Circuit(
-            n_qubits=circuit.n_qubits,
-            embedding=circuit.embedding,
-            entangler=circuit.entangler if self.is_entangled else Entangler.CZ,
-            topology=circuit.topology if self.is_entangled else Topology.LINEAR,
-            rotations=rotations,
-            reuploading=circuit.reuploading,
-        )
 
     @property
     def inert(self) -> str:
@@ -193,6 +175,25 @@ class EffectiveCircuit:
         for number, (rotation, _, uploaded) in enumerate(all_layers(self.circuit)):
             is_live = first <= number < depth - last
             yield Layer(rotation if is_live else None, first_pairs <= number < depth - last_pairs, uploaded)
+
+
+def effective_circuit(circuit: Circuit) -> Circuit:
+    """Return the shallowest circuit of the space with the same live gates, which is looked up, seeded and trained for all.
+
+    Where no entangler is live, its kind and topology do not matter, and it is a line of CZ.
+    """
+    live = LiveGates(circuit=circuit)
+    rotations = circuit.rotations
+    if ENTANGLERS[circuit.entangler].diagonal and not circuit.reuploading:
+        rotations = live.live_rotations or rotations[:1]
+    return Circuit(
+        n_qubits=circuit.n_qubits,
+        embedding=circuit.embedding,
+        entangler=circuit.entangler if live.is_entangled else Entangler.CZ,
+        topology=circuit.topology if live.is_entangled else Topology.LINEAR,
+        rotations=rotations,
+        reuploading=circuit.reuploading,
+    )
 
 
 ONE = ("the only", "the first", "the last")

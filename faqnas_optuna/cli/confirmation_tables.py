@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faqnas_optuna.cli.display import BRACKETS, majority_line, print_line, print_prose, print_table, shown_interval
+from faqnas_optuna.cli.display import BRACKETS, majority_line, print_line, print_prose, print_table
 from faqnas_optuna.config import Score
 from faqnas_optuna.confirmation.analysis import SIGNIFICANT
 from faqnas_optuna.confirmation.plan import LARGEST_SVM
 from faqnas_optuna.reporting.text_tables import TextTable
-from faqnas_optuna.wording import counted
+from faqnas_optuna.wording import counted, interval_text, number_text
 
 
 def print_confirmation(document: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ def _circuits(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
             (
                 str(circuit["trial"]),
                 f"{circuit[f'test_{score.key}']:.3f}",
-                shown_interval(circuit[f"test_{score.key}_interval"]),
+                interval_text(circuit[f"test_{score.key}_interval"]),
                 f"{circuit[f'val_{score.key}']:.3f}",
                 f"{circuit['optimism']:+z.3f}",
                 *(f"{circuit['neg_log_esp']:.4f}" for _ in lost),
@@ -102,11 +102,11 @@ def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
                     str(circuit["trial"]),
                     control["model"],
                     f"{control[f'test_{score.key}']:.3f}",
-                    _number(control["difference"], "+z.3f"),
-                    shown_interval(control["difference_interval"]),
-                    _number(control["p"], ".3f"),
-                    _number(control["p_holm"], ".3f"),
-                    _number(control["rank_biserial"], "+z.2f"),
+                    number_text(control["difference"], "+z.3f"),
+                    interval_text(control["difference_interval"]),
+                    number_text(control["p"], ".3f"),
+                    number_text(control["p_holm"], ".3f"),
+                    number_text(control["rank_biserial"], "+z.2f"),
                     f"{control['parameters']:,}",
                     control["network"],
                 )
@@ -123,7 +123,3 @@ def _baselines(baselines: Sequence[Mapping[str, Any]], score: Score) -> TextTabl
 
 def _heading(score: Score) -> str:
     return score.of(accuracy="test accuracy", balanced="balanced test accuracy")
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None else f"{value:{form}}"

@@ -1,17 +1,19 @@
 """What a person sees of results: tables, lines, and what to make of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import EVERY_GENE
 from faqnas_optuna.cli.console import is_moving_terminal, make_console
-from faqnas_optuna.config import Score, StudyConfig
+from faqnas_optuna.config import Score
 from faqnas_optuna.escaping import on_one_line
 from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
-from faqnas_optuna.wording import counted
+from faqnas_optuna.wording import MISSING, counted, number_text
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
+    from faqnas_optuna.study.metadata import Description
     from faqnas_optuna.study.records import Candidate
     from faqnas_optuna.study.state import SearchState
     from faqnas_optuna.workers.readiness import Finding
@@ -19,47 +21,37 @@ if TYPE_CHECKING:
 BRACKETS = "What stands in brackets changes no measured value."
 
 
-def print_front(
-    front: Iterable["Candidate"],
-    *,
-    config: StudyConfig,
-    majority_score: float | None,
-    pick: Mapping[str, str] | None = None,
-) -> None:
-    """A line for each circuit; in brackets what no measured value sees. Below, what a circuit lacks alive, and which one
-    computes the same for less.
+def print_front(front: Iterable["Candidate"], study: "Description", *, pick: Mapping[str, str] | None = None) -> None:
+    """Print a line for each circuit with brackets around its inert gates, and remarks below.
+
+    A remark says which live gates a circuit lacks, or that its effective circuit costs less.
 
     Args:
-        config: the study's; of repeated trainings the interval of their mean is told.
-        majority_score: of always answering the most frequent class; None if it is unknown.
         pick: that of a `pareto_document`, if the circuit is one that a rule took.
     """
-    from faqnas_optuna.reporting.documents import cost_columns, score_columns
+    from faqnas_optuna.reporting.columns import Output, columns
 
-    scores, costs = score_columns(config), cost_columns(config)
-    numbers = (*scores, *costs, "classical FLOPs", "parameters")
-    table = TextTable(names=["trial"], numbers=numbers, last="circuit")
+    shown = columns(Output.TABLE, study)
+    table = TextTable(names=["trial"], numbers=[column.heading_in(study) for column in shown], last="circuit")
     remarks = []
     for candidate in front:
-        record, effective = candidate.record, candidate.effective
-        if effective.lacks:
-            remarks.append(f"Trial {candidate.trial} has no {effective.lacks}.")
-        flops = record.cheapest_flops(config)
+        live = candidate.live
+        if live.lacks:
+            remarks.append(f"Trial {candidate.trial} has no {live.lacks}.")
+        flops = candidate.costs.cheapest_flops(study.config)
         # On a device what computes the same costs the same.
-        if config.device is None and flops < candidate.quantum_flops:
-            cheaper = effective.representative
-            remarks.append(f"{cheaper} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
-        values = (record.classical_flops, record.parameters)
-        told = [_shown_score(read(candidate)) for read in scores.values()]
-        told += [read(candidate) for read in costs.values()]
-        table.rows.append((str(candidate.trial), *told, *(f"{value:,}" for value in values), str(effective)))
+        if study.config.device is None and flops < candidate.quantum_flops:
+            effective = effective_circuit(candidate.genome.circuit)
+            remarks.append(f"{effective} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
+        cells = [column.text(column.read(candidate, study)) for column in shown]
+        table.rows.append((str(candidate.trial), *cells, str(live)))
     print_table(table)
     if any("[" in row[-1] for row in table.rows):
         remarks.insert(0, BRACKETS)
     if remarks:
         print_prose(" ".join(remarks))
-    if majority_score is not None:
-        print_prose(majority_line(majority_score, config.score, "validation"))
+    if study.majority_score is not None:
+        print_prose(majority_line(study.majority_score, study.config.score, "validation"))
     if pick:
         print_prose(f"Picked by {pick['rule']}: {pick['why']}.")
 
@@ -108,7 +100,9 @@ def print_outlook(state: "SearchState", document: Mapping[str, Any], *, done_bef
 
 
 def print_trial(document: Mapping[str, Any]) -> None:
-    """A `trial_document`: a line for each value, genes last, and the drawing."""
+    """Print a `trial_document`: a line for each value, genes last, and the drawing."""
+    from faqnas_optuna.reporting.columns import BY_NAME
+
     hidden = ("schema_version", "score", "genome", "drawing", "circuit", "canonical", "effective", "hardware")
     fields = {name: value for name, value in document.items() if name not in hidden}
     if "genome" in document:
@@ -121,13 +115,12 @@ def print_trial(document: Mapping[str, Any]) -> None:
                 fields["cheapest"] += f" at {effective['cheapest_flops']:,} quantum FLOPs"
         fields |= {"genome": "as suggested"} | document["genome"]
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
-    if "val_error" in fields:
-        labels["val_error"] += Score(document["score"]).remark
-    if "majority_score" in fields:
-        labels["majority_score"] += Score(document["score"]).remark
+    labels |= {name: column.label for name, column in BY_NAME.items() if name in fields}
+    for name in {"val_error", "majority_score"} & labels.keys():
+        labels[name] += Score(document["score"]).remark
     room = max(map(len, labels.values())) + 2
     for name, value in fields.items():
-        print_line(f"{labels[name]:{room}}{_shown(name, value)}")
+        print_line(f"{labels[name]:{room}}{BY_NAME[name].text(value) if name in BY_NAME else _shown(value)}")
     if "hardware" in document:
         print_line("")
         print_table(_hardware(document["hardware"]))
@@ -156,53 +149,21 @@ def _hardware(costs: Iterable[Mapping[str, Any]]) -> TextTable:
 
 
 LABELS = {
-    "neg_log_esp": "−ln ESP",
-    "two_qubit_gates": "  two-qubit gates",
-    "duration_us": "  duration, µs",
-    "quantum_flops": "quantum FLOPs",
-    "quantum_flops_profiler": "  by the profiler",
-    "quantum_flops_analytic": "  analytic",
-    "classical_flops": "classical FLOPs",
-    "val_accuracy": "accuracy",
-    "val_accuracy_std": "  deviation",
-    "val_accuracy_interval": "  95 % interval",
-    "val_accuracy_wilson": "  Wilson, one run",
-    "val_balanced_accuracy": "balanced accuracy",
-    "val_balanced_accuracy_std": "  deviation",
-    "val_balanced_accuracy_interval": "  95 % interval",
-    "val_error": "validation error",
-    "majority_score": "majority class",
     "summary": "circuit",
     "circuit": "  its digest",
     "inert": "  inert",
     "lacks": "  has no",
     "cheapest": "  computes the same",
-    "effective_flops_profiler": "    of live gates",
-    "effective_flops_analytic": "    of live gates",
-    "live_parameters": "  live",
     **{gene: f"  {gene.replace('_', ' ')}" for gene in EVERY_GENE},
 }
+"""Names of the values of a trial that are neither costs nor scores."""
 
 
-def shown_interval(ends: Sequence[float] | None) -> str:
-    """Two ends in words; None of a single value."""
-    return "–" if ends is None else f"{ends[0]:z.3f} to {ends[1]:z.3f}"
-
-
-def _shown_score(value: float | tuple[float, float] | None) -> str:
-    """A score, or an interval, or neither."""
-    return f"{value:.3f}" if isinstance(value, float) else shown_interval(value)
-
-
-def _shown(name: str, value: Any) -> str:
-    """A value of a trial as the tables have it."""
+def _shown(value: Any) -> str:
+    """Return a value of a trial that is neither a cost nor a score of a search."""
     if value is None:
-        return "–"
-    if name.endswith(("interval", "wilson")):
-        return shown_interval(value)
-    if isinstance(value, float):
-        return f"{value:.4f}" if name == "neg_log_esp" else f"{value:.3f}"
-    return f"{value:,}" if "flops" in name or name == "parameters" else str(value)
+        return MISSING
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def print_status(document: Mapping[str, Any]) -> None:
@@ -216,19 +177,19 @@ def print_status(document: Mapping[str, Any]) -> None:
         table.rows.append(
             (
                 study["study"],
-                "–" if study["confirms"] else f"{study['generations_closed']}/{study['generations']}",
+                MISSING if study["confirms"] else f"{study['generations_closed']}/{study['generations']}",
                 f"{study['trials']['successful']:,}",
-                "–" if best is None else f"{best:.3f}{Score(study['score']).remark}",
-                "–" if study["front"] is None else str(study["front"]),
-                "–" if volume is None else f"{volume:.4f}",
+                MISSING if best is None else f"{best:.3f}{Score(study['score']).remark}",
+                number_text(study["front"], "d"),
+                number_text(volume, ".4f"),
                 _state(study),
             )
         )
         remarks.append(_pace(study))
         for worker in study["workers"]:
-            heard = "–" if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
+            heard = MISSING if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
             workers.rows.append(
-                (worker["worker"] or "–", study["study"], str(worker["trial"]), heard, worker["circuit"] or "–")
+                (worker["worker"] or MISSING, study["study"], str(worker["trial"]), heard, worker["circuit"] or MISSING)
             )
     remarks += [f"leaving out study {on_one_line(left['study'])}: {left['reason']}" for left in document["left_out"]]
     if table.rows:

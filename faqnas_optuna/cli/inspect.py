@@ -90,12 +90,7 @@ def pareto(
     if as_json:
         print_json(document)
     elif not to_stdout:
-        print_front(
-            shown,
-            config=search.config,
-            majority_score=document["majority_score"],
-            pick=document.get("pick"),
-        )
+        print_front(shown, search.description, pick=document.get("pick"))
     for written in (plot, csv_file, latex_file):
         if written and written not in STDOUT:
             click.echo(f"wrote {written}", err=True)
@@ -115,8 +110,7 @@ def show(study: str, trial: "int | SelectionRule | None", storage: str, as_json:
     from faqnas_optuna.cli.display import print_study, print_trial
     from faqnas_optuna.confirmation.opening import open_study, search_of
     from faqnas_optuna.confirmation.report import trial_document
-    from faqnas_optuna.reporting.described import study_document
-    from faqnas_optuna.reporting.documents import check_successful
+    from faqnas_optuna.reporting.documents import check_successful, study_document
     from faqnas_optuna.study.state import read_state
 
     with opened_storage(storage) as opened:

@@ -11,13 +11,13 @@ import click
 from faqnas_optuna.api.confirmation_service import ConfirmationRun, judge_under_noise
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.cli.console import show_work
-from faqnas_optuna.cli.display import print_line, print_prose, print_table, shown_interval
+from faqnas_optuna.cli.display import print_line, print_prose, print_table
 from faqnas_optuna.config import StudyConfig, told_number
 from faqnas_optuna.noise.model import Noise
 from faqnas_optuna.noise.report import told_overtakings
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.wording import counted
+from faqnas_optuna.wording import counted, interval_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
     for circuit in document["circuits"]:
         cost, told = told_number(circuit["cost"]), circuit["effective"]
         for strength, mean, interval in zip(document["strengths"], circuit[name], circuit[f"{name}_interval"], strict=True):
-            row = (str(circuit["trial"]), f"{strength:g}", f"{mean:.3f}", shown_interval(interval), cost, told)
+            row = (str(circuit["trial"]), f"{strength:g}", f"{mean:.3f}", interval_text(interval), cost, told)
             table.rows.append(row)
     return table
 

@@ -58,7 +58,7 @@ def conclude(run: "StudyRun", *, as_json: bool, is_checked: bool = False, noise:
             if noise:
                 noise.print()
         else:
-            print_front(state.front, config=study.config, majority_score=document["majority_score"])
+            print_front(state.front, study.description)
             print_outlook(state, document, done_before=run.done_before, storage_option=storage_option())
     except OSError:
         # What has interrupted us may have closed the terminal, or the reader of a pipe, too.

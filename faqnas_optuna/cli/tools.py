@@ -66,7 +66,7 @@ def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any], *,
 
     resolved = resolve_settings(file, settings, source="options")
     data = DataSource.located(resolved, data_dir)
-    from faqnas_optuna.reporting.described import data_document
+    from faqnas_optuna.reporting.documents import data_document
 
     return data_document(data.load(resolved.config), is_checked=is_checked)
 

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, GeneValue, Genome, enumerate_genomes
 from faqnas_optuna.config import Objectives, SearchConfig
 from faqnas_optuna.config_errors import did_you_mean
@@ -61,7 +61,7 @@ class DistinctSampler(BaseSampler):
 @cache
 def _distinct() -> Sequence[Genome]:
     """A genome for each set of live gates."""
-    return list({EffectiveCircuit(circuit=genome.circuit).representative: genome for genome in enumerate_genomes()}.values())
+    return list({effective_circuit(genome.circuit): genome for genome in enumerate_genomes()}.values())
 
 
 def _paper(seed: int, objectives: Objectives = Objectives.BOTH) -> BaseSampler:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.confirmation.baselines import Baseline, Model, curve_epochs
 from faqnas_optuna.confirmation.study import Confirmation
@@ -167,14 +167,14 @@ def _nothing_confirmed(confirmation: Confirmation) -> NoSuccessfulTrialError:
 
 
 def _circuit(finalist: Finalist, trained: Mapping[str, NetworkResults], config: StudyConfig) -> dict[str, Any]:
-    circuit, effective = finalist.genome.circuit, EffectiveCircuit(circuit=finalist.genome.circuit)
+    circuit, live = finalist.genome.circuit, LiveGates(circuit=finalist.genome.circuit)
     own, (believed, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.believed
     summary, score = own.summary(), config.score
     return {
         "trial": finalist.trial,
         "circuit": circuit.digest,
         "canonical": canonical(circuit),
-        "effective": str(effective),
+        "effective": str(live),
         "quantum_flops": finalist.quantum_flops,
         **({} if finalist.neg_log_esp is None else {"neg_log_esp": finalist.neg_log_esp}),
         **summary,

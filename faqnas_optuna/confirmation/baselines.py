@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
+from faqnas_optuna.circuits.effective import Layer, LiveGates, effective_circuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, Score, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -155,14 +155,14 @@ def _train_quantum(
     from faqnas_optuna.training.parameters import Layout
     from faqnas_optuna.training.training import predict, train
 
-    standing, layers = EffectiveCircuit(circuit=circuit).representative, layers_of(model, circuit)
-    layout = Layout.of(standing, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
+    effective, layers = effective_circuit(circuit), layers_of(model, circuit)
+    layout = Layout.of(effective, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
     if layers is None:
-        result = train_on(Engine.FAST, standing, splits, training, generator=generator, validate_epochs=True)
-        scores = predict_anyhow(standing, layout, result.parameters, splits.test.x)
+        result = train_on(Engine.FAST, effective, splits, training, generator=generator, validate_epochs=True)
+        scores = predict_anyhow(effective, layout, result.parameters, splits.test.x)
     else:
-        result = train(standing, splits, training, generator=generator, layers=layers, validate_epochs=True)
-        scores = predict(standing, layout, result.parameters, splits.test.x, layers)
+        result = train(effective, splits, training, generator=generator, layers=layers, validate_epochs=True)
+        scores = predict(effective, layout, result.parameters, splits.test.x, layers)
     return result, most_likely(scores)
 
 
@@ -182,14 +182,14 @@ def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
     """What a quantum network applies between embedding and measurement; None for all of the circuit."""
     if model is Model.CIRCUIT:
         return None
-    return EffectiveCircuit(circuit=circuit).separable if model is Model.SEPARABLE else ()
+    return LiveGates(circuit=circuit).separable if model is Model.SEPARABLE else ()
 
 
 def _live_parameters(model: Model, circuit: Circuit, splits: DataSplits) -> int:
     """How many parameters of a network a measured value depends on."""
     layout = _live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
-    effective = EffectiveCircuit(circuit=circuit)
-    of_entanglers = effective.live_angles - len(effective.live_rotations) * circuit.n_qubits
+    live = LiveGates(circuit=circuit)
+    of_entanglers = live.live_angles - len(live.live_rotations) * circuit.n_qubits
     return layout.size + of_entanglers * (model is Model.CIRCUIT)
 
 
@@ -197,11 +197,11 @@ def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: 
     """The parameters of a network that a measured value depends on, but for angles of entanglers."""
     from faqnas_optuna.training.parameters import Layout
 
-    width, depth, effective = circuit.n_qubits, 0, EffectiveCircuit(circuit=circuit)
+    width, depth, live = circuit.n_qubits, 0, LiveGates(circuit=circuit)
     if model is Model.MLP:
         width = mlp_width(circuit, n_features=n_features, n_classes=n_classes)
     elif model in (Model.CIRCUIT, Model.SEPARABLE):
-        whole = effective if model is Model.CIRCUIT else effective.unentangled
+        whole = live if model is Model.CIRCUIT else live.unentangled
         depth = len(whole.live_rotations)
     return Layout(n_features=n_features, n_qubits=width, depth=depth, n_classes=n_classes)
 
@@ -211,7 +211,7 @@ def mlp_width(circuit: Circuit, *, n_features: int, n_classes: int) -> int:
 
     It has h (features + 1 + classes) + classes parameters, and the circuit's network as many of h qubits, and its angles.
     """
-    return circuit.n_qubits + EffectiveCircuit(circuit=circuit).live_angles // (n_features + 1 + n_classes)
+    return circuit.n_qubits + LiveGates(circuit=circuit).live_angles // (n_features + 1 + n_classes)
 
 
 def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> str:
@@ -222,7 +222,7 @@ def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) ->
     embedding_alone = f"{circuit.embedding} embedding, {circuit.n_qubits} qubits"
     match model:
         case Model.CIRCUIT:
-            return str(EffectiveCircuit(circuit=circuit).representative)
+            return str(effective_circuit(circuit))
         case Model.LINEAR:
             return f"linear, {circuit.n_qubits} wide"
         case Model.EMBEDDING:

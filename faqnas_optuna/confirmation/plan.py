@@ -109,8 +109,8 @@ def finalists_of(
             trial=candidate.trial,
             genome=candidate.genome,
             quantum_flops=candidate.quantum_flops,
-            neg_log_esp=candidate.record.neg_log_esp,
-            believed=(candidate.believed(config), candidate.record.score_std(score), repeats),
+            neg_log_esp=candidate.costs.neg_log_esp,
+            believed=(candidate.believed(config), candidate.scores.deviation(score), repeats),
             networks={
                 str(model): label(model, candidate.genome.circuit, n_features=n_features, n_classes=n_classes)
                 for model in _models(candidate)
@@ -123,9 +123,9 @@ def finalists_of(
 def _models(candidate: Candidate) -> list[Model]:
     """The circuit and the controls that are something else than itself."""
     itself = set()
-    if not candidate.effective.is_entangled:
+    if not candidate.live.is_entangled:
         itself.add(Model.SEPARABLE)
-        if not candidate.effective.live_angles:
+        if not candidate.live.live_angles:
             itself.add(Model.EMBEDDING)
     return [model for model in Model if model not in itself]
 

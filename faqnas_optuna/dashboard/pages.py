@@ -11,8 +11,10 @@ from urllib.parse import quote
 
 from faqnas_optuna.config import Score
 from faqnas_optuna.dashboard.watching import Overview, StudyView
-from faqnas_optuna.reporting.documents import cost_columns, score_columns, to_the_minute
+from faqnas_optuna.reporting.columns import DEVICE, FLOPS, NETWORK, SCORES, Output, columns
+from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.front_plot import ConfirmedError
+from faqnas_optuna.wording import MISSING, interval_text, number_text
 
 STUDY_EVERY_S, LIST_EVERY_S = 3, 5
 """So often a page asks for news."""
@@ -99,8 +101,8 @@ def _facts(status: Mapping[str, Any]) -> Html:
         "state": _state(status),
         "generations": f"{status['generations_closed']} of {status['generations']}",
         "trials": f"{trials['successful']:,}, {trials['running']} running, {trials['failed']} failed",
-        f"best {score.in_words}": "–" if best is None else f"{best:.3f}",
-        "majority class": _score(status["majority_score"]),
+        f"best {score.in_words}": number_text(best),
+        "majority class": number_text(status["majority_score"]),
         "hypervolume": f"{status['hypervolume']:.4f}",
     }
     return Html(f"<dl class='facts'>{_terms(facts)}</dl>")
@@ -120,19 +122,23 @@ def _note(note: Mapping[str, str]) -> Html:
 
 
 def _front_table(view: StudyView, up: str) -> Html:
-    scores = score_columns(view.config)
+    study = view.description
+    scores, costs = columns(Output.TABLE, study, (SCORES,)), columns(Output.TABLE, study, (DEVICE, FLOPS, NETWORK))
     confirmed = ("confirmed", "95 % interval") if view.confirmed else ()
-    costs = cost_columns(view.config)
-    heads = ("trial", *scores, *confirmed, *costs, "classical FLOPs", "parameters", "circuit")
+    heads = (
+        "trial",
+        *(column.heading_in(study) for column in scores),
+        *confirmed,
+        *(column.heading_in(study) for column in costs),
+        "circuit",
+    )
     rows = [
         (
             _link(f"{up}dashboard/studies/{view.number}/trials?numbers={candidate.trial}", candidate.trial, beyond=True),
-            *(_score(read(candidate)) for read in scores.values()),
+            *(column.text(column.read(candidate, study)) for column in scores),
             *(_confirmed(view.confirmed.get(candidate.record.circuit)) if view.confirmed else ()),
-            *(read(candidate) for read in costs.values()),
-            f"{candidate.record.classical_flops:,}",
-            f"{candidate.record.parameters:,}",
-            candidate.effective,
+            *(column.text(column.read(candidate, study)) for column in costs),
+            candidate.live,
         )
         for candidate in view.front
     ]
@@ -142,17 +148,10 @@ def _front_table(view: StudyView, up: str) -> Html:
 def _confirmed(known: ConfirmedError | None) -> tuple[str, str]:
     """The score on the test part, and its interval."""
     if known is None:
-        return "–", "–"
+        return MISSING, MISSING
     # Equal trainings have no interval.
-    interval = "–" if known.low == known.high else f"{1 - known.high:.3f} to {1 - known.low:.3f}"
-    return f"{1 - known.error:.3f}", interval
-
-
-def _score(value: float | tuple[float, float] | None) -> str:
-    """A score, or an interval."""
-    if isinstance(value, tuple):
-        return f"{value[0]:.3f} to {value[1]:.3f}"
-    return "–" if value is None else f"{value:.3f}"
+    ends = None if known.low == known.high else (1 - known.high, 1 - known.low)
+    return number_text(1 - known.error), interval_text(ends)
 
 
 def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -> tuple[object, ...]:
@@ -161,10 +160,10 @@ def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -
         _link(f"{up}study/{quote(name, safe='')}", name),
         status["dataset"],
         status["state"],
-        "–" if status["confirms"] else f"{status['generations_closed']}/{status['generations']}",
+        MISSING if status["confirms"] else f"{status['generations_closed']}/{status['generations']}",
         f"{status['trials']['successful']:,}",
-        "–" if best is None else f"{best:.3f}{Score(status['score']).remark}",
-        "–" if volume is None else f"{volume:.4f}",
+        MISSING if best is None else f"{best:.3f}{Score(status['score']).remark}",
+        number_text(volume, ".4f"),
         _all_trials(numbers.get(name), up),
     )
 

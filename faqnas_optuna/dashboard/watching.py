@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 
 from optuna.storages import BaseStorage
 
-from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.confirmation.analysis import confirmed_errors
 from faqnas_optuna.confirmation.opening import confirmation_of, load_search, open_study
 from faqnas_optuna.confirmation.plan import name_for
@@ -20,7 +19,7 @@ from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.reporting.plotly_front import hypervolume_figure, pareto_figure
 from faqnas_optuna.storage.attributes import study_ids
 from faqnas_optuna.storage.opening import unread
-from faqnas_optuna.study.metadata import our_studies
+from faqnas_optuna.study.metadata import Description, our_studies
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState, StudyState
 from faqnas_optuna.study.stopping import ClosedGeneration
@@ -36,7 +35,7 @@ class StudyView:
     status: Mapping[str, Any]
     note: Mapping[str, str]
     front: Sequence[Candidate]
-    config: StudyConfig
+    description: Description
     confirmed: Mapping[str, ConfirmedError]
     """What was confirmed of its circuits, by digest."""
     is_confirming: bool
@@ -128,7 +127,7 @@ class Watched:
                     status=search.status(state),
                     note=study_note(state),
                     front=state.front,
-                    config=search.config,
+                    description=search.description,
                     confirmed=confirmed,
                     is_confirming=confirmation is not None and confirmation.metadata.stop() is None,
                     figures=self._figures(state, confirmed) if state.successful else {},

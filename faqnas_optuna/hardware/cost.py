@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer
+from faqnas_optuna.circuits.effective import Layer, LiveGates, effective_circuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.hardware.compilation import compiled
 from faqnas_optuna.hardware.devices import Device
@@ -56,8 +56,7 @@ def hardware_cost(circuit: Circuit, device: Device, layers: Sequence[Layer] | No
     if layers is not None:
         return _cost(circuit, tuple(layers), device)
     # Circuits with the same live gates cost the same.
-    effective = EffectiveCircuit(circuit=circuit)
-    return _cost(effective.representative, effective.layers, device)
+    return _cost(effective_circuit(circuit), LiveGates(circuit=circuit).layers, device)
 
 
 @lru_cache(maxsize=2**16)

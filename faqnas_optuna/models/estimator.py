@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Genome
 from faqnas_optuna.config import StudyConfig
@@ -105,7 +105,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
                 f"a classifier needs samples of two classes or more; here is one class, {_plain(self.classes_[0])!r}"
             )
         part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
-        trained = EffectiveCircuit(circuit=circuit).representative
+        trained = effective_circuit(circuit)
         generator = training_generator(seed_of(self.random_state), trained, 0)
         engine, budget = config.engine, config.training
         fitted = fit_on(engine, trained, part, budget, n_classes=len(self.classes_), generator=generator)
@@ -159,7 +159,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Scores (samples, classes) before the softmax."""
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float32)
-        trained = EffectiveCircuit(circuit=self.circuit_).representative
+        trained = effective_circuit(self.circuit_)
         return predict_anyhow(trained, self._layout(trained), self.parameters_, x)
 
 

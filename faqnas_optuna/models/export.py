@@ -17,7 +17,8 @@ from faqnas_optuna.escaping import on_one_line
 from faqnas_optuna.models.folder import circuit_values, write
 from faqnas_optuna.models.retraining import RetrainedModel, retrain_best
 from faqnas_optuna.models.trained import TrainedModel, accuracies
-from faqnas_optuna.reporting.documents import canonical, judged, on_device, provenance
+from faqnas_optuna.reporting.columns import DEVICE, FLOPS, SCORES, Output, values
+from faqnas_optuna.reporting.documents import canonical, provenance
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 
@@ -56,7 +57,7 @@ def model_document(
     search: Search, candidate: Candidate, splits: DataSplits, taken: RetrainedModel, confirmation: Confirmation | None
 ) -> dict[str, Any]:
     """Where a network comes from, and what it is worth."""
-    config, record = search.config, candidate.record
+    config = search.config
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         "study": search.name,
@@ -66,7 +67,7 @@ def model_document(
         "columns": dict(splits.columns),
         "genome": candidate.genome.to_params(),
         "circuit": canonical(candidate.genome.circuit),
-        "effective": str(candidate.effective),
+        "effective": str(candidate.live),
         "trained": circuit_values(taken.model.circuit),
         "dimensions": {
             "features": splits.n_features,
@@ -81,12 +82,11 @@ def model_document(
             "epochs": taken.epochs,
             "as_stored": taken.repeated,
         },
-        "quantum_flops": candidate.quantum_flops,
-        **on_device(record),
-        "classical_flops": record.classical_flops,
+        **values(Output.ENTRY, candidate, search.description, (FLOPS, DEVICE)),
+        "classical_flops": candidate.costs.classical_flops,
         "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},
         "majority": splits.majority.to_json(),
-        "believed": judged(record, config.training.repeats),
+        "believed": values(Output.ENTRY, candidate, search.description, (SCORES,)),
         "confirmed": _confirmed(confirmation, candidate) if confirmation and taken.confirmed else None,
         "provenance": provenance(search),
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import fmean
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.confirmation.baselines import Model, confirmation_generator
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
@@ -36,7 +36,7 @@ def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confi
         TrainingError: the training diverged.
     """
     prepare(search.config.engines)
-    circuit = EffectiveCircuit(circuit=candidate.genome.circuit).representative
+    circuit = effective_circuit(candidate.genome.circuit)
     seeds = {} if confirmation is None else _confirmed(confirmation, candidate)
     if confirmation is not None and seeds:
         seed = max(seeds, key=lambda one: (seeds[one], -one))
@@ -49,7 +49,7 @@ def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confi
         seed = max(range(len(results)), key=lambda one: (results[one].validation_score(config.score), -one))
         result = results[seed]
         score = config.score
-        repeated = fmean(one.validation_score(score) for one in results) == candidate.record.score(score)
+        repeated = fmean(one.validation_score(score) for one in results) == candidate.scores.mean(score)
     model = TrainedModel(
         circuit=circuit,
         parameters=result.parameters,
@@ -62,11 +62,11 @@ def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confi
 
 def _confirmed(confirmation: Confirmation, candidate: Candidate) -> dict[int, float]:
     """The score on the validation part of each training of the circuit in a confirmation, by seed."""
-    effective, kept = candidate.effective.representative, f"validation_{confirmation.config.score.key}"
+    effective, kept = effective_circuit(candidate.genome.circuit), f"validation_{confirmation.config.score.key}"
     networks = {
         finalist.networks[Model.CIRCUIT]
         for finalist in confirmation.plan.finalists
-        if EffectiveCircuit(circuit=finalist.genome.circuit).representative == effective
+        if effective_circuit(finalist.genome.circuit) == effective
     }
     return {
         trial.user_attrs["seed"]: trial.user_attrs[kept]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.config import Engine, StudyConfig
 from faqnas_optuna.confirmation.baselines import Model, confirmation_generator
 from faqnas_optuna.confirmation.study import Confirmation
@@ -43,7 +43,7 @@ def check_noise(candidates: Iterable[Candidate], noise: Noise) -> None:
         ConfigError: a circuit has more qubits than the device, or takes more of them than are simulated.
     """
     for candidate in candidates:
-        circuit = candidate.effective.representative
+        circuit = effective_circuit(candidate.genome.circuit)
         fix = "choose others with --trials or --top"
         if isinstance(noise, DeviceNoise) and noise.device.qubits < circuit.n_qubits:
             device = noise.device
@@ -77,7 +77,7 @@ def under_noise(
     found, done = [], 0
     on_done(done)
     for finalist in finalists_among(confirmation, trials):
-        circuit, scores = EffectiveCircuit(circuit=finalist.genome.circuit).representative, {}
+        circuit, scores = effective_circuit(finalist.genome.circuit), {}
         load(confirmation.config.engine.of(circuit))
         for seed in seeds_of(confirmation, finalist):
             scores[seed] = _judged(confirmation.config, splits, finalist, noise, seed, shots=shots, engine=engine)
@@ -108,7 +108,7 @@ def _judged(
     from faqnas_optuna.noise.evaluation import Network, noisy_samples, predict_noisy, shots_generator, simulator
     from faqnas_optuna.training.engines import train_on
 
-    circuit = EffectiveCircuit(circuit=finalist.genome.circuit).representative
+    circuit = effective_circuit(finalist.genome.circuit)
     result = train_on(config.engine, circuit, splits, config.training, generator=confirmation_generator(config.seed, seed))
     network = Network(circuit=circuit, parameters=result.parameters, n_classes=splits.n_classes)
     part, scores = noisy_samples(splits.test, seed=config.seed), []

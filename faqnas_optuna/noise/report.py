@@ -5,7 +5,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.config import Score
 from faqnas_optuna.confirmation.analysis import interval_of
 from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
@@ -43,7 +43,7 @@ def _circuit(found: UnderNoise, score: Score) -> dict[str, Any]:
     return {
         "trial": finalist.trial,
         "circuit": circuit.digest,
-        "effective": str(EffectiveCircuit(circuit=circuit)),
+        "effective": str(LiveGates(circuit=circuit)),
         "cost": finalist.cost,
         "simulated_qubits": found.n_qubits,
         "seeds": list(found.scores),

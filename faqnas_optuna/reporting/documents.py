@@ -1,31 +1,34 @@
-"""What a study has found, as plain documents: for JSON and for tables."""
+"""Results, settings and data of a study as plain documents, for JSON and for tables."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates, effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import ErrorEstimate, Score, StudyConfig, told_number
+from faqnas_optuna.config import Score, is_file
+from faqnas_optuna.data.named import recipe_of
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailuresError, NoSuccessfulTrialError
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import DEVICES, Device
+from faqnas_optuna.reporting.columns import Output, values
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.study.metadata import Description
-from faqnas_optuna.study.records import Candidate, TrialRecord
+from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
 from faqnas_optuna.study.state import SearchState, StudyState, read_state
 from faqnas_optuna.study.status import stop_document
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
-from faqnas_optuna.training.statistics import accuracy_interval
 
 SCHEMA_VERSION = 1
 
@@ -51,7 +54,7 @@ def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> di
         "generations": state.full_generations,
         "hypervolume": state.hypervolume,
         "linear_hypervolume": state.linear_hypervolume,
-        "front": [_front_entry(one, search.config) for one in ([pick.choose(front)] if pick else front)],
+        "front": [_front_entry(one, search.description) for one in ([pick.choose(front)] if pick else front)],
         **({"pick": {"rule": str(pick), "why": pick.why(front, told_cost=search.config.told_cost)}} if pick else {}),
         "provenance": provenance(search),
     }
@@ -103,6 +106,43 @@ def start_document(state: SearchState, *, seconds: float, checks: list[dict[str,
         "checks": checks,
         "stop_reason": stop["stop"] and stop["stop"]["reason"],
         "state": stop["state"] or "interrupted",
+    }
+
+
+def data_document(splits: DataSplits, *, is_checked: bool = True) -> dict[str, Any]:
+    """Return samples, classes and parts of a data set, what was done to its columns, the keys of generated data, and warnings.
+
+    Args:
+        is_checked: whether warnings are wanted.
+    """
+    recipe = None if is_file(splits.name) else recipe_of(splits.name)
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    counts = Counter(splits.classes[index] for part in parts.values() for index in part.y.tolist())
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dataset": splits.name,
+        "samples": sum(map(len, parts.values())),
+        "features": splits.n_features,
+        "classes": [{"class": label, "samples": counts[label]} for label in splits.classes],
+        "parts": {name: len(part) for name, part in parts.items()},
+        "data_fingerprint": splits.fingerprint,
+        "columns": dict(splits.columns),
+        "keys": recipe.to_json() if recipe else [],
+        "majority": splits.majority.to_json(),
+        "checks": [finding.to_json() for finding in splits.findings] if is_checked else None,
+    }
+
+
+def study_document(study: StoredStudy[Any]) -> dict[str, Any]:
+    """Return the settings of a study, and what was done to each column of its data."""
+    description = study.description
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": study.name,
+        **stop_document(study),
+        **provenance(study),
+        "files": None if description.files is None else description.files.to_json(),
+        "columns": dict(description.columns),
     }
 
 
@@ -169,7 +209,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
 
     genome = Genome.from_params(trial.params)
     found = Candidate.of_trial(trial, search.config) if search.has_result(trial) else None
-    cheapest_flops = found.record.cheapest_flops(search.config) if found else None
+    cheapest_flops = found.costs.cheapest_flops(search.config) if found else None
     document["score"] = str(search.config.score)
     document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}
     document["hardware"] = hardware_document(genome.circuit, search.config.device)
@@ -199,14 +239,14 @@ def front_csv(document: Mapping[str, Any]) -> str:
             "val_balanced_accuracy",
             *(f"val_{score.key}_interval" for score in Score),
         )
-        values = {name: value for name, value in entry.items() if name not in hidden}
+        row = {name: value for name, value in entry.items() if name not in hidden}
         form, effective = entry["canonical"], entry["effective"]
         told_form = {"canonical_topology": form["topology"], "canonical_rotations": " ".join(form["rotations"])}
         told_form |= {name: effective[name] for name in ("inert", "cheapest", "cheapest_flops")}
         for name in (f"val_{score.key}" for score in Score):
             low, high = entry[f"{name}_interval"] or (None, None)
-            values |= {name: entry[name], f"{name}_low": low, f"{name}_high": high}
-        rows.append(values | {"summary": form["summary"]} | told_form | entry["genome"] | study)
+            row |= {name: entry[name], f"{name}_low": low, f"{name}_high": high}
+        rows.append(row | {"summary": form["summary"]} | told_form | entry["genome"] | study)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -214,46 +254,12 @@ def front_csv(document: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def _front_entry(candidate: Candidate, config: StudyConfig) -> dict[str, Any]:
+def _front_entry(candidate: Candidate, study: Description) -> dict[str, Any]:
     return {
         "trial": candidate.trial,
-        "quantum_flops": candidate.quantum_flops,
-        **on_device(candidate.record),
-        "classical_flops": candidate.record.classical_flops,
-        "parameters": candidate.record.parameters,
-        "live_parameters": candidate.record.live_parameters,
-        **judged(candidate.record, config.training.repeats),
-        "val_error": candidate.val_error,
-        **_circuit(candidate.genome, candidate.record.cheapest_flops(config)),
+        **values(Output.ENTRY, candidate, study),
+        **_circuit(candidate.genome, candidate.costs.cheapest_flops(study.config)),
     }
-
-
-def score_columns(config: StudyConfig) -> dict[str, Callable[[Candidate], float | tuple[float, float] | None]]:
-    """The columns of a table that tell how good a circuit is, by heading: accuracy, of some studies also the balanced one, and
-    behind the one that the study goes by the interval of its mean, if that is of several trainings. Before them what the front
-    is chosen by, if that is something else."""
-    repeats = config.training.repeats
-    pooled = {"pooled": lambda one: 1 - one.val_error} if config.search.front is ErrorEstimate.POOLED else {}
-    interval = {"95 % interval": lambda one: one.record.interval(config.score, repeats)} if repeats > 1 else {}
-    accuracy = {"accuracy": lambda one: one.record.val_accuracy}
-    balanced = {"balanced": lambda one: one.record.val_balanced_accuracy} if config.tells_balanced else {}
-    return pooled | config.score.of(accuracy=accuracy | interval | balanced, balanced=accuracy | balanced | interval)
-
-
-def cost_columns(config: StudyConfig) -> dict[str, Callable[[Candidate], str]]:
-    """The columns of a table that tell what a circuit costs, by heading: what the study goes by, then the rest of it."""
-    flops: dict[str, Callable[[Candidate], str]] = {"quantum FLOPs": lambda one: f"{one.quantum_flops:,}"}
-    if config.device is None:
-        return flops
-    gates = {"two-qubit gates": lambda one: f"{one.record.two_qubit_gates:,}"}
-    return {config.cost_name: lambda one: told_number(one.cost)} | gates | flops
-
-
-def on_device(record: TrialRecord) -> dict[str, Any]:
-    """What a circuit costs on the study's device; nothing where it has none."""
-    if record.neg_log_esp is None:
-        return {}
-    return {name: getattr(record, name) for name in ("neg_log_esp", "two_qubit_gates", "duration_us")}
 
 
 def hardware_document(circuit: Circuit, own: Device | None) -> list[dict[str, Any]]:
@@ -266,36 +272,24 @@ def hardware_document(circuit: Circuit, own: Device | None) -> list[dict[str, An
     ]
 
 
-def judged(record: TrialRecord, repeats: int) -> dict[str, Any]:
-    """What a circuit is worth on the validation part by either score, with the intervals of means over several trainings."""
-    return {
-        "val_accuracy": record.val_accuracy,
-        "val_accuracy_interval": record.interval(Score.ACCURACY, repeats),
-        "val_balanced_accuracy": record.val_balanced_accuracy,
-        "val_balanced_accuracy_interval": record.interval(Score.BALANCED, repeats),
-    }
-
-
 def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
-    """What was suggested, what is left of it when inactive genes are dropped, and what when inert gates are.
+    """Return the genome, its circuit without the inactive genes, and its effective circuit.
 
     Args:
-        cheapest_flops: quantum FLOPs of the cheapest circuit that computes the same; None of a trial that was not counted.
+        cheapest_flops: quantum FLOPs of the effective circuit; None for a trial that was not counted.
     """
-    circuit, effective = genome.circuit, EffectiveCircuit(circuit=genome.circuit)
-    standing_for_it = effective.representative
+    circuit, live, effective = genome.circuit, LiveGates(circuit=genome.circuit), effective_circuit(genome.circuit)
     return {
         "genome": genome.to_params(),
         "canonical": canonical(circuit),
         "circuit": circuit.digest,
         "effective": {
-            "summary": str(effective),
-            "inert": effective.inert or None,
-            "lacks": effective.lacks,
-            # Of all circuits that compute the same the cheapest, whose training is that of all.
-            "cheapest": canonical(standing_for_it)["summary"],
+            "summary": str(live),
+            "inert": live.inert or None,
+            "lacks": live.lacks,
+            "cheapest": str(effective),
             "cheapest_flops": cheapest_flops,
-            "circuit": standing_for_it.digest,
+            "circuit": effective.digest,
         },
     }
 
@@ -313,30 +307,12 @@ def canonical(circuit: Circuit) -> dict[str, Any]:
     }
 
 
-def _results(candidate: Candidate, description: Description) -> dict[str, Any]:
-    record, n_validation = candidate.record, description.sizes["validation"]
-    repeats = description.config.training.repeats
+def _results(candidate: Candidate, study: Description) -> dict[str, Any]:
+    record = candidate.record
     return {
         # From 1, as everywhere; the sampler counts from 0.
         "generation": None if candidate.generation is None else candidate.generation + 1,
-        "quantum_flops": candidate.quantum_flops,
-        "quantum_flops_profiler": record.quantum_flops_profiler,
-        "effective_flops_profiler": record.effective_flops_profiler,
-        "quantum_flops_analytic": record.quantum_flops_analytic,
-        "effective_flops_analytic": record.effective_flops_analytic,
-        **on_device(record),
-        "classical_flops": record.classical_flops,
-        "parameters": record.parameters,
-        "live_parameters": record.live_parameters,
-        "val_accuracy": record.val_accuracy,
-        "val_accuracy_std": record.val_accuracy_std,
-        "val_accuracy_interval": record.interval(Score.ACCURACY, repeats),
-        "val_accuracy_wilson": [round(bound, 4) for bound in accuracy_interval(record.val_accuracy, n_validation)],
-        "val_balanced_accuracy": record.val_balanced_accuracy,
-        "val_balanced_accuracy_std": record.val_balanced_accuracy_std,
-        "val_balanced_accuracy_interval": record.interval(Score.BALANCED, repeats),
-        **({} if description.majority_score is None else {"majority_score": description.majority_score}),
-        "val_error": candidate.val_error,
+        **values(Output.TRIAL, candidate, study),
         "seconds": record.seconds,
         "worker": record.worker,
         "reused_from": record.reused_from,

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.config import ErrorEstimate, Score
-from faqnas_optuna.reporting.documents import check_successful, on_device
+from faqnas_optuna.reporting.columns import Output, values
+from faqnas_optuna.reporting.documents import check_successful
+from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
@@ -20,7 +21,7 @@ def front_frame(state: SearchState) -> "DataFrame":
         NoSuccessfulTrialError: there is none yet.
     """
     check_successful(state)
-    return data_frame(_entry(candidate, state) for candidate in state.front)
+    return data_frame(_entry(candidate, state.search.description) for candidate in state.front)
 
 
 def trials_frame(state: SearchState) -> "DataFrame":
@@ -32,26 +33,17 @@ def trials_frame(state: SearchState) -> "DataFrame":
     check_successful(state)
     on_front = {candidate.trial for candidate in state.front}
     return data_frame(
-        _entry(candidate, state) | {"on_front": candidate.trial in on_front}
+        _entry(candidate, state.search.description) | {"on_front": candidate.trial in on_front}
         for candidate in sorted(state.candidates, key=lambda candidate: candidate.trial)
     )
 
 
-def _entry(candidate: Candidate, state: SearchState) -> dict[str, Any]:
-    record, repeats = candidate.record, state.search.config.training.repeats
-    return {
-        "trial": candidate.trial,
-        "quantum_flops": candidate.quantum_flops,
-        **on_device(record),
-        **({"pooled": 1 - candidate.val_error} if state.search.config.search.front is ErrorEstimate.POOLED else {}),
-        "val_accuracy": record.val_accuracy,
-        **interval_columns("val_accuracy", record.interval(Score.ACCURACY, repeats)),
-        "val_balanced_accuracy": _number(record.val_balanced_accuracy),
-        **interval_columns("val_balanced_accuracy", record.interval(Score.BALANCED, repeats)),
-        "parameters": record.parameters,
-        "circuit": str(candidate.effective),
-        **candidate.genome.to_params(),
-    }
+def _entry(candidate: Candidate, study: Description) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for name, value in values(Output.FRAME, candidate, study).items():
+        is_interval = name.endswith("_interval")
+        cells |= interval_columns(name.removesuffix("_interval"), value) if is_interval else {name: _number(value)}
+    return {"trial": candidate.trial, **cells, "circuit": str(candidate.live), **candidate.genome.to_params()}
 
 
 def interval_columns(name: str, interval: Iterable[float] | None) -> dict[str, float]:

@@ -39,10 +39,10 @@ class Mark(StrEnum):
 
     @classmethod
     def of(cls, candidate: Candidate) -> "Mark":
-        effective = candidate.effective
-        if effective.lacks:
+        live = candidate.live
+        if live.lacks:
             return cls.LACKING
-        return cls.INERT if effective.inert else cls.LIVE
+        return cls.INERT if live.inert else cls.LIVE
 
     @property
     def is_filled(self) -> bool:
@@ -135,8 +135,8 @@ class FrontPlot:
         if not have:
             return None
         if mark is Mark.LACKING:
-            entangled = all(candidate.effective.is_entangled for candidate in have)
-            rotated = all(candidate.effective.live_angles for candidate in have)
+            entangled = all(candidate.live.is_entangled for candidate in have)
+            rotated = all(candidate.live.live_angles for candidate in have)
             return " or ".join(["no live entangler"] * (not entangled) + ["no live rotation"] * (not rotated))
         return str(mark)
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NewType
 
-from faqnas_optuna.config import FlopsOf, StudyConfig
-from faqnas_optuna.reporting.documents import provenance, score_columns
+from faqnas_optuna.config import FlopsOf
+from faqnas_optuna.reporting.columns import BY_NAME, Output, ResultColumn, Value, columns
+from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.note import COUNTED
+from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
@@ -158,32 +160,33 @@ def _stacked(heading: Latex) -> Latex:
     return Latex(r"\shortstack[r]{" + r"\\".join(lines) + "}") if len(lines) > 1 else heading
 
 
-LOST = Latex(r"$-\ln\mathrm{ESP}$")
+LOST = Latex(BY_NAME["neg_log_esp"].latex)
 """What is lost on a device, as a heading."""
 
 
 def front_table(state: SearchState, front: Sequence[Candidate]) -> str:
     """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean scores, if each is of several
     trainings."""
-    search = state.search
-    columns = [
-        LatexColumn(heading=Latex("Trial")),
-        *(
-            LatexColumn(heading=Latex(heading.replace(" % ", r"\,\% ").capitalize()))
-            for heading in score_columns(search.config)
-        ),
-        *([LatexColumn(heading=LOST)] if search.config.device else []),
-        LatexColumn(heading=Latex(r"$F_\mathrm{Q}$")),
-        LatexColumn(heading=Latex(r"$F_\mathrm{C}$")),
-        LatexColumn(heading=Latex("Parameters")),
-        LatexColumn(heading=Latex("Circuit"), alignment=Alignment.TEXT),
+    study = state.search.description
+    shown = columns(Output.LATEX, study)
+    headings = [Latex("Trial"), *(_heading(column, study) for column in shown)]
+    rows = [
+        [
+            Latex(str(candidate.trial)),
+            *(_cell(column, column.read(candidate, study)) for column in shown),
+            escaped(str(candidate.live)),
+        ]
+        for candidate in front
     ]
     return table(
-        columns,
-        [_front_row(candidate, search.config) for candidate in front],
+        [
+            *(LatexColumn(heading=heading) for heading in headings),
+            LatexColumn(heading=Latex("Circuit"), alignment=Alignment.TEXT),
+        ],
+        rows,
         caption=_caption(state),
-        label=f"front-{search.name}",
-        told={"study": search.name, **provenance(search)},
+        label=f"front-{state.search.name}",
+        told={"study": state.search.name, **provenance(state.search)},
     )
 
 
@@ -192,24 +195,16 @@ def majority_remark(majority_score: float | None) -> str:
     return "" if majority_score is None else f" Majority class: {majority_score:.3f}."
 
 
-def _front_row(candidate: Candidate, config: StudyConfig) -> list[Latex]:
-    record = candidate.record
-    return [
-        Latex(str(candidate.trial)),
-        *(_score(read(candidate)) for read in score_columns(config).values()),
-        *([Latex(f"{candidate.cost:.4f}")] if config.device else []),
-        grouped(candidate.quantum_flops),
-        grouped(record.classical_flops),
-        grouped(record.parameters),
-        escaped(str(candidate.effective)),
-    ]
+def _heading(column: ResultColumn, study: Description) -> Latex:
+    return Latex(column.latex or column.heading_in(study).capitalize())
 
 
-def _score(value: float | tuple[float, float] | None) -> Latex:
-    """A score, or an interval."""
-    if isinstance(value, tuple):
-        return span(*value)
-    return Latex("--") if value is None else fraction(value)
+def _cell(column: ResultColumn, value: Value) -> Latex:
+    r"""Return a value with thin spaces between its thousands: 38\,997."""
+    if value is None:
+        return Latex("--")
+    ends = value if isinstance(value, tuple) else (value,)
+    return Latex("--".join(f"{end:,.{column.digits}f}".replace(",", r"\,") for end in ends))
 
 
 def _caption(state: SearchState) -> Latex:
@@ -221,7 +216,7 @@ def _caption(state: SearchState) -> Latex:
     own, others = config.score.of(accuracy=(interval, ""), balanced=("", interval))
     epochs = "epoch" if training.epochs == 1 else "epochs"
     gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
-    inert = " Gates in brackets change no measured value." if any(one.effective.inert for one in state.front) else ""
+    inert = " Gates in brackets change no measured value." if any(one.live.inert for one in state.front) else ""
     balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
     majority = majority_remark(state.search.description.majority_score)
     cost, told = "quantum FLOPs", ""

@@ -165,10 +165,10 @@ def _trace(shown: FrontPlot, candidates: list[Candidate]) -> dict[str, Any]:
     x, y = points(candidates)
     told = []
     for candidate in candidates:
-        interval = candidate.record.interval(shown.score, shown.repeats)
+        interval = candidate.scores.interval(shown.score, shown.repeats)
         reliability = f" ({interval[0]:.3f} to {interval[1]:.3f}, {shown.interval_name})" if interval else ""
-        record = candidate.record
-        told.append([candidate.trial, str(candidate.effective), record.score(shown.score), record.parameters, reliability])
+        score, parameters = candidate.scores.mean(shown.score), candidate.costs.parameters
+        told.append([candidate.trial, str(candidate.live), score, parameters, reliability])
     return {
         "x": x,
         "y": y,

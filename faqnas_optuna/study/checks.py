@@ -8,13 +8,13 @@ import json
 import math
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from faqnas_optuna.storage.heartbeats import FAILURE
-from faqnas_optuna.study.records import GENERATION_KEY
+from faqnas_optuna.study.records import GENERATION_KEY, attribute_types
 
 
 def has_attribute(trial: FrozenTrial, attribute: str) -> bool:
@@ -56,7 +56,7 @@ def _form(record: type | None) -> type[BaseModel]:
     Args:
         record: what a successful trial keeps; None of any other trial.
     """
-    kinds: dict[str, Any] = get_type_hints(record) if record else {}
+    kinds = attribute_types(record) if record else {}
     kinds |= {"network": str, "seed": int, "worker": str, "generation": int, FAILURE: str}
     optional: dict[str, Any] = {name: (kind | None, None) for name, kind in kinds.items()}
     return create_model("Attributes", __config__=ConfigDict(strict=True), **optional)

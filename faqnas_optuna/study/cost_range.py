@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit, uploads_again
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
@@ -56,5 +56,5 @@ def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float
         if config.device:
             yield hardware_cost(circuit, config.device).neg_log_esp
             continue
-        layers = EffectiveCircuit(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
+        layers = LiveGates(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
         yield count(circuit, layers)

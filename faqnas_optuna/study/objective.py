@@ -7,12 +7,12 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -24,7 +24,8 @@ from faqnas_optuna.study.records import TrialRecord
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation
-from faqnas_optuna.training.evaluation import Costs, Evaluation
+from faqnas_optuna.training.evaluation import Evaluation
+from faqnas_optuna.training.values import Costs
 
 logger = logging.getLogger(__name__)
 
@@ -79,16 +80,17 @@ class SearchObjective(Objective):
         trial.set_user_attr("worker", self._worker)
         drafts(trial.study).store(trial._trial_id)
         circuit = genome.circuit
-        effective = EffectiveCircuit(circuit=circuit).representative.digest
+        effective = effective_circuit(circuit).digest
         if known := self._state.by_effective.get(effective):
-            costs = Costs.on(circuit, self._splits, self._config.device)
-            values: tuple[float, float] = (float(costs.charged(self._config)), known.values[1])
+            n_features, n_classes = self._splits.n_features, self._splits.n_classes
+            costs = Costs.of(circuit, n_features=n_features, n_classes=n_classes, device=self._config.device)
+            values: tuple[float, float] = (costs.objective(self._config), known.values[1])
             record = replace(
                 TrialRecord.from_attributes(known.user_attrs),
                 circuit=circuit.digest,
                 summary=str(circuit),
                 effective=effective,
-                **vars(costs),
+                costs=costs,
                 seconds=round(time.perf_counter() - started, 6),
                 worker=self._worker,
                 reused_from=known.user_attrs.get("reused_from", known.number),
@@ -107,11 +109,8 @@ def _record(circuit: Circuit, effective: str, found: Evaluation, *, worker: str)
         circuit=circuit.digest,
         summary=str(circuit),
         effective=effective,
-        **{field.name: getattr(found, field.name) for field in fields(Costs)},
-        val_accuracy=found.val_accuracy,
-        val_accuracy_std=found.val_accuracy_std,
-        val_balanced_accuracy=found.val_balanced_accuracy,
-        val_balanced_accuracy_std=found.val_balanced_accuracy_std,
+        costs=found.costs,
+        scores=found.scores,
         seconds=round(found.seconds, 6),
         worker=worker,
         reused_from=None,

@@ -1,15 +1,15 @@
-"""What is kept with a trial, and a successful trial read back."""
+"""The record that is stored with a successful trial, and the trial read back as a candidate."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass, is_dataclass
+from typing import Any, Self, get_type_hints
 
 from optuna.trial import FrozenTrial
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import ErrorEstimate, FlopsCounter, FlopsOf, Score, StudyConfig
-from faqnas_optuna.training.statistics import bounded_interval
+from faqnas_optuna.config import ErrorEstimate, Score, StudyConfig
+from faqnas_optuna.training.values import Costs, ValidationScores
 
 GENERATION_KEY = "NSGAIISampler:generation"
 """Where Optuna's sampler keeps a trial's generation."""
@@ -17,87 +17,43 @@ GENERATION_KEY = "NSGAIISampler:generation"
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """What a trial attribute each records, in words that a reader of the dashboard understands."""
+    """The record of a trial. It is stored as flat user attributes, which a reader of optuna-dashboard sees."""
 
     circuit: str
     """The circuit's digest."""
     summary: str
     """The circuit in words."""
     effective: str
-    """The digest of the circuit that was trained for all with the same live gates."""
-    quantum_flops_profiler: int
-    quantum_flops_analytic: int
-    effective_flops_profiler: int
-    """The same counts of the live gates alone."""
-    effective_flops_analytic: int
-    cheapest_flops_profiler: int
-    """Those of the circuit that stands for all with the same live gates, which is the cheapest of them."""
-    cheapest_flops_analytic: int
-    classical_flops: int
-    parameters: int
-    live_parameters: int
-    val_accuracy: float
-    val_accuracy_std: float | None
-    """Over the repeats; None if there is one."""
-    val_balanced_accuracy: float | None
-    """None of a trial of before it was kept; and so is its deviation."""
-    val_balanced_accuracy_std: float | None
+    """The effective circuit's digest."""
+    costs: Costs
+    scores: ValidationScores
     seconds: float
     """Spent by this trial: near nothing if it was reused."""
     worker: str
     reused_from: int | None
     """The trial whose training serves this one too."""
-    neg_log_esp: float | None = None
-    """Of the live gates on the study's device; None where it has none, as the two that follow."""
-    two_qubit_gates: int | None = None
-    """On that device, SWAPs included."""
-    duration_us: float | None = None
-    """Of a run of the gates on it."""
 
     def to_attributes(self) -> dict[str, Any]:
-        """Attributes that say something: those that are None are left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    def quantum_flops(self, config: StudyConfig) -> int:
-        """What a study counts of the circuit."""
-        if config.flops_of is FlopsOf.EFFECTIVE:
-            by_counter = (self.effective_flops_profiler, self.effective_flops_analytic)
-        else:
-            by_counter = (self.quantum_flops_profiler, self.quantum_flops_analytic)
-        return by_counter[config.flops is FlopsCounter.ANALYTIC]
-
-    def cheapest_flops(self, config: StudyConfig) -> int:
-        """What a study charges for the cheapest circuit that computes the same."""
-        if config.flops_of is FlopsOf.EFFECTIVE:
-            by_counter = (self.effective_flops_profiler, self.effective_flops_analytic)
-        else:
-            by_counter = (self.cheapest_flops_profiler, self.cheapest_flops_analytic)
-        return by_counter[config.flops is FlopsCounter.ANALYTIC]
-
-    def score(self, score: Score) -> float:
-        """What the trial's study goes by."""
-        value = score.of(accuracy=self.val_accuracy, balanced=self.val_balanced_accuracy)
-        # As long as there are studies that go by it it has been kept.
-        assert value is not None
-        return value
-
-    def score_std(self, score: Score) -> float | None:
-        """Over the repeats; None if there is one."""
-        return score.of(accuracy=self.val_accuracy_std, balanced=self.val_balanced_accuracy_std)
-
-    def interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
-        """Return the 95 % t interval of the mean of a score over the study's repeats, within 0 and 1.
-
-        Return None of a single training, and where all are equal.
-        """
-        deviation = self.score_std(score)
-        return None if deviation is None else bounded_interval(self.score(score), deviation, repeats)
+        """Return the flat attributes, without those that are None."""
+        values = vars(self) | vars(self.costs) | vars(self.scores)
+        return {name: value for name, value in values.items() if value is not None and not is_dataclass(value)}
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
-        """The inverse of `to_attributes`."""
-        values: dict[str, Any] = {name: attributes.get(name) for name in cls.__dataclass_fields__}
-        return cls(**values)
+        """Return the record of `to_attributes`; what is missing is None."""
+
+        def read(kind: type[TrialRecord] | type[Costs] | type[ValidationScores]) -> dict[str, Any]:
+            return {name: attributes.get(name) for name in kind.__dataclass_fields__}
+
+        return cls(**read(cls) | {"costs": Costs(**read(Costs)), "scores": ValidationScores(**read(ValidationScores))})
+
+
+def attribute_types(record: Any) -> dict[str, Any]:
+    """Return the types of the flat attributes of a record by name; a nested dataclass gives those of its fields."""
+    types: dict[str, Any] = {}
+    for name, kind in get_type_hints(record).items():
+        types |= attribute_types(kind) if is_dataclass(kind) else {name: kind}
+    return types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,20 +73,30 @@ class Candidate:
     @property
     def cost(self) -> float:
         """The first objective of the study: quantum FLOPs, or -ln ESP on its device."""
-        return self.quantum_flops if self.record.neg_log_esp is None else self.record.neg_log_esp
+        return self.quantum_flops if self.costs.neg_log_esp is None else self.costs.neg_log_esp
 
     @property
-    def effective(self) -> EffectiveCircuit:
-        """What is live in its circuit; as a text, the circuit with brackets around what is inert."""
-        return EffectiveCircuit(circuit=self.genome.circuit)
+    def costs(self) -> Costs:
+        """The costs of the circuit and its network."""
+        return self.record.costs
+
+    @property
+    def scores(self) -> ValidationScores:
+        """The scores of the circuit on the validation part."""
+        return self.record.scores
+
+    @property
+    def live(self) -> LiveGates:
+        """The live gates of the circuit; as text, the circuit with brackets around its inert gates."""
+        return LiveGates(circuit=self.genome.circuit)
 
     def believed(self, config: StudyConfig) -> float:
         """The score that the study believes it to have."""
-        return 1 - self.val_error if config.search.front is ErrorEstimate.POOLED else self.record.score(config.score)
+        return 1 - self.val_error if config.search.front is ErrorEstimate.POOLED else self.scores.mean(config.score)
 
     def val_error_interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
         """The 95 % interval of its error: that of the score which the study goes by, from the other end."""
-        interval = self.record.interval(score, repeats)
+        interval = self.scores.interval(score, repeats)
         return interval and (1 - interval[1], 1 - interval[0])
 
     @classmethod
@@ -141,7 +107,7 @@ class Candidate:
             trial=trial.number,
             generation=generation_of(trial),
             genome=Genome.from_params(trial.params),
-            quantum_flops=int(trial.values[0]) if config.device is None else record.quantum_flops(config),
+            quantum_flops=int(trial.values[0]) if config.device is None else record.costs.quantum_flops(config),
             val_error=trial.values[1],
             record=record,
         )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.config import ErrorEstimate
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
@@ -217,7 +218,7 @@ class SearchState(StudyState):
         for trial in trials:
             circuit, generation = trial.user_attrs["circuit"], generation_of(trial)
             _keep_first(self.by_circuit, circuit, trial)
-            # Studies of before this was kept trained each circuit for itself, as it is trained if it stands for others.
+            # Studies without this attribute trained each circuit for itself.
             _keep_first(self.by_effective, trial.user_attrs.get("effective", circuit), trial)
             circuits.add(circuit)
             if "reused_from" in trial.user_attrs:
@@ -242,11 +243,11 @@ def _pooled(candidates: list[Candidate]) -> list[Candidate]:
     """Replace the error of each circuit by what all trainings say together."""
     if not candidates:
         return []
-    representatives = [candidate.effective.representative for candidate in candidates]
-    errors = {circuit: one.val_error for circuit, one in zip(representatives, candidates, strict=True)}
+    effective = [effective_circuit(candidate.genome.circuit) for candidate in candidates]
+    errors = {circuit: one.val_error for circuit, one in zip(effective, candidates, strict=True)}
     pooled = pooled_errors(list(errors), list(errors.values()), [1] * len(errors))
     by_circuit = dict(zip(errors, pooled.tolist(), strict=True))
-    return [replace(one, val_error=by_circuit[circuit]) for one, circuit in zip(candidates, representatives, strict=True)]
+    return [replace(one, val_error=by_circuit[circuit]) for one, circuit in zip(candidates, effective, strict=True)]
 
 
 def _keep_first(trials: dict[str, FrozenTrial], digest: str, trial: FrozenTrial) -> None:

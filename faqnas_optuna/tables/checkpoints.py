@@ -40,7 +40,7 @@ class Checkpoints:
 
 
 def train_to_checkpoints(circuit: Circuit, splits: DataSplits, config: TrainingConfig, *, seed: int) -> Checkpoints:
-    """Train as a search with this seed trains the circuit, which stands for all with its live gates, in its first repeat.
+    """Train an effective circuit as a search with this seed does in its first repeat.
 
     Raises:
         TrainingError: it diverged.

@@ -14,8 +14,8 @@ from faqnas_optuna.circuits.blocks import PAPER_ENTANGLERS
 from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import DEVICES
-from faqnas_optuna.training.evaluation import Counts
 from faqnas_optuna.training.statistics import kendall_tau
+from faqnas_optuna.training.values import Costs
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -104,7 +104,7 @@ def space_costs(
     """
     # What quantum gates cost does not depend on the data.
     n_features, n_classes = sizes or (1, 2)
-    counts = [Counts.of(circuit, n_features=n_features, n_classes=n_classes) for circuit in circuits]
+    counts = [Costs.of(circuit, n_features=n_features, n_classes=n_classes) for circuit in circuits]
     columns: dict[str, NDArray[Any]] = {
         name: np.array([getattr(count, name) for count in counts], np.int64) for name in (*FLOPS, *(NETWORK if sizes else ()))
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.loading import load_splits
@@ -19,7 +19,7 @@ from faqnas_optuna.tables.checkpoints import Checkpoints, train_to_checkpoints
 from faqnas_optuna.tables.plan import differences, versions
 from faqnas_optuna.tables.schema import DECIMALS, PARTS
 from faqnas_optuna.tables.table import AnyCircuit, Entry, Seed, Table
-from faqnas_optuna.training.evaluation import Counts
+from faqnas_optuna.training.values import Costs
 
 logger = logging.getLogger(__name__)
 
@@ -47,27 +47,27 @@ class LiveTable(Table):
         """As of `Table`, trained."""
         self._check(epochs, seed)
         asked = self._circuit_of(circuit)
-        shown = [self._trained(EffectiveCircuit(circuit=asked).representative, epochs, one) for one in self._seeds(seed)]
+        shown = [self._trained(effective_circuit(asked), epochs, one) for one in self._seeds(seed)]
         right = np.stack([one.right[-1] for one in shown]).sum(axis=0)
         loss = np.stack([one.loss[-1].round(DECIMALS) for one in shown]).mean(axis=0, dtype=np.float64)
         sizes = [len(shown) * self.document["sizes"][part] for part in PARTS]
-        counts = Counts.of(asked, n_features=self._splits.n_features, n_classes=self._splits.n_classes)
+        costs = Costs.of(asked, n_features=self._splits.n_features, n_classes=self._splits.n_classes)
         return Entry(
             circuit=asked.digest,
             train_accuracy=int(right[0]) / sizes[0],
             train_loss=float(loss[0]),
             val_accuracy=int(right[1]) / sizes[1],
             val_loss=float(loss[1]),
-            quantum_flops_profiler=counts.quantum_flops_profiler,
-            quantum_flops_analytic=counts.quantum_flops_analytic,
-            parameters=counts.parameters,
+            quantum_flops_profiler=costs.quantum_flops_profiler,
+            quantum_flops_analytic=costs.quantum_flops_analytic,
+            parameters=costs.parameters,
             seconds=sum(one.seconds for one in shown) / len(shown),
         )
 
     def test(self, circuit: AnyCircuit, *, epochs: int = 5, seed: Seed = "mean") -> float:
         """As of `Table`, trained."""
         self._check(epochs, seed)
-        trained = EffectiveCircuit(circuit=self._circuit_of(circuit)).representative
+        trained = effective_circuit(self._circuit_of(circuit))
         right = [int(self._trained(trained, epochs, one).right[-1, 2]) for one in self._seeds(seed)]
         return sum(right) / len(right) / int(self.document["sizes"]["test"])
 

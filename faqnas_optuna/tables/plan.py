@@ -14,7 +14,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.tables.checkpoints import checkpoints
 from faqnas_optuna.tables.schema import SCHEMA_VERSION
-from faqnas_optuna.tables.space import all_circuits, representatives, sample
+from faqnas_optuna.tables.space import all_circuits, effective_circuits, sample
 
 CHUNKS_A_SEED = 100
 """In so many pieces the trainings from one seed are handed out: an interruption loses as much of each worker's."""
@@ -53,9 +53,9 @@ class Plan:
         Args:
             among: what the sample is taken of; None for the whole space.
         """
-        all_of_them = representatives(all_circuits() if among is None else among)
-        taken = set(sample(all_of_them.values(), fraction))
-        trained = {circuit: standing for circuit, standing in all_of_them.items() if standing in taken}
+        every = effective_circuits(all_circuits() if among is None else among)
+        taken = set(sample(every.values(), fraction))
+        trained = {circuit: effective for circuit, effective in every.items() if effective in taken}
         return cls(config=config, seeds=seeds, fraction=fraction, trained=trained)
 
     @cached_property

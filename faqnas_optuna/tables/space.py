@@ -1,11 +1,11 @@
-"""The paper's search space: its circuits, those that stand for all with the same live gates, samples of these by strata."""
+"""The paper's search space: its circuits, their effective circuits, and samples of these by strata."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import product
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, Circuit, Rotation, Topology
 
 
@@ -22,9 +22,9 @@ def all_circuits() -> tuple[Circuit, ...]:
     )
 
 
-def representatives(circuits: Iterable[Circuit]) -> dict[Circuit, Circuit]:
-    """What is trained for each circuit."""
-    return {circuit: EffectiveCircuit(circuit=circuit).representative for circuit in circuits}
+def effective_circuits(circuits: Iterable[Circuit]) -> dict[Circuit, Circuit]:
+    """Return the effective circuit of each circuit."""
+    return {circuit: effective_circuit(circuit) for circuit in circuits}
 
 
 def sample(circuits: Iterable[Circuit], fraction: float) -> tuple[Circuit, ...]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -13,7 +13,7 @@ from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit
 from faqnas_optuna.tables.parts import Part
 from faqnas_optuna.tables.plan import Plan
 from faqnas_optuna.tables.schema import DECIMALS, METADATA, PARTS, loss_column, right_column, seconds_column
-from faqnas_optuna.training.evaluation import Counts
+from faqnas_optuna.training.values import Costs
 
 LEVEL = 19
 """Of zstd: written once, read often."""
@@ -71,14 +71,14 @@ def seconds_bytes(plan: Plan, values: Values, document: Mapping[str, Any]) -> by
 def _rows(plan: Plan) -> list[int]:
     """Where the values of each circuit are."""
     places = {circuit: place for place, circuit in enumerate(plan.circuits)}
-    return [places[representative] for representative in plan.trained.values()]
+    return [places[effective] for effective in plan.trained.values()]
 
 
 def _genes(trained: Mapping[Circuit, Circuit]) -> dict[str, Any]:
-    """Which circuit a row is of, and which was trained for it."""
+    """Return the circuit of each row, and its effective circuit."""
     return {
         "circuit": [circuit.digest for circuit in trained],
-        "trained": [representative.digest for representative in trained.values()],
+        "trained": [effective.digest for effective in trained.values()],
         "n_qubits": np.array([circuit.n_qubits for circuit in trained], np.uint8),
         "embedding": [str(circuit.embedding) for circuit in trained],
         "entangler": [str(circuit.entangler) for circuit in trained],
@@ -94,8 +94,9 @@ def _genes(trained: Mapping[Circuit, Circuit]) -> dict[str, Any]:
 def _costs(trained: Mapping[Circuit, Circuit], document: Mapping[str, Any]) -> dict[str, Any]:
     """What each network costs."""
     n_features, n_classes = document["features"], len(document["classes"])
-    counts = [asdict(Counts.of(circuit, n_features=n_features, n_classes=n_classes)) for circuit in trained]
-    return {name: np.array([count[name] for count in counts], np.int64) for name in counts[0]}
+    costs = [vars(Costs.of(circuit, n_features=n_features, n_classes=n_classes)) for circuit in trained]
+    # Without a device some costs are None.
+    return {name: np.array([one[name] for one in costs]) for name, value in costs[0].items() if value is not None}
 
 
 def _parquet(columns: Mapping[str, Any], document: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import Engine, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -179,7 +179,7 @@ def _random_circuits(space: SpaceConfig, seed: int) -> Iterator[Circuit]:
     seen = set()
     for _ in range(1000):
         genes = {gene: choices[generator.integers(len(choices))] for gene, choices in space.genes.items()}
-        circuit = EffectiveCircuit(circuit=Genome.from_params(genes).circuit).representative
+        circuit = effective_circuit(Genome.from_params(genes).circuit)
         if circuit not in seen:
             seen.add(circuit)
             yield circuit

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit, Rotation, Topology
 from studies.claims.intervals import Interval, jackknife
 
@@ -67,7 +67,7 @@ class Genomes:
             "entangler": [circuit.entangler for circuit in known],
             "topology": [topology for _, topology in rows],
             "depth": [circuit.depth for circuit in known],
-            "layers": [EffectiveCircuit(circuit=circuit).mixing_layers for circuit in known],
+            "layers": [LiveGates(circuit=circuit).mixing_layers for circuit in known],
             "rotations": ["".join(circuit.rotations) for circuit in known],
             "circuit": places.tolist(),
         }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
-from faqnas_optuna.circuits.effective import EffectiveCircuit, Layer, all_layers
+from faqnas_optuna.circuits.effective import Layer, LiveGates, all_layers, effective_circuit
 from faqnas_optuna.circuits.genome import (
     EVERY_GENE,
     Circuit,
@@ -38,17 +38,17 @@ def circuit(rotations: str, entangler: Entangler, *, n_qubits: int = 3, topology
 def test_the_space_has_6786_effective_circuits() -> None:
     groups = defaultdict(list)
     for one in CIRCUITS:
-        effective = EffectiveCircuit(circuit=one)
-        entanglers = (one.entangler, one.topology) if effective.is_entangled else None
-        groups[one.n_qubits, one.embedding, effective.layers, entanglers].append(effective)
+        live = LiveGates(circuit=one)
+        entanglers = (one.entangler, one.topology) if live.is_entangled else None
+        groups[one.n_qubits, one.embedding, live.layers, entanglers].append(live)
     assert len(CIRCUITS) == 8160
     assert len(groups) == 6786
-    # Each group has one that stands for it, itself of the group, and no shallower one.
+    # The effective circuit of each group is itself of the group, and no shallower one is.
     for members in groups.values():
-        (standing,) = {effective.representative for effective in members}
-        assert standing in {effective.circuit for effective in members}
-        assert standing.depth == min(effective.circuit.depth for effective in members)
-    every = [EffectiveCircuit(circuit=one) for one in CIRCUITS]
+        (effective,) = {effective_circuit(live.circuit) for live in members}
+        assert effective in {live.circuit for live in members}
+        assert effective.depth == min(live.circuit.depth for live in members)
+    every = [LiveGates(circuit=one) for one in CIRCUITS]
     assert sum(one.mixing_layers < one.circuit.depth for one in every) == 2720
     assert sum(not one.is_entangled for one in every) == 408
     assert sum(one.mixing_layers == 0 for one in every) == 272
@@ -133,8 +133,8 @@ def test_the_space_has_6786_effective_circuits() -> None:
     ids=str,
 )
 def test_what_is_inert_is_told(suggested: Circuit, layers: tuple[Layer, ...], inert: str, words: str) -> None:
-    effective = EffectiveCircuit(circuit=suggested)
-    assert (effective.layers, effective.inert, str(effective)) == (layers, inert, words)
+    live = LiveGates(circuit=suggested)
+    assert (live.layers, live.inert, str(live)) == (layers, inert, words)
 
 
 def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inputs: Tensor, angles: Tensor) -> Tensor:
@@ -187,11 +187,11 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
     """Of every circuit, for random inputs and weights."""
     n_qubits = circuits[0].n_qubits
     generator = np.random.default_rng(n_qubits)
-    groups: dict[tuple[object, ...], list[EffectiveCircuit]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[LiveGates]] = defaultdict(list)
     for one in circuits:
-        effective = EffectiveCircuit(circuit=one)
+        gates = LiveGates(circuit=one)
         kind = (one.embedding, one.entangler, one.topology, one.depth, one.reuploading)
-        groups[*kind, effective.leading, effective.mixing_layers].append(effective)
+        groups[*kind, gates.leading, gates.mixing_layers].append(gates)
     for members in groups.values():
         circuits, leading, mixing = [one.circuit for one in members], members[0].leading, members[0].mixing_layers
         # With basis embedding the first wire, which controls, is |1⟩.
@@ -222,11 +222,10 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
 @pytest.mark.parametrize("n_qubits", [2, 3])
 def test_what_stands_for_a_wider_circuit_has_its_live_gates_and_stands_for_itself(n_qubits: int) -> None:
     for one in wider(n_qubits):
-        effective = EffectiveCircuit(circuit=one)
-        standing = EffectiveCircuit(circuit=effective.representative)
-        assert standing.layers == effective.layers
-        assert standing.representative == standing.circuit
-        assert standing.circuit.depth <= one.depth
+        effective = effective_circuit(one)
+        assert LiveGates(circuit=effective).layers == LiveGates(circuit=one).layers
+        assert effective_circuit(effective) == effective
+        assert effective.depth <= one.depth
 
 
 @pytest.mark.parametrize("rotations", ["RX RZ RY", "RZ RX RZ"])

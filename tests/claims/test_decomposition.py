@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 from numpy.typing import NDArray
 from scipy import stats
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.circuits.genome import enumerate_genomes
 from faqnas_optuna.training.statistics import mean_interval
 from studies.claims.decomposition import SHARES, Genomes, decompose
@@ -35,7 +35,7 @@ def every_genome() -> tuple[NDArray[np.int64], dict[str, list[Any]]]:
 def truth() -> NDArray[np.float64]:
     """(circuits,) made-up accuracies."""
     known = [
-        0.03 * circuit.n_qubits + 0.05 * (circuit.entangler == "CZ") + 0.02 * EffectiveCircuit(circuit=circuit).mixing_layers
+        0.03 * circuit.n_qubits + 0.05 * (circuit.entangler == "CZ") + 0.02 * LiveGates(circuit=circuit).mixing_layers
         for circuit in CIRCUITS
     ]
     return np.array(known) + 0.05 * np.random.default_rng(1).normal(size=len(CIRCUITS))

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -123,7 +123,7 @@ def test_what_cannot_be_compared_is_refused(options: tuple[str, ...], file: Path
 def test_a_sample_of_the_space_is_refused(iris: DataSplits, cli_here: Cli, tmp_path: Path) -> None:
     config = StudyConfig.from_settings({"dataset": "iris", "training": {"epochs": 5}}, source="")
     plan = Plan.of(config, seeds=2, fraction=0.01)
-    assert all(EffectiveCircuit(circuit=circuit).representative == circuit for circuit in plan.circuits)
+    assert all(effective_circuit(circuit) == circuit for circuit in plan.circuits)
     (tmp_path / "part.parquet").write_bytes(table_bytes(plan, Values.empty(plan), table_document(plan, iris)))
     code, _, err = cli_here("compare", "part.parquet")
     assert code == 2 and "has a sample of the space, and a search suggests any circuit" in err and "compare iris --live" in err

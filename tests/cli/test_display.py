@@ -4,13 +4,13 @@ import logging
 import pytest
 from rich.console import Console
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.cli.console import ConsoleHandler, make_console, show_progress
 from faqnas_optuna.cli.display import print_front
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.study.work import SearchProgress
-from tests.support.candidates import candidate, genome_of
+from tests.support.candidates import candidate, description_of, genome_of
 
 
 def at(trials: int, study: str = "iris") -> SearchProgress:
@@ -127,10 +127,11 @@ def test_one_is_not_many() -> None:
 
 def test_below_a_front_stands_what_is_cheaper_and_computes_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     genome = genome_of(6, "CZ", "RY", "RZ", embedding="amplitude")
-    cheaper = profiler_flops(EffectiveCircuit(circuit=genome.circuit).representative)
+    cheaper = profiler_flops(effective_circuit(genome.circuit))
     found = candidate(7, genome, flops=profiler_flops(genome.circuit), error=0.1)
-    print_front([found], config=StudyConfig(dataset="iris"), majority_score=None)
+    study = description_of(StudyConfig(dataset="iris"))
+    print_front([found], study)
     told = f"6 qubits, amplitude, RY, CZ linear computes the same as trial 7 for {cheaper:,} quantum FLOPs."
     assert capsys.readouterr().out.splitlines()[-1].endswith(told)
-    print_front([candidate(7, genome, flops=cheaper, error=0.1)], config=StudyConfig(dataset="iris"), majority_score=None)
+    print_front([candidate(7, genome, flops=cheaper, error=0.1)], study)
     assert "computes the same" not in capsys.readouterr().out

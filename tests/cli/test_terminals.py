@@ -84,7 +84,7 @@ def test_many_finished_studies_are_a_line_each(
 def test_the_front_is_whole(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
     terminal = at_terminal("pareto", NAME, columns=columns)
     assert terminal.end() == 0
-    circuits = [str(candidate.effective) for candidate in read_state(long_names).front]
+    circuits = [str(candidate.live) for candidate in read_state(long_names).front]
     assert [line[line.index(circuit) :] for line in terminal.lines for circuit in circuits if circuit in line] == circuits
     assert "accuracy  quantum FLOPs  classical FLOPs  parameters" in terminal.lines[0]
 

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from faqnas_optuna import search
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
 from faqnas_optuna.comparison.replay import Chosen, TrainingBudget, chosen, front, replay
 from faqnas_optuna.comparison.samplers import DEFAULT, SEARCHERS, DistinctSampler, searcher
@@ -43,10 +43,7 @@ def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: 
     study = search("iris", storage=storage_url, objectives=str(objectives), flops="analytic", progress=False, **settings)
     trials = study.optuna.get_trials(deepcopy=False)
     circuits = [Genome.from_params(trial.params).circuit for trial in trials]
-    known = {
-        EffectiveCircuit(circuit=circuit).representative: 1 - trial.values[1]
-        for circuit, trial in zip(circuits, trials, strict=True)
-    }
+    known = {effective_circuit(circuit): 1 - trial.values[1] for circuit, trial in zip(circuits, trials, strict=True)}
     # Whatever is suggested beyond the search is worth nothing.
     benchmark = MadeUp(lambda circuit: known.get(circuit, 0.0), noise=0)
     name = "nsga2" if objectives is Objectives.BOTH else "nsga2-error"
@@ -82,7 +79,7 @@ def test_circuits_at_random_are_all_different_and_in_the_end_all_there_are() -> 
     for _ in range(300):
         trial = study.ask()
         genes = {gene: trial.suggest_categorical(gene, choices) for gene, choices in GENES.items()}
-        drawn.append(EffectiveCircuit(circuit=Genome.from_params(genes).circuit).representative)
+        drawn.append(effective_circuit(Genome.from_params(genes).circuit))
         study.tell(trial, 0.0)
     assert len(set(drawn)) == 300
     assert sorted(DistinctSampler(seed=3)._order) == list(range(6786))

@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.svm import SVC
 from torch import nn
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.config import Score, TrainingConfig
 from faqnas_optuna.confirmation.baselines import (
@@ -31,10 +31,11 @@ from faqnas_optuna.confirmation.baselines import (
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.training.evaluation import Counts, training_generator
+from faqnas_optuna.training.evaluation import training_generator
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import recalls
 from faqnas_optuna.training.training import train
+from faqnas_optuna.training.values import Costs
 from tests.conftest import TIMEOUT_S
 
 RX, RY, RZ = Rotation.RX, Rotation.RY, Rotation.RZ
@@ -74,17 +75,17 @@ def test_parameters_by_hand(iris: DataSplits) -> None:
 def test_the_classical_network_is_the_widest_with_no_more_parameters() -> None:
     for n_qubits, rotations, (d, c) in itertools.product((2, 5, 10), ((RZ,), (RY, RX, RY, RX)), ((2, 2), (4, 3), (64, 10))):
         of = circuit(*rotations, n_qubits=n_qubits)
-        live = Counts.of(of, n_features=d, n_classes=c).live_parameters
+        live = Costs.of(of, n_features=d, n_classes=c).live_parameters
         width = mlp_width(of, n_features=d, n_classes=c)
         assert d * width + width + c * width + c <= live < d * (width + 1) + width + 1 + c * (width + 1) + c
 
 
 def test_the_circuit_is_trained_as_the_search_trains_it(iris: DataSplits) -> None:
-    """The one that stands for it, whose inert layers are gone."""
+    """Its effective circuit is trained, without the inert layers."""
     suggested = circuit(RX, RY, RZ, RZ, entangler=Entangler.CZ)
-    standing = EffectiveCircuit(circuit=suggested).representative
+    effective = effective_circuit(suggested)
     training = TrainingConfig(epochs=12, learning_rate=0.03)
-    result = train(standing, iris, training, generator=confirmation_generator(0, 0))
+    result = train(effective, iris, training, generator=confirmation_generator(0, 0))
     found = confirmed(Model.CIRCUIT, iris, suggested)
     assert (found.losses, found.validation_accuracy) == (result.losses, result.validation_accuracy)
 

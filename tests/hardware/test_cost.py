@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.hardware.compilation import compiled
 from faqnas_optuna.hardware.cost import hardware_cost
@@ -68,7 +68,7 @@ def test_success_by_qiskits_schedule(device: Device, axes: str) -> None:
 
     which = circuit(4, axes, "CNOT", circular=True, amplitude=True)
     written, n_read = qiskit.QuantumCircuit(device.qubits), 0
-    for gate in compiled(which, EffectiveCircuit(circuit=which).layers, device):
+    for gate in compiled(which, LiveGates(circuit=which).layers, device):
         if isinstance(gate, TwoQubit):
             getattr(written, device.two_qubit_gate)(*gate.qubits)
         elif isinstance(gate, OneQubit):

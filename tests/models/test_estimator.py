@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import Engine, StudyConfig, TrainingConfig
 from faqnas_optuna.data.named import load
@@ -43,7 +43,7 @@ def test_its_training_is_that_of_a_search(engine: Engine) -> None:
     iris = load("iris", seed=3)
     config = StudyConfig(dataset="iris", seed=3, engine=engine, training=TrainingConfig(**PROTOCOL))
     genome = Genome.from_params(GENES)
-    circuit = EffectiveCircuit(circuit=genome.circuit).representative
+    circuit = effective_circuit(genome.circuit)
     expected = train_once(circuit, iris, config, repeat=0)
     found = HQNNClassifier(**GENES, **PROTOCOL, engine=str(engine), random_state=3).fit(iris.train.x, iris.train.y)
     assert np.array_equal(found.parameters_, expected.parameters)
@@ -51,7 +51,7 @@ def test_its_training_is_that_of_a_search(engine: Engine) -> None:
     # What a search says of it is what it says itself.
     evaluation = evaluate(genome.circuit, iris, config)
     assert found.score(iris.validation.x, iris.validation.y) == evaluation.val_accuracy
-    assert (found.n_parameters_, found.quantum_flops_) == (evaluation.parameters, evaluation.quantum_flops_profiler)
+    assert (found.n_parameters_, found.quantum_flops_) == (evaluation.costs.parameters, evaluation.quantum_flops_profiler)
     assert found.circuit_ == genome.circuit
 
 

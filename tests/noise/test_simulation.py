@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import DensityMatrix, Kraus
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.circuits.genome import Circuit, Embedding
 from faqnas_optuna.circuits.openqasm import preparation_angles
@@ -65,7 +65,7 @@ def of_steps(*operations: NoisyOperation, n_qubits: int = 1, flip: float = 0.0) 
 
 @pytest.mark.parametrize("of", CIRCUITS, ids=str)
 def test_without_noise_it_is_the_circuit(of: Circuit) -> None:
-    trained = EffectiveCircuit(circuit=of).representative
+    trained = effective_circuit(of)
     inputs, angles, weights = drawn(trained)
     measure = statevector.expectations if trained.has_fast_form else measured_by_pennylane
     exact = measure(inputs, weights, trained)
@@ -76,7 +76,7 @@ def test_without_noise_it_is_the_circuit(of: Circuit) -> None:
 
 @pytest.mark.parametrize("of", CIRCUITS, ids=str)
 def test_with_noise_it_is_pennylane(of: Circuit) -> None:
-    trained = EffectiveCircuit(circuit=of).representative
+    trained = effective_circuit(of)
     _, angles, weights = drawn(trained)
     for noise in NOISES:
         program = noise.program(trained, 3.0)

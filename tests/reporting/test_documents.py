@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna import __version__
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, Genome, Rotation
 from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.confirmation.opening import status_document
@@ -26,7 +26,7 @@ from faqnas_optuna.study.selection import EXAMPLES, SelectionRule
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.status import stop_document
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.training.evaluation import Counts
+from faqnas_optuna.training.values import Costs
 from tests.conftest import cheap_values, run_trials, small_config
 from tests.support.crew import SOON_S
 
@@ -227,9 +227,9 @@ def test_what_the_cheapest_circuit_that_computes_the_same_costs_is_told(
     for number in range(3):
         document = trial_document(search, number)
         told, genome = document["effective"], Genome.from_params(document["genome"])
-        cheapest = EffectiveCircuit(circuit=genome.circuit).representative
+        cheapest = effective_circuit(genome.circuit)
         assert (told["cheapest"], cheapest.depth) == (str(cheapest), 1)
-        assert told["cheapest_flops"] == Counts.of(cheapest, n_features=4, n_classes=3).charged(config)
+        assert told["cheapest_flops"] == Costs.of(cheapest, n_features=4, n_classes=3).quantum_flops(config)
         assert (
             f"  computes the same  {cheapest} at {told['cheapest_flops']} quantum FLOPs\n"
             in cli_here("show", "iris", str(number))[1]

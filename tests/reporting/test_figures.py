@@ -56,7 +56,7 @@ def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path:
     page = (tmp_path / "front.html").read_text()
     assert "<script src=" not in page
     for best in read_state(search).front:
-        assert str(best.effective) in page
+        assert str(best.live) in page
     assert '"type":"log"' in page
 
 

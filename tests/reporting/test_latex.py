@@ -113,8 +113,8 @@ DOMINATED = candidate(3, genome_of(9, "CNOT", "RX"), flops=40000, error=0.6, dev
 def test_the_table_of_a_front(new_search: Callable[..., Search]) -> None:
     add(search := new_search(name=NAME), *FRONT, DOMINATED)
     check(text := table_of(read_state(search)))
-    classical = [str(one.record.classical_flops) for one in FRONT]
-    parameters = [str(one.record.parameters) for one in FRONT]
+    classical = [str(one.costs.classical_flops) for one in FRONT]
+    parameters = [str(one.costs.parameters) for one in FRONT]
     assert rows(text) == [
         ["Trial", "Accuracy", r"$F_\mathrm{Q}$", r"$F_\mathrm{C}$", "Parameters", "Circuit"],
         ["0", "0.500", "60", classical[0], parameters[0], "2 qubits, angle, RY, CNOT linear"],
@@ -139,8 +139,8 @@ def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
     heading, *cells = [row[2] for row in rows(text)]
     assert heading == r"95\,\% interval"
     for cell, one in zip(cells, FRONT, strict=True):
-        reach = stats.t.ppf(0.975, 2) * (one.record.val_accuracy_std or 0) / 3**0.5
-        low, high = max(one.record.val_accuracy - reach, 0), min(one.record.val_accuracy + reach, 1)
+        reach = stats.t.ppf(0.975, 2) * (one.scores.val_accuracy_std or 0) / 3**0.5
+        low, high = max(one.scores.val_accuracy - reach, 0), min(one.scores.val_accuracy + reach, 1)
         assert cell == f"{low:.3f}--{high:.3f}"
     for part in ("20 epochs", "the mean of 3 trainings with its $t$ interval", "arithmetic", "without the inert gates"):
         assert part in text
@@ -256,7 +256,8 @@ WIDE: dict[str, Any] = {"effective": "10 qubits, amplitude, RX RY RZ RX, CNOT ci
 
 def balanced(one: Candidate) -> Candidate:
     """Return a candidate with a balanced accuracy."""
-    return replace(one, record=replace(one.record, val_balanced_accuracy=0.9, val_balanced_accuracy_std=0.1))
+    scores = replace(one.scores, val_balanced_accuracy=0.9, val_balanced_accuracy_std=0.1)
+    return replace(one, record=replace(one.record, scores=scores))
 
 
 def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:

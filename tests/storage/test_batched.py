@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.flops import analytic_flops
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, StudyConfig
@@ -19,7 +19,8 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import backend, drafts, open_storage
 from faqnas_optuna.study.search import create
-from faqnas_optuna.training.evaluation import Counts, Evaluation
+from faqnas_optuna.training.evaluation import Evaluation
+from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import StudyWorker
 from tests.conftest import small_config
 
@@ -166,10 +167,10 @@ def test_as_last_read_spares_the_database(study: optuna.Study) -> None:
 
 
 def cheap(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
-    counts = Counts.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
-    trained = EffectiveCircuit(circuit=circuit).representative
+    costs = Costs.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    trained = effective_circuit(circuit)
     score = 1 - 1 / analytic_flops(trained)
-    return Evaluation(**vars(counts), val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
+    return Evaluation(costs=costs, val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
 
 
 def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_storage_url: str, iris: DataSplits) -> None:

@@ -2,6 +2,7 @@ import pytest
 from scipy import stats
 
 from faqnas_optuna.config import Score
+from faqnas_optuna.study.records import TrialRecord, attribute_types
 from tests.support.candidates import candidate, genome_of
 
 GENOME = genome_of(2, "CNOT", "RY")
@@ -23,3 +24,14 @@ def test_an_error_is_a_share() -> None:
 
 def test_a_single_training_has_no_interval() -> None:
     assert candidate(0, GENOME, flops=60, error=0.4).val_error_interval(Score.ACCURACY, 1) is None
+
+
+def test_a_record_is_stored_flat_and_read_back() -> None:
+    record = candidate(0, GENOME, flops=60, error=0.4, deviation=0.02).record
+    attributes = record.to_attributes()
+    assert TrialRecord.from_attributes(attributes) == record
+    assert attributes["parameters"] == record.costs.parameters
+    assert attributes["val_accuracy"] == record.scores.val_accuracy
+    # Nothing is nested, and what is None is left out.
+    assert {type(value) for value in attributes.values()} == {str, int, float}
+    assert attributes.keys() < attribute_types(TrialRecord).keys()

@@ -7,10 +7,10 @@ import numpy as np
 import optuna
 import pytest
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import ErrorEstimate, SearchConfig, SpaceConfig
-from faqnas_optuna.study import state as standing_module
+from faqnas_optuna.study import state as state_module
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training.pooling import pooled_errors
@@ -54,7 +54,7 @@ def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..
 
 def noisy_values(genome: Genome) -> tuple[float, float]:
     """The same for all with the same live gates, and for the rest luck."""
-    digest = int(EffectiveCircuit(circuit=genome.circuit).representative.digest, 16)
+    digest = int(effective_circuit(genome.circuit).digest, 16)
     luck = np.random.default_rng(digest).normal(0, 0.1)
     return float(genome.n_qubits * genome.circuit.depth), float(np.clip(0.6 - 0.03 * genome.n_qubits + luck, 0, 1))
 
@@ -65,10 +65,10 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
     state = read_state(search)
     trained = {trial.user_attrs["circuit"]: trial for trial in reversed(successful(search))}
     circuits = {digest: Genome.from_params(trial.params).circuit for digest, trial in trained.items()}
-    standing_for = {digest: EffectiveCircuit(circuit=circuit).representative for digest, circuit in circuits.items()}
-    errors = {standing_for[digest]: trial.values[1] for digest, trial in trained.items()}
+    effective = {digest: effective_circuit(circuit) for digest, circuit in circuits.items()}
+    errors = {effective[digest]: trial.values[1] for digest, trial in trained.items()}
     told = dict(zip(errors, pooled_errors([*errors], [*errors.values()], [1] * len(errors)), strict=True))
-    points = {digest: (trial.values[0], told[standing_for[digest]]) for digest, trial in trained.items()}
+    points = {digest: (trial.values[0], told[effective[digest]]) for digest, trial in trained.items()}
     found = {candidate.record.circuit: candidate for candidate in state.front}
     on_front = {
         digest
@@ -80,7 +80,7 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
         assert candidate.val_error == pytest.approx(points[digest][1])
         assert candidate.believed(search.config) == 1 - candidate.val_error
         # What is stored is what was trained.
-        assert candidate.record.val_accuracy == pytest.approx(1 - trained[digest].values[1])
+        assert candidate.scores.val_accuracy == pytest.approx(1 - trained[digest].values[1])
     assert {one.record.circuit for one in state.candidates} == set(trained)
     # The front of the trained errors is another, and tells how far the search is.
     raw = new_search(small_config(search=SearchConfig(population=40, generations=2)), name="trained")
@@ -105,7 +105,7 @@ def test_the_size_of_a_pooled_front_is_not_computed(new_search: Callable[..., Se
         belief: new_search(small_config(search=SearchConfig(population=10, front=belief)), belief) for belief in ErrorEstimate
     }
     counted = Mock(side_effect=pooled_errors)
-    monkeypatch.setattr(standing_module, "pooled_errors", counted)
+    monkeypatch.setattr(state_module, "pooled_errors", counted)
     for search in searches.values():
         run_trials(search, 20, noisy_values)
     shown = {belief: search.progress(read_state(search)) for belief, search in searches.items()}
@@ -121,7 +121,7 @@ def test_a_pooled_front_is_computed_again_only_for_new_trials(
     search = new_search(small_config(search=SearchConfig(population=10, front=ErrorEstimate.POOLED)))
     run_trials(search, 20, noisy_values)
     counted = Mock(side_effect=pooled_errors)
-    monkeypatch.setattr(standing_module, "pooled_errors", counted)
+    monkeypatch.setattr(state_module, "pooled_errors", counted)
     state = read_state(search)
     first = state.front
     assert (state.front, counted.call_count) == (first, 1)

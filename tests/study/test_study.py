@@ -17,7 +17,7 @@ from faqnas_optuna.study.metadata import DESCRIPTION, our_studies
 from faqnas_optuna.study.records import GENERATION_KEY
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.study import check_name, versions
-from faqnas_optuna.training.evaluation import Counts
+from faqnas_optuna.training.values import Costs
 from tests.conftest import cheap_values, run_trials, small_config
 
 
@@ -113,7 +113,7 @@ def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
 def test_the_range_of_flops_is_that_of_all_circuits(space: SpaceConfig, counter: FlopsCounter, of: FlopsOf) -> None:
     config = StudyConfig(dataset="iris", flops=counter, flops_of=of, space=space)
     circuits = {genome.circuit for genome in enumerate_genomes(space.genes)}
-    charged = {Counts.of(circuit, n_features=4, n_classes=3).charged(config) for circuit in circuits}
+    charged = {Costs.of(circuit, n_features=4, n_classes=3).quantum_flops(config) for circuit in circuits}
     assert cost_range(config) == (min(charged), max(charged))
 
 

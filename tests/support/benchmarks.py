@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.flops import analytic_flops
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
@@ -28,7 +28,7 @@ def space() -> tuple[tuple[Circuit, ...], tuple[int, ...], tuple[int, ...]]:
     """All circuits, what is trained for each, and what each costs."""
     circuits = all_circuits()
     places = {circuit: place for place, circuit in enumerate(circuits)}
-    trained = tuple(places[EffectiveCircuit(circuit=circuit).representative] for circuit in circuits)
+    trained = tuple(places[effective_circuit(circuit)] for circuit in circuits)
     return circuits, trained, tuple(analytic_flops(circuit) for circuit in circuits)
 
 

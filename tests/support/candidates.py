@@ -1,8 +1,10 @@
 """Successful trials that no study has run."""
 
 from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.records import Candidate, TrialRecord
-from faqnas_optuna.training.evaluation import Counts
+from faqnas_optuna.training.values import Costs, ValidationScores
 
 
 def genome_of(n_qubits: int, entangler: str, *rotations: str, embedding: str = "angle", topology: str = "linear") -> Genome:
@@ -19,13 +21,24 @@ def candidate(trial: int, genome: Genome, *, flops: int, error: float, deviation
         circuit=circuit.digest,
         summary=str(circuit),
         effective=circuit.digest,
-        **vars(Counts.of(circuit, n_features=4, n_classes=3)),
-        val_accuracy=1 - error,
-        val_accuracy_std=deviation,
-        val_balanced_accuracy=None,
-        val_balanced_accuracy_std=None,
+        costs=Costs.of(circuit, n_features=4, n_classes=3),
+        scores=ValidationScores(
+            val_accuracy=1 - error, val_accuracy_std=deviation, val_balanced_accuracy=None, val_balanced_accuracy_std=None
+        ),
         seconds=0.0,
         worker="test:1",
         reused_from=None,
     )
     return Candidate(trial=trial, generation=0, genome=genome, quantum_flops=flops, val_error=error, record=record)
+
+
+def description_of(config: StudyConfig) -> Description:
+    """Return what decides a study of no data."""
+    return Description(
+        config=config,
+        data_fingerprint="",
+        sizes={"train": 90, "validation": 30, "test": 30},
+        flops_range=(1, 2),
+        created="2026-01-01T00:00:00+00:00",
+        versions={},
+    )

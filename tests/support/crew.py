@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.__main__ import THREAD_VARIABLES
 from faqnas_optuna.__main__ import main as faqnas_main
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data import named
@@ -38,7 +38,8 @@ from faqnas_optuna.study.search import Search, create
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation, pilot
-from faqnas_optuna.training.evaluation import Counts, Evaluation
+from faqnas_optuna.training.evaluation import Evaluation
+from faqnas_optuna.training.values import Costs
 
 PRELOADED = [
     "alembic.command",
@@ -208,9 +209,9 @@ def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
 @cache
 def instant_evaluation(circuit: Circuit) -> Evaluation:
     """A pure function of the circuit, as the real one is. It costs nothing: there are more workers here than cores."""
-    counts, trained = Counts.of(circuit, n_features=4, n_classes=3), EffectiveCircuit(circuit=circuit).representative
+    costs, trained = Costs.of(circuit, n_features=4, n_classes=3), effective_circuit(circuit)
     score = int(trained.digest, 16) % 997 / 997
-    return Evaluation(**vars(counts), val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
+    return Evaluation(costs=costs, val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
 
 
 def _raise(error: Exception) -> Evaluation:

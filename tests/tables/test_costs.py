@@ -13,8 +13,8 @@ from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import DEVICES
 from faqnas_optuna.tables.costs import SpaceCosts, space_costs
 from faqnas_optuna.tables.space import all_circuits, sample
-from faqnas_optuna.training.evaluation import Counts
 from faqnas_optuna.training.statistics import kendall_tau
+from faqnas_optuna.training.values import Costs
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -29,7 +29,7 @@ def test_each_column_is_what_it_says(costs: SpaceCosts) -> None:
         row = {name: values[place] for name, values in costs.columns.items()}
         assert row["quantum_flops_profiler"] == profiler_flops(circuit)
         assert row["quantum_flops_analytic"] == analytic_flops(circuit)
-        assert row["parameters"] == Counts.of(circuit, n_features=4, n_classes=3).parameters
+        assert row["parameters"] == Costs.of(circuit, n_features=4, n_classes=3).parameters
         for device in DEVICES.values():
             cost = hardware_cost(circuit, device)
             assert row[f"neg_log_esp_{device.name}"] == cost.neg_log_esp

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome, Rotation, Topology, enumerate_genomes
 from faqnas_optuna.config import DataConfig, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -21,7 +21,7 @@ from faqnas_optuna.tables.enumeration import Job, make_table, train_chunk
 from faqnas_optuna.tables.parts import Part, Parts, folder_of
 from faqnas_optuna.tables.plan import Chunk, Plan, differences, table_document, versions
 from faqnas_optuna.tables.schema import read_document, seconds_file
-from faqnas_optuna.training.evaluation import Counts
+from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
 from faqnas_optuna.workers.pool import shared_out
 from tests.conftest import small_config, successful
@@ -81,10 +81,8 @@ def test_its_values_are_those_of_a_search(seed: int, table: Path, new_search: Ca
         row, attributes = frame.loc[trial.user_attrs["circuit"]], trial.user_attrs
         assert row[f"val_right_e{EPOCHS}_s{seed}"] / len(iris.validation) == attributes["val_accuracy"]
         assert trial.values == [row["quantum_flops_profiler"], 1 - attributes["val_accuracy"]]
-        assert all(
-            row[name] == attributes[name]
-            for name in vars(Counts.of(Genome.from_params(trial.params).circuit, n_features=4, n_classes=3))
-        )
+        costs = Costs.of(Genome.from_params(trial.params).circuit, n_features=4, n_classes=3)
+        assert all(row[name] == attributes[name] == cost for name, cost in vars(costs).items() if cost is not None)
 
 
 def test_circuits_with_the_same_live_gates_have_the_same_values(table: Path) -> None:
@@ -93,9 +91,9 @@ def test_circuits_with_the_same_live_gates_have_the_same_values(table: Path) -> 
     values = [name for name in frame if "_right_" in name or "_loss_" in name]
     assert len(values) == 3 * 2 * 3 * SEEDS
     assert (frame.groupby("trained")[values].nunique() == 1).all(axis=None)
-    for circuit, standing in plan_of().trained.items():
+    for circuit, effective in plan_of().trained.items():
         (row,) = frame[frame["circuit"] == circuit.digest].itertuples()
-        assert row.trained == standing.digest == EffectiveCircuit(circuit=circuit).representative.digest
+        assert row.trained == effective.digest == effective_circuit(circuit).digest
         rotations = [
             rotation
             for rotation in (row.rotation_1, row.rotation_2, row.rotation_3, row.rotation_4)

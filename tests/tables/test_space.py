@@ -3,12 +3,12 @@ from collections import Counter
 import pytest
 
 from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
-from faqnas_optuna.tables.space import all_circuits, representatives, sample
+from faqnas_optuna.tables.space import all_circuits, effective_circuits, sample
 
 
 @pytest.fixture(scope="module")
 def trained() -> dict[Circuit, Circuit]:
-    return representatives(all_circuits())
+    return effective_circuits(all_circuits())
 
 
 def stratum(circuit: Circuit) -> tuple[object, ...]:
@@ -20,7 +20,7 @@ def test_the_space_has_as_many_circuits_as_its_description_says(trained: dict[Ci
     assert len(set(trained.values())) == 6_786
     # In the order in which genomes name them first.
     assert tuple(trained) == tuple(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
-    # A representative stands for itself too.
+    # An effective circuit is its own effective circuit.
     assert all(trained[circuit] == circuit for circuit in trained.values())
 
 

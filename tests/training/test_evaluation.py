@@ -10,7 +10,7 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import DataConfig, Engine, FlopsCounter, FlopsOf, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.training.evaluation import Counts, evaluate, train_once, training_generator
+from faqnas_optuna.training.evaluation import evaluate, train_once, training_generator
 from faqnas_optuna.training.parameters import Layout
 from tests.conftest import TIMEOUT_S
 
@@ -56,16 +56,16 @@ def test_the_objectives_are_flops_and_validation_error(iris: DataSplits) -> None
     charged = {
         (FlopsCounter.PROFILER, FlopsOf.SUGGESTED): result.quantum_flops_profiler,
         (FlopsCounter.ANALYTIC, FlopsOf.SUGGESTED): result.quantum_flops_analytic,
-        (FlopsCounter.PROFILER, FlopsOf.EFFECTIVE): result.effective_flops_profiler,
-        (FlopsCounter.ANALYTIC, FlopsOf.EFFECTIVE): result.effective_flops_analytic,
+        (FlopsCounter.PROFILER, FlopsOf.EFFECTIVE): result.costs.effective_flops_profiler,
+        (FlopsCounter.ANALYTIC, FlopsOf.EFFECTIVE): result.costs.effective_flops_analytic,
     }
     # The last layer of CZ is inert.
     assert len(set(charged.values())) == 4
     for (counter, gates), flops in charged.items():
         config = StudyConfig(dataset="iris", flops=counter, flops_of=gates)
         assert result.objectives(config) == (flops, 1 - result.val_accuracy)
-    assert result.parameters == (4 * 3 + 3) + 2 * 3 + (3 * 3 + 3)
-    assert result.classical_flops == 2 * 3 * (4 + 3)
+    assert result.costs.parameters == (4 * 3 + 3) + 2 * 3 + (3 * 3 + 3)
+    assert result.costs.classical_flops == 2 * 3 * (4 + 3)
 
 
 def test_circuits_with_the_same_live_gates_are_worth_the_same_and_cost_something_else(iris: DataSplits) -> None:
@@ -75,16 +75,8 @@ def test_circuits_with_the_same_live_gates_are_worth_the_same_and_cost_something
     )
     assert shallow.val_accuracies == deep.val_accuracies
     assert shallow.quantum_flops_profiler < deep.quantum_flops_profiler
-    assert shallow.effective_flops_profiler == deep.effective_flops_profiler < shallow.quantum_flops_profiler
-    assert (deep.parameters, deep.live_parameters) == (shallow.parameters + 2 * 3, shallow.parameters)
-
-
-def test_live_gates_alone_cost_what_a_circuit_of_them_costs() -> None:
-    """A layer of RY without entanglers, by hand: three rotations of 8 amplitudes on the real state that was embedded."""
-    circuit = Genome.from_params({**GENOME.to_params(), "depth": 1, "rotation_1": "RY"}).circuit
-    counts = Counts.of(circuit, n_features=4, n_classes=3)
-    bare = 2 * 3 + 2 * 8 - 4 + 8 + 3 * 7
-    assert counts.effective_flops_analytic == bare + 3 * (2 + 3 * 8)
+    assert shallow.costs.effective_flops_profiler == deep.costs.effective_flops_profiler < shallow.quantum_flops_profiler
+    assert (deep.costs.parameters, deep.costs.live_parameters) == (shallow.costs.parameters + 2 * 3, shallow.costs.parameters)
 
 
 def test_repeats_are_trained_from_different_seeds(iris: DataSplits) -> None:
@@ -93,11 +85,11 @@ def test_repeats_are_trained_from_different_seeds(iris: DataSplits) -> None:
     assert len(result.val_accuracies) == 4
     assert len(set(result.val_accuracies)) > 1
     assert result.val_accuracy == fmean(result.val_accuracies)
-    assert result.val_accuracy_std == pytest.approx(stdev(result.val_accuracies))
+    assert result.scores.val_accuracy_std == pytest.approx(stdev(result.val_accuracies))
     # The first repeat is what a single training gives.
     once = evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris"))
     assert once.val_accuracies == result.val_accuracies[:1]
-    assert once.val_accuracy_std is None
+    assert once.scores.val_accuracy_std is None
 
 
 def test_a_training_alone_is_that_of_the_repeats_bit_for_bit(iris: DataSplits) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from faqnas_optuna.circuits.effective import EffectiveCircuit
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
 from faqnas_optuna.config import SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -28,7 +28,7 @@ def test_the_same_study_has_the_same_pilot(iris: DataSplits) -> None:
 def test_its_circuits_differ_in_what_is_live() -> None:
     circuits = list(pilot._random_circuits(StudyConfig(dataset="iris").space, 0))
     assert len({circuit.digest for circuit in circuits}) == len(circuits) > pilot.CIRCUITS
-    assert all(EffectiveCircuit(circuit=circuit).representative == circuit for circuit in circuits)
+    assert all(effective_circuit(circuit) == circuit for circuit in circuits)
 
 
 def test_its_seeds_are_not_those_of_the_search(iris: DataSplits) -> None:

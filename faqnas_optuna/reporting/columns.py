@@ -1,0 +1,229 @@
+"""Costs and scores of a circuit as columns: one list for terminal, HTML, JSON, CSV, LaTeX and data frames."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Any
+
+from faqnas_optuna.config import ErrorEstimate, Score
+from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.training.statistics import accuracy_interval
+from faqnas_optuna.wording import interval_text, number_text
+
+Value = float | tuple[float, float] | None
+"""A number, the two ends of an interval, or None where a trial has no such value."""
+
+
+class Output(Flag):
+    """Outputs that a column may be part of."""
+
+    TABLE = auto()
+    """Tables of fronts, in the terminal and in HTML."""
+    LATEX = auto()
+    """Tables of fronts for LaTeX."""
+    ENTRY = auto()
+    """Entries of fronts, in JSON documents and CSV files."""
+    FRAME = auto()
+    """Data frames of fronts and trials."""
+    TRIAL = auto()
+    """Listings of a single trial, as text and as JSON."""
+
+
+EVERYWHERE = ~Output(0)
+"""All outputs."""
+
+Condition = Callable[[Description], bool]
+
+
+def _always(study: Description) -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultColumn:
+    """A cost or score of a circuit."""
+
+    name: str
+    """Key in JSON documents, CSV files and data frames."""
+    label: str = ""
+    """Name in the listing of a trial, indented below the value that it belongs to."""
+    heading: str = ""
+    """Heading of tables; `{device}` is the name of the study's device."""
+    latex: str = ""
+    """Heading in LaTeX, where it differs from that of other tables."""
+    digits: int = 3
+    """Number of decimals."""
+    outputs: Output
+    read: Callable[[Candidate, Description], Value]
+    is_there: Condition = _always
+    """Whether a study has the value."""
+    is_in_tables: Condition = _always
+    """Whether tables show it; other outputs always do."""
+
+    def heading_in(self, study: Description) -> str:
+        """Return the heading of the tables of a study."""
+        device = study.config.device
+        return self.heading.format(device=device and device.name)
+
+    def text(self, value: Value) -> str:
+        """Return a value as people read it."""
+        if isinstance(value, tuple):
+            return interval_text(value, self.digits)
+        return number_text(value, f",.{self.digits}f")
+
+
+def _has_device(study: Description) -> bool:
+    return study.config.device is not None
+
+
+def _cost(name: str, label: str, outputs: Output, *, digits: int = 0, **settings: Any) -> ResultColumn:
+    """Return the column of a field of `Costs`."""
+
+    def read(candidate: Candidate, study: Description) -> Value:
+        value: float | None = getattr(candidate.costs, name)
+        return value
+
+    return ResultColumn(name=name, label=label, outputs=outputs, digits=digits, read=read, **settings)
+
+
+FLOPS = (
+    ResultColumn(
+        name="quantum_flops",
+        label="quantum FLOPs",
+        heading="quantum FLOPs",
+        latex=r"$F_\mathrm{Q}$",
+        digits=0,
+        outputs=EVERYWHERE,
+        read=lambda candidate, study: candidate.quantum_flops,
+    ),
+    _cost("quantum_flops_profiler", "  by the profiler", Output.TRIAL),
+    _cost("effective_flops_profiler", "    of live gates", Output.TRIAL),
+    _cost("quantum_flops_analytic", "  analytic", Output.TRIAL),
+    _cost("effective_flops_analytic", "    of live gates", Output.TRIAL),
+)
+"""Quantum FLOPs as the study counts them, and each way of counting."""
+
+DEVICE = (
+    _cost(
+        "neg_log_esp",
+        "−ln ESP",
+        EVERYWHERE,
+        heading="−ln ESP on {device}",
+        latex=r"$-\ln\mathrm{ESP}$",
+        digits=4,
+        is_there=_has_device,
+    ),
+    _cost("two_qubit_gates", "  two-qubit gates", ~Output.LATEX, heading="two-qubit gates", is_there=_has_device),
+    _cost("duration_us", "  duration, µs", Output.ENTRY | Output.FRAME | Output.TRIAL, digits=3, is_there=_has_device),
+)
+"""Costs on the device of a study that has one."""
+
+NETWORK = (
+    _cost("classical_flops", "classical FLOPs", ~Output.FRAME, heading="classical FLOPs", latex=r"$F_\mathrm{C}$"),
+    _cost("parameters", "parameters", EVERYWHERE, heading="parameters"),
+    _cost("live_parameters", "  live", Output.ENTRY | Output.TRIAL),
+)
+"""Costs that depend on the data too."""
+
+
+def _columns_of(score: Score) -> tuple[ResultColumn, ...]:
+    name = f"val_{score.key}"
+    return (
+        ResultColumn(
+            name=name,
+            label=score.in_words,
+            heading=score.value,
+            outputs=EVERYWHERE,
+            read=lambda candidate, study: score.of(
+                accuracy=candidate.scores.val_accuracy, balanced=candidate.scores.val_balanced_accuracy
+            ),
+            is_in_tables=lambda study: score is Score.ACCURACY or study.config.tells_balanced,
+        ),
+        ResultColumn(
+            name=f"{name}_std",
+            label="  deviation",
+            outputs=Output.TRIAL,
+            read=lambda candidate, study: candidate.scores.deviation(score),
+        ),
+        ResultColumn(
+            name=f"{name}_interval",
+            label="  95 % interval",
+            heading="95 % interval",
+            latex=r"95\,\% interval",
+            outputs=EVERYWHERE,
+            read=lambda candidate, study: candidate.scores.interval(score, study.config.training.repeats),
+            is_in_tables=lambda study: study.config.score is score and study.config.training.repeats > 1,
+        ),
+    )
+
+
+def _wilson_interval(candidate: Candidate, study: Description) -> Value:
+    low, high = accuracy_interval(candidate.scores.val_accuracy, study.sizes["validation"])
+    return round(low, 4), round(high, 4)
+
+
+SCORES = (
+    ResultColumn(
+        name="pooled",
+        heading="pooled",
+        outputs=Output.TABLE | Output.LATEX | Output.FRAME,
+        read=lambda candidate, study: 1 - candidate.val_error,
+        is_there=lambda study: study.config.search.front is ErrorEstimate.POOLED,
+    ),
+    *_columns_of(Score.ACCURACY),
+    ResultColumn(name="val_accuracy_wilson", label="  Wilson, one run", outputs=Output.TRIAL, read=_wilson_interval),
+    *_columns_of(Score.BALANCED),
+)
+"""Scores on the validation part, with their uncertainties."""
+
+ERROR = (
+    ResultColumn(
+        name="majority_score",
+        label="majority class",
+        outputs=Output.TRIAL,
+        read=lambda candidate, study: study.majority_score,
+        is_there=lambda study: study.majority_score is not None,
+    ),
+    ResultColumn(
+        name="val_error",
+        label="validation error",
+        outputs=Output.ENTRY | Output.TRIAL,
+        read=lambda candidate, study: candidate.val_error,
+    ),
+)
+"""The second objective, and the score to compare it with."""
+
+Group = tuple[ResultColumn, ...]
+
+ORDER: dict[Output, tuple[Group, ...]] = {
+    Output.TABLE: (SCORES, DEVICE, FLOPS, NETWORK),
+    Output.LATEX: (SCORES, DEVICE, FLOPS, NETWORK),
+    Output.ENTRY: (FLOPS, DEVICE, NETWORK, SCORES, ERROR),
+    Output.FRAME: (FLOPS, DEVICE, SCORES, NETWORK),
+    Output.TRIAL: (FLOPS, DEVICE, NETWORK, SCORES, ERROR),
+}
+
+
+def columns(output: Output, study: Description, groups: Iterable[Group] | None = None) -> list[ResultColumn]:
+    """Return the columns of an output in its order.
+
+    Args:
+        groups: those to take; None for all.
+    """
+    return [
+        column
+        for group in (ORDER[output] if groups is None else groups)
+        for column in group
+        if output in column.outputs and column.is_there(study)
+        if column.is_in_tables(study) or output not in Output.TABLE | Output.LATEX
+    ]
+
+
+def values(output: Output, candidate: Candidate, study: Description, groups: Iterable[Group] | None = None) -> dict[str, Any]:
+    """Return the values of a circuit by name, in the order of an output."""
+    return {column.name: column.read(candidate, study) for column in columns(output, study, groups)}
+
+
+BY_NAME = {column.name: column for group in (FLOPS, DEVICE, NETWORK, SCORES, ERROR) for column in group}
+"""All columns."""
