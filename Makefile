@@ -2,13 +2,15 @@
 # make test    the tests, in the same environment, to which it adds what they need
 # make quick   those that need no database servers, no cluster and no crowd of workers: about seven minutes
 # make lint    formatting, linter, types
+# make bench   performance on this machine, against PennyLane, torch.profiler and plain Optuna, in about eight minutes;
+#              in two: make bench ARGS=--quick
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/.installed
 TESTS := $(VENV)/.installed-for-tests
 
-.PHONY: start test quick lint clean
+.PHONY: start test quick lint bench clean
 
 start: $(RUN)
 	$(VENV)/bin/faqnas-optuna doctor
@@ -25,6 +27,9 @@ lint: $(TESTS)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+bench: $(RUN)
+	$(VENV)/bin/python -m benchmarks $(ARGS)
 
 # A stamp is written last: an installation that was interrupted is done again.
 $(RUN): pyproject.toml constraints.txt

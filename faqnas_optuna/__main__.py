@@ -6,15 +6,18 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import TextIOWrapper
-from typing import Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from faqnas_optuna.errors import PlatformError
 from faqnas_optuna.escaping import EscapingStream
 from faqnas_optuna.literals import WHOLE
 from faqnas_optuna.machine import check_platform, leave, limit_reached
+
+if TYPE_CHECKING:
+    from click import Command
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -82,8 +85,20 @@ class ResultStream:
             raise
 
 
-def main() -> NoReturn:
-    """Run `faqnas-optuna` with the arguments of this process."""
+def _load_cli() -> "Command":
+    from faqnas_optuna.cli.program import cli
+
+    return cli
+
+
+def main(load_command: "Callable[[], Command]" = _load_cli, name: str = "faqnas-optuna") -> NoReturn:
+    """Run a command with the arguments of this process, and end the process with its exit code.
+
+    Args:
+        load_command: Imports and returns the command. It is called when the number of threads is set, which libraries read as
+            they are imported.
+        name: The command as it is typed.
+    """
     gc.set_threshold(COLLECT_EVERY)
     _silence_libraries()
     _spell_for(sys.stdout, sys.stderr)
@@ -91,7 +106,7 @@ def main() -> NoReturn:
     out = sys.stdout and cast(TextIO, EscapingStream(cast(TextIO, ResultStream(sys.stdout))))
     err = sys.stderr and cast(TextIO, EscapingStream(cast(TextIO, MessageStream(sys.stderr))))
     with redirect_stdout(out), redirect_stderr(err):
-        code = _run()
+        code = _run(load_command, name)
     try:
         # What a pipe or a full disk takes no more of shows here, not as a traceback when Python ends.
         print(end="", flush=True)
@@ -148,7 +163,7 @@ def _lead_nowhere(stream: TextIO) -> None:
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def _run() -> int:
+def _run(load_command: "Callable[[], Command]", name: str) -> int:
     """Run the command; its exit code."""
     try:
         check_platform()
@@ -157,7 +172,7 @@ def _run() -> int:
             os.environ[variable] = os.environ.get(variable) or "1"
             if refused := _refused(variable, os.environ[variable]):
                 return _fail(refused, 2)
-        return _run_command()
+        return _run_command(load_command, name)
     except KeyboardInterrupt:
         # Also while the command line is imported.
         return 130
@@ -178,11 +193,11 @@ def _refused(variable: str, value: str) -> str | None:
     return f"{variable} must be a number of threads, 1 or more; it is {value!r}: unset it, or set it to 1"
 
 
-def _run_command() -> int:
+def _run_command(load_command: "Callable[[], Command]", name: str) -> int:
     from faqnas_optuna.cli.exits import exit_code_of
-    from faqnas_optuna.cli.program import cli
 
-    return exit_code_of(lambda: cli.main(prog_name="faqnas-optuna", standalone_mode=False))
+    command = load_command()
+    return exit_code_of(lambda: command.main(prog_name=name, standalone_mode=False))
 
 
 def _fail(message: str, code: int) -> int:

@@ -151,7 +151,6 @@ REFUSED = [
     (["stop", "irs"], 2),
     (["dashboard", "--storage", "sqlite:///absent.db"], 4),
     (["dashboard", "--port", "70000"], 2),
-    (["bench", "--bogus"], 2),
     (["datasets", "--download", "iris"], 2),
     (["sttus"], 2),
     (["start", "absent.csv", "--target", "y"], 2),
@@ -169,8 +168,6 @@ REFUSED = [
     (["compare", "whine", "--live"], 2),
     (["compare", "wine", "--plot", "searchers.html"], 2),
     (["enumerate", "iris", "--out", "iris.csv"], 2),
-    (["claims", "whine"], 2),
-    (["claims", "--out", "claims.txt"], 2),
 ]
 
 

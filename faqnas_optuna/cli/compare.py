@@ -15,7 +15,7 @@ from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.sizes import Size
 
 if TYPE_CHECKING:
-    from faqnas_optuna.comparison.judging import Outcome
+    from faqnas_optuna.comparison.judging import Contest
     from faqnas_optuna.comparison.live import LiveBenchmark
     from faqnas_optuna.comparison.replay import TrainingBudget
     from faqnas_optuna.comparison.tabular import TabularBenchmark
@@ -84,20 +84,18 @@ def compare(
         _check_no_data_options(["data_dir", *data])
     # They bring the engine: a wrong name is refused without.
     benchmark = _live(table, epochs, data, data_dir) if live else _replayed(table, epochs)
-    from faqnas_optuna.comparison.judging import contest
     from faqnas_optuna.comparison.replay import TrainingBudget
     from faqnas_optuna.comparison.report import contest_document, write_contest_plot
     from faqnas_optuna.signals import Signals
 
     budget = TrainingBudget(seconds=seconds) if seconds else TrainingBudget(trainings=trainings or DEFAULT_TRAININGS)
     _check(benchmark, budget, called)
-    outcomes: list[Outcome] = []
     with Signals().caught() as signals:
-        _run(benchmark, budget, called, searches, workers or cores(), signals, outcomes)
-    if signals.first:
+        contest = _run(benchmark, budget, called, searches, workers or cores(), signals)
+    if contest is None:
         click.echo("interrupted; nothing was written", err=True)
         return signals.exit_code
-    document = contest_document(contest(called, outcomes), benchmark, budget, epochs=epochs, reference=reference)
+    document = contest_document(contest, benchmark, budget, epochs=epochs, reference=reference)
     if plot:
         write_contest_plot(document, plot, Size(size or Size.PAGE))
         click.echo(f"wrote {plot}", err=True)
@@ -165,17 +163,14 @@ def _run(
     searches: int,
     processes: int,
     signals: "Signals",
-    outcomes: "list[Outcome]",
-) -> None:
-    """Run all searches, with progress; a signal ends it."""
+) -> "Contest | None":
+    """Run all searches, with progress; return None if a signal ends them."""
     from faqnas_optuna.cli.console import show_work
-    from faqnas_optuna.comparison.judging import hold
+    from faqnas_optuna.comparison.judging import run_contest
 
     with signals.giving_up(at_first=True), show_work("compare", "replay", len(names) * searches) as update:
-        update(0)
-        for outcome in hold(names, benchmark, budget, searches=searches, processes=processes):
-            outcomes.append(outcome)
-            update(len(outcomes))
+        return run_contest(names, benchmark, budget, searches=searches, processes=processes, on_done=update)
+    return None
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+"""Context settings of a command line."""
+
 
 def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Command]:
     """A click option that also reads FAQNAS_NAME."""

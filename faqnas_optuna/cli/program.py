@@ -11,6 +11,7 @@ from faqnas_optuna.cli.confirm import confirm
 from faqnas_optuna.cli.enumeration import enumerate_space
 from faqnas_optuna.cli.export import export, predict
 from faqnas_optuna.cli.inspect import pareto, show
+from faqnas_optuna.cli.options import HELP_SETTINGS
 from faqnas_optuna.cli.space import space
 from faqnas_optuna.cli.study import resume, start, status, stop, worker
 from faqnas_optuna.cli.tools import dashboard, datasets, doctor
@@ -23,7 +24,7 @@ class _Cli(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Cli, context_settings=HELP_SETTINGS)
 @click.version_option(__version__, prog_name="faqnas-optuna")
 def cli() -> None:
     """Find hybrid quantum neural networks that are accurate and cheap.

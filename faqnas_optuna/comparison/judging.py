@@ -7,9 +7,10 @@ promise. The front of the true values of what was chosen would flatter: it choos
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -75,34 +76,49 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return (mean, *mean_interval(mean, stdev(values), len(values))) if len(values) > 1 else (mean, mean, mean)
 
 
-Outcome = tuple[str, int, Judged]
-"""A searcher, the seed of a search, and what has become of it."""
+class SearchOutcome(NamedTuple):
+    """A search that has ended, and its judgement."""
+
+    searcher: str
+    seed: int
+    judged: Judged
 
 
-def hold(
-    names: Sequence[str], benchmark: Benchmark, budget: TrainingBudget, *, searches: int, processes: int
-) -> Iterator[Outcome]:
-    """Run and judge every search, and tell each as it comes to its end.
+def run_contest(
+    names: Sequence[str],
+    benchmark: Benchmark,
+    budget: TrainingBudget,
+    *,
+    searches: int,
+    processes: int,
+    on_done: Callable[[int], None] = lambda done: None,
+) -> Contest:
+    """Run and judge every search.
+
+    Args:
+        names: Searchers.
+        searches: Number of searches of each searcher.
+        on_done: Called with the number of searches that have ended, first with 0.
 
     Raises:
-        WorkerDiedError: a process has ended before its search.
+        WorkerDiedError: A process has ended before its search.
     """
     tasks = [(name, seed) for seed in range(searches) for name in names]
-    return shared_out(_searched, (benchmark, budget), tasks, processes=processes)
+    found: dict[tuple[str, int], Judged] = {}
+    on_done(0)
+    for outcome in shared_out(_search, (benchmark, budget), tasks, processes=processes):
+        found[outcome.searcher, outcome.seed] = outcome.judged
+        on_done(len(found))
+    return Contest(judged={name: tuple(found[name, seed] for seed in range(searches)) for name in names})
 
 
-def _searched(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> Outcome:
+def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> SearchOutcome:
+    """Run and judge one search, in a process of its own."""
     (benchmark, budget), (name, seed) = shared, task
     # Who starts a study in memory is told so, in every process anew.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return name, seed, judge(replay(searcher(name), benchmark, budget, seed=seed), benchmark, budget)
-
-
-def contest(names: Sequence[str], outcomes: Iterable[Outcome]) -> Contest:
-    """All outcomes in order, however they came."""
-    found = {(name, seed): judged for name, seed, judged in outcomes}
-    searches = len(found) // len(names)
-    return Contest(judged={name: tuple(found[name, seed] for seed in range(searches)) for name in names})
+    trace = replay(searcher(name), benchmark, budget, seed=seed)
+    return SearchOutcome(name, seed, judge(trace, benchmark, budget))
 
 
 def judge(course: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> Judged:

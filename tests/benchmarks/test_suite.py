@@ -1,6 +1,8 @@
-"""That `bench` measures what it says; how fast anything is, is not the tests' business."""
+"""Benchmarks measure what they say; their speed is not tested."""
 
+import json
 import logging
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import commands, computing, references, trials
-from benchmarks.__main__ import print_bench
+from benchmarks import commands, computing, references, suite, trials
+from benchmarks.command import print_bench
 from benchmarks.crowd import crowd
 from benchmarks.lookups import lookups
 from benchmarks.measurement import Measurement
@@ -21,6 +23,8 @@ from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.hardware.devices import DEVICES
 from faqnas_optuna.training.model import quantum_layer
+from tests.support.modules import RunModule
+from tests.support.modules import module_here as module_here
 from tests.tables import test_enumeration as tables
 
 FRAMES = [(embedding, entangler) for embedding in PAPER_EMBEDDINGS for entangler in PAPER_ENTANGLERS]
@@ -167,3 +171,22 @@ def test_loading_a_table_and_asking_it_are_measured(iris: DataSplits, tmp_path: 
     assert [one.what for one in measured] == ["loading a table", "a query of a table"]
     for one in measured:
         check(one)
+
+
+def test_the_command_prints_what_was_measured(module_here: RunModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    measurement = Measurement(what="a", case="first", value=1.234, unit="ms", target="<= 2 ms", met=True)
+
+    def measure(*, quick: bool, server: str | None) -> list[Measurement]:
+        assert quick and server is None
+        return [measurement]
+
+    monkeypatch.setattr(suite, "measure", measure)
+    code, out, err = module_here("benchmarks", "--quick", "--json")
+    assert code == 0 and "measured: a, first\n" in err
+    assert json.loads(out)["measurements"] == [asdict(measurement)] and json.loads(out)["schema_version"] == 1
+    code, out, _ = module_here("benchmarks", "--quick")
+    assert code == 0 and out.splitlines()[1].split()[:3] == ["a", "1.23", "ms"]
+
+
+def test_an_unknown_option_is_refused(module_here: RunModule) -> None:
+    assert module_here("benchmarks", "--bogus") == (2, "", "Error: No such option '--bogus'.\n")

@@ -61,7 +61,7 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
             # is none of a user's business.
             files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")}
             files |= {("confirm", option) for option in ("LATEX", "SHOTS", "PLOT")}
-            files |= {("compare", "PLOT"), ("compare", "SIZE"), ("claims", "OUT"), ("space", "OUT")}
+            files |= {("compare", "PLOT"), ("compare", "SIZE"), ("space", "OUT")}
             epochs = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             without = {("resume", "GENERATIONS"), ("worker", "LISTEN"), *epochs, *files}
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t, wilcoxon
 
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.comparison.judging import LOOKS, Contest, Judged, attained, contest, hold, interval, judge
+from faqnas_optuna.comparison.judging import LOOKS, Contest, Judged, attained, interval, judge, run_contest
 from faqnas_optuna.comparison.replay import Chosen, SearchStep, SearchTrace, TrainingBudget, chosen, replay, seeds_of
 from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.study.pareto import log_hypervolume
@@ -113,7 +113,9 @@ def test_intervals_are_those_of_student() -> None:
 
 def test_processes_find_what_one_finds() -> None:
     benchmark, names = MadeUp(by_qubits, noise=0.1), ["random", "nsga2"]
-    found = contest(names, hold(names, benchmark, TrainingBudget(trainings=8), searches=2, processes=2))
+    done: list[int] = []
+    found = run_contest(names, benchmark, TrainingBudget(trainings=8), searches=2, processes=2, on_done=done.append)
+    assert done == [0, 1, 2, 3, 4]
     for name in names:
         expected = [
             judge(
