@@ -13,6 +13,7 @@ import pytest
 from faqnas_optuna import search as searched
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.confirmation.plan import candidates_of, finalists_of
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.hardware.cost import hardware_cost
@@ -200,7 +201,7 @@ def test_a_confirmation_charges_the_same(search: Search, cli_here: Cli) -> None:
     code, out, err = cli_here("confirm", "iris", "--top", "1", "--seeds", "2", "--epochs", "1")
     assert code == 0, err
     assert "−ln ESP" in out.splitlines()[0]
-    confirmation = load(search.study._storage, "iris.confirm")
+    confirmation = open_study(search.study._storage, "iris.confirm")
     by_model: dict[str, float] = {}
     for trial in confirmation.study.get_trials(deepcopy=False):
         by_model[trial.params["model"]] = trial.values[0]
