@@ -1,6 +1,7 @@
 """The design's rules of import, read from the source."""
 
 import ast
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -261,6 +262,55 @@ def test_decisions_are_pure() -> None:
     outside = {name.split(".")[0] for module in needed for name in imports(module)}
     assert not needed & within("storage")
     assert not outside & {"optuna", "sqlalchemy"}
+
+
+FOREIGN_PRIVATE = {
+    "_exit": "os",
+    "_replace": "named tuples",
+    "_for_update_arg": "SQLAlchemy, which storage.sqlite asks for what a statement locks",
+    "_cache": "numba",
+    "_rebuild": "numba",
+    "_reduce": "numba",
+}
+"""Private names of other libraries than Optuna, with the library."""
+INTERNALS = "storage.optuna_internals"
+
+
+def private_attributes(module: str) -> list[ast.Attribute]:
+    nodes = ast.walk(ast.parse(source(module)))
+    return [node for node in nodes if isinstance(node, ast.Attribute) and re.match("_(?!_)", node.attr)]
+
+
+def own_private_names(module: str) -> set[str]:
+    """Names that a module assigns to `self`, or defines in a class or by itself."""
+    names = {node.attr for node in private_attributes(module) if isinstance(node.ctx, ast.Store) and is_self(node.value)}
+    for node in ast.walk(ast.parse(source(module))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return names
+
+
+def is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def test_private_names_of_optuna_are_used_in_one_module() -> None:
+    optunas = {node.attr for node in private_attributes(INTERNALS)} - {"_attach"}
+    inherited = set().union(*map(own_private_names, set(ORDER) - {INTERNALS})) - optunas
+    for module in set(ORDER) - {INTERNALS}:
+        hidden = [name for name in imports(module) if re.match(r"optuna\..*\b_|optuna\._", name)]
+        assert not hidden, f"{module} imports {hidden}; let {INTERNALS} do it"
+        own = own_private_names(module)
+        for node in private_attributes(module):
+            # A class of ours may have an attribute of the same name as one of Optuna's.
+            names = own | inherited if is_self(node.value) else own - optunas
+            is_own = node.attr in names
+            assert is_own or node.attr in FOREIGN_PRIVATE, (
+                f"{module}:{node.lineno} uses {ast.unparse(node)}, a private name of another module;"
+                f" if it is Optuna's, put it into {INTERNALS}"
+            )
 
 
 STUDY_ATTRIBUTES = {

@@ -137,10 +137,11 @@ def print_json(document: dict[str, Any]) -> None:
 def print_detached(study: "StoredStudy[Any]", *, as_json: bool) -> int:
     """Print how workers attach to a study that was only made; return the exit code."""
     from faqnas_optuna.confirmation.opening import status_document
+    from faqnas_optuna.storage.optuna_internals import storage_of
 
     click.echo(f"study {study.name} waits for workers: {typed(f'worker {study.name}')}", err=True)
     if as_json:
-        print_json(status_document(study.study._storage, study.name))
+        print_json(status_document(storage_of(study.study), study.name))
     return 0
 
 

@@ -17,7 +17,7 @@ from faqnas_optuna.confirmation.baselines import (
 )
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.hardware.cost import hardware_cost
-from faqnas_optuna.storage.opening import drafts
+from faqnas_optuna.storage.opening import store_trial
 from faqnas_optuna.study.metadata import Finalist
 from faqnas_optuna.study.objective import Objective
 from faqnas_optuna.study.work import TrialOutcome
@@ -44,7 +44,7 @@ class ConfirmationObjective(Objective):
         model = trial.suggest_categorical("model", [*Model, *Baseline])
         seed = trial.suggest_int("seed", 0, 10**9)
         trial.set_user_attr("worker", self._worker)
-        drafts(trial.study).store(trial._trial_id)
+        store_trial(trial)
         finalist = self._finalist(number)
         if model in list(Baseline):
             cost = 0.0

@@ -22,6 +22,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, FaqnasError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
 from faqnas_optuna.storage.opening import storage_lock, study_lock, unread
+from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study import search as searches
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import ConfirmationPlan, Description, our_studies
@@ -126,7 +127,7 @@ def confirmation_of(search: Search) -> Confirmation | None:
     """A study's confirmation of the usual name, if there is one, to be looked at."""
     try:
         # What this process has read of one that was deleted is not that of another with its id.
-        return find(unread(search.study._storage), name_for(search.name), search)
+        return find(unread(storage_of(search.study)), name_for(search.name), search)
     except (ConfigError, StudyMismatchError):
         # Who looks at the search has no part in what is wrong with that.
         return None
@@ -151,7 +152,7 @@ def confirming(
         finalists=finalists_of(candidates, config=search.config, n_features=splits.n_features, n_classes=splits.n_classes),
         baselines=baselines_for(len(splits.train)),
     )
-    confirmation = extended(search.study._storage, url, name, search, plan, budget)
+    confirmation = extended(storage_of(search.study), url, name, search, plan, budget)
     return resume(confirmation) if confirmation.metadata.stop() else confirmation
 
 

@@ -15,7 +15,8 @@ from faqnas_optuna.confirmation.baselines import Confirmed
 from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training, missing, name_for, needed
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
-from faqnas_optuna.storage.opening import drafts, study_lock
+from faqnas_optuna.storage.opening import batched, study_lock
+from faqnas_optuna.storage.optuna_internals import begin_queued_trial
 from faqnas_optuna.study import checks
 from faqnas_optuna.study.lifecycle import last_resumption, may_all_fail, write_stop
 from faqnas_optuna.study.metadata import ConfirmationPlan, Finalist
@@ -110,8 +111,8 @@ class Confirmation(StoredStudy[ConfirmationState]):
     def next_trial(self, state: ConfirmationState, *, lock: Lock, may_begin: Callable[[], bool]) -> Trial | None:
         if not may_begin():
             return None
-        with drafts(self.study).as_last_read():
-            return next_queued(self.study)
+        with batched(self.study).as_last_read():
+            return begin_queued_trial(self.study)
 
     def objective(
         self, state: ConfirmationState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None
@@ -208,7 +209,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
         """Whether, as this process knows it, the queue is empty and something is to be queued, or all is done."""
         if state.waiting:
             return False
-        with drafts(self.study).as_last_read():
+        with batched(self.study).as_last_read():
             trials = self.study.get_trials(deepcopy=False)
         return not state.running or bool(missing(self.needed(), trials, since=state.resumed_at))
 
@@ -238,9 +239,3 @@ def enqueue(study: Study, trainings: Iterable[Training]) -> None:
             {"finalist": training.finalist, "model": training.model, "seed": training.seed},
             user_attrs={"network": training.network, "seed": training.seed},
         )
-
-
-def next_queued(study: Study) -> Trial | None:
-    """Begin a queued trial; None if there is none, where `Study.ask` would make one up."""
-    trial_id = study._pop_waiting_trial_id()
-    return None if trial_id is None else Trial(study, trial_id)

@@ -19,6 +19,7 @@ from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.reporting.plotly_front import hypervolume_figure, pareto_figure
 from faqnas_optuna.storage.attributes import study_ids
 from faqnas_optuna.storage.opening import unread
+from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.metadata import Description, our_studies
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState, StudyState
@@ -123,7 +124,7 @@ class Watched:
                 confirmation = confirmation_of(search)
                 confirmed = confirmed_errors(confirmation)
                 return StudyView(
-                    number=search.study._study_id,
+                    number=study_id_of(search.study),
                     status=search.status(state),
                     note=study_note(state),
                     front=state.front,

@@ -220,7 +220,7 @@ class HeartbeatStorage(DatabaseStorage):
 
     def _fail(self, session: Session, trial: Any, reason: str) -> None:
         # First: a trial that has failed is not written to.
-        self.set_user_attr(session, trial.trial_id, FAILURE, f"{GIVEN_UP}: {reason}")
+        self.write_user_attr(session, trial.trial_id, FAILURE, f"{GIVEN_UP}: {reason}")
         trial.state = TrialState.FAIL
         trial.datetime_complete = datetime.now()
 

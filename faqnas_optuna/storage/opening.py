@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from optuna import Study
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL
 
 from faqnas_optuna.errors import NoStudiesError, StorageError
@@ -13,7 +13,7 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage import servers, sqlite
 from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
-from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of
+from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of, trial_id_of
 from faqnas_optuna.storage.outages import (
     DATABASE_ERRORS,
     advice,
@@ -170,11 +170,20 @@ def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
     return storage_lock(backend(study).url)
 
 
-def drafts(study: Study) -> BatchedStorage:
+def batched(study: Study) -> BatchedStorage:
     """The storage of a study, with what this process knows of its trials."""
     storage = storage_of(study)
     assert isinstance(storage, BatchedStorage)
     return storage
+
+
+def store_trial(trial: Trial) -> None:
+    """Store what was written to a running trial so far.
+
+    Raises:
+        UpdateFinishedTrialError: the trial was given up in the meantime.
+    """
+    batched(trial.study).store(trial_id_of(trial))
 
 
 def finished_trials(study: Study) -> list[FrozenTrial]:
@@ -193,7 +202,7 @@ def as_it_is_now(study: Study) -> AbstractContextManager[None]:
 
 def backend(study: Study) -> HeartbeatStorage:
     """The database of a study."""
-    return drafts(study).backend
+    return batched(study).backend
 
 
 def disconnect(study: Study) -> None:

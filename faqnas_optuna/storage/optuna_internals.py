@@ -5,7 +5,7 @@ differently, and why the public interface does not suffice.
 
 - `Study._storage` (study/study.py, storage/test_batched.py): a study has no public name for its storage.
 - `Study._study_id` (study/study.py, storage/test_batched.py): a study gives its name only, and storages need its id.
-- `Study._pop_waiting_trial_id` (study/study.py, study/test_confirmation.py): `Study.ask` makes up a trial if none is queued.
+- `Study._pop_waiting_trial_id` (study/study.py, confirmation/test_plan.py): `Study.ask` makes up a trial if none is queued.
 - `Trial._trial_id` (trial/_trial.py, workers/test_loop.py): a trial gives its number only, and storages need its id.
 - `FrozenTrial._trial_id` (trial/_frozen.py, storage/test_heartbeats.py): as above.
 - `FrozenStudy` (study/_frozen.py, storage/test_heartbeats.py): the type that `get_all_studies` returns.
@@ -185,7 +185,7 @@ class DatabaseStorage(RDBStorage):
         """Add a trial to a study in a transaction."""
         self._get_prepared_new_trial(study_id, trial, session)
 
-    def set_user_attr(self, session: Session, trial_id: int, key: str, value: Any) -> None:
+    def write_user_attr(self, session: Session, trial_id: int, key: str, value: Any) -> None:
         """Set a user attribute of an unfinished trial in a transaction."""
         self._set_trial_attr_without_commit(session, models.TrialUserAttributeModel, trial_id, key, value)
 

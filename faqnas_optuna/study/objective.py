@@ -18,7 +18,7 @@ from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.storage.heartbeats import FAILURE
-from faqnas_optuna.storage.opening import drafts
+from faqnas_optuna.storage.opening import store_trial
 from faqnas_optuna.storage.outages import DATABASE_ERRORS
 from faqnas_optuna.study.records import TrialRecord
 from faqnas_optuna.study.state import SearchState
@@ -78,7 +78,7 @@ class SearchObjective(Objective):
         started = time.perf_counter()
         genome = suggest(trial, self._config.space)
         trial.set_user_attr("worker", self._worker)
-        drafts(trial.study).store(trial._trial_id)
+        store_trial(trial)
         circuit = genome.circuit
         effective = effective_circuit(circuit).digest
         if known := self._state.by_effective.get(effective):

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from faqnas_optuna.circuits.genome import GeneValue
 from faqnas_optuna.config import Objectives, SearchConfig
 from faqnas_optuna.storage.opening import as_it_is_now, finished_trials
+from faqnas_optuna.storage.optuna_internals import storage_of, trial_id_of
 from faqnas_optuna.study.records import GENERATION_KEY, generation_of
 from faqnas_optuna.study.stopping import full_generations
 
@@ -78,7 +79,7 @@ class _RememberingNSGAIISampler(NSGAIISampler):
         self._memory.take_in(finished_trials(study))
         assert self.population_size is not None
         generation = self._memory.first_with_room(self.population_size)
-        study._storage.set_trial_system_attr(trial._trial_id, GENERATION_KEY, generation)
+        storage_of(study).set_trial_system_attr(trial_id_of(trial), GENERATION_KEY, generation)
         return generation
 
     def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:

@@ -16,7 +16,8 @@ from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, GenomeError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.storage.opening import backend, drafts, study_lock
+from faqnas_optuna.storage.opening import backend, batched, store_trial, study_lock
+from faqnas_optuna.storage.optuna_internals import study_id_of, trial_id_of
 from faqnas_optuna.study import checks
 from faqnas_optuna.study.cost_range import cost_range
 from faqnas_optuna.study.lifecycle import last_resumption, may_all_fail, write_stop
@@ -97,11 +98,11 @@ class Search(StoredStudy[SearchState]):
             trial = self._ask()
             # The others must see its generation when the lock is released.
             with suppress(UpdateFinishedTrialError):
-                drafts(self.study).store(trial._trial_id)
+                store_trial(trial)
             if is_held():
                 return trial
         # This worker was suspended, or the server restarted. Others may have filled the generation since.
-        backend(self.study).abandon(self.study._study_id, trial._trial_id, "its worker lost the lock of the study")
+        backend(self.study).abandon(study_id_of(self.study), trial_id_of(trial), "its worker lost the lock of the study")
         return None
 
     def objective(self, state: SearchState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> RunTrial:
@@ -170,7 +171,7 @@ class Search(StoredStudy[SearchState]):
 
     def _ask(self) -> Trial:
         """Begin a trial, and have its generation numbered and its parents crossed, by what was read last."""
-        with drafts(self.study).as_last_read():
+        with batched(self.study).as_last_read():
             trial = self.study.ask()
             _ = trial.relative_params
         return trial

@@ -14,7 +14,8 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.config import ErrorEstimate
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
-from faqnas_optuna.storage.opening import drafts
+from faqnas_optuna.storage.opening import batched
+from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.pareto import linear_hypervolume, log_hypervolume, non_dominated
 from faqnas_optuna.study.records import Candidate, generation_of
 from faqnas_optuna.study.stopping import Failure, Point, full_generations
@@ -61,7 +62,7 @@ class StudyState(ABC):
     def refresh(self) -> None:
         """Read the study's trials, and take in those that have finished since."""
         optuna_study = self.study.study
-        history = drafts(optuna_study).read(optuna_study._study_id)
+        history = batched(optuna_study).read(study_id_of(optuna_study))
         unfinished = [trial for _, trial in sorted(history.unfinished.items())]
         self.running = [trial for trial in unfinished if trial.state is TrialState.RUNNING]
         self.waiting = len(unfinished) - len(self.running)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from faqnas_optuna.storage.opening import backend
+from faqnas_optuna.storage.optuna_internals import study_id_of, trial_id_of
 from faqnas_optuna.study.state import StudyState
 from faqnas_optuna.study.study import StoredStudy
 
@@ -64,14 +65,14 @@ def stop_document(study: StoredStudy[Any]) -> dict[str, Any]:
 def _workers(state: StudyState) -> list[dict[str, Any]]:
     """Who is at a trial: host and process, what it runs, and how long ago its last heartbeat was."""
     study = state.study
-    silent = backend(study.study).seconds_silent(study.study._study_id)
+    silent = backend(study.study).seconds_silent(study_id_of(study.study))
     return [
         {
             # Each is stored by the worker in its own time: a trial may have just begun.
             "worker": trial.user_attrs.get("worker"),
             "trial": trial.number,
             "circuit": study.subject(trial),
-            "heard_s_ago": silent.get(trial._trial_id),
+            "heard_s_ago": silent.get(trial_id_of(trial)),
         }
         for trial in state.running
     ]

@@ -23,6 +23,7 @@ from faqnas_optuna.errors import FailingWorkerError, PlatformError
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
 from faqnas_optuna.storage.opening import backend, study_lock
+from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of, trial_id_of
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
 from faqnas_optuna.study.lifecycle import last_resumption
 from faqnas_optuna.study.state import StudyState
@@ -151,12 +152,12 @@ class StudyWorker:
         if trial is None:
             return False
         try:
-            with beating(backend(self._study), trial._trial_id):
+            with beating(backend(self._study), trial_id_of(trial)):
                 self._run(trial)
         except UpdateFinishedTrialError:
             _drop(trial)
         except PlatformError as error:
-            backend(self._study).abandon(self._study._study_id, trial._trial_id, str(error))
+            backend(self._study).abandon(study_id_of(self._study), trial_id_of(trial), str(error))
             raise
         except AskedToLeaveError:
             logger.warning("trial %d is not stored; another worker will run it again", trial.number)
@@ -176,7 +177,7 @@ class StudyWorker:
         """Fail the trials whose workers are gone, and queue them anew if the study still wants trials."""
         if time.monotonic() < self._next_giving_up:
             return
-        storage, study_id = backend(self._study), self._study._study_id
+        storage, study_id = backend(self._study), study_id_of(self._study)
         for trial_id in storage.stale_trials(study_id):
             retry = self.study.metadata.stop() is None and self.study.wants_trials(self.state)
             number = storage.give_up(study_id, trial_id, retry=retry)
@@ -223,7 +224,7 @@ class StudyWorker:
                 trial.set_user_attr(name, value)
             self._study.tell(trial, values=outcome.values, state=state)
         except (UpdateFinishedTrialError, ValueError):
-            stored = self._study._storage.get_trial(trial._trial_id).state
+            stored = storage_of(self._study).get_trial(trial_id_of(trial)).state
             # Equal states: it was stored, and the connection broke before we heard of it.
             if not stored.is_finished():
                 raise

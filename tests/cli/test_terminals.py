@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faqnas_optuna.reporting.documents import trial_document
-from faqnas_optuna.storage.opening import drafts
+from faqnas_optuna.storage.opening import batched
 from faqnas_optuna.study.objective import suggest
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
@@ -47,7 +47,7 @@ def long_names(new_search: Callable[..., Search]) -> Search:
         trial = running.study.ask()
         suggest(trial, running.config.space)
         trial.set_user_attr("worker", worker)
-        drafts(running.study).store(trial._trial_id)
+        batched(running.study).store(trial._trial_id)
     return finished
 
 

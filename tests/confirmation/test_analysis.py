@@ -12,11 +12,12 @@ from faqnas_optuna.confirmation.analysis import confirmation_document, told
 from faqnas_optuna.confirmation.baselines import Baseline, Model
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training
-from faqnas_optuna.confirmation.study import Confirmation, enqueue, next_queued
+from faqnas_optuna.confirmation.study import Confirmation, enqueue
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, study_lock
+from faqnas_optuna.storage.optuna_internals import begin_queued_trial
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import Finalist
 from faqnas_optuna.study.search import load
@@ -155,7 +156,7 @@ def replay(confirmed: Confirmation, storage_url: str) -> Replay:
         chosen = {(training.network, training.seed): training for training in again.needed() if wanted(training)}
         with study_lock(again.study):
             enqueue(again.study, chosen.values())
-        while (trial := next_queued(again.study)) is not None:
+        while (trial := begin_queued_trial(again.study)) is not None:
             key = trial.user_attrs["network"], trial.user_attrs["seed"]
             failure = fate(chosen[key])
             attributes = real[key].user_attrs if failure is None else {FAILURE: failure}
@@ -223,7 +224,7 @@ def test_what_failed_and_was_then_done_has_not_failed(replay: Replay) -> None:
     assert confirmation_document(search)["trainings"] == {"needed": 45, "done": 44, "running": 0, "waiting": 0, "failed": 0}
     assert search.advance(read_state(search)) is WorkerAction.RUNNING
     assert confirmation_document(search)["trainings"] == {"needed": 45, "done": 44, "running": 0, "waiting": 1, "failed": 0}
-    trial = next_queued(search.study)
+    trial = begin_queued_trial(search.study)
     assert trial is not None and trial.user_attrs["seed"] == 1
     assert confirmation_document(search)["trainings"]["running"] == 1
     search.study.tell(trial, state=TrialState.FAIL)

@@ -8,12 +8,13 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.confirmation.baselines import Baseline, Model
 from faqnas_optuna.confirmation.opening import find
 from faqnas_optuna.confirmation.plan import ConfirmationBudget, candidates_of, finalists_of, missing
-from faqnas_optuna.confirmation.study import Confirmation, enqueue, next_queued
+from faqnas_optuna.confirmation.study import Confirmation, enqueue
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import study_lock
+from faqnas_optuna.storage.optuna_internals import begin_queued_trial
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import Finalist
 from faqnas_optuna.study.search import Search
@@ -42,7 +43,7 @@ def finish(search: Confirmation, outcome: Callable[[object], TrialOutcome]) -> i
     count = 0
     state = read_state(search)
     while state.study.advance(state) is WorkerAction.RUNNING:
-        trial = next_queued(search.study)
+        trial = begin_queued_trial(search.study)
         assert trial is not None
         found = outcome(trial)
         for name, value in found.attributes.items():
@@ -133,7 +134,7 @@ def test_what_was_given_up_for_good_is_not_queued_again(confirmation: Make) -> N
     search = confirmation(0)
     with study_lock(search.study):
         enqueue(search.study, search.needed()[:1])
-    lost = next_queued(search.study)
+    lost = begin_queued_trial(search.study)
     assert lost is not None
     lost.set_user_attr(FAILURE, f"{GIVEN_UP}: its worker was silent")
     search.study.tell(lost, state=TrialState.FAIL)
@@ -143,7 +144,7 @@ def test_what_was_given_up_for_good_is_not_queued_again(confirmation: Make) -> N
 
 
 def test_nothing_is_made_up_when_the_queue_is_empty(confirmation: Make) -> None:
-    assert next_queued(confirmation(0).study) is None
+    assert begin_queued_trial(confirmation(0).study) is None
 
 
 def test_a_search_in_which_all_fails_stops(confirmation: Make) -> None:

@@ -17,7 +17,7 @@ from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
 from faqnas_optuna.confirmation.opening import status_document
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import front_csv, pareto_document, start_document, trial_document
-from faqnas_optuna.storage.opening import drafts
+from faqnas_optuna.storage.opening import batched
 from faqnas_optuna.study.lifecycle import author, resume, stop
 from faqnas_optuna.study.metadata import DESCRIPTION
 from faqnas_optuna.study.objective import suggest
@@ -165,7 +165,7 @@ def test_status_tells_who_is_at_what(
     known, _just_begun = search.study.ask(), search.study.ask()
     genome = suggest(known, search.config.space)
     known.set_user_attr("worker", "elsewhere:17")
-    drafts(search.study).store(known._trial_id)
+    batched(search.study).store(known._trial_id)
     (study,) = status_document(search.study._storage, None)["studies"]
     (first, second), circuit = study["workers"], str(genome.circuit)
     assert 0 <= first.pop("heard_s_ago") < SOON_S
@@ -241,7 +241,7 @@ def test_of_a_trial_that_was_not_counted_the_cheapest_circuit_has_no_flops(new_s
     suggest(search.study.ask(), search.config.space)
     running = search.study.ask()
     suggest(running, search.config.space)
-    drafts(search.study).store(running._trial_id)
+    batched(search.study).store(running._trial_id)
     assert trial_document(search, 1)["effective"]["cheapest_flops"] is None
 
 

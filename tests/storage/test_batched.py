@@ -17,7 +17,7 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.storage.opening import backend, drafts, open_storage
+from faqnas_optuna.storage.opening import backend, batched, open_storage
 from faqnas_optuna.study.search import create
 from faqnas_optuna.training.evaluation import Evaluation
 from faqnas_optuna.training.values import Costs
@@ -71,7 +71,7 @@ def test_a_draft_is_stored_at_once_and_finished_at_once(study: optuna.Study) -> 
     trial = begin(study)
     (before,) = by_optuna(study)
     assert (before.state, before.params, before.user_attrs) == (TrialState.RUNNING, {}, {})
-    drafts(study).store(trial._trial_id)
+    batched(study).store(trial._trial_id)
     (running,) = by_optuna(study)
     assert [running] == seen_by(study) == seen_by(elsewhere(study))
     assert (running.params, running.system_attrs) == (trial.params, {"generation": 3})
@@ -113,7 +113,7 @@ def test_a_trial_that_was_given_up_takes_nothing_more(study: optuna.Study) -> No
     for one in (trial, late):
         backend(elsewhere(study)).abandon(study._study_id, one._trial_id, "it was silent")
     with pytest.raises(UpdateFinishedTrialError, match="trial 0 was given up"):
-        drafts(study).store(trial._trial_id)
+        batched(study).store(trial._trial_id)
     with pytest.raises(UpdateFinishedTrialError, match="trial 1 was given up"):
         study.tell(late, (1, 1))
     # A look at the others' trials ends the draft too.
@@ -122,7 +122,7 @@ def test_a_trial_that_was_given_up_takes_nothing_more(study: optuna.Study) -> No
     with pytest.raises(UpdateFinishedTrialError, match="can not be updated"):
         trial.set_user_attr("late", True)
     with pytest.raises(UpdateFinishedTrialError, match="was given up"):
-        drafts(study).store(trial._trial_id)
+        batched(study).store(trial._trial_id)
 
 
 def test_a_trial_of_a_deleted_study_is_not_finished_in_a_new_one(study: optuna.Study) -> None:
@@ -141,17 +141,17 @@ def test_a_trial_of_a_deleted_study_is_not_finished_in_a_new_one(study: optuna.S
 def test_a_study_that_is_gone_gets_no_trial(study: optuna.Study) -> None:
     optuna.delete_study(study_name="s", storage=open_storage(backend(study).url))
     with pytest.raises(KeyError, match="Record does not exist"):
-        drafts(study).create_new_trial(study._study_id)
+        batched(study).create_new_trial(study._study_id)
 
 
 def test_what_is_new_is_told_once_and_in_the_order_in_which_it_was_seen(study: optuna.Study) -> None:
     other = elsewhere(study)
     trials = [begin(by) for by in (study, other, study)]
     other.tell(trials[1], (1, 1))
-    assert [trial.number for trial in drafts(study).read(study._study_id).finished] == [1]
+    assert [trial.number for trial in batched(study).read(study._study_id).finished] == [1]
     study.tell(trials[2], (1, 1))
     study.tell(trials[0], state=TrialState.FAIL)
-    history = drafts(study).read(study._study_id)
+    history = batched(study).read(study._study_id)
     assert [trial.number for trial in history.finished] == [1, 2, 0]
     assert not history.unfinished
 
@@ -160,9 +160,9 @@ def test_as_last_read_spares_the_database(study: optuna.Study) -> None:
     begin(elsewhere(study))
     assert len(study.get_trials()) == 1
     begin(elsewhere(study))
-    with drafts(study).as_last_read():
+    with batched(study).as_last_read():
         assert len(study.get_trials()) == 1
-        with drafts(study).as_it_is_now():
+        with batched(study).as_it_is_now():
             assert len(study.get_trials()) == 2
 
 

@@ -10,7 +10,7 @@ from scipy.stats import chisquare
 
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import Objectives, SearchConfig
-from faqnas_optuna.storage.opening import backend, drafts, open_storage
+from faqnas_optuna.storage.opening import backend, batched, open_storage
 from faqnas_optuna.study.records import GENERATION_KEY
 from faqnas_optuna.study.sampler import SeededNSGAIISampler
 from faqnas_optuna.study.search import Search, load
@@ -161,7 +161,7 @@ def test_parents_that_another_worker_has_just_chosen_are_read_with_their_values(
     other.study.get_trials()
     # The fourth closes the generation, the fifth chooses the parents; the other has seen neither.
     run_trials(search, 2, cheap_values)
-    with drafts(other.study).as_last_read():
+    with batched(other.study).as_last_read():
         sampler: Any = other.study.sampler
         parents = sampler._nsga2.get_parent_population(other.study, 1)
     assert [trial.number for trial in parents] == [0, 1, 2, 3]

@@ -26,7 +26,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ClusterError, ConfigError, DataError
 from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.storage.opening import drafts, open_storage
+from faqnas_optuna.storage.opening import batched, open_storage
 from faqnas_optuna.storage.urls import absolute
 from faqnas_optuna.study.lifecycle import stop
 from faqnas_optuna.study.search import Search, load
@@ -228,7 +228,7 @@ def test_a_dismissal_reaches_a_worker_that_waits_for_others(
         # Running, so that the generation has no room.
         trial = search.study.ask()
         _ = trial.relative_params
-        drafts(search.study).store(trial._trial_id)
+        batched(search.study).store(trial._trial_id)
     with (
         connected(scheduler, storage_url=storage_url) as client,
         dask_workers(client, 1, search, Signals(), storage_url=storage_url, data_dir=None) as crew,

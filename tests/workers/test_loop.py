@@ -19,7 +19,7 @@ from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.signals import Signals
-from faqnas_optuna.storage.opening import drafts, open_storage
+from faqnas_optuna.storage.opening import batched, open_storage
 from faqnas_optuna.study.lifecycle import resume, stop
 from faqnas_optuna.study.objective import Objective, suggest
 from faqnas_optuna.study.records import GENERATION_KEY
@@ -62,7 +62,7 @@ def test_what_others_finish_last_is_shown(new_search: Callable[..., Search], iri
 
     other = search.study.ask()
     _ = other.relative_params
-    drafts(search.study).store(other._trial_id)
+    batched(search.study).store(other._trial_id)
     run(search, iris, Signals(), on_trial=look)
     assert [one.trials for one in seen] == [0, 1, 2, 3, 4]
     # A bar is full then, although not all generations were needed.
