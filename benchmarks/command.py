@@ -29,7 +29,7 @@ def bench(quick: bool, server: str | None, as_json: bool) -> None:
     from faqnas_optuna.cli.console import error_console, messages
     from faqnas_optuna.storage.outages import silence_libraries
     from faqnas_optuna.study.study import versions
-    from faqnas_optuna.training.reference import use_one_thread
+    from faqnas_optuna.training.torch_training import use_one_thread
 
     use_one_thread()
     silence_libraries()

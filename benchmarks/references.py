@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Genome, Rotation
-from faqnas_optuna.circuits.reference import lightning
+from faqnas_optuna.circuits.pennylane_circuit import lightning
 from faqnas_optuna.config import Engine, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import BETA_1, BETA_2, EPSILON, ParameterBlocks

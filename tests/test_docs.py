@@ -17,8 +17,8 @@ import faqnas_optuna
 from faqnas_optuna import errors
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.generated_names import DEFINITIONS, Recipe
 from faqnas_optuna.data.named import DATASETS
-from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
 from faqnas_optuna.hardware.devices import DEVICES, device_of
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.signals import SIGNALS

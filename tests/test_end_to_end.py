@@ -27,13 +27,13 @@ from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.records import GENERATION_KEY
 from faqnas_optuna.study.search import Search, create, load
 from faqnas_optuna.study.state import read_state
-from faqnas_optuna.training import reference
+from faqnas_optuna.training import torch_training
 from faqnas_optuna.training.model import HQNN
 from faqnas_optuna.training.pilot import measure_reliability
 from faqnas_optuna.workers.loop import run
 from tests.circuits.test_flops import reported_by_torch_profiler
 from tests.conftest import TIMEOUT_S, RunCli, successful
-from tests.data.test_idx import idx_dir as idx_dir  # the fixture
+from tests.data.test_idx_files import idx_dir as idx_dir  # the fixture
 from tests.support.crew import wait_until
 from tests.support.forked import Forked
 
@@ -245,9 +245,9 @@ def test_a_confirmation_is_what_others_come_to(run_forked: RunCli, iris: DataSpl
         generator = confirmation_generator(0, seed)
         circuit = effective_circuit(genome.circuit)
         model = HQNN(circuit, n_features=4, n_classes=3, engine=Engine.PENNYLANE, generator=generator)
-        reference.train(model, iris, TrainingConfig(epochs=5), generator=generator)
+        torch_training.train(model, iris, TrainingConfig(epochs=5), generator=generator)
         # A sample in the middle of two classes may fall on either side by rounding.
-        assert accuracy == pytest.approx(np.mean(reference.predict(model, iris.test) == y), abs=1.01 / len(y))
+        assert accuracy == pytest.approx(np.mean(torch_training.predict(model, iris.test) == y), abs=1.01 / len(y))
 
 
 def test_a_search_does_not_see_the_test_part(storage_url: str, iris: DataSplits) -> None:

@@ -6,7 +6,7 @@ import pytest
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.comparison.samplers import searcher
-from faqnas_optuna.data.recipes import Recipe
+from faqnas_optuna.data.generated_names import Recipe
 from faqnas_optuna.errors import ConfigError, DataError
 from faqnas_optuna.literals import decimal_number, whole_number
 from faqnas_optuna.noise.model import noise_of

@@ -3,7 +3,7 @@
 from typing import Any
 
 from faqnas_optuna.config import SAMPLES, StudyConfig
-from faqnas_optuna.data import own
+from faqnas_optuna.data import user_data
 from faqnas_optuna.data.frames import as_frame, as_series
 from faqnas_optuna.data.reading import NPZ_TARGET, Source
 from faqnas_optuna.data.splits import DataSplits
@@ -33,4 +33,4 @@ def splits_of(x: Any, y: Any, config: StudyConfig) -> DataSplits:
         if len(classes) != len(frame):
             raise DataError(f"x has {len(frame):,} samples and y {len(classes):,}; give a class for each sample")
         frame = frame.assign(**{target: classes})
-    return own.splits_of(Source(frame=frame), target, config.data, name=SAMPLES, seed=config.split_seed)
+    return user_data.splits_of(Source(frame=frame), target, config.data, name=SAMPLES, seed=config.split_seed)

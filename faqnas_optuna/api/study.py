@@ -33,7 +33,7 @@ from faqnas_optuna.errors import ConfigError, StudyNotFoundError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.models.export import export
 from faqnas_optuna.models.folder import check_target
-from faqnas_optuna.models.trained import TrainedModel
+from faqnas_optuna.models.trained_model import TrainedModel
 from faqnas_optuna.noise.figure import write_noise_plot
 from faqnas_optuna.noise.frame import noise_frame
 from faqnas_optuna.noise.model import noise_of

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.circuits.pennylane_circuit import qnode
 
 
 def count_parts(n_qubits: int, *, wider: bool = False) -> dict[str, int]:

@@ -95,7 +95,7 @@ def counting_ahead() -> Iterator[None]:
 def counts_file(*, wider: bool = False) -> Path:
     """Where they are kept: by version, and by the sources that count."""
     digest = hashlib.sha256()
-    for source in ("blocks.py", "genome.py", "reference.py", "counting.py"):
+    for source in ("blocks.py", "genome.py", "pennylane_circuit.py", "counting.py"):
         digest.update((Path(__file__).parent / source).read_bytes())
     versions = "-".join(f"{package}-{version(package)}" for package in ("pennylane", "torch"))
     return user_cache().flops_counts(versions, digest.hexdigest()[:12], wider=wider)

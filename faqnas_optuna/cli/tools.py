@@ -42,8 +42,8 @@ def datasets(
     stand in its place: of one that is generated, as two-curves:features=20, all keys are told.
     """
     from faqnas_optuna.cli.display import print_data, print_datasets
-    from faqnas_optuna.data.idx import download as fetch
-    from faqnas_optuna.data.idx import downloaded_to
+    from faqnas_optuna.data.idx_files import download as fetch
+    from faqnas_optuna.data.idx_files import downloaded_to
     from faqnas_optuna.data.named import DATASETS
 
     if file:

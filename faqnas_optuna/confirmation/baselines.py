@@ -137,7 +137,7 @@ def confirm_once(
 def _load(model: Model, circuit: Circuit) -> None:
     """What takes its time the first time, so that no training is told to have taken it."""
     if model in CLASSICAL:
-        from faqnas_optuna.training.reference import use_one_thread
+        from faqnas_optuna.training.torch_training import use_one_thread
 
         use_one_thread()
         return
@@ -170,12 +170,12 @@ def _train_classical(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
 ) -> "tuple[TrainingResult, NDArray[np.int64]]":
     """The training, and what the network says of the test part."""
-    from faqnas_optuna.training import reference
+    from faqnas_optuna.training import torch_training
 
     layout = _live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
-    network = reference.perceptron(layout, activated=model is Model.MLP, generator=generator)
-    result = reference.train(network, splits, training, generator=generator, validate_epochs=True)
-    return result, reference.predict(network, splits.test)
+    network = torch_training.perceptron(layout, activated=model is Model.MLP, generator=generator)
+    result = torch_training.train(network, splits, training, generator=generator, validate_epochs=True)
+    return result, torch_training.predict(network, splits.test)
 
 
 def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.config import Score
-from faqnas_optuna.data.repeats import copies, profiles, row_hashes
+from faqnas_optuna.data.duplicates import copies, profiles, row_hashes
 
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
@@ -64,7 +64,7 @@ class FindingKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class DataFinding:
     """A warning about a data set."""
 
     kind: FindingKind
@@ -149,7 +149,7 @@ SENTENCES = {
 """Messages about one column and about several, by kind (99 % is `repeats.NEARLY_ALL`)."""
 
 
-def relevant(findings: Iterable[Finding], score: Score) -> tuple[Finding, ...]:
+def relevant(findings: Iterable[DataFinding], score: Score) -> tuple[DataFinding, ...]:
     """Return the findings that matter to a search by a score: a balanced one needs no warning of imbalance."""
     return tuple(one for one in findings if one.kind is not FindingKind.IMBALANCE or score is Score.ACCURACY)
 
@@ -162,7 +162,7 @@ def check(
     *,
     dates: Sequence[str] = (),
     texts: Sequence[str] = (),
-) -> tuple[Finding, ...]:
+) -> tuple[DataFinding, ...]:
     """Check a data set whose columns can be left out.
 
     Args:
@@ -195,7 +195,7 @@ def check(
     return tuple(sorted(findings, key=lambda one: order.index(one.kind)))
 
 
-def check_fixed(x: NDArray[Any], y: NDArray[np.int64], classes: Sequence[str | int], parts: Parts) -> tuple[Finding, ...]:
+def check_fixed(x: NDArray[Any], y: NDArray[np.int64], classes: Sequence[str | int], parts: Parts) -> tuple[DataFinding, ...]:
     """Check a data set whose columns are what they are, as those that have a name: classes, parts and rows.
 
     Args:
@@ -217,7 +217,9 @@ def wilson_half_width(samples: int) -> float:
     return Z95 / (2 * math.sqrt(samples + Z95**2))
 
 
-def _of_rows(x: NDArray[Any], parts: Parts, *, tolerated: float = 0.0, fixes: tuple[str, str] = ("", "")) -> Iterator[Finding]:
+def _of_rows(
+    x: NDArray[Any], parts: Parts, *, tolerated: float = 0.0, fixes: tuple[str, str] = ("", "")
+) -> Iterator[DataFinding]:
     """Report rows that occur more than once.
 
     Args:
@@ -239,24 +241,24 @@ def _of_rows(x: NDArray[Any], parts: Parts, *, tolerated: float = 0.0, fixes: tu
     ]
     if told:
         message = f"{' and '.join(told)}, so scores on them are optimistic{fixes[0]}"
-        yield Finding(kind=FindingKind.SHARED_ROWS, message=message)
+        yield DataFinding(kind=FindingKind.SHARED_ROWS, message=message)
     repeated = sum(len(rows) - len(np.unique(rows)) for rows in of_part.values())
     if repeated > tolerated * len(hashes):
         verb = "repeats" if repeated == 1 else "repeat"
         message = (
             f"{repeated:,} of {len(hashes):,} rows {verb} another row of the same part, so intervals are too narrow{fixes[1]}"
         )
-        yield Finding(kind=FindingKind.DUPLICATE_ROWS, message=message)
+        yield DataFinding(kind=FindingKind.DUPLICATE_ROWS, message=message)
 
 
-def _of_classes(y: NDArray[np.int64], classes: Sequence[str | int], parts: Parts) -> Iterator[Finding]:
+def _of_classes(y: NDArray[np.int64], classes: Sequence[str | int], parts: Parts) -> Iterator[DataFinding]:
     """Report classes of very different sizes."""
     counts = np.bincount(y, minlength=len(classes))
     largest, smallest = int(counts.argmax()), int(counts.argmin())
     if counts[largest] <= HIGHEST_RATIO * counts[smallest]:
         return
     in_test = int((y[parts["test"]] == smallest).sum())
-    yield Finding(
+    yield DataFinding(
         kind=FindingKind.IMBALANCE,
         message=f"the classes are imbalanced: {classes[largest]!r} has {counts[largest]:,} of {len(y):,} samples and"
         f" {classes[smallest]!r} has {counts[smallest]:,} ({in_test:,} of them in the test part), so always answering"
@@ -265,7 +267,7 @@ def _of_classes(y: NDArray[np.int64], classes: Sequence[str | int], parts: Parts
     )
 
 
-def _of_sizes(parts: Parts) -> Iterator[Finding]:
+def _of_sizes(parts: Parts) -> Iterator[DataFinding]:
     """Report parts that are too small for a claim."""
     fewest = smallest_part()
     small = {part: len(parts[part]) for part in ("validation", "test") if len(parts[part]) < fewest}
@@ -273,7 +275,7 @@ def _of_sizes(parts: Parts) -> Iterator[Finding]:
         return
     sizes = " and ".join(f"the {part} part has {_samples(count)}" for part, count in small.items())
     widths = " and ".join(f"±{wilson_half_width(count):.2f}" for count in small.values())
-    yield Finding(
+    yield DataFinding(
         kind=FindingKind.SMALL_PART,
         message=f"{sizes}, with which the 95 % interval of an accuracy reaches up to {widths}; collect more samples, at least"
         f" {fewest} in each part",
@@ -284,14 +286,14 @@ def _samples(count: int) -> str:
     return f"{count:,} sample" if count == 1 else f"{count:,} samples"
 
 
-def _of_columns(kind: FindingKind, names: Sequence[str]) -> Finding:
+def _of_columns(kind: FindingKind, names: Sequence[str]) -> DataFinding:
     """Report columns of a kind in one sentence."""
     one, several = SENTENCES[kind]
     message = (one if len(names) == 1 else several).format(names=_listed(names), drop=_drop(names))
-    return Finding(kind=kind, columns=tuple(names), message=message)
+    return DataFinding(kind=kind, columns=tuple(names), message=message)
 
 
-def _of_copies(repeats: Sequence[tuple[str, str]]) -> Finding:
+def _of_copies(repeats: Sequence[tuple[str, str]]) -> DataFinding:
     """Report columns that repeat another one."""
     names = [copy for copy, _ in repeats]
     if len(repeats) == 1:
@@ -300,7 +302,7 @@ def _of_copies(repeats: Sequence[tuple[str, str]]) -> Finding:
         pairs = [f"{copy!r} and {original!r}" for copy, original in repeats[:NAMED_COLUMNS]]
         more = [f"{len(repeats) - NAMED_COLUMNS:,} more"] if len(repeats) > NAMED_COLUMNS else []
         subject = f"{len(repeats):,} columns repeat another one ({', '.join([*pairs, *more])})"
-    return Finding(
+    return DataFinding(
         kind=FindingKind.COLUMN_COPY,
         columns=tuple(names),
         message=f"{subject}, perhaps in other units or codes; leave {'it' if len(names) == 1 else 'the copies'} out with"

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.data import values
-from faqnas_optuna.data.parts import PARTS_BY_WORD
+from faqnas_optuna.data.cells import BOOLEANS, NUMBER, TEXT, as_objects, booleans, number_mask, numbers, texts
+from faqnas_optuna.data.division import PARTS_BY_WORD
 from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures, absent
 from faqnas_optuna.data.problems import Problems
 from faqnas_optuna.data.schema import Kind, Schema
-from faqnas_optuna.data.values import BOOLEANS, TEXT, as_objects, number_mask, texts
 from faqnas_optuna.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ DATE = re.compile(rf"((?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?({_DAY})([T ,]+
 CODE = r"[+-]?0[0-9]+"
 """A number with a leading zero, as 007: a code, whose digits are no quantity."""
 DECORATED = {
-    "a percent sign": re.compile(rf"{values.NUMBER}\s*%"),
+    "a percent sign": re.compile(rf"{NUMBER}\s*%"),
     "a currency sign": re.compile(r"[+-]?\s*[$€£¥₹]\s*[\d.,]+|[+-]?[\d.,]+\s*[$€£¥₹]"),
     "hexadecimal digits": re.compile(r"0[xX][0-9a-fA-F]+"),
     "a comma, which may mean thousands or a decimal point": re.compile(r"[+-]?\d*,\d+|[+-]?\d{1,3}(,\d{3})+(\.\d+)?"),
@@ -161,8 +160,8 @@ def read_column(name: str, kind: Kind, series: "pd.Series[Any]", *, decimal_comm
     if kind is Kind.CATEGORY:
         return Column(name=name, kind=kind, values=as_objects(texts(series)))
     if kind is Kind.BOOLEAN:
-        return Column(name=name, kind=kind, values=values.booleans(series))
-    return Column(name=name, kind=kind, values=values.numbers(series, decimal_comma=decimal_comma))
+        return Column(name=name, kind=kind, values=booleans(series))
+    return Column(name=name, kind=kind, values=numbers(series, decimal_comma=decimal_comma))
 
 
 def table_of(columns: Sequence[Column], samples: int) -> RawFeatures:

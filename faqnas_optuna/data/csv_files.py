@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faqnas_optuna.data.cells import TEXT
 from faqnas_optuna.data.limits import LARGEST_FILE, check_memory, check_names
-from faqnas_optuna.data.values import TEXT
 from faqnas_optuna.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ BYTE_ORDER_MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class CsvLayout:
     """Form of a text file."""
 
     encoding: str
@@ -71,7 +71,7 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _layout(path: Path, content: bytes) -> Layout:
+def _layout(path: Path, content: bytes) -> CsvLayout:
     """Find encoding, separator and header of a text."""
     encoding = next((name for mark, name in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8-sig")
     lines = _first_lines(path, content, encoding)
@@ -85,7 +85,7 @@ def _layout(path: Path, content: bytes) -> Layout:
         raise DataError(f"{path}: holds no samples; a file of data begins with the names of its columns")
     if separator is None:
         separator = _separator(lines[header:])
-    return Layout(encoding=encoding, separator=separator, header=header, names=_names(path, lines[header:], separator))
+    return CsvLayout(encoding=encoding, separator=separator, header=header, names=_names(path, lines[header:], separator))
 
 
 def _first_lines(path: Path, content: bytes, encoding: str) -> list[str]:
@@ -137,7 +137,7 @@ def _names(path: Path, lines: Sequence[str], separator: str) -> tuple[str, ...]:
     return tuple(name or f"{UNNAMED}{place}" for place, name in enumerate(names))
 
 
-def _parsed(path: Path, content: bytes, layout: Layout) -> "pd.DataFrame":
+def _parsed(path: Path, content: bytes, layout: CsvLayout) -> "pd.DataFrame":
     import pandas as pd
 
     extra = f"{UNNAMED}{len(layout.names)}"

@@ -105,7 +105,7 @@ def load_splits(
     if not is_file(config.dataset):
         return named.load(config.dataset, seed=config.split_seed, data_dir=data_dir, pca=config.data.pca)
     # It brings scikit-learn, which readers do without.
-    from faqnas_optuna.data.own import load_file
+    from faqnas_optuna.data.user_data import load_file
 
     path, test = _found(config, files or Files(), data_dir)
     assert path is not None

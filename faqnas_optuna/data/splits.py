@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.cache import cached_file, from_npz, to_npz, user_cache
-from faqnas_optuna.data.checks import Finding, Majority, check_fixed
+from faqnas_optuna.data.checks import DataFinding, Majority, check_fixed
 from faqnas_optuna.data.fitting import project
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, RawFeatures
 from faqnas_optuna.data.schema import Schema
@@ -60,7 +60,7 @@ class DataSplits:
     """What was done to each column of data of one's own, in words."""
     seed: int | None = None
     """That has decided who is in which part; None if none has."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
     """Warnings about the data."""
 
     @property

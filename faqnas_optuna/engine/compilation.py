@@ -30,7 +30,7 @@ with usable_settings():
 
 logger = logging.getLogger(__name__)
 
-KERNELS = ("gates.py", "embeddings.py", "bits.py", "statevector.py", "fused.py")
+KERNELS = ("gates.py", "embeddings.py", "basis_patterns.py", "statevector.py", "fused.py")
 """The files with functions that numba compiles."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -15,7 +15,7 @@ import numpy as np
 
 from faqnas_optuna.cache import in_subprocess
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.engine.bits import (
+from faqnas_optuna.engine.basis_patterns import (
     keep,
     list_patterns,
     look_up,

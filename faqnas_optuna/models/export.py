@@ -16,7 +16,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.escaping import on_one_line
 from faqnas_optuna.models.folder import circuit_values, write
 from faqnas_optuna.models.retraining import RetrainedModel, retrain_best
-from faqnas_optuna.models.trained import TrainedModel, accuracies
+from faqnas_optuna.models.trained_model import TrainedModel, accuracies
 from faqnas_optuna.reporting.columns import DEVICE, FLOPS, SCORES, Output, values
 from faqnas_optuna.reporting.documents import canonical, provenance
 from faqnas_optuna.study.records import Candidate
@@ -108,7 +108,7 @@ def circuit_files(model: TrainedModel, splits: DataSplits, *, qasm: int) -> dict
     Args:
         qasm: 3, or 2, which has no inputs: there it is applied to the first sample of the test part.
     """
-    from faqnas_optuna.circuits.reference import draw_svg
+    from faqnas_optuna.circuits.pennylane_circuit import draw_svg
 
     layers = model.layers
     if qasm == 3:

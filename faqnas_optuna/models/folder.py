@@ -24,7 +24,7 @@ from faqnas_optuna.data.preprocessing import Preprocessing
 from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.errors import DataError, GenomeError, OutputError
 from faqnas_optuna.files import write_folder
-from faqnas_optuna.models.trained import TrainedModel
+from faqnas_optuna.models.trained_model import TrainedModel
 
 FORMAT, SCHEMA_VERSION = "faqnas-optuna model", 1
 JSON, WEIGHTS = "model.json", "model.safetensors"

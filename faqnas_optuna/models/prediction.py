@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.data.labels import class_indices, label_texts
+from faqnas_optuna.data.classes import class_indices, label_texts
 from faqnas_optuna.data.preprocessing import Unfamiliar
 from faqnas_optuna.data.reading import Source
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.models.trained import TrainedModel, counted
+from faqnas_optuna.models.trained_model import TrainedModel, counted
 
 MOST_LISTED = 10
 """Columns that a report spells out."""

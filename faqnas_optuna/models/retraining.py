@@ -7,7 +7,7 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.confirmation.baselines import Model, confirmation_generator
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.models.trained import TrainedModel
+from faqnas_optuna.models.trained_model import TrainedModel
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.training.evaluation import prepare, train_from, train_once

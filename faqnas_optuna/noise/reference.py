@@ -7,7 +7,7 @@ import pennylane as qml
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.gates import Input
-from faqnas_optuna.circuits.reference import NO_CONFIG
+from faqnas_optuna.circuits.pennylane_circuit import NO_CONFIG
 from faqnas_optuna.noise.model import Applied, Depolarizing, NoisyOperation, NoisyProgram
 
 ROTATIONS: dict[str, Any] = {"rx": qml.RX, "ry": qml.RY, "rz": qml.RZ}

@@ -205,7 +205,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
         # Ended before all genes were suggested.
         return document
     # It brings PennyLane: only whoever draws waits for it.
-    from faqnas_optuna.circuits.reference import draw
+    from faqnas_optuna.circuits.pennylane_circuit import draw
 
     genome = Genome.from_params(trial.params)
     found = Candidate.of_trial(trial, search.config) if search.has_result(trial) else None

@@ -23,7 +23,7 @@ from faqnas_optuna.storage.optuna_internals import (
     JSONSerializable,
     trial_id_of,
 )
-from faqnas_optuna.storage.statements import (
+from faqnas_optuna.storage.trial_statements import (
     Pending,
     begin_trial,
     finish_trial,

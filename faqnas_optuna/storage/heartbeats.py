@@ -1,12 +1,18 @@
-"""Who is alive: signs of life of running trials, and giving up those that give none."""
+"""Heartbeats of running trials, and requeueing of trials whose heartbeats have stopped.
+
+A heartbeat is a time by the clock of the database, and that clock may be set back or forward while trials run. A heartbeat that
+changes is a sign of life whatever time it states, so silence is measured from the last change, on the clock of the process that
+looks.
+"""
 
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from optuna import create_trial
@@ -17,7 +23,6 @@ from sqlalchemy.orm import Session
 
 from faqnas_optuna.errors import DamagedStudyError, PlatformError
 from faqnas_optuna.machine import NO_MORE_PROCESSES
-from faqnas_optuna.storage.beats import Sighting, Sightings
 from faqnas_optuna.storage.optuna_internals import (
     HEARTBEATS,
     STUDIES,
@@ -28,7 +33,7 @@ from faqnas_optuna.storage.optuna_internals import (
     FrozenStudy,
 )
 from faqnas_optuna.storage.outages import database_reason
-from faqnas_optuna.storage.statements import UNREADABLE, read_study_attributes, read_trials
+from faqnas_optuna.storage.trial_statements import UNREADABLE, read_study_attributes, read_trials
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +47,58 @@ GIVEN_UP = "given up"
 """How the reason begins if it was not the trial's own error."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """A heartbeat and when this process first saw it."""
+
+    beat: datetime
+    """As stored."""
+    seen_at: float
+    """Seconds on the clock of this process."""
+    is_witnessed: bool
+    """Whether the process had looked at the study before, so that the heartbeat is no older than that look. Otherwise only the
+    clock of the database knows its age."""
+
+
+class Sightings:
+    """The last heartbeats of running trials, by study. Several threads may look."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_study: dict[int, dict[int, Sighting]] = {}
+
+    @property
+    def studies(self) -> list[int]:
+        """Ids of the studies that were looked at."""
+        with self._lock:
+            return list(self._by_study)
+
+    def update(self, study_id: int, beats: Mapping[int, datetime], *, now: float) -> dict[int, Sighting]:
+        """Take in the heartbeats of all running trials of a study, and return their sightings, by trial id."""
+        with self._lock:
+            before = self._by_study.get(study_id)
+            known = before or {}
+            sightings = {}
+            for trial_id, beat in beats.items():
+                last = known.get(trial_id)
+                if last is None or last.beat != beat:
+                    last = Sighting(beat=beat, seen_at=now, is_witnessed=before is not None)
+                sightings[trial_id] = last
+            self._by_study[study_id] = sightings
+            return sightings
+
+    def last(self, study_id: int, trial_id: int) -> Sighting | None:
+        """Return the last sighting of a trial that was running then."""
+        with self._lock:
+            return self._by_study.get(study_id, {}).get(trial_id)
+
+
 class HeartbeatStorage(DatabaseStorage):
     """Optuna's storage, with heartbeats that survive what they are there to survive.
 
-    A trial is silent while its heartbeat does not change, as this process sees it and by the clock of this process: the clock
-    of the database may be set back or forward meanwhile. That clock only tells the age of heartbeats which are older than the
-    first look of this process, so that a newcomer need not wait for the whole grace period; they too must stand still for two
-    beats.
+    A trial is silent while its heartbeat does not change, as this process sees it. The clock of the database only gives the age
+    of heartbeats which are older than the first look of this process, so that a newcomer need not wait for the whole grace
+    period; they too must stand still for two beats.
 
     After an outage, or when the machine has slept, all who live are heard again before anybody is given up. A worker that has
     been in touch with the database for the grace period knows that there was no outage; a newcomer listens for two beats. And

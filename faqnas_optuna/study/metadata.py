@@ -34,7 +34,7 @@ from faqnas_optuna.data.checks import Majority
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
-from faqnas_optuna.storage.statements import UNREADABLE
+from faqnas_optuna.storage.trial_statements import UNREADABLE
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop
 from faqnas_optuna.training.reliability import Reliability
 

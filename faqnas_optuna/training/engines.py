@@ -23,7 +23,7 @@ def load(engine: Engine) -> None:
     if engine is Engine.FAST:
         load_kernels()
         return
-    from faqnas_optuna.training.reference import use_one_thread
+    from faqnas_optuna.training.torch_training import use_one_thread
 
     use_one_thread()
     # Much of torch and PennyLane is loaded by the first training alone.
@@ -53,10 +53,10 @@ def train_on(
         load_kernels()
         return train(circuit, splits, config, generator=generator, validate_epochs=validate_epochs)
     # It brings torch and PennyLane, which the fast engine does without.
-    from faqnas_optuna.training import reference
+    from faqnas_optuna.training import torch_training
 
     model = _network(circuit, splits.train, splits.n_classes, generator)
-    return reference.train(model, splits, config, generator=generator, validate_epochs=validate_epochs)
+    return torch_training.train(model, splits, config, generator=generator, validate_epochs=validate_epochs)
 
 
 def fit_on(
@@ -70,9 +70,9 @@ def fit_on(
     if asked.of(circuit) is Engine.FAST:
         load_kernels()
         return fit(circuit, part, config, n_classes=n_classes, generator=generator)
-    from faqnas_optuna.training import reference
+    from faqnas_optuna.training import torch_training
 
-    return reference.fit(_network(circuit, part, n_classes, generator), part, config, generator=generator)
+    return torch_training.fit(_network(circuit, part, n_classes, generator), part, config, generator=generator)
 
 
 def predict_anyhow(circuit: Circuit, layout: Layout, parameters: Array, x: Array) -> Array:

@@ -13,14 +13,14 @@ from torch.autograd.function import once_differentiable
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.engine.fused import ParameterBlocks
 from faqnas_optuna.engine.gates import Array
 from faqnas_optuna.engine.normal_form import Program, compile_circuit
 from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
 from faqnas_optuna.training.parameters import Layout
-from faqnas_optuna.training.reference import PREDICTION_BATCH
+from faqnas_optuna.training.torch_training import PREDICTION_BATCH
 
 
 class FastLayer(nn.Module):

@@ -32,7 +32,7 @@ LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PilotPlan:
     """What is the same for all circuits of a pilot."""
 
     splits: DataSplits
@@ -53,16 +53,16 @@ class Row:
     """Whether the deadline came before all trainings were done."""
 
 
-class HandOut(Protocol):
+class TaskRunner(Protocol):
     """Has tasks done, for instance by several processes, and gives their results in any order."""
 
     def __call__(
-        self, work: Callable[[Plan, tuple[int, Circuit]], Row], shared: Plan, tasks: Iterable[tuple[int, Circuit]], /
+        self, work: Callable[[PilotPlan, tuple[int, Circuit]], Row], shared: PilotPlan, tasks: Iterable[tuple[int, Circuit]], /
     ) -> Generator[Row, None, None]: ...
 
 
 def measure_reliability(
-    splits: DataSplits, config: StudyConfig, *, limit_s: float | None, hand_out: HandOut | None = None
+    splits: DataSplits, config: StudyConfig, *, limit_s: float | None, hand_out: TaskRunner | None = None
 ) -> Reliability | None:
     """Train random circuits of the space within the budget of the search, from seeds of their own, and compare.
 
@@ -82,12 +82,12 @@ def measure_reliability(
     if limit_s is not None and _takes_longer(limit_s, splits, config):
         logger.info("trainings take too long for that")
         return None
-    plan = Plan(splits=splits, config=config, deadline=math.inf if limit_s is None else started + limit_s)
+    plan = PilotPlan(splits=splits, config=config, deadline=math.inf if limit_s is None else started + limit_s)
     rows = _complete(_trained(plan, hand_out or _one_after_the_other))
     return intraclass_correlation(np.array(rows)) if len(rows) >= FEWEST_CIRCUITS else None
 
 
-def _trained(plan: Plan, hand_out: HandOut) -> dict[int, Row]:
+def _trained(plan: PilotPlan, hand_out: TaskRunner) -> dict[int, Row]:
     """Train the circuits until the deadline; return their rows by number."""
     told = time.monotonic()
     circuits = enumerate(islice(_random_circuits(plan.config.space, plan.config.seed), CIRCUITS))
@@ -112,7 +112,7 @@ def _complete(rows: Mapping[int, Row]) -> list[tuple[float, ...]]:
     return [rows[number].scores for number in in_time if rows[number].scores]
 
 
-def train_circuit(plan: Plan, task: tuple[int, Circuit]) -> Row:
+def train_circuit(plan: PilotPlan, task: tuple[int, Circuit]) -> Row:
     """Train one circuit from several seeds."""
     number, circuit = task
     scores: list[float] = []
@@ -128,7 +128,7 @@ def train_circuit(plan: Plan, task: tuple[int, Circuit]) -> Row:
 
 
 def _one_after_the_other(
-    work: Callable[[Plan, tuple[int, Circuit]], Row], shared: Plan, tasks: Iterable[tuple[int, Circuit]]
+    work: Callable[[PilotPlan, tuple[int, Circuit]], Row], shared: PilotPlan, tasks: Iterable[tuple[int, Circuit]]
 ) -> Generator[Row, None, None]:
     for task in tasks:
         yield work(shared, task)

@@ -13,13 +13,13 @@ from packaging.specifiers import SpecifierSet
 
 from faqnas_optuna.cache import user_cache
 from faqnas_optuna.config import Engine
-from faqnas_optuna.data.idx import IDX_SETS, are_there
+from faqnas_optuna.data.generated_names import DEFINITIONS
+from faqnas_optuna.data.idx_files import IDX_SETS, are_there
 from faqnas_optuna.data.named import DATASETS, load
-from faqnas_optuna.data.recipes import DEFINITIONS
 from faqnas_optuna.errors import FaqnasError, NoStudiesError
 from faqnas_optuna.files import write_atomically
+from faqnas_optuna.storage.dry_run import dry_run
 from faqnas_optuna.storage.opening import number_of_studies
-from faqnas_optuna.storage.rehearsal import rehearse
 from faqnas_optuna.storage.urls import masked
 from faqnas_optuna.training.evaluation import prepare
 
@@ -148,5 +148,5 @@ def _database(url: str) -> str:
         studies = f"{count} {'study' if count == 1 else 'studies'}"
     except NoStudiesError:
         studies = "no studies yet"
-    rehearse(url)
+    dry_run(url)
     return f"{masked(url)}, {studies}"

@@ -18,7 +18,7 @@ from benchmarks.measurement import Measurement
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import Embedding, Entangler
-from faqnas_optuna.circuits.reference import lightning
+from faqnas_optuna.circuits.pennylane_circuit import lightning
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.hardware.devices import DEVICES

@@ -20,7 +20,7 @@ from faqnas_optuna.circuits.genome import (
     Topology,
     enumerate_genomes,
 )
-from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.circuits.pennylane_circuit import qnode
 
 CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
 

@@ -25,7 +25,7 @@ from faqnas_optuna.circuits.genome import (
     Rotation,
     enumerate_genomes,
 )
-from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.training.model import HQNN
 

@@ -9,7 +9,7 @@ from qiskit.quantum_info import Pauli, Statevector
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
-from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.circuits.pennylane_circuit import qnode
 
 ALL = tuple(Rotation)
 CASES = [

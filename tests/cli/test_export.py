@@ -165,7 +165,7 @@ def test_an_export_that_is_there_is_not_written_over(folder: Path, cli_here: Cli
 
 
 def test_a_picture_is_the_same_each_time() -> None:
-    from faqnas_optuna.circuits.reference import draw_svg
+    from faqnas_optuna.circuits.pennylane_circuit import draw_svg
     from tests.support.models import model_for
 
     circuit = model_for(load("iris", seed=0)).circuit

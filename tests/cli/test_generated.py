@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from faqnas_optuna import load_table, search
-from faqnas_optuna.data.recipes import Recipe
+from faqnas_optuna.data.generated_names import Recipe
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.study.study import check_name, default_name
 

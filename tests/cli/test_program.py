@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from faqnas_optuna.__main__ import MessageStream
 from faqnas_optuna.cli.program import cli
-from faqnas_optuna.data import idx
+from faqnas_optuna.data import idx_files
 from faqnas_optuna.data.named import DATASETS
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.storage.opening import open_storage
@@ -397,7 +397,7 @@ def test_an_error_without_a_file_is_not_said_to_be_of_standard_output(
     def fail(*_: object, **__: object) -> None:
         raise ConnectionResetError(104, "Connection reset by peer")
 
-    monkeypatch.setattr(idx, "download", fail)
+    monkeypatch.setattr(idx_files, "download", fail)
     code, out, err = cli_here("datasets", "--download", "mnist")
     assert (code, out) == (1, "")
     assert err.endswith("\nError: Connection reset by peer\n")

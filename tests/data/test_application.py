@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faqnas_optuna.config import DataConfig
-from faqnas_optuna.data.own import load_file
 from faqnas_optuna.data.reading import read_source
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.models.trained import TrainedModel
+from faqnas_optuna.data.user_data import load_file
+from faqnas_optuna.models.trained_model import TrainedModel
 from tests.support.models import model_for
 
 ROWS = 60

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from faqnas_optuna.config import DataConfig, Score
 from faqnas_optuna.data.checks import (
-    Finding,
+    DataFinding,
     FindingKind,
     Majority,
     check,
@@ -23,10 +23,10 @@ from faqnas_optuna.data.checks import (
     smallest_part,
     wilson_half_width,
 )
+from faqnas_optuna.data.duplicates import profiles, row_hashes
 from faqnas_optuna.data.named import DATASETS, load
-from faqnas_optuna.data.own import splits_of
 from faqnas_optuna.data.reading import Source
-from faqnas_optuna.data.repeats import profiles, row_hashes
+from faqnas_optuna.data.user_data import splits_of
 from tests.conftest import TIMEOUT_S
 
 ROWS = 200
@@ -48,7 +48,7 @@ def parts(rows: int, *, validation: float = 0.2, test: float = 0.2) -> dict[str,
     }
 
 
-def found(columns: Mapping[str, NDArray[Any]], y: NDArray[np.int64] = Y) -> dict[FindingKind, Finding]:
+def found(columns: Mapping[str, NDArray[Any]], y: NDArray[np.int64] = Y) -> dict[FindingKind, DataFinding]:
     """The findings about columns of `ROWS` samples, beside one of which there is nothing to say."""
     findings = check({"measured": MEASURED[: len(y)], **columns}, y, ("well", "ill"), parts(len(y)))
     by_kind = {finding.kind: finding for finding in findings}

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from faqnas_optuna.data.cells import TEXT, numbers, texts
 from faqnas_optuna.data.columns import infer_kind, read_column
 from faqnas_optuna.data.schema import Kind
-from faqnas_optuna.data.values import TEXT, numbers, texts
 from faqnas_optuna.errors import DataError
 
 DAYS = ("2024-01-05", "5.1.2024", "05/01/24", "5-Jan-2024", "January 5, 2024") + (

@@ -23,7 +23,7 @@ from faqnas_optuna.data.generated import (
     spirals,
     two_curves,
 )
-from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
+from faqnas_optuna.data.generated_names import DEFINITIONS, Recipe
 from faqnas_optuna.errors import DataError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.cache import to_npz
-from faqnas_optuna.data.idx import IDX_SETS
+from faqnas_optuna.data.idx_files import IDX_SETS
 from faqnas_optuna.data.named import DATASETS, load, recipe_of
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError

@@ -12,7 +12,7 @@ import torch
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.effective import Layer, LiveGates, all_layers, weights_of
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import ROTATIONS, qnode
+from faqnas_optuna.circuits.pennylane_circuit import ROTATIONS, qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import backward, expectations, forward, make_workspace
 

@@ -23,7 +23,7 @@ from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError, OutputError
 from faqnas_optuna.models.folder import circuit_values, load_model, write
-from faqnas_optuna.models.trained import TrainedModel
+from faqnas_optuna.models.trained_model import TrainedModel
 from tests.support.models import model_for
 from tests.support.processes import TIMEOUT_S
 

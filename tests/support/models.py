@@ -6,7 +6,7 @@ import numpy as np
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.models.trained import TrainedModel
+from faqnas_optuna.models.trained_model import TrainedModel
 
 
 def model_for(splits: DataSplits, embedding: Embedding = Embedding.AMPLITUDE) -> TrainedModel:

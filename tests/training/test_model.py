@@ -7,7 +7,7 @@ import torch
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import qnode
+from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.training.model import HQNN, FastLayer, quantum_layer
 from faqnas_optuna.training.parameters import Layout

@@ -12,7 +12,7 @@ from faqnas_optuna.config import SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.training import pilot
 from faqnas_optuna.training.evaluation import train_from, train_once
-from faqnas_optuna.training.pilot import Plan, Row, measure_reliability
+from faqnas_optuna.training.pilot import PilotPlan, Row, measure_reliability
 from faqnas_optuna.workers.pool import shared_out
 
 CONFIG = StudyConfig(dataset="iris", space=SpaceConfig(n_qubits=(2, 3)))
@@ -101,7 +101,7 @@ def test_of_what_several_processes_have_trained_the_first_circuits_count(
     """One may be done with a later circuit when the time is over, and the more likely the shorter its trainings are."""
 
     def hand_out(
-        work: Callable[[Plan, tuple[int, Circuit]], Row], plan: Plan, tasks: Iterable[tuple[int, Circuit]]
+        work: Callable[[PilotPlan, tuple[int, Circuit]], Row], plan: PilotPlan, tasks: Iterable[tuple[int, Circuit]]
     ) -> Generator[Row, None, None]:
         first: list[Row] = []
         rest: list[Row] = []

@@ -13,7 +13,7 @@ from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
-from faqnas_optuna.training import reference
+from faqnas_optuna.training import torch_training
 from faqnas_optuna.training.model import HQNN
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.training import TrainingResult, predict, scores, train
@@ -40,7 +40,7 @@ def test_both_engines_train_to_the_same_network(name: str, circuit: Circuit) -> 
     splits, config = load(name, seed=0), TrainingConfig(epochs=4)
     fast = train(circuit, splits, config, generator=generator(7))
     seeded = generator(7)
-    by_torch = reference.train(network(circuit, splits, seeded), splits, config, generator=seeded)
+    by_torch = torch_training.train(network(circuit, splits, seeded), splits, config, generator=seeded)
     # Within one sample.
     assert abs(fast.validation_accuracy - by_torch.validation_accuracy) <= 1 / len(splits.validation) + 1e-9
     assert fast.loss == pytest.approx(by_torch.loss, abs=1e-4)

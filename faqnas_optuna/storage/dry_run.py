@@ -1,4 +1,4 @@
-"""Rehearsal of what a search does to a database: create, lock, write, read back, and undo it all."""
+"""Dry run of a search on a database: create, lock, write, read back, and undo it all."""
 
 import os
 from collections.abc import Iterator
@@ -24,24 +24,24 @@ from faqnas_optuna.storage.optuna_internals import (
     VALUES,
     create_tables,
 )
-from faqnas_optuna.storage.statements import LOCK_STUDY
+from faqnas_optuna.storage.trial_statements import LOCK_STUDY
 from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
 
 
-def rehearse(url: str) -> None:
-    """Do to a database what a search does, and undo it; ids that the database gives are not given again.
+def dry_run(url: str) -> None:
+    """Do to a database what a search does, and undo it; the ids that it uses up are lost.
 
     Raises:
         StorageError: says what the database refuses, and what to do.
     """
     with opening_errors(url):
         if is_sqlite(url):
-            _rehearse_file(sqlite_file(parse(url)))
+            _try_file(sqlite_file(parse(url)))
         else:
-            _rehearse_server(url)
+            _try_server(url)
 
 
-def _rehearse_file(file: Path) -> None:
+def _try_file(file: Path) -> None:
     """Make a database beside the file, where SQLite needs to write too, and try a change of the file itself."""
     check_place(f"sqlite:///{file}")
     if file.exists() and not os.access(file, os.W_OK):
@@ -73,7 +73,7 @@ def _engine_of(file: Path, *, create: bool) -> Iterator[Engine]:
         storage.backend.engine.dispose()
 
 
-def _rehearse_server(url: str) -> None:
+def _try_server(url: str) -> None:
     engine = servers.lock_engine(parse(url))
     has_tables = inspect(engine).has_table(STUDIES.name)
     if has_tables:

@@ -12,9 +12,9 @@ from sqlalchemy import NullPool, create_engine, inspect, select
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.errors import StorageError
+from faqnas_optuna.storage.dry_run import dry_run
 from faqnas_optuna.storage.opening import number_of_studies
 from faqnas_optuna.storage.optuna_internals import STUDIES, TRIALS
-from faqnas_optuna.storage.rehearsal import rehearse
 from faqnas_optuna.study.search import Search
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.support.crew import new_study
@@ -35,14 +35,14 @@ def tables_and_rows(url: str) -> dict[str, int]:
 
 def test_nothing_stays_of_a_rehearsal(any_storage_url: str, tmp_path: Path) -> None:
     is_file = any_storage_url.startswith("sqlite")
-    rehearse(any_storage_url)
+    dry_run(any_storage_url)
     if is_file:
         assert list(tmp_path.iterdir()) == []
     else:
         assert tables_and_rows(any_storage_url) == {}
     new_study(any_storage_url, "s")
     before = tables_and_rows(any_storage_url)
-    rehearse(any_storage_url)
+    dry_run(any_storage_url)
     assert tables_and_rows(any_storage_url) == before
     assert number_of_studies(any_storage_url) == 1
 
@@ -66,10 +66,10 @@ def guest_url(any_storage_url: str, request: pytest.FixtureRequest) -> Iterator[
 def test_a_user_without_rights_is_told_what_to_ask_for(any_storage_url: str, guest_url: str) -> None:
     told = "(permission|command) denied .*; let the owner of the database allow your user to create and change tables"
     with pytest.raises(StorageError, match=told):
-        rehearse(guest_url)
+        dry_run(guest_url)
     new_study(any_storage_url, "s")
     with pytest.raises(StorageError, match=told):
-        rehearse(guest_url)
+        dry_run(guest_url)
 
 
 @pytest.mark.parametrize("has_studies", [False, True])
@@ -99,7 +99,7 @@ def test_what_belongs_to_another_user_is_lacking(
     shutil.copy(tmp_path / "faqnas.db", open_directory / "faqnas.db")
     (open_directory / "faqnas.db").chmod(file_mode)
     open_directory.chmod(directory_mode)
-    program = "import sys; from faqnas_optuna.storage.rehearsal import rehearse; rehearse(sys.argv[1])"
+    program = "import sys; from faqnas_optuna.storage.dry_run import dry_run; dry_run(sys.argv[1])"
     other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     command = [*other, sys.executable, "-c", program, f"sqlite:///{open_directory}/faqnas.db"]
     done = subprocess.run(command, env=cli_environment({"HOME": "/"}), capture_output=True, text=True, timeout=TIMEOUT_S)
@@ -112,7 +112,7 @@ def test_what_belongs_to_another_user_is_lacking(
 def test_a_rehearsal_sees_what_it_has_written_and_undone(search_of_eight: Search, storage_url: str) -> None:
     before = tables_and_rows(storage_url)
     assert before[STUDIES.name] == 1 and before[TRIALS.name] == 8
-    rehearse(storage_url)
+    dry_run(storage_url)
     assert tables_and_rows(storage_url) == before
     engine = create_engine(storage_url, poolclass=NullPool)
     with engine.connect() as connection:

@@ -8,7 +8,7 @@ import torch
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.reference import draw, qnode, quantum_function
+from faqnas_optuna.circuits.pennylane_circuit import draw, qnode, quantum_function
 
 
 def circuit(**changes: object) -> Circuit:

@@ -156,7 +156,7 @@ class TrainedModel:
 
     def to_pennylane(self) -> "qml.QNode":
         """The trained circuit: inputs (n_qubits,) or (batch, n_qubits), what the encoder gives, → ⟨Z⟩ of every wire."""
-        from faqnas_optuna.circuits.reference import trained_qnode
+        from faqnas_optuna.circuits.pennylane_circuit import trained_qnode
 
         return trained_qnode(self.circuit, self.layers.angles.astype(np.float64))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from faqnas_optuna.data.labels import class_indices, infer_classes, label_texts
+from faqnas_optuna.data.classes import class_indices, infer_classes, label_texts
 from faqnas_optuna.data.splits import Label
 from faqnas_optuna.errors import DataError
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from faqnas_optuna.data.recipes import DEFINITIONS, Recipe
+from faqnas_optuna.data.generated_names import DEFINITIONS, Recipe
 from faqnas_optuna.errors import DataError
 
 NAMES = list(DEFINITIONS)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from faqnas_optuna.data import idx
-from faqnas_optuna.data.idx import IDX_FILES, IDX_SETS, OF_A_CLASS, directory_of, download, read
+from faqnas_optuna.data import idx_files
+from faqnas_optuna.data.idx_files import IDX_FILES, IDX_SETS, OF_A_CLASS, directory_of, download, read
 from faqnas_optuna.data.named import load
 from faqnas_optuna.errors import DataError, OutputError
 
@@ -144,6 +144,6 @@ def test_the_cache_has_a_directory_for_each(name: str, tmp_path: Path, monkeypat
     assert directory == tmp_path / "faqnas-optuna" / name
     directory.mkdir(parents=True)
     for number, file in enumerate(IDX_FILES):
-        assert not idx.are_there(name)
+        assert not idx_files.are_there(name)
         (directory / (f"{file}.gz" if number % 2 else file)).touch()
-    assert idx.are_there(name)
+    assert idx_files.are_there(name)

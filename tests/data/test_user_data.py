@@ -18,10 +18,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from faqnas_optuna.config import DataConfig
 from faqnas_optuna.data.frames import as_frame
 from faqnas_optuna.data.named import load
-from faqnas_optuna.data.own import load_file, splits_of
 from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
 from faqnas_optuna.data.reading import Source
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.data.user_data import load_file, splits_of
 from faqnas_optuna.errors import DataError
 
 ROWS = 200

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.data.labels import FEWEST_SAMPLES
+from faqnas_optuna.data.classes import FEWEST_SAMPLES
 from faqnas_optuna.data.splits import Label, stratified_rows
 from faqnas_optuna.errors import DataError
 

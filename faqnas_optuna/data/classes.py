@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna.data.cells import BOOLEANS, number_mask, texts
 from faqnas_optuna.data.splits import Label
-from faqnas_optuna.data.values import BOOLEANS, number_mask, texts
 from faqnas_optuna.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.training.parameters import Layout
-from faqnas_optuna.training.reference import perceptron, predict, scores, train
+from faqnas_optuna.training.torch_training import perceptron, predict, scores, train
 from faqnas_optuna.training.training import TrainingResult
 
 
