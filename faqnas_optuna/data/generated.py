@@ -5,7 +5,8 @@ learning models" (arXiv 2403.07059) and of its code (XanaduAI/qml-benchmarks). O
 always of equal size, and what is standardised is so by the training part, as of any data set (`data.splits`). Spirals are those
 of Kashif, Marchisio and Shafique (arXiv 2412.04991), as far as that paper defines them.
 
-What defines the task is drawn before the samples: another number of samples is of the same task. `data.generated_names` lists all names.
+What defines the task is drawn before the samples: another number of samples is of the same task. `data.generated_names` lists
+the names of all tasks.
 """
 
 from collections.abc import Callable
