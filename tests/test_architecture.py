@@ -131,7 +131,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
         "tables",
         ["schema", "checkpoints", "space", "costs", "plan", "parts", "writing", "enumeration", "table", "live", "loading"],
     ),
-    ("comparison", ["samplers", "replay", "judging", "tabular", "live", "report"]),
+    ("comparison", ["benchmark", "samplers", "replay", "judging", "tabular", "live", "report"]),
     ("dashboard", ["watching", "pages", "hosts", "filters", "server", "application"]),
     (
         "api",

@@ -15,10 +15,9 @@ from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.sizes import Size
 
 if TYPE_CHECKING:
+    from faqnas_optuna.comparison.benchmark import Benchmark
     from faqnas_optuna.comparison.judging import Contest
-    from faqnas_optuna.comparison.live import LiveBenchmark
     from faqnas_optuna.comparison.replay import TrainingBudget
-    from faqnas_optuna.comparison.tabular import TabularBenchmark
     from faqnas_optuna.signals import Signals
 
 DEFAULT_TRAININGS = 160
@@ -106,7 +105,7 @@ def compare(
     return 0
 
 
-def _replayed(table: str, epochs: int) -> "TabularBenchmark":
+def _replayed(table: str, epochs: int) -> "Benchmark":
     """A table."""
     from faqnas_optuna.tables.loading import load_table
 
@@ -128,7 +127,7 @@ def _check_no_data_options(names: list[str]) -> None:
         raise ConfigError(f"{option} says how data are read, and a table has its data; leave it out, or add --live")
 
 
-def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | None) -> "LiveBenchmark":
+def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | None) -> "Benchmark":
     """Return trainings on a data set, or on a file of data.
 
     Args:
@@ -144,7 +143,7 @@ def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | N
     return LiveBenchmark(resolved.config, source.load(resolved.config))
 
 
-def _check(benchmark: "TabularBenchmark | LiveBenchmark", budget: "TrainingBudget", names: list[str]) -> None:
+def _check(benchmark: "Benchmark", budget: "TrainingBudget", names: list[str]) -> None:
     from faqnas_optuna.comparison.samplers import searcher
 
     if budget.seconds is not None and not benchmark.has_seconds:
@@ -157,7 +156,7 @@ def _check(benchmark: "TabularBenchmark | LiveBenchmark", budget: "TrainingBudge
 
 
 def _run(
-    benchmark: "TabularBenchmark | LiveBenchmark",
+    benchmark: "Benchmark",
     budget: "TrainingBudget",
     names: list[str],
     searches: int,

@@ -16,7 +16,8 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from faqnas_optuna.comparison.replay import Benchmark, Chosen, SearchTrace, TrainingBudget, chosen, replay, seeds_of
+from faqnas_optuna.comparison.benchmark import Benchmark
+from faqnas_optuna.comparison.replay import FrontCircuit, SearchTrace, TrainingBudget, believed_front, replay, seeds_of
 from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.study.pareto import BEYOND
 from faqnas_optuna.training.statistics import Comparison, compare, holm, mean_interval
@@ -121,12 +122,12 @@ def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> 
     return SearchOutcome(name, seed, judge(trace, benchmark, budget))
 
 
-def judge(course: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> Judged:
+def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> Judged:
     """What the circuits that a search chose are."""
-    looks = [chosen(course, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
+    looks = [believed_front(trace, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
     # The last training may have cost more than was left.
-    end = chosen(course, benchmark, spent=math.inf)
-    truth = _Truth(course, benchmark)
+    end = believed_front(trace, benchmark, spent=math.inf)
+    truth = _Truth(trace, benchmark)
     shares = [attained(front, [truth.test(one) for one in front], benchmark.flops_range) for front in (*looks[:-1], end)]
     best = max(end, key=lambda one: one.believed)
     thrifty = next(one for one in end if one.believed >= best.believed - WITHIN)
@@ -138,13 +139,13 @@ def judge(course: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> 
         thrifty=truth.test(thrifty),
         thrifty_flops=thrifty.flops,
         front=len(end),
-        circuits=len({benchmark.trained(step.row) for step in course.steps}),
-        trainings=course.trainings,
-        spent=course.steps[-1].spent,
+        circuits=len({benchmark.trained(step.row) for step in trace.steps}),
+        trainings=trace.trainings,
+        spent=trace.steps[-1].spent,
     )
 
 
-def attained(front: Sequence[Chosen], accuracies: Sequence[float], flops_range: tuple[int, int]) -> float:
+def attained(front: Sequence[FrontCircuit], accuracies: Sequence[float], flops_range: tuple[int, int]) -> float:
     """The share of the box of (log₁₀ quantum FLOPs, accuracy) below what one gets who goes by a front.
 
     Args:
@@ -160,24 +161,25 @@ def attained(front: Sequence[Chosen], accuracies: Sequence[float], flops_range: 
 
 
 class _Truth:
-    """What circuits are by the trainings that a search has not seen in its whole course."""
+    """What circuits are by the trainings that a search has not seen in its whole trace."""
 
-    def __init__(self, course: SearchTrace, benchmark: Benchmark) -> None:
-        self._ground, self._search = benchmark, course.seed
+    def __init__(self, trace: SearchTrace, benchmark: Benchmark) -> None:
+        self._benchmark = benchmark
+        self._search = trace.seed
         self._paid: dict[int, int] = {}
-        for step in course.steps:
+        for step in trace.steps:
             if step.value is not None:
                 trained = benchmark.trained(step.row)
                 self._paid[trained] = self._paid.get(trained, 0) + 1
 
-    def test(self, one: Chosen) -> float:
+    def test(self, one: FrontCircuit) -> float:
         trained, seeds = self._unseen(one)
-        return fmean(self._ground.test(trained, int(seed)) for seed in seeds)
+        return fmean(self._benchmark.test(trained, int(seed)) for seed in seeds)
 
-    def validation(self, one: Chosen) -> float:
+    def validation(self, one: FrontCircuit) -> float:
         trained, seeds = self._unseen(one)
-        return fmean(self._ground.validation(trained, int(seed)) for seed in seeds)
+        return fmean(self._benchmark.validation(trained, int(seed)) for seed in seeds)
 
-    def _unseen(self, one: Chosen) -> tuple[int, NDArray[np.int64]]:
-        trained = self._ground.trained(one.row)
-        return trained, seeds_of(self._ground, trained, search=self._search)[self._paid[trained] :]
+    def _unseen(self, one: FrontCircuit) -> tuple[int, NDArray[np.int64]]:
+        trained = self._benchmark.trained(one.row)
+        return trained, seeds_of(self._benchmark, trained, search=self._search)[self._paid[trained] :]

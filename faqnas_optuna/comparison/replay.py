@@ -8,14 +8,13 @@ import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.exceptions import ExperimentalWarning
 
-from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.comparison.samplers import Searcher
 from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.study.objective import suggest
@@ -27,39 +26,6 @@ MOST_SUGGESTIONS = 3
 """So many for each training, after which a search is taken to have nothing left to suggest that it does not know."""
 AT_FIRST = 60
 """Suggestions that are free of that."""
-
-
-class Benchmark(Protocol):
-    """What circuits are worth, training by training."""
-
-    @property
-    def seeds(self) -> int:
-        """Trainings that there are of each circuit."""
-
-    @property
-    def flops_range(self) -> tuple[int, int]:
-        """Quantum FLOPs of the cheapest and the dearest circuit."""
-
-    def row(self, circuit: Circuit) -> int:
-        """The number of a circuit."""
-
-    def circuit(self, row: int) -> Circuit:
-        """The circuit of a number."""
-
-    def trained(self, row: int) -> int:
-        """The number of the circuit that is trained for it: one with the same live gates."""
-
-    def flops(self, row: int) -> int:
-        """Its quantum FLOPs."""
-
-    def validation(self, trained: int, seed: int) -> float:
-        """Its validation accuracy by the training from a seed."""
-
-    def test(self, trained: int, seed: int) -> float:
-        """Its test accuracy by that."""
-
-    def seconds(self, trained: int, seed: int) -> float:
-        """What that took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,24 +72,24 @@ class SearchTrace:
         return sum(step.value is not None for step in self.steps)
 
 
-class Trainings:
+class PaidTrainings:
     """What a search has paid for."""
 
     def __init__(self, benchmark: Benchmark, *, seed: int) -> None:
-        self._ground = benchmark
+        self._benchmark = benchmark
         self._seed = seed
-        self.paid: defaultdict[int, list[float]] = defaultdict(list)
+        self.accuracies: defaultdict[int, list[float]] = defaultdict(list)
         """The validation accuracies of each circuit that was trained, in order."""
         self.count = 0
         self.seconds = 0.0
 
     def train(self, trained: int) -> float:
         """Pay for one more training of a circuit."""
-        seed = int(seeds_of(self._ground, trained, search=self._seed)[len(self.paid[trained])])
-        value = self._ground.validation(trained, seed)
-        self.paid[trained].append(value)
+        seed = int(seeds_of(self._benchmark, trained, search=self._seed)[len(self.accuracies[trained])])
+        value = self._benchmark.validation(trained, seed)
+        self.accuracies[trained].append(value)
         self.count += 1
-        self.seconds += self._ground.seconds(trained, seed)
+        self.seconds += self._benchmark.seconds(trained, seed)
         return value
 
 
@@ -142,22 +108,23 @@ def replay(searcher: Searcher, benchmark: Benchmark, budget: TrainingBudget, *, 
         warnings.simplefilter("ignore", ExperimentalWarning)
         sampler = searcher.sampler(seed)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
-    till, steps = Trainings(benchmark, seed=seed), list[SearchStep]()
-    while budget.spent(till.count, till.seconds) < budget.amount:
+    paid = PaidTrainings(benchmark, seed=seed)
+    steps: list[SearchStep] = []
+    while budget.spent(paid.count, paid.seconds) < budget.amount:
         trial = study.ask()
-        if trial.number >= AT_FIRST + MOST_SUGGESTIONS * till.count:
+        if trial.number >= AT_FIRST + MOST_SUGGESTIONS * paid.count:
             break
         row = benchmark.row(suggest(trial, SPACE).circuit)
         trained = benchmark.trained(row)
-        values = [till.train(trained) for _ in range(searcher.repeats)] if not till.paid[trained] else [None]
-        spent = budget.spent(till.count, till.seconds)
+        values = [paid.train(trained) for _ in range(searcher.repeats)] if not paid.accuracies[trained] else [None]
+        spent = budget.spent(paid.count, paid.seconds)
         steps += [SearchStep(row=row, value=value, spent=spent) for value in values]
-        study.tell(trial, [float(benchmark.flops(row)), 1 - float(np.mean(till.paid[trained]))])
+        study.tell(trial, [float(benchmark.flops(row)), 1 - float(np.mean(paid.accuracies[trained]))])
     return SearchTrace(searcher=searcher.name, seed=seed, pooled=searcher.pooled, steps=tuple(steps))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class FrontCircuit:
     """A circuit on a front as a search believes it to be."""
 
     row: int
@@ -167,35 +134,35 @@ class Chosen:
     trainings: int
 
 
-def chosen(course: SearchTrace, benchmark: Benchmark, *, spent: float) -> list[Chosen]:
+def believed_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) -> list[FrontCircuit]:
     """The front that a search believes in when it has spent so much, from the cheapest."""
     paid: defaultdict[int, list[float]] = defaultdict(list)
     rows: dict[int, None] = {}
-    for step in course.steps:
+    for step in trace.steps:
         if step.spent > spent:
             break
         rows[step.row] = None
         if step.value is not None:
             paid[benchmark.trained(step.row)].append(step.value)
     believed = {trained: float(np.mean(values)) for trained, values in paid.items()}
-    if course.pooled and paid:
+    if trace.pooled and paid:
         circuits, counts = [benchmark.circuit(trained) for trained in paid], [len(values) for values in paid.values()]
         errors = pooled_errors(circuits, [1 - value for value in believed.values()], counts)
         believed = dict(zip(paid, (1 - errors).tolist(), strict=True))
     return front(
         [
-            Chosen(row=row, flops=benchmark.flops(row), believed=believed[trained], trainings=len(paid[trained]))
+            FrontCircuit(row=row, flops=benchmark.flops(row), believed=believed[trained], trainings=len(paid[trained]))
             for row in rows
             if (trained := benchmark.trained(row)) in paid
         ]
     )
 
 
-def front(known: Sequence[Chosen]) -> list[Chosen]:
+def front(circuits: Sequence[FrontCircuit]) -> list[FrontCircuit]:
     """Those that no other beats in both, from the cheapest; of equals the first."""
-    if not known:
+    if not circuits:
         return []
-    points = np.array([(one.flops, 1 - one.believed) for one in known])
+    points = np.array([(one.flops, 1 - one.believed) for one in circuits])
     kept = np.flatnonzero(non_dominated(points))
-    first = {known[place].flops: known[place] for place in reversed(kept)}
+    first = {circuits[place].flops: circuits[place] for place in reversed(kept)}
     return sorted(first.values(), key=lambda one: one.flops)

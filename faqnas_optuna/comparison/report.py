@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.comparison.judging import LOOKS, WITHIN, Contest, interval
 from faqnas_optuna.comparison.live import LiveBenchmark
 from faqnas_optuna.comparison.replay import TrainingBudget
 from faqnas_optuna.comparison.samplers import searcher
-from faqnas_optuna.comparison.tabular import TabularBenchmark
 from faqnas_optuna.confirmation.analysis import SIGNIFICANT
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
@@ -24,7 +24,7 @@ AVERAGED = ("attained", "believed", "optimism", "best", "thrifty", "thrifty_flop
 
 
 def contest_document(
-    contest: Contest, benchmark: TabularBenchmark | LiveBenchmark, budget: TrainingBudget, *, epochs: int, reference: str
+    contest: Contest, benchmark: Benchmark, budget: TrainingBudget, *, epochs: int, reference: str
 ) -> dict[str, Any]:
     """Each searcher by itself, and held against one of them."""
     against = contest.against(reference)
@@ -36,7 +36,7 @@ def contest_document(
         "epochs": epochs,
         "budget": {name: amount for name, amount in asdict(budget).items() if amount is not None},
         "searches": len(contest.judged[reference]),
-        "best": benchmark.best,
+        "best": benchmark.best(),
         "within": WITHIN,
         "looks": [budget.amount * part / LOOKS for part in range(1, LOOKS + 1)],
         "searchers": [_searcher(contest, name) for name in contest.judged],
@@ -61,13 +61,13 @@ def _searcher(contest: Contest, name: str) -> dict[str, Any]:
     for value in AVERAGED:
         values = [one.attained[-1] if value == "attained" else getattr(one, value) for one in judged]
         told[value] = dict(zip(("mean", "low", "high"), interval(values), strict=True))
-    course = [interval([one.attained[look] for one in judged]) for look in range(LOOKS)]
+    looks = [interval([one.attained[look] for one in judged]) for look in range(LOOKS)]
     return {
         "name": name,
         "told": searcher(name).told,
         "repeats": searcher(name).repeats,
         **told,
-        "course": [dict(zip(("mean", "low", "high"), look, strict=True)) for look in course],
+        "course": [dict(zip(("mean", "low", "high"), look, strict=True)) for look in looks],
         "searches": [asdict(one) for one in judged],
     }
 

@@ -1,8 +1,7 @@
-"""A table that trains what it is asked for."""
+"""Trainings on demand, and a table that answers by them."""
 
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.config import StudyConfig, TrainingConfig
 from faqnas_optuna.data.loading import load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
@@ -24,34 +23,61 @@ from faqnas_optuna.training.values import Costs
 logger = logging.getLogger(__name__)
 
 
-class LiveTable(Table):
-    """The same questions, answered by trainings; also of circuits that the table has not.
+class LiveTrainings:
+    """Trainings on demand: a circuit is trained from a seed when its result is first needed.
 
     Args:
-        file: the table, which tells data and protocol.
-        data_dir: where the file of data is.
+        splits: The data.
+        training: The training budget but for the epochs.
+    """
+
+    def __init__(self, splits: DataSplits, training: TrainingConfig) -> None:
+        self._splits = splits
+        self._training = training
+        self._results: dict[tuple[Circuit, int, int], Checkpoints] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that continues this one's work trains what it needs.
+        return {**vars(self), "_results": {}}
+
+    def result(self, circuit: Circuit, *, seed: int, epochs: int) -> Checkpoints:
+        """Return the result of training an effective circuit, as a search with this seed trains it.
+
+        Raises:
+            TrainingError: The training diverged.
+        """
+        key = (circuit, seed, epochs)
+        if key not in self._results:
+            load_kernels()
+            training = self._training.model_copy(update={"epochs": epochs})
+            self._results[key] = train_to_checkpoints(circuit, self._splits, training, seed=seed)
+        return self._results[key]
+
+
+class LiveTable(Table):
+    """Table that answers by trainings, also for circuits that are not in its file.
+
+    Args:
+        file: The table, which tells data and protocol.
+        data_dir: Directory of the file of data.
 
     Raises:
-        DataError: the table or its data cannot be read, or the data are not those of the table.
+        DataError: The table or its data cannot be read, or the data are not those of the table.
     """
 
     def __init__(self, file: Path, *, data_dir: Path | None) -> None:
         super().__init__(file)
-        self._config, self._splits = _config_of(self.document), data_of(self, data_dir)
+        self._trainings = LiveTrainings(data_of(self, data_dir), _config_of(self.document).training)
         if found := differences(self.document["versions"], versions()):
             logger.warning("trainings here may differ from %s: %s", file, "; ".join(found).replace("asked", "here"))
-        load_kernels()
-        self._trained = lru_cache(maxsize=None)(self._train)
 
     def query(self, circuit: AnyCircuit, *, epochs: int = 5, seed: Seed = "mean") -> Entry:
         """As of `Table`, trained."""
-        self._check(epochs, seed)
-        asked = self._circuit_of(circuit)
-        shown = [self._trained(effective_circuit(asked), epochs, one) for one in self._seeds(seed)]
-        right = np.stack([one.right[-1] for one in shown]).sum(axis=0)
-        loss = np.stack([one.loss[-1].round(DECIMALS) for one in shown]).mean(axis=0, dtype=np.float64)
-        sizes = [len(shown) * self.document["sizes"][part] for part in PARTS]
-        costs = Costs.of(asked, n_features=self._splits.n_features, n_classes=self._splits.n_classes)
+        asked, results = self._train(circuit, epochs, seed)
+        right = np.stack([one.right[-1] for one in results]).sum(axis=0)
+        loss = np.stack([one.loss[-1].round(DECIMALS) for one in results]).mean(axis=0, dtype=np.float64)
+        sizes = [len(results) * self.document["sizes"][part] for part in PARTS]
+        costs = Costs.of(asked, n_features=self.document["features"], n_classes=len(self.document["classes"]))
         return Entry(
             circuit=asked.digest,
             train_accuracy=int(right[0]) / sizes[0],
@@ -61,27 +87,23 @@ class LiveTable(Table):
             quantum_flops_profiler=costs.quantum_flops_profiler,
             quantum_flops_analytic=costs.quantum_flops_analytic,
             parameters=costs.parameters,
-            seconds=sum(one.seconds for one in shown) / len(shown),
+            seconds=sum(one.seconds for one in results) / len(results),
         )
 
     def test(self, circuit: AnyCircuit, *, epochs: int = 5, seed: Seed = "mean") -> float:
         """As of `Table`, trained."""
+        _, results = self._train(circuit, epochs, seed)
+        return sum(int(one.right[-1, 2]) for one in results) / len(results) / int(self.document["sizes"]["test"])
+
+    def _train(self, circuit: AnyCircuit, epochs: int, seed: Seed) -> tuple[Circuit, list[Checkpoints]]:
+        """Return a circuit, and the results of its trainings, one for each seed that is asked for."""
         self._check(epochs, seed)
-        trained = effective_circuit(self._circuit_of(circuit))
-        right = [int(self._trained(trained, epochs, one).right[-1, 2]) for one in self._seeds(seed)]
-        return sum(right) / len(right) / int(self.document["sizes"]["test"])
-
-    def _circuit_of(self, circuit: AnyCircuit) -> Circuit:
-        if isinstance(circuit, str):
-            return self.circuit(circuit)
-        return circuit.circuit if isinstance(circuit, Genome) else circuit
-
-    def _seeds(self, seed: Seed) -> list[int]:
-        return list(self.seeds) if seed == "mean" else [seed]
-
-    def _train(self, circuit: Circuit, epochs: int, seed: int) -> Checkpoints:
-        training = self._config.training.model_copy(update={"epochs": epochs})
-        return train_to_checkpoints(circuit, self._splits, training, seed=seed)
+        if isinstance(circuit, Genome):
+            circuit = circuit.circuit
+        asked = self.circuit(circuit) if isinstance(circuit, str) else circuit
+        effective = effective_circuit(asked)
+        seeds = self.seeds if seed == "mean" else [seed]
+        return asked, [self._trainings.result(effective, seed=one, epochs=epochs) for one in seeds]
 
 
 def data_of(table: Table, data_dir: Path | None) -> DataSplits:

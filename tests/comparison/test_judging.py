@@ -6,7 +6,15 @@ from scipy.stats import t, wilcoxon
 
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.comparison.judging import LOOKS, Contest, Judged, attained, interval, judge, run_contest
-from faqnas_optuna.comparison.replay import Chosen, SearchStep, SearchTrace, TrainingBudget, chosen, replay, seeds_of
+from faqnas_optuna.comparison.replay import (
+    FrontCircuit,
+    SearchStep,
+    SearchTrace,
+    TrainingBudget,
+    believed_front,
+    replay,
+    seeds_of,
+)
 from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.study.pareto import log_hypervolume
 from tests.support.benchmarks import MadeUp
@@ -18,8 +26,8 @@ def by_qubits(circuit: Circuit) -> float:
     return 0.3 + 0.05 * circuit.n_qubits
 
 
-def one(flops: int, believed: float) -> Chosen:
-    return Chosen(row=flops, flops=flops, believed=believed, trainings=1)
+def one(flops: int, believed: float) -> FrontCircuit:
+    return FrontCircuit(row=flops, flops=flops, believed=believed, trainings=1)
 
 
 def test_what_is_attained_is_a_sum_of_rectangles() -> None:
@@ -53,12 +61,12 @@ def test_without_noise_all_is_as_promised() -> None:
 
 def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
-    course = replay(searcher("random:2"), benchmark, BUDGET, seed=5)
+    trace = replay(searcher("random:2"), benchmark, BUDGET, seed=5)
     paid = set(benchmark.asked)
     benchmark.asked.clear()
-    found = judge(course, benchmark, BUDGET)
+    found = judge(trace, benchmark, BUDGET)
     assert paid.isdisjoint(benchmark.asked) and paid.isdisjoint(benchmark.told)
-    best = max(chosen(course, benchmark, spent=math.inf), key=lambda chosen: chosen.believed)
+    best = max(believed_front(trace, benchmark, spent=math.inf), key=lambda chosen: chosen.believed)
     trained = benchmark.trained(best.row)
     unseen = seeds_of(benchmark, trained, search=5)[2:]
     assert found.best == pytest.approx(np.mean([benchmark.test(trained, seed) for seed in unseen]))

@@ -1,14 +1,16 @@
 import pickle
+from typing import Any
 
 import pytest
 
-from faqnas_optuna import load_table
+from faqnas_optuna import Circuit, load_table
 from faqnas_optuna.comparison.live import LiveBenchmark
 from faqnas_optuna.comparison.replay import TrainingBudget, replay
 from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.comparison.tabular import TabularBenchmark
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.tables.checkpoints import Checkpoints, train_to_checkpoints
 
 
 @pytest.fixture
@@ -30,9 +32,16 @@ def test_what_is_trained_is_what_a_table_would_say(live: LiveBenchmark) -> None:
         assert live.seconds(mine, seed) > 0
 
 
-def test_nothing_is_trained_but_what_a_search_pays_for(live: LiveBenchmark) -> None:
-    course = replay(searcher("nsga2"), live, TrainingBudget(trainings=30), seed=0)
-    assert len(live._done) == course.trainings == 30
+def test_nothing_is_trained_but_what_a_search_pays_for(live: LiveBenchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[Circuit] = []
+
+    def train(circuit: Circuit, *arguments: Any, **settings: Any) -> Checkpoints:
+        trained.append(circuit)
+        return train_to_checkpoints(circuit, *arguments, **settings)
+
+    monkeypatch.setattr("faqnas_optuna.tables.live.train_to_checkpoints", train)
+    trace = replay(searcher("nsga2"), live, TrainingBudget(trainings=30), seed=0)
+    assert len(trained) == trace.trainings == 30
     # Another process does not need them, and finds the same.
     elsewhere = pickle.loads(pickle.dumps(live))
-    assert elsewhere._done == {} and replay(searcher("nsga2"), elsewhere, TrainingBudget(trainings=30), seed=0) == course
+    assert replay(searcher("nsga2"), elsewhere, TrainingBudget(trainings=30), seed=0) == trace and len(trained) == 60

@@ -8,7 +8,7 @@ import pytest
 from faqnas_optuna import search
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
-from faqnas_optuna.comparison.replay import Chosen, TrainingBudget, chosen, front, replay
+from faqnas_optuna.comparison.replay import FrontCircuit, TrainingBudget, believed_front, front, replay
 from faqnas_optuna.comparison.samplers import DEFAULT, SEARCHERS, DistinctSampler, searcher
 from faqnas_optuna.config import Objectives
 from faqnas_optuna.errors import ConfigError
@@ -25,16 +25,16 @@ def by_qubits(circuit: Circuit) -> float:
 @pytest.mark.parametrize("name", [*DEFAULT, "random-distinct", "nsga3", "nsga2:3"])
 def test_a_search_looks_at_nothing_that_it_has_not_paid_for(name: str) -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
-    course = replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1)
+    trace = replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1)
     # Each training once, as many as were paid for, and of the test part nothing.
-    assert len(benchmark.asked) == course.trainings == 24 and max(Counter(benchmark.asked).values()) == 1
+    assert len(benchmark.asked) == trace.trainings == 24 and max(Counter(benchmark.asked).values()) == 1
     assert benchmark.told == []
     paid = Counter(trained for trained, _ in benchmark.asked)
     assert set(paid.values()) == {searcher(name).repeats}
-    assert [step.spent for step in course.steps if step.value is not None][-1] == 24
+    assert [step.spent for step in trace.steps if step.value is not None][-1] == 24
     # The same seed, the same search; another, another.
-    assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1) == course
-    assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=2) != course
+    assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1) == trace
+    assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=2) != trace
 
 
 @pytest.mark.parametrize("objectives", Objectives)
@@ -47,18 +47,18 @@ def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: 
     # Whatever is suggested beyond the search is worth nothing.
     benchmark = MadeUp(lambda circuit: known.get(circuit, 0.0), noise=0)
     name = "nsga2" if objectives is Objectives.BOTH else "nsga2-error"
-    course = replay(searcher(name), benchmark, TrainingBudget(trainings=len(known)), seed=4)
+    trace = replay(searcher(name), benchmark, TrainingBudget(trainings=len(known)), seed=4)
     assert len(trials) == 60
-    suggested = [benchmark.circuits[step.row] for step in course.steps]
+    suggested = [benchmark.circuits[step.row] for step in trace.steps]
     assert suggested == circuits[: len(suggested)] and set(suggested) == set(circuits[: len(suggested)])
     assert len(suggested) > 50
 
 
 def test_a_budget_in_seconds_is_spent_by_the_clock_of_the_trainings() -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
-    course = replay(searcher("random"), benchmark, TrainingBudget(seconds=10), seed=0)
-    taken = [benchmark.seconds(benchmark.trained(step.row), 0) for step in course.steps if step.value is not None]
-    assert [step.spent for step in course.steps if step.value is not None] == pytest.approx(np.cumsum(taken))
+    trace = replay(searcher("random"), benchmark, TrainingBudget(seconds=10), seed=0)
+    taken = [benchmark.seconds(benchmark.trained(step.row), 0) for step in trace.steps if step.value is not None]
+    assert [step.spent for step in trace.steps if step.value is not None] == pytest.approx(np.cumsum(taken))
     # The last one begins before the end.
     assert sum(taken[:-1]) < 10 <= sum(taken)
 
@@ -69,8 +69,8 @@ def test_a_search_that_finds_nothing_new_ends() -> None:
             return GENES[param_name][0]
 
     stubborn = SEARCHERS["random"].__class__(name="stubborn", told="", sampler=lambda seed: Stubborn(seed=seed))
-    course = replay(stubborn, MadeUp(by_qubits, noise=0), TWENTY, seed=0)
-    assert course.trainings == 1 and len(course.steps) == 63
+    trace = replay(stubborn, MadeUp(by_qubits, noise=0), TWENTY, seed=0)
+    assert trace.trainings == 1 and len(trace.steps) == 63
 
 
 def test_circuits_at_random_are_all_different_and_in_the_end_all_there_are() -> None:
@@ -87,17 +87,17 @@ def test_circuits_at_random_are_all_different_and_in_the_end_all_there_are() -> 
 
 def test_what_a_search_believes_is_the_mean_of_what_it_paid_for() -> None:
     benchmark = MadeUp(by_qubits, noise=0.2)
-    course = replay(searcher("random:3"), benchmark, TrainingBudget(trainings=30), seed=0)
+    trace = replay(searcher("random:3"), benchmark, TrainingBudget(trainings=30), seed=0)
     values: defaultdict[int, list[float]] = defaultdict(list)
-    for step in course.steps:
+    for step in trace.steps:
         if step.value is not None:
             values[step.row].append(step.value)
     assert {len(paid) for paid in values.values()} == {3}
-    for one in chosen(course, benchmark, spent=30):
+    for one in believed_front(trace, benchmark, spent=30):
         assert one.believed == pytest.approx(np.mean(values[one.row])) and one.trainings == 3
     # At half of the budget, what was known then.
-    early = {step.row for step in course.steps if step.spent <= 15}
-    assert {one.row for one in chosen(course, benchmark, spent=15)} <= early
+    early = {step.row for step in trace.steps if step.spent <= 15}
+    assert {one.row for one in believed_front(trace, benchmark, spent=15)} <= early
 
 
 def test_a_front_is_that_of_brute_force() -> None:
@@ -105,7 +105,7 @@ def test_a_front_is_that_of_brute_force() -> None:
     for _ in range(50):
         flops, believed = generator.integers(1, 12, 25), generator.integers(0, 8, 25) / 8
         known = [
-            Chosen(row=row, flops=int(f), believed=float(b), trainings=1)
+            FrontCircuit(row=row, flops=int(f), believed=float(b), trainings=1)
             for row, (f, b) in enumerate(zip(flops, believed, strict=True))
         ]
         found = front(known)

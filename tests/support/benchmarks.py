@@ -1,4 +1,4 @@
-"""Grounds of searches that are made up, so that the truth is known."""
+"""Benchmarks and tables that are made up, so that the truth is known."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.flops import analytic_flops
 from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.tables.plan import Plan, table_document
@@ -32,7 +33,7 @@ def space() -> tuple[tuple[Circuit, ...], tuple[int, ...], tuple[int, ...]]:
     return circuits, trained, tuple(analytic_flops(circuit) for circuit in circuits)
 
 
-class MadeUp:
+class MadeUp(Benchmark):
     """A circuit's accuracy, and noise that each training and each part has of its own.
 
     Args:
@@ -41,38 +42,17 @@ class MadeUp:
     """
 
     def __init__(self, accuracy: Callable[[Circuit], float], *, noise: float, seeds: int = 5) -> None:
-        self.circuits, self._trained, self._flops = space()
-        self._rows = {circuit: row for row, circuit in enumerate(self.circuits)}
-        means = np.array([accuracy(self.circuits[trained]) for trained in self._trained])
+        self.circuits, trained, flops = space()
+        super().__init__(self.circuits, trained, flops, seeds=seeds, document={})
+        means = np.array([accuracy(self.circuits[row]) for row in trained])
         generator = np.random.default_rng(0)
         self._parts: list[NDArray[np.float64]] = [
             means[:, np.newaxis] + noise * generator.normal(size=(len(means), seeds)) for _ in range(2)
         ]
-        self._seeds = seeds
         self.asked: list[tuple[int, int]] = []
         """What was looked up of the validation part."""
         self.told: list[tuple[int, int]] = []
         """What was looked up of the test part."""
-
-    @property
-    def seeds(self) -> int:
-        return self._seeds
-
-    @property
-    def flops_range(self) -> tuple[int, int]:
-        return min(self._flops), max(self._flops)
-
-    def row(self, circuit: Circuit) -> int:
-        return self._rows[circuit]
-
-    def circuit(self, row: int) -> Circuit:
-        return self.circuits[row]
-
-    def trained(self, row: int) -> int:
-        return self._trained[row]
-
-    def flops(self, row: int) -> int:
-        return self._flops[row]
 
     def validation(self, trained: int, seed: int) -> float:
         self.asked.append((trained, seed))

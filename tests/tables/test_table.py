@@ -199,7 +199,7 @@ def test_they_are_found_in_a_repository_and_in_a_package() -> None:
     assert repository == ROOT / "studies" / "tables"
     targets = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     (source, target), *_ = targets["wheel"]["force-include"].items()
-    assert ROOT / source == repository and package.parts[-2:] == Path(target).parts
+    assert ROOT / source == repository and package.parts[-3:] == Path(target).parts
 
 
 def test_to_read_it_brings_nothing_large(file: Path) -> None:

@@ -1,0 +1,72 @@
+"""Benchmark of searches: the circuits of a space, and the values of their trainings."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from faqnas_optuna.circuits.genome import Circuit
+
+
+class Benchmark(ABC):
+    """Circuits by number, and the values of their trainings by seed.
+
+    Args:
+        circuits: In their order.
+        trained: (circuits,) For each circuit the number of the effective circuit that is trained for it.
+        flops: (circuits,) Quantum FLOPs.
+        seeds: Number of trainings of each circuit.
+        document: What a table of these trainings says of itself.
+    """
+
+    has_seconds: bool = True
+    """Whether the times of trainings are known."""
+
+    def __init__(
+        self,
+        circuits: Sequence[Circuit],
+        trained: Sequence[int],
+        flops: Sequence[int],
+        *,
+        seeds: int,
+        document: Mapping[str, Any],
+    ) -> None:
+        self.document = document
+        self.seeds = seeds
+        self.flops_range = min(flops), max(flops)
+        """Quantum FLOPs of the cheapest and of the most expensive circuit."""
+        self._circuits = circuits
+        self._trained = trained
+        self._flops = flops
+        self._rows = {circuit: row for row, circuit in enumerate(circuits)}
+
+    def row(self, circuit: Circuit) -> int:
+        """Return the number of a circuit."""
+        return self._rows[circuit]
+
+    def circuit(self, row: int) -> Circuit:
+        """Return the circuit of a number."""
+        return self._circuits[row]
+
+    def trained(self, row: int) -> int:
+        """Return the number of the effective circuit, which is trained for it."""
+        return self._trained[row]
+
+    def flops(self, row: int) -> int:
+        """Return the quantum FLOPs of a circuit."""
+        return self._flops[row]
+
+    @abstractmethod
+    def validation(self, trained: int, seed: int) -> float:
+        """Return the validation accuracy of the training from a seed."""
+
+    @abstractmethod
+    def test(self, trained: int, seed: int) -> float:
+        """Return the test accuracy of the training from a seed."""
+
+    @abstractmethod
+    def seconds(self, trained: int, seed: int) -> float:
+        """Return the time of the training from a seed, 0 if it is not known."""
+
+    def best(self) -> float | None:
+        """Return the hypervolume of the front by the mean test accuracies over all seeds; None if these are not known."""
+        return None
