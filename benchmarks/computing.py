@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from benchmarks import references
 from benchmarks.measurement import Measurement, at_most, faster, paired, seconds, within
+from faqnas_optuna import Circuit, DataSplits, StudyConfig, evaluate
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.counting import count_parts
 from faqnas_optuna.circuits.flops import profiler_flops
-from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.circuits.genome import GENES, Embedding, Entangler, Rotation, Topology, enumerate_genomes
 from faqnas_optuna.circuits.openqasm import preparation_angles
-from faqnas_optuna.config import Engine, StudyConfig
+from faqnas_optuna.config import Engine
 from faqnas_optuna.data import named
-from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import make_optimiser, train_epoch
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import forward, make_workspace
@@ -30,7 +30,7 @@ from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import ALL_TO_ALL, DEVICES
 from faqnas_optuna.noise.evaluation import simulator
 from faqnas_optuna.noise.model import DeviceNoise
-from faqnas_optuna.training.evaluation import evaluate, train_once
+from faqnas_optuna.training.evaluation import train_once
 from faqnas_optuna.training.parameters import Layout
 
 logger = logging.getLogger(__name__)

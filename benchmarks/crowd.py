@@ -12,15 +12,13 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from benchmarks.measurement import Measurement, at_least
+from faqnas_optuna import Circuit, DataSplits, Evaluation, StudyConfig
 from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import SearchConfig, StudyConfig
+from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data import named
-from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import create, load
-from faqnas_optuna.training.evaluation import Evaluation
 from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
 

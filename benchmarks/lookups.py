@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measurement import Measurement, at_most, seconds
-from faqnas_optuna.tables.table import Table
+from faqnas_optuna import Table
 
 LOADING_TARGET_S, QUERY_TARGET_US = 0.5, 20.0
 PROGRAM = """import sys, time

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from faqnas_optuna import HQNN, Circuit, DataSplits, Genome, StudyConfig
 from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.circuits.elementary import elementary_gates
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Genome, Rotation
+from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation
 from faqnas_optuna.circuits.pennylane_circuit import lightning
-from faqnas_optuna.config import Engine, StudyConfig
-from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.config import Engine
 from faqnas_optuna.engine.fused import BETA_1, BETA_2, EPSILON, ParameterBlocks
 from faqnas_optuna.hardware.devices import Device, TwoQubitGate
 from faqnas_optuna.training.evaluation import train_once
-from faqnas_optuna.training.model import HQNN, quantum_layer
+from faqnas_optuna.training.model import quantum_layer
 from faqnas_optuna.training.parameters import Layout
 
 LEARNING_RATE = 0.003

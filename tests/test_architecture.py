@@ -258,6 +258,20 @@ def test_what_comes_from_outside_stays_in_its_rooms() -> None:
             assert package not in outside or module in rooms, f"{module} imports {package}"
 
 
+RESEARCH = [file for folder in ("studies", "benchmarks") for file in sorted((PACKAGE.parent / folder).rglob("*.py"))]
+
+
+def test_research_imports_public_names_of_the_package_and_never_the_reverse() -> None:
+    for module in ORDER:
+        assert not {name.split(".")[0] for name in imports(module)} & {"studies", "benchmarks", "tests"}, module
+    for file in RESEARCH:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("faqnas_optuna"):
+                parts = [*str(node.module).split("."), *(alias.name for alias in node.names)]
+                private = [part for part in parts if part.startswith("_") and part != "__main__"]
+                assert not private, f"{file} imports {private}"
+
+
 def test_genomes_and_errors_need_the_standard_library_alone() -> None:
     for module in ("errors", "files", "circuits.genome"):
         outside = {name.split(".")[0] for name in imports(module)} - {"faqnas_optuna"}

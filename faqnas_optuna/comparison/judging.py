@@ -161,7 +161,7 @@ def attained(front: Sequence[FrontCircuit], accuracies: Sequence[float], flops_r
 
 
 class _Truth:
-    """What circuits are by the trainings that a search has not seen in its whole trace."""
+    """Values of circuits by the trainings that a search has not seen at all."""
 
     def __init__(self, trace: SearchTrace, benchmark: Benchmark) -> None:
         self._benchmark = benchmark

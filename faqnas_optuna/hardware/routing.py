@@ -200,7 +200,7 @@ class _State:
         self._on = on
         self._last: dict[int, int] = {}
         """The operation in which a qubit was last used."""
-        self._tired = [1.0] * on.size
+        self._decays = [1.0] * on.size
         self._idle = 0
         """SWAPs since the last gate."""
 
@@ -212,7 +212,7 @@ class _State:
         qubits = (self.place[pair[0]], self.place[pair[1]])
         self._last |= dict.fromkeys(qubits, len(self.operations))
         self.operations.append(RoutedOperation(number, qubits, False))
-        self._tired, self._idle = [1.0] * self._on.size, 0
+        self._decays, self._idle = [1.0] * self._on.size, 0
 
     def swap(self, qubits: Pair) -> None:
         if (behind := self._mergeable(qubits)) is not None:
@@ -222,7 +222,7 @@ class _State:
             self.operations.append(RoutedOperation(None, qubits, True))
         self.place = [_exchanged(qubit, qubits) for qubit in self.place]
         for qubit in qubits:
-            self._tired[qubit] += DECAY
+            self._decays[qubit] += DECAY
         self._idle += 1
 
     def best_swap(self, front: Sequence[Pair], following: Sequence[Pair]) -> Pair:
@@ -238,7 +238,7 @@ class _State:
             waiting = sum([distances[place[first]][place[second]] for first, second in front]) / len(front)
             later = sum([distances[place[first]][place[second]] for first, second in following]) / max(len(following), 1)
             alone = 0.0 if self._mergeable(qubits) is not None else STANDALONE_SWAP_PENALTY
-            return max(self._tired[qubit] for qubit in qubits) * (waiting + WEIGHT * later + alone), qubits
+            return max(self._decays[qubit] for qubit in qubits) * (waiting + WEIGHT * later + alone), qubits
 
         return min(map(cost, candidates))[1]
 

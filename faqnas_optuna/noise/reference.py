@@ -25,7 +25,7 @@ FIXED: dict[str, Any] = {
 
 
 def probabilities(program: NoisyProgram, inputs: NDArray[np.float64], weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Of the outcomes of all wires, as they are read: the arguments, and what comes of it, as `engine.mixed` has them."""
+    """Of the outcomes of all wires, as they are read: the arguments, and what comes of it, as `noise.simulation` has them."""
     device = qml.device("default.mixed", wires=program.n_qubits, config=NO_CONFIG)
 
     def run() -> Any:

@@ -136,13 +136,13 @@ class _State:
 
     def _prepare(self, wire: int, name: str, angles: Reals) -> None:
         """A rotation by another angle for each sample."""
-        turns = np.stack([gate(name, float(angle)) for angle in angles], axis=-1)
+        rotations = np.stack([gate(name, float(angle)) for angle in angles], axis=-1)
         if wire in self._waiting:
-            turns = np.einsum("ijs,jk->iks", turns, self._waiting.pop(wire))
+            rotations = np.einsum("ijs,jk->iks", rotations, self._waiting.pop(wire))
         part = self._parts[wire]
         front = part.front(wire)
         rows = front.reshape(4, -1, front.shape[-1])
-        part.state = np.stack([sum(row[j] * rows[j] for j in range(4)) for row in turns]).reshape(front.shape)
+        part.state = np.stack([sum(row[j] * rows[j] for j in range(4)) for row in rotations]).reshape(front.shape)
 
 
 def gate(name: str, angle: float = 0.0) -> Reals:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.blocks import PAPER_ENTANGLERS
-from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit
+from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import DEVICES
+from faqnas_optuna.tables.space import gene_columns
 from faqnas_optuna.training.statistics import kendall_tau
 from faqnas_optuna.training.values import Costs
 
@@ -77,20 +78,8 @@ class SpaceCosts:
     def _frame(self) -> "DataFrame":
         import pandas as pd
 
-        genes: dict[str, list[Any]] = {
-            "circuit": [circuit.digest for circuit in self.circuits],
-            **{
-                gene: [getattr(circuit, gene) for circuit in self.circuits]
-                for gene in ("n_qubits", "embedding", "entangler", "topology", "depth")
-            },
-            **{
-                f"rotation_{layer + 1}": [str(one.rotations[layer]) if layer < one.depth else None for one in self.circuits]
-                for layer in range(PAPER_DEPTH)
-            },
-        }
-        for gene in ("embedding", "entangler", "topology"):
-            genes[gene] = [str(value) for value in genes[gene]]
-        return pd.DataFrame(genes | dict(self.columns))
+        digests = [circuit.digest for circuit in self.circuits]
+        return pd.DataFrame({"circuit": digests, **gene_columns(self.circuits), **self.columns})
 
 
 def space_costs(

@@ -53,9 +53,9 @@ class Plan:
         Args:
             among: what the sample is taken of; None for the whole space.
         """
-        every = effective_circuits(all_circuits() if among is None else among)
-        taken = set(sample(every.values(), fraction))
-        trained = {circuit: effective for circuit, effective in every.items() if effective in taken}
+        effective_of = effective_circuits(all_circuits() if among is None else among)
+        sampled = set(sample(effective_of.values(), fraction))
+        trained = {circuit: effective for circuit, effective in effective_of.items() if effective in sampled}
         return cls(config=config, seeds=seeds, fraction=fraction, trained=trained)
 
     @cached_property

@@ -1,12 +1,13 @@
-"""The paper's search space: its circuits, their effective circuits, and samples of these by strata."""
+"""Search space of the paper: its circuits, their genes and effective circuits, and samples of these by strata."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import product
+from typing import Any
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.genome import GENES, Circuit, Rotation, Topology
+from faqnas_optuna.circuits.genome import GENES, PAPER_DEPTH, Circuit, Rotation, Topology
 
 
 def all_circuits() -> tuple[Circuit, ...]:
@@ -22,8 +23,19 @@ def all_circuits() -> tuple[Circuit, ...]:
     )
 
 
+def gene_columns(circuits: Collection[Circuit]) -> dict[str, list[Any]]:
+    """Return the genes of circuits by column, None for rotations beyond the depth."""
+    columns: dict[str, list[Any]] = {"n_qubits": [circuit.n_qubits for circuit in circuits]}
+    for gene in ("embedding", "entangler", "topology"):
+        columns[gene] = [str(getattr(circuit, gene)) for circuit in circuits]
+    columns["depth"] = [circuit.depth for circuit in circuits]
+    for layer in range(PAPER_DEPTH):
+        columns[f"rotation_{layer + 1}"] = [str(one.rotations[layer]) if layer < one.depth else None for one in circuits]
+    return columns
+
+
 def effective_circuits(circuits: Iterable[Circuit]) -> dict[Circuit, Circuit]:
-    """Return the effective circuit of each circuit."""
+    """Return the effective circuit of each circuit, which is trained for it."""
     return {circuit: effective_circuit(circuit) for circuit in circuits}
 
 

@@ -13,6 +13,7 @@ from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit
 from faqnas_optuna.tables.parts import Part
 from faqnas_optuna.tables.plan import Plan
 from faqnas_optuna.tables.schema import DECIMALS, METADATA, PARTS, loss_column, right_column, seconds_column
+from faqnas_optuna.tables.space import gene_columns
 from faqnas_optuna.training.values import Costs
 
 LEVEL = 19
@@ -75,19 +76,14 @@ def _rows(plan: Plan) -> list[int]:
 
 
 def _genes(trained: Mapping[Circuit, Circuit]) -> dict[str, Any]:
-    """Return the circuit of each row, and its effective circuit."""
+    """Return the circuit of each row, the one that was trained for it, and its genes."""
+    genes: dict[str, Any] = gene_columns(trained)
+    for name in ("n_qubits", "depth"):
+        genes[name] = np.array(genes[name], np.uint8)
     return {
         "circuit": [circuit.digest for circuit in trained],
         "trained": [effective.digest for effective in trained.values()],
-        "n_qubits": np.array([circuit.n_qubits for circuit in trained], np.uint8),
-        "embedding": [str(circuit.embedding) for circuit in trained],
-        "entangler": [str(circuit.entangler) for circuit in trained],
-        "topology": [str(circuit.topology) for circuit in trained],
-        "depth": np.array([circuit.depth for circuit in trained], np.uint8),
-        **{
-            f"rotation_{layer + 1}": [str(circuit.rotations[layer]) if layer < circuit.depth else None for circuit in trained]
-            for layer in range(PAPER_DEPTH)
-        },
+        **genes,
     }
 
 

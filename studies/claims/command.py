@@ -107,6 +107,10 @@ def _contests(tables: "Sequence[Table]", searches: int, processes: int, signals:
     contests: list[dict[int, Contest]] = []
     done = 0
     with signals.giving_up(at_first=True), show_work("claims", "replay", planned) as update:
+
+        def on_done(searches_of_contest: int) -> None:
+            update(done + searches_of_contest)
+
         for table in tables:
             contests.append({})
             for epochs in epochs_of(table):
@@ -116,7 +120,7 @@ def _contests(tables: "Sequence[Table]", searches: int, processes: int, signals:
                     TrainingBudget(trainings=TRAININGS),
                     searches=searches,
                     processes=processes,
-                    on_done=lambda ended, before=done: update(before + ended),
+                    on_done=on_done,
                 )
                 done += per_contest
     return contests
@@ -146,6 +150,6 @@ def _print(document: Mapping[str, Any]) -> None:
     names = ["", *(table["dataset"] for table in document["tables"])]
     for epochs, claims_by_row in verdicts(document).items():
         print_line(f"After {epochs} epochs:")
-        rows = [(number, *of_tables, claim) for number, claim, *of_tables in claims_by_row]
+        rows: list[Sequence[str]] = [(number, *of_tables, claim) for number, claim, *of_tables in claims_by_row]
         print_table(TextTable(names=names, numbers=[], last="claim", rows=rows))
         print_line("")

@@ -11,8 +11,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna import Table
 from faqnas_optuna.study.pareto import BEYOND
-from faqnas_optuna.tables.table import Table
 from faqnas_optuna.training.statistics import kendall_tau
 from studies.claims.intervals import Interval, jackknife
 
@@ -130,33 +130,33 @@ class Saturation:
     """(prices,) those of what is chosen, on average."""
 
 
-def saturation(market: CircuitsByCost, table: Table, epochs: int) -> Saturation:
+def saturation(by_cost: CircuitsByCost, table: Table, epochs: int) -> Saturation:
     """What is chosen at each price, and accuracy = a + b · min(log₁₀ FLOPs, knee) by least squares over that axis."""
-    x, costs = np.log10(market.flops), [table.column(name) for name in ("quantum_flops_profiler", "classical_flops")]
+    x, costs = np.log10(by_cost.flops), [table.column(name) for name in ("quantum_flops_profiler", "classical_flops")]
 
     def chosen(seeds: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
-        halves = Halves.of(seeds, market.seeds)
-        rows = market.choose(epochs, halves.choosing)
+        halves = Halves.of(seeds, by_cost.seeds)
+        rows = by_cost.choose(epochs, halves.choosing)
         ratios = [float(np.log10(cost[rows[-1]] / cost[rows[0]]).mean()) for cost in costs]
-        return market.judge(rows, epochs, halves.judging).mean(axis=1), costs[1][rows].mean(axis=1), ratios
+        return by_cost.judge(rows, epochs, halves.judging).mean(axis=1), costs[1][rows].mean(axis=1), ratios
 
     def statistics(seeds: NDArray[np.int64]) -> NDArray[np.float64]:
         curve, _, ratios = chosen(seeds)
-        place = knee(x, market.widths, curve)
+        place = knee(x, by_cost.widths, curve)
         return np.array([x[place], curve[place] - curve[0], curve[-1] - curve[place], *ratios])
 
-    flops, rise, beyond, quantum, classical = jackknife(statistics, market.seeds)
-    curve, classical_flops, _ = chosen(np.arange(market.seeds))
+    flops, rise, beyond, quantum, classical = jackknife(statistics, by_cost.seeds)
+    curve, classical_flops, _ = chosen(np.arange(by_cost.seeds))
     return Saturation(
         flops=flops.mapped(_power),
-        flops_share=flops.mapped(lambda power: _power(power) / int(market.flops[-1])),
+        flops_share=flops.mapped(lambda power: _power(power) / int(by_cost.flops[-1])),
         rise=rise,
         beyond=beyond,
         quantum_ratio=quantum.mapped(_power),
         classical_ratio=classical.mapped(_power),
         curve=curve,
         classical_flops=classical_flops,
-        line=levelled(x, market.widths, curve, knee(x, market.widths, curve)),
+        line=levelled(x, by_cost.widths, curve, knee(x, by_cost.widths, curve)),
     )
 
 
@@ -202,19 +202,19 @@ class Agreement:
     """How much less accurate after many epochs is what few choose, over the axis of log₁₀ quantum FLOPs."""
 
 
-def agreements(market: CircuitsByCost, few: Sequence[int], many: int) -> dict[int, Agreement]:
+def agreements(by_cost: CircuitsByCost, few: Sequence[int], many: int) -> dict[int, Agreement]:
     """Hold what is chosen after few epochs against what is chosen after many, both judged after many."""
     kinds = (*few, many)
 
     def statistics(seeds: NDArray[np.int64]) -> NDArray[np.float64]:
-        halves = Halves.of(seeds, market.seeds)
-        fronts = [market.choose(epochs, halves.choosing) for epochs in kinds]
-        others = market.choose(many, halves.judging)
-        worth = [float(market.widths @ market.judge(rows, many, halves.judging).mean(axis=1)) for rows in fronts]
-        taus = [market.tau(epochs, halves.some, many) for epochs in kinds]
-        return np.array([*taus, *(market.overlap(rows, others) for rows in fronts), *(worth[-1] - one for one in worth)])
+        halves = Halves.of(seeds, by_cost.seeds)
+        fronts = [by_cost.choose(epochs, halves.choosing) for epochs in kinds]
+        others = by_cost.choose(many, halves.judging)
+        worth = [float(by_cost.widths @ by_cost.judge(rows, many, halves.judging).mean(axis=1)) for rows in fronts]
+        taus = [by_cost.tau(epochs, halves.some, many) for epochs in kinds]
+        return np.array([*taus, *(by_cost.overlap(rows, others) for rows in fronts), *(worth[-1] - one for one in worth)])
 
-    found = jackknife(statistics, market.seeds)
+    found = jackknife(statistics, by_cost.seeds)
     taus, overlaps, regrets = (found[place * len(kinds) : (place + 1) * len(kinds)] for place in range(3))
     return {
         epochs: Agreement(tau=tau, tau_alike=taus[-1], overlap=overlap, overlap_alike=overlaps[-1], regret=regret)

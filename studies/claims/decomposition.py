@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna import Circuit
 from faqnas_optuna.circuits.effective import LiveGates
-from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit, Rotation, Topology
+from faqnas_optuna.circuits.genome import PAPER_DEPTH, Rotation, Topology
 from studies.claims.intervals import Interval, jackknife
 
 FACTORS = ("qubits", "embedding", "entangler", "topology", "layers", "rotations")

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna import DataSplits, Table
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS
 from faqnas_optuna.circuits.genome import GENES, Embedding
-from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.tables.schema import loss_column
-from faqnas_optuna.tables.table import Table
 from studies.claims.decomposition import Genomes
 from studies.claims.intervals import Interval, jackknife
 

@@ -27,8 +27,8 @@ def claim_figure(number: int, document: Mapping[str, Any]) -> bytes:
     """The figure of a claim as SVG, the same bytes each time.
 
     Args:
-        number: of one of `results.claims.SECTIONS`.
-        document: as `results.claims.claims_document` gives it.
+        number: of one of `report.SECTIONS`.
+        document: as `report.claims_document` gives it.
     """
     from matplotlib.figure import Figure
 

@@ -8,7 +8,6 @@ or which circuits are on a front, the jackknife tells no more than roughly how f
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +22,6 @@ class Interval:
     value: float
     low: float
     high: float
-
-    @classmethod
-    def exact(cls, value: float) -> Self:
-        """Of a count, in which there is no luck."""
-        return cls(value=value, low=value, high=value)
 
     def mapped(self, function: Callable[[float], float]) -> "Interval":
         """The same on another scale, by a function that grows."""

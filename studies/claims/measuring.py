@@ -11,11 +11,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from faqnas_optuna import DataSplits, Table
 from faqnas_optuna.comparison.judging import Contest
-from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.tables.space import all_circuits
-from faqnas_optuna.tables.table import Table
 from studies.claims.crossfit import Agreement, CircuitsByCost, Saturation, agreements, saturation
 from studies.claims.decomposition import Decomposition, Genomes, decompose
 from studies.claims.failures import Failures, failures
@@ -186,20 +185,20 @@ def measure(table: Table, splits: DataSplits, contests: Mapping[int, Contest]) -
         splits: its data.
         contests: by `epochs_of`, searches of both kinds of `savings` on it.
     """
-    circuits, market = {circuit.digest: circuit for circuit in all_circuits()}, CircuitsByCost(table)
+    circuits, by_cost = {circuit.digest: circuit for circuit in all_circuits()}, CircuitsByCost(table)
     genomes = Genomes.of([circuits[digest] for digest in table.circuits], table.column("quantum_flops_profiler"))
     most = table.epochs[-1]
-    agreed = agreements(market, [epochs for epochs in FEWER if epochs in table.epochs and epochs < most], most)
+    agreed = agreements(by_cost, [epochs for epochs in FEWER if epochs in table.epochs and epochs < most], most)
 
     def after(epochs: int) -> Measured:
         accuracies = table.right("test", epochs) / table.document["sizes"]["test"]
         return Measured(
             epochs=epochs,
             decomposition=decompose(genomes, accuracies),
-            saturation=saturation(market, table, epochs),
+            saturation=saturation(by_cost, table, epochs),
             saving=saving(contests[epochs]),
             failures=failures(genomes, table, splits, epochs),
             agreement=agreed.get(epochs),
         )
 
-    return Findings(after=tuple(after(epochs) for epochs in epochs_of(table)), agreements=agreed, prices=market.flops)
+    return Findings(after=tuple(after(epochs) for epochs in epochs_of(table)), agreements=agreed, prices=by_cost.flops)

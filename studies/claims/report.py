@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from faqnas_optuna import Table
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
-from faqnas_optuna.tables.table import Table
 from studies.claims.decomposition import SHARES
 from studies.claims.measuring import CLAIMS, FEW, Findings, Verdict
 

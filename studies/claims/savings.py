@@ -7,8 +7,7 @@ Both search a table, pair by pair from the same seeds, and take the cheapest cir
 import math
 from dataclasses import dataclass
 
-from faqnas_optuna.comparison import judging as comparison
-from faqnas_optuna.comparison.judging import Contest
+from faqnas_optuna.comparison.judging import Contest, interval
 from faqnas_optuna.training.statistics import accuracy_interval
 from studies.claims.intervals import Interval
 
@@ -44,5 +43,5 @@ def saving(contest: Contest) -> Saving:
 
 
 def _mean(values: list[float]) -> Interval:
-    value, low, high = comparison.interval(values)
+    value, low, high = interval(values)
     return Interval(value=value, low=low, high=high)

@@ -34,17 +34,17 @@ def brute(table: Table, price: int, choosing: Sequence[int], epochs: int) -> int
 
 
 def test_choosing_and_judging_are_those_of_brute_force(table: Table) -> None:
-    market, seeds = CircuitsByCost(table), np.array([0, 1, 3, 4])
+    by_cost, seeds = CircuitsByCost(table), np.array([0, 1, 3, 4])
     halves = Halves.of(seeds, 5)
-    rows, size = market.choose(5, halves.choosing), table.document["sizes"]["test"]
-    judged = market.judge(rows, 5, halves.judging)
+    rows, size = by_cost.choose(5, halves.choosing), table.document["sizes"]["test"]
+    judged = by_cost.judge(rows, 5, halves.judging)
     for split, choosing in enumerate(combinations(seeds.tolist(), 2)):
         judging = [seed for seed in seeds.tolist() if seed not in choosing]
-        for place in (0, len(market.flops) // 2, len(market.flops) - 1):
-            row = brute(table, int(market.flops[place]), choosing, 5)
+        for place in (0, len(by_cost.flops) // 2, len(by_cost.flops) - 1):
+            row = brute(table, int(by_cost.flops[place]), choosing, 5)
             assert rows[place, split] == row
             assert judged[place, split] == pytest.approx(table.right("test", 5)[row, judging].mean() / size)
-    assert market.widths.sum() == pytest.approx(1) and len(halves.some.choosing.T) <= 8
+    assert by_cost.widths.sum() == pytest.approx(1) and len(halves.some.choosing.T) <= 8
 
 
 def test_of_an_odd_number_the_lesser_half_chooses() -> None:
@@ -82,14 +82,14 @@ def test_a_threshold_that_was_put_in_is_found(table: Table) -> None:
 
 
 def test_regret_overlap_and_rankings_are_those_of_brute_force(table: Table) -> None:
-    market = CircuitsByCost(table)
-    found = agreements(market, [5], 20)[5]
+    by_cost = CircuitsByCost(table)
+    found = agreements(by_cost, [5], 20)[5]
     halves, worth, shares, taus = Halves.of(np.arange(5), 5), [], [], []
     names, firsts = np.unique(table.column("trained"), return_index=True)
     for choosing in combinations(range(5), 2):
         judging = [seed for seed in range(5) if seed not in choosing]
         rows = {
-            epochs: [brute(table, int(price), choosing, epochs) for price in market.flops[:: len(market.flops) - 1]]
+            epochs: [brute(table, int(price), choosing, epochs) for price in by_cost.flops[:: len(by_cost.flops) - 1]]
             for epochs in (5, 20)
         }
         test = table.right("test", 20)[:, judging].mean(axis=1) / table.document["sizes"]["test"]
@@ -97,13 +97,13 @@ def test_regret_overlap_and_rankings_are_those_of_brute_force(table: Table) -> N
         validation = {epochs: table.right("validation", epochs)[firsts] for epochs in (5, 20)}
         taus.append(kendall_tau(validation[5][:, choosing].sum(axis=1), validation[20][:, judging].sum(axis=1)))
     # At the dearest price the choices are these; the regret is the mean over all prices.
-    few, many = (market.judge(market.choose(epochs, halves.choosing), 20, halves.judging) for epochs in (5, 20))
+    few, many = (by_cost.judge(by_cost.choose(epochs, halves.choosing), 20, halves.judging) for epochs in (5, 20))
     assert (many - few)[-1] == pytest.approx(worth)
-    assert found.regret.value == pytest.approx(float(market.widths @ (many - few).mean(axis=1)))
+    assert found.regret.value == pytest.approx(float(by_cost.widths @ (many - few).mean(axis=1)))
     step = -(-len(taus) // 8)
     assert found.tau.value == pytest.approx(np.mean([tau or 0 for tau in taus[::step]])) and len(names) == 6786
     for choosing, column in zip(halves.choosing.T, range(len(worth)), strict=True):
-        front = set(table.column("trained")[np.unique(market.choose(5, choosing[:, np.newaxis]))])
-        other = set(table.column("trained")[np.unique(market.choose(20, halves.judging[:, column : column + 1]))])
+        front = set(table.column("trained")[np.unique(by_cost.choose(5, choosing[:, np.newaxis]))])
+        other = set(table.column("trained")[np.unique(by_cost.choose(20, halves.judging[:, column : column + 1]))])
         shares.append(len(front & other) / len(front))
     assert found.overlap.value == pytest.approx(np.mean(shares))
