@@ -129,7 +129,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ("models", ["trained_model", "folder", "estimator", "retraining", "prediction", "export"]),
     (
         "tables",
-        ["schema", "checkpoints", "space", "costs", "plan", "parts", "writing", "enumeration", "table", "live", "loading"],
+        ["schema", "checkpoints", "space", "costs", "plan", "chunks", "writing", "enumeration", "table", "live", "loading"],
     ),
     ("comparison", ["benchmark", "samplers", "replay", "judging", "tabular", "live", "report"]),
     ("dashboard", ["watching", "pages", "hosts", "filters", "server", "application"]),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.tables.enumeration import HandOut
-    from faqnas_optuna.tables.plan import Plan
+    from faqnas_optuna.tables.plan import TablePlan
 
 
 @click.command("enumerate")
@@ -82,11 +82,11 @@ def enumerate_space(
     from faqnas_optuna.cli.console import messages
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.tables.enumeration import KEPT
-    from faqnas_optuna.tables.plan import Plan
+    from faqnas_optuna.tables.plan import TablePlan
 
     with messages():
         splits = data.load(config)
-        plan = Plan.of(config, seeds=seeds, fraction=fraction)
+        plan = TablePlan.of(config, seeds=seeds, fraction=fraction)
         started = time.perf_counter()
         with Signals().caught() as signals:
             _make(plan, splits, file, signals, workers=workers or cores(), client=client)
@@ -108,7 +108,9 @@ def _checked(file: Path, files: "Files | None") -> Path:
     return file
 
 
-def _make(plan: "Plan", splits: "DataSplits", file: Path, signals: "Signals", *, workers: int, client: "Client | None") -> None:
+def _make(
+    plan: "TablePlan", splits: "DataSplits", file: Path, signals: "Signals", *, workers: int, client: "Client | None"
+) -> None:
     from faqnas_optuna.cli.console import show_work
     from faqnas_optuna.tables.enumeration import make_table
 
@@ -125,7 +127,7 @@ def _make(plan: "Plan", splits: "DataSplits", file: Path, signals: "Signals", *,
         make_table(plan, splits, file, hand_out, on_done=update)
 
 
-def _tell(plan: "Plan", file: Path, *, seconds: float, as_json: bool) -> None:
+def _tell(plan: "TablePlan", file: Path, *, seconds: float, as_json: bool) -> None:
     """What has been made."""
     from faqnas_optuna.wording import counted
 

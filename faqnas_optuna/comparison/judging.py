@@ -7,14 +7,13 @@ promise. The front of the true values of what was chosen would flatter: it choos
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-import numpy as np
 import optuna
-from numpy.typing import NDArray
 
 from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.comparison.replay import FrontCircuit, SearchTrace, TrainingBudget, believed_front, replay, seeds_of
@@ -123,20 +122,28 @@ def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> 
 
 
 def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> Judged:
-    """What the circuits that a search chose are."""
+    """Judge a search by the trainings that it has not seen at all."""
+    trainings = Counter(benchmark.trained(step.row) for step in trace.steps if step.value is not None)
+
+    def truth(value: Callable[[int, int], float], one: FrontCircuit) -> float:
+        trained = benchmark.trained(one.row)
+        unseen = seeds_of(benchmark, trained, search=trace.seed)[trainings[trained] :]
+        return fmean(value(trained, int(seed)) for seed in unseen)
+
     looks = [believed_front(trace, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
     # The last training may have cost more than was left.
     end = believed_front(trace, benchmark, spent=math.inf)
-    truth = _Truth(trace, benchmark)
-    shares = [attained(front, [truth.test(one) for one in front], benchmark.flops_range) for front in (*looks[:-1], end)]
+    shares = [
+        attained(front, [truth(benchmark.test, one) for one in front], benchmark.flops_range) for front in (*looks[:-1], end)
+    ]
     best = max(end, key=lambda one: one.believed)
     thrifty = next(one for one in end if one.believed >= best.believed - WITHIN)
     return Judged(
         attained=tuple(shares),
         believed=attained(end, [one.believed for one in end], benchmark.flops_range),
-        optimism=best.believed - truth.validation(best),
-        best=truth.test(best),
-        thrifty=truth.test(thrifty),
+        optimism=best.believed - truth(benchmark.validation, best),
+        best=truth(benchmark.test, best),
+        thrifty=truth(benchmark.test, thrifty),
         thrifty_flops=thrifty.flops,
         front=len(end),
         circuits=len({benchmark.trained(step.row) for step in trace.steps}),
@@ -158,28 +165,3 @@ def attained(front: Sequence[FrontCircuit], accuracies: Sequence[float], flops_r
     places = [math.log10(one.flops / cheapest) / width for one in front]
     ends = [*places, 1.0][1:]
     return sum((end - begin) * accuracy for begin, end, accuracy in zip(places, ends, accuracies, strict=True))
-
-
-class _Truth:
-    """Values of circuits by the trainings that a search has not seen at all."""
-
-    def __init__(self, trace: SearchTrace, benchmark: Benchmark) -> None:
-        self._benchmark = benchmark
-        self._search = trace.seed
-        self._paid: dict[int, int] = {}
-        for step in trace.steps:
-            if step.value is not None:
-                trained = benchmark.trained(step.row)
-                self._paid[trained] = self._paid.get(trained, 0) + 1
-
-    def test(self, one: FrontCircuit) -> float:
-        trained, seeds = self._unseen(one)
-        return fmean(self._benchmark.test(trained, int(seed)) for seed in seeds)
-
-    def validation(self, one: FrontCircuit) -> float:
-        trained, seeds = self._unseen(one)
-        return fmean(self._benchmark.validation(trained, int(seed)) for seed in seeds)
-
-    def _unseen(self, one: FrontCircuit) -> tuple[int, NDArray[np.int64]]:
-        trained = self._benchmark.trained(one.row)
-        return trained, seeds_of(self._benchmark, trained, search=self._search)[self._paid[trained] :]

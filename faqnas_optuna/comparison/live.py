@@ -6,7 +6,7 @@ from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.tables.checkpoints import Checkpoints
 from faqnas_optuna.tables.live import LiveTrainings
-from faqnas_optuna.tables.plan import Plan, table_document
+from faqnas_optuna.tables.plan import TablePlan, table_document
 
 SEEDS = 10
 """Number of trainings of each circuit, those that a search pays for and those that judge it."""
@@ -21,7 +21,7 @@ class LiveBenchmark(Benchmark):
     """
 
     def __init__(self, config: StudyConfig, splits: DataSplits) -> None:
-        plan = Plan.of(config, seeds=SEEDS)
+        plan = TablePlan.of(config, seeds=SEEDS)
         rows = {circuit: row for row, circuit in enumerate(plan.trained)}
         super().__init__(
             tuple(rows),

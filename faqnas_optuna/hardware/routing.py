@@ -178,7 +178,7 @@ def _ring(n_wires: int, on: Patch) -> tuple[int, ...] | None:
 
 def _swapped(pairs: Sequence[Pair], layout: tuple[int, ...], on: Patch) -> tuple[Route, tuple[int, ...]]:
     """The gates with SWAPs from a layout on, and where the wires end."""
-    state = _State(layout, on)
+    state = _SabreSearch(layout, on)
     left = deque(range(len(pairs)))
     while left:
         front, following = _front(pairs, left, len(layout))
@@ -191,8 +191,8 @@ def _swapped(pairs: Sequence[Pair], layout: tuple[int, ...], on: Patch) -> tuple
     return Route(layout=layout, operations=tuple(state.operations)), tuple(state.place)
 
 
-class _State:
-    """Where the wires are in the search, and what has been done."""
+class _SabreSearch:
+    """Places of the wires in the search, and the operations so far."""
 
     def __init__(self, layout: Sequence[int], on: Patch) -> None:
         self.place = list(layout)

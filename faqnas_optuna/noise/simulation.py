@@ -56,7 +56,7 @@ def expectations(read: Reals) -> Reals:
 
 
 def _probabilities(program: NoisyProgram, inputs: Reals, weights: NDArray[np.floating]) -> Reals:
-    state = _State(program.n_qubits, len(inputs))
+    state = _MixedState(program.n_qubits, len(inputs))
     for operation in program.operations:
         state.apply(operation, inputs, weights)
     # With a chance f of being flipped, Z is read as 1 - 2f of what it is.
@@ -70,7 +70,7 @@ def _probabilities(program: NoisyProgram, inputs: Reals, weights: NDArray[np.flo
     return shares / total
 
 
-class _Part:
+class _Register:
     """States of qubits that are entangled with one another, for several samples."""
 
     def __init__(self, qubits: Sequence[int], state: Reals) -> None:
@@ -85,17 +85,17 @@ class _Part:
         self.state = np.moveaxis(self.state, places, range(len(places)))
         return self.state
 
-    def beside(self, other: "_Part") -> "_Part":
+    def beside(self, other: "_Register") -> "_Register":
         """Both together, as they are before anything acts on both."""
         state = self.state.reshape(-1, 1, self.state.shape[-1]) * other.state.reshape(1, -1, other.state.shape[-1])
-        return _Part([*self.qubits, *other.qubits], state.reshape(*self.state.shape[:-1], *other.state.shape))
+        return _Register([*self.qubits, *other.qubits], state.reshape(*self.state.shape[:-1], *other.state.shape))
 
 
-class _State:
-    """The parts, and what waits on each qubit to be multiplied into the next two-qubit gate."""
+class _MixedState:
+    """The registers, and what waits on each qubit to be multiplied into the next two-qubit gate."""
 
     def __init__(self, n_qubits: int, samples: int) -> None:
-        self._parts = {wire: _Part([wire], np.repeat(ZERO[:, np.newaxis], samples, axis=1)) for wire in range(n_qubits)}
+        self._registers = {wire: _Register([wire], np.repeat(ZERO[:, np.newaxis], samples, axis=1)) for wire in range(n_qubits)}
         self._waiting: dict[int, Reals] = {}
 
     def apply(self, operation: NoisyOperation, inputs: Reals, weights: NDArray[np.floating]) -> None:
@@ -112,13 +112,13 @@ class _State:
     def diagonal(self, read: Sequence[int]) -> Reals:
         """(2, …, 2, samples) what the products of I and Z of these qubits are expected to be; the others are not looked at."""
         for wire, waiting in self._waiting.items():
-            self._parts[wire].state = np.tensordot(waiting, self._parts[wire].front(wire), ([1], [0]))
+            self._registers[wire].state = np.tensordot(waiting, self._registers[wire].front(wire), ([1], [0]))
         self._waiting = {}
-        found: _Part | None = None
-        for part in {id(part): part for part in self._parts.values()}.values():
-            rest, kept = ([qubit for qubit in part.qubits if (qubit in read) is is_read] for is_read in (False, True))
-            seen = part.front(*rest, *kept)[(0,) * len(rest)][(slice(None, None, 3),) * len(kept)]
-            found = _Part(kept, seen) if found is None else found.beside(_Part(kept, seen))
+        found: _Register | None = None
+        for register in {id(register): register for register in self._registers.values()}.values():
+            rest, kept = ([qubit for qubit in register.qubits if (qubit in read) is is_read] for is_read in (False, True))
+            seen = register.front(*rest, *kept)[(0,) * len(rest)][(slice(None, None, 3),) * len(kept)]
+            found = _Register(kept, seen) if found is None else found.beside(_Register(kept, seen))
         assert found is not None
         return found.front(*read)
 
@@ -126,23 +126,23 @@ class _State:
         self._waiting[wire] = applied @ self._waiting[wire] if wire in self._waiting else applied
 
     def _two_qubits(self, wires: Sequence[int], applied: Reals) -> None:
-        part, other = (self._parts[wire] for wire in wires)
-        if part is not other:
-            part = part.beside(other)
-            self._parts.update(dict.fromkeys(part.qubits, part))
+        register, other = (self._registers[wire] for wire in wires)
+        if register is not other:
+            register = register.beside(other)
+            self._registers.update(dict.fromkeys(register.qubits, register))
         first, second = (self._waiting.pop(wire, np.eye(4)) for wire in wires)
-        front = part.front(*wires)
-        part.state = (applied @ np.kron(first, second) @ front.reshape(16, -1)).reshape(front.shape)
+        front = register.front(*wires)
+        register.state = (applied @ np.kron(first, second) @ front.reshape(16, -1)).reshape(front.shape)
 
     def _prepare(self, wire: int, name: str, angles: Reals) -> None:
         """A rotation by another angle for each sample."""
         rotations = np.stack([gate(name, float(angle)) for angle in angles], axis=-1)
         if wire in self._waiting:
             rotations = np.einsum("ijs,jk->iks", rotations, self._waiting.pop(wire))
-        part = self._parts[wire]
-        front = part.front(wire)
+        register = self._registers[wire]
+        front = register.front(wire)
         rows = front.reshape(4, -1, front.shape[-1])
-        part.state = np.stack([sum(row[j] * rows[j] for j in range(4)) for row in rotations]).reshape(front.shape)
+        register.state = np.stack([sum(row[j] * rows[j] for j in range(4)) for row in rotations]).reshape(front.shape)
 
 
 def gate(name: str, angle: float = 0.0) -> Reals:

@@ -19,10 +19,10 @@ from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ClusterError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.tables.checkpoints import train_to_checkpoints
-from faqnas_optuna.tables.parts import Part, Parts
-from faqnas_optuna.tables.plan import Chunk, Plan, differences, table_document, versions
+from faqnas_optuna.tables.chunks import ChunkFolder, ChunkResult
+from faqnas_optuna.tables.plan import Chunk, TablePlan, differences, table_document, versions
 from faqnas_optuna.tables.schema import read_document, seconds_file
-from faqnas_optuna.tables.writing import Values, seconds_bytes, table_bytes
+from faqnas_optuna.tables.writing import TableValues, seconds_bytes, table_bytes
 from faqnas_optuna.training.evaluation import prepare
 
 logger = logging.getLogger(__name__)
@@ -44,10 +44,12 @@ class Job:
 class HandOut(Protocol):
     """Has chunks trained, and gives what each has shown, in any order."""
 
-    def __call__(self, work: Callable[[Job, Chunk], Part], shared: Job, tasks: Iterable[Chunk], /) -> Iterator[Part]: ...
+    def __call__(
+        self, work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk], /
+    ) -> Iterator[ChunkResult]: ...
 
 
-def train_chunk(job: Job, chunk: Chunk) -> Part:
+def train_chunk(job: Job, chunk: Chunk) -> ChunkResult:
     """What a worker does.
 
     Raises:
@@ -59,7 +61,7 @@ def train_chunk(job: Job, chunk: Chunk) -> Part:
     load_kernels()
     circuits = job.circuits[chunk.begin : chunk.end]
     shown = [train_to_checkpoints(circuit, job.splits, job.training, seed=chunk.seed) for circuit in circuits]
-    return Part(
+    return ChunkResult(
         chunk=chunk,
         right=np.stack([one.right for one in shown]),
         loss=np.stack([one.loss for one in shown]),
@@ -67,7 +69,7 @@ def train_chunk(job: Job, chunk: Chunk) -> Part:
     )
 
 
-def make_table(plan: Plan, splits: DataSplits, file: Path, hand_out: HandOut, *, on_done: Callable[[int], None]) -> None:
+def make_table(plan: TablePlan, splits: DataSplits, file: Path, hand_out: HandOut, *, on_done: Callable[[int], None]) -> None:
     """Have all trainings of a plan made that are not yet, and write the table with what they took beside it.
 
     Whatever ends it, the same call goes on with what is left.
@@ -86,18 +88,18 @@ def make_table(plan: Plan, splits: DataSplits, file: Path, hand_out: HandOut, *,
     document = json.loads(json.dumps(table_document(plan, splits)))
     if is_made(file, document):
         return
-    parts, values = Parts(file, plan, document), Values.empty(plan)
-    with parts.held():
+    folder, values = ChunkFolder(file, plan, document), TableValues.empty(plan)
+    with folder.held():
         # Another process may have made it before this one came to hold them.
         if not is_made(file, document):
             try:
-                _train(plan, splits, parts, values, hand_out, on_done)
+                _train(plan, splits, folder, values, hand_out, on_done)
             except (ClusterError, OutputError, WorkerDiedError) as error:
                 raise type(error)(f"{error}. {KEPT}") from error
             logger.info("writing %s", file)
             write_atomically(seconds_file(file), seconds_bytes(plan, values, _seconds_document(document)))
             write_atomically(file, table_bytes(plan, values, document))
-        parts.remove()
+        folder.remove()
 
 
 def is_made(file: Path, document: dict[str, Any]) -> bool:
@@ -115,22 +117,27 @@ def is_made(file: Path, document: dict[str, Any]) -> bool:
 
 
 def _train(
-    plan: Plan, splits: DataSplits, parts: Parts, values: Values, hand_out: HandOut, on_done: Callable[[int], None]
+    plan: TablePlan,
+    splits: DataSplits,
+    folder: ChunkFolder,
+    values: TableValues,
+    hand_out: HandOut,
+    on_done: Callable[[int], None],
 ) -> None:
     """Have what is missing trained."""
     prepare(plan.config.engines)
     job = Job(circuits=plan.circuits, splits=splits, training=plan.config.training, versions=versions())
     left = dict.fromkeys(plan.chunks())
     done = 0
-    for part in parts.read():
-        values.take_in(part)
-        del left[part.chunk]
-        done += len(part.seconds)
+    for result in folder.read():
+        values.take_in(result)
+        del left[result.chunk]
+        done += len(result.seconds)
     on_done(done)
-    for part in hand_out(train_chunk, job, left):
-        parts.keep(part)
-        values.take_in(part)
-        done += len(part.seconds)
+    for result in hand_out(train_chunk, job, left):
+        folder.keep(result)
+        values.take_in(result)
+        done += len(result.seconds)
         on_done(done)
 
 

@@ -17,7 +17,7 @@ from faqnas_optuna.errors import DataError
 from faqnas_optuna.tables.checkpoints import Checkpoints, train_to_checkpoints
 from faqnas_optuna.tables.plan import differences, versions
 from faqnas_optuna.tables.schema import DECIMALS, PARTS
-from faqnas_optuna.tables.table import AnyCircuit, Entry, Seed, Table
+from faqnas_optuna.tables.table import AnyCircuit, Entry, SeedOrMean, Table
 from faqnas_optuna.training.values import Costs
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class LiveTable(Table):
         if found := differences(self.document["versions"], versions()):
             logger.warning("trainings here may differ from %s: %s", file, "; ".join(found).replace("asked", "here"))
 
-    def query(self, circuit: AnyCircuit, *, epochs: int = 5, seed: Seed = "mean") -> Entry:
+    def query(self, circuit: AnyCircuit, *, epochs: int = 5, seed: SeedOrMean = "mean") -> Entry:
         """As of `Table`, trained."""
         asked, results = self._train(circuit, epochs, seed)
         right = np.stack([one.right[-1] for one in results]).sum(axis=0)
@@ -90,12 +90,12 @@ class LiveTable(Table):
             seconds=sum(one.seconds for one in results) / len(results),
         )
 
-    def test(self, circuit: AnyCircuit, *, epochs: int = 5, seed: Seed = "mean") -> float:
+    def test(self, circuit: AnyCircuit, *, epochs: int = 5, seed: SeedOrMean = "mean") -> float:
         """As of `Table`, trained."""
         _, results = self._train(circuit, epochs, seed)
         return sum(int(one.right[-1, 2]) for one in results) / len(results) / int(self.document["sizes"]["test"])
 
-    def _train(self, circuit: AnyCircuit, epochs: int, seed: Seed) -> tuple[Circuit, list[Checkpoints]]:
+    def _train(self, circuit: AnyCircuit, epochs: int, seed: SeedOrMean) -> tuple[Circuit, list[Checkpoints]]:
         """Return a circuit, and the results of its trainings, one for each seed that is asked for."""
         self._check(epochs, seed)
         if isinstance(circuit, Genome):

@@ -35,7 +35,7 @@ class Chunk(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TablePlan:
     """What is to be trained."""
 
     config: StudyConfig
@@ -47,7 +47,7 @@ class Plan:
     """Each circuit that is told of, with the one that is trained for it."""
 
     @classmethod
-    def of(cls, config: StudyConfig, *, seeds: int, fraction: float = 1, among: Iterable[Circuit] | None = None) -> "Plan":
+    def of(cls, config: StudyConfig, *, seeds: int, fraction: float = 1, among: Iterable[Circuit] | None = None) -> "TablePlan":
         """All circuits with the live gates of a sample.
 
         Args:
@@ -82,7 +82,7 @@ class Plan:
         ]
 
 
-def table_document(plan: Plan, splits: DataSplits) -> dict[str, Any]:
+def table_document(plan: TablePlan, splits: DataSplits) -> dict[str, Any]:
     """What a table says of itself."""
     config, training = plan.config, plan.config.training
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}

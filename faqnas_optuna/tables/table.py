@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 AnyCircuit = Circuit | Genome | str
 """A circuit, a genome that describes it, or its digest."""
-Seed = int | Literal["mean"]
+SeedOrMean = int | Literal["mean"]
 """One training of a circuit, or the mean over all that the table has."""
 
 
@@ -86,7 +86,7 @@ class Table:
         self.seeds = range(self.document["protocol"]["seeds"])
         self._parquet = pq.ParquetFile(file)
         self._columns: dict[str, NDArray[Any]] = {}
-        self._views: dict[tuple[int, Seed], _View] = {}
+        self._views: dict[tuple[int, SeedOrMean], _View] = {}
         self.circuits: tuple[str, ...] = tuple(self.column("circuit").tolist())
         """The digest of each row's circuit."""
         self._rows: dict[AnyCircuit, int] = {digest: row for row, digest in enumerate(self.circuits)}
@@ -116,7 +116,7 @@ class Table:
             self._rows[circuit] = row
         return row
 
-    def query(self, circuit: AnyCircuit, *, epochs: int = 5, seed: Seed = "mean") -> Entry:
+    def query(self, circuit: AnyCircuit, *, epochs: int = 5, seed: SeedOrMean = "mean") -> Entry:
         """What a circuit is worth and costs, as far as a search may know it.
 
         Args:
@@ -141,13 +141,13 @@ class Table:
             seconds=None if view.seconds is None else view.seconds[row],
         )
 
-    def test(self, circuit: AnyCircuit, *, epochs: int = 5, seed: Seed = "mean") -> float:
+    def test(self, circuit: AnyCircuit, *, epochs: int = 5, seed: SeedOrMean = "mean") -> float:
         """The accuracy of a circuit on the test part, which no search may know; arguments and errors as of `query`."""
         self._check(epochs, seed)
         right = self.right("test", epochs)[self.index(circuit)]
         return _over(right, seed) / int(self.document["sizes"]["test"])
 
-    def __call__(self, params: Mapping[str, object], *, epochs: int = 5, seed: Seed = "mean") -> dict[str, float]:
+    def __call__(self, params: Mapping[str, object], *, epochs: int = 5, seed: SeedOrMean = "mean") -> dict[str, float]:
         """The objectives of a genome by their names: quantum FLOPs, as the profiler counts them, and validation error.
 
         Args:
@@ -225,7 +225,7 @@ class Table:
         profiler, analytic, parameters = self._read(["quantum_flops_profiler", "quantum_flops_analytic", "parameters"])
         return profiler.tolist(), analytic.tolist(), parameters.tolist()
 
-    def _view(self, epochs: int, seed: Seed) -> _View:
+    def _view(self, epochs: int, seed: SeedOrMean) -> _View:
         """The columns of what is asked for."""
         if (found := self._views.get((epochs, seed))) is None:
             self._check(epochs, seed)
@@ -233,14 +233,14 @@ class Table:
             found = self._views[epochs, seed] = _View(*train, *validation, self._taken(epochs, seed))
         return found
 
-    def _worth(self, part: str, epochs: int, seed: Seed) -> tuple[list[float], list[float]]:
+    def _worth(self, part: str, epochs: int, seed: SeedOrMean) -> tuple[list[float], list[float]]:
         """Accuracy and loss on a part."""
         seeds = self.seeds if seed == "mean" else [seed]
         right = np.stack(self._read([right_column(part, epochs, one) for one in seeds])).sum(axis=0, dtype=np.int64)
         loss = np.stack(self._read([loss_column(part, epochs, one) for one in seeds])).mean(axis=0, dtype=np.float64)
         return (right / (len(seeds) * self.document["sizes"][part])).tolist(), loss.tolist()
 
-    def _taken(self, epochs: int, seed: Seed) -> list[float] | None:
+    def _taken(self, epochs: int, seed: SeedOrMean) -> list[float] | None:
         if self.seconds is None:
             return None
         taken = self.seconds.mean(axis=1, dtype=np.float64) if seed == "mean" else self.seconds[:, seed].astype(np.float64)
@@ -255,7 +255,7 @@ class Table:
             self._columns |= {name: _array(table[name].combine_chunks()) for name in new}
         return [self._columns[name] for name in names]
 
-    def _check(self, epochs: int, seed: Seed) -> None:
+    def _check(self, epochs: int, seed: SeedOrMean) -> None:
         if epochs not in self.epochs:
             listed = ", ".join(map(str, self.epochs))
             raise ConfigError(f"{self.file.name} was looked at after {listed} epochs; it is asked for {epochs!r}")
@@ -275,6 +275,6 @@ def _array(column: "pa.Array") -> NDArray[Any]:
     return np.array(column.to_pylist()) if pa.types.is_string(column.type) else np.from_dlpack(column)
 
 
-def _over(right: NDArray[np.int64], seed: Seed) -> float:
+def _over(right: NDArray[np.int64], seed: SeedOrMean) -> float:
     """Right answers (seeds,) from one seed, or their mean."""
     return float(right.mean()) if seed == "mean" else int(right[seed])

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit
-from faqnas_optuna.tables.parts import Part
-from faqnas_optuna.tables.plan import Plan
+from faqnas_optuna.tables.chunks import ChunkResult
+from faqnas_optuna.tables.plan import TablePlan
 from faqnas_optuna.tables.schema import DECIMALS, METADATA, PARTS, loss_column, right_column, seconds_column
 from faqnas_optuna.tables.space import gene_columns
 from faqnas_optuna.training.values import Costs
@@ -21,7 +21,7 @@ LEVEL = 19
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class TableValues:
     """What all trainings of a plan have shown, with the plan's circuits first and its seeds second."""
 
     right: NDArray[np.uint32]
@@ -32,20 +32,20 @@ class Values:
     """(circuits, seeds)"""
 
     @classmethod
-    def empty(cls, plan: Plan) -> "Values":
+    def empty(cls, plan: TablePlan) -> "TableValues":
         """Room for them."""
         shape = (len(plan.circuits), plan.seeds, len(plan.checkpoints), len(PARTS))
         return cls(right=np.zeros(shape, np.uint32), loss=np.zeros(shape, np.float32), seconds=np.zeros(shape[:2], np.float32))
 
-    def take_in(self, part: Part) -> None:
+    def take_in(self, result: ChunkResult) -> None:
         """Put what a chunk has shown into its place."""
-        chunk = part.chunk
+        chunk = result.chunk
         rows = slice(chunk.begin, chunk.end)
-        self.right[rows, chunk.seed], self.loss[rows, chunk.seed] = part.right, part.loss
-        self.seconds[rows, chunk.seed] = part.seconds
+        self.right[rows, chunk.seed], self.loss[rows, chunk.seed] = result.right, result.loss
+        self.seconds[rows, chunk.seed] = result.seconds
 
 
-def table_bytes(plan: Plan, values: Values, document: Mapping[str, Any]) -> bytes:
+def table_bytes(plan: TablePlan, values: TableValues, document: Mapping[str, Any]) -> bytes:
     """The content of a table.
 
     Args:
@@ -62,14 +62,14 @@ def table_bytes(plan: Plan, values: Values, document: Mapping[str, Any]) -> byte
     return _parquet(columns, document)
 
 
-def seconds_bytes(plan: Plan, values: Values, document: Mapping[str, Any]) -> bytes:
+def seconds_bytes(plan: TablePlan, values: TableValues, document: Mapping[str, Any]) -> bytes:
     """What the trainings took, the same rows: not in the table, which is to be the same whenever it is made."""
     rows = _rows(plan)
     taken = {seconds_column(seed): values.seconds[rows, seed] for seed in range(plan.seeds)}
     return _parquet({"circuit": [circuit.digest for circuit in plan.trained], **taken}, document)
 
 
-def _rows(plan: Plan) -> list[int]:
+def _rows(plan: TablePlan) -> list[int]:
     """Where the values of each circuit are."""
     places = {circuit: place for place, circuit in enumerate(plan.circuits)}
     return [places[effective] for effective in plan.trained.values()]

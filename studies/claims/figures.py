@@ -9,6 +9,7 @@ from faqnas_optuna.reporting.matplotlib_front import legend_below, styled
 from faqnas_optuna.reporting.plotly_front import UNDATED
 from faqnas_optuna.reporting.sizes import Size
 from studies.claims.decomposition import SHARES
+from studies.claims.report import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +20,6 @@ ROW_IN = 0.15
 """Height of a further row of the legend."""
 COLOURS = ("C0", "C1")
 """After the paper's epochs, and after the most."""
-
-Row = Mapping[str, Any]
 
 
 def claim_figure(number: int, document: Mapping[str, Any]) -> bytes:

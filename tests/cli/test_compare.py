@@ -12,8 +12,8 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.tables.plan import Plan, table_document
-from faqnas_optuna.tables.writing import Values, table_bytes
+from faqnas_optuna.tables.plan import TablePlan, table_document
+from faqnas_optuna.tables.writing import TableValues, table_bytes
 from tests.support.benchmarks import made_up_table
 from tests.support.frames import named
 
@@ -122,9 +122,9 @@ def test_what_cannot_be_compared_is_refused(options: tuple[str, ...], file: Path
 
 def test_a_sample_of_the_space_is_refused(iris: DataSplits, cli_here: Cli, tmp_path: Path) -> None:
     config = StudyConfig.from_settings({"dataset": "iris", "training": {"epochs": 5}}, source="")
-    plan = Plan.of(config, seeds=2, fraction=0.01)
+    plan = TablePlan.of(config, seeds=2, fraction=0.01)
     assert all(effective_circuit(circuit) == circuit for circuit in plan.circuits)
-    (tmp_path / "part.parquet").write_bytes(table_bytes(plan, Values.empty(plan), table_document(plan, iris)))
+    (tmp_path / "part.parquet").write_bytes(table_bytes(plan, TableValues.empty(plan), table_document(plan, iris)))
     code, _, err = cli_here("compare", "part.parquet")
     assert code == 2 and "has a sample of the space, and a search suggests any circuit" in err and "compare iris --live" in err
     code, _, err = cli_here("compare", "absent")

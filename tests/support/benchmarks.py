@@ -14,11 +14,11 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.tables.plan import Plan, table_document
+from faqnas_optuna.tables.plan import TablePlan, table_document
 from faqnas_optuna.tables.schema import seconds_file
 from faqnas_optuna.tables.space import all_circuits
 from faqnas_optuna.tables.table import Table
-from faqnas_optuna.tables.writing import Values, seconds_bytes, table_bytes
+from faqnas_optuna.tables.writing import TableValues, seconds_bytes, table_bytes
 
 Right = Callable[[Sequence[Circuit], tuple[int, ...]], NDArray[Any]]
 """Right answers of circuits, of a shape."""
@@ -73,8 +73,8 @@ def made_up_table(file: Path, splits: DataSplits, right: Right, *, seeds: int = 
         right: (circuits, seeds, checkpoints, 3) right answers on the three parts, for the circuits that are trained.
     """
     settings = {"dataset": splits.name, "training": {"epochs": epochs}, "data": {"split_seed": splits.seed}}
-    plan = Plan.of(StudyConfig.from_settings(settings, source=""), seeds=seeds)
-    values = Values.empty(plan)
+    plan = TablePlan.of(StudyConfig.from_settings(settings, source=""), seeds=seeds)
+    values = TableValues.empty(plan)
     values.right[...] = right(plan.circuits, values.right.shape)
     values.loss[...] = 1.5
     values.seconds[...] = 0.5

@@ -17,9 +17,9 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.study.search import Search
+from faqnas_optuna.tables.chunks import ChunkFolder, ChunkResult, folder_of
 from faqnas_optuna.tables.enumeration import Job, make_table, train_chunk
-from faqnas_optuna.tables.parts import Part, Parts, folder_of
-from faqnas_optuna.tables.plan import Chunk, Plan, differences, table_document, versions
+from faqnas_optuna.tables.plan import Chunk, TablePlan, differences, table_document, versions
 from faqnas_optuna.tables.schema import read_document, seconds_file
 from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
@@ -30,18 +30,18 @@ SPACE = SpaceConfig(n_qubits=(2, 3), depth=(1, 2), topology=(Topology.LINEAR,), 
 SEEDS, EPOCHS = 2, 5
 
 
-def plan_of(**changes: Any) -> Plan:
+def plan_of(**changes: Any) -> TablePlan:
     config = StudyConfig(dataset="iris", data=DataConfig(split_seed=0), training=TrainingConfig(epochs=EPOCHS))
     among = [genome.circuit for genome in enumerate_genomes(SPACE.genes)]
-    return Plan.of(**{"config": config, "seeds": SEEDS, "among": among, **changes})
+    return TablePlan.of(**{"config": config, "seeds": SEEDS, "among": among, **changes})
 
 
-def here(work: Callable[[Job, Chunk], Part], shared: Job, tasks: Iterable[Chunk]) -> Iterator[Part]:
+def here(work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk]) -> Iterator[ChunkResult]:
     """All in this process."""
     return (work(shared, task) for task in tasks)
 
 
-def until(number: int, work: Callable[[Job, Chunk], Part], shared: Job, tasks: Iterable[Chunk]) -> Iterator[Part]:
+def until(number: int, work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk]) -> Iterator[ChunkResult]:
     """The same, in another order, until something goes wrong after so many chunks."""
     for done, task in enumerate(reversed(list(tasks))):
         if done == number:
@@ -49,7 +49,7 @@ def until(number: int, work: Callable[[Job, Chunk], Part], shared: Job, tasks: I
         yield work(shared, task)
 
 
-def make(file: Path, splits: DataSplits, plan: Plan | None = None, hand_out: Any = here) -> list[int]:
+def make(file: Path, splits: DataSplits, plan: TablePlan | None = None, hand_out: Any = here) -> list[int]:
     """Make a table; how many trainings were done, again and again."""
     told: list[int] = []
     make_table(plan or plan_of(), splits, file, hand_out, on_done=told.append)
@@ -166,7 +166,7 @@ def test_another_table_in_its_place_is_refused(table: Path, iris: DataSplits, tm
 def test_two_at_one_table_are_refused(iris: DataSplits, tmp_path: Path) -> None:
     file = tmp_path / "iris.parquet"
     with (
-        Parts(file, plan_of(), json.loads(json.dumps(table_document(plan_of(), iris)))).held(),
+        ChunkFolder(file, plan_of(), json.loads(json.dumps(table_document(plan_of(), iris)))).held(),
         pytest.raises(OutputError, match="another process works at .*iris.parquet.parts; wait for it, or name another --out"),
     ):
         make(file, iris)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.cache import from_npz, to_npz
 from faqnas_optuna.errors import OutputError, StudyMismatchError
 from faqnas_optuna.files import write_atomically
-from faqnas_optuna.tables.plan import Chunk, Plan, differences
+from faqnas_optuna.tables.plan import Chunk, TablePlan, differences
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ PLAN = "plan.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class ChunkResult:
     """What the trainings of a chunk have shown; arrays as in `Checkpoints`, with the circuits before."""
 
     chunk: Chunk
@@ -39,10 +39,10 @@ def folder_of(table: Path) -> Path:
     return table.with_name(f"{table.name}.parts")
 
 
-class Parts:
-    """The folder of a table's parts, with a file for each chunk that is done and one that says what they are of."""
+class ChunkFolder:
+    """Folder with a file for each chunk that is done, and a file with the plan that they are of."""
 
-    def __init__(self, table: Path, plan: Plan, document: Mapping[str, Any]) -> None:
+    def __init__(self, table: Path, plan: TablePlan, document: Mapping[str, Any]) -> None:
         self.folder = folder_of(table)
         self._plan = plan
         self._document = document
@@ -68,7 +68,7 @@ class Parts:
             yield
 
     def _check(self) -> None:
-        """Refuse parts that were trained otherwise."""
+        """Refuse results that were trained otherwise."""
         file = self.folder / PLAN
         try:
             stored = json.loads(file.read_bytes())
@@ -82,7 +82,7 @@ class Parts:
                 f"{self.folder} has parts of another table: {'; '.join(found)}; remove it to begin anew, or name another --out"
             )
 
-    def read(self) -> Iterator[Part]:
+    def read(self) -> Iterator[ChunkResult]:
         """Those that are there; one that is damaged is to be made anew."""
         for chunk in self._plan.chunks():
             try:
@@ -92,16 +92,16 @@ class Parts:
             except (OSError, ValueError) as error:
                 logger.warning("%s is damaged (%s); training it anew", self._file(chunk), error)
                 continue
-            yield Part(chunk=chunk, **arrays)
+            yield ChunkResult(chunk=chunk, **arrays)
 
-    def keep(self, part: Part) -> None:
-        """Write a part, whole.
+    def keep(self, result: ChunkResult) -> None:
+        """Write a result, whole.
 
         Raises:
             OutputError: there is no room.
         """
-        arrays = {"right": part.right, "loss": part.loss, "seconds": part.seconds}
-        write_atomically(self._file(part.chunk), to_npz(arrays))
+        arrays = {"right": result.right, "loss": result.loss, "seconds": result.seconds}
+        write_atomically(self._file(result.chunk), to_npz(arrays))
 
     def remove(self) -> None:
         """All of it, when the table is written."""
