@@ -63,7 +63,11 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-RUNNING = [name for name, text in TEXTS.items() if {"console", "python", "toml"} & {language for language, _ in blocks(text)}]
+RUNNING = [
+    name if name == "README.md" else pytest.param(name, marks=pytest.mark.slow)
+    for name, text in TEXTS.items()
+    if {"console", "python", "toml"} & {language for language, _ in blocks(text)}
+]
 
 
 @pytest.mark.parametrize("name", RUNNING)

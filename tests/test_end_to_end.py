@@ -36,6 +36,7 @@ from tests.conftest import TIMEOUT_S, RunCli, successful
 from tests.data.test_idx_files import idx_dir as idx_dir  # the fixture
 from tests.support.crew import wait_until
 from tests.support.forked import Forked
+from tests.support.sampling import mostly_slow
 
 Fork = Callable[..., Forked]
 
@@ -68,6 +69,7 @@ def wait_for_trials(tmp_path: Path, count: int) -> None:
     pytest.fail(f"no {count} trials within {TIMEOUT_S} s")
 
 
+@pytest.mark.slow
 def test_start_prints_the_front_and_its_flops_are_the_profilers(run_cli: RunCli) -> None:
     finished = run_cli("start", *SMALL, "--json")
     assert finished.returncode == 0, finished.stderr
@@ -206,7 +208,7 @@ def test_a_study_in_which_nothing_succeeds_ends_with_5(run_forked: RunCli) -> No
     assert "Traceback" not in finished.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in named.DATASETS if name != "fashion-mnist"])
+@pytest.mark.parametrize("name", mostly_slow(name for name in named.DATASETS if name != "fashion-mnist"))
 def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir: Path) -> None:
     config = StudyConfig(
         dataset=name,
@@ -225,6 +227,7 @@ def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir
         assert Genome.from_params(entry["genome"]).circuit.digest == entry["circuit"]
 
 
+@pytest.mark.slow
 def test_a_confirmation_is_what_others_come_to(run_forked: RunCli, iris: DataSplits) -> None:
     """A search, and its two best circuits confirmed; beside scikit-learn, and a training by PennyLane."""
     assert run_forked("start", *SMALL).returncode == 0

@@ -61,6 +61,7 @@ def test_windows_is_refused_in_python_too(tmp_path: Path) -> None:
     assert finished.stderr.splitlines()[-1] == f"faqnas_optuna.errors.PlatformError: {WINDOWS}"
 
 
+@pytest.mark.slow
 def test_no_signal_is_needed_that_windows_lacks(run_cli: RunCli, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(LIKE_WINDOWS)
     env = {"PYTHONPATH": str(tmp_path)}
@@ -70,6 +71,7 @@ def test_no_signal_is_needed_that_windows_lacks(run_cli: RunCli, tmp_path: Path)
     assert shown.returncode == 0 and shown.stdout.splitlines()[1].startswith("iris"), shown.stderr
 
 
+@pytest.mark.slow
 def test_a_search_in_python_needs_no_such_signal_either(tmp_path: Path) -> None:
     found = "search('iris', population=4, generations=1, epochs=1).front"
     finished = run_python(f"{LIKE_WINDOWS}\nfrom faqnas_optuna import search; print(len({found}) > 0)", directory=tmp_path)
@@ -93,6 +95,7 @@ def test_too_little_address_space_is_refused_before_anything_is_made(tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @on_linux
 def test_who_only_reads_needs_less_of_it(search_of_eight: Search, tmp_path: Path) -> None:
     read = limited("-v 450000", "status", directory=tmp_path)
@@ -103,6 +106,7 @@ def test_who_only_reads_needs_less_of_it(search_of_eight: Search, tmp_path: Path
     assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", told)
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
 def test_without_another_thread_no_trial_is_left_running(

@@ -45,6 +45,7 @@ def keep(notebook: Any) -> None:
     nbformat.write(notebook, NOTEBOOK)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR"):
         # Set here, so that what the kernel is given does not stay.

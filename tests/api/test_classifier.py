@@ -38,6 +38,7 @@ def fitted(data: tuple[Any, Any]) -> FAQNASClassifier:
     return FAQNASClassifier(**SMALL).fit(*data)
 
 
+@pytest.mark.slow
 # Of the space those circuits that learn within few epochs: what is checked is the classifier, not what a search of two finds.
 @parametrize_with_checks([FAQNASClassifier(**TINY, epochs=40, learning_rate=0.02, space=SPACE)])  # type: ignore[untyped-decorator, unused-ignore]
 def test_it_is_a_classifier_as_scikit_learn_has_them(estimator: FAQNASClassifier, check: Callable[..., None]) -> None:

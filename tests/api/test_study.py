@@ -58,6 +58,7 @@ def confirmed_study(confirmed: Confirmation, storage_url: str) -> Study:
     return Study.load("iris", storage=storage_url)
 
 
+@pytest.mark.slow
 def test_a_study_can_be_pickled(found: Study, tmp_path: Path) -> None:
     """And read in another process, from another directory."""
     file = tmp_path / "study.pickle"
@@ -411,6 +412,7 @@ def test_ctrl_c_loses_nothing_and_the_same_call_goes_on(
     assert again.trials.equals(found.trials) and again.front.equals(found.front)
 
 
+@pytest.mark.slow
 def test_what_is_to_end_the_process_ends_it_when_the_trial_is_stored(storage_url: str, found: Study) -> None:
     program = f"""
 import os, signal

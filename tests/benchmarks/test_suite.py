@@ -118,6 +118,7 @@ def test_a_training_takes_more_than_its_kernels() -> None:
     assert (whole.case, around.case) == ("iris, mean of 20 circuits",) * 2
 
 
+@pytest.mark.slow
 def test_counters_are_compared_on_the_same_circuits() -> None:
     check(computing.flops_counters(profiled=2))
     with pytest.raises(AssertionError, match="torch.profiler counts other FLOPs"):
@@ -130,6 +131,7 @@ def test_a_search_is_measured_against_the_same_genomes_by_hand() -> None:
     assert measured.case == "wine"
 
 
+@pytest.mark.slow
 def test_the_rest_of_a_trial_is_measured_while_a_study_grows(storage_url: str) -> None:
     first, second = trials.rest_of_a_trial(storage_url, (60, 150))
     check(first)
@@ -145,6 +147,7 @@ def test_a_crowd_works_at_the_same_time() -> None:
     assert measured.unit == "trials/s"
 
 
+@pytest.mark.slow
 def test_memory_is_the_workers_own(tmp_path: Path) -> None:
     ballast = bytearray(700 * 1024**2)
     ballast[::4096] = b"x" * len(ballast[::4096])
@@ -165,6 +168,7 @@ def test_the_table_shows_every_measurement(capsys: pytest.CaptureFixture[str]) -
     assert second == ["b", "5", "MB", "–", "–", "<", "4", "MB", "no", "second"]
 
 
+@pytest.mark.slow
 def test_loading_a_table_and_asking_it_are_measured(iris: DataSplits, tmp_path: Path) -> None:
     tables.make(tmp_path / "iris.parquet", iris)
     measured = list(lookups(tmp_path / "iris.parquet"))

@@ -21,6 +21,7 @@ from faqnas_optuna.circuits.genome import (
     enumerate_genomes,
 )
 from faqnas_optuna.circuits.pennylane_circuit import qnode
+from tests.support.sampling import in_shares, share
 
 CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
 
@@ -178,12 +179,13 @@ def wider(n_qubits: int) -> list[Circuit]:
     return sorted({genome.circuit for genome in enumerate_genomes(genes)} - set(CIRCUITS), key=str)
 
 
+@in_shares
 @pytest.mark.parametrize(
     "circuits",
     [pytest.param([one for one in CIRCUITS if one.n_qubits == n], id=f"{n} qubits") for n in range(2, 7)]
     + [pytest.param(wider(n), id=f"{n} qubits, wider") for n in (2, 3)],
 )
-def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circuits: list[Circuit]) -> None:
+def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circuits: list[Circuit], quick_share: bool) -> None:
     """Of every circuit, for random inputs and weights."""
     n_qubits = circuits[0].n_qubits
     generator = np.random.default_rng(n_qubits)
@@ -192,7 +194,7 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
         gates = LiveGates(circuit=one)
         kind = (one.embedding, one.entangler, one.topology, one.depth, one.reuploading)
         groups[*kind, gates.leading, gates.mixing_layers].append(gates)
-    for members in groups.values():
+    for members in share(groups.values(), quick_share):
         circuits, leading, mixing = [one.circuit for one in members], members[0].leading, members[0].mixing_layers
         # With basis embedding the first wire, which controls, is |1⟩.
         signs = [1, *generator.choice([-1, 1], n_qubits - 1)]

@@ -28,6 +28,7 @@ from faqnas_optuna.circuits.genome import (
 from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.training.model import HQNN
+from tests.support.sampling import mostly_slow
 
 GENOMES = list(enumerate_genomes())
 
@@ -53,7 +54,7 @@ def reported_by_torch_profiler(module: nn.Module, sample: torch.Tensor) -> int:
     return sum(event.flops for event in profiled.key_averages() if event.flops)
 
 
-@pytest.mark.parametrize("circuit", [*sample_circuits(25), *wider_circuits(8)], ids=str)
+@pytest.mark.parametrize("circuit", mostly_slow([*sample_circuits(25), *wider_circuits(8)]), ids=str)
 def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> None:
     import pennylane as qml
 

@@ -10,6 +10,7 @@ from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.openqasm import openqasm2, openqasm3, preparation_angles
 from faqnas_optuna.circuits.pennylane_circuit import qnode
+from tests.support.sampling import mostly_slow
 
 ALL = tuple(Rotation)
 CASES = [
@@ -33,7 +34,9 @@ def expectations(circuit: QuantumCircuit) -> list[float]:
 @pytest.mark.parametrize(
     ("embedding", "n_qubits", "rotations", "entangler", "topology"),
     # The large ones take Qiskit their time: of embeddings beyond the paper the small ones will do.
-    [(embedding, *case) for embedding in Embedding for case in CASES if embedding in PAPER_EMBEDDINGS or case[0] < 9],
+    mostly_slow(
+        (embedding, *case) for embedding in Embedding for case in CASES if embedding in PAPER_EMBEDDINGS or case[0] < 9
+    ),
 )
 def test_qiskit_reads_what_pennylane_defines(
     embedding: Embedding, n_qubits: int, rotations: tuple[Rotation, ...], entangler: Entangler, topology: Topology

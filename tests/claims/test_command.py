@@ -42,6 +42,7 @@ def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_up_table(tmp_path_factory.mktemp("tables") / "iris.parquet", iris, right, seeds=4, epochs=10).file
 
 
+@pytest.mark.slow
 def test_claims_are_measured_and_written(file: Path, claims: Cli, tmp_path: Path) -> None:
     code, out, err = claims(str(file), "--searches", "2", "--out", "claims.md", "--json")
     assert code == 0 and "wrote claims.md, and 6 figures in claims" in err, err

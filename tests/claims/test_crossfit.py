@@ -33,6 +33,7 @@ def brute(table: Table, price: int, choosing: Sequence[int], epochs: int) -> int
     return min((row for row in range(len(table)) if costs[row] <= price), key=lambda row: (-right[row], costs[row], row))
 
 
+@pytest.mark.slow
 def test_choosing_and_judging_are_those_of_brute_force(table: Table) -> None:
     by_cost, seeds = CircuitsByCost(table), np.array([0, 1, 3, 4])
     halves = Halves.of(seeds, 5)

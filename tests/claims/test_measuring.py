@@ -80,6 +80,7 @@ def test_what_was_saved_is_found() -> None:
     assert found.collapsed.value == 0.5 and found.collapsed.low < 0.25 < found.collapsed.high
 
 
+@pytest.mark.slow
 def test_where_qubits_decide_flops_tell_no_more_than_they(make: Make, iris: DataSplits) -> None:
     table = make(lambda circuit: 0.3 + 0.06 * circuit.n_qubits)
     check_table(table)
@@ -102,6 +103,7 @@ def test_where_qubits_decide_flops_tell_no_more_than_they(make: Make, iris: Data
     assert found.decomposition.beyond_qubits.value == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.slow
 def test_where_nothing_decides_nothing_is_claimed(make: Make, iris: DataSplits) -> None:
     (found,) = measure(make(lambda _: 0.5), iris, {5: CHEAP}).after
     verdicts = {claim.number: claim.verdict(found) for claim in CLAIMS}
@@ -111,6 +113,7 @@ def test_where_nothing_decides_nothing_is_claimed(make: Make, iris: DataSplits) 
     assert found.failures.failing.value == 0
 
 
+@pytest.mark.slow
 def test_what_fails_is_counted_over_genomes(make: Make, iris: DataSplits) -> None:
     table = make(lambda circuit: 0.2 if circuit.n_qubits >= 9 else 0.9)
     circuits = [table.circuit(digest) for digest in table.circuits]

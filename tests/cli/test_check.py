@@ -56,6 +56,7 @@ def kinds(checks: list[Mapping[str, Any]]) -> list[str]:
     return [found["kind"] for found in checks]
 
 
+@pytest.mark.slow
 def test_start_and_datasets_say_the_same_once(odd: Path, cli_here: Cli) -> None:
     code, out, err = cli_here("start", str(odd), "--target", "outcome", *BUDGET, "--workers", "2")
     assert code == 0, err

@@ -56,6 +56,7 @@ def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> No
     assert "nsga2: cannot be shown to differ by 2 searches, which give no p below 0.500, " in out
 
 
+@pytest.mark.slow
 def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:
     code, out, err = cli_here("compare", str(file), "--searcher", "random", "--searches", "2", "--seconds", "5", "--json")
     assert code == 0, err
@@ -63,6 +64,7 @@ def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:
     assert json.loads(out)["budget"] == {"seconds": 5}
 
 
+@pytest.mark.slow
 def test_searchers_are_compared_live(cli_here: Cli) -> None:
     options = ("--searcher", "random", "--searches", "2", "--trainings", "6", "--epochs", "1", "--workers", "1")
     code, out, err = cli_here("compare", "iris", "--live", *options, "--json")
@@ -74,6 +76,7 @@ def test_searchers_are_compared_live(cli_here: Cli) -> None:
     assert code == 0 and "judged by test accuracies that they have not seen." in out and "together" not in out
 
 
+@pytest.mark.slow
 def test_searchers_are_compared_live_on_a_file(cli_here: Cli, tmp_path: Path) -> None:
     named(load_iris).assign(visit=range(150)).to_csv(tmp_path / "own.csv", index=False)
     options = ("--searcher", "random", "--searches", "2", "--trainings", "6", "--epochs", "1", "--workers", "2")

@@ -21,6 +21,7 @@ Cli = Callable[..., tuple[int, str, str]]
 SMALL = ("enumerate", "iris", "--fraction", "0.001", "--seeds", "2", "--workers", "1")
 
 
+@pytest.mark.slow
 def test_a_table_is_made_once(cli_here: Cli, tmp_path: Path) -> None:
     code, out, err = cli_here(*SMALL, "--epochs", "2")
     file = tmp_path / "iris.table.parquet"

@@ -156,6 +156,7 @@ def test_ctrl_c_keeps_the_confirmation(stored: Cli, monkeypatch: pytest.MonkeyPa
     assert len(successful(confirmed)) == 45
 
 
+@pytest.mark.slow
 def test_a_search_on_pennylane_has_its_noise_from_there(cli_here: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "two.toml").write_text('dataset = "iris"\n[space]\nn_qubits = [2]\n')
     small = ("--population", "2", "--generations", "1", "--epochs", "1", "--engine", "pennylane")

@@ -238,6 +238,7 @@ leave(signals.exit_code)
 """
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_fit_of_a_support_vector_machine() -> None:
     """The fit of noise would take many minutes."""
     done = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)

@@ -78,6 +78,7 @@ def parquet_of_one_value(path: Path) -> None:
             writer.write_table(chunk, row_group_size=10**7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "make"), [("d.csv", sparse_csv), ("d.csv", dense_csv), ("d.parquet", parquet_of_one_value)])
 def test_a_huge_file_takes_no_memory(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
     make(tmp_path / name)
@@ -90,6 +91,7 @@ def test_a_huge_file_takes_no_memory(tmp_path: Path, name: str, make: Callable[[
     assert "the maximum is" in done.stdout and done.stdout.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_repeated_text_of_a_small_parquet_file_is_in_memory_once(tmp_path: Path) -> None:
     """The file of some kilobytes holds 4 GB of characters."""
     import pyarrow

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.odd_files import ODD
+from tests.support.sampling import mostly_slow
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("--population", "3", "--generations", "1", "--epochs", "1")
@@ -27,7 +28,7 @@ def test_an_odd_file_is_described_right_or_refused(name: str, tmp_path: Path, cl
         assert described[column].startswith(words), described
 
 
-@pytest.mark.parametrize("name", [name for name, odd in ODD.items() if not odd.refused])
+@pytest.mark.parametrize("name", mostly_slow(name for name, odd in ODD.items() if not odd.refused))
 def test_an_odd_file_goes_all_the_way(name: str, tmp_path: Path, cli_here: Cli) -> None:
     """`predict` must find as many samples right as the export did."""
     odd = ODD[name]

@@ -9,6 +9,7 @@ import pytest
 import faqnas_optuna
 from faqnas_optuna.engine.compilation import kernels_digest
 from tests.conftest import TIMEOUT_S, cli_environment
+from tests.support.sampling import mostly_slow
 
 PROGRAM = """
 import logging, sys
@@ -102,7 +103,7 @@ def warm(cache: Path) -> tuple[str, str]:
 FOUND, COMPILED = "42.0\n42.0\n1\n", "42.0\n42.0\n0\n"
 
 
-@pytest.mark.parametrize("damage", [b"", b"half", None])
+@pytest.mark.parametrize("damage", mostly_slow([b"half", b"", None]))
 def test_damaged_machine_code_is_compiled_anew(tmp_path: Path, damage: bytes | None) -> None:
     assert warm(tmp_path) == (COMPILED, "")
     (kept,) = tmp_path.rglob("*.kernel")
@@ -123,6 +124,7 @@ def test_where_nothing_can_be_written_it_is_told_once(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
 def test_what_another_user_has_compiled_is_used(open_directory: Path) -> None:
     assert warm(open_directory) == (COMPILED, "")
@@ -146,6 +148,7 @@ def test_a_full_disk_is_told_and_does_no_harm(tmp_path: Path) -> None:
     assert "No space left on device" in err
 
 
+@pytest.mark.slow
 def test_without_a_directory_to_write_to_it_compiles_for_itself(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     program = "from faqnas_optuna.circuits.genome import *; from faqnas_optuna.engine.statevector import expectations as z\n"

@@ -15,6 +15,7 @@ from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotatio
 from faqnas_optuna.circuits.pennylane_circuit import ROTATIONS, qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import backward, expectations, forward, make_workspace
+from tests.support.sampling import in_shares, mostly_slow, share
 
 FAST = [entangler for entangler, block in ENTANGLERS.items() if block.action]
 """Those that the engine has; the others are PennyLane's."""
@@ -61,42 +62,43 @@ def arguments(circuit: Circuit, batch: int, rng: np.random.Generator) -> tuple[A
     return inputs, rng.uniform(-np.pi, 2 * np.pi, size=circuit.weights_shape), grad
 
 
-def assert_agree(circuit: Circuit, dtype: Any, arrays: tuple[Any, Any, Any]) -> None:
-    rounded = tuple(array.astype(dtype) for array in arrays)
-    for actual, expected in zip(run(circuit, *rounded), run_pennylane(qnode(circuit), *rounded), strict=True):
-        scale = max(1.0, np.abs(expected).max())
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE[dtype] * scale, err_msg=str(circuit))
+def assert_agree(circuit: Circuit, arrays: tuple[Any, Any, Any]) -> None:
+    """Compare the engine in both types with PennyLane; the arguments are those that both types can hold."""
+    rounded = tuple(array.astype(np.float32) for array in arrays)
+    reference = run_pennylane(qnode(circuit), *(array.astype(np.float64) for array in rounded))
+    for dtype, tolerance in TOLERANCE.items():
+        for actual, expected in zip(run(circuit, *(array.astype(dtype) for array in rounded)), reference, strict=True):
+            scale = max(1.0, np.abs(expected).max())
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale, err_msg=str(circuit))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@in_shares
 @pytest.mark.parametrize("n_qubits", range(2, 11))
-def test_values_and_gradients_agree_with_pennylane(n_qubits: int, dtype: Any) -> None:
+def test_values_and_gradients_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
     rng = np.random.default_rng(n_qubits)
-    for index, circuit in enumerate(circuits(n_qubits, rng)):
+    for index, circuit in share(enumerate(circuits(n_qubits, rng)), quick_share):
         if n_qubits <= 6 or index % 4 == n_qubits % 4:
-            assert_agree(circuit, dtype, arguments(circuit, (1, 3, 64)[index % 3] if n_qubits <= 6 else 3, rng))
+            assert_agree(circuit, arguments(circuit, (1, 3, 64)[index % 3] if n_qubits <= 6 else 3, rng))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@in_shares
 @pytest.mark.parametrize("n_qubits", [3, 11, 12])
-def test_more_qubits_and_layers_than_the_papers_agree_with_pennylane(n_qubits: int, dtype: Any) -> None:
+def test_more_qubits_and_layers_than_the_papers_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
     rng = np.random.default_rng(n_qubits)
-    for number, (embedding, entangler, topology) in enumerate(STRUCTURES):
-        # Of the large ones some are deep, and all are seen: in one type or the other.
+    for number, (embedding, entangler, topology) in share(enumerate(STRUCTURES), quick_share):
+        # Of the large ones some are deep.
         depth = 8 if n_qubits == 3 or number % 4 == n_qubits % 4 else 3
-        if n_qubits == 3 or number % 2 == (dtype is np.float32):
-            rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=depth))
-            circuit = Circuit(
-                n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations
-            )
-            assert_agree(circuit, dtype, arguments(circuit, 3, rng))
+        rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=depth))
+        circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        assert_agree(circuit, arguments(circuit, 3, rng))
 
 
+@in_shares
 @pytest.mark.parametrize("n_qubits", [2, 3, 5, 12])
-def test_data_that_are_uploaded_again_agree_with_pennylane(n_qubits: int) -> None:
+def test_data_that_are_uploaded_again_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
     """Every circuit of two layers, and some of eight."""
     rng = np.random.default_rng(n_qubits)
-    for number, (entangler, topology) in enumerate(itertools.product(FAST, Topology)):
+    for entangler, topology in share(itertools.product(FAST, Topology), quick_share):
         pairs = itertools.product(Rotation, repeat=2) if n_qubits < 5 else []
         deep = tuple(list(Rotation)[i] for i in rng.integers(3, size=8 if n_qubits < 12 else 2))
         for rotations in (*pairs, deep):
@@ -108,18 +110,20 @@ def test_data_that_are_uploaded_again_agree_with_pennylane(n_qubits: int) -> Non
                 rotations=rotations,
                 reuploading=True,
             )
-            assert_agree(circuit, (np.float32, np.float64)[number % 2], arguments(circuit, 3, rng))
+            assert_agree(circuit, arguments(circuit, 3, rng))
 
 
+@in_shares
 @pytest.mark.parametrize("n_qubits", [2, 3])
-def test_every_circuit_of_three_layers_agrees_with_pennylane(n_qubits: int) -> None:
+def test_every_circuit_of_three_layers_agrees_with_pennylane(n_qubits: int, quick_share: bool) -> None:
     rng = np.random.default_rng(0)
-    for (embedding, entangler, topology), rotations in itertools.product(STRUCTURES, itertools.product(Rotation, repeat=3)):
+    cases = itertools.product(STRUCTURES, itertools.product(Rotation, repeat=3))
+    for (embedding, entangler, topology), rotations in share(cases, quick_share):
         circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
-        assert_agree(circuit, np.float64, arguments(circuit, 3, rng))
+        assert_agree(circuit, arguments(circuit, 3, rng))
 
 
-@pytest.mark.parametrize(("embedding", "entangler", "topology"), STRUCTURES)
+@pytest.mark.parametrize(("embedding", "entangler", "topology"), mostly_slow(STRUCTURES))
 @pytest.mark.parametrize("n_qubits", [5, 10])
 def test_large_batches_agree_with_pennylane(
     n_qubits: int, embedding: Embedding, entangler: Entangler, topology: Topology
@@ -127,7 +131,7 @@ def test_large_batches_agree_with_pennylane(
     rng = np.random.default_rng(1)
     rotations = (Rotation.RY, Rotation.RZ, Rotation.RX, Rotation.RY)
     circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
-    assert_agree(circuit, np.float32, arguments(circuit, 1000 if n_qubits == 5 else 64, rng))
+    assert_agree(circuit, arguments(circuit, 1000 if n_qubits == 5 else 64, rng))
 
 
 @pytest.mark.parametrize("n_qubits", [2, 3, 6, 10])
@@ -283,7 +287,7 @@ def test_layers_without_entanglers_and_none_at_all_agree_with_pennylane(n_qubits
         assert_layers_agree(circuit, layers, (1, 5)[index % 2], rng)
 
 
-@pytest.mark.parametrize(("embedding", "entangler", "topology"), STRUCTURES)
+@pytest.mark.parametrize(("embedding", "entangler", "topology"), mostly_slow(STRUCTURES))
 def test_entanglers_in_some_layers_agree_with_pennylane(embedding: Embedding, entangler: Entangler, topology: Topology) -> None:
     rng = np.random.default_rng(10)
     for entangled in itertools.product((False, True), repeat=3):

@@ -11,6 +11,7 @@ from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import ALL_TO_ALL, DEVICES, Device
 from faqnas_optuna.hardware.graph import Pair
 from faqnas_optuna.hardware.routing import Route, patch, route
+from tests.support.sampling import mostly_slow
 
 CHIPS = [device for device in DEVICES.values() if device.coupling != ALL_TO_ALL]
 
@@ -89,7 +90,7 @@ def circuits() -> list[Circuit]:
     ]
 
 
-@pytest.mark.parametrize("circuit", circuits(), ids=str)
+@pytest.mark.parametrize("circuit", mostly_slow(circuits()), ids=str)
 def test_as_few_gates_as_qiskit(circuit: Circuit) -> None:
     """At most a tenth and three more than the best of three seeds of its highest level."""
     pytest.importorskip("qiskit", reason="qiskit is not installed: pip install qiskit")

@@ -33,6 +33,7 @@ GENES |= {"rotation_1": "RX", "rotation_2": "RY", "rotation_3": "RZ", "rotation_
 PROTOCOL: dict[str, Any] = {"epochs": 4, "learning_rate": 0.02, "batch_size": 16}
 
 
+@pytest.mark.slow
 @parametrize_with_checks([HQNNClassifier(random_state=0)])  # type: ignore[untyped-decorator, unused-ignore]
 def test_it_is_a_classifier_as_scikit_learn_has_them(estimator: HQNNClassifier, check: Callable[..., None]) -> None:
     check(estimator)

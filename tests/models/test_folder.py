@@ -204,6 +204,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_folder_is_whole_or_not_there_when_its_writer_is_killed(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     for _ in range(2):

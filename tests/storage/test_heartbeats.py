@@ -73,6 +73,7 @@ def test_a_trial_that_was_never_heard_of_is_given_up_and_queued_anew(study: optu
     assert (queued.system_attrs["failed_trial"], queued.system_attrs["retry_history"]) == (0, [0])
 
 
+@pytest.mark.slow
 def test_the_grace_period_of_the_silent_outlives_whoever_looks(study: optuna.Study, any_storage_url: str) -> None:
     """Workers that live for less than the grace period give trials up too."""
     assert backend(study).stale_trials(study._study_id) == []
@@ -103,6 +104,7 @@ def hear(study: optuna.Study, seconds_ago: dict[int, int]) -> None:
             session.add(models.TrialHeartbeatModel(trial_id=trial_id, heartbeat=now - timedelta(seconds=seconds)))
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_machine_that_has_slept_hears_the_others_first(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     (trial_id,) = wait_for_stale(study)
@@ -119,6 +121,7 @@ def test_nobody_beats_too_seldom_for_workers_with_the_default(any_storage_url: s
     assert backend(study).interval_s == interval_s
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_trial_is_tried_three_times(study: optuna.Study) -> None:
     for number in range(3):
@@ -157,6 +160,7 @@ def test_a_heartbeat_ahead_of_the_clock_is_given_up_after_the_grace_period(study
     assert int(failure) <= time.monotonic() - began + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_newcomer", [False, True])
 def test_a_clock_that_is_set_forward_gives_up_nobody_who_lives(any_storage_url: str, is_newcomer: bool) -> None:
     """As seen by a worker that has listened for a while, and by one that comes just then."""
@@ -192,6 +196,7 @@ def test_no_heartbeat_is_heard_in_the_future(study: optuna.Study) -> None:
     assert backend(study).seconds_silent(study._study_id) == {}
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_lock_that_only_beats_wait_for_is_noticed(any_storage_url: str) -> None:
     """By a worker that waits for others: it reads, and reading goes on meanwhile."""

@@ -63,12 +63,14 @@ def run_at_once(work: Callable[[str], None], count: int, url: str) -> list[int |
             process.join()
 
 
+@pytest.mark.slow
 def test_six_processes_create_one_study(storage_url: str) -> None:
     codes = run_at_once(create_unless_there, 6, storage_url)
     assert sorted(map(str, codes)) == ["0"] * 5 + [str(CREATED)]
     assert optuna.get_all_study_names(open_storage(storage_url)) == ["s"]
 
 
+@pytest.mark.slow
 def test_no_queued_trial_runs_twice(storage_url: str) -> None:
     study = optuna.create_study(storage=open_storage(storage_url, create=True), study_name="s")
     for x in range(60):

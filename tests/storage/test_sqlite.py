@@ -19,6 +19,7 @@ from faqnas_optuna.storage.sqlite import file_lock
 from faqnas_optuna.study.search import Search, load
 from tests.conftest import cheap_values, copy_database, run_trials
 from tests.support.processes import TIMEOUT_S, cli_environment
+from tests.support.sampling import mostly_slow
 
 
 def test_sqlite_keeps_a_write_ahead_log(tmp_path: Path, storage_url: str) -> None:
@@ -83,7 +84,7 @@ def test_the_lock_has_the_mode_of_the_database(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "faqnas.db.lock").stat().st_mode) == 0o664
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o644)])
+@pytest.mark.parametrize(("umask", "mode"), mostly_slow([(0o077, 0o600), (0o022, 0o644), (0o002, 0o644)]))
 def test_a_new_database_and_its_lock_have_one_mode(tmp_path: Path, umask: int, mode: int) -> None:
     program = "import sys; from faqnas_optuna.storage.opening import open_storage; open_storage(sys.argv[1], create=True)"
     command = [sys.executable, "-c", program, f"sqlite:///{tmp_path}/faqnas.db"]
@@ -198,7 +199,7 @@ for _ in sys.stdin:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
-@pytest.mark.parametrize(("mode", "name"), [(0o755, "faqnas.db"), (0o1777, "faqnas.db"), (0o755, "link.db")])
+@pytest.mark.parametrize(("mode", "name"), mostly_slow([(0o755, "faqnas.db"), (0o1777, "faqnas.db"), (0o755, "link.db")]))
 def test_another_user_reads_and_leaves_nothing_behind(
     database_of_eight: Path, open_directory: Path, mode: int, name: str
 ) -> None:

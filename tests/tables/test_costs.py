@@ -24,6 +24,7 @@ def costs() -> SpaceCosts:
     return space_costs(sample(all_circuits(), 0.001), sizes=(4, 3))
 
 
+@pytest.mark.slow
 def test_each_column_is_what_it_says(costs: SpaceCosts) -> None:
     for place, circuit in enumerate(costs.circuits):
         row = {name: values[place] for name, values in costs.columns.items()}

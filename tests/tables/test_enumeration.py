@@ -116,6 +116,7 @@ def test_it_says_of_what_it_is(table: Path, iris: DataSplits) -> None:
     assert {"processor", "finished"} <= set(read_document(seconds_file(table)))
 
 
+@pytest.mark.slow
 def test_it_is_the_same_whatever_the_number_of_workers(table: Path, iris: DataSplits, tmp_path: Path) -> None:
     told = make(tmp_path / "iris.parquet", iris, hand_out=partial(shared_out, processes=2))
     assert told[0] == 0 and told[-1] == plan_of().trainings and told == sorted(told)

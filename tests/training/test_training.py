@@ -17,6 +17,7 @@ from faqnas_optuna.training import torch_training
 from faqnas_optuna.training.model import HQNN
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.training import TrainingResult, predict, scores, train
+from tests.support.sampling import mostly_slow
 
 CIRCUITS = [genome.circuit for genome in random.Random(5).sample(list(enumerate_genomes()), 6)]
 
@@ -35,7 +36,7 @@ def network(circuit: Circuit, splits: DataSplits, seeded: np.random.Generator) -
 
 
 @pytest.mark.parametrize("name", ["iris", "wine"])
-@pytest.mark.parametrize("circuit", CIRCUITS, ids=str)
+@pytest.mark.parametrize("circuit", mostly_slow(CIRCUITS), ids=str)
 def test_both_engines_train_to_the_same_network(name: str, circuit: Circuit) -> None:
     splits, config = load(name, seed=0), TrainingConfig(epochs=4)
     fast = train(circuit, splits, config, generator=generator(7))

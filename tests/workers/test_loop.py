@@ -302,6 +302,7 @@ os.wait()
 """
 
 
+@pytest.mark.slow
 def test_whoever_works_has_a_name_of_its_own() -> None:
     """A process, what is forked from it, and a task of Dask, which is a thread."""
     printed = subprocess.run(

@@ -35,6 +35,7 @@ def test_versions_are_compared() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
