@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 from faqnas_optuna.escaping import escaped, on_one_line
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search
-from tests.conftest import TIMEOUT_S, cli_environment
+from tests.conftest import RunCli
 from tests.support.terminal import Terminal
 
 EVIL = "clear\x1b[2Jbell\x07title\x1b]0;owned\x07word\u202eright\x9b31m[red]:cat:"
@@ -28,17 +26,6 @@ def file(tmp_path: Path) -> Path:
     rows = [f"{x:.4f},{y:.4f},yes\x1b[1m{x > 0.5}" for x, y in generator.uniform(size=(60, 2))]
     path.write_text("\n".join([f'"{EVIL}",other,target', *rows, ""]), newline="")
     return path
-
-
-def run(directory: Path, *arguments: str) -> tuple[bytes, bytes]:
-    done = subprocess.run(
-        [sys.executable, "-m", "faqnas_optuna", *arguments],
-        cwd=directory,
-        env=cli_environment(),
-        capture_output=True,
-        timeout=TIMEOUT_S,
-    )
-    return done.stdout, done.stderr
 
 
 def controls(text: str) -> set[str]:
@@ -57,9 +44,9 @@ def controls(text: str) -> set[str]:
         (EVIL,),
     ],
 )
-def test_names_do_not_move_the_cursor(file: Path, arguments: tuple[str, ...]) -> None:
-    out, err = run(file.parent, *arguments)
-    text = (out + err).decode()
+def test_names_do_not_move_the_cursor(file: Path, run_forked: RunCli, arguments: tuple[str, ...]) -> None:
+    done = run_forked(*arguments)
+    text = done.stdout + done.stderr
     assert not controls(text)
     assert re.search(r"\\(u001b|x1b)\[", text)
     terminal = Terminal(*arguments, columns=200, directory=file.parent)
@@ -69,24 +56,23 @@ def test_names_do_not_move_the_cursor(file: Path, arguments: tuple[str, ...]) ->
     assert not controls(written)
 
 
-def test_columns_are_shown_whole(file: Path) -> None:
-    out, _ = run(file.parent, "datasets", FILE, "--target", "target")
-    assert SHOWN in out.decode()
-    assert "yes\\u001b[1mTrue" in out.decode()
+def test_columns_are_shown_whole(file: Path, run_forked: RunCli) -> None:
+    shown = run_forked("datasets", FILE, "--target", "target").stdout
+    assert SHOWN in shown
+    assert "yes\\u001b[1mTrue" in shown
 
 
-def test_json_keeps_its_values(file: Path) -> None:
-    out, _ = run(file.parent, "datasets", FILE, "--target", "target", "--json")
-    document = json.loads(out)
+def test_json_keeps_its_values(file: Path, run_forked: RunCli) -> None:
+    document = json.loads(run_forked("datasets", FILE, "--target", "target", "--json").stdout)
     assert EVIL in document["columns"]
     assert {entry["class"] for entry in document["classes"]} == {"yes\x1b[1mTrue", "yes\x1b[1mFalse"}
 
 
-def test_studies_of_others_are_named_without_harm(search_of_eight: Search, storage_url: str, tmp_path: Path) -> None:
+def test_studies_of_others_are_named_without_harm(search_of_eight: Search, storage_url: str, run_forked: RunCli) -> None:
     storage = open_storage(storage_url)
     optuna.copy_study(from_study_name="iris", from_storage=storage, to_storage=storage, to_study_name=f"{EVIL}\nforged")
-    out, err = run(tmp_path, "status")
-    text = (out + err).decode()
+    done = run_forked("status")
+    text = done.stdout + done.stderr
     assert not controls(text)
     assert f"leaving out study {SHOWN}\\u000aforged: a study's name has" in text
 

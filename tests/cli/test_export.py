@@ -7,10 +7,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -35,6 +36,8 @@ CASES: dict[str, tuple[Callable[[], pd.DataFrame], tuple[str, ...], str]] = {
     "a wider space": (lambda: named(load_iris), ("--config", "wider.toml"), "iris"),
     "no fast form": (lambda: named(load_iris), ("--config", "slow.toml"), "iris"),
 }
+QUICK = [("iris", False), ("a file", True)]
+"""Those of the cases that are not slow."""
 WIDER = """
 dataset = "iris"
 space = {n_qubits = [3], embedding = ["basis", "iqp"], entangler = ["ZZ"], depth = [5, 6]}
@@ -45,16 +48,51 @@ space = {n_qubits = [2, 3], embedding = ["angle", "basis"], entangler = ["CRX"],
 """
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("confirm", [False, True], ids=["search", "confirmed"])
-def test_all_tell_the_same_samples_right(case: str, confirm: bool, tmp_path: Path, cli_here: Cli) -> None:
+PENNYLANE_ALONE = """
+import json, os, sys
+sys.modules["faqnas_optuna"] = None
+import numpy as np
+results, sys.stdout = sys.stdout, sys.stderr
+for line in sys.stdin:
+    directory, snippet, rows = json.loads(line)
+    os.chdir(directory)
+    names = {"__name__": "__main__"}
+    exec(snippet, names)
+    labels = names["predict"](np.fromfile("features", np.float32).reshape(rows, -1))
+    print(json.dumps([str(label) for label in labels]), file=results, flush=True)
+"""
+"""Runs the programs of exported folders where this package cannot be imported; loading PennyLane takes most of the time."""
+
+
+@pytest.fixture(scope="module")
+def pennylane_alone() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", PENNYLANE_ALONE], env=cli_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("case", "confirm"),
+    [
+        pytest.param(case, confirm, marks=() if (case, confirm) in QUICK else pytest.mark.slow, id=f"{word}-{case}")
+        for confirm, word in ((False, "search"), (True, "confirmed"))
+        for case in CASES
+    ],
+)
+def test_all_tell_the_same_samples_right(
+    case: str, confirm: bool, tmp_path: Path, cli_here: Cli, pennylane_alone: subprocess.Popen[str]
+) -> None:
     make, start, study = CASES[case]
     frame = make()
     frame.to_csv(tmp_path / "data.csv", index=False)
     (tmp_path / "wider.toml").write_text(WIDER)
     (tmp_path / "slow.toml").write_text(SLOW)
     code, _, err = cli_here("start", *start, *TINY)
-    assert code == 0
+    assert code == 0, err
     assert ("circuits with CRX are trained by PennyLane" in err) is (case == "no fast form")
     if confirm:
         assert cli_here("confirm", study, "--top", "1", "--seeds", "2", "--epochs", "4")[0] == 0
@@ -77,30 +115,19 @@ def test_all_tell_the_same_samples_right(case: str, confirm: bool, tmp_path: Pat
     assert all(sum(float(row[name]) for name in row if name != "label") == pytest.approx(1, abs=1e-5) for row in rows)
     told = [row["label"] for row in rows]
     assert load_model(tmp_path / "model").predict(pd.read_csv(tmp_path / "data.csv")).tolist() == told
-    assert alone(tmp_path, frame) == told
+    assert predicted_alone(pennylane_alone, tmp_path, len(frame)) == told
 
 
-def alone(directory: Path, frame: pd.DataFrame) -> list[str]:
-    """What the page in the folder says how to do with PennyLane, in a process that knows nothing of this package."""
+def predicted_alone(process: subprocess.Popen[str], directory: Path, rows: int) -> list[str]:
+    """Return the labels that the program on the folder's page predicts for `data.csv`."""
     (snippet,) = re.findall(r"```python\n(.*?)```", (directory / "model" / "README.md").read_text(), re.DOTALL)
     model = load_model(directory / "model")
     features = model.features(pd.read_csv(directory / "data.csv"))
     features.tofile(directory / "features")
-    program = (
-        "import sys; sys.modules['faqnas_optuna'] = None\n"
-        f"{snippet}\nprint(json.dumps([str(label) for label in"
-        f" predict(np.fromfile('features', np.float32).reshape({len(frame)}, -1))]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=directory,
-        env=cli_environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=True,
-    )
-    labels: list[str] = json.loads(done.stdout)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(json.dumps([str(directory), snippet, rows]) + "\n")
+    process.stdin.flush()
+    labels: list[str] = json.loads(process.stdout.readline())
     return labels
 
 
@@ -175,16 +202,24 @@ def test_a_picture_is_the_same_each_time() -> None:
 WARDS = ["007", "012", "A12", "B3"]
 
 
+@pytest.fixture(scope="module")
+def model_of_wards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the model, made by the first test that needs it and copied by the others."""
+    return tmp_path_factory.mktemp("wards") / "model"
+
+
 @pytest.fixture
-def wards(tmp_path: Path, cli_here: Cli) -> pd.DataFrame:
+def wards(model_of_wards: Path, tmp_path: Path, cli_here: Cli) -> pd.DataFrame:
     """Patients whose ward decides the outcome, and a model of them in `model`."""
     ward = [WARDS[row % 4] for row in range(80)]
     frame = pd.DataFrame({"ward": ward, "age": [str(20 + row % 60) for row in range(80)]})
     frame["ill"] = ["yes" if name in ("007", "B3") else "no" for name in ward]
     frame.to_csv(tmp_path / "wards.csv", index=False)
-    small = ("--population", "4", "--generations", "2", "--epochs", "60")
-    assert cli_here("start", "wards.csv", "--target", "ill", *small)[0] == 0
-    assert cli_here("export", "wards", "--to", "model")[0] == 0
+    if not model_of_wards.exists():
+        small = ("--population", "4", "--generations", "2", "--epochs", "60")
+        assert cli_here("start", "wards.csv", "--target", "ill", *small)[0] == 0
+        assert cli_here("export", "wards", "--to", str(model_of_wards))[0] == 0
+    shutil.copytree(model_of_wards, tmp_path / "model")
     return frame
 
 

@@ -1,8 +1,6 @@
 """What a person sees at a terminal, narrow and wide."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from faqnas_optuna.storage.opening import batched
 from faqnas_optuna.study.objective import suggest
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
-from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
+from tests.conftest import RunCli, cheap_values, run_trials
 from tests.support.terminal import Terminal
 
 NAME = "breast-cancer-with-fifty-epochs-and-more"
@@ -32,8 +30,7 @@ def at_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
     yield start
     for terminal in started:
-        terminal.process.kill()
-        terminal.process.wait(timeout=TIMEOUT_S)
+        terminal.kill()
 
 
 @pytest.fixture
@@ -141,18 +138,10 @@ def test_libraries_say_nothing(long_names: Search, run_cli: RunCli, tmp_path: Pa
     assert (drawn.returncode, drawn.stderr) == (0, "wrote front.png\n")
 
 
-def complete(tmp_path: Path, shell: str, *words: str) -> list[str]:
+def complete(run_forked: RunCli, shell: str, *words: str) -> list[str]:
     """What the completion of a shell offers for the last word."""
     line = {"COMP_WORDS": "faqnas-optuna " + " ".join(words), "COMP_CWORD": str(len(words))}
-    command = [sys.executable, "-m", "faqnas_optuna"]
-    found = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=cli_environment({**line, "_FAQNAS_OPTUNA_COMPLETE": f"{shell}_complete"}),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
+    found = run_forked(env={**line, "_FAQNAS_OPTUNA_COMPLETE": f"{shell}_complete"})
     assert (found.returncode, found.stderr) == (0, "")
     return [line.partition(",")[2] for line in found.stdout.split()]
 
@@ -171,7 +160,9 @@ def complete(tmp_path: Path, shell: str, *words: str) -> list[str]:
     ],
     ids=" ".join,
 )
-def test_a_shell_completes_names(long_names: Search, tmp_path: Path, words: tuple[str, ...], offered: list[str]) -> None:
+def test_a_shell_completes_names(
+    long_names: Search, run_forked: RunCli, tmp_path: Path, words: tuple[str, ...], offered: list[str]
+) -> None:
     before = {*tmp_path.iterdir()}
-    assert complete(tmp_path, "bash", *words) == offered
+    assert complete(run_forked, "bash", *words) == offered
     assert {*tmp_path.iterdir()} <= before

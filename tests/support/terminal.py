@@ -1,25 +1,28 @@
 """A terminal of a given width, as a person sees it: what a command leaves on its screen, and what passes over it."""
 
+import atexit
 import fcntl
 import os
 import select
 import struct
-import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pyte
 
+from faqnas_optuna.__main__ import main as faqnas_main
+from tests.support.crew import forking
 from tests.support.processes import TIMEOUT_S, cli_environment
 
 ROWS = 60
 
 
 class Terminal:
-    """A `faqnas-optuna` at a terminal of its own.
+    """A `faqnas-optuna` at a terminal of its own, forked from a process that has imported everything.
 
     Args:
         columns: its width.
@@ -34,17 +37,16 @@ class Terminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         self._terminal = ours
         given = cli_environment({"TERM": "xterm-256color", **(env or {})})
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "faqnas_optuna", *arguments],
-            cwd=directory,
-            # pytest-xdist sets COLUMNS, which would be believed before the terminal.
-            env={name: value for name, value in given.items() if name != "COLUMNS"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
+        # pytest-xdist sets COLUMNS, which would be believed before the terminal.
+        environment = {name: value for name, value in given.items() if name != "COLUMNS"}
+        opened, opened_end = forking().Pipe(duplex=False)
+        settings = (arguments, directory, environment, os.ttyname(theirs), opened_end)
+        self._process = forking().Process(target=_work, args=settings)
+        self._process.start()
+        opened_end.close()
+        # A terminal that nobody has open any more is at its end.
+        assert opened.poll(TIMEOUT_S), "the process does not open its terminal"
+        opened.close()
         os.close(theirs)
 
     @property
@@ -69,9 +71,15 @@ class Terminal:
         deadline = time.monotonic() + TIMEOUT_S
         while self._read() and time.monotonic() < deadline:
             pass
-        code = self.process.wait(timeout=max(deadline - time.monotonic(), 1))
+        self._process.join(max(deadline - time.monotonic(), 1))
+        assert self._process.exitcode is not None, f"it still runs, and shows {self.lines}"
         os.close(self._terminal)
-        return code
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        """Kill the process if it still runs."""
+        self._process.kill()
+        self._process.join(TIMEOUT_S)
 
     def _read(self) -> bool:
         """Take in what has been written; whether there may be more."""
@@ -85,3 +93,25 @@ class Terminal:
         self.written += written
         self._stream.feed(written)
         return bool(written)
+
+
+def _work(arguments: Sequence[str], directory: Path, environment: Mapping[str, str], terminal: str, opened: Connection) -> None:
+    """Run the command with the terminal as that of its session, and as its standard streams."""
+    os.setsid()
+    # The first terminal that the leader of a session opens becomes that of the session.
+    descriptor = os.open(terminal, os.O_RDWR)
+    for number in range(3):
+        os.dup2(descriptor, number)
+    os.close(descriptor)
+    opened.send(None)
+    opened.close()
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, closefd=False) for number, mode in enumerate("rww"))
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["faqnas-optuna", *arguments]
+    try:
+        faqnas_main()
+    finally:
+        # Which `multiprocessing` leaves out.
+        atexit._run_exitfuncs()
