@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import optuna
 import pytest
-import torch
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -51,8 +50,7 @@ from tests.support.processes import cli_environment as cli_environment
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_quiet_thread() -> None:
-    torch.set_num_threads(1)
+def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
 
 

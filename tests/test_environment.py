@@ -12,6 +12,7 @@ import pytest
 from faqnas_optuna.__main__ import THREAD_VARIABLES
 from faqnas_optuna.study.search import Search
 from tests.conftest import TIMEOUT_S, RunCli, cli_environment
+from tests.support.sampling import mostly_slow
 
 IS_ROOT = os.geteuid() == 0
 SMALL = ("--dataset", "iris", "--population", "4", "--generations", "1", "--epochs", "1")
@@ -43,12 +44,12 @@ def test_what_lies_in_the_working_directory_is_not_imported(
     assert "exit code" not in done.stderr
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
-def test_a_narrow_encoding_gets_what_it_can_hold(search_of_eight: Search, tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize("encoding", mostly_slow(["latin-1", "cp1252", "ascii"]))
+def test_a_narrow_encoding_gets_what_it_can_hold(search_of_eight: Search, run_forked: RunCli, encoding: str) -> None:
     def printed(*arguments: str) -> str:
-        command, env = [sys.executable, "-m", "faqnas_optuna", *arguments], cli_environment({"PYTHONIOENCODING": encoding})
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=TIMEOUT_S, check=True)
-        return done.stdout.decode(encoding)
+        done = run_forked(*arguments, env={"PYTHONIOENCODING": encoding})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     shown = printed("show", search_of_eight.name, "3")
     drawing = shown[shown.index("0: ") :]
@@ -88,6 +89,7 @@ def test_a_path_that_is_no_utf_8_is_told_in_a_line(run_forked: RunCli) -> None:
         assert "nowhere" in done.stderr + done.stdout
 
 
+@pytest.mark.slow
 def test_pennylanes_settings_are_not_ours(search_of_eight: Search, run_forked: RunCli, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[main]\nshots = 7\n")
     program = "from faqnas_optuna.circuits.counting import count_parts; print(count_parts(2)['angle'])"
@@ -116,13 +118,13 @@ def test_what_is_no_number_of_threads_is_refused_in_a_line(run_cli: RunCli, vari
     assert done.stderr == f"Error: {rule}: unset it, or set it to 1\n"
 
 
-@pytest.mark.parametrize("value", ["", "1", " 2 ", "4,2"])
+@pytest.mark.parametrize("value", mostly_slow(["", "1", " 2 ", "4,2"]))
 def test_a_number_of_threads_is_taken_as_openmp_has_it(run_cli: RunCli, value: str) -> None:
     done = run_cli("status", env={"OMP_NUM_THREADS": value})
     assert done.returncode == 4 and "there is no database" in done.stderr
 
 
-@pytest.mark.parametrize(("variable", "value"), [("NUMBA_OPT", "abc"), ("NUMBA_BOUNDSCHECK", "maybe")])
+@pytest.mark.parametrize(("variable", "value"), mostly_slow([("NUMBA_OPT", "abc"), ("NUMBA_BOUNDSCHECK", "maybe")]))
 def test_what_numba_cannot_read_in_its_settings_is_told_in_a_line(run_cli: RunCli, variable: str, value: str) -> None:
     """It would show a traceback, and go on with another value."""
     done = run_cli("start", *SMALL, env={variable: value})

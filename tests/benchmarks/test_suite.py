@@ -142,7 +142,7 @@ def test_the_rest_of_a_trial_is_measured_while_a_study_grows(storage_url: str) -
 
 @pytest.mark.slow
 def test_a_crowd_works_at_the_same_time() -> None:
-    measured = crowd(trials=200)
+    measured = crowd(trials=100)
     check(measured)
     assert measured.unit == "trials/s"
 

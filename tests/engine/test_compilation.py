@@ -26,7 +26,8 @@ for kernel in (forward, backward, train_epoch):
 
 
 def start(cache: Path) -> subprocess.Popen[str]:
-    environment = cli_environment({"XDG_CACHE_HOME": str(cache)})
+    # Who compiles and who waits does not depend on how well: without optimization it takes less.
+    environment = cli_environment({"XDG_CACHE_HOME": str(cache), "NUMBA_OPT": "0"})
     return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
-from faqnas_optuna.data import named
+from faqnas_optuna.data.loading import load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search, create, load
 from faqnas_optuna.study.study import versions
-from tests.data.test_idx_files import idx_dir as idx_dir  # the fixture
 from tests.study.test_study import change_versions
 from tests.support.crew import Crew, trials_of
 from tests.support.databases import sqlite_and_postgres
@@ -35,23 +34,20 @@ def refused(crew: Crew, *commands: tuple[str, ...]) -> list[str]:
 
 
 @sqlite_and_postgres
-def test_a_data_file_that_has_changed_is_refused(any_storage_url: str, crew: Crew, idx_dir: Path, tmp_path: Path) -> None:
-    for file in idx_dir.iterdir():
-        (tmp_path / file.name).symlink_to(file)
-    here = ("--data-dir", str(tmp_path))
-    start = ("start", "--dataset", "mnist", *here)
+def test_a_data_file_that_has_changed_is_refused(any_storage_url: str, crew: Crew, tmp_path: Path) -> None:
+    file = tmp_path / "flowers.csv"
+    rows = [f"{row / 10},{row % 7},{'yes' if row % 2 else 'no'}" for row in range(30)]
+    file.write_text("\n".join(["length,width,ill", *rows, ""]))
+    start = ("start", str(file), "--target", "ill")
     crew.start(*start, "--detach")
     assert crew.leave() == [0], crew.printed()
-    search = load(open_storage(any_storage_url), "mnist")
-    images = tmp_path / "train-images-idx3-ubyte"
-    content = bytearray(images.read_bytes())
-    content[20_000] ^= 1
-    images.unlink()
-    images.write_bytes(content)
-    found = named.load("mnist", seed=0, data_dir=tmp_path).fingerprint
-    assert found != search.description.data_fingerprint
-    assert refused(crew, start, ("worker", "mnist", *here), ("resume", "mnist", *here)) == 3 * [
-        f"Error: study 'mnist' was made with other data; mnist fingerprint: stored {search.description.data_fingerprint},"
+    search = load(open_storage(any_storage_url), "flowers")
+    stored = search.description.data_fingerprint
+    file.write_text(file.read_text().replace("0.1,", "0.2,"))
+    found = load_splits(search.config, files=search.description.files).fingerprint
+    assert found != stored
+    assert refused(crew, start, ("worker", "flowers"), ("resume", "flowers")) == 3 * [
+        f"Error: study 'flowers' was made with other data; flowers.csv fingerprint: stored {stored},"
         f" here {found}; use the same files, or start another study with --study\n"
     ]
     assert trials_of(search) == []

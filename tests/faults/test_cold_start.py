@@ -28,7 +28,8 @@ LEFT = "interrupted; finished trials are kept. Go on with: faqnas-optuna worker 
 def cold(tmp_path: Path, new_search: Callable[..., Search]) -> dict[str, str]:
     """The environment of a worker that finds nothing compiled, and a study for it."""
     new_search()
-    return {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    # Without optimization the compilation takes less, and is interrupted in the same way.
+    return {"XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
 
 
 def helpers_of(pid: int) -> list[psutil.Process]:

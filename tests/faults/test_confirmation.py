@@ -16,7 +16,7 @@ from faqnas_optuna.study.search import create
 from faqnas_optuna.study.stopping import StopReason
 from tests.conftest import cheap_values, load_confirmation, reason_of, run_trials
 from tests.support.crew import SOON_S, Crew, trials_of, wait_until
-from tests.support.databases import sqlite_and_postgres
+from tests.support.databases import on_postgres
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def confirmed(search: Confirmation) -> dict[tuple[str, int], float]:
     }
 
 
-@sqlite_and_postgres
+@on_postgres
 def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: Path) -> None:
     storage = open_storage(any_storage_url, create=True)
     limits = SearchConfig(population=4, generations=2)

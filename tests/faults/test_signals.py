@@ -149,13 +149,13 @@ def on_a_terminal(
         process.wait(timeout=TIMEOUT_S)
 
 
-def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, epochs: int) -> tuple[Search, Forked]:
-    """Start a search with two workers, and return when both are at a trial. A thousand epochs take a second or two."""
+def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, trial_s: float) -> tuple[Search, Forked]:
+    """Start a search with two workers, and return when both are at a trial, which takes that many seconds."""
     limits = SearchConfig(generations=9999, patience=9999)
-    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=epochs, batch_size=1), search=limits)
+    config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=1), search=limits)
     search = create(open_storage(url, create=True), "iris", config, iris)
-    options = (*START[:-1], str(epochs), "--batch-size", "1", "--generations", "9999", "--patience", "9999")
-    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": url})
+    options = (*START, "--generations", "9999", "--patience", "9999")
+    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": url}, trial_s=trial_s)
 
     def workers() -> set[int]:
         running = [trial.user_attrs for trial in trials_of(search) if trial.state is TrialState.RUNNING]
@@ -169,12 +169,12 @@ def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, epo
 @pytest.mark.slow
 @sqlite_and_postgres
 @pytest.mark.parametrize("to", ["one", "all", "all, backwards"])
-@pytest.mark.parametrize(("signals", "epochs"), [(1, 1000), (2, 90_000)], ids=["first", "second"])
+@pytest.mark.parametrize(("signals", "trial_s"), [(1, 1), (2, 600)], ids=["first", "second"])
 def test_signals_reach_the_workers_that_another_has_started(
-    any_storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits, signals: int, epochs: int, to: str
+    any_storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits, signals: int, trial_s: float, to: str
 ) -> None:
-    """Whose trials take a second, or minutes. Batch systems and service managers signal all processes of a job at once."""
-    search, process = two_at_work(any_storage_url, fork_cli, iris, epochs)
+    """Trials take a second, or minutes. Batch systems and service managers signal all processes of a job at once."""
+    search, process = two_at_work(any_storage_url, fork_cli, iris, trial_s)
     told = Told(process)
     (child,) = psutil.Process(process.pid).children()
     try:
@@ -232,7 +232,7 @@ def test_a_limit_of_computing_time_lets_the_running_trial_finish(fork_cli: Calla
 def test_a_suspended_worker_is_reported_and_two_signals_end_it(
     storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits
 ) -> None:
-    _, process = two_at_work(storage_url, fork_cli, iris, 1000)
+    _, process = two_at_work(storage_url, fork_cli, iris, 1)
     told = Told(process)
     (child,) = psutil.Process(process.pid).children()
     try:

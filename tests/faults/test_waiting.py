@@ -20,23 +20,23 @@ from tests.support.jepsen import end, violations_of
 
 pytestmark = pytest.mark.slow
 
-CROWD = 50
+CROWD = 20
 
 
 class SmallPostgresServer(PostgresServer):
-    """With 20 connections, of which 3 are the administrator's."""
+    """With 10 connections, of which 3 are the administrator's."""
 
     def command(self) -> list[str]:
-        return [*super().command(), "-c", "max_connections=20"]
+        return [*super().command(), "-c", "max_connections=10"]
 
 
-def test_fifty_workers_share_twenty_connections(logs: Path) -> None:
+def test_twenty_workers_share_ten_connections(logs: Path) -> None:
     with running_postgres(kind=SmallPostgresServer) as server, server.new_database() as admin_url:
         server.execute("CREATE ROLE worker LOGIN PASSWORD 'worker'")
         server.execute(f"ALTER DATABASE {make_url(admin_url).database} OWNER TO worker")
         url = make_url(admin_url).set(username="worker", password="worker").render_as_string(hide_password=False)
         # Its own connections are closed by the time the workers come.
-        search = new_study(url, "s", population=50, generations=4)
+        search = new_study(url, "s", population=20, generations=4)
         search.study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
         with Crew(logs, url, grace_s=GRACE_S) as crew:
             for _ in range(CROWD):

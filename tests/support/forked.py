@@ -41,7 +41,8 @@ class Forked:
         self._process.start()
         out_end.close()
         err_end.close()
-        self.stdout, self.stderr = (os.fdopen(os.dup(pipe.fileno())) for pipe in (out, err))
+        encoding = env.get("PYTHONIOENCODING")
+        self.stdout, self.stderr = (os.fdopen(os.dup(pipe.fileno()), encoding=encoding) for pipe in (out, err))
         out.close()
         err.close()
 
@@ -110,8 +111,9 @@ def _work(
         os.dup2(pipe.fileno(), number)
         pipe.close()
     # As Python opens them for a process whose output is piped.
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    encoding = env.get("PYTHONIOENCODING")
+    sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(env)
