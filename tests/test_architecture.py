@@ -110,6 +110,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
         "reporting",
         [
             "text_tables",
+            "report",
             "columns",
             "sizes",
             "labels",
@@ -117,6 +118,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "matplotlib_front",
             "documents",
             "advice",
+            "search_report",
             "note",
             "latex",
             "plotly_front",
@@ -157,7 +159,6 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "ranges",
             "console",
             "display",
-            "confirmation_tables",
             "noise",
             "options",
             "launch",
@@ -276,6 +277,16 @@ def test_genomes_and_errors_need_the_standard_library_alone() -> None:
     for module in ("errors", "files", "circuits.genome"):
         outside = {name.split(".")[0] for name in imports(module)} - {"faqnas_optuna"}
         assert outside <= sys.stdlib_module_names
+
+
+def test_only_two_folders_ask_which_kind_a_study_has() -> None:
+    """All other modules use the interface of a stored study."""
+    for module in set(ORDER) - within("study", "confirmation"):
+        for node in ast.walk(ast.parse(source(module))):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in {"confirms", "is_confirmation"}, f"{module}:{node.lineno} uses {node.attr}"
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+                assert not re.search(r"\b(Search|Confirmation)\b", ast.unparse(node.args[1])), f"{module}:{node.lineno}"
 
 
 def test_decisions_are_pure() -> None:

@@ -3,100 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import EVERY_GENE
 from faqnas_optuna.cli.console import is_moving_terminal, make_console
 from faqnas_optuna.config import Score
 from faqnas_optuna.escaping import on_one_line
+from faqnas_optuna.reporting.report import Block, Line, majority_line
 from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
 from faqnas_optuna.wording import MISSING, counted, number_text
 
 if TYPE_CHECKING:
     # At run time these would bring torch into commands that do without.
-    from faqnas_optuna.study.metadata import Description
-    from faqnas_optuna.study.records import Candidate
-    from faqnas_optuna.study.state import SearchState
     from faqnas_optuna.workers.readiness import Finding
-
-BRACKETS = "What stands in brackets changes no measured value."
-
-
-def print_front(front: Iterable["Candidate"], study: "Description", *, pick: Mapping[str, str] | None = None) -> None:
-    """Print a line for each circuit with brackets around its inert gates, and remarks below.
-
-    A remark says which live gates a circuit lacks, or that its effective circuit costs less.
-
-    Args:
-        pick: that of a `pareto_document`, if the circuit is one that a rule took.
-    """
-    from faqnas_optuna.reporting.columns import Output, columns
-
-    shown = columns(Output.TABLE, study)
-    table = TextTable(names=["trial"], numbers=[column.heading_in(study) for column in shown], last="circuit")
-    remarks = []
-    for candidate in front:
-        live = candidate.live
-        if live.lacks:
-            remarks.append(f"Trial {candidate.trial} has no {live.lacks}.")
-        flops = candidate.costs.cheapest_flops(study.config)
-        # On a device what computes the same costs the same.
-        if study.config.device is None and flops < candidate.quantum_flops:
-            effective = effective_circuit(candidate.genome.circuit)
-            remarks.append(f"{effective} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
-        cells = [column.text(column.read(candidate, study)) for column in shown]
-        table.rows.append((str(candidate.trial), *cells, str(live)))
-    print_table(table)
-    if any("[" in row[-1] for row in table.rows):
-        remarks.insert(0, BRACKETS)
-    if remarks:
-        print_prose(" ".join(remarks))
-    if study.majority_score is not None:
-        print_prose(majority_line(study.majority_score, study.config.score, "validation"))
-    if pick:
-        print_prose(f"Picked by {pick['rule']}: {pick['why']}.")
-
-
-def majority_line(majority_score: float, score: Score, part: str) -> str:
-    """Return the sentence that belongs below a table of scores."""
-    balanced = score.of(accuracy="", balanced="balanced ")
-    return f"Always answering the majority class has a {balanced}{part} accuracy of {majority_score:.3f}."
-
-
-def print_outlook(state: "SearchState", document: Mapping[str, Any], *, done_before: bool, storage_option: str) -> None:
-    """How the search ended, what to make of it, and what to type next.
-
-    Args:
-        document: a `start_document`.
-        done_before: whether it had ended when the command was typed.
-    """
-    from faqnas_optuna.reporting.advice import advice
-    from faqnas_optuna.reporting.documents import to_the_minute
-
-    console, name = make_console(), document["study"]
-    ended, took = document["state"].capitalize(), f", {document['seconds']:.0f} s"
-    if done_before:
-        ended += f" {to_the_minute(document['stop']['at'])}"
-        seconds = document["stop"]["seconds"]
-        took = "" if seconds is None else f", {seconds:.0f} s after it was begun"
-    because = f": {document['because']}." if document["because"] else "."
-    given_up = f", {document['given_up']} given up" if document["given_up"] else ""
-    print_prose(
-        f"\n{ended}{because} {counted(document['trials'], 'trial')} ({document['trained']} trained,"
-        f" {document['reused']} reused, {document['failed']} failed{given_up}),"
-        f" hypervolume {document['hypervolume']:.4f}{took}."
-    )
-    for told in advice(state):
-        print_prose(f"Note: {told}")
-    commands = {
-        f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
-        f"confirm {name}{storage_option}": "what the front is worth: trained anew, on the test part, beside controls",
-        f"pareto {name} --plot front.html{storage_option}": "the front as an interactive plot",
-        f"dashboard{storage_option}": "the front in a browser, and every trial",
-    }
-    width = max(map(len, commands))
-    console.print("\nNext:")
-    for command, shown in commands.items():
-        console.print(f"  faqnas-optuna {command:{width}}  {shown}", soft_wrap=True)
 
 
 def print_trial(document: Mapping[str, Any]) -> None:
@@ -310,6 +227,18 @@ def _columns() -> int | None:
     """The width of the terminal; None if there is none."""
     console = make_console()
     return console.width if console.is_terminal else None
+
+
+def print_blocks(blocks: Iterable[Block]) -> None:
+    """Print the blocks of a report."""
+    for block in blocks:
+        match block:
+            case TextTable():
+                print_table(block)
+            case Line(text):
+                print_line(text)
+            case _:
+                print_prose(block)
 
 
 def print_table(table: TextTable) -> None:

@@ -58,12 +58,13 @@ def pareto(
     them: the knee, from which on cost buys little; the best, of the lowest validation error; or the cheapest whose validation
     error is at most X above the lowest. A plot shows the whole front all the same.
     """
-    from faqnas_optuna.cli.display import print_front
+    from faqnas_optuna.cli.display import print_blocks
     from faqnas_optuna.confirmation.analysis import confirmed_errors
     from faqnas_optuna.confirmation.opening import confirmation_of, load_search
     from faqnas_optuna.reporting.documents import front_csv, pareto_document
     from faqnas_optuna.reporting.latex import front_table
     from faqnas_optuna.reporting.plotly_front import check_plot_file, write_pareto_plot
+    from faqnas_optuna.reporting.search_report import front_blocks
     from faqnas_optuna.study.state import read_state
 
     drawn = Size(size) if size else None
@@ -90,7 +91,7 @@ def pareto(
     if as_json:
         print_json(document)
     elif not to_stdout:
-        print_front(shown, search.description, pick=document.get("pick"))
+        print_blocks(front_blocks(shown, search.description, pick=document.get("pick")))
     for written in (plot, csv_file, latex_file):
         if written and written not in STDOUT:
             click.echo(f"wrote {written}", err=True)

@@ -6,11 +6,14 @@ from statistics import fmean
 from typing import Any
 
 from faqnas_optuna.circuits.effective import LiveGates
-from faqnas_optuna.config import Score
+from faqnas_optuna.config import Score, StudyConfig, told_number
 from faqnas_optuna.confirmation.analysis import interval_of
 from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
 from faqnas_optuna.noise.model import DeviceNoise, Noise
+from faqnas_optuna.reporting.report import Block, Report
+from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.training.statistics import TOLERANCE, compare
+from faqnas_optuna.wording import counted, interval_text
 
 
 def noise_document(
@@ -96,4 +99,41 @@ def _told(entry: Mapping[str, Any], noise: str) -> str:
     return (
         f"At {entry['strength']:g} times {noise} the cheaper trial {entry['cheaper']} {verb} trial {entry['dearer']}:"
         f" {ours:.3f} against {theirs:.3f}, a difference of {entry['difference']:+z.3f}{uncertain}."
+    )
+
+
+def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig) -> Report:
+    """Return a row for each circuit and strength, and what follows.
+
+    Args:
+        document: a `noise_document`.
+        config: the confirmation's.
+    """
+    blocks: list[Block] = []
+    table = _table(document, config)
+    if table.rows:
+        blocks += ["", table, ""]
+    blocks += told_overtakings(document["overtakings"], document["noise"])
+    blocks += _remarks(document, noise)
+    return Report(document=document, blocks=blocks)
+
+
+def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
+    score = config.score
+    heading = score.of(accuracy="test accuracy", balanced="balanced test accuracy")
+    table = TextTable(names=["trial"], numbers=("times the noise", heading, "95 % interval", config.cost_name), last="circuit")
+    name = f"test_{score.key}"
+    for circuit in document["circuits"]:
+        cost, told = told_number(circuit["cost"]), circuit["effective"]
+        for strength, mean, interval in zip(document["strengths"], circuit[name], circuit[f"{name}_interval"], strict=True):
+            row = (str(circuit["trial"]), f"{strength:g}", f"{mean:.3f}", interval_text(interval), cost, told)
+            table.rows.append(row)
+    return table
+
+
+def _remarks(document: Mapping[str, Any], noise: Noise) -> Iterator[str]:
+    shots = "exact ⟨Z⟩" if document["shots"] is None else counted(document["shots"], "shot")
+    yield (
+        f"Noise: {document['noise']}, {noise.told}. Trained without noise; {shots} for each of"
+        f" {document['test_samples']:,} test samples."
     )

@@ -4,13 +4,8 @@ import logging
 import pytest
 from rich.console import Console
 
-from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.cli.console import ConsoleHandler, make_console, show_progress
-from faqnas_optuna.cli.display import print_front
-from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.study.work import SearchProgress
-from tests.support.candidates import candidate, description_of, genome_of
 
 
 def at(trials: int, study: str = "iris") -> SearchProgress:
@@ -123,15 +118,3 @@ def test_what_is_waited_for_at_the_end_is_told_once() -> None:
 def test_one_is_not_many() -> None:
     told = at(1).describe()
     assert "1 trial ·" in told and "1 trials" not in told
-
-
-def test_below_a_front_stands_what_is_cheaper_and_computes_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    genome = genome_of(6, "CZ", "RY", "RZ", embedding="amplitude")
-    cheaper = profiler_flops(effective_circuit(genome.circuit))
-    found = candidate(7, genome, flops=profiler_flops(genome.circuit), error=0.1)
-    study = description_of(StudyConfig(dataset="iris"))
-    print_front([found], study)
-    told = f"6 qubits, amplitude, RY, CZ linear computes the same as trial 7 for {cheaper:,} quantum FLOPs."
-    assert capsys.readouterr().out.splitlines()[-1].endswith(told)
-    print_front([candidate(7, genome, flops=cheaper, error=0.1)], study)
-    assert "computes the same" not in capsys.readouterr().out

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from faqnas_optuna.cli.confirmation_tables import print_confirmation, remarks
+from faqnas_optuna.cli.display import print_blocks
 from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.report import confirmation_blocks, remarks
 from faqnas_optuna.confirmation.study import Confirmation
 from tests.cli.test_terminals import WIDTHS, LongSearch
 from tests.cli.test_terminals import at_terminal as at_terminal  # the fixture
@@ -47,7 +48,7 @@ def numbers_of(document: dict[str, Any]) -> list[list[str]]:
 
 
 def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    print_confirmation(document)
+    print_blocks(confirmation_blocks(document))
     lines = capsys.readouterr().out.splitlines()
     split = [re.split(r" {2,}", line) for line in lines]
     assert re.split(r" {2,}", CIRCUITS) in split and re.split(r" {2,}", CONTROLS) in split
@@ -126,12 +127,12 @@ def test_what_is_not_known_yet_is_a_dash_and_no_table_is_empty(
     )
     control = entry["controls"][0] | nothing | {"rank_biserial": None}
     document |= {"circuits": [entry | {"controls": [control], "test_accuracy_interval": None}], "baselines": []}
-    print_confirmation(document)
+    print_blocks(confirmation_blocks(document))
     circuits, controls, _ = capsys.readouterr().out.split("\n\n")
     assert re.search(r"^5 +\d\.\d+ +– +0\.750 ", circuits, re.MULTILINE)
     assert re.search(r"^5 +linear +\d\.\d+ +– +– +– +– +– +27 +linear, 3 wide$", controls, re.MULTILINE)
     document["circuits"][0]["controls"] = []
-    print_confirmation(document)
+    print_blocks(confirmation_blocks(document))
     assert "control  " not in capsys.readouterr().out
 
 
