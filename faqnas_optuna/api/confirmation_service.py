@@ -75,7 +75,8 @@ class ConfirmationRun(StudyRun):
     """A confirmation after a call that runs its trainings."""
 
     study: Confirmation
-    confirms: Search
+    search: Search
+    """The search whose circuits are confirmed."""
     trials: Sequence[int]
     """The trials of the search whose circuits were asked for."""
 
@@ -114,7 +115,7 @@ def confirm_study(
     candidates = chosen_finalists(search, numbers=request.trials, top=request.top, pick=request.pick)
     if request.noise:
         check_noise(candidates, request.noise)
-    asked: dict[str, Any] = {"confirms": search, "trials": [candidate.trial for candidate in candidates]}
+    asked: dict[str, Any] = {"search": search, "trials": [candidate.trial for candidate in candidates]}
     if existing := find(storage, request.name, search):
         existing.check_versions()
         existing.check_budget(request.budget)
@@ -154,7 +155,7 @@ def judge_under_noise(
     confirmation = run.study
     config = confirmation.config
     with catch_signals() as signals, signals.giving_up(at_first=True):
-        splits = data.load_for(run.confirms) if run.splits is None else run.splits
+        splits = data.load_for(run.search) if run.splits is None else run.splits
         planned = sum(len(seeds_of(confirmation, one)) for one in finalists_among(confirmation, run.trials))
         with show_work(planned) as on_done:
             results = under_noise(
@@ -163,7 +164,7 @@ def judge_under_noise(
                 splits,
                 noise,
                 shots=shots,
-                engine=run.confirms.config.engine,
+                engine=run.search.config.engine,
                 on_done=on_done,
             )
         part = noisy_samples(splits.test, seed=config.seed)
