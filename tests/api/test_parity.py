@@ -12,6 +12,7 @@ import pytest
 import faqnas_optuna
 from faqnas_optuna import Study, search
 from faqnas_optuna.confirmation.opening import open_study
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, OutputError, StudyNotFoundError
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search
@@ -134,7 +135,7 @@ def test_the_front_is_drawn_as_by_the_command(study: Study, cli_here: Cli, tmp_p
 def test_a_confirmation_is_made_for_other_workers(study: Study, storage_url: str) -> None:
     assert study.confirm(top=1, epochs=1, seeds=2, detach=True).empty
     confirmation = open_study(open_storage(storage_url), "iris.confirm")
-    assert confirmation.description.confirms is not None
+    assert isinstance(confirmation, Confirmation)
     Study.load("iris.confirm", storage=storage_url).resume()
     assert len(study.confirm(top=1, detach=True)) == 1
 

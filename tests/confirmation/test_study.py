@@ -1,0 +1,145 @@
+from collections.abc import Callable
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, missing
+from faqnas_optuna.confirmation.study import Confirmation, enqueue
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.signals import Interruption
+from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
+from faqnas_optuna.storage.opening import study_lock
+from faqnas_optuna.storage.optuna_internals import begin_queued_trial
+from faqnas_optuna.study.lifecycle import resume
+from faqnas_optuna.study.metadata import Finalist
+from faqnas_optuna.study.state import read_state
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.work import TrialOutcome, WorkerAction
+from tests.confirmation.conftest import Make
+from tests.conftest import reason_of
+
+
+def finish(search: Confirmation, outcome: Callable[[object], TrialOutcome]) -> int:
+    """Run what is queued; how many trials that were."""
+    count = 0
+    state = read_state(search)
+    while state.study.advance(state) is WorkerAction.RUNNING:
+        trial = begin_queued_trial(search.study)
+        assert trial is not None
+        found = outcome(trial)
+        for name, value in found.attributes.items():
+            trial.set_user_attr(name, value)
+        trial_state = TrialState.FAIL if found.values is None else TrialState.COMPLETE
+        search.study.tell(trial, values=found.values, state=trial_state)
+        state.refresh()
+        count += 1
+    return count
+
+
+def done(_: object) -> TrialOutcome:
+    kept = {"confusion": [[5, 5], [5, 5]], "losses": [], "validation_accuracies": [], "parameters": 3}
+    return TrialOutcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5, **kept})
+
+
+def test_it_ends_when_all_is_done_and_another_finalist_goes_on_with_it(confirmation: Make) -> None:
+    search = confirmation(0)
+    first = finish(search, done)
+    assert first == len(search.needed())
+    assert reason_of(search) is StopReason.CONFIRMED
+    search = resume(confirmation(0, 1))
+    assert finish(search, done) == len(search.needed()) - first > 0
+    assert search.advance(read_state(search)) is WorkerAction.STOPPED
+
+
+def test_more_seeds_go_on_with_it(confirmation: Make) -> None:
+    finish(confirmation(0), done)
+    search = resume(confirmation(0, budget=ConfirmationBudget(seeds=3)))
+    # One seed of the circuit and its controls.
+    assert finish(search, done) == len(search.plan.finalists[0].networks)
+
+
+def test_what_was_ended_by_a_signal_is_queued_anew(confirmation: Make) -> None:
+    search = confirmation(0)
+    ended: list[object] = []
+
+    def once_interrupted(trial: object) -> TrialOutcome:
+        if not ended:
+            ended.append(trial)
+            return TrialOutcome(values=None, attributes={FAILURE: f"{Interruption.__name__}: given up after SIGINT"})
+        return done(trial)
+
+    assert finish(search, once_interrupted) == len(search.needed()) + 1
+    assert reason_of(search) is StopReason.CONFIRMED
+
+
+def test_what_failed_is_tried_again_when_it_is_resumed(confirmation: Make) -> None:
+    search = confirmation(0)
+    failed: list[object] = []
+
+    def once_failing(trial: object) -> TrialOutcome:
+        if not failed:
+            failed.append(trial)
+            return TrialOutcome(values=None, attributes={FAILURE: "TrainingError: the loss is nan"})
+        return done(trial)
+
+    assert finish(search, once_failing) == len(search.needed())
+    assert reason_of(search) is StopReason.CONFIRMED
+    assert finish(resume(search), done) == 1
+
+
+def test_what_was_given_up_for_good_is_not_queued_again(confirmation: Make) -> None:
+    search = confirmation(0)
+    with study_lock(search.study):
+        enqueue(search.study, search.needed()[:1])
+    lost = begin_queued_trial(search.study)
+    assert lost is not None
+    lost.set_user_attr(FAILURE, f"{GIVEN_UP}: its worker was silent")
+    search.study.tell(lost, state=TrialState.FAIL)
+    trials: list[FrozenTrial] = search.study.get_trials(deepcopy=False)
+    assert len(missing(search.needed(), trials, since=0)) == len(search.needed()) - 1
+    assert len(missing(search.needed(), trials, since=1)) == len(search.needed())
+
+
+def test_nothing_is_made_up_when_the_queue_is_empty(confirmation: Make) -> None:
+    assert begin_queued_trial(confirmation(0).study) is None
+
+
+def test_a_search_in_which_all_fails_stops(confirmation: Make) -> None:
+    search = confirmation(0)
+    finish(search, lambda _: TrialOutcome(values=None, attributes={FAILURE: "MemoryError: ", "worker": "w"}))
+    assert reason_of(search) is StopReason.FAILURES
+
+
+def test_real_trainings_are_judged_on_the_test_part(confirmation: Make, iris: DataSplits) -> None:
+    search = confirmation(0)
+    objective = search.objective(read_state(search), iris, worker="w")
+    finish(search, objective)  # type: ignore[arg-type]  # an optuna.Trial
+    trials = search.study.get_trials(deepcopy=False)
+    assert len(trials) == len(search.needed())
+    for trial in trials:
+        assert trial.state is TrialState.COMPLETE
+        assert trial.values[1] == pytest.approx(1 - trial.user_attrs["test_accuracy"])
+        assert sum(map(sum, trial.user_attrs["confusion"])) == len(iris.test)
+    by_model = {trial.params["model"]: trial.values[0] for trial in trials}
+    assert by_model["circuit"] == search.plan.finalists[0].quantum_flops
+    # The search's count is made up here.
+    assert by_model["embedding"] > 0
+    assert by_model["linear"] == by_model["mlp"] == by_model["svm"] == 0
+
+
+def test_other_epochs_and_fewer_seeds_are_refused(confirmation: Make) -> None:
+    search = confirmation(0)
+    with pytest.raises(StudyMismatchError, match="epochs: stored 1, asked 5; .* another name with --as"):
+        search.check_budget(ConfirmationBudget(epochs=5))
+    with pytest.raises(StudyMismatchError, match="seeds: stored 2, asked 1"):
+        search.check_budget(ConfirmationBudget(seeds=1))
+    search.check_budget(ConfirmationBudget())
+
+
+def test_a_finalist_comes_back_from_the_ledger_as_it_was(confirmation: Make) -> None:
+    search = confirmation(0, 1)
+    described, kept = search.description, search.metadata.description()
+    assert kept == described
+    assert kept is not None and kept.confirms is not None
+    assert all(isinstance(finalist, Finalist) for finalist in kept.confirms.finalists)
