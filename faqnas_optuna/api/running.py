@@ -110,13 +110,14 @@ def join_study(name: str, execution: Execution, signals: Signals, *, data: DataS
         AskedToLeaveError: a signal ended the wait for the database.
         StudyNotFoundError: there is no such study.
     """
-    from faqnas_optuna.workers.loop import run
-
     timeouts = execution.timeouts
     storage = open_for_work(execution.storage, signals, timeout_s=timeouts.database_timeout_s, grace_s=timeouts.grace_s)
     study = open_study(storage, name)
     if study.metadata.stop():
         return StudyRun(study=study, signals=signals, done_before=True)
+    # It imports numba, which a worker that finds its study ended does without.
+    from faqnas_optuna.workers.loop import run
+
     splits = data.load_for(study)
     try:
         run(study, splits, signals, on_trial=on_trial, database_timeout_s=timeouts.database_timeout_s)
