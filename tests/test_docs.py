@@ -180,7 +180,13 @@ def test_links_lead_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("target", "runs"),
-    [("start", "faqnas-optuna start --dataset wine"), ("test", "-m pytest"), ("quick", "-m 'not slow'"), ("lint", "mypy")],
+    [
+        ("start", "faqnas-optuna start --dataset wine"),
+        ("test", "-m pytest"),
+        ("quick", "-m 'not slow'"),
+        ("lint", "mypy"),
+        ("bench", "-m benchmarks"),
+    ],
 )
 def test_the_make_targets_exist(target: str, runs: str) -> None:
     shown = commands_of(TEXTS["README.md" if target in ("start", "test") else "CONTRIBUTING.md"])
