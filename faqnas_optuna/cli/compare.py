@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.cli.launch import print_json
-from faqnas_optuna.cli.options import cores, data_dir_option, data_options, json_option, option, split_seed_option
+from faqnas_optuna.cli.options import cores, data_dir_option, data_options, is_typed, json_option, option, split_seed_option
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.sizes import Size
@@ -121,8 +120,7 @@ def _check_no_data_options(names: list[str]) -> None:
     Raises:
         ConfigError: one of them was typed.
     """
-    source = click.get_current_context().get_parameter_source
-    if typed := [name for name in names if source(name) is ParameterSource.COMMANDLINE]:
+    if typed := [name for name in names if is_typed(name)]:
         option = f"--{typed[0].replace('_', '-')}"
         raise ConfigError(f"{option} says how data are read, and a table has its data; leave it out, or add --live")
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts
 from faqnas_optuna.cli.launch import STDOUT, dask_client, print_detached, reporting, terminal_hooks
@@ -13,6 +12,7 @@ from faqnas_optuna.cli.options import (
     StudyCommand,
     dask_option,
     data_dir_option,
+    is_typed,
     json_option,
     option,
     pick_option,
@@ -167,8 +167,8 @@ def _check_plot(file: Path, noise: str | None) -> None:
 
 def _choice(given: Mapping[str, object]) -> str | None:
     """The one option that chooses circuits; what is typed beats what stands in the environment."""
-    source, named = click.get_current_context().get_parameter_source, [name for name in given if given[name] is not None]
-    chosen = [name for name in named if source(name) is ParameterSource.COMMANDLINE] or named
+    named = [name for name in given if given[name] is not None]
+    chosen = [name for name in named if is_typed(name)] or named
     if len(chosen) > 1:
         raise ConfigError("--trials, --top and --pick each choose circuits; leave all but one of them out")
     return chosen[0] if chosen else None

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from faqnas_optuna.cli.options import typed
+from faqnas_optuna.cli.options import is_typed, typed
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.signals import CallInterrupted, Signals
 
@@ -98,8 +97,7 @@ def _run_forked(url: str, work: Callable[[], int]) -> int:
 
 def one_data_set(name: str | None, option: str | None) -> str | None:
     """The data set that is named, by itself or by --dataset; the one on the line, if the other is in the environment."""
-    on_line = click.get_current_context().get_parameter_source("dataset") is ParameterSource.COMMANDLINE
-    if name is not None and on_line and name != option:
+    if name is not None and is_typed("dataset") and name != option:
         raise ConfigError(f"two data sets are named, {name!r} and {option!r}; leave one of them out")
     return option if name is None else name
 

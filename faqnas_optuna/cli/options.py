@@ -190,6 +190,11 @@ class StudyCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
+def is_typed(parameter: str) -> bool:
+    """Return whether an option stands on the command line, rather than in the environment."""
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
 def storage_options(command: Command) -> Command:
     """The database, as `storage`: its URL, or that in a file which nobody else can read."""
 
@@ -197,9 +202,8 @@ def storage_options(command: Command) -> Command:
     @option("--storage-file", type=click.Path(path_type=Path, dir_okay=False), help="File that holds the URL instead.")
     @wraps(command)
     def with_storage(*arguments: Any, storage: str, storage_file: Path | None, **others: Any) -> Any:
-        source = click.get_current_context().get_parameter_source
         # Of the two, what stands on the command line beats what stands in the environment.
-        on_line = {name for name in ("storage", "storage_file") if source(name) is ParameterSource.COMMANDLINE}
+        on_line = {name for name in ("storage", "storage_file") if is_typed(name)}
         if storage_file and on_line != {"storage"}:
             storage = read_storage_file(storage_file)
         try:
@@ -221,12 +225,12 @@ def storage_option() -> str:
     """What such a command needs beside its name: nothing, if the storage is the default or in the environment."""
     from faqnas_optuna.storage.urls import secrets
 
-    context = click.get_current_context()
-    if context.get_parameter_source("storage_file") is ParameterSource.COMMANDLINE:
-        return f" --storage-file {shlex.quote(str(context.params['storage_file']))}"
-    if context.get_parameter_source("storage") is not ParameterSource.COMMANDLINE:
+    values = click.get_current_context().params
+    if is_typed("storage_file"):
+        return f" --storage-file {shlex.quote(str(values['storage_file']))}"
+    if not is_typed("storage"):
         return ""
-    url = context.params["storage"]
+    url = values["storage"]
     # What must not be shown cannot be repeated.
     return " --storage-file FILE_WITH_THE_URL" if secrets(url) else f" --storage {shlex.quote(url)}"
 

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.cli.launch import one_data_set, print_json
-from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, json_option, option
+from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, is_typed, json_option, option
 from faqnas_optuna.cli.ranges import FloatRange
 from faqnas_optuna.errors import ConfigError, OutputError
 
@@ -42,7 +41,7 @@ def space(
         raise ConfigError(f"costs are written as Parquet or CSV, so --out ends with .parquet or .csv; it is {out}")
     if out and not out.absolute().parent.is_dir():
         raise OutputError(f"{out}: there is no directory {out.parent}; make it first")
-    if not (name or dataset) and (given := [option for option in settings if _is_typed(option)]):
+    if not (name or dataset) and (given := [option for option in settings if is_typed(option)]):
         raise ConfigError(f"--{given[0].replace('_', '-')} is of data; name a data set too, as 'faqnas-optuna space wine'")
     chosen = one_data_set(name, dataset)
     sizes = _sizes(chosen, data_dir, settings) if chosen else None
@@ -58,11 +57,6 @@ def space(
         write_atomically(out, costs.file(out.suffix))
     document = space_document(costs, dataset=chosen, file=None if out is None else str(out))
     print_json(document) if as_json else _print(document)
-
-
-def _is_typed(option: str) -> bool:
-    """Whether an option stands in the command itself."""
-    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> tuple[int, int]:
