@@ -167,12 +167,12 @@ class Watched:
 
     def _figures(self, state: SearchState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
         """Drawn anew only if there is more to be seen: it takes a tenth of a second and more."""
-        closed = state.search.metadata.closed_generations()
-        seen = (state.search.description.created, state.successful, len(closed), confirmed)
-        known, figures = self._drawn.get(state.search.name, (None, {}))
+        closed = state.study.metadata.closed_generations()
+        seen = (state.study.description.created, state.successful, len(closed), confirmed)
+        known, figures = self._drawn.get(state.study.name, (None, {}))
         if known != seen:
             figures = {"front": pareto_figure(state, confirmed).to_json(), "hypervolume": _growth(state, closed)}
-            self._drawn[state.search.name] = (seen, figures)
+            self._drawn[state.study.name] = (seen, figures)
         return figures
 
 
@@ -186,6 +186,6 @@ def _has_no_page(confirmation: Confirmation) -> StudyMismatchError:
 
 
 def _growth(state: SearchState, closed: Sequence[ClosedGeneration]) -> str:
-    times = {number: to_the_minute(at) for number, at in state.search.metadata.closing_times().items()}
+    times = {number: to_the_minute(at) for number, at in state.study.metadata.closing_times().items()}
     figure: str = hypervolume_figure(closed, times).to_json()
     return figure

@@ -20,9 +20,9 @@ def advice(state: SearchState) -> Iterator[str]:
     Where several signs show, the first explains the others: accuracies that are left to chance explain all, and poor ones a
     front of a single point, on which no generation can improve.
     """
-    yield reliability_sentence(state.search)
-    if _is_reliable(state.search):
-        signs = (_poor_at_high_cost(state), _single_point(state), _stagnation_at_once(state.search))
+    yield reliability_sentence(state.study)
+    if _is_reliable(state.study):
+        signs = (_poor_at_high_cost(state), _single_point(state), _stagnation_at_once(state.study))
         yield from list(filter(None, signs))[:1]
 
 
@@ -58,7 +58,7 @@ def _is_reliable(search: StoredStudy[Any]) -> bool:
 
 
 def _poor_at_high_cost(state: SearchState) -> str | None:
-    trials, score = state.by_circuit.values(), state.search.config.score
+    trials, score = state.by_circuit.values(), state.study.config.score
     costs = np.array([trial.values[0] for trial in trials])
     scores = np.array([trial.user_attrs[f"val_{score.key}"] for trial in trials])
     best = scores[costs >= np.quantile(costs, DEAREST_QUANTILE)].max()
@@ -66,7 +66,7 @@ def _poor_at_high_cost(state: SearchState) -> str | None:
         return None
     return (
         f"The dearest quarter of the circuits reaches only {best:.2f} {score.in_words}: a barren plateau or a poor encoding."
-        f" Try {_more_epochs(state.search)}, another --lr, or a space with fewer qubits."
+        f" Try {_more_epochs(state.study)}, another --lr, or a space with fewer qubits."
     )
 
 
@@ -74,7 +74,7 @@ def _single_point(state: SearchState) -> str | None:
     points = {(candidate.cost, candidate.val_error) for candidate in state.front}
     if len(points) > 1:
         return None
-    return f"The front is a single point: nothing is traded off. Try {_more_population(state.search)}, or a wider space."
+    return f"The front is a single point: nothing is traded off. Try {_more_population(state.study)}, or a wider space."
 
 
 def _stagnation_at_once(search: StoredStudy[Any]) -> str | None:

@@ -43,7 +43,7 @@ def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> di
         NoSuccessfulTrialError: there is none yet.
     """
     check_successful(state)
-    search, front = state.search, state.front
+    search, front = state.study, state.front
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -94,7 +94,7 @@ def start_document(state: SearchState, *, seconds: float, checks: list[dict[str,
     Raises:
         NoSuccessfulTrialError: nothing succeeded.
     """
-    document, stop = pareto_document(state), stop_document(state.search)
+    document, stop = pareto_document(state), stop_document(state.study)
     return document | {
         "seconds": round(seconds, 3),
         "trials": state.successful + state.failed,

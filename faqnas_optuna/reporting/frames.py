@@ -21,7 +21,7 @@ def front_frame(state: SearchState) -> "DataFrame":
         NoSuccessfulTrialError: there is none yet.
     """
     check_successful(state)
-    return data_frame(_entry(candidate, state.search.description) for candidate in state.front)
+    return data_frame(_entry(candidate, state.study.description) for candidate in state.front)
 
 
 def trials_frame(state: SearchState) -> "DataFrame":
@@ -33,7 +33,7 @@ def trials_frame(state: SearchState) -> "DataFrame":
     check_successful(state)
     on_front = {candidate.trial for candidate in state.front}
     return data_frame(
-        _entry(candidate, state.search.description) | {"on_front": candidate.trial in on_front}
+        _entry(candidate, state.study.description) | {"on_front": candidate.trial in on_front}
         for candidate in sorted(state.candidates, key=lambda candidate: candidate.trial)
     )
 

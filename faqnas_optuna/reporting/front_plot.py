@@ -79,7 +79,7 @@ class FrontPlot:
     @classmethod
     def of(cls, state: SearchState, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
         """What a study has found, and what was confirmed of it."""
-        search, best = state.search, state.front
+        search, best = state.study, state.front
         others = state.by_circuit.keys() - {candidate.record.circuit for candidate in best}
         circuits = f"{len(best)} of {len(state.by_circuit)} circuits"
         by = search.config.cost_name if search.config.device else f"{search.config.flops} FLOPs"

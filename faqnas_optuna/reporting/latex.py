@@ -167,7 +167,7 @@ LOST = Latex(BY_NAME["neg_log_esp"].latex)
 def front_table(state: SearchState, front: Sequence[Candidate]) -> str:
     """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean scores, if each is of several
     trainings."""
-    study = state.search.description
+    study = state.study.description
     shown = columns(Output.LATEX, study)
     headings = [Latex("Trial"), *(_heading(column, study) for column in shown)]
     rows = [
@@ -185,8 +185,8 @@ def front_table(state: SearchState, front: Sequence[Candidate]) -> str:
         ],
         rows,
         caption=_caption(state),
-        label=f"front-{state.search.name}",
-        told={"study": state.search.name, **provenance(state.search)},
+        label=f"front-{state.study.name}",
+        told={"study": state.study.name, **provenance(state.study)},
     )
 
 
@@ -209,7 +209,7 @@ def _cell(column: ResultColumn, value: Value) -> Latex:
 
 def _caption(state: SearchState) -> Latex:
     """What the columns are, in sentences."""
-    config, sizes = state.search.config, state.search.description.sizes
+    config, sizes = state.study.config, state.study.description.sizes
     training = config.training
     trainings = f", the mean of {training.repeats} trainings" if training.repeats > 1 else ""
     interval = " with its $t$ interval" if training.repeats > 1 else ""
@@ -218,13 +218,13 @@ def _caption(state: SearchState) -> Latex:
     gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
     inert = " Gates in brackets change no measured value." if any(one.live.inert for one in state.front) else ""
     balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
-    majority = majority_remark(state.search.description.majority_score)
+    majority = majority_remark(state.study.description.majority_score)
     cost, told = "quantum FLOPs", ""
     if device := config.device:
         cost = f"{LOST} on {escaped(device.name)}"
         told = f" ESP is the estimated success probability of its live gates, by the figures of {escaped(device.date)}."
     return Latex(
-        f"The circuits of study {escaped(state.search.name)} that no other beats in both {cost} and validation"
+        f"The circuits of study {escaped(state.study.name)} that no other beats in both {cost} and validation"
         f" error{config.score.remark}, of {grouped(len(state.by_circuit))}. Accuracy is that of"
         f" {grouped(sizes['validation'])} validation samples of {escaped(config.dataset)} after"
         f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}{majority}{told}"

@@ -23,7 +23,7 @@ TOLD_VERSIONS = {"optuna": "Optuna", "torch": "torch", "pennylane": "PennyLane",
 
 def study_note(state: SearchState) -> dict[str, str]:
     """Sentences on the objectives, the protocol, the reliability of the values, and where they were made, by heading."""
-    search = state.search
+    search = state.study
     return {
         "Objectives": _objectives(search.config),
         "Protocol": _protocol(search.description),
@@ -56,11 +56,11 @@ def _protocol(description: Description) -> str:
 
 
 def _reliability(state: SearchState) -> str:
-    n_validation, agreement = state.search.description.sizes["validation"], reliability_sentence(state.search)
+    n_validation, agreement = state.study.description.sizes["validation"], reliability_sentence(state.study)
     if (best := state.best_score) is None:
         return agreement
-    score, uncertain = state.search.config.score, ""
-    rate = state.search.description.majority_score
+    score, uncertain = state.study.config.score, ""
+    rate = state.study.description.majority_score
     majority = "" if rate is None else f" (always answering the majority class: {rate:.3f})"
     if score is Score.ACCURACY:
         # Of a mean of recalls it would say nothing: each is of other samples, and of fewer.

@@ -87,7 +87,7 @@ def write_pareto_plot(
     """
     check_plot_file(path, size)
     shown, drawn = FrontPlot.of(state, confirmed), size or Size.PAGE
-    told = json.dumps({"study": state.search.name, **provenance(state.search)})
+    told = json.dumps({"study": state.study.name, **provenance(state.study)})
     is_page = path.suffix.lower() == ".html"
     write_atomically(path, _page(shown, told) if is_page else as_file(printed_figure(shown, drawn), path, drawn.form, told))
 

@@ -154,11 +154,6 @@ class SearchState(StudyState):
         second."""
 
     @property
-    def search(self) -> StoredStudy[Any]:
-        """The search."""
-        return self.study
-
-    @property
     def front(self) -> list[Candidate]:
         """The distinct non-dominated circuits by cost; of clones the first trial."""
         if self.study.config.search.front is ErrorEstimate.POOLED:
