@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.config import Engine
@@ -23,7 +22,6 @@ from faqnas_optuna.errors import ConfigError, FaqnasError, StudyMismatchError, S
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
 from faqnas_optuna.storage.opening import storage_lock, study_lock, unread
 from faqnas_optuna.storage.optuna_internals import storage_of
-from faqnas_optuna.study import search as searches
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import ConfirmationPlan, Description, our_studies
 from faqnas_optuna.study.records import Candidate
@@ -46,9 +44,8 @@ def open_study(storage: BaseStorage, name: str) -> StoredStudy[Any]:
     """
     study, description = stored(storage, name)
     if description.confirms is None:
-        return searches.opened(study, description)
-    study.sampler = _sampler(description)
-    return Confirmation(study=study, description=description)
+        return Search.of(study, description)
+    return Confirmation.of(study, description)
 
 
 def has_no_front(confirmation: Confirmation) -> FaqnasError:
@@ -168,8 +165,7 @@ def extended(
         confirmation = find(storage, name, search)
         if confirmation is None:
             description = _description(search, plan, budget)
-            study = create_study(storage, name, description, _sampler(description))
-            return Confirmation(study=study, description=description)
+            return Confirmation.of(create_study(storage, name, description), description)
     with study_lock(confirmation.study), confirmation.existing():
         # Others may have added to it since it was found.
         confirmation.as_it_is_now().check_budget(budget)
@@ -190,8 +186,3 @@ def _description(search: Search, plan: ConfirmationPlan, budget: ConfirmationBud
         reliability=None,
         confirms=plan,
     )
-
-
-def _sampler(description: Description) -> RandomSampler:
-    """Return a sampler that is never asked: all that a confirmation trains is queued."""
-    return RandomSampler(seed=description.config.seed)

@@ -6,9 +6,10 @@ queues what is missing: what was begun and never queued, or ended by a signal, o
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
-from optuna import Study
+import optuna
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from faqnas_optuna.confirmation.baselines import Confirmed
@@ -19,7 +20,7 @@ from faqnas_optuna.storage.opening import batched, study_lock
 from faqnas_optuna.storage.optuna_internals import begin_queued_trial
 from faqnas_optuna.study import checks
 from faqnas_optuna.study.lifecycle import last_resumption, may_all_fail, write_stop
-from faqnas_optuna.study.metadata import ConfirmationPlan, Finalist
+from faqnas_optuna.study.metadata import ConfirmationPlan, Description, Finalist
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import StudyState
 from faqnas_optuna.study.status import study_status
@@ -53,6 +54,13 @@ class ConfirmationState(StudyState):
 
 class Confirmation(StoredStudy[ConfirmationState]):
     """A confirmation of some circuits of a search."""
+
+    @classmethod
+    def of(cls, study: optuna.Study, description: Description) -> Self:
+        """Return a confirmation that is ready to run trainings."""
+        # All that it trains is queued, so the sampler suggests nothing.
+        study.sampler = RandomSampler(seed=description.config.seed)
+        return cls(study=study, description=description)
 
     @property
     def plan(self) -> ConfirmationPlan:
@@ -232,7 +240,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
             return None
 
 
-def enqueue(study: Study, trainings: Iterable[Training]) -> None:
+def enqueue(study: optuna.Study, trainings: Iterable[Training]) -> None:
     """Queue trainings for whoever asks first. The caller holds the study lock."""
     for training in trainings:
         study.enqueue_trial(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from optuna.storages import BaseStorage
 
@@ -162,8 +162,7 @@ class Watched:
         state.study = replace(state.study, description=study.description)
         with state.study.existing():
             state.refresh()
-        kept: State = state
-        return kept
+        return cast(State, state)
 
     def _figures(self, state: SearchState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
         """Drawn anew only if there is more to be seen: it takes a tenth of a second and more."""

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial
 
@@ -38,6 +37,15 @@ RESULT = "circuit"
 
 class Search(StoredStudy[SearchState]):
     """A search over a data set."""
+
+    @classmethod
+    def of(cls, study: optuna.Study, description: Description) -> Self:
+        """Return a search that is ready to suggest genomes."""
+        config = description.config
+        study.sampler = SeededNSGAIISampler(
+            config.search, config.space.genes, seed=config.seed, counts=lambda trial: RESULT in trial.user_attrs
+        )
+        return cls(study=study, description=description)
 
     def new_state(self) -> SearchState:
         return SearchState(self)
@@ -161,10 +169,10 @@ class Search(StoredStudy[SearchState]):
         Raises:
             StudyMismatchError: names every setting that differs.
         """
-        if found := differences(self.config, asked):
-            only_limit = [line.partition(":")[0] for line in found] == ["search.generations"]
+        if lines := differences(self.config, asked):
+            only_limit = [line.partition(":")[0] for line in lines] == ["search.generations"]
             raise StudyMismatchError(
-                f"study {self.name!r} exists with other settings: {'; '.join(found)};"
+                f"study {self.name!r} exists with other settings: {'; '.join(lines)};"
                 " ask for the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
                 command=f"resume {self.name} --generations N" if only_limit else None,
             )
@@ -236,8 +244,7 @@ def create(
         schema=splits.schema.exceptions if files else {},
         majority=splits.majority,
     )
-    study = create_study(storage, name, description, _sampler(description))
-    return Search(study=study, description=description)
+    return Search.of(create_study(storage, name, description), description)
 
 
 def open_or_create(
@@ -295,13 +302,7 @@ def load(storage: BaseStorage, name: str) -> Search:
     study, description = stored(storage, name)
     if description.confirms:
         raise StudyMismatchError(f"study {name!r} is a confirmation, no search; choose another name with --study")
-    return opened(study, description)
-
-
-def opened(study: optuna.Study, description: Description) -> Search:
-    """Return a search, ready to suggest genomes."""
-    study.sampler = _sampler(description)
-    return Search(study=study, description=description)
+    return Search.of(study, description)
 
 
 def _damaged_genes(trial: FrozenTrial) -> str | None:
@@ -310,10 +311,3 @@ def _damaged_genes(trial: FrozenTrial) -> str | None:
     except GenomeError as error:
         return f"trial {trial.number}: {error}"
     return None
-
-
-def _sampler(description: Description) -> BaseSampler:
-    config = description.config
-    return SeededNSGAIISampler(
-        config.search, config.space.genes, seed=config.seed, counts=lambda trial: RESULT in trial.user_attrs
-    )

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 import optuna
-from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial
@@ -257,14 +256,14 @@ class StoredStudy(ABC, Generic[State]):
             self.metadata.note_versions(here)
 
 
-def create_study(storage: BaseStorage, name: str, description: Description, sampler: BaseSampler) -> optuna.Study:
+def create_study(storage: BaseStorage, name: str, description: Description) -> optuna.Study:
     """Make a study with its description. The caller holds the lock of the storage.
 
     Raises:
         ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
     """
     check_name(name)
-    study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS, sampler=sampler, load_if_exists=True)
+    study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True)
     metadata = StudyMetadata(study)
     # What is there already must be what an interrupted creation leaves: nothing.
     if study.directions != DIRECTIONS or not metadata.is_blank() or study.get_trials(deepcopy=False):
