@@ -8,8 +8,8 @@ import click
 
 from benchmarks.measurement import Measurement
 from faqnas_optuna.cli.display import print_table
-from faqnas_optuna.cli.launch import print_json
 from faqnas_optuna.cli.options import HELP_SETTINGS, json_option, option
+from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.reporting.text_tables import TextTable
 
 

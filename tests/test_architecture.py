@@ -156,6 +156,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
         [
             "failure",
             "exits",
+            "output",
             "ranges",
             "console",
             "display",

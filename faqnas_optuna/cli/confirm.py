@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts
-from faqnas_optuna.cli.launch import STDOUT, dask_client, print_detached, reporting, terminal_hooks
+from faqnas_optuna.cli.launch import dask_client, print_detached, reporting, terminal_hooks
 from faqnas_optuna.cli.options import (
     StudyCommand,
     dask_option,
@@ -21,9 +21,10 @@ from faqnas_optuna.cli.options import (
     timeout_options,
     workers_option,
 )
+from faqnas_optuna.cli.output import STDOUT, check_directory
 from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.cli.searching import conclude
-from faqnas_optuna.errors import ConfigError, OutputError
+from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.literals import whole_number
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ def confirm(
     if plot:
         _check_plot(plot, noise)
     for file in (latex_file, plot):
-        if file and not file.absolute().parent.is_dir():
-            raise OutputError(f"{file}: there is no directory {file.parent}; make it first")
+        if file:
+            check_directory(file)
     if detach and dask:
         raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
     model = _noise(noise, shots, elsewhere="--detach" if detach else "--dask" if dask else None)

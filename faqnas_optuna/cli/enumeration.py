@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faqnas_optuna.api.settings import resolve_settings
-from faqnas_optuna.cli.launch import dask_client, one_data_set, print_json
+from faqnas_optuna.cli.launch import dask_client
 from faqnas_optuna.cli.options import (
     cores,
     dask_option,
@@ -17,11 +17,13 @@ from faqnas_optuna.cli.options import (
     data_options,
     data_set_names,
     json_option,
+    one_data_set,
     option,
     split_seed_option,
 )
+from faqnas_optuna.cli.output import check_directory, print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
-from faqnas_optuna.errors import ConfigError, OutputError
+from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.tables.schema import SUFFIX, seconds_file
 
 if TYPE_CHECKING:
@@ -101,8 +103,7 @@ def _checked(file: Path, files: "Files | None") -> Path:
     """The file to write, if it can be one."""
     if file.suffix != SUFFIX:
         raise ConfigError(f"a table is written as Parquet, so --out ends with {SUFFIX}; it is {file}")
-    if not file.absolute().parent.is_dir():
-        raise OutputError(f"{file}: there is no directory {file.parent}; make it first")
+    check_directory(file)
     if files and files.data and file.resolve() == files.data.resolve():
         raise ConfigError(f"{file} holds the data; name another --out")
     return file

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faqnas_optuna.cli.launch import STDOUT, deliver, opened_storage, print_json
+from faqnas_optuna.cli.launch import opened_storage
 from faqnas_optuna.cli.options import (
     StudyCommand,
     json_option,
@@ -14,6 +14,7 @@ from faqnas_optuna.cli.options import (
     study_argument,
     trial_argument,
 )
+from faqnas_optuna.cli.output import STDOUT, deliver, print_json
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.sizes import Size
 

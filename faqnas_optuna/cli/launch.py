@@ -1,17 +1,14 @@
-"""What commands share: an opened storage, what they print, and what they do during the work on a study."""
+"""Work on studies by commands: an opened storage, hooks of the service, and messages on how to go on."""
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from faqnas_optuna.cli.options import is_typed, typed
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.cli.options import typed
+from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.signals import CallInterrupted, Signals
 
 if TYPE_CHECKING:
@@ -21,9 +18,6 @@ if TYPE_CHECKING:
     from faqnas_optuna.api.running import Hooks, OnTrial
     from faqnas_optuna.study.stopping import Stop
     from faqnas_optuna.study.study import StoredStudy
-
-STDOUT = (Path("-"), Path("/dev/stdout"))
-"""Names of a file that mean to print."""
 
 
 @contextmanager
@@ -95,13 +89,6 @@ def _run_forked(url: str, work: Callable[[], int]) -> int:
     return exit_code_of(reported)
 
 
-def one_data_set(name: str | None, option: str | None) -> str | None:
-    """The data set that is named, by itself or by --dataset; the one on the line, if the other is in the environment."""
-    if name is not None and is_typed("dataset") and name != option:
-        raise ConfigError(f"two data sets are named, {name!r} and {option!r}; leave one of them out")
-    return option if name is None else name
-
-
 def dask_client(address: str | None, storage_url: str | None) -> "Client | None":
     """The connection to a Dask cluster, if one is named; closed when the command ends. Called before the rest is imported.
 
@@ -128,10 +115,6 @@ def ended(study: "StoredStudy[Any]", stopped: "Stop") -> str:
     return f"study {study.name} {verb} {reason.state}: {reason.in_words(study.config.search)}"
 
 
-def print_json(document: dict[str, Any]) -> None:
-    click.echo(json.dumps(document, indent=2))
-
-
 def print_detached(study: "StoredStudy[Any]", *, as_json: bool) -> int:
     """Print how workers attach to a study that was only made; return the exit code."""
     from faqnas_optuna.confirmation.opening import status_document
@@ -141,16 +124,3 @@ def print_detached(study: "StoredStudy[Any]", *, as_json: bool) -> int:
     if as_json:
         print_json(status_document(storage_of(study.study), study.name))
     return 0
-
-
-def deliver(table: str, file: Path) -> None:
-    """Write a table into a file, or print it: into a pipe as it is, on a terminal without control characters."""
-    from faqnas_optuna.escaping import EscapingStream
-    from faqnas_optuna.files import write_atomically
-
-    if file in STDOUT:
-        out: Any = sys.stdout
-        is_piped = isinstance(out, EscapingStream) and not out.isatty()
-        click.echo(table, nl=False, file=out.unescaped if is_piped else None)
-    else:
-        write_atomically(file, table.encode())

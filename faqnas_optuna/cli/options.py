@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,17 @@ def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Com
     return click.option(name, *targets, envvar=variable, show_envvar=True, **settings)
 
 
-def setting_option(name: str, section: type[BaseModel], field: str, *, help: str) -> Callable[[Command], Command]:
-    """An option of a number that decides a study, with the limits and the default of the setting."""
+def setting_option(name: str, section: type[BaseModel], *, help: str, field: str | None = None) -> Callable[[Command], Command]:
+    """Return an option for a setting of a study, a number or a choice, with the limits and the default of the setting.
+
+    Args:
+        field: name of the setting; by default that of the option.
+    """
+    field = field or name.lstrip("-").replace("-", "_")
     setting = section.model_fields[field]
+    if isinstance(setting.annotation, type) and issubclass(setting.annotation, StrEnum):
+        choices = click.Choice([choice.value for choice in setting.annotation])
+        return option(name, field, type=choices, help=f"{help}  [default: {setting.default}]")
     limits = {name: getattr(part, name) for part in setting.metadata for name in ("ge", "gt", "le") if hasattr(part, name)}
     least, most = limits.get("ge", limits.get("gt")), limits["le"]
     kind = IntRange(least, most) if setting.annotation is int else FloatRange(least, most, min_open="gt" in limits)
@@ -190,9 +199,16 @@ class StudyCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-def is_typed(parameter: str) -> bool:
-    """Return whether an option stands on the command line, rather than in the environment."""
-    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+def is_typed(name: str) -> bool:
+    """Return whether a parameter is in the command itself, which beats the environment."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def one_data_set(name: str | None, option: str | None) -> str | None:
+    """The data set that is named, by itself or by --dataset; the one on the line, if the other is in the environment."""
+    if name is not None and is_typed("dataset") and name != option:
+        raise ConfigError(f"two data sets are named, {name!r} and {option!r}; leave one of them out")
+    return option if name is None else name
 
 
 def storage_options(command: Command) -> Command:
@@ -202,9 +218,7 @@ def storage_options(command: Command) -> Command:
     @option("--storage-file", type=click.Path(path_type=Path, dir_okay=False), help="File that holds the URL instead.")
     @wraps(command)
     def with_storage(*arguments: Any, storage: str, storage_file: Path | None, **others: Any) -> Any:
-        # Of the two, what stands on the command line beats what stands in the environment.
-        on_line = {name for name in ("storage", "storage_file") if is_typed(name)}
-        if storage_file and on_line != {"storage"}:
+        if storage_file and (is_typed("storage_file") or not is_typed("storage")):
             storage = read_storage_file(storage_file)
         try:
             return command(*arguments, storage=storage, **others)
@@ -225,12 +239,12 @@ def storage_option() -> str:
     """What such a command needs beside its name: nothing, if the storage is the default or in the environment."""
     from faqnas_optuna.storage.urls import secrets
 
-    values = click.get_current_context().params
+    context = click.get_current_context()
     if is_typed("storage_file"):
-        return f" --storage-file {shlex.quote(str(values['storage_file']))}"
+        return f" --storage-file {shlex.quote(str(context.params['storage_file']))}"
     if not is_typed("storage"):
         return ""
-    url = values["storage"]
+    url = context.params["storage"]
     # What must not be shown cannot be repeated.
     return " --storage-file FILE_WITH_THE_URL" if secrets(url) else f" --storage {shlex.quote(url)}"
 

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from faqnas_optuna.cli.launch import print_interruption, print_json
+from faqnas_optuna.cli.launch import print_interruption
 from faqnas_optuna.cli.options import storage_option
+from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.errors import NoSuccessfulTrialError
 
 if TYPE_CHECKING:

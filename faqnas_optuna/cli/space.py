@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from faqnas_optuna.api.settings import resolve_settings
-from faqnas_optuna.cli.launch import one_data_set, print_json
-from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, is_typed, json_option, option
+from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, is_typed, json_option, one_data_set, option
+from faqnas_optuna.cli.output import check_directory, print_json
 from faqnas_optuna.cli.ranges import FloatRange
-from faqnas_optuna.errors import ConfigError, OutputError
+from faqnas_optuna.errors import ConfigError
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -39,8 +39,8 @@ def space(
     """
     if out and out.suffix not in SUFFIXES:
         raise ConfigError(f"costs are written as Parquet or CSV, so --out ends with .parquet or .csv; it is {out}")
-    if out and not out.absolute().parent.is_dir():
-        raise OutputError(f"{out}: there is no directory {out.parent}; make it first")
+    if out:
+        check_directory(out)
     if not (name or dataset) and (given := [option for option in settings if is_typed(option)]):
         raise ConfigError(f"--{given[0].replace('_', '-')} is of data; name a data set too, as 'faqnas-optuna space wine'")
     chosen = one_data_set(name, dataset)

@@ -12,11 +12,9 @@ from faqnas_optuna.api.settings import WorkerTimeouts, resolve_settings
 from faqnas_optuna.cli.launch import (
     dask_client,
     ended,
-    one_data_set,
     opened_storage,
     print_detached,
     print_interruption,
-    print_json,
     reporting,
     show_states,
     terminal_hooks,
@@ -29,6 +27,7 @@ from faqnas_optuna.cli.options import (
     data_set_names,
     json_option,
     no_check_option,
+    one_data_set,
     option,
     optional_study_argument,
     repeats_option,
@@ -41,15 +40,10 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
+from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.cli.searching import conclude
 from faqnas_optuna.config import (
-    Engine,
-    ErrorEstimate,
-    FlopsCounter,
-    FlopsOf,
-    Objectives,
-    Score,
     SearchConfig,
     StudyConfig,
     TrainingConfig,
@@ -77,51 +71,27 @@ if TYPE_CHECKING:
 @option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
 @timeout_options
 @data_options
-@setting_option("--seed", StudyConfig, "seed", help="Of search and training, and of the split.")
+@setting_option("--seed", StudyConfig, help="Of search and training, and of the split.")
 @split_seed_option
-@setting_option("--population", SearchConfig, "population", help="Successful trials in a generation.")
-@setting_option("--generations", SearchConfig, "generations", help="At most so many generations.")
-@setting_option("--patience", SearchConfig, "patience", help="Stop after so many without improvement.")
-@option(
-    "--objectives",
-    type=click.Choice([objectives.value for objectives in Objectives]),
-    help="What parents are selected by: both values, or the error alone.  [default: flops-error]",
-)
-@option(
-    "--front",
-    type=click.Choice([belief.value for belief in ErrorEstimate]),
-    help="Choose it by each circuit's own trainings, or by all together.  [default: trained]",
-)
+@setting_option("--population", SearchConfig, help="Successful trials in a generation.")
+@setting_option("--generations", SearchConfig, help="At most so many generations.")
+@setting_option("--patience", SearchConfig, help="Stop after so many without improvement.")
+@setting_option("--objectives", SearchConfig, help="What parents are selected by: both values, or the error alone.")
+@setting_option("--front", SearchConfig, help="Choose it by each circuit's own trainings, or by all together.")
 @option("--synchronous", is_flag=True, default=None, help="Generations of exactly the population: workers wait for each other.")
-@setting_option("--epochs", TrainingConfig, "epochs", help="Passes over the training data.")
-@setting_option("--lr", TrainingConfig, "learning_rate", help="Learning rate of Adam.")
-@setting_option("--batch-size", TrainingConfig, "batch_size", help="Samples in an optimiser step.")
+@setting_option("--epochs", TrainingConfig, help="Passes over the training data.")
+@setting_option("--lr", TrainingConfig, field="learning_rate", help="Learning rate of Adam.")
+@setting_option("--batch-size", TrainingConfig, help="Samples in an optimiser step.")
 @repeats_option
 @option(
     "--cost",
     metavar="flops|hardware:DEVICE",
     help="What is minimised beside the error: FLOPs, or −ln of the success on a device, by name or file.  [default: flops]",
 )
-@option(
-    "--flops",
-    type=click.Choice([counter.value for counter in FlopsCounter]),
-    help="Counter of the objective.  [default: profiler]",
-)
-@option(
-    "--flops-of",
-    type=click.Choice([gates.value for gates in FlopsOf]),
-    help="Gates that count: all, or those that a measured value depends on.  [default: suggested]",
-)
-@option(
-    "--score",
-    type=click.Choice([score.value for score in Score]),
-    help="Whose complement is the error: accuracy, or the mean of the classes' recalls.  [default: accuracy]",
-)
-@option(
-    "--engine",
-    type=click.Choice([engine.value for engine in Engine]),
-    help="Simulator of the quantum layer.  [default: fast]",
-)
+@setting_option("--flops", StudyConfig, help="Counter of the objective.")
+@setting_option("--flops-of", StudyConfig, help="Gates that count: all, or those that a measured value depends on.")
+@setting_option("--score", StudyConfig, help="Whose complement is the error: accuracy, or the mean of the classes' recalls.")
+@setting_option("--engine", StudyConfig, help="Simulator of the quantum layer.")
 @data_dir_option
 @no_check_option
 @json_option

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from faqnas_optuna.api.settings import resolve_settings
-from faqnas_optuna.cli.launch import opened_storage, print_json, reporting
+from faqnas_optuna.cli.launch import opened_storage, reporting
 from faqnas_optuna.cli.options import (
     data_dir_option,
     data_options,
@@ -18,6 +18,7 @@ from faqnas_optuna.cli.options import (
     option,
     storage_options,
 )
+from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import IntRange
 
 EXPOSED = (

@@ -1,0 +1,40 @@
+"""Results on stdout, and files that commands write."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from faqnas_optuna.errors import OutputError
+
+STDOUT = (Path("-"), Path("/dev/stdout"))
+"""Names of a file that mean to print."""
+
+
+def print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2))
+
+
+def check_directory(file: Path) -> None:
+    """Refuse a file that cannot be written for want of its directory.
+
+    Raises:
+        OutputError: there is no such directory.
+    """
+    if not file.absolute().parent.is_dir():
+        raise OutputError(f"{file}: there is no directory {file.parent}; make it first")
+
+
+def deliver(table: str, file: Path) -> None:
+    """Write a table into a file, or print it: into a pipe as it is, on a terminal without control characters."""
+    from faqnas_optuna.escaping import EscapingStream
+    from faqnas_optuna.files import write_atomically
+
+    if file in STDOUT:
+        out: Any = sys.stdout
+        is_piped = isinstance(out, EscapingStream) and not out.isatty()
+        click.echo(table, nl=False, file=out.unescaped if is_piped else None)
+    else:
+        write_atomically(file, table.encode())
