@@ -163,7 +163,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "noise",
             "options",
             "launch",
-            "searching",
+            "conclusion",
             "study",
             "inspect",
             "confirm",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts
-from faqnas_optuna.cli.launch import dask_client, print_detached, reporting, terminal_hooks
+from faqnas_optuna.cli.conclusion import conclude, print_detached
+from faqnas_optuna.cli.launch import dask_client, reporting, terminal_hooks
 from faqnas_optuna.cli.options import (
     StudyCommand,
     dask_option,
@@ -23,7 +24,6 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.output import STDOUT, check_directory
 from faqnas_optuna.cli.ranges import IntRange
-from faqnas_optuna.cli.searching import conclude
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.literals import whole_number
 

@@ -1,14 +1,12 @@
-"""Work on studies by commands: an opened storage, hooks of the service, and messages on how to go on."""
+"""Work on studies by commands: an opened storage, hooks of the service, and a connection to a cluster."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from faqnas_optuna.cli.options import typed
-from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.signals import CallInterrupted, Signals
 
 if TYPE_CHECKING:
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from faqnas_optuna.api.running import Hooks, OnTrial
-    from faqnas_optuna.study.stopping import Stop
-    from faqnas_optuna.study.study import StoredStudy
 
 
 @contextmanager
@@ -98,29 +94,3 @@ def dask_client(address: str | None, storage_url: str | None) -> "Client | None"
     from faqnas_optuna.workers.cluster import connected
 
     return click.get_current_context().with_resource(connected(address, storage_url=storage_url)) if address else None
-
-
-def print_interruption(signals: Signals, command: str) -> None:
-    """Print how to go on, if a signal has ended the work on studies."""
-    if signals.first:
-        click.echo(f"interrupted; finished trials are kept. Go on with: {typed(command)}", err=True)
-
-
-def ended(study: "StoredStudy[Any]", stopped: "Stop") -> str:
-    """What there is to say of a study that has stopped."""
-    from faqnas_optuna.study.stopping import StopReason
-
-    reason = stopped.reason
-    verb = "has" if reason is StopReason.FAILURES else "is"
-    return f"study {study.name} {verb} {reason.state}: {reason.in_words(study.config.search)}"
-
-
-def print_detached(study: "StoredStudy[Any]", *, as_json: bool) -> int:
-    """Print how workers attach to a study that was only made; return the exit code."""
-    from faqnas_optuna.confirmation.opening import status_document
-    from faqnas_optuna.storage.optuna_internals import storage_of
-
-    click.echo(f"study {study.name} waits for workers: {typed(f'worker {study.name}')}", err=True)
-    if as_json:
-        print_json(status_document(storage_of(study.study), study.name))
-    return 0

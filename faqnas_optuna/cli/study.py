@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faqnas_optuna.api.settings import WorkerTimeouts, resolve_settings
+from faqnas_optuna.cli.conclusion import conclude, ended, print_detached, print_interruption
 from faqnas_optuna.cli.launch import (
     dask_client,
-    ended,
     opened_storage,
-    print_detached,
-    print_interruption,
     reporting,
     show_states,
     terminal_hooks,
@@ -42,7 +40,6 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import IntRange
-from faqnas_optuna.cli.searching import conclude
 from faqnas_optuna.config import (
     SearchConfig,
     StudyConfig,

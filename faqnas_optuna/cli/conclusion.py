@@ -1,16 +1,20 @@
-"""The end of a run: its report is printed."""
+"""What a command says of a study at its end: the report, and how to go on."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.cli.launch import print_interruption
-from faqnas_optuna.cli.options import storage_option
+import click
+
+from faqnas_optuna.cli.options import storage_option, typed
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.errors import NoSuccessfulTrialError
+from faqnas_optuna.signals import Signals
 
 if TYPE_CHECKING:
     from faqnas_optuna.api.running import StudyRun
     from faqnas_optuna.cli.noise import NoiseEvaluation
     from faqnas_optuna.reporting.report import Report
+    from faqnas_optuna.study.stopping import Stop
+    from faqnas_optuna.study.study import StoredStudy
 
 
 def conclude(run: "StudyRun", *, as_json: bool, is_checked: bool = False, noise: "NoiseEvaluation | None" = None) -> int:
@@ -73,3 +77,29 @@ def _print(report: "Report", *, as_json: bool, noise: "NoiseEvaluation | None") 
         print_blocks(under_noise.blocks)
     if noise and under_noise:
         noise.draw(under_noise.document)
+
+
+def print_interruption(signals: Signals, command: str) -> None:
+    """Print how to go on, if a signal has ended the work on studies."""
+    if signals.first:
+        click.echo(f"interrupted; finished trials are kept. Go on with: {typed(command)}", err=True)
+
+
+def ended(study: "StoredStudy[Any]", stopped: "Stop") -> str:
+    """What there is to say of a study that has stopped."""
+    from faqnas_optuna.study.stopping import StopReason
+
+    reason = stopped.reason
+    verb = "has" if reason is StopReason.FAILURES else "is"
+    return f"study {study.name} {verb} {reason.state}: {reason.in_words(study.config.search)}"
+
+
+def print_detached(study: "StoredStudy[Any]", *, as_json: bool) -> int:
+    """Print how workers attach to a study that was only made; return the exit code."""
+    from faqnas_optuna.confirmation.opening import status_document
+    from faqnas_optuna.storage.optuna_internals import storage_of
+
+    click.echo(f"study {study.name} waits for workers: {typed(f'worker {study.name}')}", err=True)
+    if as_json:
+        print_json(status_document(storage_of(study.study), study.name))
+    return 0
