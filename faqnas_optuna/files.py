@@ -106,3 +106,13 @@ def _make_alike(file: Path, model: os.stat_result) -> None:
     with suppress(OSError):
         os.chown(file, -1, model.st_gid)
     file.chmod(stat.S_IMODE(model.st_mode))
+
+
+def check_directory(file: Path) -> None:
+    """Refuse a file that cannot be written for want of its directory.
+
+    Raises:
+        OutputError: there is no such directory.
+    """
+    if not file.absolute().parent.is_dir():
+        raise OutputError(f"{file}: there is no directory {file.parent}; make it first")

@@ -146,6 +146,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "search_service",
             "confirmation_service",
             "notebook",
+            "reading",
             "study",
             "search",
             "classifier",

@@ -1,163 +1,51 @@
-"""A search from Python, and what is to be done with what it has found."""
+"""A study from Python, and what is to be done with what it has found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-import optuna
+from typing import TYPE_CHECKING, Self
 
 from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, judge_under_noise
-from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.notebook import (
     check_detached,
     check_result,
     execution_on,
     heeded_signals,
-    path_of,
     program_hooks,
     using,
 )
 from faqnas_optuna.api.progress import work_bar
+from faqnas_optuna.api.reading import StudyReader
 from faqnas_optuna.api.running import Execution
 from faqnas_optuna.api.search_service import resume_study
-from faqnas_optuna.api.settings import DEFAULT_STORAGE, MOST_SHOTS, WorkerTimeouts, check_range
-from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.confirmation.analysis import confirmation_document, confirmed_errors
+from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts, check_range
+from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.frame import confirmed_frame
 from faqnas_optuna.confirmation.latex import confirmation_table
-from faqnas_optuna.confirmation.opening import confirmation_of, open_study, search_of
+from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import candidates_of
-from faqnas_optuna.confirmation.report import trial_document
-from faqnas_optuna.errors import ConfigError, StudyNotFoundError
-from faqnas_optuna.files import write_atomically
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
+from faqnas_optuna.files import check_directory, write_atomically
 from faqnas_optuna.models.export import export
 from faqnas_optuna.models.folder import check_target
 from faqnas_optuna.models.trained_model import TrainedModel
 from faqnas_optuna.noise.figure import write_noise_plot
 from faqnas_optuna.noise.frame import noise_frame
 from faqnas_optuna.noise.model import noise_of
-from faqnas_optuna.reporting.documents import check_successful, study_document
-from faqnas_optuna.reporting.frames import front_frame, trials_frame
-from faqnas_optuna.reporting.latex import front_table
-from faqnas_optuna.reporting.plotly_front import check_printed, pareto_figure, write_pareto_plot
-from faqnas_optuna.reporting.sizes import Size
-from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.storage.urls import absolute
+from faqnas_optuna.reporting.plotly_front import check_printed
 from faqnas_optuna.study.lifecycle import stop
-from faqnas_optuna.study.records import Candidate
-from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import SearchState, read_state
 from faqnas_optuna.study.stopping import StopReason
-from faqnas_optuna.study.study import StoredStudy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-    from plotly.graph_objects import Figure
 
 
-class Study:
-    """A search that was made, here or by a command, as it is now: other workers may still be at it.
+class Study(StudyReader):
+    """A study that was made, by `search` or by a command, as it is now: other workers may still be at it.
 
     A pickled study holds the URL of its database, password included, and finds the study there again.
-
-    Args:
-        search: the study.
-        storage: the URL of its database.
-        data: what it searches over.
     """
-
-    def __init__(self, search: StoredStudy[Any], *, storage: str, data: DataSource) -> None:
-        self._search = search
-        self._storage = storage
-        self._data = data
-
-    @classmethod
-    def load(cls, name: str, *, storage: str = DEFAULT_STORAGE, data_dir: Path | str | None = None) -> Self:
-        """One that exists.
-
-        Args:
-            storage: URL of its database.
-            data_dir: where the files of `mnist` are; by default the user's cache directory.
-
-        Raises:
-            StudyNotFoundError: there is none of this name.
-            StorageError: the database cannot be read.
-        """
-        with using(storage):
-            search = open_study(open_storage(storage), name)
-        return cls(search, storage=storage, data=DataSource(data_dir=path_of(data_dir)))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "created": self._search.description.created,
-            "storage": absolute(self._storage),
-            "data": self._data,
-        }
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Find the study again.
-
-        Raises:
-            StudyNotFoundError: it was deleted; there may be another of its name.
-            StorageError: the database cannot be read.
-        """
-        with using(state["storage"]):
-            search = open_study(open_storage(state["storage"]), state["name"])
-        if search.description.created != state["created"]:
-            told = f"study {search.name!r} was deleted since it was pickled, and another has its name; see which there are with"
-            raise StudyNotFoundError(told, command="status")
-        self._search = search
-        self._storage = state["storage"]
-        self._data = state["data"]
-
-    @property
-    def name(self) -> str:
-        """By which every command knows it."""
-        return self._search.name
-
-    @property
-    def config(self) -> StudyConfig:
-        """Its settings."""
-        return self._search.config
-
-    @property
-    def optuna(self) -> optuna.Study:
-        """The same as Optuna has it."""
-        return self._search.study
-
-    @property
-    def front(self) -> "DataFrame":
-        """A row for each circuit that no other beats in both cost, as quantum FLOPs, and validation error.
-
-        Raises:
-            NoSuccessfulTrialError: there is none yet.
-        """
-        return front_frame(self._state())
-
-    @property
-    def trials(self) -> "DataFrame":
-        """A row for each circuit that was trained, on the front or not.
-
-        Raises:
-            NoSuccessfulTrialError: there is none yet.
-        """
-        return trials_frame(self._state())
-
-    def pick(self, rule: str = "knee") -> Candidate:
-        """The circuit of the front that a rule takes: its `genome`, `quantum_flops` and `val_error`.
-
-        Args:
-            rule: `knee`, `best`, or `cheapest-within:X`.
-
-        Raises:
-            ConfigError: it is none of them.
-            NoSuccessfulTrialError: there is no front yet.
-        """
-        picked, state = SelectionRule.parse(rule), self._state()
-        check_successful(state)
-        return picked.choose(state.front)
 
     def resume(
         self,
@@ -179,8 +67,7 @@ class Study:
             ConfigError: the limit leaves no generation to run.
         """
         check_range("generations", generations, 1)
-        with execution_on(self._storage, workers, dask, grace_s, database_timeout_s) as execution:
-            self._check_existing()
+        with self._execution(workers, dask, grace_s, database_timeout_s) as execution:
             run = resume_study(self.name, self._data, execution, program_hooks(progress), generations=generations)
             check_result(run)
         self._search = run.study
@@ -190,24 +77,6 @@ class Study:
         """Stop the study; running trials are finished. A study that has stopped is left as it is."""
         with using(self._storage):
             stop(self._search, StopReason.REQUESTED)
-
-    def status(self) -> dict[str, Any]:
-        """Return how far the study is and who works on it, as `faqnas-optuna status --json` has it for one study."""
-        with using(self._storage):
-            self._check_existing()
-            return self._search.status(read_state(self._search))
-
-    def describe(self, trial: int | None = None) -> dict[str, Any]:
-        """Return what decides the study, or all that is stored of a trial, as `faqnas-optuna show --json` has it.
-
-        Args:
-            trial: number of the trial, whose circuit is drawn under `drawing`; None for the study.
-
-        Raises:
-            StudyNotFoundError: there is no such trial.
-        """
-        with using(self._storage):
-            return study_document(self._search) if trial is None else trial_document(self._search, trial)
 
     def confirm(
         self,
@@ -247,14 +116,20 @@ class Study:
             ConfigError: the circuits are named in two ways, or a number is out of its range.
         """
         check_detached(detach, dask)
+        if latex is not None:
+            if detach:
+                raise ConfigError("detach trains nothing, and latex is a table of what was trained; leave one of them out")
+            check_directory(Path(latex))
         request = ConfirmationRequest.checked(self.name, name, top=top, pick=pick, trials=trials, epochs=epochs, seeds=seeds)
-        with execution_on(self._storage, workers, dask, grace_s, database_timeout_s) as execution:
-            self._check_existing()
+        with self._execution(workers, dask, grace_s, database_timeout_s) as execution:
             run = confirm_study(request, self._data, execution, program_hooks(progress), detach=detach)
-            if detach and not run.study.trials():
-                return confirmed_frame({"circuits": []})
             check_result(run)
-            document = confirmation_document(run.study)
+            try:
+                document = confirmation_document(run.study)
+            except NoSuccessfulTrialError:
+                if not detach:
+                    raise
+                return confirmed_frame({"circuits": []})
         if latex is not None:
             write_atomically(Path(latex), confirmation_table(document).encode())
         return confirmed_frame(document)
@@ -289,11 +164,11 @@ class Study:
         check_range("shots", shots, 1, MOST_SHOTS)
         if plot is not None:
             check_printed(Path(plot))
+            check_directory(Path(plot))
         model = noise_of(noise)
         request = ConfirmationRequest.checked(self.name, name, top=top, pick=pick, trials=trials, noise=model)
-        with using(self._storage):
-            self._check_existing()
-            run = confirm_study(request, self._data, Execution(storage=self._storage), program_hooks(progress))
+        with self._execution() as execution:
+            run = confirm_study(request, self._data, execution, program_hooks(progress))
             check_result(run)
             document = judge_under_noise(
                 run,
@@ -306,16 +181,6 @@ class Study:
             if plot is not None:
                 write_noise_plot(document, run.study, Path(plot))
         return noise_frame(document, self.config.score)
-
-    def to_latex(self) -> str:
-        """Return the front as a table for LaTeX.
-
-        Raises:
-            NoSuccessfulTrialError: there is no front yet.
-        """
-        state = self._state()
-        check_successful(state)
-        return front_table(state, state.front)
 
     def export(
         self,
@@ -354,46 +219,15 @@ class Study:
             model, _ = export(search, candidate, splits, Path(folder), qasm=qasm, replace=replace)
         return model
 
-    def plot(self) -> "Figure":
-        """The front as an interactive figure, with what was confirmed beside what is believed.
-
-        Raises:
-            NoSuccessfulTrialError: there is none yet.
-        """
-        state = self._state()
-        check_successful(state)
-        with using(self._storage):
-            return pareto_figure(state, confirmed_errors(confirmation_of(search_of(self._search))))
-
-    def save_plot(self, file: Path | str, *, size: str | None = None) -> None:
-        """Draw the front for print, or as a page.
-
-        Args:
-            file: ends in .png, .pdf, .svg or .html.
-            size: `column`, `page` or `slide`; by default `page`.
-
-        Raises:
-            NoSuccessfulTrialError: there is no front yet.
-            OutputError: the file cannot be written, or has another ending.
-        """
-        if size not in (None, *Size):
-            raise ConfigError(f"size must be {', '.join(Size)}; it is {size!r}")
-        state = self._state()
-        check_successful(state)
-        with using(self._storage):
-            confirmed = confirmed_errors(confirmation_of(search_of(self._search)))
-            write_pareto_plot(state, Path(file), size=Size(size) if size else None, confirmed=confirmed)
-
-    def _check_existing(self) -> None:
-        """Refuse a study that was deleted, also if another has its name."""
-        self._search.stop()
-
-    def _state(self) -> SearchState:
-        with using(self._storage), self._search.existing():
-            return read_state(search_of(self._search))
-
-    def __repr__(self) -> str:
-        with using(self._storage), self._search.existing():
-            trials = read_state(self._search).successful
-        progress = "finished" if self._search.metadata.stop() else "not finished"
-        return f"<Study {self.name!r} over {self.config.dataset}: {trials} trials, {progress}>"
+    @contextmanager
+    def _execution(
+        self,
+        workers: int = 1,
+        dask: str | None = None,
+        grace_s: int = WorkerTimeouts.grace_s,
+        database_timeout_s: int = WorkerTimeouts.database_timeout_s,
+    ) -> Iterator[Execution]:
+        """Prepare to run trials of the study, unless it was deleted, also if another has its name."""
+        with execution_on(self._storage, workers, dask, grace_s, database_timeout_s) as execution:
+            self._search.stop()
+            yield execution

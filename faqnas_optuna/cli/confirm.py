@@ -22,9 +22,10 @@ from faqnas_optuna.cli.options import (
     timeout_options,
     workers_option,
 )
-from faqnas_optuna.cli.output import STDOUT, check_directory
+from faqnas_optuna.cli.output import STDOUT
 from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.files import check_directory
 from faqnas_optuna.literals import whole_number
 
 if TYPE_CHECKING:

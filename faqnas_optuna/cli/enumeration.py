@@ -21,9 +21,10 @@ from faqnas_optuna.cli.options import (
     option,
     split_seed_option,
 )
-from faqnas_optuna.cli.output import check_directory, print_json
+from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.files import check_directory
 from faqnas_optuna.tables.schema import SUFFIX, seconds_file
 
 if TYPE_CHECKING:

@@ -7,24 +7,12 @@ from typing import Any
 
 import click
 
-from faqnas_optuna.errors import OutputError
-
 STDOUT = (Path("-"), Path("/dev/stdout"))
 """Names of a file that mean to print."""
 
 
 def print_json(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2))
-
-
-def check_directory(file: Path) -> None:
-    """Refuse a file that cannot be written for want of its directory.
-
-    Raises:
-        OutputError: there is no such directory.
-    """
-    if not file.absolute().parent.is_dir():
-        raise OutputError(f"{file}: there is no directory {file.parent}; make it first")
 
 
 def deliver(table: str, file: Path) -> None:

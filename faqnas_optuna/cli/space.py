@@ -8,9 +8,10 @@ import click
 
 from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, is_typed, json_option, one_data_set, option
-from faqnas_optuna.cli.output import check_directory, print_json
+from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.files import check_directory
 
 SUFFIXES = (".parquet", ".csv")
 

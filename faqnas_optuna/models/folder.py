@@ -23,7 +23,7 @@ from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit, Genome, Rotation
 from faqnas_optuna.data.preprocessing import Preprocessing
 from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.errors import DataError, GenomeError, OutputError
-from faqnas_optuna.files import write_folder
+from faqnas_optuna.files import check_directory, write_folder
 from faqnas_optuna.models.trained_model import TrainedModel
 
 FORMAT, SCHEMA_VERSION = "faqnas-optuna model", 1
@@ -74,8 +74,7 @@ def check_target(directory: Path, *, replace: bool) -> None:
             raise OutputError(f"{directory} is there already; name another folder with --to, or add --replace")
         if not (directory / JSON).is_file():
             raise OutputError(f"{directory} is no folder of a model, and is not replaced; name another one with --to")
-    if not directory.absolute().parent.is_dir():
-        raise OutputError(f"{directory}: there is no directory {directory.parent}; make it first")
+    check_directory(directory)
 
 
 def load_model(directory: Path | str) -> TrainedModel:

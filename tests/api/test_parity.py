@@ -133,14 +133,25 @@ def test_the_front_is_drawn_as_by_the_command(study: Study, cli_here: Cli, tmp_p
 
 
 def test_a_confirmation_is_made_for_other_workers(study: Study, storage_url: str) -> None:
-    assert study.confirm(top=1, epochs=1, seeds=2, detach=True).empty
+    for _ in range(2):
+        assert study.confirm(top=1, epochs=1, seeds=2, detach=True).empty
+    with pytest.raises(ConfigError, match="detach trains nothing, and latex is a table of what was trained"):
+        study.confirm(detach=True, latex="table.tex")
     confirmation = open_study(open_storage(storage_url), "iris.confirm")
     assert isinstance(confirmation, Confirmation)
     Study.load("iris.confirm", storage=storage_url).resume()
     assert len(study.confirm(top=1, detach=True)) == 1
 
 
+def test_a_confirmation_is_reported_as_by_the_command(confirmed_study: Study, storage_url: str, cli_here: Cli) -> None:
+    report = Study.load("iris.confirm", storage=storage_url).report()
+    assert json.loads(json.dumps(report)) == json.loads(cli_here("confirm", "iris", "--json")[1])
+    assert confirmed_study.report()["front"][-1]["trial"] == confirmed_study.pick("best").trial
+
+
 def test_a_confirmation_is_written_for_latex(confirmed_study: Study, cli_here: Cli, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="there is no directory .*absent; make it first"):
+        confirmed_study.confirm(latex=tmp_path / "absent" / "table.tex")
     confirmed_study.confirm(latex=tmp_path / "by_python.tex")
     assert cli_here("confirm", "iris", "--latex", "by_command.tex")[0] == 0
     assert (tmp_path / "by_python.tex").read_text() == (tmp_path / "by_command.tex").read_text()
