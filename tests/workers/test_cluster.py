@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import signal
 import socket
@@ -21,6 +22,7 @@ import distributed
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from faqnas_optuna import search
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ClusterError, ConfigError, DataError
@@ -91,6 +93,14 @@ def idle(scheduler: str) -> bool:
                 return True
             time.sleep(0.1)
     return False
+
+
+def test_python_searches_and_confirms_on_a_cluster(scheduler: str, storage_url: str) -> None:
+    study = search("iris", storage=storage_url, dask=scheduler, workers=WORKERS, population=4, generations=1, epochs=1)
+    confirmation = study.confirm(top=1, epochs=1, seeds=1, dask=scheduler, workers=WORKERS)
+    workers = {trial.user_attrs["worker"] for trial in study.optuna.trials}
+    assert study.status()["state"] == "finished" and len(confirmation) == 1
+    assert not any(worker.startswith(f"{socket.gethostname()}:{os.getpid()}-") for worker in workers)
 
 
 def test_both_workers_of_a_cluster_run_trials_of_one_study(
