@@ -1,4 +1,8 @@
-"""One function in several processes of this machine, each of which takes the next task as it has done one."""
+"""One function in several processes of this machine, each of which takes the next task as it has done one.
+
+`concurrent.futures.ProcessPoolExecutor` would not do: its processes wait for ever for a parent that was killed, its threads rule
+out that this process is forked later, and it does not report how a process has ended.
+"""
 
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
