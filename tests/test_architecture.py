@@ -33,7 +33,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "schema",
             "fitting",
             "duplicates",
-            "checks",
+            "findings",
             "splits",
             "generated",
             "generated_names",
@@ -47,12 +47,15 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "classes",
             "division",
             "problems",
-            "columns",
+            "column_kinds",
             "user_data",
             "loading",
         ],
     ),
-    ("engine", ["processor", "normal_form", "compilation", "gates", "embeddings", "basis_patterns", "statevector", "fused"]),
+    (
+        "engine",
+        ["processor", "normal_form", "kernel_cache", "gate_kernels", "embeddings", "basis_patterns", "statevector", "fused"],
+    ),
     (
         "training",
         [

@@ -13,7 +13,7 @@ from faqnas_optuna.api.search_service import SearchRequest, start_search
 from faqnas_optuna.api.settings import DEFAULT_STORAGE, WorkerTimeouts, resolve_settings
 from faqnas_optuna.api.study import Study
 from faqnas_optuna.config import SAMPLES, StudyConfig
-from faqnas_optuna.data.checks import relevant
+from faqnas_optuna.data.findings import relevant
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, DataWarning
 from faqnas_optuna.study.study import default_name

@@ -49,7 +49,7 @@ def conclude(run: "StudyRun", *, as_json: bool, is_checked: bool = False, noise:
 
 def _report(run: "StudyRun", *, is_checked: bool) -> "Report":
     from faqnas_optuna.confirmation.report import study_report
-    from faqnas_optuna.data.checks import relevant
+    from faqnas_optuna.data.findings import relevant
 
     checks = None
     if is_checked and run.splits is not None:

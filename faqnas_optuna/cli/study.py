@@ -142,7 +142,7 @@ def start(
 def _print_findings(config: StudyConfig, splits: "DataSplits", *, is_checked: bool) -> None:
     """Print the findings about data that matter to a study, on stderr."""
     from faqnas_optuna.cli.display import warning
-    from faqnas_optuna.data.checks import relevant
+    from faqnas_optuna.data.findings import relevant
 
     if is_checked:
         for finding in relevant(splits.findings, config.score):

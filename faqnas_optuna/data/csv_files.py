@@ -1,6 +1,6 @@
 """Text files of columns: CSV and TSV, plain or gzipped, of any usual separator and encoding, read as text alone.
 
-What a column means is not decided here (`data.columns`), so the same cell is the same text in every file.
+What a column means is not decided here (`data.column_kinds`), so the same cell is the same text in every file.
 """
 
 import codecs

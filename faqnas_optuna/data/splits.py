@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.cache import cached_file, from_npz, to_npz, user_cache
-from faqnas_optuna.data.checks import DataFinding, Majority, check_fixed
+from faqnas_optuna.data.findings import DataFinding, Majority, check_fixed
 from faqnas_optuna.data.fitting import project
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, RawFeatures
 from faqnas_optuna.data.schema import Schema

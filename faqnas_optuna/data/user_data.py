@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from faqnas_optuna.config import DataConfig, file_suffix
 from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.data.cells import texts
-from faqnas_optuna.data.checks import check
 from faqnas_optuna.data.classes import check_counts, class_indices, infer_classes, label_texts
-from faqnas_optuna.data.columns import Column, infer_kind, read_column, table_of
+from faqnas_optuna.data.column_kinds import Column, infer_kind, read_column, table_of
 from faqnas_optuna.data.csv_files import UNNAMED
 from faqnas_optuna.data.division import PARTS, SPLIT, Rows, divide, fixed_parts, group_numbers
+from faqnas_optuna.data.findings import check
 from faqnas_optuna.data.fitting import fit
 from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
 from faqnas_optuna.data.problems import Problems

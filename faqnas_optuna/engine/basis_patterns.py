@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from faqnas_optuna.engine.compilation import jit
-from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.engine.gate_kernels import Array
+from faqnas_optuna.engine.kernel_cache import jit
 from faqnas_optuna.engine.normal_form import Integers
 
 

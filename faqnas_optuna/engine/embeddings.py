@@ -1,14 +1,14 @@
 """Embeddings on batched states, and their adjoints, in numba: the first gates of a circuit, and data that come again.
 
-States and adjoint functions are those of `engine.gates`.
+States and adjoint functions are those of `engine.gate_kernels`.
 """
 
 import math
 
 import numpy as np
 
-from faqnas_optuna.engine.compilation import jit
-from faqnas_optuna.engine.gates import Array, collect_z, ry, spread_z, table
+from faqnas_optuna.engine.gate_kernels import Array, collect_z, ry, spread_z, table
+from faqnas_optuna.engine.kernel_cache import jit
 from faqnas_optuna.engine.normal_form import Integers
 
 VANISHING_SQUARED_NORM = float(np.finfo(np.float32).tiny)

@@ -24,8 +24,8 @@ from faqnas_optuna.engine.basis_patterns import (
     sum_by_pattern,
     write_bits,
 )
-from faqnas_optuna.engine.compilation import compile_once, jit, kernel
-from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.engine.gate_kernels import Array
+from faqnas_optuna.engine.kernel_cache import compile_once, jit, kernel
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
 from faqnas_optuna.engine.statevector import BASIS, Workspace, backward, expectations, forward, make_workspace
 

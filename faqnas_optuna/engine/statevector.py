@@ -15,7 +15,6 @@ from numpy.typing import DTypeLike
 
 from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.engine.compilation import jit, kernel
 from faqnas_optuna.engine.embeddings import (
     adjoint_of_embed_amplitudes,
     adjoint_of_embed_angles,
@@ -27,7 +26,7 @@ from faqnas_optuna.engine.embeddings import (
     undo_upload,
     upload,
 )
-from faqnas_optuna.engine.gates import (
+from faqnas_optuna.engine.gate_kernels import (
     Array,
     adjoint_of_measure,
     adjoint_of_rz_phases,
@@ -41,6 +40,7 @@ from faqnas_optuna.engine.gates import (
     undo_rotate,
     zz_phases,
 )
+from faqnas_optuna.engine.kernel_cache import jit, kernel
 from faqnas_optuna.engine.normal_form import DATA, Program, compile_circuit
 
 CHUNK_AMPLITUDES = 2**16

@@ -104,7 +104,7 @@ class TrainedModel:
         Raises:
             DataError: a column is missing, or holds what it should not.
         """
-        from faqnas_optuna.data.columns import read_table
+        from faqnas_optuna.data.column_kinds import read_table
         from faqnas_optuna.data.frames import as_frame
         from faqnas_optuna.data.reading import Source
 

@@ -30,7 +30,7 @@ from pydantic import TypeAdapter
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.data.checks import Majority
+from faqnas_optuna.data.findings import Majority
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies

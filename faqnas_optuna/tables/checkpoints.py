@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
-from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.engine.gate_kernels import Array
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.training.evaluation import training_generator
 from faqnas_optuna.training.parameters import Layout

@@ -9,7 +9,7 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.engine.fused import LEAST, load_kernels
-from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.engine.gate_kernels import Array
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.training import Fitted, TrainingResult, fit, predict, predict_by, train
 

@@ -16,7 +16,7 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.engine.fused import ParameterBlocks
-from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.engine.gate_kernels import Array
 from faqnas_optuna.engine.normal_form import Program, compile_circuit
 from faqnas_optuna.engine.statevector import Workspace, backward, expectations, forward, make_workspace
 from faqnas_optuna.training.parameters import Layout

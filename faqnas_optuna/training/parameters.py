@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.effective import Layer, weights_of
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.engine.fused import ParameterBlocks
-from faqnas_optuna.engine.gates import Array
+from faqnas_optuna.engine.gate_kernels import Array
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Forked copies of this process, which need not import, compile or read anything again.
 
-`multiprocessing.Process` would not do: when the parent leaves it waits for its children or ends them, and a worker that has lost
-its parent finishes its trial.
+`multiprocessing.Process` would not do: when the parent leaves it waits for its children or ends them, and a worker that has
+lost its parent finishes its trial.
 """
 
 import gc

@@ -1,7 +1,7 @@
 """One function in several processes of this machine, each of which takes the next task as it has done one.
 
-`concurrent.futures.ProcessPoolExecutor` would not do: its processes wait for ever for a parent that was killed, its threads rule
-out that this process is forked later, and it does not report how a process has ended.
+`concurrent.futures.ProcessPoolExecutor` would not do: its processes wait for ever for a parent that was killed, its threads
+rule out that this process is forked later, and it does not report how a process has ended.
 """
 
 import signal

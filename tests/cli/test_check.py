@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from faqnas_optuna import DataWarning, Study, search
-from faqnas_optuna.data.checks import FindingKind
+from faqnas_optuna.data.findings import FindingKind
 
 Cli = Callable[..., tuple[int, str, str]]
 

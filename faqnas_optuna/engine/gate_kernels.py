@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from faqnas_optuna.engine.compilation import jit
+from faqnas_optuna.engine.kernel_cache import jit
 from faqnas_optuna.engine.normal_form import Integers
 
 Array = NDArray[Any]

@@ -1,8 +1,8 @@
 """Compiling the numba kernels once per installation, and never mistaking old or damaged machine code for new.
 
-Numba's own cache looks only at the file of the outermost function: an edit of `gates` would leave the code of `statevector` as
-it was. It believes what it finds, and where it cannot write it looks for other places. So machine code is kept by us, in a
-directory named after the sources of all kernels together.
+Numba's own cache looks only at the file of the outermost function: an edit of `gate_kernels` would leave the code of
+`statevector` as it was. It believes what it finds, and where it cannot write it looks for other places. So machine code is kept
+by us, in a directory named after the sources of all kernels together.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ with usable_settings():
 
 logger = logging.getLogger(__name__)
 
-KERNELS = ("gates.py", "embeddings.py", "basis_patterns.py", "statevector.py", "fused.py")
+KERNELS = ("gate_kernels.py", "embeddings.py", "basis_patterns.py", "statevector.py", "fused.py")
 """The files with functions that numba compiles."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])

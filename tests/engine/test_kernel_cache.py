@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import faqnas_optuna
-from faqnas_optuna.engine.compilation import kernels_digest
+from faqnas_optuna.engine.kernel_cache import kernels_digest
 from tests.conftest import TIMEOUT_S, cli_environment
 from tests.support.sampling import mostly_slow
 
@@ -54,7 +54,7 @@ def test_an_edit_of_any_kernel_asks_for_another_cache(tmp_path: Path) -> None:
     """Numba would look at the file of the outermost function alone."""
 
     def directory() -> str:
-        program = "from faqnas_optuna.engine.compilation import kernels_digest; print(kernels_digest())"
+        program = "from faqnas_optuna.engine.kernel_cache import kernels_digest; print(kernels_digest())"
         found = subprocess.run(
             [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
         )
@@ -62,13 +62,13 @@ def test_an_edit_of_any_kernel_asks_for_another_cache(tmp_path: Path) -> None:
 
     shutil.copytree(Path(faqnas_optuna.__file__).parent, tmp_path / "faqnas_optuna")
     assert directory() == str(kernels_digest())
-    with (tmp_path / "faqnas_optuna" / "engine" / "gates.py").open("a") as source:
+    with (tmp_path / "faqnas_optuna" / "engine" / "gate_kernels.py").open("a") as source:
         source.write("\n")
     assert directory() != str(kernels_digest())
 
 
 def test_another_processor_asks_for_another_cache() -> None:
-    program = "from faqnas_optuna.engine.compilation import kernels_digest; print(kernels_digest())"
+    program = "from faqnas_optuna.engine.kernel_cache import kernels_digest; print(kernels_digest())"
     environment = cli_environment({"NUMBA_CPU_NAME": "generic"})
     found = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
@@ -80,7 +80,7 @@ WARM = """
 import logging
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 import numpy as np
-from faqnas_optuna.engine.compilation import kernel
+from faqnas_optuna.engine.kernel_cache import kernel
 
 @kernel
 def twice(x):

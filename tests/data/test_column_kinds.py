@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from faqnas_optuna.data.cells import TEXT, numbers, texts
-from faqnas_optuna.data.columns import infer_kind, read_column
+from faqnas_optuna.data.column_kinds import infer_kind, read_column
 from faqnas_optuna.data.schema import Kind
 from faqnas_optuna.errors import DataError
 

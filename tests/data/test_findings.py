@@ -13,7 +13,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from faqnas_optuna.config import DataConfig, Score
-from faqnas_optuna.data.checks import (
+from faqnas_optuna.data.duplicates import profiles, row_hashes
+from faqnas_optuna.data.findings import (
     DataFinding,
     FindingKind,
     Majority,
@@ -23,7 +24,6 @@ from faqnas_optuna.data.checks import (
     smallest_part,
     wilson_half_width,
 )
-from faqnas_optuna.data.duplicates import profiles, row_hashes
 from faqnas_optuna.data.named import DATASETS, load
 from faqnas_optuna.data.reading import Source
 from faqnas_optuna.data.user_data import splits_of
@@ -326,6 +326,6 @@ def test_a_profile_counts_exceptions_as_the_mode_does() -> None:
 
 def test_the_module_needs_numpy_alone() -> None:
     heavy = ("pandas", "sklearn", "scipy", "torch")
-    program = f"import sys, faqnas_optuna.data.checks; print(*[name for name in {heavy} if name in sys.modules])"
+    program = f"import sys, faqnas_optuna.data.findings; print(*[name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     assert result.stdout == "\n"
