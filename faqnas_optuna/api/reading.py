@@ -47,7 +47,7 @@ class StudyReader:
 
     def __init__(self, search: StoredStudy[Any], *, storage: str, data: DataSource) -> None:
         self._search = search
-        self._storage = storage
+        self._url = storage
         self._data = data
 
     @classmethod
@@ -70,7 +70,7 @@ class StudyReader:
         return {
             "name": self.name,
             "created": self._search.description.created,
-            "storage": absolute(self._storage),
+            "storage": absolute(self._url),
             "data": self._data,
         }
 
@@ -87,7 +87,7 @@ class StudyReader:
             told = f"study {search.name!r} was deleted since it was pickled, and another has its name; see which there are with"
             raise StudyNotFoundError(told, command="status")
         self._search = search
-        self._storage = state["storage"]
+        self._url = state["storage"]
         self._data = state["data"]
 
     @property
@@ -139,7 +139,7 @@ class StudyReader:
 
     def status(self) -> dict[str, Any]:
         """Return how far the study is and who works on it, as `faqnas-optuna status --json` has it for one study."""
-        with using(self._storage), self._search.existing():
+        with using(self._url), self._search.existing():
             return self._search.status(read_state(self._search))
 
     def report(self) -> Mapping[str, Any]:
@@ -148,7 +148,7 @@ class StudyReader:
         Raises:
             NoSuccessfulTrialError: nothing has succeeded yet.
         """
-        with using(self._storage), self._search.existing():
+        with using(self._url), self._search.existing():
             return study_report(self._search, seconds=0, checks=None, done_before=False, storage_option="").document
 
     def describe(self, trial: int | None = None) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class StudyReader:
         Raises:
             StudyNotFoundError: there is no such trial.
         """
-        with using(self._storage):
+        with using(self._url):
             return study_document(self._search) if trial is None else trial_document(self._search, trial)
 
     def to_latex(self) -> str:
@@ -181,7 +181,7 @@ class StudyReader:
         """
         state = self._state()
         check_successful(state)
-        with using(self._storage):
+        with using(self._url):
             return pareto_figure(state, confirmed_errors(confirmation_of(search_of(self._search))))
 
     def save_plot(self, file: Path | str, *, size: str | None = None) -> None:
@@ -199,16 +199,16 @@ class StudyReader:
             raise ConfigError(f"size must be {', '.join(Size)}; it is {size!r}")
         state = self._state()
         check_successful(state)
-        with using(self._storage):
+        with using(self._url):
             confirmed = confirmed_errors(confirmation_of(search_of(self._search)))
             write_pareto_plot(state, Path(file), size=Size(size) if size else None, confirmed=confirmed)
 
     def _state(self) -> SearchState:
-        with using(self._storage), self._search.existing():
+        with using(self._url), self._search.existing():
             return read_state(search_of(self._search))
 
     def __repr__(self) -> str:
-        with using(self._storage), self._search.existing():
+        with using(self._url), self._search.existing():
             trials = read_state(self._search).successful
         progress = "finished" if self._search.metadata.stop() else "not finished"
         return f"<Study {self.name!r} over {self.config.dataset}: {trials} trials, {progress}>"

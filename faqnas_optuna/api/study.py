@@ -75,7 +75,7 @@ class Study(StudyReader):
 
     def stop(self) -> None:
         """Stop the study; running trials are finished. A study that has stopped is left as it is."""
-        with using(self._storage):
+        with using(self._url):
             stop(self._search, StopReason.REQUESTED)
 
     def confirm(
@@ -211,7 +211,7 @@ class Study(StudyReader):
             raise ConfigError("pick and trial each choose a circuit; leave one of them out")
         if qasm not in (2, 3):
             raise ConfigError(f"qasm must be 2 or 3; it is {qasm}")
-        with using(self._storage):
+        with using(self._url):
             search = search_of(self._search)
             candidate = self.pick(pick or "best") if trial is None else candidates_of(search, [trial])[0]
             check_target(Path(folder), replace=replace)
@@ -228,6 +228,6 @@ class Study(StudyReader):
         database_timeout_s: int = WorkerTimeouts.database_timeout_s,
     ) -> Iterator[Execution]:
         """Prepare to run trials of the study, unless it was deleted, also if another has its name."""
-        with execution_on(self._storage, workers, dask, grace_s, database_timeout_s) as execution:
+        with execution_on(self._url, workers, dask, grace_s, database_timeout_s) as execution:
             self._search.stop()
             yield execution

@@ -150,14 +150,14 @@ def test_a_finished_search_is_read_without_its_data(found: Study, monkeypatch: p
 
     monkeypatch.setattr(data, "load_splits", no_data)
     monkeypatch.setattr(studies, "load_data", no_data)
-    again = search("iris", storage=found._storage, **SMALL)
+    again = search("iris", storage=found._url, **SMALL)
     assert again.front.equals(found.front)
 
 
 def test_another_study_of_the_name_is_refused(found: Study) -> None:
     with pytest.raises(StudyMismatchError, match="training.epochs: stored 2, asked 3"):
-        search("iris", storage=found._storage, **SMALL | {"epochs": 3})
-    other = search("iris", study="longer", storage=found._storage, **SMALL | {"epochs": 3})
+        search("iris", storage=found._url, **SMALL | {"epochs": 3})
+    other = search("iris", study="longer", storage=found._url, **SMALL | {"epochs": 3})
     assert other.name == "longer" and other.config.training.epochs == 3
 
 
@@ -336,11 +336,11 @@ def test_more_seeds_are_trained_and_what_was_trained_is_kept(confirmed_study: St
 def test_a_confirmation_can_have_another_name(confirmed_study: Study) -> None:
     frame = confirmed_study.confirm(top=1, epochs=1, seeds=2, name="short")
     assert len(frame) == 1
-    assert isinstance(Study.load("short", storage=confirmed_study._storage)._search, Confirmation)
+    assert isinstance(Study.load("short", storage=confirmed_study._url)._search, Confirmation)
 
 
 def test_a_confirmation_has_no_front(confirmed_study: Study) -> None:
-    confirmation = Study.load("iris.confirm", storage=confirmed_study._storage)
+    confirmation = Study.load("iris.confirm", storage=confirmed_study._url)
     for use in (lambda: confirmation.front, lambda: confirmation.trials, confirmation.pick, confirmation.plot):
         with pytest.raises(ConfigError, match="study 'iris.confirm' has no front: it confirms circuits of 'iris'"):
             use()
@@ -373,7 +373,7 @@ def test_what_is_not_there_cannot_be_loaded(storage_url: str, found: Study) -> N
     with pytest.raises(StorageError, match="there is no database"):
         Study.load("iris", storage=storage_url)
     with pytest.raises(StudyNotFoundError, match="there is no study 'irs': did you mean 'iris'"):
-        Study.load("irs", storage=found._storage)
+        Study.load("irs", storage=found._url)
 
 
 def test_a_study_without_trials_has_no_front(new_search: Any, storage_url: str) -> None:
