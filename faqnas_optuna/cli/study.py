@@ -199,12 +199,15 @@ def _serve_all(execution: "Execution", signals: Signals, data_dir: Path | None, 
     """Serve every running study of the storage in turn."""
     from faqnas_optuna.cli.console import show_progress
     from faqnas_optuna.storage.opening import open_for_work
-    from faqnas_optuna.workers.serving import serve
 
     timeouts = execution.timeouts
+    storage = open_for_work(execution.storage, signals, timeout_s=timeouts.database_timeout_s, grace_s=timeouts.grace_s)
+    # It brings numba, which the refusal of a database does without.
+    from faqnas_optuna.workers.serving import serve
+
     with show_progress(quiet=quiet) as update:
         served = serve(
-            open_for_work(execution.storage, signals, timeout_s=timeouts.database_timeout_s, grace_s=timeouts.grace_s),
+            storage,
             signals,
             data_dir=data_dir,
             until_idle=until_idle,
