@@ -141,7 +141,7 @@ def _tell(plan: "TablePlan", file: Path, *, seconds: float, as_json: bool) -> No
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "dataset": plan.config.dataset,
-        "circuits": len(plan.trained),
+        "circuits": len(plan.effective_of),
         "trained": len(plan.circuits),
         "seeds": seeds,
         "epochs": plan.config.training.epochs,

@@ -12,7 +12,7 @@ class Benchmark(ABC):
 
     Args:
         circuits: In their order.
-        trained: (circuits,) For each circuit the number of the effective circuit that is trained for it.
+        effective: (circuits,) For each circuit the number of its effective circuit, which is trained for it.
         flops: (circuits,) Quantum FLOPs.
         seeds: Number of trainings of each circuit.
         document: What a table of these trainings says of itself.
@@ -24,7 +24,7 @@ class Benchmark(ABC):
     def __init__(
         self,
         circuits: Sequence[Circuit],
-        trained: Sequence[int],
+        effective: Sequence[int],
         flops: Sequence[int],
         *,
         seeds: int,
@@ -35,7 +35,7 @@ class Benchmark(ABC):
         self.flops_range = min(flops), max(flops)
         """Quantum FLOPs of the cheapest and of the most expensive circuit."""
         self._circuits = circuits
-        self._trained = trained
+        self._effective = effective
         self._flops = flops
         self._rows = {circuit: row for row, circuit in enumerate(circuits)}
 
@@ -47,24 +47,24 @@ class Benchmark(ABC):
         """Return the circuit of a number."""
         return self._circuits[row]
 
-    def trained(self, row: int) -> int:
+    def effective(self, row: int) -> int:
         """Return the number of the effective circuit, which is trained for it."""
-        return self._trained[row]
+        return self._effective[row]
 
     def flops(self, row: int) -> int:
         """Return the quantum FLOPs of a circuit."""
         return self._flops[row]
 
     @abstractmethod
-    def validation(self, trained: int, seed: int) -> float:
+    def validation(self, effective: int, seed: int) -> float:
         """Return the validation accuracy of the training from a seed."""
 
     @abstractmethod
-    def test(self, trained: int, seed: int) -> float:
+    def test(self, effective: int, seed: int) -> float:
         """Return the test accuracy of the training from a seed."""
 
     @abstractmethod
-    def seconds(self, trained: int, seed: int) -> float:
+    def seconds(self, effective: int, seed: int) -> float:
         """Return the time of the training from a seed, 0 if it is not known."""
 
     def best(self) -> float | None:

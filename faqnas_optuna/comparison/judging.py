@@ -123,12 +123,12 @@ def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> 
 
 def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> Judged:
     """Judge a search by the trainings that it has not seen at all."""
-    trainings = Counter(benchmark.trained(step.row) for step in trace.steps if step.value is not None)
+    trainings = Counter(benchmark.effective(step.row) for step in trace.steps if step.value is not None)
 
     def truth(value: Callable[[int, int], float], one: FrontCircuit) -> float:
-        trained = benchmark.trained(one.row)
-        unseen = seeds_of(benchmark, trained, search=trace.seed)[trainings[trained] :]
-        return fmean(value(trained, int(seed)) for seed in unseen)
+        effective = benchmark.effective(one.row)
+        unseen = seeds_of(benchmark, effective, search=trace.seed)[trainings[effective] :]
+        return fmean(value(effective, int(seed)) for seed in unseen)
 
     looks = [believed_front(trace, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
     # The last training may have cost more than was left.
@@ -146,7 +146,7 @@ def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> J
         thrifty=truth(benchmark.test, thrifty),
         thrifty_flops=thrifty.flops,
         front=len(end),
-        circuits=len({benchmark.trained(step.row) for step in trace.steps}),
+        circuits=len({benchmark.effective(step.row) for step in trace.steps}),
         trainings=trace.trainings,
         spent=trace.steps[-1].spent,
     )

@@ -22,10 +22,10 @@ class LiveBenchmark(Benchmark):
 
     def __init__(self, config: StudyConfig, splits: DataSplits) -> None:
         plan = TablePlan.of(config, seeds=SEEDS)
-        rows = {circuit: row for row, circuit in enumerate(plan.trained)}
+        rows = {circuit: row for row, circuit in enumerate(plan.effective_of)}
         super().__init__(
             tuple(rows),
-            [rows[trained] for trained in plan.trained.values()],
+            [rows[effective] for effective in plan.effective_of.values()],
             [profiler_flops(circuit) for circuit in rows],
             seeds=SEEDS,
             document=table_document(plan, splits),
@@ -33,17 +33,17 @@ class LiveBenchmark(Benchmark):
         self._epochs = config.training.epochs
         self._trainings = LiveTrainings(splits, config.training)
 
-    def validation(self, trained: int, seed: int) -> float:
+    def validation(self, effective: int, seed: int) -> float:
         """Return the validation accuracy of the training from a seed."""
-        return int(self._result(trained, seed).right[-1, 1]) / int(self.document["sizes"]["validation"])
+        return int(self._result(effective, seed).right[-1, 1]) / int(self.document["sizes"]["validation"])
 
-    def test(self, trained: int, seed: int) -> float:
+    def test(self, effective: int, seed: int) -> float:
         """Return the test accuracy of the training from a seed."""
-        return int(self._result(trained, seed).right[-1, 2]) / int(self.document["sizes"]["test"])
+        return int(self._result(effective, seed).right[-1, 2]) / int(self.document["sizes"]["test"])
 
-    def seconds(self, trained: int, seed: int) -> float:
+    def seconds(self, effective: int, seed: int) -> float:
         """Return the time of the training from a seed."""
-        return self._result(trained, seed).seconds
+        return self._result(effective, seed).seconds
 
-    def _result(self, trained: int, seed: int) -> Checkpoints:
-        return self._trainings.result(self.circuit(trained), seed=seed, epochs=self._epochs)
+    def _result(self, effective: int, seed: int) -> Checkpoints:
+        return self._trainings.result(self.circuit(effective), seed=seed, epochs=self._epochs)

@@ -83,19 +83,19 @@ class PaidTrainings:
         self.count = 0
         self.seconds = 0.0
 
-    def train(self, trained: int) -> float:
+    def train(self, effective: int) -> float:
         """Pay for one more training of a circuit."""
-        seed = int(seeds_of(self._benchmark, trained, search=self._seed)[len(self.accuracies[trained])])
-        value = self._benchmark.validation(trained, seed)
-        self.accuracies[trained].append(value)
+        seed = int(seeds_of(self._benchmark, effective, search=self._seed)[len(self.accuracies[effective])])
+        value = self._benchmark.validation(effective, seed)
+        self.accuracies[effective].append(value)
         self.count += 1
-        self.seconds += self._benchmark.seconds(trained, seed)
+        self.seconds += self._benchmark.seconds(effective, seed)
         return value
 
 
-def seeds_of(benchmark: Benchmark, trained: int, *, search: int) -> NDArray[np.int64]:
+def seeds_of(benchmark: Benchmark, effective: int, *, search: int) -> NDArray[np.int64]:
     """(seeds,) in which order a search pays for the trainings of a circuit."""
-    return np.random.default_rng([search, trained]).permutation(benchmark.seeds)
+    return np.random.default_rng([search, effective]).permutation(benchmark.seeds)
 
 
 def replay(searcher: Searcher, benchmark: Benchmark, budget: TrainingBudget, *, seed: int) -> SearchTrace:
@@ -115,11 +115,11 @@ def replay(searcher: Searcher, benchmark: Benchmark, budget: TrainingBudget, *, 
         if trial.number >= AT_FIRST + MOST_SUGGESTIONS * paid.count:
             break
         row = benchmark.row(suggest(trial, SPACE).circuit)
-        trained = benchmark.trained(row)
-        values = [paid.train(trained) for _ in range(searcher.repeats)] if not paid.accuracies[trained] else [None]
+        effective = benchmark.effective(row)
+        values = [paid.train(effective) for _ in range(searcher.repeats)] if not paid.accuracies[effective] else [None]
         spent = budget.spent(paid.count, paid.seconds)
         steps += [SearchStep(row=row, value=value, spent=spent) for value in values]
-        study.tell(trial, [float(benchmark.flops(row)), 1 - float(np.mean(paid.accuracies[trained]))])
+        study.tell(trial, [float(benchmark.flops(row)), 1 - float(np.mean(paid.accuracies[effective]))])
     return SearchTrace(searcher=searcher.name, seed=seed, pooled=searcher.pooled, steps=tuple(steps))
 
 
@@ -143,17 +143,17 @@ def believed_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) ->
             break
         rows[step.row] = None
         if step.value is not None:
-            paid[benchmark.trained(step.row)].append(step.value)
-    believed = {trained: float(np.mean(values)) for trained, values in paid.items()}
+            paid[benchmark.effective(step.row)].append(step.value)
+    believed = {effective: float(np.mean(values)) for effective, values in paid.items()}
     if trace.pooled and paid:
-        circuits, counts = [benchmark.circuit(trained) for trained in paid], [len(values) for values in paid.values()]
+        circuits, counts = [benchmark.circuit(effective) for effective in paid], [len(values) for values in paid.values()]
         errors = pooled_errors(circuits, [1 - value for value in believed.values()], counts)
         believed = dict(zip(paid, (1 - errors).tolist(), strict=True))
     return front(
         [
-            FrontCircuit(row=row, flops=benchmark.flops(row), believed=believed[trained], trainings=len(paid[trained]))
+            FrontCircuit(row=row, flops=benchmark.flops(row), believed=believed[effective], trainings=len(paid[effective]))
             for row in rows
-            if (trained := benchmark.trained(row)) in paid
+            if (effective := benchmark.effective(row)) in paid
         ]
     )
 

@@ -43,24 +43,24 @@ class TabularBenchmark(Benchmark):
         self._seconds = None if table.seconds is None else table.seconds * (epochs / table.epochs[-1])
         self.has_seconds = self._seconds is not None
 
-    def validation(self, trained: int, seed: int) -> float:
+    def validation(self, effective: int, seed: int) -> float:
         """Return the validation accuracy of the training from a seed."""
-        return float(self._validation[trained, seed])
+        return float(self._validation[effective, seed])
 
-    def test(self, trained: int, seed: int) -> float:
+    def test(self, effective: int, seed: int) -> float:
         """Return the test accuracy of the training from a seed."""
-        return float(self._test[trained, seed])
+        return float(self._test[effective, seed])
 
-    def seconds(self, trained: int, seed: int) -> float:
+    def seconds(self, effective: int, seed: int) -> float:
         """Return the time of the training from a seed, 0 if it is not known."""
-        return 0.0 if self._seconds is None else float(self._seconds[trained, seed])
+        return 0.0 if self._seconds is None else float(self._seconds[effective, seed])
 
     def best(self) -> float:
         """Return the hypervolume of the front by the mean test accuracies over all seeds, attained only by luck."""
         means = self._test.mean(axis=1)
         every = [
-            FrontCircuit(row=row, flops=self._flops[row], believed=float(means[trained]), trainings=self.seeds)
-            for row, trained in enumerate(self._trained)
+            FrontCircuit(row=row, flops=self._flops[row], believed=float(means[effective]), trainings=self.seeds)
+            for row, effective in enumerate(self._effective)
         ]
         best = front(every)
         return attained(best, [one.believed for one in best], self.flops_range)

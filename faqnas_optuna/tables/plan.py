@@ -43,8 +43,8 @@ class TablePlan:
     seeds: int
     """Each circuit is trained from the seeds 0, 1, …, `seeds` - 1."""
     fraction: float
-    trained: Mapping[Circuit, Circuit]
-    """Each circuit that is told of, with the one that is trained for it."""
+    effective_of: Mapping[Circuit, Circuit]
+    """The effective circuit of each circuit of the table, which is trained for it."""
 
     @classmethod
     def of(cls, config: StudyConfig, *, seeds: int, fraction: float = 1, among: Iterable[Circuit] | None = None) -> "TablePlan":
@@ -55,13 +55,13 @@ class TablePlan:
         """
         effective_of = effective_circuits(all_circuits() if among is None else among)
         sampled = set(sample(effective_of.values(), fraction))
-        trained = {circuit: effective for circuit, effective in effective_of.items() if effective in sampled}
-        return cls(config=config, seeds=seeds, fraction=fraction, trained=trained)
+        chosen = {circuit: effective for circuit, effective in effective_of.items() if effective in sampled}
+        return cls(config=config, seeds=seeds, fraction=fraction, effective_of=chosen)
 
     @cached_property
     def circuits(self) -> tuple[Circuit, ...]:
         """Those that are trained, in the order in which they are: by digest, so that any run of them is a fair mixture."""
-        return tuple(sorted(set(self.trained.values()), key=lambda circuit: circuit.digest))
+        return tuple(sorted(set(self.effective_of.values()), key=lambda circuit: circuit.digest))
 
     @property
     def trainings(self) -> int:
@@ -104,7 +104,7 @@ def table_document(plan: TablePlan, splits: DataSplits) -> dict[str, Any]:
             "split_seed": config.split_seed,
         },
         "fraction": plan.fraction,
-        "circuits": len(plan.trained),
+        "circuits": len(plan.effective_of),
         "trained": len(plan.circuits),
         "versions": versions(),
         # Data of one's own have the licence that their owner gives.

@@ -167,9 +167,9 @@ class Table:
         """
         self._check(epochs, "mean")
         accuracies = np.array(self._view(epochs, "mean").val_accuracy)
-        flops, trained = self.column("quantum_flops_profiler"), self.column("trained")
+        flops, effective = self.column("quantum_flops_profiler"), self.column("trained")
         kept = np.flatnonzero(non_dominated(np.column_stack([flops, 1 - accuracies])))
-        distinct = {trained[row]: row for row in reversed(kept)}
+        distinct = {effective[row]: row for row in reversed(kept)}
         ordered = sorted(distinct.values(), key=lambda row: (flops[row], row))
         return tuple(self.query(self.circuits[row], epochs=epochs) for row in ordered)
 

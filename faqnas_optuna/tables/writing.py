@@ -52,7 +52,7 @@ def table_bytes(plan: TablePlan, values: TableValues, document: Mapping[str, Any
         document: what it says of itself.
     """
     rows = _rows(plan)
-    columns = _genes(plan.trained) | _costs(plan.trained, document)
+    columns = _genes(plan.effective_of) | _costs(plan.effective_of, document)
     for place, epochs in enumerate(plan.checkpoints):
         for number, part in enumerate(PARTS):
             for seed in range(plan.seeds):
@@ -66,31 +66,31 @@ def seconds_bytes(plan: TablePlan, values: TableValues, document: Mapping[str, A
     """What the trainings took, the same rows: not in the table, which is to be the same whenever it is made."""
     rows = _rows(plan)
     taken = {seconds_column(seed): values.seconds[rows, seed] for seed in range(plan.seeds)}
-    return _parquet({"circuit": [circuit.digest for circuit in plan.trained], **taken}, document)
+    return _parquet({"circuit": [circuit.digest for circuit in plan.effective_of], **taken}, document)
 
 
 def _rows(plan: TablePlan) -> list[int]:
     """Where the values of each circuit are."""
     places = {circuit: place for place, circuit in enumerate(plan.circuits)}
-    return [places[effective] for effective in plan.trained.values()]
+    return [places[effective] for effective in plan.effective_of.values()]
 
 
-def _genes(trained: Mapping[Circuit, Circuit]) -> dict[str, Any]:
-    """Return the circuit of each row, the one that was trained for it, and its genes."""
-    genes: dict[str, Any] = gene_columns(trained)
+def _genes(effective_of: Mapping[Circuit, Circuit]) -> dict[str, Any]:
+    """Return the circuit of each row, its effective circuit, and its genes."""
+    genes: dict[str, Any] = gene_columns(effective_of)
     for name in ("n_qubits", "depth"):
         genes[name] = np.array(genes[name], np.uint8)
     return {
-        "circuit": [circuit.digest for circuit in trained],
-        "trained": [effective.digest for effective in trained.values()],
+        "circuit": [circuit.digest for circuit in effective_of],
+        "trained": [effective.digest for effective in effective_of.values()],
         **genes,
     }
 
 
-def _costs(trained: Mapping[Circuit, Circuit], document: Mapping[str, Any]) -> dict[str, Any]:
+def _costs(effective_of: Mapping[Circuit, Circuit], document: Mapping[str, Any]) -> dict[str, Any]:
     """What each network costs."""
     n_features, n_classes = document["features"], len(document["classes"])
-    costs = [vars(Costs.of(circuit, n_features=n_features, n_classes=n_classes)) for circuit in trained]
+    costs = [vars(Costs.of(circuit, n_features=n_features, n_classes=n_classes)) for circuit in effective_of]
     # Without a device some costs are None.
     return {name: np.array([one[name] for one in costs]) for name, value in costs[0].items() if value is not None}
 

@@ -67,10 +67,10 @@ def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
     found = judge(trace, benchmark, BUDGET)
     assert paid.isdisjoint(benchmark.asked) and paid.isdisjoint(benchmark.told)
     best = max(believed_front(trace, benchmark, spent=math.inf), key=lambda chosen: chosen.believed)
-    trained = benchmark.trained(best.row)
-    unseen = seeds_of(benchmark, trained, search=5)[2:]
-    assert found.best == pytest.approx(np.mean([benchmark.test(trained, seed) for seed in unseen]))
-    assert found.optimism == pytest.approx(best.believed - np.mean([benchmark.validation(trained, seed) for seed in unseen]))
+    effective = benchmark.effective(best.row)
+    unseen = seeds_of(benchmark, effective, search=5)[2:]
+    assert found.best == pytest.approx(np.mean([benchmark.test(effective, seed) for seed in unseen]))
+    assert found.optimism == pytest.approx(best.believed - np.mean([benchmark.validation(effective, seed) for seed in unseen]))
 
 
 def test_luck_alone_attains_nothing() -> None:
@@ -145,7 +145,7 @@ def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> No
 
     def found(*suggested: int) -> Judged:
         steps = tuple(
-            SearchStep(row=row, value=benchmark.validation(benchmark.trained(row), 0), spent=place)
+            SearchStep(row=row, value=benchmark.validation(benchmark.effective(row), 0), spent=place)
             for place, row in enumerate(suggested, 1)
         )
         return judge(SearchTrace(searcher="x", seed=0, pooled=False, steps=steps), benchmark, BUDGET)

@@ -24,8 +24,8 @@ def test_what_is_trained_is_what_a_table_would_say(live: LiveBenchmark) -> None:
     assert (live.seeds, live.flops_range) == (benchmark.seeds, benchmark.flops_range)
     for seed, row in enumerate(range(0, 8160, 1111)):
         circuit = benchmark.circuit(row)
-        mine = live.trained(live.row(circuit))
-        assert live.circuit(live.row(circuit)) == circuit and live.circuit(mine) == benchmark.circuit(benchmark.trained(row))
+        mine = live.effective(live.row(circuit))
+        assert live.circuit(live.row(circuit)) == circuit and live.circuit(mine) == benchmark.circuit(benchmark.effective(row))
         assert live.flops(live.row(circuit)) == benchmark.flops(row)
         assert live.validation(mine, seed) == table.query(circuit, epochs=5, seed=seed).val_accuracy
         assert live.test(mine, seed) == table.test(circuit, epochs=5, seed=seed)

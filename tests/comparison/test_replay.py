@@ -29,7 +29,7 @@ def test_a_search_looks_at_nothing_that_it_has_not_paid_for(name: str) -> None:
     # Each training once, as many as were paid for, and of the test part nothing.
     assert len(benchmark.asked) == trace.trainings == 24 and max(Counter(benchmark.asked).values()) == 1
     assert benchmark.told == []
-    paid = Counter(trained for trained, _ in benchmark.asked)
+    paid = Counter(effective for effective, _ in benchmark.asked)
     assert set(paid.values()) == {searcher(name).repeats}
     assert [step.spent for step in trace.steps if step.value is not None][-1] == 24
     # The same seed, the same search; another, another.
@@ -57,7 +57,7 @@ def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: 
 def test_a_budget_in_seconds_is_spent_by_the_clock_of_the_trainings() -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
     trace = replay(searcher("random"), benchmark, TrainingBudget(seconds=10), seed=0)
-    taken = [benchmark.seconds(benchmark.trained(step.row), 0) for step in trace.steps if step.value is not None]
+    taken = [benchmark.seconds(benchmark.effective(step.row), 0) for step in trace.steps if step.value is not None]
     assert [step.spent for step in trace.steps if step.value is not None] == pytest.approx(np.cumsum(taken))
     # The last one begins before the end.
     assert sum(taken[:-1]) < 10 <= sum(taken)

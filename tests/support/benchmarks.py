@@ -29,8 +29,8 @@ def space() -> tuple[tuple[Circuit, ...], tuple[int, ...], tuple[int, ...]]:
     """All circuits, what is trained for each, and what each costs."""
     circuits = all_circuits()
     places = {circuit: place for place, circuit in enumerate(circuits)}
-    trained = tuple(places[effective_circuit(circuit)] for circuit in circuits)
-    return circuits, trained, tuple(analytic_flops(circuit) for circuit in circuits)
+    effective = tuple(places[effective_circuit(circuit)] for circuit in circuits)
+    return circuits, effective, tuple(analytic_flops(circuit) for circuit in circuits)
 
 
 class MadeUp(Benchmark):
@@ -42,9 +42,9 @@ class MadeUp(Benchmark):
     """
 
     def __init__(self, accuracy: Callable[[Circuit], float], *, noise: float, seeds: int = 5) -> None:
-        self.circuits, trained, flops = space()
-        super().__init__(self.circuits, trained, flops, seeds=seeds, document={})
-        means = np.array([accuracy(self.circuits[row]) for row in trained])
+        self.circuits, effective, flops = space()
+        super().__init__(self.circuits, effective, flops, seeds=seeds, document={})
+        means = np.array([accuracy(self.circuits[row]) for row in effective])
         generator = np.random.default_rng(0)
         self._parts: list[NDArray[np.float64]] = [
             means[:, np.newaxis] + noise * generator.normal(size=(len(means), seeds)) for _ in range(2)
@@ -54,16 +54,16 @@ class MadeUp(Benchmark):
         self.told: list[tuple[int, int]] = []
         """What was looked up of the test part."""
 
-    def validation(self, trained: int, seed: int) -> float:
-        self.asked.append((trained, seed))
-        return float(self._parts[0][trained, seed])
+    def validation(self, effective: int, seed: int) -> float:
+        self.asked.append((effective, seed))
+        return float(self._parts[0][effective, seed])
 
-    def test(self, trained: int, seed: int) -> float:
-        self.told.append((trained, seed))
-        return float(self._parts[1][trained, seed])
+    def test(self, effective: int, seed: int) -> float:
+        self.told.append((effective, seed))
+        return float(self._parts[1][effective, seed])
 
-    def seconds(self, trained: int, seed: int) -> float:
-        return 0.25 * self.circuits[trained].n_qubits
+    def seconds(self, effective: int, seed: int) -> float:
+        return 0.25 * self.circuits[effective].n_qubits
 
 
 def made_up_table(file: Path, splits: DataSplits, right: Right, *, seeds: int = 4, epochs: int = 5) -> Table:

@@ -87,11 +87,11 @@ def test_its_values_are_those_of_a_search(seed: int, table: Path, new_search: Ca
 
 def test_circuits_with_the_same_live_gates_have_the_same_values(table: Path) -> None:
     frame = pd.read_parquet(table)
-    assert len(frame) == len(plan_of().trained) > frame["trained"].nunique() == len(plan_of().circuits)
+    assert len(frame) == len(plan_of().effective_of) > frame["trained"].nunique() == len(plan_of().circuits)
     values = [name for name in frame if "_right_" in name or "_loss_" in name]
     assert len(values) == 3 * 2 * 3 * SEEDS
     assert (frame.groupby("trained")[values].nunique() == 1).all(axis=None)
-    for circuit, effective in plan_of().trained.items():
+    for circuit, effective in plan_of().effective_of.items():
         (row,) = frame[frame["circuit"] == circuit.digest].itertuples()
         assert row.trained == effective.digest == effective_circuit(circuit).digest
         rotations = [
@@ -191,7 +191,7 @@ def test_a_worker_with_other_versions_is_refused(iris: DataSplits) -> None:
 def test_a_sample_has_all_circuits_that_its_trainings_stand_for() -> None:
     everything, part = plan_of(), plan_of(fraction=0.2)
     assert set(part.circuits) < set(everything.circuits)
-    assert part.trained == {circuit: one for circuit, one in everything.trained.items() if one in set(part.circuits)}
+    assert part.effective_of == {circuit: one for circuit, one in everything.effective_of.items() if one in set(part.circuits)}
 
 
 def test_chunks_are_all_trainings_seed_by_seed() -> None:

@@ -7,7 +7,7 @@ from faqnas_optuna.tables.space import all_circuits, effective_circuits, sample
 
 
 @pytest.fixture(scope="module")
-def trained() -> dict[Circuit, Circuit]:
+def effective_of() -> dict[Circuit, Circuit]:
     return effective_circuits(all_circuits())
 
 
@@ -15,21 +15,21 @@ def stratum(circuit: Circuit) -> tuple[object, ...]:
     return circuit.n_qubits, circuit.embedding, circuit.entangler, circuit.depth
 
 
-def test_the_space_has_as_many_circuits_as_its_description_says(trained: dict[Circuit, Circuit]) -> None:
-    assert len(trained) == 8_160
-    assert len(set(trained.values())) == 6_786
+def test_the_space_has_as_many_circuits_as_its_description_says(effective_of: dict[Circuit, Circuit]) -> None:
+    assert len(effective_of) == 8_160
+    assert len(set(effective_of.values())) == 6_786
     # In the order in which genomes name them first.
-    assert tuple(trained) == tuple(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
+    assert tuple(effective_of) == tuple(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
     # An effective circuit is its own effective circuit.
-    assert all(trained[circuit] == circuit for circuit in trained.values())
+    assert all(effective_of[circuit] == circuit for circuit in effective_of.values())
 
 
-def test_a_sample_takes_the_same_share_of_every_stratum(trained: dict[Circuit, Circuit]) -> None:
-    everything, taken = set(trained.values()), sample(trained.values(), 0.1)
+def test_a_sample_takes_the_same_share_of_every_stratum(effective_of: dict[Circuit, Circuit]) -> None:
+    everything, taken = set(effective_of.values()), sample(effective_of.values(), 0.1)
     assert set(taken) < everything and len(taken) == len(set(taken))
     sizes, shares = (Counter(map(stratum, circuits)) for circuits in (everything, taken))
     assert shares == {kind: max(1, round(size / 10)) for kind, size in sizes.items()}
-    assert sample(reversed(trained.values()), 0.1) == taken
+    assert sample(reversed(effective_of.values()), 0.1) == taken
     # More of it has what less of it has.
-    assert set(taken) < set(sample(trained.values(), 0.2))
-    assert set(sample(trained.values(), 1)) == everything
+    assert set(taken) < set(sample(effective_of.values(), 0.2))
+    assert set(sample(effective_of.values(), 1)) == everything
