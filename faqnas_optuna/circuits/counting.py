@@ -4,6 +4,7 @@ What PennyLane does for a gate depends on the gate and the number of qubits alon
 measurement cost, and for each layer the rotations and the entanglers.
 """
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -26,11 +27,20 @@ def count_parts(n_qubits: int, *, wider: bool = False) -> dict[str, int]:
         how much more a layer costs with these. "upload", if wider: how much more it costs if the data are uploaded before it.
     """
 
-    def layer(rotation: Rotation, entangler: Entangler, topology: Topology) -> int:
-        """What one layer adds to a circuit."""
-        return count(_circuit(n_qubits, Embedding.ANGLE, (rotation,), entangler, topology)) - bare[Embedding.ANGLE]
+    plain = Circuit(
+        n_qubits=n_qubits,
+        embedding=Embedding.ANGLE,
+        entangler=Entangler.CNOT,
+        topology=Topology.LINEAR,
+        rotations=(),
+    )
 
-    bare = {str(embedding): count(_circuit(n_qubits, embedding)) for embedding in (Embedding if wider else PAPER_EMBEDDINGS)}
+    def layer(rotation: Rotation, entangler: Entangler, topology: Topology) -> int:
+        """Return what one layer adds to a circuit."""
+        layered = replace(plain, rotations=(rotation,), entangler=entangler, topology=topology)
+        return count(layered) - bare[Embedding.ANGLE]
+
+    bare = {str(one): count(replace(plain, embedding=one)) for one in (Embedding if wider else PAPER_EMBEDDINGS)}
     rotations = {str(rotation): layer(rotation, Entangler.CNOT, Topology.LINEAR) for rotation in Rotation}
     entanglers = {
         f"{entangler} {topology}": layer(Rotation.RX, entangler, topology) - rotations[Rotation.RX]
@@ -38,8 +48,8 @@ def count_parts(n_qubits: int, *, wider: bool = False) -> dict[str, int]:
     }
     if not wider:
         return bare | rotations | entanglers
-    once, again = (_circuit(n_qubits, Embedding.ANGLE, (Rotation.RX,) * 2, reuploading=again) for again in (False, True))
-    return bare | rotations | entanglers | {"upload": count(again) - count(once)}
+    twice = replace(plain, rotations=(Rotation.RX, Rotation.RX))
+    return bare | rotations | entanglers | {"upload": count(replace(twice, reuploading=True)) - count(twice)}
 
 
 def count(circuit: Circuit) -> int:
@@ -50,25 +60,6 @@ def count(circuit: Circuit) -> int:
     with torch.no_grad(), counter:
         qnode(circuit)(sample, weights)
     return counter.flops
-
-
-def _circuit(
-    n_qubits: int,
-    embedding: Embedding,
-    rotations: tuple[Rotation, ...] = (),
-    entangler: Entangler = Entangler.CNOT,
-    topology: Topology = Topology.LINEAR,
-    *,
-    reuploading: bool = False,
-) -> Circuit:
-    return Circuit(
-        n_qubits=n_qubits,
-        embedding=embedding,
-        entangler=entangler,
-        topology=topology,
-        rotations=rotations,
-        reuploading=reuploading,
-    )
 
 
 class _ProfilerFormulas(TorchDispatchMode):
