@@ -31,7 +31,7 @@ from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study_file import differences
 from tests.conftest import copy_database
-from tests.hardware.test_devices import OWN
+from tests.support.devices import OWN
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -23,20 +23,9 @@ from faqnas_optuna.hardware.devices import DEVICES, device_of
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.signals import SIGNALS
 from tests.conftest import TIMEOUT_S
+from tests.support.documents import GUIDES, ROOT, TEXTS, TINY, blocks
 
-ROOT = Path(__file__).parent.parent
-GUIDES = sorted(ROOT.glob("docs/*.md"))
-DOCUMENTS = [ROOT / "README.md", *GUIDES, ROOT / "studies/README.md", ROOT / "CONTRIBUTING.md"]
-TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in DOCUMENTS}
-TINY = {"FAQNAS_POPULATION": "4", "FAQNAS_GENERATIONS": "2", "FAQNAS_EPOCHS": "1", "FAQNAS_BATCH_SIZE": "1000"}
-TINY |= {"FAQNAS_SEEDS": "2"}
-"""What makes the searches of the documents short; the commands stay as they are."""
 LONGEST_README = 150
-
-
-def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Each fenced block: its language, and what is in it."""
-    yield from re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def commands(block: str) -> list[str]:

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import sqlite3
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,48 +23,28 @@ from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.records import GENERATION_KEY
-from faqnas_optuna.study.search import Search, create, load
+from faqnas_optuna.study.search import create, load
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training import torch_training
 from faqnas_optuna.training.model import HQNN
 from faqnas_optuna.training.pilot import measure_reliability
 from faqnas_optuna.workers.loop import run
-from tests.circuits.test_flops import reported_by_torch_profiler
 from tests.conftest import TIMEOUT_S, RunCli, successful
-from tests.data.test_idx_files import idx_dir as idx_dir  # the fixture
-from tests.support.crew import wait_until
 from tests.support.forked import Forked
+from tests.support.mnist import idx_dir as idx_dir  # the fixture
+from tests.support.profiler import reported_by_torch_profiler
 from tests.support.sampling import mostly_slow
+from tests.support.studies import ENDLESS, until_all_have_shared, wait_for_trials
 
 Fork = Callable[..., Forked]
 
 SMALL = ("--dataset", "iris", "--population", "5", "--generations", "3", "--epochs", "1")
-
-ENDLESS = ("--dataset", "iris", "--population", "10", "--generations", "9999", "--patience", "9999", "--epochs", "1")
-"""Until it is told to stop: workers have all the time they need to join."""
 
 
 def history(url: str, study: str) -> list[Any]:
     """What a study's trials are, but for times and workers."""
     trials = load(open_storage(url), study).study.get_trials(deepcopy=False)
     return [(trial.number, trial.params, trial.values, trial.system_attrs.get(GENERATION_KEY)) for trial in trials]
-
-
-def wait_for_trials(tmp_path: Path, count: int) -> None:
-    """Until so many trials have begun, read beside the workers."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline:
-        if (tmp_path / "faqnas.db").exists():
-            connection = sqlite3.connect(tmp_path / "faqnas.db", timeout=10)
-            try:
-                if connection.execute("SELECT count(*) FROM trials").fetchone()[0] >= count:
-                    return
-            except sqlite3.OperationalError:
-                pass
-            finally:
-                connection.close()
-        time.sleep(0.02)
-    pytest.fail(f"no {count} trials within {TIMEOUT_S} s")
 
 
 @pytest.mark.slow
@@ -123,18 +101,6 @@ def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
     assert all(values is not None for _, _, values, _ in interrupted)
     assert run_forked("resume", "second").returncode == 0
     assert history(storage_url, "second") == history(storage_url, "first")
-
-
-def workers_of(search: Search) -> set[str]:
-    """Who has stored a trial."""
-    return {trial.user_attrs["worker"] for trial in successful(search)}
-
-
-def until_all_have_shared(search: Search, workers: int) -> None:
-    """Wait until so many workers have stored a trial, and some generations are closed."""
-    wait_until(lambda: len(workers_of(search)) == workers, TIMEOUT_S, "all workers have stored a trial")
-    closed = len(search.metadata.closed_generations())
-    wait_until(lambda: len(search.metadata.closed_generations()) >= closed + 2, TIMEOUT_S, "the study goes on")
 
 
 @pytest.mark.slow

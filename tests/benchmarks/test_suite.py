@@ -23,9 +23,9 @@ from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.hardware.devices import DEVICES
 from faqnas_optuna.training.model import quantum_layer
+from tests.support import tables
 from tests.support.modules import RunModule
 from tests.support.modules import module_here as module_here
-from tests.tables import test_enumeration as tables
 
 FRAMES = [(embedding, entangler) for embedding in PAPER_EMBEDDINGS for entangler in PAPER_ENTANGLERS]
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 from faqnas_optuna.circuits import flops
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
@@ -28,6 +26,7 @@ from faqnas_optuna.circuits.genome import (
 from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.config import Engine
 from faqnas_optuna.training.model import HQNN
+from tests.support.profiler import reported_by_torch_profiler
 from tests.support.sampling import mostly_slow
 
 GENOMES = list(enumerate_genomes())
@@ -46,12 +45,6 @@ def wider_circuits(count: int) -> list[Circuit]:
     paper = {"embedding": PAPER_EMBEDDINGS, "entangler": PAPER_ENTANGLERS, "reuploading": (False,)}
     wider = {one.circuit for one in genomes if any(getattr(one, gene) not in values for gene, values in paper.items())}
     return sorted(wider, key=str)[:: len(wider) // count]
-
-
-def reported_by_torch_profiler(module: nn.Module, sample: torch.Tensor) -> int:
-    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiled:
-        module(sample)
-    return sum(event.flops for event in profiled.key_averages() if event.flops)
 
 
 @pytest.mark.parametrize("circuit", mostly_slow([*sample_circuits(25), *wider_circuits(8)]), ids=str)

@@ -17,9 +17,9 @@ from faqnas_optuna.study.search import create
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.workers import loop as workers
-from tests.cli.test_program import SMALL, Cli
-from tests.cli.test_program import stored as stored
 from tests.conftest import cheap_values, copy_database, run_trials, small_config
+from tests.support.commands import SMALL, Cli
+from tests.support.commands import stored as stored  # the fixture
 
 
 def test_the_storage_can_stand_in_a_file_of_ones_own(stored: Cli, tmp_path: Path) -> None:

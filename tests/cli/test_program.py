@@ -29,15 +29,8 @@ from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training import evaluation
 from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
-
-Cli = Callable[..., tuple[int, str, str]]
-SMALL = ("--dataset", "iris", "--population", "4", "--generations", "2", "--epochs", "1")
-
-
-@pytest.fixture
-def stored(search_of_eight: Search, cli_here: Cli) -> Cli:
-    """The command line beside a study of eight trials, in the database that is the default there."""
-    return cli_here
+from tests.support.commands import SMALL, Cli
+from tests.support.commands import stored as stored  # the fixture
 
 
 @pytest.mark.parametrize("name", [None, *cli.commands])

@@ -1,7 +1,7 @@
 """What a person sees at a terminal, narrow and wide."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,25 +12,10 @@ from faqnas_optuna.study.objective import suggest
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from tests.conftest import RunCli, cheap_values, run_trials
-from tests.support.terminal import Terminal
+from tests.support.terminal import WIDTHS, LongSearch
+from tests.support.terminal import at_terminal as at_terminal  # the fixture
 
 NAME = "breast-cancer-with-fifty-epochs-and-more"
-WIDTHS = [60, 80, 120]
-LongSearch = Callable[..., Terminal]
-
-
-@pytest.fixture
-def at_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    """Start `faqnas-optuna` at a terminal; whatever still runs at the end of the test is killed."""
-    started: list[Terminal] = []
-
-    def start(*arguments: str, columns: int, **settings: dict[str, str]) -> Terminal:
-        started.append(Terminal(*arguments, columns=columns, directory=tmp_path, **settings))
-        return started[-1]
-
-    yield start
-    for terminal in started:
-        terminal.kill()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from faqnas_optuna.cli.display import print_blocks
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.report import confirmation_blocks, remarks
 from faqnas_optuna.confirmation.study import Confirmation
-from tests.cli.test_terminals import WIDTHS, LongSearch
-from tests.cli.test_terminals import at_terminal as at_terminal  # the fixture
+from tests.support.terminal import WIDTHS, LongSearch
+from tests.support.terminal import at_terminal as at_terminal  # the fixture
 
 CIRCUITS = "trial  test accuracy  95 % interval  believed  optimism  quantum FLOPs  live parameters  circuit"
 CONTROLS = "trial  control  test accuracy  circuit adds  95 % interval  p  p (Holm)  effect  parameters  network"

@@ -1,4 +1,3 @@
-import gzip
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,28 +8,8 @@ from faqnas_optuna.data import idx_files
 from faqnas_optuna.data.idx_files import IDX_FILES, IDX_SETS, OF_A_CLASS, directory_of, download, read
 from faqnas_optuna.data.named import load
 from faqnas_optuna.errors import DataError, OutputError
-
-
-def written(shape: tuple[int, ...], values: np.ndarray) -> bytes:
-    """An IDX file of unsigned bytes."""
-    return bytes((0, 0, 8, len(shape))) + np.array(shape, dtype=">u4").tobytes() + values.astype(np.uint8).tobytes()
-
-
-@pytest.fixture(scope="module")
-def idx_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four files of MNIST's form and size, with made-up images; two of them gzipped."""
-    directory = tmp_path_factory.mktemp("mnist")
-    random = np.random.default_rng(0)
-    for name, shape in IDX_FILES.items():
-        high = 256 if len(shape) == 3 else 10
-        # One random image or ten labels, repeated: random bytes for all would take seconds.
-        values = np.resize(random.integers(0, high, 28 * 28 * 7, dtype=np.uint8), shape)
-        content = written(shape, values)
-        if "t10k" in name:
-            (directory / f"{name}.gz").write_bytes(gzip.compress(content, compresslevel=1))
-        else:
-            (directory / name).write_bytes(content)
-    return directory
+from tests.support.mnist import idx_dir as idx_dir  # the fixture
+from tests.support.mnist import written
 
 
 @pytest.fixture(scope="module")

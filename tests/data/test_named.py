@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.cache import to_npz
-from faqnas_optuna.data.idx_files import IDX_SETS
 from faqnas_optuna.data.named import DATASETS, load, recipe_of
-from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
-
-INSTALLED = [name for name in DATASETS if name not in IDX_SETS]
-
-
-def everything(splits: DataSplits) -> list[int]:
-    return [int(label) for part in (splits.train, splits.validation, splits.test) for label in part.y]
+from tests.support.data_sets import INSTALLED, everything
 
 
 @pytest.mark.parametrize("name", INSTALLED)

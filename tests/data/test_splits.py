@@ -5,7 +5,7 @@ from faqnas_optuna.config import DataConfig, StudyConfig
 from faqnas_optuna.data.loading import load_splits
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import split_and_scale
-from tests.data.test_named import INSTALLED, everything
+from tests.support.data_sets import INSTALLED, everything
 
 
 @pytest.mark.parametrize("name", INSTALLED)

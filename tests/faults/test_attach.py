@@ -10,9 +10,9 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search, create, load
 from faqnas_optuna.study.study import versions
-from tests.study.test_search import change_versions
 from tests.support.crew import Crew, trials_of
 from tests.support.databases import sqlite_and_postgres
+from tests.support.studies import change_versions
 
 pytestmark = pytest.mark.slow
 

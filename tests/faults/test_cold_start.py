@@ -13,9 +13,9 @@ import pytest
 
 from faqnas_optuna.study.search import Search
 from tests.conftest import TIMEOUT_S, RunCli
-from tests.faults.test_outages import Told
-from tests.faults.test_signals import on_a_terminal
 from tests.support.crew import SOON_S, wait_until
+from tests.support.forked import Told
+from tests.support.terminal import on_a_terminal
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import TIMEOUT_S
 from tests.support.databases import PASSWORD, PostgresServer, connections_closed
 from tests.support.databases import USER as ADMINISTRATOR
+from tests.support.documents import TEXTS, TINY, blocks
 from tests.support.network import Machine, machines, postgres_for
-from tests.test_docs import TEXTS, TINY, blocks
 
 pytestmark = pytest.mark.slow
 

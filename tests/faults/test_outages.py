@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -24,7 +23,7 @@ from faqnas_optuna.study.search import Search, load
 from tests.conftest import TIMEOUT_S
 from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.support.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
-from tests.support.forked import Forked
+from tests.support.forked import Told
 from tests.support.guardian import run_directory
 from tests.support.jepsen import chains, end, given_up_and_retried, settle, violations_of
 from tests.support.network import machines, postgres_for
@@ -294,26 +293,6 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
         begun = [chain for chain in chains(trials_of(search)).values() if chain[0].system_attrs]
         accepted = [[trial.state for trial in chain].count(TrialState.COMPLETE) for chain in begun]
         assert set(accepted) == {1}
-
-
-class Told:
-    """What a process writes on stderr, as it comes."""
-
-    def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
-        self.text = ""
-        self._process = process
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def all(self) -> str:
-        """To its end."""
-        self._reader.join(TIMEOUT_S)
-        return self.text
-
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self.text += line
 
 
 @pytest.fixture

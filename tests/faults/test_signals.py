@@ -1,12 +1,11 @@
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,11 +17,11 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search, create, load
-from tests.conftest import TIMEOUT_S, cli_environment
-from tests.faults.test_outages import Told
+from tests.conftest import TIMEOUT_S
 from tests.support.crew import LEAVE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
 from tests.support.databases import sqlite_and_postgres
-from tests.support.forked import Forked
+from tests.support.forked import Forked, Told
+from tests.support.terminal import on_a_terminal
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
@@ -123,30 +122,6 @@ def test_a_trial_is_finished_although_the_terminal_is_closed(
         assert process.wait(timeout=TIMEOUT_S) == 128 + signal.SIGHUP
     study = "iris" if command is START else "s"
     assert [trial.state for trial in trials_of(load(open_storage(storage_url), study))] == [TrialState.COMPLETE]
-
-
-@contextmanager
-def on_a_terminal(
-    command: tuple[str, ...], directory: Path, env: dict[str, str]
-) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A process of ours on a terminal of its own, and that terminal's other side."""
-    ours, theirs = os.openpty()
-    os.set_blocking(ours, False)
-    started = f"exec {shlex.join([sys.executable, '-m', 'faqnas_optuna', *command])}"
-    # The first terminal that a session opens is that which ends it.
-    process = subprocess.Popen(
-        ["sh", "-c", f"{started} <>{os.ttyname(theirs)} >&0 2>&0"],
-        cwd=directory,
-        env=cli_environment({"TERM": "xterm", **env}),
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process, ours
-    finally:
-        os.close(theirs)
-        process.kill()
-        process.wait(timeout=TIMEOUT_S)
 
 
 def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, trial_s: float) -> tuple[Search, Forked]:

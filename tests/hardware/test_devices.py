@@ -8,23 +8,7 @@ import pytest
 
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.hardware.devices import DEVICES, Device, TwoQubitGate, device_of
-
-OWN = """
-name = "bench"
-date = 2026-01-31
-source = "our laboratory"
-qubits = 4
-coupling = [[1, 0], [1, 2], [2, 3]]
-two_qubit_gate = "cz"
-one_qubit_error = 0.001
-two_qubit_error = 0.01
-readout_error = 0.02
-one_qubit_ns = 30
-two_qubit_ns = 100
-readout_ns = 1000
-t1_us = 100
-t2_us = 80.5
-"""
+from tests.support.devices import OWN
 
 
 def test_lattices_are_those_of_ibm() -> None:

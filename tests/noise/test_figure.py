@@ -13,7 +13,7 @@ from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.noise.figure import noise_figure, write_noise_plot
 from faqnas_optuna.noise.finalists import STRENGTHS
-from tests.noise.test_report import CHEAP, DEAR, document, under_noise
+from tests.support.noise import CHEAP, DEAR, document, under_noise
 
 CONFIG = StudyConfig(dataset="wine")
 OVERTAKEN = (

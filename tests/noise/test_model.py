@@ -1,12 +1,10 @@
 """Noise: which channels stand where, how strong they are, and what is no noise."""
 
 import json
-import math
 from pathlib import Path
 
-import numpy as np
 import pytest
-from qiskit.quantum_info import Kraus, average_gate_fidelity
+from qiskit.quantum_info import average_gate_fidelity
 
 from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.errors import ConfigError
@@ -20,14 +18,8 @@ from faqnas_optuna.noise.model import (
     of_one_qubit,
     of_two_qubits,
 )
+from tests.support.channels import depolarizing
 from tests.support.devices import IONS, LINE, circuit
-
-PAULIS = [np.array(rows) for rows in ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])]
-
-
-def depolarizing(p: float) -> Kraus:
-    """Written out, one of X, Y and Z with p/3 each."""
-    return Kraus([math.sqrt(weight) * pauli for weight, pauli in zip([1 - p, p / 3, p / 3, p / 3], PAULIS, strict=True)])
 
 
 @pytest.mark.parametrize("error", [1e-4, 0.01, 0.2])

@@ -1,37 +1,14 @@
 """What finalists are worth under noise: means, intervals, and where a cheaper one overtakes a dearer one."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from faqnas_optuna.config import Score
-from faqnas_optuna.confirmation.baselines import Model
-from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
-from faqnas_optuna.noise.model import DepolarizingNoise, noise_of
+from faqnas_optuna.noise.finalists import STRENGTHS
+from faqnas_optuna.noise.model import noise_of
 from faqnas_optuna.noise.report import noise_document, told_overtakings
-from faqnas_optuna.study.metadata import Finalist
-from tests.support.candidates import genome_of
-
-NOISE = DepolarizingNoise(probability=0.01)
-
-
-def under_noise(trial: int, cost: int, *by_seed: Sequence[float]) -> UnderNoise:
-    """With so many strengths as are given, and then 0.1."""
-    genome, networks = genome_of(3, "CZ", "RX", "RY"), {str(Model.CIRCUIT): str(trial)}
-    finalist = Finalist(trial=trial, genome=genome, quantum_flops=cost, believed=(0.5, None, 1), networks=networks)
-    scores = {seed: tuple([*values, *[0.1] * len(STRENGTHS)][: len(STRENGTHS)]) for seed, values in enumerate(by_seed)}
-    return UnderNoise(finalist=finalist, n_qubits=3, scores=scores)
-
-
-def document(*found: UnderNoise, score: Score = Score.ACCURACY) -> dict[str, Any]:
-    return noise_document(found, NOISE, shots=1024, samples=36, constant=0.4, score=score)
-
-
-CHEAP = under_noise(5, 100, (0.6, 0.6, 0.6), (0.8, 0.8, 0.7), (0.7, 0.7, 0.8))
-DEAR = under_noise(3, 900, (0.9, 0.7, 0.5), (0.9, 0.9, 0.6), (0.9, 0.8, 0.8))
+from tests.support.noise import CHEAP, DEAR, document, under_noise
 
 
 def test_a_circuit_has_mean_interval_and_values_at_each_strength() -> None:

@@ -30,7 +30,7 @@ from faqnas_optuna.noise.model import (
 )
 from faqnas_optuna.noise.simulation import expectations, probabilities
 from faqnas_optuna.training.model import measured_by_pennylane
-from tests.noise.test_model import depolarizing
+from tests.support.channels import depolarizing
 from tests.support.devices import circuit
 
 NOISES: Sequence[Noise] = (

@@ -11,18 +11,14 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
-from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.flops import analytic_flops
-from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import SearchConfig, StudyConfig
+from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import backend, batched, open_storage
 from faqnas_optuna.study.search import create
-from faqnas_optuna.training.evaluation import Evaluation
-from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import StudyWorker
 from tests.conftest import small_config
+from tests.support.studies import cheap
 
 DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
     "n": IntDistribution(0, 9),
@@ -164,13 +160,6 @@ def test_as_last_read_spares_the_database(study: optuna.Study) -> None:
         assert len(study.get_trials()) == 1
         with batched(study).as_it_is_now():
             assert len(study.get_trials()) == 2
-
-
-def cheap(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
-    costs = Costs.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
-    trained = effective_circuit(circuit)
-    score = 1 - 1 / analytic_flops(trained)
-    return Evaluation(costs=costs, val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
 
 
 def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_storage_url: str, iris: DataSplits) -> None:

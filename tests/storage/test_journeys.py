@@ -18,7 +18,7 @@ from faqnas_optuna.storage.opening import backend, open_storage
 from faqnas_optuna.study.search import create
 from faqnas_optuna.workers.loop import StudyWorker
 from tests.conftest import small_config
-from tests.storage.test_batched import cheap
+from tests.support.studies import cheap
 
 
 class Journeys:

@@ -19,6 +19,7 @@ from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.study import check_name, versions
 from faqnas_optuna.training.values import Costs
 from tests.conftest import cheap_values, run_trials, small_config
+from tests.support.studies import change_versions
 
 
 def test_a_study_is_loaded_as_it_was_made(new_search: Callable[..., Search], storage_url: str) -> None:
@@ -115,14 +116,6 @@ def test_the_range_of_flops_is_that_of_all_circuits(space: SpaceConfig, counter:
     circuits = {genome.circuit for genome in enumerate_genomes(space.genes)}
     charged = {Costs.of(circuit, n_features=4, n_classes=3).quantum_flops(config) for circuit in circuits}
     assert cost_range(config) == (min(charged), max(charged))
-
-
-def change_versions(search: Search, **changes: str) -> Search:
-    """The study as if it had been made with other versions."""
-    versions = {**search.description.versions, **{name.replace("_", "-"): value for name, value in changes.items()}}
-    changed = replace(search.description, versions=versions)
-    search.metadata.describe(changed)
-    return replace(search, description=changed)
 
 
 def test_versions_that_may_not_work_together_are_refused(new_search: Callable[..., Search]) -> None:

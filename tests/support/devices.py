@@ -33,3 +33,21 @@ def circuit(
         topology=Topology.CIRCULAR if circular else Topology.LINEAR,
         rotations=tuple(Rotation(f"R{axis}") for axis in rotations),
     )
+
+
+OWN = """
+name = "bench"
+date = 2026-01-31
+source = "our laboratory"
+qubits = 4
+coupling = [[1, 0], [1, 2], [2, 3]]
+two_qubit_gate = "cz"
+one_qubit_error = 0.001
+two_qubit_error = 0.01
+readout_error = 0.02
+one_qubit_ns = 30
+two_qubit_ns = 100
+readout_ns = 1000
+t1_us = 100
+t2_us = 80.5
+"""

@@ -19,6 +19,7 @@ import psutil
 from faqnas_optuna.__main__ import main as faqnas_main
 from faqnas_optuna.training.evaluation import evaluate
 from tests.support.crew import forking, slow_down
+from tests.support.processes import TIMEOUT_S
 
 
 class Forked:
@@ -124,3 +125,23 @@ def _work(
     finally:
         # Which `multiprocessing` leaves out.
         atexit._run_exitfuncs()
+
+
+class Told:
+    """What a process writes on stderr, as it comes."""
+
+    def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
+        self.text = ""
+        self._process = process
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def all(self) -> str:
+        """To its end."""
+        self._reader.join(TIMEOUT_S)
+        return self.text
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.text += line

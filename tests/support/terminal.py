@@ -4,15 +4,19 @@ import atexit
 import fcntl
 import os
 import select
+import shlex
 import struct
+import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pyte
+import pytest
 
 from faqnas_optuna.__main__ import main as faqnas_main
 from tests.support.crew import forking
@@ -115,3 +119,45 @@ def _work(arguments: Sequence[str], directory: Path, environment: Mapping[str, s
     finally:
         # Which `multiprocessing` leaves out.
         atexit._run_exitfuncs()
+
+
+@contextmanager
+def on_a_terminal(
+    command: tuple[str, ...], directory: Path, env: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process of ours on a terminal of its own, and that terminal's other side."""
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    started = f"exec {shlex.join([sys.executable, '-m', 'faqnas_optuna', *command])}"
+    # The first terminal that a session opens is that which ends it.
+    process = subprocess.Popen(
+        ["sh", "-c", f"{started} <>{os.ttyname(theirs)} >&0 2>&0"],
+        cwd=directory,
+        env=cli_environment({"TERM": "xterm", **env}),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process, ours
+    finally:
+        os.close(theirs)
+        process.kill()
+        process.wait(timeout=TIMEOUT_S)
+
+
+WIDTHS = [60, 80, 120]
+LongSearch = Callable[..., Terminal]
+
+
+@pytest.fixture
+def at_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start `faqnas-optuna` at a terminal; whatever still runs at the end of the test is killed."""
+    started: list[Terminal] = []
+
+    def start(*arguments: str, columns: int, **settings: dict[str, str]) -> Terminal:
+        started.append(Terminal(*arguments, columns=columns, directory=tmp_path, **settings))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.kill()

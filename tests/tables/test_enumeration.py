@@ -5,40 +5,26 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.genome import Genome, Rotation, Topology, enumerate_genomes
-from faqnas_optuna.config import DataConfig, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import DataConfig, SearchConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.tables.chunks import ChunkFolder, ChunkResult, folder_of
-from faqnas_optuna.tables.enumeration import Job, make_table, train_chunk
-from faqnas_optuna.tables.plan import Chunk, TablePlan, differences, table_document, versions
+from faqnas_optuna.tables.enumeration import Job, train_chunk
+from faqnas_optuna.tables.plan import Chunk, differences, table_document, versions
 from faqnas_optuna.tables.schema import read_document, seconds_file
 from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
 from faqnas_optuna.workers.pool import shared_out
 from tests.conftest import small_config, successful
-
-SPACE = SpaceConfig(n_qubits=(2, 3), depth=(1, 2), topology=(Topology.LINEAR,), rotation=(Rotation.RX, Rotation.RZ))
-SEEDS, EPOCHS = 2, 5
-
-
-def plan_of(**changes: Any) -> TablePlan:
-    config = StudyConfig(dataset="iris", data=DataConfig(split_seed=0), training=TrainingConfig(epochs=EPOCHS))
-    among = [genome.circuit for genome in enumerate_genomes(SPACE.genes)]
-    return TablePlan.of(**{"config": config, "seeds": SEEDS, "among": among, **changes})
-
-
-def here(work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk]) -> Iterator[ChunkResult]:
-    """All in this process."""
-    return (work(shared, task) for task in tasks)
+from tests.support.tables import EPOCHS, SEEDS, SPACE, make, plan_of
 
 
 def until(number: int, work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk]) -> Iterator[ChunkResult]:
@@ -47,13 +33,6 @@ def until(number: int, work: Callable[[Job, Chunk], ChunkResult], shared: Job, t
         if done == number:
             raise WorkerDiedError("a worker has been ended by SIGKILL")
         yield work(shared, task)
-
-
-def make(file: Path, splits: DataSplits, plan: TablePlan | None = None, hand_out: Any = here) -> list[int]:
-    """Make a table; how many trainings were done, again and again."""
-    told: list[int] = []
-    make_table(plan or plan_of(), splits, file, hand_out, on_done=told.append)
-    return told
 
 
 def digest(file: Path) -> str:

@@ -17,7 +17,7 @@ from faqnas_optuna.errors import ConfigError, DataError, GenomeError
 from faqnas_optuna.tables import loading
 from faqnas_optuna.tables.schema import seconds_file
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.tables.test_enumeration import EPOCHS, SEEDS, SPACE, make, plan_of
+from tests.support.tables import EPOCHS, SEEDS, SPACE, make, plan_of
 
 ROOT = Path(__file__).parent.parent.parent
 SIZES = {"train": 90, "val": 30, "test": 30}

@@ -36,12 +36,11 @@ from faqnas_optuna.study.state import StudyState, read_state
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.workers.cluster import Assignment, DaskWorkers, connected, dask_workers, shared_out_on, watch, work
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
-from tests.faults.test_outages import Told
+from tests.support import tables
 from tests.support.crew import forking, process_of, wait_until
-from tests.support.forked import Forked
-from tests.tables import test_enumeration as tables
-from tests.test_end_to_end import ENDLESS, until_all_have_shared, wait_for_trials, workers_of
-from tests.workers.test_pool import add, fail
+from tests.support.forked import Forked, Told
+from tests.support.pool_tasks import add, fail
+from tests.support.studies import ENDLESS, until_all_have_shared, wait_for_trials, workers_of
 
 pytestmark = pytest.mark.slow
 

@@ -6,16 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from multiprocessing.pool import ThreadPool
-from typing import NoReturn
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
+from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.signals import Signals
@@ -27,16 +25,11 @@ from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.state import StudyState, read_state
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import load_data
-from faqnas_optuna.study.work import Progress, TrialOutcome, WorkerAction
+from faqnas_optuna.study.work import Progress, WorkerAction
 from faqnas_optuna.training.evaluation import Evaluation, evaluate
 from faqnas_optuna.workers.loop import StudyWorker, run, worker_name
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, reason_of, run_trials, small_config, successful
-
-FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
-
-
-def nothing(_: StudyState) -> None:
-    """What a test shows of progress."""
+from tests.support.studies import FEW, change_fingerprint, delete_in_trial, fail, nothing
 
 
 def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], iris: DataSplits) -> None:
@@ -89,10 +82,6 @@ def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(new_search: Ca
     assert len(successful(search)) == 1
     # A reused circuit in between does not hide that nothing can be trained.
     assert read_state(search).failed == 5
-
-
-def fail(*_: object) -> NoReturn:
-    raise MemoryError
 
 
 @pytest.mark.parametrize("other_succeeds", [True, False])
@@ -180,29 +169,6 @@ def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(new_search: Cal
     (trial,) = search.study.get_trials(deepcopy=False)
     assert (trial.state, trial.user_attrs) == (TrialState.FAIL, {"failure": "given up: its worker lost the lock of the study"})
     assert read_state(search).errors == []
-
-
-def change_fingerprint(search: Search) -> Search:
-    """The study as if it had been made with other data."""
-    changed = replace(search.description, data_fingerprint="other")
-    search.metadata.describe(changed)
-    return replace(search, description=changed)
-
-
-def delete_in_trial(monkeypatch: pytest.MonkeyPatch, storage_url: str, name: str, *, number: int, before: bool) -> None:
-    """Let somebody delete a study, with Optuna's own means, before a trial of it or after it."""
-    run_one = Objective.__call__
-
-    def deleting(self: Objective, trial: optuna.Trial) -> TrialOutcome:
-        chosen = trial.number == number and trial.study.study_name == name
-        if chosen and before:
-            optuna.delete_study(study_name=name, storage=storage_url)
-        outcome = run_one(self, trial)
-        if chosen and not before:
-            optuna.delete_study(study_name=name, storage=storage_url)
-        return outcome
-
-    monkeypatch.setattr(Objective, "__call__", deleting)
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -1,5 +1,4 @@
 import os
-import signal
 from itertools import islice
 
 import psutil
@@ -7,23 +6,7 @@ import pytest
 
 from faqnas_optuna.errors import DataError, WorkerDiedError
 from faqnas_optuna.workers.pool import shared_out
-
-
-def add(shared: int, task: int) -> tuple[int, int]:
-    return shared + task, os.getpid()
-
-
-def fail(shared: dict[int, str], task: int) -> int:
-    """Do what is shared of the task."""
-    match shared.get(task):
-        case "killed":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "refused":
-            raise DataError("there is no such thing")
-        case "signalled":
-            # As Ctrl-C reaches all processes of a terminal.
-            os.kill(os.getpid(), signal.SIGINT)
-    return task
+from tests.support.pool_tasks import add, fail
 
 
 def test_every_task_is_done_once_by_several_processes() -> None:

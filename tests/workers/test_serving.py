@@ -22,7 +22,7 @@ from tests.conftest import reason_of, small_config, successful
 from tests.support.crew import SOON_S, Crew, new_study, trials_of, wait_until
 from tests.support.databases import on_sqlite, sqlite_and_postgres
 from tests.support.jepsen import violations_of
-from tests.workers.test_loop import FEW, change_fingerprint, delete_in_trial, fail, nothing
+from tests.support.studies import FEW, change_fingerprint, delete_in_trial, fail, nothing
 
 IDLE_S = 2
 """It looks for studies every second."""

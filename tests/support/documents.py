@@ -1,0 +1,23 @@
+"""The documents: their texts, and the blocks that these show."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+GUIDES = sorted(ROOT.glob("docs/*.md"))
+DOCUMENTS = [ROOT / "README.md", *GUIDES, ROOT / "studies/README.md", ROOT / "CONTRIBUTING.md"]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in DOCUMENTS}
+TINY = {
+    "FAQNAS_POPULATION": "4",
+    "FAQNAS_GENERATIONS": "2",
+    "FAQNAS_EPOCHS": "1",
+    "FAQNAS_BATCH_SIZE": "1000",
+    "FAQNAS_SEEDS": "2",
+}
+"""What makes the searches of the documents short; the commands stay as they are."""
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Each fenced block: its language, and what is in it."""
+    yield from re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
