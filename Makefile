@@ -1,6 +1,6 @@
 # make start   a search over the Wine data, from nothing but Python 3.11 or newer
 # make test    the tests, in the same environment, to which it adds what they need
-# make quick   those that need no database servers, no cluster and no crowd of workers: about seven minutes
+# make quick   those that are not slow: no database servers, clusters or crowds of workers, and samples of large grids
 # make lint    formatting, linter, types
 # make bench   performance on this machine, against PennyLane, torch.profiler and plain Optuna, in about eight minutes;
 #              in two: make bench ARGS=--quick
@@ -16,12 +16,17 @@ start: $(RUN)
 	$(VENV)/bin/faqnas-optuna doctor
 	$(VENV)/bin/faqnas-optuna start --dataset wine
 
-# More processes than cores: half of the time of these tests is waiting for servers, outages and heartbeats.
+# Most of these tests wait for servers, outages and heartbeats: they run in more processes than there are cores.
+WAITING := tests/faults tests/storage tests/workers
+
 test: $(TESTS)
-	$(VENV)/bin/python -m pytest -n 4
+	status=0; \
+	$(VENV)/bin/python -m pytest -n 8 $(WAITING) || status=1; \
+	$(VENV)/bin/python -m pytest -n 3 $(WAITING:%=--ignore=%) || status=1; \
+	exit $$status
 
 quick: $(TESTS)
-	$(VENV)/bin/python -m pytest -n 2 -m 'not slow'
+	$(VENV)/bin/python -m pytest -n 3 -m 'not slow'
 
 lint: $(TESTS)
 	$(VENV)/bin/ruff check .

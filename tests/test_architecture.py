@@ -363,21 +363,27 @@ STUDY_ATTRIBUTES = {
     "set_metric_names",
     "metric_names",
 }
-ATTRIBUTES = {"user_attrs", "system_attrs", "set_user_attr", "set_system_attr"}
-TRIALS = {"trial", "known", "found"}
-"""What modules call the trials whose attributes they use."""
+"""What Optuna calls nothing else. The attributes of trials have the names that those of studies have too:
+`tests/study/test_metadata.py` watches who uses these."""
 
 
-def test_only_the_ledger_touches_what_a_study_keeps() -> None:
+def test_only_one_module_calls_what_reads_and_writes_attributes_of_studies() -> None:
     for module in set(ORDER) - {"study.metadata"} - within("storage"):
         for node in ast.walk(ast.parse(source(module))):
-            if not isinstance(node, ast.Attribute | ast.Name):
-                continue
-            name = node.attr if isinstance(node, ast.Attribute) else node.id
-            # The storage has the function that the ledger reads with.
-            assert name not in STUDY_ATTRIBUTES or module == "storage.attributes", f"{module}:{node.lineno} uses {name}"
-            if isinstance(node, ast.Attribute) and name in ATTRIBUTES:
-                assert ast.unparse(node.value) in TRIALS, f"{module}:{node.lineno} uses {ast.unparse(node)}"
+            if isinstance(node, ast.Attribute | ast.Name):
+                name = node.attr if isinstance(node, ast.Attribute) else node.id
+                assert name not in STUDY_ATTRIBUTES, f"{module}:{node.lineno} uses {name}"
+
+
+def test_no_test_imports_another_test() -> None:
+    """What several tests need is in `tests/support` or in `conftest.py`."""
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            where = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            for name in names:
+                parts = f"{where}{name}".split(".")
+                assert parts[0] != "tests" or not any(part.startswith("test_") for part in parts), f"{path} imports {name}"
 
 
 def test_the_public_names() -> None:

@@ -20,7 +20,7 @@ from tests.support.databases import on_postgres
 
 pytestmark = pytest.mark.slow
 
-ASKED = ("--trials", "0,1", "--seeds", "2", "--epochs", "400")
+ASKED = ("--trials", "0,1", "--seeds", "2", "--epochs", "5")
 
 
 def confirmed(search: Confirmation) -> dict[tuple[str, int], float]:
@@ -44,7 +44,7 @@ def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: P
     search = load_confirmation(open_storage(any_storage_url), "s.confirm")
     crew.processes.clear()
     for kills in range(1, 3):
-        victim, other = (crew.start("worker", "s.confirm") for _ in range(2))
+        victim, other = (crew.start("worker", "s.confirm", trial_s=0.5) for _ in range(2))
         done = len(confirmed(search))
         wait_until(lambda done=done: len(confirmed(search)) >= done + 4, SOON_S, "they are at work")  # type: ignore[misc]
         for worker in (victim, other)[:kills]:

@@ -50,10 +50,17 @@ def busy_workers(search: Search, crew: Crew, count: int, *, until: Barrier | Non
     """Start workers and wait until all are within their first trial; the trials' numbers.
 
     Args:
-        until: their first trials end when as many as it has parties wait for it.
+        until: their first trials end when as many as it has parties wait for it. From now on these trials need no database
+            until then.
     """
     workers = [crew.start("worker", "s", joined=until, trial_s=trial_s) for _ in range(count)]
     wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "all workers have begun a trial")
+    if until is not None:
+
+        def all_wait() -> bool:
+            return all("waits" in [entry.event for entry in crew.log(worker)] for worker in workers)
+
+        wait_until(all_wait, SOON_S, "what is left to do of these trials is to store them")
     numbers = [crew.log(worker)[0].trial for worker in workers]
 
     def are_stored() -> bool:

@@ -1,5 +1,7 @@
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import optuna
 import pytest
@@ -112,3 +114,41 @@ def test_studies_of_a_storage_are_those_that_are_described(new_search: Callable[
     optuna.create_study(storage=storage, study_name="foreign")
     StudyMetadata(optuna.load_study(storage=storage, study_name="a")).write_stop(STOPPED)
     assert list(our_studies(storage).items()) == [("a", True), ("b", False), ("c", False)]
+
+
+STUDY_ATTRIBUTES = ("user_attrs", "set_user_attr", "metric_names", "set_metric_names")
+
+
+def test_only_one_module_reads_and_writes_the_attributes_of_studies(
+    cli_here: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Watched while a study is made, shown, stopped, resumed, confirmed and attached to."""
+    callers = set()
+
+    def watched(original: Any) -> Callable[..., Any]:
+        def call(*arguments: Any, **settings: Any) -> Any:
+            callers.add(sys._getframe(1).f_globals["__name__"])
+            return original(*arguments, **settings)
+
+        return call
+
+    for name in STUDY_ATTRIBUTES:
+        found = vars(optuna.Study)[name]
+        monkeypatch.setattr(
+            optuna.Study, name, property(watched(found.fget)) if isinstance(found, property) else watched(found)
+        )
+    small = ("--population", "3", "--generations", "1", "--epochs", "1")
+    for command in (
+        ("start", "iris", *small),
+        ("status", "iris"),
+        ("pareto", "iris"),
+        ("show", "iris", "0"),
+        ("stop", "iris"),
+        ("resume", "iris", "--generations", "2"),
+        ("worker", "iris"),
+        ("confirm", "iris", "--top", "1", "--seeds", "2", "--epochs", "1"),
+        ("status",),
+    ):
+        code, _, err = cli_here(*command)
+        assert code == 0, err
+    assert {name for name in callers if not name.startswith("optuna.")} == {"faqnas_optuna.study.metadata"}

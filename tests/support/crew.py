@@ -29,6 +29,8 @@ from faqnas_optuna.__main__ import main as faqnas_main
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig
+from faqnas_optuna.confirmation import objective as confirming
+from faqnas_optuna.confirmation.baselines import Confirmed
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.batched import BatchedStorage
@@ -52,6 +54,8 @@ PRELOADED = [
     "sqlalchemy.dialects.mysql.pymysql",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
+    "tests.support.forked",
+    "tests.support.terminal",
 ]
 
 GRACE_S = 3
@@ -69,7 +73,8 @@ class Entry:
     worker: str
     """The name of its process."""
     event: str
-    """`begun`: the worker runs the trial; `done`: the database has acknowledged its values."""
+    """`begun`: the worker runs the trial; `waits`: it waits for others before it stores the values; `done`: the database has
+    acknowledged the values."""
     trial: int
     at: float
     """Seconds since the epoch."""
@@ -280,7 +285,7 @@ def _work(
 
 
 def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
-    """From now on an evaluation in this process sleeps first, and goes wrong for one circuit in so many."""
+    """Let evaluations and confirmations in this process sleep first, and evaluations of one circuit in `fault_in` go wrong."""
 
     def slow(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
         time.sleep(trial_s)
@@ -289,6 +294,13 @@ def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, faul
         return FAULTS[fault](evaluate(circuit, splits, config))
 
     vars(evaluation)["evaluate"] = slow
+    confirm_once = confirming.confirm_once
+
+    def slow_confirmation(*arguments: Any, **settings: Any) -> Confirmed:
+        time.sleep(trial_s)
+        return confirm_once(*arguments, **settings)
+
+    vars(confirming)["confirm_once"] = slow_confirmation
 
 
 def _log_trials(write: Callable[[str], object], joined: Barrier | None) -> None:
@@ -301,7 +313,9 @@ def _log_trials(write: Callable[[str], object], joined: Barrier | None) -> None:
         outcome = run(self, trial)
         if joined is not None:
             # Not in the evaluation: a trial that reuses the values of a known circuit has none.
-            joined.wait(timeout=LEAVE_S)
+            write(f"waits {trial.number} {time.time()}")
+            # However long the test takes: at its end this process is killed.
+            joined.wait()
             joined = None
         return outcome
 
