@@ -18,8 +18,8 @@ from tests.support.jepsen import violations_of
 
 pytestmark = pytest.mark.slow
 
-GENERATIONS = 5
-WORKERS = {"postgres": 16, "sqlite": 8}
+GENERATIONS = 4
+WORKERS = {"postgres": 10, "sqlite": 6}
 BUSY_S = 240
 """What is much for two cores is done by then."""
 each_database = pytest.mark.parametrize(
