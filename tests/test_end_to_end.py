@@ -84,6 +84,7 @@ def _by_hand(genes: dict[str, Any]) -> tuple[torch.nn.Module, torch.Tensor]:
     return qml.qnn.TorchLayer(node, {"weights": (genes["depth"], n)}), torch.rand(1, n) + 0.1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
     run_forked: RunCli, fork_cli: Fork, tmp_path: Path, storage_url: str
 ) -> None:

@@ -69,6 +69,7 @@ def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
         assert profiler_flops(circuit) == count(circuit), str(circuit)
 
 
+@pytest.mark.slow
 def test_counts_are_kept_and_made_anew_when_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -93,6 +93,7 @@ REFUSED: dict[tuple[str, ...], str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", REFUSED, ids=" ".join)
 def test_what_cannot_be_written_is_refused(options: tuple[str, ...], file: Path, claims: Cli) -> None:
     code, out, err = claims(str(file), *options)

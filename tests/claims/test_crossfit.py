@@ -72,6 +72,7 @@ def test_the_knee_is_that_of_least_squares() -> None:
         assert levelled(x, weights, noisy, place) == pytest.approx(design @ fitted)
 
 
+@pytest.mark.slow
 def test_a_threshold_that_was_put_in_is_found(table: Table) -> None:
     found = saturation(CircuitsByCost(table), table, 20)
     costs, qubits = table.column("quantum_flops_profiler"), table.column("n_qubits")

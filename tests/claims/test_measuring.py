@@ -135,6 +135,7 @@ def test_what_fails_is_counted_over_genomes(make: Make, iris: DataSplits) -> Non
     assert verdicts["6a"].verdict(measured) == Verdict.HOLDS
 
 
+@pytest.mark.slow
 def test_tables_that_cannot_tell_are_refused(iris: DataSplits, tmp_path: Path) -> None:
     def right(_: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
         return np.zeros(shape)

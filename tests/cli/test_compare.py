@@ -32,6 +32,7 @@ def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_up_table(tmp_path_factory.mktemp("tables") / "iris.parquet", iris, right, seeds=3).file
 
 
+@pytest.mark.slow
 def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> None:
     code, out, err = cli_here("compare", str(file), *SMALL, "--json")
     assert code == 0, err
@@ -56,7 +57,6 @@ def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> No
     assert "nsga2: cannot be shown to differ by 2 searches, which give no p below 0.500, " in out
 
 
-@pytest.mark.slow
 def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:
     code, out, err = cli_here("compare", str(file), "--searcher", "random", "--searches", "2", "--seconds", "5", "--json")
     assert code == 0, err

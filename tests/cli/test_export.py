@@ -140,6 +140,7 @@ def folder(tmp_path: Path, cli_here: Cli) -> Path:
     return tmp_path / "model"
 
 
+@pytest.mark.slow
 def test_a_prediction_needs_neither_database_nor_torch_nor_pennylane(folder: Path) -> None:
     program = (
         "import atexit, sys\n"

@@ -12,7 +12,7 @@ from faqnas_optuna.study.objective import suggest
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from tests.conftest import RunCli, cheap_values, run_trials
-from tests.support.terminal import WIDTHS, LongSearch
+from tests.support.terminal import LongSearch, each_width
 from tests.support.terminal import at_terminal as at_terminal  # the fixture
 
 NAME = "breast-cancer-with-fifty-epochs-and-more"
@@ -33,7 +33,7 @@ def long_names(new_search: Callable[..., Search]) -> Search:
     return finished
 
 
-@pytest.mark.parametrize("columns", WIDTHS)
+@each_width
 def test_status_is_whole(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
     terminal = at_terminal("status", columns=columns)
     assert terminal.end() == 0
@@ -48,7 +48,7 @@ def test_status_is_whole(long_names: Search, at_terminal: LongSearch, columns: i
     assert re.search(r"a-host[\w-]*…[\w:-]*4567|a-host-of-a-cluster-with-a-long-name:1234567", text)
 
 
-@pytest.mark.parametrize("columns", WIDTHS)
+@each_width
 def test_many_finished_studies_are_a_line_each(
     new_search: Callable[..., Search], at_terminal: LongSearch, columns: int
 ) -> None:
@@ -62,7 +62,7 @@ def test_many_finished_studies_are_a_line_each(
     assert [line.split()[0][-1] for line in terminal.lines[1:]] == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("columns", WIDTHS)
+@each_width
 def test_the_front_is_whole(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
     terminal = at_terminal("pareto", NAME, columns=columns)
     assert terminal.end() == 0
@@ -71,7 +71,7 @@ def test_the_front_is_whole(long_names: Search, at_terminal: LongSearch, columns
     assert "accuracy  quantum FLOPs  classical FLOPs  parameters" in terminal.lines[0]
 
 
-@pytest.mark.parametrize("columns", WIDTHS)
+@each_width
 def test_one_trial_is_shown(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
     document = trial_document(long_names, 3)
     terminal = at_terminal("show", NAME, "3", columns=columns)

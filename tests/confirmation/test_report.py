@@ -10,7 +10,7 @@ from faqnas_optuna.cli.display import print_blocks
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.report import confirmation_blocks, remarks
 from faqnas_optuna.confirmation.study import Confirmation
-from tests.support.terminal import WIDTHS, LongSearch
+from tests.support.terminal import LongSearch, each_width
 from tests.support.terminal import at_terminal as at_terminal  # the fixture
 
 CIRCUITS = "trial  test accuracy  95 % interval  believed  optimism  quantum FLOPs  live parameters  circuit"
@@ -63,7 +63,7 @@ def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.Ca
     assert [entry["told"] for entry in document["circuits"]] == [line for line in lines if line.startswith("Trial ")]
 
 
-@pytest.mark.parametrize("columns", WIDTHS)
+@each_width
 def test_the_tables_are_whole(document: dict[str, Any], confirmed: Confirmation, at_terminal: LongSearch, columns: int) -> None:
     terminal = at_terminal("confirm", "iris", columns=columns)
     assert terminal.end() == 0

@@ -26,6 +26,7 @@ def fashion_dir(idx_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return directory
 
 
+@pytest.mark.slow
 def test_mnist_reads_idx_files_gzipped_or_not(idx_dir: Path) -> None:
     splits = load("mnist", seed=0, data_dir=idx_dir)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (42_000, 14_000, 14_000)

@@ -23,6 +23,7 @@ from faqnas_optuna.data.reading import Source
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.data.user_data import load_file, splits_of
 from faqnas_optuna.errors import DataError
+from tests.support.sampling import mostly_slow
 
 ROWS = 200
 
@@ -251,7 +252,7 @@ REAL = {
 """Files of statsmodels, some with separators and quotes of their own, and what is told by the rest of each."""
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", mostly_slow(REAL))
 def test_real_files_are_searched_over_by_one_command(name: str, cli_here: Callable[..., tuple[int, str, str]]) -> None:
     (package,) = (Path(place) for place in find_spec("statsmodels").submodule_search_locations)  # type: ignore[union-attr]
     code, out, err = cli_here("start", str(package / name), "--target", REAL[name], *TINY, "--json")

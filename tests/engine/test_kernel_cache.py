@@ -9,7 +9,6 @@ import pytest
 import faqnas_optuna
 from faqnas_optuna.engine.kernel_cache import kernels_digest
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.support.sampling import mostly_slow
 
 PROGRAM = """
 import logging, sys
@@ -104,7 +103,8 @@ def warm(cache: Path) -> tuple[str, str]:
 FOUND, COMPILED = "42.0\n42.0\n1\n", "42.0\n42.0\n0\n"
 
 
-@pytest.mark.parametrize("damage", mostly_slow([b"half", b"", None]))
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [b"half", b"", None])
 def test_damaged_machine_code_is_compiled_anew(tmp_path: Path, damage: bytes | None) -> None:
     assert warm(tmp_path) == (COMPILED, "")
     (kept,) = tmp_path.rglob("*.kernel")

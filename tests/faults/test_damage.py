@@ -19,6 +19,7 @@ from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.training import evaluation
 from tests.conftest import cheap_values, copy_database, reason_of, run_trials, small_config
 from tests.support.crew import instant_evaluation
+from tests.support.sampling import mostly_slow
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -123,7 +124,7 @@ def assert_refused(told: tuple[int, str, str], reason: str) -> None:
     assert re.match(f"Error: study 'bad' is damaged in the database: .*{reason}.*; put a backup of the database", err), err
 
 
-@pytest.mark.parametrize("damage", SEEN_BY_ALL | SEEN_BY_STATUS)
+@pytest.mark.parametrize("damage", mostly_slow(SEEN_BY_ALL | SEEN_BY_STATUS))
 def test_who_looks_at_all_leaves_out_a_damaged_study(
     two: Callable[[str], None], storage_url: str, cli_here: Cli, damage: str
 ) -> None:
@@ -151,7 +152,7 @@ def test_who_looks_at_all_leaves_out_a_damaged_study(
         assert_refused(cli_here(*command), reason)
 
 
-@pytest.mark.parametrize("damage", SEEN_BY_ALL | SEEN_BY_STATUS | SEEN_BY_WORKERS)
+@pytest.mark.parametrize("damage", mostly_slow(SEEN_BY_ALL | SEEN_BY_STATUS | SEEN_BY_WORKERS))
 def test_a_worker_of_all_serves_the_healthy(two: Callable[[str], None], storage_url: str, cli_here: Cli, damage: str) -> None:
     statement, reason = (SEEN_BY_ALL | SEEN_BY_STATUS | SEEN_BY_WORKERS)[damage]
     two(statement)

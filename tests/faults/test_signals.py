@@ -21,15 +21,17 @@ from tests.conftest import TIMEOUT_S
 from tests.support.crew import LEAVE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
 from tests.support.databases import sqlite_and_postgres
 from tests.support.forked import Forked, Told
+from tests.support.sampling import mostly_slow
 from tests.support.terminal import on_a_terminal
 
-each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+each_signal = pytest.mark.parametrize("number", mostly_slow([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
 
 START = ("start", "--dataset", "iris", "--epochs", "1")
 SLOW_TRIALS = """
 import time
 from pathlib import Path
 from faqnas_optuna.training import evaluation
+from tests.support.sampling import mostly_slow
 evaluate = evaluation.evaluate
 def slow(*arguments):
     Path("begun").touch()

@@ -118,6 +118,7 @@ print([name for name in ("torch", "pennylane", "optuna") if name in sys.modules]
 """
 
 
+@pytest.mark.slow
 def test_another_process_predicts_the_same_from_a_pickle_and_loads_nothing_large(iris: DataSplits, tmp_path: Path) -> None:
     found = HQNNClassifier(epochs=2, random_state=0).fit(iris.train.x, iris.train.y)
     file, out = tmp_path / "found.pickle", tmp_path / "out.npy"

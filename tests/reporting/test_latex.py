@@ -281,6 +281,7 @@ def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
     yield "special", table(columns, texts, caption=escaped("50 % & more"), label="a_b", told={})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("pdflatex") is None, reason="pdflatex is not installed; on Debian: apt-get install texlive-latex-recommended"
 )

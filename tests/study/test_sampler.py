@@ -70,6 +70,7 @@ def test_the_generation_is_kept_where_optuna_keeps_it() -> None:
     assert NSGAIISampler._get_generation_key() == GENERATION_KEY
 
 
+@pytest.mark.slow
 def test_what_is_drawn_does_not_depend_on_whether_there_was_a_crossover() -> None:
     """The generators that cross and that draw are apart: a gene drawn anew takes each value equally often, either way."""
     sampler = SeededNSGAIISampler(SearchConfig(), GENES, seed=0)

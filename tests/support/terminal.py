@@ -21,6 +21,7 @@ import pytest
 from faqnas_optuna.__main__ import main as faqnas_main
 from tests.support.crew import forking
 from tests.support.processes import TIMEOUT_S, cli_environment
+from tests.support.sampling import mostly_slow
 
 ROWS = 60
 
@@ -145,7 +146,7 @@ def on_a_terminal(
         process.wait(timeout=TIMEOUT_S)
 
 
-WIDTHS = [60, 80, 120]
+each_width = pytest.mark.parametrize("columns", mostly_slow([60, 80, 120]))
 LongSearch = Callable[..., Terminal]
 
 

@@ -37,6 +37,7 @@ def test_each_column_is_what_it_says(costs: SpaceCosts) -> None:
             assert row[f"two_qubit_gates_{device.name}"] == cost.two_qubit_gates
 
 
+@pytest.mark.slow
 def test_agreement_by_groups(costs: SpaceCosts) -> None:
     groups = dict(costs.groups())
     assert list(groups) == ["all", "CNOT", "CZ", *(f"{count} qubits" for count in range(2, 11))]
