@@ -294,7 +294,7 @@ def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, faul
         return FAULTS[fault](evaluate(circuit, splits, config))
 
     vars(evaluation)["evaluate"] = slow
-    confirm_once = confirming.confirm_once
+    confirm_once = vars(confirming)["confirm_once"]
 
     def slow_confirmation(*arguments: Any, **settings: Any) -> Confirmed:
         time.sleep(trial_s)
