@@ -30,7 +30,7 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.confirmation import objective as confirming
-from faqnas_optuna.confirmation.baselines import Confirmed
+from faqnas_optuna.confirmation.baselines import Confirmed, confirm_once
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.batched import BatchedStorage
@@ -294,7 +294,6 @@ def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, faul
         return FAULTS[fault](evaluate(circuit, splits, config))
 
     vars(evaluation)["evaluate"] = slow
-    confirm_once = vars(confirming)["confirm_once"]
 
     def slow_confirmation(*arguments: Any, **settings: Any) -> Confirmed:
         time.sleep(trial_s)
