@@ -1,5 +1,6 @@
 """Small tables, made in this process."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,3 +32,7 @@ def make(file: Path, splits: DataSplits, plan: TablePlan | None = None, hand_out
     told: list[int] = []
     make_table(plan or plan_of(), splits, file, hand_out, on_done=told.append)
     return told
+
+
+def digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,6 +1,5 @@
 """A table is the same however it comes about, and says what a search would."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -24,7 +23,7 @@ from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
 from faqnas_optuna.workers.pool import shared_out
 from tests.conftest import small_config, successful
-from tests.support.tables import EPOCHS, SEEDS, SPACE, make, plan_of
+from tests.support.tables import EPOCHS, SEEDS, SPACE, digest, make, plan_of
 
 
 def until(number: int, work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk]) -> Iterator[ChunkResult]:
@@ -33,10 +32,6 @@ def until(number: int, work: Callable[[Job, Chunk], ChunkResult], shared: Job, t
         if done == number:
             raise WorkerDiedError("a worker has been ended by SIGKILL")
         yield work(shared, task)
-
-
-def digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
