@@ -66,7 +66,7 @@ def search(
         FailuresError: trial after trial failed.
         ClusterError: the Dask cluster cannot be used.
     """
-    is_named = data is None or isinstance(data, str | PathLike)
+    is_named = isinstance(data, str | PathLike) or (data is None and y is None)
     if is_named and y is not None:
         raise ConfigError("y is for samples, as in search(x, y); of a file, target names the column of the classes")
     file = None if config is None else Path(config)
