@@ -12,6 +12,7 @@ from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.study.search import load
 from faqnas_optuna.study.state import read_state
 from tests.conftest import TIMEOUT_S, cli_environment
+from tests.support.sampling import mostly_slow
 
 HEAVY = ("torch", "pennylane", "numba", "sklearn")
 PROGRAM = f"""
@@ -102,7 +103,7 @@ READERS = [
 ]
 
 
-@pytest.mark.parametrize("arguments", READERS, ids=" ".join)
+@pytest.mark.parametrize("arguments", mostly_slow(READERS), ids=" ".join)
 def test_what_reads_loads_nothing_large(run: Callable[..., tuple[int, str]], arguments: list[str]) -> None:
     assert run(*arguments) == (0, "")
 
@@ -175,11 +176,12 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code"), REFUSED, ids=[" ".join(arguments) for arguments, _ in REFUSED])
+@pytest.mark.parametrize(("arguments", "code"), mostly_slow(REFUSED), ids=[" ".join(arguments) for arguments, _ in REFUSED])
 def test_what_is_refused_loads_nothing_large(run: Callable[..., tuple[int, str]], arguments: list[str], code: int) -> None:
     assert run(*arguments) == (code, "")
 
 
+@pytest.mark.slow
 def test_whoever_draws_loads_pennylane_and_nothing_that_trains(run: Callable[..., tuple[int, str]]) -> None:
     code, loaded = run("show", "iris", "0")
     assert (code, loaded) == (0, "pennylane")

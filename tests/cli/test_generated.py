@@ -54,6 +54,7 @@ def test_a_study_file_names_them_with_components(cli_here: Cli, tmp_path: Path) 
     assert err == "Error: spirals: unknown key 'arms'; choose from features, samples, classes, turns, noise, seed\n"
 
 
+@pytest.mark.slow
 def test_a_table_of_them_has_a_name_that_every_file_system_takes(cli_here: Cli, tmp_path: Path) -> None:
     small = ("--fraction", "0.001", "--seeds", "1", "--workers", "1", "--epochs", "1")
     code, _, err = cli_here("enumerate", "bars-and-stripes:samples=40,height=2,width=2", *small)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.crew import new_study
 from tests.support.databases import sqlite_and_postgres
+from tests.support.sampling import mostly_slow
 
 NAMES = (
     "../x",
@@ -31,7 +32,7 @@ COMMANDS = {
 
 
 @sqlite_and_postgres
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", mostly_slow(COMMANDS))
 def test_harmful_names_are_refused_in_one_line(
     any_storage_url: str, cli_here: Callable[..., tuple[int, str, str]], tmp_path: Path, command: str
 ) -> None:

@@ -71,6 +71,7 @@ def test_what_takes_too_many_qubits_is_refused(stored: Cli, monkeypatch: pytest.
     assert told in err
 
 
+@pytest.mark.slow
 def test_finalists_of_wine_are_judged_under_noise(cli_here: Cli, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text('dataset = "wine"\n[space]\nn_qubits = [2, 3, 4]\n')
     small = ("--population", "4", "--generations", "1", "--epochs", "1")

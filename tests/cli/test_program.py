@@ -31,6 +31,7 @@ from faqnas_optuna.training import evaluation
 from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
 from tests.support.commands import SMALL, Cli
 from tests.support.commands import stored as stored  # the fixture
+from tests.support.sampling import mostly_slow
 
 
 @pytest.mark.parametrize("name", [None, *cli.commands])
@@ -362,7 +363,7 @@ def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
     assert (study["state"], study["trials"]["successful"]) == ("idle", 0)
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("form", mostly_slow([(), ("--json",)], tuples=True), ids=["text", "json"])
 def test_a_reader_that_has_had_enough_is_told_nothing(
     search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]], form: tuple[str, ...]
 ) -> None:
@@ -374,7 +375,7 @@ def test_a_reader_that_has_had_enough_is_told_nothing(
     assert (process.returncode, err) == (1, "")
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", mostly_slow(["", "1"]))
 def test_results_that_cannot_be_written_are_an_error(stored: Cli, tmp_path: Path, unbuffered: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no device that is always full")
@@ -396,7 +397,11 @@ def test_an_error_without_a_file_is_not_said_to_be_of_standard_output(
     assert err.endswith("\nError: Connection reset by peer\n")
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("datasets", "--no-such-option"), ()], ids=["ours", "usage", "help"])
+@pytest.mark.parametrize(
+    "arguments",
+    mostly_slow([("status",), ("datasets", "--no-such-option"), ()], tuples=True),
+    ids=["ours", "usage", "help"],
+)
 def test_an_error_that_nobody_reads_keeps_its_exit_code(
     run_cli: RunCli, start_cli: Callable[..., subprocess.Popen[str]], arguments: tuple[str, ...]
 ) -> None:
@@ -430,7 +435,7 @@ def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
     assert read[0].count(b"x") == 500_000
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), mostly_slow([(signal.SIGINT, 0), (signal.SIGTERM, 143)]))
 def test_the_dashboard_command_serves_until_a_signal(
     search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]], number: signal.Signals, code: int
 ) -> None:

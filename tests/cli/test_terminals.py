@@ -12,6 +12,7 @@ from faqnas_optuna.study.objective import suggest
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from tests.conftest import RunCli, cheap_values, run_trials
+from tests.support.sampling import mostly_slow
 from tests.support.terminal import LongSearch, each_width
 from tests.support.terminal import at_terminal as at_terminal  # the fixture
 
@@ -88,7 +89,7 @@ def test_one_trial_is_shown(long_names: Search, at_terminal: LongSearch, columns
 BUSY = ("start", "iris", "--population", "10", "--generations", "9999", "--patience", "9999", "--epochs", "1")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", mostly_slow(["1", "2"]))
 def test_ctrl_c_and_messages_leave_the_bar_whole(at_terminal: LongSearch, workers: str) -> None:
     terminal = at_terminal(*BUSY, "--workers", workers, columns=80)
     terminal.read_until(lambda lines: any(re.search(r"gen [2-9]/9999", line) for line in lines))
@@ -116,6 +117,7 @@ def test_who_wants_plain_lines_gets_them(at_terminal: LongSearch, env: dict[str,
     assert again
 
 
+@pytest.mark.slow
 def test_libraries_say_nothing(long_names: Search, run_cli: RunCli, tmp_path: Path) -> None:
     """Matplotlib would tell of a place for its cache."""
     (tmp_path / "a-file").touch()

@@ -119,6 +119,7 @@ def test_intervals_are_those_of_student() -> None:
     assert interval([0.3]) == (0.3, 0.3, 0.3)
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_finds() -> None:
     benchmark, names = MadeUp(by_qubits, noise=0.1), ["random", "nsga2"]
     done: list[int] = []

@@ -322,6 +322,7 @@ print(*[name for name in ("torch", "pennylane", "numba", "sklearn") if name in s
 """
 
 
+@pytest.mark.slow
 def test_whoever_only_watches_loads_nothing_large(search_of_eight: Search, storage_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, storage_url], env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S

@@ -19,6 +19,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.data.user_data import load_file
 from faqnas_optuna.models.trained_model import TrainedModel
 from tests.support.models import model_for
+from tests.support.sampling import mostly_slow
 
 ROWS = 60
 
@@ -109,7 +110,7 @@ def test_what_each_column_is(splits: DataSplits) -> None:
     assert splits.classes == ("01", "1", "ill")
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", mostly_slow(WRITERS))
 @given(rows=st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=8))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_rows_of_any_file_are_predicted_as_in_the_whole(

@@ -13,7 +13,7 @@ Cli = Callable[..., tuple[int, str, str]]
 TINY = ("--population", "3", "--generations", "1", "--epochs", "1")
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", mostly_slow(ODD))
 def test_an_odd_file_is_described_right_or_refused(name: str, tmp_path: Path, cli_here: Cli) -> None:
     odd = ODD[name]
     odd.write(tmp_path / odd.name)

@@ -272,7 +272,7 @@ def without_entanglers() -> Iterator[tuple[Layer, ...]]:
     yield tuple(Layer(rotation, False) for rotation in (Rotation.RY, Rotation.RZ, Rotation.RZ, Rotation.RX))
 
 
-@pytest.mark.parametrize("embedding", Embedding)
+@pytest.mark.parametrize("embedding", mostly_slow(Embedding))
 @pytest.mark.parametrize("n_qubits", [2, 3, 6])
 def test_layers_without_entanglers_and_none_at_all_agree_with_pennylane(n_qubits: int, embedding: Embedding) -> None:
     rng = np.random.default_rng(n_qubits)

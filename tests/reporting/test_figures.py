@@ -34,6 +34,7 @@ from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from tests.conftest import cheap_values, run_trials
 from tests.support.candidates import candidate, genome_of
+from tests.support.sampling import mostly_slow
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path:
     assert '"type":"log"' in page
 
 
-@pytest.mark.parametrize(("ending", "begins"), [("pdf", b"%PDF-"), ("svg", b"<?xml")])
+@pytest.mark.parametrize(("ending", "begins"), mostly_slow([("pdf", b"%PDF-"), ("svg", b"<?xml")]))
 def test_vector_graphics_are_the_same_for_the_same_front(search: Search, tmp_path: Path, ending: str, begins: bytes) -> None:
     files = [tmp_path / f"{name}.{ending}" for name in ("one", "two")]
     for file in files:

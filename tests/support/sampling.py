@@ -24,19 +24,18 @@ def share(cases: Iterable[Case], quick_share: bool) -> list[Case]:
     return [case for place, case in enumerate(every) if (place in chosen) is quick_share]
 
 
-def mostly_slow(cases: Iterable[Any]) -> list[Any]:
-    """Return parameters of a test, of which all but the quick share are marked as slow."""
-    every = list(cases)
+def mostly_slow(cases: Iterable[Any], *, tuples: bool = False) -> list[Any]:
+    """Return parameters of a test, of which all but the quick share are marked as slow.
+
+    Args:
+        tuples: a case that is a tuple is one value; otherwise it has a value for each name.
+    """
+    every = [case if isinstance(case, tuple) and not tuples else (case,) for case in cases]
     chosen = _chosen(len(every))
-    return [case if place in chosen else _slow(case) for place, case in enumerate(every)]
+    return [pytest.param(*case, marks=() if place in chosen else pytest.mark.slow) for place, case in enumerate(every)]
 
 
 def _chosen(count: int) -> set[int]:
     """Return the places of the quick share, one in each run of `ONE_IN` cases: so every stretch of a grid has some."""
     draw = random.Random(SEED)
     return {min(first + draw.randrange(ONE_IN), count - 1) for first in range(0, count, ONE_IN)}
-
-
-def _slow(case: Any) -> Any:
-    values = case if isinstance(case, tuple) else (case,)
-    return pytest.param(*values, marks=pytest.mark.slow)

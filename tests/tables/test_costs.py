@@ -55,6 +55,7 @@ def test_without_data_networks_are_not_counted() -> None:
     assert not {"classical_flops", "parameters"} & space_costs(all_circuits()[:2]).columns.keys()
 
 
+@pytest.mark.slow
 def test_the_command(costs: SpaceCosts, cli_here: Cli, tmp_path: Path) -> None:
     code, out, err = cli_here("space", "iris", "--fraction", "0.001", "--out", "costs.parquet", "--json")
     assert code == 0, err

@@ -43,6 +43,7 @@ print([name for name in ("torch", "pennylane", "sklearn") if name in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_same_values_and_loads_nothing_large(iris: DataSplits) -> None:
     config = StudyConfig(dataset="iris")
     here = evaluate(GENOME.circuit, iris, config)

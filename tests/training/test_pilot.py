@@ -89,6 +89,7 @@ def test_what_a_training_does_beside_its_epochs_is_not_taken_for_long(
     assert pilot._takes_longer(10, iris, config) is takes_longer
 
 
+@pytest.mark.slow
 def test_several_processes_measure_the_same(iris: DataSplits) -> None:
     hand_out = partial(shared_out, processes=2)
     assert measure_reliability(iris, CONFIG, limit_s=None, hand_out=hand_out) == measure_reliability(iris, CONFIG, limit_s=None)
