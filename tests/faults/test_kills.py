@@ -40,7 +40,7 @@ QUEUED = 40
 def test_nothing_acknowledged_is_lost_when_workers_are_killed(any_storage_url: str, logs: Path) -> None:
     # The long run is that of the server, at which workers say more to the database.
     kills = 25 if any_storage_url.startswith("postgresql") else 8
-    figures = jepsen(any_storage_url, logs, kills=kills, gap_s=0.25, seed=1)
+    figures = jepsen(any_storage_url, logs, kills=kills, gap_s=0.25, within_s=SOON_S, seed=1)
     assert figures.violations == [], figures
     # Many kills hit a trial; the rest fall between two.
     assert figures.given_up >= kills // 5, figures

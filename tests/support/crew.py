@@ -224,8 +224,8 @@ def _raise(error: Exception) -> Evaluation:
 
 
 def _compute(found: Evaluation) -> Evaluation:
-    """Compute for five seconds of processor time, as a training does."""
-    until = time.process_time() + 5
+    """Compute for three seconds of processor time, as a training does."""
+    until = time.process_time() + 3
     while time.process_time() < until:
         pass
     return found

@@ -56,6 +56,7 @@ def jepsen(
     gap_s: float = 1.0,
     workers: int = 4,
     grace_s: int = 6,
+    within_s: float | None = None,
     trial_s: float = 0.05,
     seed: int = 0,
 ) -> Figures:
@@ -63,8 +64,10 @@ def jepsen(
 
     Args:
         gap_s: the mean time to the next kill, uniform from none to twice it, since all workers but the latest were at work.
+        within_s: how long after its worker's death a trial may be open; None for twice the grace period and a second.
         seed: of the instants and the victims.
     """
+    within_s = 2 * grace_s + 1 if within_s is None else within_s
     started, chance, name = time.monotonic(), random.Random(seed), "jepsen"
     search = new_study(url, name)
     with Crew(directory, url, grace_s=grace_s) as crew:
@@ -82,14 +85,14 @@ def jepsen(
             if victim.exitcode != -SIGKILL:
                 violations.append(f"worker {victim.name} had ended with {victim.exitcode}")
             living.append(crew.start("worker", name, "--quiet", trial_s=trial_s))
-        unsettled = settle(search, within_s=2 * grace_s + 1)
+        unsettled = settle(search, within_s=within_s)
         stop(search, StopReason.REQUESTED)
         crew.leave()
         violations += [
-            *(f"trial {number} was still open {2 * grace_s} s after the last kill" for number in unsettled),
+            *(f"trial {number} was still open {within_s:.0f} s after the last kill" for number in unsettled),
             *(f"worker {process.name} ended with {process.exitcode}" for process in living if process.exitcode != 0),
             *violations_of(search, crew.log()),
-            *unexplained(search, crew.log(), killed_at, within_s=2 * grace_s + 1),
+            *unexplained(search, crew.log(), killed_at, within_s=within_s),
             *(f"a worker printed: {line}" for line in crew.printed().splitlines() if "Traceback" in line or "Error" in line),
             *sqlite_violations(url),
         ]

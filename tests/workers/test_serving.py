@@ -34,7 +34,9 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
     open_storage(any_storage_url, create=True)
     worker = crew.start("worker", trial_s=0)
 
-    def stays() -> bool:
+    def idles(times: int) -> bool:
+        """Whether the worker waits for a study, for the time that is given, and stays."""
+        wait_until(lambda: crew.printed().count("waiting for a study to run\n") == times, SOON_S, "the worker waits")
         worker.join(IDLE_S)
         return worker.is_alive()
 
@@ -46,11 +48,11 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
         # A line when it begins, and one when it is stored.
         assert violations_of(search, crew.log()[-2 * 8 :]) == []
 
-    assert stays(), crew.printed()
+    assert idles(1), crew.printed()
     serves("first")
-    assert stays(), crew.printed()
+    assert idles(2), crew.printed()
     serves("second")
-    assert stays(), crew.printed()
+    assert idles(3), crew.printed()
     os.kill(worker.pid or 0, signal.SIGTERM)
     assert crew.leave() == [143], crew.printed()
     # No trial is finished, for there is none.
