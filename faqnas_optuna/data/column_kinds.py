@@ -157,11 +157,15 @@ def read_column(name: str, kind: Kind, series: "pd.Series[Any]", *, decimal_comm
     Raises:
         DataError: a cell is not of that kind.
     """
-    if kind is Kind.CATEGORY:
-        return Column(name=name, kind=kind, values=as_objects(texts(series)))
-    if kind is Kind.BOOLEAN:
-        return Column(name=name, kind=kind, values=booleans(series))
-    return Column(name=name, kind=kind, values=numbers(series, decimal_comma=decimal_comma))
+    match kind:
+        case Kind.CATEGORY:
+            return Column(name=name, kind=kind, values=as_objects(texts(series)))
+        case Kind.BOOLEAN:
+            return Column(name=name, kind=kind, values=booleans(series))
+        case Kind.NUMBER:
+            return Column(name=name, kind=kind, values=numbers(series, decimal_comma=decimal_comma))
+        case _:
+            raise AssertionError(f"{kind} columns are no features")
 
 
 def table_of(columns: Sequence[Column], samples: int) -> RawFeatures:

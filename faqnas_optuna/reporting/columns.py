@@ -225,5 +225,5 @@ def values(output: Output, candidate: Candidate, study: Description, groups: Ite
     return {column.name: column.read(candidate, study) for column in columns(output, study, groups)}
 
 
-BY_NAME = {column.name: column for group in (FLOPS, DEVICE, NETWORK, SCORES, ERROR) for column in group}
+BY_NAME = {column.name: column for groups in ORDER.values() for group in groups for column in group}
 """All columns."""
