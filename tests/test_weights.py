@@ -108,7 +108,9 @@ def test_what_reads_loads_nothing_large(run: Callable[..., tuple[int, str]], arg
     assert run(*arguments) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["pareto", "iris"], ["confirm", "iris"], ["datasets"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", mostly_slow([["status"], ["pareto", "iris"], ["confirm", "iris"], ["datasets"]]), ids=" ".join
+)
 def test_nor_does_it_for_a_program(run: Callable[..., tuple[int, str]], arguments: list[str]) -> None:
     assert run(*arguments, "--json") == (0, "")
 

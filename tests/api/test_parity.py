@@ -144,6 +144,7 @@ def test_a_confirmation_is_made_for_other_workers(study: Study, storage_url: str
     assert len(study.confirm(top=1, detach=True)) == 1
 
 
+@pytest.mark.slow
 def test_a_confirmation_is_reported_as_by_the_command(confirmed_study: Study, storage_url: str, cli_here: Cli) -> None:
     report = Study.load("iris.confirm", storage=storage_url).report()
     assert json.loads(json.dumps(report)) == json.loads(cli_here("confirm", "iris", "--json")[1])

@@ -57,6 +57,7 @@ def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> Non
     assert profiler_flops(circuit) == reported_by_torch_profiler(layer, sample)
 
 
+@pytest.mark.slow
 def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
     """Every frame (qubits, embedding, entangler, topology) and depth, with rotations drawn at random."""
     drawn = random.Random(1)

@@ -105,6 +105,7 @@ def test_other_tables_are_refused(claims: Cli) -> None:
     assert code == 2 and "no table of 'absent' comes with this program" in err
 
 
+@pytest.mark.slow
 def test_a_file_in_the_place_of_the_figures_is_told_before_anything_is_done(file: Path, claims: Cli, tmp_path: Path) -> None:
     (tmp_path / "claims").touch()
     code, out, err = claims(str(file), "--out", "claims.md")
@@ -119,6 +120,7 @@ def test_the_command_of_the_documents_runs(claims: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "claims.md").exists()
 
 
+@pytest.mark.slow
 def test_a_signal_ends_it_and_nothing_is_written(file: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "studies.claims", str(file), "--searches", "1000", "--out", str(tmp_path / "claims.md")]
     with subprocess.Popen(

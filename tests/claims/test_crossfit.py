@@ -83,6 +83,7 @@ def test_a_threshold_that_was_put_in_is_found(table: Table) -> None:
     assert found.classical_ratio.value == pytest.approx(found.classical_flops[-1] / found.classical_flops[0], rel=0.1)
 
 
+@pytest.mark.slow
 def test_regret_overlap_and_rankings_are_those_of_brute_force(table: Table) -> None:
     by_cost = CircuitsByCost(table)
     found = agreements(by_cost, [5], 20)[5]

@@ -133,6 +133,7 @@ def test_data_sets_with_a_name_are_checked_too(name: str, cli_here: Cli) -> None
     assert document["majority"]["accuracy"]["test"] == pytest.approx(0.417 if name == "wine" else 0.5, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_every_place_of_an_accuracy_has_the_majority_beside_it(odd: Path, cli_here: Cli, tmp_path: Path) -> None:
     assert cli_here("start", str(odd), "--target", "outcome", *BUDGET, "--no-check")[0] == 0
     sentence = "Always answering the majority class has a validation accuracy of 0.917."
@@ -154,6 +155,7 @@ def test_every_place_of_an_accuracy_has_the_majority_beside_it(odd: Path, cli_he
     assert "Always answering the majority class has a test accuracy of 0.917." in out
 
 
+@pytest.mark.slow
 def test_so_few_seeds_are_said_to_show_nothing(odd: Path, cli_here: Cli) -> None:
     """Two seeds give no p below 1/2; no interval has width 0 or leaves its range, and no zero has a sign."""
     assert cli_here("start", str(odd), "--target", "outcome", *BUDGET, "--no-check")[0] == 0

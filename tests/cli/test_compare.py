@@ -57,6 +57,7 @@ def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> No
     assert "nsga2: cannot be shown to differ by 2 searches, which give no p below 0.500, " in out
 
 
+@pytest.mark.slow
 def test_seconds_are_those_of_the_table(file: Path, cli_here: Cli) -> None:
     code, out, err = cli_here("compare", str(file), "--searcher", "random", "--searches", "2", "--seconds", "5", "--json")
     assert code == 0, err

@@ -12,6 +12,7 @@ from faqnas_optuna.escaping import escaped, on_one_line
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search
 from tests.conftest import RunCli
+from tests.support.sampling import mostly_slow
 from tests.support.terminal import Terminal
 
 EVIL = "clear\x1b[2Jbell\x07title\x1b]0;owned\x07word\u202eright\x9b31m[red]:cat:"
@@ -35,14 +36,17 @@ def controls(text: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ("datasets", FILE, "--target", "target"),
-        ("datasets", FILE),
-        ("status", "--storage", f"sqlite:///{EVIL}.db"),
-        ("start", "--dataset", EVIL),
-        ("pareto", "iris", f"--{EVIL}"),
-        (EVIL,),
-    ],
+    mostly_slow(
+        [
+            ("datasets", FILE, "--target", "target"),
+            ("datasets", FILE),
+            ("status", "--storage", f"sqlite:///{EVIL}.db"),
+            ("start", "--dataset", EVIL),
+            ("pareto", "iris", f"--{EVIL}"),
+            (EVIL,),
+        ],
+        tuples=True,
+    ),
 )
 def test_names_do_not_move_the_cursor(file: Path, run_forked: RunCli, arguments: tuple[str, ...]) -> None:
     done = run_forked(*arguments)

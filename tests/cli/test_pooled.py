@@ -9,6 +9,7 @@ Cli = Callable[..., tuple[int, str, str]]
 SMALL = ("--population", "8", "--generations", "2", "--epochs", "2", "--front", "pooled")
 
 
+@pytest.mark.slow
 def test_a_pooled_front_is_shown_picked_and_confirmed(cli_here: Cli) -> None:
     code, out, err = cli_here("start", "iris", *SMALL)
     assert code == 0, err

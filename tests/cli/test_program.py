@@ -510,6 +510,7 @@ def test_studies_of_others_are_told_apart(cli_here: Cli, storage_url: str) -> No
     assert code == 2 and "did not make; choose another name with --study" in err
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_shown_at_once(stored: Cli, search_of_eight: Search) -> None:
     """Without its data, and without torch; what it took is told, and nothing is trained."""
     search_of_eight.advance(read_state(search_of_eight))

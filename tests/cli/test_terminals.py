@@ -107,7 +107,7 @@ def test_ctrl_c_and_messages_leave_the_bar_whole(at_terminal: LongSearch, worker
     assert "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris" in after.replace("\n", " ")
 
 
-@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+@pytest.mark.parametrize("env", mostly_slow([{"NO_COLOR": "1"}, {"TERM": "dumb"}]), ids=["NO_COLOR", "dumb"])
 def test_who_wants_plain_lines_gets_them(at_terminal: LongSearch, env: dict[str, str]) -> None:
     terminal = at_terminal("start", "iris", "--population", "4", "--generations", "2", "--epochs", "1", columns=80, env=env)
     assert terminal.end() == 0

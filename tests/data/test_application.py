@@ -121,7 +121,7 @@ def test_any_rows_of_any_file_are_predicted_as_in_the_whole(
     assert np.array_equal(model.predict_proba(model.table(read_source(path))), probabilities[rows])
 
 
-@pytest.mark.parametrize("library", FRAMES)
+@pytest.mark.parametrize("library", mostly_slow(FRAMES))
 @given(rows=st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=8))
 @settings(max_examples=20, deadline=None)
 def test_any_rows_of_any_frame_are_predicted_as_in_the_whole(

@@ -116,6 +116,7 @@ def test_damaged_machine_code_is_compiled_anew(tmp_path: Path, damage: bytes | N
     assert warm(tmp_path) == (FOUND, "")
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_it_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     out, err = warm(tmp_path / "file")
@@ -137,6 +138,7 @@ def test_what_another_user_has_compiled_is_used(open_directory: Path) -> None:
     assert (done.stdout, done.stderr) == (FOUND, "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a small file system")
 def test_a_full_disk_is_told_and_does_no_harm(tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(tmp_path)], check=True, timeout=TIMEOUT_S)

@@ -82,6 +82,7 @@ def test_balanced_scores_are_told_as_such() -> None:
     assert axes.get_ylabel() == "balanced test accuracy"
 
 
+@pytest.mark.slow
 def test_the_same_document_is_the_same_file(confirmed: Confirmation, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("one.svg", "two.svg")]
     for file in files:

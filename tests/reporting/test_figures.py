@@ -72,6 +72,7 @@ def test_vector_graphics_are_the_same_for_the_same_front(search: Search, tmp_pat
     assert one == two and one.startswith(begins)
 
 
+@pytest.mark.slow
 def test_settings_and_versions_travel_in_a_figure(search: Search, tmp_path: Path) -> None:
     for ending in ("png", "svg", "pdf", "html"):
         write_pareto_plot(read_state(search), tmp_path / f"front.{ending}")

@@ -113,9 +113,8 @@ def test_what_cannot_be_written_is_predicted_from(iris: DataSplits) -> None:
     assert np.array_equal(predict_anyhow(CRX, layout, parameters, x), expected)
 
 
-@pytest.mark.parametrize(
-    ("entanglers", "loaded"), [("CNOT", "numba"), pytest.param("CRX", "numba pennylane torch", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("entanglers", "loaded"), [("CNOT", "numba"), ("CRX", "numba pennylane torch")])
 def test_no_trial_waits_for_an_engine(entanglers: str, loaded: str) -> None:
     """In a fresh process what a training needs has been loaded before it, and no more."""
     program = (
