@@ -31,8 +31,6 @@ from faqnas_optuna.study.work import Evaluate, Lock, Progress, RunTrial, WorkerA
 QUEUED_AT_ONCE = 64
 """Number of trainings that are queued when the last of those before has begun: each worker reads the whole queue after each of
 its trials."""
-RESULT = "test_accuracy"
-"""The attribute that tells a result of a confirmation from the trials of others."""
 NEEDED = ("network", "seed", "test_accuracy", "confusion", "losses", "validation_accuracies", "parameters")
 """The attributes of a training without which nothing can be said of it."""
 STATES = {"done": TrialState.COMPLETE, "running": TrialState.RUNNING, "waiting": TrialState.WAITING}
@@ -55,6 +53,8 @@ class ConfirmationState(StudyState):
 class Confirmation(StoredStudy[ConfirmationState]):
     """A confirmation of some circuits of a search."""
 
+    result_attribute = "test_accuracy"
+
     @classmethod
     def of(cls, study: optuna.Study, description: Description) -> Self:
         """Return a confirmation that is ready to run trainings."""
@@ -71,11 +71,10 @@ class Confirmation(StoredStudy[ConfirmationState]):
 
     def finalist(self, number: int) -> Finalist:
         """Return the finalist that is a trial of the search. It may have been added since this study was loaded."""
-        for study in (self, self.as_it_is_now()):
-            for finalist in study.plan.finalists:
-                if finalist.trial == number:
-                    return finalist
-        raise LookupError(f"trial {number} is no finalist")
+        finalist = self.plan.finalist(number) or self.as_it_is_now().plan.finalist(number)
+        if finalist is None:
+            raise LookupError(f"trial {number} is no finalist")
+        return finalist
 
     def needed(self) -> list[Training]:
         """Return all trainings, in the order of the queue."""
@@ -91,9 +90,6 @@ class Confirmation(StoredStudy[ConfirmationState]):
     @property
     def planned(self) -> int:
         return len(self.needed())
-
-    def has_result(self, trial: FrozenTrial) -> bool:
-        return checks.has_attribute(trial, RESULT)
 
     def damage(self, trial: FrozenTrial) -> str | None:
         return checks.damage(trial, Confirmed, NEEDED) if self.has_result(trial) else checks.damage(trial, None, ())

@@ -10,16 +10,11 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.study.records import GENERATION_KEY, attribute_types
-
-
-def has_attribute(trial: FrozenTrial, attribute: str) -> bool:
-    """Whether a trial is successful and has an attribute of ours. One without it was put there by somebody else."""
-    return trial.state is TrialState.COMPLETE and attribute in trial.user_attrs
 
 
 def damage(trial: FrozenTrial, record: type | None, needed: Iterable[str]) -> str | None:

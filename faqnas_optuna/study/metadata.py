@@ -95,6 +95,10 @@ class ConfirmationPlan:
         """Plain values."""
         return {**vars(self), "finalists": [finalist.to_json() for finalist in self.finalists]}
 
+    def finalist(self, trial: int) -> Finalist | None:
+        """Return the finalist that is a trial of the search; None if the trial is no finalist."""
+        return next((finalist for finalist in self.finalists if finalist.trial == trial), None)
+
     def with_more(self, finalists: Iterable[Finalist]) -> "ConfirmationPlan":
         """The same with those finalists that it lacks."""
         known = {finalist.trial for finalist in self.finalists}

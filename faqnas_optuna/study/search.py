@@ -31,19 +31,18 @@ from faqnas_optuna.study.work import Evaluate, Lock, RunTrial, SearchProgress, W
 from faqnas_optuna.study_file import differences
 from faqnas_optuna.training.reliability import Reliability
 
-RESULT = "circuit"
-"""The attribute that tells a result of a search from the trials of others."""
-
 
 class Search(StoredStudy[SearchState]):
     """A search over a data set."""
+
+    result_attribute = "circuit"
 
     @classmethod
     def of(cls, study: optuna.Study, description: Description) -> Self:
         """Return a search that is ready to suggest genomes."""
         config = description.config
         study.sampler = SeededNSGAIISampler(
-            config.search, config.space.genes, seed=config.seed, counts=lambda trial: RESULT in trial.user_attrs
+            config.search, config.space.genes, seed=config.seed, counts=lambda trial: cls.result_attribute in trial.user_attrs
         )
         return cls(study=study, description=description)
 
@@ -54,9 +53,6 @@ class Search(StoredStudy[SearchState]):
     def planned(self) -> int:
         limits = self.config.search
         return limits.population * limits.generations
-
-    def has_result(self, trial: FrozenTrial) -> bool:
-        return checks.has_attribute(trial, RESULT)
 
     def damage(self, trial: FrozenTrial) -> str | None:
         if not self.has_result(trial):

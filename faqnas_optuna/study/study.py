@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from faqnas_optuna.config import StudyConfig, file_suffix
 from faqnas_optuna.config_errors import did_you_mean
@@ -43,6 +43,8 @@ State = TypeVar("State")
 class StoredStudy(ABC, Generic[State]):
     """An Optuna study with the description that decides it."""
 
+    result_attribute: ClassVar[str]
+    """Attribute of each successful trial of ours; a trial without it was put there by somebody else."""
     study: optuna.Study
     description: Description
     """As it was when the study was loaded."""
@@ -55,10 +57,6 @@ class StoredStudy(ABC, Generic[State]):
     @abstractmethod
     def planned(self) -> int:
         """Number of successful trials that the study needs, unless it stops sooner."""
-
-    @abstractmethod
-    def has_result(self, trial: FrozenTrial) -> bool:
-        """Whether a trial is successful and has a result of ours."""
 
     @abstractmethod
     def damage(self, trial: FrozenTrial) -> str | None:
@@ -131,6 +129,10 @@ class StoredStudy(ABC, Generic[State]):
     @abstractmethod
     def continuation(self) -> str:
         """Return the command that goes on with the study, or else shows it, to be typed after `faqnas-optuna`."""
+
+    def has_result(self, trial: FrozenTrial) -> bool:
+        """Whether a trial is successful and has a result of ours."""
+        return trial.state is TrialState.COMPLETE and self.result_attribute in trial.user_attrs
 
     @property
     def name(self) -> str:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
@@ -10,7 +11,7 @@ from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import study_lock
-from faqnas_optuna.storage.optuna_internals import begin_queued_trial
+from faqnas_optuna.storage.optuna_internals import begin_queued_trial, storage_of
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import Finalist
 from faqnas_optuna.study.state import read_state
@@ -40,6 +41,12 @@ def finish(search: Confirmation, outcome: Callable[[object], TrialOutcome]) -> i
 def done(_: object) -> TrialOutcome:
     kept = {"confusion": [[5, 5], [5, 5]], "losses": [], "validation_accuracies": [], "parameters": 3}
     return TrialOutcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5, **kept})
+
+
+def test_a_known_finalist_is_found_although_the_study_was_deleted(confirmation: Make) -> None:
+    search = confirmation(0)
+    optuna.delete_study(study_name=search.name, storage=storage_of(search.study))
+    assert search.finalist(0) == search.plan.finalists[0]
 
 
 def test_it_ends_when_all_is_done_and_another_finalist_goes_on_with_it(confirmation: Make) -> None:
