@@ -128,9 +128,9 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "frames",
         ],
     ),
-    ("confirmation", ["baselines", "plan", "objective", "study", "opening", "analysis", "report", "latex", "frame"]),
+    ("confirmation", ["baselines", "plan", "objective", "study", "opening", "analysis", "circuit_table", "report", "latex"]),
     ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
-    ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "frame", "figure"]),
+    ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "figure"]),
     ("models", ["trained_model", "folder", "estimator", "retraining", "prediction", "export"]),
     (
         "tables",
@@ -212,7 +212,7 @@ ALLOWED_OUTSIDE = {
     "distributed": {"workers.cluster", "api.running", "cli.launch", "cli.enumeration"},
     "click": {"__main__", *within("cli")},
     "rich": {"cli.console"},
-    "pandas": {*within("data", "tables", "comparison", "reporting", "noise", "models", "api"), "confirmation.frame"},
+    "pandas": {*within("data", "tables", "comparison", "reporting", "noise", "models", "api"), "confirmation.circuit_table"},
     "tqdm": {"api.progress"},
     "pyarrow": within("data", "tables", "models"),
 }

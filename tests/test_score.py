@@ -20,7 +20,7 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.config import Engine, Score, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.baselines import GRID_C, GRID_GAMMA, Baseline, fit_baseline
-from faqnas_optuna.confirmation.frame import confirmed_frame
+from faqnas_optuna.confirmation.circuit_table import confirmed_frame
 from faqnas_optuna.confirmation.plan import ConfirmationBudget
 from faqnas_optuna.dashboard.pages import study_page
 from faqnas_optuna.dashboard.watching import Watched

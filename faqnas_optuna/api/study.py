@@ -21,7 +21,7 @@ from faqnas_optuna.api.running import Execution
 from faqnas_optuna.api.search_service import resume_study
 from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts, check_range
 from faqnas_optuna.confirmation.analysis import confirmation_document
-from faqnas_optuna.confirmation.frame import confirmed_frame
+from faqnas_optuna.confirmation.circuit_table import confirmed_frame
 from faqnas_optuna.confirmation.latex import confirmation_table
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import candidates_of
@@ -31,8 +31,8 @@ from faqnas_optuna.models.export import export
 from faqnas_optuna.models.folder import check_target
 from faqnas_optuna.models.trained_model import TrainedModel
 from faqnas_optuna.noise.figure import write_noise_plot
-from faqnas_optuna.noise.frame import noise_frame
 from faqnas_optuna.noise.model import noise_of
+from faqnas_optuna.noise.report import noise_frame
 from faqnas_optuna.reporting.plotly_front import check_printed
 from faqnas_optuna.study.lifecycle import stop
 from faqnas_optuna.study.stopping import StopReason

@@ -1,22 +1,13 @@
 """A confirmation as a table for papers, in LaTeX."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from faqnas_optuna.config import Score
 from faqnas_optuna.confirmation.analysis import AGAINST, SIGNIFICANT, is_shown
-from faqnas_optuna.reporting.latex import (
-    LOST,
-    Alignment,
-    Latex,
-    LatexColumn,
-    escaped,
-    fraction,
-    grouped,
-    majority_remark,
-    span,
-    table,
-)
+from faqnas_optuna.confirmation.circuit_table import CircuitColumn, table_columns
+from faqnas_optuna.reporting.columns import Output
+from faqnas_optuna.reporting.latex import Latex, cell_of, escaped, grouped, majority_remark, table
 
 
 def confirmation_table(document: Mapping[str, Any]) -> str:
@@ -25,40 +16,30 @@ def confirmation_table(document: Mapping[str, Any]) -> str:
     Args:
         document: a `confirmation_document`.
     """
-    score = Score(document["score"])
-    accuracy = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
-    lost = [LOST] if _is_on_device(document) else []
-    headings = ("Trial", accuracy, r"95\,\% interval", "Believed", *lost, r"$F_\mathrm{Q}$", "Parameters")
-    columns = [LatexColumn(heading=Latex(heading)) for heading in headings]
-    columns += [LatexColumn(heading=Latex(rf"$\Delta$ {model}")) for model in AGAINST]
-    columns.append(LatexColumn(heading=Latex("Circuit"), alignment=Alignment.TEXT))
+    shown = table_columns(Output.LATEX, document)
+    differences = [Latex(rf"$\Delta$ {model}") for model in AGAINST]
     return table(
-        columns,
-        [_confirmed_row(circuit, score) for circuit in document["circuits"]],
-        caption=_confirmed_caption(document, score),
+        [
+            Latex("Trial"),
+            *(Latex(column.latex or column.heading.capitalize()) for column in shown),
+            *differences,
+            Latex("Circuit"),
+        ],
+        [_row(circuit, shown, document) for circuit in document["circuits"]],
+        caption=_caption(document, Score(document["score"])),
         label=f"confirmed-{document['confirms']}",
         told={"study": document["study"], **document["provenance"]},
     )
 
 
-def _confirmed_row(circuit: Mapping[str, Any], score: Score) -> list[Latex]:
-    ends, controls = circuit[f"test_{score.key}_interval"], {control["model"]: control for control in circuit["controls"]}
+def _row(circuit: Mapping[str, Any], shown: Iterable[CircuitColumn], document: Mapping[str, Any]) -> list[Latex]:
+    controls = {control["model"]: control for control in circuit["controls"]}
     return [
         Latex(str(circuit["trial"])),
-        fraction(circuit[f"test_{score.key}"]),
-        span(*ends) if ends else Latex("--"),
-        fraction(circuit[f"val_{score.key}"]),
-        *([Latex(f"{circuit['neg_log_esp']:.4f}")] if "neg_log_esp" in circuit else []),
-        grouped(circuit["quantum_flops"]),
-        grouped(circuit["parameters"]),
+        *(cell_of(column, column.read(circuit, document)) for column in shown),
         *(_difference(controls.get(model)) for model in AGAINST),
         escaped(circuit["effective"]),
     ]
-
-
-def _is_on_device(document: Mapping[str, Any]) -> bool:
-    """Whether a confirmation's search was by the success on a device."""
-    return any("neg_log_esp" in circuit for circuit in document["circuits"])
 
 
 def _difference(control: Mapping[str, Any] | None) -> Latex:
@@ -69,7 +50,7 @@ def _difference(control: Mapping[str, Any] | None) -> Latex:
     return Latex(f"${control['difference']:+z.3f}{star}$")
 
 
-def _confirmed_caption(document: Mapping[str, Any], score: Score) -> Latex:
+def _caption(document: Mapping[str, Any], score: Score) -> Latex:
     """What the columns are, in sentences."""
     majority = majority_remark(document["majority_score"])
     return Latex(

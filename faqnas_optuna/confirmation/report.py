@@ -5,6 +5,7 @@ from typing import Any
 
 from faqnas_optuna.config import Score
 from faqnas_optuna.confirmation.analysis import SIGNIFICANT, confirmation_document
+from faqnas_optuna.confirmation.circuit_table import circuits_table
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import LARGEST_SVM
 from faqnas_optuna.confirmation.study import Confirmation
@@ -86,7 +87,7 @@ def confirmation_blocks(document: Mapping[str, Any]) -> Iterator[Block]:
         document: a `confirmation_document`.
     """
     circuits, score = document["circuits"], Score(document["score"])
-    for table in (_circuits(circuits, score), _controls(circuits, score), _baselines(document["baselines"], score)):
+    for table in (circuits_table(document), _controls(circuits, score), _baselines(document["baselines"], score)):
         # One that is begun may not have come to the later ones.
         if table.rows:
             yield table
@@ -135,27 +136,6 @@ def _smallest_p(seeds: int, circuits: int) -> str:
     correction = f"with Holm's correction over {counted(circuits, 'circuit')}"
     told = f"{seeds} seeds can give no p below {least:.4f}, and {correction} none below {corrected:.4f}"
     return f"{told}: too few to show anything, take more --seeds." if corrected >= SIGNIFICANT else f"{told}."
-
-
-def _circuits(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
-    lost = ["−ln ESP"] if any("neg_log_esp" in circuit for circuit in circuits) else []
-    columns = (_heading(score), "95 % interval", "believed", "optimism", *lost, "quantum FLOPs", "live parameters")
-    table = TextTable(names=["trial"], numbers=columns, last="circuit")
-    for circuit in circuits:
-        table.rows.append(
-            (
-                str(circuit["trial"]),
-                f"{circuit[f'test_{score.key}']:.3f}",
-                interval_text(circuit[f"test_{score.key}_interval"]),
-                f"{circuit[f'val_{score.key}']:.3f}",
-                f"{circuit['optimism']:+z.3f}",
-                *(f"{circuit['neg_log_esp']:.4f}" for _ in lost),
-                f"{circuit['quantum_flops']:,}",
-                f"{circuit['parameters']:,}",
-                circuit["effective"],
-            )
-        )
-    return table
 
 
 def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:

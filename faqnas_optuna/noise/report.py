@@ -3,17 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.config import Score, StudyConfig, told_number
 from faqnas_optuna.confirmation.analysis import interval_of
 from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
 from faqnas_optuna.noise.model import DeviceNoise, Noise
+from faqnas_optuna.reporting.frames import data_frame, interval_columns
 from faqnas_optuna.reporting.report import Block, Report
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.training.statistics import TOLERANCE, compare
 from faqnas_optuna.wording import counted, interval_text
+
+if TYPE_CHECKING:
+    # At run time it would take a second of whoever only opens a study.
+    from pandas import DataFrame
 
 
 def noise_document(
@@ -136,4 +141,21 @@ def _remarks(document: Mapping[str, Any], noise: Noise) -> Iterator[str]:
     yield (
         f"Noise: {document['noise']}, {noise.told}. Trained without noise; {shots} for each of"
         f" {document['test_samples']:,} test samples."
+    )
+
+
+def noise_frame(document: Mapping[str, Any], score: Score) -> "DataFrame":
+    """Return a row for each circuit and strength of a `noise_document`, with the mean test score and its 95 % interval."""
+    name = f"test_{score.key}"
+    return data_frame(
+        {
+            "trial": circuit["trial"],
+            "strength": strength,
+            name: mean,
+            **interval_columns(name, interval),
+            "cost": circuit["cost"],
+            "circuit": circuit["effective"],
+        }
+        for circuit in document["circuits"]
+        for strength, mean, interval in zip(document["strengths"], circuit[name], circuit[f"{name}_interval"], strict=True)
     )

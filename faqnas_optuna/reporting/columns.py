@@ -1,9 +1,12 @@
-"""Costs and scores of a circuit as columns: one list for terminal, HTML, JSON, CSV, LaTeX and data frames."""
+"""Costs and scores of a circuit as columns: one list for terminal, HTML, JSON, CSV, LaTeX and data frames.
+
+The circuits of a confirmation have columns of the same kind, in `confirmation.circuit_table`.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from faqnas_optuna.config import ErrorEstimate, Score
 from faqnas_optuna.study.metadata import Description
@@ -11,6 +14,10 @@ from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.training.statistics import accuracy_interval
 from faqnas_optuna.wording import interval_text, number_text
 
+Row = TypeVar("Row")
+"""What a row shows: a candidate, or the entry of a circuit in a document."""
+Source = TypeVar("Source")
+"""What all rows come from: the description of a study, or a document."""
 Value = float | tuple[float, float] | None
 """A number, the two ends of an interval, or None where a trial has no such value."""
 
@@ -33,15 +40,13 @@ class Output(Flag):
 EVERYWHERE = ~Output(0)
 """All outputs."""
 
-Condition = Callable[[Description], bool]
 
-
-def _always(study: Description) -> bool:
+def _always(source: object) -> bool:
     return True
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultColumn:
+class ResultColumn(Generic[Row, Source]):
     """A cost or score of a circuit."""
 
     name: str
@@ -54,11 +59,13 @@ class ResultColumn:
     """Heading in LaTeX, where it differs from that of other tables."""
     digits: int = 3
     """Number of decimals."""
+    is_difference: bool = False
+    """Whether its sign is always shown."""
     outputs: Output
-    read: Callable[[Candidate, Description], Value]
-    is_there: Condition = _always
+    read: Callable[[Row, Source], Value]
+    is_there: Callable[[Source], bool] = _always
     """Whether a study has the value."""
-    is_in_tables: Condition = _always
+    is_in_tables: Callable[[Source], bool] = _always
     """Whether tables show it; other outputs always do."""
 
     def heading_in(self, study: Description) -> str:
@@ -70,25 +77,30 @@ class ResultColumn:
         """Return a value as people read it."""
         if isinstance(value, tuple):
             return interval_text(value, self.digits)
-        return number_text(value, f",.{self.digits}f")
+        sign = "+z" if self.is_difference else ""
+        return number_text(value, f"{sign},.{self.digits}f")
 
 
 def _has_device(study: Description) -> bool:
     return study.config.device is not None
 
 
-def _cost(name: str, label: str, outputs: Output, *, digits: int = 0, **settings: Any) -> ResultColumn:
+CandidateColumn = ResultColumn[Candidate, Description]
+"""A column of the candidates of a search."""
+
+
+def _cost(name: str, label: str, outputs: Output, *, digits: int = 0, **settings: Any) -> CandidateColumn:
     """Return the column of a field of `Costs`."""
 
     def read(candidate: Candidate, study: Description) -> Value:
         value: float | None = getattr(candidate.costs, name)
         return value
 
-    return ResultColumn(name=name, label=label, outputs=outputs, digits=digits, read=read, **settings)
+    return CandidateColumn(name=name, label=label, outputs=outputs, digits=digits, read=read, **settings)
 
 
 FLOPS = (
-    ResultColumn(
+    CandidateColumn(
         name="quantum_flops",
         label="quantum FLOPs",
         heading="quantum FLOPs",
@@ -127,10 +139,10 @@ NETWORK = (
 """Costs that depend on the data too."""
 
 
-def _columns_of(score: Score) -> tuple[ResultColumn, ...]:
+def _columns_of(score: Score) -> tuple[CandidateColumn, ...]:
     name = f"val_{score.key}"
     return (
-        ResultColumn(
+        CandidateColumn(
             name=name,
             label=score.in_words,
             heading=score.value,
@@ -140,13 +152,13 @@ def _columns_of(score: Score) -> tuple[ResultColumn, ...]:
             ),
             is_in_tables=lambda study: score is Score.ACCURACY or study.config.tells_balanced,
         ),
-        ResultColumn(
+        CandidateColumn(
             name=f"{name}_std",
             label="  deviation",
             outputs=Output.TRIAL,
             read=lambda candidate, study: candidate.scores.deviation(score),
         ),
-        ResultColumn(
+        CandidateColumn(
             name=f"{name}_interval",
             label="  95 % interval",
             heading="95 % interval",
@@ -164,7 +176,7 @@ def _wilson_interval(candidate: Candidate, study: Description) -> Value:
 
 
 SCORES = (
-    ResultColumn(
+    CandidateColumn(
         name="pooled",
         heading="pooled",
         outputs=Output.TABLE | Output.LATEX | Output.FRAME,
@@ -172,20 +184,20 @@ SCORES = (
         is_there=lambda study: study.config.search.front is ErrorEstimate.POOLED,
     ),
     *_columns_of(Score.ACCURACY),
-    ResultColumn(name="val_accuracy_wilson", label="  Wilson, one run", outputs=Output.TRIAL, read=_wilson_interval),
+    CandidateColumn(name="val_accuracy_wilson", label="  Wilson, one run", outputs=Output.TRIAL, read=_wilson_interval),
     *_columns_of(Score.BALANCED),
 )
 """Scores on the validation part, with their uncertainties."""
 
 ERROR = (
-    ResultColumn(
+    CandidateColumn(
         name="majority_score",
         label="majority class",
         outputs=Output.TRIAL,
         read=lambda candidate, study: study.majority_score,
         is_there=lambda study: study.majority_score is not None,
     ),
-    ResultColumn(
+    CandidateColumn(
         name="val_error",
         label="validation error",
         outputs=Output.ENTRY | Output.TRIAL,
@@ -194,9 +206,9 @@ ERROR = (
 )
 """The second objective, and the score to compare it with."""
 
-Group = tuple[ResultColumn, ...]
+Group = tuple[ResultColumn[Row, Source], ...]
 
-ORDER: dict[Output, tuple[Group, ...]] = {
+ORDER: dict[Output, tuple[Group[Candidate, Description], ...]] = {
     Output.TABLE: (SCORES, DEVICE, FLOPS, NETWORK),
     Output.LATEX: (SCORES, DEVICE, FLOPS, NETWORK),
     Output.ENTRY: (FLOPS, DEVICE, NETWORK, SCORES, ERROR),
@@ -205,22 +217,31 @@ ORDER: dict[Output, tuple[Group, ...]] = {
 }
 
 
-def columns(output: Output, study: Description, groups: Iterable[Group] | None = None) -> list[ResultColumn]:
+def columns_among(groups: Iterable[Group[Row, Source]], output: Output, source: Source) -> list[ResultColumn[Row, Source]]:
+    """Return the columns of some groups that are part of an output, in order."""
+    return [
+        column
+        for group in groups
+        for column in group
+        if output in column.outputs and column.is_there(source)
+        if column.is_in_tables(source) or output not in Output.TABLE | Output.LATEX
+    ]
+
+
+def columns(
+    output: Output, study: Description, groups: Iterable[Group[Candidate, Description]] | None = None
+) -> list[CandidateColumn]:
     """Return the columns of an output in its order.
 
     Args:
         groups: those to take; None for all.
     """
-    return [
-        column
-        for group in (ORDER[output] if groups is None else groups)
-        for column in group
-        if output in column.outputs and column.is_there(study)
-        if column.is_in_tables(study) or output not in Output.TABLE | Output.LATEX
-    ]
+    return columns_among(ORDER[output] if groups is None else groups, output, study)
 
 
-def values(output: Output, candidate: Candidate, study: Description, groups: Iterable[Group] | None = None) -> dict[str, Any]:
+def values(
+    output: Output, candidate: Candidate, study: Description, groups: Iterable[Group[Candidate, Description]] | None = None
+) -> dict[str, Any]:
     """Return the values of a circuit by name, in the order of an output."""
     return {column.name: column.read(candidate, study) for column in columns(output, study, groups)}
 

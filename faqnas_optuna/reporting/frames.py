@@ -39,11 +39,17 @@ def trials_frame(state: SearchState) -> "DataFrame":
 
 
 def _entry(candidate: Candidate, study: Description) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
-    for name, value in values(Output.FRAME, candidate, study).items():
+    cells = frame_cells(values(Output.FRAME, candidate, study))
+    return {"trial": candidate.trial, **cells, "circuit": str(candidate.live), **candidate.genome.to_params()}
+
+
+def frame_cells(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return values by name, intervals as two columns, and not a number for None."""
+    cells: dict[str, float] = {}
+    for name, value in values.items():
         is_interval = name.endswith("_interval")
         cells |= interval_columns(name.removesuffix("_interval"), value) if is_interval else {name: _number(value)}
-    return {"trial": candidate.trial, **cells, "circuit": str(candidate.live), **candidate.genome.to_params()}
+    return cells
 
 
 def interval_columns(name: str, interval: Iterable[float] | None) -> dict[str, float]:

@@ -3,15 +3,12 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, NewType
 
 from faqnas_optuna.config import FlopsOf
 from faqnas_optuna.reporting.columns import BY_NAME, Output, ResultColumn, Value, columns
 from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.note import COUNTED
-from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
@@ -46,61 +43,35 @@ def grouped(number: int) -> Latex:
     return Latex(f"{number:,}".replace(",", r"\,"))
 
 
-def fraction(value: float) -> Latex:
-    """An accuracy or an error, with three decimals."""
-    return Latex(f"{value:.3f}")
-
-
-def span(low: float, high: float) -> Latex:
-    """An interval of accuracies or errors."""
-    return Latex(f"{low:.3f}--{high:.3f}")
-
-
-class Alignment(StrEnum):
-    """How the cells of a column stand, as LaTeX is told."""
-
-    NUMBERS = "r"
-    """They end at the right."""
-    WORDS = "l"
-    """They begin at the left, each on one line."""
-    TEXT = r">{\raggedright\arraybackslash}X"
-    """It is broken into lines where the table would be wider than the text of the page."""
-
-
+TEXT = r">{\raggedright\arraybackslash}X"
+"""Alignment of text, which is broken into lines where the table would be wider than the text of the page."""
 MOST_BESIDE_TEXT = 6
 """Maximum number of columns of numbers that leave room for text in one column of an article, which is 345 points wide."""
 MOST_IN_FOOTNOTESIZE = 8
 """Maximum number of columns of numbers in the larger of the two sizes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LatexColumn:
-    """A column of a table."""
-
-    heading: Latex
-    alignment: Alignment = Alignment.NUMBERS
-
-
 def table(
-    columns: Sequence[LatexColumn], rows: Sequence[Sequence[Latex]], *, caption: Latex, label: str, told: Mapping[str, Any]
+    headings: Sequence[Latex], rows: Sequence[Sequence[Latex]], *, caption: Latex, label: str, told: Mapping[str, Any]
 ) -> str:
-    """A float over the width of the text, in a class of two columns over both.
+    """Return a float over the width of the text, in a class of two columns over both.
 
     Args:
-        rows: each with a cell for every column.
+        headings: the last is that of a text, the others are those of numbers.
+        rows: each with a cell for every heading.
         label: what `ref` is given after `tab:`; other characters than letters, digits, `.` and `-` become `-`.
         told: what decided the values, for a comment.
     """
-    numbers = [column for column in columns if column.alignment is not Alignment.TEXT]
-    layout = _text_beside if len(numbers) <= MOST_BESIDE_TEXT else _text_below
-    packages, lines = layout(columns, rows)
+    numbers = len(headings) - 1
+    layout = _text_beside if numbers <= MOST_BESIDE_TEXT else _text_below
+    package, lines = layout(headings, rows)
     lines = [
-        rf"% Needs \usepackage{{{packages}}}.",
+        rf"% Needs \usepackage{{booktabs,{package}}}.",
         # One line: JSON has no other line breaks.
         f"% Made by faqnas-optuna from {json.dumps(told)}",
         r"\begin{table*}",
         r"\centering",
-        r"\footnotesize" if len(numbers) <= MOST_IN_FOOTNOTESIZE else r"\scriptsize",
+        r"\footnotesize" if numbers <= MOST_IN_FOOTNOTESIZE else r"\scriptsize",
         rf"\caption{{{caption}}}",
         rf"\label{{tab:{re.sub('[^A-Za-z0-9.-]', '-', label)}}}",
         r"\smallskip",
@@ -110,44 +81,40 @@ def table(
     return "\n".join(lines) + "\n"
 
 
-def _text_beside(columns: Sequence[LatexColumn], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
-    """Return the packages and lines of a table whose text stands in a column of its own."""
-    alignments = [column.alignment for column in columns]
-    is_broken = Alignment.TEXT in alignments
-    environment, width = ("tabularx", r"{\linewidth}") if is_broken else ("tabular", "")
+def _text_beside(headings: Sequence[Latex], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
+    """Return the package and lines of a table whose text stands in a column of its own."""
     lines = [
-        rf"\begin{{{environment}}}{width}{{{''.join(alignments)}}}",
+        rf"\begin{{tabularx}}{{\linewidth}}{{{'r' * (len(headings) - 1)}{TEXT}}}",
         r"\toprule",
-        _row([column.heading for column in columns]),
+        _row(headings),
         r"\midrule",
         *map(_row, rows),
         r"\bottomrule",
-        rf"\end{{{environment}}}",
+        r"\end{tabularx}",
     ]
-    return "booktabs,tabularx" if is_broken else "booktabs", lines
+    return "tabularx", lines
 
 
-def _text_below(columns: Sequence[LatexColumn], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
-    """Return the packages and lines of a table whose last column stands below each row, over the width of the table.
+def _text_below(headings: Sequence[Latex], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
+    """Return the package and lines of a table whose last column stands below each row, over the width of the table.
 
     In one column of an article so many numbers leave no room for text beside them.
     """
-    *numbers, text = columns
-    alignments = "".join(column.alignment for column in numbers)
+    *numbers, text = headings
     below = rf"\multicolumn{{{len(numbers)}}}{{@{{}}>{{\raggedright\arraybackslash}}p{{\linewidth}}@{{}}}}"
     lines = [
         r"\setlength{\tabcolsep}{1.5pt}",
-        rf"\begin{{tabular*}}{{\linewidth}}{{@{{\extracolsep{{\fill}}}}{alignments}@{{}}}}",
+        rf"\begin{{tabular*}}{{\linewidth}}{{@{{\extracolsep{{\fill}}}}{'r' * len(numbers)}@{{}}}}",
         r"\toprule",
-        _row([_stacked(column.heading) for column in numbers]),
-        _row([Latex(f"{below}{{{text.heading}}}")]),
+        _row([_stacked(heading) for heading in numbers]),
+        _row([Latex(f"{below}{{{text}}}")]),
         r"\midrule",
     ]
     for *cells, words in rows:
         lines += [_row(cells), _row([Latex(f"{below}{{{words}}}")]), r"\addlinespace"]
     # The space is between rows.
     lines[-1:] = [r"\bottomrule", r"\end{tabular*}"]
-    return "booktabs,array", lines
+    return "array", lines
 
 
 BROKEN = {"Parameters": ["Para-", "meters"], "embedding": ["embed-", "ding"], "separable": ["sepa-", "rable"]}
@@ -169,20 +136,16 @@ def front_table(state: SearchState, front: Sequence[Candidate]) -> str:
     trainings."""
     study = state.study.description
     shown = columns(Output.LATEX, study)
-    headings = [Latex("Trial"), *(_heading(column, study) for column in shown)]
     rows = [
         [
             Latex(str(candidate.trial)),
-            *(_cell(column, column.read(candidate, study)) for column in shown),
+            *(cell_of(column, column.read(candidate, study)) for column in shown),
             escaped(str(candidate.live)),
         ]
         for candidate in front
     ]
     return table(
-        [
-            *(LatexColumn(heading=heading) for heading in headings),
-            LatexColumn(heading=Latex("Circuit"), alignment=Alignment.TEXT),
-        ],
+        [Latex("Trial"), *(Latex(column.latex or column.heading_in(study).capitalize()) for column in shown), Latex("Circuit")],
         rows,
         caption=_caption(state),
         label=f"front-{state.study.name}",
@@ -195,11 +158,7 @@ def majority_remark(majority_score: float | None) -> str:
     return "" if majority_score is None else f" Majority class: {majority_score:.3f}."
 
 
-def _heading(column: ResultColumn, study: Description) -> Latex:
-    return Latex(column.latex or column.heading_in(study).capitalize())
-
-
-def _cell(column: ResultColumn, value: Value) -> Latex:
+def cell_of(column: ResultColumn[Any, Any], value: Value) -> Latex:
     r"""Return a value with thin spaces between its thousands: 38\,997."""
     if value is None:
         return Latex("--")

@@ -1,7 +1,7 @@
 import math
 
 from faqnas_optuna.confirmation.analysis import confirmation_document
-from faqnas_optuna.confirmation.frame import confirmed_frame
+from faqnas_optuna.confirmation.circuit_table import confirmed_frame
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.reporting.frames import front_frame, trials_frame
