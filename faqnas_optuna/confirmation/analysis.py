@@ -149,13 +149,12 @@ def confirmed_errors(confirmation: Confirmation | None) -> dict[str, ConfirmedEr
     except (NoSuccessfulTrialError, StudyNotFoundError):
         return {}
     name = f"test_{confirmation.config.score.key}"
-    several = [entry for entry in circuits if entry[f"{name}_std"] is not None]
-    ends = {entry["circuit"]: entry[f"{name}_interval"] or [entry[name]] * 2 for entry in several}
-    return {
-        entry["circuit"]: ConfirmedError(error=1 - entry[name], low=1 - high, high=1 - low)
-        for entry in several
-        for low, high in [ends[entry["circuit"]]]
-    }
+    errors = {}
+    for entry in circuits:
+        if entry[f"{name}_std"] is not None:
+            low, high = entry[f"{name}_interval"] or (entry[name], entry[name])
+            errors[entry["circuit"]] = ConfirmedError(error=1 - entry[name], low=1 - high, high=1 - low)
+    return errors
 
 
 def _nothing_confirmed(confirmation: Confirmation) -> NoSuccessfulTrialError:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.config import Score
-from faqnas_optuna.reporting.columns import BY_NAME, Output, ResultColumn, Value, columns_among
+from faqnas_optuna.reporting.columns import BY_NAME, Output, ResultColumn, columns_among
 from faqnas_optuna.reporting.frames import data_frame, frame_cells
 from faqnas_optuna.reporting.text_tables import TextTable
 
@@ -17,36 +17,33 @@ CircuitColumn = ResultColumn[Document, Document]
 """A column whose rows are the circuits of a `confirmation_document`."""
 
 
-TABLES = Output.TABLE | Output.LATEX
+EVERYWHERE = Output.TABLE | Output.LATEX | Output.FRAME
+
+
+def _column(name: str, key: str | None = None, *, outputs: Output = EVERYWHERE, **settings: Any) -> CircuitColumn:
+    """Return the column of a value of the document.
+
+    Args:
+        key: in the entry of a circuit; None for the name.
+    """
+    return CircuitColumn(name=name, outputs=outputs, read=lambda circuit, document: circuit[key or name], **settings)
 
 
 def _test_columns(score: Score) -> tuple[CircuitColumn, ...]:
-    name = f"test_{score.key}"
-
     def is_of_study(document: Document) -> bool:
         return bool(document["score"] == score)
 
-    def interval(circuit: Document, document: Document) -> Value:
-        ends: list[float] | None = circuit[f"{name}_interval"]
-        return None if ends is None else (ends[0], ends[1])
-
+    name = f"test_{score.key}"
+    interval_latex = BY_NAME["val_accuracy_interval"].latex
+    heading = score.of(accuracy="test accuracy", balanced="balanced test accuracy")
     return (
-        CircuitColumn(
-            name=name,
-            heading=score.of(accuracy="test accuracy", balanced="balanced test accuracy"),
-            outputs=TABLES | Output.FRAME,
-            read=lambda circuit, document: circuit[name],
-            is_in_tables=is_of_study,
-        ),
-        CircuitColumn(
-            name=f"{name}_interval",
-            heading="95 % interval",
-            latex=BY_NAME["val_accuracy_interval"].latex,
-            outputs=TABLES | Output.FRAME,
-            read=interval,
-            is_in_tables=is_of_study,
-        ),
+        _column(name, heading=heading, is_in_tables=is_of_study),
+        _column(f"{name}_interval", heading="95 % interval", latex=interval_latex, is_in_tables=is_of_study),
     )
+
+
+def _has_device(document: Document) -> bool:
+    return any("neg_log_esp" in circuit for circuit in document["circuits"])
 
 
 SCORES = (
@@ -55,48 +52,15 @@ SCORES = (
     CircuitColumn(
         name="believed",
         heading="believed",
-        outputs=TABLES | Output.FRAME,
+        outputs=EVERYWHERE,
         read=lambda circuit, document: circuit[f"val_{Score(document['score']).key}"],
     ),
-    CircuitColumn(
-        name="optimism",
-        heading="optimism",
-        is_difference=True,
-        outputs=Output.TABLE | Output.FRAME,
-        read=lambda circuit, document: circuit["optimism"],
-    ),
+    _column("optimism", heading="optimism", is_difference=True, outputs=Output.TABLE | Output.FRAME),
 )
-DEVICE = (
-    CircuitColumn(
-        name="neg_log_esp",
-        heading="−ln ESP",
-        latex=BY_NAME["neg_log_esp"].latex,
-        digits=4,
-        outputs=TABLES | Output.FRAME,
-        read=lambda circuit, document: circuit["neg_log_esp"],
-        is_there=lambda document: any("neg_log_esp" in circuit for circuit in document["circuits"]),
-    ),
-)
-FLOPS = (
-    CircuitColumn(
-        name="quantum_flops",
-        heading="quantum FLOPs",
-        latex=BY_NAME["quantum_flops"].latex,
-        digits=0,
-        outputs=TABLES | Output.FRAME,
-        read=lambda circuit, document: circuit["quantum_flops"],
-    ),
-)
-NETWORK = (
-    CircuitColumn(
-        name="live_parameters",
-        heading="live parameters",
-        latex="Parameters",
-        digits=0,
-        outputs=TABLES | Output.FRAME,
-        read=lambda circuit, document: circuit["parameters"],
-    ),
-)
+ESP_LATEX = BY_NAME["neg_log_esp"].latex
+DEVICE = (_column("neg_log_esp", heading="−ln ESP", latex=ESP_LATEX, digits=4, is_there=_has_device),)
+FLOPS = (_column("quantum_flops", heading="quantum FLOPs", latex=BY_NAME["quantum_flops"].latex, digits=0),)
+NETWORK = (_column("live_parameters", "parameters", heading="live parameters", latex="Parameters", digits=0),)
 
 
 def table_columns(output: Output, document: Document) -> list[CircuitColumn]:

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -122,9 +123,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Probabilities (samples, classes), in the order of `classes_`."""
-        scores = self._scores(X)
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        probabilities: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+        probabilities: NDArray[np.float64] = softmax(self._scores(X), axis=1)
         return probabilities
 
     @property

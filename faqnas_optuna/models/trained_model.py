@@ -124,12 +124,13 @@ class TrainedModel:
         Raises:
             DataError: the network has no finite output for a sample.
         """
+        from scipy.special import softmax
+
         scores = predict_anyhow(self.circuit, self.layout, self.parameters, features)
         strange = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if strange.size:
             raise DataError(f"the network has no finite output for the sample in row {strange[0] + 1}; correct its values")
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+        shares: NDArray[np.float64] = softmax(scores, axis=1)
         return shares
 
     def module(self, engine: Engine = Engine.FAST) -> "HQNN":

@@ -64,9 +64,10 @@ def _poor_at_high_cost(state: SearchState) -> str | None:
     best = scores[costs >= np.quantile(costs, DEAREST_QUANTILE)].max()
     if best >= 0.5:
         return None
+    epochs = max(50, 2 * state.study.config.training.epochs)
     return (
         f"The dearest quarter of the circuits reaches only {best:.2f} {score.in_words}: a barren plateau or a poor encoding."
-        f" Try {_more_epochs(state.study)}, another --lr, or a space with fewer qubits."
+        f" Try --epochs {epochs}, another --lr, or a space with fewer qubits."
     )
 
 
@@ -81,19 +82,12 @@ def _stagnation_at_once(search: StoredStudy[Any]) -> str | None:
     volumes = [closed.hypervolume for closed in search.metadata.closed_generations()]
     if len(volumes) < 2 or volumes[-1] > volumes[0]:
         return None
+    repeats = max(3, 2 * search.config.training.repeats)
     return (
         "No generation improved on the first: the search stagnated at once."
-        f" Try {_more_population(search)}, another --seed, or {_more_repeats(search)} against noise."
+        f" Try {_more_population(search)}, another --seed, or --repeats {repeats} against noise."
     )
-
-
-def _more_epochs(search: StoredStudy[Any]) -> str:
-    return f"--epochs {max(50, 2 * search.config.training.epochs)}"
 
 
 def _more_population(search: StoredStudy[Any]) -> str:
     return f"--population {2 * search.config.search.population}"
-
-
-def _more_repeats(search: StoredStudy[Any]) -> str:
-    return f"--repeats {max(3, 2 * search.config.training.repeats)}"

@@ -3,7 +3,7 @@
 The circuits of a confirmation have columns of the same kind, in `confirmation.circuit_table`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any, Generic, TypeVar
@@ -18,7 +18,7 @@ Row = TypeVar("Row")
 """What a row shows: a candidate, or the entry of a circuit in a document."""
 Source = TypeVar("Source")
 """What all rows come from: the description of a study, or a document."""
-Value = float | tuple[float, float] | None
+Value = float | Sequence[float] | None
 """A number, the two ends of an interval, or None where a trial has no such value."""
 
 
@@ -75,7 +75,7 @@ class ResultColumn(Generic[Row, Source]):
 
     def text(self, value: Value) -> str:
         """Return a value as people read it."""
-        if isinstance(value, tuple):
+        if isinstance(value, Sequence):
             return interval_text(value, self.digits)
         sign = "+z" if self.is_difference else ""
         return number_text(value, f"{sign},.{self.digits}f")

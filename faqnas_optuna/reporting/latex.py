@@ -162,7 +162,7 @@ def cell_of(column: ResultColumn[Any, Any], value: Value) -> Latex:
     r"""Return a value with thin spaces between its thousands: 38\,997."""
     if value is None:
         return Latex("--")
-    ends = value if isinstance(value, tuple) else (value,)
+    ends = value if isinstance(value, Sequence) else (value,)
     return Latex("--".join(f"{end:,.{column.digits}f}".replace(",", r"\,") for end in ends))
 
 
