@@ -29,15 +29,19 @@ def _column(name: str, key: str | None = None, *, outputs: Output = EVERYWHERE, 
     return CircuitColumn(name=name, outputs=outputs, read=lambda circuit, document: circuit[key or name], **settings)
 
 
+def test_accuracy_name(score: Score) -> str:
+    """Return the name of a score on the test part, for headings and axes."""
+    return score.of(accuracy="test accuracy", balanced="balanced test accuracy")
+
+
 def _test_columns(score: Score) -> tuple[CircuitColumn, ...]:
     def is_of_study(document: Document) -> bool:
         return bool(document["score"] == score)
 
     name = f"test_{score.key}"
     interval_latex = BY_NAME["val_accuracy_interval"].latex
-    heading = score.of(accuracy="test accuracy", balanced="balanced test accuracy")
     return (
-        _column(name, heading=heading, is_in_tables=is_of_study),
+        _column(name, heading=test_accuracy_name(score), is_in_tables=is_of_study),
         _column(f"{name}_interval", heading="95 % interval", latex=interval_latex, is_in_tables=is_of_study),
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.config import Score, StudyConfig, told_number
 from faqnas_optuna.confirmation.analysis import interval_of
+from faqnas_optuna.confirmation.circuit_table import test_accuracy_name
 from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
 from faqnas_optuna.noise.model import DeviceNoise, Noise
 from faqnas_optuna.reporting.frames import data_frame, interval_columns
@@ -119,14 +120,18 @@ def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
     if table.rows:
         blocks += ["", table, ""]
     blocks += told_overtakings(document["overtakings"], document["noise"])
-    blocks += _remarks(document, noise)
+    shots = "exact ⟨Z⟩" if document["shots"] is None else counted(document["shots"], "shot")
+    blocks.append(
+        f"Noise: {document['noise']}, {noise.told}. Trained without noise; {shots} for each of"
+        f" {document['test_samples']:,} test samples."
+    )
     return Report(document=document, blocks=blocks)
 
 
 def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
     score = config.score
-    heading = score.of(accuracy="test accuracy", balanced="balanced test accuracy")
-    table = TextTable(names=["trial"], numbers=("times the noise", heading, "95 % interval", config.cost_name), last="circuit")
+    numbers = ("times the noise", test_accuracy_name(score), "95 % interval", config.cost_name)
+    table = TextTable(names=["trial"], numbers=numbers, last="circuit")
     name = f"test_{score.key}"
     for circuit in document["circuits"]:
         cost, told = told_number(circuit["cost"]), circuit["effective"]
@@ -134,14 +139,6 @@ def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
             row = (str(circuit["trial"]), f"{strength:g}", f"{mean:.3f}", interval_text(interval), cost, told)
             table.rows.append(row)
     return table
-
-
-def _remarks(document: Mapping[str, Any], noise: Noise) -> Iterator[str]:
-    shots = "exact ⟨Z⟩" if document["shots"] is None else counted(document["shots"], "shot")
-    yield (
-        f"Noise: {document['noise']}, {noise.told}. Trained without noise; {shots} for each of"
-        f" {document['test_samples']:,} test samples."
-    )
 
 
 def noise_frame(document: Mapping[str, Any], score: Score) -> "DataFrame":

@@ -194,8 +194,7 @@ class Search(StoredStudy[SearchState]):
             return write_stop(self, decision.stop) if decision.stop else None
 
     def _known(self, state: SearchState) -> Known:
-        description = self.metadata.description()
-        assert description is not None
+        description = self.as_it_is_now().description
         return Known(
             limits=description.config.search,
             flops_range=description.flops_range,
