@@ -70,7 +70,7 @@ class StudyRun:
     """The data; None where they were not needed."""
     signals: Signals = field(default_factory=Signals)
     """Signals that came during the trials."""
-    seconds: float = 0.0
+    seconds: float = 0
     """Time that the trials took."""
     done_before: bool = False
     """Whether the study had ended before the call."""

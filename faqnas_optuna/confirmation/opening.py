@@ -87,17 +87,14 @@ def status_document(storage: BaseStorage, name: str | None) -> dict[str, Any]:
     document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "studies": [], "left_out": []}
     for one in [name] if name else our_studies(storage):
         try:
-            document["studies"].append(_status(open_study(storage, one)))
+            study = open_study(storage, one)
+            with study.existing():
+                document["studies"].append(study.status(read_state(study)))
         except (ConfigError, StudyMismatchError, StudyNotFoundError) as error:
             if name:
                 raise
             document["left_out"].append({"study": one, "reason": str(error)})
     return document
-
-
-def _status(study: StoredStudy[Any]) -> dict[str, Any]:
-    with study.existing():
-        return study.status(read_state(study))
 
 
 def find(storage: BaseStorage, name: str, search: Search) -> Confirmation | None:

@@ -62,22 +62,10 @@ def study_report(
         NoSuccessfulTrialError: nothing yet.
     """
     if isinstance(study, Confirmation):
-        return confirmation_report(study, seconds=seconds)
+        document = confirmation_document(study) | {"seconds": round(seconds, 3)}
+        return Report(document=document, blocks=list(confirmation_blocks(document)))
     state = read_state(search_of(study))
     return search_report(state, seconds=seconds, checks=checks, done_before=done_before, storage_option=storage_option)
-
-
-def confirmation_report(confirmation: Confirmation, *, seconds: float) -> Report:
-    """Return what a confirmation has shown so far.
-
-    Args:
-        seconds: time that the command has spent on it.
-
-    Raises:
-        NoSuccessfulTrialError: nothing yet.
-    """
-    document = confirmation_document(confirmation) | {"seconds": round(seconds, 3)}
-    return Report(document=document, blocks=list(confirmation_blocks(document)))
 
 
 def confirmation_blocks(document: Mapping[str, Any]) -> Iterator[Block]:

@@ -44,7 +44,9 @@ def write_noise_plot(document: Document, confirmation: Confirmation, path: Path)
         OutputError: another ending, or the file cannot be written.
     """
     check_printed(path)
-    told = json.dumps({"study": confirmation.name, "noise": _without_circuits(document), **provenance(confirmation)})
+    # The curves are in the picture.
+    noise = {name: value for name, value in document.items() if name not in ("circuits", "overtakings")}
+    told = json.dumps({"study": confirmation.name, "noise": noise, **provenance(confirmation)})
     write_atomically(path, as_file(noise_figure(document, confirmation.config), path, FORM, told))
 
 
@@ -67,11 +69,6 @@ def noise_figure(document: Document, config: StudyConfig) -> "Figure":
         below: dict[str, Any] = {"loc": "outside lower center", "ncols": 3, "frameon": False}
         figure.legend(handles=_around(axes, document, config), **below, **TIGHT)
     return figure
-
-
-def _without_circuits(document: Document) -> dict[str, Any]:
-    """What was asked of noise: the curves are in the picture."""
-    return {name: document[name] for name in document if name not in ("circuits", "overtakings")}
 
 
 def _prepare(axes: "Axes", document: Document, config: StudyConfig) -> None:

@@ -109,6 +109,8 @@ def test_what_is_confirmed_is_shown_again_as_it_was(stored: Cli, confirmed: Conf
     code, out, err = stored("confirm", "iris", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == json.loads(json.dumps(confirmation_document(confirmed))) | {"seconds": 0}
+    # Nothing was done, so this is no measured time.
+    assert out.endswith('"seconds": 0\n}\n')
     # Also what is less than was confirmed.
     assert stored("confirm", "iris", "--trials", "4", "--epochs", "2", "--seeds", "3", "--json") == (0, out, "")
     assert len(successful(confirmed)) == 45
