@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 CircuitColumn = ResultColumn[Document, Document]
 """A column whose rows are the circuits of a `confirmation_document`."""
-
-
 EVERYWHERE = Output.TABLE | Output.LATEX | Output.FRAME
+"""All outputs that show confirmed circuits."""
 
 
 def _column(name: str, key: str | None = None, *, outputs: Output = EVERYWHERE, **settings: Any) -> CircuitColumn:
@@ -29,7 +28,7 @@ def _column(name: str, key: str | None = None, *, outputs: Output = EVERYWHERE, 
     return CircuitColumn(name=name, outputs=outputs, read=lambda circuit, document: circuit[key or name], **settings)
 
 
-def test_accuracy_name(score: Score) -> str:
+def heading_of_test_score(score: Score) -> str:
     """Return the name of a score on the test part, for headings and axes."""
     return score.of(accuracy="test accuracy", balanced="balanced test accuracy")
 
@@ -41,7 +40,7 @@ def _test_columns(score: Score) -> tuple[CircuitColumn, ...]:
     name = f"test_{score.key}"
     interval_latex = BY_NAME["val_accuracy_interval"].latex
     return (
-        _column(name, heading=test_accuracy_name(score), is_in_tables=is_of_study),
+        _column(name, heading=heading_of_test_score(score), is_in_tables=is_of_study),
         _column(f"{name}_interval", heading="95 % interval", latex=interval_latex, is_in_tables=is_of_study),
     )
 

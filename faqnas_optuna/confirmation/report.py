@@ -5,7 +5,7 @@ from typing import Any
 
 from faqnas_optuna.config import Score
 from faqnas_optuna.confirmation.analysis import SIGNIFICANT, confirmation_document
-from faqnas_optuna.confirmation.circuit_table import circuits_table, test_accuracy_name
+from faqnas_optuna.confirmation.circuit_table import circuits_table, heading_of_test_score
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import LARGEST_SVM
 from faqnas_optuna.confirmation.study import Confirmation
@@ -127,7 +127,7 @@ def _smallest_p(seeds: int, circuits: int) -> str:
 
 
 def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
-    columns = (test_accuracy_name(score), "circuit adds", "95 % interval", "p", "p (Holm)", "effect", "parameters")
+    columns = (heading_of_test_score(score), "circuit adds", "95 % interval", "p", "p (Holm)", "effect", "parameters")
     table = TextTable(names=["trial", "control"], numbers=columns, last="network")
     for circuit in circuits:
         for control in circuit["controls"]:
@@ -149,7 +149,7 @@ def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
 
 
 def _baselines(baselines: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
-    table = TextTable(names=["classical model"], numbers=(test_accuracy_name(score),), last="parameters")
+    table = TextTable(names=["classical model"], numbers=(heading_of_test_score(score),), last="parameters")
     for baseline in baselines:
         table.rows.append((baseline["baseline"], f"{baseline[f'test_{score.key}']:.3f}", f"{baseline['parameters']:,}"))
     return table

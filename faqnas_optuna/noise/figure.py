@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.config import StudyConfig, told_number
-from faqnas_optuna.confirmation.circuit_table import test_accuracy_name
+from faqnas_optuna.confirmation.circuit_table import heading_of_test_score
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.noise.report import overtakes
@@ -75,7 +75,7 @@ def _prepare(axes: "Axes", document: Document, config: StudyConfig) -> None:
     strengths = document["strengths"]
     axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
     axes.set_xlabel(f"times the noise of {document['noise']}")
-    axes.set_ylabel(test_accuracy_name(config.score))
+    axes.set_ylabel(heading_of_test_score(config.score))
     axes.set_xlim(-0.5, len(strengths) - 0.5)
     axes.set_axisbelow(True)
     axes.grid(visible=True, axis="y", linewidth=0.3 * FORM.line_pt, color="0.88")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from faqnas_optuna.circuits.effective import LiveGates
 from faqnas_optuna.config import Score, StudyConfig, told_number
 from faqnas_optuna.confirmation.analysis import interval_of
-from faqnas_optuna.confirmation.circuit_table import test_accuracy_name
+from faqnas_optuna.confirmation.circuit_table import heading_of_test_score
 from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
 from faqnas_optuna.noise.model import DeviceNoise, Noise
 from faqnas_optuna.reporting.frames import data_frame, interval_columns
@@ -130,7 +130,7 @@ def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
 
 def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
     score = config.score
-    numbers = ("times the noise", test_accuracy_name(score), "95 % interval", config.cost_name)
+    numbers = ("times the noise", heading_of_test_score(score), "95 % interval", config.cost_name)
     table = TextTable(names=["trial"], numbers=numbers, last="circuit")
     name = f"test_{score.key}"
     for circuit in document["circuits"]:
