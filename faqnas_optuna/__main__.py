@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-class MessageStream:
-    """Standard error, whose reader may leave before us: the other end of a pipe, or a terminal that is closed.
+COLLECT_EVERY = 50_000
+"""New objects between two garbage collections. Imports make 300,000 that stay; to look through them after each 700, which is
+Python's default, takes a sixth of the start."""
 
-    What cannot be written is passed over, whatever the reason: a trial must not end because nobody can see a message.
-    """
+
+class _GuardedStream:
+    """A standard stream whose errors of writing are dealt with by `_guarded`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -35,16 +37,26 @@ class MessageStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with self._failing_in_silence():
+        with self._guarded():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with self._failing_in_silence():
+        with self._guarded():
             self._stream.flush()
 
+    def _guarded(self) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+
+class MessageStream(_GuardedStream):
+    """Standard error, whose reader may leave before us: the other end of a pipe, or a terminal that is closed.
+
+    What cannot be written is passed over, whatever the reason: a trial must not end because nobody can see a message.
+    """
+
     @contextmanager
-    def _failing_in_silence(self) -> Iterator[None]:
+    def _guarded(self) -> Iterator[None]:
         try:
             yield
         except OSError:
@@ -54,30 +66,11 @@ class MessageStream:
             pass
 
 
-COLLECT_EVERY = 50_000
-"""New objects between two garbage collections. Imports make 300,000 that stay; to look through them after each 700, which is
-Python's default, takes a sixth of the start."""
-
-
-class ResultStream:
+class ResultStream(_GuardedStream):
     """Standard output, whose errors name it: those of pipes and full disks name no file."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with self._named_in_errors():
-            return self._stream.write(text)
-
-    def flush(self) -> None:
-        with self._named_in_errors():
-            self._stream.flush()
-
     @contextmanager
-    def _named_in_errors(self) -> Iterator[None]:
+    def _guarded(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

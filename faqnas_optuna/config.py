@@ -71,7 +71,7 @@ class ErrorEstimate(StrEnum):
     TRAINED = "trained"
     """Those of each circuit's own trainings: the paper's."""
     POOLED = "pooled"
-    """What all trainings of the study say together of the circuit's gates (`learning.pooling`)."""
+    """What all trainings of the study say together of the circuit's gates (`training.pooling`)."""
 
 
 Value = TypeVar("Value")

@@ -143,7 +143,6 @@ FOLDERS: list[tuple[str, list[str]]] = [
         [
             "settings",
             "data",
-            "samples",
             "progress",
             "running",
             "search_service",

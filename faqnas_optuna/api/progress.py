@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import TqdmWarning
 
@@ -23,8 +24,7 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[StudyState], None]]:
     Args:
         shown: None to show it where it moves: in notebooks and on terminals.
     """
-    is_shown = _moves() if shown is None else shown
-    with tqdm(disable=not (is_shown and _has_place())) as bar:
+    with _bar(shown) as bar:
 
         def update(state: StudyState) -> None:
             known = state.study.progress(state)
@@ -47,21 +47,20 @@ def work_bar(shown: bool | None, planned: int) -> Iterator[Callable[[int], None]
     Args:
         shown: None to show it where it moves: in notebooks and on terminals.
     """
-    is_shown = _moves() if shown is None else shown
-    with tqdm(total=planned, unit=" networks", disable=not (is_shown and _has_place())) as bar:
+    with _bar(shown, total=planned, unit=" networks") as bar:
         yield lambda done: bar.update(done - bar.n)
 
 
-def _moves() -> bool:
-    # Only some of IPython's shells have a stderr that says it is a terminal.
-    return _is_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+def _bar(shown: bool | None, **settings: Any) -> "tqdm[Any]":
+    """Return a bar, which draws nothing where it is not to be shown or there is no place for it.
 
-
-def _has_place() -> bool:
-    """Return whether there is something to draw on: a process may be started without stderr, as services are."""
-    return _is_notebook() or sys.stderr is not None
-
-
-def _is_notebook() -> bool:
-    # IPython puts its function there.
-    return hasattr(builtins, "get_ipython")
+    Args:
+        shown: as `progress_bar` takes it.
+    """
+    # IPython puts its function there, and only some of its shells have a stderr that says it is a terminal.
+    is_notebook = hasattr(builtins, "get_ipython")
+    # A process may be started without stderr, as services are.
+    has_place = is_notebook or sys.stderr is not None
+    if shown is None:
+        shown = is_notebook or (has_place and sys.stderr.isatty())
+    return tqdm(disable=not (shown and has_place), **settings)

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import optuna
 
 from faqnas_optuna.api.data import DataSource
-from faqnas_optuna.api.notebook import (
-    path_of,
-    using,
-)
+from faqnas_optuna.api.notebook import path_of, using
 from faqnas_optuna.api.settings import DEFAULT_STORAGE
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.confirmation.analysis import confirmed_errors

@@ -8,14 +8,16 @@ from typing import Any
 
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.notebook import check_detached, check_result, execution_on, path_of, program_hooks
-from faqnas_optuna.api.samples import splits_of
 from faqnas_optuna.api.search_service import SearchRequest, start_search
 from faqnas_optuna.api.settings import DEFAULT_STORAGE, WorkerTimeouts, resolve_settings
 from faqnas_optuna.api.study import Study
 from faqnas_optuna.config import SAMPLES, StudyConfig
+from faqnas_optuna.data import user_data
 from faqnas_optuna.data.findings import relevant
+from faqnas_optuna.data.frames import as_frame, as_series
+from faqnas_optuna.data.reading import NPZ_TARGET, Source
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import ConfigError, DataWarning
+from faqnas_optuna.errors import ConfigError, DataError, DataWarning
 from faqnas_optuna.study.study import default_name
 
 
@@ -77,7 +79,7 @@ def search(
     if is_named:
         source = DataSource.located(resolved, path_of(data_dir)).absolute
     else:
-        source = DataSource(samples=splits_of(data, y, resolved.config))
+        source = DataSource(samples=_splits_of(data, y, resolved.config))
     request = SearchRequest(
         name=default_name(resolved.config.dataset) if study is None else study,
         config=resolved.config,
@@ -90,6 +92,32 @@ def search(
         run = start_search(request, execution, program_hooks(progress), on_data=on_data, detach=detach)
         check_result(run)
     return Study(run.study, storage=storage, data=source)
+
+
+def _splits_of(x: Any, y: Any, config: StudyConfig) -> DataSplits:
+    """Return samples as a data set, exactly as a file with these columns would become one.
+
+    Args:
+        x: (samples, features) an array or a data frame, with the column that `config.data.target` names if `y` is None.
+        y: (samples,) the classes.
+
+    Raises:
+        ConfigError: the classes are given in no way, or in two.
+        DataError: x and y have other shapes, or a column holds what a network cannot learn from.
+    """
+    target = config.data.target
+    if (y is None) == (target is None):
+        raise ConfigError("which are the classes? Give them as y, search(x, y), or by their column, search(frame, target=…)")
+    frame = as_frame(x)
+    if target is None:
+        target = NPZ_TARGET
+        while target in frame.columns:
+            target = f"{target}_"
+        classes = as_series(y, name="y")
+        if len(classes) != len(frame):
+            raise DataError(f"x has {len(frame):,} samples and y {len(classes):,}; give a class for each sample")
+        frame = frame.assign(**{target: classes})
+    return user_data.splits_of(Source(frame=frame), target, config.data, name=SAMPLES, seed=config.split_seed)
 
 
 def _warn_of_findings(config: StudyConfig, splits: DataSplits) -> None:

@@ -7,14 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, judge_under_noise
-from faqnas_optuna.api.notebook import (
-    check_detached,
-    check_result,
-    execution_on,
-    heeded_signals,
-    program_hooks,
-    using,
-)
+from faqnas_optuna.api.notebook import check_detached, check_result, execution_on, heeded_signals, program_hooks, using
 from faqnas_optuna.api.progress import work_bar
 from faqnas_optuna.api.reading import StudyReader
 from faqnas_optuna.api.running import Execution

@@ -73,7 +73,7 @@ class EmbeddingBlock:
     """Its amplitudes are complex, else real."""
     one_basis_state: bool = False
     """It makes one basis state, chosen by bits 1[x > 0], so that diagonal gates right behind it are inert. The bits have no
-    derivative: what stands for it is told in `learning.model.through_bits`."""
+    derivative: what stands for it is told in `training.model.through_bits`."""
     reuploads: bool = False
     """It can be applied to any state, so that it may stand before every layer again (data re-uploading)."""
     normalised: bool = False
@@ -206,28 +206,16 @@ EMBEDDINGS: Mapping[Embedding, EmbeddingBlock] = {
 """Every embedding, by its name."""
 
 
-def _cnot(pair: tuple[int, int], _: Any) -> None:
-    import pennylane as qml
+def _gate(name: str) -> Callable[[tuple[int, int], Any], None]:
+    """Return what applies PennyLane's gate of this name to (control, target), by an angle if it has one."""
 
-    qml.CNOT(wires=pair)
+    def apply(pair: tuple[int, int], angle: Any) -> None:
+        import pennylane as qml
 
+        angles = () if angle is None else (angle,)
+        getattr(qml, name)(*angles, wires=pair)
 
-def _cz(pair: tuple[int, int], _: Any) -> None:
-    import pennylane as qml
-
-    qml.CZ(wires=pair)
-
-
-def _zz(pair: tuple[int, int], angle: Any) -> None:
-    import pennylane as qml
-
-    qml.IsingZZ(angle, wires=pair)
-
-
-def _crx(pair: tuple[int, int], angle: Any) -> None:
-    import pennylane as qml
-
-    qml.CRX(angle, wires=pair)
+    return apply
 
 
 def _crx_gates(pair: tuple[int, int], angle: Weight) -> Gates:
@@ -238,7 +226,7 @@ def _crx_gates(pair: tuple[int, int], angle: Weight) -> Gates:
 
 ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
     Entangler.CNOT: EntanglerBlock(
-        apply=_cnot,
+        apply=_gate("CNOT"),
         code="qml.CNOT(wires=pair)",
         diagonal=False,
         flops=lambda size, real: size // 2 if real else size,
@@ -246,7 +234,7 @@ ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
         action=lambda control, _, index, value: (index ^ (control * value), 1),
     ),
     Entangler.CZ: EntanglerBlock(
-        apply=_cz,
+        apply=_gate("CZ"),
         code="qml.CZ(wires=pair)",
         diagonal=True,
         flops=lambda size, real: size // 4 if real else size // 2,
@@ -254,7 +242,7 @@ ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
         action=lambda control, target, index, _: (index, 1 - 2 * (control & target)),
     ),
     Entangler.ZZ: EntanglerBlock(
-        apply=_zz,
+        apply=_gate("IsingZZ"),
         code="qml.IsingZZ(layer[n + place], wires=pair)",
         has_angle=True,
         diagonal=True,
@@ -263,7 +251,7 @@ ENTANGLERS: Mapping[Entangler, EntanglerBlock] = {
         action=lambda _control, _target, index, _: (index, 1),
     ),
     Entangler.CRX: EntanglerBlock(
-        apply=_crx,
+        apply=_gate("CRX"),
         code="qml.CRX(layer[n + place], wires=pair)",
         has_angle=True,
         diagonal=False,

@@ -15,9 +15,8 @@ from faqnas_optuna.cli.options import (
     dask_option,
     data_dir_option,
     data_options,
-    data_set_names,
+    data_set_options,
     json_option,
-    one_data_set,
     option,
     split_seed_option,
 )
@@ -38,8 +37,7 @@ if TYPE_CHECKING:
 
 
 @click.command("enumerate")
-@click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
-@option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
+@data_set_options
 @data_options
 @split_seed_option
 # Without a variable: FAQNAS_EPOCHS is that of a search.
@@ -52,7 +50,6 @@ if TYPE_CHECKING:
 @data_dir_option
 @json_option
 def enumerate_space(
-    name: str | None,
     dataset: str | None,
     epochs: int,
     seeds: int,
@@ -78,7 +75,7 @@ def enumerate_space(
     from faqnas_optuna.study.study import default_name
 
     settings["split_seed"] = settings["split_seed"] or 0
-    resolved = resolve_settings(one_data_set(name, dataset), {"epochs": epochs, **settings}, source="options")
+    resolved = resolve_settings(dataset, {"epochs": epochs, **settings}, source="options")
     config = resolved.config
     file = _checked(out or Path(f"{default_name(config.dataset)}.table{SUFFIX}"), resolved.files)
     data = DataSource.located(resolved, data_dir)

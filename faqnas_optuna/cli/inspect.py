@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from faqnas_optuna.cli.launch import opened_storage
-from faqnas_optuna.cli.options import (
-    StudyCommand,
-    json_option,
-    pick_option,
-    storage_options,
-    study_argument,
-    trial_argument,
-)
+from faqnas_optuna.cli.options import StudyCommand, json_option, pick_option, storage_options, study_argument, trial_argument
 from faqnas_optuna.cli.output import STDOUT, deliver, print_json
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.sizes import Size

@@ -204,11 +204,18 @@ def is_typed(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def one_data_set(name: str | None, option: str | None) -> str | None:
-    """The data set that is named, by itself or by --dataset; the one on the line, if the other is in the environment."""
-    if name is not None and is_typed("dataset") and name != option:
-        raise ConfigError(f"two data sets are named, {name!r} and {option!r}; leave one of them out")
-    return option if name is None else name
+def data_set_options(command: Command) -> Command:
+    """The data set, as `dataset`, by itself or by --dataset; the one on the line, if the other is in the environment."""
+
+    @click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
+    @option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
+    @wraps(command)
+    def with_data_set(*arguments: Any, name: str | None, dataset: str | None, **others: Any) -> Any:
+        if name is not None and is_typed("dataset") and name != dataset:
+            raise ConfigError(f"two data sets are named, {name!r} and {dataset!r}; leave one of them out")
+        return command(*arguments, dataset=dataset if name is None else name, **others)
+
+    return with_data_set
 
 
 def storage_options(command: Command) -> Command:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from faqnas_optuna.api.settings import resolve_settings
-from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_names, is_typed, json_option, one_data_set, option
+from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_options, is_typed, json_option, option
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange
 from faqnas_optuna.errors import ConfigError
@@ -17,8 +17,7 @@ SUFFIXES = (".parquet", ".csv")
 
 
 @click.command()
-@click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
-@option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
+@data_set_options
 @data_options
 @option("--fraction", type=FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
 # Without a variable: one that is set would make every call write a file.
@@ -26,7 +25,6 @@ SUFFIXES = (".parquet", ".csv")
 @data_dir_option
 @json_option
 def space(
-    name: str | None,
     dataset: str | None,
     fraction: float,
     out: Path | None,
@@ -42,10 +40,9 @@ def space(
         raise ConfigError(f"costs are written as Parquet or CSV, so --out ends with .parquet or .csv; it is {out}")
     if out:
         check_directory(out)
-    if not (name or dataset) and (given := [option for option in settings if is_typed(option)]):
+    if not dataset and (given := [option for option in settings if is_typed(option)]):
         raise ConfigError(f"--{given[0].replace('_', '-')} is of data; name a data set too, as 'faqnas-optuna space wine'")
-    chosen = one_data_set(name, dataset)
-    sizes = _sizes(chosen, data_dir, settings) if chosen else None
+    sizes = _sizes(dataset, data_dir, settings) if dataset else None
     from faqnas_optuna.cli.console import messages, show_work
     from faqnas_optuna.files import write_atomically
     from faqnas_optuna.tables.costs import space_costs, space_document
@@ -56,7 +53,7 @@ def space(
         costs = space_costs(circuits, sizes=sizes, on_done=update)
     if out:
         write_atomically(out, costs.file(out.suffix))
-    document = space_document(costs, dataset=chosen, file=None if out is None else str(out))
+    document = space_document(costs, dataset=dataset, file=None if out is None else str(out))
     print_json(document) if as_json else _print(document)
 
 

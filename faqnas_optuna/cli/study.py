@@ -10,22 +10,15 @@ import click
 
 from faqnas_optuna.api.settings import WorkerTimeouts, resolve_settings
 from faqnas_optuna.cli.conclusion import conclude, ended, print_detached, print_interruption
-from faqnas_optuna.cli.launch import (
-    dask_client,
-    opened_storage,
-    reporting,
-    show_states,
-    terminal_hooks,
-)
+from faqnas_optuna.cli.launch import dask_client, opened_storage, reporting, show_states, terminal_hooks
 from faqnas_optuna.cli.options import (
     StudyCommand,
     dask_option,
     data_dir_option,
     data_options,
-    data_set_names,
+    data_set_options,
     json_option,
     no_check_option,
-    one_data_set,
     option,
     optional_study_argument,
     repeats_option,
@@ -40,11 +33,7 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import IntRange
-from faqnas_optuna.config import (
-    SearchConfig,
-    StudyConfig,
-    TrainingConfig,
-)
+from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 from faqnas_optuna.signals import AskedToLeaveError, Signals
 
@@ -56,8 +45,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
-@option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
+@data_set_options
 @option(
     "--study", metavar="NAME", shell_complete=study_names, help="What the study is to be called.  [default: as its data set]"
 )
@@ -93,7 +81,6 @@ if TYPE_CHECKING:
 @no_check_option
 @json_option
 def start(
-    name: str | None,
     dataset: str | None,
     study: str | None,
     config: Path | None,
@@ -118,7 +105,7 @@ def start(
     client = dask_client(dask, storage)
     from faqnas_optuna.api.data import DataSource
 
-    resolved = resolve_settings(one_data_set(name, dataset), settings, source="options", file=config)
+    resolved = resolve_settings(dataset, settings, source="options", file=config)
     data = DataSource.located(resolved, data_dir)
     from faqnas_optuna.api.running import Execution
     from faqnas_optuna.api.search_service import SearchRequest, start_search

@@ -10,14 +10,7 @@ import click
 
 from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.cli.launch import opened_storage, reporting
-from faqnas_optuna.cli.options import (
-    data_dir_option,
-    data_options,
-    json_option,
-    no_check_option,
-    option,
-    storage_options,
-)
+from faqnas_optuna.cli.options import data_dir_option, data_options, json_option, no_check_option, option, storage_options
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import IntRange
 

@@ -34,26 +34,11 @@ class Benchmark(ABC):
         self.seeds = seeds
         self.flops_range = min(flops), max(flops)
         """Quantum FLOPs of the cheapest and of the most expensive circuit."""
-        self._circuits = circuits
-        self._effective = effective
-        self._flops = flops
-        self._rows = {circuit: row for row, circuit in enumerate(circuits)}
-
-    def row(self, circuit: Circuit) -> int:
-        """Return the number of a circuit."""
-        return self._rows[circuit]
-
-    def circuit(self, row: int) -> Circuit:
-        """Return the circuit of a number."""
-        return self._circuits[row]
-
-    def effective(self, row: int) -> int:
-        """Return the number of the effective circuit, which is trained for it."""
-        return self._effective[row]
-
-    def flops(self, row: int) -> int:
-        """Return the quantum FLOPs of a circuit."""
-        return self._flops[row]
+        self.circuits = circuits
+        self.effective = effective
+        self.flops = flops
+        self.rows = {circuit: row for row, circuit in enumerate(circuits)}
+        """The number of each circuit."""
 
     @abstractmethod
     def validation(self, effective: int, seed: int) -> float:

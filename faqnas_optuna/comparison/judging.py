@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import NamedTuple
 
 import optuna
 
@@ -76,14 +75,6 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return (mean, *mean_interval(mean, stdev(values), len(values))) if len(values) > 1 else (mean, mean, mean)
 
 
-class SearchOutcome(NamedTuple):
-    """A search that has ended, and its judgement."""
-
-    searcher: str
-    seed: int
-    judged: Judged
-
-
 def run_contest(
     names: Sequence[str],
     benchmark: Benchmark,
@@ -106,27 +97,27 @@ def run_contest(
     tasks = [(name, seed) for seed in range(searches) for name in names]
     found: dict[tuple[str, int], Judged] = {}
     on_done(0)
-    for outcome in shared_out(_search, (benchmark, budget), tasks, processes=processes):
-        found[outcome.searcher, outcome.seed] = outcome.judged
+    for task, judged in shared_out(_search, (benchmark, budget), tasks, processes=processes):
+        found[task] = judged
         on_done(len(found))
     return Contest(judged={name: tuple(found[name, seed] for seed in range(searches)) for name in names})
 
 
-def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> SearchOutcome:
-    """Run and judge one search, in a process of its own."""
+def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> tuple[tuple[str, int], Judged]:
+    """Run and judge one search, in a process of its own; return it with its task, a searcher and a seed."""
     (benchmark, budget), (name, seed) = shared, task
     # Who starts a study in memory is told so, in every process anew.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trace = replay(searcher(name), benchmark, budget, seed=seed)
-    return SearchOutcome(name, seed, judge(trace, benchmark, budget))
+    return task, judge(trace, benchmark, budget)
 
 
 def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> Judged:
     """Judge a search by the trainings that it has not seen at all."""
-    trainings = Counter(benchmark.effective(step.row) for step in trace.steps if step.value is not None)
+    trainings = Counter(benchmark.effective[step.row] for step in trace.steps if step.value is not None)
 
     def truth(value: Callable[[int, int], float], one: FrontCircuit) -> float:
-        effective = benchmark.effective(one.row)
+        effective = benchmark.effective[one.row]
         unseen = seeds_of(benchmark, effective, search=trace.seed)[trainings[effective] :]
         return fmean(value(effective, int(seed)) for seed in unseen)
 
@@ -146,7 +137,7 @@ def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> J
         thrifty=truth(benchmark.test, thrifty),
         thrifty_flops=thrifty.flops,
         front=len(end),
-        circuits=len({benchmark.effective(step.row) for step in trace.steps}),
+        circuits=len({benchmark.effective[step.row] for step in trace.steps}),
         trainings=trace.trainings,
         spent=trace.steps[-1].spent,
     )

@@ -46,4 +46,4 @@ class LiveBenchmark(Benchmark):
         return self._result(effective, seed).seconds
 
     def _result(self, effective: int, seed: int) -> Checkpoints:
-        return self._trainings.result(self.circuit(effective), seed=seed, epochs=self._epochs)
+        return self._trainings.result(self.circuits[effective], seed=seed, epochs=self._epochs)

@@ -114,12 +114,12 @@ def replay(searcher: Searcher, benchmark: Benchmark, budget: TrainingBudget, *, 
         trial = study.ask()
         if trial.number >= AT_FIRST + MOST_SUGGESTIONS * paid.count:
             break
-        row = benchmark.row(suggest(trial, SPACE).circuit)
-        effective = benchmark.effective(row)
+        row = benchmark.rows[suggest(trial, SPACE).circuit]
+        effective = benchmark.effective[row]
         values = [paid.train(effective) for _ in range(searcher.repeats)] if not paid.accuracies[effective] else [None]
         spent = budget.spent(paid.count, paid.seconds)
         steps += [SearchStep(row=row, value=value, spent=spent) for value in values]
-        study.tell(trial, [float(benchmark.flops(row)), 1 - float(np.mean(paid.accuracies[effective]))])
+        study.tell(trial, [float(benchmark.flops[row]), 1 - float(np.mean(paid.accuracies[effective]))])
     return SearchTrace(searcher=searcher.name, seed=seed, pooled=searcher.pooled, steps=tuple(steps))
 
 
@@ -143,17 +143,17 @@ def believed_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) ->
             break
         rows[step.row] = None
         if step.value is not None:
-            paid[benchmark.effective(step.row)].append(step.value)
+            paid[benchmark.effective[step.row]].append(step.value)
     believed = {effective: float(np.mean(values)) for effective, values in paid.items()}
     if trace.pooled and paid:
-        circuits, counts = [benchmark.circuit(effective) for effective in paid], [len(values) for values in paid.values()]
+        circuits, counts = [benchmark.circuits[effective] for effective in paid], [len(values) for values in paid.values()]
         errors = pooled_errors(circuits, [1 - value for value in believed.values()], counts)
         believed = dict(zip(paid, (1 - errors).tolist(), strict=True))
     return front(
         [
-            FrontCircuit(row=row, flops=benchmark.flops(row), believed=believed[effective], trainings=len(paid[effective]))
+            FrontCircuit(row=row, flops=benchmark.flops[row], believed=believed[effective], trainings=len(paid[effective]))
             for row in rows
-            if (effective := benchmark.effective(row)) in paid
+            if (effective := benchmark.effective[row]) in paid
         ]
     )
 

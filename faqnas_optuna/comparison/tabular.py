@@ -59,8 +59,8 @@ class TabularBenchmark(Benchmark):
         """Return the hypervolume of the front by the mean test accuracies over all seeds, attained only by luck."""
         means = self._test.mean(axis=1)
         every = [
-            FrontCircuit(row=row, flops=self._flops[row], believed=float(means[effective]), trainings=self.seeds)
-            for row, effective in enumerate(self._effective)
+            FrontCircuit(row=row, flops=self.flops[row], believed=float(means[effective]), trainings=self.seeds)
+            for row, effective in enumerate(self.effective)
         ]
         best = front(every)
         return attained(best, [one.believed for one in best], self.flops_range)

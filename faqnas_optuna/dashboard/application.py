@@ -86,14 +86,13 @@ def _all_pages(storage: BaseStorage) -> Application:
         path = environ["PATH_INFO"]
         if path not in ("", "/") and not path.startswith("/study/"):
             return theirs(environ, start_response)
-        status, page = _study(watched, path) if path.startswith("/study/") else _overview(watched)
+        if path.startswith("/study/"):
+            status, page = _study(watched, path)
+        else:
+            status, page = "200 OK", overview_page(watched.overview(), path="/")
         return answer(start_response, status, page, kind=HTML, Content_Security_Policy=POLICY, Cache_Control="no-store")
 
     return read_only(pages)
-
-
-def _overview(watched: Watched) -> tuple[str, str]:
-    return "200 OK", overview_page(watched.overview(), path="/")
 
 
 def _study(watched: Watched, path: str) -> tuple[str, str]:

@@ -100,10 +100,7 @@ def _parsed(series: "pd.Series[Any]", *, decimal_comma: bool) -> NDArray[np.floa
     if types.is_bool_dtype(series.dtype) or types.is_numeric_dtype(series.dtype):
         return np.asarray(series.to_numpy(np.float64, na_value=np.nan), np.float64)
     cells = texts(series)
-    strange = np.flatnonzero(cells.notna().to_numpy(bool) & ~number_mask(cells, decimal_comma=decimal_comma))
-    if strange.size:
-        row = int(strange[0])
-        raise DataError(f"must hold numbers; row {row + 1} has {cells.iloc[row][:30]!r}")
+    _check_cells(cells, number_mask(cells, decimal_comma=decimal_comma), "numbers")
     if decimal_comma:
         cells = cells.str.replace(",", ".", regex=False)
     # Arrow parses to the nearest double, as Python does, but refuses a leading plus.
@@ -125,11 +122,16 @@ def booleans(series: "pd.Series[Any]") -> NDArray[np.float64]:
     cells = texts(series)
     known = {**BOOLEANS, "1": 1.0, "0": 0.0}
     values = np.asarray(cells.str.lower().map(known).to_numpy(np.float64, na_value=np.nan), np.float64)
-    strange = np.flatnonzero(cells.notna().to_numpy(bool) & np.isnan(values))
+    _check_cells(cells, ~np.isnan(values), "true or false")
+    return values
+
+
+def _check_cells(cells: "pd.Series[str]", is_right: NDArray[np.bool_], wanted: str) -> None:
+    """Refuse a column with a text that is not what is wanted."""
+    strange = np.flatnonzero(cells.notna().to_numpy(bool) & ~is_right)
     if strange.size:
         row = int(strange[0])
-        raise DataError(f"must hold true or false; row {row + 1} has {cells.iloc[row][:30]!r}")
-    return values
+        raise DataError(f"must hold {wanted}; row {row + 1} has {cells.iloc[row][:30]!r}")
 
 
 def as_objects(cells: "pd.Series[str]") -> NDArray[np.object_]:

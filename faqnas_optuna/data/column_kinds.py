@@ -62,10 +62,6 @@ class Column:
             return absent(self.values)
         return np.asarray(np.isnan(self.values), np.bool_)
 
-    def rows(self, chosen: NDArray[np.int64]) -> "Column":
-        """Return the column of some samples."""
-        return Column(name=self.name, kind=self.kind, values=self.values[chosen])
-
 
 def infer_kind(series: "pd.Series[Any]", *, decimal_comma: bool) -> Kind:
     """Return what a column of the training data is.

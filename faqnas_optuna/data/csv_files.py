@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faqnas_optuna.data.cells import TEXT
-from faqnas_optuna.data.limits import LARGEST_FILE, check_memory, check_names
+from faqnas_optuna.data.limits import LARGEST_FILE, NUMBER_BYTES, check_memory, check_names
 from faqnas_optuna.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ SAMPLE_LINES = 20
 SEPARATORS = ",;\t|"
 UNNAMED = "Unnamed: "
 """Beginning of pandas' name for a column without a name."""
-CELL_BYTES = 8
-"""Memory of a cell as a number."""
 BYTE_ORDER_MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -53,7 +51,7 @@ def read_text(path: Path) -> tuple["pd.DataFrame", bool]:
     content = _content(path)
     layout = _layout(path, content)
     rows = content.count(b"\n") + 1
-    check_memory(path, rows * len(layout.names) * CELL_BYTES)
+    check_memory(path, rows * len(layout.names) * NUMBER_BYTES)
     return _parsed(path, content, layout), layout.separator != ","
 
 

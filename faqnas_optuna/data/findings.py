@@ -146,7 +146,7 @@ SENTENCES = {
         " with {drop} unless the rare values matter",
     ),
 }
-"""Messages about one column and about several, by kind (99 % is `repeats.NEARLY_ALL`)."""
+"""Messages about one column and about several, by kind (99 % is `duplicates.NEARLY_ALL`)."""
 
 
 def relevant(findings: Iterable[DataFinding], score: Score) -> tuple[DataFinding, ...]:

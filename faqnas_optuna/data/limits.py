@@ -10,6 +10,8 @@ LARGEST_FILE = 512 * 2**20
 """Bytes of a file, decompressed if it is text."""
 LARGEST_TABLE = 768 * 2**20
 """Bytes of its cells in memory, as numbers."""
+NUMBER_BYTES = 8
+"""Memory of a cell as a number."""
 MOST_COLUMNS = 1_000
 """Named columns of a file; arrays may have more."""
 

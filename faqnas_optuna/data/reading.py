@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from faqnas_optuna.config import FILE_SUFFIXES, file_suffix
-from faqnas_optuna.data.limits import LARGEST_FILE, check_memory, check_names
+from faqnas_optuna.data.limits import LARGEST_FILE, NUMBER_BYTES, check_memory, check_names
 from faqnas_optuna.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 NPZ_TARGET = "y"
 """The array of the classes in a file of arrays."""
-NUMBER_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True)

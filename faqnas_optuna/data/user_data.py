@@ -151,8 +151,9 @@ def _inferred(source: Source, target: str, config: DataConfig, problems: Problem
         _check_one_split([column for column in frame.columns if _is_split(column) and column not in config.drop])
     kinds = {}
     for column in frame.columns:
-        kinds[column] = _declared(column, target, config) or Kind.LEFT_OUT
-        if _declared(column, target, config) is None:
+        declared = _declared(column, target, config)
+        kinds[column] = declared or Kind.LEFT_OUT
+        if declared is None:
             with problems.collected(column):
                 kinds[column] = infer_kind(frame[column], decimal_comma=source.decimal_comma)
     return Schema(kinds=kinds)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from platform import node
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -41,12 +41,8 @@ class Job:
     """Those of the table; a worker must have the same."""
 
 
-class HandOut(Protocol):
-    """Has chunks trained, and gives what each has shown, in any order."""
-
-    def __call__(
-        self, work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk], /
-    ) -> Iterator[ChunkResult]: ...
+HandOut = Callable[[Callable[[Job, Chunk], ChunkResult], Job, Iterable[Chunk]], Iterator[ChunkResult]]
+"""Has chunks trained, and gives what each has shown, in any order."""
 
 
 def train_chunk(job: Job, chunk: Chunk) -> ChunkResult:

@@ -15,13 +15,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, GeneValue, Genome, Rotation, Topology
 from faqnas_optuna.errors import ConfigError, GenomeError
 from faqnas_optuna.study.pareto import BEYOND, non_dominated
-from faqnas_optuna.tables.schema import (
-    loss_column,
-    read_document,
-    right_column,
-    seconds_column,
-    seconds_file,
-)
+from faqnas_optuna.tables.schema import loss_column, read_document, right_column, seconds_column, seconds_file
 
 if TYPE_CHECKING:
     import pyarrow as pa

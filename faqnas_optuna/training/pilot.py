@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count, islice, takewhile
-from typing import Protocol
 
 import numpy as np
 
@@ -53,12 +52,10 @@ class Row:
     """Whether the deadline came before all trainings were done."""
 
 
-class TaskRunner(Protocol):
-    """Has tasks done, for instance by several processes, and gives their results in any order."""
-
-    def __call__(
-        self, work: Callable[[PilotPlan, tuple[int, Circuit]], Row], shared: PilotPlan, tasks: Iterable[tuple[int, Circuit]], /
-    ) -> Generator[Row, None, None]: ...
+Task = tuple[int, Circuit]
+"""A circuit with its number."""
+TaskRunner = Callable[[Callable[[PilotPlan, Task], Row], PilotPlan, Iterable[Task]], Generator[Row, None, None]]
+"""Has tasks done, for instance by several processes, and gives their results in any order."""
 
 
 def measure_reliability(
@@ -112,7 +109,7 @@ def _complete(rows: Mapping[int, Row]) -> list[tuple[float, ...]]:
     return [rows[number].scores for number in in_time if rows[number].scores]
 
 
-def train_circuit(plan: PilotPlan, task: tuple[int, Circuit]) -> Row:
+def train_circuit(plan: PilotPlan, task: Task) -> Row:
     """Train one circuit from several seeds."""
     number, circuit = task
     scores: list[float] = []
@@ -128,7 +125,7 @@ def train_circuit(plan: PilotPlan, task: tuple[int, Circuit]) -> Row:
 
 
 def _one_after_the_other(
-    work: Callable[[PilotPlan, tuple[int, Circuit]], Row], shared: PilotPlan, tasks: Iterable[tuple[int, Circuit]]
+    work: Callable[[PilotPlan, Task], Row], shared: PilotPlan, tasks: Iterable[Task]
 ) -> Generator[Row, None, None]:
     for task in tasks:
         yield work(shared, task)

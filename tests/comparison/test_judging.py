@@ -67,7 +67,7 @@ def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
     found = judge(trace, benchmark, BUDGET)
     assert paid.isdisjoint(benchmark.asked) and paid.isdisjoint(benchmark.told)
     best = max(believed_front(trace, benchmark, spent=math.inf), key=lambda chosen: chosen.believed)
-    effective = benchmark.effective(best.row)
+    effective = benchmark.effective[best.row]
     unseen = seeds_of(benchmark, effective, search=5)[2:]
     assert found.best == pytest.approx(np.mean([benchmark.test(effective, seed) for seed in unseen]))
     assert found.optimism == pytest.approx(best.believed - np.mean([benchmark.validation(effective, seed) for seed in unseen]))
@@ -139,17 +139,17 @@ def test_processes_find_what_one_finds() -> None:
 
 def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> None:
     benchmark = MadeUp(by_qubits, noise=0)
-    rows = sorted(range(len(benchmark.circuits)), key=lambda row: benchmark.flops(row))
+    rows = sorted(range(len(benchmark.circuits)), key=lambda row: benchmark.flops[row])
     two = next(row for row in rows if benchmark.circuits[row].n_qubits == 2)
     ten = next(row for row in rows if benchmark.circuits[row].n_qubits == 10)
     nine = next(row for row in rows if benchmark.circuits[row].n_qubits == 9)
 
     def found(*suggested: int) -> Judged:
         steps = tuple(
-            SearchStep(row=row, value=benchmark.validation(benchmark.effective(row), 0), spent=place)
+            SearchStep(row=row, value=benchmark.validation(benchmark.effective[row], 0), spent=place)
             for place, row in enumerate(suggested, 1)
         )
         return judge(SearchTrace(searcher="x", seed=0, pooled=False, steps=steps), benchmark, BUDGET)
 
-    assert found(two, nine, ten).thrifty_flops == benchmark.flops(ten)
-    assert found(two).thrifty_flops == benchmark.flops(two)
+    assert found(two, nine, ten).thrifty_flops == benchmark.flops[ten]
+    assert found(two).thrifty_flops == benchmark.flops[two]

@@ -23,10 +23,12 @@ def test_what_is_trained_is_what_a_table_would_say(live: LiveBenchmark) -> None:
     table, benchmark = load_table("iris", live=True), TabularBenchmark(load_table("iris"), epochs=5)
     assert (live.seeds, live.flops_range) == (benchmark.seeds, benchmark.flops_range)
     for seed, row in enumerate(range(0, 8160, 1111)):
-        circuit = benchmark.circuit(row)
-        mine = live.effective(live.row(circuit))
-        assert live.circuit(live.row(circuit)) == circuit and live.circuit(mine) == benchmark.circuit(benchmark.effective(row))
-        assert live.flops(live.row(circuit)) == benchmark.flops(row)
+        circuit = benchmark.circuits[row]
+        same = live.rows[circuit]
+        mine = live.effective[same]
+        assert live.circuits[same] == circuit
+        assert live.circuits[mine] == benchmark.circuits[benchmark.effective[row]]
+        assert live.flops[same] == benchmark.flops[row]
         assert live.validation(mine, seed) == table.query(circuit, epochs=5, seed=seed).val_accuracy
         assert live.test(mine, seed) == table.test(circuit, epochs=5, seed=seed)
         assert live.seconds(mine, seed) > 0

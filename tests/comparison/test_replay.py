@@ -57,7 +57,7 @@ def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: 
 def test_a_budget_in_seconds_is_spent_by_the_clock_of_the_trainings() -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
     trace = replay(searcher("random"), benchmark, TrainingBudget(seconds=10), seed=0)
-    taken = [benchmark.seconds(benchmark.effective(step.row), 0) for step in trace.steps if step.value is not None]
+    taken = [benchmark.seconds(benchmark.effective[step.row], 0) for step in trace.steps if step.value is not None]
     assert [step.spent for step in trace.steps if step.value is not None] == pytest.approx(np.cumsum(taken))
     # The last one begins before the end.
     assert sum(taken[:-1]) < 10 <= sum(taken)

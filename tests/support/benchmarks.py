@@ -42,9 +42,9 @@ class MadeUp(Benchmark):
     """
 
     def __init__(self, accuracy: Callable[[Circuit], float], *, noise: float, seeds: int = 5) -> None:
-        self.circuits, effective, flops = space()
-        super().__init__(self.circuits, effective, flops, seeds=seeds, document={})
-        means = np.array([accuracy(self.circuits[row]) for row in effective])
+        circuits, effective, flops = space()
+        super().__init__(circuits, effective, flops, seeds=seeds, document={})
+        means = np.array([accuracy(circuits[row]) for row in effective])
         generator = np.random.default_rng(0)
         self._parts: list[NDArray[np.float64]] = [
             means[:, np.newaxis] + noise * generator.normal(size=(len(means), seeds)) for _ in range(2)
