@@ -192,4 +192,4 @@ def _objective_by_hand(trial: optuna.Trial, *, config: StudyConfig, splits: Data
     genes = {gene: trial.suggest_categorical(gene, choices) for gene, choices in config.space.genes.items()}
     circuit = Genome.from_params(genes).circuit
     result = train_once(circuit, splits, config, repeat=0)
-    return float(profiled_flops(circuit)), 1 - result.validation_accuracy
+    return float(profiled_flops(circuit)), 1 - result.validation.accuracy

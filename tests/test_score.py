@@ -104,7 +104,7 @@ def test_a_training_tells_the_score_of_its_network(engine: Engine, uneven: DataS
     results = [train_once(circuit, uneven, config, repeat=repeat) for repeat in range(2)]
     y = uneven.validation.y
     expected = [balanced_accuracy_score(y, told_by(circuit, result, uneven)) for result in results]
-    assert [result.validation_balanced_accuracy for result in results] == pytest.approx(expected)
+    assert [result.validation.balanced for result in results] == pytest.approx(expected)
     found = evaluate(circuit, uneven, config)
     assert found.val_balanced_accuracies == pytest.approx(tuple(expected))
     assert found.scores.val_balanced_accuracy == pytest.approx(fmean(expected)) != found.val_accuracy

@@ -80,13 +80,11 @@ def start_search(
     return run_study(search, splits, execution, hooks, worker_dir=request.data.worker_dir)
 
 
-def resume_study(
-    name: str, data: DataSource, execution: Execution, hooks: Hooks, *, generations: int | None = None
-) -> StudyRun:
+def resume_study(name: str, data: DataSource, execution: Execution, hooks: Hooks, *, generations: int | None) -> StudyRun:
     """Go on with a stopped or interrupted study, or join one that runs.
 
     Args:
-        generations: new limit of generations, over all of the study.
+        generations: new limit of generations, over all of the study; None to keep it.
 
     Raises:
         StudyNotFoundError: there is no such study.

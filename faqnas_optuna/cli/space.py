@@ -71,6 +71,7 @@ def _print(document: Mapping[str, Any]) -> None:
     from faqnas_optuna.config import told_number
     from faqnas_optuna.reporting.text_tables import TextTable
     from faqnas_optuna.tables.costs import FLOPS, lost_on
+    from faqnas_optuna.wording import number_text
 
     table = TextTable(names=["cost"], numbers=("least", "median"), last="most")
     for name, found in document["costs"].items():
@@ -85,7 +86,7 @@ def _print(document: Mapping[str, Any]) -> None:
         # By qubits of the paper's count alone: the whole is in JSON.
         for group in groups if name == next(iter(FLOPS)) else [one for one in groups if "qubits" not in one]:
             found = [taus[group, name, lost_on(device)] for device in devices]
-            agreement.rows.append((FLOPS[name], group, *("–" if tau is None else f"{tau:.2f}" for tau in found)))
+            agreement.rows.append((FLOPS[name], group, *(number_text(tau, ".2f") for tau in found)))
     print_table(agreement)
     print_prose("Against −ln ESP on each device: 1 is the same order of the circuits, 0 none in common, −1 the reverse.")
 

@@ -124,8 +124,8 @@ def confirm_once(
     counts = confusion(splits.test.y, predicted, n_classes=splits.n_classes)
     return Confirmed(
         test_accuracy=Scores.of_confusion(counts).accuracy,
-        validation_accuracy=result.validation_accuracy,
-        validation_balanced_accuracy=result.validation_balanced_accuracy,
+        validation_accuracy=result.validation.accuracy,
+        validation_balanced_accuracy=result.validation.balanced,
         confusion=counts,
         losses=_thinned(result.losses),
         validation_accuracies=_thinned(result.validation_accuracies),

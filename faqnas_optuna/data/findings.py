@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.config import Score
 from faqnas_optuna.data.duplicates import copies, profiles, row_hashes
+from faqnas_optuna.wording import counted
 
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
@@ -273,17 +274,13 @@ def _of_sizes(parts: Parts) -> Iterator[DataFinding]:
     small = {part: len(parts[part]) for part in ("validation", "test") if len(parts[part]) < fewest}
     if not small:
         return
-    sizes = " and ".join(f"the {part} part has {_samples(count)}" for part, count in small.items())
+    sizes = " and ".join(f"the {part} part has {counted(count, 'sample')}" for part, count in small.items())
     widths = " and ".join(f"±{wilson_half_width(count):.2f}" for count in small.values())
     yield DataFinding(
         kind=FindingKind.SMALL_PART,
         message=f"{sizes}, with which the 95 % interval of an accuracy reaches up to {widths}; collect more samples, at least"
         f" {fewest} in each part",
     )
-
-
-def _samples(count: int) -> str:
-    return f"{count:,} sample" if count == 1 else f"{count:,} samples"
 
 
 def _of_columns(kind: FindingKind, names: Sequence[str]) -> DataFinding:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.errors import DataError
+from faqnas_optuna.wording import counted
 
 FARTHEST = 1e6
 """Standard deviations from the training mean: a number beyond is a fill value, which no angle of a circuit can tell."""
@@ -39,7 +40,7 @@ class Unfamiliar:
 
     def __str__(self) -> str:
         examples = f" ({', '.join(map(repr, self.examples))})" if self.examples else ""
-        return f"column {self.column!r}: {self.samples:,} {'value' if self.samples == 1 else 'values'} {self.what}{examples}"
+        return f"column {self.column!r}: {counted(self.samples, 'value')} {self.what}{examples}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

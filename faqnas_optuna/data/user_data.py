@@ -58,17 +58,13 @@ def load_file(
         DataError: a file cannot be read, or holds columns that a network cannot learn from.
     """
     source = read_source(path)
-    target = target_of(path.name, config)
+    # The classes of a file of arrays have a name of their own.
+    target = NPZ_TARGET if config.target is None and file_suffix(path.name) == ".npz" else config.target
     if target is None:
         names = list(source.frame.columns)
         raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_listed(names)}")
     test = None if test_path is None else read_source(test_path)
     return splits_of(source, target, config, name=path.name, seed=seed, test=test, exceptions=exceptions)
-
-
-def target_of(file: str, config: DataConfig) -> str | None:
-    """Return the column of the classes of a file; None if it is not said, and the file has no own name for it."""
-    return NPZ_TARGET if config.target is None and file_suffix(file) == ".npz" else config.target
 
 
 def splits_of(
@@ -148,7 +144,10 @@ def _inferred(source: Source, target: str, config: DataConfig, problems: Problem
         with problems.collected():
             _check_columns(frame, columns, option)
     with problems.collected():
-        _check_one_split([column for column in frame.columns if _is_split(column) and column not in config.drop])
+        of_parts = [column for column in frame.columns if _is_split(column) and column not in config.drop]
+        if len(of_parts) > 1:
+            first, second, *_ = of_parts
+            raise DataError(f"columns {first!r} and {second!r} both name the part of each sample; leave one out with --drop")
     kinds = {}
     for column in frame.columns:
         declared = _declared(column, target, config)
@@ -163,7 +162,7 @@ def _declared(column: str, target: str, config: DataConfig) -> Kind | None:
     """Return the kind of a column that its name or a setting decides; None where its values do."""
     if column == target:
         return Kind.LABEL
-    if column in config.drop or _is_unnamed(column):
+    if column in config.drop or not column.strip() or column.startswith(UNNAMED):
         return Kind.LEFT_OUT
     if column == config.groups:
         return Kind.GROUP
@@ -190,18 +189,8 @@ def _check_columns(frame: "pd.DataFrame", wanted: Sequence[str], option: str) ->
         raise DataError(f"--{option} {missing[0]!r} is none of its columns{did_you_mean(missing[0], names[:50])}")
 
 
-def _check_one_split(columns: Sequence[str]) -> None:
-    if len(columns) > 1:
-        first, second, *_ = columns
-        raise DataError(f"columns {first!r} and {second!r} both name the part of each sample; leave one out with --drop")
-
-
 def _is_split(column: str) -> bool:
     return column.strip().lower() == SPLIT
-
-
-def _is_unnamed(column: str) -> bool:
-    return not column.strip() or column.startswith(UNNAMED)
 
 
 def _check_same_columns(schema: Schema, frame: "pd.DataFrame", test: "pd.DataFrame", test_name: str) -> None:

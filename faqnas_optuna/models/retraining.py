@@ -42,14 +42,14 @@ def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confi
         seed = max(seeds, key=lambda one: (seeds[one], -one))
         config = confirmation.config
         result = train_from(confirmation_generator(config.seed, seed), circuit, splits, config)
-        repeated = result.validation_score(config.score) == seeds[seed]
+        repeated = result.validation.by(config.score) == seeds[seed]
     else:
         config = search.config
         results = [train_once(circuit, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
-        seed = max(range(len(results)), key=lambda one: (results[one].validation_score(config.score), -one))
+        seed = max(range(len(results)), key=lambda one: (results[one].validation.by(config.score), -one))
         result = results[seed]
         score = config.score
-        repeated = fmean(one.validation_score(score) for one in results) == candidate.scores.mean(score)
+        repeated = fmean(one.validation.by(score) for one in results) == candidate.scores.mean(score)
     model = TrainedModel(
         circuit=circuit,
         parameters=result.parameters,

@@ -74,8 +74,8 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
     results = [train_once(effective, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
     return Evaluation(
         costs=costs,
-        val_accuracies=tuple(result.validation_accuracy for result in results),
-        val_balanced_accuracies=tuple(result.validation_balanced_accuracy for result in results),
+        val_accuracies=tuple(result.validation.accuracy for result in results),
+        val_balanced_accuracies=tuple(result.validation.balanced for result in results),
         seconds=time.perf_counter() - started,
     )
 

@@ -167,7 +167,7 @@ def _takes_longer(limit_s: float, splits: DataSplits, config: StudyConfig) -> bo
 
 def _score(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: int) -> float:
     generator = np.random.default_rng([config.seed, int(circuit.digest, 16), repeat, STREAM])
-    return train_from(generator, circuit, splits, config).validation_score(config.score)
+    return train_from(generator, circuit, splits, config).validation.by(config.score)
 
 
 def _random_circuits(space: SpaceConfig, seed: int) -> Iterator[Circuit]:

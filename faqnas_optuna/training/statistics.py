@@ -33,17 +33,15 @@ def mean_interval(mean: float, deviation: float, count: int, *, confidence: floa
     return mean - half, mean + half
 
 
-def bounded_interval(
-    mean: float, deviation: float, count: int, *, lowest: float = 0.0, highest: float = 1.0
-) -> tuple[float, float] | None:
-    """Return Student's t interval of a mean of values between two bounds, within these.
+def bounded_interval(mean: float, deviation: float, count: int, *, lowest: float = 0.0) -> tuple[float, float] | None:
+    """Return Student's t interval of a mean of values between a bound and 1, within these.
 
     Return None where all values are equal: their spread is then unknown, not zero, as with a handful of test samples.
     """
     if deviation <= TOLERANCE:
         return None
     low, high = mean_interval(mean, deviation, count)
-    return max(low, lowest), min(high, highest)
+    return max(low, lowest), min(high, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import Score, TrainingConfig
+from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.engine.fused import make_optimiser, train_epoch
 from faqnas_optuna.engine.gate_kernels import Array
@@ -43,12 +43,10 @@ class Fitted:
 class TrainingResult(Fitted):
     """What one training came to."""
 
-    validation_accuracy: float
-    """Share of the validation part that is told right, after the last epoch."""
-    validation_balanced_accuracy: float
-    """Mean of the recalls of its classes, likewise."""
+    validation: Scores
+    """Scores on the validation part after the last epoch."""
     validation_accuracies: tuple[float, ...]
-    """`validation_accuracy` after each epoch, if they were asked for; else none."""
+    """Accuracy on the validation part after each epoch, if it was asked for; else none."""
 
     @classmethod
     def of(cls, fitted: Fitted, validated: Sequence[Scores], *, every_epoch: bool) -> Self:
@@ -59,14 +57,9 @@ class TrainingResult(Fitted):
         """
         return cls(
             **vars(fitted),
-            validation_accuracy=validated[-1].accuracy,
-            validation_balanced_accuracy=validated[-1].balanced,
+            validation=validated[-1],
             validation_accuracies=tuple(scores.accuracy for scores in validated) if every_epoch else (),
         )
-
-    def validation_score(self, score: Score) -> float:
-        """What a study that goes by this score takes it for."""
-        return score.of(accuracy=self.validation_accuracy, balanced=self.validation_balanced_accuracy)
 
 
 def train(

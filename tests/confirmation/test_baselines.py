@@ -87,7 +87,7 @@ def test_the_circuit_is_trained_as_the_search_trains_it(iris: DataSplits) -> Non
     training = TrainingConfig(epochs=12, learning_rate=0.03)
     result = train(effective, iris, training, generator=confirmation_generator(0, 0))
     found = confirmed(Model.CIRCUIT, iris, suggested)
-    assert (found.losses, found.validation_accuracy) == (result.losses, result.validation_accuracy)
+    assert (found.losses, found.validation_accuracy) == (result.losses, result.validation.accuracy)
 
 
 def test_the_separable_control_of_a_circuit_without_live_entangler_is_that_circuit(iris: DataSplits) -> None:

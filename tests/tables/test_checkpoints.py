@@ -34,7 +34,7 @@ def test_a_long_training_contains_the_short_ones(circuit: Circuit, iris: DataSpl
 def test_it_is_the_training_of_a_search_judged_on_each_part(iris: DataSplits) -> None:
     found = train_to_checkpoints(CIRCUIT, iris, TrainingConfig(epochs=5), seed=0)
     trained = train_once(CIRCUIT, iris, StudyConfig(dataset="iris"), repeat=0)
-    assert found.right[-1, 1] == round(trained.validation_accuracy * len(iris.validation))
+    assert found.right[-1, 1] == round(trained.validation.accuracy * len(iris.validation))
     layout = Layout.of(CIRCUIT, n_features=4, n_classes=3)
     for number, part in enumerate((iris.train, iris.validation, iris.test)):
         scores = predict(CIRCUIT, layout, trained.parameters, part.x)

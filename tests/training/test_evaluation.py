@@ -97,7 +97,7 @@ def test_a_training_alone_is_that_of_the_repeats_bit_for_bit(iris: DataSplits) -
     config = StudyConfig(dataset="iris", training=TrainingConfig(repeats=3))
     together = evaluate(GENOME.circuit, iris, config)
     alone = [train_once(GENOME.circuit, iris, config, repeat=repeat) for repeat in (2, 0, 1)]
-    assert [alone[place].validation_accuracy for place in (1, 2, 0)] == list(together.val_accuracies)
+    assert [alone[place].validation.accuracy for place in (1, 2, 0)] == list(together.val_accuracies)
     again = train_once(GENOME.circuit, iris, StudyConfig(dataset="iris"), repeat=2)
     assert np.array_equal(again.parameters, alone[0].parameters)
 

@@ -28,7 +28,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 def test_training_learns(iris: DataSplits) -> None:
     config = TrainingConfig(epochs=60, learning_rate=0.05)
     result = train(linear(iris), iris, config, generator=generator())
-    assert result.validation_accuracy > 0.85
+    assert result.validation.accuracy > 0.85
     assert result.loss < 0.4
     assert result.steps == 60 * 2
 
@@ -53,7 +53,7 @@ def test_a_curve_has_what_shorter_trainings_come_to(iris: DataSplits) -> None:
 
     result, shorter = trained(4, True), [trained(epochs) for epochs in (1, 2, 3, 4)]
     assert result.losses == shorter[-1].losses == tuple(one.loss for one in shorter)
-    assert result.validation_accuracies == tuple(one.validation_accuracy for one in shorter)
+    assert result.validation_accuracies == tuple(one.validation.accuracy for one in shorter)
     assert shorter[-1].validation_accuracies == ()
     assert np.array_equal(result.parameters, shorter[-1].parameters)
 

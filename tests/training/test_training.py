@@ -43,7 +43,7 @@ def test_both_engines_train_to_the_same_network(name: str, circuit: Circuit) -> 
     seeded = generator(7)
     by_torch = torch_training.train(network(circuit, splits, seeded), splits, config, generator=seeded)
     # Within one sample.
-    assert abs(fast.validation_accuracy - by_torch.validation_accuracy) <= 1 / len(splits.validation) + 1e-9
+    assert abs(fast.validation.accuracy - by_torch.validation.accuracy) <= 1 / len(splits.validation) + 1e-9
     assert fast.loss == pytest.approx(by_torch.loss, abs=1e-4)
     assert fast.steps == by_torch.steps
     assert fast.parameters.shape == by_torch.parameters.shape
@@ -74,7 +74,7 @@ def test_what_is_told_of_a_sample_does_not_depend_on_those_beside_it(circuit: Ci
 
 def test_training_learns(iris: DataSplits) -> None:
     result = trained(iris, epochs=60, learning_rate=0.05)
-    assert result.validation_accuracy > 0.85
+    assert result.validation.accuracy > 0.85
     assert result.loss < 0.4
     assert result.steps == 60 * 2
 
@@ -89,11 +89,11 @@ def test_a_curve_has_what_shorter_trainings_come_to(iris: DataSplits) -> None:
     result = train(CIRCUITS[0], iris, TrainingConfig(epochs=4), generator=generator(), validate_epochs=True)
     shorter = [trained(iris, epochs=epochs) for epochs in (1, 2, 3, 4)]
     assert result.losses == shorter[-1].losses == tuple(one.loss for one in shorter)
-    assert result.validation_accuracies == tuple(one.validation_accuracy for one in shorter)
+    assert result.validation_accuracies == tuple(one.validation.accuracy for one in shorter)
     # Who does not ask does not pay; and to ask changes nothing.
     assert shorter[-1].validation_accuracies == ()
     assert np.array_equal(result.parameters, shorter[-1].parameters)
-    assert result.validation_accuracy == shorter[-1].validation_accuracy
+    assert result.validation.accuracy == shorter[-1].validation.accuracy
 
 
 def test_a_batch_larger_than_the_data_is_all_of_them(iris: DataSplits) -> None:
