@@ -2,6 +2,7 @@
 
 import resource
 import socket
+from contextlib import suppress
 from threading import Event
 from typing import Any
 
@@ -72,8 +73,10 @@ class DashboardServer:
         """End `serve_forever`, and wait until it has returned."""
         if not self._is_ending:
             self._is_ending = True
-            # Sockets are closed by the thread that watches them; it returns when none is left.
-            self._server.trigger.pull_trigger(self.close)
+            # Sockets are closed by the thread that watches them; it returns when none is left. If it is awake already, it may
+            # have closed them, and the trigger among them, before it is woken here.
+            with suppress(OSError):
+                self._server.trigger.pull_trigger(self.close)
         self._has_ended.wait()
 
     def close(self) -> None:

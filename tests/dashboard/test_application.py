@@ -1,3 +1,4 @@
+import errno
 import http.client
 import itertools
 import json
@@ -306,6 +307,27 @@ def test_it_also_listens_to_version_six(search_of_eight: Search, storage_url: st
         finally:
             running.shutdown()
             thread.join(timeout=TIMEOUT_S)
+
+
+def test_its_end_may_come_before_it_is_woken_for_it(
+    search_of_eight: Search, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that serves may be awake when another asks it to end, and close the trigger before that is pulled."""
+    with make_dashboard(open_storage(storage_url), host="127.0.0.1", port=0) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        trigger = running._server.trigger
+        pull = trigger.pull_trigger
+
+        def pull_too_late(close: Callable[[], None]) -> None:
+            pull(close)
+            thread.join(timeout=TIMEOUT_S)
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+        monkeypatch.setattr(trigger, "pull_trigger", pull_too_late)
+        thread.start()
+        assert "iris" in get(f"http://127.0.0.1:{running.server_port}/")
+        running.shutdown()
+        assert not thread.is_alive()
 
 
 PROGRAM = """
