@@ -31,6 +31,7 @@ from faqnas_optuna.errors import ConfigError, ParameterError
 from faqnas_optuna.models.estimator import HQNNClassifier, seed_of
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.storage.opening import disconnect
+from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study.pareto import non_dominated
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
@@ -138,7 +139,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             check_result(run)
             front = _finished_front(search_of(run.study))
             if self.storage is None:
-                disconnect(run.study.study)
+                disconnect(storage_of(run.study.study))
         told = [self._told(x, indices, candidate, folds, config.seed) for candidate in front]
         picked = _picked(front, [1 - float(right.mean()) for right in told], pick)
         self.front_ = _front_frame(front, told, picked)

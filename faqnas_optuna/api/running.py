@@ -17,6 +17,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StorageError
 from faqnas_optuna.signals import AskedToLeaveError, CallInterrupted, Signals
 from faqnas_optuna.storage.opening import disconnect, failure, open_for_work
+from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.storage.outages import DATABASE_ERRORS
 from faqnas_optuna.study.state import StudyState
 from faqnas_optuna.study.study import StoredStudy
@@ -123,7 +124,7 @@ def join_study(name: str, execution: Execution, signals: Signals, *, data: DataS
         run(study, splits, signals, on_trial=on_trial, database_timeout_s=timeouts.database_timeout_s)
     finally:
         # A forked process ends without the interpreter's clearing up.
-        disconnect(study.study)
+        disconnect(storage_of(study.study))
     return StudyRun(study=study, splits=splits, signals=signals)
 
 

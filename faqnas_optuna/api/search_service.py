@@ -14,7 +14,7 @@ from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import NoStudiesError
 from faqnas_optuna.signals import CallInterrupted
-from faqnas_optuna.storage.opening import storage_lock
+from faqnas_optuna.storage.opening import disconnect, storage_lock
 from faqnas_optuna.storage.outages import patiently
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.search import Search, check_existing, open_or_create
@@ -132,7 +132,8 @@ def _create(
 
     # The database may have gone away while trainings were measured, which takes minutes.
     with waiting(hooks, f"study {request.name} was not made") as signals:
-        return patiently(make, signals, timeout_s=execution.timeouts.database_timeout_s)
+        release = partial(disconnect, storage)
+        return patiently(make, signals, timeout_s=execution.timeouts.database_timeout_s, release=release)
 
 
 def _measured(request: SearchRequest, splits: DataSplits, execution: Execution, hooks: Hooks) -> Reliability | None:

@@ -205,9 +205,10 @@ def backend(study: Study) -> HeartbeatStorage:
     return batched(study).backend
 
 
-def disconnect(study: Study) -> None:
-    """Close this process's connections to the database of a study; the next statement opens another."""
-    backend(study).engine.dispose()
+def disconnect(storage: BaseStorage) -> None:
+    """Close the idle connections of this process to a database; the next statement opens another."""
+    assert isinstance(storage, BatchedStorage)
+    storage.backend.engine.dispose()
 
 
 def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:

@@ -116,12 +116,15 @@ def patiently(
     signals: Signals,
     *,
     timeout_s: float,
+    release: Callable[[], object] = lambda: None,
     keep_on: bool = False,
     is_awaited: Callable[[BaseException], bool] = is_passing,
 ) -> T:
     """Retry an action while the database is away, within a time limit.
 
     Args:
+        release: closes the idle connections of this process before it waits. Workers that keep one while they wait for a second
+            could wait for each other when a server has none to spare.
         keep_on: retry after a first signal too, for a finished trial is to be stored. A second one ends this in any case.
         is_awaited: tells which errors are worth a retry.
 
@@ -140,6 +143,7 @@ def patiently(
                 if not is_awaited(error) or time.monotonic() + delay > deadline:
                     raise
                 logger.warning("the database %s (%s); trying again in %g s", _state(error), database_reason(error), delay)
+                release()
                 if keep_on:
                     time.sleep(delay)
                 else:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -241,6 +242,8 @@ def watch(
         StudyNotFoundError: the study was deleted meanwhile.
     """
     from faqnas_optuna.storage.heartbeats import FAILURE
+    from faqnas_optuna.storage.opening import disconnect
+    from faqnas_optuna.storage.optuna_internals import storage_of
     from faqnas_optuna.storage.outages import patiently
     from faqnas_optuna.study.work import WorkerAction
 
@@ -251,12 +254,15 @@ def watch(
             state.refresh()
             return study.advance(state)
 
-    patiently(look, signals, timeout_s=workers.database_timeout_s)
+    patient_look = partial(
+        patiently, look, signals, timeout_s=workers.database_timeout_s, release=partial(disconnect, storage_of(study.study))
+    )
+    patient_look()
     failed = len(state.errors)
     while True:
         # Asked before the study is read: the last worker leaves when it has stopped.
         ended = workers.ended
-        action = patiently(look, signals, timeout_s=workers.database_timeout_s)
+        action = patient_look()
         on_look(state)
         workers.warn_of_failures()
         for number in state.errors[failed:]:

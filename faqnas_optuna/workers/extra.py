@@ -18,6 +18,7 @@ from faqnas_optuna.cache import child_environment
 from faqnas_optuna.errors import NoSuccessfulTrialError
 from faqnas_optuna.signals import OTHERS_FINISH, POLL_S, Signals
 from faqnas_optuna.storage.opening import disconnect
+from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training import evaluation
 from faqnas_optuna.workers.forking import ForkedProcess, can_fork
@@ -114,7 +115,7 @@ def _ready_to_fork(study: StoredStudy[Any], signals: Signals) -> bool:
         evaluation.prepare(study.config.engines)
     # A server cannot tell two users of one connection apart, and SQLite's locks do not survive a fork
     # (https://sqlite.org/howtocorrupt.html, 2.6).
-    disconnect(study.study)
+    disconnect(storage_of(study.study))
     # Libraries may have started threads.
     return can_fork()
 

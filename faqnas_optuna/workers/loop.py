@@ -22,7 +22,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, PlatformError
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
-from faqnas_optuna.storage.opening import backend, study_lock
+from faqnas_optuna.storage.opening import backend, disconnect, study_lock
 from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of, trial_id_of
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
 from faqnas_optuna.study.lifecycle import last_resumption
@@ -236,7 +236,8 @@ class StudyWorker:
             with self.study.if_it_exists():
                 return action()
 
-        return patiently(act, self._signals, timeout_s=self._database_timeout_s, keep_on=keep_on)
+        release = partial(disconnect, storage_of(self._study))
+        return patiently(act, self._signals, timeout_s=self._database_timeout_s, release=release, keep_on=keep_on)
 
 
 def _drop(trial: optuna.Trial) -> None:

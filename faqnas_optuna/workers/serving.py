@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.errors import DataError, FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
-from faqnas_optuna.storage.opening import unread
+from faqnas_optuna.storage.opening import disconnect, unread
 from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
 from faqnas_optuna.study.metadata import our_studies
 from faqnas_optuna.study.state import StudyState
@@ -21,6 +22,8 @@ from faqnas_optuna.study.work import Evaluate, WorkerAction
 from faqnas_optuna.workers.loop import StudyWorker
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FIND_STUDIES_EVERY_S = 1.0
 
@@ -51,13 +54,17 @@ class _StudyScheduler:
         """Take up the running studies that are new or go on; once a second."""
         if time.monotonic() < self._next_search:
             return
-        found = patiently(self._running_names, self._signals, timeout_s=self._database_timeout_s)
+        found = self._patiently(self._running_names)
         for name in found:
             if name not in self.workers and name not in self._refused:
-                patiently(partial(self._take_up, name), self._signals, timeout_s=self._database_timeout_s)
+                self._patiently(partial(self._take_up, name))
         # One that was deleted may be made anew, and better; one that is resumed deserves another try.
         self._refused.intersection_update(found)
         self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        release = partial(disconnect, self._storage)
+        return patiently(action, self._signals, timeout_s=self._database_timeout_s, release=release)
 
     def _running_names(self) -> list[str]:
         return [name for name, has_stopped in our_studies(self._storage).items() if not has_stopped]
