@@ -27,7 +27,8 @@ def test_three_workers_outlive_a_restart_of_pgbouncer(
     # Fewer connections than workers: those who wait for a lock must not keep them from its holder.
     with pgbouncer_before(postgres_server, pool_size=2) as bouncer:
         url = bouncer.url(postgres_url)
-        new_study(url, "s", population=10, synchronous=synchronous)
+        # Past the pooler: Optuna takes a third connection to make its tables, and waits a minute for it.
+        new_study(postgres_url, "s", population=10, synchronous=synchronous)
         with Crew(logs, url, grace_s=GRACE_S) as crew:
             workers = [crew.start("worker", "s", trial_s=0.02) for _ in range(3)]
             # psycopg would prepare a statement that it executes for the sixth time.
@@ -46,7 +47,8 @@ def test_sessions_behind_pgbouncer_leave_nothing_to_others(postgres_server: Post
     """A setting of a session would go to whoever gets its connection next, and not to whom it was meant for."""
     with pgbouncer_before(postgres_server, pool_size=2) as bouncer:
         url = bouncer.url(postgres_url)
-        engine = backend(new_study(url, "s").study).engine
+        new_study(postgres_url, "s")
+        engine = backend(load(open_storage(url), "s").study).engine
         with engine.connect() as connection:
             names = ("lock_timeout", "idle_in_transaction_session_timeout", "timezone", "datestyle")
             in_force = [connection.scalar(text(f"SHOW {name}")) for name in names]
