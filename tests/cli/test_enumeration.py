@@ -59,7 +59,9 @@ def test_it_survives_ctrl_c_and_kills(fork_cli: Callable[..., Forked], run_forke
         if number == signal.SIGINT:
             assert process.returncode == 130
             assert "SIGINT: leaving\ninterrupted. What is trained is kept; the same command goes on\n" in err
-    assert not (tmp_path / "broken.parquet").exists() and not [*parts.glob("*.tmp")]
+            assert not [*parts.glob("*.tmp")]
+    # A kill in the middle of a write leaves a file, which goes with the folder at the end.
+    assert not (tmp_path / "broken.parquet").exists()
     finished = run_forked(*SMALL, *broken)
     assert finished.returncode == 0 and "iris: 0 of" not in finished.stderr
     assert (tmp_path / "broken.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
