@@ -1,4 +1,4 @@
-"""What `make bench` measures: this program against what one would write by hand, on the user's machine.
+"""Benchmarks of `make bench`: this program against hand-written equivalents, on the user's machine.
 
 Times are medians. Those that make up a ratio are taken in turn, so that a machine whose speed drifts slows both alike. Targets
 are ratios and limits that this project has set itself; missing one is shown, not an error.

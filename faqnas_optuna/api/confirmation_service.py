@@ -27,7 +27,7 @@ class ConfirmationRequest:
 
     study: str
     name: str
-    """Of the confirmation."""
+    """Name of the confirmation."""
     trials: Sequence[int] | None = None
     top: int | None = None
     """Number of circuits of the front, those of the lowest validation error."""
@@ -98,7 +98,7 @@ def confirmation_name(study: str, name: str | None) -> str:
 def confirm_study(
     request: ConfirmationRequest, data: DataSource, execution: Execution, hooks: Hooks, *, detach: bool = False
 ) -> ConfirmationRun:
-    """Train circuits anew from new seeds and judge them on the test part, or go on with that.
+    """Retrain circuits from new seeds and test them on the test part, or continue such a confirmation.
 
     Args:
         data: of the search.

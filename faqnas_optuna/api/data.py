@@ -38,7 +38,7 @@ class DataSource:
 
     @property
     def absolute(self) -> "DataSource":
-        """The same from any working directory."""
+        """The source with absolute paths, valid in any working directory."""
         return replace(self, files=self.files and self.files.absolute, data_dir=self.data_dir and self.data_dir.absolute())
 
     @property

@@ -129,5 +129,5 @@ def check_result(run: StudyRun) -> None:
 
 
 def path_of(directory: Path | str | None) -> Path | None:
-    """A directory as our functions take it, from any working directory."""
+    """Return the absolute path of a directory; None if none is given."""
     return None if directory is None else Path(directory).absolute()

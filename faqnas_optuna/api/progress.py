@@ -1,4 +1,4 @@
-"""How far a study is, as a bar in a notebook or on a terminal."""
+"""Progress bar of a study, in a notebook or on a terminal."""
 
 import builtins
 import sys

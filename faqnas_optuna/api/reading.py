@@ -1,4 +1,4 @@
-"""What a stored study shows: its front, its trials, figures and documents."""
+"""Stored study as a reader sees it: front, trials, figures and documents."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,14 +49,14 @@ class StudyReader:
 
     @classmethod
     def load(cls, name: str, *, storage: str = DEFAULT_STORAGE, data_dir: Path | str | None = None) -> Self:
-        """One that exists.
+        """Load an existing study.
 
         Args:
             storage: URL of its database.
             data_dir: where the files of `mnist` are; by default the user's cache directory.
 
         Raises:
-            StudyNotFoundError: there is none of this name.
+            StudyNotFoundError: the database has no study of this name.
             StorageError: the database cannot be read.
         """
         with using(storage):
@@ -99,7 +99,7 @@ class StudyReader:
 
     @property
     def optuna(self) -> optuna.Study:
-        """The same as Optuna has it."""
+        """The study as an Optuna study."""
         return self._search.study
 
     @property
@@ -107,7 +107,7 @@ class StudyReader:
         """A row for each circuit that no other beats in both cost, as quantum FLOPs, and validation error.
 
         Raises:
-            NoSuccessfulTrialError: there is none yet.
+            NoSuccessfulTrialError: no trial has succeeded yet.
         """
         return front_frame(self._state())
 
@@ -116,7 +116,7 @@ class StudyReader:
         """A row for each circuit that was trained, on the front or not.
 
         Raises:
-            NoSuccessfulTrialError: there is none yet.
+            NoSuccessfulTrialError: no trial has succeeded yet.
         """
         return trials_frame(self._state())
 
@@ -127,7 +127,7 @@ class StudyReader:
             rule: `knee`, `best`, or `cheapest-within:X`.
 
         Raises:
-            ConfigError: it is none of them.
+            ConfigError: the rule is unknown.
             NoSuccessfulTrialError: there is no front yet.
         """
         picked, state = SelectionRule.parse(rule), self._state()
@@ -174,7 +174,7 @@ class StudyReader:
         """The front as an interactive figure, with what was confirmed beside what is believed.
 
         Raises:
-            NoSuccessfulTrialError: there is none yet.
+            NoSuccessfulTrialError: no trial has succeeded yet.
         """
         state = self._state()
         check_successful(state)

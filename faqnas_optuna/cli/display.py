@@ -114,6 +114,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     for remark in filter(None, remarks):
         print_prose(remark)
     if workers.rows:
+        # An empty line between the two tables.
         print()
         print_table(workers)
 

@@ -140,6 +140,7 @@ class OutageFilter:
             self._note(error)
             return _refuse(start_response, "503 Service Unavailable", AWAY, path=path, every_s=LIST_EVERY_S)
         except Exception:
+            # One faulty page must not end the server; the log has the traceback.
             logger.exception("could not answer %s", path)
             return _refuse(start_response, "500 Internal Server Error", "this page has an error of its own", path=path)
         self._note(None)
