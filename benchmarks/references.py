@@ -17,7 +17,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from faqnas_optuna import HQNN, Circuit, DataSplits, Genome, StudyConfig
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation
 from faqnas_optuna.circuits.pennylane_circuit import lightning
@@ -166,7 +166,7 @@ def qiskit_gates(circuit: Circuit, device: Device, *, seeds: int) -> int:
     import qiskit
 
     written = qiskit.QuantumCircuit(circuit.n_qubits)
-    for number, gate in enumerate(elementary_gates(circuit, LiveGates(circuit=circuit).layers)):
+    for number, gate in enumerate(elementary_gates(circuit, EffectiveGates(circuit=circuit).layers)):
         # Angles of no special value, of which nothing could be made less.
         angle = [] if gate.angle is None else [0.3 + 2 * (number * 0.618 % 1)]
         getattr(written, gate.name)(*angle, *gate.wires)

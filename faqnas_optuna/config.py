@@ -47,10 +47,10 @@ class FlopsCounter(StrEnum):
     """State-vector arithmetic counted from first principles; sees every gene."""
 
 
-class FlopsOf(StrEnum):
+class CountedGates(StrEnum):
     """Which gates the first objective charges for."""
 
-    SUGGESTED = "suggested"
+    ALL = "all"
     """All gates of the circuit that was suggested: the paper's."""
     EFFECTIVE = "effective"
     """Those that a measured value depends on (`circuits.effective`)."""
@@ -265,7 +265,7 @@ class StudyConfig(_Section):
     seed: Seed = 0
     engine: Engine = Engine.FAST
     flops: FlopsCounter = FlopsCounter.PROFILER
-    flops_of: FlopsOf = FlopsOf.SUGGESTED
+    gates: CountedGates = CountedGates.ALL
     device: Device | None = None
     """Whose success probability is the cost; None where that is quantum FLOPs. In settings it is named by `cost`."""
     score: Score = Score.ACCURACY

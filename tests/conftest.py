@@ -138,7 +138,7 @@ def database_of_confirmed(database_of_eight: Path, iris: DataSplits, tmp_path_fa
     copy_database(database_of_eight, file)
     url = f"sqlite:///{file}"
     search = load(open_storage(url), "iris")
-    confirmation = confirm(search, url, read_state(search).front, ConfirmationBudget(epochs=2, seeds=3))
+    confirmation = confirm(search, url, read_state(search).front, ConfirmationBudget(epochs=2, repeats=3))
     run(confirmation, iris, Signals(), on_trial=lambda _: None)
     return file
 

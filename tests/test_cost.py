@@ -169,7 +169,8 @@ def test_what_is_shown_of_it(search: Search, cli_here: Cli) -> None:
     table = front_table(state, state.front)
     assert r"$-\ln\mathrm{ESP}$" in table and f"{state.front[0].cost:.4f}" in table
     assert (
-        "(ESP) of the circuit's live gates on bench, by its errors and times of 2026-01-31" in study_note(state)["Objectives"]
+        "(ESP) of the circuit's effective gates on bench, by its errors and times of 2026-01-31"
+        in study_note(state)["Objectives"]
     )
 
 
@@ -198,7 +199,7 @@ def test_a_finalist_keeps_what_it_costs(search: Search) -> None:
 
 
 def test_a_confirmation_charges_the_same(search: Search, cli_here: Cli) -> None:
-    code, out, err = cli_here("confirm", "iris", "--top", "1", "--seeds", "2", "--epochs", "1")
+    code, out, err = cli_here("confirm", "iris", "--top", "1", "--repeats", "2", "--epochs", "1")
     assert code == 0, err
     assert "−ln ESP" in out.splitlines()[0]
     confirmation = open_study(search.study._storage, "iris.confirm")

@@ -198,7 +198,7 @@ def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir
 def test_a_confirmation_is_what_others_come_to(run_forked: RunCli, iris: DataSplits) -> None:
     """A search, and its two best circuits confirmed; beside scikit-learn, and a training by PennyLane."""
     assert run_forked("start", *SMALL).returncode == 0
-    finished = run_forked("confirm", "iris", "--top", "2", "--seeds", "3", "--epochs", "5", "--json")
+    finished = run_forked("confirm", "iris", "--top", "2", "--repeats", "3", "--epochs", "5", "--json")
     assert finished.returncode == 0, finished.stderr
     document = json.loads(finished.stdout)
     front = json.loads(run_forked("pareto", "iris", "--json").stdout)["front"]

@@ -80,7 +80,7 @@ def database(database_of_none: Path, uneven: DataSplits, tmp_path_factory: pytes
     )
     search = create(open_storage(url), "iris", config, uneven)
     run(search, uneven, Signals(), on_trial=lambda _: None)
-    confirmation = confirm(search, url, read_state(search).front, ConfirmationBudget(epochs=6, seeds=3))
+    confirmation = confirm(search, url, read_state(search).front, ConfirmationBudget(epochs=6, repeats=3))
     run(confirmation, uneven, Signals(), on_trial=lambda _: None)
     return file
 
@@ -123,7 +123,7 @@ def test_the_search_minimises_what_the_score_leaves(balanced: Search) -> None:
         (a.val_accuracy - b.val_accuracy) * (a.mean(Score.BALANCED) - b.mean(Score.BALANCED)) < -1e-6
         for a, b in combinations([one.scores for one in records], 2)
     )
-    # What is trained once serves all with the same live gates.
+    # What is trained once serves all with the same effective gates.
     reused = [one for one in records if one.reused_from is not None]
     assert reused
     for one in reused:
@@ -188,15 +188,15 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
         assert trial.values[1] == pytest.approx(1 - value)
         by_network.setdefault(trial.user_attrs["network"], []).append(value)
     assert confirmation.study.metric_names == ["quantum FLOPs", "test error (balanced)"]
-    believed = {one.trial: one.scores.val_balanced_accuracy for one in state.front}
-    assert document["score"] == "balanced" and len(document["circuits"]) == len(believed)
+    estimate = {one.trial: one.scores.val_balanced_accuracy for one in state.front}
+    assert document["score"] == "balanced" and len(document["circuits"]) == len(estimate)
     for entry, row in zip(document["circuits"], confirmed_frame(document).to_dict("records"), strict=True):
         values = entry["test_balanced_accuracies"]
         assert entry["test_balanced_accuracy"] == pytest.approx(fmean(values)) != entry["test_accuracy"]
         # Of as many samples of each class each time, that is the mean over the classes.
         assert fmean(entry["recalls"]) == pytest.approx(fmean(values))
-        assert entry["val_balanced_accuracy"] == believed[entry["trial"]] == row["believed"]
-        assert entry["optimism"] == pytest.approx(row["believed"] - fmean(values))
+        assert entry["val_balanced_accuracy"] == estimate[entry["trial"]] == row["search_estimate"]
+        assert entry["optimism"] == pytest.approx(row["search_estimate"] - fmean(values))
         for control in entry["controls"]:
             others = by_network[control["network"]]
             assert control["test_balanced_accuracies"] == pytest.approx(others)
@@ -227,7 +227,7 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
     assert "best balanced accuracy, " in note["Reliability"] and "Wilson" not in note["Reliability"]
     page = study_page(view, path="/study/iris")
     assert f"<dt>best balanced accuracy</dt><dd>{state.best_score:.3f}</dd>" in page
-    assert '>accuracy</th><th class="number">balanced</th><th class="number">95 % interval</th>' in page
+    assert '>accuracy</th><th class="number">balanced</th><th class="number">95 % CI</th>' in page
     assert "validation or test error (balanced)" in page
     header, *lines = cli_here("pareto", "iris")[1].splitlines()
     assert header.split()[:5] == ["trial", "accuracy", "balanced", "95", "%"]
@@ -277,11 +277,11 @@ def test_a_trial_of_before_it_was_kept_lacks_it(search_of_eight: Search, cli_her
     ("dataset", "score", "repeats", "headings"),
     [
         ("iris", Score.ACCURACY, 1, ["accuracy"]),
-        ("iris", Score.ACCURACY, 2, ["accuracy", "95 % interval"]),
+        ("iris", Score.ACCURACY, 2, ["accuracy", "95 % CI"]),
         ("iris", Score.BALANCED, 1, ["accuracy", "balanced"]),
-        ("iris", Score.BALANCED, 2, ["accuracy", "balanced", "95 % interval"]),
+        ("iris", Score.BALANCED, 2, ["accuracy", "balanced", "95 % CI"]),
         ("own.csv", Score.ACCURACY, 1, ["accuracy", "balanced"]),
-        ("own.npz", Score.ACCURACY, 2, ["accuracy", "95 % interval", "balanced"]),
+        ("own.npz", Score.ACCURACY, 2, ["accuracy", "95 % CI", "balanced"]),
     ],
 )
 def test_the_interval_stands_behind_the_score(dataset: str, score: Score, repeats: int, headings: list[str]) -> None:

@@ -91,7 +91,7 @@ READERS = [
     ["datasets"],
     ["worker", "iris"],
     ["confirm", "iris"],
-    ["confirm", "iris", "--trials", "4", "--epochs", "2", "--seeds", "3"],
+    ["confirm", "iris", "--trials", "4", "--epochs", "2", "--repeats", "3"],
     ["status", "iris.confirm"],
     ["show", "iris.confirm", "0"],
     ["show", "iris"],

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 BUDGET = ("epochs", "learning_rate", "batch_size", "engine")
 """What the search, the folds and the last training share."""
-SETTINGS = (*BUDGET, "population", "generations", "patience", "repeats", "flops", "flops_of")
+SETTINGS = (*BUDGET, "population", "generations", "patience", "repeats", "flops", "gates")
 VALIDATION_SHARE = 0.25
 CONFIRMATIONS = 3
 """Sets the seeds of the folds, and of the last training, apart from those of the search."""
@@ -61,7 +61,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         population, generations, patience: of NSGA-II.
         epochs, learning_rate, batch_size: of each training, in the search, on the folds and on all samples.
         repeats: trainings of a circuit in the search.
-        flops, flops_of: which quantum FLOPs count.
+        flops, gates: which quantum FLOPs count.
         engine: what simulates circuits in training.
         space: genes with the values that each may have; None for all.
         pick: the rule: `knee`, `best`, or `cheapest-within:X`.
@@ -90,7 +90,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         batch_size: int = 32,
         repeats: int = 1,
         flops: str = "profiler",
-        flops_of: str = "suggested",
+        gates: str = "all",
         engine: str = "fast",
         space: dict[str, Any] | None = None,
         pick: str = "knee",
@@ -108,7 +108,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.batch_size = batch_size
         self.repeats = repeats
         self.flops = flops
-        self.flops_of = flops_of
+        self.gates = gates
         self.engine = engine
         self.space = space
         self.pick = pick
@@ -270,13 +270,13 @@ def _front_frame(front: Sequence[Candidate], told: Sequence[NDArray[np.bool_]], 
             {
                 "trial": candidate.trial,
                 "quantum_flops": candidate.quantum_flops,
-                "believed": candidate.scores.val_accuracy,
+                "search_estimate": candidate.scores.val_accuracy,
                 "confirmed": confirmed,
                 "confirmed_low": low,
                 "confirmed_high": high,
                 "picked": candidate.trial == picked.trial,
                 "parameters": candidate.costs.parameters,
-                "circuit": str(candidate.live),
+                "circuit": str(candidate.effective_gates),
                 **candidate.genome.to_params(),
             }
         )

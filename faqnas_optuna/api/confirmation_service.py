@@ -46,7 +46,7 @@ class ConfirmationRequest:
         pick: str | None,
         trials: Sequence[int] | None,
         epochs: int | None = None,
-        seeds: int | None = None,
+        repeats: int | None = None,
         noise: Noise | None = None,
     ) -> Self:
         """Return what a call from Python asks for.
@@ -58,14 +58,14 @@ class ConfirmationRequest:
             raise ConfigError("top, pick and trials each choose circuits; leave all but one of them out")
         check_range("top", top, 1)
         check_range("epochs", epochs, 1, 100_000)
-        check_range("seeds", seeds, 1, 1_000)
+        check_range("repeats", repeats, 1, 1_000)
         return cls(
             study=study,
             name=confirmation_name(study, name),
             trials=trials,
             top=top,
             pick=None if pick is None else SelectionRule.parse(pick),
-            budget=ConfirmationBudget(epochs=epochs, seeds=seeds),
+            budget=ConfirmationBudget(epochs=epochs, repeats=repeats),
             noise=noise,
         )
 
@@ -90,7 +90,7 @@ def confirmation_name(study: str, name: str | None) -> str:
     check_name(study)
     chosen = name_for(study) if name is None else name
     if name is None and len(chosen) > LONGEST_NAME:
-        raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {chosen!r} has more; choose one with --as")
+        raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {chosen!r} has more; choose one with --name")
     check_name(chosen)
     return chosen
 

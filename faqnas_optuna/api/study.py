@@ -78,7 +78,7 @@ class Study(StudyReader):
         pick: str | None = None,
         trials: Sequence[int] | None = None,
         epochs: int | None = None,
-        seeds: int | None = None,
+        repeats: int | None = None,
         name: str | None = None,
         latex: Path | str | None = None,
         workers: int = 1,
@@ -95,7 +95,7 @@ class Study(StudyReader):
             pick: the one that a rule takes.
             trials: those of these trials. Without any of the three, all of the front.
             epochs: of each training; 50 unless it was begun with others.
-            seeds: trainings of each network; 10 unless it was begun with others.
+            repeats: trainings of each network; 10 unless it was begun with others.
             name: what the confirmation, a study of its own, is called; by default as this one with `.confirm` behind it.
             latex: a file to write a table for LaTeX to.
             workers, dask, grace_s, database_timeout_s, progress: as `search` takes them.
@@ -105,7 +105,7 @@ class Study(StudyReader):
             A row for each circuit confirmed so far, with what its controls have shown, and what it adds in a sentence.
 
         Raises:
-            StudyMismatchError: it was begun with other epochs, or more seeds.
+            StudyMismatchError: it was begun with other epochs, or more repeats.
             ConfigError: the circuits are named in two ways, or a number is out of its range.
         """
         check_detached(detach, dask)
@@ -113,7 +113,9 @@ class Study(StudyReader):
             if detach:
                 raise ConfigError("detach trains nothing, and latex is a table of what was trained; leave one of them out")
             check_directory(Path(latex))
-        request = ConfirmationRequest.checked(self.name, name, top=top, pick=pick, trials=trials, epochs=epochs, seeds=seeds)
+        request = ConfirmationRequest.checked(
+            self.name, name, top=top, pick=pick, trials=trials, epochs=epochs, repeats=repeats
+        )
         with self._execution(workers, dask, grace_s, database_timeout_s) as execution:
             run = confirm_study(request, self._data, execution, program_hooks(progress), detach=detach)
             check_result(run)

@@ -9,8 +9,8 @@ measurement to the last layer of RX or RY, the *last mixing layer*,
 * every CZ layer behind it is inert, its own included; without a mixing layer all are;
 * every CNOT layer is live.
 
-The optimiser never moves an inert angle: circuits that share their live gates are trained alike from the same start. The
-8,160 circuits have 6,786 different sets of live gates. One of the circuits with the same live gates is
+The optimiser never moves an inert angle: circuits that share their effective gates are trained alike from the same start. The
+8,160 circuits have 6,786 different sets of effective gates. One of the circuits with the same effective gates is
 their *effective circuit*.
 
 Beyond the paper's space, ZZ is diagonal, as CZ is, and its angles are inert with it. And there is a second rule. Basis
@@ -58,8 +58,8 @@ def weights_of(circuit: Circuit, layers: Sequence[Layer] | None) -> tuple[int, i
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveGates:
-    """The live gates of a circuit; as text, the circuit with brackets around its inert gates."""
+class EffectiveGates:
+    """The effective gates of a circuit; as text, the circuit with brackets around its inert gates."""
 
     circuit: Circuit
     """As suggested."""
@@ -95,7 +95,7 @@ class LiveGates:
         return tuple(layer for layer in self._all_layers() if layer != Layer(None, False))
 
     @property
-    def live_rotations(self) -> tuple[Rotation, ...]:
+    def effective_rotations(self) -> tuple[Rotation, ...]:
         """Those of the layers that have live ones."""
         return self.circuit.rotations[self.leading : self.mixing_layers]
 
@@ -107,20 +107,20 @@ class LiveGates:
         return tuple(Layer(whole.rotation, False, whole.uploaded) for live, whole in told if live.rotation or live.uploaded)
 
     @property
-    def unentangled(self) -> "LiveGates":
+    def unentangled(self) -> "EffectiveGates":
         """The same rotations with entanglers that mix nothing: without any, those that are live in it are."""
-        return LiveGates(circuit=replace(self.circuit, entangler=Entangler.CZ))
+        return EffectiveGates(circuit=replace(self.circuit, entangler=Entangler.CZ))
 
     @property
-    def live_angles(self) -> int:
+    def effective_angles(self) -> int:
         """Angles that a measured value depends on."""
         _, width = self.circuit.weights_shape
         of_pairs = (width - self.circuit.n_qubits) * sum(layer.entangled for layer in self.layers)
-        return len(self.live_rotations) * self.circuit.n_qubits + of_pairs
+        return len(self.effective_rotations) * self.circuit.n_qubits + of_pairs
 
     @property
     def is_entangled(self) -> bool:
-        """Whether a live gate acts on two qubits."""
+        """Whether an effective gate acts on two qubits."""
         return any(layer.entangled for layer in self.layers)
 
     @property
@@ -138,10 +138,10 @@ class LiveGates:
     def lacks(self) -> str | None:
         """What a circuit should have and this one has not alive; None if it lacks nothing."""
         lacking = []
-        if not self.live_angles:
-            lacking.append("live rotation")
+        if not self.effective_angles:
+            lacking.append("effective rotation")
         if not self.is_entangled:
-            lacking.append("live entangler")
+            lacking.append("effective entangler")
         return " and no ".join(lacking) or None
 
     @property
@@ -178,19 +178,19 @@ class LiveGates:
 
 
 def effective_circuit(circuit: Circuit) -> Circuit:
-    """Return the shallowest circuit of the space with the same live gates, which is looked up, seeded and trained for all.
+    """Return the shallowest circuit of the space with the same effective gates, which is looked up, seeded and trained for all.
 
     Where no entangler is live, its kind and topology do not matter, and it is a line of CZ.
     """
-    live = LiveGates(circuit=circuit)
+    gates = EffectiveGates(circuit=circuit)
     rotations = circuit.rotations
     if ENTANGLERS[circuit.entangler].diagonal and not circuit.reuploading:
-        rotations = live.live_rotations or rotations[:1]
+        rotations = gates.effective_rotations or rotations[:1]
     return Circuit(
         n_qubits=circuit.n_qubits,
         embedding=circuit.embedding,
-        entangler=circuit.entangler if live.is_entangled else Entangler.CZ,
-        topology=circuit.topology if live.is_entangled else Topology.LINEAR,
+        entangler=circuit.entangler if gates.is_entangled else Entangler.CZ,
+        topology=circuit.topology if gates.is_entangled else Topology.LINEAR,
         rotations=rotations,
         reuploading=circuit.reuploading,
     )

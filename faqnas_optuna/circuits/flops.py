@@ -8,7 +8,7 @@ rotations alike; so this count ranks CZ circuits dearer than CNOT ones and does 
 
 `analytic_flops` counts the arithmetic that a state vector of N = 2ⁿ amplitudes needs, and sees every gene.
 
-Both count the circuit as suggested, inert gates included, or the layers that are handed to them: those of its live gates.
+Both count the circuit as suggested, inert gates included, or the layers that are handed to them: those of its effective gates.
 """
 
 import hashlib

@@ -31,7 +31,7 @@ DEFAULT_TRAININGS = 160
 @option("--searches", type=IntRange(2, 1000), default=20, show_default=True, help="Searches of each searcher.")
 # Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=IntRange(1, 100_000), default=5, show_default=True, help="Of each training.")
-@option("--against", metavar="NAME", help="The searcher that the others are held against.  [default: the first]")
+@option("--reference", metavar="NAME", help="The searcher that the others are held against.  [default: the first]")
 @option("--live", is_flag=True, help="Train instead of looking up; TABLE is then any data set, or a file of data.")
 @data_options
 @split_seed_option
@@ -48,7 +48,7 @@ def compare(
     seconds: float | None,
     searches: int,
     epochs: int,
-    against: str | None,
+    reference: str | None,
     live: bool,
     data_dir: Path | None,
     workers: int | None,
@@ -75,9 +75,9 @@ def compare(
     from faqnas_optuna.comparison.samplers import DEFAULT, searcher
 
     called = list(dict.fromkeys(searcher(name).name for name in names or DEFAULT))
-    reference = called[0] if against is None else searcher(against).name
+    reference = called[0] if reference is None else searcher(reference).name
     if reference not in called:
-        raise ConfigError(f"--against {against} is none of the searchers {', '.join(called)}; name it with --searcher too")
+        raise ConfigError(f"--reference {reference} is none of the searchers {', '.join(called)}; name it with --searcher too")
     if not live:
         _check_no_data_options(["data_dir", *data])
     # They bring the engine: a wrong name is refused without.
@@ -177,20 +177,21 @@ def _print(document: dict[str, Any]) -> None:
     from faqnas_optuna.reporting.text_tables import TextTable
     from faqnas_optuna.wording import counted
 
-    columns = ["attained", "95 % interval", "of best", "believed", "optimism", "best", "thrifty", "FLOPs of it", "circuits"]
-    table = TextTable(names=["searcher"], numbers=columns, last="what it is")
+    columns = ["hypervolume", "95 % CI", "of best", "estimated", "optimism", "best", "cheapest", "its FLOPs", "circuits"]
+    table = TextTable(names=["searcher"], numbers=columns, last="description")
     for found in document["searchers"]:
-        attained = found["attained"]
+        hypervolume = found["achieved_hypervolume"]
         table.rows.append(
             (
                 found["name"],
-                f"{attained['mean']:.4f}",
-                f"{attained['low']:.4f} to {attained['high']:.4f}",
-                f"{attained['mean'] / document['best']:.3f}" if document["best"] else "",
-                *(f"{found[name]['mean']:.3f}" for name in ("believed", "optimism", "best", "thrifty")),
-                f"{found['thrifty_flops']['mean']:,.0f}",
+                f"{hypervolume['mean']:.4f}",
+                f"{hypervolume['low']:.4f} to {hypervolume['high']:.4f}",
+                f"{hypervolume['mean'] / document['best']:.3f}" if document["best"] else "",
+                f"{found['estimated_hypervolume']['mean']:.3f}",
+                *(f"{found[name]['mean']:.3f}" for name in ("optimism", "best", "cheapest_within_tolerance")),
+                f"{found['cheapest_within_tolerance_flops']['mean']:,.0f}",
                 f"{found['circuits']['mean']:.0f}",
-                found["told"],
+                found["description"],
             )
         )
     print_table(table)

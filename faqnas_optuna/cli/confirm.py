@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @pick_option
 # Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
-@option("--seeds", type=IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
+@option("--repeats", type=IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
 # Without a variable: one that is set would make every call write a file.
 @click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a table for LaTeX to FILE.")
 @option("--noise", metavar="NOISE", help="Then judge them with the noise of a device, by its name, or depolarizing:0.01.")
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--shots", type=IntRange(1, MOST_SHOTS), help="With noise: measurements of a sample.  [default: no end of them]")
 # Without a variable: one that is set would make every call write a file.
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="With noise: draw it to FILE.png, .pdf or .svg.")
-@option("--as", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
+@option("--name", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
 @workers_option
 @dask_option
 @option("--detach", is_flag=True, help="Only create it; workers attach to it.")
@@ -64,7 +64,7 @@ def confirm(
     top: int | None,
     pick: "SelectionRule | None",
     epochs: int | None,
-    seeds: int | None,
+    repeats: int | None,
     latex_file: Path | None,
     noise: str | None,
     shots: int | None,
@@ -108,7 +108,7 @@ def confirm(
         trials=numbers,
         top=top if chosen_by == "top" else None,
         pick=pick if chosen_by == "pick" else None,
-        budget=ConfirmationBudget(epochs=epochs, seeds=seeds),
+        budget=ConfirmationBudget(epochs=epochs, repeats=repeats),
         noise=model,
     )
     execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)

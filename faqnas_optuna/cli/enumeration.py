@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @split_seed_option
 # Without a variable: FAQNAS_EPOCHS is that of a search.
 @click.option("--epochs", type=IntRange(1, 100_000), default=50, show_default=True, help="Passes over the training data.")
-@option("--seeds", type=IntRange(1, 1000), default=10, show_default=True, help="Trainings of each circuit.")
+@option("--repeats", type=IntRange(1, 1000), default=10, show_default=True, help="Trainings of each circuit.")
 @option("--fraction", type=FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
 @option("--workers", type=IntRange(1, 1024), help="Processes, of one thread each.  [default: one for each core]")
 @dask_option
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 def enumerate_space(
     dataset: str | None,
     epochs: int,
-    seeds: int,
+    repeats: int,
     fraction: float,
     workers: int | None,
     dask: str | None,
@@ -65,8 +65,8 @@ def enumerate_space(
 
     The table has the scores and costs of each circuit on DATASET.
 
-    All are trained from the same seeds, and looked at after 1, 2, 5, 10, 20 and 50 epochs. Circuits with the same live gates
-    are trained once. Whatever ends it, the same command goes on; the table is the same in the end.
+    Each circuit is trained from the same seeds and scored after 1, 2, 5, 10, 20 and 50 epochs. Circuits with the same effective
+    gates are trained once. After an interruption the same command continues; the finished table does not depend on it.
     """
     if dask and workers:
         raise ConfigError("--dask uses all threads of its cluster, and --workers says how many there are here; leave one out")
@@ -86,7 +86,7 @@ def enumerate_space(
 
     with messages():
         splits = data.load(config)
-        plan = TablePlan.of(config, seeds=seeds, fraction=fraction)
+        plan = TablePlan.of(config, seeds=repeats, fraction=fraction)
         started = time.perf_counter()
         with Signals().caught() as signals:
             _make(plan, splits, file, signals, workers=workers or cores(), client=client)
@@ -140,7 +140,7 @@ def _tell(plan: "TablePlan", file: Path, *, seconds: float, as_json: bool) -> No
         "dataset": plan.config.dataset,
         "circuits": len(plan.effective_of),
         "trained": len(plan.circuits),
-        "seeds": seeds,
+        "repeats": seeds,
         "epochs": plan.config.training.epochs,
         "trainings": plan.trainings,
         "seconds": round(seconds, 3),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @study_argument
 @trial_argument
 @pick_option
-@option("--to", "directory", type=click.Path(path_type=Path), help="The folder to write.  [default: STUDY-TRIAL]")
+@option("--out", "directory", type=click.Path(path_type=Path), help="The folder to write.  [default: STUDY-TRIAL]")
 @option("--qasm", type=click.Choice(["2", "3"]), default="3", show_default=True, help="Version of OpenQASM.")
 @option("--replace", is_flag=True, help="Put it in the place of a model that is there.")
 @storage_options

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     help="What is minimised beside the error: FLOPs, or −ln of the success on a device, by name or file.  [default: flops]",
 )
 @setting_option("--flops", StudyConfig, help="Counter of the objective.")
-@setting_option("--flops-of", StudyConfig, help="Gates that count: all, or those that a measured value depends on.")
+@setting_option("--gates", StudyConfig, help="Gates that count: all, or those that a measured value depends on.")
 @setting_option("--score", StudyConfig, help="Whose complement is the error: accuracy, or the mean of the classes' recalls.")
 @setting_option("--engine", StudyConfig, help="Simulator of the quantum layer.")
 @data_dir_option

@@ -1,7 +1,7 @@
 """Searchers held against each other by what the circuits that they choose are, not by what they believe of them.
 
 Of each search the front that it believes in is taken, and each circuit of it is judged by the test accuracies of trainings that
-the search has not seen. What counts is the *attained* hypervolume: whoever has so many quantum FLOPs takes the best that the
+the search has not seen. What counts is the *achieved* hypervolume: whoever has so many quantum FLOPs takes the best that the
 front promises for them, and gets what that is. It is the hypervolume of (log₁₀ FLOPs, error) with the truth in place of the
 promise. The front of the true values of what was chosen would flatter: it chooses the luckier ones once more.
 """
@@ -15,7 +15,7 @@ from statistics import fmean, stdev
 import optuna
 
 from faqnas_optuna.comparison.benchmark import Benchmark
-from faqnas_optuna.comparison.replay import FrontCircuit, SearchTrace, TrainingBudget, believed_front, replay, seeds_of
+from faqnas_optuna.comparison.replay import FrontCircuit, SearchTrace, TrainingBudget, estimated_front, replay, seeds_of
 from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.study.pareto import BEYOND
 from faqnas_optuna.training.statistics import Comparison, compare, holm, mean_interval
@@ -31,17 +31,17 @@ WITHIN = 0.01
 class Judged:
     """What has become of a search."""
 
-    attained: tuple[float, ...]
-    """The attained share after each of `LOOKS` parts of the budget, the last at its end."""
-    believed: float
+    achieved_hypervolume: tuple[float, ...]
+    """The achieved_hypervolume share after each of `LOOKS` parts of the budget, the last at its end."""
+    estimated_hypervolume: float
     """What it would be if all circuits were what they promise."""
     optimism: float
     """Of the circuit that promises most, by how much its validation accuracy was better than by the trainings not seen."""
     best: float
     """The test accuracy of that."""
-    thrifty: float
+    cheapest_within_tolerance: float
     """The test accuracy of the cheapest that promises no more than `WITHIN` less."""
-    thrifty_flops: int
+    cheapest_within_tolerance_flops: int
     front: int
     circuits: int
     """That were trained."""
@@ -58,8 +58,8 @@ class Contest:
     """By searcher, search by search."""
 
     def final(self, name: str) -> list[float]:
-        """The attained share of each search at its end."""
-        return [one.attained[-1] for one in self.judged[name]]
+        """The achieved_hypervolume share of each search at its end."""
+        return [one.achieved_hypervolume[-1] for one in self.judged[name]]
 
     def against(self, reference: str) -> dict[str, tuple[Comparison, float]]:
         """Each other searcher held against one: pair by pair, with its p by Holm."""
@@ -121,21 +121,22 @@ def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> J
         unseen = seeds_of(benchmark, effective, search=trace.seed)[trainings[effective] :]
         return fmean(value(effective, int(seed)) for seed in unseen)
 
-    looks = [believed_front(trace, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
+    looks = [estimated_front(trace, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
     # The last training may have cost more than was left.
-    end = believed_front(trace, benchmark, spent=math.inf)
+    end = estimated_front(trace, benchmark, spent=math.inf)
     shares = [
-        attained(front, [truth(benchmark.test, one) for one in front], benchmark.flops_range) for front in (*looks[:-1], end)
+        achieved_hypervolume(front, [truth(benchmark.test, one) for one in front], benchmark.flops_range)
+        for front in (*looks[:-1], end)
     ]
-    best = max(end, key=lambda one: one.believed)
-    thrifty = next(one for one in end if one.believed >= best.believed - WITHIN)
+    best = max(end, key=lambda one: one.search_estimate)
+    cheapest_within_tolerance = next(one for one in end if one.search_estimate >= best.search_estimate - WITHIN)
     return Judged(
-        attained=tuple(shares),
-        believed=attained(end, [one.believed for one in end], benchmark.flops_range),
-        optimism=best.believed - truth(benchmark.validation, best),
+        achieved_hypervolume=tuple(shares),
+        estimated_hypervolume=achieved_hypervolume(end, [one.search_estimate for one in end], benchmark.flops_range),
+        optimism=best.search_estimate - truth(benchmark.validation, best),
         best=truth(benchmark.test, best),
-        thrifty=truth(benchmark.test, thrifty),
-        thrifty_flops=thrifty.flops,
+        cheapest_within_tolerance=truth(benchmark.test, cheapest_within_tolerance),
+        cheapest_within_tolerance_flops=cheapest_within_tolerance.flops,
         front=len(end),
         circuits=len({benchmark.effective[step.row] for step in trace.steps}),
         trainings=trace.trainings,
@@ -143,7 +144,7 @@ def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> J
     )
 
 
-def attained(front: Sequence[FrontCircuit], accuracies: Sequence[float], flops_range: tuple[int, int]) -> float:
+def achieved_hypervolume(front: Sequence[FrontCircuit], accuracies: Sequence[float], flops_range: tuple[int, int]) -> float:
     """The share of the box of (log₁₀ quantum FLOPs, accuracy) below what one gets who goes by a front.
 
     Args:

@@ -129,12 +129,12 @@ class FrontCircuit:
 
     row: int
     flops: int
-    believed: float
+    search_estimate: float
     """The mean validation accuracy of the trainings that were paid for."""
     trainings: int
 
 
-def believed_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) -> list[FrontCircuit]:
+def estimated_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) -> list[FrontCircuit]:
     """The front that a search believes in when it has spent so much, from the cheapest."""
     paid: defaultdict[int, list[float]] = defaultdict(list)
     rows: dict[int, None] = {}
@@ -144,14 +144,16 @@ def believed_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) ->
         rows[step.row] = None
         if step.value is not None:
             paid[benchmark.effective[step.row]].append(step.value)
-    believed = {effective: float(np.mean(values)) for effective, values in paid.items()}
+    estimate = {effective: float(np.mean(values)) for effective, values in paid.items()}
     if trace.pooled and paid:
         circuits, counts = [benchmark.circuits[effective] for effective in paid], [len(values) for values in paid.values()]
-        errors = pooled_errors(circuits, [1 - value for value in believed.values()], counts)
-        believed = dict(zip(paid, (1 - errors).tolist(), strict=True))
+        errors = pooled_errors(circuits, [1 - value for value in estimate.values()], counts)
+        estimate = dict(zip(paid, (1 - errors).tolist(), strict=True))
     return front(
         [
-            FrontCircuit(row=row, flops=benchmark.flops[row], believed=believed[effective], trainings=len(paid[effective]))
+            FrontCircuit(
+                row=row, flops=benchmark.flops[row], search_estimate=estimate[effective], trainings=len(paid[effective])
+            )
             for row in rows
             if (effective := benchmark.effective[row]) in paid
         ]
@@ -162,7 +164,7 @@ def front(circuits: Sequence[FrontCircuit]) -> list[FrontCircuit]:
     """Those that no other beats in both, from the cheapest; of equals the first."""
     if not circuits:
         return []
-    points = np.array([(one.flops, 1 - one.believed) for one in circuits])
+    points = np.array([(one.flops, 1 - one.search_estimate) for one in circuits])
     kept = np.flatnonzero(non_dominated(points))
     first = {circuits[place].flops: circuits[place] for place in reversed(kept)}
     return sorted(first.values(), key=lambda one: one.flops)

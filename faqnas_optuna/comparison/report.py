@@ -19,7 +19,18 @@ from faqnas_optuna.reporting.plotly_front import as_file, check_printed
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.training.statistics import Comparison, smallest_possible
 
-AVERAGED = ("attained", "believed", "optimism", "best", "thrifty", "thrifty_flops", "front", "circuits", "trainings", "spent")
+AVERAGED = (
+    "achieved_hypervolume",
+    "estimated_hypervolume",
+    "optimism",
+    "best",
+    "cheapest_within_tolerance",
+    "cheapest_within_tolerance_flops",
+    "front",
+    "circuits",
+    "trainings",
+    "spent",
+)
 """What is told of each searcher, as the mean over its searches with a 95 % t interval."""
 
 
@@ -59,12 +70,12 @@ def _searcher(contest: Contest, name: str) -> dict[str, Any]:
     judged = contest.judged[name]
     told: dict[str, Any] = {}
     for value in AVERAGED:
-        values = [one.attained[-1] if value == "attained" else getattr(one, value) for one in judged]
+        values = [one.achieved_hypervolume[-1] if value == "achieved_hypervolume" else getattr(one, value) for one in judged]
         told[value] = dict(zip(("mean", "low", "high"), interval(values), strict=True))
-    looks = [interval([one.attained[look] for one in judged]) for look in range(LOOKS)]
+    looks = [interval([one.achieved_hypervolume[look] for one in judged]) for look in range(LOOKS)]
     return {
         "name": name,
-        "told": searcher(name).told,
+        "description": searcher(name).description,
         "repeats": searcher(name).repeats,
         **told,
         "course": [dict(zip(("mean", "low", "high"), look, strict=True)) for look in looks],
@@ -94,7 +105,7 @@ def write_contest_plot(document: Mapping[str, Any], path: Path, size: Size) -> N
                 document["best"], color="0.4", linestyle=":", linewidth=0.7 * form.line_pt, label="best of all circuits"
             )
         axes.set_xlabel("trainings" if "trainings" in document["budget"] else "seconds of training")
-        axes.set_ylabel("attained hypervolume")
+        axes.set_ylabel("achieved hypervolume")
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
     told = json.dumps({name: document[name] for name in ("table", "epochs", "budget")})

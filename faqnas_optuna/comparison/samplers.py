@@ -28,7 +28,7 @@ class Searcher:
     """How circuits are suggested, and how often each is trained."""
 
     name: str
-    told: str
+    description: str
     """What it is, in words."""
     sampler: Callable[[int], BaseSampler]
     """By the seed of a search."""
@@ -39,7 +39,7 @@ class Searcher:
 
 
 class DistinctSampler(BaseSampler):
-    """Circuits at random, all with the same chance, none with the live gates of one before it."""
+    """Circuits at random, all with the same chance, none with the effective gates of one before it."""
 
     def __init__(self, *, seed: int) -> None:
         self._order = np.random.default_rng(seed).permutation(len(_distinct()))
@@ -60,7 +60,7 @@ class DistinctSampler(BaseSampler):
 
 @cache
 def _distinct() -> Sequence[Genome]:
-    """A genome for each set of live gates."""
+    """A genome for each set of effective gates."""
     return list({effective_circuit(genome.circuit): genome for genome in enumerate_genomes()}.values())
 
 
@@ -77,38 +77,38 @@ def _nsga3(seed: int) -> BaseSampler:
 SEARCHERS = {
     searcher.name: searcher
     for searcher in (
-        Searcher(name="nsga2", told="NSGA-II with the paper's settings: FAQNAS", sampler=_paper),
+        Searcher(name="nsga2", description="NSGA-II with the paper's settings: FAQNAS", sampler=_paper),
         Searcher(
             name="nsga2-error",
-            told="the same with parents selected by the error alone",
+            description="the same with parents selected by the error alone",
             sampler=lambda seed: _paper(seed, Objectives.ERROR),
         ),
-        Searcher(name="random", told="genomes at random", sampler=lambda seed: RandomSampler(seed=seed)),
+        Searcher(name="random", description="genomes at random", sampler=lambda seed: RandomSampler(seed=seed)),
         Searcher(
             name="nsga2-pooled",
-            told="nsga2 with its front chosen by all trainings together",
+            description="nsga2 with its front chosen by all trainings together",
             sampler=_paper,
             pooled=True,
         ),
         Searcher(
             name="random-pooled",
-            told="random with its front chosen so",
+            description="random with its front chosen so",
             sampler=lambda seed: RandomSampler(seed=seed),
             pooled=True,
         ),
         Searcher(
             name="random-distinct",
-            told="circuits at random, each at most once",
+            description="circuits at random, each at most once",
             sampler=lambda seed: DistinctSampler(seed=seed),
         ),
         # One gene at a time it would take nine times as long.
         Searcher(
             name="tpe",
-            told="Optuna's TPESampler, all genes together",
+            description="Optuna's TPESampler, all genes together",
             sampler=lambda seed: TPESampler(seed=seed, multivariate=True),
         ),
-        Searcher(name="nsga3", told="Optuna's NSGAIIISampler, with the paper's settings", sampler=_nsga3),
-        Searcher(name="gp", told="Optuna's GPSampler, which takes minutes", sampler=lambda seed: GPSampler(seed=seed)),
+        Searcher(name="nsga3", description="Optuna's NSGAIIISampler, with the paper's settings", sampler=_nsga3),
+        Searcher(name="gp", description="Optuna's GPSampler, which takes minutes", sampler=lambda seed: GPSampler(seed=seed)),
     )
 }
 DEFAULT = ("nsga2", "nsga2-error", "nsga2-pooled", "random", "tpe")

@@ -1,7 +1,7 @@
 """Benchmark of searches by a table."""
 
 from faqnas_optuna.comparison.benchmark import Benchmark
-from faqnas_optuna.comparison.judging import attained
+from faqnas_optuna.comparison.judging import achieved_hypervolume
 from faqnas_optuna.comparison.replay import FrontCircuit, front
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.tables.space import all_circuits
@@ -59,8 +59,8 @@ class TabularBenchmark(Benchmark):
         """Return the hypervolume of the front by the mean test accuracies over all seeds, attained only by luck."""
         means = self._test.mean(axis=1)
         every = [
-            FrontCircuit(row=row, flops=self.flops[row], believed=float(means[effective]), trainings=self.seeds)
+            FrontCircuit(row=row, flops=self.flops[row], search_estimate=float(means[effective]), trainings=self.seeds)
             for row, effective in enumerate(self.effective)
         ]
         best = front(every)
-        return attained(best, [one.believed for one in best], self.flops_range)
+        return achieved_hypervolume(best, [one.search_estimate for one in best], self.flops_range)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.confirmation.baselines import Baseline, Model, curve_epochs
 from faqnas_optuna.confirmation.study import Confirmation
@@ -114,9 +114,9 @@ def confirmation_document(confirmation: Confirmation) -> dict[str, Any]:
     circuits = [_circuit(finalist, trained, confirmation.config) for finalist in finalists]
     _adjust(circuits)
     for entry in circuits:
-        entry["told"] = told(entry)
+        entry["message"] = told(entry)
     score = confirmation.config.score
-    believed, confirmed = ([entry[f"{part}_{score.key}"] for entry in circuits] for part in ("val", "test"))
+    estimate, confirmed = ([entry[f"{part}_{score.key}"] for entry in circuits] for part in ("val", "test"))
     return {
         "schema_version": SCHEMA_VERSION,
         "study": confirmation.name,
@@ -125,7 +125,7 @@ def confirmation_document(confirmation: Confirmation) -> dict[str, Any]:
         "score": str(score),
         "epochs": confirmation.config.training.epochs,
         "search_epochs": plan.epochs,
-        "seeds": confirmation.config.training.repeats,
+        "repeats": confirmation.config.training.repeats,
         "test_samples": confirmation.description.sizes["test"],
         "majority_score": confirmation.description.majority_score,
         **stop_document(confirmation),
@@ -133,7 +133,7 @@ def confirmation_document(confirmation: Confirmation) -> dict[str, Any]:
         "circuits": circuits,
         "baselines": [_baseline(name, trained[name]) for name in plan.baselines if name in trained],
         "baselines_skipped": [str(name) for name in Baseline if name not in plan.baselines],
-        "kendall_tau": kendall_tau(believed, confirmed),
+        "kendall_tau": kendall_tau(estimate, confirmed),
         "provenance": provenance(confirmation),
     }
 
@@ -166,20 +166,20 @@ def _nothing_confirmed(confirmation: Confirmation) -> NoSuccessfulTrialError:
 
 
 def _circuit(finalist: Finalist, trained: Mapping[str, NetworkResults], config: StudyConfig) -> dict[str, Any]:
-    circuit, live = finalist.genome.circuit, LiveGates(circuit=finalist.genome.circuit)
-    own, (believed, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.believed
+    circuit, gates = finalist.genome.circuit, EffectiveGates(circuit=finalist.genome.circuit)
+    own, (estimate, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.search_estimate
     summary, score = own.summary(), config.score
     return {
         "trial": finalist.trial,
         "circuit": circuit.digest,
         "canonical": canonical(circuit),
-        "effective": str(live),
+        "effective": str(gates),
         "quantum_flops": finalist.quantum_flops,
         **({} if finalist.neg_log_esp is None else {"neg_log_esp": finalist.neg_log_esp}),
         **summary,
-        f"val_{score.key}": believed,
-        f"val_{score.key}_interval": _interval(believed, deviation, count),
-        "optimism": believed - summary[f"test_{score.key}"],
+        f"val_{score.key}": estimate,
+        f"val_{score.key}_interval": _interval(estimate, deviation, count),
+        "optimism": estimate - summary[f"test_{score.key}"],
         "curves": own.curves(config.training.epochs),
         "controls": [
             _control(Model(model), network, own, trained[network], score)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.effective import Layer, LiveGates, effective_circuit
+from faqnas_optuna.circuits.effective import EffectiveGates, Layer, effective_circuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, Score, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -182,14 +182,14 @@ def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
     """What a quantum network applies between embedding and measurement; None for all of the circuit."""
     if model is Model.CIRCUIT:
         return None
-    return LiveGates(circuit=circuit).separable if model is Model.SEPARABLE else ()
+    return EffectiveGates(circuit=circuit).separable if model is Model.SEPARABLE else ()
 
 
 def _live_parameters(model: Model, circuit: Circuit, splits: DataSplits) -> int:
     """How many parameters of a network a measured value depends on."""
     layout = _live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
-    live = LiveGates(circuit=circuit)
-    of_entanglers = live.live_angles - len(live.live_rotations) * circuit.n_qubits
+    gates = EffectiveGates(circuit=circuit)
+    of_entanglers = gates.effective_angles - len(gates.effective_rotations) * circuit.n_qubits
     return layout.size + of_entanglers * (model is Model.CIRCUIT)
 
 
@@ -197,12 +197,12 @@ def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: 
     """The parameters of a network that a measured value depends on, but for angles of entanglers."""
     from faqnas_optuna.training.parameters import Layout
 
-    width, depth, live = circuit.n_qubits, 0, LiveGates(circuit=circuit)
+    width, depth, gates = circuit.n_qubits, 0, EffectiveGates(circuit=circuit)
     if model is Model.MLP:
         width = mlp_width(circuit, n_features=n_features, n_classes=n_classes)
     elif model in (Model.CIRCUIT, Model.SEPARABLE):
-        whole = live if model is Model.CIRCUIT else live.unentangled
-        depth = len(whole.live_rotations)
+        whole = gates if model is Model.CIRCUIT else gates.unentangled
+        depth = len(whole.effective_rotations)
     return Layout(n_features=n_features, n_qubits=width, depth=depth, n_classes=n_classes)
 
 
@@ -211,7 +211,7 @@ def mlp_width(circuit: Circuit, *, n_features: int, n_classes: int) -> int:
 
     It has h (features + 1 + classes) + classes parameters, and the circuit's network as many of h qubits, and its angles.
     """
-    return circuit.n_qubits + LiveGates(circuit=circuit).live_angles // (n_features + 1 + n_classes)
+    return circuit.n_qubits + EffectiveGates(circuit=circuit).effective_angles // (n_features + 1 + n_classes)
 
 
 def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> str:

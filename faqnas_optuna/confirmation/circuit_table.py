@@ -41,7 +41,7 @@ def _test_columns(score: Score) -> tuple[CircuitColumn, ...]:
     interval_latex = BY_NAME["val_accuracy_interval"].latex
     return (
         _column(name, heading=heading_of_test_score(score), is_in_tables=is_of_study),
-        _column(f"{name}_interval", heading="95 % interval", latex=interval_latex, is_in_tables=is_of_study),
+        _column(f"{name}_interval", heading="95 % CI", latex=interval_latex, is_in_tables=is_of_study),
     )
 
 
@@ -53,8 +53,8 @@ SCORES = (
     *_test_columns(Score.ACCURACY),
     *_test_columns(Score.BALANCED),
     CircuitColumn(
-        name="believed",
-        heading="believed",
+        name="search_estimate",
+        heading="search estimate",
         outputs=EVERYWHERE,
         read=lambda circuit, document: circuit[f"val_{Score(document['score']).key}"],
     ),
@@ -63,7 +63,7 @@ SCORES = (
 ESP_LATEX = BY_NAME["neg_log_esp"].latex
 DEVICE = (_column("neg_log_esp", heading="−ln ESP", latex=ESP_LATEX, digits=4, is_there=_has_device),)
 FLOPS = (_column("quantum_flops", heading="quantum FLOPs", latex=BY_NAME["quantum_flops"].latex, digits=0),)
-NETWORK = (_column("live_parameters", "parameters", heading="live parameters", latex="Parameters", digits=0),)
+NETWORK = (_column("effective_parameters", "parameters", heading="effective parameters", latex="Parameters", digits=0),)
 
 
 def table_columns(output: Output, document: Document) -> list[CircuitColumn]:
@@ -97,5 +97,5 @@ def _frame_row(circuit: Document, document: Document) -> dict[str, Any]:
         **frame_cells({column.name: column.read(circuit, document) for column in shown}),
         **{control["model"]: control[f"test_{score.key}"] for control in circuit["controls"]},
         "circuit": circuit["effective"],
-        "told": circuit["told"],
+        "message": circuit["message"],
     }

@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage
 from faqnas_optuna.config import Engine
 from faqnas_optuna.confirmation.plan import (
     DEFAULT_EPOCHS,
-    DEFAULT_SEEDS,
+    DEFAULT_REPEATS,
     ConfirmationBudget,
     baselines_for,
     finalists_of,
@@ -108,11 +108,11 @@ def find(storage: BaseStorage, name: str, search: Search) -> Confirmation | None
     except StudyNotFoundError:
         return None
     if not isinstance(study, Confirmation):
-        raise StudyMismatchError(f"study {name!r} is no confirmation; choose another name with --as")
+        raise StudyMismatchError(f"study {name!r} is no confirmation; choose another name with --name")
     plan = study.plan
     if (plan.study, plan.created) != (search.name, search.description.created):
         raise StudyMismatchError(
-            f"study {name!r} confirms an earlier study {plan.study!r}, or another; choose another name with --as"
+            f"study {name!r} confirms an earlier study {plan.study!r}, or another; choose another name with --name"
         )
     return study
 
@@ -166,11 +166,11 @@ def extended(
     with study_lock(confirmation.study), confirmation.existing():
         # Others may have added to it since it was found.
         confirmation.as_it_is_now().check_budget(budget)
-        return confirmation.with_finalists(plan.finalists, seeds=budget.seeds)
+        return confirmation.with_finalists(plan.finalists, repeats=budget.repeats)
 
 
 def _description(search: Search, plan: ConfirmationPlan, budget: ConfirmationBudget) -> Description:
-    training = {"epochs": budget.epochs or DEFAULT_EPOCHS, "repeats": budget.seeds or DEFAULT_SEEDS}
+    training = {"epochs": budget.epochs or DEFAULT_EPOCHS, "repeats": budget.repeats or DEFAULT_REPEATS}
     config = search.config.model_copy(
         # Of the engines the fast one alone trains circuits that lack a part.
         update={"engine": Engine.FAST, "training": search.config.training.model_copy(update=training)}

@@ -42,10 +42,10 @@ class ConfirmationBudget:
     """What a confirmation is asked to be; None for what stands, or else for the default."""
 
     epochs: int | None = None
-    seeds: int | None = None
+    repeats: int | None = None
 
 
-DEFAULT_EPOCHS, DEFAULT_SEEDS = 50, 10
+DEFAULT_EPOCHS, DEFAULT_REPEATS = 50, 10
 LARGEST_SVM = 10_000
 """Maximum number of training samples of a support vector machine, whose time grows with their square."""
 
@@ -110,7 +110,7 @@ def finalists_of(
             genome=candidate.genome,
             quantum_flops=candidate.quantum_flops,
             neg_log_esp=candidate.costs.neg_log_esp,
-            believed=(candidate.believed(config), candidate.scores.deviation(score), repeats),
+            search_estimate=(candidate.search_estimate(config), candidate.scores.deviation(score), repeats),
             networks={
                 str(model): label(model, candidate.genome.circuit, n_features=n_features, n_classes=n_classes)
                 for model in _models(candidate)
@@ -123,26 +123,26 @@ def finalists_of(
 def _models(candidate: Candidate) -> list[Model]:
     """The circuit and the controls that are something else than itself."""
     itself = set()
-    if not candidate.live.is_entangled:
+    if not candidate.effective_gates.is_entangled:
         itself.add(Model.SEPARABLE)
-        if not candidate.live.live_angles:
+        if not candidate.effective_gates.effective_angles:
             itself.add(Model.EMBEDDING)
     return [model for model in Model if model not in itself]
 
 
-def needed(plan: ConfirmationPlan, *, seeds: int) -> list[Training]:
+def needed(plan: ConfirmationPlan, *, repeats: int) -> list[Training]:
     """Return all trainings of a confirmation, in the order of the queue.
 
     Seed by seed, so that a part of it is a fair one; the classical models, which nothing can interrupt, come last.
 
     Args:
-        seeds: trainings of each network.
+        repeats: trainings of each network.
     """
     networks: dict[str, tuple[int, str]] = {}
     for finalist in plan.finalists:
         for model, network in finalist.networks.items():
             networks.setdefault(network, (finalist.trial, model))
-    trained = [Training(network, seed, *networks[network]) for seed in range(seeds) for network in networks]
+    trained = [Training(network, seed, *networks[network]) for seed in range(repeats) for network in networks]
     return [*trained, *(Training(name, 0, plan.finalists[0].trial, name) for name in plan.baselines)]
 
 

@@ -83,13 +83,13 @@ def confirmation_blocks(document: Mapping[str, Any]) -> Iterator[Block]:
     if any("[" in circuit["effective"] for circuit in circuits):
         yield BRACKETS
     for circuit in circuits:
-        yield circuit["told"]
+        yield circuit["message"]
     yield from remarks(document)
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
     """Return what to know of all circuits together."""
-    done, seeds = document["trainings"], document["seeds"]
+    done, seeds = document["trainings"], document["repeats"]
     sentences = [
         f"Trained anew for {counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
         f" {counted(seeds, 'seed')}, judged on {document['test_samples']:,} test samples, which the search has not seen."
@@ -123,11 +123,11 @@ def _smallest_p(seeds: int, circuits: int) -> str:
     corrected = min(circuits * least, 1.0)
     correction = f"with Holm's correction over {counted(circuits, 'circuit')}"
     told = f"{seeds} seeds can give no p below {least:.4f}, and {correction} none below {corrected:.4f}"
-    return f"{told}: too few to show anything, take more --seeds." if corrected >= SIGNIFICANT else f"{told}."
+    return f"{told}: too few to show anything, take more --repeats." if corrected >= SIGNIFICANT else f"{told}."
 
 
 def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
-    columns = (heading_of_test_score(score), "circuit adds", "95 % interval", "p", "p (Holm)", "effect", "parameters")
+    columns = (heading_of_test_score(score), "circuit adds", "95 % CI", "p", "p (Holm)", "effect", "parameters")
     table = TextTable(names=["trial", "control"], numbers=columns, last="network")
     for circuit in circuits:
         for control in circuit["controls"]:

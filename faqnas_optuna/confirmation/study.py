@@ -78,11 +78,11 @@ class Confirmation(StoredStudy[ConfirmationState]):
 
     def needed(self) -> list[Training]:
         """Return all trainings, in the order of the queue."""
-        return needed(self.plan, seeds=self.config.training.repeats)
+        return needed(self.plan, repeats=self.config.training.repeats)
 
-    def with_finalists(self, finalists: Iterable[Finalist], *, seeds: int | None) -> "Confirmation":
-        """Write more finalists, or seeds, into the study, and return it with these. The caller holds the study lock."""
-        return Confirmation(study=self.study, description=self.metadata.extend(finalists, seeds=seeds))
+    def with_finalists(self, finalists: Iterable[Finalist], *, repeats: int | None) -> "Confirmation":
+        """Write more finalists, or repeats, into the study, and return it with these. The caller holds the study lock."""
+        return Confirmation(study=self.study, description=self.metadata.extend(finalists, repeats=repeats))
 
     def new_state(self) -> ConfirmationState:
         return ConfirmationState(self)
@@ -156,11 +156,11 @@ class Confirmation(StoredStudy[ConfirmationState]):
     @property
     def shown_by(self) -> str:
         """The command that shows what the confirmation has found."""
-        named = "" if self.name == name_for(self.plan.study) else f" --as {self.name}"
+        named = "" if self.name == name_for(self.plan.study) else f" --name {self.name}"
         return f"confirm {self.plan.study}{named}"
 
     def check_budget(self, budget: ConfirmationBudget) -> None:
-        """Refuse other epochs, and fewer seeds: more can be added.
+        """Refuse other epochs, and fewer repeats: more can be added.
 
         Raises:
             StudyMismatchError: names what differs.
@@ -168,20 +168,20 @@ class Confirmation(StoredStudy[ConfirmationState]):
         training = self.config.training
         if budget.epochs not in (None, training.epochs):
             difference = f"epochs: stored {training.epochs}, asked {budget.epochs}"
-        elif budget.seeds is not None and budget.seeds < training.repeats:
-            difference = f"seeds: stored {training.repeats}, asked {budget.seeds}"
+        elif budget.repeats is not None and budget.repeats < training.repeats:
+            difference = f"repeats: stored {training.repeats}, asked {budget.repeats}"
         else:
             return
         raise StudyMismatchError(
             f"study {self.name!r} exists with other settings: {difference}; ask for the stored ones, or choose another name"
-            " with --as"
+            " with --name"
         )
 
     def is_done(self, candidates: Sequence[Candidate], budget: ConfirmationBudget) -> bool:
         """Whether nothing is left to do for these: neither their data nor torch are needed to show what was found."""
         stopped = self.metadata.stop()
         finalists = {finalist.trial for finalist in self.plan.finalists}
-        asks_more = budget.seeds not in (None, self.config.training.repeats)
+        asks_more = budget.repeats not in (None, self.config.training.repeats)
         is_all_there = finalists.issuperset(candidate.trial for candidate in candidates) and not asks_more
         if not is_all_there or stopped is None or stopped.reason is not StopReason.CONFIRMED:
             return False

@@ -124,7 +124,7 @@ def _note(note: Mapping[str, str]) -> Html:
 def _front_table(view: StudyView, up: str) -> Html:
     study = view.description
     scores, costs = columns(Output.TABLE, study, (SCORES,)), columns(Output.TABLE, study, (DEVICE, FLOPS, NETWORK))
-    confirmed = ("confirmed", "95 % interval") if view.confirmed else ()
+    confirmed = ("confirmed", "95 % CI") if view.confirmed else ()
     heads = (
         "trial",
         *(column.heading_in(study) for column in scores),
@@ -138,7 +138,7 @@ def _front_table(view: StudyView, up: str) -> Html:
             *(column.text(column.read(candidate, study)) for column in scores),
             *(_confirmed(view.confirmed.get(candidate.record.circuit)) if view.confirmed else ()),
             *(column.text(column.read(candidate, study)) for column in costs),
-            candidate.live,
+            candidate.effective_gates,
         )
         for candidate in view.front
     ]

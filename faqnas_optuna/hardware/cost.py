@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from faqnas_optuna.circuits.effective import Layer, LiveGates, effective_circuit
+from faqnas_optuna.circuits.effective import EffectiveGates, Layer, effective_circuit
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.hardware.compilation import compiled
 from faqnas_optuna.hardware.devices import Device
@@ -55,8 +55,8 @@ def hardware_cost(circuit: Circuit, device: Device, layers: Sequence[Layer] | No
     """
     if layers is not None:
         return _cost(circuit, tuple(layers), device)
-    # Circuits with the same live gates cost the same.
-    return _cost(effective_circuit(circuit), LiveGates(circuit=circuit).layers, device)
+    # Circuits with the same effective gates cost the same.
+    return _cost(effective_circuit(circuit), EffectiveGates(circuit=circuit).layers, device)
 
 
 @lru_cache(maxsize=2**16)

@@ -67,7 +67,7 @@ def model_document(
         "columns": dict(splits.columns),
         "genome": candidate.genome.to_params(),
         "circuit": canonical(candidate.genome.circuit),
-        "effective": str(candidate.live),
+        "effective": str(candidate.effective_gates),
         "trained": circuit_values(taken.model.circuit),
         "dimensions": {
             "features": splits.n_features,
@@ -86,7 +86,7 @@ def model_document(
         "classical_flops": candidate.costs.classical_flops,
         "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},
         "majority": splits.majority.to_json(),
-        "believed": values(Output.ENTRY, candidate, search.description, (SCORES,)),
+        "search_estimate": values(Output.ENTRY, candidate, search.description, (SCORES,)),
         "confirmed": _confirmed(confirmation, candidate) if confirmation and taken.confirmed else None,
         "provenance": provenance(search),
     }
@@ -98,7 +98,7 @@ def _confirmed(confirmation: Confirmation, candidate: Candidate) -> dict[str, An
     for entry in document["circuits"]:
         if entry["trial"] == candidate.trial:
             kept = [f"test_{score.key}{ending}" for score in Score for ending in ("", "_std", "_interval")]
-            return {"seeds": document["seeds"], **{name: entry[name] for name in (*kept, "told")}}
+            return {"repeats": document["repeats"], **{name: entry[name] for name in (*kept, "message")}}
     return None
 
 
@@ -135,12 +135,12 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
         for part, found in told.items()
     ]
     confirmed = document["confirmed"]
-    believed = (
+    confirmation_note = (
         ""
         if confirmed is None
         else (
-            f"\nOver {confirmed['seeds']} seeds this circuit tells {confirmed['test_accuracy']:.3f} of the test part right"
-            f" (balanced: {confirmed['test_balanced_accuracy']:.3f}). {confirmed['told']}\n"
+            f"\nOver {confirmed['repeats']} seeds this circuit tells {confirmed['test_accuracy']:.3f} of the test part right"
+            f" (balanced: {confirmed['test_balanced_accuracy']:.3f}). {confirmed['message']}\n"
         )
     )
     trained = document["trained"]
@@ -154,7 +154,7 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
         sizes=f"{dimensions['features']} features, {dimensions['classes']} classes, {dimensions['parameters']} parameters",
         cost=_cost(document),
         rows="\n".join(lines),
-        confirmed=believed,
+        confirmed=confirmation_note,
         folder_in_shell=shlex.quote(folder),
         folder_in_python=ascii(folder),
         entangled=ENTANGLERS[Entangler(trained["entangler"])].code,
@@ -176,7 +176,7 @@ TEXT = Template("""# A hybrid quantum neural network for $dataset
 
 Trial $trial of the study $study: $circuit; $sizes, $cost. Made by faqnas-optuna.
 
-| part | right | accuracy | 95 % interval | majority class | balanced |
+| part | right | accuracy | 95 % CI | majority class | balanced |
 | --- | --- | --- | --- | --- | --- |
 $rows
 $confirmed

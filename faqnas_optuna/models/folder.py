@@ -71,9 +71,9 @@ def check_target(directory: Path, *, replace: bool) -> None:
     """
     if directory.exists() or directory.is_symlink():
         if not replace:
-            raise OutputError(f"{directory} is there already; name another folder with --to, or add --replace")
+            raise OutputError(f"{directory} is there already; name another folder with --out, or add --replace")
         if not (directory / JSON).is_file():
-            raise OutputError(f"{directory} is no folder of a model, and is not replaced; name another one with --to")
+            raise OutputError(f"{directory} is no folder of a model, and is not replaced; name another one with --out")
     check_directory(directory)
 
 

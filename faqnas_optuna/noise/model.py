@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.circuits.genome import Circuit
@@ -88,7 +88,7 @@ class Noise(Protocol):
         """The probabilities of the channels after a gate on one qubit and on two, and of reading an outcome wrongly."""
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
-        """The live gates of a circuit that stands for itself, with so many times the noise; 0 for none."""
+        """The effective gates of a circuit that stands for itself, with so many times the noise; 0 for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class DepolarizingNoise:
         """As `Noise` says."""
         p = strength * self.probability
         operations: list[NoisyOperation] = []
-        for gate in elementary_gates(circuit, LiveGates(circuit=circuit).layers):
+        for gate in elementary_gates(circuit, EffectiveGates(circuit=circuit).layers):
             operations.append(Applied(*gate))
             operations += _depolarized(gate.wires, p if len(gate.wires) > 1 else ONE_QUBIT_SHARE * p)
         wires = tuple(range(circuit.n_qubits))
@@ -145,7 +145,7 @@ class DeviceNoise:
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
         """As `Noise` says: so many times the errors, and the times in which qubits wait."""
-        program = list(schedule(compiled(circuit, LiveGates(circuit=circuit).layers, self.device), self.device))
+        program = list(schedule(compiled(circuit, EffectiveGates(circuit=circuit).layers, self.device), self.device))
         used = sorted({qubit for step in program for qubit in step.gate.qubits})
         wire_of = {qubit: wire for wire, qubit in enumerate(used)}
         return NoisyProgram(

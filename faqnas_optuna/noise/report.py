@@ -5,7 +5,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.config import Score, StudyConfig, told_number
 from faqnas_optuna.confirmation.analysis import interval_of
 from faqnas_optuna.confirmation.circuit_table import heading_of_test_score
@@ -52,7 +52,7 @@ def _circuit(found: UnderNoise, score: Score) -> dict[str, Any]:
     return {
         "trial": finalist.trial,
         "circuit": circuit.digest,
-        "effective": str(LiveGates(circuit=circuit)),
+        "effective": str(EffectiveGates(circuit=circuit)),
         "cost": finalist.cost,
         "simulated_qubits": found.n_qubits,
         "seeds": list(found.scores),
@@ -130,7 +130,7 @@ def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
 
 def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
     score = config.score
-    numbers = ("times the noise", heading_of_test_score(score), "95 % interval", config.cost_name)
+    numbers = ("times the noise", heading_of_test_score(score), "95 % CI", config.cost_name)
     table = TextTable(names=["trial"], numbers=numbers, last="circuit")
     name = f"test_{score.key}"
     for circuit in document["circuits"]:

@@ -110,9 +110,9 @@ FLOPS = (
         read=lambda candidate, study: candidate.quantum_flops,
     ),
     _cost("quantum_flops_profiler", "  by the profiler", Output.TRIAL),
-    _cost("effective_flops_profiler", "    of live gates", Output.TRIAL),
+    _cost("effective_flops_profiler", "    of effective gates", Output.TRIAL),
     _cost("quantum_flops_analytic", "  analytic", Output.TRIAL),
-    _cost("effective_flops_analytic", "    of live gates", Output.TRIAL),
+    _cost("effective_flops_analytic", "    of effective gates", Output.TRIAL),
 )
 """Quantum FLOPs as the study counts them, and each way of counting."""
 
@@ -134,7 +134,7 @@ DEVICE = (
 NETWORK = (
     _cost("classical_flops", "classical FLOPs", ~Output.FRAME, heading="classical FLOPs", latex=r"$F_\mathrm{C}$"),
     _cost("parameters", "parameters", EVERYWHERE, heading="parameters"),
-    _cost("live_parameters", "  live", Output.ENTRY | Output.TRIAL),
+    _cost("effective_parameters", "  effective", Output.ENTRY | Output.TRIAL),
 )
 """Costs that depend on the data too."""
 
@@ -160,8 +160,8 @@ def _columns_of(score: Score) -> tuple[CandidateColumn, ...]:
         ),
         CandidateColumn(
             name=f"{name}_interval",
-            label="  95 % interval",
-            heading="95 % interval",
+            label="  95 % CI",
+            heading="95 % CI",
             latex=r"95\,\% interval",
             outputs=EVERYWHERE,
             read=lambda candidate, study: candidate.scores.interval(score, study.config.training.repeats),

@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from faqnas_optuna.circuits.effective import LiveGates, effective_circuit
+from faqnas_optuna.circuits.effective import EffectiveGates, effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import Score, is_file
 from faqnas_optuna.data.named import recipe_of
@@ -278,15 +278,15 @@ def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
     Args:
         cheapest_flops: quantum FLOPs of the effective circuit; None for a trial that was not counted.
     """
-    circuit, live, effective = genome.circuit, LiveGates(circuit=genome.circuit), effective_circuit(genome.circuit)
+    circuit, gates, effective = genome.circuit, EffectiveGates(circuit=genome.circuit), effective_circuit(genome.circuit)
     return {
         "genome": genome.to_params(),
         "canonical": canonical(circuit),
         "circuit": circuit.digest,
         "effective": {
-            "summary": str(live),
-            "inert": live.inert or None,
-            "lacks": live.lacks,
+            "summary": str(gates),
+            "inert": gates.inert or None,
+            "lacks": gates.lacks,
             "cheapest": str(effective),
             "cheapest_flops": cheapest_flops,
             "circuit": effective.digest,

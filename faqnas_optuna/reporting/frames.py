@@ -40,7 +40,7 @@ def trials_frame(state: SearchState) -> "DataFrame":
 
 def _entry(candidate: Candidate, study: Description) -> dict[str, Any]:
     cells = frame_cells(values(Output.FRAME, candidate, study))
-    return {"trial": candidate.trial, **cells, "circuit": str(candidate.live), **candidate.genome.to_params()}
+    return {"trial": candidate.trial, **cells, "circuit": str(candidate.effective_gates), **candidate.genome.to_params()}
 
 
 def frame_cells(values: Mapping[str, Any]) -> dict[str, float]:

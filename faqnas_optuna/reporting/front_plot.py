@@ -30,23 +30,23 @@ class ConfirmedError:
 class Mark(StrEnum):
     """How a circuit of the front is drawn."""
 
-    LIVE = "all gates live"
+    EFFECTIVE = "all gates effective"
     """A filled circle."""
     INERT = "some gates inert"
     """An open circle."""
-    LACKING = "no live entangler or no live rotation"
+    LACKING = "no effective entangler or no effective rotation"
     """An open square: without either it is hardly the circuit that its genes tell of."""
 
     @classmethod
     def of(cls, candidate: Candidate) -> "Mark":
-        live = candidate.live
-        if live.lacks:
+        gates = candidate.effective_gates
+        if gates.lacks:
             return cls.LACKING
-        return cls.INERT if live.inert else cls.LIVE
+        return cls.INERT if gates.inert else cls.EFFECTIVE
 
     @property
     def is_filled(self) -> bool:
-        return self is Mark.LIVE
+        return self is Mark.EFFECTIVE
 
     @property
     def is_square(self) -> bool:
@@ -135,9 +135,9 @@ class FrontPlot:
         if not have:
             return None
         if mark is Mark.LACKING:
-            entangled = all(candidate.live.is_entangled for candidate in have)
-            rotated = all(candidate.live.live_angles for candidate in have)
-            return " or ".join(["no live entangler"] * (not entangled) + ["no live rotation"] * (not rotated))
+            entangled = all(candidate.effective_gates.is_entangled for candidate in have)
+            rotated = all(candidate.effective_gates.effective_angles for candidate in have)
+            return " or ".join(["no effective entangler"] * (not entangled) + ["no effective rotation"] * (not rotated))
         return str(mark)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NewType
 
-from faqnas_optuna.config import FlopsOf
+from faqnas_optuna.config import CountedGates
 from faqnas_optuna.reporting.columns import BY_NAME, Output, ResultColumn, Value, columns
 from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.note import COUNTED
@@ -140,7 +140,7 @@ def front_table(state: SearchState, front: Sequence[Candidate]) -> str:
         [
             Latex(str(candidate.trial)),
             *(cell_of(column, column.read(candidate, study)) for column in shown),
-            escaped(str(candidate.live)),
+            escaped(str(candidate.effective_gates)),
         ]
         for candidate in front
     ]
@@ -174,14 +174,14 @@ def _caption(state: SearchState) -> Latex:
     interval = " with its $t$ interval" if training.repeats > 1 else ""
     own, others = config.score.of(accuracy=(interval, ""), balanced=("", interval))
     epochs = "epoch" if training.epochs == 1 else "epochs"
-    gates = ", without the inert gates" if config.flops_of is FlopsOf.EFFECTIVE else ""
-    inert = " Gates in brackets change no measured value." if any(one.live.inert for one in state.front) else ""
+    gates = ", without the inert gates" if config.gates is CountedGates.EFFECTIVE else ""
+    inert = " Gates in brackets change no measured value." if any(one.effective_gates.inert for one in state.front) else ""
     balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
     majority = majority_remark(state.study.description.majority_score)
     cost, told = "quantum FLOPs", ""
     if device := config.device:
         cost = f"{LOST} on {escaped(device.name)}"
-        told = f" ESP is the estimated success probability of its live gates, by the figures of {escaped(device.date)}."
+        told = f" ESP is the estimated success probability of its effective gates, by the figures of {escaped(device.date)}."
     return Latex(
         f"The circuits of study {escaped(state.study.name)} that no other beats in both {cost} and validation"
         f" error{config.score.remark}, of {grouped(len(state.by_circuit))}. Accuracy is that of"

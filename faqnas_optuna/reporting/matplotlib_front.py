@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 POINTS_PER_INCH = 72
 INK = "0.15"
 BELIEVED_RANGE = "#9CC7E1"
-"""The blue of what is believed, but light: what is confirmed is drawn over it."""
+"""The blue of search estimates, but light: what is confirmed is drawn over it."""
 TIGHT: dict[str, Any] = {"handlelength": 1.5, "handletextpad": 0.5, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.2}
 """Distances in a legend, in units of its text."""
 
@@ -107,12 +107,12 @@ def _circuits(axes: "Axes", shown: FrontPlot, form: Form) -> list["Told"]:
         told += axes.plot(*points(shown.dominated), **faint, label=DOMINATED_NAME)
     steps: dict[str, Any] = {"drawstyle": "steps-post", "color": BELIEVED, "linewidth": 0.7 * form.line_pt}
     axes.plot(*points(shown.front), **steps)
-    told += axes.plot([], [], **steps, **_mark(Mark.LIVE, form), label="front (numbers: trials)")
+    told += axes.plot([], [], **steps, **_mark(Mark.EFFECTIVE, form), label="front (numbers: trials)")
     for mark in Mark:
         alike = [candidate for candidate in shown.front if Mark.of(candidate) is mark]
         drawn = axes.plot(*points(alike), linestyle="", **_mark(mark, form), zorder=4, label=shown.named(mark))
         # The line with the filled circle stands for it.
-        told += drawn if alike and mark is not Mark.LIVE else []
+        told += drawn if alike and mark is not Mark.EFFECTIVE else []
     return told
 
 
@@ -139,9 +139,9 @@ def _intervals(axes: "Axes", shown: FrontPlot, form: Form) -> list["Told"]:
         reach = _reach(y, [interval for _, interval in bars])
         told.append(axes.errorbar(x, y, yerr=reach, **thick, label=shown.interval_name))
     if pairs := shown.pairs:
-        x, believed = points([candidate for candidate, _ in pairs])
+        x, estimate = points([candidate for candidate, _ in pairs])
         y = [confirmed.error for _, confirmed in pairs]
-        axes.vlines(x, believed, y, colors=CONFIRMED, linestyles="dotted", linewidth=form.line_pt, zorder=3)
+        axes.vlines(x, estimate, y, colors=CONFIRMED, linestyles="dotted", linewidth=form.line_pt, zorder=3)
         reach = _reach(y, [(confirmed.low, confirmed.high) for _, confirmed in pairs])
         thin: dict[str, Any] = {"elinewidth": form.line_pt, "capsize": 0.4 * form.mark_pt, "capthick": form.line_pt}
         diamond: dict[str, Any] = {"fmt": "D", "color": CONFIRMED, "markersize": 0.8 * form.mark_pt}

@@ -35,8 +35,8 @@ def study_note(state: SearchState) -> dict[str, str]:
 def _objectives(config: StudyConfig) -> str:
     if device := config.device:
         cost = (
-            f"−ln of the estimated success probability (ESP) of the circuit's live gates on {device.name}, by its errors and"
-            f" times of {device.date}"
+            f"−ln of the estimated success probability (ESP) of the circuit's effective gates on {device.name}, by its"
+            f" errors and times of {device.date}"
         )
     else:
         cost = f"the quantum FLOPs of one forward pass of one sample, {COUNTED[config.flops]}"

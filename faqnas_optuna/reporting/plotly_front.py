@@ -168,7 +168,7 @@ def _trace(shown: FrontPlot, candidates: list[Candidate]) -> dict[str, Any]:
         interval = candidate.scores.interval(shown.score, shown.repeats)
         reliability = f" ({interval[0]:.3f} to {interval[1]:.3f}, {shown.interval_name})" if interval else ""
         score, parameters = candidate.scores.mean(shown.score), candidate.costs.parameters
-        told.append([candidate.trial, str(candidate.live), score, parameters, reliability])
+        told.append([candidate.trial, str(candidate.effective_gates), score, parameters, reliability])
     return {
         "x": x,
         "y": y,

@@ -47,7 +47,7 @@ def search_report(
 def front_blocks(front: Iterable[Candidate], study: Description, *, pick: Mapping[str, str] | None = None) -> Iterator[Block]:
     """Return a line for each circuit with brackets around its inert gates, and remarks below.
 
-    A remark says which live gates a circuit lacks, or that its effective circuit costs less.
+    A remark says which effective gates a circuit lacks, or that its effective circuit costs less.
 
     Args:
         pick: that of a `pareto_document`, if the circuit is one that a rule took.
@@ -56,16 +56,16 @@ def front_blocks(front: Iterable[Candidate], study: Description, *, pick: Mappin
     table = TextTable(names=["trial"], numbers=[column.heading_in(study) for column in shown], last="circuit")
     remarks = []
     for candidate in front:
-        live = candidate.live
-        if live.lacks:
-            remarks.append(f"Trial {candidate.trial} has no {live.lacks}.")
+        gates = candidate.effective_gates
+        if gates.lacks:
+            remarks.append(f"Trial {candidate.trial} has no {gates.lacks}.")
         flops = candidate.costs.cheapest_flops(study.config)
         # On a device what computes the same costs the same.
         if study.config.device is None and flops < candidate.quantum_flops:
             effective = effective_circuit(candidate.genome.circuit)
             remarks.append(f"{effective} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
         cells = [column.text(column.read(candidate, study)) for column in shown]
-        table.rows.append((str(candidate.trial), *cells, str(live)))
+        table.rows.append((str(candidate.trial), *cells, str(gates)))
     yield table
     if any("[" in row[-1] for row in table.rows):
         remarks.insert(0, BRACKETS)

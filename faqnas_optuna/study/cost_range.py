@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from itertools import product
 
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit, uploads_again
-from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
+from faqnas_optuna.config import CountedGates, FlopsCounter, StudyConfig
 from faqnas_optuna.hardware.cost import hardware_cost
 
 
@@ -56,5 +56,5 @@ def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float
         if config.device:
             yield hardware_cost(circuit, config.device).neg_log_esp
             continue
-        layers = LiveGates(circuit=circuit).layers if config.flops_of is FlopsOf.EFFECTIVE else None
+        layers = EffectiveGates(circuit=circuit).layers if config.gates is CountedGates.EFFECTIVE else None
         yield count(circuit, layers)

@@ -48,7 +48,7 @@ class Finalist:
     trial: int
     genome: Genome
     quantum_flops: int
-    believed: tuple[float, float | None, int]
+    search_estimate: tuple[float, float | None, int]
     """Mean and deviation of the scores that the search's trainings had on the validation part, and how many there were."""
     networks: Mapping[str, str]
     """What is trained for it, in words: the circuit and its controls, by kind."""
@@ -63,8 +63,8 @@ class Finalist:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        mean, deviation, count = entry["believed"]
-        return cls(**{**entry, "genome": Genome.from_params(entry["genome"]), "believed": (mean, deviation, count)})
+        mean, deviation, count = entry["search_estimate"]
+        return cls(**{**entry, "genome": Genome.from_params(entry["genome"]), "search_estimate": (mean, deviation, count)})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -238,11 +238,11 @@ class StudyMetadata:
         self._write(DESCRIPTION, changed.to_json())
         return changed
 
-    def extend(self, finalists: Iterable[Finalist], *, seeds: int | None) -> Description:
+    def extend(self, finalists: Iterable[Finalist], *, repeats: int | None) -> Description:
         """Write down what a confirmation has to do more than before."""
         description = self.description()
         assert description is not None and description.confirms is not None
-        config = description.config if seeds is None else description.config.with_repeats(seeds)
+        config = description.config if repeats is None else description.config.with_repeats(repeats)
         changed = replace(description, config=config, confirms=description.confirms.with_more(finalists))
         if changed != description:
             self._write(DESCRIPTION, changed.to_json())

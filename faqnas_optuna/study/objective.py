@@ -1,6 +1,6 @@
 """A trial's two values: suggest a genome, reuse or evaluate its circuit, record. The only glue of Optuna and training.
 
-A circuit is not trained again, nor is another with the same live gates, which costs something else but is worth the same.
+A circuit is not trained again, nor is another with the same effective gates, which costs something else but is worth the same.
 """
 
 import logging

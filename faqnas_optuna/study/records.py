@@ -6,7 +6,7 @@ from typing import Any, Self, get_type_hints
 
 from optuna.trial import FrozenTrial
 
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import ErrorEstimate, Score, StudyConfig
 from faqnas_optuna.training.values import Costs, ValidationScores
@@ -86,11 +86,11 @@ class Candidate:
         return self.record.scores
 
     @property
-    def live(self) -> LiveGates:
-        """The live gates of the circuit; as text, the circuit with brackets around its inert gates."""
-        return LiveGates(circuit=self.genome.circuit)
+    def effective_gates(self) -> EffectiveGates:
+        """The effective gates of the circuit; as text, the circuit with brackets around its inert gates."""
+        return EffectiveGates(circuit=self.genome.circuit)
 
-    def believed(self, config: StudyConfig) -> float:
+    def search_estimate(self, config: StudyConfig) -> float:
         """The score that the study believes it to have."""
         return 1 - self.val_error if config.search.front is ErrorEstimate.POOLED else self.scores.mean(config.score)
 

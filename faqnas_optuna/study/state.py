@@ -138,7 +138,7 @@ class SearchState(StudyState):
         self.by_circuit: dict[str, FrozenTrial] = {}
         """The first successful trial of each circuit, by digest."""
         self.by_effective: dict[str, FrozenTrial] = {}
-        """The first of those whose live gates are the same, by the digest of the circuit that stands for them."""
+        """The first of those whose effective gates are the same, by the digest of the circuit that stands for them."""
         self.generation_sizes: Counter[int] = Counter()
         """Successful trials of each generation that the sampler numbered."""
         self.circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)

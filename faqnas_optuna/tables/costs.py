@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 FLOPS = {
     "quantum_flops_profiler": "profiler FLOPs",
     "quantum_flops_analytic": "analytic FLOPs",
-    "effective_flops_profiler": "profiler FLOPs, live gates",
-    "effective_flops_analytic": "analytic FLOPs, live gates",
+    "effective_flops_profiler": "profiler FLOPs, effective gates",
+    "effective_flops_analytic": "analytic FLOPs, effective gates",
 }
 """What a simulator does, by column, in words."""
-NETWORK = ("classical_flops", "parameters", "live_parameters")
+NETWORK = ("classical_flops", "parameters", "effective_parameters")
 """What depends on the data too."""
 ALL = "all"
 """The group of all circuits."""

@@ -48,7 +48,7 @@ class TablePlan:
 
     @classmethod
     def of(cls, config: StudyConfig, *, seeds: int, fraction: float = 1, among: Iterable[Circuit] | None = None) -> "TablePlan":
-        """All circuits with the live gates of a sample.
+        """All circuits with the effective gates of a sample.
 
         Args:
             among: what the sample is taken of; None for the whole space.

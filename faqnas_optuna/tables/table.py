@@ -157,7 +157,7 @@ class Table:
     def front(self, epochs: int = 5) -> tuple[Entry, ...]:
         """The circuits that none beats in quantum FLOPs and mean validation error, the cheapest first.
 
-        Of circuits with the same live gates and the same cost the first is taken: they are one network.
+        Of circuits with the same effective gates and the same cost the first is taken: they are one network.
         """
         self._check(epochs, "mean")
         accuracies = np.array(self._view(epochs, "mean").val_accuracy)

@@ -1,7 +1,7 @@
 """Costs and scores of a candidate: a pure function of circuit, data and protocol, whichever worker computes it.
 
-Circuits with the same live gates share one training, that of their effective circuit (`circuits.effective`). Their costs may
-differ.
+Circuits with the same effective gates share one training, that of their effective circuit (`circuits.effective`); their costs
+may differ.
 """
 
 import time

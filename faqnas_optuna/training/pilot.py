@@ -171,7 +171,7 @@ def _score(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: in
 
 
 def _random_circuits(space: SpaceConfig, seed: int) -> Iterator[Circuit]:
-    """Circuits of random genomes of a space, each with other live gates; as many as a thousand genomes have."""
+    """Circuits of random genomes of a space, each with other effective gates; as many as a thousand genomes have."""
     generator = np.random.default_rng([seed, STREAM])
     seen = set()
     for _ in range(1000):

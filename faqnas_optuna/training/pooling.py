@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.genome import MAX_DEPTH, Circuit, Embedding, Entangler, Rotation, Topology
 
 RATIOS = np.geomspace(1, 3000, 25)
@@ -60,10 +60,10 @@ def _surprise(singular: NDArray[np.float64], along: NDArray[np.float64], beside:
 @cache
 def _features(circuit: Circuit) -> NDArray[np.float64]:
     """What is live in a circuit, in numbers: qubits, embedding, entangler, layers and their rotations, some by embedding."""
-    live = LiveGates(circuit=circuit)
-    rotations = live.live_rotations
+    gates = EffectiveGates(circuit=circuit)
+    rotations = gates.effective_rotations
     qubits = (circuit.n_qubits - MIDDLE) / SPREAD
-    kind = circuit.entangler if live.is_entangled else None
+    kind = circuit.entangler if gates.is_entangled else None
     layers = [float(len(rotations) == count) for count in range(MAX_DEPTH + 1)]
     kinds = [float(kind == one) for one in (None, *Entangler)]
     first = [float(bool(rotations) and rotations[0] is one) for one in Rotation]
@@ -71,7 +71,7 @@ def _features(circuit: Circuit) -> NDArray[np.float64]:
     counts = [rotations.count(one) / 2 for one in Rotation]
     sign = 0.5 if circuit.embedding is Embedding.AMPLITUDE else -0.5
     crossed = [sign * value for value in (1.0, qubits, *layers, *kinds, *first)]
-    circular = float(live.is_entangled and circuit.topology is Topology.CIRCULAR)
+    circular = float(gates.is_entangled and circuit.topology is Topology.CIRCULAR)
     wider = [float(circuit.embedding is one) for one in Embedding if one not in PAPER_EMBEDDINGS]
     wider.append(float(circuit.reuploading))
     return np.array([qubits, qubits**2, circular, *layers, *kinds, *first, *last, *counts, *crossed, *wider])

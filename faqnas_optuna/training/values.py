@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Self
 
-from faqnas_optuna.circuits.effective import LiveGates, effective_circuit
+from faqnas_optuna.circuits.effective import EffectiveGates, effective_circuit
 from faqnas_optuna.circuits.flops import analytic_flops, classical_flops, profiler_flops
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import FlopsOf, Score, StudyConfig
+from faqnas_optuna.config import CountedGates, Score, StudyConfig
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import Device
 from faqnas_optuna.training.statistics import bounded_interval
@@ -22,17 +22,17 @@ class Costs:
     quantum_flops_profiler: int
     quantum_flops_analytic: int
     effective_flops_profiler: int
-    """The same counts of the live gates alone."""
+    """The same counts of the effective gates alone."""
     effective_flops_analytic: int
     cheapest_flops_profiler: int
     """The same counts of the effective circuit, including the inert gates that it may still have."""
     cheapest_flops_analytic: int
     classical_flops: int
     parameters: int
-    live_parameters: int
+    effective_parameters: int
     """Parameters that affect a measured value."""
     neg_log_esp: float | None = None
-    """-ln of the estimated success probability of the live gates on the study's device; None without a device."""
+    """-ln of the estimated success probability of the effective gates on the study's device; None without a device."""
     two_qubit_gates: int | None = None
     """Two-qubit gates of the device, SWAPs included."""
     duration_us: float | None = None
@@ -44,7 +44,7 @@ class Costs:
         # The layout imports numba, which commands that only read costs do without.
         from faqnas_optuna.training.parameters import Layout
 
-        live = LiveGates(circuit=circuit)
+        gates = EffectiveGates(circuit=circuit)
         parameters = Layout.of(circuit, n_features=n_features, n_classes=n_classes).size
         on_device: dict[str, Any] = {}
         if device is not None:
@@ -53,13 +53,13 @@ class Costs:
         return cls(
             quantum_flops_profiler=profiler_flops(circuit),
             quantum_flops_analytic=analytic_flops(circuit),
-            effective_flops_profiler=profiler_flops(circuit, live.layers),
-            effective_flops_analytic=analytic_flops(circuit, live.layers),
+            effective_flops_profiler=profiler_flops(circuit, gates.layers),
+            effective_flops_analytic=analytic_flops(circuit, gates.layers),
             cheapest_flops_profiler=profiler_flops(effective_circuit(circuit)),
             cheapest_flops_analytic=analytic_flops(effective_circuit(circuit)),
             classical_flops=classical_flops(circuit, n_features=n_features, n_classes=n_classes),
             parameters=parameters,
-            live_parameters=parameters - math.prod(circuit.weights_shape) + live.live_angles,
+            effective_parameters=parameters - math.prod(circuit.weights_shape) + gates.effective_angles,
             **on_device,
         )
 
@@ -76,7 +76,7 @@ class Costs:
         return float(self.quantum_flops(config)) if self.neg_log_esp is None else self.neg_log_esp
 
     def _flops(self, gates: str, config: StudyConfig) -> int:
-        if config.flops_of is FlopsOf.EFFECTIVE:
+        if config.gates is CountedGates.EFFECTIVE:
             gates = "effective"
         count: int = getattr(self, f"{gates}_flops_{config.flops}")
         return count

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna import Circuit
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.genome import PAPER_DEPTH, Rotation, Topology
 from studies.claims.intervals import Interval, jackknife
 
 FACTORS = ("qubits", "embedding", "entangler", "topology", "layers", "rotations")
 """Layers are the live ones of rotations, those up to the last of RX or RY; rotations are what the kinds tell beyond that."""
-SHARES = (*FACTORS, "rest", "luck")
+SHARES = (*FACTORS, "rest", "seed_variance")
 """The rest is what sets circuits apart beyond the sum of these: how genes go together."""
 GIVEN = ("qubits", "embedding", "entangler", "depth")
 TELLING = 1e-9
@@ -68,7 +68,7 @@ class Genomes:
             "entangler": [circuit.entangler for circuit in known],
             "topology": [topology for _, topology in rows],
             "depth": [circuit.depth for circuit in known],
-            "layers": [LiveGates(circuit=circuit).mixing_layers for circuit in known],
+            "layers": [EffectiveGates(circuit=circuit).mixing_layers for circuit in known],
             "rotations": ["".join(circuit.rotations) for circuit in known],
             "circuit": places.tolist(),
         }

@@ -53,7 +53,7 @@ def _shares(axes: "Axes", table: Row) -> None:
     for number, name in enumerate(SHARES):
         # What is estimated without bias may fall a little below zero.
         heights = [max(one["decomposition"]["shares"][name]["value"], 0) for one in table["after"]]
-        colour = "0.85" if name == "luck" else f"C{number}"
+        colour = "0.85" if name == "seed_variance" else f"C{number}"
         axes.bar(places, heights, 0.7, bottom=bottoms, color=colour, label=name)
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     axes.set_xticks(places, [f"{one['epochs']} epochs" for one in table["after"]])

@@ -1,7 +1,7 @@
 """What a search saves by knowing the FLOPs: the paper's, held against the same that selects by the error alone.
 
 Both search a table, pair by pair from the same seeds, and take the cheapest circuit that promises within 0.01 of the best
-(`comparison.Judged.thrifty`). What that is, trainings tell that neither has seen.
+(`comparison.Judged.cheapest_within_tolerance`). What that is, trainings tell that neither has seen.
 """
 
 import math
@@ -22,7 +22,7 @@ class Saving:
     """The quantum FLOPs of what the aware search takes, by those of the other: the geometric mean."""
     accuracy: Interval
     """By how much more accurate it is."""
-    attained: Interval
+    achieved_hypervolume: Interval
     """By how much more its front attains."""
     collapsed: Interval
     """The share of the aware searches whose front is a single circuit, with Wilson's interval."""
@@ -35,9 +35,11 @@ def saving(contest: Contest) -> Saving:
     share = sum(one.front == 1 for one in aware) / len(aware)
     low, high = accuracy_interval(share, len(aware))
     return Saving(
-        flops_ratio=_mean([math.log10(a.thrifty_flops / b.thrifty_flops) for a, b in pairs]).mapped(lambda power: 10.0**power),
-        accuracy=_mean([a.thrifty - b.thrifty for a, b in pairs]),
-        attained=_mean([a.attained[-1] - b.attained[-1] for a, b in pairs]),
+        flops_ratio=_mean(
+            [math.log10(a.cheapest_within_tolerance_flops / b.cheapest_within_tolerance_flops) for a, b in pairs]
+        ).mapped(lambda power: 10.0**power),
+        accuracy=_mean([a.cheapest_within_tolerance - b.cheapest_within_tolerance for a, b in pairs]),
+        achieved_hypervolume=_mean([a.achieved_hypervolume[-1] - b.achieved_hypervolume[-1] for a, b in pairs]),
         collapsed=Interval(value=share, low=low, high=high),
     )
 

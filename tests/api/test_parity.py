@@ -135,7 +135,7 @@ def test_the_front_is_drawn_as_by_the_command(study: Study, cli_here: Cli, tmp_p
 @pytest.mark.slow
 def test_a_confirmation_is_made_for_other_workers(study: Study, storage_url: str) -> None:
     for _ in range(2):
-        assert study.confirm(top=1, epochs=1, seeds=2, detach=True).empty
+        assert study.confirm(top=1, epochs=1, repeats=2, detach=True).empty
     with pytest.raises(ConfigError, match="detach trains nothing, and latex is a table of what was trained"):
         study.confirm(detach=True, latex="table.tex")
     confirmation = open_study(open_storage(storage_url), "iris.confirm")

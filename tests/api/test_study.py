@@ -21,7 +21,7 @@ from faqnas_optuna.api import data, notebook
 from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES
-from faqnas_optuna.config import FlopsOf, StudyConfig
+from faqnas_optuna.config import CountedGates, StudyConfig
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import (
@@ -184,11 +184,11 @@ def test_samples_are_searched_over_and_confirmed_as_a_data_set_is(storage_url: s
     assert search(x.to_numpy(), y.to_numpy(), study="arrays", storage=storage_url, check=False, **SMALL).front.equals(
         found.front
     )
-    assert len(study.confirm(top=1, epochs=1, seeds=2)) == 1
+    assert len(study.confirm(top=1, epochs=1, repeats=2)) == 1
     with pytest.raises(StudyMismatchError, match="study 'samples' was made with other data"):
         search(x * 2, y, storage=storage_url, **SMALL)
     with pytest.raises(DataError, match="the samples are in the memory of a program; the search goes on there"):
-        Study.load("samples", storage=storage_url).confirm(seeds=3)
+        Study.load("samples", storage=storage_url).confirm(repeats=3)
 
 
 X, Y = np.ones((30, 2)), np.repeat(["a", "b", "c"], 10)
@@ -243,7 +243,7 @@ def test_a_file_is_searched_over_as_by_the_command(
     assert document["columns"]["colour"] == "category, one-hot of 2 values; 26 missing: 'light'"
     # Where the working directory is does not matter, nor that the search was begun elsewhere.
     monkeypatch.chdir("/")
-    confirmed = Study.load("my-wine", storage=storage_url).confirm(top=1, epochs=3, seeds=1)
+    confirmed = Study.load("my-wine", storage=storage_url).confirm(top=1, epochs=3, repeats=1)
     told = study.export(tmp_path / "model", trial=int(confirmed["trial"][0])).predict(frame) == frame["cultivar"]
     model = json.loads((tmp_path / "model" / "model.json").read_text())
     assert model["training"] == {"of": "confirmation", "seed": 0, "epochs": 3, "as_stored": True}
@@ -269,7 +269,7 @@ def test_a_circuit_is_exported_and_loaded(found: Study, tmp_path: Path) -> None:
     assert document["training"] == {"of": "search", "seed": 0, "epochs": 2, "as_stored": True}
     x = load_iris(as_frame=True).data
     assert np.array_equal(load_model(folder).predict(x), model.predict(x))
-    with pytest.raises(OutputError, match="model is there already; name another folder with --to, or add --replace"):
+    with pytest.raises(OutputError, match="model is there already; name another folder with --out, or add --replace"):
         found.export(folder)
     other = found.export(str(folder), trial=found.pick("best").trial, qasm=2, replace=True)
     assert other.circuit == effective_circuit(found.pick("best").genome.circuit)
@@ -303,10 +303,10 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_made(
 
 
 def test_settings_have_the_names_of_a_study_file_and_numpy_may_give_them() -> None:
-    told = {"epochs": np.int64(3), "flops_of": "effective", "repeats": "auto", "space": {"n_qubits": np.array([2, 3])}}
+    told = {"epochs": np.int64(3), "gates": "effective", "repeats": "auto", "space": {"n_qubits": np.array([2, 3])}}
     resolved = resolve_settings("iris", told, source="test")
     config = resolved.config
-    assert resolved.auto_repeats and config.training.epochs == 3 and config.flops_of is FlopsOf.EFFECTIVE
+    assert resolved.auto_repeats and config.training.epochs == 3 and config.gates is CountedGates.EFFECTIVE
     assert config.space.n_qubits == (2, 3)
 
 
@@ -319,22 +319,22 @@ def test_repeats_can_be_found(storage_url: str) -> None:
 
 
 def test_what_is_confirmed_is_a_frame(confirmed_study: Study) -> None:
-    frame = confirmed_study.confirm(epochs=2, seeds=3)
+    frame = confirmed_study.confirm(epochs=2, repeats=3)
     assert set(frame["trial"]) == set(confirmed_study.front["trial"])
-    assert (frame["optimism"] == frame["believed"] - frame["test_accuracy"]).all()
-    assert {"linear", "mlp", "test_accuracy_low", "live_parameters", "told"} <= set(frame.columns)
-    assert frame["told"].str.startswith("Trial ").all()
+    assert (frame["optimism"] == frame["search_estimate"] - frame["test_accuracy"]).all()
+    assert {"linear", "mlp", "test_accuracy_low", "effective_parameters", "message"} <= set(frame.columns)
+    assert frame["message"].str.startswith("Trial ").all()
 
 
 def test_more_seeds_are_trained_and_what_was_trained_is_kept(confirmed_study: Study) -> None:
     before = len(optuna.load_study(study_name="iris.confirm", storage=confirmed_study.optuna._storage).trials)
-    frame = confirmed_study.confirm(pick="best", seeds=4)
+    frame = confirmed_study.confirm(pick="best", repeats=4)
     trials = optuna.load_study(study_name="iris.confirm", storage=confirmed_study.optuna._storage).trials
-    assert len(trials) > before and frame["told"].str.contains("4 seeds").any()
+    assert len(trials) > before and frame["message"].str.contains("4 seeds").any()
 
 
 def test_a_confirmation_can_have_another_name(confirmed_study: Study) -> None:
-    frame = confirmed_study.confirm(top=1, epochs=1, seeds=2, name="short")
+    frame = confirmed_study.confirm(top=1, epochs=1, repeats=2, name="short")
     assert len(frame) == 1
     assert isinstance(Study.load("short", storage=confirmed_study._url)._search, Confirmation)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
-from faqnas_optuna.circuits.effective import Layer, LiveGates, all_layers, effective_circuit
+from faqnas_optuna.circuits.effective import EffectiveGates, Layer, all_layers, effective_circuit
 from faqnas_optuna.circuits.genome import (
     EVERY_GENE,
     Circuit,
@@ -39,9 +39,9 @@ def circuit(rotations: str, entangler: Entangler, *, n_qubits: int = 3, topology
 def test_the_space_has_6786_effective_circuits() -> None:
     groups = defaultdict(list)
     for one in CIRCUITS:
-        live = LiveGates(circuit=one)
-        entanglers = (one.entangler, one.topology) if live.is_entangled else None
-        groups[one.n_qubits, one.embedding, live.layers, entanglers].append(live)
+        gates = EffectiveGates(circuit=one)
+        entanglers = (one.entangler, one.topology) if gates.is_entangled else None
+        groups[one.n_qubits, one.embedding, gates.layers, entanglers].append(gates)
     assert len(CIRCUITS) == 8160
     assert len(groups) == 6786
     # The effective circuit of each group is itself of the group, and no shallower one is.
@@ -49,7 +49,7 @@ def test_the_space_has_6786_effective_circuits() -> None:
         (effective,) = {effective_circuit(live.circuit) for live in members}
         assert effective in {live.circuit for live in members}
         assert effective.depth == min(live.circuit.depth for live in members)
-    every = [LiveGates(circuit=one) for one in CIRCUITS]
+    every = [EffectiveGates(circuit=one) for one in CIRCUITS]
     assert sum(one.mixing_layers < one.circuit.depth for one in every) == 2720
     assert sum(not one.is_entangled for one in every) == 408
     assert sum(one.mixing_layers == 0 for one in every) == 272
@@ -134,8 +134,8 @@ def test_the_space_has_6786_effective_circuits() -> None:
     ids=str,
 )
 def test_what_is_inert_is_told(suggested: Circuit, layers: tuple[Layer, ...], inert: str, words: str) -> None:
-    live = LiveGates(circuit=suggested)
-    assert (live.layers, live.inert, str(live)) == (layers, inert, words)
+    gates = EffectiveGates(circuit=suggested)
+    assert (gates.layers, gates.inert, str(gates)) == (layers, inert, words)
 
 
 def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inputs: Tensor, angles: Tensor) -> Tensor:
@@ -189,9 +189,9 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
     """Of every circuit, for random inputs and weights."""
     n_qubits = circuits[0].n_qubits
     generator = np.random.default_rng(n_qubits)
-    groups: dict[tuple[object, ...], list[LiveGates]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[EffectiveGates]] = defaultdict(list)
     for one in circuits:
-        gates = LiveGates(circuit=one)
+        gates = EffectiveGates(circuit=one)
         kind = (one.embedding, one.entangler, one.topology, one.depth, one.reuploading)
         groups[*kind, gates.leading, gates.mixing_layers].append(gates)
     for members in share(groups.values(), quick_share):
@@ -209,11 +209,11 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
         assert not gradient[:, :leading, :n_qubits].abs().gt(1e-12).any()
         is_inert = torch.tensor([not layer.entangled for layer in members[0]._all_layers()])
         assert not gradient[:, is_inert, n_qubits:].abs().gt(1e-12).any()
-        assert gradient.abs().gt(1e-12).sum(dim=(1, 2)).max() <= members[0].live_angles
+        assert gradient.abs().gt(1e-12).sum(dim=(1, 2)).max() <= members[0].effective_angles
         if mixing:
             (of_live,) = torch.autograd.grad((weights * live).sum(), angles)
             torch.testing.assert_close(of_live, gradient, rtol=0, atol=1e-12)
-            # An angle of a live layer may still be without effect on what is measured, but not all of them are.
+            # An angle of an effective layer may still be without effect on what is measured, but not all of them are.
             felt, one = gradient.abs().gt(1e-6), circuits[0]
             if ENTANGLERS[one.entangler].mixes and one.embedding is not Embedding.AMPLITUDE:
                 assert felt[:, leading:mixing, :n_qubits].any(dim=2).all() and felt[..., n_qubits:].any(dim=2).all()
@@ -225,7 +225,7 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
 def test_what_stands_for_a_wider_circuit_has_its_live_gates_and_stands_for_itself(n_qubits: int) -> None:
     for one in wider(n_qubits):
         effective = effective_circuit(one)
-        assert LiveGates(circuit=effective).layers == LiveGates(circuit=one).layers
+        assert EffectiveGates(circuit=effective).layers == EffectiveGates(circuit=one).layers
         assert effective_circuit(effective) == effective
         assert effective.depth <= one.depth
 

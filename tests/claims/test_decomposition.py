@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 from numpy.typing import NDArray
 from scipy import stats
 
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.genome import enumerate_genomes
 from faqnas_optuna.training.statistics import mean_interval
 from studies.claims.decomposition import SHARES, Genomes, decompose
@@ -35,7 +35,7 @@ def every_genome() -> tuple[NDArray[np.int64], dict[str, list[Any]]]:
 def truth() -> NDArray[np.float64]:
     """(circuits,) made-up accuracies."""
     known = [
-        0.03 * circuit.n_qubits + 0.05 * (circuit.entangler == "CZ") + 0.02 * LiveGates(circuit=circuit).mixing_layers
+        0.03 * circuit.n_qubits + 0.05 * (circuit.entangler == "CZ") + 0.02 * EffectiveGates(circuit=circuit).mixing_layers
         for circuit in CIRCUITS
     ]
     return np.array(known) + 0.05 * np.random.default_rng(1).normal(size=len(CIRCUITS))
@@ -82,7 +82,7 @@ def test_without_luck_correlations_are_those_of_scipy() -> None:
         left = [residuals(values, [genes[name] for name in given]) for values in (flops, accuracies)]
         assert value.value == pytest.approx(stats.pearsonr(*left)[0])
     assert sum(share.value for share in found.shares.values()) == pytest.approx(1)
-    assert found.shares["luck"].value == pytest.approx(0, abs=1e-12)
+    assert found.shares["seed_variance"].value == pytest.approx(0, abs=1e-12)
     qubits = [np.mean(accuracies[np.array(genes["n_qubits"]) == number]) for number in range(2, 11)]
     assert found.shares["qubits"].value == pytest.approx(np.var(qubits) / np.var(accuracies))
 
@@ -91,10 +91,10 @@ def test_what_was_put_in_is_found_within_its_interval() -> None:
     without = decompose(GENOMES, np.repeat(truth()[:, np.newaxis], 3, axis=1))
     variance = float(np.var(truth()[every_genome()[0]]))
     share = variance / (variance + 0.1**2)
-    expected = {name: share * without.shares[name].value for name in SHARES} | {"luck": 1 - share}
+    expected = {name: share * without.shares[name].value for name in SHARES} | {"seed_variance": 1 - share}
     # Of a share that is next to nothing the interval tells no more than that.
     told = [name for name in SHARES if expected[name] > 0.001]
-    assert {"qubits", "entangler", "layers", "rest", "luck"} <= set(told)
+    assert {"qubits", "entangler", "layers", "rest", "seed_variance"} <= set(told)
     within = dict.fromkeys([*told, "flops", "beyond_qubits", "beyond_genes"], 0)
     for table in range(20):
         found = decompose(GENOMES, trained(6, luck=0.1, of=table))
@@ -121,8 +121,8 @@ def test_a_mixed_model_of_statsmodels_finds_the_same_variances() -> None:
     fitted = smf.mixedlm("accuracy ~ C(qubits)", frame, groups="circuit").fit()
     found = decompose(GENOMES, accuracies)
     variance = float((GENOMES.weights @ GENOMES.centred(accuracies) ** 2).mean())
-    assert found.shares["luck"].value * variance == pytest.approx(fitted.scale / 1e4, rel=0.1)
-    circuits = 1 - found.shares["luck"].value - found.shares["qubits"].value
+    assert found.shares["seed_variance"].value * variance == pytest.approx(fitted.scale / 1e4, rel=0.1)
+    circuits = 1 - found.shares["seed_variance"].value - found.shares["qubits"].value
     assert circuits * variance == pytest.approx(float(fitted.cov_re.iloc[0, 0]) / 1e4, rel=0.25)
 
 

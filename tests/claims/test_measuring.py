@@ -39,12 +39,12 @@ def make(iris: DataSplits, tmp_path: Path) -> Make:
 
 def judged(*, flops: int, accuracy: float, front: int = 5) -> Judged:
     return Judged(
-        attained=(0.5,) * (LOOKS - 1) + (accuracy,),
-        believed=0.9,
+        achieved_hypervolume=(0.5,) * (LOOKS - 1) + (accuracy,),
+        estimated_hypervolume=0.9,
         optimism=0.1,
         best=0.9,
-        thrifty=accuracy,
-        thrifty_flops=flops,
+        cheapest_within_tolerance=accuracy,
+        cheapest_within_tolerance_flops=flops,
         front=front,
         circuits=10,
         trainings=10,
@@ -76,7 +76,7 @@ def test_a_verdict_needs_the_whole_interval() -> None:
 def test_what_was_saved_is_found() -> None:
     found = saving(CHEAP)
     assert (found.flops_ratio.value, found.flops_ratio.low, found.flops_ratio.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert found.accuracy.value == found.attained.value == 0
+    assert found.accuracy.value == found.achieved_hypervolume.value == 0
     assert found.collapsed.value == 0.5 and found.collapsed.low < 0.25 < found.collapsed.high
 
 
@@ -99,7 +99,7 @@ def test_where_qubits_decide_flops_tell_no_more_than_they(make: Make, iris: Data
         "6b": Verdict.OPEN,
     }
     shares = found.decomposition.shares
-    assert shares["qubits"].value + shares["luck"].value == pytest.approx(1, abs=0.02)
+    assert shares["qubits"].value + shares["seed_variance"].value == pytest.approx(1, abs=0.02)
     assert found.decomposition.beyond_qubits.value == pytest.approx(0, abs=0.05)
 
 
@@ -108,7 +108,7 @@ def test_where_nothing_decides_nothing_is_claimed(make: Make, iris: DataSplits) 
     (found,) = measure(make(lambda _: 0.5), iris, {5: CHEAP}).after
     verdicts = {claim.number: claim.verdict(found) for claim in CLAIMS}
     assert verdicts["1a"] == Verdict.FAILS and verdicts["4"] != Verdict.HOLDS
-    assert found.decomposition.shares["luck"].value == pytest.approx(1, abs=0.01)
+    assert found.decomposition.shares["seed_variance"].value == pytest.approx(1, abs=0.01)
     # At a third of 30, chance, nothing is: it ends at 12.
     assert found.failures.failing.value == 0
 

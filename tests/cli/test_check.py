@@ -148,9 +148,9 @@ def test_every_place_of_an_accuracy_has_the_majority_beside_it(odd: Path, cli_he
         assert "majority class: error 0.083" in (tmp_path / "front.svg").read_text()
     assert cli_here("pareto", "odd", "--plot", "front.html")[0] == 0
     assert "majority class: error 0.083" in (tmp_path / "front.html").read_text()
-    assert cli_here("export", "odd", "0", "--to", "model")[0] == 0
+    assert cli_here("export", "odd", "0", "--out", "model")[0] == 0
     assert "| majority class |" in (tmp_path / "model" / "README.md").read_text()
-    code, out, err = cli_here("confirm", "odd", "--top", "1", "--seeds", "2", "--epochs", "1")
+    code, out, err = cli_here("confirm", "odd", "--top", "1", "--repeats", "2", "--epochs", "1")
     assert code == 0, err
     assert "Always answering the majority class has a test accuracy of 0.917." in out
 
@@ -159,7 +159,7 @@ def test_every_place_of_an_accuracy_has_the_majority_beside_it(odd: Path, cli_he
 def test_so_few_seeds_are_said_to_show_nothing(odd: Path, cli_here: Cli) -> None:
     """Two seeds give no p below 1/2; no interval has width 0 or leaves its range, and no zero has a sign."""
     assert cli_here("start", str(odd), "--target", "outcome", *BUDGET, "--no-check")[0] == 0
-    code, out, err = cli_here("confirm", "odd", "--top", "1", "--seeds", "2", "--epochs", "1")
+    code, out, err = cli_here("confirm", "odd", "--top", "1", "--repeats", "2", "--epochs", "1")
     assert code == 0, err
     (told,) = [line for line in out.splitlines() if line.startswith("Trial ")]
     assert "cannot be shown to be better or worse than no circuit at all (" in told
@@ -170,7 +170,7 @@ def test_so_few_seeds_are_said_to_show_nothing(odd: Path, cli_here: Cli) -> None
         assert control["smallest_p_holm"] == 0.5
         ends = control["difference_interval"]
         assert ends is None or -1 <= ends[0] < ends[1] <= 1
-    assert cli_here("export", "odd", "--to", "model")[0] == 0
+    assert cli_here("export", "odd", "--out", "model")[0] == 0
     assert told in Path("model/README.md").read_text()
 
 

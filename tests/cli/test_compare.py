@@ -42,15 +42,15 @@ def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> No
     assert [found["smallest_p_holm"] for found in document["comparisons"]] == [0.5]
     assert document["reference"] == "nsga2" and [found["searcher"] for found in document["comparisons"]] == ["random"]
     for found in document["searchers"]:
-        shares = [one["attained"][-1] for one in found["searches"]]
-        assert found["attained"]["mean"] == pytest.approx(np.mean(shares)) and len(shares) == 2
+        shares = [one["achieved_hypervolume"][-1] for one in found["searches"]]
+        assert found["achieved_hypervolume"]["mean"] == pytest.approx(np.mean(shares)) and len(shares) == 2
         assert found["course"][-1]["mean"] == pytest.approx(np.mean(shares))
         assert found["trainings"] == {"mean": 12, "low": 12, "high": 12}
-        assert 0 < found["attained"]["mean"] < document["best"] < 1
+        assert 0 < found["achieved_hypervolume"]["mean"] < document["best"] < 1
     # Again, by other processes, the same.
     assert json.loads(cli_here("compare", str(file), *SMALL[:4], "--workers", "2", *SMALL[6:], "--json")[1]) == document
     code, out, err = cli_here(
-        "compare", str(file), *SMALL, "--against", "random", "--plot", "searchers.svg", "--size", "column"
+        "compare", str(file), *SMALL, "--reference", "random", "--plot", "searchers.svg", "--size", "column"
     )
     assert code == 0 and "wrote searchers.svg" in err and "nsga2" in (tmp_path / "searchers.svg").read_text()
     assert "2 searches of each with 12 trainings, after 5 epochs" in out and "Held against random" in out
@@ -110,7 +110,7 @@ def test_what_is_set_for_other_commands_does_not_refuse_a_table(
 REFUSED = {
     ("--searcher", "nsga"): "there is no searcher 'nsga'",
     ("--searcher", "nsga2:3"): "nsga2:3 takes all 3 seeds of the table, and one must be left to judge by",
-    ("--against", "gp"): "--against gp is none of the searchers nsga2, nsga2-error, nsga2-pooled, random, tpe",
+    ("--reference", "gp"): "--reference gp is none of the searchers nsga2, nsga2-error, nsga2-pooled, random, tpe",
     ("--trainings", "5", "--seconds", "5"): "--trainings and --seconds each say what a search may spend",
     ("--epochs", "7"): "iris.parquet was looked at after 1, 2, 5 epochs; it is asked for 7",
     ("--plot", "x.html"): "this plot is a .png, .pdf or .svg file; 'x.html' is none",

@@ -20,7 +20,7 @@ from faqnas_optuna.study.stopping import StopReason
 from tests.conftest import load_confirmation, reason_of, successful
 
 Cli = Callable[..., tuple[int, str, str]]
-SMALL = ("--trials", "5", "--epochs", "1", "--seeds", "2")
+SMALL = ("--trials", "5", "--epochs", "1", "--repeats", "2")
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ REFUSED = {
     ("iris", "--trials", "-1"): (2, "--trials is a list of numbers, as in 19,48; it is '-1'"),
     ("iris", "--trials", "8"): (2, "study 'iris' has no trial 8; it has 0 to 7"),
     ("iris", "--top", "0"): (2, "--top.*0 is not in the range"),
-    ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, asked 3; .* --as"),
-    ("iris", "--seeds", "2"): (3, "study 'iris.confirm' exists with other settings: seeds: stored 3, asked 2; .* --as"),
-    ("iris", "--as", "iris"): (3, "study 'iris' is no confirmation; choose another name with --as"),
-    ("iris", "--as", ""): (2, "a study's name has .*; it is ''"),
+    ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, asked 3; .* --name"),
+    ("iris", "--repeats", "2"): (3, "study 'iris.confirm' exists with other settings: seeds: stored 3, asked 2; .* --name"),
+    ("iris", "--name", "iris"): (3, "study 'iris' is no confirmation; choose another name with --name"),
+    ("iris", "--name", ""): (2, "a study's name has .*; it is ''"),
     ("iris", "--detach", "--dask", "tcp://127.0.0.1:1"): (2, "--detach starts no workers, and --dask says where"),
     ("iris.confirm",): (2, ITSELF),
     ("iris.confirm", "--trials", "0"): (2, ITSELF),
@@ -71,7 +71,7 @@ CHOSEN: dict[tuple[str, ...], list[int]] = {
 
 @pytest.mark.parametrize("chosen", CHOSEN, ids=" ".join)
 def test_the_circuits_that_are_asked_for_are_confirmed(stored: Cli, storage_url: str, chosen: tuple[str, ...]) -> None:
-    assert stored("confirm", "iris", *chosen, "--as", "new", "--detach")[0] == 0
+    assert stored("confirm", "iris", *chosen, "--name", "new", "--detach")[0] == 0
     confirmation = load_confirmation(open_storage(storage_url), "new")
     assert [finalist.trial for finalist in confirmation.plan.finalists] == CHOSEN[chosen]
     assert (confirmation.config.training.epochs, confirmation.config.training.repeats) == (50, 10)
@@ -82,26 +82,26 @@ def test_a_choice_in_the_environment_is_beaten_by_what_is_typed(
 ) -> None:
     monkeypatch.setenv("FAQNAS_PICK", "best")
     for name, chosen in {"ruled": (), "top": ("--top", "2"), "trials": ("--trials", "1,2")}.items():
-        assert stored("confirm", "iris", *chosen, "--as", name, "--detach")[0] == 0
+        assert stored("confirm", "iris", *chosen, "--name", name, "--detach")[0] == 0
     monkeypatch.setenv("FAQNAS_TRIALS", "3")
-    code, _, err = stored("confirm", "iris", "--as", "both", "--detach")
+    code, _, err = stored("confirm", "iris", "--name", "both", "--detach")
     assert code == 2 and ONE_CHOICE in err
-    assert stored("confirm", "iris", "--pick", "knee", "--as", "picked", "--detach")[0] == 0
+    assert stored("confirm", "iris", "--pick", "knee", "--name", "picked", "--detach")[0] == 0
     found = [load_confirmation(open_storage(storage_url), name).plan for name in ("ruled", "top", "trials", "picked")]
     assert [[one.trial for one in confirms.finalists] for confirms in found if confirms] == [[0], [0, 4], [1, 2], [4]]
 
 
 def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:
     waits = "study new waits for workers: faqnas-optuna worker new\n"
-    assert stored("confirm", "iris", "--as", "new", "--detach") == (0, "", waits)
-    code, out, err = stored("confirm", "iris", "--as", "new", "--detach", "--json")
+    assert stored("confirm", "iris", "--name", "new", "--detach") == (0, "", waits)
+    code, out, err = stored("confirm", "iris", "--name", "new", "--detach", "--json")
     assert (code, err) == (0, waits)
     assert json.loads(out) == json.loads(stored("status", "new", "--json")[1])
     (study,) = json.loads(out)["studies"]
     assert (study["study"], study["confirms"], study["state"], study["trials"]["successful"]) == ("new", "iris", "idle", 0)
     # With several it is stopped, and resumed by being asked for again.
     assert stored("stop", "new")[1] == "study new stops; running trials are finished. Go on with: faqnas-optuna resume new\n"
-    assert stored("confirm", "iris", "--as", "new", "--detach") == (0, "", waits)
+    assert stored("confirm", "iris", "--name", "new", "--detach") == (0, "", waits)
     assert json.loads(stored("status", "new", "--json")[1])["studies"][0]["state"] == "idle"
 
 
@@ -112,7 +112,7 @@ def test_what_is_confirmed_is_shown_again_as_it_was(stored: Cli, confirmed: Conf
     # Nothing was done, so this is no measured time.
     assert out.endswith('"seconds": 0\n}\n')
     # Also what is less than was confirmed.
-    assert stored("confirm", "iris", "--trials", "4", "--epochs", "2", "--seeds", "3", "--json") == (0, out, "")
+    assert stored("confirm", "iris", "--trials", "4", "--epochs", "2", "--repeats", "3", "--json") == (0, out, "")
     assert len(successful(confirmed)) == 45
 
 
@@ -123,7 +123,7 @@ def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: 
     assert [entry["trial"] for entry in document["circuits"]] == [5, 4, 0, 2]
     found = [[entry["test_accuracies"] for entry in told["circuits"][:3]] for told in (before, document)]
     assert found[0] == found[1]
-    code, out, err = stored("confirm", "iris", "--top", "1", "--seeds", "4", "--json")
+    code, out, err = stored("confirm", "iris", "--top", "1", "--repeats", "4", "--json")
     assert code == 0, err
     document = json.loads(out)
     assert {len(entry["test_accuracies"]) for entry in document["circuits"]} == {4}
@@ -154,7 +154,7 @@ def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Confirmatio
 def test_a_worker_of_all_studies_serves_a_confirmation_beside_a_search(stored: Cli, storage_url: str) -> None:
     search = ("--population", "2", "--generations", "1", "--epochs", "1")
     assert stored("start", "iris", "--study", "search", *search, "--detach")[0] == 0
-    assert stored("confirm", "iris", *SMALL, "--as", "new", "--detach")[0] == 0
+    assert stored("confirm", "iris", *SMALL, "--name", "new", "--detach")[0] == 0
     assert stored("stop", "iris")[0] == 0
     code, out, err = stored("worker", "--until-idle")
     assert (code, out) == (0, ""), err
@@ -177,7 +177,7 @@ def failing(*models: Model) -> Callable[..., Confirmed]:
 
 def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objective, "confirm_once", failing(Model.LINEAR))
-    code, out, err = stored("confirm", "iris", *SMALL, "--as", "new", "--json")
+    code, out, err = stored("confirm", "iris", *SMALL, "--name", "new", "--json")
     assert code == 0
     number = int(re.findall(r"^trial (\d+) failed: TrainingError: the loss is nan$", err, re.MULTILINE)[0])
     document = json.loads(out)
@@ -190,19 +190,19 @@ def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch:
     assert (shown["model"], shown["network"]) == ("linear", "linear, 3 wide")
     assert "finished, 2 failed" in stored("status", "new")[1]
     assert (
-        stored("confirm", "iris", *SMALL, "--as", "new")[1].splitlines()[-1]
+        stored("confirm", "iris", *SMALL, "--name", "new")[1].splitlines()[-1]
         == "2 trainings failed; the same command tries again."
     )
     monkeypatch.setattr(objective, "confirm_once", confirm_once)
     code, out, _ = stored("resume", "new", "--json")
     assert code == 0
     assert json.loads(out)["trainings"] == {"needed": 13, "done": 13, "running": 0, "waiting": 0, "failed": 0}
-    assert "failed." not in stored("confirm", "iris", *SMALL, "--as", "new")[1]
+    assert "failed." not in stored("confirm", "iris", *SMALL, "--name", "new")[1]
 
 
 def test_a_confirmation_in_which_all_fails_says_so(stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
     monkeypatch.setattr(objective, "confirm_once", failing(*Model))
-    code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
+    code, out, err = stored("confirm", "iris", *SMALL, "--name", "new")
     assert (code, out) == (5, "")
     # The population is four; the classical models come last.
     told = "study 'new' has confirmed no circuit, and 4 of its trials have failed; see the last with: faqnas-optuna show new 3"
@@ -224,7 +224,7 @@ def before(model: Model, act: Callable[[], None]) -> Callable[..., Confirmed]:
 def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
     interrupting = before(Model.LINEAR, lambda: os.kill(os.getpid(), signal.SIGINT))
     monkeypatch.setattr(objective, "confirm_once", interrupting)
-    code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
+    code, out, err = stored("confirm", "iris", *SMALL, "--name", "new")
     assert code == 130
     assert "SIGINT: finishing the running trial; once more to give it up" in err
     assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume new"
@@ -243,7 +243,7 @@ def test_a_confirmation_that_is_deleted_ends_its_workers(
 ) -> None:
     deleting = before(Model.EMBEDDING, lambda: optuna.delete_study(study_name="new", storage=storage_url))
     monkeypatch.setattr(objective, "confirm_once", deleting)
-    code, out, err = stored("confirm", "iris", *SMALL, "--as", "new")
+    code, out, err = stored("confirm", "iris", *SMALL, "--name", "new")
     assert (code, out) == (2, "")
     told = "Error: study 'new' was deleted meanwhile; see which are left with: faqnas-optuna status"
     assert err.splitlines()[-1] == told

@@ -18,7 +18,7 @@ from tests.support.forked import Forked
 
 Cli = Callable[..., tuple[int, str, str]]
 
-SMALL = ("enumerate", "iris", "--fraction", "0.001", "--seeds", "2", "--workers", "1")
+SMALL = ("enumerate", "iris", "--fraction", "0.001", "--repeats", "2", "--workers", "1")
 
 
 @pytest.mark.slow

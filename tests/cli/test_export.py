@@ -95,8 +95,8 @@ def test_all_tell_the_same_samples_right(
     assert code == 0, err
     assert ("circuits with CRX are trained by PennyLane" in err) is (case == "no fast form")
     if confirm:
-        assert cli_here("confirm", study, "--top", "1", "--seeds", "2", "--epochs", "4")[0] == 0
-    code, out, err = cli_here("export", study, "--to", "model", "--json")
+        assert cli_here("confirm", study, "--top", "1", "--repeats", "2", "--epochs", "4")[0] == 0
+    code, out, err = cli_here("export", study, "--out", "model", "--json")
     assert code == 0, err
     document = json.loads(out)
     assert document["training"]["of"] == ("confirmation" if confirm else "search")
@@ -105,7 +105,7 @@ def test_all_tell_the_same_samples_right(
         assert [entry["trial"] for entry in shown] == [document["trial"]]
         assert document["accuracies"]["test"]["accuracy"] in shown[0]["test_accuracies"]
     else:
-        assert document["accuracies"]["validation"]["accuracy"] == document["believed"]["val_accuracy"]
+        assert document["accuracies"]["validation"]["accuracy"] == document["search_estimate"]["val_accuracy"]
     right = sum(part["right"] for part in document["accuracies"].values())
 
     code, out, err = cli_here("predict", "model", "data.csv")
@@ -135,7 +135,7 @@ def predicted_alone(process: subprocess.Popen[str], directory: Path, rows: int) 
 def folder(tmp_path: Path, cli_here: Cli) -> Path:
     """The folder of a tiny search over Iris, with all of its data beside it."""
     assert cli_here("start", "iris", *TINY)[0] == 0
-    assert cli_here("export", "iris", "--to", "model")[0] == 0
+    assert cli_here("export", "iris", "--out", "model")[0] == 0
     named(load_iris).to_csv(tmp_path / "data.csv", index=False)
     return tmp_path / "model"
 
@@ -182,11 +182,11 @@ def test_what_is_wrong_with_data_is_told(folder: Path, cli_here: Cli) -> None:
 
 def test_an_export_that_is_there_is_not_written_over(folder: Path, cli_here: Cli) -> None:
     before = (folder / "model.json").read_bytes()
-    code, _, err = cli_here("export", "iris", "--to", "model")
+    code, _, err = cli_here("export", "iris", "--out", "model")
     assert code == 2 and "is there already" in err and (folder / "model.json").read_bytes() == before
-    code, out, _ = cli_here("export", "iris", "knee", "--to", "model", "--replace", "--qasm", "2")
+    code, out, _ = cli_here("export", "iris", "knee", "--out", "model", "--replace", "--qasm", "2")
     assert code == 0 and "OPENQASM 2.0" in (folder / "circuit.qasm").read_text() and "right" in out
-    code, _, err = cli_here("export", "iris", "--to", "absent/model")
+    code, _, err = cli_here("export", "iris", "--out", "absent/model")
     assert code == 2 and "make it first" in err
     code, _, err = cli_here("export", "iris", "99")
     assert code == 2 and "has no trial 99" in err
@@ -219,7 +219,7 @@ def wards(model_of_wards: Path, tmp_path: Path, cli_here: Cli) -> pd.DataFrame:
     if not model_of_wards.exists():
         small = ("--population", "4", "--generations", "2", "--epochs", "60")
         assert cli_here("start", "wards.csv", "--target", "ill", *small)[0] == 0
-        assert cli_here("export", "wards", "--to", str(model_of_wards))[0] == 0
+        assert cli_here("export", "wards", "--out", str(model_of_wards))[0] == 0
     shutil.copytree(model_of_wards, tmp_path / "model")
     return frame
 
@@ -296,7 +296,7 @@ def test_a_file_of_one_column_is_predicted(tmp_path: Path, cli_here: Cli) -> Non
         "one.csv", index=False
     )
     assert cli_here("start", "one.csv", "--target", "heavy", *TINY)[0] == 0
-    assert cli_here("export", "one", "--to", "model")[0] == 0
+    assert cli_here("export", "one", "--out", "model")[0] == 0
     (tmp_path / "weights.csv").write_text("weight\n51\n88\n")
     code, out, err = cli_here("predict", "model", "weights.csv")
     assert (code, err) == (0, "") and out.splitlines()[0] == "label,p_False,p_True" and len(out.splitlines()) == 3

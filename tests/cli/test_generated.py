@@ -30,9 +30,9 @@ def test_a_search_over_generated_data_goes_all_the_way(cli_here: Cli, tmp_path: 
         code == 3 and "dataset: stored two-curves:features=4,samples=60, asked two-curves:features=4,samples=60,seed=1" in err
     )
 
-    code, out, err = cli_here("confirm", study, "--top", "1", "--seeds", "2", "--epochs", "1", "--json")
+    code, out, err = cli_here("confirm", study, "--top", "1", "--repeats", "2", "--epochs", "1", "--json")
     assert code == 0 and json.loads(out)["dataset"] == dataset, err
-    code, out, err = cli_here("export", study, "--to", "model", "--json")
+    code, out, err = cli_here("export", study, "--out", "model", "--json")
     assert code == 0, err
     right = sum(part["right"] for part in json.loads(out)["accuracies"].values())
     raw = Recipe.read(dataset).make()
@@ -56,7 +56,7 @@ def test_a_study_file_names_them_with_components(cli_here: Cli, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_table_of_them_has_a_name_that_every_file_system_takes(cli_here: Cli, tmp_path: Path) -> None:
-    small = ("--fraction", "0.001", "--seeds", "1", "--workers", "1", "--epochs", "1")
+    small = ("--fraction", "0.001", "--repeats", "1", "--workers", "1", "--epochs", "1")
     code, _, err = cli_here("enumerate", "bars-and-stripes:samples=40,height=2,width=2", *small)
     assert code == 0, err
     table = load_table(tmp_path / "bars-and-stripes-samples-40-height-2-width-2.table.parquet")

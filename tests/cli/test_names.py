@@ -26,7 +26,7 @@ COMMANDS = {
     "pareto": ("pareto", "--csv", "front.csv"),
     "show": ("show",),
     "confirm": ("confirm",),
-    "confirm --as": ("confirm", "s", "--as"),
+    "confirm --name": ("confirm", "s", "--name"),
     "export": ("export",),
 }
 

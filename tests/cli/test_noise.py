@@ -56,7 +56,7 @@ def test_a_device_that_is_too_small_is_refused_before_anything_is_trained(stored
     texts = {"name": "small", "date": "2026-01-01", "source": "nobody", "coupling": "all-to-all", "two_qubit_gate": "cz"}
     lines = [f"{name} = {json.dumps(value)}" for name, value in (texts | figures).items()]
     (tmp_path / "small.toml").write_text("\n".join(lines))
-    code, out, err = stored("confirm", "iris", "--trials", "5", "--as", "new", "--noise", "small.toml")
+    code, out, err = stored("confirm", "iris", "--trials", "5", "--name", "new", "--noise", "small.toml")
     assert (code, out) == (2, "")
     told = "trial 5 has 3 qubits, and small has 2; choose others with --trials or --top, or another device"
     assert err == f"Error: {told}\n"
@@ -76,7 +76,7 @@ def test_finalists_of_wine_are_judged_under_noise(cli_here: Cli, tmp_path: Path)
     (tmp_path / "small.toml").write_text('dataset = "wine"\n[space]\nn_qubits = [2, 3, 4]\n')
     small = ("--population", "4", "--generations", "1", "--epochs", "1")
     assert cli_here("start", "--config", "small.toml", *small)[0] == 0
-    asked = ("--trials", "0,1", "--epochs", "2", "--seeds", "2", "--noise", "eagle", "--shots", "100", "--json")
+    asked = ("--trials", "0,1", "--epochs", "2", "--repeats", "2", "--noise", "eagle", "--shots", "100", "--json")
     code, out, err = cli_here("confirm", "wine", *asked)
     assert code == 0, err
     assert re.search("^wine.confirm under noise: 4 of 4 networks$", err, re.MULTILINE)
@@ -117,7 +117,7 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirm
         "trial",
         "times the noise",
         "test accuracy",
-        "95 % interval",
+        "95 % CI",
         "quantum FLOPs",
         "circuit",
     ]
@@ -169,7 +169,7 @@ def test_a_search_on_pennylane_has_its_noise_from_there(cli_here: Cli, monkeypat
         return defined(program, inputs, weights)
 
     monkeypatch.setattr(mixed, "probabilities", counting)
-    asked = ("--trials", "0", "--epochs", "1", "--seeds", "1", "--noise", "depolarizing:0.1")
+    asked = ("--trials", "0", "--epochs", "1", "--repeats", "1", "--noise", "depolarizing:0.1")
     code, _, err = cli_here("confirm", "iris", *asked)
     assert code == 0, err
     assert len(simulated) == len(STRENGTHS)

@@ -21,7 +21,7 @@ def test_a_pooled_front_is_shown_picked_and_confirmed(cli_here: Cli) -> None:
     # The errors fall along the front, those of the single trainings need not.
     errors = [entry["val_error"] for entry in front]
     assert errors == sorted(errors, reverse=True)
-    code, out, err = cli_here("confirm", "iris", "--top", "1", "--seeds", "2", "--epochs", "2", "--json")
+    code, out, err = cli_here("confirm", "iris", "--top", "1", "--repeats", "2", "--epochs", "2", "--json")
     assert code == 0, err
     (confirmed,) = json.loads(out)["circuits"]
     assert confirmed["val_accuracy"] == pytest.approx(1 - errors[-1])

@@ -67,7 +67,7 @@ def test_many_finished_studies_are_a_line_each(
 def test_the_front_is_whole(long_names: Search, at_terminal: LongSearch, columns: int) -> None:
     terminal = at_terminal("pareto", NAME, columns=columns)
     assert terminal.end() == 0
-    circuits = [str(candidate.live) for candidate in read_state(long_names).front]
+    circuits = [str(candidate.effective_gates) for candidate in read_state(long_names).front]
     assert [line[line.index(circuit) :] for line in terminal.lines for circuit in circuits if circuit in line] == circuits
     assert "accuracy  quantum FLOPs  classical FLOPs  parameters" in terminal.lines[0]
 
@@ -139,7 +139,7 @@ def complete(run_forked: RunCli, shell: str, *words: str) -> list[str]:
         (("st",), ["start", "status", "stop"]),
         (("start", "i"), ["iris"]),
         (("start", "--dataset", "mn"), ["mnist-5k", "mnist"]),
-        (("start", "wine", "--fl"), ["--flops", "--flops-of"]),
+        (("start", "wine", "--fl"), ["--flops", "--gates"]),
         (("show", "br"), [NAME]),
         (("worker", ""), [NAME, NAME[::-1]]),
         (("status", "--storage", "sqlite:///absent.db", "b"), []),

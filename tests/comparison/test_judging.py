@@ -5,13 +5,13 @@ import pytest
 from scipy.stats import t, wilcoxon
 
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.comparison.judging import LOOKS, Contest, Judged, attained, interval, judge, run_contest
+from faqnas_optuna.comparison.judging import LOOKS, Contest, Judged, achieved_hypervolume, interval, judge, run_contest
 from faqnas_optuna.comparison.replay import (
     FrontCircuit,
     SearchStep,
     SearchTrace,
     TrainingBudget,
-    believed_front,
+    estimated_front,
     replay,
     seeds_of,
 )
@@ -26,36 +26,36 @@ def by_qubits(circuit: Circuit) -> float:
     return 0.3 + 0.05 * circuit.n_qubits
 
 
-def one(flops: int, believed: float) -> FrontCircuit:
-    return FrontCircuit(row=flops, flops=flops, believed=believed, trainings=1)
+def one(flops: int, estimate: float) -> FrontCircuit:
+    return FrontCircuit(row=flops, flops=flops, search_estimate=estimate, trainings=1)
 
 
 def test_what_is_attained_is_a_sum_of_rectangles() -> None:
     front = [one(10, 0.5), one(100, 0.8)]
     width = math.log10(1.1 * 1000 / 10)
     expected = (0.4 * math.log10(100 / 10) + 0.7 * math.log10(1100 / 100)) / width
-    assert attained(front, [0.4, 0.7], (10, 1000)) == pytest.approx(expected)
+    assert achieved_hypervolume(front, [0.4, 0.7], (10, 1000)) == pytest.approx(expected)
     # A promise that is not kept is paid for.
-    assert attained(front, [0.4, 0.2], (10, 1000)) < attained(front[:1], [0.4], (10, 1000))
+    assert achieved_hypervolume(front, [0.4, 0.2], (10, 1000)) < achieved_hypervolume(front[:1], [0.4], (10, 1000))
 
 
 def test_of_promises_that_are_kept_it_is_the_hypervolume() -> None:
     generator = np.random.default_rng(0)
     for _ in range(20):
         front = [
-            one(int(flops), float(believed))
-            for flops, believed in zip(np.unique(generator.integers(10, 1000, 6)), np.sort(generator.random(6)), strict=False)
+            one(int(flops), float(estimate))
+            for flops, estimate in zip(np.unique(generator.integers(10, 1000, 6)), np.sort(generator.random(6)), strict=False)
         ]
-        points = np.array([(chosen.flops, 1 - chosen.believed) for chosen in front], np.float64)
+        points = np.array([(chosen.flops, 1 - chosen.search_estimate) for chosen in front], np.float64)
         expected = log_hypervolume(points, (10, 1000))
-        assert attained(front, [chosen.believed for chosen in front], (10, 1000)) == pytest.approx(expected)
+        assert achieved_hypervolume(front, [chosen.search_estimate for chosen in front], (10, 1000)) == pytest.approx(expected)
 
 
 def test_without_noise_all_is_as_promised() -> None:
     benchmark = MadeUp(by_qubits, noise=0)
     found = judge(replay(searcher("nsga2"), benchmark, BUDGET, seed=0), benchmark, BUDGET)
-    assert found.optimism == pytest.approx(0) and found.attained[-1] == pytest.approx(found.believed)
-    assert list(found.attained) == sorted(found.attained) and len(found.attained) == LOOKS
+    assert found.optimism == pytest.approx(0) and found.achieved_hypervolume[-1] == pytest.approx(found.estimated_hypervolume)
+    assert list(found.achieved_hypervolume) == sorted(found.achieved_hypervolume) and len(found.achieved_hypervolume) == LOOKS
     assert found.trainings == found.circuits == found.spent == 32
 
 
@@ -66,11 +66,13 @@ def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
     benchmark.asked.clear()
     found = judge(trace, benchmark, BUDGET)
     assert paid.isdisjoint(benchmark.asked) and paid.isdisjoint(benchmark.told)
-    best = max(believed_front(trace, benchmark, spent=math.inf), key=lambda chosen: chosen.believed)
+    best = max(estimated_front(trace, benchmark, spent=math.inf), key=lambda chosen: chosen.search_estimate)
     effective = benchmark.effective[best.row]
     unseen = seeds_of(benchmark, effective, search=5)[2:]
     assert found.best == pytest.approx(np.mean([benchmark.test(effective, seed) for seed in unseen]))
-    assert found.optimism == pytest.approx(best.believed - np.mean([benchmark.validation(effective, seed) for seed in unseen]))
+    assert found.optimism == pytest.approx(
+        best.search_estimate - np.mean([benchmark.validation(effective, seed) for seed in unseen])
+    )
 
 
 def test_luck_alone_attains_nothing() -> None:
@@ -99,12 +101,12 @@ def test_searchers_are_held_against_one_pair_by_pair() -> None:
 
 def judged(share: float) -> Judged:
     return Judged(
-        attained=(0.0, float(share)),
-        believed=1,
+        achieved_hypervolume=(0.0, float(share)),
+        estimated_hypervolume=1,
         optimism=0,
         best=1,
-        thrifty=1,
-        thrifty_flops=1,
+        cheapest_within_tolerance=1,
+        cheapest_within_tolerance_flops=1,
         front=1,
         circuits=1,
         trainings=1,
@@ -151,5 +153,5 @@ def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> No
         )
         return judge(SearchTrace(searcher="x", seed=0, pooled=False, steps=steps), benchmark, BUDGET)
 
-    assert found(two, nine, ten).thrifty_flops == benchmark.flops[ten]
-    assert found(two).thrifty_flops == benchmark.flops[two]
+    assert found(two, nine, ten).cheapest_within_tolerance_flops == benchmark.flops[ten]
+    assert found(two).cheapest_within_tolerance_flops == benchmark.flops[two]

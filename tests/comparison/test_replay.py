@@ -8,7 +8,7 @@ import pytest
 from faqnas_optuna import search
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
-from faqnas_optuna.comparison.replay import FrontCircuit, TrainingBudget, believed_front, front, replay
+from faqnas_optuna.comparison.replay import FrontCircuit, TrainingBudget, estimated_front, front, replay
 from faqnas_optuna.comparison.samplers import DEFAULT, SEARCHERS, DistinctSampler, searcher
 from faqnas_optuna.config import Objectives
 from faqnas_optuna.errors import ConfigError
@@ -68,7 +68,7 @@ def test_a_search_that_finds_nothing_new_ends() -> None:
         def sample_independent(self, study: optuna.Study, trial: Any, param_name: str, param_distribution: Any) -> Any:
             return GENES[param_name][0]
 
-    stubborn = SEARCHERS["random"].__class__(name="stubborn", told="", sampler=lambda seed: Stubborn(seed=seed))
+    stubborn = SEARCHERS["random"].__class__(name="stubborn", description="", sampler=lambda seed: Stubborn(seed=seed))
     trace = replay(stubborn, MadeUp(by_qubits, noise=0), TWENTY, seed=0)
     assert trace.trainings == 1 and len(trace.steps) == 63
 
@@ -93,36 +93,37 @@ def test_what_a_search_believes_is_the_mean_of_what_it_paid_for() -> None:
         if step.value is not None:
             values[step.row].append(step.value)
     assert {len(paid) for paid in values.values()} == {3}
-    for one in believed_front(trace, benchmark, spent=30):
-        assert one.believed == pytest.approx(np.mean(values[one.row])) and one.trainings == 3
+    for one in estimated_front(trace, benchmark, spent=30):
+        assert one.search_estimate == pytest.approx(np.mean(values[one.row])) and one.trainings == 3
     # At half of the budget, what was known then.
     early = {step.row for step in trace.steps if step.spent <= 15}
-    assert {one.row for one in believed_front(trace, benchmark, spent=15)} <= early
+    assert {one.row for one in estimated_front(trace, benchmark, spent=15)} <= early
 
 
 def test_a_front_is_that_of_brute_force() -> None:
     generator = np.random.default_rng(0)
     for _ in range(50):
-        flops, believed = generator.integers(1, 12, 25), generator.integers(0, 8, 25) / 8
+        flops, estimate = generator.integers(1, 12, 25), generator.integers(0, 8, 25) / 8
         known = [
-            FrontCircuit(row=row, flops=int(f), believed=float(b), trainings=1)
-            for row, (f, b) in enumerate(zip(flops, believed, strict=True))
+            FrontCircuit(row=row, flops=int(f), search_estimate=float(b), trainings=1)
+            for row, (f, b) in enumerate(zip(flops, estimate, strict=True))
         ]
         found = front(known)
         expected = {
-            (one.flops, one.believed)
+            (one.flops, one.search_estimate)
             for one in known
             if not any(
                 other.flops <= one.flops
-                and other.believed >= one.believed
-                and (other.flops, other.believed) != (one.flops, one.believed)
+                and other.search_estimate >= one.search_estimate
+                and (other.flops, other.search_estimate) != (one.flops, one.search_estimate)
                 for other in known
             )
         }
-        assert [(one.flops, one.believed) for one in found] == sorted(expected)
+        assert [(one.flops, one.search_estimate) for one in found] == sorted(expected)
         # Of equals the first.
         assert all(
-            one.row == min(other.row for other in known if (other.flops, other.believed) == (one.flops, one.believed))
+            one.row
+            == min(other.row for other in known if (other.flops, other.search_estimate) == (one.flops, one.search_estimate))
             for one in found
         )
     assert front([]) == []

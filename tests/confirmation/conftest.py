@@ -11,7 +11,7 @@ from tests.conftest import confirm
 
 Make = Callable[..., Confirmation]
 
-SHORT = ConfirmationBudget(epochs=1, seeds=2)
+SHORT = ConfirmationBudget(epochs=1, repeats=2)
 
 
 @pytest.fixture

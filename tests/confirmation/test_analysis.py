@@ -86,7 +86,7 @@ def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Confirmat
             assert shown["recalls"] == pytest.approx(np.diag(summed) / 30)
             assert {shown["parameters"]} == {trial["parameters"] for trial in trials}
         assert entry["optimism"] == pytest.approx(entry["val_accuracy"] - np.mean(accuracies(confirmed, circuit_of(finalist))))
-        assert (entry["val_accuracy"], entry["quantum_flops"]) == (finalist.believed[0], finalist.quantum_flops)
+        assert (entry["val_accuracy"], entry["quantum_flops"]) == (finalist.search_estimate[0], finalist.quantum_flops)
     assert len(seen) > 3, "all networks are worth the same"
 
 
@@ -116,14 +116,14 @@ def test_p_is_corrected_for_the_finalists_that_have_the_same_control(confirmed: 
             # Holm's steps up to this one, written out.
             steps = [min(1.0, (len(raw) - place) * p) for place, p in enumerate(raw) if p <= control["p"]]
             assert control["p_holm"] == pytest.approx(max(steps))
-    # One of the three finalists has no live entangler.
+    # One of the three finalists has no effective entangler.
     assert sizes == [0, 3, 3, 2, 3]
 
 
 def test_rankings_curves_and_classical_models(confirmed: Confirmation) -> None:
     document = confirmation_document(confirmed)
-    believed, found = ([round(entry[name], 9) for entry in document["circuits"]] for name in ("val_accuracy", "test_accuracy"))
-    assert document["kendall_tau"] == pytest.approx(stats.kendalltau(believed, found).statistic)
+    estimate, found = ([round(entry[name], 9) for entry in document["circuits"]] for name in ("val_accuracy", "test_accuracy"))
+    assert document["kendall_tau"] == pytest.approx(stats.kendalltau(estimate, found).statistic)
     assert [entry["trial"] for entry in document["circuits"]] == [5, 4, 0]
     for entry in document["circuits"]:
         network = circuit_of(finalist_of(confirmed, entry))
@@ -137,7 +137,7 @@ def test_rankings_curves_and_classical_models(confirmed: Confirmation) -> None:
         assert [found["test_accuracy"]] == pytest.approx(accuracies(confirmed, name))
     assert document["trainings"] == {"needed": 45, "done": 45, "running": 0, "waiting": 0, "failed": 0}
     assert (document["state"], document["because"]) == ("finished", "all trainings are done")
-    assert (document["confirms"], document["epochs"], document["search_epochs"], document["seeds"]) == ("iris", 2, 1, 3)
+    assert (document["confirms"], document["epochs"], document["search_epochs"], document["repeats"]) == ("iris", 2, 1, 3)
 
 
 Fate = Callable[[Training], str | None]
@@ -152,7 +152,7 @@ def replay(confirmed: Confirmation, storage_url: str) -> Replay:
     search = load(storage, "iris")
 
     def replay(wanted: Callable[[Training], bool], fate: Fate = lambda _: None) -> Confirmation:
-        again = confirm(search, storage_url, read_state(search).front, ConfirmationBudget(epochs=2, seeds=3), "iris.other")
+        again = confirm(search, storage_url, read_state(search).front, ConfirmationBudget(epochs=2, repeats=3), "iris.other")
         chosen = {(training.network, training.seed): training for training in again.needed() if wanted(training)}
         with study_lock(again.study):
             enqueue(again.study, chosen.values())
@@ -174,7 +174,7 @@ def test_of_one_seed_nothing_is_said_that_needs_several(replay: Replay) -> None:
     assert document["state"] is None
     for entry in document["circuits"]:
         assert len(entry["test_accuracies"]) == 1
-        assert entry["told"] == f"Trial {entry['trial']} is not compared with its controls yet."
+        assert entry["message"] == f"Trial {entry['trial']} is not compared with its controls yet."
         for shown in (entry, *entry["controls"]):
             assert shown["test_accuracy_std"] is shown["test_accuracy_interval"] is None
         for control in entry["controls"]:
@@ -250,7 +250,7 @@ def test_what_the_search_believed_has_an_interval_within_what_accuracies_can_be(
     confirmed: Confirmation, storage_url: str
 ) -> None:
     def with_deviation(finalist: Finalist) -> Finalist:
-        return replace(finalist, believed=(0.9, 0.1, 4)) if finalist.trial == 5 else finalist
+        return replace(finalist, search_estimate=(0.9, 0.1, 4)) if finalist.trial == 5 else finalist
 
     confirms = replace(confirmed.plan, finalists=tuple(map(with_deviation, confirmed.plan.finalists)))
     document = confirmation_document(replace(confirmed, description=replace(confirmed.description, confirms=confirms)))
@@ -345,7 +345,7 @@ def test_a_confirmation_has_no_front(confirmed: Confirmation, replay: Replay) ->
     with pytest.raises(ConfigError, match=told):
         search_of(confirmed)
     other = replay(lambda _: False)
-    with pytest.raises(ConfigError, match=r"study 'iris.other' has no front: .*: faqnas-optuna confirm iris --as iris.other$"):
+    with pytest.raises(ConfigError, match=r"'iris.other' has no front: .*: faqnas-optuna confirm iris --name iris.other$"):
         search_of(other)
 
 

@@ -75,7 +75,7 @@ def test_parameters_by_hand(iris: DataSplits) -> None:
 def test_the_classical_network_is_the_widest_with_no_more_parameters() -> None:
     for n_qubits, rotations, (d, c) in itertools.product((2, 5, 10), ((RZ,), (RY, RX, RY, RX)), ((2, 2), (4, 3), (64, 10))):
         of = circuit(*rotations, n_qubits=n_qubits)
-        live = Costs.of(of, n_features=d, n_classes=c).live_parameters
+        live = Costs.of(of, n_features=d, n_classes=c).effective_parameters
         width = mlp_width(of, n_features=d, n_classes=c)
         assert d * width + width + c * width + c <= live < d * (width + 1) + width + 1 + c * (width + 1) + c
 

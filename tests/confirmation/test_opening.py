@@ -16,7 +16,7 @@ def test_the_confirmation_of_another_study_is_refused(
     confirmation(0)
     storage, other = search_of_eight.study._storage, new_search(name="other")
     run_trials(other, 4, cheap_values)
-    with pytest.raises(StudyMismatchError, match="confirms an earlier study 'iris', or another; choose another name with --as"):
+    with pytest.raises(StudyMismatchError, match="an earlier study 'iris', or another; choose another name with --name"):
         find(storage, "iris.confirm", other)
     with pytest.raises(StudyMismatchError, match="is no confirmation"):
         find(storage, "other", search_of_eight)

@@ -13,8 +13,8 @@ from faqnas_optuna.confirmation.study import Confirmation
 from tests.support.terminal import LongSearch, each_width
 from tests.support.terminal import at_terminal as at_terminal  # the fixture
 
-CIRCUITS = "trial  test accuracy  95 % interval  believed  optimism  quantum FLOPs  live parameters  circuit"
-CONTROLS = "trial  control  test accuracy  circuit adds  95 % interval  p  p (Holm)  effect  parameters  network"
+CIRCUITS = "trial  test accuracy  95 % CI  search estimate  optimism  quantum FLOPs  effective parameters  circuit"
+CONTROLS = "trial  control  test accuracy  circuit adds  95 % CI  p  p (Holm)  effect  parameters  network"
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def numbers_of(document: dict[str, Any]) -> list[list[str]]:
     """What stands before the last column in each line of the tables of circuits and of controls."""
     rows = []
     for entry in document["circuits"]:
-        accuracy, believed = shown(entry["test_accuracy"]), shown(entry["val_accuracy"])
+        accuracy, estimate = shown(entry["test_accuracy"]), shown(entry["val_accuracy"])
         interval = shown_ends(entry["test_accuracy_interval"])
-        cells = [entry["trial"], accuracy, interval, believed, f"{entry['optimism']:+z.3f}"]
+        cells = [entry["trial"], accuracy, interval, estimate, f"{entry['optimism']:+z.3f}"]
         rows.append([*cells, f"{entry['quantum_flops']:,}", entry["parameters"]])
     for entry in document["circuits"]:
         for control in entry["controls"]:
@@ -90,13 +90,13 @@ def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> Non
     # All three signs alike, on either side.
     assert smallest == (
         "3 seeds can give no p below 0.2500, and with Holm's correction over 3 circuits none below 0.7500:"
-        " too few to show anything, take more --seeds."
+        " too few to show anything, take more --repeats."
     )
-    document["seeds"] = 10
+    document["repeats"] = 10
     assert remarks(document)[3] == (
         "10 seeds can give no p below 0.0020, and with Holm's correction over 3 circuits none below 0.0059."
     )
-    document["seeds"] = 3
+    document["repeats"] = 3
     for told in ("kendall_tau", "circuits"):
         document[told] = [] if told == "circuits" else None
     assert remarks(document) == [trained, majority]

@@ -61,7 +61,7 @@ def test_it_ends_when_all_is_done_and_another_finalist_goes_on_with_it(confirmat
 
 def test_more_seeds_go_on_with_it(confirmation: Make) -> None:
     finish(confirmation(0), done)
-    search = resume(confirmation(0, budget=ConfirmationBudget(seeds=3)))
+    search = resume(confirmation(0, budget=ConfirmationBudget(repeats=3)))
     # One seed of the circuit and its controls.
     assert finish(search, done) == len(search.plan.finalists[0].networks)
 
@@ -137,10 +137,10 @@ def test_real_trainings_are_judged_on_the_test_part(confirmation: Make, iris: Da
 
 def test_other_epochs_and_fewer_seeds_are_refused(confirmation: Make) -> None:
     search = confirmation(0)
-    with pytest.raises(StudyMismatchError, match="epochs: stored 1, asked 5; .* another name with --as"):
+    with pytest.raises(StudyMismatchError, match="epochs: stored 1, asked 5; .* another name with --name"):
         search.check_budget(ConfirmationBudget(epochs=5))
     with pytest.raises(StudyMismatchError, match="seeds: stored 2, asked 1"):
-        search.check_budget(ConfirmationBudget(seeds=1))
+        search.check_budget(ConfirmationBudget(repeats=1))
     search.check_budget(ConfirmationBudget())
 
 

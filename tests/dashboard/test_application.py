@@ -79,7 +79,7 @@ def test_the_first_page_lists_the_studies(address: str) -> None:
 def test_a_study_has_a_page_with_its_front_and_its_note(address: str, search_of_eight: Search) -> None:
     page = get(f"{address}/study/iris")
     for candidate in read_state(search_of_eight).front:
-        assert str(candidate.live) in page
+        assert str(candidate.effective_gates) in page
     for told in ("Two values are minimised", "Adam", "Wilson&#x27;s 95 % interval", "by faqnas-optuna 0."):
         assert told in page
 

@@ -197,7 +197,7 @@ def test_the_mouse_tells_which_circuit_is_which(browse: Browse, server: Dashboar
     page = browse(address(server, "/study/iris"))
     front, grown = ("\n".join(part.words for part in page_of.find("g", class_="hoverlayer")) for page_of in drawn(page))
     second = read_state(search_of_eight).front[1]
-    assert f"trial {second.trial}" in front and str(second.live) in front
+    assert f"trial {second.trial}" in front and str(second.effective_gates) in front
     assert "generation 2, closed 20" in grown and "UTC" in grown
 
 

@@ -103,7 +103,7 @@ def test_each_circuit_of_the_front_has_its_line_and_its_trial(view: StudyView) -
     assert len(view.front) > 1
     for candidate in view.front:
         assert f"../dashboard/studies/{view.number}/trials?numbers={candidate.trial}" in list(Tags(page).links())
-        assert str(candidate.live) in Tags(page).text
+        assert str(candidate.effective_gates) in Tags(page).text
 
 
 def test_a_page_asks_for_news_until_the_study_has_stopped(view: StudyView) -> None:

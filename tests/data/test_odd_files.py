@@ -35,9 +35,9 @@ def test_an_odd_file_goes_all_the_way(name: str, tmp_path: Path, cli_here: Cli) 
     odd.write(tmp_path / odd.name)
     code, _, err = cli_here("start", odd.name, *odd.options, *TINY, "--study", "odd")
     assert code == 0, err
-    code, _, err = cli_here("confirm", "odd", "--top", "1", "--seeds", "2", "--epochs", "1")
+    code, _, err = cli_here("confirm", "odd", "--top", "1", "--repeats", "2", "--epochs", "1")
     assert code == 0, err
-    code, out, err = cli_here("export", "odd", "--to", "model", "--json")
+    code, out, err = cli_here("export", "odd", "--out", "model", "--json")
     assert code == 0, err
     right = sum(part["right"] for part in json.loads(out)["accuracies"].values())
     code, out, err = cli_here("predict", "model", odd.name, "--json", "--out", "predictions.csv")

@@ -235,7 +235,9 @@ def test_a_study_finds_its_file_again(
     code, _, err = cli_here("resume", "my-patients", "--generations", "2")
     assert code == 2 and "my patients.csv is not in" in err and "--data-dir" in err
     assert cli_here("resume", "my-patients", "--generations", "2", "--data-dir", "elsewhere")[0] == 0
-    code, out, _ = cli_here("confirm", "my-patients", "--top", "1", "--seeds", "2", "--epochs", "1", "--data-dir", "elsewhere")
+    code, out, _ = cli_here(
+        "confirm", "my-patients", "--top", "1", "--repeats", "2", "--epochs", "1", "--data-dir", "elsewhere"
+    )
     assert code == 0 and "test samples, which the search has not seen" in out
     moved.write_text(moved.read_text().replace("Bern", "Basel"))
     code, _, err = cli_here("resume", "my-patients", "--generations", "3", "--data-dir", "elsewhere")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
-from faqnas_optuna.circuits.effective import Layer, LiveGates, all_layers, weights_of
+from faqnas_optuna.circuits.effective import EffectiveGates, Layer, all_layers, weights_of
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.pennylane_circuit import ROTATIONS, qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
@@ -329,7 +329,7 @@ def test_the_layers_of_a_whole_circuit_are_that_circuit() -> None:
 def test_the_live_layers_compute_what_the_circuit_computes() -> None:
     rng = np.random.default_rng(12)
     for circuit in circuits(3, rng):
-        live = LiveGates(circuit=circuit)
+        live = EffectiveGates(circuit=circuit)
         layers = tuple(layer for layer in live.layers if layer.rotation is not None)
         if len(layers) == len(live.layers):
             inputs, weights, _ = arguments(circuit, 3, rng)

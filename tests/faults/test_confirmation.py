@@ -20,7 +20,7 @@ from tests.support.databases import on_postgres
 
 pytestmark = pytest.mark.slow
 
-ASKED = ("--trials", "0,1", "--seeds", "2", "--epochs", "5")
+ASKED = ("--trials", "0,1", "--repeats", "2", "--epochs", "5")
 
 
 def confirmed(search: Confirmation) -> dict[tuple[str, int], float]:
@@ -60,6 +60,6 @@ def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: P
     assert any(trial.state is TrialState.FAIL for trial in trials), "no kill has hit a training"
 
     crew.processes.clear()
-    crew.start("confirm", "s", *ASKED, "--as", "undisturbed", "--json")
+    crew.start("confirm", "s", *ASKED, "--name", "undisturbed", "--json")
     assert crew.leave() == [0], crew.printed()
     assert confirmed(load_confirmation(open_storage(any_storage_url), "undisturbed")) == confirmed(search)

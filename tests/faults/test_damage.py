@@ -147,7 +147,7 @@ def test_who_looks_at_all_leaves_out_a_damaged_study(
     assert cli_here("pareto", "good")[0] == 0
     commands: list[tuple[str, ...]] = [("status", "bad"), ("resume", "bad")]
     if damage in SEEN_BY_ALL:
-        commands += [("pareto", "bad"), ("show", "bad", "0"), ("worker", "bad"), ("export", "bad", "--to", "model")]
+        commands += [("pareto", "bad"), ("show", "bad", "0"), ("worker", "bad"), ("export", "bad", "--out", "model")]
     for command in commands:
         assert_refused(cli_here(*command), reason)
 

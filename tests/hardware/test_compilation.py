@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.effective import LiveGates, all_layers
+from faqnas_optuna.circuits.effective import EffectiveGates, all_layers
 from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.gates import Gate, Input, Weight
 from faqnas_optuna.hardware.compilation import compiled, uncancelled
@@ -90,7 +90,7 @@ def test_programs_do_what_the_circuits_do(device: Device) -> None:
         (3, 4), (False, True), ("CNOT", "CZ"), (False, True), ("XY", "ZZX", "YXYX")
     ):
         which = circuit(n_qubits, rotations, entangler, circular=circular, amplitude=amplitude)
-        layers = LiveGates(circuit=which).layers
+        layers = EffectiveGates(circuit=which).layers
         gates = list(elementary_gates(which, layers))
         program = list(compiled(which, layers, device))
         assert np.allclose(of_program(program, device), of_gates(gates, n_qubits), atol=1e-12), which

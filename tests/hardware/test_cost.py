@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.hardware.compilation import compiled
 from faqnas_optuna.hardware.cost import hardware_cost
@@ -16,7 +16,7 @@ from tests.support.devices import CROSS, IONS, LINE, circuit
 PULSE, PAIR, READ = -math.log(0.99), -math.log(0.9), -math.log(0.8)
 
 ESP_BY_HAND: Mapping[str, tuple[Circuit, Device, float]] = {
-    # RX and its last CZ layer: no live entangler. Each wire is RY · RX, one gate of two pulses, 20 ns, and none waits.
+    # RX and its last CZ layer: no effective entangler. Each wire is RY · RX, one gate of two pulses, 20 ns, and none waits.
     "two pulses a wire": (circuit(2, "X"), LINE, 4 * PULSE + 2 * READ),
     # All inert: RY alone.
     "an inert layer": (circuit(3, "Z"), LINE, 6 * PULSE + 3 * READ),
@@ -68,7 +68,7 @@ def test_success_by_qiskits_schedule(device: Device, axes: str) -> None:
 
     which = circuit(4, axes, "CNOT", circular=True, amplitude=True)
     written, n_read = qiskit.QuantumCircuit(device.qubits), 0
-    for gate in compiled(which, LiveGates(circuit=which).layers, device):
+    for gate in compiled(which, EffectiveGates(circuit=which).layers, device):
         if isinstance(gate, TwoQubit):
             getattr(written, device.two_qubit_gate)(*gate.qubits)
         elif isinstance(gate, OneQubit):

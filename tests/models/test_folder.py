@@ -182,7 +182,7 @@ def test_other_json_is_refused(tmp_path: Path, iris: DataSplits, content: bytes)
 
 def test_a_folder_that_is_there_stays_unless_it_is_to_be_replaced(tmp_path: Path, iris: DataSplits) -> None:
     folder = written(tmp_path / "m", model_for(iris))
-    with pytest.raises(OutputError, match="is there already; name another folder with --to, or add --replace"):
+    with pytest.raises(OutputError, match="is there already; name another folder with --out, or add --replace"):
         written(folder, model_for(iris))
     written(folder, model_for(iris, Embedding.ANGLE), replace=True)
     assert load_model(folder).circuit.embedding is Embedding.ANGLE

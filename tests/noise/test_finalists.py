@@ -24,7 +24,7 @@ def test_finalists_are_those_of_the_trials_the_cheapest_first(confirmed: Confirm
 
 def test_who_was_not_trained_is_not_judged(search_of_eight: Search, storage_url: str) -> None:
     front = read_state(search_of_eight).front
-    waiting = confirm(search_of_eight, storage_url, front, ConfirmationBudget(epochs=2, seeds=3))
+    waiting = confirm(search_of_eight, storage_url, front, ConfirmationBudget(epochs=2, repeats=3))
     assert finalists_among(waiting, [one.trial for one in front]) == []
 
 

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from faqnas_optuna import __version__
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, Genome, Rotation
-from faqnas_optuna.config import FlopsCounter, FlopsOf, StudyConfig
+from faqnas_optuna.config import CountedGates, FlopsCounter, StudyConfig
 from faqnas_optuna.confirmation.opening import status_document
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import front_csv, pareto_document, start_document, trial_document
@@ -69,7 +69,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
             "canonical": dict,
             "circuit": str,
             "effective": dict,
-            "live_parameters": int,
+            "effective_parameters": int,
         }
         assert list(entry["genome"]) == list(GENES)
         assert entry["val_error"] == pytest.approx(1 - entry["val_accuracy"])
@@ -213,11 +213,11 @@ def test_a_study_of_before_hypervolumes_were_logarithmic_is_left_out_of_all(
 
 
 @pytest.mark.parametrize("counter", FlopsCounter)
-@pytest.mark.parametrize("of", FlopsOf)
+@pytest.mark.parametrize("of", CountedGates)
 def test_what_the_cheapest_circuit_that_computes_the_same_costs_is_told(
-    new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]], counter: FlopsCounter, of: FlopsOf
+    new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]], counter: FlopsCounter, of: CountedGates
 ) -> None:
-    config = small_config(flops=counter, flops_of=of)
+    config = small_config(flops=counter, gates=of)
     search = new_search(config)
     for rotation in Rotation:
         inert = {"entangler": "CZ", "topology": "circular", "depth": 2, "rotation_1": rotation, "rotation_2": "RZ"}

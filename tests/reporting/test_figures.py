@@ -57,7 +57,7 @@ def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path:
     page = (tmp_path / "front.html").read_text()
     assert "<script src=" not in page
     for best in read_state(search).front:
-        assert str(best.live) in page
+        assert str(best.effective_gates) in page
     assert '"type":"log"' in page
 
 
@@ -104,8 +104,8 @@ def test_a_directory_that_is_not_there_is_named(search: Search, tmp_path: Path) 
 FRONT = [(3, 60, 0.53), (141, 180, 0.44), (51, 264, 0.417), (47, 634, 0.38), (48, 709, 0.306), (19, 1165, 0.222)]
 FRONT += [(88, 4700, 0.11), (159, 38997, 0.056)]
 """Trial, quantum FLOPs and error: eight circuits, some of which are as near to each other as those of a search."""
-LAYERS = {Mark.LIVE: ("CNOT", "RY"), Mark.INERT: ("CZ", "RX", "RY"), Mark.LACKING: ("CZ", "RY")}
-MARKS = [Mark.LIVE, Mark.INERT, Mark.LIVE, Mark.LACKING, Mark.INERT, Mark.LIVE, Mark.INERT, Mark.LIVE]
+LAYERS = {Mark.EFFECTIVE: ("CNOT", "RY"), Mark.INERT: ("CZ", "RX", "RY"), Mark.LACKING: ("CZ", "RY")}
+MARKS = [Mark.EFFECTIVE, Mark.INERT, Mark.EFFECTIVE, Mark.LACKING, Mark.INERT, Mark.EFFECTIVE, Mark.INERT, Mark.EFFECTIVE]
 
 
 def shown(
@@ -281,26 +281,26 @@ def test_text_stays_text(search: Search, tmp_path: Path) -> None:
 
 def test_marks_tell_what_is_inert() -> None:
     drawn = Drawn(printed_figure(shown(), Size.PAGE))
-    assert drawn.words == ["front (numbers: trials)", "some gates inert", "no live entangler"]
+    assert drawn.words == ["front (numbers: trials)", "some gates inert", "no effective entangler"]
     looks = {}
     for line in drawn.axes.lines:
         for flops, error in values(line) if line.get_linestyle() == "None" else []:
             looks[int(flops), round(error, 3)] = (line.get_marker(), line.get_markerfacecolor())
-    expected = {Mark.LIVE: ("o", BELIEVED), Mark.INERT: ("o", "white"), Mark.LACKING: ("s", "white")}
+    expected = {Mark.EFFECTIVE: ("o", BELIEVED), Mark.INERT: ("o", "white"), Mark.LACKING: ("s", "white")}
     assert looks == {(flops, error): expected[mark] for mark, (_, flops, error) in zip(MARKS, FRONT, strict=True)}
 
 
 def test_marks_that_are_not_there_are_not_explained() -> None:
-    assert Drawn(printed_figure(shown(marks=[Mark.LIVE] * 8), Size.COLUMN)).words == ["front (numbers: trials)"]
+    assert Drawn(printed_figure(shown(marks=[Mark.EFFECTIVE] * 8), Size.COLUMN)).words == ["front (numbers: trials)"]
 
 
 @pytest.mark.parametrize(
     ("genomes", "name"),
     [
-        ([genome_of(3, "CZ", "RY")], "no live entangler"),
-        ([genome_of(3, "CNOT", "RZ")], "no live rotation"),
-        ([genome_of(3, "CZ", "RZ")], "no live entangler or no live rotation"),
-        ([genome_of(3, "CZ", "RY"), genome_of(3, "CNOT", "RZ")], "no live entangler or no live rotation"),
+        ([genome_of(3, "CZ", "RY")], "no effective entangler"),
+        ([genome_of(3, "CNOT", "RZ")], "no effective rotation"),
+        ([genome_of(3, "CZ", "RZ")], "no effective entangler or no effective rotation"),
+        ([genome_of(3, "CZ", "RY"), genome_of(3, "CNOT", "RZ")], "no effective entangler or no effective rotation"),
         ([genome_of(3, "CNOT", "RY")], None),
     ],
 )
@@ -352,11 +352,11 @@ def test_the_figure_of_a_page_tells_the_same(search: Search) -> None:
     figure = interactive_figure(shown(deviation=0.03, confirmed=True, dominated=5))
     _, front, links, confirmed = figure.data
     assert [*front.marker.symbol] == ["square" if mark is Mark.LACKING else "circle" for mark in MARKS]
-    assert [*front.marker.color] == [BELIEVED if mark is Mark.LIVE else "white" for mark in MARKS]
+    assert [*front.marker.color] == [BELIEVED if mark is Mark.EFFECTIVE else "white" for mark in MARKS]
     half = stats.t.ppf(0.975, 4) * 0.03 / math.sqrt(5)
     assert [*front.error_y.array] == pytest.approx([half] * 8)
     assert [*front.error_y.arrayminus] == pytest.approx([min(half, error) for _, _, error in FRONT])
-    told = "open: some gates inert, square: no live entangler, bars: 95 % of the mean of 5 trainings"
+    told = "open: some gates inert, square: no effective entangler, bars: 95 % of the mean of 5 trainings"
     assert front.name == f"front ({told})"
     assert [*confirmed.x] == [flops for _, flops, _ in FRONT]
     assert [*confirmed.y] == pytest.approx([error + 0.05 * (-1) ** number for number, (_, _, error) in enumerate(FRONT)])

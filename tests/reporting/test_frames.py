@@ -33,6 +33,6 @@ def test_a_frame_of_a_confirmation_is_its_document(confirmed: Confirmation) -> N
     document = confirmation_document(confirmed)
     for row, entry in zip(confirmed_frame(document).to_dict("records"), document["circuits"], strict=True):
         assert [row["test_accuracy_low"], row["test_accuracy_high"]] == entry["test_accuracy_interval"]
-        assert (row["believed"], row["circuit"]) == (entry["val_accuracy"], entry["effective"])
+        assert (row["search_estimate"], row["circuit"]) == (entry["val_accuracy"], entry["effective"])
         for control in entry["controls"]:
             assert row[control["model"]] == control["test_accuracy"]

@@ -13,7 +13,7 @@ from optuna.trial import create_trial
 from scipy import stats
 
 from faqnas_optuna.circuits.genome import GENES
-from faqnas_optuna.config import FlopsCounter, FlopsOf, Score, TrainingConfig
+from faqnas_optuna.config import CountedGates, FlopsCounter, Score, TrainingConfig
 from faqnas_optuna.confirmation.analysis import AGAINST
 from faqnas_optuna.confirmation.latex import confirmation_table
 from faqnas_optuna.reporting.latex import (
@@ -128,7 +128,7 @@ def test_the_table_of_a_front(new_search: Callable[..., Search]) -> None:
 
 def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
     config = small_config(
-        training=TrainingConfig(epochs=20, repeats=3), flops=FlopsCounter.ANALYTIC, flops_of=FlopsOf.EFFECTIVE
+        training=TrainingConfig(epochs=20, repeats=3), flops=FlopsCounter.ANALYTIC, gates=CountedGates.EFFECTIVE
     )
     add(search := new_search(config), *FRONT)
     check(text := table_of(read_state(search)))
@@ -261,7 +261,7 @@ def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
     configs = {
         "plain": small_config(),
         "repeated": small_config(training=repeated),
-        "balanced": small_config(training=repeated, score=Score.BALANCED, flops_of=FlopsOf.EFFECTIVE),
+        "balanced": small_config(training=repeated, score=Score.BALANCED, gates=CountedGates.EFFECTIVE),
     }
     for name, config in configs.items():
         add(search := new_search(config, name=name), *map(balanced, FRONT))

@@ -146,7 +146,7 @@ def test_only_one_module_reads_and_writes_the_attributes_of_studies(
         ("stop", "iris"),
         ("resume", "iris", "--generations", "2"),
         ("worker", "iris"),
-        ("confirm", "iris", "--top", "1", "--seeds", "2", "--epochs", "1"),
+        ("confirm", "iris", "--top", "1", "--repeats", "2", "--epochs", "1"),
         ("status",),
     ):
         code, _, err = cli_here(*command)

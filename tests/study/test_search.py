@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation, Topology, enumerate_genomes
-from faqnas_optuna.config import FlopsCounter, FlopsOf, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import CountedGates, FlopsCounter, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
@@ -95,7 +95,7 @@ def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
         check_name(name)
 
 
-@pytest.mark.parametrize("of", FlopsOf)
+@pytest.mark.parametrize("of", CountedGates)
 @pytest.mark.parametrize("counter", FlopsCounter)
 @pytest.mark.parametrize(
     "space",
@@ -111,8 +111,8 @@ def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
     ],
     ids=lambda space: f"{space.n_qubits}x{space.depth}",
 )
-def test_the_range_of_flops_is_that_of_all_circuits(space: SpaceConfig, counter: FlopsCounter, of: FlopsOf) -> None:
-    config = StudyConfig(dataset="iris", flops=counter, flops_of=of, space=space)
+def test_the_range_of_flops_is_that_of_all_circuits(space: SpaceConfig, counter: FlopsCounter, of: CountedGates) -> None:
+    config = StudyConfig(dataset="iris", flops=counter, gates=of, space=space)
     circuits = {genome.circuit for genome in enumerate_genomes(space.genes)}
     charged = {Costs.of(circuit, n_features=4, n_classes=3).quantum_flops(config) for circuit in circuits}
     assert cost_range(config) == (min(charged), max(charged))

@@ -53,7 +53,7 @@ def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..
 
 
 def noisy_values(genome: Genome) -> tuple[float, float]:
-    """The same for all with the same live gates, and for the rest luck."""
+    """The same for all with the same effective gates, and for the rest luck."""
     digest = int(effective_circuit(genome.circuit).digest, 16)
     luck = np.random.default_rng(digest).normal(0, 0.1)
     return float(genome.n_qubits * genome.circuit.depth), float(np.clip(0.6 - 0.03 * genome.n_qubits + luck, 0, 1))
@@ -78,7 +78,7 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
     assert set(found) == on_front
     for digest, candidate in found.items():
         assert candidate.val_error == pytest.approx(points[digest][1])
-        assert candidate.believed(search.config) == 1 - candidate.val_error
+        assert candidate.search_estimate(search.config) == 1 - candidate.val_error
         # What is stored is what was trained.
         assert candidate.scores.val_accuracy == pytest.approx(1 - trained[digest].values[1])
     assert {one.record.circuit for one in state.candidates} == set(trained)

@@ -17,7 +17,7 @@ NOISE = DepolarizingNoise(probability=0.01)
 def under_noise(trial: int, cost: int, *by_seed: Sequence[float]) -> UnderNoise:
     """With so many strengths as are given, and then 0.1."""
     genome, networks = genome_of(3, "CZ", "RX", "RY"), {str(Model.CIRCUIT): str(trial)}
-    finalist = Finalist(trial=trial, genome=genome, quantum_flops=cost, believed=(0.5, None, 1), networks=networks)
+    finalist = Finalist(trial=trial, genome=genome, quantum_flops=cost, search_estimate=(0.5, None, 1), networks=networks)
     scores = {seed: tuple([*values, *[0.1] * len(STRENGTHS)][: len(STRENGTHS)]) for seed, values in enumerate(by_seed)}
     return UnderNoise(finalist=finalist, n_qubits=3, scores=scores)
 

@@ -9,7 +9,7 @@ import pennylane as qml
 import pytest
 import torch
 
-from faqnas_optuna.circuits.effective import LiveGates
+from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.confirmation.baselines import Model, confirm_once, confirmation_generator, label
@@ -100,7 +100,7 @@ def test_a_confirmation_trains_it_there_and_its_controls_without_entanglers_on_t
     # RX, RZ and two layers of three angles; without entanglers the layer of RZ is inert.
     assert [one.parameters for one in confirmed.values()] == [27 + 6 + 6, 27 + 3, 27]
     assert label(Model.SEPARABLE, CRX, n_features=4, n_classes=3) == "3 qubits, angle, RX, no entangler"
-    layers = LiveGates(circuit=CRX).separable
+    layers = EffectiveGates(circuit=CRX).separable
     separable = train(CRX, iris, BUDGET, generator=confirmation_generator(0, 0), layers=layers)
     assert confirmed[Model.SEPARABLE].losses == separable.losses
 

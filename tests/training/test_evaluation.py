@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import DataConfig, Engine, FlopsCounter, FlopsOf, StudyConfig, TrainingConfig
+from faqnas_optuna.config import CountedGates, DataConfig, Engine, FlopsCounter, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.training.evaluation import evaluate, train_once, training_generator
@@ -55,15 +55,15 @@ def test_another_process_finds_the_same_values_and_loads_nothing_large(iris: Dat
 def test_the_objectives_are_flops_and_validation_error(iris: DataSplits) -> None:
     result = evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris"))
     charged = {
-        (FlopsCounter.PROFILER, FlopsOf.SUGGESTED): result.quantum_flops_profiler,
-        (FlopsCounter.ANALYTIC, FlopsOf.SUGGESTED): result.quantum_flops_analytic,
-        (FlopsCounter.PROFILER, FlopsOf.EFFECTIVE): result.costs.effective_flops_profiler,
-        (FlopsCounter.ANALYTIC, FlopsOf.EFFECTIVE): result.costs.effective_flops_analytic,
+        (FlopsCounter.PROFILER, CountedGates.ALL): result.quantum_flops_profiler,
+        (FlopsCounter.ANALYTIC, CountedGates.ALL): result.quantum_flops_analytic,
+        (FlopsCounter.PROFILER, CountedGates.EFFECTIVE): result.costs.effective_flops_profiler,
+        (FlopsCounter.ANALYTIC, CountedGates.EFFECTIVE): result.costs.effective_flops_analytic,
     }
     # The last layer of CZ is inert.
     assert len(set(charged.values())) == 4
     for (counter, gates), flops in charged.items():
-        config = StudyConfig(dataset="iris", flops=counter, flops_of=gates)
+        config = StudyConfig(dataset="iris", flops=counter, gates=gates)
         assert result.objectives(config) == (flops, 1 - result.val_accuracy)
     assert result.costs.parameters == (4 * 3 + 3) + 2 * 3 + (3 * 3 + 3)
     assert result.costs.classical_flops == 2 * 3 * (4 + 3)
@@ -77,7 +77,10 @@ def test_circuits_with_the_same_live_gates_are_worth_the_same_and_cost_something
     assert shallow.val_accuracies == deep.val_accuracies
     assert shallow.quantum_flops_profiler < deep.quantum_flops_profiler
     assert shallow.costs.effective_flops_profiler == deep.costs.effective_flops_profiler < shallow.quantum_flops_profiler
-    assert (deep.costs.parameters, deep.costs.live_parameters) == (shallow.costs.parameters + 2 * 3, shallow.costs.parameters)
+    assert (deep.costs.parameters, deep.costs.effective_parameters) == (
+        shallow.costs.parameters + 2 * 3,
+        shallow.costs.parameters,
+    )
 
 
 def test_repeats_are_trained_from_different_seeds(iris: DataSplits) -> None:

@@ -4,7 +4,7 @@ from statistics import fmean, stdev
 
 import pytest
 
-from faqnas_optuna.config import FlopsCounter, FlopsOf, Score, StudyConfig
+from faqnas_optuna.config import CountedGates, FlopsCounter, Score, StudyConfig
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import DEVICES
 from faqnas_optuna.training.values import Costs, ValidationScores
@@ -25,7 +25,7 @@ def test_live_gates_alone_cost_what_a_circuit_of_them_costs() -> None:
 def test_a_study_counts_by_its_settings(counter: FlopsCounter) -> None:
     costs = Costs.of(GENOME.circuit, n_features=4, n_classes=3)
     suggested = StudyConfig(dataset="iris", flops=counter)
-    effective = StudyConfig(dataset="iris", flops=counter, flops_of=FlopsOf.EFFECTIVE)
+    effective = StudyConfig(dataset="iris", flops=counter, gates=CountedGates.EFFECTIVE)
     assert costs.quantum_flops(suggested) == getattr(costs, f"quantum_flops_{counter}")
     assert costs.cheapest_flops(suggested) == getattr(costs, f"cheapest_flops_{counter}")
     assert costs.quantum_flops(effective) == costs.cheapest_flops(effective) == getattr(costs, f"effective_flops_{counter}")

@@ -96,7 +96,7 @@ def idle(scheduler: str) -> bool:
 
 def test_python_searches_and_confirms_on_a_cluster(scheduler: str, storage_url: str) -> None:
     study = search("iris", storage=storage_url, dask=scheduler, workers=WORKERS, population=4, generations=1, epochs=1)
-    confirmation = study.confirm(top=1, epochs=1, seeds=1, dask=scheduler, workers=WORKERS)
+    confirmation = study.confirm(top=1, epochs=1, repeats=1, dask=scheduler, workers=WORKERS)
     workers = {trial.user_attrs["worker"] for trial in study.optuna.trials}
     assert study.status()["state"] == "finished" and len(confirmation) == 1
     assert not any(worker.startswith(f"{socket.gethostname()}:{os.getpid()}-") for worker in workers)
