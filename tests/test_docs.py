@@ -71,6 +71,7 @@ def test_what_a_document_shows_runs_as_it_stands(
     """From above to below, in one directory: a document may use what it has made before, but nothing that another has."""
     for variable, value in TINY.items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("faqnas_optuna.confirmation.opening.DEFAULT_REPEATS", 2)
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     before, printed = "", ""
     for language, block in blocks(TEXTS[name]):

@@ -1,4 +1,4 @@
-"""The command that holds searchers against each other on a table."""
+"""The command `compare`: compare search algorithms on a table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,26 +20,36 @@ if TYPE_CHECKING:
     from faqnas_optuna.signals import Signals
 
 DEFAULT_TRAININGS = 160
-"""Those of the paper's search: eight generations of twenty."""
+"""Trainings of the paper's search: eight generations of twenty."""
 
 
 @click.command()
 @click.argument("table", metavar="TABLE")
-@option("--searcher", "names", multiple=True, metavar="NAME[:R]", help="One of them, with R trainings a circuit; repeatable.")
-@option("--trainings", type=IntRange(1, 100_000), help="What each search may spend.  [default: 160]")
-@option("--seconds", type=FloatRange(0, min_open=True), help="The same in seconds of training, by the table's clock.")
-@option("--searches", type=IntRange(2, 1000), default=20, show_default=True, help="Searches of each searcher.")
+@option(
+    "--searcher",
+    "names",
+    multiple=True,
+    metavar="NAME[:R]",
+    help="Algorithm to compare, with R trainings per circuit; repeatable.",
+)
+@option("--trainings", type=IntRange(1, 100_000), help="Budget of each search, in trainings.  [default: 160]")
+@option(
+    "--seconds",
+    type=FloatRange(0, min_open=True),
+    help="Budget of each search, in seconds of training as stored with the table.",
+)
+@option("--searches", type=IntRange(2, 1000), default=20, show_default=True, help="Searches per algorithm.")
 # Without a variable: FAQNAS_EPOCHS is that of a search.
-@click.option("--epochs", type=IntRange(1, 100_000), default=5, show_default=True, help="Of each training.")
-@option("--reference", metavar="NAME", help="The searcher that the others are held against.  [default: the first]")
-@option("--live", is_flag=True, help="Train instead of looking up; TABLE is then any data set, or a file of data.")
+@click.option("--epochs", type=IntRange(1, 100_000), default=5, show_default=True, help="Epochs of each training.")
+@option("--reference", metavar="NAME", help="Algorithm that the others are compared with.  [default: the first]")
+@option("--live", is_flag=True, help="Train instead of looking up; TABLE is then a data set or a data file.")
 @data_options
 @split_seed_option
 @data_dir_option
-@option("--workers", type=IntRange(1, 1024), help="Processes.  [default: one for each core]")
-# Without a variable: one that is set would make every call write files.
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw them to FILE.png, .pdf or .svg.")
-@click.option("--size", type=click.Choice([size.value for size in Size]), help="Of the plot.  [default: page]")
+@option("--workers", type=IntRange(1, 1024), help="Number of processes.  [default: one per core]")
+# Without a variable, or every call would write the file.
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Plot the searches to FILE.png, .pdf or .svg.")
+@click.option("--size", type=click.Choice([size.value for size in Size]), help="Size of the plot.  [default: page]")
 @json_option
 def compare(
     table: str,
@@ -59,15 +69,15 @@ def compare(
 ) -> int:
     """Compare search algorithms on a table of all circuits.
 
-    TABLE is a data set whose table comes with the program, or a file of `enumerate`. Each searches anew twenty times, and pays
-    for the trainings that it looks up, or with --live does. The fronts that it believes in are judged by the test accuracies of
-    trainings that it has not seen. Searchers are nsga2 (the paper's), nsga2-error, nsga2-pooled, random, random-pooled, random-
-    distinct, tpe, nsga3 and gp; without --searcher nsga2, nsga2-error, nsga2-pooled, random and tpe.
+    TABLE is a data set whose table comes with the program, or a file written by `enumerate`. Each algorithm runs twenty
+    searches that look up their trainings in the table, or with --live run them. The front of a search is judged by the test
+    accuracies of trainings that the search has not used. Algorithms are nsga2 (the paper's), nsga2-error, nsga2-pooled,
+    random, random-pooled, random-distinct, tpe, nsga3 and gp; by default nsga2, nsga2-error, nsga2-pooled, random and tpe.
     """
     if trainings and seconds:
-        raise ConfigError("--trainings and --seconds each say what a search may spend; leave one of them out")
+        raise ConfigError("--trainings and --seconds each set the budget of a search; leave one of them out")
     if size and not plot:
-        raise ConfigError(f"--size {size} is that of a figure; name its file too, as --plot searchers.pdf")
+        raise ConfigError(f"--size {size} is the size of a plot; add --plot, for instance --plot searchers.pdf")
     if plot:
         from faqnas_optuna.reporting.plotly_front import check_printed
 
@@ -77,10 +87,12 @@ def compare(
     called = list(dict.fromkeys(searcher(name).name for name in names or DEFAULT))
     reference = called[0] if reference is None else searcher(reference).name
     if reference not in called:
-        raise ConfigError(f"--reference {reference} is none of the searchers {', '.join(called)}; name it with --searcher too")
+        raise ConfigError(
+            f"--reference {reference} is not among the compared algorithms {', '.join(called)}; add --searcher {reference}"
+        )
     if not live:
         _check_no_data_options(["data_dir", *data])
-    # They bring the engine: a wrong name is refused without.
+    # These import the engine, which is not needed to refuse a wrong name.
     benchmark = _live(table, epochs, data, data_dir) if live else _replayed(table, epochs)
     from faqnas_optuna.comparison.replay import TrainingBudget
     from faqnas_optuna.comparison.report import contest_document, write_contest_plot
@@ -105,31 +117,31 @@ def compare(
 
 
 def _replayed(table: str, epochs: int) -> "Benchmark":
-    """A table."""
+    """Return the benchmark of a table."""
     from faqnas_optuna.tables.loading import load_table
 
-    found = load_table(table)
+    loaded = load_table(table)
     from faqnas_optuna.comparison.tabular import TabularBenchmark
 
-    return TabularBenchmark(found, epochs=epochs)
+    return TabularBenchmark(loaded, epochs=epochs)
 
 
 def _check_no_data_options(names: list[str]) -> None:
-    """Refuse options that say how data are read, where nothing is trained.
+    """Refuse options that say how data are read.
 
     Raises:
-        ConfigError: one of them was typed.
+        ConfigError: One of them was typed.
     """
     if typed := [name for name in names if is_typed(name)]:
         option = f"--{typed[0].replace('_', '-')}"
-        raise ConfigError(f"{option} says how data are read, and a table has its data; leave it out, or add --live")
+        raise ConfigError(f"{option} says how data are read but a table needs no data; leave it out or add --live")
 
 
 def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | None) -> "Benchmark":
-    """Return trainings on a data set, or on a file of data.
+    """Return the benchmark that trains on a data set or a data file.
 
     Args:
-        data: options that say how a file is read and split.
+        data: Options that say how a file is read and split.
     """
     from faqnas_optuna.api.data import DataSource
 
@@ -145,11 +157,13 @@ def _check(benchmark: "Benchmark", budget: "TrainingBudget", names: list[str]) -
     from faqnas_optuna.comparison.samplers import searcher
 
     if budget.seconds is not None and not benchmark.has_seconds:
-        raise ConfigError("the table has no seconds beside it, in FILE.seconds.parquet; give --trainings instead")
+        raise ConfigError(
+            "the table has no file of training times, FILE.seconds.parquet; give --trainings instead of --seconds"
+        )
     for name in names:
         if searcher(name).repeats >= benchmark.seeds:
             raise ConfigError(
-                f"{name} takes all {benchmark.seeds} seeds of the table, and one must be left to judge by; lower it"
+                f"{name} uses all {benchmark.seeds} seeds of the table but one must be left to judge with; lower its number"
             )
 
 
@@ -171,7 +185,7 @@ def _run(
 
 
 def _print(document: dict[str, Any]) -> None:
-    """The searchers as a table, and the comparisons in words."""
+    """Print a table of the algorithms and a sentence for each comparison."""
     from faqnas_optuna.cli.display import print_line, print_prose, print_table
     from faqnas_optuna.comparison.report import sentences
     from faqnas_optuna.reporting.text_tables import TextTable
@@ -179,29 +193,29 @@ def _print(document: dict[str, Any]) -> None:
 
     columns = ["hypervolume", "95 % CI", "of best", "estimated", "optimism", "best", "cheapest", "its FLOPs", "circuits"]
     table = TextTable(names=["searcher"], numbers=columns, last="description")
-    for found in document["searchers"]:
-        hypervolume = found["achieved_hypervolume"]
+    for entry in document["searchers"]:
+        hypervolume = entry["achieved_hypervolume"]
         table.rows.append(
             (
-                found["name"],
+                entry["name"],
                 f"{hypervolume['mean']:.4f}",
                 f"{hypervolume['low']:.4f} to {hypervolume['high']:.4f}",
                 f"{hypervolume['mean'] / document['best']:.3f}" if document["best"] else "",
-                f"{found['estimated_hypervolume']['mean']:.3f}",
-                *(f"{found[name]['mean']:.3f}" for name in ("optimism", "best", "cheapest_within_tolerance")),
-                f"{found['cheapest_within_tolerance_flops']['mean']:,.0f}",
-                f"{found['circuits']['mean']:.0f}",
-                found["description"],
+                f"{entry['estimated_hypervolume']['mean']:.3f}",
+                *(f"{entry[name]['mean']:.3f}" for name in ("optimism", "best", "cheapest_within_tolerance")),
+                f"{entry['cheapest_within_tolerance_flops']['mean']:,.0f}",
+                f"{entry['circuits']['mean']:.0f}",
+                entry["description"],
             )
         )
     print_table(table)
     spent = ", ".join(f"{amount:,g} {unit}" for unit, amount in document["budget"].items())
     print_line("")
-    best = f" All circuits together: {document['best']:.4f}." if document["best"] else ""
+    best = f" Best possible: {document['best']:.4f}." if document["best"] else ""
     print_prose(
-        f"{document['searches']:,} searches of each with {spent}, after {counted(document['epochs'], 'epoch')},"
-        f" judged by test accuracies that they have not seen.{best}"
+        f"{document['searches']:,} searches per algorithm with a budget of {spent} of {counted(document['epochs'], 'epoch')},"
+        f" judged by the test accuracies of trainings that they did not use.{best}"
     )
-    print_line(f"Held against {document['reference']}, by Wilcoxon's test with Holm's correction:")
+    print_line(f"Compared with {document['reference']}, by Wilcoxon's signed-rank test with Holm's correction:")
     for sentence in sentences(document):
         print_prose(f"  {sentence}")

@@ -1,4 +1,4 @@
-"""What a command says of a study at its end: the report, and how to go on."""
+"""The end of a command: report of the study, and the command that continues it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ def conclude(run: "StudyRun", *, as_json: bool, is_checked: bool = False, noise:
     """Print the report of a study; return the exit code.
 
     Args:
-        is_checked: whether the JSON document has the findings about the data.
-        noise: under which its finalists are judged then.
+        is_checked: Whether the JSON document has the findings about the data.
+        noise: Evaluation of the finalists under noise, to be added to the report.
     """
     from faqnas_optuna.reporting.documents import check_failures
     from faqnas_optuna.storage.outages import DATABASE_ERRORS
@@ -33,13 +33,13 @@ def conclude(run: "StudyRun", *, as_json: bool, is_checked: bool = False, noise:
         report = _report(run, is_checked=is_checked)
     except (NoSuccessfulTrialError, *DATABASE_ERRORS):
         if signals.first:
-            # Nothing to show, or no database to ask.
+            # After an early interruption there is nothing to show, or no database to ask.
             return signals.exit_code
         raise
     try:
         _print(report, as_json=as_json, noise=None if signals.first else noise)
     except OSError:
-        # What has interrupted us may have closed the terminal, or the reader of a pipe, too.
+        # The same event may have closed the terminal or the reader of a pipe.
         if not signals.first:
             raise
     if not signals.first:
@@ -65,7 +65,7 @@ def _report(run: "StudyRun", *, is_checked: bool) -> "Report":
 
 
 def _print(report: "Report", *, as_json: bool, noise: "NoiseEvaluation | None") -> None:
-    """Print a report, and what noise does to its circuits, which is computed meanwhile."""
+    """Print a report and then, once computed, the scores under noise."""
     from faqnas_optuna.cli.display import print_blocks
 
     if not as_json:
@@ -80,13 +80,13 @@ def _print(report: "Report", *, as_json: bool, noise: "NoiseEvaluation | None") 
 
 
 def print_interruption(signals: Signals, command: str) -> None:
-    """Print how to go on, if a signal has ended the work on studies."""
+    """Print the command that continues, if a signal ended the work."""
     if signals.first:
-        click.echo(f"interrupted; finished trials are kept. Go on with: {typed(command)}", err=True)
+        click.echo(f"interrupted; finished trials are kept. Continue with: {typed(command)}", err=True)
 
 
 def ended(study: "StoredStudy[Any]", stopped: "Stop") -> str:
-    """What there is to say of a study that has stopped."""
+    """Return a sentence on why a study stopped."""
     from faqnas_optuna.study.stopping import StopReason
 
     reason = stopped.reason
@@ -95,11 +95,11 @@ def ended(study: "StoredStudy[Any]", stopped: "Stop") -> str:
 
 
 def print_detached(study: "StoredStudy[Any]", *, as_json: bool) -> int:
-    """Print how workers attach to a study that was only made; return the exit code."""
+    """Print the command by which workers attach to a study; return the exit code."""
     from faqnas_optuna.confirmation.opening import status_document
     from faqnas_optuna.storage.optuna_internals import storage_of
 
-    click.echo(f"study {study.name} waits for workers: {typed(f'worker {study.name}')}", err=True)
+    click.echo(f"study {study.name} is waiting for workers: {typed(f'worker {study.name}')}", err=True)
     if as_json:
         print_json(status_document(storage_of(study.study), study.name))
     return 0

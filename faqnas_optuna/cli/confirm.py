@@ -1,4 +1,4 @@
-"""The command that confirms: finalists trained anew, beside controls, and judged on the test part."""
+"""The command `confirm`: retrain circuits beside baselines and judge them on the test part."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,23 +37,28 @@ if TYPE_CHECKING:
 @click.command(cls=StudyCommand)
 @study_argument
 @storage_options
-@option("--trials", metavar="N,N,…", help="The circuits of these trials.  [default: the front]")
-@option("--top", type=IntRange(min=1), help="So many of the front, those of the lowest validation error.")
+@option("--trials", metavar="N,N,…", help="Confirm the circuits of these trials.  [default: the front]")
+@option("--top", type=IntRange(min=1), help="Confirm the N front circuits with the lowest validation error.")
 @pick_option
-# Without a variable: FAQNAS_EPOCHS is that of a search.
+# Without variables: FAQNAS_EPOCHS and FAQNAS_REPEATS are settings of a search.
 @click.option("--epochs", type=IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
-@option("--repeats", type=IntRange(1, 1000), help="Trainings of each network.  [default: 10]")
-# Without a variable: one that is set would make every call write a file.
-@click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a table for LaTeX to FILE.")
-@option("--noise", metavar="NOISE", help="Then judge them with the noise of a device, by its name, or depolarizing:0.01.")
-# Without a variable: it is refused where no noise is asked for.
-@click.option("--shots", type=IntRange(1, MOST_SHOTS), help="With noise: measurements of a sample.  [default: no end of them]")
-# Without a variable: one that is set would make every call write a file.
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="With noise: draw it to FILE.png, .pdf or .svg.")
-@option("--name", "name", metavar="NAME", help="What the confirmation is called.  [default: STUDY.confirm]")
+@click.option("--repeats", type=IntRange(1, 1000), help="Trainings per network, each from its own seed.  [default: 10]")
+# Without a variable, or every call would write the file.
+@click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a LaTeX table to FILE.")
+@option("--noise", metavar="NOISE", help="Also score them under noise: a device, by name or file, or depolarizing:P.")
+# Without a variable: it is refused without --noise.
+@click.option(
+    "--shots", type=IntRange(1, MOST_SHOTS), help="With --noise: measurements per sample.  [default: exact expectation values]"
+)
+# Without a variable, or every call would write the file.
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="With --noise: plot the scores to FILE.png, .pdf or .svg."
+)
+# Without a variable: the confirmations of all studies would share one name.
+@click.option("--name", metavar="NAME", help="Name of the confirmation.  [default: STUDY.confirm]")
 @workers_option
 @dask_option
-@option("--detach", is_flag=True, help="Only create it; workers attach to it.")
+@option("--detach", is_flag=True, help="Only create the confirmation; workers attach to it.")
 @timeout_options
 @data_dir_option
 @json_option
@@ -77,23 +82,23 @@ def confirm(
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
-    """Retrain circuits from new seeds, and test each of them.
+    """Retrain circuits from new seeds and test them.
 
-    They are judged on the test part, beside controls. Nothing else ever sees the test part. The confirmation is a study of its
-    own, which workers can join; to repeat the command goes on with it, or shows what it has found.
+    The circuits are judged on the test part, which nothing else uses, beside baselines. A confirmation is a study that workers
+    can join. The same command continues it, or shows its results.
     """
     chosen_by = _choice({"trials": trials, "top": top, "pick": pick})
     if latex_file in STDOUT:
-        raise ConfigError(f"--latex {latex_file}: the table has no room beside what is printed; name a file")
+        raise ConfigError(f"--latex {latex_file}: stdout already has the results; give a file name")
     if detach and latex_file:
-        raise ConfigError("--detach trains nothing, and --latex is a table of what was trained; leave one of them out")
+        raise ConfigError("--detach trains nothing but --latex writes a table of trained circuits; leave one of them out")
     if plot:
         _check_plot(plot, noise)
     for file in (latex_file, plot):
         if file:
             check_directory(file)
     if detach and dask:
-        raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
+        raise ConfigError("--detach starts no workers but --dask says where to run them; leave one of them out")
     model = _noise(noise, shots, elsewhere="--detach" if detach else "--dask" if dask else None)
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     client = dask_client(dask, storage)
@@ -127,7 +132,7 @@ def confirm(
 
 
 def _write_table(confirmation: "Confirmation", file: Path | None) -> int:
-    """For LaTeX, if a file is named for it."""
+    """Write the LaTeX table, if a file is given."""
     from faqnas_optuna.confirmation.analysis import confirmation_document
     from faqnas_optuna.confirmation.latex import confirmation_table
     from faqnas_optuna.files import write_atomically
@@ -139,19 +144,19 @@ def _write_table(confirmation: "Confirmation", file: Path | None) -> int:
 
 
 def _noise(text: str | None, shots: int | None, *, elsewhere: str | None) -> "Noise | None":
-    """The noise that is asked for, if there is any; what it does not go with is refused.
+    """Return the noise, or None; refuse options that it cannot be combined with.
 
     Args:
-        elsewhere: the option by which other processes train.
+        elsewhere: Option that has other processes train.
     """
     if text is None:
         if shots is not None:
-            raise ConfigError("--shots are those of circuits with noise; add --noise, for instance --noise depolarizing:0.01")
+            raise ConfigError("--shots needs --noise; add it, for instance --noise depolarizing:0.01")
         return None
     if elsewhere:
         raise ConfigError(
-            f"--noise is computed here after the trainings, and {elsewhere} has them elsewhere; leave one of them out, and give"
-            " --noise once they are done"
+            f"--noise is computed by this process after the trainings, which {elsewhere} leaves to others; leave one of them"
+            " out, and repeat the command with --noise once they are done"
         )
     from faqnas_optuna.noise.model import noise_of
 
@@ -159,29 +164,29 @@ def _noise(text: str | None, shots: int | None, *, elsewhere: str | None) -> "No
 
 
 def _check_plot(file: Path, noise: str | None) -> None:
-    """Refuse a figure of what is not asked for, and a file that we cannot draw into."""
+    """Refuse a plot without noise, and a file format that cannot be written."""
     if noise is None:
-        raise ConfigError(f"--plot {file} is a figure of scores under noise; add --noise, for instance --noise heron-r3")
+        raise ConfigError(f"--plot {file} shows scores under noise; add --noise, for instance --noise heron-r3")
     from faqnas_optuna.reporting.plotly_front import check_printed
 
     check_printed(file)
 
 
 def _choice(given: Mapping[str, object]) -> str | None:
-    """The one option that chooses circuits; what is typed beats what stands in the environment."""
+    """Return the one option that selects circuits; a typed one beats the environment."""
     named = [name for name in given if given[name] is not None]
     chosen = [name for name in named if is_typed(name)] or named
     if len(chosen) > 1:
-        raise ConfigError("--trials, --top and --pick each choose circuits; leave all but one of them out")
+        raise ConfigError("--trials, --top and --pick each select circuits; give only one of them")
     return chosen[0] if chosen else None
 
 
 def _trial_numbers(text: str) -> list[int]:
-    """`19,48` as numbers."""
+    """Parse trial numbers such as `19,48`."""
     try:
         numbers = [whole_number(part.strip()) for part in text.split(",")]
     except ValueError:
         numbers = [-1]
     if min(numbers) < 0:
-        raise ConfigError(f"--trials is a list of numbers, as in 19,48; it is {text!r}")
+        raise ConfigError(f"--trials must be a list of trial numbers such as 19,48; it is {text!r}")
     return numbers

@@ -1,4 +1,4 @@
-"""Terminals and files: messages, and live progress, plain lines where there is no terminal."""
+"""Messages and progress on stderr: a live bar on a terminal, plain lines elsewhere."""
 
 import logging
 import os
@@ -18,23 +18,23 @@ from rich.segment import Segment
 from faqnas_optuna.escaping import EscapingStream, escaped
 
 if TYPE_CHECKING:
-    # At run time it would bring Optuna into commands that do without.
+    # At run time this import would load Optuna in commands that do not need it.
     from faqnas_optuna.study.work import Progress
 
 PLAIN_LINE_EVERY_S = 10.0
 WIDE = 125
-"""Columns that the bar with everything beside it needs."""
+"""Number of columns that the full progress line needs."""
 
 ProgressCallback = Callable[["Progress | None"], None]
-"""Shows how far a study is; None while no study runs."""
+"""Function that shows the progress of a study; called with None while no study is running."""
 
-IDLE = "waiting for a study to run"
+IDLE = "waiting for a study"
 
 
 class _Console(Console):
-    """Console that prints text as it is, but for control characters: no markup, no emoji, no highlighting.
+    """Console that prints text verbatim: no markup, emoji or highlighting, and control characters escaped.
 
-    It writes control sequences of its own beneath the stream that escapes those of others.
+    Its own control sequences bypass the stream that escapes all others.
     """
 
     def __init__(self, *, stderr: bool, force_terminal: bool | None = None) -> None:
@@ -54,38 +54,40 @@ class _Console(Console):
             yield segment if segment.control else Segment(escaped(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Raise what is being handled: Rich would end the program here, within whatever it does."""
+        """Reraise the error that is being handled; Rich would exit the program from here."""
         raise
 
 
 def make_console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    # Asked here: Rich takes a file for a terminal if FORCE_COLOR is set, and would draw its animation into it.
+    # With FORCE_COLOR set, Rich treats a file as a terminal and would draw its animation into it.
     if stream and stream.isatty():
         return _Console(stderr=stderr)
     return _Console(stderr=stderr, force_terminal=False)
 
 
 def is_moving_terminal(console: Console | None = None) -> bool:
-    """Whether what was printed may be overwritten: on a terminal, by default that of stdout, which is not `dumb`, and whose
-    user does not ask for plain text by NO_COLOR."""
+    """Return whether printed text may be overwritten.
+
+    That needs a terminal, by default that of stdout, which is not `dumb`, and NO_COLOR must not be set.
+    """
     console = console or make_console()
     return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("NO_COLOR")
 
 
 @cache
 def error_console() -> Console:
-    """The one console on stderr: the progress bar and messages must share it, or they tear each other."""
+    """Return the console of stderr, which the progress bar and messages share so that they do not garble each other."""
     return make_console(stderr=True)
 
 
 def print_message(text: str) -> None:
-    """A line on stderr, above the bar if there is one."""
+    """Print a line on stderr, above the progress bar if there is one."""
     error_console().print(text, soft_wrap=True)
 
 
 class ConsoleHandler(logging.Handler):
-    """Log messages through a console."""
+    """Handler that prints log messages through a console."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -97,8 +99,9 @@ class ConsoleHandler(logging.Handler):
 
 @contextmanager
 def messages(*, quiet: bool = False) -> Iterator[None]:
-    """Show what the package logs, on stderr; if quiet, only warnings and errors."""
-    logger, handler = logging.getLogger("faqnas_optuna"), ConsoleHandler(error_console())
+    """Print the log messages of the package on stderr; if quiet, only warnings and errors."""
+    logger = logging.getLogger("faqnas_optuna")
+    handler = ConsoleHandler(error_console())
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
@@ -108,17 +111,17 @@ def messages(*, quiet: bool = False) -> Iterator[None]:
 
 
 def forget_console() -> None:
-    """Create the console again for the next message: the standard error of a forked process may be another."""
+    """Drop the console, so that a forked process makes one for its own stderr."""
     logging.getLogger("faqnas_optuna").handlers.clear()
     error_console.cache_clear()
 
 
 @contextmanager
 def show_progress(*, quiet: bool = False, console: Console | None = None) -> Iterator[ProgressCallback]:
-    """On stderr a bar, if that is a terminal; elsewhere a line for each generation, and one every few seconds.
+    """Show progress on stderr: a bar on a terminal; elsewhere a line per generation, and one every few seconds.
 
     Args:
-        console: in the place of that on stderr.
+        console: Console to use instead of that of stderr.
     """
     console = console or error_console()
     if quiet:
@@ -150,8 +153,8 @@ def _live_bar(console: Console) -> Iterator[ProgressCallback]:
 def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
     started = time.monotonic()
     last_line = started
-    # What was last told of, by study: a worker may serve several.
-    told: dict[str, Progress] = {}
+    # The last printed progress by study: a worker may serve several.
+    printed: dict[str, Progress] = {}
     is_idle = False
 
     def update(progress: "Progress | None") -> None:
@@ -162,10 +165,12 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
             is_idle = True
             return
         is_idle = False
-        now, last = time.monotonic(), told.setdefault(progress.study, progress)
+        now = time.monotonic()
+        last = printed.setdefault(progress.study, progress)
         ended = progress.trials == progress.planned and (progress is last or progress.trials > last.trials)
         if ended or progress.generation > last.generation or now - last_line >= PLAIN_LINE_EVERY_S:
-            last_line, told[progress.study] = now, progress
+            last_line = now
+            printed[progress.study] = progress
             console.print(f"{progress.study}: {progress.describe()} · {now - started:.0f} s", soft_wrap=True)
 
     yield update
@@ -173,40 +178,45 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
 
 @contextmanager
 def show_work(name: str, noun: str, planned: int, *, console: Console | None = None) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how much of a known amount of work is done, and when all of it will be: by a bar, or by lines.
+    """Show on stderr the progress of a known amount of work and its expected end, as a bar or as lines.
 
     Args:
-        name: of the work.
-        noun: what is counted.
-        console: in the place of that on stderr.
+        name: Name of the work.
+        noun: Unit of the work, in the singular.
+        planned: Total number of units.
+        console: Console to use instead of that of stderr.
 
     Yields:
-        What is to be called with the number of those that are done; the first call tells how many were before.
+        Function to be called with the number of finished units; its first call sets the number finished before.
     """
     console = console or error_console()
-    started, before, told = 0.0, None, 0.0
+    started = 0.0
+    before: int | None = None
+    last_line = 0.0
     columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with ProgressBar(*columns, console=console, disable=not is_moving_terminal(console)) as bar:
         task = bar.add_task(f"{name}: starting", total=planned)
 
         def update(done: int) -> None:
-            nonlocal started, before, told
+            nonlocal started, before, last_line
             now = time.monotonic()
             if before is None:
-                started, before, told = now, done, now - PLAIN_LINE_EVERY_S
+                started = now
+                before = done
+                last_line = now - PLAIN_LINE_EVERY_S
             line = f"{name}: {done:,} of {planned:,} {noun}s{_expected_end(now - started, done - before, planned - done)}"
             bar.update(task, completed=done, description=line)
-            if bar.disable and (now - told >= PLAIN_LINE_EVERY_S or done == planned):
-                told = now
+            if bar.disable and (now - last_line >= PLAIN_LINE_EVERY_S or done == planned):
+                last_line = now
                 console.print(line, soft_wrap=True)
 
         yield update
 
 
-def _expected_end(seconds: float, done: int, left: int) -> str:
-    """When as much as is left will be done, at the pace so far."""
-    if not (done and left):
+def _expected_end(seconds: float, done: int, remaining: int) -> str:
+    """Return when the remaining work will be finished at the average pace so far."""
+    if not (done and remaining):
         return ""
-    end = datetime.now() + timedelta(seconds=left * seconds / done)
+    end = datetime.now() + timedelta(seconds=remaining * seconds / done)
     day = "" if end.date() == datetime.now().date() else f"{end:%d %B} "
     return f" · ends at {day}{end:%H:%M}"

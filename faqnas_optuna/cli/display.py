@@ -1,4 +1,4 @@
-"""What a person sees of results: tables, lines, and what to make of them."""
+"""Printing of results: tables, lines and remarks."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
 from faqnas_optuna.wording import MISSING, counted, number_text
 
 if TYPE_CHECKING:
-    # At run time these would bring torch into commands that do without.
+    # At run time this import would load torch in commands that do not need it.
     from faqnas_optuna.workers.readiness import Finding
 
 
@@ -37,7 +37,7 @@ def print_trial(document: Mapping[str, Any]) -> None:
         labels[name] += Score(document["score"]).remark
     room = max(map(len, labels.values())) + 2
     for name, value in fields.items():
-        print_line(f"{labels[name]:{room}}{BY_NAME[name].text(value) if name in BY_NAME else _shown(value)}")
+        print_line(f"{labels[name]:{room}}{BY_NAME[name].text(value) if name in BY_NAME else _value_text(value)}")
     if "hardware" in document:
         print_line("")
         print_table(_hardware(document["hardware"]))
@@ -46,9 +46,9 @@ def print_trial(document: Mapping[str, Any]) -> None:
 
 
 def _hardware(costs: Iterable[Mapping[str, Any]]) -> TextTable:
-    """What a circuit costs on devices."""
-    numbers = ("−ln ESP", "success", "two-qubit gates", "pulses", "µs", "s a prediction")
-    table = TextTable(names=["device"], numbers=numbers, last="figures of")
+    """Return the table of a circuit's costs on devices."""
+    numbers = ("−ln ESP", "ESP", "two-qubit gates", "pulses", "µs", "s per prediction")
+    table = TextTable(names=["device"], numbers=numbers, last="calibrated")
     for cost in costs:
         table.rows.append(
             (
@@ -67,28 +67,28 @@ def _hardware(costs: Iterable[Mapping[str, Any]]) -> TextTable:
 
 LABELS = {
     "summary": "circuit",
-    "circuit": "  its digest",
+    "circuit": "  digest",
     "inert": "  inert",
     "lacks": "  has no",
-    "cheapest": "  computes the same",
+    "cheapest": "  cheapest equivalent",
     **{gene: f"  {gene.replace('_', ' ')}" for gene in EVERY_GENE},
 }
-"""Names of the values of a trial that are neither costs nor scores."""
+"""Labels of a trial's values that are neither costs nor scores."""
 
 
-def _shown(value: Any) -> str:
-    """Return a value of a trial that is neither a cost nor a score of a search."""
+def _value_text(value: Any) -> str:
+    """Format a value of a trial that is neither a cost nor a score of a search."""
     if value is None:
         return MISSING
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def print_status(document: Mapping[str, Any]) -> None:
-    """A line for each study, how long those that run take, and who works on them; more of a study that is alone."""
+    """Print a line per study, the pace of running ones and their workers; for a single study also its history."""
     studies = document["studies"]
     table = TextTable(names=["study"], numbers=("gen", "trials", "best", "front", "hypervolume"), last="state")
     workers = TextTable(names=("worker", "study"), numbers=("trial", "last heartbeat"), last="circuit")
-    remarks = [told for study in studies if len(studies) == 1 for told in (_history(study), _majority(study))]
+    remarks = [_history(studies[0]), _majority(studies[0])] if len(studies) == 1 else []
     for study in studies:
         best, volume = study["best_score"], study["hypervolume"]
         table.rows.append(
@@ -108,7 +108,7 @@ def print_status(document: Mapping[str, Any]) -> None:
             workers.rows.append(
                 (worker["worker"] or MISSING, study["study"], str(worker["trial"]), heard, worker["circuit"] or MISSING)
             )
-    remarks += [f"leaving out study {on_one_line(left['study'])}: {left['reason']}" for left in document["left_out"]]
+    remarks += [f"leaving out study {on_one_line(entry['study'])}: {entry['reason']}" for entry in document["left_out"]]
     if table.rows:
         print_table(table)
     for remark in filter(None, remarks):
@@ -120,16 +120,16 @@ def print_status(document: Mapping[str, Any]) -> None:
 
 
 def _state(study: Mapping[str, Any]) -> str:
-    told, failed = [study["state"]], study["trials"]["failed"]
+    parts = [study["state"]]
     if study["workers"]:
-        told.append(counted(len(study["workers"]), "worker"))
-    if failed:
-        told.append(f"{failed} failed")
-    return ", ".join(told)
+        parts.append(counted(len(study["workers"]), "worker"))
+    if failed := study["trials"]["failed"]:
+        parts.append(f"{failed} failed")
+    return ", ".join(parts)
 
 
 def _history(study: Mapping[str, Any]) -> str | None:
-    """How a study came to its state, if somebody or something has changed that."""
+    """Return why and when a study stopped or was resumed; None if neither has happened."""
     from faqnas_optuna.reporting.documents import to_the_minute
 
     if stop := study["stop"]:
@@ -141,17 +141,18 @@ def _history(study: Mapping[str, Any]) -> str | None:
 
 
 def _majority(study: Mapping[str, Any]) -> str | None:
-    """Return what a model without features attains; None where that is unknown."""
+    """Return the sentence on the score of the majority class; None where it is unknown."""
     part = "test" if study["confirms"] else "validation"
     rate = study["majority_score"]
     return None if rate is None else majority_line(rate, Score(study["score"]), part)
 
 
 def _pace(study: Mapping[str, Any]) -> str | None:
-    if not study["workers"] or (left := study["minutes_left"]) is None:
+    minutes = study["minutes_left"]
+    if not study["workers"] or minutes is None:
         return None
-    limit = f"at most {counted(round(left), 'minute')}" if left >= 0.5 else "less than a minute"
-    return f"{study['study']}: {study['trials_per_minute']:.1f} trials a minute, {limit} left"
+    limit = f"at most {counted(round(minutes), 'minute')}" if minutes >= 0.5 else "less than a minute"
+    return f"{study['study']}: {study['trials_per_minute']:.1f} trials per minute, {limit} left"
 
 
 def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
@@ -163,16 +164,16 @@ def print_datasets(datasets: Iterable[Mapping[str, Any]]) -> None:
 
 
 def print_data(document: Mapping[str, Any]) -> None:
-    """A `data_document`: samples and classes, and a line for each column, or each key of what is generated."""
+    """Print a `data_document`: samples, classes, and a line per column or, for generated data, per parameter."""
     parts = ", ".join(f"{count:,} {part}" for part, count in document["parts"].items())
     classes = ", ".join(f"{entry['class']} ({entry['samples']:,})" for entry in document["classes"])
     print_line(f"{document['dataset']}: {document['samples']:,} samples ({parts}), {document['features']:,} features")
     print_prose(f"classes: {classes}")
     rates = document["majority"]["accuracy"]
     rate_by_part = ", ".join(f"{rates[part]:.3f} {part}" for part in document["parts"])
-    print_prose(f"accuracy of always answering the majority class: {rate_by_part}")
+    print_prose(f"accuracy of the majority class: {rate_by_part}")
     print_columns(document["columns"])
-    table = TextTable(names=["key"], numbers=("value",), last="what it is")
+    table = TextTable(names=["parameter"], numbers=("value",), last="meaning")
     table.rows.extend((entry["key"], str(entry["value"]), entry["meaning"]) for entry in document["keys"])
     if document["keys"]:
         print_table(table)
@@ -181,20 +182,20 @@ def print_data(document: Mapping[str, Any]) -> None:
 
 
 def warning(message: str) -> str:
-    """Return the line of a finding about the data."""
+    """Return a finding about the data as a line."""
     return f"Warning: {message}."
 
 
 def print_columns(columns: Mapping[str, str]) -> None:
-    """What was done to each column, a line each."""
-    table = TextTable(names=["column"], numbers=(), last="what it is")
+    """Print how each column of the data is used."""
+    table = TextTable(names=["column"], numbers=(), last="use")
     table.rows.extend(columns.items())
     if columns:
         print_table(table)
 
 
 def print_study(document: Mapping[str, Any]) -> None:
-    """A `study_document`: a line for each setting, and for each column of data in a file."""
+    """Print a `study_document`: a line per setting, and per column of a data file."""
     settings = document["settings"]
     plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
     inner = {
@@ -213,19 +214,19 @@ def print_study(document: Mapping[str, Any]) -> None:
     fields |= {f"{name} file": path for name, path in (document["files"] or {}).items() if path}
     room = max(map(len, fields)) + 2
     for name, value in fields.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        print_line(f"{name:{room}}{shown}")
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print_line(f"{name:{room}}{text}")
     print_columns(document["columns"])
 
 
 def print_finding(finding: "Finding") -> None:
-    """A line: whether it is well, what it is, how it is."""
-    mark = "ready" if finding.ready else "LACKS"
+    """Print a finding of `doctor` in one line."""
+    mark = "ok  " if finding.ready else "FAIL"
     print_line(f"{mark}  {finding.what:9} {finding.told}")
 
 
 def _columns() -> int | None:
-    """The width of the terminal; None if there is none."""
+    """Return the width of the terminal; None if stdout is not one."""
     console = make_console()
     return console.width if console.is_terminal else None
 
@@ -250,7 +251,7 @@ def print_table(table: TextTable) -> None:
 
 
 def print_prose(text: str) -> None:
-    """Print sentences, broken between words where a terminal's lines end."""
+    """Print sentences, wrapped to the width of a terminal."""
     console = make_console()
     console.print(text, soft_wrap=not console.is_terminal)
 

@@ -1,4 +1,4 @@
-"""The command that makes a table: every circuit of the space, trained from the same seeds."""
+"""The command `enumerate`: train every circuit of the space and write a table."""
 
 import hashlib
 import time
@@ -40,13 +40,21 @@ if TYPE_CHECKING:
 @data_set_options
 @data_options
 @split_seed_option
-# Without a variable: FAQNAS_EPOCHS is that of a search.
+# Without variables: FAQNAS_EPOCHS and FAQNAS_REPEATS are settings of a search.
 @click.option("--epochs", type=IntRange(1, 100_000), default=50, show_default=True, help="Passes over the training data.")
-@option("--repeats", type=IntRange(1, 1000), default=10, show_default=True, help="Trainings of each circuit.")
-@option("--fraction", type=FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
-@option("--workers", type=IntRange(1, 1024), help="Processes, of one thread each.  [default: one for each core]")
+@click.option(
+    "--repeats", type=IntRange(1, 1000), default=10, show_default=True, help="Trainings per circuit, each from its own seed."
+)
+@option(
+    "--fraction",
+    type=FloatRange(0, 1, min_open=True),
+    default=1,
+    show_default=True,
+    help="Share of each stratum of the space to train.",
+)
+@option("--workers", type=IntRange(1, 1024), help="Number of processes, of one thread each.  [default: one per core]")
 @dask_option
-@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write.  [default: NAME.table.parquet]")
+@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: NAME.table.parquet]")
 @data_dir_option
 @json_option
 def enumerate_space(
@@ -61,7 +69,7 @@ def enumerate_space(
     as_json: bool,
     **settings: Any,
 ) -> int:
-    """Train every circuit of the space, and write a table.
+    """Train every circuit of the space and write a table.
 
     The table has the scores and costs of each circuit on DATASET.
 
@@ -69,7 +77,9 @@ def enumerate_space(
     gates are trained once. After an interruption the same command continues; the finished table does not depend on it.
     """
     if dask and workers:
-        raise ConfigError("--dask uses all threads of its cluster, and --workers says how many there are here; leave one out")
+        raise ConfigError(
+            "--dask uses all threads of its cluster but --workers counts processes on this machine; leave one of them out"
+        )
     client = dask_client(dask, None)
     from faqnas_optuna.api.data import DataSource
     from faqnas_optuna.study.study import default_name
@@ -93,17 +103,17 @@ def enumerate_space(
         if signals.first:
             click.echo(f"interrupted. {KEPT}", err=True)
             return signals.exit_code
-        _tell(plan, file, seconds=time.perf_counter() - started, as_json=as_json)
+        _print_summary(plan, file, seconds=time.perf_counter() - started, as_json=as_json)
     return 0
 
 
 def _checked(file: Path, files: "Files | None") -> Path:
-    """The file to write, if it can be one."""
+    """Return the file after checking that a table can be written to it."""
     if file.suffix != SUFFIX:
-        raise ConfigError(f"a table is written as Parquet, so --out ends with {SUFFIX}; it is {file}")
+        raise ConfigError(f"a table is a Parquet file, so --out must end with {SUFFIX}; it is {file}")
     check_directory(file)
     if files and files.data and file.resolve() == files.data.resolve():
-        raise ConfigError(f"{file} holds the data; name another --out")
+        raise ConfigError(f"{file} is the data file; give another --out")
     return file
 
 
@@ -126,11 +136,11 @@ def _make(
         make_table(plan, splits, file, hand_out, on_done=update)
 
 
-def _tell(plan: "TablePlan", file: Path, *, seconds: float, as_json: bool) -> None:
-    """What has been made."""
+def _print_summary(plan: "TablePlan", file: Path, *, seconds: float, as_json: bool) -> None:
+    """Print a summary of the table."""
     from faqnas_optuna.wording import counted
 
-    seeds, content = plan.seeds, file.read_bytes()
+    content = file.read_bytes()
     document = {
         "schema_version": 1,
         "file": str(file),
@@ -140,7 +150,7 @@ def _tell(plan: "TablePlan", file: Path, *, seconds: float, as_json: bool) -> No
         "dataset": plan.config.dataset,
         "circuits": len(plan.effective_of),
         "trained": len(plan.circuits),
-        "repeats": seeds,
+        "repeats": plan.seeds,
         "epochs": plan.config.training.epochs,
         "trainings": plan.trainings,
         "seconds": round(seconds, 3),
@@ -149,6 +159,6 @@ def _tell(plan: "TablePlan", file: Path, *, seconds: float, as_json: bool) -> No
         print_json(document)
         return
     click.echo(
-        f"{file}: {document['circuits']:,} circuits, {document['trained']:,} of them trained from {counted(seeds, 'seed')}"
+        f"{file}: {document['circuits']:,} circuits, {document['trained']:,} of them trained from {counted(plan.seeds, 'seed')}"
     )
     click.echo(f"{document['bytes']:,} bytes, SHA-256 {document['sha256']}")

@@ -1,4 +1,4 @@
-"""Exit codes of commands, and the one line on stderr that says why one failed."""
+"""Exit codes of commands, and the error line on stderr."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Commands that take a result away: a trained network as a folder, and what it says of other data."""
+"""The commands `export` and `predict`: write a trained network as a folder, and use one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 @study_argument
 @trial_argument
 @pick_option
-@option("--out", "directory", type=click.Path(path_type=Path), help="The folder to write.  [default: STUDY-TRIAL]")
+@option("--out", "directory", type=click.Path(path_type=Path), help="Folder to write.  [default: STUDY-TRIAL]")
 @option("--qasm", type=click.Choice(["2", "3"]), default="3", show_default=True, help="Version of OpenQASM.")
-@option("--replace", is_flag=True, help="Put it in the place of a model that is there.")
+@option("--replace", is_flag=True, help="Replace an existing model folder.")
 @storage_options
 @data_dir_option
 @json_option
@@ -47,21 +47,21 @@ def export(
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Write a trained network as a folder, to use it elsewhere.
+    """Export a trained network as a folder.
 
-    The folder holds weights, preprocessing, circuit, and how to load them. TRIAL is its number, or a rule that takes it from
-    the front, as knee; by default the most accurate. The network is trained again from the seed of the confirmation's best
-    training, if there is one, or else as in the search.
+    The folder holds the weights, the preprocessing, the circuit and instructions for loading them. TRIAL is a trial number or a
+    rule such as knee; by default the most accurate circuit of the front is exported. The network is retrained from the seed
+    of the best training of its confirmation, or, without a confirmation, as in the search.
     """
     if trial is not None and pick:
-        raise ConfigError("TRIAL and --pick each choose a circuit; leave one of them out")
+        raise ConfigError("TRIAL and --pick each select a circuit; leave one of them out")
     from faqnas_optuna.confirmation.opening import load_search
     from faqnas_optuna.study.study import load_data
 
     with opened_storage(storage) as opened:
         search = load_search(opened, study, refusal=_has_no_model)
         candidate = _chosen(search, pick if trial is None else trial)
-        # They bring the engine: what is refused does without.
+        # These import the engine, which is not needed to refuse a request.
         from faqnas_optuna.models.export import export as export_folder
         from faqnas_optuna.models.folder import check_target
 
@@ -75,18 +75,18 @@ def export(
     for part, found in document["accuracies"].items():
         click.echo(f"{part:10}  {found['right']:,} of {found['samples']:,} right  ({found['accuracy']:.3f})")
     if not document["training"]["as_stored"]:
-        click.echo("Note: trained again here it tells other samples right than is stored; it was trained elsewhere", err=True)
+        click.echo("Note: retraining on this machine gave predictions that differ from the stored ones", err=True)
     click.echo(f"wrote {target}", err=True)
 
 
 def _has_no_model(confirmation: "Confirmation") -> ConfigError:
-    """Refuse a confirmation, and say where its circuits are."""
-    message = f"study {confirmation.name!r} is a confirmation; take what it has confirmed from its search with"
+    """Return the refusal of a confirmation, which names the search that has its circuits."""
+    message = f"study {confirmation.name!r} is a confirmation; export its circuits from its search with"
     return ConfigError(message, command=f"export {confirmation.plan.study}")
 
 
 def _chosen(search: "Search", wanted: "int | SelectionRule | None") -> "Candidate":
-    """The circuit of a trial, or of the front."""
+    """Return the circuit of a trial, or the one that a rule selects from the front."""
     from faqnas_optuna.confirmation.plan import candidates_of
     from faqnas_optuna.reporting.documents import check_successful
     from faqnas_optuna.study.selection import Rule, SelectionRule
@@ -102,18 +102,18 @@ def _chosen(search: "Search", wanted: "int | SelectionRule | None") -> "Candidat
 @click.command()
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the table to this file.  [default: stdout]")
-@option("--strict", is_flag=True, help="Refuse values that the training part did not have, instead of reporting them.")
+@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write the predictions to.  [default: stdout]")
+@option("--strict", is_flag=True, help="Fail on values that the training part did not have, instead of reporting them.")
 @json_option
 def predict(folder: Path, file: Path, out: Path | None, strict: bool, as_json: bool) -> None:
     """Predict the classes of samples with an exported model.
 
-    FILE has the columns that the model was trained on, in any format that `start` reads. Prints a label and the probability of
-    each class for each sample. On stderr it reports, by column, values that the training part did not have, and the accuracy if
-    FILE has the labels too. Needs no database.
+    FILE has the columns that the model was trained on, in any format that `start` reads. For each sample, the output has the
+    predicted label and the probability of each class. Values that the training part did not have are reported on stderr, and so
+    is the accuracy if FILE has the labels. No database is needed.
     """
     if as_json and out in STDOUT:
-        raise ConfigError(f"--out {out} and --json both print to stdout; leave one of them out, or name a file")
+        raise ConfigError(f"--out {out} and --json both print to stdout; leave one of them out or give a file name")
     from faqnas_optuna.data.reading import check_file, read_source
 
     check_file(file)

@@ -1,4 +1,4 @@
-"""Commands that show what was found."""
+"""The commands `pareto` and `show`: the front of a study, and single trials."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 @storage_options
 @pick_option
 @json_option
-# Without variables: one that is set would make every call write files.
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the front to FILE; -: stdout.")
+# Without variables, or every call would write the files.
+@click.option(
+    "--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the front to FILE, or to stdout (-)."
+)
 @click.option(
     "--latex",
     "latex_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the front to FILE.tex as a table for LaTeX; -: stdout.",
+    help="Write the front as a LaTeX table to FILE, or to stdout (-).",
 )
 @click.option(
-    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front to FILE.png, .pdf, .svg or .html."
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Plot the front to FILE.png, .pdf, .svg or .html."
 )
 @click.option(
     "--size",
     type=click.Choice([size.value for size in Size]),
-    help="How large to draw it for print: for a column, over a page, or on a slide.  [default: page]",
+    help="Size of the plot in print: a column, a page's width, or a slide.  [default: page]",
 )
 def pareto(
     study: str,
@@ -46,11 +48,11 @@ def pareto(
     plot: Path | None,
     size: str | None,
 ) -> None:
-    """Show, plot or write the front of a study.
+    """Show, plot or export the front of a study.
 
-    The front holds the circuits that no other beats in both cost, as quantum FLOPs, and validation error. --pick takes one of
-    them: the knee, from which on cost buys little; the best, of the lowest validation error; or the cheapest whose validation
-    error is at most X above the lowest. A plot shows the whole front all the same.
+    The front has the non-dominated circuits by cost (quantum FLOPs) and validation error. --pick selects one of them: the knee,
+    beyond which more cost gains little; the best, with the lowest validation error; or the cheapest whose validation error is
+    at most X above the lowest. A plot always shows the whole front.
     """
     from faqnas_optuna.cli.display import print_blocks
     from faqnas_optuna.confirmation.analysis import confirmed_errors
@@ -65,30 +67,30 @@ def pareto(
     if plot:
         check_plot_file(plot, drawn)
     elif drawn:
-        raise ConfigError(f"--size {drawn} is that of a figure; name its file too, as --plot front.pdf")
+        raise ConfigError(f"--size {drawn} is the size of a plot; add --plot, for instance --plot front.pdf")
     files = {"--csv": csv_file, "--latex": latex_file}
     to_stdout = [f"{option} {file}" for option, file in files.items() if file in STDOUT] + ["--json"] * as_json
     if len(to_stdout) > 1:
-        raise ConfigError(f"{' and '.join(to_stdout[:2])} both print to stdout; leave one of them out, or name a file")
+        raise ConfigError(f"{' and '.join(to_stdout[:2])} both print to stdout; leave one of them out or give a file name")
     with opened_storage(storage) as opened:
         search = load_search(opened, study)
         state = read_state(search)
         confirmed = confirmed_errors(confirmation_of(search)) if plot else {}
     document = pareto_document(state, pick)
-    shown = [pick.choose(state.front)] if pick else state.front
+    candidates = [pick.choose(state.front)] if pick else state.front
     if plot:
         write_pareto_plot(state, plot, size=drawn, confirmed=confirmed)
     if csv_file:
         deliver(front_csv(document), csv_file)
     if latex_file:
-        deliver(front_table(state, shown), latex_file)
+        deliver(front_table(state, candidates), latex_file)
     if as_json:
         print_json(document)
     elif not to_stdout:
-        print_blocks(front_blocks(shown, search.description, pick=document.get("pick")))
-    for written in (plot, csv_file, latex_file):
-        if written and written not in STDOUT:
-            click.echo(f"wrote {written}", err=True)
+        print_blocks(front_blocks(candidates, search.description, pick=document.get("pick")))
+    for file in (plot, csv_file, latex_file):
+        if file and file not in STDOUT:
+            click.echo(f"wrote {file}", err=True)
 
 
 @click.command(cls=StudyCommand)
@@ -97,10 +99,10 @@ def pareto(
 @storage_options
 @json_option
 def show(study: str, trial: "int | SelectionRule | None", storage: str, as_json: bool) -> None:
-    """Show one trial with its circuit drawn, or a study's settings.
+    """Show a trial with a drawing of its circuit, or a study's settings.
 
-    Without TRIAL it shows what decides the study, and what was done to its data. TRIAL is its number, or a rule that takes it
-    from the front: knee, best, or cheapest-within:X, as --pick of pareto.
+    TRIAL is a trial number, or a rule that selects one from the front: knee, best or cheapest-within:X. Without TRIAL, the
+    settings of the study are shown, and how its data are preprocessed.
     """
     from faqnas_optuna.cli.display import print_study, print_trial
     from faqnas_optuna.confirmation.opening import open_study, search_of

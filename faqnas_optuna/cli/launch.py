@@ -1,4 +1,4 @@
-"""Work on studies by commands: an opened storage, hooks of the service, and a connection to a cluster."""
+"""Resources of commands: an opened storage, the hooks of the service, a connection to a cluster."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reporting(url: str, *, quiet: bool = False) -> Iterator[None]:
-    """Show messages of the package, rather than of libraries, on stderr, and translate errors of a storage.
+    """Print messages of the package but not of libraries on stderr, and translate errors of the storage.
 
-    A signal that has ended a call ends the command.
+    A signal that interrupted a call ends the command.
     """
     from faqnas_optuna.cli.console import messages
     from faqnas_optuna.storage.opening import translated_errors
@@ -37,7 +37,7 @@ def reporting(url: str, *, quiet: bool = False) -> Iterator[None]:
 
 @contextmanager
 def opened_storage(url: str) -> Iterator["BaseStorage"]:
-    """Open a storage to read, within `reporting`."""
+    """Open a storage for reading, within `reporting`."""
     from faqnas_optuna.storage.opening import open_storage
 
     with reporting(url):
@@ -45,10 +45,10 @@ def opened_storage(url: str) -> Iterator["BaseStorage"]:
 
 
 def terminal_hooks(url: str) -> "Hooks":
-    """Return what a command does during the work on a study: show progress and messages on stderr.
+    """Return the hooks by which a command shows progress and messages on stderr.
 
     Args:
-        url: of the storage.
+        url: URL of the storage.
     """
     from faqnas_optuna.api.running import Hooks
     from faqnas_optuna.cli.console import error_console, is_moving_terminal, print_message
@@ -56,7 +56,7 @@ def terminal_hooks(url: str) -> "Hooks":
     return Hooks(
         catch_signals=lambda: Signals().caught(),
         show_progress=show_states,
-        # Around a bar that moves, not through it. A file gets what workers say even after the end of this process.
+        # On a terminal, messages must go around the bar. Into a file, workers write themselves, even after this process ends.
         on_message=print_message if is_moving_terminal(error_console()) else None,
         run_forked=partial(_run_forked, url),
     )
@@ -64,7 +64,7 @@ def terminal_hooks(url: str) -> "Hooks":
 
 @contextmanager
 def show_states(*, quiet: bool = False) -> Iterator["OnTrial"]:
-    """Show on stderr how far a study is."""
+    """Show the progress of a study on stderr."""
     from faqnas_optuna.cli.console import show_progress
 
     with show_progress(quiet=quiet) as update:
@@ -86,10 +86,12 @@ def _run_forked(url: str, work: Callable[[], int]) -> int:
 
 
 def dask_client(address: str | None, storage_url: str | None) -> "Client | None":
-    """The connection to a Dask cluster, if one is named; closed when the command ends. Called before the rest is imported.
+    """Connect to a Dask cluster, if an address is given; the connection closes with the command.
+
+    Call this before heavy imports, so that a wrong address is refused at once.
 
     Args:
-        storage_url: what its workers must reach, if there is anything.
+        storage_url: URL of the database that the cluster's workers must reach; None if they need none.
     """
     from faqnas_optuna.workers.cluster import connected
 

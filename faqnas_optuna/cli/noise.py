@@ -1,4 +1,4 @@
-"""Finalists under noise: computed when the confirmation is done, and reported below it."""
+"""Scores of finalists under noise, computed and reported after their confirmation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from faqnas_optuna.signals import Signals
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseEvaluation:
-    """The scores under noise that were asked for."""
+    """A requested evaluation of finalists under noise."""
 
     run: ConfirmationRun
     noise: Noise
     shots: int | None
     data: DataSource
     plot: Path | None
-    """File for the figure."""
+    """File of the plot."""
 
     def report(self) -> Report:
-        """Compute them."""
+        """Compute the scores and return their report."""
         document = judge_under_noise(
             self.run,
             self.noise,
@@ -41,10 +41,10 @@ class NoiseEvaluation:
         return noise_report(document, self.noise, self.run.study.config)
 
     def draw(self, document: Mapping[str, Any]) -> None:
-        """Draw them into the file that is named for it, if one is.
+        """Plot the scores, if a file is given.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: The file cannot be written.
         """
         if self.plot:
             from faqnas_optuna.noise.figure import write_noise_plot

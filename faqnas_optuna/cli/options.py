@@ -1,4 +1,4 @@
-"""Options that several commands share. Each can also be set as FAQNAS_NAME in the environment."""
+"""Options that several commands share. Each can also be set in the environment, as FAQNAS_ and its name."""
 
 import os
 import shlex
@@ -30,7 +30,7 @@ HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110
 
 
 def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Command]:
-    """A click option that also reads FAQNAS_NAME."""
+    """Return a click option that also reads its value from the environment: FAQNAS_STORAGE for --storage."""
     variable = f"FAQNAS_{name.lstrip('-').replace('-', '_').upper()}"
     return click.option(name, *targets, envvar=variable, show_envvar=True, **settings)
 
@@ -53,13 +53,13 @@ def setting_option(name: str, section: type[BaseModel], *, help: str, field: str
 
 
 class _RepeatsRange(IntRange):
-    """A number of repeats, or what asks for one to be found."""
+    """A number of repeats, or `auto`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             return value if value == AUTO else super().convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(f"it is a number from {self.min} to {self.max}, or {AUTO}; it is {value!r}.", param, ctx)
+            self.fail(f"it must be a number from {self.min} to {self.max}, or {AUTO}; it is {value!r}.", param, ctx)
 
 
 def seconds_option(name: str, *, default: int, help: str) -> Callable[[Command], Command]:
@@ -70,37 +70,39 @@ repeats_option = option(
     "--repeats",
     type=_RepeatsRange(1, 1000),
     metavar="N|auto",
-    help="Trainings of a circuit, whose mean counts; auto: as many as make it reliable, at most 50.  [default: 1]",
+    help="Trainings per circuit, averaged; auto: enough for a reliability of 0.8, at most 50.  [default: 1]",
 )
 split_seed_option = option(
     "--split-seed",
     type=IntRange(0, 2**32 - 1),
-    help="Random seed of the split, if it is not the study's.  [default: the study's seed]",
+    help="Random seed of the split.  [default: the seed of the study]",
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-no_check_option = option("--no-check", is_flag=True, help="Do not warn of what is suspicious in the data.")
+no_check_option = option("--no-check", is_flag=True, help="Do not warn about suspicious data.")
 data_dir_option = option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Directory of the files of data, if they are not where they were.",
+    help="Directory with the data files, if they have moved.",
 )
 
 
 def data_options(command: Command) -> Command:
-    """Which data of a file are used, and how."""
+    """Add the options that say which data of a file are used, and how."""
     options = (
-        option("--target", metavar="COLUMN", help="The column of a file that holds the classes."),
-        option("--groups", metavar="COLUMN", help="The column that tells which samples must stay together."),
-        option("--test-file", metavar="FILE", help="A file with the samples of the test part."),
-        option("--drop", metavar="COLUMN", multiple=True, callback=_none_if_empty, help="Leave a column out; may be repeated."),
+        option("--target", metavar="COLUMN", help="Column with the class labels."),
+        option("--groups", metavar="COLUMN", help="Column with group labels; a group is never split."),
+        option("--test-file", metavar="FILE", help="File with the samples of the test part."),
+        option("--drop", metavar="COLUMN", multiple=True, callback=_none_if_empty, help="Leave a column out; repeatable."),
         option(
             "--category",
             metavar="COLUMN",
             multiple=True,
             callback=_none_if_empty,
-            help="Numbers of this column are codes; may be repeated.",
+            help="Treat the numbers of this column as categories; repeatable.",
         ),
-        option("--pca", type=IntRange(1, MOST_COMPONENTS), help="So many principal components in place of the features."),
+        option(
+            "--pca", type=IntRange(1, MOST_COMPONENTS), help="Number of principal components to use instead of the features."
+        ),
     )
     for decorate in reversed(options):
         command = decorate(command)
@@ -112,22 +114,26 @@ def _none_if_empty(_context: click.Context, _parameter: click.Parameter, values:
 
 
 workers_option = option(
-    "--workers", type=IntRange(min=1, max=MOST_WORKERS), default=1, show_default=True, help="Processes, of one thread each."
+    "--workers",
+    type=IntRange(min=1, max=MOST_WORKERS),
+    default=1,
+    show_default=True,
+    help="Number of worker processes, of one thread each.",
 )
 dask_option = option(
-    "--dask", metavar="ADDRESS", help="Run the workers on the Dask cluster of this scheduler, or scheduler file."
+    "--dask", metavar="ADDRESS", help="Run the workers on a Dask cluster: address of its scheduler, or a scheduler file."
 )
 
 
 def data_set_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """For the completion of a shell: data sets that begin so."""
+    """Complete the name of a data set, for a shell."""
     from faqnas_optuna.data.named import DATASETS
 
     return [name for name in DATASETS if name.startswith(begun)]
 
 
 def study_names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """The same of studies in the database that is named on the line or in the environment; whatever is wrong, none."""
+    """Complete the name of a study of the storage, for a shell; return nothing if the storage cannot be read."""
     from faqnas_optuna.storage.opening import open_storage
     from faqnas_optuna.storage.outages import DATABASE_ERRORS, silence_libraries
     from faqnas_optuna.study.metadata import our_studies
@@ -141,14 +147,14 @@ def study_names(context: click.Context, _parameter: click.Parameter, begun: str)
 
 
 def pick_rules(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """The same of rules that pick a circuit."""
+    """Complete a selection rule, for a shell."""
     from faqnas_optuna.study.selection import EXAMPLES
 
     return [rule for rule in EXAMPLES if rule.startswith(begun)]
 
 
 def _read_pick(context: click.Context, parameter: click.Parameter, rule: str | None) -> "SelectionRule | None":
-    """Checked as the line is read, before anything is opened."""
+    """Parse a selection rule while the command line is read, before anything is opened."""
     from faqnas_optuna.study.selection import SelectionRule
 
     try:
@@ -158,7 +164,7 @@ def _read_pick(context: click.Context, parameter: click.Parameter, rule: str | N
 
 
 def _read_trial(context: click.Context, parameter: click.Parameter, text: str | None) -> "int | SelectionRule | None":
-    """The number of a trial, or a rule that takes one from the front."""
+    """Parse the number of a trial, or a rule that selects one from the front."""
     if text is None:
         return None
     from faqnas_optuna.study.selection import SelectionRule
@@ -170,8 +176,8 @@ def _read_trial(context: click.Context, parameter: click.Parameter, text: str | 
     try:
         return SelectionRule.parse(text)
     except ConfigError as error:
-        told = f"it is the number of a trial, or knee, best, cheapest-within:X with X from 0 to 1; it is {text!r}"
-        raise click.BadParameter(told, context, parameter) from error
+        message = f"it must be a trial number, knee, best or cheapest-within:X with X from 0 to 1; it is {text!r}"
+        raise click.BadParameter(message, context, parameter) from error
 
 
 pick_option = option(
@@ -179,7 +185,7 @@ pick_option = option(
     metavar="RULE",
     callback=_read_pick,
     shell_complete=pick_rules,
-    help="Of the front take one circuit: knee, best, or cheapest-within:X, X above the lowest validation error.",
+    help="Select one circuit of the front: knee, best or cheapest-within:X, X above the lowest validation error.",
 )
 trial_argument = click.argument("trial", metavar="[TRIAL]", required=False, callback=_read_trial, shell_complete=pick_rules)
 study_argument = click.argument("study", shell_complete=study_names)
@@ -187,10 +193,10 @@ optional_study_argument = click.argument("study", required=False, shell_complete
 
 
 class StudyCommand(click.Command):
-    """A command whose first argument is a study. Who names it as `start` does, by --study, is understood."""
+    """A command whose first argument is a study, which may also be named as `start` does: by --study."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """The arguments with `--study NAME` in the place of STUDY."""
+        """Replace `--study NAME` by the argument STUDY."""
         for position, argument in enumerate(args):
             if argument == "--study" and args[position + 1 :]:
                 return super().parse_args(ctx, [args[position + 1], *args[:position], *args[position + 2 :]])
@@ -200,29 +206,29 @@ class StudyCommand(click.Command):
 
 
 def is_typed(name: str) -> bool:
-    """Return whether a parameter is in the command itself, which beats the environment."""
+    """Return whether a parameter was typed; a typed one beats the environment."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def data_set_options(command: Command) -> Command:
-    """The data set, as `dataset`, by itself or by --dataset; the one on the line, if the other is in the environment."""
+    """Add the data set, an argument or --dataset; a typed one beats the environment."""
 
     @click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
-    @option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="The same as DATASET.")
+    @option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="Same as the argument DATASET.")
     @wraps(command)
     def with_data_set(*arguments: Any, name: str | None, dataset: str | None, **others: Any) -> Any:
         if name is not None and is_typed("dataset") and name != dataset:
-            raise ConfigError(f"two data sets are named, {name!r} and {dataset!r}; leave one of them out")
+            raise ConfigError(f"two data sets are given, {name!r} and {dataset!r}; leave one of them out")
         return command(*arguments, dataset=dataset if name is None else name, **others)
 
     return with_data_set
 
 
 def storage_options(command: Command) -> Command:
-    """The database, as `storage`: its URL, or that in a file which nobody else can read."""
+    """Add the database, as `storage`: its URL, or a file readable by nobody else that holds the URL."""
 
-    @option("--storage", default=DEFAULT_STORAGE, show_default=True, metavar="URL", help="Database of the studies.")
-    @option("--storage-file", type=click.Path(path_type=Path, dir_okay=False), help="File that holds the URL instead.")
+    @option("--storage", default=DEFAULT_STORAGE, show_default=True, metavar="URL", help="URL of the database.")
+    @option("--storage-file", type=click.Path(path_type=Path, dir_okay=False), help="File with that URL, instead of --storage.")
     @wraps(command)
     def with_storage(*arguments: Any, storage: str, storage_file: Path | None, **others: Any) -> Any:
         if storage_file and (is_typed("storage_file") or not is_typed("storage")):
@@ -238,12 +244,12 @@ def storage_options(command: Command) -> Command:
 
 
 def typed(command: str) -> str:
-    """A command of ours, to be typed after this one: it finds the same storage."""
+    """Return a command line of this program that uses the same storage as the running command."""
     return f"faqnas-optuna {command}{storage_option()}"
 
 
 def storage_option() -> str:
-    """What such a command needs beside its name: nothing, if the storage is the default or in the environment."""
+    """Return the option that names the storage, or "" if it is the default or in the environment."""
     from faqnas_optuna.storage.urls import secrets
 
     context = click.get_current_context()
@@ -252,18 +258,20 @@ def storage_option() -> str:
     if not is_typed("storage"):
         return ""
     url = context.params["storage"]
-    # What must not be shown cannot be repeated.
+    # A password must not appear in a message.
     return " --storage-file FILE_WITH_THE_URL" if secrets(url) else f" --storage {shlex.quote(url)}"
 
 
 def timeout_options(command: Command) -> Command:
-    """How long to bear with silent workers and absent databases, as `timeouts`."""
+    """Add the limits for silent workers and unavailable databases, as `timeouts`."""
 
-    @seconds_option("--grace", default=WorkerTimeouts.grace_s, help="Give up a trial whose worker is silent for so long.")
+    @seconds_option(
+        "--grace", default=WorkerTimeouts.grace_s, help="Requeue trials of workers that have been silent for this long."
+    )
     @seconds_option(
         "--database-timeout",
         default=WorkerTimeouts.database_timeout_s,
-        help="Maximum time to wait for a database that is away or not up yet.",
+        help="Maximum time to wait for a database that is not available.",
     )
     @wraps(command)
     def with_timeouts(*arguments: Any, grace: int, database_timeout: int, **others: Any) -> Any:
@@ -273,15 +281,17 @@ def timeout_options(command: Command) -> Command:
 
 
 def read_storage_file(file: Path) -> str:
-    """The URL in a file that nobody else can read; where it cannot be changed, as a secret of a cluster, its group may.
+    """Return the URL in a file that nobody else can read.
+
+    A file that we cannot change, such as a mounted secret of a cluster, may be readable by its group.
 
     Raises:
-        ConfigError: others can read it, we cannot, or it holds something else.
+        ConfigError: Others can read the file, this process cannot, or it does not hold one URL.
     """
     try:
         if file.stat().st_mode & (0o077 if os.access(file, os.W_OK) else 0o007):
-            raise ConfigError(f"{file} may hold a password, and others can read it; run: chmod 600 {shlex.quote(str(file))}")
-        # Editors of Windows begin a file with a mark.
+            raise ConfigError(f"{file} may hold a password but others can read it; run: chmod 600 {shlex.quote(str(file))}")
+        # Windows editors write a byte-order mark.
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise ConfigError(f"{file}: cannot read the storage's URL: {error.strerror}") from error
@@ -294,5 +304,5 @@ def read_storage_file(file: Path) -> str:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

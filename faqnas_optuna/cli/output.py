@@ -1,4 +1,4 @@
-"""Results on stdout, and files that commands write."""
+"""Output of results: to stdout, or to files."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 STDOUT = (Path("-"), Path("/dev/stdout"))
-"""Names of a file that mean to print."""
+"""File names that stand for stdout."""
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -16,7 +16,7 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def deliver(table: str, file: Path) -> None:
-    """Write a table into a file, or print it: into a pipe as it is, on a terminal without control characters."""
+    """Write a table to a file or to stdout, escaping control characters only for a terminal."""
     from faqnas_optuna.escaping import EscapingStream
     from faqnas_optuna.files import write_atomically
 

@@ -1,6 +1,6 @@
-"""The command line: parse, call one function, print. Results on stdout, progress and messages on stderr.
+"""The command line: commands parse, call one function and print, results on stdout and progress on stderr.
 
-Nothing heavy is imported before a command needs it: torch, PennyLane and Optuna take seconds, `--help` must not.
+Heavy libraries are imported only where a command needs them: torch, PennyLane and Optuna take seconds, `--help` must not.
 """
 
 import click
@@ -18,7 +18,7 @@ from faqnas_optuna.cli.tools import dashboard, datasets, doctor
 
 
 class _Cli(click.Group):
-    """Commands in the order in which one needs them."""
+    """Group that lists commands in the order in which a user needs them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -30,7 +30,8 @@ def cli() -> None:
     """Find hybrid quantum neural networks that are accurate and cheap.
 
     A search is an Optuna study in a database. Any number of workers can join it, and it can be stopped and resumed.
-    Every option can also be set as FAQNAS_NAME in the environment; an option beats the environment, which beats --config.
+    Most options can also be set in the environment: --epochs as FAQNAS_EPOCHS. An option beats the environment, which
+    beats --config.
     """
 
 

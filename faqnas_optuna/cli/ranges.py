@@ -1,4 +1,4 @@
-"""Ranges of numbers for options, which take numbers as `literals` does."""
+"""Types of options: ranges of numbers, parsed by the strict rules of `literals`."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class IntRange(click.IntRange):
     """A range of whole numbers."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, if it is one and in the range."""
+        """Parse the number and check its range."""
         try:
             number = whole_number(value) if isinstance(value, str) else value
         except ValueError:
@@ -23,7 +23,7 @@ class FloatRange(click.FloatRange):
     """A range of numbers."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, if it is one and in the range."""
+        """Parse the number and check its range."""
         try:
             number = decimal_number(value) if isinstance(value, str) else value
         except ValueError:

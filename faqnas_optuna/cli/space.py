@@ -1,4 +1,4 @@
-"""The command that tells what every circuit of the space costs, by simulators and on devices."""
+"""The command `space`: costs of every circuit of the space, in FLOPs and on devices."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +19,17 @@ SUFFIXES = (".parquet", ".csv")
 @click.command()
 @data_set_options
 @data_options
-@option("--fraction", type=FloatRange(0, 1, min_open=True), default=1, show_default=True, help="So much of each stratum.")
-# Without a variable: one that is set would make every call write a file.
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a row a circuit (.parquet, .csv).")
+@option(
+    "--fraction",
+    type=FloatRange(0, 1, min_open=True),
+    default=1,
+    show_default=True,
+    help="Share of each stratum of the space to count.",
+)
+# Without a variable, or every call would write the file.
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a row per circuit to FILE.parquet or FILE.csv."
+)
 @data_dir_option
 @json_option
 def space(
@@ -32,16 +40,17 @@ def space(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Compare what all circuits cost, in FLOPs and on devices.
+    """Compare the costs of all circuits, in FLOPs and on devices.
 
-    Nothing is trained. With a data set the networks around the circuits are counted too.
+    Nothing is trained. With a data set, the costs of the whole networks are included.
     """
     if out and out.suffix not in SUFFIXES:
-        raise ConfigError(f"costs are written as Parquet or CSV, so --out ends with .parquet or .csv; it is {out}")
+        raise ConfigError(f"costs are written as Parquet or CSV, so --out must end with .parquet or .csv; it is {out}")
     if out:
         check_directory(out)
-    if not dataset and (given := [option for option in settings if is_typed(option)]):
-        raise ConfigError(f"--{given[0].replace('_', '-')} is of data; name a data set too, as 'faqnas-optuna space wine'")
+    if not dataset and (data_options := [option for option in settings if is_typed(option)]):
+        name = data_options[0].replace("_", "-")
+        raise ConfigError(f"--{name} needs a data set; add one, as in 'faqnas-optuna space wine'")
     sizes = _sizes(dataset, data_dir, settings) if dataset else None
     from faqnas_optuna.cli.console import messages, show_work
     from faqnas_optuna.files import write_atomically
@@ -58,7 +67,7 @@ def space(
 
 
 def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> tuple[int, int]:
-    """Features and classes of a data set."""
+    """Return the numbers of features and classes of a data set."""
     from faqnas_optuna.api.data import DataSource
 
     resolved = resolve_settings(dataset, settings, source="options")
@@ -74,8 +83,8 @@ def _print(document: Mapping[str, Any]) -> None:
     from faqnas_optuna.wording import number_text
 
     table = TextTable(names=["cost"], numbers=("least", "median"), last="most")
-    for name, found in document["costs"].items():
-        table.rows.append((_told(name), *(told_number(found[which]) for which in ("least", "median", "most"))))
+    for name, costs in document["costs"].items():
+        table.rows.append((_label(name), *(told_number(costs[which]) for which in ("least", "median", "most"))))
     print_table(table)
     print_line("")
     taus = {(one["group"], one["a"], one["b"]): one["tau"] for one in document["kendall_tau"]}
@@ -83,19 +92,21 @@ def _print(document: Mapping[str, Any]) -> None:
     devices = list(document["devices"])
     agreement = TextTable(names=["Kendall's tau of", "circuits"], numbers=devices[:-1], last=devices[-1])
     for name in FLOPS:
-        # By qubits of the paper's count alone: the whole is in JSON.
+        # By number of qubits only for the paper's count; JSON has all.
         for group in groups if name == next(iter(FLOPS)) else [one for one in groups if "qubits" not in one]:
-            found = [taus[group, name, lost_on(device)] for device in devices]
-            agreement.rows.append((FLOPS[name], group, *(number_text(tau, ".2f") for tau in found)))
+            values = [taus[group, name, lost_on(device)] for device in devices]
+            agreement.rows.append((FLOPS[name], group, *(number_text(tau, ".2f") for tau in values)))
     print_table(agreement)
-    print_prose("Against −ln ESP on each device: 1 is the same order of the circuits, 0 none in common, −1 the reverse.")
+    print_prose(
+        "Correlation with −ln ESP on each device: 1 means the same order of the circuits, 0 no relation, −1 the reverse order."
+    )
 
 
-def _told(name: str) -> str:
-    """A column in words."""
+def _label(name: str) -> str:
+    """Return the label of a column."""
     from faqnas_optuna.tables.costs import FLOPS
 
-    for column, told in (("neg_log_esp_", "−ln ESP, "), ("two_qubit_gates_", "two-qubit gates, ")):
-        if name.startswith(column):
-            return told + name.removeprefix(column)
+    for prefix, label in (("neg_log_esp_", "−ln ESP, "), ("two_qubit_gates_", "two-qubit gates, ")):
+        if name.startswith(prefix):
+            return label + name.removeprefix(prefix)
     return FLOPS.get(name) or name.replace("_flops", " FLOPs").replace("_", " ")

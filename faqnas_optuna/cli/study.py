@@ -1,4 +1,4 @@
-"""Commands that find circuits: start a search, join it, resume it, stop it, and see how far it is."""
+"""Commands that run searches: start, worker, resume, stop and status."""
 
 import time
 from contextlib import suppress
@@ -46,9 +46,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @data_set_options
-@option(
-    "--study", metavar="NAME", shell_complete=study_names, help="What the study is to be called.  [default: as its data set]"
-)
+@option("--study", metavar="NAME", shell_complete=study_names, help="Name of the study.  [default: the data set's]")
 @option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Study file (TOML).")
 @storage_options
 @workers_option
@@ -56,26 +54,32 @@ if TYPE_CHECKING:
 @option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
 @timeout_options
 @data_options
-@setting_option("--seed", StudyConfig, help="Of search and training, and of the split.")
+@setting_option("--seed", StudyConfig, help="Random seed of search, training and split.")
 @split_seed_option
-@setting_option("--population", SearchConfig, help="Successful trials in a generation.")
-@setting_option("--generations", SearchConfig, help="At most so many generations.")
-@setting_option("--patience", SearchConfig, help="Stop after so many without improvement.")
-@setting_option("--objectives", SearchConfig, help="What parents are selected by: both values, or the error alone.")
-@setting_option("--front", SearchConfig, help="Choose it by each circuit's own trainings, or by all together.")
-@option("--synchronous", is_flag=True, default=None, help="Generations of exactly the population: workers wait for each other.")
+@setting_option("--population", SearchConfig, help="Successful trials per generation.")
+@setting_option("--generations", SearchConfig, help="Maximum number of generations.")
+@setting_option("--patience", SearchConfig, help="Stop after N generations without improvement.")
+@setting_option("--objectives", SearchConfig, help="Values by which parents are selected.")
+@setting_option(
+    "--front", SearchConfig, help="Form the front from each circuit's own trainings, or from a model of all trainings."
+)
+@option(
+    "--synchronous", is_flag=True, default=None, help="Generations of exactly POPULATION trials; workers wait for each other."
+)
 @setting_option("--epochs", TrainingConfig, help="Passes over the training data.")
 @setting_option("--lr", TrainingConfig, field="learning_rate", help="Learning rate of Adam.")
-@setting_option("--batch-size", TrainingConfig, help="Samples in an optimiser step.")
+@setting_option("--batch-size", TrainingConfig, help="Samples per optimiser step.")
 @repeats_option
 @option(
     "--cost",
     metavar="flops|hardware:DEVICE",
-    help="What is minimised beside the error: FLOPs, or −ln of the success on a device, by name or file.  [default: flops]",
+    help="Cost to minimise: quantum FLOPs, or −ln(success probability) on a device, a name or file.  [default: flops]",
 )
-@setting_option("--flops", StudyConfig, help="Counter of the objective.")
-@setting_option("--gates", StudyConfig, help="Gates that count: all, or those that a measured value depends on.")
-@setting_option("--score", StudyConfig, help="Whose complement is the error: accuracy, or the mean of the classes' recalls.")
+@setting_option("--flops", StudyConfig, help="FLOPs counter of the objective.")
+@setting_option("--gates", StudyConfig, help="Gates that the objective counts: all, or all but the inert ones.")
+@setting_option(
+    "--score", StudyConfig, help="Score whose complement is the error: accuracy, or balanced accuracy (mean recall)."
+)
 @setting_option("--engine", StudyConfig, help="Simulator of the quantum layer.")
 @data_dir_option
 @no_check_option
@@ -94,14 +98,14 @@ def start(
     as_json: bool,
     **settings: Any,
 ) -> int:
-    """Start a search over DATASET, or go on with it.
+    """Start a search over DATASET, or continue it.
 
-    'faqnas-optuna datasets' lists the data sets; generated ones take keys, as in: start two-curves:features=20. A file of one's
-    own is named with its classes, as in: start patients.csv --target outcome. All other commands know the search by the name of
-    its study: that of the data set, or what --study says here.
+    DATASET is a name that `faqnas-optuna datasets` lists, possibly with parameters (two-curves:features=20), or a file of your
+    own (patients.csv --target outcome). The search is stored as a study, named after the data set or by --study; the other
+    commands take this name.
     """
     if detach and dask:
-        raise ConfigError("--detach starts no workers, and --dask says where to start them; leave one of them out")
+        raise ConfigError("--detach starts no workers but --dask says where to run them; leave one of them out")
     client = dask_client(dask, storage)
     from faqnas_optuna.api.data import DataSource
 
@@ -141,9 +145,9 @@ def _print_findings(config: StudyConfig, splits: "DataSplits", *, is_checked: bo
 @storage_options
 @data_dir_option
 @timeout_options
-@option("--until-idle", is_flag=True, help="Without a name: leave when no study runs, instead of waiting for one.")
-@option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
-# For the workers of `start --workers`: on stdin that process tells of its signals.
+@option("--until-idle", is_flag=True, help="Without STUDY: exit when no study is running instead of waiting for one.")
+@option("--quiet", is_flag=True, help="Print only warnings and errors.")
+# For the extra workers of `start --workers`: the parent forwards its signals through stdin.
 @click.option("--listen", is_flag=True, hidden=True)
 def worker(
     study: str | None,
@@ -154,12 +158,15 @@ def worker(
     quiet: bool,
     listen: bool,
 ) -> int:
-    """Attach to a running study, or to all of them.
+    """Run trials of a study, or of all running studies.
 
-    Without a name, every running study of the storage is served in turn, the least advanced first, and new ones are waited for.
+    Without STUDY, the worker serves all running studies of the storage in turn, the least advanced first, and waits for new
+    ones.
     """
     if study is not None and until_idle:
-        raise ConfigError("a worker of one study leaves when that stops; leave out --until-idle, or the name")
+        raise ConfigError(
+            "--until-idle is for a worker of all studies; a worker of one study exits when that stops; leave one of them out"
+        )
     from faqnas_optuna.api.running import Execution, reported_outages
 
     execution = Execution(storage=storage, timeouts=timeouts)
@@ -189,7 +196,7 @@ def _serve_all(execution: "Execution", signals: Signals, data_dir: Path | None, 
 
     timeouts = execution.timeouts
     storage = open_for_work(execution.storage, signals, timeout_s=timeouts.database_timeout_s, grace_s=timeouts.grace_s)
-    # It brings numba, which the refusal of a database does without.
+    # Imports numba, which is not needed to refuse a database.
     from faqnas_optuna.workers.serving import serve
 
     with show_progress(quiet=quiet) as update:
@@ -203,7 +210,7 @@ def _serve_all(execution: "Execution", signals: Signals, data_dir: Path | None, 
             database_timeout_s=timeouts.database_timeout_s,
         )
     if not (served or signals.first or quiet):
-        click.echo(f"no study runs; start one with: {typed('start --dataset wine')}", err=True)
+        click.echo(f"no study is running; start one with: {typed('start --dataset wine')}", err=True)
 
 
 def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Path | None, *, quiet: bool) -> int:
@@ -217,13 +224,13 @@ def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Pa
     if run.done_before:
         stopped = run.study.metadata.stop()
         if stopped and not quiet:
-            click.echo(f"{ended(run.study, stopped)}. Go on with: {typed(run.study.continuation())}", err=True)
+            click.echo(f"{ended(run.study, stopped)}. Continue with: {typed(run.study.continuation())}", err=True)
         return 0
     try:
         if not signals.first:
             check_failures(run.study)
     except FaqnasError as error:
-        # A `start` that has started this worker reports it for all of them.
+        # The `start` that launched this worker reports the failure once for all workers.
         if not quiet:
             raise
         return error.exit_code
@@ -233,8 +240,8 @@ def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Pa
 @click.command(cls=StudyCommand)
 @study_argument
 @storage_options
-# Without a variable: FAQNAS_GENERATIONS, set for `start`, must not lower the limit of a study that is resumed.
-@click.option("--generations", type=IntRange(min=1), help="New limit of generations, over all of the study.")
+# Without a variable: FAQNAS_GENERATIONS is set for `start` and must not lower the limit of a resumed study.
+@click.option("--generations", type=IntRange(min=1), help="New maximum number of generations of the whole study.")
 @workers_option
 @dask_option
 @timeout_options
@@ -250,7 +257,7 @@ def resume(
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
-    """Go on with a stopped or interrupted study."""
+    """Continue a stopped or interrupted study."""
     client = dask_client(dask, storage)
     from faqnas_optuna.api.data import DataSource
     from faqnas_optuna.api.running import Execution
@@ -267,7 +274,7 @@ def resume(
 @study_argument
 @storage_options
 def stop(study: str, storage: str) -> None:
-    """Stop a study; running trials are finished."""
+    """Stop a study after its running trials."""
     from faqnas_optuna.confirmation.opening import open_study
     from faqnas_optuna.reporting.documents import to_the_minute
     from faqnas_optuna.study.lifecycle import stop as stop_study
@@ -279,17 +286,16 @@ def stop(study: str, storage: str) -> None:
             click.echo(f"{ended(search, stopped)} ({to_the_minute(stopped.at)}, {stopped.by})")
             return
         stop_study(search, StopReason.REQUESTED)
-    told = f"study {study} stops; running trials are finished. Go on with: {typed(search.continuation())}"
-    click.echo(told)
+    click.echo(f"study {study} is stopping; running trials will finish. Continue with: {typed(search.continuation())}")
 
 
 @click.command(cls=StudyCommand)
 @optional_study_argument
 @storage_options
-@option("--watch", is_flag=True, help="Show it again every two seconds, until all have stopped.")
+@option("--watch", is_flag=True, help="Refresh every two seconds until all studies have stopped.")
 @json_option
 def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
-    """Show how far the studies are."""
+    """Show the progress of the studies."""
     from faqnas_optuna.cli.console import is_moving_terminal
     from faqnas_optuna.cli.display import print_status
     from faqnas_optuna.confirmation.opening import status_document
@@ -315,8 +321,8 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
                 print_status(document)
             else:
                 others = len(other_studies(opened))
-                beside = f", beside {others} that faqnas-optuna did not make" if others else ""
-                click.echo(f"no studies yet{beside}; start one with: {typed('start --dataset wine')}")
-            if not watch or document["studies"] and all(found["stop"] for found in document["studies"]):
+                note = f" (and {others} of other programs)" if others else ""
+                click.echo(f"no studies yet{note}; start one with: {typed('start --dataset wine')}")
+            if not watch or document["studies"] and all(entry["stop"] for entry in document["studies"]):
                 return
             time.sleep(2)

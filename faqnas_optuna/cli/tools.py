@@ -1,4 +1,4 @@
-"""Commands beside a search: data sets, dashboard, and what this machine is worth."""
+"""The commands `datasets`, `dashboard` and `doctor`."""
 
 import signal
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import IntRange
 
 EXPOSED = (
-    "whoever reaches port {port} of this machine sees all studies of this database, without a password; nobody can change"
-    " them there. Without --host only this machine does"
+    "everyone who can reach port {port} of this machine can see, but not change, all studies of this database without a"
+    " password; leave out --host to listen on this machine only"
 )
 
 
 @click.command()
 @click.argument("file", metavar="[FILE]", required=False)
 @data_options
-@option("--download", type=click.Choice(["mnist", "fashion-mnist"]), help="Fetch 70,000 images from OpenML first.")
+@option("--download", type=click.Choice(["mnist", "fashion-mnist"]), help="First download 70,000 images from OpenML.")
 @data_dir_option
 @no_check_option
 @json_option
@@ -32,8 +32,8 @@ def datasets(
 ) -> None:
     """List the data sets, or show how a search would read FILE.
 
-    FILE is a CSV or Parquet file with its classes in the column --target, or an NPZ file with arrays x and y. A data set can
-    stand in its place: of one that is generated, as two-curves:features=20, all keys are told.
+    FILE is a CSV or Parquet file with its classes in the column --target, or an NPZ file with arrays x and y. It may also be
+    the name of a data set; for a generated one, such as two-curves:features=20, all parameters are listed.
     """
     from faqnas_optuna.cli.display import print_data, print_datasets
     from faqnas_optuna.data.idx_files import download as fetch
@@ -55,7 +55,7 @@ def datasets(
 
 
 def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any], *, is_checked: bool) -> dict[str, Any]:
-    """What a file holds, as a search with these settings would have it."""
+    """Return a description of a file as a search with these settings would read it."""
     from faqnas_optuna.api.data import DataSource
 
     resolved = resolve_settings(file, settings, source="options")
@@ -67,13 +67,22 @@ def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any], *,
 
 @click.command()
 @storage_options
-@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all of this machine's.")
-@option("--port", type=IntRange(min=0, max=65535), default=8080, show_default=True, help="0: any free port.")
-@option("--allow-host", multiple=True, metavar="NAME", help="A name that a proxy or browsers call it by; may be repeated.")
+@option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all addresses of this machine."
+)
+@option(
+    "--port", type=IntRange(min=0, max=65535), default=8080, show_default=True, help="Port to listen on; 0 for any free port."
+)
+@option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Host name by which browsers or a proxy reach the dashboard; repeatable.",
+)
 def dashboard(storage: str, host: str, port: int, allow_host: tuple[str, ...]) -> int:
     """Watch the studies in a browser, at http://127.0.0.1:8080/.
 
-    The front of each study, how its hypervolume grows, and every trial in optuna-dashboard. Nothing can be changed there.
+    The pages show the front and the hypervolume of each study, and every trial in optuna-dashboard. They are read-only.
     """
     from faqnas_optuna.signals import Signals
 
@@ -88,7 +97,7 @@ def dashboard(storage: str, host: str, port: int, allow_host: tuple[str, ...]) -
             click.echo(f"the dashboard is at {url} (Ctrl-C ends it)", err=True)
             with Signals().ending(server.shutdown) as signals:
                 server.serve_forever()
-    # Ctrl-C is its ordinary end.
+    # Ctrl-C is the normal way to end the server.
     return 0 if signals.first is signal.SIGINT else signals.exit_code
 
 
@@ -96,10 +105,10 @@ def dashboard(storage: str, host: str, port: int, allow_host: tuple[str, ...]) -
 @storage_options
 @json_option
 def doctor(storage: str, as_json: bool) -> int:
-    """Look whether a search can run here, and get ready for it.
+    """Check whether a search can run on this machine.
 
-    Checks Python, packages, cache, engine, data sets and database, and says of what is wrong what to do. Compiles the fast
-    engine and counts FLOPs, if that was not done yet.
+    Checks Python, packages, cache, engine, data sets and database, and says how to fix what fails. Compiles the fast engine and
+    counts FLOPs if that has not been done yet.
     """
     from faqnas_optuna.cli.display import print_finding
     from faqnas_optuna.workers.readiness import examine

@@ -13,7 +13,6 @@ TINY = {
     "FAQNAS_GENERATIONS": "2",
     "FAQNAS_EPOCHS": "1",
     "FAQNAS_BATCH_SIZE": "1000",
-    "FAQNAS_REPEATS": "2",
 }
 """What makes the searches of the documents short; the commands stay as they are."""
 
