@@ -60,7 +60,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: torch and PennyLane take seconds, `--help` must not wait for them."""
+    """Import a public name on first use: torch and PennyLane take seconds, and `--help` must not wait for them."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from faqnas_optuna.machine import check_platform
@@ -70,5 +70,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Public names, those too that were not used yet."""
+    """Return the public names, including those not imported yet."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""The program: runs the command line, and turns every known error into one line and its exit code."""
+"""Entry point of the program: runs a command and turns known errors into one line and an exit code."""
 
 import codecs
 import gc
@@ -23,12 +23,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 COLLECT_EVERY = 50_000
-"""New objects between two garbage collections. Imports make 300,000 that stay; to look through them after each 700, which is
-Python's default, takes a sixth of the start."""
+"""New objects between two garbage collections.
+
+Imports create 300,000 permanent objects. Scanning them after every 700, Python's default, takes a sixth of the start-up time.
+"""
 
 
 class _GuardedStream:
-    """A standard stream whose errors of writing are dealt with by `_guarded`."""
+    """Standard stream whose write errors are handled by `_guarded`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -50,9 +52,9 @@ class _GuardedStream:
 
 
 class MessageStream(_GuardedStream):
-    """Standard error, whose reader may leave before us: the other end of a pipe, or a terminal that is closed.
+    """Standard error that drops messages which cannot be written.
 
-    What cannot be written is passed over, whatever the reason: a trial must not end because nobody can see a message.
+    Its reader, a pipe or a terminal, may be closed before the program ends, and a trial must not fail because of a message.
     """
 
     @contextmanager
@@ -62,12 +64,12 @@ class MessageStream(_GuardedStream):
         except OSError:
             _lead_nowhere(self._stream)
         except RuntimeError:
-            # What the handler of a signal has to say while it interrupts another write.
+            # A signal handler printed while another write was in progress: Python forbids reentrant writes.
             pass
 
 
 class ResultStream(_GuardedStream):
-    """Standard output, whose errors name it: those of pipes and full disks name no file."""
+    """Standard output that names itself in its errors, since errors of pipes and full disks name no file."""
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -88,20 +90,20 @@ def main(load_command: "Callable[[], Command]" = _load_cli, name: str = "faqnas-
     """Run a command with the arguments of this process, and end the process with its exit code.
 
     Args:
-        load_command: Imports and returns the command. It is called when the number of threads is set, which libraries read as
-            they are imported.
-        name: The command as it is typed.
+        load_command: Function that imports and returns the command. It is called after the thread variables are set, which
+            libraries read when they are imported.
+        name: Name of the command as typed.
     """
     gc.set_threshold(COLLECT_EVERY)
     _silence_libraries()
     _spell_for(sys.stdout, sys.stderr)
-    # A process may be started without the streams.
+    # The streams are None if the process was started without them.
     out = sys.stdout and cast(TextIO, EscapingStream(cast(TextIO, ResultStream(sys.stdout))))
     err = sys.stderr and cast(TextIO, EscapingStream(cast(TextIO, MessageStream(sys.stderr))))
     with redirect_stdout(out), redirect_stderr(err):
         code = _run(load_command, name)
     try:
-        # What a pipe or a full disk takes no more of shows here, not as a traceback when Python ends.
+        # Flush here: an error in the interpreter's own flush at exit would print a traceback.
         print(end="", flush=True)
     except OSError:
         _lead_nowhere(sys.stdout)
@@ -109,7 +111,7 @@ def main(load_command: "Callable[[], Command]" = _load_cli, name: str = "faqnas-
 
 
 def _silence_libraries() -> None:
-    """Of what libraries log and warn of, users are told by us, where it matters."""
+    """Hide logs and warnings of libraries; this program reports what matters itself."""
     logging.getLogger().addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
@@ -133,11 +135,11 @@ PLAIN = {
     }.items()
     for character in characters
 }
-"""What tables and drawings are made of, where a terminal or a file cannot hold it."""
+"""ASCII replacements of the characters in tables and drawings, for streams that cannot encode them."""
 
 
 def _spell_for(*streams: TextIO | None) -> None:
-    """Let streams of narrow encodings, as of a Latin-1 locale, take what they can hold instead of failing."""
+    """Replace characters that a stream cannot encode, as in a Latin-1 locale, instead of failing."""
 
     def spell(error: UnicodeError) -> tuple[str, int]:
         assert isinstance(error, UnicodeEncodeError)
@@ -151,23 +153,26 @@ def _spell_for(*streams: TextIO | None) -> None:
 
 
 def _lead_nowhere(stream: TextIO) -> None:
-    """What is left in the buffer must not fail once more when the interpreter ends: that would change the exit code."""
+    """Redirect a broken stream to the null device.
+
+    Otherwise flushing its buffer at exit would fail again and change the exit code.
+    """
     with suppress(OSError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _run(load_command: "Callable[[], Command]", name: str) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     try:
         check_platform()
         for variable in THREAD_VARIABLES:
-            # Before torch starts its threads: a worker is a process of one thread.
+            # Set before torch or BLAS starts its threads: a worker is a process of one thread.
             os.environ[variable] = os.environ.get(variable) or "1"
             if refused := _refused(variable, os.environ[variable]):
                 return _fail(refused, 2)
         return _run_command(load_command, name)
     except KeyboardInterrupt:
-        # Also while the command line is imported.
+        # Ctrl-C may also arrive during imports.
         return 130
     except PlatformError as error:
         return _fail(str(error), error.exit_code)
@@ -178,12 +183,12 @@ def _run(load_command: "Callable[[], Command]", name: str) -> int:
 
 
 def _refused(variable: str, value: str) -> str | None:
-    """What is wrong with a number of threads, of which libraries would say less, or nothing."""
-    # OpenMP takes one for each level of nesting.
+    """Return why a number of threads is invalid, or None; libraries would say less, or nothing."""
+    # OpenMP takes a list, one number for each nesting level.
     numbers = value.split(",") if variable.startswith("OMP") else [value]
     if all(WHOLE.fullmatch(number.strip()) and int(number) > 0 for number in numbers):
         return None
-    return f"{variable} must be a number of threads, 1 or more; it is {value!r}: unset it, or set it to 1"
+    return f"{variable} must be a number of threads, at least 1; it is {value!r}; unset it or set it to 1"
 
 
 def _run_command(load_command: "Callable[[], Command]", name: str) -> int:

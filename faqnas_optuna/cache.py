@@ -1,4 +1,4 @@
-"""Per-user file cache: each file is made by one process while the others wait."""
+"""Per-user file cache: one process makes a file while the others wait."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CachePaths:
-    """Names of all files in a cache directory. Any of them can be deleted: it is made again when it is needed."""
+    """Paths of all files in a cache directory; a deleted file is made again when it is needed."""
 
     directory: Path
 
@@ -37,9 +37,9 @@ class CachePaths:
         """Return the file of PennyLane's FLOPs.
 
         Args:
-            versions: of the packages that count.
-            digest: of the sources that count.
-            wider: for the blocks outside the paper's space too.
+            versions: Versions of the packages that count.
+            digest: Digest of the source files that count.
+            wider: Whether the counts include blocks outside the paper's space.
         """
         return self.directory / f"{'wider-' if wider else ''}counts-{versions}-{digest}.json"
 
@@ -82,7 +82,7 @@ class CachePaths:
 
 
 def user_cache() -> CachePaths:
-    """Return the cache of this user; for a user without a home, one in which nothing can be written."""
+    """Return the cache of this user, or an unwritable path for a user without a home directory."""
     try:
         return CachePaths(user_cache_path("faqnas-optuna"))
     except RuntimeError:
@@ -90,54 +90,58 @@ def user_cache() -> CachePaths:
 
 
 def child_environment(**changes: str) -> dict[str, str]:
-    """For another process of this program, which finds the same packages, but not what lies in the working directory."""
-    # Behind what is asked for: it is needed where the package is used without having been installed.
-    found = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path(__file__).parent.parent)]
-    return os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(found)} | changes
+    """Return the environment of a child process of this program, which must not import modules of the working directory."""
+    # Our own directory comes last: it matters only where the package is used without being installed.
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path(__file__).parent.parent)]
+    return os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(paths)} | changes
 
 
 def cached_file(path: Path, make: Callable[[], T], *, read: Callable[[bytes], T], write: Callable[[T], bytes]) -> T:
-    """What a file holds; made, and kept there, if the file is absent or damaged.
+    """Return the content of a cached file, computing and storing it if the file is absent or damaged.
 
-    Where nothing can be kept every process makes it for itself, and says so.
+    If the cache cannot be written, each process computes the content itself and logs a warning.
 
     Args:
-        make: takes long.
-        read: the inverse of `write`; raises ValueError of content that is damaged.
+        path: File in the cache.
+        make: Function that computes the content.
+        read: Inverse of `write`; raises ValueError for damaged content.
+        write: Function that encodes the content.
     """
-    if (found := _read(path, read)) is not None:
-        return found
-    with ExitStack() as held:
+    content = _read(path, read)
+    if content is not None:
+        return content
+    with ExitStack() as locks:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(FileLock(CachePaths.lock(path)))
+            locks.enter_context(FileLock(CachePaths.lock(path)))
         except OSError as error:
-            logger.warning("cannot keep %s, each run makes it anew: %s", path, error.strerror)
+            logger.warning("cannot cache %s, so every run computes it again: %s", path, error.strerror)
             return make()
-        # Another process may have made it meanwhile.
-        if (found := _read(path, read)) is None:
-            found = make()
+        # Another process may have written the file while this one waited for the lock.
+        content = _read(path, read)
+        if content is None:
+            content = make()
             try:
-                write_atomically(path, write(found))
+                write_atomically(path, write(content))
             except OutputError as error:
-                logger.warning("the next run makes it anew: %s", error)
-        return found
+                logger.warning("the next run computes it again: %s", error)
+        return content
 
 
 @contextmanager
 def in_subprocess(make: Callable[[], Any]) -> Iterator[None]:
-    """Have another process make what is kept while this one does something else; if it cannot, this one will have to.
+    """Fill a cache in another process while the body runs; if that process fails, this one fills it later.
 
     Args:
-        make: a function of a module.
+        make: Function of a module, called without arguments.
     """
     program = f"from {make.__module__} import {make.__name__}; {make.__name__}()"
     try:
-        # Ctrl-C reaches this process alone.
+        # A session of its own: Ctrl-C must reach only this process.
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             env=child_environment(),
-            # PennyLane reads a file of the working directory, whoever that is for.
+            # PennyLane would read a configuration file of the working directory.
             cwd=Path(__file__).parent,
             stdin=DEVNULL,
             stdout=DEVNULL,
@@ -161,22 +165,22 @@ def _read(path: Path, read: Callable[[bytes], T]) -> T | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        logger.warning("%s is damaged (%s); making it anew", path, error)
+        logger.warning("%s is damaged (%s); computing it again", path, error)
         return None
 
 
 def to_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Named arrays as the content of a compressed file."""
+    """Encode named arrays as the content of an NPZ file."""
     buffer = BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
 def from_npz(content: bytes, *names: str) -> dict[str, NDArray[Any]]:
-    """The inverse of `to_npz`.
+    """Decode the named arrays of an NPZ file.
 
     Raises:
-        ValueError: it is no such file, or lacks one of the arrays.
+        ValueError: The content is not an NPZ file, or lacks one of the arrays.
     """
     try:
         with np.load(BytesIO(content), allow_pickle=False) as stored:

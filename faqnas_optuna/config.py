@@ -1,6 +1,6 @@
-"""The configuration of a study: strict TOML in, JSON out.
+"""Configuration of a study, read from strict TOML and stored as JSON.
 
-Where a default is the paper's (arXiv 2511.10062) it says so; the rest are ours.
+Defaults marked "paper" are those of arXiv 2511.10062; the others are ours.
 """
 
 import json
@@ -39,51 +39,51 @@ from faqnas_optuna.hardware.devices import Device, device_of
 
 
 class FlopsCounter(StrEnum):
-    """Which count of quantum FLOPs is the first objective. Both are recorded with every trial."""
+    """Count of quantum FLOPs that is the first objective; both counts are recorded with every trial."""
 
     PROFILER = "profiler"
-    """What the PyTorch profiler reports for the PennyLane circuit: the paper's metric."""
+    """FLOPs that the PyTorch profiler reports for the PennyLane circuit: the paper's metric."""
     ANALYTIC = "analytic"
-    """State-vector arithmetic counted from first principles; sees every gene."""
+    """Arithmetic of the state-vector simulation, counted from first principles; depends on every gene."""
 
 
 class CountedGates(StrEnum):
-    """Which gates the first objective charges for."""
+    """Gates whose cost is the first objective."""
 
     ALL = "all"
-    """All gates of the circuit that was suggested: the paper's."""
+    """All gates of the suggested circuit (paper)."""
     EFFECTIVE = "effective"
-    """Those that a measured value depends on (`circuits.effective`)."""
+    """All but the inert gates (`circuits.effective`)."""
 
 
 class Objectives(StrEnum):
-    """By which of a circuit's two values the search selects parents. Both are recorded, and both make the front."""
+    """Values by which the search selects parents; the front always has both."""
 
     BOTH = "flops-error"
-    """Quantum FLOPs and validation error: FAQNAS, the paper's."""
+    """Quantum FLOPs and validation error: FAQNAS (paper)."""
     ERROR = "error"
-    """Validation error alone: the search that the paper holds FAQNAS against."""
+    """Validation error alone: the search that the paper compares FAQNAS with."""
 
 
 class ErrorEstimate(StrEnum):
-    """By which errors the front is chosen."""
+    """Estimate of the validation errors that form the front."""
 
     TRAINED = "trained"
-    """Those of each circuit's own trainings: the paper's."""
+    """Mean over the circuit's own trainings (paper)."""
     POOLED = "pooled"
-    """What all trainings of the study say together of the circuit's gates (`training.pooling`)."""
+    """Prediction of a linear model of the gates, fitted to all trainings of the study (`training.pooling`)."""
 
 
 Value = TypeVar("Value")
 
 
 class Score(StrEnum):
-    """What a network is judged by; its complement is the second objective. Both are recorded with every trial."""
+    """Score whose complement is the second objective; both scores are recorded with every trial."""
 
     ACCURACY = "accuracy"
-    """Share of the samples that is told right: the paper's."""
+    """Share of correctly classified samples (paper)."""
     BALANCED = "balanced"
-    """Mean of the recalls of the classes that a part holds: each counts the same, however few samples it has."""
+    """Mean recall over the classes of a part: every class counts the same, whatever its number of samples."""
 
     @property
     def in_words(self) -> str:
@@ -91,47 +91,49 @@ class Score(StrEnum):
 
     @property
     def key(self) -> str:
-        """What it is called in attributes and documents, after the part that it is of: `val_accuracy`."""
+        """Suffix of its attributes and keys, as in `val_accuracy`."""
         return self.in_words.replace(" ", "_")
 
     @property
     def remark(self) -> str:
-        """What follows the name of a value where that does not tell the score: nothing of the paper's."""
+        """Remark after the name of a value that does not say which score it is; empty for the paper's score."""
         return self.of(accuracy="", balanced=" (balanced)")
 
     def of(self, *, accuracy: Value, balanced: Value) -> Value:
-        """The one of two things that goes with it."""
+        """Return the argument for this score."""
         return balanced if self is Score.BALANCED else accuracy
 
 
 class Engine(StrEnum):
-    """What simulates the quantum layer in training."""
+    """Simulator of the quantum layer in training."""
 
     FAST = "fast"
-    """Our own state-vector kernels with adjoint gradients; agrees with PennyLane to float32 accuracy. Circuits that have no
-    fast form run on PennyLane."""
+    """Our state-vector kernels with adjoint gradients, which agree with PennyLane to float32 accuracy.
+
+    Circuits without a fast form run on PennyLane.
+    """
     PENNYLANE = "pennylane"
     """PennyLane's `default.qubit`, differentiated by backpropagation: the reference."""
 
     def of(self, circuit: Circuit) -> "Engine":
-        """The one that runs a circuit where this one is asked for."""
+        """Return the engine that runs a circuit if this one is configured."""
         return self if circuit.has_fast_form else Engine.PENNYLANE
 
 
 FILE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".npz")
-"""Endings of the names of data files, by which a file differs from a data set that is known by name."""
+"""Suffixes of data files, which distinguish a file from the name of a data set."""
 SAMPLES = "samples"
-"""What the data set is called of samples that a program has in its memory."""
+"""Name of a data set that consists of samples in memory."""
 MOST_COMPONENTS = 1_000
 FLOPS, HARDWARE = "flops", "hardware:"
-"""As the cost: quantum FLOPs, or what stands before a device."""
+"""Values of `cost`: quantum FLOPs, or the prefix of a device."""
 AUTO = "auto"
-"""As the number of repeats: as many as make the values of circuits reliable."""
+"""Number of repeats that is determined from the measured reliability."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 FOR_ANY_DATA = ("pca", "split_seed")
-"""What `DataConfig` has that is not for files alone."""
+"""Fields of `DataConfig` that also apply to data sets known by name."""
 
 
 class _Section(BaseModel):
@@ -139,49 +141,49 @@ class _Section(BaseModel):
 
 
 class DataConfig(_Section):
-    """Which data of a file are used, and how: the paths of files are no part of it."""
+    """Use of the data in a file; paths of files are not part of the configuration."""
 
     target: str | None = None
-    """The column of the classes; a file of arrays needs none."""
+    """Column of the class labels; None for a file of arrays."""
     groups: str | None = None
-    """The column that tells which samples belong together: no group is divided between the parts."""
+    """Column of group labels: all samples of a group are in the same part."""
     test_file: str | None = None
-    """The name of the file that holds the test part."""
+    """Name of the file with the test part."""
     drop: tuple[str, ...] = ()
-    """Columns that are left out."""
+    """Columns to leave out."""
     category: tuple[str, ...] = ()
-    """Columns whose numbers are codes, each a category."""
+    """Columns whose numbers are codes of categories."""
     pca: Annotated[int, Field(ge=1, le=MOST_COMPONENTS)] | None = None
-    """So many principal components in place of the features."""
+    """Number of principal components to use instead of the features."""
     split_seed: Seed | None = None
-    """Decides who is in which part; None for the seed of the study."""
+    """Random seed of the split; None for the seed of the study."""
 
     @field_validator("drop", "category")
     @classmethod
     def _in_order(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
-        """The same columns are always written the same way."""
+        """Sort the columns, so that equal configurations are stored alike."""
         return tuple(sorted(set(columns)))
 
 
 class SearchConfig(_Section):
-    """NSGA-II and when it stops."""
+    """Settings of NSGA-II and its stopping rules."""
 
     population: Annotated[int, Field(ge=2, le=10_000)] = 20
-    """Successful trials in a generation. Ours: the paper's is unknown."""
+    """Successful trials per generation (ours; the paper does not state its own)."""
     generations: Annotated[int, Field(ge=1, le=100_000)] = 8
-    """At most so many generations (paper)."""
+    """Maximum number of generations (paper)."""
     patience: Annotated[int, Field(ge=1, le=100_000)] = 2
-    """Stop after so many generations whose hypervolume did not grow (paper)."""
+    """Number of generations without growth of the hypervolume after which the search stops (paper)."""
     objectives: Objectives = Objectives.BOTH
-    """By which of the two values parents are selected (paper: both)."""
+    """Values by which parents are selected (paper: both)."""
     front: ErrorEstimate = ErrorEstimate.TRAINED
-    """By which errors the front is chosen (paper: trained)."""
+    """Estimate of the errors that form the front (paper: trained)."""
     synchronous: bool = False
-    """Workers wait for one another, so that every generation has exactly `population` successful trials (ours)."""
+    """Whether workers wait for each other, so that a generation has exactly `population` successful trials (ours)."""
     crossover: Probability = 0.8
-    """Chance that a child is crossed rather than cloned (paper)."""
+    """Probability that a child is crossed over rather than cloned (paper)."""
     mutation: Probability = 0.2
-    """Chance of each gene to be drawn anew (paper)."""
+    """Probability that a gene is resampled (paper)."""
 
 
 class TrainingConfig(_Section):
@@ -190,15 +192,15 @@ class TrainingConfig(_Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 5
     """Passes over the training part (paper)."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.003
-    """Of Adam (paper)."""
+    """Learning rate of Adam (paper)."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
-    """Samples in a step (paper)."""
+    """Samples per optimiser step (paper)."""
     repeats: Annotated[int, Field(ge=1, le=1_000)] = 1
-    """Trainings from different seeds; their mean accuracy counts (ours)."""
+    """Trainings per circuit, each from its own seed, whose mean accuracy counts (ours)."""
 
 
 class SpaceConfig(_Section):
-    """The space that a study explores: by default the paper's, of which it may leave out, and to which it may add."""
+    """Search space of a study: by default the paper's, which can be narrowed and widened."""
 
     n_qubits: tuple[int, ...] = tuple(range(2, 11))
     embedding: tuple[Embedding, ...] = PAPER_EMBEDDINGS
@@ -206,20 +208,20 @@ class SpaceConfig(_Section):
     topology: tuple[Topology, ...] = tuple(Topology)
     depth: tuple[int, ...] = tuple(range(1, PAPER_DEPTH + 1))
     rotation: tuple[Rotation, ...] = tuple(Rotation)
-    """The values of all rotation genes."""
+    """Choices of every rotation gene."""
     reuploading: tuple[bool, ...] = (False,)
-    """Whether the data are uploaded again before each further layer; they never are in the paper's space."""
+    """Choices of uploading the data again before each further layer; the paper's space has none."""
 
     @field_validator("*")
     @classmethod
     def _narrow(cls, values: tuple[GeneValue, ...], info: Any) -> tuple[GeneValue, ...]:
-        """Values of the gene, in the gene's order: the same space is always written the same way."""
+        """Check the choices of a gene and sort them, so that equal spaces are stored alike."""
         allowed = EVERY_GENE["rotation_1" if info.field_name == "rotation" else info.field_name]
         listed = ", ".join(str(value) for value in allowed)
         if not values:
             raise ValueError(f"needs at least one of {listed}")
-        if strangers := [value for value in values if value not in allowed]:
-            raise ValueError(f"{strangers[0]!r} is none of {listed}")
+        if unknown := [value for value in values if value not in allowed]:
+            raise ValueError(f"{unknown[0]!r} is none of {listed}")
         if len(set(values)) < len(values):
             raise ValueError("names a value twice")
         return tuple(sorted(values, key=allowed.index))
@@ -232,7 +234,7 @@ class SpaceConfig(_Section):
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Settings of the paper's space are stored as they were before there was another."""
+        """Omit `reuploading` where it is not used, so that stored configurations of the paper's space stay comparable."""
         settings: dict[str, Any] = dump(self)
         if not any(self.reuploading):
             del settings["reuploading"]
@@ -240,17 +242,17 @@ class SpaceConfig(_Section):
 
     @property
     def is_wider(self) -> bool:
-        """Whether it has what the paper's has not."""
+        """Whether the space has choices that the paper's lacks."""
         return any(not {*values} <= {*GENES.get(gene, ())} for gene, values in self.genes.items())
 
     @property
     def without_fast_form(self) -> tuple[Entangler, ...]:
-        """The entanglers that PennyLane alone can run."""
+        """Entanglers that only PennyLane can run."""
         return tuple(entangler for entangler in self.entangler if ENTANGLERS[entangler].action is None)
 
     @property
     def genes(self) -> dict[str, tuple[GeneValue, ...]]:
-        """The plain choices of each gene, in the order of `EVERY_GENE`: the paper's nine, and rotations of further layers."""
+        """Choices of each searched gene, in the order of `EVERY_GENE`: the paper's nine, and those of a wider space."""
         searched = {*GENES, *ROTATION_GENES[: max(self.depth)], *(["reuploading"] if any(self.reuploading) else [])}
         chosen = {
             gene: getattr(self, "rotation" if gene in ROTATION_GENES else gene) for gene in EVERY_GENE if gene in searched
@@ -259,7 +261,7 @@ class SpaceConfig(_Section):
 
 
 class StudyConfig(_Section):
-    """Everything that decides what a study finds, but for the data itself."""
+    """Everything that determines the results of a study, except the data themselves."""
 
     dataset: str
     seed: Seed = 0
@@ -267,7 +269,7 @@ class StudyConfig(_Section):
     flops: FlopsCounter = FlopsCounter.PROFILER
     gates: CountedGates = CountedGates.ALL
     device: Device | None = None
-    """Whose success probability is the cost; None where that is quantum FLOPs. In settings it is named by `cost`."""
+    """Device whose success probability is the cost; None if the cost is quantum FLOPs. The setting `cost` names it."""
     score: Score = Score.ACCURACY
     data: DataConfig = DataConfig()
     search: SearchConfig = SearchConfig()
@@ -279,106 +281,111 @@ class StudyConfig(_Section):
         most = max(self.space.n_qubits)
         if self.device and self.device.qubits < most:
             raise ValueError(
-                f"{self.device.name} has {self.device.qubits} qubits; its circuits have up to {most}, so narrow space.n_qubits"
+                f"{self.device.name} has {self.device.qubits} qubits but the space has circuits of up to {most};"
+                " narrow space.n_qubits"
             )
         return self
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A study by FLOPs is written as before there were devices."""
+        """Omit `device` where there is none."""
         plain: dict[str, Any] = serialize(self)
         return plain if self.device else {name: value for name, value in plain.items() if name != "device"}
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:
         own = [name for name in DataConfig.model_fields if name not in FOR_ANY_DATA]
-        given = [name for name in (["test_file"] if self.dataset == SAMPLES else own) if getattr(self.data, name)]
-        if self.dataset and given and not is_file(self.dataset):
-            raise ValueError(f"data.{given[0]} is for data in a file; {self.dataset!r} is none")
+        settings = [name for name in (["test_file"] if self.dataset == SAMPLES else own) if getattr(self.data, name)]
+        if self.dataset and settings and not is_file(self.dataset):
+            raise ValueError(f"data.{settings[0]} applies to data files; {self.dataset!r} is not a file")
         if is_file(self.dataset) and self.dataset != Path(self.dataset).name:
-            raise ValueError(f"dataset is the name of a file, without its directory; it is {self.dataset!r}")
+            raise ValueError(f"dataset must be a file name without a directory; it is {self.dataset!r}")
         return self
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """Those that its circuits are trained on."""
+        """Engines that train the circuits of the space."""
         slow = self.space.without_fast_form
         return tuple(sorted({Engine.PENNYLANE if entangler in slow else self.engine for entangler in self.space.entangler}))
 
     @property
     def cost(self) -> str:
-        """The first objective as it is typed."""
+        """First objective, as typed for --cost."""
         return f"{HARDWARE}{self.device.name}" if self.device else FLOPS
 
     @property
     def cost_name(self) -> str:
-        """The first objective in words."""
+        """First objective, as a heading."""
         return f"−ln ESP on {self.device.name}" if self.device else "quantum FLOPs"
 
-    def told_cost(self, cost: float) -> str:
-        """A value of the first objective with its name."""
-        return f"{told_number(cost)} {self.cost_name}"
+    def cost_with_name(self, cost: float) -> str:
+        """Format a value of the first objective with its name."""
+        return f"{cost_text(cost)} {self.cost_name}"
 
     @property
     def split_seed(self) -> int:
-        """What decides the split."""
+        """Random seed of the split."""
         return self.seed if self.data.split_seed is None else self.data.split_seed
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, source: str) -> Self:
-        """Check nested settings as TOML or JSON gives them.
+        """Check nested settings from TOML or JSON.
 
         Args:
-            settings: plain values by section.
-            source: what to name in an error: a file, or where else they come from.
+            settings: Plain values by section.
+            source: Origin of the settings for error messages: a file, or "options".
 
         Raises:
-            ConfigError: a setting is unknown, missing, or has an impossible value.
+            ConfigError: A setting is unknown, missing or has an invalid value.
         """
         settings = _with_device(settings, source)
         try:
-            # By way of JSON, strict mode takes a list for a tuple and a text for an enum, and nothing laxer.
+            # Validating JSON instead of Python values lets strict mode accept lists as tuples and texts as enums, but no more.
             return cls.model_validate_json(json.dumps(settings, default=_plain))
         except ValidationError as error:
             raise ConfigError(f"{source}: {'; '.join(explained(detail, _settings_of) for detail in error.errors())}") from error
 
     @property
-    def tells_balanced(self) -> bool:
-        """Whether tables have the balanced accuracy too: where it is the score, and of data of one's own."""
+    def shows_balanced(self) -> bool:
+        """Whether tables also show the balanced accuracy: if it is the score, and for data files."""
         return self.score is Score.BALANCED or is_file(self.dataset)
 
     def with_repeats(self, repeats: int) -> Self:
-        """The same with another number of trainings of each circuit."""
+        """Return a copy with another number of trainings per circuit."""
         return self.model_copy(update={"training": self.training.model_copy(update={"repeats": repeats})})
 
     def to_json(self) -> str:
         return self.model_dump_json()
 
 
-def told_number(cost: float) -> str:
-    """Return a cost as tables show it: FLOPs are whole numbers, or halves in a median, −ln ESP is a small fraction."""
+def cost_text(cost: float) -> str:
+    """Format a cost for tables: FLOPs are whole numbers, or halves in a median; −ln ESP is a small fraction.
+
+    >>> cost_text(38997), cost_text(0.12345)
+    ('38,997', '0.1235')
+    """
     if float(cost).is_integer():
         return f"{cost:,.0f}"
     return f"{cost:,.1f}" if cost >= 100 else f"{cost:.4f}"
 
 
 def _with_device(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Settings with the device that their cost names.
+    """Replace the setting `cost` by the device that it names.
 
     Raises:
-        ConfigError: the cost is none, or there is no such device.
+        ConfigError: The cost is invalid, or the device unknown.
     """
     settings = dict(settings)
     cost = settings.pop("cost", None)
     if cost is None or cost == FLOPS:
         return settings
     if not isinstance(cost, str) or not cost.startswith(HARDWARE):
-        raise ConfigError(f"{source}: cost: is {FLOPS} or {HARDWARE}DEVICE, as hardware:heron-r3 (it is {cost!r})")
+        raise ConfigError(f"{source}: cost: must be {FLOPS} or {HARDWARE}DEVICE, such as hardware:heron-r3 (it is {cost!r})")
     return settings | {"device": device_of(cost.removeprefix(HARDWARE)).model_dump(mode="json")}
 
 
 def is_file(dataset: str) -> bool:
-    """Whether a data set is a file, rather than one that we know by name."""
+    """Return whether a data set is a file rather than a known name."""
     return file_suffix(dataset) is not None
 
 
@@ -388,13 +395,13 @@ def file_suffix(name: str) -> str | None:
 
 
 def _plain(value: object) -> object:
-    """A number or an array of numpy as Python's own, anything else that JSON has no word for as text."""
+    """Convert a number or array of numpy to Python's own, and any other value to text."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _settings_of(section: list[str]) -> Iterable[str]:
     if not section:
-        # Of a device a study file has the name.
+        # A study file names the device in `cost`.
         return ["cost" if name == "device" else name for name in StudyConfig.model_fields]
     model = getattr(StudyConfig.model_fields.get(section[0]), "annotation", None)
     return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else ()

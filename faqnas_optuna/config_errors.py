@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in a user's words, and what was perhaps meant."""
+"""Messages about invalid settings, with suggestions."""
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -9,20 +9,21 @@ KINDS = {
     "bool_type": "must be true or false",
     "float_type": "must be a number",
     "int_type": "must be a whole number",
-    "model_type": "is a section of settings, written [{name}]",
+    "model_type": "must be a section, written [{name}]",
     "string_type": "must be text in quotes",
-    "tuple_type": "must be a list, as in [2, 3]",
+    "tuple_type": "must be a list such as [2, 3]",
 }
-"""What a setting should be, by pydantic's type of error, which speaks of JSON and Python."""
+"""Rules by type of pydantic's errors, whose own messages speak of JSON and Python."""
 
 
 def explained(detail: ErrorDetails, settings_of: Callable[[list[str]], Iterable[str]]) -> str:
-    """One pydantic error in a user's words.
+    """Return the message for one error of pydantic.
 
     Args:
-        settings_of: the names that there are in a section, or at the top.
+        detail: Error of pydantic.
+        settings_of: Function that returns the names of the settings in a section; [] is the top level.
     """
-    # Positions inside a list are of no help: the message shows the value.
+    # Positions inside a list are omitted because the message shows the value.
     path = [str(part) for part in detail["loc"] if not isinstance(part, int)]
     name = ".".join(path)
     if detail["type"] == "extra_forbidden":
@@ -31,14 +32,18 @@ def explained(detail: ErrorDetails, settings_of: Callable[[list[str]], Iterable[
         return f"setting {name!r} is missing"
     message = KINDS.get(detail["type"], "").format(name=name) or detail["msg"].removeprefix("Value error, ")
     if not path:
-        # A rule about several settings names them itself.
+        # A rule about several settings names them in its message.
         return message
     return f"{name}: {message[0].lower()}{message[1:]} (it is {detail['input']!r})"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A suggestion to append to an error, or the list of what there is."""
-    known = list(known)
-    if close := get_close_matches(word, known, n=1):
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return a suggestion to append to an error, or the list of choices.
+
+    >>> did_you_mean("irsi", ["iris", "wine"])
+    ": did you mean 'iris'?"
+    """
+    choices = list(choices)
+    if close := get_close_matches(word, choices, n=1):
         return f": did you mean {close[0]!r}?"
-    return f"; choose from {', '.join(known)}" if known else ""
+    return f"; choose from {', '.join(choices)}" if choices else ""

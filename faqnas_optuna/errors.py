@@ -7,33 +7,33 @@
     ├── DataError                   2  a data set that is unknown, absent or unusable
     ├── OutputError                 2  a file that cannot be written
     ├── StudyNotFoundError          2  no such study or trial in this storage
-    ├── StudyMismatchError          3  the stored study differs from what was asked for
-    │   └── DamagedStudyError       3  the stored study is not what was written
+    ├── StudyMismatchError          3  the stored study differs from the requested one
+    │   └── DamagedStudyError       3  the stored study is damaged
     ├── StorageError                4  the database cannot be used
-    │   ├── StorageBusyError        4  another process keeps a lock
-    │   └── NoStudiesError          4  there is no database yet, or none that ever held a study
+    │   ├── StorageBusyError        4  another process holds a lock
+    │   └── NoStudiesError          4  there is no database, or none with studies
     ├── ClusterError                4  the Dask cluster cannot be used
-    ├── NoSuccessfulTrialError      5  there is nothing to show
-    ├── FailingWorkerError          1  every trial fails here, and others go on
-    ├── FailuresError               1  a study stopped because trial after trial failed
-    ├── PlatformError               1  the operating system, or a limit that it sets, rules this out
-    ├── WorkerDiedError             1  a process that worked for this one is gone
+    ├── NoSuccessfulTrialError      5  no trial has succeeded
+    ├── FailingWorkerError          1  all trials fail on this worker but not on others
+    ├── FailuresError               1  a study stopped after several failed trials in a row
+    ├── PlatformError               1  unsupported operating system, or a limit of it
+    ├── WorkerDiedError             1  a child process died
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
 
-A message states the rule, the value and the fix, in one line. Where the fix is a command of ours, the error has it beside its
-message: only the command line knows which of its options must be repeated.
+A message states the rule, the value and the fix, in one line. If the fix is a command of this program, the error holds it
+beside the message, because only the command line knows which options must be repeated.
 """
 
 LONGEST_REASON = 300
-"""Characters of what a library says about damaged data."""
+"""Maximum number of characters of a library's message about damaged data."""
 
 
 class FaqnasError(Exception):
     """Base of all errors that are reported as one line.
 
     Args:
-        message: what it says; if there is a command, up to that.
-        command: what to type after `faqnas-optuna`.
+        message: Text of the error, which a command may follow.
+        command: Command that fixes it, as typed after `faqnas-optuna`.
     """
 
     exit_code = 1
@@ -66,13 +66,13 @@ class ParameterError(FaqnasError, ValueError):
 
 
 class DataError(FaqnasError):
-    """A data set is unknown, not there, or cannot be used."""
+    """A data set is unknown, absent or unusable."""
 
     exit_code = 2
 
 
 class OutputError(FaqnasError):
-    """A file that was asked for cannot be written."""
+    """A file cannot be written."""
 
     exit_code = 2
 
@@ -84,25 +84,25 @@ class StudyNotFoundError(FaqnasError):
 
 
 class StudyMismatchError(FaqnasError):
-    """The stored study differs from what was asked for."""
+    """The stored study differs from the requested one."""
 
     exit_code = 3
 
 
 class DamagedStudyError(StudyMismatchError):
-    """The database holds something of the study that this package does not write, or lacks a part of it."""
+    """The stored study has a part that this package does not write, or lacks one."""
 
     @classmethod
     def of(cls, study: str, reason: str) -> "DamagedStudyError":
         """Return the error for a study, by name.
 
         Args:
-            reason: the part that is damaged and how, without a full stop.
+            reason: Damaged part and kind of damage, without a full stop.
         """
-        # SQLAlchemy and pydantic say more than a line.
+        # Messages of SQLAlchemy and pydantic have several lines.
         return cls(
-            f"study {study!r} is damaged in the database: {' '.join(reason.split())[:LONGEST_REASON]}; put a backup of the"
-            f" database in its place, or delete the study with: optuna delete-study --study-name {study} --storage URL"
+            f"study {study!r} is damaged in the database: {' '.join(reason.split())[:LONGEST_REASON]}; restore a backup of the"
+            f" database, or delete the study with: optuna delete-study --study-name {study} --storage URL"
         )
 
 
@@ -113,11 +113,11 @@ class StorageError(FaqnasError):
 
 
 class StorageBusyError(StorageError):
-    """Another process keeps a lock of the storage for longer than it should."""
+    """Another process holds a lock of the storage for too long."""
 
 
 class NoStudiesError(StorageError):
-    """There is no database yet, or there are no tables of studies in it."""
+    """The database does not exist yet, or has no tables of studies."""
 
 
 class ClusterError(FaqnasError):
@@ -133,19 +133,19 @@ class NoSuccessfulTrialError(FaqnasError):
 
 
 class FailingWorkerError(FaqnasError):
-    """Trial after trial has failed on this worker, but not, or not yet, on others."""
+    """Several trials in a row failed on this worker, while other workers go on."""
 
 
 class FailuresError(FaqnasError):
-    """A study has stopped because trial after trial failed."""
+    """A study stopped because several trials in a row failed."""
 
 
 class PlatformError(FaqnasError):
-    """The operating system is not supported, or a limit that it sets for processes is too narrow."""
+    """The operating system is not supported, or one of its limits for processes is too low."""
 
 
 class WorkerDiedError(FaqnasError):
-    """A process that this one has started has ended within its work."""
+    """A child process ended before its work was done."""
 
 
 class TrainingError(FaqnasError):
@@ -153,4 +153,4 @@ class TrainingError(FaqnasError):
 
 
 class DataWarning(UserWarning):
-    """Data that can be used and are suspicious, in one line that names the fix."""
+    """Usable but suspicious data; the message names the fix."""

@@ -1,13 +1,13 @@
-"""Control characters made visible: a terminal obeys those in names of files, columns, classes and studies of others."""
+"""Escaping of control characters, which a terminal would obey, in names of files, columns, classes and studies."""
 
 from collections.abc import Iterable
 from typing import Any, TextIO
 
 DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""Characters that change the order in which others are shown."""
+"""Characters that change the writing direction of the text after them."""
 CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *DIRECTIONS)
 ESCAPES = {code: f"\\u{code:04x}" for code in CONTROLS}
-"""As JSON writes them: a JSON document keeps its values."""
+"""Escapes as in JSON, so that an escaped JSON document keeps its values."""
 LINE_ENDS_KEPT = {code: escape for code, escape in ESCAPES.items() if chr(code) not in "\n\t"}
 
 
@@ -22,10 +22,10 @@ def on_one_line(text: str) -> str:
 
 
 class EscapingStream:
-    """Text stream that escapes what is written.
+    """Text stream that escapes control characters.
 
     Attributes:
-        unescaped: the stream beneath, for what draws on a terminal and escapes names by itself.
+        unescaped: Underlying stream, for code that draws on a terminal and escapes names itself.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""Writing files and folders so that nobody ever reads half of one, not even after a power failure."""
+"""Atomic writing of files and folders: readers never see half of one, not even after a power failure."""
 
 import os
 import re
@@ -13,20 +13,19 @@ from faqnas_optuna.errors import OutputError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file, then rename; a link keeps pointing at its file, which keeps its mode and group.
+    """Write a temporary file in the same directory, then rename it.
 
-    After a power failure the file is the old one or the new one.
-
-    What is no file, as a device or a pipe, is written as it is, and so is what this process has open, as `/dev/stdout`.
+    A symbolic link keeps its target, and an existing file its mode and group. After a power failure the file has the old or
+    the new content. Devices, pipes and open streams of this process such as `/dev/stdout` are written directly.
 
     Raises:
-        OutputError: the directory is not there, not writable, or full.
+        OutputError: The directory is absent, not writable or full.
     """
     target = path.resolve()
     beside = _name_beside(target)
     try:
         if opened := OPENED.fullmatch(str(path)):
-            # At its position, after which others go on.
+            # A duplicate shares its position with the original, so that later output follows.
             with os.fdopen(os.dup(STANDARD.get(opened[1]) or int(opened[1])), "wb") as file:
                 file.write(content)
             return
@@ -46,12 +45,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files into a folder beside, which then takes the place of the folder.
+    """Write all files into a temporary folder, then rename it.
 
-    After a power failure the folder is the old one, the new one, or absent with the old one beside it.
+    After a power failure the folder is the old one, the new one, or absent with the old one beside it under another name.
 
     Raises:
-        OutputError: the parent directory is not there, not writable, or full. An existing folder stays as it was.
+        OutputError: The parent directory is absent, not writable or full. An existing folder is left unchanged.
     """
     target = directory.absolute()
     beside = _name_beside(target)
@@ -80,7 +79,7 @@ def _name_beside(target: Path) -> Path:
 
 
 def _write_durably(file: Path, content: bytes) -> None:
-    """Write a new file, and wait until its content is on the disk."""
+    """Write a new file and sync it to disk."""
     with file.open("wb") as opened:
         opened.write(content)
         opened.flush()
@@ -88,7 +87,7 @@ def _write_durably(file: Path, content: bytes) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Wait until the names in a directory are on the disk, where the file system can do that."""
+    """Sync the entries of a directory to disk, where the file system supports it."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
@@ -102,17 +101,17 @@ STANDARD = {"stdout": 1, "stderr": 2}
 
 
 def _make_alike(file: Path, model: os.stat_result) -> None:
-    """Give a file the group, where we may, and the mode of another."""
+    """Give a file the mode and, where permitted, the group of another."""
     with suppress(OSError):
         os.chown(file, -1, model.st_gid)
     file.chmod(stat.S_IMODE(model.st_mode))
 
 
 def check_directory(file: Path) -> None:
-    """Refuse a file that cannot be written for want of its directory.
+    """Refuse a file whose directory does not exist.
 
     Raises:
-        OutputError: there is no such directory.
+        OutputError: The directory does not exist.
     """
     if not file.absolute().parent.is_dir():
-        raise OutputError(f"{file}: there is no directory {file.parent}; make it first")
+        raise OutputError(f"{file}: directory {file.parent} does not exist; create it first")

@@ -1,4 +1,4 @@
-"""Numbers as they are typed: plain digits, where Python also takes `1_0`, ` 10` and the digits of other scripts."""
+"""Strict parsing of numbers: plain digits only, while Python also accepts `1_0`, ` 10` and digits of other scripts."""
 
 import re
 
@@ -7,10 +7,13 @@ DECIMAL = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def whole_number(text: str) -> int:
-    """Return the whole number that a text states.
+    """Parse a whole number.
 
     Raises:
-        ValueError: the text is anything else.
+        ValueError: The text is not a whole number.
+
+    >>> whole_number("-12")
+    -12
     """
     if not WHOLE.fullmatch(text):
         raise ValueError(f"not a whole number: {text!r}")
@@ -18,10 +21,13 @@ def whole_number(text: str) -> int:
 
 
 def decimal_number(text: str) -> float:
-    """Return the number that a text states, with a decimal point or an exponent if it has one.
+    """Parse a number, optionally with a decimal point or an exponent.
 
     Raises:
-        ValueError: the text is anything else.
+        ValueError: The text is not a number.
+
+    >>> decimal_number("2.5e-3")
+    0.0025
     """
     if not DECIMAL.fullmatch(text):
         raise ValueError(f"not a number: {text!r}")

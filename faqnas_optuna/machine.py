@@ -1,4 +1,4 @@
-"""The operating system, and the limits that it sets for a process."""
+"""The operating system and its limits for a process."""
 
 import errno
 import os
@@ -9,40 +9,45 @@ from typing import NoReturn
 
 from faqnas_optuna.errors import PlatformError
 
-WINDOWS = "faqnas-optuna runs on Linux and macOS, not on Windows itself; run it in WSL, the Windows Subsystem for Linux"
+WINDOWS = "faqnas-optuna runs on Linux and macOS but not directly on Windows; run it in WSL, the Windows Subsystem for Linux"
 NO_MORE_PROCESSES = (
-    "the system allows this user no further process or thread; end some of the user's processes, or raise the limit (ulimit -u)"
+    "the system allows this user no more processes or threads; end some of the user's processes or raise the limit (ulimit -u)"
 )
 FOREIGN = "foreign code"
-"""Name of a thread that runs code of another library to its end, whatever happens meanwhile."""
+"""Name of a thread that runs code of a library which cannot be interrupted."""
 COMPILER_BYTES = 512 * 1024**2
-"""Address space of a process that compiles and runs the simulator. With less, LLVM ends it by a segmentation fault."""
+"""Address space that compiling and running the simulator needs; with less, LLVM dies of a segmentation fault."""
 
 
 def check_platform() -> None:
-    """Refuse a system on which this program does not run.
+    """Refuse an unsupported operating system.
 
     Raises:
-        PlatformError: the system is Windows.
+        PlatformError: The system is Windows.
     """
     if sys.platform == "win32":
         raise PlatformError(WINDOWS)
 
 
 def check_address_space() -> None:
-    """Refuse to load the simulator where memory would run out in the middle of it.
+    """Refuse to load the simulator if its memory would run out.
 
     Raises:
-        PlatformError: the address space of this process is limited too narrowly.
+        PlatformError: The address space of this process is limited too narrowly.
     """
     limit = address_space_limit()
     if limit is not None and limit < COMPILER_BYTES:
-        needed = f"training needs an address space of {COMPILER_BYTES // 1024:,} kB"
-        raise PlatformError(f"{needed}, and this process is limited to {limit // 1024:,}; raise the limit (ulimit -v)")
+        raise PlatformError(
+            f"training needs an address space of {COMPILER_BYTES // 1024:,} kB but this process is limited to"
+            f" {limit // 1024:,}; raise the limit (ulimit -v)"
+        )
 
 
 def leave(code: int) -> NoReturn:
-    """End the process; at once if a thread still runs foreign code, whose memory the interpreter would free."""
+    """Exit the process.
+
+    If a thread still runs foreign code, skip the interpreter's clean-up, which would free the memory that it uses.
+    """
     if any(thread.name == FOREIGN for thread in threading.enumerate()):
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
@@ -52,7 +57,7 @@ def leave(code: int) -> NoReturn:
 
 def address_space_limit() -> int | None:
     """Return the limit of this process in bytes; None if there is none."""
-    # Windows has no such module, and must get as far as its refusal.
+    # Imported here: Windows lacks this module and must get as far as its refusal.
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -60,10 +65,10 @@ def address_space_limit() -> int | None:
 
 
 def limit_reached(error: BaseException) -> str | None:
-    """Return what to say of an error that a limit of the system has caused; None if it has another cause."""
+    """Return the message for an error caused by a limit of the system; None for another cause."""
     if isinstance(error, RuntimeError) and str(error).startswith("can't start new thread"):
         return NO_MORE_PROCESSES
-    # A stream that does not block has this number too, with a text of its own.
+    # Non-blocking streams raise the same number with another text.
     if isinstance(error, OSError) and error.errno == errno.EAGAIN and error.strerror == os.strerror(errno.EAGAIN):
         return NO_MORE_PROCESSES
     if any(map(_is_memory, _chain(error))) and (limit := address_space_limit()) is not None:
@@ -72,7 +77,7 @@ def limit_reached(error: BaseException) -> str | None:
 
 
 def _is_memory(error: BaseException) -> bool:
-    # The second is the dynamic linker's message.
+    # The dynamic linker reports a lack of memory in its own words.
     return isinstance(error, MemoryError) or "failed to map segment" in str(error)
 
 

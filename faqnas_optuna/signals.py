@@ -1,4 +1,4 @@
-"""Signals that ask a process to leave: the first after what is running, the second at once."""
+"""Signals that end a process: the first after the running trial, the second at once."""
 
 import logging
 import os
@@ -15,37 +15,40 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 AT_ONCE_S = 0.5
-"""One signal that comes twice within this time was sent once: `timeout` sends it to a process, and to the group of that."""
+"""Two equal signals within this time count as one: `timeout` signals a process and then its process group."""
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
-"""Batch systems send the last three before the time of a job is over: Slurm and PBS SIGUSR1 or SIGUSR2, Grid Engine and LSF
-SIGXCPU."""
+"""Names of handled signals.
+
+Batch systems send the last three shortly before a job's time is over: Slurm and PBS SIGUSR1 or SIGUSR2, Grid Engine and LSF
+SIGXCPU.
+"""
 SIGNALS = tuple(number for number in signal.Signals if number.name in NAMES)
-"""Those of them that this system has."""
+"""Handled signals that this system has."""
 CPU_LIMIT = getattr(signal, "SIGXCPU", None)
-"""The system repeats this one after each further second of computing."""
+"""Signal that the system repeats after each further second of computing."""
 
 LEAVING = "%s: leaving"
-FINISHING = "%s: finishing the running trial; once more to give it up"
-OTHERS_FINISH = "%s: finishing the running trials; once more to give them up"
+FINISHING = "%s: finishing the running trial; signal again to abandon it"
+OTHERS_FINISH = "%s: finishing the running trials; signal again to abandon them"
 
 
 class AskedToLeaveError(Exception):
-    """A signal came while the database was away, and nobody is to wait for it."""
+    """A signal arrived while the database was unavailable, so waiting for the database ends."""
 
 
 class Interruption(KeyboardInterrupt):
-    """The second signal ends what is running.
+    """The second signal, which ends the running trial.
 
-    A type of its own: within `exec` of a text, which some packages do when they are imported, Python notes a plain
-    KeyboardInterrupt, and however it is handled, the process dies by SIGINT at its end.
+    A subclass, because after a plain KeyboardInterrupt within `exec` of source text, as some packages run it on import, the
+    process dies of SIGINT at its end, even if the exception was handled.
     """
 
 
 class CallInterrupted(KeyboardInterrupt):
-    """A signal ended a call before it had made anything; the message says what was not done.
+    """A signal ended a call before it had any effect; the message says what was not done.
 
     Args:
-        exit_code: of a command that ends by it.
+        exit_code: Exit code of the command.
     """
 
     def __init__(self, message: str, *, exit_code: int) -> None:
@@ -54,144 +57,152 @@ class CallInterrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """The signals this process has received while `caught` was active, or that another has told it of.
+    """Signals that this process received while `caught` was active, or that its parent forwarded.
 
-    Whoever signals all processes of a job at once, as batch systems do, asks once, although some of them hear of it twice.
+    A signal to all processes of a job, as batch systems send it, counts once although workers also get it from their parent.
     """
 
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
-        """What asked to leave after the running trial; None while nothing has."""
+        """First signal, after which the running trial is finished; None before."""
         self.on_signal: list[Callable[[signal.Signals], None]] = []
-        """Called whenever somebody asks, for instance to tell other processes."""
+        """Functions that are called on each signal, for example to forward it."""
         self.has_trial = False
-        """Whether there is one that the first signal lets finish."""
+        """Whether a trial is running, which the first signal lets finish."""
         self.without_trial = LEAVING
-        """What is said of the first signal if there is none here."""
-        self._received = self._told = self._asked = 0
+        """Log message for the first signal if this process runs no trial."""
+        self._received = 0
+        self._forwarded = 0
+        # Number of distinct requests, however they arrived.
+        self._requests = 0
         self._last: tuple[int, float] | None = None
-        self._is_told = False
-        self._is_heard = True
+        # Whether the next call of the handler is for a forwarded signal.
+        self._is_forwarded = False
+        self._logs_warnings = True
         self._gives_up_from: int | None = None
         self._lost: Interruption | None = None
 
     @property
     def exit_code(self) -> int:
-        """128 + the number of the signal, as shells have it; 0 if there was none."""
+        """Exit code by the convention of shells: 128 + number of the first signal; 0 without a signal."""
         return 128 + self.first if self.first else 0
 
     @property
     def is_urgent(self) -> bool:
-        """Whether a second signal has come."""
-        return self._asked > 1
+        """Whether a second signal has arrived."""
+        return self._requests > 1
 
     @contextmanager
     def caught(self) -> Iterator["Signals"]:
-        """Handle signals here instead of dying by them. Only in the main thread."""
-        # What is ignored stays so: nohup starts a program that way.
+        """Handle signals instead of dying of them; call it in the main thread only."""
+        # Ignored signals stay ignored: nohup starts a program that way.
         caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         previous = {number: signal.signal(number, self._handle) for number in caught}
-        tell, sys.unraisablehook = sys.unraisablehook, lambda lost: self._raise_again(lost) or tell(lost)
+        previous_hook = sys.unraisablehook
+        sys.unraisablehook = lambda lost: self._raise_again(lost) or previous_hook(lost)
         try:
             yield self
         finally:
-            sys.unraisablehook = tell
+            sys.unraisablehook = previous_hook
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
     @contextmanager
     def ending(self, end: Callable[[], None]) -> Iterator["Signals"]:
-        """Let the first signal end what runs inside, by a call that waits for it: from a thread of its own. Process 1 of a
-        container, which the system protects from signals that it does not handle, can be ended so, too."""
+        """Call `end` in a thread of its own on the first signal, to end what runs inside.
+
+        This also works for process 1 of a container, which the system protects from signals that it does not handle.
+        """
         self.on_signal.append(lambda _: Thread(target=end, daemon=True).start())
         with self.caught():
             yield self
 
     @contextmanager
     def giving_up(self, *, at_first: bool = False) -> Iterator[None]:
-        """Let the second signal end what runs inside; at any other time there is nothing to give up.
+        """Let the second signal interrupt what runs inside.
 
         Args:
-            at_first: the first one ends it already, since nothing is lost with it.
+            at_first: Whether the first signal interrupts it already, since nothing is lost with it.
         """
-        outside, self._gives_up_from = self._gives_up_from, 1 if at_first else 2
+        outer = self._gives_up_from
+        self._gives_up_from = 1 if at_first else 2
         try:
             yield
         except KeyboardInterrupt:
-            # It came between the trial and here. Without a signal that was caught the interruption is not ours.
+            # A caught signal raised it between the trial and this point; any other interruption is passed on.
             if self.first is None:
                 raise
         finally:
-            self._gives_up_from = outside
+            self._gives_up_from = outer
 
     def wait(self, seconds: float) -> None:
-        """Sleep, or until a first signal arrives."""
+        """Sleep until the time is over or a first signal arrives."""
         until = time.monotonic() + seconds
-        while not self.first and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, POLL_S))
+        while not self.first and (remaining := until - time.monotonic()) > 0:
+            time.sleep(min(remaining, POLL_S))
 
     def listen(self, file: int) -> None:
-        """Take what another process tells, a byte for each signal that it has received, as received here.
-
-        That process also says what follows from the signal, for all.
+        """Receive signals that the parent forwards, one byte per signal; the parent reports them for all processes.
 
         Args:
-            file: the descriptor that it is read from. That its other end is closed, by whatever means, tells nothing.
+            file: Descriptor to read from. Its being closed means nothing.
         """
 
         def listen() -> None:
-            while told := os.read(file, 1):
-                self._told += 1
-                if self._told > self._received and signal.getsignal(told[0]) == self._handle:
-                    self._is_told = True
-                    _interrupt_main(told[0])
+            while number := os.read(file, 1):
+                self._forwarded += 1
+                if self._forwarded > self._received and signal.getsignal(number[0]) == self._handle:
+                    self._is_forwarded = True
+                    _interrupt_main(number[0])
 
-        self._is_heard = False
+        self._logs_warnings = False
         Thread(target=listen, daemon=True, name="listening").start()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._lost:
-            lost, self._lost = self._lost, None
+            lost = self._lost
+            self._lost = None
             if self._gives_up_from is not None:
                 self._gives_up_from = None
                 raise lost
-        elif self._is_told:
-            self._is_told = False
+        elif self._is_forwarded:
+            self._is_forwarded = False
         elif not self._is_repeated(number):
             self._received += 1
-        # Whoever was both told and signalled was asked once.
-        if max(self._received, self._told) > self._asked:
-            self._asked += 1
+        # A signal that was both received and forwarded is one request.
+        if max(self._received, self._forwarded) > self._requests:
+            self._requests += 1
             self._heed(signal.Signals(number))
 
     def _is_repeated(self, number: int) -> bool:
         now = time.monotonic()
         if self._last and self._last[0] == number and (number == CPU_LIMIT or now - self._last[1] < AT_ONCE_S):
             return True
-        self._last = number, now
+        self._last = (number, now)
         return False
 
     def _heed(self, received: signal.Signals) -> None:
         for callback in self.on_signal:
             callback(received)
-        both = [received] if self.first is None else [self.first, received]
+        signals = [received] if self.first is None else [self.first, received]
         if self.first is None:
             self.first = received
-            level = logging.WARNING if self._is_heard else logging.DEBUG
+            level = logging.WARNING if self._logs_warnings else logging.DEBUG
             logger.log(level, FINISHING if self.has_trial else self.without_trial, received.name)
-        if self._gives_up_from is not None and self._asked >= self._gives_up_from:
-            # No third one within the clearing up.
+        if self._gives_up_from is not None and self._requests >= self._gives_up_from:
+            # A third signal must not interrupt the clean-up.
             self._gives_up_from = None
-            raise Interruption(f"given up after {' and '.join(one.name for one in both)}")
+            raise Interruption(f"abandoned after {' and '.join(each.name for each in signals)}")
 
     def _raise_again(self, lost: Any) -> bool:
-        """Whether it is an interruption that was raised within a callback from C, as from a compiler, and got lost there."""
+        """Return whether an interruption was lost in a callback from C, such as a compiler's, and schedule it again."""
         if isinstance(lost.exc_value, Interruption) and self.first:
-            self._lost, self._gives_up_from = lost.exc_value, 1
+            self._lost = lost.exc_value
+            self._gives_up_from = 1
             Timer(POLL_S, _interrupt_main, [self.first]).start()
         return self._lost is not None
 
 
 def _interrupt_main(number: int) -> None:
-    """Send a signal to the main thread, whatever that waits for."""
+    """Send a signal to the main thread, interrupting any system call."""
     signal.pthread_kill(main_thread().ident or 0, number)

@@ -1,4 +1,4 @@
-"""Settings as a study file has them: read, overridden, and those of two studies held against each other."""
+"""Settings of study files: reading, overriding and comparing."""
 
 import tomllib
 from collections.abc import Mapping
@@ -10,21 +10,26 @@ from faqnas_optuna.errors import ConfigError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The settings of a study file, not yet checked.
+    """Read the settings of a study file without checking them.
 
     Raises:
-        ConfigError: the file cannot be read or is no TOML.
+        ConfigError: The file cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the study file: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: a study file is TOML; this is not: {error}") from error
+        raise ConfigError(f"{path}: a study file must be TOML: {error}") from error
 
 
 def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` with dotted names (`training.epochs`) set to those of `changes` that are not None."""
+    """Return settings in which the changes that are not None are applied.
+
+    Args:
+        settings: Nested settings.
+        changes: Values by dotted names, such as `training.epochs`.
+    """
     merged = {name: dict(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
     for dotted, value in changes.items():
         if value is None:
@@ -32,13 +37,13 @@ def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
         section, _, name = dotted.rpartition(".")
         target = merged.setdefault(section, {}) if section else merged
         if not isinstance(target, dict):
-            raise ConfigError(f"{section}: is a section of settings, written [{section}] in a study file")
+            raise ConfigError(f"{section}: must be a section, written [{section}] in a study file")
         target[name] = value
     return merged
 
 
 def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The settings without `training.repeats` where that is "auto", and whether it was: the number is then to be found."""
+    """Remove `training.repeats` if it is "auto"; return the settings and whether it was."""
     training = settings.get("training")
     if not isinstance(training, Mapping) or training.get("repeats") != AUTO:
         return dict(settings), False
@@ -46,16 +51,16 @@ def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], b
 
 
 LEFT_OUT: dict[str, Any] = {"space.reuploading": [False]}
-"""What a configuration does not write if it has it so."""
+"""Values that a stored configuration omits, by dotted names."""
 
 
 def differences(stored: StudyConfig, asked: StudyConfig) -> list[str]:
-    """One line for each setting in which two configurations differ."""
+    """Return a line for each setting in which two configurations differ."""
     before, after = (LEFT_OUT | _flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, asked))
     if stored.cost != asked.cost:
-        # Devices of different names differ in all.
+        # Of two different devices only the names are compared.
         before, after = ({name: of[name] for name in of if not name.startswith("device.")} for of in (before, after))
-    return [f"{name}: stored {before[name]}, asked {after[name]}" for name in before if before[name] != after[name]]
+    return [f"{name}: stored {before[name]}, requested {after[name]}" for name in before if before[name] != after[name]]
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

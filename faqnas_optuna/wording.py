@@ -1,4 +1,4 @@
-"""Wording of numbers in messages and tables."""
+"""Formatting of numbers in messages and tables."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,23 @@ MISSING = "–"
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 trial`, `2,000 trials`."""
+    """Return a count with its noun.
+
+    >>> counted(1, "trial"), counted(2000, "trial")
+    ('1 trial', '2,000 trials')
+    """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def number_text(value: float | None, form: str = ".3f") -> str:
-    """Return a number as tables show it, a dash for None."""
+    """Format a number for a table; None is a dash."""
     return MISSING if value is None else f"{value:{form}}"
 
 
 def interval_text(ends: Sequence[float] | None, digits: int = 3) -> str:
-    """Return the two ends of an interval as tables show them, a dash for None."""
+    """Format the ends of an interval for a table; None is a dash.
+
+    >>> interval_text((0.25, 0.5))
+    '0.250 to 0.500'
+    """
     return MISSING if ends is None else f"{ends[0]:z.{digits}f} to {ends[1]:z.{digits}f}"

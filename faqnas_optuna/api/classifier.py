@@ -1,4 +1,4 @@
-"""A classifier of scikit-learn that finds its circuit itself: it searches, confirms on held-out folds, picks and trains."""
+"""A scikit-learn classifier that searches for its circuit, confirms the front on held-out folds and trains the chosen one."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -43,40 +43,40 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 BUDGET = ("epochs", "learning_rate", "batch_size", "engine")
-"""What the search, the folds and the last training share."""
+"""Settings that the search, the folds and the final training share."""
 SETTINGS = (*BUDGET, "population", "generations", "patience", "repeats", "flops", "gates")
 VALIDATION_SHARE = 0.25
 CONFIRMATIONS = 3
-"""Sets the seeds of the folds, and of the last training, apart from those of the search."""
+"""Separates the random seeds of the folds and the final training from those of the search."""
 
 
 class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The circuit that a search over the samples finds, chosen by what held-out folds say of its front.
+    """Classifier that searches for its circuit and selects one of the front by cross-validation.
 
-    A quarter of the samples validates the search; then each circuit of its front is trained on all folds but one, from new
-    seeds, and judged on that one, fold by fold; a rule picks by these errors, and the picked one is trained on all samples.
-    Features are standardised within, each time by the samples that are trained on.
+    A quarter of the samples validates the search. Each circuit of its front is then cross-validated from new seeds, a rule
+    selects one by these errors, and this one is trained on all samples. Features are standardised by the samples of each
+    training.
 
     Args:
-        population, generations, patience: of NSGA-II.
-        epochs, learning_rate, batch_size: of each training, in the search, on the folds and on all samples.
-        repeats: trainings of a circuit in the search.
-        flops, gates: which quantum FLOPs count.
-        engine: what simulates circuits in training.
-        space: genes with the values that each may have; None for all.
-        pick: the rule: `knee`, `best`, or `cheapest-within:X`.
-        confirm_folds: so many folds.
-        storage: URL of a database that keeps the search; None for one that is removed at the end.
-        study: the name of the search there.
-        progress: show a bar of the search; None for where it moves.
-        random_state: of everything.
+        population, generations, patience: Settings of NSGA-II.
+        epochs, learning_rate, batch_size: Budget of every training: in the search, on the folds and on all samples.
+        repeats: Trainings per circuit in the search.
+        flops, gates: Count of quantum FLOPs, and the gates that are counted.
+        engine: Simulator of the circuits in training.
+        space: Choices of each gene by its name; None for the paper's space.
+        pick: Selection rule: `knee`, `best` or `cheapest-within:X`.
+        confirm_folds: Number of folds.
+        storage: URL of a database that keeps the search; None for a temporary one.
+        study: Name of the search in that database.
+        progress: Whether to show a progress bar; None to show it in notebooks and on terminals.
+        random_state: Random seed of everything.
 
     Attributes:
-        classes_: (classes,) labels, sorted.
-        n_features_in_, feature_names_in_: what it was fitted on; the names if that had any.
-        front_: a row a circuit of the front, with what the search believed of its accuracy and what the folds have shown.
-        genome_: the genes of the picked circuit.
-        best_estimator_: a scaler and the `HQNNClassifier` of that, trained on all samples.
+        classes_: (classes,) sorted labels.
+        n_features_in_, feature_names_in_: Number and, if known, names of the features.
+        front_: A row per circuit of the front, with its search estimate and its cross-validated accuracy.
+        genome_: Genes of the selected circuit.
+        best_estimator_: Pipeline of a scaler and the `HQNNClassifier` of that circuit, trained on all samples.
     """
 
     def __init__(
@@ -119,13 +119,17 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Search, confirm, pick and train on samples `X` (samples, features) with the labels `y` (samples,).
+        """Search, cross-validate the front, select a circuit and train it.
+
+        Args:
+            X: (samples, features) values.
+            y: (samples,) labels.
 
         Raises:
-            ParameterError: a parameter is wrong, or a class has fewer samples than there are folds; it is a ValueError.
+            ParameterError: A parameter is invalid, or a class has fewer samples than there are folds; it is a ValueError.
             ValueError: scikit-learn refuses the data.
-            StudyMismatchError: a kept study has other settings or other samples.
-            KeyboardInterrupt: the search was interrupted; one that is kept goes on by the same call.
+            StudyMismatchError: The stored study has other settings or other samples.
+            KeyboardInterrupt: The search was interrupted; with `storage`, the same call continues it.
         """
         config, pick = self._config()
         x, y = validate_data(self, X, y, dtype=np.float64)
@@ -140,21 +144,21 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             front = _finished_front(search_of(run.study))
             if self.storage is None:
                 disconnect(storage_of(run.study.study))
-        told = [self._told(x, indices, candidate, folds, config.seed) for candidate in front]
-        picked = _picked(front, [1 - float(right.mean()) for right in told], pick)
-        self.front_ = _front_frame(front, told, picked)
+        correct = [self._cross_validated(x, indices, candidate, folds, config.seed) for candidate in front]
+        picked = _picked(front, [1 - float(hits.mean()) for hits in correct], pick)
+        self.front_ = _front_frame(front, correct, picked)
         self.genome_ = picked.genome.to_params()
         self.best_estimator_ = self._network(picked, config.seed, self.confirm_folds).fit(x, y)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most likely label of each sample, (samples,)."""
+        """Return the most likely label of each sample, (samples,)."""
         x = self._checked(X)
         labels: NDArray[Any] = self.best_estimator_.predict(x)
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities (samples, classes), in the order of `classes_`."""
+        """Return probabilities (samples, classes), in the order of `classes_`."""
         x = self._checked(X)
         probabilities: NDArray[np.float64] = self.best_estimator_.predict_proba(x)
         return probabilities
@@ -174,16 +178,19 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             raise ParameterError(str(error)) from error
 
     def _folds(self, indices: NDArray[np.int64], seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Who is trained on and who is judged, fold by fold."""
+        """Return the indices of the training and the held-out samples of each fold."""
         if self.confirm_folds < 2:
-            raise ParameterError(f"confirm_folds must be 2 or more; it is {self.confirm_folds}")
-        counts, labels = np.bincount(indices), self.classes_.tolist()
+            raise ParameterError(f"confirm_folds must be at least 2; it is {self.confirm_folds}")
+        counts = np.bincount(indices)
+        labels = self.classes_.tolist()
         if len(counts) < 2:
-            raise ParameterError(f"a classifier needs samples of two classes or more; here is one class, {labels[0]!r}")
+            raise ParameterError(
+                f"a classifier needs samples of at least two classes; these are all of one class, {labels[0]!r}"
+            )
         if counts.min() < self.confirm_folds:
             raise ParameterError(
-                f"each class needs a sample in each of confirm_folds={self.confirm_folds} folds; class"
-                f" {labels[counts.argmin()]!r} has {counts.min()}: lower confirm_folds, or leave out the class"
+                f"each class needs a sample in each of the confirm_folds={self.confirm_folds} folds; class"
+                f" {labels[counts.argmin()]!r} has {counts.min()}; lower confirm_folds or leave the class out"
             )
         folds = StratifiedKFold(self.confirm_folds, shuffle=True, random_state=seed)
         return list(folds.split(indices, indices))
@@ -196,7 +203,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         with TemporaryDirectory(prefix="faqnas-") as directory:
             yield f"sqlite:///{Path(directory) / 'faqnas.db'}"
 
-    def _told(
+    def _cross_validated(
         self,
         x: NDArray[np.float64],
         indices: NDArray[np.int64],
@@ -204,15 +211,15 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
         seed: int,
     ) -> NDArray[np.bool_]:
-        """Which samples (samples,) are told right by trainings that have not seen them."""
-        right = np.zeros(len(indices), np.bool_)
+        """Return whether each sample (samples,) is classified correctly by the training that did not use it."""
+        correct = np.zeros(len(indices), np.bool_)
         for number, (rest, held_out) in enumerate(folds):
             network = self._network(candidate, seed, number).fit(x[rest], indices[rest])
-            right[held_out] = network.predict(x[held_out]) == indices[held_out]
-        return right
+            correct[held_out] = network.predict(x[held_out]) == indices[held_out]
+        return correct
 
     def _network(self, candidate: Candidate, seed: int, number: int) -> Pipeline:
-        """A network to be trained, from a seed that neither the search nor another number has."""
+        """Return an untrained network whose seed differs from those of the search and of other numbers."""
         own_seed = int(np.random.SeedSequence([seed, number, CONFIRMATIONS]).generate_state(1)[0])
         budget: dict[str, Any] = {name: getattr(self, name) for name in BUDGET}
         genes: dict[str, Any] = candidate.genome.to_params()
@@ -221,7 +228,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
 
 def _splits(x: NDArray[np.float64], y: NDArray[np.int64], classes: tuple[Any, ...], config: StudyConfig) -> DataSplits:
-    """A quarter to validate, or as many samples as there are classes, and none to test: that is what the folds are for."""
+    """Split off a quarter of the samples, or at least one per class, for validation; the folds replace a test part."""
     size = max(round(VALIDATION_SHARE * len(y)), len(classes))
     rows = train_test_split(np.arange(len(y)), test_size=size, stratify=y, random_state=config.seed)
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(values).tobytes() for part in rows for values in (x[part], y[part])))
@@ -244,28 +251,29 @@ def _splits(x: NDArray[np.float64], y: NDArray[np.int64], classes: tuple[Any, ..
 
 
 def _finished_front(search: Search) -> list[Candidate]:
-    """The front of a search that has come to its end."""
+    """Return the front of a search that has ended."""
     if search.metadata.stop() is None:
-        raise KeyboardInterrupt(f"the search was interrupted; study {search.name} goes on by the same call if it is kept")
+        raise KeyboardInterrupt(f"the search was interrupted; if storage is set, the same call continues study {search.name}")
     state = read_state(search)
     check_successful(state)
     return state.front
 
 
 def _picked(front: Sequence[Candidate], errors: Sequence[float], pick: SelectionRule) -> Candidate:
-    """What a rule takes if the errors are those that the folds have shown: by them not all need be on the front."""
-    confirmed = [replace(one, val_error=error) for one, error in zip(front, errors, strict=True)]
-    points = np.array([(one.cost, one.val_error) for one in confirmed], np.float64)
-    return pick.choose([one for one, kept in zip(confirmed, non_dominated(points), strict=True) if kept])
+    """Apply a selection rule to the circuits that are non-dominated by the cross-validated errors."""
+    confirmed = [replace(candidate, val_error=error) for candidate, error in zip(front, errors, strict=True)]
+    points = np.array([(candidate.cost, candidate.val_error) for candidate in confirmed], np.float64)
+    on_front = non_dominated(points)
+    return pick.choose([candidate for candidate, is_on_front in zip(confirmed, on_front, strict=True) if is_on_front])
 
 
-def _front_frame(front: Sequence[Candidate], told: Sequence[NDArray[np.bool_]], picked: Candidate) -> "DataFrame":
+def _front_frame(front: Sequence[Candidate], correct: Sequence[NDArray[np.bool_]], picked: Candidate) -> "DataFrame":
     import pandas as pd
 
     rows = []
-    for candidate, right in zip(front, told, strict=True):
-        confirmed = float(right.mean())
-        low, high = accuracy_interval(confirmed, len(right))
+    for candidate, hits in zip(front, correct, strict=True):
+        confirmed = float(hits.mean())
+        low, high = accuracy_interval(confirmed, len(hits))
         rows.append(
             {
                 "trial": candidate.trial,

@@ -1,4 +1,4 @@
-"""Confirming circuits of a search: the steps that `confirm` and Python share."""
+"""Confirmation of circuits: the service that `confirm` and Python share."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -23,18 +23,18 @@ from faqnas_optuna.study.study import LONGEST_NAME, check_name
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmationRequest:
-    """Circuits of a search to confirm: those of some trials, the best of its front, what a rule picks, or all of the front."""
+    """Request to confirm circuits of a search: of some trials, the best of its front, one by a rule, or the whole front."""
 
     study: str
     name: str
     """Name of the confirmation."""
     trials: Sequence[int] | None = None
     top: int | None = None
-    """Number of circuits of the front, those of the lowest validation error."""
+    """Number of front circuits to confirm, those with the lowest validation error."""
     pick: SelectionRule | None = None
     budget: ConfirmationBudget
     noise: Noise | None = None
-    """Noise under which the circuits are judged afterwards."""
+    """Noise under which the circuits are scored afterwards."""
 
     @classmethod
     def checked(
@@ -49,13 +49,13 @@ class ConfirmationRequest:
         repeats: int | None = None,
         noise: Noise | None = None,
     ) -> Self:
-        """Return what a call from Python asks for.
+        """Check the arguments of a call from Python.
 
         Raises:
-            ConfigError: circuits are chosen in two ways, or a number is out of its range.
+            ConfigError: Circuits are selected in two ways, or a number is out of its range.
         """
         if sum(choice is not None for choice in (top, pick, trials)) > 1:
-            raise ConfigError("top, pick and trials each choose circuits; leave all but one of them out")
+            raise ConfigError("top, pick and trials each select circuits; give only one of them")
         check_range("top", top, 1)
         check_range("epochs", epochs, 1, 100_000)
         check_range("repeats", repeats, 1, 1_000)
@@ -72,25 +72,25 @@ class ConfirmationRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmationRun(StudyRun):
-    """A confirmation after a call that runs its trainings."""
+    """Confirmation after a call that ran its trainings."""
 
     study: Confirmation
     search: Search
-    """The search whose circuits are confirmed."""
+    """Search whose circuits are confirmed."""
     trials: Sequence[int]
-    """The trials of the search whose circuits were asked for."""
+    """Trials of the search whose circuits were requested."""
 
 
 def confirmation_name(study: str, name: str | None) -> str:
     """Return the name of a study's confirmation, by default derived from the study's.
 
     Raises:
-        ConfigError: no study can have this name.
+        ConfigError: The name is invalid.
     """
     check_name(study)
     chosen = name_for(study) if name is None else name
     if name is None and len(chosen) > LONGEST_NAME:
-        raise ConfigError(f"a name has at most {LONGEST_NAME} characters, and {chosen!r} has more; choose one with --name")
+        raise ConfigError(f"a name has at most {LONGEST_NAME} characters but {chosen!r} has more; choose another with --name")
     check_name(chosen)
     return chosen
 
@@ -101,13 +101,13 @@ def confirm_study(
     """Retrain circuits from new seeds and test them on the test part, or continue such a confirmation.
 
     Args:
-        data: of the search.
-        detach: only make the confirmation, for workers to attach to.
+        data: Data of the search.
+        detach: Only create the confirmation; workers attach to it.
 
     Raises:
-        StudyMismatchError: the confirmation exists with another budget, or confirms something else.
-        ConfigError: the study is a confirmation itself, or the noise of a circuit cannot be simulated.
-        CallInterrupted: a signal came before the study was read.
+        StudyMismatchError: The confirmation exists with another budget, or confirms another study.
+        ConfigError: The study is a confirmation itself, or the noise of a circuit cannot be simulated.
+        CallInterrupted: A signal arrived before the study was read.
     """
     execution.check_reach(data)
     storage = open_patiently(execution, hooks)
@@ -115,18 +115,18 @@ def confirm_study(
     candidates = chosen_finalists(search, numbers=request.trials, top=request.top, pick=request.pick)
     if request.noise:
         check_noise(candidates, request.noise)
-    asked: dict[str, Any] = {"search": search, "trials": [candidate.trial for candidate in candidates]}
+    requested: dict[str, Any] = {"search": search, "trials": [candidate.trial for candidate in candidates]}
     if existing := find(storage, request.name, search):
         existing.check_versions()
         existing.check_budget(request.budget)
         if existing.is_done(candidates, request.budget):
-            return ConfirmationRun(study=existing, done_before=True, **asked)
+            return ConfirmationRun(study=existing, done_before=True, **requested)
     splits = data.load_for(search)
     confirmation = confirming(execution.storage, request.name, search, candidates, splits, request.budget)
     if detach:
-        return ConfirmationRun(study=confirmation, splits=splits, **asked)
+        return ConfirmationRun(study=confirmation, splits=splits, **requested)
     run = run_study(confirmation, splits, execution, hooks, worker_dir=data.worker_dir)
-    return ConfirmationRun(**vars(run), **asked)
+    return ConfirmationRun(**vars(run), **requested)
 
 
 def judge_under_noise(
@@ -138,17 +138,17 @@ def judge_under_noise(
     catch_signals: CatchSignals,
     show_work: Callable[[int], AbstractContextManager[Callable[[int], None]]],
 ) -> dict[str, Any]:
-    """Compute the scores under noise of the circuits that were asked for; return them as a document.
+    """Compute the scores under noise of the requested circuits; return them as a document.
 
-    Nothing of this is stored: the confirmation's networks are trained again as they were.
+    The scores are not stored: the networks of the confirmation are retrained from their seeds.
 
     Args:
-        shots: measurements of a sample; None for exact expectation values.
-        data: of the search.
-        show_work: given the number of networks, shows how many of them are judged.
+        shots: Measurements per sample; None for exact expectation values.
+        data: Data of the search.
+        show_work: Function that shows the progress, given the number of networks.
 
     Raises:
-        CallInterrupted: a signal came meanwhile.
+        CallInterrupted: A signal arrived meanwhile.
     """
     from faqnas_optuna.noise.evaluation import constant_score, noisy_samples
 
@@ -156,7 +156,7 @@ def judge_under_noise(
     config = confirmation.config
     with catch_signals() as signals, signals.giving_up(at_first=True):
         splits = data.load_for(run.search) if run.splits is None else run.splits
-        planned = sum(len(seeds_of(confirmation, one)) for one in finalists_among(confirmation, run.trials))
+        planned = sum(len(seeds_of(confirmation, finalist)) for finalist in finalists_among(confirmation, run.trials))
         with show_work(planned) as on_done:
             results = under_noise(
                 confirmation,
@@ -170,5 +170,5 @@ def judge_under_noise(
         part = noisy_samples(splits.test, seed=config.seed)
         constant = constant_score(splits.train, part, config.score)
         return noise_document(results, noise, shots=shots, samples=len(part), constant=constant, score=config.score)
-    kept = "the confirmation is kept, and what it is worth under noise is computed anew by the same command"
-    raise CallInterrupted(f"interrupted; {kept}", exit_code=signals.exit_code)
+    message = "interrupted; the confirmation is kept, and the same command computes the scores under noise again"
+    raise CallInterrupted(message, exit_code=signals.exit_code)

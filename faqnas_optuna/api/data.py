@@ -1,4 +1,4 @@
-"""Where the data of a study come from: a data set known by name, files, or samples in memory."""
+"""Sources of a study's data: a named data set, files, or samples in memory."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,27 +10,27 @@ from faqnas_optuna.data.loading import Files, check_known, load_splits
 from faqnas_optuna.data.splits import DataSplits
 
 if TYPE_CHECKING:
-    # At run time it would bring Optuna where an unknown data set is refused.
+    # At run time this import would load Optuna where an unknown data set is refused.
     from faqnas_optuna.study.study import StoredStudy
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """The data of a study, to be loaded when they are needed."""
+    """Source of a study's data, which are loaded when they are needed."""
 
     files: Files | None = None
-    """Where the files are; None for where they were when the study was made."""
+    """Paths of the files; None for the paths stored with the study."""
     data_dir: Path | None = None
-    """Directory of files that are not where they were, and of IDX files."""
+    """Directory of files that have moved, and of IDX files."""
     samples: DataSplits | None = None
-    """Data in the memory of this process, which no other process can load."""
+    """Samples in the memory of this process, which other processes cannot load."""
 
     @classmethod
     def located(cls, settings: ResolvedSettings, data_dir: Path | None) -> Self:
         """Return the source of a new study's data.
 
         Raises:
-            DataError: the data set is unknown, or there is no such file.
+            DataError: The data set is unknown, or the file does not exist.
         """
         files = settings.files and settings.files.located(data_dir)
         check_known(settings.config, files)
@@ -38,7 +38,7 @@ class DataSource:
 
     @property
     def absolute(self) -> "DataSource":
-        """The source with absolute paths, valid in any working directory."""
+        """The same source with absolute paths."""
         return replace(self, files=self.files and self.files.absolute, data_dir=self.data_dir and self.data_dir.absolute())
 
     @property
@@ -48,25 +48,25 @@ class DataSource:
 
     @property
     def _loading_dir(self) -> Path | None:
-        """Directory that is searched first: none where files are named, whose paths were located already."""
+        """Directory to search first; None if the paths of the files are known."""
         return None if self.files and self.files.data else self.data_dir
 
     def load(self, config: StudyConfig) -> DataSplits:
-        """Load the data of a study that is yet to be made.
+        """Load the data for a new study.
 
         Raises:
-            DataError: the data are not on this machine, are damaged, or cannot be used.
+            DataError: The data are absent, damaged or unusable.
         """
         if self.samples is None:
             return load_splits(config, files=self.files, data_dir=self._loading_dir)
         return self.samples
 
     def load_for(self, study: "StoredStudy[Any]") -> DataSplits:
-        """Load the data of a study that exists.
+        """Load the data of an existing study.
 
         Raises:
-            DataError: the data are not on this machine.
-            StudyMismatchError: the study was made with other data, or other versions.
+            DataError: The data are not on this machine.
+            StudyMismatchError: The study was created with other data or other versions.
         """
         from faqnas_optuna.study.study import load_data
 

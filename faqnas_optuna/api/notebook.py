@@ -1,4 +1,4 @@
-"""Calls from a program or a notebook: no output but a bar, and signals as they were before."""
+"""Environment of calls from a program or notebook: a progress bar is the only output, and signal handlers are restored."""
 
 import logging
 import signal
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def using(url: str) -> Iterator[None]:
-    """Errors of a storage translated, and Optuna silent: what it logs of studies and trials is told by the bar."""
+    """Translate errors of a storage, and silence Optuna, whose log messages the progress bar replaces."""
     with _quiet_optuna(), translated_errors(url):
         yield
 
 
 class _Quiet:
-    """Silence of Optuna while at least one thread needs it: the verbosity is one for the whole process."""
+    """Context that silences Optuna while any thread is inside, since all threads share one verbosity."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -39,7 +39,7 @@ class _Quiet:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Keep Optuna silent, and let the last thread restore its verbosity."""
+        """Silence Optuna; the last thread restores its verbosity."""
         with self._lock:
             if self._users == 0:
                 self._verbosity = optuna.logging.get_verbosity()
@@ -59,11 +59,11 @@ _quiet_optuna = _Quiet()
 
 @contextmanager
 def execution_on(storage: str, workers: int, dask: str | None, grace_s: int, database_timeout_s: int) -> Iterator[Execution]:
-    """Connect to the Dask cluster, if one is named, and work within `using`.
+    """Connect to the Dask cluster, if one is given, within `using`.
 
     Raises:
-        ConfigError: a number is out of its range, or the cluster cannot be named so.
-        ClusterError: no scheduler answers.
+        ConfigError: A number is out of its range, or the address is invalid.
+        ClusterError: No scheduler answers.
     """
     check_range("workers", workers, 1, MOST_WORKERS)
     check_range("grace_s", grace_s, SHORTEST_TIMEOUT_S)
@@ -75,22 +75,22 @@ def execution_on(storage: str, workers: int, dask: str | None, grace_s: int, dat
 
 
 def check_detached(detach: bool, dask: str | None) -> None:
-    """Refuse to name a cluster where nothing is to run.
+    """Refuse the combination of `detach` and `dask`.
 
     Raises:
-        ConfigError: both are asked for.
+        ConfigError: Both are given.
     """
     if detach and dask:
-        raise ConfigError("detach starts no workers, and dask says where to start them; leave one of them out")
+        raise ConfigError("detach starts no workers but dask says where to run them; leave one of them out")
 
 
 def program_hooks(progress: bool | None) -> Hooks:
-    """Return what a call from Python does during the work on a study.
+    """Return the hooks of a call from Python.
 
-    Other workers are new processes: a copy of a program would share its threads' locks and its open files.
+    Extra workers are new processes, since a fork of a user's program would share its locks and open files.
 
     Args:
-        progress: show a bar; None for where it moves: in notebooks and on terminals.
+        progress: Whether to show a bar; None to show it in notebooks and on terminals.
     """
     return Hooks(
         catch_signals=heeded_signals,
@@ -101,9 +101,9 @@ def program_hooks(progress: bool | None) -> Hooks:
 
 @contextmanager
 def heeded_signals() -> Iterator[Signals]:
-    """Catch signals, if this is the main thread, which alone has any.
+    """Catch signals if this is the main thread; other threads receive none.
 
-    A signal that is to end the process, unlike Ctrl-C, ends it when all is stored.
+    A signal other than Ctrl-C ends the process once everything is stored.
     """
     signals = Signals()
     if current_thread() is not main_thread():
@@ -118,11 +118,11 @@ def heeded_signals() -> Iterator[Signals]:
 
 
 def check_result(run: StudyRun) -> None:
-    """Refuse a study that has stopped because trial after trial failed.
+    """Raise an error if the study stopped after several failed trials in a row.
 
     Raises:
-        FailuresError: some trials had succeeded before.
-        NoSuccessfulTrialError: none has.
+        FailuresError: Some earlier trials succeeded.
+        NoSuccessfulTrialError: No trial succeeded.
     """
     if not run.signals.first:
         check_failures(run.study)

@@ -12,55 +12,54 @@ from tqdm import TqdmWarning
 from faqnas_optuna.study.state import StudyState
 
 with warnings.catch_warnings():
-    # Where a notebook lacks ipywidgets the bar is one of characters, which is no reason to warn.
+    # Without ipywidgets a notebook gets a text bar; the warning about that does not help.
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm.auto import tqdm
 
 
 @contextmanager
-def progress_bar(shown: bool | None) -> Iterator[Callable[[StudyState], None]]:
-    """A bar while something runs, and what to call after each trial.
+def progress_bar(is_visible: bool | None) -> Iterator[Callable[[StudyState], None]]:
+    """Show a progress bar; yield the function to call after each trial.
 
     Args:
-        shown: None to show it where it moves: in notebooks and on terminals.
+        is_visible: Whether to show the bar; None to show it in notebooks and on terminals.
     """
-    with _bar(shown) as bar:
+    with _bar(is_visible) as bar:
 
         def update(state: StudyState) -> None:
-            known = state.study.progress(state)
+            progress = state.study.progress(state)
             if bar.total is None:
-                # The pace is that of this process, whatever was there before.
-                bar.initial, bar.unit = known.trials, f" {known.noun}s"
-            bar.set_description(known.study, refresh=False)
-            bar.total, bar.n = known.planned, known.trials
-            if known.best:
-                bar.set_postfix_str(known.best, refresh=False)
+                # Earlier trials must not count towards the pace of this process.
+                bar.initial = progress.trials
+                bar.unit = f" {progress.noun}s"
+            bar.set_description(progress.study, refresh=False)
+            bar.total = progress.planned
+            bar.n = progress.trials
+            if progress.best:
+                bar.set_postfix_str(progress.best, refresh=False)
             bar.refresh()
 
         yield update
 
 
 @contextmanager
-def work_bar(shown: bool | None, planned: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar of a known amount of work; yield what to call with the amount that is done.
+def work_bar(is_visible: bool | None, planned: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar of a known amount of work; yield the function to call with the finished amount.
 
     Args:
-        shown: None to show it where it moves: in notebooks and on terminals.
+        is_visible: Whether to show the bar; None to show it in notebooks and on terminals.
+        planned: Total amount of work.
     """
-    with _bar(shown, total=planned, unit=" networks") as bar:
+    with _bar(is_visible, total=planned, unit=" networks") as bar:
         yield lambda done: bar.update(done - bar.n)
 
 
-def _bar(shown: bool | None, **settings: Any) -> "tqdm[Any]":
-    """Return a bar, which draws nothing where it is not to be shown or there is no place for it.
-
-    Args:
-        shown: as `progress_bar` takes it.
-    """
-    # IPython puts its function there, and only some of its shells have a stderr that says it is a terminal.
+def _bar(is_visible: bool | None, **settings: Any) -> "tqdm[Any]":
+    """Return a bar, which draws nothing if it is not visible or has no place to draw."""
+    # IPython adds this builtin; a notebook's stderr is not a terminal.
     is_notebook = hasattr(builtins, "get_ipython")
-    # A process may be started without stderr, as services are.
+    # Services may run without stderr.
     has_place = is_notebook or sys.stderr is not None
-    if shown is None:
-        shown = is_notebook or (has_place and sys.stderr.isatty())
-    return tqdm(disable=not (shown and has_place), **settings)
+    if is_visible is None:
+        is_visible = is_notebook or (has_place and sys.stderr.isatty())
+    return tqdm(disable=not (is_visible and has_place), **settings)

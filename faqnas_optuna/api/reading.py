@@ -1,4 +1,4 @@
-"""Stored study as a reader sees it: front, trials, figures and documents."""
+"""Read access to a stored study: front, trials, figures and documents."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class StudyReader:
-    """A study that is stored, as it is now: other workers may still be at it.
+    """Stored study in its current state; other workers may still be running it.
 
-    A pickled study holds the URL of its database, password included, and finds the study there again.
+    A pickled study holds the URL of its database, including a password, and finds the study there again.
 
     Args:
-        search: the study.
-        storage: the URL of its database.
-        data: what it searches over.
+        search: Study.
+        storage: URL of its database.
+        data: Source of its data.
     """
 
     def __init__(self, search: StoredStudy[Any], *, storage: str, data: DataSource) -> None:
@@ -53,11 +53,11 @@ class StudyReader:
 
         Args:
             storage: URL of its database.
-            data_dir: where the files of `mnist` are; by default the user's cache directory.
+            data_dir: Directory of data files that have moved, and of `mnist`; by default the user's cache directory.
 
         Raises:
-            StudyNotFoundError: the database has no study of this name.
-            StorageError: the database cannot be read.
+            StudyNotFoundError: The database has no study of this name.
+            StorageError: The database cannot be read.
         """
         with using(storage):
             search = open_study(open_storage(storage), name)
@@ -75,26 +75,26 @@ class StudyReader:
         """Find the study again.
 
         Raises:
-            StudyNotFoundError: it was deleted; there may be another of its name.
-            StorageError: the database cannot be read.
+            StudyNotFoundError: The study was deleted; another may have its name.
+            StorageError: The database cannot be read.
         """
         with using(state["storage"]):
             search = open_study(open_storage(state["storage"]), state["name"])
         if search.description.created != state["created"]:
-            told = f"study {search.name!r} was deleted since it was pickled, and another has its name; see which there are with"
-            raise StudyNotFoundError(told, command="status")
+            message = f"study {search.name!r} was deleted after it was pickled, and another has its name; list the studies with"
+            raise StudyNotFoundError(message, command="status")
         self._search = search
         self._url = state["storage"]
         self._data = state["data"]
 
     @property
     def name(self) -> str:
-        """By which every command knows it."""
+        """Name of the study."""
         return self._search.name
 
     @property
     def config(self) -> StudyConfig:
-        """Its settings."""
+        """Settings of the study."""
         return self._search.config
 
     @property
@@ -104,77 +104,78 @@ class StudyReader:
 
     @property
     def front(self) -> "DataFrame":
-        """A row for each circuit that no other beats in both cost, as quantum FLOPs, and validation error.
+        """Front as a data frame: a row per non-dominated circuit by cost (quantum FLOPs) and validation error.
 
         Raises:
-            NoSuccessfulTrialError: no trial has succeeded yet.
+            NoSuccessfulTrialError: No trial has succeeded yet.
         """
         return front_frame(self._state())
 
     @property
     def trials(self) -> "DataFrame":
-        """A row for each circuit that was trained, on the front or not.
+        """Trained circuits as a data frame: a row per circuit, on the front or not.
 
         Raises:
-            NoSuccessfulTrialError: no trial has succeeded yet.
+            NoSuccessfulTrialError: No trial has succeeded yet.
         """
         return trials_frame(self._state())
 
     def pick(self, rule: str = "knee") -> Candidate:
-        """The circuit of the front that a rule takes: its `genome`, `quantum_flops` and `val_error`.
+        """Select a circuit of the front by a rule; it has a `genome`, `quantum_flops` and `val_error`.
 
         Args:
-            rule: `knee`, `best`, or `cheapest-within:X`.
+            rule: `knee`, `best` or `cheapest-within:X`.
 
         Raises:
-            ConfigError: the rule is unknown.
-            NoSuccessfulTrialError: there is no front yet.
+            ConfigError: The rule is unknown.
+            NoSuccessfulTrialError: No trial has succeeded yet.
         """
-        picked, state = SelectionRule.parse(rule), self._state()
+        selection = SelectionRule.parse(rule)
+        state = self._state()
         check_successful(state)
-        return picked.choose(state.front)
+        return selection.choose(state.front)
 
     def status(self) -> dict[str, Any]:
-        """Return how far the study is and who works on it, as `faqnas-optuna status --json` has it for one study."""
+        """Return the progress and the workers of the study, as in `faqnas-optuna status --json`."""
         with using(self._url), self._search.existing():
             return self._search.status(read_state(self._search))
 
     def report(self) -> Mapping[str, Any]:
-        """Return what the study has shown so far, as `start` and `confirm` have it with `--json`.
+        """Return the results so far, as in `start --json` and `confirm --json`.
 
         Raises:
-            NoSuccessfulTrialError: nothing has succeeded yet.
+            NoSuccessfulTrialError: No trial has succeeded yet.
         """
         with using(self._url), self._search.existing():
             return study_report(self._search, seconds=0, checks=None, done_before=False, storage_option="").document
 
     def describe(self, trial: int | None = None) -> dict[str, Any]:
-        """Return what decides the study, or all that is stored of a trial, as `faqnas-optuna show --json` has it.
+        """Return the settings of the study, or everything stored about a trial, as in `faqnas-optuna show --json`.
 
         Args:
-            trial: number of the trial, whose circuit is drawn under `drawing`; None for the study.
+            trial: Number of a trial, whose circuit is drawn under `drawing`; None for the study.
 
         Raises:
-            StudyNotFoundError: there is no such trial.
+            StudyNotFoundError: The trial does not exist.
         """
         with using(self._url):
             return study_document(self._search) if trial is None else trial_document(self._search, trial)
 
     def to_latex(self) -> str:
-        """Return the front as a table for LaTeX.
+        """Return the front as a LaTeX table.
 
         Raises:
-            NoSuccessfulTrialError: there is no front yet.
+            NoSuccessfulTrialError: No trial has succeeded yet.
         """
         state = self._state()
         check_successful(state)
         return front_table(state, state.front)
 
     def plot(self) -> "Figure":
-        """The front as an interactive figure, with what was confirmed beside what is believed.
+        """Return the front as an interactive figure, with confirmed values beside the search estimates.
 
         Raises:
-            NoSuccessfulTrialError: no trial has succeeded yet.
+            NoSuccessfulTrialError: No trial has succeeded yet.
         """
         state = self._state()
         check_successful(state)
@@ -182,18 +183,18 @@ class StudyReader:
             return pareto_figure(state, confirmed_errors(confirmation_of(search_of(self._search))))
 
     def save_plot(self, file: Path | str, *, size: str | None = None) -> None:
-        """Draw the front for print, or as a page.
+        """Write a plot of the front for print, or as a web page.
 
         Args:
-            file: ends in .png, .pdf, .svg or .html.
-            size: `column`, `page` or `slide`; by default `page`.
+            file: File ending in .png, .pdf, .svg or .html.
+            size: Size in print: `column`, `page` or `slide`; by default `page`.
 
         Raises:
-            NoSuccessfulTrialError: there is no front yet.
-            OutputError: the file cannot be written, or has another ending.
+            NoSuccessfulTrialError: No trial has succeeded yet.
+            OutputError: The file cannot be written, or has another ending.
         """
         if size not in (None, *Size):
-            raise ConfigError(f"size must be {', '.join(Size)}; it is {size!r}")
+            raise ConfigError(f"size must be one of {', '.join(Size)}; it is {size!r}")
         state = self._state()
         check_successful(state)
         with using(self._url):

@@ -1,4 +1,4 @@
-"""Workers of a study: in this process, in others on this machine, or on a Dask cluster."""
+"""Running of a study's workers: in this process, in others on this machine, or on a Dask cluster."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ CatchSignals = Callable[[], AbstractContextManager[Signals]]
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Where the workers of a study run, and their time limits."""
+    """Placement and time limits of the workers of a study."""
 
     storage: str
     """URL of the database."""
@@ -44,37 +44,39 @@ class Execution:
         """Refuse workers that cannot load the data.
 
         Raises:
-            ConfigError: the samples are in the memory of this process, and others are to work on them.
+            ConfigError: The samples are in the memory of this process but other processes should use them.
         """
         if data.samples is not None and (self.workers > 1 or self.client):
-            raise ConfigError("only this process has the samples, and other workers need a file; write one, or leave them out")
+            raise ConfigError(
+                "other workers cannot read samples in memory; write the samples to a file, or leave out the other workers"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What the caller of the service does: a command on a terminal, or a program."""
+    """Functions by which a caller of the service, a command or a program, handles signals, progress and messages."""
 
     catch_signals: CatchSignals
     show_progress: Callable[[], AbstractContextManager[OnTrial]]
     on_message: Callable[[str], None] | None = None
-    """Takes each line that other worker processes have to say; None to let them write to stderr."""
+    """Receives each line of other worker processes; None to let them write to stderr."""
     run_forked: Callable[[Callable[[], int]], int] | None = None
-    """Runs a worker in a copy of this process and returns its exit code; None where this process must not be copied."""
+    """Runs a worker in a forked process and returns its exit code; None if this process must not be forked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRun:
-    """A study after a call that runs its trials."""
+    """Study after a call that ran its trials."""
 
     study: StoredStudy[Any]
     splits: DataSplits | None = None
-    """The data; None where they were not needed."""
+    """Data; None if they were not needed."""
     signals: Signals = field(default_factory=Signals)
-    """Signals that came during the trials."""
+    """Signals that arrived during the trials."""
     seconds: float = 0
-    """Time that the trials took."""
+    """Duration of the trials."""
     done_before: bool = False
-    """Whether the study had ended before the call."""
+    """Whether the study ended before the call."""
     command: str = ""
     """Command that continues the work after a signal."""
 
@@ -85,10 +87,10 @@ def run_study(
     """Run the workers of a study until it stops or a signal arrives.
 
     Args:
-        worker_dir: directory in which other processes look for the data.
+        worker_dir: Directory in which other processes look for the data.
 
     Raises:
-        StorageError: the database was away for too long, or for good.
+        StorageError: The database was unavailable for too long, or is lost.
     """
     started = time.perf_counter()
     command = study.continuation()
@@ -105,35 +107,35 @@ def run_study(
 
 
 def join_study(name: str, execution: Execution, signals: Signals, *, data: DataSource, on_trial: OnTrial) -> StudyRun:
-    """Run trials of a study that exists, as one of its workers, until it stops or a signal arrives.
+    """Run trials of an existing study as one of its workers, until it stops or a signal arrives.
 
     Raises:
-        AskedToLeaveError: a signal ended the wait for the database.
-        StudyNotFoundError: there is no such study.
+        AskedToLeaveError: A signal ended the wait for the database.
+        StudyNotFoundError: The study does not exist.
     """
     timeouts = execution.timeouts
     storage = open_for_work(execution.storage, signals, timeout_s=timeouts.database_timeout_s, grace_s=timeouts.grace_s)
     study = open_study(storage, name)
     if study.metadata.stop():
         return StudyRun(study=study, signals=signals, done_before=True)
-    # It imports numba, which a worker that finds its study ended does without.
+    # Imports numba, which is not needed if the study has ended.
     from faqnas_optuna.workers.loop import run
 
     splits = data.load_for(study)
     try:
         run(study, splits, signals, on_trial=on_trial, database_timeout_s=timeouts.database_timeout_s)
     finally:
-        # A forked process ends without the interpreter's clearing up.
+        # A forked process ends without the interpreter's clean-up.
         disconnect(storage_of(study.study))
     return StudyRun(study=study, splits=splits, signals=signals)
 
 
 def open_patiently(execution: Execution, hooks: Hooks, *, create: bool = False) -> BaseStorage:
-    """Open the database to work with, once it is up.
+    """Open the database for work, waiting until it is available.
 
     Raises:
-        CallInterrupted: a signal came meanwhile.
-        NoStudiesError: there is no database yet, and it is not to be made.
+        CallInterrupted: A signal arrived meanwhile.
+        NoStudiesError: The database does not exist and `create` is false.
     """
     timeouts = execution.timeouts
     with waiting(hooks, "the database was not reached") as signals:
@@ -148,13 +150,13 @@ def open_patiently(execution: Execution, hooks: Hooks, *, create: bool = False) 
 
 @contextmanager
 def waiting(hooks: Hooks, undone: str) -> Iterator[Signals]:
-    """Catch signals while a database is waited for.
+    """Catch signals while waiting for a database.
 
     Args:
-        undone: what to report as not done after a signal.
+        undone: Sentence for the message after a signal: what was not done.
 
     Raises:
-        CallInterrupted: a signal ended the wait.
+        CallInterrupted: A signal ended the wait.
     """
     with hooks.catch_signals() as signals:
         try:
@@ -165,17 +167,17 @@ def waiting(hooks: Hooks, undone: str) -> Iterator[Signals]:
 
 @contextmanager
 def reported_outages(url: str, command: str, *, study: str | None = None) -> Iterator[None]:
-    """Report a database that went away with the command that continues the work.
+    """Report a lost database together with the command that continues the work.
 
     Raises:
-        StorageError: the database was away for too long, or for good.
+        StorageError: The database was unavailable for too long, or is lost.
     """
     try:
         yield
     except DATABASE_ERRORS as error:
         subject = f"study {study!r}: " if study else ""
-        told = f"{subject}{failure(url, error)}. Finished trials are kept. Go on with"
-        raise StorageError(told, command=command) from error
+        message = f"{subject}{failure(url, error)}. Finished trials are kept. Continue with"
+        raise StorageError(message, command=command) from error
 
 
 def _run_here(
@@ -186,11 +188,11 @@ def _run_here(
     signals: Signals,
     worker_dir: Path | None,
 ) -> None:
-    """Run trials in this process, and in those of the other workers."""
+    """Run trials in this process and in those of the extra workers."""
     from faqnas_optuna.workers.extra import extra_workers
     from faqnas_optuna.workers.loop import run
 
-    # The URL may hold a password, which the arguments of a process would show to every user of the machine.
+    # Passed in the environment: every user of the machine could read a password in the arguments of a process.
     environment = {"FAQNAS_STORAGE": execution.storage, "FAQNAS_STORAGE_FILE": "", **execution.timeouts.environment}
     if worker_dir:
         environment["FAQNAS_DATA_DIR"] = str(worker_dir)
@@ -198,7 +200,7 @@ def _run_here(
     if hooks.run_forked:
         work = partial(_work_beside, study.name, splits, execution, hooks.run_forked)
     with (
-        # Before the bar: its thread would rule out a fork.
+        # Started before the progress bar, whose thread would prevent a fork.
         extra_workers(execution.workers - 1, study, signals, work=work, environment=environment, on_message=hooks.on_message),
         hooks.show_progress() as on_trial,
     ):
@@ -208,13 +210,13 @@ def _run_here(
 def _work_beside(
     name: str, splits: DataSplits, execution: Execution, run_forked: Callable[[Callable[[], int]], int], file: int
 ) -> int:
-    """Run trials in a copy of the process of `_run_here`, as `worker --quiet --listen` does in one started anew.
+    """Run trials in a fork of the process of `_run_here`, as `worker --quiet --listen` does in a new process.
 
     Args:
-        file: the descriptor by which that process reports its signals.
+        file: Descriptor through which the parent forwards its signals.
 
     Returns:
-        The exit code.
+        Exit code.
     """
 
     def work() -> int:
@@ -238,7 +240,7 @@ def _run_on_cluster(
     signals: Signals,
     worker_dir: Path | None,
 ) -> None:
-    """Run trials on a Dask cluster, and follow them from this process."""
+    """Run trials on a Dask cluster while this process follows them."""
     from faqnas_optuna.workers.cluster import dask_workers, watch
 
     settings = {"storage_url": execution.storage, "data_dir": worker_dir, **asdict(execution.timeouts)}

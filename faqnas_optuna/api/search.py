@@ -1,4 +1,4 @@
-"""A search from Python."""
+"""Search from Python."""
 
 import warnings
 from functools import partial
@@ -38,39 +38,39 @@ def search(
     check: bool = True,
     **settings: Any,
 ) -> Study:
-    """Search for circuits that are accurate and cheap, in this process, or go on with a search that was begun.
+    """Search for circuits that are accurate and cheap, or continue a search.
 
-    Ctrl-C, or the interruption of a notebook's cell, lets the running trial finish and returns what was found so far; a second
-    one gives that trial up. The same call goes on.
+    Ctrl-C, or interrupting a notebook's cell, finishes the running trial and returns the results so far; a second Ctrl-C
+    abandons that trial. The same call continues the search.
 
     Args:
-        data: the name of a data set; the path of a file; or samples (samples, features), an array or a data frame, which
-            workers elsewhere cannot join: only this process has them. None for the data set that `config` names.
-        y: the classes (samples,) of samples, unless `target` names their column.
-        study: what the study is to be called; by default as its data set or file, of samples `samples`.
-        config: a study file (TOML), whose settings hold where none is given here.
-        storage: URL of the database, which is made if it is not there.
-        data_dir: where files of data are, if they are not where they are said to be; of `mnist` by default the user's cache.
-        workers: number of processes that run trials, this one among them; or of workers on the Dask cluster.
-        dask: address of a Dask scheduler, or its scheduler file, to run the workers there.
-        detach: only make the study, for workers to attach to.
-        grace_s: a trial whose worker is silent for longer is given up.
-        database_timeout_s: maximum time to wait for a database that is away or not up yet.
-        progress: show a bar; None for where it moves: in notebooks and on terminals.
-        check: warn, by `DataWarning`, of what is suspicious in the data.
-        settings: by the names that a study file has for them, without their sections: `target`, `population`, `epochs`,
-            `seed`, …; and `space`, a dictionary of genes with the values that each may have.
+        data: Name of a data set, path of a file, or samples: an array or data frame (samples, features), which other
+            processes cannot read. None for the data set that `config` names.
+        y: (samples,) classes of the samples, unless `target` names their column.
+        study: Name of the study; by default that of the data set or file, or `samples`.
+        config: Study file (TOML); arguments beat its settings.
+        storage: URL of the database, which is created if it does not exist.
+        data_dir: Directory of data files that have moved, and of `mnist`; by default the user's cache directory.
+        workers: Number of processes that run trials, including this one; or number of workers on the Dask cluster.
+        dask: Address of a Dask scheduler, or its scheduler file, to run the workers on its cluster.
+        detach: Only create the study; workers attach to it.
+        grace_s: Time after which trials of silent workers are requeued.
+        database_timeout_s: Maximum time to wait for a database that is not available.
+        progress: Whether to show a progress bar; None to show it in notebooks and on terminals.
+        check: Whether to warn about suspicious data, by `DataWarning`.
+        settings: Settings by their names in a study file, without sections: `target`, `population`, `epochs`, `seed`, …;
+            and `space`, a dictionary with the choices of each gene.
 
     Raises:
-        ConfigError: a setting is unknown or has an impossible value.
-        DataError: the data are unknown or cannot be used.
-        StudyMismatchError: the study exists with other settings or other data.
-        FailuresError: trial after trial failed.
-        ClusterError: the Dask cluster cannot be used.
+        ConfigError: A setting is unknown or has an invalid value.
+        DataError: The data are unknown or unusable.
+        StudyMismatchError: The study exists with other settings or other data.
+        FailuresError: Several trials in a row failed.
+        ClusterError: The Dask cluster cannot be used.
     """
     is_named = isinstance(data, str | PathLike) or (data is None and y is None)
     if is_named and y is not None:
-        raise ConfigError("y is for samples, as in search(x, y); of a file, target names the column of the classes")
+        raise ConfigError("y belongs to samples, as in search(x, y); for a file, target names the column of the classes")
     file = None if config is None else Path(config)
     dataset: str | None = SAMPLES
     if is_named:
@@ -95,19 +95,19 @@ def search(
 
 
 def _splits_of(x: Any, y: Any, config: StudyConfig) -> DataSplits:
-    """Return samples as a data set, exactly as a file with these columns would become one.
+    """Return samples as a data set, by the same rules as a file with these columns.
 
     Args:
-        x: (samples, features) an array or a data frame, with the column that `config.data.target` names if `y` is None.
-        y: (samples,) the classes.
+        x: (samples, features) array or data frame, with the column `config.data.target` if `y` is None.
+        y: (samples,) classes.
 
     Raises:
-        ConfigError: the classes are given in no way, or in two.
-        DataError: x and y have other shapes, or a column holds what a network cannot learn from.
+        ConfigError: The classes are not given, or given twice.
+        DataError: The lengths of x and y differ, or a column is unusable.
     """
     target = config.data.target
     if (y is None) == (target is None):
-        raise ConfigError("which are the classes? Give them as y, search(x, y), or by their column, search(frame, target=…)")
+        raise ConfigError("give the classes either as y, search(x, y), or by their column, search(frame, target=…)")
     frame = as_frame(x)
     if target is None:
         target = NPZ_TARGET
@@ -115,13 +115,13 @@ def _splits_of(x: Any, y: Any, config: StudyConfig) -> DataSplits:
             target = f"{target}_"
         classes = as_series(y, name="y")
         if len(classes) != len(frame):
-            raise DataError(f"x has {len(frame):,} samples and y {len(classes):,}; give a class for each sample")
+            raise DataError(f"x has {len(frame):,} samples but y {len(classes):,} classes; give one class per sample")
         frame = frame.assign(**{target: classes})
     return user_data.splits_of(Source(frame=frame), target, config.data, name=SAMPLES, seed=config.split_seed)
 
 
 def _warn_of_findings(config: StudyConfig, splits: DataSplits) -> None:
-    """Warn of what is suspicious in data, at the line that calls `search`."""
+    """Warn about suspicious data at the line that calls `search`."""
     for finding in relevant(splits.findings, config.score):
-        # This function, `start_search` and `search` lie between.
+        # Skip this function, `start_search` and `search`.
         warnings.warn(f"{finding.message}.", DataWarning, stacklevel=4)

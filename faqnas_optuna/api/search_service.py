@@ -1,4 +1,4 @@
-"""Starting a search, or going on with it: the steps that `start`, `resume` and Python share."""
+"""Starting and continuing searches: the service that `start`, `resume` and Python share."""
 
 import logging
 from collections.abc import Callable
@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRequest:
-    """A search to start, or to go on with."""
+    """Request to start or continue a search."""
 
     name: str
     config: StudyConfig
     data: DataSource
     auto_repeats: bool = False
-    """Whether to find the number of repeats first."""
+    """Whether to determine the number of repeats from the measured reliability."""
     is_measured: bool = True
     """Whether to measure the reliability of one training before the first trial."""
 
@@ -46,15 +46,15 @@ def start_search(
     on_data: Callable[[DataSplits], None] = lambda _: None,
     detach: bool = False,
 ) -> StudyRun:
-    """Start a search, or go on with it, until it stops or is interrupted. A search that has ended is left as it is.
+    """Start or continue a search until it stops or is interrupted; a finished search is left unchanged.
 
     Args:
-        on_data: called with the data when they are loaded, before the study is made.
-        detach: only make the study, for workers to attach to.
+        on_data: Function that is called with the loaded data, before the study is created.
+        detach: Only create the study; workers attach to it.
 
     Raises:
-        StudyMismatchError: a study of this name has other settings or other data.
-        CallInterrupted: a signal came before there was a study.
+        StudyMismatchError: A study of this name has other settings or other data.
+        CallInterrupted: A signal arrived before the study was created.
     """
     check_name(request.name)
     execution.check_reach(request.data)
@@ -62,14 +62,14 @@ def start_search(
     if search is None:
         splits = request.data.load(request.config)
         on_data(splits)
-        # Nothing is made before the data were read.
+        # The study is created only after the data have been read without error.
         search = _create(request, splits, storage, execution, hooks)
     else:
         if request.data.samples is not None:
             search.check_data(request.data.samples)
         stopped = search.metadata.stop()
         if stopped and stopped.reason is not StopReason.REQUESTED:
-            # Neither its data nor torch are needed to show the result.
+            # Showing the results needs neither the data nor torch.
             return StudyRun(study=search, done_before=True)
         splits = request.data.load_for(search)
         on_data(splits)
@@ -81,18 +81,18 @@ def start_search(
 
 
 def resume_study(name: str, data: DataSource, execution: Execution, hooks: Hooks, *, generations: int | None) -> StudyRun:
-    """Go on with a stopped or interrupted study, or join one that runs.
+    """Continue a stopped or interrupted study, or join a running one.
 
     Args:
-        generations: new limit of generations, over all of the study; None to keep it.
+        generations: New maximum number of generations of the whole study; None to keep it.
 
     Raises:
-        StudyNotFoundError: there is no such study.
-        ConfigError: the limit leaves no generation to run.
+        StudyNotFoundError: The study does not exist.
+        ConfigError: The limit leaves no generation to run.
     """
     execution.check_reach(data)
     study = open_study(open_patiently(execution, hooks), name)
-    # Before the data are read; and again when nobody else can change the study.
+    # Checked before the data are read, and again by `resume` under the lock of the study.
     study.check_resumable(generations=generations)
     splits = data.load_for(study)
     study = resume(study, generations=generations)
@@ -100,7 +100,7 @@ def resume_study(name: str, data: DataSource, execution: Execution, hooks: Hooks
 
 
 def _look_for_study(request: SearchRequest, execution: Execution, hooks: Hooks) -> tuple[BaseStorage | None, Search | None]:
-    """Return the database and the study, as far as they exist. Whatever can be refused without the data is refused."""
+    """Return the database and the study, where they exist, after all checks that do not need the data."""
     try:
         storage = open_patiently(execution, hooks)
     except NoStudiesError:
@@ -111,43 +111,44 @@ def _look_for_study(request: SearchRequest, execution: Execution, hooks: Hooks) 
 def _create(
     request: SearchRequest, splits: DataSplits, storage: BaseStorage | None, execution: Execution, hooks: Hooks
 ) -> Search:
-    """Return a new study, or the one of this name if somebody has made it meanwhile."""
+    """Create the study, or return the one of this name that another process created meanwhile."""
     from faqnas_optuna.training.pilot import with_repeats_for
 
     if storage is None:
         storage = open_patiently(execution, hooks, create=True)
-    config, reliability = request.config, None
+    config = request.config
+    reliability = None
     if request.is_measured or request.auto_repeats:
         reliability = _measured(request, splits, execution, hooks)
     if request.auto_repeats:
         config = with_repeats_for(config, reliability)
         assert reliability is not None
         repeats = config.training.repeats
-        told = "--repeats auto: %d, which give a reliability of %.2f; one training has %.2f"
-        logger.info(told, repeats, reliability.of_mean(repeats), reliability.value)
+        message = "--repeats auto: %d repeats, which give a reliability of %.2f; one training has %.2f"
+        logger.info(message, repeats, reliability.of_mean(repeats), reliability.value)
 
     def make() -> Search:
         with storage_lock(execution.storage):
             return open_or_create(storage, request.name, config, splits, reliability=reliability, files=request.data.files)
 
-    # The database may have gone away while trainings were measured, which takes minutes.
-    with waiting(hooks, f"study {request.name} was not made") as signals:
+    # The database may have become unavailable during the measurement, which can take minutes.
+    with waiting(hooks, f"study {request.name} was not created") as signals:
         release = partial(disconnect, storage)
         return patiently(make, signals, timeout_s=execution.timeouts.database_timeout_s, release=release)
 
 
 def _measured(request: SearchRequest, splits: DataSplits, execution: Execution, hooks: Hooks) -> Reliability | None:
-    """Return the reliability of one training; None if it cannot be measured, or not in time."""
+    """Return the reliability of one training; None if it cannot be measured within the time limit."""
     from faqnas_optuna.training.pilot import LIMIT_S, measure_reliability
     from faqnas_optuna.workers.pool import shared_out
 
     reliability = hand_out = None
-    # The workers of a cluster train elsewhere.
+    # A cluster trains elsewhere, so this process measures alone.
     if execution.workers > 1 and execution.client is None and hooks.run_forked:
         hand_out = partial(shared_out, processes=execution.workers)
     limit_s = None if request.auto_repeats else LIMIT_S
     with hooks.catch_signals() as signals, signals.giving_up(at_first=True):
         reliability = measure_reliability(splits, request.config, limit_s=limit_s, hand_out=hand_out)
     if signals.first:
-        raise CallInterrupted(f"interrupted; study {request.name} was not made", exit_code=signals.exit_code)
+        raise CallInterrupted(f"interrupted; study {request.name} was not created", exit_code=signals.exit_code)
     return reliability

@@ -1,4 +1,4 @@
-"""Settings of a study by the names that commands and Python functions share, and the defaults of both."""
+"""Names, defaults and checks of settings, shared by commands and Python functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.study_file import override, read_toml, without_auto_repeats
 
 if TYPE_CHECKING:
-    # At run time it would bring NumPy into `--help`.
+    # At run time this import would load NumPy for `--help`.
     from faqnas_optuna.data.loading import Files
 
 DEFAULT_STORAGE = "sqlite:///faqnas.db"
@@ -25,48 +25,48 @@ SETTINGS = {
     **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "data", "search", "training", "device")},
     "cost": "cost",
 }
-"""Dotted name of each setting in a study file, by its plain name; no two sections have a setting of the same name."""
+"""Dotted name of each setting in a study file, by its plain name, which is unique among all sections."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerTimeouts:
-    """Time limits of workers; the same for all that are started together."""
+    """Time limits of workers; workers that are started together share them."""
 
     grace_s: int = 60
-    """A trial whose worker is silent for longer is given up."""
+    """Time after which trials of silent workers are requeued."""
     database_timeout_s: int = 600
-    """Maximum time to wait for a database that has gone away, or is not up yet."""
+    """Maximum time to wait for a database that is not available."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """The same for another process."""
+        """Environment variables that give another process these limits."""
         return {"FAQNAS_GRACE": str(self.grace_s), "FAQNAS_DATABASE_TIMEOUT": str(self.database_timeout_s)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedSettings:
-    """The configuration of a study, with what is not part of it."""
+    """Configuration of a study, with the settings that are not part of it."""
 
     config: StudyConfig
     auto_repeats: bool
-    """Whether the number of repeats is yet to be found."""
+    """Whether the number of repeats is to be determined."""
     files: "Files | None"
-    """Where the data are; None of a data set that is known by name."""
+    """Paths of data files; None for a named data set."""
 
 
 def resolve_settings(
     dataset: str | None, settings: Mapping[str, Any], *, source: str, file: Path | None = None
 ) -> ResolvedSettings:
-    """Return the settings given over those of a study file over the defaults.
+    """Merge settings over those of a study file over the defaults.
 
     Args:
-        dataset: a name, or the path of a file; None to take it from the study file.
-        settings: values by plain name; None leaves a setting as it is.
-        source: what to name in an error.
-        file: the study file.
+        dataset: Name of a data set or path of a file; None to take it from the study file.
+        settings: Values by plain name; None leaves a setting unchanged.
+        source: Origin of the settings, for error messages.
+        file: Study file.
 
     Raises:
-        ConfigError: a setting is unknown or has an impossible value, or no data set is named.
+        ConfigError: A setting is unknown or has an invalid value, or no data set is given.
     """
     from faqnas_optuna.data.loading import without_directories
 
@@ -76,22 +76,22 @@ def resolve_settings(
     stored = {}
     if file:
         stored = read_toml(file)
-        # On its own first, so that errors name the file; it need not name the data set.
+        # Checked on its own first, so that errors name the file, which need not name a data set.
         StudyConfig.from_settings({"dataset": "", **without_auto_repeats(stored)[0]}, source=str(file))
     changes = {SETTINGS[name]: value for name, value in settings.items()}
     nested, auto_repeats = without_auto_repeats(override(stored, {"dataset": dataset, **changes}))
     if "dataset" not in nested:
-        raise ConfigError("no data set is named; add for instance --dataset wine ('faqnas-optuna datasets' lists them)")
+        raise ConfigError("no data set is given; add one, for instance --dataset wine ('faqnas-optuna datasets' lists them)")
     nested, files = without_directories(nested)
     return ResolvedSettings(config=StudyConfig.from_settings(nested, source=source), auto_repeats=auto_repeats, files=files)
 
 
 def check_range(name: str, value: int | None, lowest: int, highest: int | None = None) -> None:
-    """Refuse an argument that is out of its range; None is an argument that was left out.
+    """Refuse an argument that is out of its range; None is accepted.
 
     Raises:
-        ConfigError: names the range and the value.
+        ConfigError: The value is out of its range.
     """
     if value is not None and (value < lowest or (highest and value > highest)):
-        up_to = f", up to {highest}" if highest else ""
-        raise ConfigError(f"{name} must be {lowest} or more{up_to}; it is {value}")
+        limits = f"from {lowest} to {highest}" if highest else f"at least {lowest}"
+        raise ConfigError(f"{name} must be {limits}; it is {value}")

@@ -1,4 +1,4 @@
-"""A study from Python, and what is to be done with what it has found."""
+"""Study from Python: resume, stop, confirm and export."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 class Study(StudyReader):
-    """A study that was made, by `search` or by a command, as it is now: other workers may still be at it.
+    """Stored study, created by `search` or by a command; other workers may still be running it.
 
-    A pickled study holds the URL of its database, password included, and finds the study there again.
+    A pickled study holds the URL of its database, including a password, and finds the study there again.
     """
 
     def resume(
@@ -50,14 +50,14 @@ class Study(StudyReader):
         database_timeout_s: int = WorkerTimeouts.database_timeout_s,
         progress: bool | None = None,
     ) -> Self:
-        """Go on with a study that was stopped or interrupted, or join one that runs.
+        """Continue a stopped or interrupted study, or join a running one.
 
         Args:
-            generations: new limit of generations, over all of the study.
-            workers, dask, grace_s, database_timeout_s, progress: as `search` takes them.
+            generations: New maximum number of generations of the whole study.
+            workers, dask, grace_s, database_timeout_s, progress: See `search`.
 
         Raises:
-            ConfigError: the limit leaves no generation to run.
+            ConfigError: The limit leaves no generation to run.
         """
         check_range("generations", generations, 1)
         with self._execution(workers, dask, grace_s, database_timeout_s) as execution:
@@ -67,7 +67,7 @@ class Study(StudyReader):
         return self
 
     def stop(self) -> None:
-        """Stop the study; running trials are finished. A study that has stopped is left as it is."""
+        """Stop the study after its running trials; a stopped study is left unchanged."""
         with using(self._url):
             stop(self._search, StopReason.REQUESTED)
 
@@ -88,30 +88,30 @@ class Study(StudyReader):
         database_timeout_s: int = WorkerTimeouts.database_timeout_s,
         progress: bool | None = None,
     ) -> "DataFrame":
-        """Train circuits anew from new seeds, beside controls, and judge them on the test part, or go on with that.
+        """Retrain circuits from new seeds, beside baselines, and judge them on the test part; or continue that.
 
         Args:
-            top: so many of the front, those of the lowest validation error.
-            pick: the one that a rule takes.
-            trials: those of these trials. Without any of the three, all of the front.
-            epochs: of each training; 50 unless it was begun with others.
-            repeats: trainings of each network; 10 unless it was begun with others.
-            name: what the confirmation, a study of its own, is called; by default as this one with `.confirm` behind it.
-            latex: a file to write a table for LaTeX to.
-            workers, dask, grace_s, database_timeout_s, progress: as `search` takes them.
-            detach: only make the confirmation, for workers to attach to.
+            top: Number of front circuits to confirm, those with the lowest validation error.
+            pick: Rule that selects one circuit of the front.
+            trials: Numbers of the trials to confirm. Without `top`, `pick` and `trials`, the whole front is confirmed.
+            epochs: Epochs of each training; by default 50, or those of the existing confirmation.
+            repeats: Trainings per network; by default 10, or those of the existing confirmation.
+            name: Name of the confirmation, which is a study of its own; by default that of this study with `.confirm`.
+            latex: File to write a LaTeX table to.
+            workers, dask, grace_s, database_timeout_s, progress: See `search`.
+            detach: Only create the confirmation; workers attach to it.
 
         Returns:
-            A row for each circuit confirmed so far, with what its controls have shown, and what it adds in a sentence.
+            A row per circuit confirmed so far, with its baselines and a sentence that compares it with them.
 
         Raises:
-            StudyMismatchError: it was begun with other epochs, or more repeats.
-            ConfigError: the circuits are named in two ways, or a number is out of its range.
+            StudyMismatchError: The confirmation has other epochs, or more repeats.
+            ConfigError: The circuits are selected in two ways, or a number is out of its range.
         """
         check_detached(detach, dask)
         if latex is not None:
             if detach:
-                raise ConfigError("detach trains nothing, and latex is a table of what was trained; leave one of them out")
+                raise ConfigError("detach trains nothing but latex is a table of trained circuits; leave one of them out")
             check_directory(Path(latex))
         request = ConfirmationRequest.checked(
             self.name, name, top=top, pick=pick, trials=trials, epochs=epochs, repeats=repeats
@@ -141,20 +141,20 @@ class Study(StudyReader):
         plot: Path | str | None = None,
         progress: bool | None = None,
     ) -> "DataFrame":
-        """Judge circuits on the test part with the noise of a device; those not confirmed yet are confirmed first.
+        """Score circuits on the test part under noise, after confirming those that are not confirmed yet.
 
         Args:
-            noise: a device by its name or file, or `depolarizing:P`.
-            shots: measurements of a sample; None for exact expectation values.
-            top, pick, trials, name: as `confirm` takes them.
-            plot: a file (.png, .pdf, .svg) to draw the scores to.
-            progress: show a bar; None for where it moves.
+            noise: Device, by name or file, or `depolarizing:P`.
+            shots: Measurements per sample; None for exact expectation values.
+            top, pick, trials, name: See `confirm`.
+            plot: File (.png, .pdf, .svg) to plot the scores to.
+            progress: Whether to show a bar; None to show it in notebooks and on terminals.
 
         Returns:
-            A row for each circuit and strength of the noise, with the mean test score and its 95 % interval.
+            A row per circuit and strength of the noise, with the mean test score and its 95 % confidence interval.
 
         Raises:
-            ConfigError: the noise is unknown, or that of a circuit cannot be simulated.
+            ConfigError: The noise is unknown, or the noise of a circuit cannot be simulated.
         """
         check_range("shots", shots, 1, MOST_SHOTS)
         if plot is not None:
@@ -186,24 +186,25 @@ class Study(StudyReader):
         qasm: int = 3,
         replace: bool = False,
     ) -> TrainedModel:
-        """Write a circuit, trained again as it was, as a folder that `load_model` reads.
+        """Retrain a circuit from its seed and write the network as a folder that `load_model` reads.
 
         Args:
-            pick: the rule that takes it from the front; by default `best`.
-            trial: that of this trial.
-            qasm: version of OpenQASM, 2 or 3.
-            replace: put it in the place of a model that is there.
+            folder: Folder to write.
+            pick: Rule that selects the circuit from the front; by default `best`.
+            trial: Number of the trial whose circuit is exported, instead of `pick`.
+            qasm: Version of OpenQASM, 2 or 3.
+            replace: Whether to replace an existing model.
 
         Returns:
-            The trained network.
+            Trained network.
 
         Raises:
-            OutputError: the folder is there, or cannot be written.
-            StudyNotFoundError: there is no such trial.
-            ConfigError: the circuit is named in two ways, or the version is none.
+            OutputError: The folder exists or cannot be written.
+            StudyNotFoundError: The trial does not exist.
+            ConfigError: The circuit is selected in two ways, or the version is invalid.
         """
         if pick is not None and trial is not None:
-            raise ConfigError("pick and trial each choose a circuit; leave one of them out")
+            raise ConfigError("pick and trial each select a circuit; leave one of them out")
         if qasm not in (2, 3):
             raise ConfigError(f"qasm must be 2 or 3; it is {qasm}")
         with using(self._url):
@@ -222,7 +223,7 @@ class Study(StudyReader):
         grace_s: int = WorkerTimeouts.grace_s,
         database_timeout_s: int = WorkerTimeouts.database_timeout_s,
     ) -> Iterator[Execution]:
-        """Prepare to run trials of the study, unless it was deleted, also if another has its name."""
+        """Prepare to run trials, after checking that the study was not deleted or replaced by another of its name."""
         with execution_on(self._url, workers, dask, grace_s, database_timeout_s) as execution:
             self._search.stop()
             yield execution

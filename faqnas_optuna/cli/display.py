@@ -108,7 +108,7 @@ def print_status(document: Mapping[str, Any]) -> None:
             workers.rows.append(
                 (worker["worker"] or MISSING, study["study"], str(worker["trial"]), heard, worker["circuit"] or MISSING)
             )
-    remarks += [f"leaving out study {on_one_line(entry['study'])}: {entry['reason']}" for entry in document["left_out"]]
+    remarks += [f"skipping study {on_one_line(entry['study'])}: {entry['reason']}" for entry in document["left_out"]]
     if table.rows:
         print_table(table)
     for remark in filter(None, remarks):
@@ -222,7 +222,7 @@ def print_study(document: Mapping[str, Any]) -> None:
 def print_finding(finding: "Finding") -> None:
     """Print a finding of `doctor` in one line."""
     mark = "ok  " if finding.ready else "FAIL"
-    print_line(f"{mark}  {finding.what:9} {finding.told}")
+    print_line(f"{mark}  {finding.check:9} {finding.message}")
 
 
 def _columns() -> int | None:

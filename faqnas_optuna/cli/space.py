@@ -77,14 +77,14 @@ def _sizes(dataset: str, data_dir: Path | None, settings: Mapping[str, Any]) -> 
 
 def _print(document: Mapping[str, Any]) -> None:
     from faqnas_optuna.cli.display import print_line, print_prose, print_table
-    from faqnas_optuna.config import told_number
+    from faqnas_optuna.config import cost_text
     from faqnas_optuna.reporting.text_tables import TextTable
     from faqnas_optuna.tables.costs import FLOPS, lost_on
     from faqnas_optuna.wording import number_text
 
     table = TextTable(names=["cost"], numbers=("least", "median"), last="most")
     for name, costs in document["costs"].items():
-        table.rows.append((_label(name), *(told_number(costs[which]) for which in ("least", "median", "most"))))
+        table.rows.append((_label(name), *(cost_text(costs[which]) for which in ("least", "median", "most"))))
     print_table(table)
     print_line("")
     taus = {(one["group"], one["a"], one["b"]): one["tau"] for one in document["kendall_tau"]}

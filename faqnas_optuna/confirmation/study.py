@@ -169,7 +169,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
         if budget.epochs not in (None, training.epochs):
             difference = f"epochs: stored {training.epochs}, asked {budget.epochs}"
         elif budget.repeats is not None and budget.repeats < training.repeats:
-            difference = f"repeats: stored {training.repeats}, asked {budget.repeats}"
+            difference = f"repeats: stored {training.repeats}, requested {budget.repeats}"
         else:
             return
         raise StudyMismatchError(

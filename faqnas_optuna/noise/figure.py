@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.config import StudyConfig, told_number
+from faqnas_optuna.config import StudyConfig, cost_text
 from faqnas_optuna.confirmation.circuit_table import heading_of_test_score
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.files import write_atomically
@@ -98,7 +98,7 @@ def _circuits(axes: "Axes", document: Document, config: StudyConfig) -> list["Ar
         colour = colormaps["viridis"](PALE * (1 - (number + 1) / len(circuits)))
         places, means = _places(document, number), circuit[f"test_{config.score.key}"]
         drawn: dict[str, Any] = {"marker": MARKS[number % len(MARKS)], "color": colour, "linewidth": 0.6 * FORM.line_pt}
-        label = f"{circuit['trial']}: {told_number(circuit['cost'])}"
+        label = f"{circuit['trial']}: {cost_text(circuit['cost'])}"
         told += axes.plot(places, means, **drawn, markersize=0.7 * FORM.mark_pt, label=label)
         known = [(place, ends) for place, ends in zip(places, _intervals(circuit, config), strict=True) if ends]
         lows, highs = ([ends[end] for _, ends in known] for end in (0, 1))

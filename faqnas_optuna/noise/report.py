@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.circuits.effective import EffectiveGates
-from faqnas_optuna.config import Score, StudyConfig, told_number
+from faqnas_optuna.config import Score, StudyConfig, cost_text
 from faqnas_optuna.confirmation.analysis import interval_of
 from faqnas_optuna.confirmation.circuit_table import heading_of_test_score
 from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
@@ -134,7 +134,7 @@ def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
     table = TextTable(names=["trial"], numbers=numbers, last="circuit")
     name = f"test_{score.key}"
     for circuit in document["circuits"]:
-        cost, told = told_number(circuit["cost"]), circuit["effective"]
+        cost, told = cost_text(circuit["cost"]), circuit["effective"]
         for strength, mean, interval in zip(document["strengths"], circuit[name], circuit[f"{name}_interval"], strict=True):
             row = (str(circuit["trial"]), f"{strength:g}", f"{mean:.3f}", interval_text(interval), cost, told)
             table.rows.append(row)

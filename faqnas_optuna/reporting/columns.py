@@ -150,7 +150,7 @@ def _columns_of(score: Score) -> tuple[CandidateColumn, ...]:
             read=lambda candidate, study: score.of(
                 accuracy=candidate.scores.val_accuracy, balanced=candidate.scores.val_balanced_accuracy
             ),
-            is_in_tables=lambda study: score is Score.ACCURACY or study.config.tells_balanced,
+            is_in_tables=lambda study: score is Score.ACCURACY or study.config.shows_balanced,
         ),
         CandidateColumn(
             name=f"{name}_std",

@@ -55,7 +55,7 @@ def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> di
         "hypervolume": state.hypervolume,
         "linear_hypervolume": state.linear_hypervolume,
         "front": [_front_entry(one, search.description) for one in ([pick.choose(front)] if pick else front)],
-        **({"pick": {"rule": str(pick), "why": pick.why(front, told_cost=search.config.told_cost)}} if pick else {}),
+        **({"pick": {"rule": str(pick), "why": pick.why(front, cost_with_name=search.config.cost_with_name)}} if pick else {}),
         "provenance": provenance(search),
     }
 

@@ -176,7 +176,7 @@ def _caption(state: SearchState) -> Latex:
     epochs = "epoch" if training.epochs == 1 else "epochs"
     gates = ", without the inert gates" if config.gates is CountedGates.EFFECTIVE else ""
     inert = " Gates in brackets change no measured value." if any(one.effective_gates.inert for one in state.front) else ""
-    balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.tells_balanced else ""
+    balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.shows_balanced else ""
     majority = majority_remark(state.study.description.majority_score)
     cost, told = "quantum FLOPs", ""
     if device := config.device:

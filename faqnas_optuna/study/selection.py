@@ -76,14 +76,14 @@ class SelectionRule:
             return min(front, key=lambda one: (-_below_line(one, front), one.val_error, one.trial))
         return min(self._near_lowest(front), key=lambda one: (one.cost, one.val_error, one.trial))
 
-    def why(self, front: Sequence["Candidate"], *, told_cost: Callable[[float], str]) -> str:
+    def why(self, front: Sequence["Candidate"], *, cost_with_name: Callable[[float], str]) -> str:
         """Why this circuit of the front, to be read after a colon.
 
         Args:
-            told_cost: a cost with its name.
+            cost_with_name: a cost with its name.
         """
         chosen, many = self.choose(front), len(front)
-        error, cost = f"{chosen.val_error:.3f}", told_cost(chosen.cost)
+        error, cost = f"{chosen.val_error:.3f}", cost_with_name(chosen.cost)
         if many == 1:
             return f"it is the only circuit of the front, with an error of {error} at {cost}"
         if self.rule is Rule.BEST:

@@ -1,8 +1,8 @@
-"""Workers on a Dask cluster, which Dask's own deployers start on SLURM, PBS, Kubernetes and in the clouds.
+"""Workers on a Dask cluster, which Dask's own deployers start on SLURM, PBS, Kubernetes and in clouds.
 
-A worker there is one task that lasts as long as the study. Dask only places it: genomes and results go through the database as
-everywhere, and a task whose machine is lost begins anew on another. The scheduler has to import this module too, so what is
-heavy is imported where it is used.
+A worker on the cluster is one task that lasts as long as the study. Dask only places it: genomes and results go through the
+database as everywhere, and Dask restarts the task of a lost machine on another one. The scheduler imports this module too, so
+heavy imports stay inside functions.
 """
 
 import json
@@ -33,38 +33,38 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 4
-"""So long a scheduler may take to answer."""
+"""Maximum time for a scheduler to answer."""
 POLL_S = 1.0
 LAST_TRIAL_S = 300
-"""Trials that take longer than this after the study's end are not waited for."""
+"""Maximum time to wait for running trials after the end of the study."""
 OTHER_ADDRESSES = {"http": "a page", "https": "a page", "inproc": "a scheduler inside another process"}
-"""Addresses that Dask prints too, by protocol."""
-SQLITE_IS_LOCAL = "SQLite is for one machine; use PostgreSQL: --storage postgresql://USER:PASSWORD@HOST/DATABASE"
+"""Other addresses that Dask prints, by protocol."""
+SQLITE_IS_LOCAL = "SQLite serves a single machine; use PostgreSQL: --storage postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """What a worker on the cluster is told."""
+    """Arguments of a worker on the cluster."""
 
     study: str
     created: str
-    """When the study was made, which tells it from another of its name."""
-    # Dask logs the arguments of a task that fails, and this may hold a password.
+    """Creation time of the study, which distinguishes it from another of its name."""
+    # Not in the repr: Dask logs the arguments of a failing task, and the URL may hold a password.
     storage_url: str = field(repr=False)
     data_dir: Path | None
     grace_s: int
     database_timeout_s: float
     host: str
-    """The machine that asks for the work."""
+    """Name of the machine that submits the task."""
     dismissal: str
-    """The Dask event that asks to leave after the running trial."""
+    """Name of the Dask event that asks the worker to leave after its running trial."""
 
 
 def work(assignment: Assignment) -> None:
-    """Run trials of a study until it stops or the dismissal is set: the task of a Dask worker.
+    """Run trials of a study until it stops or the dismissal is set; the task of a Dask worker.
 
     Raises:
-        FaqnasError: the storage, the study or its data cannot be used on this machine.
+        FaqnasError: The storage, the study or its data cannot be used on this machine.
     """
     from faqnas_optuna.confirmation.opening import open_study
     from faqnas_optuna.signals import AskedToLeaveError, Signals
@@ -74,33 +74,38 @@ def work(assignment: Assignment) -> None:
     from faqnas_optuna.study.study import load_data
     from faqnas_optuna.workers.loop import run
 
-    url, timeout_s = assignment.storage_url, assignment.database_timeout_s
+    url = assignment.storage_url
+    timeout_s = assignment.database_timeout_s
     if is_sqlite(url) and socket.gethostname() != assignment.host:
-        raise ConfigError(f"worker on {socket.gethostname()}, study on {assignment.host}: {SQLITE_IS_LOCAL}")
+        raise ConfigError(f"the worker is on {socket.gethostname()} but the study on {assignment.host}: {SQLITE_IS_LOCAL}")
     silence_libraries()
     signals = Signals()
     with _obeying(assignment.dismissal, signals), translated_errors(url), suppress(AskedToLeaveError):
         storage = open_for_work(url, signals, timeout_s=timeout_s, grace_s=assignment.grace_s)
         study = open_study(storage, assignment.study)
         if study.description.created != assignment.created:
-            # As on a machine of the same name, with a database of its own.
-            raise ConfigError(f"study {study.name!r} in {masked(url)} on {socket.gethostname()} is another of that name")
+            # For example, a container with the same host name and a database of its own.
+            raise ConfigError(
+                f"{masked(url)} on {socket.gethostname()} has another study named {study.name!r}; use a database that all"
+                " workers reach"
+            )
         splits = load_data(study, assignment.data_dir)
         run(study, splits, signals, on_trial=lambda _: None, database_timeout_s=timeout_s)
 
 
 @contextmanager
 def _obeying(dismissal: str, signals: "Signals") -> Iterator[None]:
-    """Let a dismissal stand for a signal: none reaches the thread of a task."""
+    """Treat the dismissal as a signal, since signals do not reach the thread of a task."""
     from distributed import Event, get_client
 
-    # Found here, since the thread below belongs to no task.
-    event, done = Event(dismissal, client=get_client()), threading.Event()
+    # The client is looked up here because the thread below belongs to no task.
+    event = Event(dismissal, client=get_client())
+    finished = threading.Event()
 
     def obey() -> None:
-        # A scheduler that is gone wants no more work either.
+        # A lost scheduler counts as a dismissal.
         with suppress(Exception):
-            while not done.wait(POLL_S):
+            while not finished.wait(POLL_S):
                 if event.is_set():
                     break
         signals.first = signal.SIGTERM
@@ -109,7 +114,7 @@ def _obeying(dismissal: str, signals: "Signals") -> Iterator[None]:
     try:
         yield
     finally:
-        done.set()
+        finished.set()
 
 
 @contextmanager
@@ -117,13 +122,13 @@ def connected(address: str, *, storage_url: str | None, timeout_s: float = CONNE
     """Connect to a cluster.
 
     Args:
-        address: of its scheduler, `tcp://HOST:8786`, or the path of its scheduler file.
-        storage_url: what its workers must reach, if there is anything.
-        timeout_s: so long the scheduler may take to answer.
+        address: Address of its scheduler, `tcp://HOST:8786`, or the path of its scheduler file.
+        storage_url: URL of the database that the workers must reach; None if they need none.
+        timeout_s: Maximum time for the scheduler to answer.
 
     Raises:
-        ConfigError: Dask is not installed, the address is none, or the storage is of no use elsewhere.
-        ClusterError: no scheduler answers.
+        ConfigError: Dask is not installed, the address is invalid, or other machines cannot reach the storage.
+        ClusterError: No scheduler answers.
     """
     try:
         from distributed import Client
@@ -133,37 +138,37 @@ def connected(address: str, *, storage_url: str | None, timeout_s: float = CONNE
 
     scheduler = _scheduler(address)
     if storage_url and is_sqlite(storage_url) and not _is_here(scheduler):
-        raise ConfigError(f"the Dask scheduler {scheduler} is on another machine, and {SQLITE_IS_LOCAL}")
+        raise ConfigError(f"the Dask scheduler {scheduler} is on another machine but {SQLITE_IS_LOCAL}")
     _check_protocol(scheduler)
     for name in ("distributed", "distributed.client"):
-        # What matters of Dask's troubles is told here, in one line each.
+        # This module reports failures of Dask itself, in one line each.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=timeout_s, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise ClusterError(f"no Dask scheduler answers at {scheduler}; start one, or correct --dask") from error
+        raise ClusterError(f"no Dask scheduler answers at {scheduler}; start one or correct --dask") from error
     with client:
         yield client
 
 
 class DaskWorkers:
-    """The workers of one `start` on a cluster."""
+    """Workers that one command started on a cluster."""
 
     def __init__(self, futures: "list[Future]", *, database_timeout_s: float) -> None:
         self.futures = futures
         self.database_timeout_s = database_timeout_s
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     @property
     def ended(self) -> bool:
-        """Whether no worker is left, nor will begin."""
+        """Whether all workers have ended and none is waiting to begin."""
         return all(future.done() for future in self.futures)
 
     def warn_of_failures(self) -> None:
-        """Say once of each worker that failed why it did."""
+        """Log once for each failed worker why it failed."""
         for future in self.futures:
-            if future.status == "error" and future.key not in self._told:
-                self._told.add(future.key)
+            if future.status == "error" and future.key not in self._reported:
+                self._reported.add(future.key)
                 error = future.exception()
                 reason = str(error) if isinstance(error, FaqnasError) else f"{type(error).__name__}: {error}"
                 logger.warning("a worker on the Dask cluster failed: %s", " ".join(reason.split()))
@@ -181,10 +186,12 @@ def dask_workers(
     grace_s: int = 60,
     database_timeout_s: float = 600,
 ) -> Iterator[DaskWorkers]:
-    """Start workers for a study on a cluster; at the end let them finish their trials, which a second signal cuts short.
+    """Start workers of a study on a cluster, and wait at the end until they have finished their trials.
+
+    A second signal cuts this waiting short.
 
     Args:
-        count: how many workers; those for which the cluster has no thread yet begin when it has.
+        count: Number of workers. If the cluster has fewer threads, the others begin when it has more.
     """
     from distributed import Event
 
@@ -212,21 +219,21 @@ def dask_workers(
         with signals.giving_up():
             if signals.first:
                 dismissal.set()
-            # Of all tasks: asked for ours, a scheduler that has not heard of them yet fails.
+            # Ask for all tasks: the scheduler fails if asked for tasks that it does not know yet.
             begun = {key for keys in client.call_stack().values() for key in keys}
             client.cancel([future for future in futures if not future.done() and future.key not in begun])
-            # Workers wait that long for trials whose workers are gone.
+            # Workers wait this long for trials whose workers are lost.
             deadline = time.monotonic() + LAST_TRIAL_S + 2 * grace_s
             while not workers.ended and time.monotonic() < deadline:
                 time.sleep(POLL_S / 10)
         workers.warn_of_failures()
     finally:
-        # If the scheduler is gone, so are its workers.
+        # If the scheduler is lost, so are its workers.
         with suppress(OSError):
             if not workers.ended:
                 dismissal.set()
                 client.cancel(futures)
-                logger.warning("workers on the Dask cluster are still at a trial; they leave after it")
+                logger.warning("some workers on the Dask cluster are still running a trial; they leave after it")
 
 
 def watch(
@@ -235,11 +242,11 @@ def watch(
     """Follow a study in its storage until it stops or a signal arrives.
 
     Args:
-        on_look: called every second, to show progress.
+        on_look: Function that is called every second, to show progress.
 
     Raises:
-        ClusterError: no worker is left, and the study is not finished.
-        StudyNotFoundError: the study was deleted meanwhile.
+        ClusterError: No worker is left but the study is not finished.
+        StudyNotFoundError: The study was deleted meanwhile.
     """
     from faqnas_optuna.storage.heartbeats import FAILURE
     from faqnas_optuna.storage.opening import disconnect
@@ -260,7 +267,7 @@ def watch(
     patient_look()
     failed = len(state.errors)
     while True:
-        # Asked before the study is read: the last worker leaves when it has stopped.
+        # Read before the study: the last worker leaves after the study has stopped.
         ended = workers.ended
         action = patient_look()
         on_look(state)
@@ -273,7 +280,7 @@ def watch(
             return
         if ended:
             raise ClusterError(
-                f"no worker is left on the Dask cluster, and study {study.name!r} is not finished; go on with",
+                f"no worker is left on the Dask cluster but study {study.name!r} is not finished; continue with",
                 command=f"resume {study.name}",
             )
         time.sleep(POLL_S)
@@ -282,30 +289,30 @@ def watch(
 def shared_out_on(
     client: "Client", work: Work[Shared, Task, Result], shared: Shared, tasks: Iterable[Task]
 ) -> Iterator[Result]:
-    """The results of `work(shared, task)` on all threads of a cluster, in the order in which they come.
+    """Yield the results of `work(shared, task)`, computed on all threads of a cluster, in order of completion.
 
     Raises:
-        FaqnasError: what a task has raised.
-        ClusterError: the cluster is gone.
+        FaqnasError: A task raised this error.
+        ClusterError: The cluster is lost.
     """
     from distributed import as_completed
 
-    # Once to each worker, rather than with each task.
-    held = client.scatter(shared, broadcast=True, hash=False)
-    futures = [client.submit(work, held, task, pure=False) for task in tasks]
+    # Sent once to each worker rather than with each task.
+    scattered = client.scatter(shared, broadcast=True, hash=False)
+    futures = [client.submit(work, scattered, task, pure=False) for task in tasks]
     try:
         for future in as_completed(futures, loop=client.loop):
             if future.cancelled() or future.status == "lost":
-                raise ClusterError("the Dask cluster is gone; start it anew")
+                raise ClusterError("the connection to the Dask cluster is lost; restart the cluster")
             yield future.result()
     finally:
-        # If the scheduler is gone, so are its workers.
+        # If the scheduler is lost, so are its workers.
         with suppress(OSError):
             client.cancel(futures)
 
 
 def _scheduler(address: str) -> str:
-    """The scheduler's address, read from its file if that is what is given."""
+    """Return the address of the scheduler, reading it from a scheduler file if one is given."""
     try:
         if Path(address).is_file():
             address = json.loads(Path(address).read_text())["address"]
@@ -313,28 +320,32 @@ def _scheduler(address: str) -> str:
         if parts.scheme and parts.hostname and parts.port:
             return address
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"--dask {address}: cannot be read as an address or a scheduler file") from error
-    raise ConfigError(f"--dask {address}: there is no such file, and an address is written tcp://HOST:8786")
+        raise ConfigError(
+            f"--dask {address}: cannot be read as an address or a scheduler file; write tcp://HOST:8786"
+        ) from error
+    raise ConfigError(f"--dask {address}: no such file; an address is written tcp://HOST:8786")
 
 
 def _check_protocol(scheduler: str) -> None:
-    """Refuse an address whose protocol Dask cannot use here.
+    """Refuse an address whose protocol Dask cannot use on this machine.
 
-    A `Client` would start its thread first, fail, and fail once more when it is deleted.
+    Checked first because a `Client` would start its thread, fail, and fail once more when it is deleted.
 
     Raises:
-        ConfigError: it is that of a page, the protocol is unknown or not installed, or it lacks certificates.
+        ConfigError: The address is that of a page, its protocol is unknown or not installed, or certificates are missing.
     """
     from distributed import Security
     from distributed.comm.registry import get_backend
 
     protocol = urlsplit(scheduler).scheme
     if other := OTHER_ADDRESSES.get(protocol):
-        raise ConfigError(f"--dask {scheduler} is the address of {other}; the scheduler's own begins with tcp:// or tls://")
+        raise ConfigError(f"--dask {scheduler} is the address of {other}; a scheduler's address begins with tcp:// or tls://")
     try:
         get_backend(protocol).get_connector()
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
-        raise ConfigError(f"--dask {scheduler}: Dask cannot use {protocol}:// here ({error}); use tcp:// or tls://") from error
+        raise ConfigError(
+            f"--dask {scheduler}: Dask cannot use {protocol}:// on this machine ({error}); use tcp:// or tls://"
+        ) from error
     if protocol not in ("tls", "wss"):
         return
     try:
@@ -342,19 +353,17 @@ def _check_protocol(scheduler: str) -> None:
     except OSError as error:
         raise ConfigError(f"--dask {scheduler}: the certificates in Dask's configuration cannot be read: {error}") from error
     if context is None:
-        raise ConfigError(
-            f"--dask {scheduler} needs certificates; name them in Dask's configuration, under distributed.comm.tls"
-        )
+        raise ConfigError(f"--dask {scheduler} needs certificates; set distributed.comm.tls in Dask's configuration")
 
 
 def _is_here(address: str) -> bool:
-    """Whether an address is this machine's: to no other can a socket be bound."""
+    """Return whether an address belongs to this machine: a socket can be bound to no other."""
     try:
-        found = socket.getaddrinfo(urlsplit(address).hostname, 0, type=socket.SOCK_DGRAM)
+        addresses = socket.getaddrinfo(urlsplit(address).hostname, 0, type=socket.SOCK_DGRAM)
     except OSError:
         return False
-    for family, kind, protocol, _, where in found:
-        with suppress(OSError), socket.socket(family, kind, protocol) as tried:
-            tried.bind(where)
+    for family, kind, protocol, _, endpoint in addresses:
+        with suppress(OSError), socket.socket(family, kind, protocol) as probe:
+            probe.bind(endpoint)
             return True
     return False

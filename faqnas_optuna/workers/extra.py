@@ -1,4 +1,4 @@
-"""Further workers of a study in processes of their own, started, told of signals and seen off by the first."""
+"""Extra workers of a study: child processes that a command starts, signals and waits for."""
 
 import logging
 import os
@@ -27,9 +27,9 @@ from faqnas_optuna.workers.loop import SHORTEST_PAUSE_S
 logger = logging.getLogger(__name__)
 
 LEAVE_S = 15.0
-"""Seconds that a worker has to give up its trial and leave."""
+"""Maximum time for a worker to abandon its trial and leave."""
 SUSPENDED = (
-    "waiting for worker %d, which is suspended: let it go on with 'kill -CONT %d', or end it by signalling this process twice"
+    "waiting for worker %d, which is suspended; resume it with 'kill -CONT %d', or end it by signalling this process twice"
 )
 
 
@@ -43,13 +43,15 @@ def extra_workers(
     environment: Mapping[str, str],
     on_message: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Start workers for a study in processes of their own, tell them of signals, and wait for them at the end.
+    """Start workers of a study as child processes, forward signals to them, and wait for them at the end.
 
     Args:
-        work: what a worker that is forked from this process does, given the descriptor for `Signals.listen`; None if
-            this process must not be forked.
-        environment: what others need beside this process's: the storage above all.
-        on_message: called with each line that they have to say, from other threads; None to let them write to stderr.
+        count: Number of workers.
+        work: Function that a forked worker runs, given the descriptor for `Signals.listen`; None if this process must not
+            be forked.
+        environment: Additional environment variables of workers that are not forked, above all the storage.
+        on_message: Function that is called with each line a worker writes, from other threads; None lets workers write to
+            stderr.
     """
     command = [sys.executable, "-m", "faqnas_optuna", "worker", study.name, "--quiet", "--listen"]
     processes: list[subprocess.Popen[bytes] | ForkedProcess] = []
@@ -58,7 +60,7 @@ def extra_workers(
     def start() -> subprocess.Popen[bytes] | ForkedProcess:
         if is_forked and work:
             return ForkedProcess(work, has_stderr=on_message is not None)
-        # A session of its own: Ctrl-C reaches this process alone.
+        # A session of its own: Ctrl-C must reach only this process.
         return subprocess.Popen(
             command,
             env=child_environment(**environment),
@@ -67,25 +69,25 @@ def extra_workers(
             start_new_session=True,
         )
 
-    def tell(received: signal.Signals, *told: subprocess.Popen[bytes] | ForkedProcess) -> None:
-        # Not by a signal: who signals all processes of a job would have asked each of these twice.
-        for process in told or processes:
+    def forward(received: signal.Signals, *only: subprocess.Popen[bytes] | ForkedProcess) -> None:
+        # Through a pipe rather than by a signal: a batch system that signals all processes of a job would count twice.
+        for process in only or processes:
             with suppress(OSError):
                 os.write(cast(Any, process.stdin).fileno(), bytes([received]))
 
-    signals.on_signal.append(tell)
+    signals.on_signal.append(forward)
     if count:
         signals.without_trial = OTHERS_FINISH
     try:
         is_forked = count > 0 and work is not None and _ready_to_fork(study, signals)
         for _ in range(count):
-            started = start()
-            processes.append(started)
+            process = start()
+            processes.append(process)
             if signals.first:
-                # It came while this one was made.
-                tell(signals.first, started)
+                # The signal arrived while this process was started.
+                forward(signals.first, process)
                 break
-        # After the last fork, which copies no threads.
+        # Threads start only after the last fork: a fork does not copy them.
         for process in processes:
             if on_message and process.stderr:
                 listeners.append(threading.Thread(target=_hand_on, args=(process.stderr, on_message), daemon=True))
@@ -93,42 +95,44 @@ def extra_workers(
         yield
     except BaseException:
         if not signals.first:
-            tell(signal.SIGTERM)
+            forward(signal.SIGTERM)
         raise
     finally:
         for process in processes:
             _see_off(process.pid, signals)
-            # That no trial has succeeded is told by this process, for all; so is the signal that has ended them.
+            # This process itself reports that no trial succeeded, or the signal that ended all workers.
             if (code := process.wait()) not in (0, NoSuccessfulTrialError.exit_code, signals.exit_code):
                 logger.warning("worker %d ended with exit code %d", process.pid, code)
             cast(Any, process.stdin).close()
         for listener in listeners:
             listener.join()
-        signals.on_signal.remove(tell)
+        signals.on_signal.remove(forward)
 
 
 def _ready_to_fork(study: StoredStudy[Any], signals: Signals) -> bool:
-    """Return whether workers can be copies of this process; if so, load what they need and close what they must not share."""
+    """Return whether workers can be forked; if so, load what they need and close what they must not share."""
     if not can_fork():
         return False
     with signals.giving_up(at_first=True):
         evaluation.prepare(study.config.engines)
-    # A server cannot tell two users of one connection apart, and SQLite's locks do not survive a fork
+    # Two processes must not share a connection to a server, and SQLite's locks do not survive a fork
     # (https://sqlite.org/howtocorrupt.html, 2.6).
     disconnect(storage_of(study.study))
-    # Libraries may have started threads.
+    # Checked again: the libraries just loaded may have started threads.
     return can_fork()
 
 
 def _see_off(pid: int, signals: Signals) -> None:
-    """Wait until a worker has ended. One that is suspended is reported; after a second signal it is killed.
+    """Wait until a worker has ended; report a suspended one, and kill it after a second signal.
 
     Args:
-        pid: of a child of this process, whose exit code is left to be asked for.
+        pid: Process id of a child of this process, whose exit code is not collected here.
     """
     try:
         process = psutil.Process(pid)
-        pause_s, deadline, is_reported = SHORTEST_PAUSE_S, None, False
+        pause_s = SHORTEST_PAUSE_S
+        deadline = None
+        is_reported = False
         while (status := process.status()) != psutil.STATUS_ZOMBIE:
             is_suspended = status == psutil.STATUS_STOPPED
             if is_suspended and not is_reported:
@@ -141,7 +145,7 @@ def _see_off(pid: int, signals: Signals) -> None:
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, POLL_S)
     except psutil.NoSuchProcess:
-        # Somebody else has asked for its exit code.
+        # Its exit code was collected elsewhere.
         return
 
 

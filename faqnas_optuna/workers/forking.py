@@ -1,7 +1,7 @@
 """Forked copies of this process, which need not import, compile or read anything again.
 
-`multiprocessing.Process` would not do: when the parent leaves it waits for its children or ends them, and a worker that has
-lost its parent finishes its trial.
+`multiprocessing.Process` does not fit: a leaving parent waits for its children or ends them, but a worker that has lost its
+parent should finish its trial.
 """
 
 import gc
@@ -21,20 +21,20 @@ STDERR = 2
 
 
 def can_fork() -> bool:
-    """Return whether a copy of this process would work.
+    """Return whether a forked copy of this process would work.
 
-    A copy has only the thread that forked: a lock that another thread held stays locked for ever. On macOS the system's
-    frameworks, which NumPy calls, do not survive a fork.
+    A copy has only the thread that forked, so a lock that another thread held would stay locked for ever. On macOS the system
+    frameworks that NumPy calls do not survive a fork.
     """
     return sys.platform == "linux" and bool(psutil.Process().num_threads() == 1)
 
 
 @contextmanager
 def signals_blocked() -> Iterator[set[signal.Signals]]:
-    """Hold signals back while a process is started, which would run this one's handlers until it has its own.
+    """Block signals while a process is started, which would otherwise run this process's handlers.
 
     Yields:
-        The signals that were blocked before.
+        Signals that were blocked before.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -44,53 +44,53 @@ def signals_blocked() -> Iterator[set[signal.Signals]]:
 
 
 class ForkedProcess:
-    """A copy of this process in a session of its own, used as a `subprocess.Popen` is.
+    """Copy of this process in its own session, with the interface of `subprocess.Popen`.
 
     Args:
-        work: called in the copy with the descriptor of a pipe, to which `stdin` of this object leads; returns its exit code.
-        has_stderr: whether what the copy writes to stderr is read from `stderr` of this object.
+        work: Function that the copy runs, given the descriptor of a pipe from `stdin` of this object; returns the exit code.
+        has_stderr: Whether `stderr` of this object reads the copy's stderr.
     """
 
     def __init__(self, work: Callable[[int], int], *, has_stderr: bool) -> None:
-        told, telling = os.pipe()
-        reading, writing = os.pipe() if has_stderr else (None, None)
-        self.stdin = os.fdopen(telling, "wb", buffering=0)
-        self.stderr = None if reading is None else os.fdopen(reading, "rb")
-        # A collection in the copy would write to every page, and so copy it.
+        child_stdin, parent_stdin = os.pipe()
+        parent_stderr, child_stderr = os.pipe() if has_stderr else (None, None)
+        self.stdin = os.fdopen(parent_stdin, "wb", buffering=0)
+        self.stderr = None if parent_stderr is None else os.fdopen(parent_stderr, "rb")
+        # A garbage collection in the copy would write to every page and thereby copy the memory.
         gc.freeze()
         with signals_blocked() as blocked:
             self.pid = os.fork()
             if self.pid == 0:
-                _run(lambda: work(told), blocked, told, stderr=writing)
-        os.close(told)
-        if writing is not None:
-            os.close(writing)
+                _run(lambda: work(child_stdin), blocked, child_stdin, stderr=child_stderr)
+        os.close(child_stdin)
+        if child_stderr is not None:
+            os.close(child_stderr)
         self._process = psutil.Process(self.pid)
 
     def wait(self) -> int:
-        """Wait for its end; return its exit code, or minus the number of the signal that has ended it."""
-        # None: the system was told that nobody asks for the exit codes of this process's children.
+        """Wait for the end of the process; return its exit code, or minus the number of the signal that ended it."""
+        # None if SIGCHLD is ignored: then the system does not keep exit codes.
         return int(self._process.wait() or 0)
 
 
 def close_inherited(*needed: int) -> None:
-    """Close the files of the parent, standard streams excepted: a lock would be held, or a pipe kept open, by the copy too.
+    """Close inherited files except the standard streams, so that the copy holds no lock and keeps no pipe open.
 
     Args:
-        needed: descriptors that the copy uses.
+        needed: Descriptors that the copy uses.
     """
     for name in os.listdir("/proc/self/fd"):
         if int(name) > STDERR and int(name) not in needed:
-            # That of the listing is closed already.
+            # The descriptor of this listing is closed already.
             with suppress(OSError):
                 os.close(int(name))
 
 
-def _run(work: Callable[[], int], blocked: set[signal.Signals], told: int, *, stderr: int | None) -> NoReturn:
-    """Work as a process that was started anew, and end without the way back through the parent's calls."""
+def _run(work: Callable[[], int], blocked: set[signal.Signals], stdin: int, *, stderr: int | None) -> NoReturn:
+    """Set up the copy like a new process, run its work, and exit without returning through the parent's calls."""
     code = 1
     try:
-        # Ctrl-C reaches the parent alone.
+        # Ctrl-C must reach only the parent.
         os.setsid()
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -98,7 +98,7 @@ def _run(work: Callable[[], int], blocked: set[signal.Signals], told: int, *, st
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         if stderr is not None:
             os.dup2(stderr, STDERR)
-        close_inherited(told)
+        close_inherited(stdin)
         code = work()
     except BaseException:
         traceback.print_exc()

@@ -1,6 +1,6 @@
-"""The run loop of a worker.
+"""Run loop of a worker.
 
-Nothing that was acknowledged is lost, however a worker ends: every trial is in the database before the next begins.
+No acknowledged result is lost, however a worker ends: every trial is in the database before the next one begins.
 """
 
 import logging
@@ -36,17 +36,17 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 GIVE_UP_EVERY_S = 1.0
-"""So often a worker looks for trials whose workers are gone."""
+"""Interval between two searches for trials of dead workers."""
 SHORTEST_PAUSE_S = 0.005
-"""Seconds before a worker looks again at what is about to end; each further pause is twice as long."""
+"""First pause of a worker that waits for an event which is due; each further pause is twice as long."""
 
 
 def worker_name() -> str:
-    """Of this worker and no other, as a trial's `worker` attribute has it: host, process, and a mark.
+    """Return a unique name of this worker, as stored in a trial's `worker` attribute: host, process id and a random mark.
 
-    Containers have hosts of one name, and each is process 1 there: what one of them fails at would count as the other's.
+    The mark distinguishes containers, which may share a host name and all run as process 1.
     """
-    # What is forked from this process is another worker; so is another task of Dask, in a thread of it.
+    # A forked copy of this process is another worker, and so is another Dask task in a thread of it.
     return f"{socket.gethostname()}:{os.getpid()}-{_mark(os.getpid(), threading.get_ident())}"
 
 
@@ -56,15 +56,15 @@ def _mark(_process: int, _thread: int) -> str:
 
 
 class StudyWorker:
-    """This worker's part in one study: one trial at a time, with what the study has found kept at hand.
+    """Worker that runs trials of one study, holding the study's state in memory.
 
     Args:
-        study: the study.
-        splits: its data.
-        signals: what may end a trial.
-        database_timeout_s: how long to wait for a database that has gone away.
-        evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
-        lock: holds off the other workers while a trial of a synchronous study is begun.
+        study: Study to serve.
+        splits: Data of the study.
+        signals: Signals that end a trial or the worker.
+        database_timeout_s: Maximum time to wait for a database that is unavailable.
+        evaluate: Function that counts and trains a circuit; None for `training.evaluation.evaluate`.
+        lock: Lock that excludes other workers while a trial of a synchronous study begins.
     """
 
     def __init__(
@@ -87,16 +87,16 @@ class StudyWorker:
         self._next_giving_up = 0.0
         self._has_warned_of_gaps = False
         if evaluate is None and not signals.first:
-            # Before the first trial, which is no place for imports and compilers.
+            # Import and compile now, so that the first trial does not include that time.
             with signals.giving_up(at_first=True):
                 evaluation.prepare(study.config.engines)
         self._failed_in_a_row: list[int] = []
 
     def look(self) -> WorkerAction:
-        """Give up the trials whose workers are gone, take in what all have done since, and do what is due then."""
+        """Requeue trials of dead workers, read the new trials, and return what this worker should do next."""
 
         def take_in() -> WorkerAction:
-            # Before the reading, which takes a newcomer seconds in a study of thousands of trials.
+            # Before the refresh, which takes a new worker seconds in a study of thousands of trials.
             self._give_up_stale_trials()
             self.state.refresh()
             self._warn_of_gaps()
@@ -105,19 +105,20 @@ class StudyWorker:
         return self._patiently(take_in)
 
     def _warn_of_gaps(self) -> None:
-        """Say once that trials of the study were deleted from the database, or their attributes."""
+        """Log once that trials of the study, or their attributes, were deleted from the database."""
         state = self.state
-        if (gaps := state.missing + state.without_result) and not self._has_warned_of_gaps:
+        gaps = state.missing + state.without_result
+        if gaps and not self._has_warned_of_gaps:
             self._has_warned_of_gaps = True
             logger.warning(
-                "study %s: the database lacks %d trials or their results; others are run in their place",
+                "study %s: %d trials or their results are missing from the database; other trials replace them",
                 self.study.name,
                 gaps,
             )
 
     @property
     def is_failing(self) -> bool:
-        """Whether, since the last resumption, as many trials as a generation have failed one after the other on this worker."""
+        """Whether a whole generation of trials failed in a row on this worker since the study was last resumed."""
         failed = self._failed_in_a_row
         population = self.study.config.search.population
         if len(failed) < population:
@@ -127,20 +128,21 @@ class StudyWorker:
 
     @property
     def others_succeed(self) -> bool:
-        """Whether, as far as is known, not as many have failed on all workers together."""
+        """Whether the study as a whole has not failed as many trials in a row."""
         return len(self.state.failing) < self.study.config.search.population
 
     def failing_worker(self) -> FailingWorkerError:
-        """What there is to say of this worker."""
-        name, failed = self.study.name, self._failed_in_a_row
-        told = f"the last {len(failed)} trials of {worker_name()} in study {name!r} have failed, and others go on; see why with"
-        return FailingWorkerError(told, command=f"show {name} {failed[-1]}")
+        """Return the error by which this worker leaves the study."""
+        name = self.study.name
+        failed = self._failed_in_a_row
+        message = f"the last {len(failed)} trials of {worker_name()} in study {name!r} failed, while other workers go on; see why with"
+        return FailingWorkerError(message, command=f"show {name} {failed[-1]}")
 
     def run_trial(self) -> bool:
-        """Run one trial. If it fails the study goes on.
+        """Run one trial; the study goes on if it fails.
 
         Returns:
-            Whether there was one: in a synchronous study others may have to finish theirs first.
+            Whether a trial was run; in a synchronous study other workers may have to finish theirs first.
         """
         try:
             return self._run_one()
@@ -165,8 +167,8 @@ class StudyWorker:
         return True
 
     def await_others(self) -> None:
-        """Wait until no trial runs any more."""
-        # The others are at their last trials, which may be over in milliseconds.
+        """Wait until no trial of the study is running."""
+        # Start with short pauses: the last trials may end within milliseconds.
         pause_s = SHORTEST_PAUSE_S
         while self.state.running and not self._signals.first:
             self._signals.wait(pause_s)
@@ -174,7 +176,7 @@ class StudyWorker:
             pause_s = min(2 * pause_s, POLL_S)
 
     def _give_up_stale_trials(self) -> None:
-        """Fail the trials whose workers are gone, and queue them anew if the study still wants trials."""
+        """Fail the trials of dead workers, and requeue them if the study still needs trials."""
         if time.monotonic() < self._next_giving_up:
             return
         storage, study_id = backend(self._study), study_id_of(self._study)
@@ -186,13 +188,13 @@ class StudyWorker:
         self._next_giving_up = time.monotonic() + GIVE_UP_EVERY_S
 
     def _ask(self) -> optuna.Trial | None:
-        # Looking takes a newcomer seconds, waiting for a lock too: a signal may have come meanwhile.
+        # A signal may have arrived while this worker read the study or waited for a lock.
         if self._signals.first:
             return None
         return self.study.next_trial(self.state, lock=self._lock, may_begin=self._may_begin)
 
     def _may_begin(self) -> bool:
-        """Whether no signal has come; if so, the next ones find a trial to be finished first."""
+        """Return whether a trial may begin, which it may not after a signal; later signals let the trial finish."""
         self._signals.has_trial = not self._signals.first
         return self._signals.has_trial
 
@@ -202,13 +204,13 @@ class StudyWorker:
             with self._signals.giving_up():
                 outcome = self._objective(trial)
         except DATABASE_ERRORS as error:
-            # It is given up, like that of a dead worker, and queued anew.
+            # The trial will be requeued like that of a dead worker.
             logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
             if is_passing(error):
                 return
             raise
         if outcome is None:
-            # The second signal came just before the objective, or after it.
+            # The second signal arrived just before or after the objective.
             raise AskedToLeaveError
         self._patiently(partial(self._tell, trial, outcome), keep_on=True)
         if outcome.values is None:
@@ -217,7 +219,7 @@ class StudyWorker:
             self._failed_in_a_row.clear()
 
     def _tell(self, trial: optuna.Trial, outcome: TrialOutcome) -> None:
-        """Store an outcome, unless the trial was given up in the meantime (this process may have been suspended)."""
+        """Store an outcome, unless the trial was given up meanwhile, for example while this process was suspended."""
         state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
         try:
             for name, value in outcome.attributes.items():
@@ -225,7 +227,7 @@ class StudyWorker:
             self._study.tell(trial, values=outcome.values, state=state)
         except (UpdateFinishedTrialError, ValueError):
             stored = storage_of(self._study).get_trial(trial_id_of(trial)).state
-            # Equal states: it was stored, and the connection broke before we heard of it.
+            # Equal states: the outcome was stored but the connection broke before the reply.
             if not stored.is_finished():
                 raise
             if stored is not state:
@@ -256,13 +258,13 @@ def run(
     """Run trials of one study until it stops or a signal arrives.
 
     Args:
-        on_trial: called before the first trial and after each, to show progress.
-        database_timeout_s: how long to wait for a database that has gone away.
-        evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
+        on_trial: Function that is called before the first trial and after each, to show progress.
+        database_timeout_s: Maximum time to wait for a database that is unavailable.
+        evaluate: Function that counts and trains a circuit; None for `training.evaluation.evaluate`.
 
     Raises:
-        StudyNotFoundError: the study was deleted meanwhile.
-        FailingWorkerError: the study goes on with others, but every trial fails here.
+        StudyNotFoundError: The study was deleted meanwhile.
+        FailingWorkerError: All trials fail on this worker while others go on.
     """
     worker = StudyWorker(study, splits, signals, database_timeout_s=database_timeout_s, evaluate=evaluate)
     with suppress(AskedToLeaveError):
@@ -276,9 +278,9 @@ def run(
                 return
             if worker.is_failing and worker.others_succeed:
                 raise worker.failing_worker()
-            # If it fails, what others are at tells whether it is this worker or the study.
+            # A failing worker waits for results of others, which show whether it or the whole study fails.
             if action is WorkerAction.FULL or worker.is_failing or not worker.run_trial():
                 signals.wait(POLL_S)
-        # The last trial may have been the study's last.
+        # Look once more: the last trial may have ended the study.
         worker.look()
         on_trial(worker.state)

@@ -1,7 +1,7 @@
-"""One function in several processes of this machine, each of which takes the next task as it has done one.
+"""Process pool in which each process takes the next task as soon as it has finished one.
 
-`concurrent.futures.ProcessPoolExecutor` would not do: its processes wait for ever for a parent that was killed, its threads
-rule out that this process is forked later, and it does not report how a process has ended.
+`concurrent.futures.ProcessPoolExecutor` does not fit: its processes wait for ever for a killed parent, its threads prevent
+later forks of this process, and it does not report how a process ended.
 """
 
 import signal
@@ -26,23 +26,24 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 Work = Callable[[Shared, Task], Result]
-"""A function of a module, which other processes find by its name."""
+"""Function of a module, so that other processes can import it by name."""
 
 
 def shared_out(
     work: Work[Shared, Task, Result], shared: Shared, tasks: Iterable[Task], *, processes: int
 ) -> Generator[Result, None, None]:
-    """The results of `work(shared, task)`, in the order in which they come. Whoever stops asking for them ends the processes.
+    """Yield the results of `work(shared, task)` in order of completion; closing the generator ends the processes.
 
     Raises:
-        FaqnasError: what a task has raised.
-        WorkerDiedError: a process has ended before its task.
+        FaqnasError: A task raised this error.
+        WorkerDiedError: A process died during its task.
     """
-    is_forked, left = can_fork(), iter(tasks)
+    is_forked = can_fork()
+    remaining = iter(tasks)
     context: ForkContext | SpawnContext = get_context("fork") if is_forked else get_context("spawn")
     crew: dict[Connection, BaseProcess] = {}
     try:
-        for task in islice(left, processes):
+        for task in islice(remaining, processes):
             ours, theirs = context.Pipe()
             crew[ours] = context.Process(target=_serve, args=(work, shared, theirs, is_forked), daemon=True)
             with signals_blocked():
@@ -55,13 +56,13 @@ def shared_out(
             for connection in busy.intersection(wait(busy)):
                 with _alive(crew[connection]):
                     outcome = connection.recv()
-                    # It is at its next task while this process keeps the result of the last.
-                    following = [*islice(left, 1)]
-                    for task in following:
+                    # Send the next task at once, so that the process works while this one handles the result.
+                    next_tasks = [*islice(remaining, 1)]
+                    for task in next_tasks:
                         connection.send(task)
                 if isinstance(outcome, FaqnasError):
                     raise outcome
-                if not following:
+                if not next_tasks:
                     busy.remove(connection)
                 yield outcome
     finally:
@@ -74,21 +75,21 @@ def shared_out(
 
 @contextmanager
 def _alive(process: BaseProcess) -> Iterator[None]:
-    """Tell of a process that has ended while it is spoken with."""
+    """Raise WorkerDiedError if a process ends during communication with it."""
     try:
         yield
     except (EOFError, OSError) as error:
         process.join()
-        raise WorkerDiedError(f"a worker has {_ended_by(process.exitcode)}") from error
+        raise WorkerDiedError(f"a worker process {_ended_by(process.exitcode)}") from error
 
 
 def _serve(work: Work[Shared, Task, Result], shared: Shared, connection: Connection, is_forked: bool) -> None:
-    """Do tasks until there is nobody to tell of them."""
+    """Run tasks until the parent closes the connection."""
     for number in SIGNALS:
-        # Those of a terminal reach all its processes: the one that hands out the tasks ends this one.
+        # A terminal signals all its processes, but the parent ends this one.
         signal.signal(number, signal.SIG_IGN)
     if is_forked:
-        # Above all the other ends of pipes: whoever waits for one to be closed would wait for this process.
+        # An inherited end of another pipe would keep that pipe open.
         close_inherited(connection.fileno())
     try:
         while True:
@@ -102,7 +103,7 @@ def _serve(work: Work[Shared, Task, Result], shared: Shared, connection: Connect
 
 
 def _ended_by(exit_code: int | None) -> str:
-    """How a process has ended."""
+    """Describe how a process ended."""
     if exit_code is not None and exit_code < 0:
-        return f"been ended by {signal.Signals(-exit_code).name}"
+        return f"was killed by {signal.Signals(-exit_code).name}"
     return f"ended with exit code {exit_code}"

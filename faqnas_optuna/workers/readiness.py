@@ -1,4 +1,4 @@
-"""Whether this machine can do the work, and what is lacking; what is made once is made on the way."""
+"""Checks of `doctor`: what a search needs on this machine. Filling the caches is part of the checks."""
 
 import platform
 import shlex
@@ -25,28 +25,28 @@ from faqnas_optuna.training.evaluation import prepare
 
 US = "faqnas-optuna"
 ROOM_MB = 100
-"""What kernels, counts and data sets take is less."""
+"""Free space that the caches of kernels, counts and data sets need at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What was looked at, and how it is."""
+    """Result of a check."""
 
-    what: str
+    check: str
     ready: bool
-    told: str
-    """If it is not ready: what is wrong, and what to do."""
+    message: str
+    """Description of what is ready, or what is wrong and how to fix it."""
 
 
 class LackingError(Exception):
-    """Something is lacking: what is wrong, and what to do."""
+    """A requirement is not met; the message says what is wrong and how to fix it."""
 
 
 def examine(url: str) -> Iterator[Finding]:
-    """Look at everything that a search needs, one after the other; each as soon as it is known.
+    """Run all checks in turn and yield each result at once.
 
     Args:
-        url: the database of the studies.
+        url: URL of the database.
     """
     checks: dict[str, Callable[[], str]] = {
         "Python": check_python,
@@ -56,37 +56,37 @@ def examine(url: str) -> Iterator[Finding]:
         "data": _data,
         "database": lambda: _database(url),
     }
-    for what, check in checks.items():
-        yield look(what, check)
+    for name, check in checks.items():
+        yield look(name, check)
 
 
-def look(what: str, check: Callable[[], str]) -> Finding:
-    """What a check says, or what it finds lacking."""
+def look(name: str, check: Callable[[], str]) -> Finding:
+    """Run a check and return its result."""
     try:
-        return Finding(what=what, ready=True, told=check())
+        return Finding(check=name, ready=True, message=check())
     except (LackingError, FaqnasError) as error:
-        return Finding(what=what, ready=False, told=str(error))
+        return Finding(check=name, ready=False, message=str(error))
     except (ImportError, OSError) as error:
-        # A package that is there and cannot be used, most often.
+        # Most often an installed package that cannot be loaded.
         package = (getattr(error, "name", None) or US).partition(".")[0]
-        told = f"{type(error).__name__}: {' '.join(str(error).split())}; try: pip install --force-reinstall {package}"
-        return Finding(what=what, ready=False, told=told)
+        message = f"{type(error).__name__}: {' '.join(str(error).split())}; try: pip install --force-reinstall {package}"
+        return Finding(check=name, ready=False, message=message)
 
 
 def check_python(needed: str | None = None) -> str:
-    """The version of Python, against what is needed, by default by this package."""
+    """Check the version of Python against the one needed, by default by this package."""
     needed = needed or metadata(US)["Requires-Python"]
-    found = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
+    running = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
     if platform.python_version() not in SpecifierSet(needed):
-        raise LackingError(f"{found}; {US} needs {needed}: make the environment with another Python")
-    return found
+        raise LackingError(f"{running}; {US} needs Python {needed}; create the environment with another Python")
+    return running
 
 
 def check_packages(needed: Iterable[str] | None = None) -> str:
-    """Versions of packages, against what is needed, by default by this package."""
+    """Check the versions of packages against those needed, by default by this package."""
     lacking: list[str] = []
     remedy: list[str] = []
-    found: list[str] = []
+    suitable: list[str] = []
     for requirement in map(Requirement, needed or requires(US) or []):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -96,13 +96,13 @@ def check_packages(needed: Iterable[str] | None = None) -> str:
             lacking.append(f"{requirement.name} is not installed")
         else:
             if requirement.specifier.contains(installed, prereleases=True):
-                found.append(f"{requirement.name} {installed}")
+                suitable.append(f"{requirement.name} {installed}")
                 continue
             lacking.append(f"{requirement.name} is {installed}, not {requirement.specifier}")
         remedy.append(shlex.quote(f"{requirement.name}{requirement.specifier}"))
     if lacking:
         raise LackingError(f"{', '.join(lacking)}: pip install {' '.join(remedy)}")
-    return ", ".join(package for package in found if package.split()[0] in ("numba", "optuna", "pennylane", "torch"))
+    return ", ".join(package for package in suitable if package.split()[0] in ("numba", "optuna", "pennylane", "torch"))
 
 
 def _cache() -> str:
@@ -118,10 +118,10 @@ def _cache() -> str:
     except (OSError, FaqnasError) as error:
         raise LackingError(
             f"cannot write to {directory} ({error}), so every worker compiles for itself;"
-            " make it writable, or name another place by XDG_CACHE_HOME"
+            " make it writable or set XDG_CACHE_HOME to another directory"
         ) from error
     if free_mb < ROOM_MB:
-        raise LackingError(f"{directory} has {free_mb:.0f} MB left of the {ROOM_MB} that may be needed; make room")
+        raise LackingError(f"{directory} has {free_mb:.0f} MB free but up to {ROOM_MB} MB are needed; free some space")
     return str(directory)
 
 
@@ -132,14 +132,14 @@ def _engine() -> str:
 
 
 def _data() -> str:
-    """Those with files; what is generated lacks nothing."""
+    """Check the data sets that are read from files."""
     packaged = [name for name in DATASETS if name not in {*IDX_SETS, *DEFINITIONS}]
     for name in packaged:
         load(name, seed=0)
     ready = [*packaged, *filter(are_there, IDX_SETS)]
     absent = [name for name in IDX_SETS if name not in ready]
-    fetched = f"; {', '.join(absent)} once fetched: {US} datasets --download {absent[0]}" if absent else ""
-    return ", ".join(ready) + fetched
+    hint = f"; download {', '.join(absent)} with: {US} datasets --download {absent[0]}" if absent else ""
+    return ", ".join(ready) + hint
 
 
 def _database(url: str) -> str:

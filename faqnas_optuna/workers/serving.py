@@ -1,4 +1,4 @@
-"""Serving every running study of a storage in turn, the least advanced first, by one worker."""
+"""A worker that serves all running studies of a storage in turn, the least advanced first."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ FIND_STUDIES_EVERY_S = 1.0
 
 
 class _StudyScheduler:
-    """The studies that a worker serves in turn."""
+    """Running studies that one worker serves in turn."""
 
     def __init__(
         self,
@@ -51,15 +51,15 @@ class _StudyScheduler:
         self._next_search = 0.0
 
     def find_studies(self) -> None:
-        """Take up the running studies that are new or go on; once a second."""
+        """Add studies that are new or were resumed; does nothing within a second of the last call."""
         if time.monotonic() < self._next_search:
             return
-        found = self._patiently(self._running_names)
-        for name in found:
+        names = self._patiently(self._running_names)
+        for name in names:
             if name not in self.workers and name not in self._refused:
                 self._patiently(partial(self._take_up, name))
-        # One that was deleted may be made anew, and better; one that is resumed deserves another try.
-        self._refused.intersection_update(found)
+        # A refused study that stopped gets another try when it runs again: it may have been replaced or mended.
+        self._refused.intersection_update(names)
         self._next_search = time.monotonic() + FIND_STUDIES_EVERY_S
 
     def _patiently(self, action: Callable[[], T]) -> T:
@@ -70,14 +70,14 @@ class _StudyScheduler:
         return [name for name, has_stopped in our_studies(self._storage).items() if not has_stopped]
 
     def is_idle(self) -> bool:
-        """Whether no study runs, not even one that came or was resumed in the last second."""
+        """Return whether no study is running, looking again if none was."""
         if not self.workers:
             self._next_search = 0.0
             self.find_studies()
         return not self.workers
 
     def running(self) -> list[StudyWorker]:
-        """Those that run. The others are left when the last trial has ended, or was given up."""
+        """Return the workers of running studies, and drop stopped studies after their last trial."""
         running = []
         for name, worker in list(self.workers.items()):
             with self._leaving(name):
@@ -91,7 +91,7 @@ class _StudyScheduler:
         return running
 
     def run_trial(self, workers: Iterable[StudyWorker]) -> StudyState | None:
-        """Run a trial of the first study that has one; where that study stands, as far as it was looked at."""
+        """Run a trial of the first study that has one; return the last known state of that study."""
         for worker in workers:
             with self._leaving(worker.study.name):
                 if worker.run_trial():
@@ -100,11 +100,11 @@ class _StudyScheduler:
 
     @contextmanager
     def _leaving(self, name: str) -> Iterator[None]:
-        """Leave a study that was deleted or damaged, or of which every trial fails here."""
+        """Drop a study that was deleted or damaged, or whose trials all fail on this worker."""
         try:
             yield
         except (StudyNotFoundError, StudyMismatchError, FailingWorkerError) as error:
-            logger.warning("leaving out study %s: %s", name, error)
+            logger.warning("skipping study %s: %s", name, error)
             del self.workers[name]
             if not isinstance(error, StudyNotFoundError):
                 self._refused.add(name)
@@ -114,11 +114,11 @@ class _StudyScheduler:
             study = open_study(unread(self._storage), name)
             splits = load_data(study, self._data_dir)
         except (DataError, StudyMismatchError) as error:
-            logger.warning("leaving out study %s: %s", name, error)
+            logger.warning("skipping study %s: %s", name, error)
             self._refused.add(name)
             return
         except StudyNotFoundError:
-            # Deleted since it was found.
+            # The study was deleted meanwhile.
             return
         self.workers[name] = StudyWorker(
             study, splits, self._signals, database_timeout_s=self._database_timeout_s, evaluate=self._evaluate
@@ -139,16 +139,16 @@ def serve(
 ) -> int:
     """Run trials of every running study of a storage in turn, the least advanced first, and wait for new ones.
 
-    A study whose data are not on this machine is left out, with a warning; so is one that is deleted meanwhile.
+    A study whose data are not on this machine is skipped with a warning, and so is one that is deleted meanwhile.
 
     Args:
-        until_idle: leave when no study runs, instead of waiting.
-        on_trial: called after each trial, and while those of others are waited for, to show progress.
-        on_idle: called while no study runs.
-        evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
+        until_idle: Return when no study is running, instead of waiting for one.
+        on_trial: Function that is called after each trial, and while waiting for other workers, to show progress.
+        on_idle: Function that is called while no study is running.
+        evaluate: Function that counts and trains a circuit; None for `training.evaluation.evaluate`.
 
     Returns:
-        How many studies there were to serve.
+        Number of studies that were served.
     """
     scheduler = _StudyScheduler(storage, signals, data_dir=data_dir, database_timeout_s=database_timeout_s, evaluate=evaluate)
     with suppress(AskedToLeaveError):

@@ -251,7 +251,7 @@ def test_the_document_of_a_pick_holds_one_circuit_and_why(finished: Search, rule
     whole, document = pareto_document(state), pareto_document(state, pick)
     (entry,) = document["front"]
     assert entry["trial"] == pick.choose(state.front).trial
-    assert document["pick"] == {"rule": rule, "why": pick.why(state.front, told_cost=state.study.config.told_cost)}
+    assert document["pick"] == {"rule": rule, "why": pick.why(state.front, cost_with_name=state.study.config.cost_with_name)}
     assert document == whole | {"front": [entry], "pick": document["pick"]}
     assert "pick" not in whole and entry in whole["front"]
     assert len(list(csv.DictReader(io.StringIO(front_csv(document))))) == 1

@@ -24,7 +24,7 @@ GENOME = Genome(
     rotation_3=Rotation.RX,
     rotation_4=Rotation.RX,
 )
-TOLD = StudyConfig(dataset="wine").told_cost
+TOLD = StudyConfig(dataset="wine").cost_with_name
 KNEE, BEST = SelectionRule.parse("knee"), SelectionRule.parse("best")
 
 
@@ -90,7 +90,7 @@ def test_the_knee_makes_the_largest_triangle_with_the_ends(found: list[Candidate
 def test_the_knee_of_a_front_of_the_readme() -> None:
     """u and v of trial 4 by hand: log(1165 / 60) / log(38997 / 60) = 0.4581, (0.222 - 0.056) / (0.528 - 0.056) = 0.3517."""
     assert KNEE.choose(WINE) is WINE[4]
-    assert KNEE.why(WINE, told_cost=TOLD) == (
+    assert KNEE.why(WINE, cost_with_name=TOLD) == (
         "of 6 circuits it lies farthest below the line from the cheapest to the most accurate, 0.19 of the way to the ideal"
         " corner, with an error of 0.222 at 1,165 quantum FLOPs"
     )
@@ -109,7 +109,7 @@ def test_without_a_knee_it_is_the_most_accurate() -> None:
         front((10, 0.9), (100, 0.5), (1000, 0.1)),
     ):
         assert KNEE.choose(found) is found[-1]
-        assert KNEE.why(found, told_cost=TOLD) == (
+        assert KNEE.why(found, cost_with_name=TOLD) == (
             f"none of {len(found)} circuits lies below the line from the cheapest to the most accurate, so it is the most"
             " accurate, with an error of 0.100 at 1,000 quantum FLOPs"
         )
@@ -120,7 +120,8 @@ def test_a_single_circuit_is_taken_by_every_rule(text: str) -> None:
     pick, found = SelectionRule.parse(text), front((1234, 0.25))
     assert pick.choose(found) is found[0]
     assert (
-        pick.why(found, told_cost=TOLD) == "it is the only circuit of the front, with an error of 0.250 at 1,234 quantum FLOPs"
+        pick.why(found, cost_with_name=TOLD)
+        == "it is the only circuit of the front, with an error of 0.250 at 1,234 quantum FLOPs"
     )
 
 
@@ -153,7 +154,7 @@ def test_the_best_has_the_lowest_error_and_costs_least(found: list[Candidate]) -
 def test_the_reason_is_told_with_numbers(text: str, taken: int, why: str) -> None:
     pick = SelectionRule.parse(text)
     assert pick.choose(WINE) is WINE[taken]
-    assert pick.why(WINE, told_cost=TOLD) == why
+    assert pick.why(WINE, cost_with_name=TOLD) == why
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

@@ -12,16 +12,16 @@ from tests.conftest import RunCli
 
 def test_a_machine_that_is_ready(storage_url: str) -> None:
     findings = list(examine(storage_url))
-    assert [finding.what for finding in findings] == ["Python", "packages", "cache", "engine", "data", "database"]
-    assert [finding.told for finding in findings if not finding.ready] == []
-    told = {finding.what: finding.told for finding in findings}
+    assert [finding.check for finding in findings] == ["Python", "packages", "cache", "engine", "data", "database"]
+    assert [finding.message for finding in findings if not finding.ready] == []
+    told = {finding.check: finding.message for finding in findings}
     assert told["database"].endswith("faqnas.db, no studies yet")
     assert not os.listdir(Path(storage_url.removeprefix("sqlite:///")).parent)
 
 
 def test_studies_are_counted(search_of_eight: Search, storage_url: str) -> None:
     *_, database = examine(storage_url)
-    assert database.told == f"{storage_url}, 1 study"
+    assert database.message == f"{storage_url}, 1 study"
 
 
 def test_versions_are_compared() -> None:
@@ -39,9 +39,9 @@ def test_versions_are_compared() -> None:
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    findings = {finding.what: finding for finding in examine(storage_url)}
+    findings = {finding.check: finding for finding in examine(storage_url)}
     assert not findings["cache"].ready
-    assert "XDG_CACHE_HOME" in findings["cache"].told
+    assert "XDG_CACHE_HOME" in findings["cache"].message
     # It is slower so, and works.
     assert findings["data"].ready
 
@@ -51,8 +51,8 @@ def test_a_package_that_cannot_be_loaded_is_told_in_a_line() -> None:
         raise ImportError("libgomp.so.1:\ncannot open shared object file", name="sklearn.utils")
 
     finding = look("engine", check)
-    assert finding.told.startswith("ImportError: libgomp.so.1: cannot open shared object file; try: ")
-    assert finding.told.endswith("pip install --force-reinstall sklearn")
+    assert finding.message.startswith("ImportError: libgomp.so.1: cannot open shared object file; try: ")
+    assert finding.message.endswith("pip install --force-reinstall sklearn")
     assert not finding.ready
 
 
