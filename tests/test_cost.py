@@ -99,7 +99,7 @@ def test_settings_name_the_device_and_keep_it_whole() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"cost": "hardware"}, r"cost: is flops or hardware:DEVICE, as hardware:heron-r3 \(it is 'hardware'\)"),
+        ({"cost": "hardware"}, r"cost: must be flops or hardware:DEVICE, such as hardware:heron-r3 \(it is 'hardware'\)"),
         ({"cost": 3}, r"cost: is flops or hardware:DEVICE"),
         ({"cost": "hardware:condor"}, "unknown device 'condor'; choose from heron-r3"),
         ({"costs": "flops"}, "unknown setting 'costs': did you mean 'cost'"),
@@ -113,7 +113,7 @@ def test_what_is_no_cost(settings: dict[str, object], message: str) -> None:
 
 def test_a_device_has_a_qubit_for_every_wire(files: Path) -> None:
     settings = {"dataset": "wine", "cost": f"hardware:{files / 'bench.toml'}"}
-    with pytest.raises(ConfigError, match="bench has 4 qubits; its circuits have up to 10, so narrow space.n_qubits"):
+    with pytest.raises(ConfigError, match="bench has 4 qubits but the space has circuits of up to 10; narrow space.n_qubits"):
         StudyConfig.from_settings(settings, source="test")
     assert StudyConfig.from_settings({**settings, "space": {"n_qubits": [2, 3, 4]}}, source="test").device
 

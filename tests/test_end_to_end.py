@@ -96,7 +96,7 @@ def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
     _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     assert "SIGINT: finishing the running trial" in err
-    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume second"
+    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Continue with: faqnas-optuna resume second"
     interrupted = history(storage_url, "second")
     assert 4 <= len(interrupted) < 15
     assert all(values is not None for _, _, values, _ in interrupted)
@@ -161,7 +161,7 @@ def test_synchronous_workers_do_what_one_worker_would(run_forked: RunCli, fork_c
 def test_stop_ends_a_worker_elsewhere(run_forked: RunCli, fork_cli: Fork, tmp_path: Path) -> None:
     process = fork_cli("start", *ENDLESS)
     wait_for_trials(tmp_path, 3)
-    assert "Go on with: faqnas-optuna resume iris" in run_forked("stop", "iris").stdout
+    assert "Continue with: faqnas-optuna resume iris" in run_forked("stop", "iris").stdout
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
     assert "\nStopped: somebody asked for it." in out

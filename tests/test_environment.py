@@ -114,8 +114,8 @@ def test_pennylanes_settings_are_not_ours(search_of_eight: Search, run_forked: R
 def test_what_is_no_number_of_threads_is_refused_in_a_line(run_cli: RunCli, variable: str, value: str) -> None:
     done = run_cli("status", env={variable: value})
     assert (done.returncode, done.stdout) == (2, "")
-    rule = f"{variable} must be a number of threads, 1 or more; it is '{value}'"
-    assert done.stderr == f"Error: {rule}: unset it, or set it to 1\n"
+    rule = f"{variable} must be a number of threads, at least 1; it is '{value}'"
+    assert done.stderr == f"Error: {rule}; unset it or set it to 1\n"
 
 
 @pytest.mark.parametrize("value", mostly_slow(["", "1", " 2 ", "4,2"]))

@@ -89,7 +89,7 @@ def limited(option: str, *arguments: str, directory: Path) -> "subprocess.Comple
 @on_linux
 def test_too_little_address_space_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     finished = limited("-v 450000", "start", *SMALL, directory=tmp_path)
-    told = f"Error: training needs an address space of {COMPILER_BYTES // 1024:,} kB, and this process is limited to 450,000"
+    told = f"Error: training needs an address space of {COMPILER_BYTES // 1024:,} kB but this process is limited to 450,000"
     assert finished.returncode == 1
     assert (finished.stdout, finished.stderr) == ("", f"{told}; raise the limit (ulimit -v)\n")
     assert not list(tmp_path.iterdir())

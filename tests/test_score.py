@@ -265,7 +265,7 @@ def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
 def test_a_trial_of_before_it_was_kept_lacks_it(search_of_eight: Search, cli_here: Cli) -> None:
     document = trial_document(search_of_eight, 3)
     assert document["val_balanced_accuracy"] is document["val_balanced_accuracy_interval"] is None
-    assert "\nbalanced accuracy  –\n" in cli_here("show", "iris", "3")[1]
+    assert "\nbalanced accuracy      –\n" in cli_here("show", "iris", "3")[1]
     assert next(csv.DictReader(io.StringIO(cli_here("pareto", "iris", "--csv", "-")[1])))["val_balanced_accuracy"] == ""
     assert cli_here("pareto", "iris")[1].splitlines()[0].split()[:3] == ["trial", "accuracy", "quantum"]
     # A study of before there was the setting goes by the paper's.

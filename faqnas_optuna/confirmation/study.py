@@ -167,7 +167,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
         """
         training = self.config.training
         if budget.epochs not in (None, training.epochs):
-            difference = f"epochs: stored {training.epochs}, asked {budget.epochs}"
+            difference = f"epochs: stored {training.epochs}, requested {budget.epochs}"
         elif budget.repeats is not None and budget.repeats < training.repeats:
             difference = f"repeats: stored {training.repeats}, requested {budget.repeats}"
         else:

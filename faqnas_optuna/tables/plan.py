@@ -126,7 +126,7 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
     """A phrase for each entry in which what two tables say of themselves differs."""
     before, after = _flat(stored), _flat(asked)
     return [
-        f"{name}: stored {before.get(name)}, asked {after.get(name)}"
+        f"{name}: stored {before.get(name)}, requested {after.get(name)}"
         for name in dict.fromkeys([*before, *after])
         if before.get(name) != after.get(name)
     ]

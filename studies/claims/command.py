@@ -78,7 +78,7 @@ def _check_writable(out: Path) -> None:
     if out.suffix != ".md":
         raise ConfigError(f"the text is Markdown, so --out ends with .md; it is {out}")
     if not out.absolute().parent.is_dir():
-        raise OutputError(f"{out}: there is no directory {out.parent}; make it first")
+        raise OutputError(f"{out}: there is no directory {out.parent}; create it first")
     if out.with_suffix("").exists() and not out.with_suffix("").is_dir():
         raise OutputError(f"{out}: its figures go into a directory {out.with_suffix('')}, and a file has that name; move it")
 

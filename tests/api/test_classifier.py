@@ -118,7 +118,9 @@ def test_an_interrupted_search_is_no_classifier(
 ) -> None:
     monkeypatch.setattr(loop, "run", lambda *_, **__: None)
     stopping = FAQNASClassifier(**TINY, storage=storage_url)
-    with pytest.raises(KeyboardInterrupt, match="the search was interrupted; study classifier goes on by the same call"):
+    with pytest.raises(
+        KeyboardInterrupt, match="the search was interrupted; if storage is set, the same call continues study classifier"
+    ):
         stopping.fit(*data)
     monkeypatch.undo()
     assert stopping.fit(*data).front_.shape[0] > 0
@@ -134,8 +136,8 @@ def test_it_pickles_and_works_in_pipeline_and_cross_validation(fitted: FAQNASCla
 WRONG = [
     ({"population": 1}, r"FAQNASClassifier: search.population: .*\(it is 1\)"),
     ({"pick": "knees"}, "a rule is knee, best, or .*; it is 'knees'"),
-    ({"confirm_folds": 1}, "confirm_folds must be 2 or more; it is 1"),
-    ({"confirm_folds": 40}, "each class needs a sample in each of confirm_folds=40 folds; class 'setosa' has 30: lower"),
+    ({"confirm_folds": 1}, "confirm_folds must be at least 2; it is 1"),
+    ({"confirm_folds": 40}, "each class needs a sample in each of the confirm_folds=40 folds; class 'setosa' has 30; lower"),
     ({"space": {"depth": [9]}}, "FAQNASClassifier: space.depth: 9 is none of 1, 2, 3, 4"),
     ({"random_state": 2**32}, "random_state must be from 0 to 4294967295; it is 4294967296"),
 ]

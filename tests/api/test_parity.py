@@ -57,11 +57,11 @@ def workers_of(url: str) -> set[str]:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"workers": 0}, "workers must be 1 or more, up to 1024; it is 0"),
-    ({"grace_s": 1}, "grace_s must be 2 or more; it is 1"),
-    ({"database_timeout_s": 0}, "database_timeout_s must be 2 or more; it is 0"),
-    ({"detach": True, "dask": "tcp://127.0.0.1:1"}, "detach starts no workers, and dask says where to start them"),
-    ({"dask": "nowhere"}, "--dask nowhere: there is no such file, and an address is written tcp://HOST:8786"),
+    ({"workers": 0}, "workers must be from 1 to 1024; it is 0"),
+    ({"grace_s": 1}, "grace_s must be at least 2; it is 1"),
+    ({"database_timeout_s": 0}, "database_timeout_s must be at least 2; it is 0"),
+    ({"detach": True, "dask": "tcp://127.0.0.1:1"}, "detach starts no workers but dask says where to run them"),
+    ({"dask": "nowhere"}, "--dask nowhere: no such file; an address is written tcp://HOST:8786"),
     ({"config": "absent.toml"}, "absent.toml: cannot read the study file"),
 ]
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_made(
 
 def test_samples_in_memory_are_for_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="only this process has the samples, and other workers need a file"):
+    with pytest.raises(ConfigError, match="other workers cannot read samples in memory"):
         search(X, Y, workers=2, **SMALL)
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +90,7 @@ def test_a_study_file_gives_settings_and_arguments_beat_them(storage_url: str, t
     stored = tomllib.loads(file.read_text())
     assert study.config.dataset == stored["dataset"] and study.config.seed == stored["seed"]
     assert (study.config.search.population, study.config.training.epochs) == (5, 1)
-    with pytest.raises(ConfigError, match="no data set is named"):
+    with pytest.raises(ConfigError, match="no data set is given"):
         search(storage=storage_url)
 
 
@@ -136,7 +136,7 @@ def test_the_front_is_drawn_as_by_the_command(study: Study, cli_here: Cli, tmp_p
 def test_a_confirmation_is_made_for_other_workers(study: Study, storage_url: str) -> None:
     for _ in range(2):
         assert study.confirm(top=1, epochs=1, repeats=2, detach=True).empty
-    with pytest.raises(ConfigError, match="detach trains nothing, and latex is a table of what was trained"):
+    with pytest.raises(ConfigError, match="detach trains nothing but latex is a table of trained circuits"):
         study.confirm(detach=True, latex="table.tex")
     confirmation = open_study(open_storage(storage_url), "iris.confirm")
     assert isinstance(confirmation, Confirmation)
@@ -152,7 +152,7 @@ def test_a_confirmation_is_reported_as_by_the_command(confirmed_study: Study, st
 
 
 def test_a_confirmation_is_written_for_latex(confirmed_study: Study, cli_here: Cli, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="there is no directory .*absent; make it first"):
+    with pytest.raises(OutputError, match="directory .*absent does not exist; create it first"):
         confirmed_study.confirm(latex=tmp_path / "absent" / "table.tex")
     confirmed_study.confirm(latex=tmp_path / "by_python.tex")
     assert cli_here("confirm", "iris", "--latex", "by_command.tex")[0] == 0
@@ -168,7 +168,7 @@ def test_circuits_are_judged_under_noise(confirmed_study: Study, cli_here: Cli, 
     assert (tmp_path / "noise.svg").exists()
     with pytest.raises(ConfigError, match="unknown noise 'heron'"):
         confirmed_study.under_noise("heron")
-    with pytest.raises(ConfigError, match="shots must be 1 or more, up to 10000000; it is 0"):
+    with pytest.raises(ConfigError, match="shots must be from 1 to 10000000; it is 0"):
         confirmed_study.under_noise("depolarizing:0.01", shots=0)
 
 

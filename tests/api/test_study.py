@@ -89,7 +89,7 @@ def test_a_pickled_study_that_was_made_anew_is_not_taken_for_it(tmp_path: Path) 
     with pytest.raises(StudyNotFoundError, match="there is no study 'iris'"):
         pickle.loads(pickled)
     search("iris", storage=url, **SMALL)
-    with pytest.raises(StudyNotFoundError, match="was deleted since it was pickled, and another has its name"):
+    with pytest.raises(StudyNotFoundError, match="was deleted after it was pickled, and another has its name"):
         pickle.loads(pickled)
 
 
@@ -193,14 +193,14 @@ def test_samples_are_searched_over_and_confirmed_as_a_data_set_is(storage_url: s
 
 X, Y = np.ones((30, 2)), np.repeat(["a", "b", "c"], 10)
 SILLY: list[tuple[Any, Any, type[Exception], str]] = [
-    ("iris", Y, ConfigError, r"y is for samples, as in search\(x, y\); of a file, target names the column of the classes"),
+    ("iris", Y, ConfigError, r"y belongs to samples, as in search\(x, y\); for a file, target names the column of the classes"),
     (
         X,
         None,
         ConfigError,
-        r"which are the classes\? Give them as y, search\(x, y\), or by their column, search\(",
+        r"give the classes either as y, search\(x, y\), or by their column, search\(",
     ),
-    (X, Y[:-1], DataError, "x has 30 samples and y 29; give a class for each sample"),
+    (X, Y[:-1], DataError, "x has 30 samples but y 29 classes; give one class per sample"),
     (
         X * np.nan,
         Y,
@@ -256,7 +256,7 @@ def test_a_file_is_searched_over_as_by_the_command(
         search(frame, target="cultivr", storage=storage_url, **SMALL)
     with pytest.raises(DataError, match="absent.csv is not in .; name its directory with --data-dir"):
         search("absent.csv", target="cultivar", storage=storage_url, **SMALL)
-    with pytest.raises(ConfigError, match="data.test_file is for data in a file; 'samples' is none"):
+    with pytest.raises(ConfigError, match="data.test_file applies to data files; 'samples' is not a file"):
         search(frame, target="cultivar", test_file="x.csv", storage=storage_url, **SMALL)
 
 
@@ -274,7 +274,7 @@ def test_a_circuit_is_exported_and_loaded(found: Study, tmp_path: Path) -> None:
     other = found.export(str(folder), trial=found.pick("best").trial, qasm=2, replace=True)
     assert other.circuit == effective_circuit(found.pick("best").genome.circuit)
     assert (folder / "circuit.qasm").read_text().startswith("OPENQASM 2.0")
-    with pytest.raises(ConfigError, match="pick and trial each choose a circuit; leave one of them out"):
+    with pytest.raises(ConfigError, match="pick and trial each select a circuit; leave one of them out"):
         found.export(tmp_path / "other", pick="best", trial=1)
     with pytest.raises(ConfigError, match="qasm must be 2 or 3; it is 4"):
         found.export(tmp_path / "other", qasm=4)
@@ -349,9 +349,9 @@ def test_a_confirmation_has_no_front(confirmed_study: Study) -> None:
 
 
 CONFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"top": 1, "pick": "knee"}, ConfigError, "top, pick and trials each choose circuits; leave all but one of them out"),
-    ({"top": 0}, ConfigError, "top must be 1 or more; it is 0"),
-    ({"seeds": 1001}, ConfigError, "seeds must be 1 or more, up to 1000; it is 1001"),
+    ({"top": 1, "pick": "knee"}, ConfigError, "top, pick and trials each select circuits; give only one of them"),
+    ({"top": 0}, ConfigError, "top must be at least 1; it is 0"),
+    ({"repeats": 1001}, ConfigError, "repeats must be from 1 to 1000; it is 1001"),
     ({"epochs": 7}, StudyMismatchError, "epochs: stored 2, asked 7"),
     ({"trials": [99]}, StudyNotFoundError, "has no trial 99; it has 0 to 7"),
 ]

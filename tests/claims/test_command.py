@@ -89,7 +89,7 @@ def outside(figure: bytes) -> list[str]:
 
 REFUSED: dict[tuple[str, ...], str] = {
     ("--out", "claims.txt"): "the text is Markdown, so --out ends with .md; it is claims.txt",
-    ("--out", "absent/claims.md"): "absent/claims.md: there is no directory absent; make it first",
+    ("--out", "absent/claims.md"): "absent/claims.md: directory absent does not exist; create it first",
 }
 
 

@@ -53,7 +53,7 @@ def test_searchers_are_compared(file: Path, cli_here: Cli, tmp_path: Path) -> No
         "compare", str(file), *SMALL, "--reference", "random", "--plot", "searchers.svg", "--size", "column"
     )
     assert code == 0 and "wrote searchers.svg" in err and "nsga2" in (tmp_path / "searchers.svg").read_text()
-    assert "2 searches of each with 12 trainings, after 5 epochs" in out and "Held against random" in out
+    assert "2 searches per algorithm with a budget of 12 trainings of 5 epochs" in out and "Held against random" in out
     assert "nsga2: cannot be shown to differ by 2 searches, which give no p below 0.500, " in out
 
 
@@ -74,7 +74,7 @@ def test_searchers_are_compared_live(cli_here: Cli) -> None:
     assert document["live"] and document["best"] is None and document["table"]["protocol"]["epochs"] == 1
     assert document["searchers"][0]["trainings"]["mean"] == 6
     code, out, err = cli_here("compare", "iris", "--live", *options, "--plot", "live.svg")
-    assert code == 0 and "judged by test accuracies that they have not seen." in out and "together" not in out
+    assert code == 0 and "judged by the test accuracies of trainings that they did not use." in out and "together" not in out
 
 
 @pytest.mark.slow
@@ -91,8 +91,8 @@ def test_what_cannot_be_compared_live_is_refused(cli_here: Cli) -> None:
     for arguments, message in (
         (("whine", "--live"), "unknown data set 'whine': did you mean 'wine'?"),
         (("own.csv", "--live", "--target", "y"), "own.csv is not in .; name its directory"),
-        (("iris", "--split-seed", "1"), "--split-seed says how data are read, and a table has its data"),
-        (("iris", "--target", "y"), "--target says how data are read, and a table has its data"),
+        (("iris", "--split-seed", "1"), "--split-seed says how data are read but a table needs no data"),
+        (("iris", "--target", "y"), "--target says how data are read but a table needs no data"),
         (("iris", "--live", "--searcher", "nsga2:10"), "nsga2:10 takes all 10 seeds"),
     ):
         code, out, err = cli_here("compare", *arguments)
@@ -109,12 +109,12 @@ def test_what_is_set_for_other_commands_does_not_refuse_a_table(
 
 REFUSED = {
     ("--searcher", "nsga"): "there is no searcher 'nsga'",
-    ("--searcher", "nsga2:3"): "nsga2:3 takes all 3 seeds of the table, and one must be left to judge by",
-    ("--reference", "gp"): "--reference gp is none of the searchers nsga2, nsga2-error, nsga2-pooled, random, tpe",
-    ("--trainings", "5", "--seconds", "5"): "--trainings and --seconds each say what a search may spend",
+    ("--searcher", "nsga2:3"): "nsga2:3 uses all 3 seeds of the table but one must be left to judge with",
+    ("--reference", "gp"): "--reference gp is not among the compared algorithms nsga2, nsga2-error, nsga2-pooled, random, tpe",
+    ("--trainings", "5", "--seconds", "5"): "--trainings and --seconds each set the budget of a search",
     ("--epochs", "7"): "iris.parquet was looked at after 1, 2, 5 epochs; it is asked for 7",
     ("--plot", "x.html"): "this plot is a .png, .pdf or .svg file; 'x.html' is none",
-    ("--size", "page"): "--size page is that of a figure; name its file too",
+    ("--size", "page"): "--size page is the size of a plot; add --plot",
 }
 
 

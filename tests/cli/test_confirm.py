@@ -29,22 +29,22 @@ def stored(confirmed: Confirmation, cli_here: Cli) -> Cli:
     return cli_here
 
 
-ONE_CHOICE = "--trials, --top and --pick each choose circuits; leave all but one of them out"
+ONE_CHOICE = "--trials, --top and --pick each select circuits; give only one of them"
 ITSELF = r"'iris.confirm' is a confirmation of circuits of 'iris'; .*: faqnas-optuna confirm iris --trials N,N$"
 REFUSED = {
     ("iris", "--trials", "5", "--top", "1"): (2, ONE_CHOICE),
     ("iris", "--top", "1", "--pick", "knee"): (2, ONE_CHOICE),
     ("iris", "--trials", "5", "--pick", "best"): (2, ONE_CHOICE),
-    ("iris", "--trials", "x"): (2, "--trials is a list of numbers, as in 19,48; it is 'x'"),
-    ("iris", "--trials", "4,"): (2, "--trials is a list of numbers, as in 19,48; it is '4,'"),
-    ("iris", "--trials", "-1"): (2, "--trials is a list of numbers, as in 19,48; it is '-1'"),
+    ("iris", "--trials", "x"): (2, "--trials must be a list of trial numbers such as 19,48; it is 'x'"),
+    ("iris", "--trials", "4,"): (2, "--trials must be a list of trial numbers such as 19,48; it is '4,'"),
+    ("iris", "--trials", "-1"): (2, "--trials must be a list of trial numbers such as 19,48; it is '-1'"),
     ("iris", "--trials", "8"): (2, "study 'iris' has no trial 8; it has 0 to 7"),
     ("iris", "--top", "0"): (2, "--top.*0 is not in the range"),
     ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, asked 3; .* --name"),
-    ("iris", "--repeats", "2"): (3, "study 'iris.confirm' exists with other settings: seeds: stored 3, asked 2; .* --name"),
+    ("iris", "--repeats", "2"): (3, "study 'iris.confirm' exists with other settings: repeats: stored 3, requested 2; .* --name"),
     ("iris", "--name", "iris"): (3, "study 'iris' is no confirmation; choose another name with --name"),
     ("iris", "--name", ""): (2, "a study's name has .*; it is ''"),
-    ("iris", "--detach", "--dask", "tcp://127.0.0.1:1"): (2, "--detach starts no workers, and --dask says where"),
+    ("iris", "--detach", "--dask", "tcp://127.0.0.1:1"): (2, "--detach starts no workers but --dask says where"),
     ("iris.confirm",): (2, ITSELF),
     ("iris.confirm", "--trials", "0"): (2, ITSELF),
     ("irs",): (2, r"there is no study 'irs': did you mean 'iris'\?"),
@@ -92,7 +92,7 @@ def test_a_choice_in_the_environment_is_beaten_by_what_is_typed(
 
 
 def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:
-    waits = "study new waits for workers: faqnas-optuna worker new\n"
+    waits = "study new is waiting for workers: faqnas-optuna worker new\n"
     assert stored("confirm", "iris", "--name", "new", "--detach") == (0, "", waits)
     code, out, err = stored("confirm", "iris", "--name", "new", "--detach", "--json")
     assert (code, err) == (0, waits)
@@ -100,7 +100,10 @@ def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:
     (study,) = json.loads(out)["studies"]
     assert (study["study"], study["confirms"], study["state"], study["trials"]["successful"]) == ("new", "iris", "idle", 0)
     # With several it is stopped, and resumed by being asked for again.
-    assert stored("stop", "new")[1] == "study new stops; running trials are finished. Go on with: faqnas-optuna resume new\n"
+    assert (
+        stored("stop", "new")[1]
+        == "study new is stopping; running trials will finish. Continue with: faqnas-optuna resume new\n"
+    )
     assert stored("confirm", "iris", "--name", "new", "--detach") == (0, "", waits)
     assert json.loads(stored("status", "new", "--json")[1])["studies"][0]["state"] == "idle"
 
@@ -226,8 +229,8 @@ def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, monkeypatch: p
     monkeypatch.setattr(objective, "confirm_once", interrupting)
     code, out, err = stored("confirm", "iris", *SMALL, "--name", "new")
     assert code == 130
-    assert "SIGINT: finishing the running trial; once more to give it up" in err
-    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume new"
+    assert "SIGINT: finishing the running trial; signal again to abandon it" in err
+    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Continue with: faqnas-optuna resume new"
     # The circuit and its first control are done.
     assert out.startswith("trial  test accuracy")
     assert out.splitlines()[-1] == "11 trainings of 13 are not done yet."

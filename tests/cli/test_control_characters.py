@@ -78,7 +78,7 @@ def test_studies_of_others_are_named_without_harm(search_of_eight: Search, stora
     done = run_forked("status")
     text = done.stdout + done.stderr
     assert not controls(text)
-    assert f"leaving out study {SHOWN}\\u000aforged: a study's name has" in text
+    assert f"skipping study {SHOWN}\\u000aforged: a study's name has" in text
 
 
 def test_the_text_of_a_line_has_no_line_end() -> None:

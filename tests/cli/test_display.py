@@ -100,11 +100,11 @@ def test_a_worker_without_a_study_says_that_it_waits(is_terminal: bool) -> None:
         for progress in (None, None, at(4), None):
             update(progress)
     if is_terminal:
-        assert "waiting for a study to run" in text_on(output)
+        assert "waiting for a study" in text_on(output)
         # The bar is not left at the last study's end.
         assert "4 trials" not in text_on(output).splitlines()[-1]
     else:
-        assert text_on(output) == 2 * "waiting for a study to run\n"
+        assert text_on(output) == 2 * "waiting for a study\n"
 
 
 def test_what_is_waited_for_at_the_end_is_told_once() -> None:

@@ -70,9 +70,9 @@ def test_it_survives_ctrl_c_and_kills(fork_cli: Callable[..., Forked], run_forke
 
 REFUSED = [
     (["whine"], 2, "unknown data set 'whine': did you mean 'wine'?"),
-    (["iris", "--out", "iris.csv"], 2, "a table is written as Parquet, so --out ends with .parquet; it is iris.csv"),
-    (["iris", "--out", "absent/iris.parquet"], 2, "absent/iris.parquet: there is no directory absent; make it first"),
-    (["mine.parquet", "--target", "y", "--out", "mine.parquet"], 2, "mine.parquet holds the data; name another --out"),
+    (["iris", "--out", "iris.csv"], 2, "a table is a Parquet file, so --out must end with .parquet; it is iris.csv"),
+    (["iris", "--out", "absent/iris.parquet"], 2, "absent/iris.parquet: directory absent does not exist; create it first"),
+    (["mine.parquet", "--target", "y", "--out", "mine.parquet"], 2, "mine.parquet is the data file; give another --out"),
     (["iris", "--dask", "tcp://127.0.0.1:1", "--workers", "2"], 2, "--dask uses all threads of its cluster"),
     (["iris", "--fraction", "0"], 2, "0.0 is not in the range 0<x<=1"),
 ]

@@ -187,7 +187,7 @@ def test_an_export_that_is_there_is_not_written_over(folder: Path, cli_here: Cli
     code, out, _ = cli_here("export", "iris", "knee", "--out", "model", "--replace", "--qasm", "2")
     assert code == 0 and "OPENQASM 2.0" in (folder / "circuit.qasm").read_text() and "right" in out
     code, _, err = cli_here("export", "iris", "--out", "absent/model")
-    assert code == 2 and "make it first" in err
+    assert code == 2 and "create it first" in err
     code, _, err = cli_here("export", "iris", "99")
     assert code == 2 and "has no trial 99" in err
 

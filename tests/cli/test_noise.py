@@ -34,12 +34,16 @@ REFUSED = {
     ("--noise", "heron"): "unknown noise 'heron'; it is depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or a device",
     ("--noise", "depolarizing:0"): r"depolarizing:P has a P above 0 and at most 0\.75, .*; it is '0'",
     ("--noise", "eagle", "--shots", "0"): "--shots.*0 is not in the range",
-    ("--shots", "1024"): "--shots are those of circuits with noise; add --noise, for instance --noise depolarizing:0.01",
-    ("--noise", "eagle", "--detach"): "--noise is computed here after the trainings, and --detach has them elsewhere",
-    ("--plot", "noise.svg"): r"--plot noise\.svg is a figure of scores under noise; add --noise, for instance --noise heron-r3",
+    ("--shots", "1024"): "--shots needs --noise; add it, for instance --noise depolarizing:0.01",
+    (
+        "--noise",
+        "eagle",
+        "--detach",
+    ): "--noise is computed by this process after the trainings, which --detach leaves to others",
+    ("--plot", "noise.svg"): r"--plot noise\.svg shows scores under noise; add --noise, for instance --noise heron-r3",
     ("--noise", "eagle", "--plot", "noise.html"): r"this plot is a \.png, \.pdf or \.svg file; 'noise\.html' is none",
-    ("--noise", "eagle", "--plot", "no/where.svg"): "no/where.svg: there is no directory no; make it first",
-    ("--noise", "eagle", "--dask", "tcp://127.0.0.1:1"): "and --dask has them elsewhere; leave one of them out",
+    ("--noise", "eagle", "--plot", "no/where.svg"): "no/where.svg: directory no does not exist; create it first",
+    ("--noise", "eagle", "--dask", "tcp://127.0.0.1:1"): "which --dask leaves to others; leave one of them out",
 }
 
 
@@ -151,7 +155,7 @@ def test_ctrl_c_keeps_the_confirmation(stored: Cli, monkeypatch: pytest.MonkeyPa
     assert code == 130
     assert out.startswith("trial  test accuracy")
     assert err.splitlines()[-1] == (
-        "interrupted; the confirmation is kept, and what it is worth under noise is computed anew by the same command"
+        "interrupted; the confirmation is kept, and the same command computes the scores under noise again"
     )
     assert stored("confirm", "iris", "--noise", "eagle", "--json")[:2] == (130, "")
     assert len(successful(confirmed)) == 45

@@ -27,7 +27,7 @@ def test_the_storage_can_stand_in_a_file_of_ones_own(stored: Cli, tmp_path: Path
     file.write_text(f"sqlite:///{tmp_path}/faqnas.db\n")
     file.chmod(0o644)
     code, _, err = stored("status", "--storage-file", "storage")
-    assert (code, err) == (2, "Error: storage may hold a password, and others can read it; run: chmod 600 storage\n")
+    assert (code, err) == (2, "Error: storage may hold a password but others can read it; run: chmod 600 storage\n")
     file.chmod(0o600)
     assert stored("status", "--storage-file", "storage")[0] == 0
     code, _, err = stored("status", "--storage-file", "absent")

@@ -75,7 +75,7 @@ def test_other_words_for_repeats_are_refused(cli_here: Cli, tmp_path: Path) -> N
     for wrong in ("x", "0", "AUTO"):
         code, out, err = cli_here(*TINY, "--repeats", wrong)
         assert (code, out) == (2, "")
-        assert re.search(rf"--repeats.*: it is a number from 1 to 1000, or auto; it is '{wrong}'\.", err)
+        assert re.search(rf"--repeats.*: it must be a number from 1 to 1000, or auto; it is '{wrong}'\.", err)
     (tmp_path / "study.toml").write_text('[training]\nrepeats = "many"\n')
     code, _, err = cli_here(*TINY, "--config", "study.toml")
     assert code == 2

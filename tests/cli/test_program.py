@@ -73,7 +73,7 @@ def test_a_detached_start_prints_its_study_as_json(cli_here: Cli) -> None:
     [
         (["start", "--dataset", "iris", "--study", ""], "it is ''"),
         (["start", "--dataset", ""], "unknown data set ''"),
-        (["worker", "iris", "--until-idle"], "leave out --until-idle, or the name"),
+        (["worker", "iris", "--until-idle"], "leave one of them out"),
     ],
 )
 def test_what_would_mean_nothing_is_refused(cli_here: Cli, arguments: list[str], message: str) -> None:
@@ -99,7 +99,7 @@ def test_the_front_can_be_printed_as_a_table(stored: Cli, tmp_path: Path, option
     assert out == (tmp_path / "front.txt").read_text()
     code, out, err = stored("pareto", "iris", option, name, "--json")
     assert (code, out) == (2, "")
-    assert f"{option} {name} and --json both print to stdout; leave one of them out, or name a file" in err
+    assert f"{option} {name} and --json both print to stdout; leave one of them out or give a file" in err
 
 
 def test_one_table_alone_is_printed(stored: Cli) -> None:
@@ -127,7 +127,7 @@ def test_the_list_of_data_sets(cli_here: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["start"], 2, "no data set is named; add for instance --dataset wine"),
+        (["start"], 2, "no data set is given; add one, for instance --dataset wine"),
         (["start", "--dataset", "whine"], 2, "unknown data set 'whine': did you mean 'wine'?"),
         (["start", "--dataset", "wine", "--epochs", "0"], 2, "--epochs.*: 0 is not in the range"),
         (["start", "--dataset", "wine", "--lr", "nan"], 2, "--lr.*: 'nan' is not a valid float range"),
@@ -183,13 +183,13 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
             2,
             "leave out --size, or draw a .png, .pdf or .svg file",
         ),
-        (["pareto", "iris", "--size", "column"], 2, "name its file too, as --plot front.pdf"),
+        (["pareto", "iris", "--size", "column"], 2, "add --plot, for instance --plot front.pdf"),
         (["pareto", "iris", "--size", "poster"], 2, "'poster' is not one of 'column', 'page', 'slide'"),
         (["show", "iris", "8"], 2, "no trial 8; it has 0 to 7"),
-        (["show", "iris", "0_1"], 2, "it is the number of a trial, or knee, best, cheapest-within:X"),
-        (["confirm", "iris", "--trials", "0_1"], 2, "--trials is a list of numbers, as in 19,48; it is '0_1'"),
+        (["show", "iris", "0_1"], 2, "it must be a trial number, knee, best or cheapest-within:X"),
+        (["confirm", "iris", "--trials", "0_1"], 2, "--trials must be a list of trial numbers such as 19,48; it is '0_1'"),
         (["start", "wine", "--epochs", "1_0"], 2, "'1_0' is not a valid integer range"),
-        (["show", "iris", "one"], 2, "it is the number of a trial, or knee, best, cheapest-within:X"),
+        (["show", "iris", "one"], 2, "it must be a trial number, knee, best or cheapest-within:X"),
         (["worker", "irs"], 2, "no study 'irs'"),
         (["resume", "iris", "--generations", "0"], 2, "--generations"),
     ],
@@ -289,7 +289,7 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     code, _, err = stored("worker", "iris")
     assert (code, err) == (0, "study iris is stopped: somebody asked for it. Go on with: faqnas-optuna resume iris\n")
     assert stored("worker", "iris", "--quiet") == (0, "", "")
-    told = "no study runs; start one with: faqnas-optuna start --dataset wine\n"
+    told = "no study is running; start one with: faqnas-optuna start --dataset wine\n"
     assert stored("worker", "--until-idle") == (0, "", told)
     assert stored("worker", "--until-idle", "--quiet") == (0, "", "")
     assert json.loads(stored("status", "--json")[1])["studies"][0]["trials"]["successful"] == 8
@@ -357,7 +357,7 @@ def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
     assert (code, out) == (0, "")
     assert err.splitlines() == [
         "measuring how far trainings agree: 24 random circuits, 4 trainings of each",
-        "study iris waits for workers: faqnas-optuna worker iris",
+        "study iris is waiting for workers: faqnas-optuna worker iris",
     ]
     (study,) = json.loads(cli_here("status", "--json")[1])["studies"]
     assert (study["state"], study["trials"]["successful"]) == ("idle", 0)
@@ -458,8 +458,8 @@ def test_the_dashboard_says_what_it_exposes_and_takes_the_names_it_is_given(
     assert process.stderr is not None
     note, line = process.stderr.readline(), process.stderr.readline()
     assert re.fullmatch(
-        r"Note: whoever reaches port \d+ of this machine sees all studies of this database, without a password; nobody can"
-        r" change them there\. Without --host only this machine does\n",
+        r"Note: everyone who can reach port \d+ of this machine can see, but not change, all studies of this database without"
+        r" a password; leave out --host to listen on this machine only\n",
         note,
     )
     url = line.split()[4].replace("0.0.0.0", "127.0.0.1")
@@ -546,7 +546,7 @@ def test_the_data_set_stands_by_itself(cli_here: Cli, monkeypatch: pytest.Monkey
     assert "unknown data set 'whine': did you mean 'wine'?" in cli_here("start", "whine")[2]
     assert "unknown data set ''" in cli_here("start", "")[2]
     code, _, err = cli_here("start", "wine", "--dataset", "iris")
-    assert (code, err) == (2, "Error: two data sets are named, 'wine' and 'iris'; leave one of them out\n")
+    assert (code, err) == (2, "Error: two data sets are given, 'wine' and 'iris'; leave one of them out\n")
     monkeypatch.setenv("FAQNAS_DATASET", "digitts")
     assert "unknown data set 'whine'" in cli_here("start", "whine")[2]
 

@@ -101,10 +101,10 @@ def test_ctrl_c_and_messages_leave_the_bar_whole(at_terminal: LongSearch, worker
     assert re.fullmatch(r"(\^C)?\S? ?[━╸╺ ]+ iris: gen \d+/9999 · \d+ trials · best \d\.\d+ \d:\d\d:\d\d", bars[0]), bars
     (told,) = [line for line in terminal.lines if "SIGINT" in line]
     # Between two trials there is none to finish here, but perhaps at another worker.
-    idle = "leaving" if workers == "1" else "finishing the running trials; once more to give them up"
-    assert re.fullmatch(rf"(\^C)?SIGINT: (finishing the running trial; once more to give it up|{idle})", told)
+    idle = "leaving" if workers == "1" else "finishing the running trials; signal again to abandon them"
+    assert re.fullmatch(rf"(\^C)?SIGINT: (finishing the running trial; signal again to abandon it|{idle})", told)
     after = "\n".join(terminal.lines[terminal.lines.index(bars[0]) :])
-    assert "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris" in after.replace("\n", " ")
+    assert "interrupted; finished trials are kept. Continue with: faqnas-optuna resume iris" in after.replace("\n", " ")
 
 
 @pytest.mark.parametrize("env", mostly_slow([{"NO_COLOR": "1"}, {"TERM": "dumb"}]), ids=["NO_COLOR", "dumb"])
@@ -139,7 +139,7 @@ def complete(run_forked: RunCli, shell: str, *words: str) -> list[str]:
         (("st",), ["start", "status", "stop"]),
         (("start", "i"), ["iris"]),
         (("start", "--dataset", "mn"), ["mnist-5k", "mnist"]),
-        (("start", "wine", "--fl"), ["--flops", "--gates"]),
+        (("start", "wine", "--fl"), ["--flops"]),
         (("show", "br"), [NAME]),
         (("worker", ""), [NAME, NAME[::-1]]),
         (("status", "--storage", "sqlite:///absent.db", "b"), []),

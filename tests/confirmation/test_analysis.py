@@ -234,7 +234,7 @@ def test_what_failed_and_was_then_done_has_not_failed(replay: Replay) -> None:
 
 
 def test_what_a_signal_has_ended_has_not_failed(replay: Replay) -> None:
-    search = replay(lambda _: True, fate_of_one(f"{Interruption.__name__}: given up after SIGINT"))
+    search = replay(lambda _: True, fate_of_one(f"{Interruption.__name__}: abandoned after SIGINT"))
     assert confirmation_document(search)["trainings"] == {"needed": 45, "done": 44, "running": 0, "waiting": 0, "failed": 0}
 
 

@@ -60,7 +60,7 @@ def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.Ca
     assert last == [*circuits, *networks]
     baselines = [[one["baseline"], shown(one["test_accuracy"]), str(one["parameters"])] for one in document["baselines"]]
     assert len(baselines) == 3 and all(cells in split for cells in baselines)
-    assert [entry["told"] for entry in document["circuits"]] == [line for line in lines if line.startswith("Trial ")]
+    assert [entry["message"] for entry in document["circuits"]] == [line for line in lines if line.startswith("Trial ")]
 
 
 @each_width

@@ -73,7 +73,7 @@ def test_what_was_ended_by_a_signal_is_queued_anew(confirmation: Make) -> None:
     def once_interrupted(trial: object) -> TrialOutcome:
         if not ended:
             ended.append(trial)
-            return TrialOutcome(values=None, attributes={FAILURE: f"{Interruption.__name__}: given up after SIGINT"})
+            return TrialOutcome(values=None, attributes={FAILURE: f"{Interruption.__name__}: abandoned after SIGINT"})
         return done(trial)
 
     assert finish(search, once_interrupted) == len(search.needed()) + 1
@@ -139,7 +139,7 @@ def test_other_epochs_and_fewer_seeds_are_refused(confirmation: Make) -> None:
     search = confirmation(0)
     with pytest.raises(StudyMismatchError, match="epochs: stored 1, asked 5; .* another name with --name"):
         search.check_budget(ConfirmationBudget(epochs=5))
-    with pytest.raises(StudyMismatchError, match="seeds: stored 2, asked 1"):
+    with pytest.raises(StudyMismatchError, match="repeats: stored 2, requested 1"):
         search.check_budget(ConfirmationBudget(repeats=1))
     search.check_budget(ConfirmationBudget())
 

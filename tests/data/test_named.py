@@ -53,7 +53,7 @@ def test_data_do_without_a_cache_that_cannot_be_written(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(load("iris", seed=0).train) == 90
-    assert "each run makes it anew" in caplog.text
+    assert "every run computes it again" in caplog.text
 
 
 def test_unknown_data_sets_get_a_suggestion() -> None:

@@ -276,4 +276,4 @@ def test_datasets_tells_what_a_search_would_do(
     code, _, err = cli_here("datasets", "p.csv", "--target", "outcme")
     assert code == 2 and "did you mean 'outcome'?" in err
     code, _, err = cli_here("start", "wine", "--target", "outcome")
-    assert code == 2 and "data.target is for data in a file; 'wine' is none" in err
+    assert code == 2 and "data.target applies to data files; 'wine' is not a file" in err

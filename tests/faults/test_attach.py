@@ -57,7 +57,7 @@ def test_a_data_file_that_has_changed_is_refused(any_storage_url: str, crew: Cre
 def test_another_space_or_protocol_is_refused(search: Search, crew: Crew, tmp_path: Path) -> None:
     differences = {
         "[space]\nn_qubits = [2, 3]\nembedding = ['angle']": (
-            "space.n_qubits: stored [2, 3, 4, 5, 6, 7, 8, 9, 10], asked [2, 3];"
+            "space.n_qubits: stored [2, 3, 4, 5, 6, 7, 8, 9, 10], requested [2, 3];"
             " space.embedding: stored ['angle', 'amplitude'], asked ['angle']"
         ),
         "[training]\nlearning_rate = 0.1\nrepeats = 3": (

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 WORKER = ("worker", "iris")
 COMPILING = "compiling the fast engine, once"
-LEFT = "interrupted; finished trials are kept. Go on with: faqnas-optuna worker iris"
+LEFT = "interrupted; finished trials are kept. Continue with: faqnas-optuna worker iris"
 
 
 @pytest.fixture

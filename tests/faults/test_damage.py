@@ -121,7 +121,7 @@ def assert_refused(told: tuple[int, str, str], reason: str) -> None:
     """In one line that names the study, what is wrong with it, and what to do."""
     code, out, err = told
     assert (code, out, err.count("\n")) == (3, "", 1), told
-    assert re.match(f"Error: study 'bad' is damaged in the database: .*{reason}.*; put a backup of the database", err), err
+    assert re.match(f"Error: study 'bad' is damaged in the database: .*{reason}.*; restore a backup of the database", err), err
 
 
 @pytest.mark.parametrize("damage", mostly_slow(SEEN_BY_ALL | SEEN_BY_STATUS))
@@ -133,7 +133,7 @@ def test_who_looks_at_all_leaves_out_a_damaged_study(
     code, out, err = cli_here("status")
     assert (code, err) == (0, ""), err
     assert re.search(r"^good +1/3 +4 ", out, re.MULTILINE), out
-    assert re.search(f"^leaving out study bad: study 'bad' is damaged .*{reason}", out, re.MULTILINE), out
+    assert re.search(f"^skipping study bad: study 'bad' is damaged .*{reason}", out, re.MULTILINE), out
     document = json.loads(cli_here("status", "--json")[1])
     assert [study["study"] for study in document["studies"]] == ["good"]
     (left_out,) = document["left_out"]
@@ -159,7 +159,7 @@ def test_a_worker_of_all_serves_the_healthy(two: Callable[[str], None], storage_
     code, _, err = cli_here("worker", "--until-idle")
     assert code == 0, err
     (warning,) = [line for line in err.splitlines() if line.startswith("leaving out")]
-    assert re.match(f"leaving out study bad: study 'bad' is damaged .*{reason}", warning), warning
+    assert re.match(f"skipping study bad: study 'bad' is damaged .*{reason}", warning), warning
     assert "Traceback" not in err
     assert reason_of(load(open_storage(storage_url), "good")) is StopReason.GENERATIONS
 
@@ -180,7 +180,7 @@ def test_a_search_makes_up_for_trials_that_were_deleted(
     two(statement)
     code, _, err = cli_here("resume", "bad")
     assert code == 0, err
-    told = "study bad: the database lacks 3 trials or their results; others are run in their place"
+    told = "study bad: 3 trials or their results are missing from the database; other trials replace them"
     assert (told in err.splitlines()) is is_noticed
     search = load(open_storage(storage_url), "bad")
     state = read_state(search)

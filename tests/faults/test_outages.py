@@ -287,7 +287,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
             last = told.all().splitlines()[-1]
         shown = make_url(url + quick).set(drivername="postgresql+psycopg")
         assert last.startswith(f"Error: study 's': cannot use the database {shown}: ")
-        assert last.endswith(". Finished trials are kept. Go on with: faqnas-optuna worker s")
+        assert last.endswith(". Finished trials are kept. Continue with: faqnas-optuna worker s")
         machine.plug_in()
         left = len(trials_of(search))
         with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
@@ -342,7 +342,7 @@ def runs_out_of_space(url: str, crew: Crew, disk: Path, message: str, check: Cal
         assert crew.leave() == [4], crew.printed()
         check()
     assert f"Error: study 's': cannot use the database {message}" in crew.printed()
-    assert crew.printed().endswith(". Finished trials are kept. Go on with: faqnas-optuna worker s\n")
+    assert crew.printed().endswith(". Finished trials are kept. Continue with: faqnas-optuna worker s\n")
     left = len(trials_of(search))
     crew.start("worker", "s", trial_s=0)
     wait_for_more(crew)

@@ -55,8 +55,8 @@ def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, cr
     assert crew.leave() == [128 + number], crew.printed()
     # On a slow machine it may be the second by then.
     assert {trial.state for trial in trials_of(load(open_storage(any_storage_url), "iris"))} == {TrialState.COMPLETE}
-    assert f"{number.name}: finishing the running trial; once more to give it up" in crew.printed()
-    assert "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris\n" in crew.printed()
+    assert f"{number.name}: finishing the running trial; signal again to abandon it" in crew.printed()
+    assert "interrupted; finished trials are kept. Continue with: faqnas-optuna resume iris\n" in crew.printed()
 
 
 @sqlite_and_postgres
@@ -74,8 +74,8 @@ def test_the_second_signal_ends_the_running_trial(any_storage_url: str, crew: Cr
     assert crew.leave() == [128 + number], crew.printed()
     (trial,) = trials_of(search)
     assert trial.state is TrialState.FAIL
-    assert trial.user_attrs["failure"] == f"Interruption: given up after {number.name} and {number.name}"
-    assert "interrupted; finished trials are kept. Go on with: faqnas-optuna worker s\n" in crew.printed()
+    assert trial.user_attrs["failure"] == f"Interruption: abandoned after {number.name} and {number.name}"
+    assert "interrupted; finished trials are kept. Continue with: faqnas-optuna worker s\n" in crew.printed()
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_signals_reach_the_workers_that_another_has_started(
                 time.sleep(0.2)
 
         send()
-        noted = "SIGTERM: finishing the running trial; once more to give it up\n"
+        noted = "SIGTERM: finishing the running trial; signal again to abandon it\n"
         wait_until(lambda: noted in told.text, SOON_S, "the first signal is noted")
         if signals == 2:
             time.sleep(AT_ONCE_S)
@@ -185,7 +185,7 @@ def test_signals_reach_the_workers_that_another_has_started(
         assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     else:
         assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
-        assert {trial.user_attrs["failure"] for trial in trials} == {"Interruption: given up after SIGTERM and SIGTERM"}
+        assert {trial.user_attrs["failure"] for trial in trials} == {"Interruption: abandoned after SIGTERM and SIGTERM"}
 
 
 @pytest.mark.slow

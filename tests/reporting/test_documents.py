@@ -189,7 +189,7 @@ def test_status_of_all_names_a_study_that_it_cannot_read(
     assert left_out["study"] == "newer"
     code, out, err = cli_here("status")
     assert (code, err) == (0, "")
-    assert f"leaving out study newer: {left_out['reason']}" in out
+    assert f"skipping study newer: {left_out['reason']}" in out
     code, _, err = cli_here("status", "newer")
     assert (code, err) == (3, f"Error: {left_out['reason']}\n")
 
@@ -207,7 +207,7 @@ def test_a_study_of_before_hypervolumes_were_logarithmic_is_left_out_of_all(
     code, out, err = cli_here("status")
     assert (code, err) == (0, "")
     assert out.splitlines()[1].startswith("iris ")
-    assert out.splitlines()[-1] == f"leaving out study older: {told}"
+    assert out.splitlines()[-1] == f"skipping study older: {told}"
     for command in (("status", "older"), ("pareto", "older"), ("resume", "older"), ("worker", "older")):
         assert cli_here(*command) == (3, "", f"Error: {told}\n")
 
@@ -231,7 +231,7 @@ def test_what_the_cheapest_circuit_that_computes_the_same_costs_is_told(
         assert (told["cheapest"], cheapest.depth) == (str(cheapest), 1)
         assert told["cheapest_flops"] == Costs.of(cheapest, n_features=4, n_classes=3).quantum_flops(config)
         assert (
-            f"  computes the same  {cheapest} at {told['cheapest_flops']} quantum FLOPs\n"
+            f"  cheapest equivalent  {cheapest} at {told['cheapest_flops']} quantum FLOPs\n"
             in cli_here("show", "iris", str(number))[1]
         )
 

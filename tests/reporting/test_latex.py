@@ -227,7 +227,7 @@ def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
     check(text)
     headings, first, second = rows(text)
     told = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
-    assert headings[1:5] == [told, r"95\,\% interval", "Believed", r"$F_\mathrm{Q}$"]
+    assert headings[1:5] == [told, r"95\,\% CI", "Search estimate", r"$F_\mathrm{Q}$"]
     assert first[:5] == ["19", "0.967", "0.946--0.987", "0.944", r"38\,997"]
     assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
     assert second[2] == "--" and second[6:10] == ["--"] * 4

@@ -71,10 +71,10 @@ def test_the_command(costs: SpaceCosts, cli_here: Cli, tmp_path: Path) -> None:
     assert code == 0 and "profiler FLOPs" in out and "Kendall's tau of" in out
     assert np.allclose(pd.read_csv(tmp_path / "costs.csv")["neg_log_esp_heron-r3"], costs.columns["neg_log_esp_heron-r3"])
     for arguments, told in (
-        (("--out", "absent/costs.csv"), "there is no directory absent; make it first"),
-        (("--target", "y"), "--target is of data; name a data set too"),
+        (("--out", "absent/costs.csv"), "directory absent does not exist; create it first"),
+        (("--target", "y"), "--target needs a data set; add one"),
     ):
         code, out, err = cli_here("space", *arguments)
         assert (code, out) == (2, "") and told in err and len(err.splitlines()) == 1
     code, out, err = cli_here("space", "--out", "costs.xlsx")
-    assert (code, out) == (2, "") and "--out ends with .parquet or .csv; it is costs.xlsx" in err
+    assert (code, out) == (2, "") and "--out must end with .parquet or .csv; it is costs.xlsx" in err

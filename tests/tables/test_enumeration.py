@@ -30,7 +30,7 @@ def until(number: int, work: Callable[[Job, Chunk], ChunkResult], shared: Job, t
     """The same, in another order, until something goes wrong after so many chunks."""
     for done, task in enumerate(reversed(list(tasks))):
         if done == number:
-            raise WorkerDiedError("a worker has been ended by SIGKILL")
+            raise WorkerDiedError("a worker process was killed by SIGKILL")
         yield work(shared, task)
 
 
@@ -118,7 +118,7 @@ def test_parts_of_another_table_are_refused(iris: DataSplits, tmp_path: Path) ->
     file = tmp_path / "iris.parquet"
     with pytest.raises(WorkerDiedError, match="SIGKILL"):
         make(file, iris, hand_out=partial(until, 1))
-    told = "iris.parquet.parts has parts of another table: protocol.seeds: stored 2, asked 3; remove it to begin anew, or name"
+    told = "iris.parquet.parts has parts of another table: protocol.seeds: stored 2, requested 3; remove it to begin anew, or name"
     with pytest.raises(StudyMismatchError, match=told):
         make(file, iris, plan_of(seeds=3))
     (folder_of(file) / "plan.json").write_text("{")
@@ -127,7 +127,7 @@ def test_parts_of_another_table_are_refused(iris: DataSplits, tmp_path: Path) ->
 
 
 def test_another_table_in_its_place_is_refused(table: Path, iris: DataSplits, tmp_path: Path) -> None:
-    with pytest.raises(StudyMismatchError, match=r"is another table: protocol.seeds: stored 2, asked 3; name another --out"):
+    with pytest.raises(StudyMismatchError, match=r"is another table: protocol.seeds: stored 2, requested 3; name another --out"):
         make(table, iris, plan_of(seeds=3))
     assert not folder_of(table).exists()
     (tmp_path / "mine.parquet").write_text("no table")
@@ -158,7 +158,7 @@ def test_a_worker_with_other_versions_is_refused(iris: DataSplits) -> None:
     job = Job(
         circuits=plan_of().circuits, splits=iris, training=TrainingConfig(epochs=1), versions=versions() | {"numba": "0.1"}
     )
-    with pytest.raises(StudyMismatchError, match="has other versions, numba: stored 0.1, asked .*; let all have the same"):
+    with pytest.raises(StudyMismatchError, match="has other versions, numba: stored 0.1, requested .*; let all have the same"):
         train_chunk(job, Chunk(0, 0, 0, 1))
 
 
@@ -179,6 +179,6 @@ def test_chunks_are_all_trainings_seed_by_seed() -> None:
 
 def test_differences_are_told_by_their_place() -> None:
     assert differences({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}}) == [
-        "a.c: stored 2, asked 4",
-        "d: stored 3, asked None",
+        "a.c: stored 2, requested 4",
+        "d: stored 3, requested None",
     ]

@@ -151,7 +151,7 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
     assert process.returncode == 130, err
     assert "the Dask cluster has 2 threads for 5 workers; the others begin when it has more" in err
     assert "SIGINT: finishing the running trial" in err
-    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Go on with: faqnas-optuna resume iris"
+    assert err.splitlines()[-1] == "interrupted; finished trials are kept. Continue with: faqnas-optuna resume iris"
     assert idle(scheduler)
     assert search.metadata.stop() is None
     assert other.poll() is None
@@ -180,7 +180,7 @@ def test_the_second_signal_does_not_wait_for_remote_trials(fork_cli: Fork, tmp_p
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=TIMEOUT_S) == 143, told.all()
     assert "Traceback" not in told.all()
-    assert "workers on the Dask cluster are still at a trial; they leave after it" in told.all()
+    assert "some workers on the Dask cluster are still running a trial; they leave after it" in told.all()
 
 
 def test_workers_that_fail_are_told_in_one_line_each_and_no_password(
@@ -192,7 +192,7 @@ def test_workers_that_fail_are_told_in_one_line_each_and_no_password(
     with (
         connected(scheduler, storage_url=storage_url) as client,
         pytest.raises(
-            ClusterError, match="no worker is left on the Dask cluster, and study 'iris' is not finished; go on with"
+            ClusterError, match="no worker is left on the Dask cluster but study 'iris' is not finished; continue with"
         ),
         dask_workers(client, 2, search, signals, storage_url=elsewhere, data_dir=None, database_timeout_s=1) as crew,
     ):
@@ -222,10 +222,10 @@ def test_a_task_runs_the_study_to_its_end(new_search: Callable[..., Search], sch
         assert len(successful(search)) == 8
         assert reason_of(search) == StopReason.GENERATIONS
         elsewhere = client.submit(work, replace(assignment, host="other"), pure=False)
-        with pytest.raises(ConfigError, match="study on other: SQLite is for one machine; use PostgreSQL"):
+        with pytest.raises(ConfigError, match="but the study on other: SQLite serves a single machine; use PostgreSQL"):
             elsewhere.result(timeout=TIMEOUT_S)
         another = client.submit(work, replace(assignment, created="yesterday"), pure=False)
-        with pytest.raises(ConfigError, match=r"study 'iris' in sqlite:///\S+ on \S+ is another of that name"):
+        with pytest.raises(ConfigError, match=r"sqlite:///\S+ on \S+ has another study named 'iris'"):
             another.result(timeout=TIMEOUT_S)
 
 
@@ -314,7 +314,7 @@ def test_a_scheduler_that_goes_away_ends_the_search_with_4(fork_cli: Fork, tmp_p
             scheduler.kill()
         _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 4
-    assert err.splitlines()[-1].startswith("Error: no worker is left on the Dask cluster, and study 'iris' is not finished")
+    assert err.splitlines()[-1].startswith("Error: no worker is left on the Dask cluster but study 'iris' is not finished")
     assert "Traceback" not in err
 
 
@@ -330,17 +330,20 @@ def test_a_scheduler_that_does_not_answer_is_one_line(run_forked: RunCli, closed
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("tcp://192.0.2.1:8786", "tcp://192.0.2.1:8786 is on another machine, and SQLite is for one machine; use PostgreSQL"),
-        ("tcp://no-such-host.invalid:8786", "is on another machine, and SQLite is for one machine"),
-        ("absent.json", "there is no such file, and an address is written tcp://HOST:8786"),
-        ("127.0.0.1", "there is no such file, and an address is written tcp://HOST:8786"),
+        (
+            "tcp://192.0.2.1:8786",
+            "tcp://192.0.2.1:8786 is on another machine but SQLite serves a single machine; use PostgreSQL",
+        ),
+        ("tcp://no-such-host.invalid:8786", "is on another machine but SQLite serves a single machine"),
+        ("absent.json", "no such file; an address is written tcp://HOST:8786"),
+        ("127.0.0.1", "no such file; an address is written tcp://HOST:8786"),
         ("tcp://127.0.0.1:port", "cannot be read as an address or a scheduler file"),
         ("broken.json", "cannot be read as an address or a scheduler file"),
-        ("http://127.0.0.1:8787", "is the address of a page; the scheduler's own begins with tcp:// or tls://"),
+        ("http://127.0.0.1:8787", "is the address of a page; a scheduler's address begins with tcp:// or tls://"),
         ("inproc://127.0.0.1:1", "is the address of a scheduler inside another process"),
         ("nope://127.0.0.1:8786", "Dask cannot use nope:// here (unknown address scheme 'nope'"),
         ("ucx://127.0.0.1:13337", "Dask cannot use ucx:// here"),
-        ("tls://127.0.0.1:8786", "needs certificates; name them in Dask's configuration, under distributed.comm.tls"),
+        ("tls://127.0.0.1:8786", "needs certificates; set distributed.comm.tls in Dask's configuration"),
     ],
 )
 def test_addresses_that_are_of_no_use_are_one_line(cli_here: Cli, tmp_path: Path, address: str, message: str) -> None:
@@ -383,7 +386,7 @@ def test_without_dask_the_extra_is_named(cli_here: Cli, monkeypatch: pytest.Monk
 def test_detach_and_dask_exclude_each_other(cli_here: Cli, tmp_path: Path) -> None:
     code, out, err = cli_here("start", "--dataset", "iris", "--detach", "--dask", "tcp://127.0.0.1:8786")
     assert (code, out) == (2, "")
-    assert err == "Error: --detach starts no workers, and --dask says where to start them; leave one of them out\n"
+    assert err == "Error: --detach starts no workers but --dask says where to run them; leave one of them out\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -413,7 +416,7 @@ def test_a_cluster_that_goes_away_is_told() -> None:
         address = cluster.enter_context(local_cluster())
         with (
             connected(address, storage_url=None) as client,
-            pytest.raises(ClusterError, match="the Dask cluster is gone; start it anew"),
+            pytest.raises(ClusterError, match="the connection to the Dask cluster is lost; restart the cluster"),
         ):
             for _ in shared_out_on(client, add, 0, range(1_000)):
                 cluster.close()

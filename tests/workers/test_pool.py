@@ -28,7 +28,7 @@ def test_without_tasks_there_are_no_processes() -> None:
 
 
 def test_a_process_that_dies_is_told_of() -> None:
-    with pytest.raises(WorkerDiedError, match="a worker has been ended by SIGKILL"):
+    with pytest.raises(WorkerDiedError, match="a worker process was killed by SIGKILL"):
         list(shared_out(fail, {3: "killed", 1: "signalled"}, range(9), processes=1))
 
 

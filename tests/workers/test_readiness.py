@@ -25,7 +25,7 @@ def test_studies_are_counted(search_of_eight: Search, storage_url: str) -> None:
 
 
 def test_versions_are_compared() -> None:
-    with pytest.raises(LackingError, match="needs >=4: make the environment with another Python"):
+    with pytest.raises(LackingError, match="needs Python >=4; create the environment with another Python"):
         check_python(">=4")
     needed = ["numpy>=99", "faqnas-of-nowhere", "numpy>=1; extra == 'more'", "optuna"]
     with pytest.raises(LackingError) as lacking:
@@ -63,6 +63,6 @@ def test_the_command_says_it_with_its_exit_code(run_forked: RunCli, tmp_path: Pa
     lacks = run_forked("doctor", "--storage", f"sqlite:///{tmp_path}/nowhere/faqnas.db")
     assert lacks.returncode == 1
     marks = [line.split()[0] for line in lacks.stdout.splitlines()]
-    assert marks == ["ready"] * 5 + ["LACKS"]
+    assert marks == ["ok"] * 5 + ["FAIL"]
     assert "the directory" in lacks.stdout and "does not exist" in lacks.stdout
     assert "Traceback" not in lacks.stderr

@@ -36,7 +36,7 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
 
     def idles(times: int) -> bool:
         """Whether the worker waits for a study, for the time that is given, and stays."""
-        wait_until(lambda: crew.printed().count("waiting for a study to run\n") == times, SOON_S, "the worker waits")
+        wait_until(lambda: crew.printed().count("waiting for a study\n") == times, SOON_S, "the worker waits")
         worker.join(IDLE_S)
         return worker.is_alive()
 
@@ -58,10 +58,10 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
     # No trial is finished, for there is none.
     assert crew.printed().splitlines()[-2:] == [
         "SIGTERM: leaving",
-        "interrupted; finished trials are kept. Go on with: faqnas-optuna worker",
+        "interrupted; finished trials are kept. Continue with: faqnas-optuna worker",
     ]
     # Before the first study and after each.
-    assert crew.printed().count("waiting for a study to run\n") == 3
+    assert crew.printed().count("waiting for a study\n") == 3
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_a_worker_of_all_studies_leaves_one_in_which_every_trial_fails(
     assert len(successful(load(storage, "good"))) == 8
     assert bad.metadata.stop() is None
     assert sum(trial.state is TrialState.FAIL for trial in bad.study.get_trials(deepcopy=False)) == 4
-    assert "leaving out study bad: the last 4 trials of" in caplog.text
+    assert "skipping study bad: the last 4 trials of" in caplog.text
 
 
 def test_a_worker_without_a_name_serves_all_studies_evenly(new_search: Callable[..., Search], storage_url: str) -> None:
@@ -126,7 +126,7 @@ def test_a_study_of_other_data_is_left_out_and_the_rest_is_served(
     assert serve(storage, Signals(), data_dir=None, until_idle=True, on_trial=nothing) == 1
     assert len(successful(load(storage, "good"))) == 8
     assert len(successful(load(storage, "bad"))) == 0
-    assert "leaving out study bad: study 'bad' was made with other data" in caplog.text
+    assert "skipping study bad: study 'bad' was made with other data" in caplog.text
 
 
 @pytest.mark.parametrize("before", [True, False])
