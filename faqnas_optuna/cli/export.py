@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @study_argument
 @trial_argument
 @pick_option
-@option("--out", "directory", type=click.Path(path_type=Path), help="Folder to write.  [default: STUDY-TRIAL]")
+# Without a variable, or every call would write the same folder.
+@click.option("--out", "directory", type=click.Path(path_type=Path), help="Folder to write.  [default: STUDY-TRIAL]")
 @option("--qasm", type=click.Choice(["2", "3"]), default="3", show_default=True, help="Version of OpenQASM.")
 @option("--replace", is_flag=True, help="Replace an existing model folder.")
 @storage_options

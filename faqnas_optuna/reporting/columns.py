@@ -162,7 +162,7 @@ def _columns_of(score: Score) -> tuple[CandidateColumn, ...]:
             name=f"{name}_interval",
             label="  95 % CI",
             heading="95 % CI",
-            latex=r"95\,\% interval",
+            latex=r"95\,\% CI",
             outputs=EVERYWHERE,
             read=lambda candidate, study: candidate.scores.interval(score, study.config.training.repeats),
             is_in_tables=lambda study: study.config.score is score and study.config.training.repeats > 1,

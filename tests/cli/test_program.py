@@ -50,14 +50,14 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
     for parameter in cli.commands[name].params:
         if parameter.param_type_name == "option" and parameter.name != "help":
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
-            # What was set for `start` must not lower the limit of a study that is resumed, nor shorten what confirms it; no
-            # call writes files unasked, nor is one refused for a size, or shots, unasked; and what `start` says to its workers
-            # is none of a user's business.
+            # A variable must not make every call write the same file, nor be refused for a size or shots without a plot or
+            # noise. Settings of `start` must not change other commands. `--listen` is internal.
             files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")}
-            files |= {("confirm", option) for option in ("LATEX", "SHOTS", "PLOT")}
-            files |= {("compare", "PLOT"), ("compare", "SIZE"), ("space", "OUT")}
-            epochs = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
-            without = {("resume", "GENERATIONS"), ("worker", "LISTEN"), *epochs, *files}
+            files |= {("confirm", option) for option in ("LATEX", "SHOTS", "PLOT", "NAME")}
+            files |= {("compare", "PLOT"), ("compare", "SIZE"), ("space", "OUT"), ("export", "OUT")}
+            budgets = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
+            budgets |= {(command, "REPEATS") for command in ("confirm", "enumerate")}
+            without = {("resume", "GENERATIONS"), ("worker", "LISTEN"), *budgets, *files}
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
 
 
