@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.data.splits import DataSplits
 from studies.claims.measuring import CLAIMS, Verdict
+from tests.conftest import RunCli
 from tests.support.benchmarks import made_up_table
+from tests.support.forked import Forked
 from tests.support.modules import ROOT, RunModule
 from tests.support.modules import module_here as module_here
 from tests.support.processes import TIMEOUT_S, cli_environment
@@ -29,6 +31,17 @@ Cli = Callable[..., tuple[int, str, str]]
 def claims(module_here: RunModule) -> Cli:
     """Run `python -m studies.claims` in this process."""
     return partial(module_here, "studies.claims")
+
+
+@pytest.fixture
+def claims_forked(run_forked: RunCli) -> Cli:
+    """Run it in a fork, whose processes are forked too and import nothing."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        forked = run_forked(*arguments, module="studies.claims")
+        return forked.returncode, forked.stdout, forked.stderr
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +56,8 @@ def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_claims_are_measured_and_written(file: Path, claims: Cli, tmp_path: Path) -> None:
-    code, out, err = claims(str(file), "--searches", "2", "--out", "claims.md", "--json")
+def test_claims_are_measured_and_written(file: Path, claims_forked: Cli, tmp_path: Path) -> None:
+    code, out, err = claims_forked(str(file), "--searches", "2", "--out", "claims.md", "--json")
     assert code == 0 and "wrote claims.md, and 6 figures in claims" in err, err
     document = json.loads(out)
     (table,) = document["tables"]
@@ -67,7 +80,7 @@ def test_claims_are_measured_and_written(file: Path, claims: Cli, tmp_path: Path
         assert outside(figure) == [], name
 
     # Again, in one process: the same bytes.
-    code, out, err = claims(str(file), "--searches", "2", "--workers", "1", "--out", "again.md")
+    code, out, err = claims_forked(str(file), "--searches", "2", "--workers", "1", "--out", "again.md")
     assert code == 0 and "After 5 epochs" in out and "does not hold" in out
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == figures
     assert (tmp_path / "again.md").read_text().split("\n## 1.")[1].replace("(again/", "(claims/") == text.split("\n## 1.")[1]
@@ -113,26 +126,19 @@ def test_a_file_in_the_place_of_the_figures_is_told_before_anything_is_done(file
 
 
 @pytest.mark.slow
-def test_the_command_of_the_documents_runs(claims: Cli, tmp_path: Path) -> None:
+def test_the_command_of_the_documents_runs(claims_forked: Cli, tmp_path: Path) -> None:
     (command,) = re.findall(r"^\$ python -m studies.claims (.*)$", (ROOT / "docs/tables.md").read_text(), re.MULTILINE)
-    code, _, err = claims(*shlex.split(command))
+    code, _, err = claims_forked(*shlex.split(command))
     assert code == 0, err
     assert (tmp_path / "claims.md").exists()
 
 
 @pytest.mark.slow
-def test_a_signal_ends_it_and_nothing_is_written(file: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "studies.claims", str(file), "--searches", "1000", "--out", str(tmp_path / "claims.md")]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=cli_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stderr is not None
-            assert process.stderr.readline() == "claims: 0 of 4,000 replays\n"
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=TIMEOUT_S)
-        finally:
-            process.kill()
+def test_a_signal_ends_it_and_nothing_is_written(file: Path, fork_cli: Callable[..., Forked], tmp_path: Path) -> None:
+    process = fork_cli(str(file), "--searches", "1000", "--out", "claims.md", module="studies.claims")
+    assert process.stderr.readline() == "claims: 0 of 4,000 replays\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, out) == (130, "") and err.endswith("interrupted; nothing was written\n")
     assert not (tmp_path / "claims.md").exists() and not (tmp_path / "claims").exists()
 
