@@ -11,6 +11,7 @@ import pytest
 
 from faqnas_optuna import DataWarning, Study, search
 from faqnas_optuna.data.findings import FindingKind
+from tests.conftest import RunCli
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -57,14 +58,14 @@ def kinds(checks: list[Mapping[str, Any]]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_start_and_datasets_say_the_same_once(odd: Path, cli_here: Cli) -> None:
-    code, out, err = cli_here("start", str(odd), "--target", "outcome", *BUDGET, "--workers", "2")
-    assert code == 0, err
-    warnings = [line for line in err.splitlines() if line.startswith("Warning: ")]
+def test_start_and_datasets_say_the_same_once(odd: Path, cli_here: Cli, run_forked: RunCli) -> None:
+    started = run_forked("start", str(odd), "--target", "outcome", *BUDGET, "--workers", "2")
+    assert started.returncode == 0, started.stderr
+    warnings = [line for line in started.stderr.splitlines() if line.startswith("Warning: ")]
     assert len(warnings) == len(EXPECTED)
     for message in EXPECTED.values():
         assert sum(message in line for line in warnings) == 1, message
-    assert "Always answering the majority class has a validation accuracy of 0.917." in out
+    assert "Always answering the majority class has a validation accuracy of 0.917." in started.stdout
     code, out, err = cli_here("datasets", str(odd), "--target", "outcome")
     assert code == 0 and err == ""
     assert [line for line in out.splitlines() if line.startswith("Warning: ")] == warnings

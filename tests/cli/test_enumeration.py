@@ -22,12 +22,12 @@ SMALL = ("enumerate", "iris", "--fraction", "0.001", "--seeds", "2", "--workers"
 
 
 @pytest.mark.slow
-def test_a_table_is_made_once(cli_here: Cli, tmp_path: Path) -> None:
-    code, out, err = cli_here(*SMALL, "--epochs", "2")
+def test_a_table_is_made_once(cli_here: Cli, run_forked: RunCli, tmp_path: Path) -> None:
+    made = run_forked(*SMALL, "--epochs", "2")
     file = tmp_path / "iris.table.parquet"
     content = file.read_bytes()
-    assert code == 0 and "iris: 288 of 288 trainings" in err
-    assert out.splitlines() == [
+    assert made.returncode == 0 and "iris: 288 of 288 trainings" in made.stderr
+    assert made.stdout.splitlines() == [
         "iris.table.parquet: 316 circuits, 144 of them trained from 2 seeds",
         f"{len(content):,} bytes, SHA-256 {hashlib.sha256(content).hexdigest()}",
     ]

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from faqnas_optuna.training.evaluation import train_from
 from faqnas_optuna.training.pilot import measure_reliability
 from tests.conftest import TIMEOUT_S
 from tests.support.crew import SOON_S, wait_until
+from tests.support.forked import Forked
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("start", "iris", "--population", "2", "--generations", "1", "--epochs", "1")
@@ -112,10 +112,10 @@ def test_ctrl_c_while_it_is_measured_makes_no_study(cli_here: Cli, monkeypatch: 
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_all_processes_that_measure(start_cli: Callable[..., subprocess.Popen[str]], storage_url: str) -> None:
+def test_ctrl_c_ends_all_processes_that_measure(fork_cli: Callable[..., Forked], storage_url: str) -> None:
     """A terminal sends it to each of them."""
     # Without a limit of time, minutes of training.
-    process = start_cli("start", "iris", "--repeats", "auto", "--epochs", "20000", "--batch-size", "1", "--workers", "2")
+    process = fork_cli("start", "iris", "--repeats", "auto", "--epochs", "20000", "--batch-size", "1", "--workers", "2")
 
     def at_work() -> list[psutil.Process]:
         assert process.poll() is None, process.communicate()
