@@ -85,7 +85,7 @@ def run_command(
             return
         with pytest.MonkeyPatch.context() as patch:
             if "--cost" in arguments:
-                # Every circuit of the space is compiled for the device.
+                # Every circuit of the space is compiled for the device, which takes seconds for the whole of it.
                 patch.setenv("FAQNAS_CONFIG", str(narrow))
             code, _, err = cli_here(*arguments)
         assert code == 0, f"{arguments}: {err}"
