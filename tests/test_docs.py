@@ -71,7 +71,7 @@ def run_command(
     """Run a command in this process, or in a fork if it starts processes: these are then forked too, and import nothing."""
     for variable, value in TINY.items():
         monkeypatch.setenv(variable, value)
-    (narrow := tmp_path / "narrow.toml").write_text("[space]\nn_qubits = [2, 3]\n")
+    (narrow := tmp_path / "narrow.toml").write_text("[space]\nn_qubits = [2, 10]\ndepth = [1, 2]\n")
 
     def run(arguments: list[str]) -> None:
         if arguments[0] == "dashboard":
