@@ -284,8 +284,8 @@ def fork_cli(tmp_path: Path) -> Iterator[Callable[..., Forked]]:
     """As `start_cli`, in a process that need not import anything."""
     processes: list[Forked] = []
 
-    def fork(*arguments: str, env: Mapping[str, str] | None = None, trial_s: float = 0, fault: str | None = None) -> Forked:
-        process = Forked(arguments, directory=tmp_path, env=cli_environment(env), trial_s=trial_s, fault=fault)
+    def fork(*arguments: str, env: Mapping[str, str] | None = None, **settings: Any) -> Forked:
+        process = Forked(arguments, directory=tmp_path, env=cli_environment(env), **settings)
         processes.append(process)
         return process
 

@@ -22,8 +22,9 @@ from faqnas_optuna.data.named import DATASETS
 from faqnas_optuna.hardware.devices import DEVICES, device_of
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.signals import SIGNALS
-from tests.conftest import TIMEOUT_S
+from tests.conftest import TIMEOUT_S, RunCli
 from tests.support.documents import GUIDES, ROOT, TEXTS, TINY, blocks
+from tests.support.forked import Forked
 
 LONGEST_README = 150
 
@@ -59,19 +60,49 @@ RUNNING = [
 ]
 
 
+@pytest.fixture
+def run_command(
+    cli_here: Callable[..., tuple[int, str, str]],
+    fork_cli: Callable[..., Forked],
+    run_forked: RunCli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[list[str]], None]:
+    """Run a command in this process, or in a fork if it starts processes: these are then forked too, and import nothing."""
+    for variable, value in TINY.items():
+        monkeypatch.setenv(variable, value)
+    # It has no variable.
+    monkeypatch.setattr("faqnas_optuna.confirmation.opening.DEFAULT_REPEATS", 2)
+    (narrow := tmp_path / "narrow.toml").write_text("[space]\nn_qubits = [2, 10]\ndepth = [1, 2]\n")
+
+    def run(arguments: list[str]) -> None:
+        if arguments[0] == "dashboard":
+            process = fork_cli(*arguments, "--port", "0")
+            assert "the dashboard is at http://127.0.0.1:" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            return
+        if "--workers" in arguments or arguments[0] in ("compare", "enumerate"):
+            forked = run_forked(*arguments, env=TINY)
+            assert forked.returncode == 0, f"{arguments}: {forked.stderr}"
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            if "--cost" in arguments:
+                # Every circuit of the space is compiled for the device, which takes seconds for the whole of it.
+                patch.setenv("FAQNAS_CONFIG", str(narrow))
+            code, _, err = cli_here(*arguments)
+        assert code == 0, f"{arguments}: {err}"
+
+    return run
+
+
 @pytest.mark.parametrize("name", RUNNING)
 def test_what_a_document_shows_runs_as_it_stands(
     name: str,
-    cli_here: Callable[..., tuple[int, str, str]],
-    start_cli: Callable[..., subprocess.Popen[str]],
+    run_command: Callable[[list[str]], None],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From above to below, in one directory: a document may use what it has made before, but nothing that another has."""
-    for variable, value in TINY.items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("faqnas_optuna.confirmation.opening.DEFAULT_REPEATS", 2)
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     before, printed = "", ""
     for language, block in blocks(TEXTS[name]):
@@ -80,7 +111,7 @@ def test_what_a_document_shows_runs_as_it_stands(
                 for command in commands(block):
                     program, *arguments = shlex.split(command)
                     if program == "faqnas-optuna":
-                        run(arguments, cli_here, start_cli)
+                        run_command(arguments)
             case "toml":
                 # Its first line is the name of the file.
                 Path(block.splitlines()[0].removeprefix("# ")).write_text(block)
@@ -94,20 +125,6 @@ def test_what_a_document_shows_runs_as_it_stands(
         before = language
     for file in re.findall(r"(?:--plot|--csv) (\S+)", "\n".join(commands_of(TEXTS[name]))):
         assert (tmp_path / file).stat().st_size > 0
-
-
-def run(
-    arguments: list[str], cli_here: Callable[..., tuple[int, str, str]], start_cli: Callable[..., subprocess.Popen[str]]
-) -> None:
-    """A command in this process; only the dashboard, which ends by Ctrl-C, in one of its own."""
-    if arguments[0] == "dashboard":
-        process = start_cli(*arguments, "--port", "0")
-        assert process.stderr is not None
-        assert "the dashboard is at http://127.0.0.1:" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        return
-    code, _, err = cli_here(*arguments)
-    assert code == 0, f"{arguments}: {err}"
 
 
 def test_a_trial_that_a_sentence_quotes_is_on_the_front_of_the_readme() -> None:

@@ -41,7 +41,10 @@ REFUSED = {
     ("iris", "--trials", "8"): (2, "study 'iris' has no trial 8; it has 0 to 7"),
     ("iris", "--top", "0"): (2, "--top.*0 is not in the range"),
     ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, asked 3; .* --name"),
-    ("iris", "--repeats", "2"): (3, "study 'iris.confirm' exists with other settings: repeats: stored 3, requested 2; .* --name"),
+    ("iris", "--repeats", "2"): (
+        3,
+        "study 'iris.confirm' exists with other settings: repeats: stored 3, requested 2; .* --name",
+    ),
     ("iris", "--name", "iris"): (3, "study 'iris' is no confirmation; choose another name with --name"),
     ("iris", "--name", ""): (2, "a study's name has .*; it is ''"),
     ("iris", "--detach", "--dask", "tcp://127.0.0.1:1"): (2, "--detach starts no workers but --dask says where"),

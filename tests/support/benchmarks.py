@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.effective import effective_circuit
@@ -14,11 +15,13 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.tables import writing
 from faqnas_optuna.tables.plan import TablePlan, table_document
 from faqnas_optuna.tables.schema import seconds_file
-from faqnas_optuna.tables.space import all_circuits
+from faqnas_optuna.tables.space import all_circuits, effective_circuits
 from faqnas_optuna.tables.table import Table
 from faqnas_optuna.tables.writing import TableValues, seconds_bytes, table_bytes
+from faqnas_optuna.training.values import Costs
 
 Right = Callable[[Sequence[Circuit], tuple[int, ...]], NDArray[Any]]
 """Right answers of circuits, of a shape."""
@@ -73,12 +76,26 @@ def made_up_table(file: Path, splits: DataSplits, right: Right, *, seeds: int = 
         right: (circuits, seeds, checkpoints, 3) right answers on the three parts, for the circuits that are trained.
     """
     settings = {"dataset": splits.name, "training": {"epochs": epochs}, "data": {"split_seed": splits.seed}}
-    plan = TablePlan.of(StudyConfig.from_settings(settings, source=""), seeds=seeds)
+    config = StudyConfig.from_settings(settings, source="")
+    plan = TablePlan(config=config, seeds=seeds, fraction=1, effective_of=_effective_of())
     values = TableValues.empty(plan)
     values.right[...] = right(plan.circuits, values.right.shape)
     values.loss[...] = 1.5
     values.seconds[...] = 0.5
     document = table_document(plan, splits)
-    file.write_bytes(table_bytes(plan, values, document))
-    seconds_file(file).write_bytes(seconds_bytes(plan, values, document))
+    with pytest.MonkeyPatch.context() as patch:
+        # All tables have the same circuits, and nobody keeps these files.
+        patch.setattr(Costs, "of", _costs)
+        patch.setattr(writing, "LEVEL", 1)
+        file.write_bytes(table_bytes(plan, values, document))
+        seconds_file(file).write_bytes(seconds_bytes(plan, values, document))
     return Table(file)
+
+
+@cache
+def _effective_of() -> dict[Circuit, Circuit]:
+    """Return the effective circuit of each circuit of the space."""
+    return effective_circuits(all_circuits())
+
+
+_costs = cache(Costs.of)

@@ -5,6 +5,7 @@ Its imports, several seconds of them, are all that it does not do anew.
 
 import atexit
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -30,14 +31,22 @@ class Forked:
         env: all of its environment.
         trial_s: how long an evaluation sleeps before it trains.
         fault: what goes wrong after it has trained: one of `FAULTS`.
+        module: that is run as `python -m` does, instead of `faqnas_optuna`.
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, directory: Path, env: Mapping[str, str], trial_s: float = 0, fault: str | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        directory: Path,
+        env: Mapping[str, str],
+        trial_s: float = 0,
+        fault: str | None = None,
+        module: str | None = None,
     ) -> None:
         out, out_end = forking().Pipe(duplex=False)
         err, err_end = forking().Pipe(duplex=False)
-        settings = (tuple(arguments), directory, dict(env), (trial_s, fault), out_end, err_end)
+        settings = (tuple(arguments), directory, dict(env), (trial_s, fault), module, out_end, err_end)
         self._process = forking().Process(target=_work, args=settings)
         self._process.start()
         out_end.close()
@@ -104,6 +113,7 @@ def _work(
     directory: Path,
     env: Mapping[str, str],
     evaluation: tuple[float, str | None],
+    module: str | None,
     out: Connection,
     err: Connection,
 ) -> None:
@@ -121,7 +131,10 @@ def _work(
     sys.argv = ["faqnas-optuna", *arguments]
     slow_down(evaluate, *evaluation)
     try:
-        faqnas_main()
+        if module:
+            runpy.run_module(module, run_name="__main__")
+        else:
+            faqnas_main()
     finally:
         # Which `multiprocessing` leaves out.
         atexit._run_exitfuncs()
