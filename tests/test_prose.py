@@ -6,7 +6,6 @@ import re
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

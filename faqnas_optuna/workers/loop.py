@@ -135,7 +135,9 @@ class StudyWorker:
         """Return the error by which this worker leaves the study."""
         name = self.study.name
         failed = self._failed_in_a_row
-        message = f"the last {len(failed)} trials of {worker_name()} in study {name!r} failed, while other workers go on; see why with"
+        message = (
+            f"the last {len(failed)} trials of {worker_name()} in study {name!r} failed while others succeed; see why with"
+        )
         return FailingWorkerError(message, command=f"show {name} {failed[-1]}")
 
     def run_trial(self) -> bool:

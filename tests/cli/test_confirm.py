@@ -40,10 +40,10 @@ REFUSED = {
     ("iris", "--trials", "-1"): (2, "--trials must be a list of trial numbers such as 19,48; it is '-1'"),
     ("iris", "--trials", "8"): (2, "study 'iris' has no trial 8; it has 0 to 7"),
     ("iris", "--top", "0"): (2, "--top.*0 is not in the range"),
-    ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, asked 3; .* --name"),
+    ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, requested 3; .* --name"),
     ("iris", "--repeats", "2"): (
         3,
-        "study 'iris.confirm' exists with other settings: repeats: stored 3, requested 2; .* --name",
+        "exists with other settings: repeats: stored 3, requested 2; .* --name",
     ),
     ("iris", "--name", "iris"): (3, "study 'iris' is no confirmation; choose another name with --name"),
     ("iris", "--name", ""): (2, "a study's name has .*; it is ''"),
