@@ -32,19 +32,6 @@ def test_a_user_without_home_and_name_has_no_cache(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("/dev/null/no-home-directory/faqnas-optuna\n", "")
 
 
-@pytest.mark.slow
-def test_what_lies_in_the_working_directory_is_not_imported(
-    run_cli: RunCli, second_thread: dict[str, str], tmp_path: Path
-) -> None:
-    """The command itself is no module of that directory either, when it is run as an installed script."""
-    for name in ("optuna", "numpy", "random"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit(f'imported {__file__}')")
-    done = run_cli("start", *SMALL, "--workers", "2", env={"PYTHONSAFEPATH": "1", **second_thread})
-    assert done.returncode == 0, done.stderr
-    assert "imported" not in done.stderr + done.stdout
-    assert "exit code" not in done.stderr
-
-
 @pytest.mark.parametrize("encoding", mostly_slow(["latin-1", "cp1252", "ascii"]))
 def test_a_narrow_encoding_gets_what_it_can_hold(search_of_eight: Search, run_forked: RunCli, encoding: str) -> None:
     def printed(*arguments: str) -> str:
