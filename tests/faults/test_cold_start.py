@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from faqnas_optuna.config import Engine
-from faqnas_optuna.engine.fused import backward, forward, train_epoch
+from faqnas_optuna.engine.fused import train_epoch
+from faqnas_optuna.engine.statevector import backward, forward
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.training.evaluation import prepare
 from tests.conftest import TIMEOUT_S, RunCli, cli_environment
@@ -79,8 +81,8 @@ def test_of_several_workers_after_an_interrupted_compilation_one_compiles(
     interrupt(fork_cli(*WORKER, env=cold), signal.SIGINT, helpers_too=False)
     workers = [ForkedCall(prepare_and_count, env=cli_environment(cold)) for _ in range(3)]
     results = [worker.result() for worker in workers]
-    said = "compiling the fast engine, once; this takes some ten seconds"
-    assert sorted(messages.count(said) for messages, _, _ in results) == [0, 0, 1]
+    message = "compiling the fast engine, once; this takes some ten seconds"
+    assert sorted(messages.count(message) for messages, _, _ in results) == [0, 0, 1]
     # That one has others do it, whatever it is; and the FLOPs, which need torch, are counted in one.
     assert [(has_torch, counts) for _, has_torch, counts in results] == [(False, [(0, 1), (0, 0), (0, 1)])] * 3
     again = run_forked(*WORKER, env=cold)
@@ -99,8 +101,9 @@ def prepare_and_count() -> tuple[list[str], bool, list[tuple[int, int]]]:
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     prepare((Engine.FAST,))
-    stats = [kernel.stats for kernel in (forward, backward, train_epoch)]  # type: ignore[attr-defined]
-    return messages, "torch" in sys.modules, [(sum(s.cache_misses.values()), sum(s.cache_hits.values())) for s in stats]
+    kernels: list[Any] = [forward, backward, train_epoch]
+    counts = [(sum(kernel.stats.cache_misses.values()), sum(kernel.stats.cache_hits.values())) for kernel in kernels]
+    return messages, "torch" in sys.modules, counts
 
 
 def test_ctrl_c_on_a_terminal_ends_the_compilation(cold: dict[str, str], tmp_path: Path) -> None:
