@@ -147,7 +147,7 @@ def test_without_another_thread_no_trial_is_left_running(
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (RuntimeError("can't start new thread"), NO_MORE_PROCESSES),
         (BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)), NO_MORE_PROCESSES),
