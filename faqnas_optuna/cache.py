@@ -7,7 +7,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +21,7 @@ from platformdirs import user_cache_path
 
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
+from faqnas_optuna.signals import signals_blocked
 
 logger = logging.getLogger(__name__)
 
@@ -135,28 +136,30 @@ def in_subprocess(make: Callable[[], Any]) -> Iterator[None]:
     Args:
         make: Function of a module, called without arguments.
     """
-    program = f"from {make.__module__} import {make.__name__}; {make.__name__}()"
+    # A child process inherits the blocked signals.
+    unblock = "import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())"
+    program = f"{unblock}; from {make.__module__} import {make.__name__}; {make.__name__}()"
+    process = None
     try:
-        # A session of its own: Ctrl-C must reach only this process.
-        process = subprocess.Popen(
-            [sys.executable, "-c", program],
-            env=child_environment(),
-            # PennyLane would read a configuration file of the working directory.
-            cwd=Path(__file__).parent,
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            stderr=DEVNULL,
-            start_new_session=True,
-        )
-    except OSError:
+        with signals_blocked(), suppress(OSError):
+            # A session of its own: Ctrl-C must reach only this process.
+            process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                env=child_environment(),
+                # PennyLane would read a configuration file of the working directory.
+                cwd=Path(__file__).parent,
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                stderr=DEVNULL,
+                start_new_session=True,
+            )
         yield
-        return
-    try:
-        yield
-        process.wait()
+        if process:
+            process.wait()
     finally:
-        process.kill()
-        process.wait()
+        if process:
+            process.kill()
+            process.wait()
 
 
 def _read(path: Path, read: Callable[[bytes], T]) -> T | None:

@@ -32,6 +32,23 @@ FINISHING = "%s: finishing the running trial; signal again to abandon it"
 OTHERS_FINISH = "%s: finishing the running trials; signal again to abandon them"
 
 
+@contextmanager
+def signals_blocked() -> Iterator[set[signal.Signals]]:
+    """Block signals while a process is started.
+
+    The new process would run the handlers of this one, and an exception raised by a handler would lose the new process before
+    the caller can end it.
+
+    Yields:
+        Signals that were blocked before.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield {signal.Signals(number) for number in before}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class AskedToLeaveError(Exception):
     """A signal arrived while the database was unavailable, so waiting for the database ends."""
 

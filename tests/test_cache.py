@@ -1,6 +1,8 @@
 import logging
 import multiprocessing
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -103,6 +105,31 @@ def test_what_ends_the_block_ends_the_other_process(tmp_path: Path, monkeypatch:
         raise KeyError("enough")
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
+
+
+def test_a_signal_while_the_other_process_starts_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        """A process at whose start a signal arrives, before anybody has this object."""
+
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            started.append(self.pid)
+            signal.raise_signal(signal.SIGUSR1)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt("a signal")
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    previous = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="a signal"), in_subprocess(wait_for_ever):
+            raise AssertionError("the block is run in spite of the signal")
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
 
 
 def test_without_another_process_the_block_is_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+from faqnas_optuna.config import Engine
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.study.search import load
 from faqnas_optuna.study.state import read_state
+from faqnas_optuna.training.evaluation import prepare
 from tests.conftest import TIMEOUT_S, cli_environment
-from tests.support.sampling import mostly_slow
+from tests.support.sampling import in_shares, share
 
 HEAVY = ("torch", "pennylane", "numba", "sklearn")
 PROGRAM = f"""
@@ -29,7 +31,7 @@ def run(directory, arguments):
     signal.alarm({TIMEOUT_S})
     os.chdir(directory)
     for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.argv = ["faqnas-optuna", *arguments]
     from faqnas_optuna.__main__ import main
     try:
@@ -63,13 +65,16 @@ def runner() -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+Run = Callable[[list[str]], tuple[int, str]]
+
+
 @pytest.fixture
-def run(confirmed: Confirmation, runner: subprocess.Popen[str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
+def run(confirmed: Confirmation, runner: subprocess.Popen[str], tmp_path: Path) -> Run:
     """Run a command beside a finished study, and its confirmation: its exit code, and the large packages that it has loaded."""
     search = load(confirmed.study._storage, "iris")
     search.advance(read_state(search))
 
-    def run(*arguments: str) -> tuple[int, str]:
+    def run(arguments: list[str]) -> tuple[int, str]:
         assert runner.stdin is not None and runner.stdout is not None
         runner.stdin.write(json.dumps([str(tmp_path), arguments]) + "\n")
         runner.stdin.flush()
@@ -103,16 +108,22 @@ READERS = [
 ]
 
 
-@pytest.mark.parametrize("arguments", mostly_slow(READERS), ids=" ".join)
-def test_what_reads_loads_nothing_large(run: Callable[..., tuple[int, str]], arguments: list[str]) -> None:
-    assert run(*arguments) == (0, "")
+@in_shares
+def test_what_reads_loads_nothing_large(run: Run, quick_share: bool) -> None:
+    commands = share(READERS, quick_share)
+    assert results_of(run, commands) == {" ".join(arguments): (0, "") for arguments in commands}
 
 
-@pytest.mark.parametrize(
-    "arguments", mostly_slow([["status"], ["pareto", "iris"], ["confirm", "iris"], ["datasets"]]), ids=" ".join
-)
-def test_nor_does_it_for_a_program(run: Callable[..., tuple[int, str]], arguments: list[str]) -> None:
-    assert run(*arguments, "--json") == (0, "")
+def results_of(run: Run, commands: Iterable[list[str]]) -> dict[str, tuple[int, str]]:
+    """Run commands one after the other."""
+    return {" ".join(arguments): run(arguments) for arguments in commands}
+
+
+@in_shares
+def test_nor_does_it_for_a_program(run: Run, quick_share: bool) -> None:
+    commands = share([["status"], ["pareto", "iris"], ["confirm", "iris"], ["datasets"]], quick_share)
+    documents = [[*arguments, "--json"] for arguments in commands]
+    assert results_of(run, documents) == {" ".join(arguments): (0, "") for arguments in documents}
 
 
 REFUSED = [
@@ -178,19 +189,21 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code"), mostly_slow(REFUSED), ids=[" ".join(arguments) for arguments, _ in REFUSED])
-def test_what_is_refused_loads_nothing_large(run: Callable[..., tuple[int, str]], arguments: list[str], code: int) -> None:
-    assert run(*arguments) == (code, "")
+@in_shares
+def test_what_is_refused_loads_nothing_large(run: Run, quick_share: bool) -> None:
+    cases = share(REFUSED, quick_share)
+    assert results_of(run, (arguments for arguments, _ in cases)) == {
+        " ".join(arguments): (code, "") for arguments, code in cases
+    }
 
 
 @pytest.mark.slow
-def test_whoever_draws_loads_pennylane_and_nothing_that_trains(run: Callable[..., tuple[int, str]]) -> None:
-    code, loaded = run("show", "iris", "0")
-    assert (code, loaded) == (0, "pennylane")
+def test_whoever_draws_loads_pennylane_and_nothing_that_trains(run: Run) -> None:
+    assert run(["show", "iris", "0"]) == (0, "pennylane")
 
 
-def test_a_search_loads_numba_alone(run: Callable[..., tuple[int, str]]) -> None:
-    """Once kernels, counts, data and split are kept; the first run may make them."""
-    small = ("--dataset", "iris", "--population", "2", "--generations", "1", "--epochs", "1")
-    assert run("start", *small, "--study", "first")[0] == 0
-    assert run("start", *small, "--study", "second") == (0, "numba")
+def test_a_search_loads_numba_alone(run: Run) -> None:
+    """Once kernels, counts, data and split are kept, as those of this process are."""
+    prepare((Engine.FAST,))
+    small = ["--dataset", "iris", "--population", "2", "--generations", "1", "--epochs", "1"]
+    assert run(["start", *small, "--study", "first"]) == (0, "numba")

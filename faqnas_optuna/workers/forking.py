@@ -9,13 +9,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import psutil
 
-from faqnas_optuna.signals import SIGNALS
+from faqnas_optuna.signals import SIGNALS, signals_blocked
 
 STDERR = 2
 
@@ -27,20 +27,6 @@ def can_fork() -> bool:
     frameworks that NumPy calls do not survive a fork.
     """
     return sys.platform == "linux" and bool(psutil.Process().num_threads() == 1)
-
-
-@contextmanager
-def signals_blocked() -> Iterator[set[signal.Signals]]:
-    """Block signals while a process is started, which would otherwise run this process's handlers.
-
-    Yields:
-        Signals that were blocked before.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield {signal.Signals(number) for number in before}
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class ForkedProcess:

@@ -14,8 +14,8 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, TypeVar
 
 from faqnas_optuna.errors import FaqnasError, WorkerDiedError
-from faqnas_optuna.signals import SIGNALS
-from faqnas_optuna.workers.forking import can_fork, close_inherited, signals_blocked
+from faqnas_optuna.signals import SIGNALS, signals_blocked
+from faqnas_optuna.workers.forking import can_fork, close_inherited
 
 if TYPE_CHECKING:
     # Windows has no ForkContext.

@@ -1,69 +1,41 @@
+import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-import faqnas_optuna
-from faqnas_optuna.engine.kernel_cache import kernels_digest
-from tests.conftest import TIMEOUT_S, cli_environment
-
-PROGRAM = """
-import logging, sys
-logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-from faqnas_optuna.config import Engine
-from faqnas_optuna.engine.fused import backward, forward, load_kernels, train_epoch
-from faqnas_optuna.training.evaluation import prepare
-prepare((Engine.FAST,))
-load_kernels()
-print("torch" in sys.modules)
-for kernel in (forward, backward, train_epoch):
-    print(sum(kernel.stats.cache_misses.values()), sum(kernel.stats.cache_hits.values()))
-"""
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
+from faqnas_optuna.engine import kernel_cache
+from faqnas_optuna.engine.kernel_cache import KERNELS, kernel, kernels_digest
+from faqnas_optuna.engine.statevector import expectations
+from tests.support.forked import ForkedCall
+from tests.support.processes import TIMEOUT_S, cli_environment
+from tests.support.sampling import mostly_slow
 
 
-def start(cache: Path) -> subprocess.Popen[str]:
-    # Who compiles and who waits does not depend on how well: without optimization it takes less.
-    environment = cli_environment({"XDG_CACHE_HOME": str(cache), "NUMBA_OPT": "0"})
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> list[str]:
-    try:
-        out, _ = process.communicate(timeout=TIMEOUT_S)
-    finally:
-        process.kill()
-    assert process.returncode == 0
-    return out.splitlines()
-
-
-@pytest.mark.slow
-def test_of_several_workers_on_a_cold_cache_one_compiles(tmp_path: Path) -> None:
-    outputs = [finish(process) for process in [start(tmp_path) for _ in range(3)]]
-    said = "compiling the fast engine, once; this takes some ten seconds"
-    assert sorted(output.count(said) for output in outputs) == [0, 0, 1]
-    # That one has others do it, whatever it is; and the FLOPs, which need torch, are counted in one.
-    assert [output[-4:] for output in outputs] == [["False", "0 1", "0 0", "0 1"]] * 3
-    assert finish(start(tmp_path)) == ["False", "0 1", "0 0", "0 1"]
-
-
-def test_an_edit_of_any_kernel_asks_for_another_cache(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", KERNELS)
+def test_an_edit_of_any_kernel_asks_for_another_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
     """Numba would look at the file of the outermost function alone."""
-
-    def directory() -> str:
-        program = "from faqnas_optuna.engine.kernel_cache import kernels_digest; print(kernels_digest())"
-        found = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
-        )
-        return found.stdout.strip()
-
-    shutil.copytree(Path(faqnas_optuna.__file__).parent, tmp_path / "faqnas_optuna")
-    assert directory() == str(kernels_digest())
-    with (tmp_path / "faqnas_optuna" / "engine" / "gate_kernels.py").open("a") as source:
+    engine = Path(kernel_cache.__file__).parent
+    shutil.copytree(engine, tmp_path / "engine", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(kernel_cache, "__file__", str(tmp_path / "engine" / "kernel_cache.py"))
+    # Each process computes the digest once.
+    anew = kernels_digest.__wrapped__
+    assert anew() == kernels_digest()
+    with (tmp_path / "engine" / file).open("a") as source:
         source.write("\n")
-    assert directory() != str(kernels_digest())
+    assert anew() != kernels_digest()
+
+
+def test_every_file_with_kernels_is_part_of_the_digest() -> None:
+    sources = Path(kernel_cache.__file__).parent.glob("*.py")
+    assert {path.name for path in sources if re.search(r"^@(jit|kernel)$", path.read_text(), re.MULTILINE)} == {*KERNELS}
 
 
 def test_another_processor_asks_for_another_cache() -> None:
@@ -75,67 +47,63 @@ def test_another_processor_asks_for_another_cache() -> None:
     assert found.stdout.strip() != str(kernels_digest())
 
 
-WARM = """
-import logging
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-import numpy as np
-from faqnas_optuna.engine.kernel_cache import kernel
-
-@kernel
-def twice(x):
+def twice(x: Any) -> Any:
+    """Return twice a number: a kernel that is compiled at once."""
     return 2 * x
 
-for _ in range(2):
-    print(twice(np.float32(21)))
-print(sum(twice.stats.cache_hits.values()))
-"""
+
+def call_twice() -> tuple[list[float], int, list[str]]:
+    """Call the kernel two times, and return its values, how often it was found on disk, and the messages."""
+    messages: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger(kernel_cache.__name__).addHandler(handler)
+    compiled: Any = kernel(twice)
+    values = [float(compiled(np.float32(21))) for _ in range(2)]
+    return values, sum(compiled.stats.cache_hits.values()), messages
 
 
-def warm(cache: Path) -> tuple[str, str]:
-    """What a program with one small kernel prints, and what it says."""
-    environment = cli_environment({"XDG_CACHE_HOME": str(cache)})
-    done = subprocess.run(
-        [sys.executable, "-c", WARM], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
-    )
-    return done.stdout, done.stderr
+def warm(cache: Path) -> tuple[bool, list[str]]:
+    """Return whether a new process finds the kernel in a cache directory, and its messages."""
+    values, hits, messages = ForkedCall(call_twice, env=cli_environment({"XDG_CACHE_HOME": str(cache)})).result()
+    assert values == [42, 42]
+    return bool(hits), messages
 
 
-FOUND, COMPILED = "42.0\n42.0\n1\n", "42.0\n42.0\n0\n"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", [b"half", b"", None])
+@pytest.mark.parametrize("damage", mostly_slow([b"half", b"", None]))
 def test_damaged_machine_code_is_compiled_anew(tmp_path: Path, damage: bytes | None) -> None:
-    assert warm(tmp_path) == (COMPILED, "")
+    assert warm(tmp_path) == (False, [])
     (kept,) = tmp_path.rglob("*.kernel")
     whole = kept.read_bytes()
     # Not only cut off: one bit of it may be another.
     kept.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:] if damage is None else damage)
-    out, err = warm(tmp_path)
-    assert (out, err) == (COMPILED, f"{kept} is damaged; compiling it anew\n")
-    assert warm(tmp_path) == (FOUND, "")
+    assert warm(tmp_path) == (False, [f"{kept} is damaged; compiling it anew"])
+    assert warm(tmp_path) == (True, [])
 
 
-@pytest.mark.slow
 def test_where_nothing_can_be_written_it_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    out, err = warm(tmp_path / "file")
-    assert out == COMPILED
-    assert err.count("\n") == 1
-    assert "cannot keep the compiled engine" in err and "XDG_CACHE_HOME" in err
+    is_found, messages = warm(tmp_path / "file")
+    assert not is_found
+    (message,) = messages
+    assert "cannot keep the compiled engine" in message and "XDG_CACHE_HOME" in message
     assert os.listdir(tmp_path) == ["file"]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
 def test_what_another_user_has_compiled_is_used(open_directory: Path) -> None:
-    assert warm(open_directory) == (COMPILED, "")
+    assert warm(open_directory) == (False, [])
     environment = cli_environment({"XDG_CACHE_HOME": str(open_directory), "HOME": "/"})
-    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    done = subprocess.run(
-        [*other, sys.executable, "-c", WARM], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
-    assert (done.stdout, done.stderr) == (FOUND, "")
+    assert ForkedCall(call_twice_as, 65534, env=environment).result() == ([42, 42], 1, [])
+
+
+def call_twice_as(user: int) -> tuple[list[float], int, list[str]]:
+    """Call the kernel as another user."""
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+    return call_twice()
 
 
 @pytest.mark.slow
@@ -143,23 +111,31 @@ def test_what_another_user_has_compiled_is_used(open_directory: Path) -> None:
 def test_a_full_disk_is_told_and_does_no_harm(tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(tmp_path)], check=True, timeout=TIMEOUT_S)
     try:
-        out, err = warm(tmp_path)
+        is_found, messages = warm(tmp_path)
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True, timeout=TIMEOUT_S)
-    assert out == COMPILED
-    assert err.count("cannot keep the compiled engine") == 1
-    assert "No space left on device" in err
+    assert not is_found
+    (message,) = messages
+    assert message.startswith("cannot keep the compiled engine") and "No space left on device" in message
 
 
 @pytest.mark.slow
 def test_without_a_directory_to_write_to_it_compiles_for_itself(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    program = "from faqnas_optuna.circuits.genome import *; from faqnas_optuna.engine.statevector import expectations as z\n"
-    program += "import numpy as np; circuit = Circuit(n_qubits=2, embedding=Embedding.AMPLITUDE, entangler=Entangler.CZ, "
-    program += "topology=Topology.LINEAR, rotations=(Rotation.RZ,)); print(z(np.eye(2), np.ones((1, 2)), circuit))"
-    environment = cli_environment({"XDG_CACHE_HOME": str(tmp_path / "file"), "HOME": str(tmp_path / "file")})
-    finished = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
-    )
-    assert finished.stdout.strip() == "[[ 1.  1.]\n [ 1. -1.]]"
+    # What is computed does not depend on how well it is compiled.
+    changes = {"XDG_CACHE_HOME": str(tmp_path / "file"), "HOME": str(tmp_path / "file"), "NUMBA_OPT": "0"}
+    assert ForkedCall(expectations_of_both_bits, env=cli_environment(changes)).result() == [[1, 1], [1, -1]]
     assert os.listdir(tmp_path) == ["file"]
+
+
+def expectations_of_both_bits() -> list[list[float]]:
+    """Return the measured values of the first two basis states of two qubits."""
+    circuit = Circuit(
+        n_qubits=2,
+        embedding=Embedding.AMPLITUDE,
+        entangler=Entangler.CZ,
+        topology=Topology.LINEAR,
+        rotations=(Rotation.RZ,),
+    )
+    values: list[list[float]] = expectations(np.eye(2), np.ones((1, 2)), circuit).tolist()
+    return values

@@ -1,20 +1,26 @@
-"""Leaving while the simulator is compiled for the first time: at once, without a word too much, and the next start works."""
+"""The first compilation of the simulator: one worker compiles, and leaves at once when it is told to; the next start works."""
 
+import logging
 import os
 import re
 import signal
-import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from faqnas_optuna.config import Engine
+from faqnas_optuna.engine.fused import train_epoch
+from faqnas_optuna.engine.statevector import backward, forward
 from faqnas_optuna.study.search import Search
-from tests.conftest import TIMEOUT_S, RunCli
+from faqnas_optuna.training.evaluation import prepare
+from tests.conftest import TIMEOUT_S, RunCli, cli_environment
 from tests.support.crew import SOON_S, wait_until
-from tests.support.forked import Told
+from tests.support.forked import Forked, ForkedCall, Told
 from tests.support.terminal import on_a_terminal
 
 pytestmark = pytest.mark.slow
@@ -48,13 +54,17 @@ def helpers_of(pid: int) -> list[psutil.Process]:
 @pytest.mark.parametrize("to", ["one", "all"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_compilation(
-    start_cli: Callable[..., subprocess.Popen[str]], run_cli: RunCli, cold: dict[str, str], number: signal.Signals, to: str
+    fork_cli: Callable[..., Forked], cold: dict[str, str], number: signal.Signals, to: str
 ) -> None:
-    process = start_cli(*WORKER, env=cold)
+    interrupt(fork_cli(*WORKER, env=cold), number, helpers_too=to == "all")
+
+
+def interrupt(process: Forked, number: signal.Signals, *, helpers_too: bool) -> None:
+    """Send a signal to a worker while it compiles, and check how it leaves."""
     told = Told(process)
     wait_until(lambda: COMPILING in told.text, SOON_S, "it compiles")
     helpers = helpers_of(process.pid)
-    for pid in [process.pid, *(helper.pid for helper in helpers if to == "all")]:
+    for pid in [process.pid, *(helper.pid for helper in helpers if helpers_too)]:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
     assert process.wait(timeout=TIMEOUT_S) == 128 + number
@@ -63,10 +73,37 @@ def test_a_signal_ends_the_compilation(
     assert lines[-2:] == [f"{number.name}: leaving", LEFT], told.all()
     assert "Traceback" not in told.all()
     wait_until(lambda: not any(helper.is_running() for helper in helpers), SOON_S, "the helpers are gone")
-    if (number, to) == (signal.SIGINT, "one"):
-        again = run_cli(*WORKER, env=cold)
-        assert again.returncode == 0, again.stderr
-        assert COMPILING in again.stderr and "Traceback" not in again.stderr
+
+
+def test_of_several_workers_after_an_interrupted_compilation_one_compiles(
+    fork_cli: Callable[..., Forked], run_forked: RunCli, cold: dict[str, str]
+) -> None:
+    interrupt(fork_cli(*WORKER, env=cold), signal.SIGINT, helpers_too=False)
+    workers = [ForkedCall(prepare_and_count, env=cli_environment(cold)) for _ in range(3)]
+    results = [worker.result() for worker in workers]
+    message = "compiling the fast engine, once; this takes some ten seconds"
+    assert sorted(messages.count(message) for messages, _, _ in results) == [0, 0, 1]
+    # That one has others do it, whatever it is; and the FLOPs, which need torch, are counted in one.
+    assert [(has_torch, counts) for _, has_torch, counts in results] == [(False, [(0, 1), (0, 0), (0, 1)])] * 3
+    again = run_forked(*WORKER, env=cold)
+    assert again.returncode == 0, again.stderr
+    assert COMPILING not in again.stderr and "Traceback" not in again.stderr
+
+
+def prepare_and_count() -> tuple[list[str], bool, list[tuple[int, int]]]:
+    """Prepare for trials as a worker does.
+
+    Returns:
+        What is said; whether torch is imported; of each kernel, how many times it was compiled here and found on disk.
+    """
+    messages: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    prepare((Engine.FAST,))
+    kernels: list[Any] = [forward, backward, train_epoch]
+    counts = [(sum(kernel.stats.cache_misses.values()), sum(kernel.stats.cache_hits.values())) for kernel in kernels]
+    return messages, "torch" in sys.modules, counts
 
 
 def test_ctrl_c_on_a_terminal_ends_the_compilation(cold: dict[str, str], tmp_path: Path) -> None:

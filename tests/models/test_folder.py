@@ -3,9 +3,6 @@
 import json
 import os
 import pickle
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,16 +19,10 @@ from faqnas_optuna.circuits.openqasm import preparation_angles
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError, OutputError
-from faqnas_optuna.models.folder import circuit_values, load_model, write
-from faqnas_optuna.models.trained_model import TrainedModel
-from tests.support.models import model_for
+from faqnas_optuna.models.folder import load_model
+from tests.support.crew import forking
+from tests.support.models import keep_writing, model_for, written
 from tests.support.processes import TIMEOUT_S
-
-
-def written(directory: Path, model: TrainedModel, *, replace: bool = False) -> Path:
-    document = {"trained": circuit_values(model.circuit)}
-    write(model, directory, document, {"circuit.qasm": b"// a circuit\n"}, replace=replace)
-    return directory
 
 
 @pytest.mark.parametrize("embedding", Embedding)
@@ -192,30 +183,20 @@ def test_a_folder_that_is_there_stays_unless_it_is_to_be_replaced(tmp_path: Path
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["m", "mine"]
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from faqnas_optuna.data.named import load
-from tests.models.test_folder import model_for, written
-model = model_for(load("iris", seed=0))
-print("ready", flush=True)
-while True:
-    written(Path(sys.argv[1]), model, replace=True)
-"""
-
-
 @pytest.mark.slow
-def test_a_folder_is_whole_or_not_there_when_its_writer_is_killed(tmp_path: Path) -> None:
+def test_a_folder_is_whole_or_not_there_when_its_writer_is_killed(tmp_path: Path, iris: DataSplits) -> None:
     random = np.random.default_rng(1)
-    for _ in range(2):
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path / "m"], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE
-        ) as writer:
-            assert writer.stdout is not None and writer.stdout.readline() == b"ready\n"
+    for _ in range(5):
+        began, began_end = forking().Pipe(duplex=False)
+        writer = forking().Process(target=keep_writing, args=(tmp_path / "m", iris, began_end))
+        writer.start()
+        try:
+            assert began.poll(TIMEOUT_S)
             # Any moment will do.
             time.sleep(random.uniform(0, 0.05))
-            writer.send_signal(signal.SIGKILL)
-            writer.wait(TIMEOUT_S)
+        finally:
+            writer.kill()
+            writer.join(TIMEOUT_S)
         if (tmp_path / "m").exists():
             assert load_model(tmp_path / "m").circuit.n_qubits == 3
 

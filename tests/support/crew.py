@@ -46,6 +46,7 @@ from faqnas_optuna.training.values import Costs
 PRELOADED = [
     "alembic.command",
     "faqnas_optuna.cli.display",
+    "faqnas_optuna.cli.program",
     "faqnas_optuna.reporting.documents",
     "faqnas_optuna.workers.loop",
     "psycopg",
@@ -55,6 +56,7 @@ PRELOADED = [
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
     "tests.support.forked",
+    "tests.support.registries",
     "tests.support.terminal",
 ]
 

@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -138,6 +139,38 @@ def _work(
     finally:
         # Which `multiprocessing` leaves out.
         atexit._run_exitfuncs()
+
+
+class ForkedCall:
+    """A call of a function of a module, in a process of its own.
+
+    Args:
+        env: all of its environment.
+    """
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any, env: Mapping[str, str]) -> None:
+        self._results, results_end = forking().Pipe(duplex=False)
+        self._process = forking().Process(target=_call, args=(results_end, dict(env), function, arguments))
+        self._process.start()
+        results_end.close()
+
+    def result(self) -> Any:
+        """Wait for the function to return, and return its result."""
+        try:
+            assert self._results.poll(TIMEOUT_S), f"the function has not returned within {TIMEOUT_S} s"
+            return self._results.recv()
+        finally:
+            self._process.kill()
+            self._process.join()
+            self._results.close()
+
+
+def _call(results: Connection, env: Mapping[str, str], function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    """Call the function and send its result."""
+    os.environ.clear()
+    os.environ.update(env)
+    results.send(function(*arguments))
+    results.close()
 
 
 class Told:

@@ -1,11 +1,14 @@
 """Networks for tests of what follows training."""
 
-from dataclasses import replace
+import dataclasses
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.models.folder import circuit_values, write
 from faqnas_optuna.models.trained_model import TrainedModel
 
 
@@ -25,4 +28,19 @@ def model_for(splits: DataSplits, embedding: Embedding = Embedding.AMPLITUDE) ->
         schema=splits.schema,
         classes=splits.classes,
     )
-    return replace(empty, parameters=empty.layout.draw(np.random.default_rng(3)))
+    return dataclasses.replace(empty, parameters=empty.layout.draw(np.random.default_rng(3)))
+
+
+def written(directory: Path, model: TrainedModel, *, replace: bool = False) -> Path:
+    """Write a network, and return its folder."""
+    document = {"trained": circuit_values(model.circuit)}
+    write(model, directory, document, {"circuit.qasm": b"// a circuit\n"}, replace=replace)
+    return directory
+
+
+def keep_writing(directory: Path, splits: DataSplits, began: Connection) -> None:
+    """Write a network again and again, until this process is killed."""
+    model = model_for(splits)
+    began.send(None)
+    while True:
+        written(directory, model, replace=True)

@@ -144,31 +144,39 @@ def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("threads", "workers"), [(1, 3), (2, 2)], ids=["1", "2"])
 def test_extra_workers_are_copies_of_a_process_of_one_thread(
     start_cli: Callable[..., subprocess.Popen[str]],
     second_thread: dict[str, str],
     storage_url: str,
+    tmp_path: Path,
     iris: DataSplits,
     threads: int,
+    workers: int,
 ) -> None:
     limits = SearchConfig(population=4, generations=9999, patience=9999)
     config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=1), search=limits)
     search = create(open_storage(storage_url, create=True), "iris", config, iris)
     options = ("--population", "4", "--generations", "9999", "--patience", "9999", "--epochs", "1")
-    process = start_cli("start", "iris", *options, "--workers", "3", env=second_thread if threads == 2 else {})
+    if threads == 2:
+        # What lies in the working directory is not imported. The command itself is no module of that directory either, when it
+        # is run as an installed script.
+        for name in ("optuna", "numpy", "random"):
+            (tmp_path / f"{name}.py").write_text("raise SystemExit(f'imported {__file__}')")
+    env = {"PYTHONSAFEPATH": "1", **second_thread} if threads == 2 else {}
+    process = start_cli("start", "iris", *options, "--workers", str(workers), env=env)
 
     def all_have_had_a_trial() -> bool:
         assert process.poll() is None, process.communicate()
         attributes = [trial.user_attrs for trial in trials_of(search)]
-        return len({process_of(one["worker"]) for one in attributes if "worker" in one}) == 3
+        return len({process_of(one["worker"]) for one in attributes if "worker" in one}) == workers
 
-    wait_until(all_have_had_a_trial, SOON_S, "all three have had a trial")
+    wait_until(all_have_had_a_trial, SOON_S, "all have had a trial")
     first = psutil.Process(process.pid)
     anew = [sys.executable, "-m", "faqnas_optuna", "worker", "iris", "--quiet", "--listen"]
-    assert [child.cmdline() for child in first.children()] == [first.cmdline() if threads == 1 else anew] * 2
+    assert [child.cmdline() for child in first.children()] == [first.cmdline() if threads == 1 else anew] * (workers - 1)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=TIMEOUT_S)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 143, err
-    assert "exit code" not in err and "Traceback" not in err
+    assert "exit code" not in err and "Traceback" not in err and "imported" not in out + err
     assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}

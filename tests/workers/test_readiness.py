@@ -5,7 +5,11 @@ from pathlib import Path
 import numpy
 import pytest
 
+from faqnas_optuna.config import Engine
+from faqnas_optuna.data.named import DATASETS
 from faqnas_optuna.study.search import Search
+from faqnas_optuna.training.evaluation import prepare
+from faqnas_optuna.workers import readiness
 from faqnas_optuna.workers.readiness import LackingError, check_packages, check_python, examine, look
 from tests.conftest import RunCli
 
@@ -35,8 +39,11 @@ def test_versions_are_compared() -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
+    # Without a cache this process would compile.
+    prepare((Engine.FAST,))
+    # To read the other data sets from their packages takes seconds.
+    monkeypatch.setattr(readiness, "DATASETS", {"iris": DATASETS["iris"]})
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     findings = {finding.check: finding for finding in examine(storage_url)}
