@@ -17,9 +17,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from faqnas_optuna.config import DataConfig
 from faqnas_optuna.data.frames import as_frame
+from faqnas_optuna.data.limits import MOST_COLUMNS
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
-from faqnas_optuna.data.reading import Source
+from faqnas_optuna.data.reading import Source, read_source
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.data.user_data import load_file, splits_of
 from faqnas_optuna.errors import DataError
@@ -190,6 +191,12 @@ def test_of_many_columns_is_told_together() -> None:
     frame[frame.columns[:-1:2]] = 1
     with pytest.raises(DataError, match=r"wide.csv: the description of its columns takes \d+,\d+ characters, and the maximum"):
         splits_of(Source(frame=frame), "y", DataConfig(), name="wide.csv", seed=0)
+
+
+def test_a_file_of_a_thousand_columns_is_read(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(MOST_COLUMNS)]
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join("1" * MOST_COLUMNS) + "\n")
+    assert list(read_source(tmp_path / "wide.csv").frame.columns) == names
 
 
 def test_the_fingerprint_sees_values_parts_and_names_alone(patients: pd.DataFrame, tmp_path: Path) -> None:
