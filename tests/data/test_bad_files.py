@@ -1,5 +1,6 @@
 """Hostile and silly files: one line that says what to do, exit code 2, and nothing is left behind."""
 
+import gzip
 import resource
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from faqnas_optuna.data import csv_files
+from faqnas_optuna.data.reading import read_source
+from faqnas_optuna.errors import DataError
 from tests.support.bad_files import BAD, write
 from tests.support.processes import TIMEOUT_S
 
@@ -15,7 +19,9 @@ MEMORY = 3 * 2**30
 """More than numpy, pandas and scikit-learn reserve, and less than any of the bombs would take."""
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "a gzip bomb" else name for name in BAD]
+)
 def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]) -> None:
     file, _, told = BAD[name]
     write(tmp_path, name)
@@ -24,6 +30,14 @@ def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path, cli_here: 
     assert (code, out) == (2, ""), err
     assert told in err and err.startswith("Error: ") and err.count("\n") == 1 and len(err) < 500
     assert {path.name for path in tmp_path.iterdir()} == {file}
+
+
+def test_a_small_file_that_expands_beyond_the_maximum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the bomb of 513 MiB, which takes over a second to expand."""
+    monkeypatch.setattr(csv_files, "LARGEST_FILE", 2**20)
+    (tmp_path / "d.csv.gz").write_bytes(gzip.compress(bytes(2**20 + 1)))
+    with pytest.raises(DataError, match="expands to more than 1 MiB"):
+        read_source(tmp_path / "d.csv.gz")
 
 
 def test_there_are_fifty() -> None:
