@@ -312,12 +312,17 @@ def assert_layers_agree(cases: Sequence[tuple[Circuit, tuple[Layer, ...], int]],
         inputs, grad = rng.normal(size=(2, size, circuit.n_qubits))
         of_circuits.append((inputs, rng.uniform(-np.pi, 2 * np.pi, size=weights_of(circuit, gates)), grad))
     for places in batches(circuits, sizes):
-        chosen = [[every[place] for place in places] for every in (circuits, of_circuits, layers)]
-        for circuit, arrays, gates, reference in zip(*chosen, references(*chosen), strict=True):
-            found = run(circuit, *arrays, gates)
+        expected_of = references(
+            [circuits[place] for place in places],
+            [of_circuits[place] for place in places],
+            [layers[place] for place in places],
+        )
+        for place, reference in zip(places, expected_of, strict=True):
+            circuit, gates = circuits[place], layers[place]
+            inputs, weights, grad = of_circuits[place]
+            found = run(circuit, inputs, weights, grad, gates)
             for actual, expected in zip(found, reference, strict=True):
                 np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10, err_msg=f"{circuit}: {gates}")
-            inputs, weights, _ = arrays
             np.testing.assert_allclose(expectations(inputs, weights, circuit, gates), found[0], rtol=0, atol=1e-12)
 
 
