@@ -102,11 +102,13 @@ def messages(*, quiet: bool = False) -> Iterator[None]:
     """Print the log messages of the package on stderr; if quiet, only warnings and errors."""
     logger = logging.getLogger("faqnas_optuna")
     handler = ConsoleHandler(error_console())
+    level_before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
         yield
     finally:
+        logger.setLevel(level_before)
         logger.removeHandler(handler)
 
 

@@ -1,14 +1,11 @@
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pennylane as qml
 import pytest
 import torch
-from torch import Tensor
 
-from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
+from faqnas_optuna.circuits.blocks import ENTANGLERS
 from faqnas_optuna.circuits.effective import EffectiveGates, Layer, all_layers, effective_circuit
 from faqnas_optuna.circuits.genome import (
     EVERY_GENE,
@@ -20,7 +17,7 @@ from faqnas_optuna.circuits.genome import (
     Topology,
     enumerate_genomes,
 )
-from faqnas_optuna.circuits.pennylane_circuit import qnode
+from tests.support.pennylane_batches import batches, measured_in_bulk
 from tests.support.sampling import in_shares, share
 
 CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
@@ -39,9 +36,9 @@ def circuit(rotations: str, entangler: Entangler, *, n_qubits: int = 3, topology
 def test_the_space_has_6786_effective_circuits() -> None:
     groups = defaultdict(list)
     for one in CIRCUITS:
-        gates = EffectiveGates(circuit=one)
-        entanglers = (one.entangler, one.topology) if gates.is_entangled else None
-        groups[one.n_qubits, one.embedding, gates.layers, entanglers].append(gates)
+        live = EffectiveGates(circuit=one)
+        entanglers = (one.entangler, one.topology) if live.is_entangled else None
+        groups[one.n_qubits, one.embedding, live.layers, entanglers].append(live)
     assert len(CIRCUITS) == 8160
     assert len(groups) == 6786
     # The effective circuit of each group is itself of the group, and no shallower one is.
@@ -134,42 +131,8 @@ def test_the_space_has_6786_effective_circuits() -> None:
     ids=str,
 )
 def test_what_is_inert_is_told(suggested: Circuit, layers: tuple[Layer, ...], inert: str, words: str) -> None:
-    gates = EffectiveGates(circuit=suggested)
-    assert (gates.layers, gates.inert, str(gates)) == (layers, inert, words)
-
-
-def measured(circuits: Sequence[Circuit], layers: Sequence[Sequence[Layer]], inputs: Tensor, angles: Tensor) -> Tensor:
-    """⟨Z⟩ of every wire (wires, batch) of circuits that differ in their rotations alone, in one execution of PennyLane.
-
-    Args:
-        layers: what is applied of each circuit, entanglers in the same layers of all.
-        inputs: (batch, wires)
-        angles: (batch, layers, wires)
-    """
-    one, wires = circuits[0], range(circuits[0].n_qubits)
-
-    def run() -> list[object]:
-        EMBEDDINGS[one.embedding].apply(inputs, wires)
-        for number, of_all in enumerate(zip(*layers, strict=True)):
-            kinds = [layer.rotation for layer in of_all]
-            is_rz, is_rx, is_live = (
-                torch.tensor([kind in chosen for kind in kinds], dtype=torch.float64)
-                for chosen in ([Rotation.RZ], [Rotation.RX], list(Rotation))
-            )
-            for wire in wires:
-                angle = angles[:, number, wire] * is_live
-                # RX(θ) = RZ(-π/2) RY(θ) RZ(π/2)
-                first, last = angle * is_rz + is_rx * np.pi / 2, -is_rx * np.pi / 2
-                if of_all[0].uploaded:
-                    qml.RY(2 * inputs[:, wire], wires=wire)
-                qml.Rot(first, angle * (1 - is_rz), last, wires=wire)
-            if of_all[0].entangled:
-                for place, pair in enumerate(one.entangled_pairs, one.n_qubits):
-                    block = ENTANGLERS[one.entangler]
-                    block.apply(pair, angles[:, number, place] if block.has_angle else None)
-        return [qml.expval(qml.PauliZ(wire)) for wire in wires]
-
-    return torch.stack(qml.QNode(run, qml.device("default.qubit", wires=one.n_qubits), interface="torch")())
+    live = EffectiveGates(circuit=suggested)
+    assert (live.layers, live.inert, str(live)) == (layers, inert, words)
 
 
 def wider(n_qubits: int) -> list[Circuit]:
@@ -187,38 +150,52 @@ def wider(n_qubits: int) -> list[Circuit]:
 )
 def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circuits: list[Circuit], quick_share: bool) -> None:
     """Of every circuit, for random inputs and weights."""
-    n_qubits = circuits[0].n_qubits
-    generator = np.random.default_rng(n_qubits)
     groups: dict[tuple[object, ...], list[EffectiveGates]] = defaultdict(list)
     for one in circuits:
         gates = EffectiveGates(circuit=one)
         kind = (one.embedding, one.entangler, one.topology, one.depth, one.reuploading)
         groups[*kind, gates.leading, gates.mixing_layers].append(gates)
-    for members in share(groups.values(), quick_share):
-        circuits, leading, mixing = [one.circuit for one in members], members[0].leading, members[0].mixing_layers
-        # With basis embedding the first wire, which controls, is |1⟩.
-        signs = [1, *generator.choice([-1, 1], n_qubits - 1)]
-        inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)) * signs)
-        angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), *circuits[0].weights_shape)), requires_grad=True)
-        whole = measured(circuits, [all_layers(one) for one in circuits], inputs, angles)
-        live = measured(circuits, [list(effective._all_layers()) for effective in members], inputs, angles)
-        torch.testing.assert_close(live, whole, rtol=0, atol=1e-12)
-        weights = torch.tensor(generator.normal(size=whole.shape))
-        (gradient,) = torch.autograd.grad((weights * whole).sum(), angles)
-        assert not gradient[:, mixing:, :n_qubits].abs().gt(1e-12).any()
-        assert not gradient[:, :leading, :n_qubits].abs().gt(1e-12).any()
-        is_inert = torch.tensor([not layer.entangled for layer in members[0]._all_layers()])
-        assert not gradient[:, is_inert, n_qubits:].abs().gt(1e-12).any()
-        assert gradient.abs().gt(1e-12).sum(dim=(1, 2)).max() <= members[0].effective_angles
+    members = [gates for group in share(groups.values(), quick_share) for gates in group]
+    generator = np.random.default_rng(circuits[0].n_qubits)
+    for places in batches([gates.circuit for gates in members], [1] * len(members)):
+        assert_live_gates_suffice([members[place] for place in places], generator)
+
+
+def assert_live_gates_suffice(members: list[EffectiveGates], generator: np.random.Generator) -> None:
+    """Compare circuits of the same number of qubits with their live gates, each for one sample."""
+    circuits, owners = [gates.circuit for gates in members], range(len(members))
+    n_qubits = circuits[0].n_qubits
+    # With basis embedding the first wire, which controls, is |1⟩.
+    signs = [1, *generator.choice([-1, 1], n_qubits - 1)]
+    inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)) * signs)
+    widest = map(max, zip(*(one.weights_shape for one in circuits), strict=True))
+    angles = torch.tensor(generator.uniform(0, 2 * np.pi, (len(members), *widest)), requires_grad=True)
+    whole = measured_in_bulk(circuits, [all_layers(one) for one in circuits], owners, inputs, angles)
+    live = measured_in_bulk(circuits, [tuple(gates._all_layers()) for gates in members], owners, inputs, angles)
+    weights = torch.tensor(generator.normal(size=whole.shape))
+    gradients, gradients_of_live = (
+        torch.autograd.grad((weights * measured).sum(), angles)[0].numpy() for measured in (whole, live)
+    )
+    for number, gates in enumerate(members):
+        one, (depth, width) = gates.circuit, gates.circuit.weights_shape
+        leading, mixing = gates.leading, gates.mixing_layers
+        np.testing.assert_allclose(live[number].detach(), whole[number].detach(), rtol=0, atol=1e-12, err_msg=str(one))
+        gradient = gradients[number, :depth, :width]
+        is_felt = np.abs(gradient) > 1e-12
+        assert not is_felt[mixing:, :n_qubits].any() and not is_felt[:leading, :n_qubits].any(), str(one)
+        is_inert = [not layer.entangled for layer in gates._all_layers()]
+        assert not is_felt[is_inert, n_qubits:].any(), str(one)
+        assert is_felt.sum() <= gates.effective_angles, str(one)
+        np.testing.assert_allclose(gradients_of_live[number, :depth, :width], gradient, rtol=0, atol=1e-12, err_msg=str(one))
         if mixing:
-            (of_live,) = torch.autograd.grad((weights * live).sum(), angles)
-            torch.testing.assert_close(of_live, gradient, rtol=0, atol=1e-12)
             # An angle of an effective layer may still be without effect on what is measured, but not all of them are.
-            felt, one = gradient.abs().gt(1e-6), circuits[0]
+            is_clear = np.abs(gradient) > 1e-6
             if ENTANGLERS[one.entangler].mixes and one.embedding is not Embedding.AMPLITUDE:
-                assert felt[:, leading:mixing, :n_qubits].any(dim=2).all() and felt[..., n_qubits:].any(dim=2).all()
-            else:
-                assert felt[:, leading:mixing, :n_qubits].any()
+                assert is_clear[leading:mixing, :n_qubits].any(axis=1).all(), str(one)
+                assert not width > n_qubits or is_clear[:, n_qubits:].any(axis=1).all(), str(one)
+            elif not (ENTANGLERS[one.entangler].mixes and set(one.rotations) == {Rotation.RZ}):
+                # Behind amplitude embedding RZ alone may find nothing to act on.
+                assert is_clear[leading:mixing, :n_qubits].any(), str(one)
 
 
 @pytest.mark.parametrize("n_qubits", [2, 3])
@@ -228,13 +205,3 @@ def test_what_stands_for_a_wider_circuit_has_its_live_gates_and_stands_for_itsel
         assert EffectiveGates(circuit=effective).layers == EffectiveGates(circuit=one).layers
         assert effective_circuit(effective) == effective
         assert effective.depth <= one.depth
-
-
-@pytest.mark.parametrize("rotations", ["RX RZ RY", "RZ RX RZ"])
-def test_the_gates_of_that_test_are_those_of_the_circuit(rotations: str) -> None:
-    one = circuit(rotations, Entangler.CZ, topology=Topology.CIRCULAR)
-    generator = np.random.default_rng(0)
-    inputs, angles = (torch.tensor(generator.uniform(0, 3, shape)) for shape in ((1, 3), (1, 3, 3)))
-    expected = torch.stack(list(qnode(one)(inputs[0], angles[0])))
-    found = measured([one], [[Layer(kind, True) for kind in one.rotations]], inputs, angles)
-    torch.testing.assert_close(found.flatten(), expected, rtol=0, atol=1e-12)

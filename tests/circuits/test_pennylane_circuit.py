@@ -9,6 +9,7 @@ import torch
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.pennylane_circuit import draw, qnode, quantum_function
+from tests.support.pennylane_batches import references
 
 
 def circuit(**changes: object) -> Circuit:
@@ -85,3 +86,23 @@ def test_the_drawing_has_a_line_for_each_wire(embedding: Embedding) -> None:
     assert all(line.endswith("┤  <Z>") for line in drawn)
     assert len({len(line.partition("┤")[0]) for line in drawn}) == 1
     assert "M0" not in drawn[0]
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3])
+def test_circuits_computed_in_bulk_are_those_of_single_executions(n_qubits: int) -> None:
+    """Every embedding, entangler and topology; tests of all circuits compute them in bulk."""
+    rng, circuits = np.random.default_rng(n_qubits), []
+    for embedding, entangler, topology in itertools.product(Embedding, Entangler, Topology):
+        rotations = tuple(list(Rotation)[number] for number in rng.integers(3, size=rng.integers(1, 4)))
+        one = circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        circuits += [one, replace(one, reuploading=True)] if EMBEDDINGS[embedding].reuploads else [one]
+    arguments = [
+        (*rng.normal(size=(1, 2, n_qubits)), rng.uniform(0, 6, one.weights_shape), rng.normal(size=(2, n_qubits)))
+        for one in circuits
+    ]
+    for one, (inputs, weights, grad), found in zip(circuits, arguments, references(circuits, arguments), strict=True):
+        tensors = [torch.tensor(array, requires_grad=True) for array in (inputs, weights)]
+        measured = torch.stack(qnode(one)(*tensors), dim=-1)
+        of_inputs, of_weights = torch.autograd.grad(measured, tensors, torch.tensor(grad), materialize_grads=True)
+        for actual, expected in zip(found, (measured.detach(), of_inputs, of_weights), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12, err_msg=str(one))

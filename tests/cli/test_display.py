@@ -4,7 +4,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from faqnas_optuna.cli.console import ConsoleHandler, make_console, show_progress
+from faqnas_optuna.cli.console import ConsoleHandler, make_console, messages, show_progress
 from faqnas_optuna.study.work import SearchProgress
 
 
@@ -118,3 +118,12 @@ def test_what_is_waited_for_at_the_end_is_told_once() -> None:
 def test_one_is_not_many() -> None:
     told = at(1).describe()
     assert "1 trial ·" in told and "1 trials" not in told
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_messages_leave_the_logger_as_it_was(quiet: bool) -> None:
+    logger = logging.getLogger("faqnas_optuna")
+    before = logger.level, list(logger.handlers)
+    with messages(quiet=quiet):
+        assert logger.level == (logging.WARNING if quiet else logging.INFO)
+    assert (logger.level, list(logger.handlers)) == before

@@ -1,5 +1,6 @@
 """Hostile and silly files: one line that says what to do, exit code 2, and nothing is left behind."""
 
+import gzip
 import resource
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from faqnas_optuna.data import csv_files
+from faqnas_optuna.data.reading import read_source
+from faqnas_optuna.errors import DataError
 from tests.support.bad_files import BAD, write
 from tests.support.processes import TIMEOUT_S
 
@@ -15,7 +19,9 @@ MEMORY = 3 * 2**30
 """More than numpy, pandas and scikit-learn reserve, and less than any of the bombs would take."""
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "a gzip bomb" else name for name in BAD]
+)
 def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]) -> None:
     file, _, told = BAD[name]
     write(tmp_path, name)
@@ -24,6 +30,14 @@ def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path, cli_here: 
     assert (code, out) == (2, ""), err
     assert told in err and err.startswith("Error: ") and err.count("\n") == 1 and len(err) < 500
     assert {path.name for path in tmp_path.iterdir()} == {file}
+
+
+def test_a_small_file_that_expands_beyond_the_maximum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the bomb of 513 MiB, which takes over a second to expand."""
+    monkeypatch.setattr(csv_files, "LARGEST_FILE", 2**20)
+    (tmp_path / "d.csv.gz").write_bytes(gzip.compress(bytes(2**20 + 1)))
+    with pytest.raises(DataError, match="expands to more than 1 MiB"):
+        read_source(tmp_path / "d.csv.gz")
 
 
 def test_there_are_fifty() -> None:
@@ -47,10 +61,13 @@ from pathlib import Path
 import numpy, pandas, pyarrow, pyarrow.parquet, sklearn.model_selection
 from faqnas_optuna.data.reading import read_source
 from faqnas_optuna.errors import DataError
-try:
-    read_source(Path(sys.argv[1]))
-except DataError as error:
-    print(error)
+for name in sys.argv[1:]:
+    try:
+        read_source(Path(name))
+    except DataError as error:
+        print(error)
+    else:
+        print("read")
 """
 
 
@@ -78,35 +95,36 @@ def parquet_of_one_value(path: Path) -> None:
             writer.write_table(chunk, row_group_size=10**7)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "make"), [("d.csv", sparse_csv), ("d.csv", dense_csv), ("d.parquet", parquet_of_one_value)])
-def test_a_huge_file_takes_no_memory(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
-    make(tmp_path / name)
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-
-    command = [sys.executable, "-c", HUGE, str(tmp_path / name)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, preexec_fn=limit, check=True)
-    assert "the maximum is" in done.stdout and done.stdout.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_a_repeated_text_of_a_small_parquet_file_is_in_memory_once(tmp_path: Path) -> None:
-    """The file of some kilobytes holds 4 GB of characters."""
+def parquet_of_one_text(path: Path) -> None:
+    """4 GB of characters in some kilobytes, which are in memory once."""
     import pyarrow
     from pyarrow import parquet
 
     chunk = pyarrow.table({"a": ["x" * 10**6] * 50, "y": [0, 1] * 25})
-    with parquet.ParquetWriter(tmp_path / "d.parquet", chunk.schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(path, chunk.schema, compression="zstd") as writer:
         for _ in range(80):
             writer.write_table(chunk)
-    assert (tmp_path / "d.parquet").stat().st_size < 2**20
+    assert path.stat().st_size < 2**20
+
+
+@pytest.mark.slow
+def test_a_huge_file_takes_no_memory(tmp_path: Path) -> None:
+    """One process reads all of them: to import what reads files takes longer than to refuse one."""
+    files = {
+        "sparse.csv": sparse_csv,
+        "dense.csv": dense_csv,
+        "value.parquet": parquet_of_one_value,
+        "text.parquet": parquet_of_one_text,
+    }
+    for name, make in files.items():
+        make(tmp_path / name)
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
-    program = f"{HUGE}print('read')"
-    command = [sys.executable, "-c", program, str(tmp_path / "d.parquet")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, preexec_fn=limit, check=True)
-    assert done.stdout == "read\n"
+    command = [sys.executable, "-c", HUGE, *(str(tmp_path / name) for name in files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, preexec_fn=limit)
+    *refusals, last = done.stdout.splitlines()
+    assert (len(refusals), last, done.returncode) == (3, "read", 0), done.stderr
+    for name, refusal in zip(files, refusals, strict=False):
+        assert name in refusal and "the maximum is" in refusal

@@ -17,12 +17,14 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from faqnas_optuna.config import DataConfig
 from faqnas_optuna.data.frames import as_frame
+from faqnas_optuna.data.limits import MOST_COLUMNS
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
-from faqnas_optuna.data.reading import Source
+from faqnas_optuna.data.reading import Source, read_source
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.data.user_data import load_file, splits_of
 from faqnas_optuna.errors import DataError
+from tests.conftest import copy_database
 from tests.support.sampling import mostly_slow
 
 ROWS = 200
@@ -192,6 +194,12 @@ def test_of_many_columns_is_told_together() -> None:
         splits_of(Source(frame=frame), "y", DataConfig(), name="wide.csv", seed=0)
 
 
+def test_a_file_of_a_thousand_columns_is_read(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(MOST_COLUMNS)]
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join("1" * MOST_COLUMNS) + "\n")
+    assert list(read_source(tmp_path / "wide.csv").frame.columns) == names
+
+
 def test_the_fingerprint_sees_values_parts_and_names_alone(patients: pd.DataFrame, tmp_path: Path) -> None:
     first = split(patients).fingerprint
     assert split(patients.copy()).fingerprint == first
@@ -222,8 +230,9 @@ TINY = ("--population", "4", "--generations", "1", "--epochs", "1")
 
 
 def test_a_study_finds_its_file_again(
-    patients: pd.DataFrame, tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]
+    patients: pd.DataFrame, tmp_path: Path, database_of_none: Path, cli_here: Callable[..., tuple[int, str, str]]
 ) -> None:
+    copy_database(database_of_none, tmp_path / "faqnas.db")
     file = tmp_path / "my patients.csv"
     patients.to_csv(file, index=False)
     start = ("start", "my patients.csv", "--target", "outcome", "--groups", "patient")
@@ -255,7 +264,10 @@ REAL = {
 
 
 @pytest.mark.parametrize("name", mostly_slow(REAL))
-def test_real_files_are_searched_over_by_one_command(name: str, cli_here: Callable[..., tuple[int, str, str]]) -> None:
+def test_real_files_are_searched_over_by_one_command(
+    name: str, tmp_path: Path, database_of_none: Path, cli_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    copy_database(database_of_none, tmp_path / "faqnas.db")
     (package,) = (Path(place) for place in find_spec("statsmodels").submodule_search_locations)  # type: ignore[union-attr]
     code, out, err = cli_here("start", str(package / name), "--target", REAL[name], *TINY, "--json")
     assert code == 0, err

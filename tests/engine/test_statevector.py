@@ -1,20 +1,20 @@
 """The engine against PennyLane, closed forms and finite differences."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pennylane as qml
 import pytest
 import torch
 
-from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
+from faqnas_optuna.circuits.blocks import ENTANGLERS
 from faqnas_optuna.circuits.effective import EffectiveGates, Layer, all_layers, weights_of
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.circuits.pennylane_circuit import ROTATIONS, qnode
+from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import backward, expectations, forward, make_workspace
+from tests.support.pennylane_batches import batches, references
 from tests.support.sampling import in_shares, mostly_slow, share
 
 FAST = [entangler for entangler, block in ENTANGLERS.items() if block.action]
@@ -57,47 +57,67 @@ def run_pennylane(node: Any, inputs: Any, weights: Any, grad: Any) -> tuple[Any,
     return measured.detach().numpy(), grad_inputs, grad_weights
 
 
-def arguments(circuit: Circuit, batch: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+Arguments = tuple[Any, Any, Any]
+"""Inputs, weights and the gradient of the expectations."""
+
+
+def arguments(circuit: Circuit, batch: int, rng: np.random.Generator) -> Arguments:
     inputs, grad = rng.normal(size=(2, batch, circuit.n_qubits))
     return inputs, rng.uniform(-np.pi, 2 * np.pi, size=circuit.weights_shape), grad
 
 
-def assert_agree(circuit: Circuit, arrays: tuple[Any, Any, Any]) -> None:
-    """Compare the engine in both types with PennyLane; the arguments are those that both types can hold."""
-    rounded = tuple(array.astype(np.float32) for array in arrays)
-    reference = run_pennylane(qnode(circuit), *(array.astype(np.float64) for array in rounded))
+def rounded(arrays: Arguments) -> Arguments:
+    """Return numbers that both types can hold."""
+    inputs, weights, grad = (array.astype(np.float32).astype(np.float64) for array in arrays)
+    return inputs, weights, grad
+
+
+def assert_agree(circuit: Circuit, arrays: Arguments, reference: Arguments) -> None:
+    """Compare the engine in both types with PennyLane."""
     for dtype, tolerance in TOLERANCE.items():
-        for actual, expected in zip(run(circuit, *(array.astype(dtype) for array in rounded)), reference, strict=True):
+        for actual, expected in zip(run(circuit, *(array.astype(dtype) for array in arrays)), reference, strict=True):
             scale = max(1.0, np.abs(expected).max())
             np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale, err_msg=str(circuit))
+
+
+def assert_all_agree(cases: Iterable[tuple[Circuit, Arguments]]) -> None:
+    """Compare circuits of the same number of qubits, of which PennyLane computes many at once."""
+    circuits, of_circuits = zip(*((circuit, rounded(arrays)) for circuit, arrays in cases), strict=True)
+    for places in batches(circuits, [len(inputs) for inputs, _, _ in of_circuits]):
+        chosen = [circuits[place] for place in places], [of_circuits[place] for place in places]
+        for circuit, arrays, reference in zip(*chosen, references(*chosen), strict=True):
+            assert_agree(circuit, arrays, reference)
 
 
 @in_shares
 @pytest.mark.parametrize("n_qubits", range(2, 11))
 def test_values_and_gradients_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
     rng = np.random.default_rng(n_qubits)
-    for index, circuit in share(enumerate(circuits(n_qubits, rng)), quick_share):
-        if n_qubits <= 6 or index % 4 == n_qubits % 4:
-            assert_agree(circuit, arguments(circuit, (1, 3, 64)[index % 3] if n_qubits <= 6 else 3, rng))
+    chosen = share(enumerate(circuits(n_qubits, rng)), quick_share)
+    if n_qubits > 6:
+        chosen = [(index, circuit) for index, circuit in chosen if index % 4 == n_qubits % 4]
+    batch_of = {index: (1, 3, 64)[index % 3] if n_qubits <= 6 else 3 for index, _ in chosen}
+    assert_all_agree((circuit, arguments(circuit, batch_of[index], rng)) for index, circuit in chosen)
 
 
 @in_shares
 @pytest.mark.parametrize("n_qubits", [3, 11, 12])
 def test_more_qubits_and_layers_than_the_papers_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
-    rng = np.random.default_rng(n_qubits)
+    rng, cases = np.random.default_rng(n_qubits), []
     for number, (embedding, entangler, topology) in share(enumerate(STRUCTURES), quick_share):
         # Of the large ones some are deep.
         depth = 8 if n_qubits == 3 or number % 4 == n_qubits % 4 else 3
         rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=depth))
         circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
-        assert_agree(circuit, arguments(circuit, 3, rng))
+        cases.append((circuit, arguments(circuit, 3, rng)))
+    assert_all_agree(cases)
 
 
 @in_shares
 @pytest.mark.parametrize("n_qubits", [2, 3, 5, 12])
 def test_data_that_are_uploaded_again_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
     """Every circuit of two layers, and some of eight."""
-    rng = np.random.default_rng(n_qubits)
+    rng, cases = np.random.default_rng(n_qubits), []
     for entangler, topology in share(itertools.product(FAST, Topology), quick_share):
         pairs = itertools.product(Rotation, repeat=2) if n_qubits < 5 else []
         deep = tuple(list(Rotation)[i] for i in rng.integers(3, size=8 if n_qubits < 12 else 2))
@@ -110,17 +130,19 @@ def test_data_that_are_uploaded_again_agree_with_pennylane(n_qubits: int, quick_
                 rotations=rotations,
                 reuploading=True,
             )
-            assert_agree(circuit, arguments(circuit, 3, rng))
+            cases.append((circuit, arguments(circuit, 3, rng)))
+    assert_all_agree(cases)
 
 
 @in_shares
 @pytest.mark.parametrize("n_qubits", [2, 3])
 def test_every_circuit_of_three_layers_agrees_with_pennylane(n_qubits: int, quick_share: bool) -> None:
-    rng = np.random.default_rng(0)
-    cases = itertools.product(STRUCTURES, itertools.product(Rotation, repeat=3))
-    for (embedding, entangler, topology), rotations in share(cases, quick_share):
+    rng, cases = np.random.default_rng(0), []
+    grid = itertools.product(STRUCTURES, itertools.product(Rotation, repeat=3))
+    for (embedding, entangler, topology), rotations in share(grid, quick_share):
         circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
-        assert_agree(circuit, arguments(circuit, 3, rng))
+        cases.append((circuit, arguments(circuit, 3, rng)))
+    assert_all_agree(cases)
 
 
 @pytest.mark.parametrize(("embedding", "entangler", "topology"), mostly_slow(STRUCTURES))
@@ -131,7 +153,8 @@ def test_large_batches_agree_with_pennylane(
     rng = np.random.default_rng(1)
     rotations = (Rotation.RY, Rotation.RZ, Rotation.RX, Rotation.RY)
     circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
-    assert_agree(circuit, arguments(circuit, 1000 if n_qubits == 5 else 64, rng))
+    arrays = rounded(arguments(circuit, 1000 if n_qubits == 5 else 64, rng))
+    assert_agree(circuit, arrays, run_pennylane(qnode(circuit), *arrays))
 
 
 @pytest.mark.parametrize("n_qubits", [2, 3, 6, 10])
@@ -245,24 +268,6 @@ def test_an_rz_layer_that_nothing_follows_has_no_gradient() -> None:
     assert np.abs(grad_weights[0]).min() > 0
 
 
-def node_of_layers(circuit: Circuit, layers: tuple[Layer, ...]) -> Any:
-    """A circuit in PennyLane of which only such layers are applied."""
-    wires = range(circuit.n_qubits)
-
-    def run(inputs: Any, weights: Any) -> list[Any]:
-        EMBEDDINGS[circuit.embedding].apply(inputs, wires)
-        for layer, angles in zip(layers, weights, strict=True):
-            assert layer.rotation is not None
-            for wire in wires:
-                ROTATIONS[layer.rotation](angles[wire], wires=wire)
-            for number, pair in enumerate(circuit.entangled_pairs if layer.entangled else (), circuit.n_qubits):
-                block = ENTANGLERS[circuit.entangler]
-                block.apply(pair, angles[number] if block.has_angle else None)
-        return [qml.expval(qml.PauliZ(wire)) for wire in wires]
-
-    return qml.QNode(run, qml.device("default.qubit", wires=circuit.n_qubits), interface="torch", diff_method="backprop")
-
-
 def without_entanglers() -> Iterator[tuple[Layer, ...]]:
     """Nothing at all, every sequence of up to two rotations, and some of three and four."""
     for depth in range(3):
@@ -272,37 +277,53 @@ def without_entanglers() -> Iterator[tuple[Layer, ...]]:
     yield tuple(Layer(rotation, False) for rotation in (Rotation.RY, Rotation.RZ, Rotation.RZ, Rotation.RX))
 
 
-@pytest.mark.parametrize("embedding", mostly_slow(Embedding))
+@in_shares
 @pytest.mark.parametrize("n_qubits", [2, 3, 6])
-def test_layers_without_entanglers_and_none_at_all_agree_with_pennylane(n_qubits: int, embedding: Embedding) -> None:
-    rng = np.random.default_rng(n_qubits)
-    circuit = Circuit(
-        n_qubits=n_qubits,
-        embedding=embedding,
-        entangler=Entangler.CNOT,
-        topology=Topology.CIRCULAR,
-        rotations=(Rotation.RX,) * 4,
-    )
-    for index, layers in enumerate(without_entanglers()):
-        assert_layers_agree(circuit, layers, (1, 5)[index % 2], rng)
+def test_layers_without_entanglers_and_none_at_all_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
+    rng, cases = np.random.default_rng(n_qubits), []
+    for embedding in share(Embedding, quick_share):
+        circuit = Circuit(
+            n_qubits=n_qubits,
+            embedding=embedding,
+            entangler=Entangler.CNOT,
+            topology=Topology.CIRCULAR,
+            rotations=(Rotation.RX,) * 4,
+        )
+        cases += [(circuit, layers, (1, 5)[index % 2]) for index, layers in enumerate(without_entanglers())]
+    assert_layers_agree(cases, rng)
 
 
-@pytest.mark.parametrize(("embedding", "entangler", "topology"), mostly_slow(STRUCTURES))
-def test_entanglers_in_some_layers_agree_with_pennylane(embedding: Embedding, entangler: Entangler, topology: Topology) -> None:
-    rng = np.random.default_rng(10)
-    for entangled in itertools.product((False, True), repeat=3):
-        rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=3))
-        circuit = Circuit(n_qubits=4, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
-        assert_layers_agree(circuit, tuple(map(Layer, rotations, entangled)), 3, rng)
+@in_shares
+def test_entanglers_in_some_layers_agree_with_pennylane(quick_share: bool) -> None:
+    rng, cases = np.random.default_rng(10), []
+    for embedding, entangler, topology in share(STRUCTURES, quick_share):
+        for entangled in itertools.product((False, True), repeat=3):
+            rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=3))
+            circuit = Circuit(n_qubits=4, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+            cases.append((circuit, tuple(map(Layer, rotations, entangled)), 3))
+    assert_layers_agree(cases, rng)
 
 
-def assert_layers_agree(circuit: Circuit, layers: tuple[Layer, ...], batch: int, rng: np.random.Generator) -> None:
-    inputs, grad = rng.normal(size=(2, batch, circuit.n_qubits))
-    weights = rng.uniform(-np.pi, 2 * np.pi, size=weights_of(circuit, layers))
-    found = run(circuit, inputs, weights, grad, layers)
-    for actual, expected in zip(found, run_pennylane(node_of_layers(circuit, layers), inputs, weights, grad), strict=True):
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10, err_msg=str(layers))
-    np.testing.assert_allclose(expectations(inputs, weights, circuit, layers), found[0], rtol=0, atol=1e-12)
+def assert_layers_agree(cases: Sequence[tuple[Circuit, tuple[Layer, ...], int]], rng: np.random.Generator) -> None:
+    """Compare circuits of which only some layers are applied, for batches of a size each."""
+    circuits, layers, sizes = zip(*cases, strict=True)
+    of_circuits = []
+    for circuit, gates, size in cases:
+        inputs, grad = rng.normal(size=(2, size, circuit.n_qubits))
+        of_circuits.append((inputs, rng.uniform(-np.pi, 2 * np.pi, size=weights_of(circuit, gates)), grad))
+    for places in batches(circuits, sizes):
+        expected_of = references(
+            [circuits[place] for place in places],
+            [of_circuits[place] for place in places],
+            [layers[place] for place in places],
+        )
+        for place, reference in zip(places, expected_of, strict=True):
+            circuit, gates = circuits[place], layers[place]
+            inputs, weights, grad = of_circuits[place]
+            found = run(circuit, inputs, weights, grad, gates)
+            for actual, expected in zip(found, reference, strict=True):
+                np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10, err_msg=f"{circuit}: {gates}")
+            np.testing.assert_allclose(expectations(inputs, weights, circuit, gates), found[0], rtol=0, atol=1e-12)
 
 
 def test_the_embedding_alone_by_hand() -> None:

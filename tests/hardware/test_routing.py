@@ -71,12 +71,12 @@ def test_the_same_answer_each_time() -> None:
 def circuits() -> list[Circuit]:
     """Both topologies, embeddings and entanglers of the paper, on few and on many qubits, and CRX."""
     shapes = [
-        (3, "angle", "CNOT", "circular", "XY"),
         (5, "amplitude", "CZ", "circular", "YXY"),
         (6, "angle", "CZ", "circular", "XZZX"),
         (5, "angle", "CRX", "circular", "XZ"),
         (10, "angle", "CNOT", "circular", "XYXZ"),
         (10, "amplitude", "CNOT", "circular", "Y"),
+        (3, "angle", "CNOT", "circular", "XY"),
     ]
     return [
         Circuit(

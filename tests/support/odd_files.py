@@ -141,7 +141,7 @@ ODD: dict[str, Odd] = {
     "other letters": Odd(write=csv(base(**{"größe": cycle("groß", "klein"), "年齢": range(ROWS)}, y=cycle("да", "нет")))),
     "one feature": Odd(write=csv(pd.DataFrame({"a": NUMBERS[:, 0], "y": LABELS}))),
     "wide": Odd(
-        write=csv(pd.DataFrame({**{f"c{n}": RANDOM.random(ROWS).round(3) for n in range(900)}, "y": LABELS})),
+        write=csv(pd.DataFrame({**{f"c{n}": RANDOM.random(ROWS).round(3) for n in range(120)}, "y": LABELS})),
         options=("--target", "y", "--pca", "3"),
     ),
     "Parquet of all types": Odd(

@@ -6,10 +6,11 @@ from scipy.stats import multivariate_normal
 from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
 from faqnas_optuna.training.pooling import RATIOS, _features, _surprise, pooled_errors
 
+CIRCUITS = list(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
+
 
 def some_circuits(count: int, seed: int = 0) -> list[Circuit]:
-    circuits = list(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
-    return [circuits[place] for place in np.random.default_rng(seed).permutation(len(circuits))[:count]]
+    return [CIRCUITS[place] for place in np.random.default_rng(seed).permutation(len(CIRCUITS))[:count]]
 
 
 def standardised(circuits: list[Circuit], trainings: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -38,7 +38,7 @@ def network(circuit: Circuit, splits: DataSplits, seeded: np.random.Generator) -
 @pytest.mark.parametrize("name", ["iris", "wine"])
 @pytest.mark.parametrize("circuit", mostly_slow(CIRCUITS), ids=str)
 def test_both_engines_train_to_the_same_network(name: str, circuit: Circuit) -> None:
-    splits, config = load(name, seed=0), TrainingConfig(epochs=4)
+    splits, config = load(name, seed=0), TrainingConfig(epochs=2)
     fast = train(circuit, splits, config, generator=generator(7))
     seeded = generator(7)
     by_torch = torch_training.train(network(circuit, splits, seeded), splits, config, generator=seeded)
