@@ -21,9 +21,10 @@ from faqnas_optuna.circuits.genome import (
     enumerate_genomes,
 )
 from faqnas_optuna.circuits.pennylane_circuit import qnode
+from faqnas_optuna.tables.space import all_circuits
 from tests.support.sampling import in_shares, share
 
-CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
+CIRCUITS = sorted(all_circuits(), key=str)
 
 
 def circuit(rotations: str, entangler: Entangler, *, n_qubits: int = 3, topology: Topology = Topology.LINEAR) -> Circuit:
