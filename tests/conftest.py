@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import gc
+import importlib
 import os
 import signal
 import sqlite3
@@ -67,6 +68,11 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.fixture(scope="session", autouse=True)
 def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_are_read_once() -> None:
+    importlib.import_module("tests.support.migrations")
 
 
 @pytest.fixture(scope="session", autouse=True)

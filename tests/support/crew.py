@@ -56,6 +56,7 @@ PRELOADED = [
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
     "tests.support.forked",
+    "tests.support.migrations",
     "tests.support.registries",
     "tests.support.terminal",
 ]
