@@ -44,6 +44,8 @@ from faqnas_optuna.training.evaluation import Evaluation
 from faqnas_optuna.training.values import Costs
 
 PRELOADED = [
+    # The first, which makes garbage collections rare, and the last have to be that.
+    "tests",
     "alembic.command",
     "faqnas_optuna.cli.display",
     "faqnas_optuna.cli.program",
@@ -59,6 +61,7 @@ PRELOADED = [
     "tests.support.migrations",
     "tests.support.registries",
     "tests.support.terminal",
+    "tests.support.frozen",
 ]
 
 GRACE_S = 3
