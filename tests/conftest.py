@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+import hypothesis
 import optuna
 import pytest
 from optuna.storages import BaseStorage
@@ -49,6 +50,10 @@ from tests.support.guarded import pytest_configure as pytest_configure
 from tests.support.guarded import pytest_unconfigure as pytest_unconfigure
 from tests.support.processes import TIMEOUT_S as TIMEOUT_S
 from tests.support.processes import cli_environment as cli_environment
+
+# No test depends on how fast this machine is.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.hookimpl(wrapper=True)
