@@ -98,10 +98,10 @@ def chromium(profile: Path) -> Callable[..., str]:
 
     def run(url: str, *options: str, seconds: int = 10) -> str:
         fixed = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-        fixed += ("--disable-extensions", "--disable-component-extensions-with-background-pages")
+        small = ("--disable-extensions", "--disable-component-extensions-with-background-pages")
         own = (f"--user-data-dir={profile}", f"--virtual-time-budget={1000 * seconds}", "--window-size=1200,1600")
         process = subprocess.Popen(
-            [str(CHROMIUM), *fixed, *own, *options, url],
+            [str(CHROMIUM), *fixed, *small, *own, *options, url],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
