@@ -221,7 +221,7 @@ ALLOWED_OUTSIDE = {
 def imports(module: str) -> frozenset[str]:
     """Full names of the modules that a module imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(source(module))):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -229,6 +229,12 @@ def imports(module: str) -> frozenset[str]:
             # `from faqnas_optuna.data import named` imports a module by its name.
             found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
     return frozenset(found)
+
+
+@cache
+def nodes(module: str) -> tuple[ast.AST, ...]:
+    """Return all nodes of a module's source."""
+    return tuple(ast.walk(ast.parse(source(module))))
 
 
 def source(module: str) -> str:
@@ -286,7 +292,7 @@ def test_genomes_and_errors_need_the_standard_library_alone() -> None:
 def test_only_two_folders_ask_which_kind_a_study_has() -> None:
     """All other modules use the interface of a stored study."""
     for module in set(ORDER) - within("study", "confirmation"):
-        for node in ast.walk(ast.parse(source(module))):
+        for node in nodes(module):
             if isinstance(node, ast.Attribute):
                 assert node.attr not in {"confirms", "is_confirmation"}, f"{module}:{node.lineno} uses {node.attr}"
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
@@ -317,15 +323,15 @@ FOREIGN_PRIVATE = {
 INTERNALS = "storage.optuna_internals"
 
 
+@cache
 def private_attributes(module: str) -> list[ast.Attribute]:
-    nodes = ast.walk(ast.parse(source(module)))
-    return [node for node in nodes if isinstance(node, ast.Attribute) and re.match("_(?!_)", node.attr)]
+    return [node for node in nodes(module) if isinstance(node, ast.Attribute) and re.match("_(?!_)", node.attr)]
 
 
 def own_private_names(module: str) -> set[str]:
     """Names that a module assigns to `self`, or defines in a class or by itself."""
     names = {node.attr for node in private_attributes(module) if isinstance(node.ctx, ast.Store) and is_self(node.value)}
-    for node in ast.walk(ast.parse(source(module))):
+    for node in nodes(module):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -368,7 +374,7 @@ STUDY_ATTRIBUTES = {
 
 def test_only_one_module_calls_what_reads_and_writes_attributes_of_studies() -> None:
     for module in set(ORDER) - {"study.metadata"} - within("storage"):
-        for node in ast.walk(ast.parse(source(module))):
+        for node in nodes(module):
             if isinstance(node, ast.Attribute | ast.Name):
                 name = node.attr if isinstance(node, ast.Attribute) else node.id
                 assert name not in STUDY_ATTRIBUTES, f"{module}:{node.lineno} uses {name}"

@@ -48,8 +48,8 @@ def history(url: str, study: str) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_start_prints_the_front_and_its_flops_are_the_profilers(run_cli: RunCli) -> None:
-    finished = run_cli("start", *SMALL, "--json")
+def test_start_prints_the_front_and_its_flops_are_the_profilers(run_forked: RunCli) -> None:
+    finished = run_forked("start", *SMALL, "--json")
     assert finished.returncode == 0, finished.stderr
     document = json.loads(finished.stdout)
     assert document["schema_version"] == 1
@@ -57,7 +57,7 @@ def test_start_prints_the_front_and_its_flops_are_the_profilers(run_cli: RunCli)
     assert document["stop_reason"] in ("generations", "stagnation")
     assert document["trials"] == document["trained"] + document["reused"] == 15
     assert "iris: generation 2/3 · 5 trials" in finished.stderr
-    assert json.loads(run_cli("pareto", "iris", "--json").stdout).items() <= document.items()
+    assert json.loads(run_forked("pareto", "iris", "--json").stdout).items() <= document.items()
     for entry in document["front"]:
         assert entry["quantum_flops"] == reported_by_torch_profiler(*_by_hand(entry["genome"]))
 

@@ -17,10 +17,11 @@ from faqnas_optuna.circuits.genome import (
     Topology,
     enumerate_genomes,
 )
+from faqnas_optuna.tables.space import all_circuits
 from tests.support.pennylane_batches import batches, measured_in_bulk
 from tests.support.sampling import in_shares, share
 
-CIRCUITS = sorted({genome.circuit for genome in enumerate_genomes()}, key=str)
+CIRCUITS = sorted(all_circuits(), key=str)
 
 
 def circuit(rotations: str, entangler: Entangler, *, n_qubits: int = 3, topology: Topology = Topology.LINEAR) -> Circuit:

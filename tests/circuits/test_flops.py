@@ -21,20 +21,13 @@ from faqnas_optuna.circuits.genome import (
     GeneValue,
     Genome,
     Rotation,
-    enumerate_genomes,
 )
 from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.config import Engine
+from faqnas_optuna.tables.space import all_circuits
 from faqnas_optuna.training.model import HQNN
 from tests.support.profiler import reported_by_torch_profiler
-from tests.support.sampling import mostly_slow
-
-GENOMES = list(enumerate_genomes())
-
-
-def sample_circuits(count: int, *, max_qubits: int = 10) -> list[Circuit]:
-    pool = [genome for genome in GENOMES if genome.n_qubits <= max_qubits]
-    return [genome.circuit for genome in random.Random(0).sample(pool, count)]
+from tests.support.sampling import drawn_circuits, mostly_slow
 
 
 def wider_circuits(count: int) -> list[Circuit]:
@@ -47,7 +40,7 @@ def wider_circuits(count: int) -> list[Circuit]:
     return sorted(wider, key=str)[:: len(wider) // count]
 
 
-@pytest.mark.parametrize("circuit", mostly_slow([*sample_circuits(25), *wider_circuits(8)]), ids=str)
+@pytest.mark.parametrize("circuit", mostly_slow([*drawn_circuits(25, seed=0), *wider_circuits(8)]), ids=str)
 def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> None:
     import pennylane as qml
 
@@ -61,7 +54,7 @@ def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> Non
 def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
     """Every frame (qubits, embedding, entangler, topology) and depth, with rotations drawn at random."""
     drawn = random.Random(1)
-    frames = {replace(genome.circuit, rotations=()) for genome in GENOMES}
+    frames = {replace(circuit, rotations=()) for circuit in all_circuits()}
     assert len(frames) == 9 * 8 - 4
     frames |= {replace(circuit, rotations=()) for circuit in wider_circuits(12)}
     frames |= {replace(frame, n_qubits=n_qubits) for frame in frames for n_qubits in (11, 12) if frame.n_qubits == 3}
@@ -93,7 +86,7 @@ def test_what_holds_no_counts_is_a_value_error(content: bytes) -> None:
 
 
 def test_classical_flops_are_what_torch_profiler_reports() -> None:
-    circuit = sample_circuits(1)[0]
+    circuit = drawn_circuits(1, seed=0)[0]
     model = HQNN(circuit, n_features=13, n_classes=3, engine=Engine.PENNYLANE, generator=np.random.default_rng(0))
     reported = reported_by_torch_profiler(model.encoder, torch.rand(1, 13))
     reported += reported_by_torch_profiler(model.classifier, torch.rand(1, circuit.n_qubits))
@@ -253,7 +246,7 @@ def _entangle(gate: Entangler, values: list[float], n: int, control: int, target
     return result
 
 
-@pytest.mark.parametrize("circuit", [*sample_circuits(60, max_qubits=5), *wider_circuits(24)], ids=str)
+@pytest.mark.parametrize("circuit", [*drawn_circuits(60, seed=0, max_qubits=5), *wider_circuits(24)], ids=str)
 def test_analytic_flops_are_those_of_a_simulation_that_counts(circuit: Circuit) -> None:
     random_numbers = random.Random(circuit.digest)
     inputs = [random_numbers.uniform(0.1, 2) for _ in range(circuit.n_qubits)]

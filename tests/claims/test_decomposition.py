@@ -7,25 +7,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.formula.api as smf
 from numpy.typing import NDArray
 from scipy import stats
 
 from faqnas_optuna.circuits.effective import EffectiveGates
-from faqnas_optuna.circuits.genome import enumerate_genomes
+from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
 from faqnas_optuna.training.statistics import mean_interval
 from studies.claims.decomposition import SHARES, Genomes, decompose
 from studies.claims.intervals import Interval, jackknife
 from tests.support.benchmarks import space
 
-CIRCUITS, _, COSTS = space()
-GENOMES = Genomes.of(CIRCUITS, np.array(COSTS))
+
+@cache
+def all_genomes() -> Genomes:
+    """Return the genomes of each circuit, and what they cost."""
+    return Genomes.of(every_circuit(), np.array(space()[2]))
+
+
+def every_circuit() -> tuple[Circuit, ...]:
+    """Return all circuits of the paper's space."""
+    return space()[0]
 
 
 @cache
 def every_genome() -> tuple[NDArray[np.int64], dict[str, list[Any]]]:
     """The circuit of each genome, and its genes."""
-    places = {circuit: place for place, circuit in enumerate(CIRCUITS)}
+    places = {circuit: place for place, circuit in enumerate(every_circuit())}
     genomes = [*enumerate_genomes()]
     genes = {name: [getattr(genome, name) for genome in genomes] for name in ("n_qubits", "embedding", "entangler", "depth")}
     return np.array([places[genome.circuit] for genome in genomes]), genes
@@ -36,14 +43,14 @@ def truth() -> NDArray[np.float64]:
     """(circuits,) made-up accuracies."""
     known = [
         0.03 * circuit.n_qubits + 0.05 * (circuit.entangler == "CZ") + 0.02 * EffectiveGates(circuit=circuit).mixing_layers
-        for circuit in CIRCUITS
+        for circuit in every_circuit()
     ]
-    return np.array(known) + 0.05 * np.random.default_rng(1).normal(size=len(CIRCUITS))
+    return np.array(known) + 0.05 * np.random.default_rng(1).normal(size=len(every_circuit()))
 
 
 def trained(seeds: int, *, luck: float, of: int) -> NDArray[np.float64]:
     """(circuits, seeds) those accuracies with luck."""
-    return truth()[:, np.newaxis] + luck * np.random.default_rng(of).normal(size=(len(CIRCUITS), seeds))
+    return truth()[:, np.newaxis] + luck * np.random.default_rng(of).normal(size=(len(every_circuit()), seeds))
 
 
 def residuals(values: NDArray[np.float64], genes: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
@@ -63,19 +70,19 @@ def test_the_jackknife_of_a_mean_is_its_t_interval() -> None:
 
 def test_each_genome_counts_once() -> None:
     places, _ = every_genome()
-    rows = np.bincount(GENOMES.circuits, GENOMES.weights)
-    assert rows * len(places) == pytest.approx(np.bincount(places, minlength=len(CIRCUITS)))
-    costs = np.array(COSTS)[places]
-    dear = GENOMES.dearest(0.25)
+    rows = np.bincount(all_genomes().circuits, all_genomes().weights)
+    assert rows * len(places) == pytest.approx(np.bincount(places, minlength=len(every_circuit())))
+    costs = np.array(space()[2])[places]
+    dear = all_genomes().dearest(0.25)
     threshold = np.sort(costs)[::-1][len(costs) // 4 - 1]
-    assert GENOMES.mean(dear.astype(np.float64)) == pytest.approx((costs >= threshold).mean())
-    assert GENOMES.mean(GENOMES.spread(truth()), dear) == pytest.approx(truth()[places][costs >= threshold].mean())
+    assert all_genomes().mean(dear.astype(np.float64)) == pytest.approx((costs >= threshold).mean())
+    assert all_genomes().mean(all_genomes().spread(truth()), dear) == pytest.approx(truth()[places][costs >= threshold].mean())
 
 
 def test_without_luck_correlations_are_those_of_scipy() -> None:
     places, genes = every_genome()
-    accuracies, flops = truth()[places], np.log10(np.array(COSTS)[places])
-    found = decompose(GENOMES, np.repeat(truth()[:, np.newaxis], 3, axis=1))
+    accuracies, flops = truth()[places], np.log10(np.array(space()[2])[places])
+    found = decompose(all_genomes(), np.repeat(truth()[:, np.newaxis], 3, axis=1))
     assert found.flops.value == pytest.approx(stats.pearsonr(flops, accuracies)[0])
     assert found.rank.value == pytest.approx(stats.spearmanr(flops, accuracies)[0])
     for value, given in ((found.beyond_qubits, ["n_qubits"]), (found.beyond_genes, list(genes))):
@@ -88,7 +95,7 @@ def test_without_luck_correlations_are_those_of_scipy() -> None:
 
 
 def test_what_was_put_in_is_found_within_its_interval() -> None:
-    without = decompose(GENOMES, np.repeat(truth()[:, np.newaxis], 3, axis=1))
+    without = decompose(all_genomes(), np.repeat(truth()[:, np.newaxis], 3, axis=1))
     variance = float(np.var(truth()[every_genome()[0]]))
     share = variance / (variance + 0.1**2)
     expected = {name: share * without.shares[name].value for name in SHARES} | {"seed_variance": 1 - share}
@@ -97,7 +104,7 @@ def test_what_was_put_in_is_found_within_its_interval() -> None:
     assert {"qubits", "entangler", "layers", "rest", "seed_variance"} <= set(told)
     within = dict.fromkeys([*told, "flops", "beyond_qubits", "beyond_genes"], 0)
     for table in range(20):
-        found = decompose(GENOMES, trained(6, luck=0.1, of=table))
+        found = decompose(all_genomes(), trained(6, luck=0.1, of=table))
         assert all(abs(found.shares[name].value) < 0.001 for name in set(SHARES) - set(told))
         for name in told:
             within[name] += found.shares[name].low <= expected[name] <= found.shares[name].high
@@ -108,24 +115,26 @@ def test_what_was_put_in_is_found_within_its_interval() -> None:
 
 
 def test_a_mixed_model_of_statsmodels_finds_the_same_variances() -> None:
-    seeds, chosen = 6, np.random.default_rng(0).choice(len(CIRCUITS), 300, replace=False)
+    import statsmodels.formula.api as smf
+
+    seeds, chosen = 6, np.random.default_rng(0).choice(len(every_circuit()), 300, replace=False)
     accuracies = trained(seeds, luck=0.1, of=0)
     frame = pd.DataFrame(
         {
             # In percent: of smaller numbers statsmodels thinks that they are at their boundary.
             "accuracy": 100 * accuracies[chosen].ravel(),
             "circuit": np.repeat(chosen, seeds),
-            "qubits": np.repeat([CIRCUITS[place].n_qubits for place in chosen], seeds),
+            "qubits": np.repeat([every_circuit()[place].n_qubits for place in chosen], seeds),
         }
     )
     fitted = smf.mixedlm("accuracy ~ C(qubits)", frame, groups="circuit").fit()
-    found = decompose(GENOMES, accuracies)
-    variance = float((GENOMES.weights @ GENOMES.centred(accuracies) ** 2).mean())
+    found = decompose(all_genomes(), accuracies)
+    variance = float((all_genomes().weights @ all_genomes().centred(accuracies) ** 2).mean())
     assert found.shares["seed_variance"].value * variance == pytest.approx(fitted.scale / 1e4, rel=0.1)
     circuits = 1 - found.shares["seed_variance"].value - found.shares["qubits"].value
     assert circuits * variance == pytest.approx(float(fitted.cov_re.iloc[0, 0]) / 1e4, rel=0.25)
 
 
 def test_where_all_are_alike_nothing_is_due_to_anything() -> None:
-    found = decompose(GENOMES, np.full((len(CIRCUITS), 3), 0.5))
+    found = decompose(all_genomes(), np.full((len(every_circuit()), 3), 0.5))
     assert {share.value for share in found.shares.values()} == {0} and found.flops.value == found.rank.value == 0

@@ -28,9 +28,10 @@ from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training import evaluation
-from tests.conftest import TIMEOUT_S, RunCli, cheap_values, cli_environment, run_trials
+from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, run_trials
 from tests.support.commands import SMALL, Cli
 from tests.support.commands import stored as stored  # the fixture
+from tests.support.forked import Forked
 from tests.support.sampling import mostly_slow
 
 
@@ -403,12 +404,12 @@ def test_an_error_without_a_file_is_not_said_to_be_of_standard_output(
     ids=["ours", "usage", "help"],
 )
 def test_an_error_that_nobody_reads_keeps_its_exit_code(
-    run_cli: RunCli, start_cli: Callable[..., subprocess.Popen[str]], arguments: tuple[str, ...]
+    cli_here: Cli, start_cli: Callable[..., subprocess.Popen[str]], arguments: tuple[str, ...]
 ) -> None:
     process = start_cli(*arguments)
     assert process.stderr is not None
     process.stderr.close()
-    assert process.wait(timeout=TIMEOUT_S) == run_cli(*arguments).returncode
+    assert process.wait(timeout=TIMEOUT_S) == cli_here(*arguments)[0]
 
 
 def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
@@ -437,11 +438,10 @@ def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
 
 @pytest.mark.parametrize(("number", "code"), mostly_slow([(signal.SIGINT, 0), (signal.SIGTERM, 143)]))
 def test_the_dashboard_command_serves_until_a_signal(
-    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]], number: signal.Signals, code: int
+    search_of_eight: Search, fork_cli: Callable[..., Forked], number: signal.Signals, code: int
 ) -> None:
     """Ctrl-C is its announced end."""
-    process = start_cli("dashboard", "--port", "0")
-    assert process.stderr is not None
+    process = fork_cli("dashboard", "--port", "0")
     line = process.stderr.readline()
     assert line.startswith("the dashboard is at http://127.0.0.1:") and line.endswith("/ (Ctrl-C ends it)\n")
     with urllib.request.urlopen(line.split()[4], timeout=TIMEOUT_S) as response:
@@ -452,10 +452,9 @@ def test_the_dashboard_command_serves_until_a_signal(
 
 
 def test_the_dashboard_says_what_it_exposes_and_takes_the_names_it_is_given(
-    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]]
+    search_of_eight: Search, fork_cli: Callable[..., Forked]
 ) -> None:
-    process = start_cli("dashboard", "--port", "0", "--host", "0.0.0.0", env={"FAQNAS_ALLOW_HOST": "one.example two.example"})
-    assert process.stderr is not None
+    process = fork_cli("dashboard", "--port", "0", "--host", "0.0.0.0", env={"FAQNAS_ALLOW_HOST": "one.example two.example"})
     note, line = process.stderr.readline(), process.stderr.readline()
     assert re.fullmatch(
         r"Note: everyone who can reach port \d+ of this machine can see, but not change, all studies of this database without"

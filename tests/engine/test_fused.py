@@ -1,4 +1,3 @@
-import random
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from faqnas_optuna.circuits.effective import Layer
-from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology, enumerate_genomes
+from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import make_optimiser, train_epoch
@@ -15,9 +14,9 @@ from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace
 from faqnas_optuna.training.model import HQNN
 from faqnas_optuna.training.parameters import Layout
+from tests.support.sampling import drawn_circuits
 
-GENOMES = list(enumerate_genomes())
-CIRCUITS = [genome.circuit for genome in random.Random(3).sample(GENOMES, 24)]
+CIRCUITS = drawn_circuits(24, seed=3)
 
 
 def network(circuit: Circuit, splits: DataSplits) -> HQNN:

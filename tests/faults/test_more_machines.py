@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 LONG_S = 240
 GENERATIONS = "20"
 BLOCKS = [
-    block for language, block in blocks(TEXTS["docs/workers.md"].partition("\n## More machines\n")[2]) if language == "sh"
+    block for language, block in blocks(TEXTS["docs/workers.md"].partition("\n## Several machines\n")[2]) if language == "sh"
 ]
 STEPS = [step.strip().partition("\n") for step in BLOCKS[0].split("\n\n")]
 """Where, or what for, and the commands."""
@@ -45,7 +45,7 @@ def server_and_machines(tmp_path: Path) -> Iterator[tuple[PostgresServer, list[M
             "PGDATABASE": server.maintenance_database,
             "PATH": f"{server.bin_dir}{os.pathsep}{os.environ['PATH']}",
         }
-        make = ["sh", "-ec", commands("on the host of the database")]
+        make = ["sh", "-ec", commands("on the database host")]
         subprocess.run(make, cwd=tmp_path, env=administrator, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
         yield server, there
 
@@ -70,22 +70,22 @@ def names_of_workers(server: PostgresServer) -> list[str]:
 
 def test_workers_on_several_machines(server_and_machines: tuple[PostgresServer, list[Machine]]) -> None:
     server, (first, second, third) = server_and_machines
-    prepare, env = commands("on each machine"), settings(server)
+    prepare, env = commands("on each machine:"), settings(server)
 
     def script(machine: Machine, lines: str) -> AbstractContextManager[subprocess.Popen[str]]:
         return machine.running("sh", "-ec", prepare + lines, env=env)
 
-    with script(first, commands("on any of them")) as create:
+    with script(first, commands("on one machine")) as create:
         finish(create)
     assert (first.directory / "storage").stat().st_mode & 0o777 == 0o600
-    work = commands("on each, as often")
+    work = commands("on each machine, once")
     with script(first, work) as one, script(second, work) as other:
         finish(one)
         finish(other)
     with connections_closed():
         hosts = {name.partition(":")[0] for name in names_of_workers(server)}
     assert hosts == {first.name, second.name}
-    look, serve = commands("on any, at any time").splitlines()
+    look, serve = commands("on any machine").splitlines()
     with script(third, look) as looking:
         assert f"UTC: all {GENERATIONS} generations are done (" in finish(looking)
     with script(third, serve) as serving:
@@ -100,7 +100,7 @@ def test_workers_on_several_machines(server_and_machines: tuple[PostgresServer, 
 
 def test_workers_on_a_dask_cluster(server_and_machines: tuple[PostgresServer, list[Machine]]) -> None:
     server, (first, *_) = server_and_machines
-    script = "trap 'kill $(jobs -p)' EXIT\n" + commands("on each machine") + BLOCKS[1]
+    script = "trap 'kill $(jobs -p)' EXIT\n" + commands("on each machine:") + BLOCKS[1]
     with first.running("bash", "-ec", script, env=settings(server)) as searching:
         assert f"\nFinished: all {GENERATIONS} generations are done." in finish(searching)
     with connections_closed():

@@ -3,7 +3,6 @@ import math
 import random
 import re
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
 from itertools import pairwise
@@ -32,16 +31,13 @@ from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
-from tests.conftest import cheap_values, run_trials
 from tests.support.candidates import candidate, genome_of
 from tests.support.sampling import mostly_slow
 
 
 @pytest.fixture
-def search(new_search: Callable[..., Search]) -> Search:
-    made = new_search()
-    run_trials(made, 12, cheap_values)
-    return made
+def search(search_of_eight: Search) -> Search:
+    return search_of_eight
 
 
 def test_a_png_is_a_picture(search: Search, tmp_path: Path) -> None:

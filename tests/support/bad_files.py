@@ -70,8 +70,8 @@ class Bomb:
 
 
 X, Y = np.arange(80.0).reshape(40, 2), np.arange(40) % 2
-BAD: dict[str, tuple[str, bytes, str]] = {
-    # name: (file, content, what is said)
+BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
+    # name: (file, content or what makes a large one, what is said)
     "empty": ("d.csv", b"", "is empty"),
     "only a header": ("d.csv", csv(), "holds no samples"),
     "only blank lines": ("d.csv", b"\n\n\n", "holds no samples"),
@@ -161,7 +161,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "a pickle among arrays": ("d.npz", members({"x.npy": pickle.dumps(Bomb()), "y.npy": b""}), "cannot be read as NPZ"),
     "a header that lies": ("d.npz", members({"x.npy": lying_header((10**4, 2)), "y.npy": b""}), "is damaged"),
     "a header that lies enormously": ("d.npz", members({"x.npy": lying_header((10**12, 9)), "y.npy": b""}), "MiB of memory"),
-    "a bomb of zeros": ("d.npz", members({"x.npy": lying_header((2**24, 8)) + bytes(2**26)}), "MiB of memory"),
+    "a bomb of zeros": ("d.npz", lambda: members({"x.npy": lying_header((2**24, 8)) + bytes(2**26)}), "MiB of memory"),
     "another kind of file": ("d.xlsx", b"PK\x03\x04", "data are read from .csv, .tsv, .csv.gz, .tsv.gz, .parquet, .npz"),
 }
 
@@ -169,5 +169,5 @@ BAD: dict[str, tuple[str, bytes, str]] = {
 def write(directory: Path, name: str) -> Path:
     """One of the files."""
     file, content, _ = BAD[name]
-    (directory / file).write_bytes(content)
+    (directory / file).write_bytes(content if isinstance(content, bytes) else content())
     return directory / file

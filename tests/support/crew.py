@@ -44,6 +44,8 @@ from faqnas_optuna.training.evaluation import Evaluation
 from faqnas_optuna.training.values import Costs
 
 PRELOADED = [
+    # The first, which makes garbage collections rare, and the last have to be that.
+    "tests",
     "alembic.command",
     "faqnas_optuna.cli.display",
     "faqnas_optuna.cli.program",
@@ -56,8 +58,10 @@ PRELOADED = [
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
     "tests.support.forked",
+    "tests.support.migrations",
     "tests.support.registries",
     "tests.support.terminal",
+    "tests.support.frozen",
 ]
 
 GRACE_S = 3

@@ -1,10 +1,13 @@
-"""Samples of large grids of cases: one case in eight belongs to the quick tests, the others are slow."""
+"""Samples of large grids of cases, of which one in eight belongs to the quick tests, and of the paper's search space."""
 
 import random
 from collections.abc import Iterable
+from itertools import product
 from typing import Any, TypeVar
 
 import pytest
+
+from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
 
 ONE_IN = 8
 SEED = 0
@@ -33,6 +36,18 @@ def mostly_slow(cases: Iterable[Any], *, tuples: bool = False) -> list[Any]:
     every = [case if isinstance(case, tuple) and not tuples else (case,) for case in cases]
     chosen = _chosen(len(every))
     return [pytest.param(*case, marks=() if place in chosen else pytest.mark.slow) for place, case in enumerate(every)]
+
+
+def drawn_circuits(count: int, *, seed: int, max_qubits: int = 10) -> list[Circuit]:
+    """Draw circuits of genomes of the paper's space without making all 23,328 genomes.
+
+    Args:
+        max_qubits: maximum number of qubits.
+    """
+    # The number of qubits is the first gene.
+    pool = list(product([n for n in GENES["n_qubits"] if int(n) <= max_qubits], *list(GENES.values())[1:]))
+    drawn = random.Random(seed).sample(pool, count)
+    return [Genome.from_params(dict(zip(GENES, genes, strict=True))).circuit for genes in drawn]
 
 
 def _chosen(count: int) -> set[int]:

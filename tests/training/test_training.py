@@ -1,5 +1,4 @@
 import math
-import random
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
-from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
+from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import DataSplits, Split
@@ -17,9 +16,9 @@ from faqnas_optuna.training import torch_training
 from faqnas_optuna.training.model import HQNN
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.training import TrainingResult, predict, scores, train
-from tests.support.sampling import mostly_slow
+from tests.support.sampling import drawn_circuits, mostly_slow
 
-CIRCUITS = [genome.circuit for genome in random.Random(5).sample(list(enumerate_genomes()), 6)]
+CIRCUITS = drawn_circuits(6, seed=5)
 
 
 def generator(seed: int = 0) -> np.random.Generator:

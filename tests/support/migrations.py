@@ -1,0 +1,23 @@
+"""Optuna's migrations, read once in a process: Optuna reads them for each database that it makes, in half the time of that."""
+
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import alembic.util
+from optuna.storages._rdb import models
+
+read_file = alembic.util.load_python_file
+read_once = cache(read_file)
+
+
+def load_python_file(directory: Path, name: str) -> ModuleType:
+    """Return a file of alembic's as a module."""
+    # The program that migrates runs when it is loaded.
+    return read_file(directory, name) if name == "env.py" else read_once(directory, name)
+
+
+# Processes that are forked from this one need not read them either.
+for migration in (Path(models.__file__).parent / "alembic" / "versions").glob("*.py"):
+    read_once(migration.parent, migration.name)
+alembic.util.load_python_file = load_python_file  # type: ignore[assignment]
