@@ -46,7 +46,7 @@ def wait_for_more(crew: Crew) -> None:
     wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
 
 
-def busy_workers(search: Search, crew: Crew, count: int, *, until: Barrier | None = None, trial_s: float = 0.05) -> list[int]:
+def busy_workers(search: Search, crew: Crew, count: int, *, until: Barrier | None = None, trial_s: float = 0.2) -> list[int]:
     """Start workers and wait until all are within their first trial; the trials' numbers.
 
     Args:
@@ -95,7 +95,7 @@ def locked(url: str) -> Iterator[None]:
 def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: str, crew: Crew, locked_s: float) -> None:
     search = new_study(any_storage_url, "s")
     # This one looks for silent trials again and again.
-    crew.start("worker", "s", trial_s=0.05)
+    crew.start("worker", "s")
     wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
     until = crew.barrier(2)
     long = busy_workers(search, crew, 1, until=until)
@@ -171,7 +171,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
     search = new_study(any_storage_url, "s")
     with Crew(logs, any_storage_url, grace_s=PATIENT_GRACE_S) as crew:
         # This one is between trials when the server comes back.
-        crew.start("worker", "s", trial_s=0.05)
+        crew.start("worker", "s")
         wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
         until = crew.barrier(3)
         long = busy_workers(search, crew, 2, until=until)
@@ -179,7 +179,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
         with stopped(postgres_server):
             time.sleep(PATIENT_GRACE_S + 1)
         # And this one knows nothing of what was.
-        newcomer = crew.start("worker", "s", trial_s=0.05)
+        newcomer = crew.start("worker", "s")
         wait_until(lambda: bool(crew.log(newcomer)), SOON_S, "another worker is at work")
         until.wait(SOON_S)
         search = load(open_storage(any_storage_url), "s")

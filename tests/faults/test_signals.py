@@ -132,7 +132,7 @@ def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, tri
     config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=1), search=limits)
     search = create(open_storage(url, create=True), "iris", config, iris)
     options = (*START, "--generations", "9999", "--patience", "9999")
-    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": url}, trial_s=trial_s)
+    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": url}, trial_s=trial_s, trains=False)
 
     def workers() -> set[int]:
         running = [trial.user_attrs for trial in trials_of(search) if trial.state is TrialState.RUNNING]

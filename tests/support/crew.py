@@ -45,9 +45,14 @@ from faqnas_optuna.training.values import Costs
 
 PRELOADED = [
     "alembic.command",
+    "alembic.migration",
+    "faqnas_optuna.api.search_service",
     "faqnas_optuna.cli.display",
     "faqnas_optuna.cli.program",
+    "faqnas_optuna.confirmation.report",
     "faqnas_optuna.reporting.documents",
+    "faqnas_optuna.workers.cluster",
+    "faqnas_optuna.workers.extra",
     "faqnas_optuna.workers.loop",
     "psycopg",
     "pymysql",
@@ -58,12 +63,15 @@ PRELOADED = [
     "tests.support.forked",
     "tests.support.registries",
     "tests.support.terminal",
+    "tests.support.warm_up",
 ]
 
 GRACE_S = 3
 IMPORTS_S = 120
 SOON_S = 90
 """What takes a second or two happens by then, however slow the machine is: a test that waits longer has failed."""
+POLL_S = 0.05
+LONGEST_POLL_S = 0.5
 LEAVE_S = 120
 """A worker that is told to stop is gone by then."""
 
@@ -114,7 +122,7 @@ class Crew:
     def start(
         self,
         *arguments: str,
-        trial_s: float = 0.05,
+        trial_s: float = 0.2,
         fault: str | None = None,
         fault_in: int = 1,
         dies_before_heartbeat: bool = False,
@@ -197,10 +205,15 @@ def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> Non
     TimeoutError: it has not come true.
     """
     deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        began = time.monotonic()
+        if condition():
+            return
+        now = time.monotonic()
+        if now > deadline:
             raise TimeoutError(f"not within {within_s} s: {what}")
-        time.sleep(0.05)
+        # A condition that takes long, since it reads a database or the machine is busy, is looked at less often.
+        time.sleep(min(max(POLL_S, 10 * (now - began)), LONGEST_POLL_S))
 
 
 def process_of(worker: str) -> int:
@@ -272,10 +285,7 @@ def _work(
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
-    slow_down(lambda circuit, _splits, _config: instant_evaluation(circuit), trial_s, *fault)
-    # Nothing is trained, so no kernels are needed, and nothing can be measured.
-    vars(evaluation)["prepare"] = lambda _engine: None
-    vars(pilot)["measure_reliability"] = lambda *_, **__: None
+    train_nothing(trial_s, *fault)
     _log_trials(write, joined)
     if dies_before_heartbeat:
         # Which comes with its genes.
@@ -284,6 +294,14 @@ def _work(
     if barrier is not None:
         barrier.wait(timeout=LEAVE_S)
     faqnas_main()
+
+
+def train_nothing(trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
+    """Let evaluations in this process sleep and take their values from the circuit; confirmations sleep and train."""
+    slow_down(lambda circuit, _splits, _config: instant_evaluation(circuit), trial_s, fault, fault_in)
+    # Without trainings no kernels are needed, and nothing can be measured.
+    vars(evaluation)["prepare"] = lambda _engine: None
+    vars(pilot)["measure_reliability"] = lambda *_, **__: None
 
 
 def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
