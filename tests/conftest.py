@@ -55,6 +55,14 @@ def _quiet() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _migrations() -> None:
+    # It imports Alembic, which takes a while.
+    from tests.support.migrations import load_migrations_once
+
+    load_migrations_once()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _signals_for_children() -> None:
     """Under nohup, or in the background of a script, signals are ignored: by the tests still, by what they start no more."""
     for number in (signal.SIGINT, signal.SIGHUP):

@@ -13,6 +13,7 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import create
 from faqnas_optuna.workers.loop import run
+from tests.support.migrations import load_migrations_once
 from tests.support.studies import cheap
 
 
@@ -25,4 +26,5 @@ def _run_small_study() -> None:
         run(create(storage, "warm-up", config, iris), iris, Signals(), on_trial=lambda _: None, evaluate=cheap)
 
 
+load_migrations_once()
 _run_small_study()
