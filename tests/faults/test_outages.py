@@ -264,12 +264,26 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
     wait_until(lambda: all(given_up_and_retried(search, number) for number in waiting), SOON_S, "both trials are run again")
 
 
+PACED_TRIALS = """
+import time
+from faqnas_optuna.training import evaluation
+evaluate = evaluation.evaluate
+def paced(*arguments):
+    time.sleep(0.3)
+    return evaluate(*arguments)
+evaluation.evaluate = paced
+"""
+"""The `sitecustomize` of a process that does not train all the time while others wait."""
+
+
 def test_a_network_that_is_cut(tmp_path: Path) -> None:
     """The worker notices, waits, goes on when the network is back, and gives in when it stays away."""
+    (tmp_path / "sitecustomize.py").write_text(PACED_TRIALS)
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     quick = "?connect_timeout=2&tcp_user_timeout=3000"
     with machines(1, tmp_path) as (machine,), postgres_for(machine) as server, server.new_database() as url:
         search = new_study(url, "s")
-        env = {"FAQNAS_STORAGE": url + quick, "FAQNAS_GRACE": str(GRACE_S), "FAQNAS_DATABASE_TIMEOUT": "8"}
+        env = {"FAQNAS_STORAGE": url + quick, "FAQNAS_GRACE": str(GRACE_S), "FAQNAS_DATABASE_TIMEOUT": "8", "PYTHONPATH": path}
 
         def goes_on() -> None:
             begun = len(trials_of(search))

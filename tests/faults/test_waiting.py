@@ -41,7 +41,7 @@ def test_twenty_workers_share_ten_connections(logs: Path) -> None:
         server.execute(f"ALTER DATABASE {make_url(admin_url).database} OWNER TO worker")
         url = make_url(admin_url).set(username="worker", password="worker").render_as_string(hide_password=False)
         # Its own connections are closed by the time the workers come.
-        search = new_study(url, "s", population=20, generations=4)
+        search = new_study(url, "s", population=20, generations=2)
         search.study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
         with Crew(logs, url, grace_s=GRACE_S) as crew:
             for _ in range(CROWD):
