@@ -11,9 +11,8 @@ import pytest
 from optuna.storages import BaseStorage
 from sqlalchemy.engine import make_url
 
-from faqnas_optuna.api import running
 from faqnas_optuna.storage import outages
-from faqnas_optuna.storage.opening import number_of_studies, open_storage
+from faqnas_optuna.storage.opening import disconnect, number_of_studies, open_storage
 from faqnas_optuna.study.search import load
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.training import evaluation, pilot
@@ -128,14 +127,13 @@ def test_a_worker_leaves_in_order_although_the_database_was_away_after_its_last_
     search = new_study(postgres_url, "s", population=2, generations=1)
     monkeypatch.setattr(evaluation, "prepare", lambda _engines: None)
     monkeypatch.setattr(evaluation, "evaluate", cheap)
-    disconnect = running.disconnect
     with away_from(postgres_server, monkeypatch) as stop:
 
         def disconnect_and_stop(storage: BaseStorage) -> None:
             disconnect(storage)
             stop()
 
-        monkeypatch.setattr(running, "disconnect", disconnect_and_stop)
+        monkeypatch.setattr("faqnas_optuna.api.running.disconnect", disconnect_and_stop)
         code, _, err = cli_here("worker", "s", "--storage", postgres_url)
     assert code == 0, err
     assert reason_of(search) is StopReason.GENERATIONS

@@ -13,8 +13,8 @@ def load_migrations_once() -> None:
     load = util.load_python_file
     load_once = cache(load)
 
-    def load_file(directory: str | PathLike[str], name: str | PathLike[str]) -> ModuleType:
-        is_version = Path(directory).name == "versions"
-        return load_once(directory, name) if is_version else load(directory, name)
+    def load_file(dir_: str | PathLike[str], filename: str | PathLike[str]) -> ModuleType:
+        is_version = Path(dir_).name == "versions"
+        return load_once(str(dir_), str(filename)) if is_version else load(dir_, filename)
 
     util.load_python_file = load_file
