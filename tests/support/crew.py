@@ -19,7 +19,9 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zlib import crc32
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
@@ -28,9 +30,9 @@ from faqnas_optuna.__main__ import THREAD_VARIABLES
 from faqnas_optuna.__main__ import main as faqnas_main
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import SearchConfig, StudyConfig
+from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation import objective as confirming
-from faqnas_optuna.confirmation.baselines import Confirmed, confirm_once
+from faqnas_optuna.confirmation.baselines import Confirmed, Model, confirm_once
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.batched import BatchedStorage
@@ -41,6 +43,7 @@ from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation, pilot
 from faqnas_optuna.training.evaluation import Evaluation
+from faqnas_optuna.training.scoring import Scores, confusion
 from faqnas_optuna.training.values import Costs
 
 PRELOADED = [
@@ -286,6 +289,7 @@ def _work(
         os.fsync(log)
 
     train_nothing(trial_s, *fault)
+    confirm_nothing(trial_s)
     _log_trials(write, joined)
     if dies_before_heartbeat:
         # Which comes with its genes.
@@ -302,6 +306,32 @@ def train_nothing(trial_s: float, fault: str | None = None, fault_in: int = 1) -
     # Without trainings no kernels are needed, and nothing can be measured.
     vars(evaluation)["prepare"] = lambda _engine: None
     vars(pilot)["measure_reliability"] = lambda *_, **__: None
+
+
+def confirm_nothing(trial_s: float) -> None:
+    """Let confirmations in this process sleep and take their values from the network and the seed."""
+
+    def confirm(
+        model: Model, circuit: Circuit, splits: DataSplits, _training: TrainingConfig, *, generator: np.random.Generator
+    ) -> Confirmed:
+        time.sleep(trial_s)
+        true = splits.test.y
+        drawn = int(generator.integers(2**32)) + crc32(f"{model} {circuit.digest}".encode())
+        predicted = np.where(np.arange(len(true)) < drawn % len(true), true, (true + 1) % splits.n_classes)
+        counts = confusion(true, predicted, n_classes=splits.n_classes)
+        accuracy = Scores.of_confusion(counts).accuracy
+        return Confirmed(
+            test_accuracy=accuracy,
+            validation_accuracy=accuracy,
+            validation_balanced_accuracy=accuracy,
+            confusion=counts,
+            losses=(0.1,),
+            validation_accuracies=(accuracy,),
+            parameters=1,
+            seconds=0.0,
+        )
+
+    vars(confirming)["confirm_once"] = confirm
 
 
 def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
