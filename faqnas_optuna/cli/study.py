@@ -218,6 +218,7 @@ def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Pa
     from faqnas_optuna.api.data import DataSource
     from faqnas_optuna.api.running import join_study
     from faqnas_optuna.reporting.documents import check_failures
+    from faqnas_optuna.storage.outages import patiently
 
     with show_states(quiet=quiet) as on_trial:
         run = join_study(name, execution, signals, data=DataSource(data_dir=data_dir), on_trial=on_trial)
@@ -228,7 +229,8 @@ def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Pa
         return 0
     try:
         if not signals.first:
-            check_failures(run.study)
+            # It opens a connection, which a server with others at work may not have to spare.
+            patiently(partial(check_failures, run.study), signals, timeout_s=execution.timeouts.database_timeout_s)
     except FaqnasError as error:
         # The `start` that launched this worker reports the failure once for all workers.
         if not quiet:

@@ -14,8 +14,8 @@ from faqnas_optuna.data import named
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import create
 from faqnas_optuna.study.stopping import StopReason
-from tests.conftest import cheap_values, load_confirmation, reason_of, run_trials
-from tests.support.crew import SOON_S, Crew, trials_of, wait_until
+from tests.conftest import TIMEOUT_S, cheap_values, load_confirmation, reason_of, run_trials
+from tests.support.crew import Crew, trials_of, wait_until
 from tests.support.databases import on_postgres
 
 pytestmark = pytest.mark.slow
@@ -46,11 +46,11 @@ def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: P
     for kills in range(1, 3):
         victim, other = (crew.start("worker", "s.confirm", trial_s=0.5) for _ in range(2))
         done = len(confirmed(search))
-        wait_until(lambda done=done: len(confirmed(search)) >= done + 4, SOON_S, "they are at work")  # type: ignore[misc]
+        wait_until(lambda done=done: len(confirmed(search)) >= done + 4, TIMEOUT_S, "they are at work")  # type: ignore[misc]
         for worker in (victim, other)[:kills]:
             os.kill(worker.pid or 0, SIGKILL)
     crew.start("worker", "s.confirm")
-    wait_until(lambda: reason_of(search) is StopReason.CONFIRMED, 2 * SOON_S, "all is confirmed")
+    wait_until(lambda: reason_of(search) is StopReason.CONFIRMED, TIMEOUT_S, "all is confirmed")
     crew.leave()
 
     trials = trials_of(search)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -100,6 +101,8 @@ def test_workers_on_several_machines(server_and_machines: tuple[PostgresServer, 
 
 def test_workers_on_a_dask_cluster(server_and_machines: tuple[PostgresServer, list[Machine]]) -> None:
     server, (first, *_) = server_and_machines
+    # Without it the script would wait for a scheduler without end.
+    assert shutil.which("dask", path=first.path), "the command dask is not installed in the environment of the tests"
     script = "trap 'kill $(jobs -p)' EXIT\n" + commands("on each machine:") + BLOCKS[1]
     with first.running("bash", "-ec", script, env=settings(server)) as searching:
         assert f"\nFinished: all {GENERATIONS} generations are done." in finish(searching)

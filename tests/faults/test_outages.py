@@ -46,7 +46,7 @@ def wait_for_more(crew: Crew) -> None:
     wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
 
 
-def busy_workers(search: Search, crew: Crew, count: int, *, until: Barrier | None = None, trial_s: float = 0.05) -> list[int]:
+def busy_workers(search: Search, crew: Crew, count: int, *, until: Barrier | None = None, trial_s: float = 0.2) -> list[int]:
     """Start workers and wait until all are within their first trial; the trials' numbers.
 
     Args:
@@ -95,7 +95,7 @@ def locked(url: str) -> Iterator[None]:
 def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: str, crew: Crew, locked_s: float) -> None:
     search = new_study(any_storage_url, "s")
     # This one looks for silent trials again and again.
-    crew.start("worker", "s", trial_s=0.05)
+    crew.start("worker", "s")
     wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
     until = crew.barrier(2)
     long = busy_workers(search, crew, 1, until=until)
@@ -171,7 +171,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
     search = new_study(any_storage_url, "s")
     with Crew(logs, any_storage_url, grace_s=PATIENT_GRACE_S) as crew:
         # This one is between trials when the server comes back.
-        crew.start("worker", "s", trial_s=0.05)
+        crew.start("worker", "s")
         wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
         until = crew.barrier(3)
         long = busy_workers(search, crew, 2, until=until)
@@ -179,7 +179,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
         with stopped(postgres_server):
             time.sleep(PATIENT_GRACE_S + 1)
         # And this one knows nothing of what was.
-        newcomer = crew.start("worker", "s", trial_s=0.05)
+        newcomer = crew.start("worker", "s")
         wait_until(lambda: bool(crew.log(newcomer)), SOON_S, "another worker is at work")
         until.wait(SOON_S)
         search = load(open_storage(any_storage_url), "s")
@@ -264,12 +264,26 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
     wait_until(lambda: all(given_up_and_retried(search, number) for number in waiting), SOON_S, "both trials are run again")
 
 
+PACED_TRIALS = """
+import time
+from faqnas_optuna.training import evaluation
+evaluate = evaluation.evaluate
+def paced(*arguments):
+    time.sleep(0.3)
+    return evaluate(*arguments)
+evaluation.evaluate = paced
+"""
+"""The `sitecustomize` of a process that does not train all the time while others wait."""
+
+
 def test_a_network_that_is_cut(tmp_path: Path) -> None:
     """The worker notices, waits, goes on when the network is back, and gives in when it stays away."""
+    (tmp_path / "sitecustomize.py").write_text(PACED_TRIALS)
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     quick = "?connect_timeout=2&tcp_user_timeout=3000"
     with machines(1, tmp_path) as (machine,), postgres_for(machine) as server, server.new_database() as url:
         search = new_study(url, "s")
-        env = {"FAQNAS_STORAGE": url + quick, "FAQNAS_GRACE": str(GRACE_S), "FAQNAS_DATABASE_TIMEOUT": "8"}
+        env = {"FAQNAS_STORAGE": url + quick, "FAQNAS_GRACE": str(GRACE_S), "FAQNAS_DATABASE_TIMEOUT": "8", "PYTHONPATH": path}
 
         def goes_on() -> None:
             begun = len(trials_of(search))

@@ -30,14 +30,14 @@ START = ("start", "--dataset", "iris", "--epochs", "1")
 SLOW_TRIALS = """
 import time
 from pathlib import Path
-from faqnas_optuna.training import evaluation
-from tests.support.sampling import mostly_slow
+from faqnas_optuna.training import evaluation, pilot
 evaluate = evaluation.evaluate
 def slow(*arguments):
     Path("begun").touch()
     time.sleep(2)
     return evaluate(*arguments)
 evaluation.evaluate = slow
+pilot.measure_reliability = lambda *_, **__: None
 """
 """The `sitecustomize` of a process whose trials take two seconds, and tell that they have begun."""
 
@@ -132,7 +132,7 @@ def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, tri
     config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=1), search=limits)
     search = create(open_storage(url, create=True), "iris", config, iris)
     options = (*START, "--generations", "9999", "--patience", "9999")
-    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": url}, trial_s=trial_s)
+    process = fork_cli(*options, "--workers", "2", env={"FAQNAS_STORAGE": url}, trial_s=trial_s, trains=False)
 
     def workers() -> set[int]:
         running = [trial.user_attrs for trial in trials_of(search) if trial.state is TrialState.RUNNING]
@@ -193,7 +193,7 @@ def test_signals_reach_the_workers_that_another_has_started(
 def test_a_limit_of_computing_time_lets_the_running_trial_finish(fork_cli: Callable[..., Forked], storage_url: str) -> None:
     """A trial computes for several seconds after the soft limit, as batch systems set it; the signal comes each second."""
     search = new_study(storage_url, "s")
-    process = fork_cli("worker", "s", env={"FAQNAS_STORAGE": storage_url}, fault="compute")
+    process = fork_cli("worker", "s", env={"FAQNAS_STORAGE": storage_url}, fault="compute", trains=False)
     told = Told(process)
     wait_until(lambda: bool(trials_of(search) and trials_of(search)[0].params), SOON_S, "a trial has begun")
     worker = psutil.Process(process.pid)

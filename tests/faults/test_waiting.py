@@ -8,15 +8,19 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from optuna.storages import BaseStorage
 from sqlalchemy.engine import make_url
 
 from faqnas_optuna.storage import outages
-from faqnas_optuna.storage.opening import number_of_studies, open_storage
+from faqnas_optuna.storage.opening import disconnect, number_of_studies, open_storage
 from faqnas_optuna.study.search import load
-from faqnas_optuna.training import pilot
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.training import evaluation, pilot
+from tests.conftest import reason_of
 from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, wait_until
 from tests.support.databases import DatabaseServer, MariadbServer, PostgresServer, on_servers, running_postgres
 from tests.support.jepsen import end, violations_of
+from tests.support.studies import cheap
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +40,7 @@ def test_twenty_workers_share_ten_connections(logs: Path) -> None:
         server.execute(f"ALTER DATABASE {make_url(admin_url).database} OWNER TO worker")
         url = make_url(admin_url).set(username="worker", password="worker").render_as_string(hide_password=False)
         # Its own connections are closed by the time the workers come.
-        search = new_study(url, "s", population=20, generations=4)
+        search = new_study(url, "s", population=20, generations=2)
         search.study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
         with Crew(logs, url, grace_s=GRACE_S) as crew:
             for _ in range(CROWD):
@@ -107,15 +111,37 @@ def test_a_study_is_made_although_the_database_was_away_during_the_pilot(
     monkeypatch: pytest.MonkeyPatch,
     cli_here: Callable[..., tuple[int, str, str]],
 ) -> None:
-    with away_during_the_pilot(postgres_server, monkeypatch):
+    with away_from(postgres_server, monkeypatch) as stop:
+        monkeypatch.setattr(pilot, "measure_reliability", stop)
         code, _, err = cli_here("start", "iris", "--detach", "--storage", postgres_url)
     assert code == 0, err
     assert load(open_storage(postgres_url), "iris").name == "iris"
 
 
+def test_a_worker_leaves_in_order_although_the_database_was_away_after_its_last_trial(
+    postgres_server: PostgresServer,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    cli_here: Callable[..., tuple[int, str, str]],
+) -> None:
+    search = new_study(postgres_url, "s", population=2, generations=1)
+    monkeypatch.setattr(evaluation, "prepare", lambda _engines: None)
+    monkeypatch.setattr(evaluation, "evaluate", cheap)
+    with away_from(postgres_server, monkeypatch) as stop:
+
+        def disconnect_and_stop(storage: BaseStorage) -> None:
+            disconnect(storage)
+            stop()
+
+        monkeypatch.setattr("faqnas_optuna.api.running.disconnect", disconnect_and_stop)
+        code, _, err = cli_here("worker", "s", "--storage", postgres_url)
+    assert code == 0, err
+    assert reason_of(search) is StopReason.GENERATIONS
+
+
 @contextmanager
-def away_during_the_pilot(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Stop the server when trainings are to be measured, and start it when somebody waits for it."""
+def away_from(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Yield a function that stops the server, which is started again when somebody waits for it."""
     is_waited_for = Event()
 
     def start() -> None:
@@ -124,13 +150,12 @@ def away_during_the_pilot(server: PostgresServer, monkeypatch: pytest.MonkeyPatc
 
     starting = Thread(target=start)
 
-    def measure(*_: object, **__: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         server.stop()
         starting.start()
 
-    monkeypatch.setattr(pilot, "measure_reliability", measure)
     monkeypatch.setattr(outages.logger, "warning", lambda *_: is_waited_for.set())
-    yield
+    yield stop
     starting.join(SOON_S)
     assert is_waited_for.is_set()
 

@@ -1,10 +1,9 @@
 """What `doctor` finds out about a database by trying it, and that nothing of it stays."""
 
-import os
+import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from faqnas_optuna.storage.dry_run import dry_run
 from faqnas_optuna.storage.opening import number_of_studies
 from faqnas_optuna.storage.optuna_internals import STUDIES, TRIALS
 from faqnas_optuna.study.search import Search
-from tests.conftest import TIMEOUT_S, cli_environment
 from tests.support.crew import new_study
 from tests.support.databases import DatabaseServer, PostgresServer, on_servers
+from tests.support.other_user import another_user, needs_root
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +84,15 @@ def test_doctor_finds_a_standby_lacking(
     assert "read-only transaction; it takes no changes from you" in last
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
+def report_lack(url: str, reports: Connection) -> None:
+    """Send what the database lacks."""
+    try:
+        dry_run(url)
+    except StorageError as error:
+        reports.send(str(error))
+
+
+@needs_root
 @pytest.mark.parametrize(
     ("directory_mode", "file_mode", "reason"),
     [
@@ -99,13 +106,9 @@ def test_what_belongs_to_another_user_is_lacking(
     shutil.copy(tmp_path / "faqnas.db", open_directory / "faqnas.db")
     (open_directory / "faqnas.db").chmod(file_mode)
     open_directory.chmod(directory_mode)
-    program = "import sys; from faqnas_optuna.storage.dry_run import dry_run; dry_run(sys.argv[1])"
-    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command = [*other, sys.executable, "-c", program, f"sqlite:///{open_directory}/faqnas.db"]
-    done = subprocess.run(command, env=cli_environment({"HOME": "/"}), capture_output=True, text=True, timeout=TIMEOUT_S)
-    *_, last = done.stderr.splitlines()
-    with pytest.raises(StorageError, match=reason):
-        raise StorageError(last)
+    with another_user(report_lack, f"sqlite:///{open_directory}/faqnas.db") as reports:
+        lack = reports.recv()
+    assert re.search(reason, lack), lack
     assert [path.name for path in open_directory.iterdir()] == ["faqnas.db"]
 
 

@@ -4,9 +4,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 
 import optuna
 import pytest
@@ -17,7 +17,9 @@ from faqnas_optuna.storage.attributes import get_study_user_attrs
 from faqnas_optuna.storage.opening import backend, number_of_studies, open_storage
 from faqnas_optuna.storage.sqlite import file_lock
 from faqnas_optuna.study.search import Search, load
+from faqnas_optuna.study.state import read_state
 from tests.conftest import cheap_values, copy_database, run_trials
+from tests.support.other_user import another_user, needs_root
 from tests.support.processes import TIMEOUT_S, cli_environment
 from tests.support.sampling import mostly_slow
 
@@ -86,9 +88,11 @@ def test_the_lock_has_the_mode_of_the_database(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("umask", "mode"), mostly_slow([(0o077, 0o600), (0o022, 0o644), (0o002, 0o644)]))
 def test_a_new_database_and_its_lock_have_one_mode(tmp_path: Path, umask: int, mode: int) -> None:
-    program = "import sys; from faqnas_optuna.storage.opening import open_storage; open_storage(sys.argv[1], create=True)"
-    command = [sys.executable, "-c", program, f"sqlite:///{tmp_path}/faqnas.db"]
-    subprocess.run(command, env=cli_environment(), umask=umask, check=True, timeout=TIMEOUT_S)
+    before = os.umask(umask)
+    try:
+        open_storage(f"sqlite:///{tmp_path}/faqnas.db", create=True)
+    finally:
+        os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {"faqnas.db": mode, "faqnas.db.lock": mode}
 
@@ -185,21 +189,18 @@ def test_a_lock_of_another_says_what_its_owner_can_do(open_directory: Path) -> N
     assert "StorageError" in done.stderr
 
 
-READING = """
-import sys
-from faqnas_optuna.study.state import read_state
-from faqnas_optuna.study.search import load
-from faqnas_optuna.storage.opening import open_storage
-state = read_state(load(open_storage(sys.argv[1]), "iris"))
-print(state.successful, flush=True)
-for _ in sys.stdin:
-    state.refresh()
-    print(state.successful, flush=True)
-"""
+def read_again_and_again(url: str, answers: Connection) -> None:
+    """Send how many trials a study has, and once more for each question."""
+    state = read_state(load(open_storage(url), "iris"))
+    answers.send(state.successful)
+    with suppress(EOFError):
+        while answers.recv():
+            state.refresh()
+            answers.send(state.successful)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be another user")
+@needs_root
 @pytest.mark.parametrize(("mode", "name"), [(0o755, "faqnas.db"), (0o1777, "faqnas.db"), (0o755, "link.db")])
 def test_another_user_reads_and_leaves_nothing_behind(
     database_of_eight: Path, open_directory: Path, mode: int, name: str
@@ -209,36 +210,29 @@ def test_another_user_reads_and_leaves_nothing_behind(
     (open_directory / "link.db").symlink_to("faqnas.db")
     open_directory.chmod(mode)
     search = load(open_storage(f"sqlite:///{open_directory}/faqnas.db"), "iris")
-    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command = [*other, sys.executable, "-c", READING, f"sqlite:///{open_directory}/{name}"]
+    url = f"sqlite:///{open_directory}/{name}"
 
-    def read() -> str:
-        environment = cli_environment({"HOME": "/"})
-        return subprocess.run(
-            command, env=environment, stdin=DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
-        ).stdout
+    def read() -> int:
+        with another_user(read_again_and_again, url) as reader:
+            return int(reader.recv())
 
     # The owner is at work: what is new stands in the log beside the file.
     run_trials(search, 1, cheap_values)
     assert (open_directory / "faqnas.db-wal").exists()
-    assert read() == "9\n"
+    assert read() == 9
     backend(search.study).engine.dispose()
     assert not (open_directory / "faqnas.db-wal").exists()
-    assert read() == "9\n"
+    assert read() == 9
     assert not [path for path in open_directory.iterdir() if path.stat().st_uid != 0]
-    with subprocess.Popen(command, env=cli_environment({"HOME": "/"}), stdin=PIPE, stdout=PIPE, text=True, bufsize=1) as reader:
-        assert reader.stdin is not None and reader.stdout is not None
-        try:
-            assert reader.stdout.readline() == "9\n"
-            # Whoever watches sees what the owner adds, at work and afterwards.
-            for count, has_left in ((10, False), (11, True)):
-                run_trials(search, 1, cheap_values)
-                if has_left:
-                    backend(search.study).engine.dispose()
-                reader.stdin.write("again\n")
-                assert reader.stdout.readline() == f"{count}\n"
-        finally:
-            reader.kill()
+    with another_user(read_again_and_again, url) as reader:
+        assert reader.recv() == 9
+        # Whoever watches sees what the owner adds, at work and afterwards.
+        for count, has_left in ((10, False), (11, True)):
+            run_trials(search, 1, cheap_values)
+            if has_left:
+                backend(search.study).engine.dispose()
+            reader.send("again")
+            assert reader.recv() == count
     assert not [path for path in open_directory.iterdir() if path.stat().st_uid != 0]
 
 

@@ -19,7 +19,9 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zlib import crc32
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
@@ -28,9 +30,9 @@ from faqnas_optuna.__main__ import THREAD_VARIABLES
 from faqnas_optuna.__main__ import main as faqnas_main
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import SearchConfig, StudyConfig
+from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation import objective as confirming
-from faqnas_optuna.confirmation.baselines import Confirmed, confirm_once
+from faqnas_optuna.confirmation.baselines import Confirmed, Model, confirm_once
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.batched import BatchedStorage
@@ -41,15 +43,21 @@ from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation, pilot
 from faqnas_optuna.training.evaluation import Evaluation
+from faqnas_optuna.training.scoring import Scores, confusion
 from faqnas_optuna.training.values import Costs
 
 PRELOADED = [
     # The first, which makes garbage collections rare, and the last have to be that.
     "tests",
     "alembic.command",
+    "alembic.migration",
+    "faqnas_optuna.api.search_service",
     "faqnas_optuna.cli.display",
     "faqnas_optuna.cli.program",
+    "faqnas_optuna.confirmation.report",
     "faqnas_optuna.reporting.documents",
+    "faqnas_optuna.workers.cluster",
+    "faqnas_optuna.workers.extra",
     "faqnas_optuna.workers.loop",
     "psycopg",
     "pymysql",
@@ -61,6 +69,7 @@ PRELOADED = [
     "tests.support.migrations",
     "tests.support.registries",
     "tests.support.terminal",
+    "tests.support.warm_up",
     "tests.support.frozen",
 ]
 
@@ -68,6 +77,8 @@ GRACE_S = 3
 IMPORTS_S = 120
 SOON_S = 90
 """What takes a second or two happens by then, however slow the machine is: a test that waits longer has failed."""
+POLL_S = 0.05
+LONGEST_POLL_S = 0.5
 LEAVE_S = 120
 """A worker that is told to stop is gone by then."""
 
@@ -118,7 +129,7 @@ class Crew:
     def start(
         self,
         *arguments: str,
-        trial_s: float = 0.05,
+        trial_s: float = 0.2,
         fault: str | None = None,
         fault_in: int = 1,
         dies_before_heartbeat: bool = False,
@@ -201,10 +212,15 @@ def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> Non
     TimeoutError: it has not come true.
     """
     deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        began = time.monotonic()
+        if condition():
+            return
+        now = time.monotonic()
+        if now > deadline:
             raise TimeoutError(f"not within {within_s} s: {what}")
-        time.sleep(0.05)
+        # A condition that takes long, since it reads a database or the machine is busy, is looked at less often.
+        time.sleep(min(max(POLL_S, 10 * (now - began)), LONGEST_POLL_S))
 
 
 def process_of(worker: str) -> int:
@@ -276,10 +292,8 @@ def _work(
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
 
-    slow_down(lambda circuit, _splits, _config: instant_evaluation(circuit), trial_s, *fault)
-    # Nothing is trained, so no kernels are needed, and nothing can be measured.
-    vars(evaluation)["prepare"] = lambda _engine: None
-    vars(pilot)["measure_reliability"] = lambda *_, **__: None
+    train_nothing(trial_s, *fault)
+    confirm_nothing(trial_s)
     _log_trials(write, joined)
     if dies_before_heartbeat:
         # Which comes with its genes.
@@ -288,6 +302,40 @@ def _work(
     if barrier is not None:
         barrier.wait(timeout=LEAVE_S)
     faqnas_main()
+
+
+def train_nothing(trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
+    """Let evaluations in this process sleep and take their values from the circuit; confirmations sleep and train."""
+    slow_down(lambda circuit, _splits, _config: instant_evaluation(circuit), trial_s, fault, fault_in)
+    # Without trainings no kernels are needed, and nothing can be measured.
+    vars(evaluation)["prepare"] = lambda _engine: None
+    vars(pilot)["measure_reliability"] = lambda *_, **__: None
+
+
+def confirm_nothing(trial_s: float) -> None:
+    """Let confirmations in this process sleep and take their values from the network and the seed."""
+
+    def confirm(
+        model: Model, circuit: Circuit, splits: DataSplits, _training: TrainingConfig, *, generator: np.random.Generator
+    ) -> Confirmed:
+        time.sleep(trial_s)
+        true = splits.test.y
+        drawn = int(generator.integers(2**32)) + crc32(f"{model} {circuit.digest}".encode())
+        predicted = np.where(np.arange(len(true)) < drawn % len(true), true, (true + 1) % splits.n_classes)
+        counts = confusion(true, predicted, n_classes=splits.n_classes)
+        accuracy = Scores.of_confusion(counts).accuracy
+        return Confirmed(
+            test_accuracy=accuracy,
+            validation_accuracy=accuracy,
+            validation_balanced_accuracy=accuracy,
+            confusion=counts,
+            losses=(0.1,),
+            validation_accuracies=(accuracy,),
+            parameters=1,
+            seconds=0.0,
+        )
+
+    vars(confirming)["confirm_once"] = confirm
 
 
 def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:

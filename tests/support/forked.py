@@ -20,7 +20,7 @@ import psutil
 
 from faqnas_optuna.__main__ import main as faqnas_main
 from faqnas_optuna.training.evaluation import evaluate
-from tests.support.crew import forking, slow_down
+from tests.support.crew import forking, slow_down, train_nothing
 from tests.support.processes import TIMEOUT_S
 
 
@@ -33,6 +33,7 @@ class Forked:
         trial_s: how long an evaluation sleeps before it trains.
         fault: what goes wrong after it has trained: one of `FAULTS`.
         module: that is run as `python -m` does, instead of `faqnas_optuna`.
+        trains: whether evaluations train; otherwise their values follow from the circuit, and no pilot is run.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Forked:
         trial_s: float = 0,
         fault: str | None = None,
         module: str | None = None,
+        trains: bool = True,
     ) -> None:
         out, out_end = forking().Pipe(duplex=False)
         err, err_end = forking().Pipe(duplex=False)
-        settings = (tuple(arguments), directory, dict(env), (trial_s, fault), module, out_end, err_end)
+        settings = (tuple(arguments), directory, dict(env), (trial_s, fault), module, trains, out_end, err_end)
         self._process = forking().Process(target=_work, args=settings)
         self._process.start()
         out_end.close()
@@ -115,6 +117,7 @@ def _work(
     env: Mapping[str, str],
     evaluation: tuple[float, str | None],
     module: str | None,
+    trains: bool,
     out: Connection,
     err: Connection,
 ) -> None:
@@ -130,7 +133,10 @@ def _work(
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["faqnas-optuna", *arguments]
-    slow_down(evaluate, *evaluation)
+    if trains:
+        slow_down(evaluate, *evaluation)
+    else:
+        train_nothing(*evaluation)
     try:
         if module:
             runpy.run_module(module, run_name="__main__")

@@ -33,6 +33,8 @@ class Machine:
     def __init__(self, name: str, number: int, directory: Path) -> None:
         self.name = name
         self.directory = directory
+        self.path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        """Where programs are looked for: first beside the Python of the tests."""
         self.host = f"198.18.{number}.1"
         """Of a range that is set apart for tests of networks (RFC 2544)."""
         # An interface has at most 15 letters.
@@ -81,7 +83,7 @@ class Machine:
         process = subprocess.Popen(
             ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", NAMED, self.name, *command],
             cwd=self.directory,
-            env=cli_environment({"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **(env or {})}),
+            env=cli_environment({"PATH": self.path, **(env or {})}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

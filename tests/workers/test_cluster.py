@@ -34,10 +34,11 @@ from faqnas_optuna.study.lifecycle import stop
 from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.state import StudyState, read_state
 from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.training import pilot
 from faqnas_optuna.workers.cluster import Assignment, DaskWorkers, connected, dask_workers, shared_out_on, watch, work
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
 from tests.support import tables
-from tests.support.crew import forking, process_of, wait_until
+from tests.support.crew import forking, process_of, train_nothing, wait_until
 from tests.support.forked import Forked, Told
 from tests.support.pool_tasks import add, fail
 from tests.support.studies import ENDLESS, until_all_have_shared, wait_for_trials, workers_of
@@ -70,9 +71,16 @@ def local_cluster() -> Iterator[str]:
         yield running.scheduler_address
 
 
+def train_nothing_on(scheduler: str, trial_s: float = 0.05) -> None:
+    """Let evaluations on the cluster sleep instead of training."""
+    with distributed.Client(scheduler, set_as_default=False) as client:
+        client.run(train_nothing, trial_s)
+
+
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     with local_cluster() as address:
+        train_nothing_on(address)
         yield address
 
 
@@ -94,7 +102,8 @@ def idle(scheduler: str) -> bool:
     return False
 
 
-def test_python_searches_and_confirms_on_a_cluster(scheduler: str, storage_url: str) -> None:
+def test_python_searches_and_confirms_on_a_cluster(scheduler: str, storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pilot, "measure_reliability", lambda *_, **__: None)
     study = search("iris", storage=storage_url, dask=scheduler, workers=WORKERS, population=4, generations=1, epochs=1)
     confirmation = study.confirm(top=1, epochs=1, repeats=1, dask=scheduler, workers=WORKERS)
     workers = {trial.user_attrs["worker"] for trial in study.optuna.trials}
@@ -107,7 +116,7 @@ def test_both_workers_of_a_cluster_run_trials_of_one_study(
 ) -> None:
     # The scheduler file, and a database whose path is relative to another directory than the workers'.
     (tmp_path / "scheduler.json").write_text(json.dumps({"address": scheduler}))
-    process = fork_cli("start", *ENDLESS, *CLUSTER, "--json")
+    process = fork_cli("start", *ENDLESS, *CLUSTER, "--json", trains=False)
     wait_for_trials(tmp_path, 1)
     search = load(open_storage(storage_url), "iris")
     until_all_have_shared(search, WORKERS)
@@ -124,7 +133,7 @@ def test_both_workers_of_a_cluster_run_trials_of_one_study(
 
 def test_a_cluster_runs_a_study_to_its_end(run_forked: RunCli, scheduler: str, storage_url: str) -> None:
     command = ("start", *ENDLESS, "--generations", "3", "--dask", scheduler, "--workers", "2", "--json")
-    finished = run_forked(*command)
+    finished = run_forked(*command, trains=False)
     assert finished.returncode == 0, finished.stderr
     trials = json.loads(finished.stdout)["trials"]
     assert 30 <= trials <= 33
@@ -141,9 +150,9 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
     run_forked: RunCli, fork_cli: Fork, scheduler: str, storage_url: str, tmp_path: Path
 ) -> None:
     # Five workers for two threads: three never begin.
-    process = fork_cli("start", *ENDLESS, "--dask", scheduler, "--workers", "5")
+    process = fork_cli("start", *ENDLESS, "--dask", scheduler, "--workers", "5", trains=False)
     wait_for_trials(tmp_path, 1)
-    other = fork_cli("worker", "iris")
+    other = fork_cli("worker", "iris", trial_s=0.05, trains=False)
     search = load(open_storage(storage_url), "iris")
     until_all_have_shared(search, WORKERS + 1)
     process.send_signal(signal.SIGINT)
@@ -168,8 +177,8 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
 
 def test_the_second_signal_does_not_wait_for_remote_trials(fork_cli: Fork, tmp_path: Path) -> None:
     with local_cluster() as scheduler:
-        # Trials of minutes.
-        process = fork_cli("start", *ENDLESS[:-1], "90000", "--batch-size", "1", "--dask", scheduler, "--workers", "2")
+        train_nothing_on(scheduler, trial_s=600)
+        process = fork_cli("start", *ENDLESS, "--dask", scheduler, "--workers", "2", trains=False)
         told = Told(process)
         wait_for_trials(tmp_path, 2)
         process.send_signal(signal.SIGTERM)
@@ -305,8 +314,7 @@ def test_a_scheduler_that_goes_away_ends_the_search_with_4(fork_cli: Fork, tmp_p
             while not file.exists() and time.monotonic() < deadline:
                 time.sleep(0.1)
             # It has no worker: the search waits for one.
-            process = fork_cli("start", *ENDLESS, "--dask", str(file))
-            assert "measuring how far trainings agree" in process.stderr.readline()
+            process = fork_cli("start", *ENDLESS, "--dask", str(file), trains=False)
             assert "the Dask cluster has 0 threads for 1 workers" in process.stderr.readline()
             time.sleep(1.5)
             assert process.poll() is None
