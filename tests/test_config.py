@@ -52,8 +52,8 @@ def test_what_the_papers_space_lacks_is_written_down_where_it_is_asked_for() -> 
     assert both.space.genes["reuploading"] == (False, True) and both.space.genes["embedding"] == ("basis", "iqp")
     assert StudyConfig.from_settings(json.loads(both.to_json()), source="JSON") == both
     assert differences(load(), both) == [
-        "space.reuploading: stored [False], asked [False, True]",
-        "space.embedding: stored ['angle', 'amplitude'], asked ['basis', 'iqp']",
+        "space.reuploading: stored [False], requested [False, True]",
+        "space.embedding: stored ['angle', 'amplitude'], requested ['basis', 'iqp']",
     ]
 
 
@@ -114,16 +114,16 @@ def test_differences_name_every_setting_that_differs() -> None:
     asked = load(seed=1, training={"epochs": 9}, space={"depth": [1, 2]})
     assert differences(load(), load()) == []
     assert differences(load(), asked) == [
-        "seed: stored 0, asked 1",
-        "training.epochs: stored 5, asked 9",
-        "space.depth: stored [1, 2, 3, 4], asked [1, 2]",
+        "seed: stored 0, requested 1",
+        "training.epochs: stored 5, requested 9",
+        "space.depth: stored [1, 2, 3, 4], requested [1, 2]",
     ]
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text("dataset = wine")
-    with pytest.raises(ConfigError, match=r"broken.toml: a study file is TOML; this is not: .*line 1"):
+    with pytest.raises(ConfigError, match=r"broken.toml: a study file must be TOML: .*line 1"):
         read_toml(broken)
     with pytest.raises(ConfigError, match="cannot read the study file: No such file"):
         read_toml(tmp_path / "absent.toml")

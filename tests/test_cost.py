@@ -90,17 +90,17 @@ def test_settings_name_the_device_and_keep_it_whole() -> None:
     config = StudyConfig.from_settings({"dataset": "wine", "cost": "hardware:heron-r3"}, source="test")
     assert config.device == DEVICES["heron-r3"] and config.cost == "hardware:heron-r3"
     assert StudyConfig.from_settings(config.model_dump(mode="json"), source="stored") == config
-    assert differences(by_flops, config) == ["cost: stored flops, asked hardware:heron-r3"]
-    assert differences(config, by_flops) == ["cost: stored hardware:heron-r3, asked flops"]
+    assert differences(by_flops, config) == ["cost: stored flops, requested hardware:heron-r3"]
+    assert differences(config, by_flops) == ["cost: stored hardware:heron-r3, requested flops"]
     changed = config.model_copy(update={"device": DEVICES["heron-r3"].model_copy(update={"t1_us": 280.0})})
-    assert differences(config, changed) == ["device.t1_us: stored 299.0, asked 280.0"]
+    assert differences(config, changed) == ["device.t1_us: stored 299.0, requested 280.0"]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"cost": "hardware"}, r"cost: must be flops or hardware:DEVICE, such as hardware:heron-r3 \(it is 'hardware'\)"),
-        ({"cost": 3}, r"cost: is flops or hardware:DEVICE"),
+        ({"cost": 3}, r"cost: must be flops or hardware:DEVICE"),
         ({"cost": "hardware:condor"}, "unknown device 'condor'; choose from heron-r3"),
         ({"costs": "flops"}, "unknown setting 'costs': did you mean 'cost'"),
         ({"device": {"name": "x"}}, "setting 'device.date' is missing"),
@@ -145,10 +145,10 @@ def test_it_goes_on_without_the_file_and_with_no_other_cost(search: Search, file
     assert code == 0, err
     assert "−ln ESP on bench" in out.splitlines()[0] and "two-qubit gates" in out.splitlines()[0]
     code, out, err = cli_here("start", "--config", "study.toml", "--cost", "flops", "--generations", "3")
-    assert (code, out) == (3, "") and "cost: stored hardware:bench, asked flops" in err
+    assert (code, out) == (3, "") and "cost: stored hardware:bench, requested flops" in err
     (files / "bench.toml").write_text(OWN.replace("t1_us = 100", "t1_us = 90"))
     code, out, err = cli_here("start", "--config", "study.toml", "--generations", "3")
-    assert (code, out) == (3, "") and "device.t1_us: stored 100.0, asked 90.0" in err
+    assert (code, out) == (3, "") and "device.t1_us: stored 100.0, requested 90.0" in err
 
 
 def test_what_is_shown_of_it(search: Search, cli_here: Cli) -> None:

@@ -23,8 +23,6 @@ NOT_A_SUBJECT = {
     "as",
     "of",
     "whoever",
-    "where",
-    "whether",
     "which",
     "so",
 }

@@ -99,7 +99,7 @@ def pareto(
 @storage_options
 @json_option
 def show(study: str, trial: "int | SelectionRule | None", storage: str, as_json: bool) -> None:
-    """Show a trial with a drawing of its circuit, or a study's settings.
+    """Show a trial and its circuit, or a study's settings.
 
     TRIAL is a trial number, or a rule that selects one from the front: knee, best or cheapest-within:X. Without TRIAL, the
     settings of the study are shown, and how its data are preprocessed.

@@ -109,7 +109,7 @@ def test_its_search_can_be_kept_and_is_not_taken_for_that_of_other_samples(data:
     assert clone(keeping).fit(x, y).front_.equals(keeping.front_)
     with pytest.raises(StudyMismatchError, match="study 'kept' was made with other data"):
         clone(keeping).fit(x * 2, y)
-    with pytest.raises(StudyMismatchError, match="training.epochs: stored 1, asked 2"):
+    with pytest.raises(StudyMismatchError, match="training.epochs: stored 1, requested 2"):
         clone(keeping).set_params(epochs=2).fit(x, y)
 
 
@@ -151,7 +151,7 @@ def test_wrong_parameters_are_refused_when_it_is_fitted(data: tuple[Any, Any], s
 
 
 def test_one_class_is_refused(data: tuple[Any, Any]) -> None:
-    with pytest.raises(ValueError, match="a classifier needs samples of two classes or more; here is one class, 'a'"):
+    with pytest.raises(ValueError, match="a classifier needs samples of at least two classes; these are all of one class, 'a'"):
         FAQNASClassifier().fit(data[0], ["a"] * len(data[0]))
 
 

@@ -155,7 +155,7 @@ def test_a_finished_search_is_read_without_its_data(found: Study, monkeypatch: p
 
 
 def test_another_study_of_the_name_is_refused(found: Study) -> None:
-    with pytest.raises(StudyMismatchError, match="training.epochs: stored 2, asked 3"):
+    with pytest.raises(StudyMismatchError, match="training.epochs: stored 2, requested 3"):
         search("iris", storage=found._url, **SMALL | {"epochs": 3})
     other = search("iris", study="longer", storage=found._url, **SMALL | {"epochs": 3})
     assert other.name == "longer" and other.config.training.epochs == 3
@@ -352,7 +352,7 @@ CONFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"top": 1, "pick": "knee"}, ConfigError, "top, pick and trials each select circuits; give only one of them"),
     ({"top": 0}, ConfigError, "top must be at least 1; it is 0"),
     ({"repeats": 1001}, ConfigError, "repeats must be from 1 to 1000; it is 1001"),
-    ({"epochs": 7}, StudyMismatchError, "epochs: stored 2, asked 7"),
+    ({"epochs": 7}, StudyMismatchError, "epochs: stored 2, requested 7"),
     ({"trials": [99]}, StudyNotFoundError, "has no trial 99; it has 0 to 7"),
 ]
 
@@ -437,7 +437,7 @@ def test_ctrl_c_before_there_is_a_study_makes_none(storage_url: str, monkeypatch
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(pilot, "measure_reliability", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="interrupted; study iris was not made"):
+    with pytest.raises(KeyboardInterrupt, match="interrupted; study iris was not created"):
         search("iris", storage=storage_url, **SMALL)
     with pytest.raises(StudyNotFoundError, match="there is no study 'iris'"):
         Study.load("iris", storage=storage_url)

@@ -105,7 +105,7 @@ def test_what_cannot_be_compared_live_is_refused(cli_here: Cli) -> None:
         (("own.csv", "--live", "--target", "y"), "own.csv is not in .; name its directory"),
         (("iris", "--split-seed", "1"), "--split-seed says how data are read but a table needs no data"),
         (("iris", "--target", "y"), "--target says how data are read but a table needs no data"),
-        (("iris", "--live", "--searcher", "nsga2:10"), "nsga2:10 takes all 10 seeds"),
+        (("iris", "--live", "--searcher", "nsga2:10"), "nsga2:10 uses all 10 seeds"),
     ):
         code, out, err = cli_here("compare", *arguments)
         assert (code, out) == (2, "") and message in err and len(err.splitlines()) == 1

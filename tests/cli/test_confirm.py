@@ -139,7 +139,7 @@ def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: 
 def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Confirmation) -> None:
     code, out, _ = stored("stop", "iris.confirm")
     assert code == 0 and out.startswith("study iris.confirm is finished: all trainings are done (20")
-    told = "study iris.confirm is finished: all trainings are done. Go on with: faqnas-optuna confirm iris\n"
+    told = "study iris.confirm is finished: all trainings are done. Continue with: faqnas-optuna confirm iris\n"
     assert stored("worker", "iris.confirm") == (0, "", told)
     table = stored("status")[1].splitlines()
     assert table[2].split() == ["iris.confirm", "–", "45", "–", "–", "–", "finished"]

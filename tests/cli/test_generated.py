@@ -27,7 +27,8 @@ def test_a_search_over_generated_data_goes_all_the_way(cli_here: Cli, tmp_path: 
     assert (code, json.loads(out)["study"]) == (0, study), err
     code, _, err = cli_here("start", "two-curves:features=4,samples=60,seed=1", "--study", study, *TINY)
     assert (
-        code == 3 and "dataset: stored two-curves:features=4,samples=60, asked two-curves:features=4,samples=60,seed=1" in err
+        code == 3
+        and "dataset: stored two-curves:features=4,samples=60, requested two-curves:features=4,samples=60,seed=1" in err
     )
 
     code, out, err = cli_here("confirm", study, "--top", "1", "--repeats", "2", "--epochs", "1", "--json")
@@ -79,7 +80,7 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
     assert out.startswith("spirals:features=20: 1,500 samples (900 train, 300 validation, 300 test), 20 features\n")
     assert out.splitlines()[2] == "accuracy of the majority class: 0.333 train, 0.333 validation, 0.333 test"
     assert [line.split()[:2] for line in out.splitlines()[3:]] == [
-        ["key", "value"],
+        ["parameter", "value"],
         ["features", "20"],
         ["samples", "1500"],
         ["classes", "3"],

@@ -55,7 +55,7 @@ def test_auto_repeats_are_a_number_from_then_on(cli_here: Cli, storage_url: str,
     # By Spearman and Brown: as many as give 0.8, if fifty do.
     of_mean = {repeats: repeats * one / (1 + (repeats - 1) * one) for repeats in range(1, 51)}
     assert stored == next((repeats for repeats, value in of_mean.items() if value >= 0.8 - 1e-9), 50) > 1
-    told = f"--repeats auto: {stored}, which give a reliability of {of_mean[stored]:.2f}; one training has {one:.2f}"
+    told = f"--repeats auto: {stored} repeats, which give a reliability of {of_mean[stored]:.2f}; one training has {one:.2f}"
     assert err.splitlines()[:2] == [MEASURING, told]
     assert load(open_storage(storage_url), "iris").config.training.repeats == stored
     assert json.loads(cli_here("pareto", "iris", "--json")[1])["provenance"] == document["provenance"]
@@ -65,10 +65,10 @@ def test_auto_repeats_are_a_number_from_then_on(cli_here: Cli, storage_url: str,
     # What is typed beats the file.
     code, out, err = cli_here(*TINY, *auto, "--repeats", "3")
     assert (code, out) == (3, "")
-    assert f"training.repeats: stored {stored}, asked 3" in err
+    assert f"training.repeats: stored {stored}, requested 3" in err
     code, _, err = cli_here(*TINY, *auto, "--epochs", "2")
     assert code == 3
-    assert "training.epochs: stored 1, asked 2; ask" in err
+    assert "training.epochs: stored 1, requested 2; ask" in err
 
 
 def test_other_words_for_repeats_are_refused(cli_here: Cli, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_ctrl_c_while_it_is_measured_makes_no_study(cli_here: Cli, monkeypatch: 
     monkeypatch.setattr(pilot, "train_from", interrupted)
     code, out, err = cli_here(*TINY, "--repeats", repeats)
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == "interrupted; study iris was not made"
+    assert err.splitlines()[-1] == "interrupted; study iris was not created"
     assert len(trained) == 3
     assert "no studies yet" in cli_here("status")[1]
 
@@ -129,7 +129,7 @@ def test_ctrl_c_ends_all_processes_that_measure(start_cli: Callable[..., subproc
         one.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines()[0] == MEASURING and err.splitlines()[-1] == "interrupted; study iris was not made"
+    assert err.splitlines()[0] == MEASURING and err.splitlines()[-1] == "interrupted; study iris was not created"
     assert "Traceback" not in err
     assert not any(child.is_running() for child in children)
     assert list(our_studies(open_storage(storage_url))) == []

@@ -27,4 +27,4 @@ def test_a_pooled_front_is_shown_picked_and_confirmed(cli_here: Cli) -> None:
     assert confirmed["val_accuracy"] == pytest.approx(1 - errors[-1])
     assert "Pooled & Accuracy" in cli_here("pareto", "iris", "--latex", "-")[1]
     code, _, err = cli_here("start", "iris", *SMALL[:-1], "trained")
-    assert code == 3 and "search.front: stored pooled, asked trained" in err
+    assert code == 3 and "search.front: stored pooled, requested trained" in err

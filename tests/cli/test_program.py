@@ -169,7 +169,7 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
     code, out, err = stored("start", "--dataset", "iris", "--population", "4", "--generations", "2", "--epochs", "9")
     assert (code, out) == (3, "")
     assert err == (
-        "Error: study 'iris' exists with other settings: training.epochs: stored 1, asked 9;"
+        "Error: study 'iris' exists with other settings: training.epochs: stored 1, requested 9;"
         " ask for the stored ones, or start another study with --study\n"
     )
 
@@ -288,7 +288,7 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     assert code == 0
     assert out.startswith("study iris is stopped: somebody asked for it (20")
     code, _, err = stored("worker", "iris")
-    assert (code, err) == (0, "study iris is stopped: somebody asked for it. Go on with: faqnas-optuna resume iris\n")
+    assert (code, err) == (0, "study iris is stopped: somebody asked for it. Continue with: faqnas-optuna resume iris\n")
     assert stored("worker", "iris", "--quiet") == (0, "", "")
     told = "no study is running; start one with: faqnas-optuna start --dataset wine\n"
     assert stored("worker", "--until-idle") == (0, "", told)
@@ -328,7 +328,7 @@ def test_a_study_that_stops_by_failures_ends_its_workers_with_their_code(
     assert (code, err.splitlines()[-1]) == (expected, f"Error: {message}")
     assert err.count("Error: study") + err.count("Error: no") == 1
     # One that comes when it has stopped finds nothing to do.
-    told = "study iris has failed: 4 trials failed in a row. Go on with: faqnas-optuna resume iris\n"
+    told = "study iris has failed: 4 trials failed in a row. Continue with: faqnas-optuna resume iris\n"
     assert cli_here("worker", "iris") == (0, "", told)
 
 
@@ -499,7 +499,7 @@ def test_studies_of_others_are_told_apart(cli_here: Cli, storage_url: str) -> No
     storage = open_storage(storage_url, create=True)
     for name in ("mine", "yours"):
         optuna.create_study(storage=storage, study_name=name)
-    told = "no studies yet, beside 2 that faqnas-optuna did not make; start one with: faqnas-optuna start --dataset wine\n"
+    told = "no studies yet (and 2 of other programs); start one with: faqnas-optuna start --dataset wine\n"
     assert cli_here("status") == (0, told, "")
     assert json.loads(cli_here("status", "--json")[1])["studies"] == []
     told = "Error: study 'mine' was not made by faqnas-optuna; see which were with: faqnas-optuna status\n"

@@ -58,12 +58,12 @@ def test_another_space_or_protocol_is_refused(search: Search, crew: Crew, tmp_pa
     differences = {
         "[space]\nn_qubits = [2, 3]\nembedding = ['angle']": (
             "space.n_qubits: stored [2, 3, 4, 5, 6, 7, 8, 9, 10], requested [2, 3];"
-            " space.embedding: stored ['angle', 'amplitude'], asked ['angle']"
+            " space.embedding: stored ['angle', 'amplitude'], requested ['angle']"
         ),
         "[training]\nlearning_rate = 0.1\nrepeats = 3": (
-            "training.learning_rate: stored 0.003, asked 0.1; training.repeats: stored 1, asked 3"
+            "training.learning_rate: stored 0.003, requested 0.1; training.repeats: stored 1, requested 3"
         ),
-        "flops = 'analytic'": "flops: stored profiler, asked analytic",
+        "flops = 'analytic'": "flops: stored profiler, requested analytic",
     }
     files = [tmp_path / f"{number}.toml" for number in range(len(differences))]
     for file, settings in zip(files, differences, strict=True):

@@ -158,7 +158,7 @@ def test_a_worker_of_all_serves_the_healthy(two: Callable[[str], None], storage_
     two(statement)
     code, _, err = cli_here("worker", "--until-idle")
     assert code == 0, err
-    (warning,) = [line for line in err.splitlines() if line.startswith("leaving out")]
+    (warning,) = [line for line in err.splitlines() if line.startswith("skipping")]
     assert re.match(f"skipping study bad: study 'bad' is damaged .*{reason}", warning), warning
     assert "Traceback" not in err
     assert reason_of(load(open_storage(storage_url), "good")) is StopReason.GENERATIONS

@@ -257,7 +257,7 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
             os.kill(worker.pid or 0, signal.SIGTERM)
         assert crew.leave() == [143, 143], crew.printed()
     assert crew.printed().count("is not stored; another worker will run it again") == 2
-    assert crew.printed().count("Go on with: faqnas-optuna worker s\n") == 2
+    assert crew.printed().count("Continue with: faqnas-optuna worker s\n") == 2
     # And another does.
     crew.start("worker", "s")
     search = load(open_storage(any_storage_url), "s")

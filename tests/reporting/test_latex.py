@@ -133,7 +133,7 @@ def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
     add(search := new_search(config), *FRONT)
     check(text := table_of(read_state(search)))
     heading, *cells = [row[2] for row in rows(text)]
-    assert heading == r"95\,\% interval"
+    assert heading == r"95\,\% CI"
     for cell, one in zip(cells, FRONT, strict=True):
         reach = stats.t.ppf(0.975, 2) * (one.scores.val_accuracy_std or 0) / 3**0.5
         low, high = max(one.scores.val_accuracy - reach, 0), min(one.scores.val_accuracy + reach, 1)
