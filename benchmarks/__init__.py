@@ -1,1 +1,1 @@
-"""Performance measurements: this program against what one would write by hand."""
+"""Performance measurements: this program compared with hand-written equivalents."""

@@ -14,17 +14,19 @@ from faqnas_optuna.reporting.text_tables import TextTable
 
 
 @click.command(context_settings=HELP_SETTINGS)
-@option("--quick", is_flag=True, help="Measure less, in about two minutes.")
-@option("--server", metavar="URL", help="An empty database on a server, to measure trials there too.")
+@option("--quick", is_flag=True, help="Run fewer measurements, in about two minutes.")
+@option("--server", metavar="URL", help="Also measure trials in this database on a server, which must be empty.")
 @json_option
 def bench(quick: bool, server: str | None, as_json: bool) -> None:
     """Measure this program on this machine.
 
-    Training, counting and whole searches, against what one would write with PennyLane, torch.profiler and plain Optuna, and in
-    JAX if that is installed; what trials and commands take beside. Ratios depend on the machine less than times do.
+    Training, FLOP counting and whole searches are compared with PennyLane, torch.profiler and plain Optuna, and with JAX and
+    Qiskit if they are installed. The overhead of trials and commands is measured too. Ratios depend less on the machine than
+    times do.
     """
-    # Before torch is imported: its profiler tells of its stages on stderr.
+    # The profiler of torch reads the level once, at import; below 6 it logs its stages on stderr.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
+    # These modules import torch and PennyLane, which neither `--help` nor a refusal needs.
     from benchmarks.suite import measure
     from faqnas_optuna.cli.console import error_console, messages
     from faqnas_optuna.storage.outages import silence_libraries
@@ -33,29 +35,30 @@ def bench(quick: bool, server: str | None, as_json: bool) -> None:
 
     use_one_thread()
     silence_libraries()
-    measured = []
-    with messages(), error_console().status("measuring; leave the machine alone meanwhile"):
+    measurements = []
+    # Measurements take minutes: each is reported when it is done, and the table follows at the end.
+    with messages(), error_console().status("measuring; avoid other load on this machine"):
         for measurement in measure(quick=quick, server=server):
-            measured.append(measurement)
+            measurements.append(measurement)
             click.echo(f"measured: {measurement.what}, {measurement.case}", err=True)
     if as_json:
-        print_json({"schema_version": 1, "versions": versions(), "measurements": [asdict(one) for one in measured]})
+        print_json({"schema_version": 1, "versions": versions(), "measurements": [asdict(each) for each in measurements]})
     else:
-        print_bench(measured)
+        print_bench(measurements)
 
 
 def print_bench(measurements: Iterable["Measurement"]) -> None:
-    table = TextTable(names=["what"], numbers=("ours", "reference", "ratio", "target", "met"), last="case")
-    for one in measurements:
+    table = TextTable(names=["measurement"], numbers=("value", "reference", "ratio", "target", "met"), last="case")
+    for measurement in measurements:
         table.rows.append(
             (
-                one.what,
-                f"{one.value:.3g} {one.unit}",
-                "–" if one.reference is None else f"{one.reference:.3g} {one.unit}",
-                "–" if one.ratio is None else f"{one.ratio:.1f}",
-                one.target or "–",
-                "yes" if one.met else "no",
-                one.case,
+                measurement.what,
+                f"{measurement.value:.3g} {measurement.unit}",
+                "–" if measurement.reference is None else f"{measurement.reference:.3g} {measurement.unit}",
+                "–" if measurement.ratio is None else f"{measurement.ratio:.1f}",
+                measurement.target or "–",
+                "yes" if measurement.met else "no",
+                measurement.case,
             )
         )
     print_table(table)

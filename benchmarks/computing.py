@@ -1,4 +1,4 @@
-"""How fast circuits are simulated, trained and counted, without a study: on one thread, of this process."""
+"""Measurements of simulation, training and FLOP counting without a study, in this process on one thread."""
 
 import logging
 import random
@@ -36,25 +36,35 @@ from faqnas_optuna.training.parameters import Layout
 logger = logging.getLogger(__name__)
 
 BATCH = 64
-N_FEATURES, N_CLASSES = 13, 3
+N_FEATURES = 13
+N_CLASSES = 3
 ROTATIONS = (Rotation.RX, Rotation.RY, Rotation.RZ, Rotation.RY)
+# Targets are speed-ups over the reference, by the number of qubits, unless their names have a unit.
 LAYER_TARGETS = {2: 30, 4: 60, 6: 60, 8: 40, 10: 25}
 STEP_TARGETS = {2: 15, 4: 30, 6: 30, 8: 30, 10: 25}
-GATES_TARGET, NOISY_TARGET, NOISY_SAMPLES = 0.99, 10, 36
+LIGHTNING_TARGET = 20
+JAX_TARGET = 2
+WIDER_TARGET = 2
+"""Time per gate of an extension, divided by that of angle embedding and CZ."""
+GATES_TARGET = 0.99
+"""Two-qubit gates of Qiskit, divided by ours."""
+NOISY_SAMPLES = 36
+NOISY_TARGET = 10
 NOISY_TARGETS_S = {8: 2, 9: 8, 10: 30}
-"""Of those that take `default.mixed` minutes."""
-LIGHTNING_TARGET, JAX_TARGET, WIDER_TARGET = 20, 2, 2
+"""Limits for numbers of qubits that take minutes with `default.mixed` and are therefore measured without it."""
 TRAINING_TARGETS_MS = {"iris": 1.1, "wine": 1.3, "breast-cancer": 3.0, "digits": 9.5}
-AROUND_KERNELS_TARGET_MS, SPACE_TARGET_S, FLOPS_TARGET_MS = 0.25, 12.0, 5.0
+AROUND_KERNELS_TARGET_MS = 0.25
+SPACE_TARGET_S = 12.0
+FLOPS_TARGET_MS = 5.0
 
 
 def steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
-    """The quantum layer forward and backward, and a whole training step, against PennyLane's."""
+    """Compare the quantum layer, forward and backward, and a whole training step with PennyLane."""
     x, y = _batch()
     for n, embedding, entangler in product(qubits, PAPER_EMBEDDINGS, PAPER_ENTANGLERS):
         circuit, case = _frame(n, embedding, entangler)
-        layer = references.layer_pass(circuit, Engine.FAST, BATCH), references.layer_pass(circuit, Engine.PENNYLANE, BATCH)
-        fast, reference = paired(*layer, repeats)
+        fast_layer = references.layer_pass(circuit, Engine.FAST, BATCH)
+        fast, reference = paired(fast_layer, references.layer_pass(circuit, Engine.PENNYLANE, BATCH), repeats)
         yield faster("quantum layer", case, fast * 1e3, reference * 1e3, "ms", LAYER_TARGETS[n])
         ours, _ = _fused_step(circuit, x, y)
         fast, reference = paired(ours, references.torch_step(circuit, x, y, N_CLASSES), repeats)
@@ -62,7 +72,7 @@ def steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
 
 
 def against_lightning(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
-    """The quantum layer forward and backward, against lightning.qubit."""
+    """Compare the quantum layer, forward and backward, with lightning.qubit."""
     for n in qubits:
         circuit, case = _frame(n, Embedding.ANGLE, Entangler.CNOT)
         ours = references.layer_pass(circuit, Engine.FAST, BATCH)
@@ -71,28 +81,30 @@ def against_lightning(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Meas
 
 
 def against_jax(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
-    """A training step against the same in JAX, if that is installed. What both come to is compared first."""
+    """Compare a training step with one in JAX, if that is installed, after checking that both give the same parameters."""
     if find_spec("jax") is None:
-        logger.info("no comparison with JAX, which is not installed: pip install jax")
+        logger.info("no comparison with JAX, which is not installed; install it with `pip install jax`")
         return
     x, y = _batch()
     for n in qubits:
         circuit, case = _frame(n, Embedding.ANGLE, Entangler.CNOT)
         ours, vector = _fused_step(circuit, x, y)
+        # Our step changes the parameters in place, so JAX starts from a copy.
         theirs = references.jax_step(circuit, x, y, N_CLASSES, vector.copy())
         ours()
         if not np.allclose(vector, theirs(), atol=1e-4):
-            raise AssertionError(f"JAX comes to other parameters than we do for {case}; please report this")
+            raise AssertionError(
+                f"JAX and this program must give the same parameters after a training step, and differ for {case}; report this"
+            )
         fast, reference = paired(ours, theirs, repeats)
         yield faster("training step", f"{case}, JAX", fast * 1e3, reference * 1e3, "ms", JAX_TARGET)
 
 
 def wider_steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
-    """A gate's share of a training step with what the paper's space lacks, against one with angle embedding and CZ.
-
-    The features are normal numbers: the less alike samples are, the more patterns of bits there are to run.
-    """
-    x, y = np.random.default_rng(0).standard_normal((BATCH, N_FEATURES), np.float32), _batch()[1]
+    """Compare the time per gate of a training step on extensions of the paper's space with that of angle embedding and CZ."""
+    # Basis embedding runs each distinct bit pattern of a batch once. Normal features give many patterns, its worst case.
+    x = np.random.default_rng(0).standard_normal((BATCH, N_FEATURES), np.float32)
+    _, y = _batch()
     for n in qubits:
         angle, _ = _frame(n, Embedding.ANGLE, Entangler.CZ)
         wider = {
@@ -102,25 +114,31 @@ def wider_steps(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measuremen
             "ZZ": replace(angle, entangler=Entangler.ZZ),
         }
         for name, circuit in wider.items():
-            taken, reference = paired(_fused_step(circuit, x, y)[0], _fused_step(angle, x, y)[0], repeats)
-            taken, reference = taken / _gates(circuit), reference / _gates(angle)
-            case = f"{n} qubits, {name}, against angle"
-            yield within("training step, per gate", case, taken * 1e6, reference * 1e6, "µs", WIDER_TARGET)
+            extended_step, _ = _fused_step(circuit, x, y)
+            angle_step, _ = _fused_step(angle, x, y)
+            extended, reference = paired(extended_step, angle_step, repeats)
+            per_gate = 1e6 * extended / _gates(circuit)
+            reference_per_gate = 1e6 * reference / _gates(angle)
+            case = f"{n} qubits, {name}, compared with angle"
+            yield within("training step, per gate", case, per_gate, reference_per_gate, "µs", WIDER_TARGET)
 
 
 def _gates(circuit: Circuit) -> int:
-    """How many there are, an entangler of whatever kind being one."""
-    n, depth, uploads = circuit.n_qubits, circuit.depth, circuit.depth if circuit.reuploading else 1
+    """Return the number of gates; an entangler of any kind counts as one."""
+    n = circuit.n_qubits
+    # IQP: a Hadamard and an RZ on each wire, a ZZ on each pair of wires.
     embedding = 2 * n + n * (n - 1) // 2 if circuit.embedding is Embedding.IQP else n
-    return uploads * embedding + depth * (n + len(circuit.entangled_pairs))
+    uploads = circuit.depth if circuit.reuploading else 1
+    return uploads * embedding + circuit.depth * (n + len(circuit.entangled_pairs))
 
 
 def _batch() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return features (BATCH, N_FEATURES) in [0, 1) and labels (BATCH,)."""
     return np.random.default_rng(0).random((BATCH, N_FEATURES), np.float32), np.arange(BATCH) % N_CLASSES
 
 
 def _frame(n: int, embedding: Embedding, entangler: Entangler) -> tuple[Circuit, str]:
-    """A circuit of four layers, and what to call it."""
+    """Return a circuit of four layers and its name in the results."""
     circuit = Circuit(n_qubits=n, embedding=embedding, entangler=entangler, topology=Topology.CIRCULAR, rotations=ROTATIONS)
     return circuit, f"{n} qubits, {embedding}, {entangler}"
 
@@ -128,81 +146,98 @@ def _frame(n: int, embedding: Embedding, entangler: Entangler) -> tuple[Circuit,
 def _fused_step(
     circuit: Circuit, x: NDArray[np.float32], y: NDArray[np.int64]
 ) -> tuple[Callable[[], None], NDArray[np.float32]]:
-    """A call that takes a step, and the parameters that it changes."""
+    """Return a function that takes one training step, and the vector of parameters that it changes in place."""
     order = np.arange(BATCH)
     vector = Layout.of(circuit, n_features=N_FEATURES, n_classes=N_CLASSES).draw(np.random.default_rng(0))
-    program, optimiser = compile_circuit(circuit), make_optimiser(vector)
+    program = compile_circuit(circuit)
+    optimiser = make_optimiser(vector)
     workspace = make_workspace(program, BATCH, np.float32)
-    taken = 0
+    # Adam corrects its bias by the number of earlier steps.
+    n_steps = 0
 
     def run() -> None:
-        nonlocal taken
-        train_epoch(x, y, order, BATCH, program, workspace, optimiser, taken, references.LEARNING_RATE, N_CLASSES)
-        taken += 1
+        nonlocal n_steps
+        train_epoch(x, y, order, BATCH, program, workspace, optimiser, n_steps, references.LEARNING_RATE, N_CLASSES)
+        n_steps += 1
 
     return run, vector
 
 
 def trainings(names: tuple[str, ...], *, circuits: int) -> Iterator[Measurement]:
-    """A training at the paper's budget, averaged over random circuits, and what of it is not spent in the kernels."""
-    chosen = random.Random(0).sample(_all_circuits(), circuits)
+    """Measure a training with the paper's budget, as a mean over random circuits, and its time outside the kernels."""
+    sample = random.Random(0).sample(_all_circuits(), circuits)
     for name in names:
-        config, splits = StudyConfig(dataset=name), named.load(name, seed=0)
-        whole, kernels = [], []
-        for circuit in chosen:
+        config = StudyConfig(dataset=name)
+        splits = named.load(name, seed=0)
+        trainings_s = []
+        kernels_s = []
+        for circuit in sample:
             in_kernels = _kernels(circuit, splits, config)
+            # The first call warms the caches for both.
             in_kernels()
-            whole.append(seconds(partial(train_once, circuit, splits, config, repeat=0)))
-            kernels.append(seconds(in_kernels))
+            trainings_s.append(seconds(partial(train_once, circuit, splits, config, repeat=0)))
+            kernels_s.append(seconds(in_kernels))
         case = f"{name}, mean of {circuits} circuits"
-        yield at_most("training", case, 1e3 * statistics.fmean(whole), "ms", TRAINING_TARGETS_MS[name])
-        around = statistics.median(total - inside for total, inside in zip(whole, kernels, strict=True))
-        yield at_most("training, around its kernels", case, 1e3 * around, "ms", AROUND_KERNELS_TARGET_MS)
+        yield at_most("training", case, 1e3 * statistics.fmean(trainings_s), "ms", TRAINING_TARGETS_MS[name])
+        # The median of differences: one interruption by the system is longer than what is measured here.
+        outside_s = statistics.median(whole - inside for whole, inside in zip(trainings_s, kernels_s, strict=True))
+        yield at_most("training, outside its kernels", case, 1e3 * outside_s, "ms", AROUND_KERNELS_TARGET_MS)
 
 
 def _kernels(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Callable[[], None]:
-    """The calls of kernels in a training and its validation, with nothing around them."""
-    training, samples = config.training, len(splits.train)
+    """Return a function with only the kernel calls of a training and its validation."""
+    training = config.training
+    part = splits.train
+    batch_size = min(training.batch_size, len(part))
+    order = np.arange(len(part))
+    program = compile_circuit(circuit)
     layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
-    program, vector = compile_circuit(circuit), layout.draw(np.random.default_rng(0))
-    optimiser, batch_size, order = make_optimiser(vector), min(training.batch_size, samples), np.arange(samples)
+    optimiser = make_optimiser(layout.draw(np.random.default_rng(0)))
     workspace = make_workspace(program, batch_size, np.float32)
+    # Kernels take one column for each sample: (n_qubits, samples).
     inputs = np.ones((circuit.n_qubits, len(splits.validation)), np.float32)
-    measured, validating = np.empty_like(inputs), make_workspace(program, inputs.shape[1], np.float32)
-    part, angles = splits.train, np.ones(circuit.weights_shape, np.float32)
+    outputs = np.empty_like(inputs)
+    validation_workspace = make_workspace(program, inputs.shape[1], np.float32)
+    angles = np.ones(circuit.weights_shape, np.float32)
 
     def run() -> None:
         for _ in range(training.epochs):
-            data = part.x, part.y, order, batch_size
+            # The time of a step does not depend on its number, so each epoch begins at 0.
+            data = (part.x, part.y, order, batch_size)
             train_epoch(*data, program, workspace, optimiser, 0, training.learning_rate, splits.n_classes)
-        forward(inputs, angles, program, validating, measured, False)
+        forward(inputs, angles, program, validation_workspace, outputs, False)
 
     return run
 
 
 def whole_space() -> Measurement:
-    """Every circuit of the space, counted and trained on Wine."""
-    config, splits, circuits = StudyConfig(dataset="wine"), named.load("wine", seed=0), _all_circuits()
+    """Measure the evaluation of all circuits of the space on Wine, counting and training."""
+    config = StudyConfig(dataset="wine")
+    splits = named.load("wine", seed=0)
+    circuits = _all_circuits()
     started = time.perf_counter()
     for circuit in circuits:
         evaluate(circuit, splits, config)
-    taken = time.perf_counter() - started
-    return at_most("evaluating the space", f"wine, {len(circuits):,} circuits", taken, "s", SPACE_TARGET_S)
+    duration_s = time.perf_counter() - started
+    return at_most("evaluation of the space", f"wine, {len(circuits):,} circuits", duration_s, "s", SPACE_TARGET_S)
 
 
 def flops_counters(*, profiled: int, counter: Callable[[Circuit], int] = profiler_flops) -> Measurement:
-    """Counting the profiler's FLOPs of all circuits, from the counting of their parts on, against the profiler itself."""
+    """Compare counting the profiler's FLOPs of all circuits, their parts included, with running the profiler itself."""
     circuits = _all_circuits()
     started = time.perf_counter()
+    # The counter profiles each part of a circuit once and adds the parts up; that time belongs to it.
     for n_qubits in GENES["n_qubits"]:
         count_parts(int(n_qubits))
-    counted = {circuit: counter(circuit) for circuit in circuits}
+    counts = {circuit: counter(circuit) for circuit in circuits}
     fast = (time.perf_counter() - started) / len(circuits)
     times = []
     for circuit in random.Random(0).sample(circuits, profiled):
         started = time.perf_counter()
-        if references.profiled_flops(circuit) != counted[circuit]:
-            raise AssertionError(f"torch.profiler counts other FLOPs than we do for {circuit}; please report this")
+        if references.profiled_flops(circuit) != counts[circuit]:
+            raise AssertionError(
+                f"torch.profiler and the counter must give the same FLOPs, and differ for {circuit}; report this"
+            )
         times.append(time.perf_counter() - started)
     reference = statistics.fmean(times)
     return Measurement(
@@ -218,30 +253,32 @@ def flops_counters(*, profiled: int, counter: Callable[[Circuit], int] = profile
 
 
 def against_qiskit(*, circuits: int, seeds: int) -> Iterator[Measurement]:
-    """Two-qubit gates of random circuits in sum, on each device that needs SWAPs, against Qiskit's if that is installed."""
+    """Compare the two-qubit gates of random circuits on each device that needs SWAPs with Qiskit, if that is installed."""
     if find_spec("qiskit") is None:
-        logger.info("no comparison with Qiskit, which is not installed: pip install qiskit")
+        logger.info("no comparison with Qiskit, which is not installed; install it with `pip install qiskit`")
         return
-    chosen = random.Random(0).sample(_all_circuits(), circuits)
-    for device in (one for one in DEVICES.values() if one.coupling != ALL_TO_ALL):
-        ours = [hardware_cost(circuit, device).two_qubit_gates for circuit in chosen]
-        theirs = [references.qiskit_gates(circuit, device, seeds=seeds) for circuit in chosen]
-        most = max(mine - best for mine, best in zip(ours, theirs, strict=True))
-        case = f"{device.name}, sum of {circuits} circuits, at most {most} more than Qiskit's best of {seeds}"
+    sample = random.Random(0).sample(_all_circuits(), circuits)
+    for device in (device for device in DEVICES.values() if device.coupling != ALL_TO_ALL):
+        ours = [hardware_cost(circuit, device).two_qubit_gates for circuit in sample]
+        theirs = [references.qiskit_gates(circuit, device, seeds=seeds) for circuit in sample]
+        largest_excess = max(mine - best for mine, best in zip(ours, theirs, strict=True))
+        case = f"{device.name}, sum of {circuits} circuits, at most {largest_excess} more than Qiskit's best of {seeds}"
         yield faster("two-qubit gates", case, sum(ours), sum(theirs), "gates", GATES_TARGET)
 
 
 def noisy(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
-    """The test samples of Wine through a circuit with the noise of a device, against `default.mixed` if that can."""
-    noise, generator = DeviceNoise(device=DEVICES["heron-r3"]), np.random.default_rng(0)
+    """Measure a noisy circuit on as many samples as the test part of Wine has, and compare it with `default.mixed`."""
+    noise = DeviceNoise(device=DEVICES["heron-r3"])
+    generator = np.random.default_rng(0)
     for n in qubits:
         frame, _ = _frame(n, Embedding.ANGLE, Entangler.CNOT)
         circuit = replace(frame, topology=Topology.LINEAR)
         inputs = np.array([preparation_angles(circuit, row) for row in generator.random((NOISY_SAMPLES, n))])
         weights = generator.random(circuit.weights_shape, np.float32)
-        arguments = noise.program(circuit, 1.0), inputs, weights
-        ours, theirs = (partial(simulator(engine), *arguments) for engine in (Engine.FAST, Engine.PENNYLANE))
-        what, case = "noisy simulation", f"{n} qubits, {NOISY_SAMPLES} samples, heron-r3"
+        program = noise.program(circuit, 1.0)
+        ours, theirs = (partial(simulator(engine), program, inputs, weights) for engine in (Engine.FAST, Engine.PENNYLANE))
+        what = "noisy simulation"
+        case = f"{n} qubits, {NOISY_SAMPLES} samples, heron-r3"
         if n in NOISY_TARGETS_S:
             yield at_most(what, case, seconds(ours), "s", NOISY_TARGETS_S[n])
         else:
@@ -250,4 +287,5 @@ def noisy(qubits: tuple[int, ...], *, repeats: int) -> Iterator[Measurement]:
 
 
 def _all_circuits() -> list[Circuit]:
+    # Sorted, since the order of a set changes from run to run and random samples are drawn from the list.
     return sorted({genome.circuit for genome in enumerate_genomes()}, key=str)

@@ -1,4 +1,4 @@
-"""What a benchmark gives: a line of figures, by medians of calls that are taken in turn."""
+"""Measurements, and the timing of alternating calls."""
 
 import statistics
 import time
@@ -8,23 +8,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One line of the result."""
+    """Line of the result."""
 
     what: str
+    """Quantity that is measured."""
     case: str
     value: float
     unit: str
-    """Of `value` and `reference`; a power of ten of seconds, MB, or trials/s."""
+    """Unit of `value` and `reference`, such as ms, MB or trials/s."""
     reference: float | None = None
-    """The same, done by other means, or with one worker, or with few trials."""
+    """Value to compare with: another implementation, one worker, or a study of few trials."""
     ratio: float | None = None
-    """How many times better than the reference, or for a growth how many times worse."""
+    """Speed-up over the reference, or growth over it where `target` is an upper limit."""
     target: str | None = None
     met: bool | None = None
+    """Whether `value` or `ratio` meets the target."""
 
 
 def faster(what: str, case: str, value: float, reference: float, unit: str, target: float) -> Measurement:
-    """A time, or a count, against that of a reference, which is to be so many times longer."""
+    """Return a measurement whose reference should be at least `target` times as large as its value."""
     ratio = reference / value
     return Measurement(
         what=what,
@@ -39,7 +41,7 @@ def faster(what: str, case: str, value: float, reference: float, unit: str, targ
 
 
 def within(what: str, case: str, value: float, reference: float, unit: str, target: float) -> Measurement:
-    """A time that is to be at most so many times that of a reference."""
+    """Return a measurement whose value should be at most `target` times its reference."""
     ratio = value / reference
     return Measurement(
         what=what,
@@ -54,27 +56,28 @@ def within(what: str, case: str, value: float, reference: float, unit: str, targ
 
 
 def at_most(what: str, case: str, value: float, unit: str, target: float) -> Measurement:
-    """A figure and its limit."""
+    """Return a measurement whose value should be at most `target`."""
     return Measurement(what=what, case=case, value=value, unit=unit, target=f"<= {target:g} {unit}", met=value <= target)
 
 
 def at_least(what: str, case: str, value: float, unit: str, target: float) -> Measurement:
-    """A figure that is better the larger it is."""
+    """Return a measurement whose value should be at least `target`."""
     return Measurement(what=what, case=case, value=value, unit=unit, target=f">= {target:g} {unit}", met=value >= target)
 
 
 def paired(fast: Callable[[], object], reference: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median seconds of a call of each, taken in turn after a call that does not count."""
+    """Return the median seconds per call of two functions, which are called in turn after one call that is not timed."""
     fast()
     reference()
-    # So many calls that the clock's resolution is of no account, nor that the first of them meets a cold cache.
-    many, few = (max(1, int(2e-3 / seconds(run))) for run in (fast, reference))
-    pairs = [(seconds(fast, many), seconds(reference, few)) for _ in range(repeats)]
+    # At least 2 ms per timing: neither the clock's resolution nor a cold cache at the first call matters then.
+    fast_calls, reference_calls = (max(1, int(2e-3 / seconds(run))) for run in (fast, reference))
+    # Pairs, not one series after the other: a drift of the machine's speed affects both in the same way.
+    pairs = [(seconds(fast, fast_calls), seconds(reference, reference_calls)) for _ in range(repeats)]
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
 def seconds(run: Callable[[], object], calls: int = 1) -> float:
-    """What a call takes."""
+    """Return the mean seconds per call."""
     started = time.perf_counter()
     for _ in range(calls):
         run()

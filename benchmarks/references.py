@@ -1,6 +1,6 @@
-"""What one would write without this program: the same networks in PennyLane and PyTorch, in JAX, and a search by hand.
+"""Hand-written equivalents: the networks in PennyLane, PyTorch and JAX, Qiskit's transpiler, and a search in plain Optuna.
 
-Each makes a call to be timed, on random data of a batch.
+Most functions return a function without arguments, whose calls are timed.
 """
 
 import math
@@ -32,7 +32,7 @@ LEARNING_RATE = 0.003
 
 
 def layer_pass(circuit: Circuit, engine: Engine, batch: int) -> Callable[[], None]:
-    """The quantum layer in PyTorch, forward and backward."""
+    """Return a forward and backward pass of the quantum layer in PyTorch on a random batch."""
     layer = quantum_layer(circuit, engine, torch.ones(circuit.weights_shape))
     inputs = torch.rand(batch, circuit.n_qubits, requires_grad=True)
 
@@ -43,22 +43,24 @@ def layer_pass(circuit: Circuit, engine: Engine, batch: int) -> Callable[[], Non
 
 
 def lightning_pass(circuit: Circuit, batch: int) -> Callable[[], None]:
-    """The same on PennyLane's compiled simulator, by adjoint differentiation."""
+    """Return a forward and backward pass on lightning.qubit, PennyLane's compiled simulator, by adjoint differentiation."""
     node = lightning(circuit)
     weights = torch.ones(circuit.weights_shape, requires_grad=True)
     inputs = torch.rand(batch, circuit.n_qubits, requires_grad=True)
 
     def run() -> None:
+        # The simulator has no batches: each sample is one execution.
         torch.stack([torch.stack(node(sample, weights)) for sample in inputs]).sum().backward()
 
     return run
 
 
 def torch_step(circuit: Circuit, x: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> Callable[[], None]:
-    """A training step in PyTorch, the circuit in PennyLane."""
+    """Return a training step in PyTorch with the circuit in PennyLane."""
     generator = np.random.default_rng(0)
     model = HQNN(circuit, n_features=x.shape[1], n_classes=n_classes, engine=Engine.PENNYLANE, generator=generator)
-    samples, labels = torch.from_numpy(x), torch.from_numpy(y)
+    samples = torch.from_numpy(x)
+    labels = torch.from_numpy(y)
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
 
     def run() -> None:
@@ -72,26 +74,30 @@ def torch_step(circuit: Circuit, x: NDArray[np.float32], y: NDArray[np.int64], n
 def jax_step(
     circuit: Circuit, x: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, parameters: NDArray[np.float32]
 ) -> Callable[[], NDArray[np.float32]]:
-    """A training step in JAX, jitted, the state vector by hand; a call returns the parameters after it.
+    """Return a jitted training step in JAX with a hand-written state vector; each call returns the parameters after the step.
 
     Raises:
         ImportError: JAX is not installed.
     """
-    # Before it is imported: one thread, as everything else here has.
+    # JAX reads the flags at import. One thread, like the other references.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     import jax
 
     layout = Layout.of(circuit, n_features=x.shape[1], n_classes=n_classes)
-    labels, ends = y[:, None], np.cumsum([math.prod(shape) for shape in layout.shapes])[:-1]
+    labels = y[:, None]
+    # Places where the vector of parameters is split into blocks.
+    ends = np.cumsum([math.prod(shape) for shape in layout.shapes])[:-1]
 
     def loss(vector: Any) -> Any:
         pieces = jax.numpy.split(vector, ends)
         parts = ParameterBlocks(*(piece.reshape(shape) for piece, shape in zip(pieces, layout.shapes, strict=True)))
-        measured = _jax_circuit(circuit, x @ parts.encoder_weights.T + parts.encoder_bias, parts.angles)
-        scores = jax.nn.log_softmax(measured @ parts.classifier_weights.T + parts.classifier_bias)
+        outputs = _jax_circuit(circuit, x @ parts.encoder_weights.T + parts.encoder_bias, parts.angles)
+        # Log-probabilities (B, classes); the loss is the negative log-likelihood, as in training.
+        scores = jax.nn.log_softmax(outputs @ parts.classifier_weights.T + parts.classifier_bias)
         return -jax.numpy.take_along_axis(scores, labels, axis=1).mean()
 
     def step(vector: Any, first: Any, second: Any, count: Any) -> Any:
+        # Adam, with the first and second moments of the gradients as its state.
         gradients = jax.grad(loss)(vector)
         first = BETA_1 * first + (1 - BETA_1) * gradients
         second = BETA_2 * second + (1 - BETA_2) * gradients**2
@@ -110,19 +116,24 @@ def jax_step(
 
 
 def _jax_circuit(circuit: Circuit, inputs: Any, angles: Any) -> Any:
-    """⟨Z⟩ (B, n) of inputs (B, n)."""
+    """Return ⟨Z⟩ of every wire (B, n) for inputs (B, n) and angles (depth, n)."""
     from jax import numpy as jnp
 
-    n, batch = circuit.n_qubits, inputs.shape[0]
+    n = circuit.n_qubits
+    batch = inputs.shape[0]
+    # The state is (B, 2ⁿ); wire 0 is the most significant bit of the index.
     if circuit.embedding is Embedding.ANGLE:
+        # RY(2x)|0⟩ = cos x |0⟩ + sin x |1⟩ on each wire, multiplied wire by wire.
         qubits = jnp.stack([jnp.cos(inputs), jnp.sin(inputs)], axis=-1)
         state = reduce(lambda left, q: (left[:, :, None] * q[:, None]).reshape(batch, -1), qubits.swapaxes(0, 1))
     else:
         state = jnp.pad(inputs, ((0, 0), (0, 2**n - n))) / jnp.linalg.norm(inputs, axis=1, keepdims=True)
     state = state.astype(jnp.complex64)
-    bits, index = np.indices(n * (2,)).reshape(n, -1), np.arange(2**n)
-    # A layer's entanglers are one permutation, or one change of signs.
-    sources, signs = index, np.ones(2**n, np.float32)
+    bits = np.indices(n * (2,)).reshape(n, -1)
+    index = np.arange(2**n)
+    # All entanglers of a layer together are one permutation (CNOT) or one change of signs (CZ).
+    sources = index
+    signs = np.ones(2**n, np.float32)
     for control, target in circuit.entangled_pairs:
         sources = sources[index ^ (bits[control] << (n - 1 - target))]
         signs = signs * (1 - 2 * bits[control] * bits[target])
@@ -130,7 +141,8 @@ def _jax_circuit(circuit: Circuit, inputs: Any, angles: Any) -> Any:
         for wire in range(n):
             (a, b), (c, d) = _jax_rotation(rotation, row[wire])
             pairs = state.reshape(batch << wire, 2, -1)
-            zero, one = pairs[:, 0], pairs[:, 1]
+            zero = pairs[:, 0]
+            one = pairs[:, 1]
             state = jnp.stack([a * zero + b * one, c * zero + d * one], axis=1).reshape(batch, -1)
         state = state * signs.astype(np.float32) if circuit.entangler is Entangler.CZ else state[:, sources]
     probabilities = state.real**2 + state.imag**2
@@ -138,9 +150,11 @@ def _jax_circuit(circuit: Circuit, inputs: Any, angles: Any) -> Any:
 
 
 def _jax_rotation(rotation: Rotation, angle: Any) -> Any:
+    """Return the 2 x 2 matrix of a rotation by an angle, as rows."""
     from jax import numpy as jnp
 
-    c, s = jnp.cos(angle / 2), jnp.sin(angle / 2)
+    c = jnp.cos(angle / 2)
+    s = jnp.sin(angle / 2)
     if rotation is Rotation.RX:
         return (c, -1j * s), (-1j * s, c)
     if rotation is Rotation.RY:
@@ -149,39 +163,47 @@ def _jax_rotation(rotation: Rotation, angle: Any) -> Any:
 
 
 def profiled_flops(circuit: Circuit) -> int:
-    """What torch.profiler itself reports for one sample through the PennyLane layer."""
+    """Return the FLOPs that torch.profiler reports for one sample through the PennyLane layer."""
     layer = quantum_layer(circuit, Engine.PENNYLANE, torch.ones(circuit.weights_shape))
     sample = torch.ones(1, circuit.n_qubits)
-    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiled:
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiler:
         layer(sample)
-    return sum(event.flops for event in profiled.key_averages() if event.flops)
+    return sum(event.flops for event in profiler.key_averages() if event.flops)
 
 
 def qiskit_gates(circuit: Circuit, device: Device, *, seeds: int) -> int:
-    """Two-qubit gates of the live circuit on a device by Qiskit's transpiler at its highest level, the fewest of so many seeds.
+    """Return the two-qubit gates of the effective circuit on a device by Qiskit's transpiler at its highest level.
+
+    Args:
+        seeds: number of random seeds of the transpiler; the smallest count is returned.
 
     Raises:
         ImportError: Qiskit is not installed.
     """
     import qiskit
 
-    written = qiskit.QuantumCircuit(circuit.n_qubits)
+    program = qiskit.QuantumCircuit(circuit.n_qubits)
     for number, gate in enumerate(elementary_gates(circuit, EffectiveGates(circuit=circuit).layers)):
-        # Angles of no special value, of which nothing could be made less.
+        # Arbitrary angles: at multiples of π/2 the transpiler could drop or merge gates.
         angle = [] if gate.angle is None else [0.3 + 2 * (number * 0.618 % 1)]
-        getattr(written, gate.name)(*angle, *gate.wires)
-    written.measure_all()
-    # A ZZ rotation of a quarter turn is a CZ.
+        getattr(program, gate.name)(*angle, *gate.wires)
+    program.measure_all()
+    # RZZ(π/2) is a CZ up to rotations of single qubits, and Qiskit's basis has the CZ.
     native = "cz" if device.two_qubit_gate is TwoQubitGate.RZZ else str(device.two_qubit_gate)
     chip = qiskit.transpiler.CouplingMap([*device.pairs, *((b, a) for a, b in device.pairs)])
     options = {"coupling_map": chip, "basis_gates": [native, "sx", "x", "rz"], "optimization_level": 3}
-    return min(int(qiskit.transpile(written, **options, seed_transpiler=seed).num_nonlocal_gates()) for seed in range(seeds))
+    return min(int(qiskit.transpile(program, **options, seed_transpiler=seed).num_nonlocal_gates()) for seed in range(seeds))
 
 
 def search_by_hand(url: str, params: list[dict[str, Any]], config: StudyConfig, splits: DataSplits) -> Callable[[], None]:
-    """A search of plain Optuna over genomes that are given, with TorchLayer and torch.profiler."""
+    """Return a search in plain Optuna, with TorchLayer and torch.profiler, that evaluates the given genomes.
+
+    Args:
+        params: parameters of the trials.
+    """
     sampler = optuna.samplers.NSGAIISampler(population_size=len(params))
     study = optuna.create_study(storage=url, directions=["minimize", "minimize"], sampler=sampler)
+    # The sampler would suggest other genomes than ours; queued trials are the same circuits, with its overhead.
     for genes in params:
         study.enqueue_trial(genes)
     objective = partial(_objective_by_hand, config=config.model_copy(update={"engine": Engine.PENNYLANE}), splits=splits)
