@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def load_command() -> "Command":
-    """Import the command, once the number of threads is set."""
+    """Import the command, which the entry point does after setting the number of threads."""
     from studies.claims.command import claims
 
     return claims

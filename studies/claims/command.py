@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from faqnas_optuna.signals import Signals
 
 TRAININGS = 160
-"""Of each search: those of the paper's."""
+"""Number of trainings of each search, 8 generations of 20."""
 
 
 @click.command(context_settings=HELP_SETTINGS)
 @click.argument("tables", metavar="[TABLE]...", nargs=-1)
-@option("--searches", type=IntRange(2, 1000), default=20, show_default=True, help="Pairs of searches on each table.")
-# Without a variable: one that is set would make every call write files.
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a text to FILE.md, and figures beside it.")
-@option("--workers", type=IntRange(1, 1024), help="Processes.  [default: one for each core]")
+@option("--searches", type=IntRange(2, 1000), default=20, show_default=True, help="Number of pairs of searches on each table.")
+# No environment variable: one that is set would make every call write files.
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a report to FILE.md and figures beside it.",
+)
+@option("--workers", type=IntRange(1, 1024), help="Number of processes.  [default: one for each core]")
 @data_dir_option
 @json_option
 def claims(
@@ -36,19 +40,21 @@ def claims(
 ) -> int:
     """Measure the paper's claims on tables of all circuits.
 
-    TABLE is a data set whose table comes with the program, or a file of `faqnas-optuna enumerate`; by default all tables that
-    come with the program. Each claim gets its numbers with 95 % intervals, and a verdict by a stated rule: it holds, it does
-    not hold, or it cannot be told.
+    TABLE is a data set whose table comes with the program, or a file written by `faqnas-optuna enumerate`; the default is all
+    tables that come with the program. Each claim gets numbers with 95 % confidence intervals and a verdict by a stated rule: it
+    holds, it does not hold, or it is undecided.
     """
+    # Before the searches, which take minutes.
     if out:
         _check_writable(out)
-    opened = [load_table(table) for table in tables or _shipped_in_order()]
-    # These modules load the simulator: a wrong name is refused without them.
+    opened = [load_table(table) for table in tables or _bundled_in_order()]
+    # These modules load the simulator, which the refusal of a wrong name does not need.
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.tables.live import data_of
     from studies.claims.measuring import check_table, measure
     from studies.claims.report import claims_document
 
+    # All tables are checked before any is searched.
     for table in opened:
         check_table(table)
     data = [data_of(table, data_dir) for table in opened]
@@ -57,7 +63,7 @@ def claims(
     if signals.first:
         click.echo("interrupted; nothing was written", err=True)
         return signals.exit_code
-    findings = [measure(*each) for each in zip(opened, data, contests, strict=True)]
+    findings = [measure(*arguments) for arguments in zip(opened, data, contests, strict=True)]
     document = claims_document(list(zip(opened, findings, strict=True)), searches=searches, trainings=TRAININGS)
     if out:
         _write(document, out)
@@ -69,31 +75,32 @@ def claims(
 
 
 def _check_writable(out: Path) -> None:
-    """Refuse a file that cannot be written, before anything is measured.
+    """Refuse an output file that cannot be written.
 
     Raises:
-        ConfigError: It is no Markdown file.
-        OutputError: Its directory is missing, or a file has the name of the directory of the figures.
+        ConfigError: The file is no Markdown file.
+        OutputError: Its directory does not exist, or a file has the name of the directory of the figures.
     """
     if out.suffix != ".md":
-        raise ConfigError(f"the text is Markdown, so --out ends with .md; it is {out}")
+        raise ConfigError(f"--out must end with .md, since the report is Markdown; it is {out}")
     if not out.absolute().parent.is_dir():
-        raise OutputError(f"{out}: there is no directory {out.parent}; create it first")
+        raise OutputError(f"{out}: directory {out.parent} does not exist; create it first")
     if out.with_suffix("").exists() and not out.with_suffix("").is_dir():
-        raise OutputError(f"{out}: its figures go into a directory {out.with_suffix('')}, and a file has that name; move it")
+        raise OutputError(f"{out}: its figures need a directory {out.with_suffix('')}, but a file has that name; move the file")
 
 
-def _shipped_in_order() -> list[str]:
+def _bundled_in_order() -> list[str]:
     """Return the data sets whose tables come with the program, in the order of the paper."""
     from faqnas_optuna.data.named import DATASETS
     from faqnas_optuna.tables.loading import shipped
 
+    # `shipped` sorts by name; the report follows the paper.
     tables = shipped()
     return [name for name in DATASETS if name in tables]
 
 
 def _contests(tables: "Sequence[Table]", searches: int, processes: int, signals: "Signals") -> "list[dict[int, Contest]]":
-    """Run searches on every table, with progress; return nothing if a signal ends them."""
+    """Run the searches on every table and return the contests by epochs; a signal ends them early."""
     from faqnas_optuna.cli.console import show_work
     from faqnas_optuna.comparison.judging import run_contest
     from faqnas_optuna.comparison.replay import TrainingBudget
@@ -105,11 +112,12 @@ def _contests(tables: "Sequence[Table]", searches: int, processes: int, signals:
     per_contest = len(names) * searches
     planned = per_contest * sum(len(epochs_of(table)) for table in tables)
     contests: list[dict[int, Contest]] = []
-    done = 0
+    n_done = 0
+    # Nothing is written before the end, so the first signal may interrupt at once.
     with signals.giving_up(at_first=True), show_work("claims", "replay", planned) as update:
-
+        # A contest reports its own searches; the progress line counts those of all contests.
         def on_done(searches_of_contest: int) -> None:
-            update(done + searches_of_contest)
+            update(n_done + searches_of_contest)
 
         for table in tables:
             contests.append({})
@@ -122,23 +130,24 @@ def _contests(tables: "Sequence[Table]", searches: int, processes: int, signals:
                     processes=processes,
                     on_done=on_done,
                 )
-                done += per_contest
+                n_done += per_contest
     return contests
 
 
 def _write(document: Mapping[str, Any], out: Path) -> None:
-    """Write the text, and the figures into a directory of its name."""
+    """Write the report, and its figures to a directory of the same name."""
     from faqnas_optuna.files import write_atomically
     from studies.claims.figures import FIGURES, claim_figure
     from studies.claims.report import claims_text
 
     folder = out.with_suffix("")
     folder.mkdir(exist_ok=True)
+    # The report comes last: where it exists, so do its figures.
     for number in FIGURES:
         write_atomically(folder / f"{number}.svg", claim_figure(number, document))
     command = shlex.join(["python", "-m", "studies.claims", *sys.argv[1:]])
     write_atomically(out, claims_text(document, command=command, figures=folder.name).encode())
-    click.echo(f"wrote {out}, and {len(FIGURES)} figures in {folder}", err=True)
+    click.echo(f"wrote {out} and {len(FIGURES)} figures in {folder}", err=True)
 
 
 def _print(document: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Trainings that come to nothing, and where: the signs of failure that the paper names for circuits of many FLOPs."""
+"""Failed trainings: the signs of failure that the paper reports for circuits of many FLOPs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,70 +14,74 @@ from studies.claims.decomposition import Genomes
 from studies.claims.intervals import Interval, jackknife
 
 DEAR = 0.25
-"""The share of the genomes, those of the most quantum FLOPs, that is held against the rest."""
+"""Fraction of the genomes, those with the most quantum FLOPs, that is compared with the rest."""
 HALF = 0.5
-"""The accuracy below which the paper speaks of failure."""
+"""Accuracy below which the paper calls a circuit a failure."""
 UNMOVED = 0.99
-"""A training loss that is not below this share of the loss of always telling the shares of the classes."""
+"""Fraction of the loss of a constant prediction (the class frequencies); training losses above it count as unmoved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failures:
-    """Shares of trainings, over genomes, each of which counts once."""
+    """Fractions of trainings; each genome has equal weight."""
 
     failing: Interval
-    """That are no better on the test part than always naming the most frequent class of the training part."""
+    """Trainings no better on the test part than a constant prediction, the most frequent class of the training part."""
     more_if_dear: Interval
-    """That share among the dearest `DEAR` of the genomes, less that among the others."""
+    """Difference in that fraction: the most expensive `DEAR` of the genomes minus the others."""
     below_half: Interval
-    """Among the dearest, those with an accuracy below `HALF`."""
+    """Among the most expensive, the trainings with a test accuracy below `HALF`."""
     unmoved: Interval
-    """Among the dearest, those whose training loss has not moved: what vanishing gradients would do."""
+    """Among the most expensive, the trainings whose loss has not moved, as vanishing gradients would cause."""
     constant: float
-    """The test accuracy of always naming the most frequent class."""
+    """Test accuracy of the constant prediction."""
     by_qubits: Mapping[str, list[float]]
-    """By embedding, the share of failing trainings for each number of qubits."""
+    """Fraction of failing trainings for each number of qubits, by embedding."""
 
 
 def failures(genomes: Genomes, table: Table, splits: DataSplits, epochs: int) -> Failures:
-    """What fails after so many epochs.
+    """Return the fractions of failed trainings after a number of epochs.
 
     Args:
-        splits: the data of the table.
+        splits: data of the table.
     """
+    # The constant prediction is chosen by the training part and judged on the test part, like a network.
     classes = np.bincount(splits.train.y, minlength=splits.n_classes)
     constant = int((splits.test.y == classes.argmax()).sum())
     right = table.right("test", epochs)
+    # (rows, seeds), one row for each circuit or, on two qubits, for each topology of it.
     failing = genomes.spread(right <= constant)
     below = genomes.spread(right < HALF * len(splits.test))
     losses = np.stack([table.column(loss_column("train", epochs, seed)) for seed in table.seeds], axis=1)
     unmoved = genomes.spread(losses >= UNMOVED * _entropy(classes))
-    dear = genomes.dearest(DEAR)
+    expensive = genomes.most_expensive(DEAR)
 
     def statistics(seeds: NDArray[np.int64]) -> NDArray[np.float64]:
         shares = failing[:, seeds].mean(axis=1)
-        among = genomes.mean(shares, dear)
-        others = [genomes.mean(rows[:, seeds].mean(axis=1), dear) for rows in (below, unmoved)]
-        return np.array([genomes.mean(shares), among - genomes.mean(shares, ~dear), *others])
+        difference = genomes.mean(shares, expensive) - genomes.mean(shares, ~expensive)
+        others = [genomes.mean(rows[:, seeds].mean(axis=1), expensive) for rows in (below, unmoved)]
+        return np.array([genomes.mean(shares), difference, *others])
 
-    share, more, below_half, still = jackknife(statistics, right.shape[1])
+    failing_share, difference, below_half_share, unmoved_share = jackknife(statistics, right.shape[1])
     return Failures(
-        failing=share,
-        more_if_dear=more,
-        below_half=below_half,
-        unmoved=still,
+        failing=failing_share,
+        more_if_dear=difference,
+        below_half=below_half_share,
+        unmoved=unmoved_share,
         constant=constant / len(splits.test),
-        by_qubits={str(one): _by_qubits(genomes, failing.mean(axis=1), one) for one in PAPER_EMBEDDINGS},
+        by_qubits={str(embedding): _by_qubits(genomes, failing.mean(axis=1), embedding) for embedding in PAPER_EMBEDDINGS},
     )
 
 
 def _by_qubits(genomes: Genomes, shares: NDArray[np.float64], embedding: Embedding) -> list[float]:
-    """The mean of shares (rows,) for each number of qubits."""
-    numbers, embedded = genomes.groups["qubits"], genomes.groups["embedding"] == sorted(PAPER_EMBEDDINGS).index(embedding)
-    return [genomes.mean(shares, embedded & (numbers == place)) for place in range(len(GENES["n_qubits"]))]
+    """Return the mean of shares (rows,) over the genomes of an embedding, for each number of qubits."""
+    numbers = genomes.groups["qubits"]
+    # Groups are numbered in the sorted order of their values.
+    is_embedding = genomes.groups["embedding"] == sorted(PAPER_EMBEDDINGS).index(embedding)
+    return [genomes.mean(shares, is_embedding & (numbers == place)) for place in range(len(GENES["n_qubits"]))]
 
 
 def _entropy(counts: NDArray[np.int64]) -> float:
-    """The mean negative log-likelihood of always telling the shares of the classes, in nats."""
+    """Return the mean negative log-likelihood, in nats, of predicting the class frequencies for every sample."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())

@@ -1,9 +1,9 @@
-"""Intervals of what is computed from several trainings of each circuit: the jackknife over seeds.
+"""Confidence intervals by the jackknife over seeds.
 
-The circuits of a table are all that there are: nothing is drawn but the seeds, so each of these is left out in turn, for all
-circuits at once (Quenouille 1956, DOI 10.1093/biomet/43.3-4.353; Tukey 1958). Intervals are 95 %, by Student's t with one
-degree of freedom less than there are seeds: three seeds tell little, and it shows. Of what jumps, as the place of a threshold
-or which circuits are on a front, the jackknife tells no more than roughly how far it moves: there it is no consistent estimate.
+A table has all circuits of the space, so the seeds are the only random sample. Each seed is left out in turn, for all circuits
+at once (Quenouille 1956, DOI 10.1093/biomet/43.3-4.353; Tukey 1958). The 95 % intervals use Student's t with S − 1 degrees of
+freedom for S seeds, so they are wide for three seeds. For statistics that are not smooth, such as the place of a threshold or
+the membership of a front, the jackknife is not consistent and gives only the order of magnitude.
 """
 
 from collections.abc import Callable
@@ -17,29 +17,31 @@ from faqnas_optuna.training.statistics import mean_interval
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """A value with the ends of its 95 % interval."""
+    """Value with the ends of its 95 % confidence interval."""
 
     value: float
     low: float
     high: float
 
     def mapped(self, function: Callable[[float], float]) -> "Interval":
-        """The same on another scale, by a function that grows."""
+        """Return the interval on another scale; the function must be increasing."""
         return Interval(value=function(self.value), low=function(self.low), high=function(self.high))
 
 
 def jackknife(statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], seeds: int) -> list[Interval]:
-    """Intervals of statistics (k,) of the seeds whose numbers they are given.
+    """Return the intervals of statistics (k,) that are computed from several trainings of each circuit.
 
     Args:
-        seeds: how many there are, at least three: most statistics need two.
+        statistic: function of the indices of the seeds to use.
+        seeds: number of seeds, at least three, since most statistics need the two that remain.
     """
-    every = np.arange(seeds)
-    parts = np.array([statistic(np.delete(every, one)) for one in every])
-    # Variance of the statistic: (S − 1) / S · Σ (θᵢ − θ̄)². A mean of S values with this deviation would have the same.
-    deviations = np.sqrt(seeds * (seeds - 1)) * parts.std(axis=0)
-    found = []
-    for value, deviation in zip(statistic(every).tolist(), deviations.tolist(), strict=True):
+    all_seeds = np.arange(seeds)
+    replicates = np.array([statistic(np.delete(all_seeds, seed)) for seed in all_seeds])
+    # The jackknife's variance is (S − 1) / S · Σ (θᵢ − θ̄)². `mean_interval` expects the standard deviation of single
+    # values, whose variance is S times as large as that of the mean.
+    deviations = np.sqrt(seeds * (seeds - 1)) * replicates.std(axis=0)
+    intervals = []
+    for value, deviation in zip(statistic(all_seeds).tolist(), deviations.tolist(), strict=True):
         low, high = mean_interval(value, deviation, seeds)
-        found.append(Interval(value=value, low=low, high=high))
-    return found
+        intervals.append(Interval(value=value, low=low, high=high))
+    return intervals

@@ -1,7 +1,7 @@
-"""What a search saves by knowing the FLOPs: the paper's, held against the same that selects by the error alone.
+"""Savings by FLOPs-awareness: the paper's search compared with one that selects parents by the error alone.
 
-Both search a table, pair by pair from the same seeds, and take the cheapest circuit that promises within 0.01 of the best
-(`comparison.Judged.cheapest_within_tolerance`). What that is, trainings tell that neither has seen.
+Both search the same table, in pairs with equal seeds, and recommend the cheapest circuit whose search estimate is within 0.01
+of the best (`comparison.Judged.cheapest_within_tolerance`). Trainings that neither search used judge the recommendation.
 """
 
 import math
@@ -11,34 +11,37 @@ from faqnas_optuna.comparison.judging import Contest, interval
 from faqnas_optuna.training.statistics import accuracy_interval
 from studies.claims.intervals import Interval
 
-AWARE, UNAWARE = "nsga2", "nsga2-error"
+AWARE = "nsga2"
+UNAWARE = "nsga2-error"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """The one search less the other, as means over pairs of searches with t intervals."""
+    """Mean differences of the aware minus the unaware search, with t intervals over pairs of searches."""
 
     flops_ratio: Interval
-    """The quantum FLOPs of what the aware search takes, by those of the other: the geometric mean."""
+    """Quantum FLOPs of the recommended circuits, aware divided by unaware; geometric mean."""
     accuracy: Interval
-    """By how much more accurate it is."""
+    """Difference in accuracy of the recommended circuits."""
     achieved_hypervolume: Interval
-    """By how much more its front attains."""
+    """Difference in achieved hypervolume."""
     collapsed: Interval
-    """The share of the aware searches whose front is a single circuit, with Wilson's interval."""
+    """Fraction of aware searches whose front is a single circuit, with Wilson's interval."""
 
 
 def saving(contest: Contest) -> Saving:
-    """What became of pairs of searches, at least two."""
-    aware, unaware = contest.judged[AWARE], contest.judged[UNAWARE]
-    pairs = list(zip(aware, unaware, strict=True))
-    share = sum(one.front == 1 for one in aware) / len(aware)
+    """Return the savings in a contest of at least two pairs of searches."""
+    aware = contest.judged[AWARE]
+    # Searches at the same place began from the same seed: the interval of a paired difference is narrower.
+    pairs = list(zip(aware, contest.judged[UNAWARE], strict=True))
+    share = sum(search.front == 1 for search in aware) / len(aware)
     low, high = accuracy_interval(share, len(aware))
+    # A ratio of costs is symmetric on the log scale only.
+    log_ratios = [math.log10(a.cheapest_within_tolerance_flops / b.cheapest_within_tolerance_flops) for a, b in pairs]
     return Saving(
-        flops_ratio=_mean(
-            [math.log10(a.cheapest_within_tolerance_flops / b.cheapest_within_tolerance_flops) for a, b in pairs]
-        ).mapped(lambda power: 10.0**power),
+        flops_ratio=_mean(log_ratios).mapped(lambda logarithm: 10.0**logarithm),
         accuracy=_mean([a.cheapest_within_tolerance - b.cheapest_within_tolerance for a, b in pairs]),
+        # Hypervolumes are recorded during the search; the last is that of its end.
         achieved_hypervolume=_mean([a.achieved_hypervolume[-1] - b.achieved_hypervolume[-1] for a, b in pairs]),
         collapsed=Interval(value=share, low=low, high=high),
     )

@@ -45,7 +45,7 @@ def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_claims_are_measured_and_written(file: Path, claims: Cli, tmp_path: Path) -> None:
     code, out, err = claims(str(file), "--searches", "2", "--out", "claims.md", "--json")
-    assert code == 0 and "wrote claims.md, and 6 figures in claims" in err, err
+    assert code == 0 and "wrote claims.md and 6 figures in claims" in err, err
     document = json.loads(out)
     (table,) = document["tables"]
     assert document["schema_version"] == 1 and [one["epochs"] for one in table["after"]] == [5, 10]
@@ -58,7 +58,7 @@ def test_claims_are_measured_and_written(file: Path, claims: Cli, tmp_path: Path
     assert f"| iris | 5 | {found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f}) |" in text
     assert (
         "Written by `python -m studies.claims " in text
-        and "| 1a | Circuits of more quantum FLOPs are more accurate | **holds** |" in text
+        and "| 1a | Circuits with more quantum FLOPs are more accurate | **holds** |" in text
     )
     figures = {path.name: path.read_bytes() for path in (tmp_path / "claims").iterdir()}
     assert all(f"](claims/{name})" in text for name in figures) and len(figures) == 6
@@ -88,7 +88,7 @@ def outside(figure: bytes) -> list[str]:
 
 
 REFUSED: dict[tuple[str, ...], str] = {
-    ("--out", "claims.txt"): "the text is Markdown, so --out ends with .md; it is claims.txt",
+    ("--out", "claims.txt"): "--out must end with .md, since the report is Markdown; it is claims.txt",
     ("--out", "absent/claims.md"): "absent/claims.md: directory absent does not exist; create it first",
 }
 
@@ -109,7 +109,7 @@ def test_other_tables_are_refused(claims: Cli) -> None:
 def test_a_file_in_the_place_of_the_figures_is_told_before_anything_is_done(file: Path, claims: Cli, tmp_path: Path) -> None:
     (tmp_path / "claims").touch()
     code, out, err = claims(str(file), "--out", "claims.md")
-    assert (code, out) == (2, "") and "its figures go into a directory claims, and a file has that name" in err
+    assert (code, out) == (2, "") and "its figures need a directory claims, but a file has that name" in err
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def test_each_genome_counts_once() -> None:
     rows = np.bincount(all_genomes().circuits, all_genomes().weights)
     assert rows * len(places) == pytest.approx(np.bincount(places, minlength=len(every_circuit())))
     costs = np.array(space()[2])[places]
-    dear = all_genomes().dearest(0.25)
+    dear = all_genomes().most_expensive(0.25)
     threshold = np.sort(costs)[::-1][len(costs) // 4 - 1]
     assert all_genomes().mean(dear.astype(np.float64)) == pytest.approx((costs >= threshold).mean())
     assert all_genomes().mean(all_genomes().spread(truth()), dear) == pytest.approx(truth()[places][costs >= threshold].mean())

@@ -140,7 +140,7 @@ def test_tables_that_cannot_tell_are_refused(iris: DataSplits, tmp_path: Path) -
     def right(_: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
         return np.zeros(shape)
 
-    with pytest.raises(ConfigError, match="few.parquet has 2 of the 3 seeds that intervals need at least"):
+    with pytest.raises(ConfigError, match="intervals need at least 3 seeds; few.parquet has 2"):
         check_table(made_up_table(tmp_path / "few.parquet", iris, right, seeds=2))
-    with pytest.raises(ConfigError, match="short.parquet was not looked at after 5 epochs"):
+    with pytest.raises(ConfigError, match="results after 5 epochs; short.parquet has none"):
         check_table(made_up_table(tmp_path / "short.parquet", iris, right, seeds=3, epochs=2))
