@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Fixtures and helpers of several test files."""
 
 import gc
 import importlib
@@ -82,7 +82,8 @@ def _migrations_are_read_once() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _signals_for_children() -> None:
-    """Under nohup, or in the background of a script, signals are ignored: by the tests still, by what they start no more."""
+    """Let the processes that tests start receive signals, even if the tests run under nohup or in the background."""
+    # Children inherit an ignored signal, but not a handler.
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
@@ -100,7 +101,8 @@ def storage_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """One that other users may enter: those of pytest they may not, as soon as another run begins beside this one."""
+    """Temporary directory that other users may enter."""
+    # pytest closes its directories to other users when another run begins.
     with TemporaryDirectory(prefix="faqnas-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -120,20 +122,21 @@ def crew(logs: Path, any_storage_url: str) -> Iterator[Crew]:
 
 
 @pytest.fixture(scope="session")
-def database_of_none(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Without studies. To copy it takes a tenth of the time in which its tables are made."""
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Database without studies, for copies: a copy takes a tenth of the time that creating the tables takes."""
     file = tmp_path_factory.mktemp("none") / "faqnas.db"
     open_storage(f"sqlite:///{file}", create=True)
     return file
 
 
 @pytest.fixture
-def new_search(database_of_none: Path, tmp_path: Path, storage_url: str, iris: DataSplits) -> Callable[..., Search]:
-    """Make a study over Iris in a database of the test's own."""
+def new_search(empty_database: Path, tmp_path: Path, storage_url: str, iris: DataSplits) -> Callable[..., Search]:
+    """Function that creates a study on Iris in a separate database of the test."""
 
     def make(config: StudyConfig | None = None, name: str = "iris") -> Search:
-        if not (file := tmp_path / "faqnas.db").exists():
-            copy_database(database_of_none, file)
+        file = tmp_path / "faqnas.db"
+        if not file.exists():
+            copy_database(empty_database, file)
         storage = open_storage(storage_url)
         with storage_lock(storage_url):
             return create(storage, name, config or small_config(), iris)
@@ -143,7 +146,7 @@ def new_search(database_of_none: Path, tmp_path: Path, storage_url: str, iris: D
 
 @pytest.fixture(scope="session")
 def database_of_eight(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a study over Iris of eight trials. To copy it takes a hundredth of the time that they take."""
+    """Database with a study on Iris of eight trials, for copies: a copy takes a hundredth of the time of the trials."""
     file = tmp_path_factory.mktemp("eight") / "faqnas.db"
     search = create(open_storage(f"sqlite:///{file}", create=True), "iris", small_config(), iris)
     run_trials(search, 8, cheap_values)
@@ -152,14 +155,14 @@ def database_of_eight(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def search_of_eight(database_of_eight: Path, tmp_path: Path, storage_url: str) -> Search:
-    """A study over Iris of eight trials, in a database of the test's own."""
+    """Study on Iris of eight trials in a separate database of the test."""
     copy_database(database_of_eight, tmp_path / "faqnas.db")
     return load(open_storage(storage_url), "iris")
 
 
 @pytest.fixture(scope="session")
-def database_of_confirmed(database_of_eight: Path, iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the confirmation of that study's front too, trained for two epochs from three seeds."""
+def confirmed_database(database_of_eight: Path, iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Database with that study and the confirmation of its front, trained for two epochs from three seeds."""
     file = tmp_path_factory.mktemp("confirmed") / "faqnas.db"
     copy_database(database_of_eight, file)
     url = f"sqlite:///{file}"
@@ -170,9 +173,9 @@ def database_of_confirmed(database_of_eight: Path, iris: DataSplits, tmp_path_fa
 
 
 @pytest.fixture
-def confirmed(database_of_confirmed: Path, tmp_path: Path, storage_url: str) -> Confirmation:
-    """That confirmation, in a database of the test's own."""
-    copy_database(database_of_confirmed, tmp_path / "faqnas.db")
+def confirmed(confirmed_database: Path, tmp_path: Path, storage_url: str) -> Confirmation:
+    """Confirmation of a study on Iris in a separate database of the test."""
+    copy_database(confirmed_database, tmp_path / "faqnas.db")
     return load_confirmation(open_storage(storage_url), "iris.confirm")
 
 
@@ -185,7 +188,7 @@ def load_confirmation(storage: BaseStorage, name: str) -> Confirmation:
 def confirm(
     search: Search, url: str, candidates: Iterable[Candidate], budget: ConfirmationBudget, name: str = "iris.confirm"
 ) -> Confirmation:
-    """Make the confirmation of some circuits of a study over Iris, or add to it."""
+    """Create the confirmation of some circuits of a study on Iris, or extend it."""
     plan = ConfirmationPlan(
         study=search.name,
         created=search.description.created,
@@ -197,13 +200,13 @@ def confirm(
 
 
 def copy_database(file: Path, to: Path) -> None:
-    """Also of what is not in the file yet, but in the log beside it."""
+    """Copy a database, including the changes that are still in the write-ahead log beside its file."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("VACUUM INTO ?", [str(to)])
 
 
 def small_config(**changes: object) -> StudyConfig:
-    """Four trials a generation, two generations, one epoch."""
+    """Return a configuration with four trials a generation, two generations and one epoch."""
     settings = {"search": SearchConfig(population=4, generations=2), "training": TrainingConfig(epochs=1), **changes}
     return StudyConfig(dataset="iris", **settings)  # type: ignore[arg-type]  # pydantic checks them
 
@@ -213,13 +216,13 @@ def successful(study: StoredStudy[Any]) -> list[FrozenTrial]:
 
 
 def reason_of(study: StoredStudy[Any]) -> StopReason | None:
-    """Why a study has stopped, as it is written there now."""
-    stopped = study.metadata.stop()
-    return stopped.reason if stopped else None
+    """Return the stored reason why a study has stopped, or None."""
+    stop = study.metadata.stop()
+    return stop.reason if stop else None
 
 
 def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[float, float]]) -> None:
-    """Run trials of the study that compute their values instead of training."""
+    """Run trials of the study that compute their values by a function instead of training."""
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         genome = suggest(trial, search.config.space)
@@ -246,7 +249,7 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
 
 
 def cheap_values(genome: Genome) -> tuple[float, float]:
-    """Two objectives that pull apart: more qubits and layers cost more and err less."""
+    """Return two conflicting objectives: more qubits and layers cost more and have a smaller error."""
     return float(genome.n_qubits * genome.depth), 1 / (genome.n_qubits + genome.depth)
 
 
@@ -261,7 +264,7 @@ RunCli = Callable[..., Completed]
 
 @pytest.fixture
 def run_cli(tmp_path: Path) -> RunCli:
-    """Run `faqnas-optuna` as a process in the test's directory."""
+    """Function that runs `faqnas-optuna` as a process in the directory of the test."""
 
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> Completed:
         command = [sys.executable, "-m", "faqnas_optuna", *arguments]
@@ -274,7 +277,7 @@ def run_cli(tmp_path: Path) -> RunCli:
 
 @pytest.fixture
 def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `faqnas-optuna` and go on; whatever still runs at the end of the test is killed."""
+    """Function that starts `faqnas-optuna` as a process, which is killed at the end of the test."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -298,16 +301,18 @@ def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def second_thread(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process with another thread, whose extra workers are not forked but started anew."""
+    """Environment of a process with a second thread, which must start extra workers as new processes instead of forking."""
+    # Python imports `sitecustomize` at its start.
     program = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
-    (directory := tmp_path / "site").mkdir()
+    directory = tmp_path / "site"
+    directory.mkdir()
     (directory / "sitecustomize.py").write_text(program)
     return {"PYTHONPATH": os.pathsep.join(filter(None, (str(directory), os.environ.get("PYTHONPATH"))))}
 
 
 @pytest.fixture
 def fork_cli(tmp_path: Path) -> Iterator[Callable[..., Forked]]:
-    """As `start_cli`, in a process that need not import anything."""
+    """Function that starts `faqnas-optuna` in a forked process, which saves the imports of `start_cli`."""
     processes: list[Forked] = []
 
     def fork(*arguments: str, env: Mapping[str, str] | None = None, **settings: Any) -> Forked:
@@ -322,7 +327,7 @@ def fork_cli(tmp_path: Path) -> Iterator[Callable[..., Forked]]:
 
 @pytest.fixture
 def run_forked(fork_cli: Callable[..., Forked]) -> RunCli:
-    """As `run_cli`, in a process that need not import anything."""
+    """Function that runs `faqnas-optuna` in a forked process, which saves the imports of `run_cli`."""
 
     def run(*arguments: str, **settings: Any) -> Completed:
         process = fork_cli(*arguments, **settings)
@@ -336,7 +341,7 @@ def run_forked(fork_cli: Callable[..., Forked]) -> RunCli:
 def cli_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run a command in this process: (exit code, stdout, stderr). Seconds faster than a process of its own."""
+    """Function that runs a command in this process and returns exit code, stdout and stderr; seconds faster than a process."""
     from faqnas_optuna.__main__ import main
 
     monkeypatch.chdir(tmp_path)

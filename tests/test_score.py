@@ -68,10 +68,10 @@ def uneven(iris: DataSplits) -> DataSplits:
 
 
 @pytest.fixture(scope="session")
-def database(database_of_none: Path, uneven: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def database(empty_database: Path, uneven: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a study of two trainings a circuit, and the confirmation of its front."""
     file = tmp_path_factory.mktemp("score") / "faqnas.db"
-    copy_database(database_of_none, file)
+    copy_database(empty_database, file)
     url = f"sqlite:///{file}"
     config = StudyConfig(
         dataset="iris",

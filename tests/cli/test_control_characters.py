@@ -56,7 +56,7 @@ def test_names_do_not_move_the_cursor(file: Path, run_forked: RunCli, arguments:
     terminal = Terminal(*arguments, columns=200, directory=file.parent)
     terminal.end()
     # The terminal's driver ends lines with a carriage return; of escape sequences there are only ours, for bold text.
-    written = terminal.written.replace(b"\r\n", b"\n").replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"").decode()
+    written = terminal.output.replace(b"\r\n", b"\n").replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"").decode()
     assert not controls(written)
 
 

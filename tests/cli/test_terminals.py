@@ -111,7 +111,7 @@ def test_ctrl_c_and_messages_leave_the_bar_whole(at_terminal: LongSearch, worker
 def test_who_wants_plain_lines_gets_them(at_terminal: LongSearch, env: dict[str, str]) -> None:
     terminal = at_terminal("start", "iris", "--population", "4", "--generations", "2", "--epochs", "1", columns=80, env=env)
     assert terminal.end() == 0
-    assert b"\x1b" not in terminal.written
+    assert b"\x1b" not in terminal.output
     assert any(line.startswith("iris: generation 2/2 · 8 trials") for line in terminal.lines)
     (again,) = [line for line in terminal.lines if line.startswith("Finished: all 2 generations are done. 8 trials")]
     assert again

@@ -62,10 +62,10 @@ def test_without_noise_all_is_as_promised() -> None:
 def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
     trace = replay(searcher("random:2"), benchmark, BUDGET, seed=5)
-    paid = set(benchmark.asked)
-    benchmark.asked.clear()
+    paid = set(benchmark.validation_lookups)
+    benchmark.validation_lookups.clear()
     found = judge(trace, benchmark, BUDGET)
-    assert paid.isdisjoint(benchmark.asked) and paid.isdisjoint(benchmark.told)
+    assert paid.isdisjoint(benchmark.validation_lookups) and paid.isdisjoint(benchmark.test_lookups)
     best = max(estimated_front(trace, benchmark, spent=math.inf), key=lambda chosen: chosen.search_estimate)
     effective = benchmark.effective[best.row]
     unseen = seeds_of(benchmark, effective, search=5)[2:]

@@ -27,9 +27,10 @@ def test_a_search_looks_at_nothing_that_it_has_not_paid_for(name: str) -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
     trace = replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1)
     # Each training once, as many as were paid for, and of the test part nothing.
-    assert len(benchmark.asked) == trace.trainings == 24 and max(Counter(benchmark.asked).values()) == 1
-    assert benchmark.told == []
-    paid = Counter(effective for effective, _ in benchmark.asked)
+    assert len(benchmark.validation_lookups) == trace.trainings == 24
+    assert max(Counter(benchmark.validation_lookups).values()) == 1
+    assert benchmark.test_lookups == []
+    paid = Counter(effective for effective, _ in benchmark.validation_lookups)
     assert set(paid.values()) == {searcher(name).repeats}
     assert [step.spent for step in trace.steps if step.value is not None][-1] == 24
     # The same seed, the same search; another, another.

@@ -8,8 +8,8 @@ from faqnas_optuna.data import idx_files
 from faqnas_optuna.data.idx_files import IDX_FILES, IDX_SETS, OF_A_CLASS, directory_of, download, read
 from faqnas_optuna.data.named import load
 from faqnas_optuna.errors import DataError, OutputError
+from tests.support.mnist import idx_bytes
 from tests.support.mnist import idx_dir as idx_dir  # the fixture
-from tests.support.mnist import written
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def fashion_dir(idx_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
             (own / path.name).symlink_to(path)
     for name, shape in IDX_FILES.items():
         if "labels" in name:
-            (own / name).write_bytes(written(shape, np.arange(shape[0]) % 10))
+            (own / name).write_bytes(idx_bytes(shape, np.arange(shape[0]) % 10))
     return directory
 
 

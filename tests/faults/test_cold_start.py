@@ -20,7 +20,7 @@ from faqnas_optuna.study.search import Search
 from faqnas_optuna.training.evaluation import prepare
 from tests.conftest import TIMEOUT_S, RunCli, cli_environment
 from tests.support.crew import SOON_S, wait_until
-from tests.support.forked import Forked, ForkedCall, Told
+from tests.support.forked import Forked, ForkedCall, StderrReader
 from tests.support.terminal import on_a_terminal
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_a_signal_ends_the_compilation(
 
 def interrupt(process: Forked, number: signal.Signals, *, helpers_too: bool) -> None:
     """Send a signal to a worker while it compiles, and check how it leaves."""
-    told = Told(process)
+    told = StderrReader(process)
     wait_until(lambda: COMPILING in told.text, SOON_S, "it compiles")
     helpers = helpers_of(process.pid)
     for pid in [process.pid, *(helper.pid for helper in helpers if helpers_too)]:

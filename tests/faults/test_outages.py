@@ -23,7 +23,7 @@ from faqnas_optuna.study.search import Search, load
 from tests.conftest import TIMEOUT_S
 from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.support.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
-from tests.support.forked import Told
+from tests.support.forked import StderrReader
 from tests.support.guardian import run_directory
 from tests.support.jepsen import chains, end, given_up_and_retried, settle, violations_of
 from tests.support.network import machines, postgres_for
@@ -290,7 +290,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
             wait_until(lambda: len(trials_of(search)) > begun + 3, SOON_S, "the worker is at work")
 
         with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
-            told = Told(worker)
+            told = StderrReader(worker)
             goes_on()
             machine.pull_out()
             wait_until(lambda: "the database does not answer" in told.text, SOON_S, "the worker notices")

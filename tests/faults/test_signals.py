@@ -20,7 +20,7 @@ from faqnas_optuna.study.search import Search, create, load
 from tests.conftest import TIMEOUT_S
 from tests.support.crew import LEAVE_S, SOON_S, Crew, new_study, process_of, trials_of, wait_until
 from tests.support.databases import sqlite_and_postgres
-from tests.support.forked import Forked, Told
+from tests.support.forked import Forked, StderrReader
 from tests.support.sampling import mostly_slow
 from tests.support.terminal import on_a_terminal
 
@@ -152,14 +152,14 @@ def test_signals_reach_the_workers_that_another_has_started(
 ) -> None:
     """Trials take a second, or minutes. Batch systems and service managers signal all processes of a job at once."""
     search, process = two_at_work(any_storage_url, fork_cli, iris, trial_s)
-    told = Told(process)
+    told = StderrReader(process)
     (child,) = psutil.Process(process.pid).children()
     try:
         signalled = {"one": [process.pid], "all": [process.pid, child.pid], "all, backwards": [child.pid, process.pid]}[to]
 
         def send() -> None:
             for pid in signalled:
-                # Told of it, it may have left.
+                # It may have ended after the first signal.
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
                 time.sleep(0.2)
@@ -194,7 +194,7 @@ def test_a_limit_of_computing_time_lets_the_running_trial_finish(fork_cli: Calla
     """A trial computes for several seconds after the soft limit, as batch systems set it; the signal comes each second."""
     search = new_study(storage_url, "s")
     process = fork_cli("worker", "s", env={"FAQNAS_STORAGE": storage_url}, fault="compute", trains=False)
-    told = Told(process)
+    told = StderrReader(process)
     wait_until(lambda: bool(trials_of(search) and trials_of(search)[0].params), SOON_S, "a trial has begun")
     worker = psutil.Process(process.pid)
     times = worker.cpu_times()
@@ -210,7 +210,7 @@ def test_a_suspended_worker_is_reported_and_two_signals_end_it(
     storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits
 ) -> None:
     _, process = two_at_work(storage_url, fork_cli, iris, 1)
-    told = Told(process)
+    told = StderrReader(process)
     (child,) = psutil.Process(process.pid).children()
     try:
         child.suspend()

@@ -1,4 +1,4 @@
-"""Files that hold no data one could learn from: what each is called, how it is written, and what there is to say of it."""
+"""Files that cannot be used as data, each with its name, its content and a part of the message that refuses it."""
 
 import gzip
 import io
@@ -17,17 +17,17 @@ HEADER = "a,b,y"
 
 
 def csv(*lines: str, header: str = HEADER) -> bytes:
-    """A CSV file of these lines."""
+    """Return a CSV file with a header and lines."""
     return "\n".join((header, *lines)).encode() + b"\n"
 
 
 def good_rows(count: int = ROWS) -> list[list[str]]:
-    """Samples of two numbers and two classes."""
+    """Return rows with two numbers and one of two classes."""
     return [[str(row % 7), f"{row * 0.37 % 3:.2f}", "yes" if row % 2 else "no"] for row in range(count)]
 
 
 def changed(column: int, *values: str, header: str = HEADER) -> bytes:
-    """Samples of which the first have other values in a column."""
+    """Return a CSV file of good rows, in which values replace the first ones of a column."""
     rows = good_rows()
     for row, value in zip(rows, values, strict=False):
         row[column] = value
@@ -35,19 +35,19 @@ def changed(column: int, *values: str, header: str = HEADER) -> bytes:
 
 
 def all_of(column: int, value: Callable[[int], str], header: str = HEADER) -> bytes:
-    """Samples that all have something else in a column."""
+    """Return a CSV file of good rows, in which a function of the row number replaces a column."""
     return changed(column, *map(value, range(ROWS)), header=header)
 
 
 def npz(**arrays: NDArray[Any]) -> bytes:
-    """A file of arrays, Python objects allowed."""
+    """Return an NPZ file of arrays, which may hold Python objects."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=True, **arrays)
     return buffer.getvalue()
 
 
 def members(contents: Mapping[str, bytes]) -> bytes:
-    """An archive of anything."""
+    """Return a ZIP archive of files with any content, which need not be arrays."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():
@@ -56,22 +56,23 @@ def members(contents: Mapping[str, bytes]) -> bytes:
 
 
 def lying_header(shape: tuple[int, ...]) -> bytes:
-    """An array whose header tells of more than there is."""
+    """Return an array whose header declares more values than follow."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": shape})
     return buffer.getvalue() + bytes(64)
 
 
 class Bomb:
-    """What runs a command when it is unpickled."""
+    """Object that runs a command when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return os.system, ("touch unpickled",)
 
 
-X, Y = np.arange(80.0).reshape(40, 2), np.arange(40) % 2
+X = np.arange(80.0).reshape(40, 2)
+Y = np.arange(40) % 2
 BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
-    # name: (file, content or what makes a large one, what is said)
+    # name: (file name, content or a function that makes a large one, part of the message)
     "empty": ("d.csv", b"", "is empty"),
     "only a header": ("d.csv", csv(), "holds no samples"),
     "only blank lines": ("d.csv", b"\n\n\n", "holds no samples"),
@@ -167,7 +168,7 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
 
 
 def write(directory: Path, name: str) -> Path:
-    """One of the files."""
+    """Write a file of `BAD` and return its path."""
     file, content, _ = BAD[name]
     (directory / file).write_bytes(content if isinstance(content, bytes) else content())
     return directory / file

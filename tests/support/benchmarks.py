@@ -1,4 +1,4 @@
-"""Benchmarks and tables that are made up, so that the truth is known."""
+"""Made-up benchmarks and tables, whose true accuracies are known."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -24,12 +24,12 @@ from faqnas_optuna.tables.writing import TableValues, seconds_bytes, table_bytes
 from faqnas_optuna.training.values import Costs
 
 Right = Callable[[Sequence[Circuit], tuple[int, ...]], NDArray[Any]]
-"""Right answers of circuits, of a shape."""
+"""Function that returns numbers of correct answers of circuits, in a given shape."""
 
 
 @cache
 def space() -> tuple[tuple[Circuit, ...], tuple[int, ...], tuple[int, ...]]:
-    """All circuits, what is trained for each, and what each costs."""
+    """Return all circuits, the index of each one's effective circuit, and their FLOPs."""
     circuits = all_circuits()
     places = {circuit: place for place, circuit in enumerate(circuits)}
     effective = tuple(places[effective_circuit(circuit)] for circuit in circuits)
@@ -37,32 +37,33 @@ def space() -> tuple[tuple[Circuit, ...], tuple[int, ...], tuple[int, ...]]:
 
 
 class MadeUp(Benchmark):
-    """A circuit's accuracy, and noise that each training and each part has of its own.
+    """Benchmark with given accuracies and independent normal noise for each training and each part of the data.
 
     Args:
-        accuracy: of a circuit.
-        noise: its standard deviation.
+        accuracy: function that returns the true accuracy of a circuit.
+        noise: standard deviation of the noise.
     """
 
     def __init__(self, accuracy: Callable[[Circuit], float], *, noise: float, seeds: int = 5) -> None:
         circuits, effective, flops = space()
         super().__init__(circuits, effective, flops, seeds=seeds, document={})
         means = np.array([accuracy(circuits[row]) for row in effective])
+        # Circuits with the same effective circuit share their noise, as they share their trainings.
         generator = np.random.default_rng(0)
         self._parts: list[NDArray[np.float64]] = [
             means[:, np.newaxis] + noise * generator.normal(size=(len(means), seeds)) for _ in range(2)
         ]
-        self.asked: list[tuple[int, int]] = []
-        """What was looked up of the validation part."""
-        self.told: list[tuple[int, int]] = []
-        """What was looked up of the test part."""
+        self.validation_lookups: list[tuple[int, int]] = []
+        """Effective circuits and seeds whose validation accuracy was looked up."""
+        self.test_lookups: list[tuple[int, int]] = []
+        """Effective circuits and seeds whose test accuracy was looked up."""
 
     def validation(self, effective: int, seed: int) -> float:
-        self.asked.append((effective, seed))
+        self.validation_lookups.append((effective, seed))
         return float(self._parts[0][effective, seed])
 
     def test(self, effective: int, seed: int) -> float:
-        self.told.append((effective, seed))
+        self.test_lookups.append((effective, seed))
         return float(self._parts[1][effective, seed])
 
     def seconds(self, effective: int, seed: int) -> float:
@@ -70,10 +71,11 @@ class MadeUp(Benchmark):
 
 
 def made_up_table(file: Path, splits: DataSplits, right: Right, *, seeds: int = 4, epochs: int = 5) -> Table:
-    """Write a table of the whole space for these data, with its seconds, and open it.
+    """Write a table of the whole space for a data set, with its file of seconds, and open it.
 
     Args:
-        right: (circuits, seeds, checkpoints, 3) right answers on the three parts, for the circuits that are trained.
+        right: function that returns (circuits, seeds, checkpoints, 3) numbers of correct answers on the three parts, for the
+            circuits that are trained.
     """
     settings = {"dataset": splits.name, "training": {"epochs": epochs}, "data": {"split_seed": splits.seed}}
     config = StudyConfig.from_settings(settings, source="")

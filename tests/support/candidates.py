@@ -1,4 +1,4 @@
-"""Successful trials that no study has run."""
+"""Made-up successful trials, without a study."""
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
@@ -8,7 +8,8 @@ from faqnas_optuna.training.values import Costs, ValidationScores
 
 
 def genome_of(n_qubits: int, entangler: str, *rotations: str, embedding: str = "angle", topology: str = "linear") -> Genome:
-    """One of so many layers."""
+    """Return a genome with one layer for each rotation."""
+    # All four genes of rotations are always set; those beyond the depth are inactive.
     unused = ["RX"] * (4 - len(rotations))
     genes = {f"rotation_{layer}": rotation for layer, rotation in enumerate((*rotations, *unused), 1)}
     shape = {"n_qubits": n_qubits, "embedding": embedding, "entangler": entangler, "topology": topology}
@@ -33,7 +34,7 @@ def candidate(trial: int, genome: Genome, *, flops: int, error: float, deviation
 
 
 def description_of(config: StudyConfig) -> Description:
-    """Return what decides a study of no data."""
+    """Return the description of a study without data."""
     return Description(
         config=config,
         data_fingerprint="",

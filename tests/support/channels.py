@@ -1,4 +1,4 @@
-"""Channels of noise, written out."""
+"""Noise channels by their Kraus operators, as a reference."""
 
 import math
 
@@ -9,5 +9,5 @@ PAULIS = [np.array(rows) for rows in ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -
 
 
 def depolarizing(p: float) -> Kraus:
-    """Written out, one of X, Y and Z with p/3 each."""
+    """Return the depolarizing channel of one qubit: X, Y and Z with probability p/3 each."""
     return Kraus([math.sqrt(weight) * pauli for weight, pauli in zip([1 - p, p / 3, p / 3, p / 3], PAULIS, strict=True)])

@@ -1,4 +1,4 @@
-"""Commands beside a study that is stored."""
+"""Commands on a stored study."""
 
 from collections.abc import Callable
 
@@ -12,5 +12,5 @@ SMALL = ("--dataset", "iris", "--population", "4", "--generations", "2", "--epoc
 
 @pytest.fixture
 def stored(search_of_eight: Search, cli_here: Cli) -> Cli:
-    """The command line beside a study of eight trials, in the database that is the default there."""
+    """Command line in a directory whose default database has a study of eight trials."""
     return cli_here

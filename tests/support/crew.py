@@ -1,7 +1,7 @@
-"""Workers for tests of faults: `faqnas-optuna` in processes that start in a fraction of a second, and keep a log.
+"""Workers for tests of faults: `faqnas-optuna` in processes that start in a fraction of a second and keep a log.
 
-They are forked from a process that has imported everything. An evaluation there sleeps for a moment instead of training, and
-its values follow from the circuit.
+They are forked from a process that has imported everything. Instead of training, an evaluation sleeps for a moment and computes
+its values from the circuit.
 """
 
 import itertools
@@ -46,6 +46,7 @@ from faqnas_optuna.training.evaluation import Evaluation
 from faqnas_optuna.training.scoring import Scores, confusion
 from faqnas_optuna.training.values import Costs
 
+# Includes what the command line imports lazily, such as drivers of databases: each process would import it again.
 PRELOADED = [
     # The first, which makes garbage collections rare, and the last have to be that.
     "tests",
@@ -76,22 +77,22 @@ PRELOADED = [
 GRACE_S = 3
 IMPORTS_S = 120
 SOON_S = 90
-"""What takes a second or two happens by then, however slow the machine is: a test that waits longer has failed."""
+"""Limit for events that normally take a second or two, even on a slow machine; a test that waits longer fails."""
 POLL_S = 0.05
 LONGEST_POLL_S = 0.5
 LEAVE_S = 120
-"""A worker that is told to stop is gone by then."""
+"""Limit for the end of a worker after a request to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A line of a worker's log."""
+    """Line of a worker's log."""
 
     worker: str
-    """The name of its process."""
+    """Name of the worker's process."""
     event: str
-    """`begun`: the worker runs the trial; `waits`: it waits for others before it stores the values; `done`: the database has
-    acknowledged the values."""
+    """`begun`: the worker has begun the trial; `waits`: it waits for others before it stores the values; `done`: the database
+    has acknowledged the values."""
     trial: int
     at: float
     """Seconds since the epoch."""
@@ -99,12 +100,12 @@ class Entry:
 
 
 class Crew:
-    """The processes of a test. Those that are left at the end are killed.
+    """Worker processes of a test, which are killed at the end of its block.
 
     Args:
-        directory: where each keeps its log, and what it prints.
-        url: of the database.
-        grace_s: how long a silent trial is waited for.
+        directory: directory of the logs and the output of the processes.
+        url: URL of the database.
+        grace_s: seconds after which a silent trial is given up.
     """
 
     def __init__(self, directory: Path, url: str, *, grace_s: int) -> None:
@@ -136,18 +137,19 @@ class Crew:
         barrier: Barrier | None = None,
         joined: Barrier | None = None,
     ) -> ForkServerProcess:
-        """Run `faqnas-optuna` with these arguments.
+        """Run `faqnas-optuna` in a process.
 
         Args:
-            trial_s: how long an evaluation takes.
-            fault: what happens in it: one of `FAULTS`.
-            fault_in: it happens to one circuit in so many.
-            dies_before_heartbeat: the process kills itself between creating its first trial and the trial's first heartbeat.
-            barrier: waited for before the command begins.
-            joined: waited for at the end of the first trial, before its values are stored: whoever else waits for it has a
-                trial then too.
+            trial_s: seconds that an evaluation takes.
+            fault: key of `FAULTS`, which happens in evaluations.
+            fault_in: N if the fault happens to one in N circuits.
+            dies_before_heartbeat: whether the process kills itself between creating its first trial and the first heartbeat
+                of that trial.
+            barrier: barrier at which the process waits before the command begins.
+            joined: barrier at which the process waits after its first evaluation, before it stores the values. Then all
+                processes that wait there have a trial.
         """
-        # Not its id: the system gives one again before many workers have come and gone.
+        # A number and not the process id, which the system may reuse.
         name = f"{next(self._numbers):04}"
         files = self.directory / name
         settings = (arguments, self._environment, files, trial_s, (fault, fault_in), dies_before_heartbeat, barrier, joined)
@@ -157,32 +159,35 @@ class Crew:
         return process
 
     def leave(self, within_s: float = LEAVE_S) -> list[int | None]:
-        """Wait for all to end; their exit codes."""
+        """Wait for all processes to end, and return their exit codes."""
         deadline = time.monotonic() + within_s
         for process in self.processes:
             process.join(max(deadline - time.monotonic(), 0.1))
         return [process.exitcode for process in self.processes]
 
     def log(self, process: ForkServerProcess | None = None) -> list[Entry]:
-        """What a process, or all, have written."""
+        """Return the log of a process, by default of all processes."""
         paths = self.directory.glob("*.log") if process is None else [self.directory / f"{process.name}.log"]
         return [entry for path in paths if path.exists() for entry in _entries(path)]
 
     def printed(self, process: ForkServerProcess | None = None) -> str:
-        """What a process, or all, have written to stdout and stderr."""
+        """Return the output of a process, by default of all processes, on stdout and stderr."""
         paths = sorted(self.directory.glob("*.out" if process is None else f"{process.name}.out"))
         return "".join(path.read_text(errors="replace") for path in paths)
 
 
 @cache
 def forking() -> ForkServerContext:
-    """The process that workers are forked from, when it has imported everything: that may take longer than a test waits."""
+    """Return the context whose server process, from which workers are forked, has imported everything.
+
+    The imports may take longer than a test waits for its workers, so the first call waits for them itself.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     first = context.Process(target=time.sleep, args=(0,))
     with pytest.MonkeyPatch.context() as patch:
         for variable in THREAD_VARIABLES:
-            # As the command line has it before it imports torch.
+            # The command line sets these before it imports torch; forked processes inherit the imported torch.
             patch.setenv(variable, os.environ.get(variable, "1"))
         first.start()
     first.join(IMPORTS_S)
@@ -191,25 +196,30 @@ def forking() -> ForkServerContext:
 
 
 def new_study(url: str, name: str, *, population: int = 50, generations: int = 100_000, synchronous: bool = False) -> Search:
-    """A study over Iris, which as such does not stop by itself."""
+    """Create a study on Iris, which by default does not stop by itself."""
     limits = SearchConfig(population=population, generations=generations, patience=100_000, synchronous=synchronous)
     return create(open_storage(url, create=True), name, StudyConfig(dataset="iris", search=limits), named.load("iris", seed=0))
 
 
 def trials_of(study: StoredStudy[Any]) -> list[FrozenTrial]:
-    """All trials, read anew."""
+    """Return all trials of a study, read from the database."""
     return study.study.get_trials(deepcopy=False)
 
 
 def seconds_open(trial: FrozenTrial) -> float:
-    """From the trial's start to its end."""
+    """Return the seconds from the start of a trial to its end."""
     assert trial.datetime_start is not None and trial.datetime_complete is not None
     return (trial.datetime_complete - trial.datetime_start).total_seconds()
 
 
 def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> None:
-    """Raises:
-    TimeoutError: it has not come true.
+    """Wait until a condition is true.
+
+    Args:
+        what: description of the condition for the error.
+
+    Raises:
+        TimeoutError: The condition is still false after `within_s` seconds.
     """
     deadline = time.monotonic() + within_s
     while True:
@@ -224,20 +234,21 @@ def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> Non
 
 
 def process_of(worker: str) -> int:
-    """The number of a worker's process, from its name."""
+    """Return the process id in the name of a worker."""
     return int(worker.rpartition(":")[2].partition("-")[0])
 
 
 def values_of(trial: FrozenTrial, config: StudyConfig) -> tuple[float, float]:
-    """The values that the workers here give to a trial's circuit."""
+    """Return the values that a crew's workers compute for the circuit of a trial."""
     return instant_evaluation(Genome.from_params(trial.params).circuit).objectives(config)
 
 
 @cache
 def instant_evaluation(circuit: Circuit) -> Evaluation:
-    """A pure function of the circuit, as the real one is. It costs nothing: there are more workers here than cores."""
-    costs, trained = Costs.of(circuit, n_features=4, n_classes=3), effective_circuit(circuit)
-    score = int(trained.digest, 16) % 997 / 997
+    """Return made-up scores that depend on the effective circuit alone, like real ones."""
+    # It must take no time: tests run more workers than there are cores.
+    costs = Costs.of(circuit, n_features=4, n_classes=3)
+    score = int(effective_circuit(circuit).digest, 16) % 997 / 997
     return Evaluation(costs=costs, val_accuracies=(score,), val_balanced_accuracies=(score,), seconds=0.0)
 
 
@@ -245,23 +256,23 @@ def _raise(error: Exception) -> Evaluation:
     raise error
 
 
-def _compute(found: Evaluation) -> Evaluation:
+def _compute(evaluation: Evaluation) -> Evaluation:
     """Compute for three seconds of processor time, as a training does."""
     until = time.process_time() + 3
     while time.process_time() < until:
         pass
-    return found
+    return evaluation
 
 
 def _die() -> Evaluation:
-    """As when the memory of the machine does not suffice."""
+    """Kill the process, as Linux does when the machine runs out of memory."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
 FAULTS: Mapping[str, Callable[[Evaluation], Evaluation]] = {
-    "nan": lambda found: replace(found, val_accuracies=(math.nan,)),
-    "inf": lambda found: replace(found, val_accuracies=(-math.inf,)),
+    "nan": lambda evaluation: replace(evaluation, val_accuracies=(math.nan,)),
+    "inf": lambda evaluation: replace(evaluation, val_accuracies=(-math.inf,)),
     "error": lambda _: _raise(ValueError("no such gate\nin this circuit")),
     "memory": lambda _: _raise(MemoryError("out of memory")),
     "death": lambda _: _die(),
@@ -279,15 +290,17 @@ def _work(
     barrier: Barrier | None,
     joined: Barrier | None,
 ) -> None:
-    """The body of a process: the command line, with an evaluation that sleeps and a log of what the database acknowledges."""
-    printed = os.open(files.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(printed, 1)
-    os.dup2(printed, 2)
+    """Run the command line with an evaluation that sleeps, and log what the database acknowledges; the body of a process."""
+    output = os.open(files.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    # The server process may have settings of the user.
     for name in [name for name in os.environ if name.startswith("FAQNAS_")]:
         del os.environ[name]
     os.environ.update(environment)
     log = os.open(files.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
+    # One system call for each line, synchronised: a kill may cut the last line but loses none before it.
     def write(line: str) -> None:
         os.write(log, f"{line}\n".encode())
         os.fsync(log)
@@ -296,7 +309,7 @@ def _work(
     confirm_nothing(trial_s)
     _log_trials(write, joined)
     if dies_before_heartbeat:
-        # Which comes with its genes.
+        # The first heartbeat is stored together with the genes of the trial.
         BatchedStorage.store = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
     sys.argv = ["faqnas-optuna", *arguments]
     if barrier is not None:
@@ -339,7 +352,7 @@ def confirm_nothing(trial_s: float) -> None:
 
 
 def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
-    """Let evaluations and confirmations in this process sleep first, and evaluations of one circuit in `fault_in` go wrong."""
+    """Make evaluations and confirmations in this process sleep first, and evaluations of one in `fault_in` circuits fail."""
 
     def slow(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
         time.sleep(trial_s)
@@ -357,33 +370,34 @@ def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, faul
 
 
 def _log_trials(write: Callable[[str], object], joined: Barrier | None) -> None:
-    """Write a line when a trial begins, and when the database has committed its values. The first trial waits for a barrier."""
-    run, store = objective.Objective.__call__, BatchedStorage.set_trial_state_values
+    """Log the beginning of each trial and the commit of its values; the first trial waits at the barrier."""
+    run = objective.Objective.__call__
+    store = BatchedStorage.set_trial_state_values
 
     def logged_run(self: objective.Objective, trial: optuna.Trial) -> TrialOutcome:
         nonlocal joined
         write(f"begun {trial.number} {time.time()}")
         outcome = run(self, trial)
         if joined is not None:
-            # Not in the evaluation: a trial that reuses the values of a known circuit has none.
+            # Here and not in the evaluation, which a trial that reuses the values of its circuit does not call.
             write(f"waits {trial.number} {time.time()}")
-            # However long the test takes: at its end this process is killed.
+            # Without a limit: the process is killed at the end of the test.
             joined.wait()
             joined = None
         return outcome
 
     def logged_store(self: BatchedStorage, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        stored = store(self, trial_id, state, values)
-        if stored and state is TrialState.COMPLETE and values is not None:
+        is_stored = store(self, trial_id, state, values)
+        if is_stored and state is TrialState.COMPLETE and values is not None:
             write(f"done {self.get_trial(trial_id).number} {time.time()} {' '.join(map(repr, values))}")
-        return stored
+        return is_stored
 
     objective.Objective.__call__ = logged_run  # type: ignore[method-assign]
     BatchedStorage.set_trial_state_values = logged_store  # type: ignore[method-assign]
 
 
 def _entries(path: Path) -> list[Entry]:
-    # A line without its end was being written when the worker was killed.
+    # An incomplete last line was being written when the worker was killed.
     lines = [line.split() for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
     return [
         Entry(worker=path.stem, event=event, trial=int(number), at=float(at), values=tuple(map(float, values)))

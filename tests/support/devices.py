@@ -1,4 +1,4 @@
-"""Small devices with round figures, and circuits by their rotations."""
+"""Small devices with round error rates and times, and circuits by their rotations."""
 
 from typing import Any
 

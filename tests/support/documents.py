@@ -1,4 +1,4 @@
-"""The documents: their texts, and the blocks that these show."""
+"""Texts of the documents, and the blocks of code in them."""
 
 import re
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ TINY = {
     "FAQNAS_EPOCHS": "1",
     "FAQNAS_BATCH_SIZE": "1000",
 }
-"""What makes the searches of the documents short; the commands stay as they are."""
+"""Environment that makes the searches of the documents short without a change to their commands."""
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Each fenced block: its language, and what is in it."""
+    """Yield the language and the content of each fenced block."""
     yield from re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)

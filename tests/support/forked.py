@@ -1,6 +1,6 @@
-"""`faqnas-optuna` in a process forked from one that has imported everything, used as a `subprocess.Popen` is.
+"""`faqnas-optuna` in a process with the interface of `subprocess.Popen`, forked from one that has imported everything.
 
-Its imports, several seconds of them, are all that it does not do anew.
+It saves the imports, which take several seconds; everything else runs as in a process started from the shell.
 """
 
 import atexit
@@ -25,15 +25,15 @@ from tests.support.processes import TIMEOUT_S
 
 
 class Forked:
-    """A process with pipes for what it writes.
+    """Process of the command line whose stdout and stderr are pipes.
 
     Args:
-        directory: that it works in.
-        env: all of its environment.
-        trial_s: how long an evaluation sleeps before it trains.
-        fault: what goes wrong after it has trained: one of `FAULTS`.
-        module: that is run as `python -m` does, instead of `faqnas_optuna`.
-        trains: whether evaluations train; otherwise their values follow from the circuit, and no pilot is run.
+        directory: working directory.
+        env: complete environment.
+        trial_s: seconds that an evaluation sleeps before it trains.
+        fault: key of `FAULTS`, which happens after the training.
+        module: module to run as `python -m` does, instead of `faqnas_optuna`.
+        trains: whether evaluations train; otherwise their values are computed from the circuit, and no pilot is run.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Forked:
         settings = (tuple(arguments), directory, dict(env), (trial_s, fault), module, trains, out_end, err_end)
         self._process = forking().Process(target=_work, args=settings)
         self._process.start()
+        # The other ends must be open in the process alone, or reading here would never reach the end of the file.
         out_end.close()
         err_end.close()
         encoding = env.get("PYTHONIOENCODING")
@@ -78,13 +79,14 @@ class Forked:
         return self._process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """What it writes until both pipes are closed, and it has ended."""
+        """Return stdout and stderr, after the process has closed both and has ended."""
         texts = {"stdout": "", "stderr": ""}
 
         def read(name: str) -> None:
             with getattr(self, name) as stream:
                 texts[name] = stream.read()
 
+        # One thread for each pipe: a process that fills the pipe nobody reads would wait forever.
         readers = [threading.Thread(target=read, args=(name,), daemon=True) for name in texts]
         for reader in readers:
             reader.start()
@@ -101,7 +103,8 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """Kill it with all that it has started, and close the pipes."""
+        """Kill the process with all its children, and close the pipes."""
+        # The children first: afterwards they would have another parent.
         with suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.pid).children(recursive=True):
                 child.kill()
@@ -121,11 +124,11 @@ def _work(
     out: Connection,
     err: Connection,
 ) -> None:
-    """The body of the process."""
+    """Run the command; the body of the process."""
     for pipe, number in ((out, 1), (err, 2)):
         os.dup2(pipe.fileno(), number)
         pipe.close()
-    # As Python opens them for a process whose output is piped.
+    # The buffering and error handlers that Python uses for a process whose output is piped.
     encoding = env.get("PYTHONIOENCODING")
     sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)
@@ -143,15 +146,15 @@ def _work(
         else:
             faqnas_main()
     finally:
-        # Which `multiprocessing` leaves out.
+        # `multiprocessing` ends its processes without these.
         atexit._run_exitfuncs()
 
 
 class ForkedCall:
-    """A call of a function of a module, in a process of its own.
+    """Call of a module's function in a separate process.
 
     Args:
-        env: all of its environment.
+        env: complete environment of the process.
     """
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, env: Mapping[str, str]) -> None:
@@ -179,8 +182,8 @@ def _call(results: Connection, env: Mapping[str, str], function: Callable[..., A
     results.close()
 
 
-class Told:
-    """What a process writes on stderr, as it comes."""
+class StderrReader:
+    """Text that a process has written to stderr so far."""
 
     def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
         self.text = ""
@@ -189,7 +192,7 @@ class Told:
         self._reader.start()
 
     def all(self) -> str:
-        """To its end."""
+        """Return the text after the process has closed stderr."""
         self._reader.join(TIMEOUT_S)
         return self.text
 

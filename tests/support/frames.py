@@ -8,13 +8,13 @@ from sklearn.datasets import load_wine
 
 
 def named(loader: Callable[..., Any]) -> pd.DataFrame:
-    """A data set of scikit-learn with its classes by name."""
+    """Return a data set of scikit-learn with the names of its classes as target."""
     bunch = loader(as_frame=True)
     return bunch.data.assign(target=bunch.target_names[bunch.target])
 
 
 def mixed() -> pd.DataFrame:
-    """Wine with a category, and with values missing in both kinds of columns."""
+    """Return Wine with a categorical column, and with missing values in it and in a numeric one."""
     frame = named(load_wine).rename(columns={"target": "cultivar"})
     frame["colour"] = frame.pop("color_intensity").map(lambda value: "dark, red" if value > 5 else "light")
     frame.loc[::7, "colour"] = None

@@ -1,4 +1,4 @@
-"""The part of pytest's configuration by which a guardian stands beside a run."""
+"""Hooks of pytest that start a guardian beside each test run."""
 
 import subprocess
 
@@ -10,7 +10,7 @@ GUARDIAN = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # xdist's workers, which inherit its mark, are part of the run.
+    # The workers of xdist are part of the run: they inherit its mark and need no guardian themselves.
     if not hasattr(config, "workerinput"):
         config.stash[GUARDIAN] = guardian.begin()
 

@@ -1,8 +1,8 @@
-"""Nothing that a test run starts outlives it, whether it ends in order, by a signal, or by SIGKILL.
+"""Guardian process that cleans up after a test run, however the run ends: in order, by a signal or by SIGKILL.
 
-What a run starts inherits a mark in its environment: the run's name. Beside the run stands a guardian, a process that waits for
-pytest to end, and then kills whatever bears the mark: xdist's workers, ours, servers, and what these have started. At last it
-takes away the networks that are named after the run, and the directory in which it keeps its servers.
+All processes that a run starts inherit a mark in their environment, the name of the run. The guardian waits for pytest to end
+and kills every process with the mark: workers of xdist and of studies, servers, and their children. It then removes the
+networks that are named after the run and the directory of its servers.
 """
 
 import os
@@ -21,26 +21,30 @@ import psutil
 MARK = "TEST_RUN"
 NETWORKS = Path("/var/run/netns")
 NAMES = Path("/etc/netns")
-"""Where `ip netns exec` looks for files of a network, which then stand in the place of those in /etc."""
+"""Directory in which `ip netns exec` looks for the files of a network that replace those in /etc."""
 IN_ORDER_S = 10
-"""So long PostgreSQL may take to end itself, which it does in a moment: killed, it would leave shared memory behind."""
+"""Seconds that PostgreSQL may take to shut down, which usually takes a moment. If killed, it would leave shared memory."""
 AT_MOST_S = 20
+"""Seconds after which the guardian gives up killing."""
 
 
 def run_name() -> str:
-    """What begins with it is this run's."""
+    """Return the name of this run, which begins the names of its networks and directories."""
     return os.environ[MARK]
 
 
 def run_directory() -> Path:
-    """Where every user comes in. Not pytest's, which is closed to others: no server runs as root."""
+    """Return the directory of this run, which all users may enter.
+
+    Servers do not run as root and could not enter the directories of pytest.
+    """
     return _directory(run_name())
 
 
 def begin() -> subprocess.Popen[bytes]:
-    """Name this run, and set a guardian beside it."""
+    """Choose the name of this run and start its guardian."""
     name = f"faqnas-{secrets.token_hex(4)}"
-    # In a run that a test of another run has started, it is not that other one's.
+    # A test may start another run. The guardian of that run must not have the mark of this one, which would kill it.
     env = {variable: value for variable, value in os.environ.items() if variable != MARK}
     guardian = subprocess.Popen([sys.executable, __file__, name], stdin=subprocess.PIPE, env=env, start_new_session=True)
     os.environ[MARK] = name
@@ -50,7 +54,8 @@ def begin() -> subprocess.Popen[bytes]:
 
 
 def end(guardian: subprocess.Popen[bytes]) -> None:
-    """Return when nothing is left."""
+    """Wait until the guardian has finished."""
+    # Closing its stdin tells it that the run has ended.
     guardian.communicate(timeout=2 * AT_MOST_S)
 
 
@@ -59,36 +64,45 @@ def _directory(name: str) -> Path:
 
 
 def _guard(name: str) -> None:
+    # Signals for the process group of the run must not stop the guardian.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # The run holds the other end, and nobody else: it is closed when the run has ended.
+    # Only the run holds the other end of the pipe, so the system closes it when the run ends, even by SIGKILL.
     sys.stdin.read()
     began = time.monotonic()
-    while (left := _marked(name)) and (taken := time.monotonic() - began) < AT_MOST_S:
-        for process in left:
+    elapsed_s = 0.0
+    # Repeated, since processes may start others until they are killed.
+    while elapsed_s < AT_MOST_S:
+        processes = _marked(name)
+        if not processes:
+            break
+        for process in processes:
             with suppress(psutil.Error):
-                in_order = taken < IN_ORDER_S and process.name() == "postgres"
+                in_order = elapsed_s < IN_ORDER_S and process.name() == "postgres"
                 process.send_signal(signal.SIGQUIT if in_order else signal.SIGKILL)
         time.sleep(0.05)
+        elapsed_s = time.monotonic() - began
     for network in NETWORKS.glob(f"{name}-*"):
         subprocess.run(["ip", "netns", "delete", network.name], check=False)
     for names in NAMES.glob(f"{name}-*"):
         shutil.rmtree(names, ignore_errors=True)
     directory = _directory(name)
-    for mounted in psutil.disk_partitions(all=True):
-        if directory in Path(mounted.mountpoint).parents:
-            subprocess.run(["umount", "--lazy", mounted.mountpoint], check=False)
+    # A directory with a mount in it cannot be removed.
+    for partition in psutil.disk_partitions(all=True):
+        if directory in Path(partition.mountpoint).parents:
+            subprocess.run(["umount", "--lazy", partition.mountpoint], check=False)
     shutil.rmtree(directory, ignore_errors=True)
 
 
 def _marked(name: str) -> list[psutil.Process]:
-    found = []
+    """Return the processes with the mark of a run."""
+    processes = []
     for process in psutil.process_iter():
-        # It may end while it is looked at, or be another user's.
+        # The process may end meanwhile, or belong to another user.
         with suppress(psutil.Error, OSError):
             if process.environ().get(MARK) == name:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Workers that are killed at random while each keeps a log of what it was told is stored; at the end both are compared.
+"""Test of durability: workers are killed at random, and the database is compared with their logs of acknowledged values.
 
 python -m tests.support.jepsen --storage URL --kills 600
 """
@@ -28,11 +28,12 @@ from faqnas_optuna.study.stopping import StopReason
 from tests.support.crew import LEAVE_S, SOON_S, Crew, Entry, new_study, trials_of, values_of, wait_until
 
 RETRIES = 2
+"""Maximum number of retries of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a run amounted to."""
+    """Counts of a run, and the violations of its invariants."""
 
     seed: int
     kills: int
@@ -43,9 +44,9 @@ class Figures:
     given_up: int
     retried: int
     longest_s: float
-    """The longest from a worker's death to the end of its trial."""
+    """Longest time from a worker's death to the end of its trial."""
     violations: list[str]
-    """Of the promise; it holds if there are none."""
+    """Descriptions of lost or altered values and other violations; empty if there are none."""
 
 
 def jepsen(
@@ -60,15 +61,18 @@ def jepsen(
     trial_s: float = 0.05,
     seed: int = 0,
 ) -> Figures:
-    """Kill workers at random instants, replace them, and compare what they were told with what is stored.
+    """Kill workers at random times, replace them, and compare the acknowledged values with the stored ones.
 
     Args:
-        gap_s: the mean time to the next kill, uniform from none to twice it, since all workers but the latest were at work.
-        within_s: how long after its worker's death a trial may be open; None for twice the grace period and a second.
-        seed: of the instants and the victims.
+        gap_s: mean seconds to the next kill after all workers except the latest have begun a trial; uniformly distributed from
+            0 to twice the mean.
+        within_s: seconds that a trial may be open after its worker's death; None for twice the grace period and a second.
+        seed: random seed of the times and the victims.
     """
     within_s = 2 * grace_s + 1 if within_s is None else within_s
-    started, chance, name = time.monotonic(), random.Random(seed), "jepsen"
+    started = time.monotonic()
+    chance = random.Random(seed)
+    name = "jepsen"
     search = new_study(url, name)
     with Crew(directory, url, grace_s=grace_s) as crew:
         living = [crew.start("worker", name, "--quiet", trial_s=trial_s) for _ in range(workers)]
@@ -76,6 +80,7 @@ def jepsen(
         killed_at: dict[str, float] = {}
         violations = []
         for _ in range(kills):
+            # The latest may still be starting, so that kills also hit workers at their start.
             wait_until(lambda: sum(bool(crew.log(w)) for w in living) >= workers - 1, SOON_S, "all but one are at work")
             time.sleep(chance.uniform(0, 2 * gap_s))
             victim = living.pop(chance.randrange(workers))
@@ -83,7 +88,7 @@ def jepsen(
             killed_at[victim.name] = time.time()
             victim.join()
             if victim.exitcode != -SIGKILL:
-                violations.append(f"worker {victim.name} had ended with {victim.exitcode}")
+                violations.append(f"worker {victim.name} had already ended with {victim.exitcode}")
             living.append(crew.start("worker", name, "--quiet", trial_s=trial_s))
         unsettled = settle(search, within_s=within_s)
         stop(search, StopReason.REQUESTED)
@@ -113,58 +118,58 @@ def jepsen(
 
 
 def violations_of(search: Search, log: Sequence[Entry]) -> list[str]:
-    """Where the workers' logs, the database and the promise disagree."""
+    """Return the contradictions between the workers' logs, the database and the invariants of a study."""
     trials = trials_of(search)
-    stored = {trial.number: trial for trial in trials}
-    found = []
-    if sorted(stored) != list(range(len(trials))):
-        found.append(f"the {len(trials)} trials are not numbered from 0: {sorted(trial.number for trial in trials)}")
+    by_number = {trial.number: trial for trial in trials}
+    violations = []
+    if sorted(by_number) != list(range(len(trials))):
+        violations.append(f"the {len(trials)} trials are not numbered from 0: {sorted(trial.number for trial in trials)}")
     for entry in log:
-        trial = stored.get(entry.trial)
+        trial = by_number.get(entry.trial)
         if trial is None or (entry.event == "done" and trial.state is not TrialState.COMPLETE):
-            found.append(f"lost: {entry} is stored as {trial and trial.state.name}")
+            violations.append(f"lost: {entry} is stored as {trial and trial.state.name}")
         elif entry.event == "done" and tuple(trial.values) != entry.values:
-            found.append(f"altered: {entry} is stored as {trial.values}")
+            violations.append(f"altered: {entry} is stored as {trial.values}")
     for (event, number), times in Counter((entry.event, entry.trial) for entry in log).items():
         if times > 1:
-            found.append(f"trial {number} was {event} {times} times")
+            violations.append(f"trial {number} was {event} {times} times")
     for trial in trials:
         if not trial.state.is_finished():
-            found.append(f"trial {trial.number} is {trial.state.name}")
+            violations.append(f"trial {trial.number} is {trial.state.name}")
         elif trial.state is TrialState.COMPLETE and tuple(trial.values) != values_of(trial, search.config):
-            found.append(f"trial {trial.number} has {trial.values}, its circuit {values_of(trial, search.config)}")
+            violations.append(f"trial {trial.number} has {trial.values}, its circuit {values_of(trial, search.config)}")
         elif trial.state is TrialState.FAIL and trial.values is not None:
-            found.append(f"trial {trial.number} was given up, and has {trial.values}")
+            violations.append(f"trial {trial.number} was given up, and has {trial.values}")
     for first, chain in chains(trials).items():
         accepted = [trial.number for trial in chain if trial.state is TrialState.COMPLETE]
         if len(accepted) > 1 or len(chain) > 1 + RETRIES:
-            found.append(f"trial {first} was run as {[trial.number for trial in chain]} and accepted as {accepted}")
-    return found
+            violations.append(f"trial {first} was run as {[trial.number for trial in chain]} and accepted as {accepted}")
+    return violations
 
 
 def unexplained(search: Search, log: Sequence[Entry], killed_at: Mapping[str, float], *, within_s: float) -> list[str]:
-    """What became of trials that the kills do not account for.
+    """Return the outcomes of trials that the kills do not explain.
 
     Args:
-        killed_at: in seconds since the epoch, by worker.
-        within_s: so long after its worker's death an interrupted trial may be open. Databases count whole seconds.
+        killed_at: seconds since the epoch, by worker.
+        within_s: seconds that an interrupted trial may be open after its worker's death. Databases count whole seconds.
     """
-    ran = runs_of(log)
+    worker_of = worker_by_trial(log)
     acknowledged = {entry.trial for entry in log if entry.event == "done"}
     trials = trials_of(search)
     given_up = [trial for trial in trials if trial.state is TrialState.FAIL]
     return [
         *(
-            f"trial {trial.number} was stored, but its worker was not told"
+            f"trial {trial.number} was stored, but its worker got no acknowledgement"
             for trial in trials
             if trial.state is TrialState.COMPLETE
             and trial.number not in acknowledged
-            and ran.get(trial.number) not in killed_at
+            and worker_of.get(trial.number) not in killed_at
         ),
         *(
-            f"trial {trial.number} was given up, but worker {ran[trial.number]} lived"
+            f"trial {trial.number} was given up, but worker {worker_of[trial.number]} was not killed"
             for trial in given_up
-            if trial.number in ran and ran[trial.number] not in killed_at
+            if trial.number in worker_of and worker_of[trial.number] not in killed_at
         ),
         *(
             f"trial {number} was open for {seconds:.1f} s after its worker's death"
@@ -177,23 +182,24 @@ def unexplained(search: Search, log: Sequence[Entry], killed_at: Mapping[str, fl
 def seconds_interrupted(
     trials: Iterable[FrozenTrial], log: Sequence[Entry], killed_at: Mapping[str, float]
 ) -> dict[int, float]:
-    """How long trials were open after their workers had died, by number; after their start, if no log tells of a worker."""
-    ran, found = runs_of(log), {}
+    """Return the seconds that trials were open after their worker's death, or after their start if no log has a worker."""
+    worker_of = worker_by_trial(log)
+    seconds_by_trial = {}
     for trial in trials:
         assert trial.datetime_start is not None and trial.datetime_complete is not None
-        since = killed_at.get(ran.get(trial.number, ""), trial.datetime_start.timestamp())
-        found[trial.number] = trial.datetime_complete.timestamp() - since
-    return found
+        since = killed_at.get(worker_of.get(trial.number, ""), trial.datetime_start.timestamp())
+        seconds_by_trial[trial.number] = trial.datetime_complete.timestamp() - since
+    return seconds_by_trial
 
 
-def runs_of(log: Sequence[Entry]) -> dict[int, str]:
-    """Which worker has begun which trial."""
+def worker_by_trial(log: Sequence[Entry]) -> dict[int, str]:
+    """Return the worker that has begun each trial."""
     return {entry.trial: entry.worker for entry in log if entry.event == "begun"}
 
 
 def end(search: Search, crew: Crew) -> None:
-    """Let all workers finish; they must leave without an error, and their logs agree with the database."""
-    # What the last fault has interrupted may still be queued.
+    """Let all workers finish, and check that they end without an error and that their logs agree with the database."""
+    # Retries of trials that the last fault interrupted may still be queued.
     settle(search, within_s=SOON_S)
     stop(search, StopReason.REQUESTED)
     codes = crew.leave()
@@ -203,13 +209,13 @@ def end(search: Search, crew: Crew) -> None:
 
 
 def given_up_and_retried(search: Search, number: int) -> bool:
-    """Whether a trial has failed and its retry has succeeded."""
+    """Return whether a trial has failed and its retry has succeeded."""
     trial, *retries = chains(trials_of(search))[number]
     return trial.state is TrialState.FAIL and any(retry.state is TrialState.COMPLETE for retry in retries)
 
 
 def chains(trials: Sequence[FrozenTrial]) -> dict[int, list[FrozenTrial]]:
-    """Each trial that is not itself a retry, by number, with its retries."""
+    """Return each trial with its retries, by the number of the first."""
     grouped: dict[int, list[FrozenTrial]] = {}
     for trial in trials:
         grouped.setdefault(trial.system_attrs.get("failed_trial", trial.number), []).append(trial)
@@ -220,19 +226,21 @@ def sqlite_violations(url: str) -> list[str]:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return []
+    # A kill in the middle of a write must leave a file that SQLite can recover.
     with closing(sqlite3.connect(str(parsed.database), timeout=10)) as connection:
         answers = [row[0] for row in connection.execute("PRAGMA integrity_check")]
     return [] if answers == ["ok"] else [f"PRAGMA integrity_check: {answers}"]
 
 
 def settle(search: Search, *, within_s: float) -> list[int]:
-    """Wait until every trial that has begun by now is finished, and none is queued; the numbers of those that are not."""
+    """Wait until the present trials are finished and no trial is queued, and return the numbers of the unfinished ones."""
     latest = max((trial.number for trial in trials_of(search)), default=-1)
     deadline = time.monotonic() + within_s
     while True:
         trials = trials_of(search)
-        left = [trial for trial in trials if not trial.state.is_finished()]
-        unsettled = [trial.number for trial in left if trial.number <= latest or trial.state is TrialState.WAITING]
+        open_trials = [trial for trial in trials if not trial.state.is_finished()]
+        # Workers keep beginning new trials; those do not count.
+        unsettled = [trial.number for trial in open_trials if trial.number <= latest or trial.state is TrialState.WAITING]
         if not unsettled or time.monotonic() > deadline:
             return unsettled
         time.sleep(0.2)
@@ -248,18 +256,18 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--grace", type=int, default=6, metavar="SECONDS")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="faqnas-jepsen-") as directory:
         figures: dict[str, Any] = asdict(
             jepsen(
-                asked.storage,
+                options.storage,
                 Path(directory),
-                kills=asked.kills,
-                gap_s=asked.gap,
-                workers=asked.workers,
-                grace_s=asked.grace,
-                seed=asked.seed,
+                kills=options.kills,
+                gap_s=options.gap,
+                workers=options.workers,
+                grace_s=options.grace,
+                seed=options.seed,
             )
         )
     print(json.dumps(figures, indent=2))

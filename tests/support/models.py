@@ -1,4 +1,4 @@
-"""Networks for tests of what follows training."""
+"""Networks for tests of predictions, folders and exports."""
 
 import dataclasses
 from multiprocessing.connection import Connection
@@ -13,7 +13,7 @@ from faqnas_optuna.models.trained_model import TrainedModel
 
 
 def model_for(splits: DataSplits, embedding: Embedding = Embedding.AMPLITUDE) -> TrainedModel:
-    """Return a network that nobody has trained."""
+    """Return an untrained network with random parameters."""
     circuit = Circuit(
         n_qubits=3,
         embedding=embedding,

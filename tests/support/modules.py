@@ -1,4 +1,4 @@
-"""Commands that are run as `python -m MODULE`."""
+"""Runs of `python -m MODULE` in the process of the tests."""
 
 import os
 import runpy
@@ -14,7 +14,7 @@ RunModule = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def module_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunModule:
-    """Run `python -m MODULE` in this process, in the test's directory: (exit code, stdout, stderr)."""
+    """Function that runs `python -m MODULE` in this process and the test's directory: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("FAQNAS_")]:
         monkeypatch.delenv(name)

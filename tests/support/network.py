@@ -1,4 +1,4 @@
-"""Machines within this one: network namespaces of Linux, each on a cable of its own that can be pulled out."""
+"""Simulated machines: network namespaces of Linux, each with a virtual cable that can be unplugged."""
 
 import os
 import random
@@ -17,17 +17,17 @@ from tests.support.guardian import NAMES, run_name
 from tests.support.processes import TIMEOUT_S, cli_environment
 
 DATABASE_HOST = "db.example.org"
-NAMED = 'echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
+RUN_WITH_HOSTNAME = 'echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
 
 
 class TakenError(Exception):
-    """Another test has a machine of this number."""
+    """Another test uses a machine with this number."""
 
 
 class Machine:
-    """A network and a name of its own. Its programs have a working directory of their own.
+    """Simulated machine with a separate network, host name and working directory.
 
-    They reach this machine at the address `host`, and by the name `DATABASE_HOST`.
+    Its programs reach this machine at the address `host` and by the name `DATABASE_HOST`.
     """
 
     def __init__(self, name: str, number: int, directory: Path) -> None:
@@ -36,14 +36,15 @@ class Machine:
         self.path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         """Where programs are looked for: first beside the Python of the tests."""
         self.host = f"198.18.{number}.1"
-        """Of a range that is set apart for tests of networks (RFC 2544)."""
-        # An interface has at most 15 letters.
+        """Address of this machine in the network, from a range reserved for tests (RFC 2544)."""
+        # The name of an interface has at most 15 characters.
         self._cable = f"faqnas{number}"
 
     @contextmanager
-    def there(self) -> Iterator["Machine"]:
-        """Make it, and take it away with all that runs in it."""
-        subnet, names = self.host.rpartition(".")[0], NAMES / self.name
+    def existing(self) -> Iterator["Machine"]:
+        """Create the network, and remove it at the end of the block."""
+        subnet = self.host.rpartition(".")[0]
+        names = NAMES / self.name
         self.directory.mkdir()
         _ip("netns", "add", self.name)
         try:
@@ -57,11 +58,11 @@ class Machine:
             self.plug_in()
             yield self
         finally:
-            # Takes the cable with it.
+            # This removes the cable, too.
             _ip("netns", "delete", self.name)
             shutil.rmtree(names)
             with suppress(OSError):
-                # Unless it was there before, or others use it.
+                # Fails if the directory has other entries, which are not ours.
                 NAMES.rmdir()
 
     def _lay_cable(self) -> None:
@@ -74,14 +75,14 @@ class Machine:
         _ip("link", "set", self._cable, "up")
 
     def pull_out(self) -> None:
-        """What is sent from now on is lost without a word."""
+        """Unplug the cable: packets are lost without an error, as when a machine fails."""
         _ip("link", "set", self._cable, "down")
 
     @contextmanager
     def running(self, *command: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-        """A program here. What still runs of it at the end of the block is killed, with all that it has started."""
+        """Run a program on the machine; at the end of the block it is killed with all processes that it has started."""
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", NAMED, self.name, *command],
+            ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", RUN_WITH_HOSTNAME, self.name, *command],
             cwd=self.directory,
             env=cli_environment({"PATH": self.path, **(env or {})}),
             stdin=subprocess.DEVNULL,
@@ -100,8 +101,9 @@ class Machine:
 
 @contextmanager
 def machines(count: int, directory: Path) -> Iterator[list[Machine]]:
-    """Machines that do not see one another, only this one."""
+    """Create machines that can reach this one, but not each other."""
     refuse_without_namespaces()
+    # Random numbers, since tests that run at the same time draw from the same range.
     numbers = iter(random.sample(range(256), 256))
     with ExitStack() as stack:
 
@@ -109,7 +111,7 @@ def machines(count: int, directory: Path) -> Iterator[list[Machine]]:
             for number in numbers:
                 name = f"{run_name()}-{number}"
                 with suppress(TakenError):
-                    return stack.enter_context(Machine(name, number, directory / name).there())
+                    return stack.enter_context(Machine(name, number, directory / name).existing())
             raise RuntimeError("all networks for tests are taken")
 
         yield [next_free() for _ in range(count)]
@@ -117,19 +119,20 @@ def machines(count: int, directory: Path) -> Iterator[list[Machine]]:
 
 @contextmanager
 def postgres_for(*reached_by: Machine) -> Iterator[PostgresServer]:
-    """A server here that machines reach."""
+    """Start a server on this machine that the given machines can reach."""
     with running_postgres([machine.host for machine in reached_by]) as server:
         yield server
 
 
 def refuse_without_namespaces() -> None:
-    """Skip a test where networks cannot be made."""
+    """Skip the test if this machine cannot create network namespaces."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("networks of its own need root and iproute2; on Debian: apt-get install iproute2")
+        pytest.skip("network namespaces need root and iproute2; on Debian: apt-get install iproute2")
     name = f"{run_name()}-try-{os.getpid()}"
-    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    if tried.returncode:
-        pytest.skip(f"this machine makes no network namespaces: {tried.stderr.strip()}")
+    # Containers often forbid it even to root.
+    attempt = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    if attempt.returncode:
+        pytest.skip(f"this machine cannot create network namespaces: {attempt.stderr.strip()}")
     _ip("netns", "delete", name)
 
 

@@ -1,4 +1,4 @@
-"""Results under noise that no simulation has made."""
+"""Made-up results under noise."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,15 +15,16 @@ NOISE = DepolarizingNoise(probability=0.01)
 
 
 def under_noise(trial: int, cost: int, *by_seed: Sequence[float]) -> UnderNoise:
-    """With so many strengths as are given, and then 0.1."""
-    genome, networks = genome_of(3, "CZ", "RX", "RY"), {str(Model.CIRCUIT): str(trial)}
+    """Return the scores of a finalist: for each seed the given ones of the first strengths, then 0.1."""
+    genome = genome_of(3, "CZ", "RX", "RY")
+    networks = {str(Model.CIRCUIT): str(trial)}
     finalist = Finalist(trial=trial, genome=genome, quantum_flops=cost, search_estimate=(0.5, None, 1), networks=networks)
     scores = {seed: tuple([*values, *[0.1] * len(STRENGTHS)][: len(STRENGTHS)]) for seed, values in enumerate(by_seed)}
     return UnderNoise(finalist=finalist, n_qubits=3, scores=scores)
 
 
-def document(*found: UnderNoise, score: Score = Score.ACCURACY) -> dict[str, Any]:
-    return noise_document(found, NOISE, shots=1024, samples=36, constant=0.4, score=score)
+def document(*results: UnderNoise, score: Score = Score.ACCURACY) -> dict[str, Any]:
+    return noise_document(results, NOISE, shots=1024, samples=36, constant=0.4, score=score)
 
 
 CHEAP = under_noise(5, 100, (0.6, 0.6, 0.6), (0.8, 0.8, 0.7), (0.7, 0.7, 0.8))

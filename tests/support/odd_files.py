@@ -1,6 +1,6 @@
-"""Files in the shapes of OpenML's and UCI's data sets, and of what spreadsheets and statistics packages write.
+"""Files like those of OpenML and UCI, of spreadsheets and of statistics packages.
 
-Each has a writer, the options that its search needs, and what refuses it, if anything should.
+Each has a writer, the options that its search needs, and a part of the message that refuses it, if it cannot be used.
 """
 
 import gzip
@@ -20,7 +20,7 @@ NUMBERS = RANDOM.normal(10, 3, (ROWS, 4)).round(2)
 
 @dataclass(frozen=True, kw_only=True)
 class Odd:
-    """A file, and what there is to say of it."""
+    """File and the expected result of reading it."""
 
     name: str = "d.csv"
     write: Callable[[Path], Any]

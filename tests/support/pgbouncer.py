@@ -1,4 +1,7 @@
-"""PgBouncer before a PostgreSQL server of the tests, in transaction mode: each transaction may get another connection."""
+"""PgBouncer in front of a PostgreSQL server of the tests.
+
+In its transaction mode each transaction may get another connection to the server.
+"""
 
 import shutil
 import subprocess
@@ -18,14 +21,14 @@ from tests.support.guardian import run_directory
 
 
 class PgBouncer:
-    """A pooler that is started and stopped at will.
+    """Connection pooler that a test can start and stop.
 
     Args:
-        program: its path.
-        directory: an empty one, which `owner` may write.
-        owner: the system user to run as; None for the present one.
-        server: the server behind it.
-        pool_size: its connections to each database.
+        program: path of PgBouncer.
+        directory: empty directory that `owner` may write.
+        owner: system user to run as; None for the current user.
+        server: server that it connects to.
+        pool_size: number of connections to each database.
     """
 
     def __init__(self, program: str, directory: Path, owner: str | None, server: PostgresServer, *, pool_size: int) -> None:
@@ -43,7 +46,7 @@ class PgBouncer:
         )
 
     def start(self) -> None:
-        """Start, and return when connections are taken."""
+        """Start, and return when the pooler accepts connections."""
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._owner)
         deadline = time.monotonic() + READY_S
@@ -58,14 +61,18 @@ class PgBouncer:
                 return
 
     def stop(self) -> None:
-        """Stop as by a crash: all connections break."""
+        """Stop like a crash: all connections break."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=READY_S)
             self._process = None
 
     def url(self, direct: str) -> str:
-        """The URL of a database by way of the pooler, from its own."""
+        """Return the URL of a database through the pooler.
+
+        Args:
+            direct: URL of the database on its server.
+        """
         return make_url(direct).set(port=self.port).render_as_string(hide_password=False)
 
     def __enter__(self) -> Self:
@@ -78,7 +85,7 @@ class PgBouncer:
 
 @contextmanager
 def pgbouncer_before(server: PostgresServer, *, pool_size: int) -> Iterator[PgBouncer]:
-    """A pooler until the end of the block; where it is not installed the test is skipped."""
+    """Run a pooler until the end of the block; skip the test if PgBouncer is not installed."""
     program = shutil.which("pgbouncer", path=search_path(Path("/usr/sbin")))
     if program is None:
         pytest.skip("PgBouncer is not installed; on Debian: apt-get install pgbouncer")

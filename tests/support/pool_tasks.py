@@ -1,4 +1,4 @@
-"""Tasks of pools of processes."""
+"""Functions that tests run in pools of processes."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ def add(shared: int, task: int) -> tuple[int, int]:
 
 
 def fail(shared: dict[int, str], task: int) -> int:
-    """Do what is shared of the task."""
+    """Fail as the shared data say for this task, or return it."""
     match shared.get(task):
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "refused":
             raise DataError("there is no such thing")
         case "signalled":
-            # As Ctrl-C reaches all processes of a terminal.
+            # Ctrl-C reaches all processes of a terminal.
             os.kill(os.getpid(), signal.SIGINT)
     return task

@@ -1,4 +1,4 @@
-"""What processes of tests are given, and what they may take."""
+"""Environment and time limit of the processes of tests."""
 
 import os
 from collections.abc import Mapping
@@ -7,6 +7,9 @@ TIMEOUT_S = 240
 
 
 def cli_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a command: nothing of ours from outside, and the cache of this user."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAQNAS_")}
-    return {**kept, **(extra or {})}
+    """Return the environment of a command.
+
+    It has no settings of the user. The user's cache is shared, so kernels are not compiled again.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FAQNAS_")}
+    return {**inherited, **(extra or {})}

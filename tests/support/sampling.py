@@ -22,20 +22,22 @@ in_shares = pytest.mark.parametrize(
 
 def share(cases: Iterable[Case], quick_share: bool) -> list[Case]:
     """Return the quick share of the cases, or the others, in their order."""
-    every = list(cases)
-    chosen = _chosen(len(every))
-    return [case for place, case in enumerate(every) if (place in chosen) is quick_share]
+    all_cases = list(cases)
+    quick_places = _quick_places(len(all_cases))
+    return [case for place, case in enumerate(all_cases) if (place in quick_places) is quick_share]
 
 
 def mostly_slow(cases: Iterable[Any], *, tuples: bool = False) -> list[Any]:
-    """Return parameters of a test, of which all but the quick share are marked as slow.
+    """Return parameters of a test; all except the quick share are marked as slow.
 
     Args:
-        tuples: a case that is a tuple is one value; otherwise it has a value for each name.
+        tuples: whether a tuple is one value; otherwise it has a value for each name.
     """
-    every = [case if isinstance(case, tuple) and not tuples else (case,) for case in cases]
-    chosen = _chosen(len(every))
-    return [pytest.param(*case, marks=() if place in chosen else pytest.mark.slow) for place, case in enumerate(every)]
+    all_cases = [case if isinstance(case, tuple) and not tuples else (case,) for case in cases]
+    quick_places = _quick_places(len(all_cases))
+    return [
+        pytest.param(*case, marks=() if place in quick_places else pytest.mark.slow) for place, case in enumerate(all_cases)
+    ]
 
 
 def drawn_circuits(count: int, *, seed: int, max_qubits: int = 10) -> list[Circuit]:
@@ -50,7 +52,8 @@ def drawn_circuits(count: int, *, seed: int, max_qubits: int = 10) -> list[Circu
     return [Genome.from_params(dict(zip(GENES, genes, strict=True))).circuit for genes in drawn]
 
 
-def _chosen(count: int) -> set[int]:
-    """Return the places of the quick share, one in each run of `ONE_IN` cases: so every stretch of a grid has some."""
+def _quick_places(count: int) -> set[int]:
+    """Return the places of the quick share."""
+    # One in each run of `ONE_IN` cases, so that no part of a grid is left out.
     draw = random.Random(SEED)
     return {min(first + draw.randrange(ONE_IN), count - 1) for first in range(0, count, ONE_IN)}

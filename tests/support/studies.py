@@ -1,4 +1,4 @@
-"""Changes of stored studies, and evaluations for their trials."""
+"""Changes to stored studies, and evaluations for their trials."""
 
 import sqlite3
 import time
@@ -25,7 +25,7 @@ from tests.support.crew import wait_until
 
 
 def change_versions(search: Search, **changes: str) -> Search:
-    """The study as if it had been made with other versions."""
+    """Return the study with other stored versions."""
     versions = {**search.description.versions, **{name.replace("_", "-"): value for name, value in changes.items()}}
     changed = replace(search.description, versions=versions)
     search.metadata.describe(changed)
@@ -36,7 +36,7 @@ FEW = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
 
 
 def nothing(_: StudyState) -> None:
-    """What a test shows of progress."""
+    """Ignore the progress of a study."""
 
 
 def fail(*_: object) -> NoReturn:
@@ -44,22 +44,22 @@ def fail(*_: object) -> NoReturn:
 
 
 def change_fingerprint(search: Search) -> Search:
-    """The study as if it had been made with other data."""
+    """Return the study with the stored fingerprint of other data."""
     changed = replace(search.description, data_fingerprint="other")
     search.metadata.describe(changed)
     return replace(search, description=changed)
 
 
 def delete_in_trial(monkeypatch: pytest.MonkeyPatch, storage_url: str, name: str, *, number: int, before: bool) -> None:
-    """Let somebody delete a study, with Optuna's own means, before a trial of it or after it."""
+    """Delete a study by means of Optuna, as another user might, before or after one of its trials."""
     run_one = Objective.__call__
 
     def deleting(self: Objective, trial: optuna.Trial) -> TrialOutcome:
-        chosen = trial.number == number and trial.study.study_name == name
-        if chosen and before:
+        is_chosen = trial.number == number and trial.study.study_name == name
+        if is_chosen and before:
             optuna.delete_study(study_name=name, storage=storage_url)
         outcome = run_one(self, trial)
-        if chosen and not before:
+        if is_chosen and not before:
             optuna.delete_study(study_name=name, storage=storage_url)
         return outcome
 
@@ -74,11 +74,11 @@ def cheap(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluati
 
 
 ENDLESS = ("--dataset", "iris", "--population", "10", "--generations", "9999", "--patience", "9999", "--epochs", "1")
-"""Until it is told to stop: workers have all the time they need to join."""
+"""Options of a search that does not stop by itself, so that workers have the time to join."""
 
 
 def wait_for_trials(tmp_path: Path, count: int) -> None:
-    """Until so many trials have begun, read beside the workers."""
+    """Wait until at least `count` trials have begun, read from the file while workers write."""
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         if (tmp_path / "faqnas.db").exists():
@@ -87,6 +87,7 @@ def wait_for_trials(tmp_path: Path, count: int) -> None:
                 if connection.execute("SELECT count(*) FROM trials").fetchone()[0] >= count:
                     return
             except sqlite3.OperationalError:
+                # The tables do not exist yet, or a worker holds the lock.
                 pass
             finally:
                 connection.close()
@@ -95,12 +96,12 @@ def wait_for_trials(tmp_path: Path, count: int) -> None:
 
 
 def workers_of(search: Search) -> set[str]:
-    """Who has stored a trial."""
+    """Return the names of the workers that have stored a trial."""
     return {trial.user_attrs["worker"] for trial in successful(search)}
 
 
 def until_all_have_shared(search: Search, workers: int) -> None:
-    """Wait until so many workers have stored a trial, and some generations are closed."""
+    """Wait until `workers` workers have stored a trial, and two more generations are closed."""
     wait_until(lambda: len(workers_of(search)) == workers, TIMEOUT_S, "all workers have stored a trial")
     closed = len(search.metadata.closed_generations())
-    wait_until(lambda: len(search.metadata.closed_generations()) >= closed + 2, TIMEOUT_S, "the study goes on")
+    wait_until(lambda: len(search.metadata.closed_generations()) >= closed + 2, TIMEOUT_S, "two more generations are closed")

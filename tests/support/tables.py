@@ -1,4 +1,4 @@
-"""Small tables, made in this process."""
+"""Small tables, computed in the process of the tests."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,8 @@ from faqnas_optuna.tables.enumeration import Job, make_table
 from faqnas_optuna.tables.plan import Chunk, TablePlan
 
 SPACE = SpaceConfig(n_qubits=(2, 3), depth=(1, 2), topology=(Topology.LINEAR,), rotation=(Rotation.RX, Rotation.RZ))
-SEEDS, EPOCHS = 2, 5
+SEEDS = 2
+EPOCHS = 5
 
 
 def plan_of(**changes: Any) -> TablePlan:
@@ -23,15 +24,15 @@ def plan_of(**changes: Any) -> TablePlan:
 
 
 def here(work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk]) -> Iterator[ChunkResult]:
-    """All in this process."""
+    """Run tasks in this process, with the signature of a pool."""
     return (work(shared, task) for task in tasks)
 
 
 def make(file: Path, splits: DataSplits, plan: TablePlan | None = None, hand_out: Any = here) -> list[int]:
-    """Make a table; how many trainings were done, again and again."""
-    told: list[int] = []
-    make_table(plan or plan_of(), splits, file, hand_out, on_done=told.append)
-    return told
+    """Make a table and return the numbers of finished trainings that were reported."""
+    reports: list[int] = []
+    make_table(plan or plan_of(), splits, file, hand_out, on_done=reports.append)
+    return reports
 
 
 def digest(file: Path) -> str:

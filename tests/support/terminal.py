@@ -1,4 +1,4 @@
-"""A terminal of a given width, as a person sees it: what a command leaves on its screen, and what passes over it."""
+"""Emulated terminals of a given width: the screen during and after a command."""
 
 import atexit
 import fcntl
@@ -27,36 +27,37 @@ ROWS = 60
 
 
 class Terminal:
-    """A `faqnas-optuna` at a terminal of its own, forked from a process that has imported everything.
+    """`faqnas-optuna` at a separate terminal, forked from a process that has imported everything.
 
     Args:
-        columns: its width.
-        directory: where it runs.
+        columns: width of the terminal.
+        directory: working directory.
     """
 
     def __init__(self, *arguments: str, columns: int, directory: Path, env: Mapping[str, str] | None = None) -> None:
         self._screen = pyte.HistoryScreen(columns, ROWS, history=10_000)
         self._stream = pyte.ByteStream(self._screen)
-        self.written = b""
+        self.output = b""
+        """All bytes that the command has written, control sequences included."""
         ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         self._terminal = ours
-        given = cli_environment({"TERM": "xterm-256color", **(env or {})})
-        # pytest-xdist sets COLUMNS, which would be believed before the terminal.
-        environment = {name: value for name, value in given.items() if name != "COLUMNS"}
+        environment = cli_environment({"TERM": "xterm-256color", **(env or {})})
+        # pytest-xdist sets COLUMNS, which rich would use instead of the terminal's width.
+        environment.pop("COLUMNS", None)
         opened, opened_end = forking().Pipe(duplex=False)
         settings = (arguments, directory, environment, os.ttyname(theirs), opened_end)
         self._process = forking().Process(target=_work, args=settings)
         self._process.start()
         opened_end.close()
-        # A terminal that nobody has open any more is at its end.
+        # If no process had the terminal open, reading would report its end: the command must open it before we close ours.
         assert opened.poll(TIMEOUT_S), "the process does not open its terminal"
         opened.close()
         os.close(theirs)
 
     @property
     def lines(self) -> list[str]:
-        """What stands on the screen and above it, without empty lines."""
+        """Lines of the screen and of the history above it, without empty ones."""
         above = ["".join(line[column].data for column in range(self._screen.columns)) for line in self._screen.history.top]
         return [line.rstrip() for line in (*above, *self._screen.display) if line.strip()]
 
@@ -64,15 +65,15 @@ class Terminal:
         """Press keys; b"\\x03" is Ctrl-C."""
         os.write(self._terminal, keys)
 
-    def read_until(self, shown: Callable[[list[str]], bool]) -> None:
-        """Follow the screen until something is shown there."""
+    def read_until(self, condition: Callable[[list[str]], bool]) -> None:
+        """Follow the screen until a condition on its lines is true."""
         deadline = time.monotonic() + TIMEOUT_S
-        while not shown(self.lines):
+        while not condition(self.lines):
             assert self._read(), f"it ended with {self.lines}"
             assert time.monotonic() < deadline, f"it shows {self.lines}"
 
     def end(self) -> int:
-        """Follow the screen until the command ends; its exit code."""
+        """Follow the screen until the command ends, and return its exit code."""
         deadline = time.monotonic() + TIMEOUT_S
         while self._read() and time.monotonic() < deadline:
             pass
@@ -87,23 +88,23 @@ class Terminal:
         self._process.join(TIMEOUT_S)
 
     def _read(self) -> bool:
-        """Take in what has been written; whether there may be more."""
+        """Read new output, and return whether more may follow."""
         if not select.select([self._terminal], [], [], 0.1)[0]:
             return True
         try:
-            written = os.read(self._terminal, 65536)
+            output = os.read(self._terminal, 65536)
         except OSError:
-            # On Linux, what reading says when nobody has the terminal open any more.
+            # Linux reports EIO once no process has the terminal open.
             return False
-        self.written += written
-        self._stream.feed(written)
-        return bool(written)
+        self.output += output
+        self._stream.feed(output)
+        return bool(output)
 
 
 def _work(arguments: Sequence[str], directory: Path, environment: Mapping[str, str], terminal: str, opened: Connection) -> None:
-    """Run the command with the terminal as that of its session, and as its standard streams."""
+    """Run the command with the terminal as its standard streams and as the terminal of its session."""
     os.setsid()
-    # The first terminal that the leader of a session opens becomes that of the session.
+    # The first terminal that the leader of a session opens becomes the controlling terminal, which Ctrl-C needs.
     descriptor = os.open(terminal, os.O_RDWR)
     for number in range(3):
         os.dup2(descriptor, number)
@@ -118,7 +119,7 @@ def _work(arguments: Sequence[str], directory: Path, environment: Mapping[str, s
     try:
         faqnas_main()
     finally:
-        # Which `multiprocessing` leaves out.
+        # `multiprocessing` ends its processes without these.
         atexit._run_exitfuncs()
 
 
@@ -126,13 +127,13 @@ def _work(arguments: Sequence[str], directory: Path, environment: Mapping[str, s
 def on_a_terminal(
     command: tuple[str, ...], directory: Path, env: dict[str, str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A process of ours on a terminal of its own, and that terminal's other side."""
+    """Start `faqnas-optuna` on a separate terminal, and yield the process and the other side of the terminal."""
     ours, theirs = os.openpty()
     os.set_blocking(ours, False)
-    started = f"exec {shlex.join([sys.executable, '-m', 'faqnas_optuna', *command])}"
-    # The first terminal that a session opens is that which ends it.
+    program = f"exec {shlex.join([sys.executable, '-m', 'faqnas_optuna', *command])}"
+    # The shell opens the terminal first, so it becomes the controlling terminal: closing it sends SIGHUP.
     process = subprocess.Popen(
-        ["sh", "-c", f"{started} <>{os.ttyname(theirs)} >&0 2>&0"],
+        ["sh", "-c", f"{program} <>{os.ttyname(theirs)} >&0 2>&0"],
         cwd=directory,
         env=cli_environment({"TERM": "xterm", **env}),
         stdin=subprocess.DEVNULL,
@@ -152,13 +153,13 @@ LongSearch = Callable[..., Terminal]
 
 @pytest.fixture
 def at_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    """Start `faqnas-optuna` at a terminal; whatever still runs at the end of the test is killed."""
-    started: list[Terminal] = []
+    """Function that starts `faqnas-optuna` at a terminal; it is killed at the end of the test."""
+    terminals: list[Terminal] = []
 
     def start(*arguments: str, columns: int, **settings: dict[str, str]) -> Terminal:
-        started.append(Terminal(*arguments, columns=columns, directory=tmp_path, **settings))
-        return started[-1]
+        terminals.append(Terminal(*arguments, columns=columns, directory=tmp_path, **settings))
+        return terminals[-1]
 
     yield start
-    for terminal in started:
+    for terminal in terminals:
         terminal.kill()

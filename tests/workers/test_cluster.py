@@ -39,7 +39,7 @@ from faqnas_optuna.workers.cluster import Assignment, DaskWorkers, connected, da
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
 from tests.support import tables
 from tests.support.crew import forking, process_of, train_nothing, wait_until
-from tests.support.forked import Forked, Told
+from tests.support.forked import Forked, StderrReader
 from tests.support.pool_tasks import add, fail
 from tests.support.studies import ENDLESS, until_all_have_shared, wait_for_trials, workers_of
 
@@ -179,7 +179,7 @@ def test_the_second_signal_does_not_wait_for_remote_trials(fork_cli: Fork, tmp_p
     with local_cluster() as scheduler:
         train_nothing_on(scheduler, trial_s=600)
         process = fork_cli("start", *ENDLESS, "--dask", scheduler, "--workers", "2", trains=False)
-        told = Told(process)
+        told = StderrReader(process)
         wait_for_trials(tmp_path, 2)
         process.send_signal(signal.SIGTERM)
         # Two signals that come together are one.
