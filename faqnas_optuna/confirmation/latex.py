@@ -28,7 +28,7 @@ def confirmation_table(document: Mapping[str, Any]) -> str:
         [_row(circuit, shown, document) for circuit in document["circuits"]],
         caption=_caption(document, Score(document["score"])),
         label=f"confirmed-{document['confirms']}",
-        told={"study": document["study"], **document["provenance"]},
+        origin={"study": document["study"], **document["provenance"]},
     )
 
 

@@ -1,4 +1,4 @@
-"""What a reader of a study's values should know, in four sentences."""
+"""Note on a study for readers of its values: objectives, protocol, reliability and origin."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,12 @@ ERRORS = {
     Score.ACCURACY: "the validation error, 1 − validation accuracy",
     Score.BALANCED: "the validation error (balanced), 1 − the mean of the recalls of the classes in the validation part",
 }
-TOLD_VERSIONS = {"optuna": "Optuna", "torch": "torch", "pennylane": "PennyLane", "numba": "numba", "numpy": "NumPy"}
+LIBRARIES = {"optuna": "Optuna", "torch": "torch", "pennylane": "PennyLane", "numba": "numba", "numpy": "NumPy"}
+"""Names of the libraries whose versions the note mentions, by package."""
 
 
 def study_note(state: SearchState) -> dict[str, str]:
-    """Sentences on the objectives, the protocol, the reliability of the values, and where they were made, by heading."""
+    """Return the paragraphs of the note by their headings."""
     search = state.study
     return {
         "Objectives": _objectives(search.config),
@@ -44,7 +45,8 @@ def _objectives(config: StudyConfig) -> str:
 
 
 def _protocol(description: Description) -> str:
-    config, sizes = description.config, description.sizes
+    config = description.config
+    sizes = description.sizes
     training = config.training
     seeds = f"from seed {config.seed}" if training.repeats == 1 else f"{training.repeats} times from seed {config.seed} on"
     return (
@@ -56,18 +58,22 @@ def _protocol(description: Description) -> str:
 
 
 def _reliability(state: SearchState) -> str:
-    n_validation, agreement = state.study.description.sizes["validation"], reliability_sentence(state.study)
-    if (best := state.best_score) is None:
+    n_validation = state.study.description.sizes["validation"]
+    agreement = reliability_sentence(state.study)
+    best = state.best_score
+    if best is None:
         return agreement
-    score, uncertain = state.study.config.score, ""
-    rate = state.study.description.majority_score
-    majority = "" if rate is None else f" (always answering the majority class: {rate:.3f})"
+    score = state.study.config.score
+    majority_score = state.study.description.majority_score
+    majority = "" if majority_score is None else f" (always answering the majority class: {majority_score:.3f})"
+    uncertainty = ""
+    # Wilson's interval is for one proportion. A balanced accuracy is the mean of several, each over the samples of one class.
     if score is Score.ACCURACY:
-        # Of a mean of recalls it would say nothing: each is of other samples, and of fewer.
         low, high = accuracy_interval(best, n_validation)
-        uncertain = f"is uncertain by ±{(high - low) / 2:.3f} (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and "
+        uncertainty = f"is uncertain by ±{(high - low) / 2:.3f} (Wilson's 95 % interval, {low:.3f} to {high:.3f}) and "
+    # The sentence on the agreement becomes the second half of this one, and begins in lower case.
     return (
-        f"On {n_validation:,} validation samples the best {score.in_words}, {best:.3f}{majority}, {uncertain}flatters, being"
+        f"On {n_validation:,} validation samples the best {score.in_words}, {best:.3f}{majority}, {uncertainty}flatters, being"
         f" the best of {counted(len(state.by_circuit), 'circuit')}; {agreement[0].lower()}{agreement[1:]}"
     )
 
@@ -79,5 +85,5 @@ def _made(description: Description, *, others: bool) -> str:
 
 
 def _versions(versions: Mapping[str, str]) -> str:
-    told = [f"{name} {versions[package]}" for package, name in TOLD_VERSIONS.items() if package in versions]
-    return f"{versions['faqnas-optuna']} with {', '.join(told)}"
+    libraries = [f"{name} {versions[package]}" for package, name in LIBRARIES.items() if package in versions]
+    return f"{versions['faqnas-optuna']} with {', '.join(libraries)}"

@@ -302,7 +302,7 @@ def test_marks_that_are_not_there_are_not_explained() -> None:
 )
 def test_the_name_of_what_is_lacking(genomes: list[Genome], name: str | None) -> None:
     front = [candidate(number, genome, flops=10 + number, error=0.5 - number / 10) for number, genome in enumerate(genomes)]
-    assert replace(shown(), front=front).named(Mark.LACKING) == name
+    assert replace(shown(), front=front).meaning_of(Mark.LACKING) == name
 
 
 def test_repeats_give_the_front_intervals() -> None:

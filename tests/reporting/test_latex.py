@@ -177,7 +177,7 @@ def test_special_characters_are_printed_as_they_stand(text: str, printed: str) -
 def test_any_table_can_hold_them() -> None:
     headings = [Latex("Name"), Latex("Value")]
     texts = [[escaped(text), escaped(text)] for text in SPECIAL]
-    check(text := table(headings, texts, caption=escaped("50 % & more"), label="a_b & c", told={"study": "50 %\n&"}))
+    check(text := table(headings, texts, caption=escaped("50 % & more"), label="a_b & c", origin={"study": "50 %\n&"}))
     assert r"\begin{tabularx}" in text and r"\label{tab:a-b---c}" in text and len(rows(text)) == 1 + len(SPECIAL)
     # After the end of a row, a bracket would be taken for its distance to the next, and a star for a part of the end.
     assert not any(line.startswith(("[", "*")) for line in text.splitlines())
@@ -273,7 +273,7 @@ def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
         yield f"confirmed, {score}, on a device", confirmation_table(on_device)
     texts = [[escaped(text), escaped(text)] for text in SPECIAL]
     headings = [Latex("Name"), Latex("Value")]
-    yield "special", table(headings, texts, caption=escaped("50 % & more"), label="a_b", told={})
+    yield "special", table(headings, texts, caption=escaped("50 % & more"), label="a_b", origin={})
 
 
 @pytest.mark.slow
