@@ -180,7 +180,7 @@ def _has_no_page(confirmation: Confirmation) -> StudyMismatchError:
     study = confirmation.plan.study
     if confirmation.name == name_for(study):
         return StudyMismatchError(f"it confirms circuits of {study!r}, and what it has shown stands on the page of that study")
-    command = f"faqnas-optuna {confirmation.shown_by}"
+    command = f"faqnas-optuna {confirmation.show_command}"
     return StudyMismatchError(f"it confirms circuits of {study!r}; what it has shown tells: {command}")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from faqnas_optuna.confirmation import objective
 from faqnas_optuna.confirmation.analysis import confirmation_document
-from faqnas_optuna.confirmation.baselines import Confirmed, Model, confirm_once
+from faqnas_optuna.confirmation.baselines import ConfirmationResult, Model, confirm_once
 from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import TrainingError
@@ -170,10 +170,10 @@ def test_a_worker_of_all_studies_serves_a_confirmation_beside_a_search(stored: C
     assert confirmation_document(load_confirmation(storage, "new"))["trainings"]["done"] == 13
 
 
-def failing(*models: Model) -> Callable[..., Confirmed]:
+def failing(*models: Model) -> Callable[..., ConfirmationResult]:
     """Training, but of these models."""
 
-    def confirm(model: Model, *others: object, **named: object) -> Confirmed:
+    def confirm(model: Model, *others: object, **named: object) -> ConfirmationResult:
         if model in models:
             raise TrainingError("the loss is nan")
         return confirm_once(model, *others, **named)  # type: ignore[arg-type]  # as it was called
@@ -216,10 +216,10 @@ def test_a_confirmation_in_which_all_fails_says_so(stored: Cli, monkeypatch: pyt
     assert reason_of(load_confirmation(open_storage(storage_url), "new")) is StopReason.FAILURES
 
 
-def before(model: Model, act: Callable[[], None]) -> Callable[..., Confirmed]:
+def before(model: Model, act: Callable[[], None]) -> Callable[..., ConfirmationResult]:
     """Training, where something happens before one of this model."""
 
-    def confirm(trained: Model, *others: object, **named: object) -> Confirmed:
+    def confirm(trained: Model, *others: object, **named: object) -> ConfirmationResult:
         if trained is model:
             act()
         return confirm_once(trained, *others, **named)  # type: ignore[arg-type]  # as it was called

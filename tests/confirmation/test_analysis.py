@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import stats
 
-from faqnas_optuna.confirmation.analysis import confirmation_document, told
+from faqnas_optuna.confirmation.analysis import comparison_message, confirmation_document
 from faqnas_optuna.confirmation.baselines import Baseline, Model
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training
@@ -153,7 +153,7 @@ def replay(confirmed: Confirmation, storage_url: str) -> Replay:
 
     def replay(wanted: Callable[[Training], bool], fate: Fate = lambda _: None) -> Confirmation:
         again = confirm(search, storage_url, read_state(search).front, ConfirmationBudget(epochs=2, repeats=3), "iris.other")
-        chosen = {(training.network, training.seed): training for training in again.needed() if wanted(training)}
+        chosen = {(training.network, training.seed): training for training in again.all_trainings() if wanted(training)}
         with study_lock(again.study):
             enqueue(again.study, chosen.values())
         while (trial := begin_queued_trial(again.study)) is not None:
@@ -337,7 +337,7 @@ UNSHOWN, COULD = "not shown to be better or worse than", ", where 10 seeds could
     ],
 )
 def test_what_a_circuit_adds_is_a_sentence(controls: list[dict[str, Any]], sentence: str) -> None:
-    assert told({"trial": 7, "controls": controls}) == sentence
+    assert comparison_message({"trial": 7, "controls": controls}) == sentence
 
 
 def test_a_confirmation_has_no_front(confirmed: Confirmation, replay: Replay) -> None:

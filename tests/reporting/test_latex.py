@@ -14,7 +14,7 @@ from scipy import stats
 
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import CountedGates, FlopsCounter, Score, TrainingConfig
-from faqnas_optuna.confirmation.analysis import AGAINST
+from faqnas_optuna.confirmation.analysis import CONTROL_NAMES
 from faqnas_optuna.confirmation.latex import confirmation_table
 from faqnas_optuna.reporting.latex import (
     Latex,
@@ -244,7 +244,7 @@ Text.
 %s
 \end{document}
 """
-ALL = [{"model": model, "difference": -0.1234, "p_holm": 0.03, "rank_biserial": -1.0} for model in AGAINST]
+ALL = [{"model": model, "difference": -0.1234, "p_holm": 0.03, "rank_biserial": -1.0} for model in CONTROL_NAMES]
 LARGE: dict[str, Any] = {"quantum_flops": 123_456, "trial": 1_234, "parameters": 1_234, "controls": ALL}
 WIDE: dict[str, Any] = {"effective": "10 qubits, amplitude, RX RY RZ RX, CNOT circular [the last two layers, and more]"}
 
