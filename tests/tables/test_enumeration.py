@@ -145,7 +145,7 @@ def test_another_table_in_its_place_is_refused(table: Path, iris: DataSplits, tm
 def test_two_at_one_table_are_refused(iris: DataSplits, tmp_path: Path) -> None:
     file = tmp_path / "iris.parquet"
     with (
-        ChunkFolder(file, plan_of(), json.loads(json.dumps(table_document(plan_of(), iris)))).held(),
+        ChunkFolder(file, plan_of(), json.loads(json.dumps(table_document(plan_of(), iris)))).locked(),
         pytest.raises(OutputError, match="another process works at .*iris.parquet.parts; wait for it, or name another --out"),
     ):
         make(file, iris)
