@@ -1,7 +1,7 @@
 """What a search saves by knowing the FLOPs: the paper's, held against the same that selects by the error alone.
 
 Both search a table, pair by pair from the same seeds, and take the cheapest circuit that promises within 0.01 of the best
-(`comparison.Judged.cheapest_within_tolerance`). What that is, trainings tell that neither has seen.
+(`comparison.JudgedSearch.cheapest_within_tolerance`). What that is, trainings tell that neither has seen.
 """
 
 import math
@@ -30,7 +30,7 @@ class Saving:
 
 def saving(contest: Contest) -> Saving:
     """What became of pairs of searches, at least two."""
-    aware, unaware = contest.judged[AWARE], contest.judged[UNAWARE]
+    aware, unaware = contest.searches[AWARE], contest.searches[UNAWARE]
     pairs = list(zip(aware, unaware, strict=True))
     share = sum(one.front == 1 for one in aware) / len(aware)
     low, high = accuracy_interval(share, len(aware))
