@@ -23,7 +23,7 @@ from faqnas_optuna.confirmation.baselines import GRID_C, GRID_GAMMA, Baseline, f
 from faqnas_optuna.confirmation.circuit_table import confirmed_frame
 from faqnas_optuna.confirmation.plan import ConfirmationBudget
 from faqnas_optuna.dashboard.pages import study_page
-from faqnas_optuna.dashboard.watching import Watched
+from faqnas_optuna.dashboard.watching import StudyWatcher
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.models.retraining import retrain_best
 from faqnas_optuna.reporting.columns import SCORES, Output, columns
@@ -218,7 +218,7 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
 
 
 def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
-    state, view = read_state(balanced), Watched(balanced.study._storage).study("iris")
+    state, view = read_state(balanced), StudyWatcher(balanced.study._storage).study("iris")
     best = state.front[-1]
     assert FrontPlot.of(state, {}).y_label == "validation error (balanced)"
     note = study_note(state)
