@@ -19,7 +19,7 @@ class Benchmark(ABC):
     """
 
     has_seconds: bool = True
-    """Whether the durations of trainings are known."""
+    """True if the durations of trainings are known."""
 
     def __init__(
         self,

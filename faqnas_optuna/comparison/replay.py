@@ -71,7 +71,7 @@ class SearchTrace:
     """Name of the search algorithm."""
     seed: int
     pooled: bool
-    """Whether the front is chosen by errors that are pooled over all trainings of the search."""
+    """True if the front is chosen by errors that are pooled over all trainings of the search."""
     steps: tuple[SearchStep, ...]
 
     @property

@@ -152,10 +152,10 @@ def _sentence(comparison: Mapping[str, Any]) -> str:
     bounds = "in every search" if comparison["low"] is None else f"{comparison['low']:+z.4f} to {comparison['high']:+z.4f}"
     difference = f"{comparison['difference']:+z.4f} ({bounds}, {p}, rank-biserial {comparison['rank_biserial']:+z.2f})"
     if p_holm < SIGNIFICANT:
-        return f"{name}: {'more' if comparison['difference'] > 0 else 'less'}, {difference}"
+        return f"{name}: {'better' if comparison['difference'] > 0 else 'worse'}, {difference}"
     least = comparison["smallest_p_holm"]
     pairs = f"{comparison['pairs']} searches"
     # With too few searches not even the clearest difference could be significant.
     if least >= SIGNIFICANT:
-        return f"{name}: cannot be shown to differ by {pairs}, which give no p below {least:.3f}, {difference}"
-    return f"{name}: not shown to differ by {pairs}, {difference}"
+        return f"{name}: no significance possible with {pairs}, whose smallest possible p is {least:.3f}, {difference}"
+    return f"{name}: no significant difference in {pairs}, {difference}"

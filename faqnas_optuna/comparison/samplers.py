@@ -36,7 +36,7 @@ class Searcher:
     repeats: int = 1
     """Number of trainings per circuit."""
     pooled: bool = False
-    """Whether the front is chosen by errors that are pooled over all trainings of the search."""
+    """True if the front is chosen by errors that are pooled over all trainings of the search."""
 
 
 class DistinctSampler(BaseSampler):
@@ -89,31 +89,31 @@ SEARCHERS = {
         Searcher(name="nsga2", description="NSGA-II with the paper's settings: FAQNAS", sampler=_paper),
         Searcher(
             name="nsga2-error",
-            description="the same with parents selected by the error alone",
+            description="NSGA-II with parents selected by the error alone",
             sampler=lambda seed: _paper(seed, Objectives.ERROR),
         ),
-        Searcher(name="random", description="genomes at random", sampler=lambda seed: RandomSampler(seed=seed)),
+        Searcher(name="random", description="random genomes", sampler=lambda seed: RandomSampler(seed=seed)),
         Searcher(
             name="nsga2-pooled",
-            description="nsga2 with its front chosen by all trainings together",
+            description="nsga2 with the front selected by pooled errors",
             sampler=_paper,
             pooled=True,
         ),
         Searcher(
             name="random-pooled",
-            description="random with its front chosen so",
+            description="random with the front selected by pooled errors",
             sampler=lambda seed: RandomSampler(seed=seed),
             pooled=True,
         ),
         Searcher(
             name="random-distinct",
-            description="circuits at random, each at most once",
+            description="random circuits without repetition",
             sampler=lambda seed: DistinctSampler(seed=seed),
         ),
         # Multivariate, since sampling one gene at a time would take nine times as long.
         Searcher(
             name="tpe",
-            description="Optuna's TPESampler, all genes together",
+            description="Optuna's TPESampler, multivariate",
             sampler=lambda seed: TPESampler(seed=seed, multivariate=True),
         ),
         Searcher(name="nsga3", description="Optuna's NSGAIIISampler, with the paper's settings", sampler=_nsga3),
@@ -139,5 +139,7 @@ def searcher(text: str) -> Searcher:
     if not colon:
         return SEARCHERS[name]
     if not WHOLE.fullmatch(repeats) or not 1 <= int(repeats) <= MAX_REPEATS:
-        raise ConfigError(f"searcher {text!r}: trainings of each circuit are a number from 1 to {MAX_REPEATS}, as {name}:3")
+        raise ConfigError(
+            f"searcher {text!r}: the number of trainings per circuit must be from 1 to {MAX_REPEATS}, as in {name}:3"
+        )
     return replace(SEARCHERS[name], name=f"{name}:{int(repeats)}", repeats=int(repeats))

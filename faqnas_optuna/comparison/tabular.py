@@ -25,11 +25,14 @@ class TabularBenchmark(Benchmark):
     def __init__(self, table: Table, *, epochs: int) -> None:
         if table.document["fraction"] < 1:
             raise ConfigError(
-                f"{table.file.name} has a sample of the space, and a search suggests any circuit; enumerate the whole space, or"
-                f" train what is suggested with: compare {table.document['dataset']} --live"
+                f"{table.file.name} has a sample of the space, but a search may suggest any circuit; enumerate the whole space,"
+                f" or train the suggested circuits with: compare {table.document['dataset']} --live"
             )
         if len(table.seeds) < MIN_SEEDS:
-            raise ConfigError(f"{table.file.name} has one seed; searches are judged by others than those they have seen")
+            raise ConfigError(
+                f"{table.file.name} has one seed, but a search is judged by seeds that it has not seen; enumerate at least"
+                f" {MIN_SEEDS}"
+            )
         # The file has digests and genes; the circuits are built once for the whole space, which is faster than row by row.
         circuits = {circuit.digest: circuit for circuit in all_circuits()}
         super().__init__(

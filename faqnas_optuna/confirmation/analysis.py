@@ -25,12 +25,12 @@ from faqnas_optuna.training.statistics import Comparison, bounded_interval, comp
 SIGNIFICANT = 0.05
 """Significance level, for p with Holm's correction."""
 CONTROL_NAMES = {
-    Model.LINEAR: "no circuit at all",
+    Model.LINEAR: "the network without circuit",
     Model.EMBEDDING: "its embedding alone",
-    Model.SEPARABLE: "itself without entanglers",
-    Model.MLP: "a classical network of as many parameters",
+    Model.SEPARABLE: "the circuit without entanglers",
+    Model.MLP: "a classical network of equal size",
 }
-"""Descriptions of the controls that fit after "over" and "than"."""
+"""Descriptions of the controls that fit after "than" and "from"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,16 +274,16 @@ def comparison_message(entry: Mapping[str, Any]) -> str:
     name = f"Trial {entry['trial']}"
     tested = [control for control in entry["controls"] if control["p_holm"] is not None]
     if not tested:
-        return f"{name} is not compared with its controls yet."
+        return f"{name} has not been compared with its controls yet."
     significant = [control for control in tested if is_significant(control)]
     more = [_by(control) for control in significant if control["difference"] > 0]
     less = [_by(control) for control in significant if control["difference"] < 0]
     undecided = [control for control in tested if control not in significant]
     parts = []
     if more:
-        parts.append(f"adds {_enumeration(more)}")
+        parts.append(f"is better than {_enumeration(more)}")
     if less:
-        parts.append(f"falls short of {_enumeration(less)}")
+        parts.append(f"is worse than {_enumeration(less)}")
     if undecided:
         parts.append(_undecided(undecided))
     return f"{name} {'; it '.join(parts)}."
@@ -291,13 +291,13 @@ def comparison_message(entry: Mapping[str, Any]) -> str:
 
 def _undecided(controls: Sequence[Mapping[str, Any]]) -> str:
     """Return the part of a sentence on differences that are not significant."""
-    than = _enumeration([f"{CONTROL_NAMES[Model(control['model'])]} ({_difference(control)})" for control in controls])
+    names = _enumeration([f"{CONTROL_NAMES[Model(control['model'])]} ({_difference(control)})" for control in controls])
     seeds = max(control["pairs"] for control in controls)
     least = min(control["smallest_p_holm"] for control in controls)
     # Absence of evidence is not evidence of absence: with too few seeds even the clearest difference cannot be significant.
     if least >= SIGNIFICANT:
-        return f"cannot be shown to be better or worse than {than} with {seeds} seeds, which give no p below {least:.3f}"
-    return f"is not shown to be better or worse than {than}, where {seeds} seeds could give a p of {least:.3f}"
+        return f"cannot differ significantly from {names} with {seeds} seeds, whose smallest possible p is {least:.3f}"
+    return f"does not differ significantly from {names}, where the smallest possible p with {seeds} seeds is {least:.3f}"
 
 
 def _difference(control: Mapping[str, Any]) -> str:
@@ -315,7 +315,7 @@ def is_significant(control: Mapping[str, Any]) -> bool:
 
 
 def _by(control: Mapping[str, Any]) -> str:
-    """Return by how much a circuit is better or worse than a control, as an unsigned difference with its interval and p."""
+    """Return a control and by how much the circuit differs from it, as an unsigned difference with its interval and p."""
     sign = 1 if control["difference"] > 0 else -1
     spread = "with every seed"
     if ends := control["difference_interval"]:
@@ -324,7 +324,7 @@ def _by(control: Mapping[str, Any]) -> str:
     name = CONTROL_NAMES[Model(control["model"])]
     difference = f"{abs(control['difference']):.3f}"
     uncertainty = f"({spread}, p {control['p_holm']:.3f})"
-    return f"{difference} {uncertainty} over {name}" if sign > 0 else f"{name} by {difference} {uncertainty}"
+    return f"{name} by {difference} {uncertainty}"
 
 
 def _enumeration(parts: Sequence[str]) -> str:

@@ -52,14 +52,13 @@ def _caption(document: Mapping[str, Any], score: Score) -> Latex:
     """Return sentences that explain the columns."""
     majority = majority_remark(document["majority_score"])
     return Latex(
-        f"Circuits of study {escaped(document['confirms'])}, trained anew for {grouped(document['epochs'])} epochs from"
-        f" {_seeds(document)} seeds and judged on {grouped(document['test_samples'])} test samples of"
-        f" {escaped(document['dataset'])}: mean and its $t$ interval, and the"
-        f" {score.of(accuracy='', balanced='balanced ')}validation accuracy that the search believed after"
-        f" {grouped(document['search_epochs'])} epochs.{majority} $\\Delta$ is the mean paired difference to a control: no"
-        " circuit (linear), the embedding alone, the circuit without entanglers (separable), a classical network of as many"
-        " parameters (mlp)."
-        rf" A star: exact Wilcoxon signed-rank test, $p < {SIGNIFICANT}$ with Holm's correction over the circuits."
+        f"Circuits of study {escaped(document['confirms'])}, retrained for {grouped(document['epochs'])} epochs from"
+        f" {_seeds(document)} seeds: mean {score.of(accuracy='', balanced='balanced ')}accuracy on"
+        f" {grouped(document['test_samples'])} test samples of {escaped(document['dataset'])} with its $t$ interval, and the"
+        f" validation accuracy estimated by the search after {grouped(document['search_epochs'])} epochs.{majority}"
+        " $\\Delta$: mean paired difference to a control, which is the network without circuit (linear), the embedding alone,"
+        " the circuit without entanglers (separable), or a classical network of equal size (mlp)."
+        rf" Star: $p < {SIGNIFICANT}$ in an exact Wilcoxon signed-rank test with Holm's correction over the circuits."
     )
 
 

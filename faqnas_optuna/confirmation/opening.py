@@ -51,7 +51,7 @@ def open_study(storage: BaseStorage, name: str) -> StoredStudy[Any]:
 def no_front_error(confirmation: Confirmation) -> FaqnasError:
     """Return the error for a confirmation where the front of a search is needed."""
     message = f"study {confirmation.name!r} has no front: it confirms circuits of {confirmation.plan.study!r}"
-    return ConfigError(f"{message}; see what it has shown with", command=confirmation.show_command)
+    return ConfigError(f"{message}; see its results with", command=confirmation.show_command)
 
 
 def not_a_search_error(confirmation: Confirmation) -> FaqnasError:
@@ -115,12 +115,12 @@ def find_confirmation(storage: BaseStorage, name: str, search: Search) -> Confir
     except StudyNotFoundError:
         return None
     if not isinstance(study, Confirmation):
-        raise StudyMismatchError(f"study {name!r} is no confirmation; choose another name with --name")
+        raise StudyMismatchError(f"study {name!r} is not a confirmation; choose another name with --name")
     plan = study.plan
     # The time of creation distinguishes a search from an earlier one that had the same name and was deleted.
     if (plan.study, plan.created) != (search.name, search.description.created):
         raise StudyMismatchError(
-            f"study {name!r} confirms an earlier study {plan.study!r}, or another; choose another name with --name"
+            f"study {name!r} confirms another study, or an earlier one named {plan.study!r}; choose another name with --name"
         )
     return study
 

@@ -79,7 +79,7 @@ def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
     for number in dict.fromkeys(numbers):
         trial = search.trial(number)
         if not search.has_result(trial):
-            raise ConfigError(f"trial {number} of study {search.name!r} has no result to confirm; choose one that succeeded")
+            raise ConfigError(f"trial {number} of study {search.name!r} has no result to confirm; choose a successful trial")
         candidates.append(Candidate.of_trial(trial, search.config))
     return candidates
 

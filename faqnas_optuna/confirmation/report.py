@@ -97,33 +97,33 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     trainings = document["trainings"]
     seeds = document["repeats"]
     sentences = [
-        f"Trained anew for {counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
-        f" {counted(seeds, 'seed')}, judged on {document['test_samples']:,} test samples, which the search has not seen."
+        f"Retrained for {counted(document['epochs'], 'epoch')} (search: {document['search_epochs']}) from"
+        f" {counted(seeds, 'new seed')} and judged on {document['test_samples']:,} test samples that the search did not use."
     ]
     if document["majority_score"] is not None:
         sentences.append(majority_line(document["majority_score"], Score(document["score"]), "test"))
     if Score(document["score"]) is Score.BALANCED:
-        sentences.append("Accuracies are balanced: the mean of the recalls of the classes.")
+        sentences.append("Accuracies are balanced: the mean recall over the classes.")
     tau = document["kendall_tau"]
     if tau is not None:
         sentences.append(
-            f"The search and the confirmation rank the {len(document['circuits'])} circuits with a Kendall's tau of {tau:.2f}:"
-            " 1 is the same order, 0 none in common, -1 the reverse."
+            f"Kendall's tau between the rankings of the {len(document['circuits'])} circuits by the search and by the"
+            f" confirmation is {tau:.2f} (1: same order, 0: no relation, −1: reverse order)."
         )
     # One seed gives no p at all.
     if seeds > 1 and document["circuits"]:
         sentences.append(_smallest_p(seeds, len(document["circuits"])))
     if skipped := document["baselines_skipped"]:
         sentences.append(
-            f"Skipped: {' and '.join(skipped)}, whose time grows with the square of the training samples; the maximum is"
-            f" {LARGEST_SVM:,}."
+            f"Skipped {' and '.join(skipped)}, whose training time grows with the square of the number of training samples;"
+            f" the maximum is {LARGEST_SVM:,}."
         )
     remaining = trainings["needed"] - trainings["done"] - trainings["failed"]
     if remaining:
         verb = "is" if remaining == 1 else "are"
-        sentences.append(f"{counted(remaining, 'training')} of {trainings['needed']:,} {verb} not done yet.")
+        sentences.append(f"{remaining:,} of {counted(trainings['needed'], 'training')} {verb} not finished yet.")
     if trainings["failed"]:
-        sentences.append(f"{counted(trainings['failed'], 'training')} failed; the same command tries again.")
+        sentences.append(f"{counted(trainings['failed'], 'training')} failed; repeat the command to retry.")
     return sentences
 
 
@@ -133,14 +133,14 @@ def _smallest_p(seeds: int, circuits: int) -> str:
     least = 2.0 ** (1 - seeds)
     # Holm multiplies the smallest of several p by their number.
     corrected = min(circuits * least, 1.0)
-    correction = f"with Holm's correction over {counted(circuits, 'circuit')}"
-    limits = f"{seeds} seeds can give no p below {least:.4f}, and {correction} none below {corrected:.4f}"
-    return f"{limits}: too few to show anything, take more --repeats." if corrected >= SIGNIFICANT else f"{limits}."
+    correction = f"{corrected:.4f} with Holm's correction over {counted(circuits, 'circuit')}"
+    limits = f"The smallest possible p with {seeds} seeds is {least:.4f}, or {correction}"
+    return f"{limits}: too few for significance, use more --repeats." if corrected >= SIGNIFICANT else f"{limits}."
 
 
 def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
     """Return the table of controls, with the comparison of each circuit with its controls."""
-    columns = (heading_of_test_score(score), "circuit adds", "95 % CI", "p", "p (Holm)", "effect", "parameters")
+    columns = (heading_of_test_score(score), "circuit − control", "95 % CI", "p", "p (Holm)", "rank-biserial", "parameters")
     table = TextTable(names=["trial", "control"], numbers=columns, last="network")
     for circuit in circuits:
         for control in circuit["controls"]:

@@ -32,7 +32,7 @@ from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundE
 # Pages load nothing from elsewhere. Plotly sets styles inline, and exports images through data and blob URLs.
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none';"
 POLICY += " base-uri 'none'; form-action 'none'"
-NOT_OURS = "It has no page here, as it was not made by faqnas-optuna: see it in optuna-dashboard."
+NOT_OURS = "The study has no page here, since it was not created by faqnas-optuna; see it in optuna-dashboard."
 ASSETS = {
     "/assets/plotly.js": "text/javascript; charset=utf-8",
     "/assets/page.js": "text/javascript; charset=utf-8",
@@ -119,7 +119,7 @@ def _study(watcher: StudyWatcher, path: str) -> tuple[str, str]:
         number = watcher.numbers().get(name)
         if number is None:
             return "404 Not Found", message_page("No such study", f"There is no study {name!r} here.", path=path)
-        reason = f"It has no page here: {error}." if isinstance(error, StudyMismatchError) else NOT_OURS
+        reason = f"The study has no page here: {error}." if isinstance(error, StudyMismatchError) else NOT_OURS
         return "200 OK", message_page(name, reason, path=path, number=number)
 
 

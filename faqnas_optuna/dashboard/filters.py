@@ -29,7 +29,7 @@ CONDITIONS = frozenset({"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_RA
 """Request headers that ask for less than the whole current content."""
 BODY_HEADERS = frozenset({"content-length", "last-modified", "etag", "accept-ranges"})
 """Response headers that are wrong once the body has been changed."""
-READ_ONLY = "this dashboard is read-only: studies are changed with faqnas-optuna, or with Optuna"
+READ_ONLY = "this dashboard is read-only; change studies with faqnas-optuna or Optuna"
 AWAY = "the database does not answer"
 FRAMES = "frame-ancestors 'none'"
 POLICY = "Content-Security-Policy"
@@ -79,8 +79,8 @@ def for_known_hosts(application: Application, hosts: Hosts) -> Application:
         if hosts.allow(host):
             return application(environ, start_response)
         message = (
-            f"this dashboard does not answer to the name {host!r}, by which another site may read it; open it at its own"
-            " address, or let it have this name: faqnas-optuna dashboard --allow-host NAME\n"
+            f"this dashboard does not answer requests for the host {host!r}, since another site could read it that way; open it"
+            " at its own address, or allow the name with: faqnas-optuna dashboard --allow-host NAME\n"
         )
         return answer(start_response, "403 Forbidden", message)
 
@@ -154,7 +154,7 @@ class OutageFilter:
         # An error in one page must not end the server; the log has the traceback.
         except Exception:
             logger.exception("could not answer %s", path)
-            return _refuse(start_response, "500 Internal Server Error", "this page has an error of its own", path=path)
+            return _refuse(start_response, "500 Internal Server Error", "this page failed; see the dashboard's log", path=path)
         self._log_change(None)
         if status.startswith("500"):
             logger.warning("optuna-dashboard could not answer %s: %s", path, status)
@@ -167,7 +167,7 @@ class OutageFilter:
             was_away = self._is_away
             self._is_away = error is not None
         if error is not None and not was_away:
-            logger.warning("the database does not answer (%s); the dashboard goes on when it is back", database_reason(error))
+            logger.warning("the database does not answer (%s); the dashboard continues when it is back", database_reason(error))
         elif error is None and was_away:
             logger.info("the database answers again")
 

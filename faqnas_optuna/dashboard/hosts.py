@@ -44,7 +44,7 @@ class Hosts:
 
     @property
     def are_exposed(self) -> bool:
-        """Whether other machines can reach the server."""
+        """True if other machines can reach the server."""
         return not _is_loopback(self.address)
 
     def allow(self, header: str) -> bool:
@@ -73,7 +73,7 @@ def host_name(allowed: str) -> str:
         encoded = ""
     if not NAME.fullmatch(encoded):
         raise ConfigError(
-            "--allow-host takes the name or address of one host, as studies.example.org, without scheme, port, path or *;"
+            "--allow-host takes the name or address of one host, such as studies.example.org, without scheme, port, path or *;"
             f" {allowed!r} is not one"
         )
     return encoded

@@ -63,7 +63,7 @@ async function refresh() {
     trouble.textContent = "";
   } catch (error) {
     // The time of the first failure stays until the server answers again.
-    trouble.textContent ||= `No news since ${new Date().toLocaleTimeString()} (${error.message}); trying again.`;
+    trouble.textContent ||= `No update since ${new Date().toLocaleTimeString()} (${error.message}); retrying.`;
   }
   removeDeadLinks();
   scheduleRefresh();

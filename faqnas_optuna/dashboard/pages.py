@@ -20,7 +20,7 @@ STUDY_EVERY_S = 3
 """Seconds between two updates of a study's page."""
 LIST_EVERY_S = 5
 """Seconds between two updates of the list of studies."""
-PREFIX_NOTE = "optuna-dashboard cannot be shown under the path of a proxy: it needs an address of its own."
+PREFIX_NOTE = "optuna-dashboard does not work behind a proxy that adds a path: it needs an address of its own."
 
 
 class Html(str):
@@ -41,11 +41,11 @@ def overview_page(overview: Overview, *, path: str) -> str:
         rows = [_study_row(status, overview.numbers, up) for status in overview.studies]
         parts.append(_table(heads, rows, numeric=range(3, 7)))
     elif not overview.left_out:
-        parts.append(Html("<p>No studies yet; begin one with <code>faqnas-optuna start --dataset wine</code></p>"))
+        parts.append(Html("<p>No studies yet; start one with <code>faqnas-optuna start --dataset wine</code></p>"))
     if overview.left_out:
         # Studies without a page here may still have one in optuna-dashboard.
         others = [(name, reason, _all_trials(overview.numbers.get(name), up)) for name, reason in overview.left_out.items()]
-        parts += [Html("<h2>Others</h2>"), _table(("study", "why it has no page here", "all trials"), others)]
+        parts += [Html("<h2>Other studies</h2>"), _table(("study", "reason for having no page", "all trials"), others)]
     body = _live("studies", _joined(parts))
     return _page("Studies", body, path=path, every_s=LIST_EVERY_S)
 
@@ -65,9 +65,9 @@ def study_page(view: StudyView, *, path: str) -> str:
         results = [Html(f'<div id="{figure}" class="figure"></div>') for figure in view.figures]
         results.append(Html(f'<script defer src="{up}assets/plotly.js"></script>'))
         results += [_data(figure, json) for figure, json in view.figures.items()]
-        results.append(_live("table", Html(f"<h2>The front</h2>{_front_table(view, up)}")))
+        results.append(_live("table", Html(f"<h2>Front</h2>{_front_table(view, up)}")))
     else:
-        results = [Html("<p>No trial has succeeded yet: there is no front to show.</p>")]
+        results = [Html("<p>No trial has succeeded yet, so there is no front.</p>")]
     head = Html(f"{_nav(view.number, up)}<h1>{escape(name)}</h1>")
     facts = _live("facts", _facts(view.status))
     return _page(name, _joined([head, facts, _note(view.note), *results]), path=path, every_s=every_s)

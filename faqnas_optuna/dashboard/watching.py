@@ -42,7 +42,7 @@ class StudyView:
     confirmed: Mapping[str, ConfirmedError]
     """Confirmed errors by the digest of the circuit."""
     is_confirming: bool
-    """Whether a confirmation of the study is unfinished."""
+    """True if a confirmation of the study is unfinished."""
     figures: Mapping[str, str]
     """Figures by name, as Plotly's JSON; empty while no trial has succeeded."""
 
@@ -161,7 +161,7 @@ class StudyWatcher:
                 # The study was deleted after the list was read.
                 except StudyNotFoundError:
                     numbers.pop(name, None)
-        left_out |= {name: "not made by faqnas-optuna" for name in numbers.keys() - ours.keys()}
+        left_out |= {name: "not created by faqnas-optuna" for name in numbers.keys() - ours.keys()}
         return Overview(studies=studies, numbers=numbers, left_out=dict(sorted(left_out.items())))
 
     def _state(self, study: StoredStudy[State]) -> State:
@@ -195,9 +195,9 @@ def _no_page_error(confirmation: Confirmation) -> StudyMismatchError:
     """Return the error for a confirmation, which says where its results are displayed."""
     study = confirmation.plan.study
     if confirmation.name == name_for(study):
-        return StudyMismatchError(f"it confirms circuits of {study!r}, and what it has shown stands on the page of that study")
+        return StudyMismatchError(f"it confirms circuits of {study!r}, and its results are on the page of that study")
     command = f"faqnas-optuna {confirmation.show_command}"
-    return StudyMismatchError(f"it confirms circuits of {study!r}; what it has shown tells: {command}")
+    return StudyMismatchError(f"it confirms circuits of {study!r}; see its results with: {command}")
 
 
 def _hypervolume_figure(state: SearchState, generations: Sequence[ClosedGeneration]) -> str:

@@ -34,31 +34,33 @@ def reliability_sentence(search: StoredStudy[Any]) -> str:
     measured = search.description.reliability
     trainings = "two trainings" if repeats == 1 else f"two means of {repeats} trainings"
     if measured is None:
-        return f"How far {trainings} of one circuit agree was not measured."
+        return f"The agreement of {trainings} of one circuit was not measured."
     reliability = measured.of_mean(repeats)
     # The formula is monotonic, so the ends of the interval may be transformed like the value itself.
     low, high = (replace(measured, value=end).of_mean(repeats) for end in (measured.low, measured.high))
-    how = "well" if reliability >= WANTED else "only so far"
+    how = "well" if reliability >= WANTED else "poorly"
     agreement = (
-        f"{trainings.capitalize()} of one circuit agree {how}: {100 * reliability:.0f} % of what tells two circuits apart is"
-        f" the circuits, the rest is luck (reliability {reliability:.2f}, 95 % interval {low:.2f} to {high:.2f})"
+        f"{trainings.capitalize()} of one circuit agree {how}: {100 * reliability:.0f} % of the variance in"
+        f" {search.config.score.in_words} comes from the circuit, the rest from the random seed (reliability {reliability:.2f},"
+        f" 95 % CI {low:.2f} to {high:.2f})"
     )
     if reliability >= WANTED:
         return f"{agreement}."
-    pooling = "" if search.config.search.front is ErrorEstimate.POOLED else " --front pooled chooses by all trainings together."
+    is_pooled = search.config.search.front is ErrorEstimate.POOLED
+    pooling = "" if is_pooled else " --front pooled selects the front by errors pooled over all trainings."
     more_repeats = measured.repeats
     reliability_of_more = measured.of_mean(more_repeats)
     if reliability_of_more >= WANTED:
         # The lower the reliability of one training, the more trainings are needed.
         most, least = (replace(measured, value=end).repeats for end in (measured.low, measured.high))
         return (
-            f"{agreement}; about {more_repeats} repeats ({least} to {most}) would give {WANTED}: --repeats auto takes"
-            f" {more_repeats}.{pooling}"
+            f"{agreement}; about {more_repeats} repeats ({least} to {most}) would raise the reliability to {WANTED}:"
+            f" --repeats auto chooses {more_repeats}.{pooling}"
         )
     # Even the maximum number of repeats is not enough.
     return (
-        f"{agreement}; even {more_repeats} repeats, which --repeats auto takes, would give only {reliability_of_more:.2f}:"
-        f" try more --epochs.{pooling}"
+        f"{agreement}; even {more_repeats} repeats, the choice of --repeats auto, would raise the reliability only to"
+        f" {reliability_of_more:.2f}: try more --epochs.{pooling}"
     )
 
 
@@ -80,8 +82,8 @@ def _poor_at_high_cost(state: SearchState) -> str | None:
         return None
     epochs = max(50, 2 * state.study.config.training.epochs)
     return (
-        f"The dearest quarter of the circuits reaches only {best:.2f} {score.in_words}: a barren plateau or a poor encoding."
-        f" Try --epochs {epochs}, another --lr, or a space with fewer qubits."
+        f"The most expensive quarter of the circuits reaches at most {best:.2f} {score.in_words}: a barren plateau or a poor"
+        f" encoding. Try --epochs {epochs}, another --lr, or a space with fewer qubits."
     )
 
 
@@ -90,7 +92,7 @@ def _single_point(state: SearchState) -> str | None:
     points = {(candidate.cost, candidate.val_error) for candidate in state.front}
     if len(points) > 1:
         return None
-    return f"The front is a single point: nothing is traded off. Try {_more_population(state.study)}, or a wider space."
+    return f"The front is a single point, so there is no trade-off. Try {_more_population(state.study)}, or a wider space."
 
 
 def _stagnation_at_once(search: StoredStudy[Any]) -> str | None:
@@ -101,8 +103,8 @@ def _stagnation_at_once(search: StoredStudy[Any]) -> str | None:
         return None
     repeats = max(3, 2 * search.config.training.repeats)
     return (
-        "No generation improved on the first: the search stagnated at once."
-        f" Try {_more_population(search)}, another --seed, or --repeats {repeats} against noise."
+        "No generation improved on the first: the search stagnated immediately."
+        f" Try {_more_population(search)}, another --seed, or --repeats {repeats} to reduce noise."
     )
 
 

@@ -60,15 +60,15 @@ class ResultColumn(Generic[Row, Source]):
     digits: int = 3
     """Number of decimals."""
     is_difference: bool = False
-    """Whether positive values are printed with a plus sign."""
+    """True if positive values are printed with a plus sign."""
     outputs: Output
     """Outputs that contain the column."""
     read: Callable[[Row, Source], Value]
     """Function that returns the value for a row."""
     is_there: Callable[[Source], bool] = _always
-    """Whether a study has the value."""
+    """Function that returns whether a study has the value."""
     is_in_tables: Callable[[Source], bool] = _always
-    """Whether tables and LaTeX contain the column; the other outputs do not ask this."""
+    """Function that returns whether tables and LaTeX contain the column; other outputs contain it in any case."""
 
     def heading_in(self, study: Description) -> str:
         """Return the heading for the tables of a study."""
@@ -115,9 +115,9 @@ FLOPS = (
     ),
     # Every circuit is counted by both counters, whichever the study minimises; only the listing of one trial has room for all.
     _cost("quantum_flops_profiler", "  by the profiler", Output.TRIAL),
-    _cost("effective_flops_profiler", "    of effective gates", Output.TRIAL),
+    _cost("effective_flops_profiler", "    effective", Output.TRIAL),
     _cost("quantum_flops_analytic", "  analytic", Output.TRIAL),
-    _cost("effective_flops_analytic", "    of effective gates", Output.TRIAL),
+    _cost("effective_flops_analytic", "    effective", Output.TRIAL),
 )
 """Quantum FLOPs by the study's counter, then by each counter."""
 
@@ -162,7 +162,7 @@ def _score_columns(score: Score) -> tuple[CandidateColumn, ...]:
         ),
         CandidateColumn(
             name=f"{name}_std",
-            label="  deviation",
+            label="  std. deviation",
             outputs=Output.TRIAL,
             read=lambda candidate, study: candidate.scores.deviation(score),
         ),
@@ -196,7 +196,7 @@ SCORES = (
         is_there=lambda study: study.config.search.front is ErrorEstimate.POOLED,
     ),
     *_score_columns(Score.ACCURACY),
-    CandidateColumn(name="val_accuracy_wilson", label="  Wilson, one run", outputs=Output.TRIAL, read=_wilson_interval),
+    CandidateColumn(name="val_accuracy_wilson", label="  Wilson 95 % CI", outputs=Output.TRIAL, read=_wilson_interval),
     *_score_columns(Score.BALANCED),
 )
 """Scores on the validation part with their uncertainties."""

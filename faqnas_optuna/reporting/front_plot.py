@@ -17,7 +17,7 @@ CONFIRMED = "#D55E00"
 DOMINATED = "#BBBBBB"
 """Colour of the dominated circuits."""
 
-CONFIRMED_NAME = "confirmed on the test part, 95 %"
+CONFIRMED_NAME = "confirmed on the test part, 95 % CI"
 DOMINATED_NAME = "dominated circuits"
 
 
@@ -54,12 +54,12 @@ class Mark(StrEnum):
 
     @property
     def is_filled(self) -> bool:
-        """Whether the mark is filled."""
+        """True if the mark is filled."""
         return self is Mark.EFFECTIVE
 
     @property
     def is_square(self) -> bool:
-        """Whether the mark is a square; otherwise it is a circle."""
+        """True if the mark is a square, False if it is a circle."""
         return self is Mark.LACKING
 
 
@@ -81,9 +81,9 @@ class FrontPlot:
     cost_name: str = "quantum FLOPs"
     """Name of the cost, the first objective."""
     is_by_flops: bool = True
-    """Whether the cost is a number of FLOPs; otherwise it is -ln ESP on a device."""
+    """True if the cost is a number of FLOPs, False if it is -ln ESP on a device."""
     is_pooled: bool = False
-    """Whether the validation errors are pooled over all trainings of the study."""
+    """True if the validation errors are pooled over all trainings of the study."""
     majority_error: float | None = None
     """Validation error of always answering the most frequent class; None if unknown."""
 
@@ -114,7 +114,7 @@ class FrontPlot:
     @property
     def x_label(self) -> str:
         """Label of the cost axis."""
-        return f"{self.cost_name} (one sample, forward)" if self.is_by_flops else self.cost_name
+        return f"{self.cost_name} (forward pass of one sample)" if self.is_by_flops else self.cost_name
 
     @property
     def y_label(self) -> str:
@@ -131,7 +131,7 @@ class FrontPlot:
     @property
     def interval_name(self) -> str:
         """Legend entry for the intervals of the validation errors."""
-        return f"95 % of the mean of {self.repeats} trainings"
+        return f"95 % CI of the mean of {self.repeats} trainings"
 
     @property
     def bars(self) -> list[tuple[Candidate, tuple[float, float]]]:

@@ -9,6 +9,7 @@ from faqnas_optuna.config import CountedGates
 from faqnas_optuna.reporting.columns import BY_NAME, Output, ResultColumn, Value, columns
 from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.note import COUNTED
+from faqnas_optuna.reporting.report import BRACKETS
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
@@ -189,21 +190,23 @@ def _caption(state: SearchState) -> Latex:
     epochs = "epoch" if training.epochs == 1 else "epochs"
     gates = ", without the inert gates" if config.gates is CountedGates.EFFECTIVE else ""
     has_inert = any(candidate.effective_gates.inert for candidate in state.front)
-    inert = " Gates in brackets change no measured value." if has_inert else ""
-    balanced = f" Balanced is the mean of the recalls of the classes{after_balanced}." if config.shows_balanced else ""
+    inert = f" {BRACKETS}" if has_inert else ""
+    balanced = f" Balanced accuracy is the mean recall over the classes{after_balanced}." if config.shows_balanced else ""
     majority = majority_remark(state.study.description.majority_score)
     cost = "quantum FLOPs"
     esp = ""
     if device := config.device:
         cost = f"{NEG_LOG_ESP} on {escaped(device.name)}"
-        esp = f" ESP is the estimated success probability of its effective gates, by the figures of {escaped(device.date)}."
+        esp = (
+            f" ESP is the estimated success probability of its effective gates, with the device data of {escaped(device.date)}."
+        )
     return Latex(
-        f"The circuits of study {escaped(state.study.name)} that no other beats in both {cost} and validation"
-        f" error{config.score.remark}, of {grouped(len(state.by_circuit))}. Accuracy is that of"
+        f"Circuits of study {escaped(state.study.name)} that are non-dominated in {cost} and validation"
+        f" error{config.score.remark}, among {grouped(len(state.by_circuit))}. Accuracy is measured on"
         f" {grouped(sizes['validation'])} validation samples of {escaped(config.dataset)} after"
         f" {grouped(training.epochs)} {epochs} of training{trainings}{after_accuracy}.{balanced}{majority}{esp}"
-        rf" $F_\mathrm{{Q}}$ are the quantum FLOPs of one sample, forward, {COUNTED[config.flops]}{gates};"
-        rf" $F_\mathrm{{C}}$ are the classical ones.{inert}"
+        rf" $F_\mathrm{{Q}}$: quantum FLOPs of the forward pass of one sample, {COUNTED[config.flops]}{gates};"
+        rf" $F_\mathrm{{C}}$: classical FLOPs.{inert}"
     )
 
 

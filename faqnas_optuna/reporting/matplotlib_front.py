@@ -110,7 +110,7 @@ def _circuits(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
     steps: dict[str, Any] = {"drawstyle": "steps-post", "color": BELIEVED, "linewidth": 0.7 * form.line_pt}
     axes.plot(*points(plot.front), **steps)
     # An empty line joins steps and filled circle in one entry of the legend.
-    handles += axes.plot([], [], **steps, **_mark(Mark.EFFECTIVE, form), label="front (numbers: trials)")
+    handles += axes.plot([], [], **steps, **_mark(Mark.EFFECTIVE, form), label="front (labels: trial numbers)")
     for mark in Mark:
         circuits = [candidate for candidate in plot.front if Mark.of(candidate) is mark]
         lines = axes.plot(*points(circuits), linestyle="", **_mark(mark, form), zorder=4, label=plot.meaning_of(mark))
@@ -244,9 +244,9 @@ class _Positions:
 
     def line(self, begin: tuple[float, float], end: tuple[float, float], *, width: float) -> Box:
         """Return the box around a horizontal or vertical line."""
-        (left, y), (right, other_y) = sorted((self.of(*begin), self.of(*end)))
+        (begin_x, y), (end_x, other_y) = sorted((self.of(*begin), self.of(*end)))
         low, high = sorted((y, other_y))
-        return Box(left - width / 2, low - width / 2, right + width / 2, high + width / 2)
+        return Box(begin_x - width / 2, low - width / 2, end_x + width / 2, high + width / 2)
 
 
 def _padded_diameter(form: Form) -> float:

@@ -51,12 +51,12 @@ def check_plot_file(path: Path, size: Size | None = None) -> None:
     """
     kind = path.suffix.lower()
     if kind not in (*PRINTED, ".html"):
-        raise OutputError(f"a plot is a .png, .pdf, .svg or .html file; {path.name!r} is none")
+        raise OutputError(f"the name of a plot must end in .png, .pdf, .svg or .html; {path.name!r} does not")
     # A figure in a browser adapts to its window, so a size would have no effect.
     if kind == ".html" and size:
         raise OutputError(
-            f"an .html plot is as large as its window, and {path.name!r} shall be of size {size};"
-            " leave out --size, or draw a .png, .pdf or .svg file"
+            f"an .html plot fills its window, so {path.name!r} cannot have the size {size};"
+            " leave out --size, or choose a .png, .pdf or .svg file"
         )
 
 
@@ -67,7 +67,7 @@ def check_printed(path: Path) -> None:
         OutputError: The suffix is not `.png`, `.pdf` or `.svg`.
     """
     if path.suffix.lower() not in PRINTED:
-        raise OutputError(f"this plot is a .png, .pdf or .svg file; {path.name!r} is none")
+        raise OutputError(f"the name of this plot must end in .png, .pdf or .svg; {path.name!r} does not")
 
 
 def write_pareto_plot(
@@ -131,7 +131,7 @@ def hypervolume_figure(generations: Sequence[ClosedGeneration], closing_times: M
     tick_distance = 1 if len(generations) <= FEW_GENERATIONS else None
     figure.update_xaxes(title="closed generation", tickformat="d", dtick=tick_distance)
     figure.update_yaxes(title="hypervolume")
-    figure.update_layout(title="Hypervolume of the front, generation by generation", template="plotly_white")
+    figure.update_layout(title="Hypervolume of the front by generation", template="plotly_white")
     return figure
 
 
@@ -251,7 +251,7 @@ def _add_confirmed(figure: "Figure", plot: FrontPlot) -> None:
         hovertemplate=(
             "trial %{customdata[0]}, confirmed"
             f"<br>error on the test part{plot.score.remark} %{{y:.3f}}"
-            "<br>95 %: %{customdata[1]:.3f} to %{customdata[2]:.3f}<extra></extra>"
+            "<br>95 % CI: %{customdata[1]:.3f} to %{customdata[2]:.3f}<extra></extra>"
         ),
     )
 

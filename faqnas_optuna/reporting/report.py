@@ -7,7 +7,7 @@ from typing import Any
 from faqnas_optuna.config import Score
 from faqnas_optuna.reporting.text_tables import TextTable
 
-BRACKETS = "What stands in brackets changes no measured value."
+BRACKETS = "Gates in brackets do not affect any measurement."
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Report:
 
 
 def majority_line(majority_score: float, score: Score, part: str) -> str:
-    """Return the sentence below a table of scores that gives the score of always answering the majority class.
+    """Return the sentence below a table of scores that gives the score of the majority class.
 
     >>> majority_line(0.361, Score.ACCURACY, "test")
-    'Always answering the majority class has a test accuracy of 0.361.'
+    'The majority class has a test accuracy of 0.361.'
     """
     balanced = score.of(accuracy="", balanced="balanced ")
-    return f"Always answering the majority class has a {balanced}{part} accuracy of {majority_score:.3f}."
+    return f"The majority class has a {balanced}{part} accuracy of {majority_score:.3f}."

@@ -93,7 +93,7 @@ def _ending(document: Mapping[str, Any], *, done_before: bool) -> str:
         state += f" {to_the_minute(document['stop']['at'])}"
         seconds = document["stop"]["seconds"]
         # The duration is unknown if the clock was set back during the search.
-        duration = "" if seconds is None else f", {seconds:.0f} s after it was begun"
+        duration = "" if seconds is None else f", {seconds:.0f} s after the start"
     because = f": {document['because']}." if document["because"] else "."
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
     return (
@@ -111,10 +111,10 @@ def _next_commands(document: Mapping[str, Any], storage_option: str) -> Iterator
     """
     name = document["study"]
     commands = {
-        f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
-        f"confirm {name}{storage_option}": "what the front is worth: trained anew, on the test part, beside controls",
-        f"pareto {name} --plot front.html{storage_option}": "the front as an interactive plot",
-        f"dashboard{storage_option}": "the front in a browser, and every trial",
+        f"show {name} {document['front'][-1]['trial']}{storage_option}": "draw the most accurate circuit",
+        f"confirm {name}{storage_option}": "retrain the front and judge it on the test part, beside controls",
+        f"pareto {name} --plot front.html{storage_option}": "plot the front, interactively",
+        f"dashboard{storage_option}": "browse the front and all trials",
     }
     width = max(map(len, commands))
     yield "\nNext:"

@@ -15,7 +15,7 @@ class Form:
     dpi: int
     """Resolution of PNG files in pixels per inch."""
     has_title: bool
-    """Whether the figure has a title of its own; figures in papers have a caption instead."""
+    """True if the figure has a title of its own; figures in papers have a caption instead."""
 
     @property
     def mark_pt(self) -> float:

@@ -69,7 +69,9 @@ class ChunkFolder:
             self.folder.mkdir(exist_ok=True)
             acquisition = lock.acquire()
         except Timeout as error:
-            raise OutputError(f"another process works at {self.folder}; wait for it, or name another --out") from error
+            raise OutputError(
+                f"another process is writing to {self.folder}; wait until it ends, or choose another --out"
+            ) from error
         except OSError as error:
             raise OutputError(f"cannot write {self.folder}: {error.strerror}") from error
         with acquisition:
@@ -85,12 +87,12 @@ class ChunkFolder:
             write_atomically(file, json.dumps(self._document, indent=1).encode())
             return
         except ValueError as error:
-            raise OutputError(f"{file} is damaged; remove the folder to begin anew") from error
+            raise OutputError(f"{file} is damaged; remove the folder to start again") from error
         # Results of another protocol or version must not get into the table.
         lines = differences(document, self._document)
         if lines:
             raise StudyMismatchError(
-                f"{self.folder} has parts of another table: {'; '.join(lines)}; remove it to begin anew, or name another --out"
+                f"{self.folder} belongs to another table: {'; '.join(lines)}; remove it to start again, or choose another --out"
             )
 
     def read(self) -> Iterator[ChunkResult]:
@@ -101,7 +103,7 @@ class ChunkFolder:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
-                logger.warning("%s is damaged (%s); training it anew", self._file(chunk), error)
+                logger.warning("%s is damaged (%s); repeating its trainings", self._file(chunk), error)
                 continue
             yield ChunkResult(chunk=chunk, **arrays)
 

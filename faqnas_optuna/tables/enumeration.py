@@ -27,7 +27,7 @@ from faqnas_optuna.training.evaluation import prepare
 
 logger = logging.getLogger(__name__)
 
-RESUME_HINT = "What is trained is kept; the same command goes on"
+RESUME_HINT = "Finished trainings are kept; repeat the command to resume"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,9 @@ def train_chunk(job: Job, chunk: Chunk) -> ChunkResult:
     """
     lines = differences(job.versions, versions())
     if lines:
-        raise StudyMismatchError(f"the worker on {node()} has other versions, {'; '.join(lines)}; let all have the same")
+        raise StudyMismatchError(
+            f"the worker on {node()} has other versions, {'; '.join(lines)}; install the same versions everywhere"
+        )
     # Compiled now, the kernels do not add to the duration of the first training.
     load_kernels()
     circuits = job.circuits[chunk.begin : chunk.end]
@@ -118,7 +120,7 @@ def table_exists(file: Path, document: dict[str, Any]) -> bool:
         return False
     lines = differences(read_document(file), document)
     if lines:
-        raise StudyMismatchError(f"{file} is another table: {'; '.join(lines)}; name another --out, or remove it")
+        raise StudyMismatchError(f"{file} is another table: {'; '.join(lines)}; choose another --out, or remove the file")
     return True
 
 

@@ -71,7 +71,9 @@ class LiveTable(Table):
         self._trainings = LiveTrainings(data_of(self, data_dir), _config_of(self.document).training)
         lines = differences(self.document["versions"], versions())
         if lines:
-            logger.warning("trainings here may differ from %s: %s", file, "; ".join(lines).replace("requested", "here"))
+            logger.warning(
+                "trainings on this machine may differ from those in %s: %s", file, "; ".join(lines).replace("requested", "here")
+            )
 
     def query(self, circuit: AnyCircuit, *, epochs: int = 5, seed: SeedOrMean = "mean") -> Entry:
         """Return the values of a circuit after training it; see `Table.query`."""
@@ -124,7 +126,7 @@ def data_of(table: Table, data_dir: Path | None) -> DataSplits:
     # A file of the same name may have other content, and a data set of scikit-learn may change between versions.
     if splits.fingerprint != table.document["data_fingerprint"]:
         raise DataError(
-            f"{table.file.name} is of other data; fingerprint: stored {table.document['data_fingerprint']}, here"
+            f"the data differ from those of {table.file.name}: fingerprint stored {table.document['data_fingerprint']}, here"
             f" {splits.fingerprint}; use the same files"
         )
     return splits

@@ -48,7 +48,7 @@ def _shipped_file(name: str) -> Path:
     files = shipped()
     if name not in files:
         raise DataError(
-            f"no table of {name!r} comes with this program{did_you_mean(name, files)}; or make one, and name its file",
+            f"there is no bundled table of {name!r}{did_you_mean(name, files)}; or create one, and name its file",
             command=f"enumerate {name}",
         )
     return files[name]

@@ -59,12 +59,12 @@ def read_document(table: Path) -> dict[str, Any]:
     try:
         metadata = pq.read_schema(table).metadata or {}
     except FileNotFoundError as error:
-        raise DataError(f"{table}: there is no such file; make it with", command=f"enumerate --out {table}") from error
+        raise DataError(f"{table} does not exist; create it with", command=f"enumerate --out {table}") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{table} cannot be read as a table; it is none, or damaged") from error
+        raise DataError(f"{table} is not a table, or is damaged; name a file that enumerate has written") from error
     # Any Parquet file has a schema; only tables have a description.
     if METADATA not in metadata:
-        raise DataError(f"{table} is no table of circuits: another program has made it")
+        raise DataError(f"{table} is a Parquet file of another program; name a file that enumerate has written")
     document: dict[str, Any] = json.loads(metadata[METADATA])
     if document["schema_version"] != SCHEMA_VERSION:
         raise DataError(

@@ -111,7 +111,9 @@ class Table:
             subject = circuit.circuit if isinstance(circuit, Genome) else circuit
             row = self._rows.get(subject.digest if isinstance(subject, Circuit) else subject)
             if row is None:
-                raise GenomeError(f"{subject} is none of the {len(self):,} circuits in {self.file.name}{self._sample_remark()}")
+                raise GenomeError(
+                    f"{subject} is not among the {len(self):,} circuits of {self.file.name}{self._sample_remark()}"
+                )
             # Computing a digest takes longer than all else here, so it is done once per circuit.
             self._rows[circuit] = row
         return row
@@ -282,10 +284,10 @@ class Table:
         """
         if epochs not in self.epochs:
             listed = ", ".join(map(str, self.epochs))
-            raise ConfigError(f"{self.file.name} was looked at after {listed} epochs; it is asked for {epochs!r}")
+            raise ConfigError(f"{self.file.name} has values after {listed} epochs; choose one of these instead of {epochs!r}")
         if seed != "mean" and seed not in self.seeds:
             raise ConfigError(
-                f'{self.file.name} has the seeds 0 to {self.seeds[-1]}, and "mean" over them; it is asked for {seed!r}'
+                f'{self.file.name} has the seeds 0 to {self.seeds[-1]}; choose one of these or "mean" instead of {seed!r}'
             )
 
     def _sample_remark(self) -> str:

@@ -43,9 +43,9 @@ REFUSED = {
     ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, requested 3; .* --name"),
     ("iris", "--repeats", "2"): (
         3,
-        "exists with other settings: repeats: stored 3, requested 2; .* --name",
+        "study 'iris.confirm' exists with other settings: repeats: stored 3, requested 2; use",
     ),
-    ("iris", "--name", "iris"): (3, "study 'iris' is no confirmation; choose another name with --name"),
+    ("iris", "--name", "iris"): (3, "study 'iris' is not a confirmation; choose another name with --name"),
     ("iris", "--name", ""): (2, "a study's name has .*; it is ''"),
     ("iris", "--detach", "--dask", "tcp://127.0.0.1:1"): (2, "--detach starts no workers but --dask says where"),
     ("iris.confirm",): (2, ITSELF),
@@ -197,7 +197,7 @@ def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch:
     assert "finished, 2 failed" in stored("status", "new")[1]
     assert (
         stored("confirm", "iris", *SMALL, "--name", "new")[1].splitlines()[-1]
-        == "2 trainings failed; the same command tries again."
+        == "2 trainings failed; repeat the command to retry."
     )
     monkeypatch.setattr(objective, "confirm_once", confirm_once)
     code, out, _ = stored("resume", "new", "--json")
@@ -236,7 +236,7 @@ def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, monkeypatch: p
     assert err.splitlines()[-1] == "interrupted; finished trials are kept. Continue with: faqnas-optuna resume new"
     # The circuit and its first control are done.
     assert out.startswith("trial  test accuracy")
-    assert out.splitlines()[-1] == "11 trainings of 13 are not done yet."
+    assert out.splitlines()[-1] == "11 of 13 trainings are not finished yet."
     search = load_confirmation(open_storage(storage_url), "new")
     assert (len(successful(search)), reason_of(search)) == (2, None)
     monkeypatch.setattr(objective, "confirm_once", confirm_once)

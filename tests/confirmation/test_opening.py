@@ -16,9 +16,9 @@ def test_the_confirmation_of_another_study_is_refused(
     confirmation(0)
     storage, other = search_of_eight.study._storage, new_search(name="other")
     run_trials(other, 4, cheap_values)
-    with pytest.raises(StudyMismatchError, match="an earlier study 'iris', or another; choose another name with --name"):
+    with pytest.raises(StudyMismatchError, match="or an earlier one named 'iris'; choose another name with --name"):
         find_confirmation(storage, "iris.confirm", other)
-    with pytest.raises(StudyMismatchError, match="is no confirmation"):
+    with pytest.raises(StudyMismatchError, match="is not a confirmation"):
         find_confirmation(storage, "other", search_of_eight)
     assert find_confirmation(storage, "other.confirm", other) is None
 

@@ -137,7 +137,7 @@ def test_real_trainings_are_judged_on_the_test_part(confirmation: Make, iris: Da
 
 def test_other_epochs_and_fewer_seeds_are_refused(confirmation: Make) -> None:
     search = confirmation(0)
-    with pytest.raises(StudyMismatchError, match="epochs: stored 1, asked 5; .* another name with --name"):
+    with pytest.raises(StudyMismatchError, match="epochs: stored 1, requested 5; .* another name with --name"):
         search.check_budget(ConfirmationBudget(epochs=5))
     with pytest.raises(StudyMismatchError, match="repeats: stored 2, requested 1"):
         search.check_budget(ConfirmationBudget(repeats=1))

@@ -123,7 +123,7 @@ def test_the_pace_of_a_running_study_is_told(view: StudyView) -> None:
 
 def test_without_a_successful_trial_that_is_said(view: StudyView) -> None:
     page = study_page(replace(view, figures={}, front=[]), path="/study/iris")
-    assert "No trial has succeeded yet: there is no front to show." in page
+    assert "No trial has succeeded yet, so there is no front." in page
     assert "plotly.js" not in page
 
 
@@ -143,7 +143,7 @@ def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Confirma
         assert f"{entry['test_accuracy']:.3f}{low:.3f} to {high:.3f}" in page.text
         assert view.confirmed[circuit].error == pytest.approx(1 - entry["test_accuracy"])
     assert "confirmed on the test part" in view.figures["front"]
-    with pytest.raises(StudyMismatchError, match="it confirms circuits of 'iris', and what it has shown stands on the page"):
+    with pytest.raises(StudyMismatchError, match="it confirms circuits of 'iris', and its results are on the page"):
         watched.study("iris.confirm")
 
 

@@ -118,7 +118,13 @@ def test_the_table_of_a_front(new_search: Callable[..., Search]) -> None:
         ["2", "0.938", r"38\,997", classical[2], parameters[2], "7 qubits, angle, RY RX, CZ linear {[}the last{]}"],
     ]
     (caption,) = re.findall(r"\\caption\{(.*)\}", text)
-    for part in (r"study iris\_50-a", "of 4", "30 validation samples of iris after 1 epoch of", "PyTorch profiler", "brackets"):
+    for part in (
+        r"study iris\_50-a",
+        "among 4",
+        "30 validation samples of iris after 1 epoch of",
+        "PyTorch profiler",
+        "brackets",
+    ):
         assert part in caption
     assert r"\label{tab:front-iris-50-a}" in text
     # In a class of narrow pages a circuit takes two lines.
@@ -133,7 +139,7 @@ def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
     add(search := new_search(config), *FRONT)
     check(text := table_of(read_state(search)))
     heading, *cells = [row[2] for row in rows(text)]
-    assert heading == r"95\,\% interval"
+    assert heading == r"95\,\% CI"
     for cell, one in zip(cells, FRONT, strict=True):
         reach = stats.t.ppf(0.975, 2) * (one.scores.val_accuracy_std or 0) / 3**0.5
         low, high = max(one.scores.val_accuracy - reach, 0), min(one.scores.val_accuracy + reach, 1)
