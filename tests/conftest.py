@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation.baselines import Baseline
-from faqnas_optuna.confirmation.opening import extended, open_study
+from faqnas_optuna.confirmation.opening import create_or_extend, open_study
 from faqnas_optuna.confirmation.plan import ConfirmationBudget, finalists_of
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data import named
@@ -196,7 +196,7 @@ def confirm(
         finalists=finalists_of(candidates, config=search.config, n_features=4, n_classes=3),
         baselines=tuple(map(str, Baseline)),
     )
-    return extended(search.study._storage, url, name, search, plan, budget)
+    return create_or_extend(search.study._storage, url, name, search, plan, budget)
 
 
 def copy_database(file: Path, to: Path) -> None:

@@ -53,7 +53,7 @@ def test_numbers_within_texts_are_read_so(text: str) -> None:
         noise_of(f"depolarizing:0.{text}")
     with pytest.raises(ConfigError, match="a rule is knee, best"):
         SelectionRule.parse(f"cheapest-within:0.{text}")
-    with pytest.raises(ConfigError, match="trainings of each circuit are a number"):
+    with pytest.raises(ConfigError, match="the number of trainings per circuit must be"):
         searcher(f"random:{text}")
     with pytest.raises(DataError, match="features is a whole number"):
         Recipe.read(f"two-curves:features={text}")

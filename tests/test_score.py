@@ -24,7 +24,7 @@ from faqnas_optuna.confirmation.baselines import GRID_C, GRID_GAMMA, Baseline, f
 from faqnas_optuna.confirmation.circuit_table import confirmed_frame
 from faqnas_optuna.confirmation.plan import ConfirmationBudget
 from faqnas_optuna.dashboard.pages import study_page
-from faqnas_optuna.dashboard.watching import Watched
+from faqnas_optuna.dashboard.watching import StudyWatcher
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.models.retraining import retrain_best
 from faqnas_optuna.reporting.columns import SCORES, Output, columns
@@ -219,13 +219,13 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
 
 
 def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
-    state, view = read_state(balanced), Watched(balanced.study._storage).study("iris")
+    state, view = read_state(balanced), StudyWatcher(balanced.study._storage).study("iris")
     best = state.front[-1]
     assert FrontPlot.of(state, {}).y_label == "validation error (balanced)"
     note = study_note(state)
-    assert "validation error (balanced), 1 − the mean of the recalls" in note["Objectives"]
+    assert "validation error (balanced), 1 − the mean recall over the classes" in note["Objectives"]
     # Wilson's interval is of samples that are right or wrong, all the same.
-    assert "best balanced accuracy, " in note["Reliability"] and "Wilson" not in note["Reliability"]
+    assert "best balanced accuracy on " in note["Reliability"] and "Wilson" not in note["Reliability"]
     page = study_page(view, path="/study/iris")
     assert f"<dt>best balanced accuracy</dt><dd>{state.best_score:.3f}</dd>" in page
     assert '>accuracy</th><th class="number">balanced</th><th class="number">95 % CI</th>' in page
@@ -240,10 +240,10 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
     assert "\nbalanced accuracy " in shown and "\nvalidation error (balanced)  " in shown
     out = cli_here("confirm", "iris")[1]
     assert out.startswith("trial  balanced test accuracy ") and out.count("balanced test accuracy") == 4
-    assert "\nAccuracies are balanced: the mean of the recalls of the classes.\n" in out
+    assert "\nAccuracies are balanced: the mean recall over the classes.\n" in out
     latex = cli_here("pareto", "iris", "--latex", "-")[1]
     assert r"& Accuracy & Balanced & \shortstack" in latex
-    assert "of the recalls of the classes with its $t$ interval." in latex
+    assert "recall over the classes with its $t$ interval." in latex
 
 
 def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Self
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.running import CatchSignals, Execution, Hooks, StudyRun, open_patiently, run_study
 from faqnas_optuna.api.settings import check_range
-from faqnas_optuna.confirmation.opening import confirming, find, is_no_search, load_search
-from faqnas_optuna.confirmation.plan import ConfirmationBudget, chosen_finalists, name_for
+from faqnas_optuna.confirmation.opening import find_confirmation, load_search, not_a_search_error, prepare_confirmation
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, choose_finalists, name_for
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.noise.finalists import check_noise, finalists_among, seeds_of, under_noise
@@ -111,18 +111,18 @@ def confirm_study(
     """
     execution.check_reach(data)
     storage = open_patiently(execution, hooks)
-    search = load_search(storage, request.study, refusal=is_no_search)
-    candidates = chosen_finalists(search, numbers=request.trials, top=request.top, pick=request.pick)
+    search = load_search(storage, request.study, refusal=not_a_search_error)
+    candidates = choose_finalists(search, numbers=request.trials, top=request.top, pick=request.pick)
     if request.noise:
         check_noise(candidates, request.noise)
     requested: dict[str, Any] = {"search": search, "trials": [candidate.trial for candidate in candidates]}
-    if existing := find(storage, request.name, search):
+    if existing := find_confirmation(storage, request.name, search):
         existing.check_versions()
         existing.check_budget(request.budget)
         if existing.is_done(candidates, request.budget):
             return ConfirmationRun(study=existing, done_before=True, **requested)
     splits = data.load_for(search)
-    confirmation = confirming(execution.storage, request.name, search, candidates, splits, request.budget)
+    confirmation = prepare_confirmation(execution.storage, request.name, search, candidates, splits, request.budget)
     if detach:
         return ConfirmationRun(study=confirmation, splits=splits, **requested)
     run = run_study(confirmation, splits, execution, hooks, worker_dir=data.worker_dir)

@@ -91,7 +91,7 @@ def enumerate_space(
     data = DataSource.located(resolved, data_dir)
     from faqnas_optuna.cli.console import messages
     from faqnas_optuna.signals import Signals
-    from faqnas_optuna.tables.enumeration import KEPT
+    from faqnas_optuna.tables.enumeration import RESUME_HINT
     from faqnas_optuna.tables.plan import TablePlan
 
     with messages():
@@ -101,7 +101,7 @@ def enumerate_space(
         with Signals().caught() as signals:
             _make(plan, splits, file, signals, workers=workers or cores(), client=client)
         if signals.first:
-            click.echo(f"interrupted. {KEPT}", err=True)
+            click.echo(f"interrupted. {RESUME_HINT}", err=True)
             return signals.exit_code
         _print_summary(plan, file, seconds=time.perf_counter() - started, as_json=as_json)
     return 0

@@ -79,7 +79,7 @@ def _print(document: Mapping[str, Any]) -> None:
     from faqnas_optuna.cli.display import print_line, print_prose, print_table
     from faqnas_optuna.config import cost_text
     from faqnas_optuna.reporting.text_tables import TextTable
-    from faqnas_optuna.tables.costs import FLOPS, lost_on
+    from faqnas_optuna.tables.costs import FLOPS, neg_log_esp_column
     from faqnas_optuna.wording import number_text
 
     table = TextTable(names=["cost"], numbers=("least", "median"), last="most")
@@ -94,7 +94,7 @@ def _print(document: Mapping[str, Any]) -> None:
     for name in FLOPS:
         # By number of qubits only for the paper's count; JSON has all.
         for group in groups if name == next(iter(FLOPS)) else [one for one in groups if "qubits" not in one]:
-            values = [taus[group, name, lost_on(device)] for device in devices]
+            values = [taus[group, name, neg_log_esp_column(device)] for device in devices]
             agreement.rows.append((FLOPS[name], group, *(number_text(tau, ".2f") for tau in values)))
     print_table(agreement)
     print_prose(

@@ -1,4 +1,4 @@
-"""Benchmark of searches: the circuits of a space, and the values of their trainings."""
+"""Benchmark for search algorithms: the circuits of a space, and the values of their trainings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,18 @@ from faqnas_optuna.circuits.genome import Circuit
 
 
 class Benchmark(ABC):
-    """Circuits by number, and the values of their trainings by seed.
+    """Circuits, referred to by their index, and the values of their trainings by seed.
 
     Args:
-        circuits: In their order.
-        effective: (circuits,) For each circuit the number of its effective circuit, which is trained for it.
-        flops: (circuits,) Quantum FLOPs.
-        seeds: Number of trainings of each circuit.
-        document: What a table of these trainings says of itself.
+        circuits: Circuits of the space.
+        effective: Index of the effective circuit, which is the one that is trained, of each circuit.
+        flops: Quantum FLOPs of each circuit.
+        seeds: Number of trainings per circuit.
+        document: Description of the trainings, a `tables.plan.table_document`.
     """
 
     has_seconds: bool = True
-    """Whether the times of trainings are known."""
+    """True if the durations of trainings are known."""
 
     def __init__(
         self,
@@ -37,21 +37,23 @@ class Benchmark(ABC):
         self.circuits = circuits
         self.effective = effective
         self.flops = flops
+        # Searches suggest circuits, while values are stored by index.
         self.rows = {circuit: row for row, circuit in enumerate(circuits)}
-        """The number of each circuit."""
+        """Index of each circuit."""
 
     @abstractmethod
     def validation(self, effective: int, seed: int) -> float:
-        """Return the validation accuracy of the training from a seed."""
+        """Return the validation accuracy of an effective circuit, trained from a seed."""
 
     @abstractmethod
     def test(self, effective: int, seed: int) -> float:
-        """Return the test accuracy of the training from a seed."""
+        """Return the test accuracy of an effective circuit, trained from a seed."""
 
     @abstractmethod
     def seconds(self, effective: int, seed: int) -> float:
-        """Return the time of the training from a seed, 0 if it is not known."""
+        """Return the duration of the training from a seed; 0 if it is not known."""
 
     def best(self) -> float | None:
-        """Return the hypervolume of the front by the mean test accuracies over all seeds; None if these are not known."""
+        """Return the hypervolume of the true front, by mean test accuracies over all seeds; None if these are not known."""
+        # Trainings on demand do not know the values of circuits that no search has suggested.
         return None

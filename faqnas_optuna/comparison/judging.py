@@ -1,9 +1,10 @@
-"""Searchers held against each other by what the circuits that they choose are, not by what they believe of them.
+"""Comparison of search algorithms by the true values of the circuits that they recommend.
 
-Of each search the front that it believes in is taken, and each circuit of it is judged by the test accuracies of trainings that
-the search has not seen. What counts is the *achieved* hypervolume: whoever has so many quantum FLOPs takes the best that the
-front promises for them, and gets what that is. It is the hypervolume of (log₁₀ FLOPs, error) with the truth in place of the
-promise. The front of the true values of what was chosen would flatter: it chooses the luckier ones once more.
+The circuits on the front of a search, by the search's own estimates, are judged by the test accuracies of trainings that the
+search has not seen. The criterion is the *achieved* hypervolume: at each budget of quantum FLOPs a user takes the circuit that
+the front recommends, and gets its true accuracy. It is the hypervolume in (log₁₀ FLOPs, error) with true errors in place of
+estimated ones, but on the front of the estimates. The front of the true values would be optimistically biased, since it selects
+circuits once more by the values that judge them.
 """
 
 import math
@@ -22,57 +23,64 @@ from faqnas_optuna.training.statistics import Comparison, compare, holm, mean_in
 from faqnas_optuna.workers.pool import shared_out
 
 LOOKS = 16
-"""How often in its course a search is judged, at equal steps of its budget."""
+"""Number of times that a search is judged, at equal steps of its budget."""
 WITHIN = 0.01
-"""How far below the best that is promised the cheapest circuit may be."""
+"""Tolerance in accuracy below the best search estimate, for the choice of a cheaper circuit."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """What has become of a search."""
+class JudgedSearch:
+    """The results of a search, judged by trainings that it has not seen."""
 
     achieved_hypervolume: tuple[float, ...]
-    """The achieved_hypervolume share after each of `LOOKS` parts of the budget, the last at its end."""
+    """Achieved hypervolume at each of `LOOKS` parts of the budget, the last at the end."""
     estimated_hypervolume: float
-    """What it would be if all circuits were what they promise."""
+    """Hypervolume by the search's own estimates."""
     optimism: float
-    """Of the circuit that promises most, by how much its validation accuracy was better than by the trainings not seen."""
+    """Overestimate of the circuit with the best search estimate: its estimate minus its mean unseen validation accuracy."""
     best: float
-    """The test accuracy of that."""
+    """Test accuracy of the circuit with the best search estimate."""
     cheapest_within_tolerance: float
-    """The test accuracy of the cheapest that promises no more than `WITHIN` less."""
+    """Test accuracy of the cheapest circuit whose search estimate is at most `WITHIN` below the best."""
     cheapest_within_tolerance_flops: int
+    """Quantum FLOPs of that circuit."""
     front: int
+    """Number of circuits on the front."""
     circuits: int
-    """That were trained."""
+    """Number of effective circuits that were trained."""
     trainings: int
     spent: float
-    """Of the budget: less than all of it if nothing new was suggested."""
+    """Part of the budget that was spent; less than the budget if the search suggested hardly anything new."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """All searches of all searchers."""
+    """All searches of all search algorithms."""
 
-    judged: dict[str, tuple[Judged, ...]]
-    """By searcher, search by search."""
+    searches: dict[str, tuple[JudgedSearch, ...]]
+    """Searches by the name of the algorithm, in the order of their seeds."""
 
     def final(self, name: str) -> list[float]:
-        """The achieved_hypervolume share of each search at its end."""
-        return [one.achieved_hypervolume[-1] for one in self.judged[name]]
+        """Return the achieved hypervolume at the end of each search of an algorithm."""
+        return [search.achieved_hypervolume[-1] for search in self.searches[name]]
 
-    def against(self, reference: str) -> dict[str, tuple[Comparison, float]]:
-        """Each other searcher held against one: pair by pair, with its p by Holm."""
-        others = [name for name in self.judged if name != reference]
-        found = [compare(self.final(name), self.final(reference)) for name in others]
-        adjusted = holm([one.p for one in found])
-        return {name: (one, p) for name, one, p in zip(others, found, adjusted, strict=True)}
+    def comparisons_with(self, reference: str) -> dict[str, tuple[Comparison, float]]:
+        """Return the paired comparison of every other algorithm with a reference, and its p with Holm's correction."""
+        # Searches with one seed form a pair: they see the trainings of each circuit in the same order.
+        others = [name for name in self.searches if name != reference]
+        comparisons = [compare(self.final(name), self.final(reference)) for name in others]
+        corrected = holm([comparison.p for comparison in comparisons])
+        return {name: (comparison, p) for name, comparison, p in zip(others, comparisons, corrected, strict=True)}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The mean of values with its 95 % t interval; of a single one the value itself."""
+    """Return the mean of values and the ends of its 95 % t interval, which equal the mean for a single value."""
     mean = fmean(values)
-    return (mean, *mean_interval(mean, stdev(values), len(values))) if len(values) > 1 else (mean, mean, mean)
+    # A single search has no spread; its document and figure have the same form all the same.
+    if len(values) == 1:
+        return mean, mean, mean
+    low, high = mean_interval(mean, stdev(values), len(values))
+    return mean, low, high
 
 
 def run_contest(
@@ -82,62 +90,74 @@ def run_contest(
     *,
     searches: int,
     processes: int,
-    on_done: Callable[[int], None] = lambda done: None,
+    on_done: Callable[[int], None] = lambda count: None,
 ) -> Contest:
-    """Run and judge every search.
+    """Run and judge all searches in worker processes.
 
     Args:
-        names: Searchers.
-        searches: Number of searches of each searcher.
-        on_done: Called with the number of searches that have ended, first with 0.
+        names: Search algorithms, as `searcher` takes them.
+        benchmark: Source of the values.
+        budget: Budget of each search.
+        searches: Number of searches per algorithm, with the seeds 0, 1, ….
+        processes: Number of worker processes.
+        on_done: Callback with the number of finished searches, called first with 0.
 
     Raises:
-        WorkerDiedError: A process has ended before its search.
+        WorkerDiedError: A worker process died.
     """
+    # Seed by seed, so that slow algorithms are spread over the whole time and no process ends up with all of them.
     tasks = [(name, seed) for seed in range(searches) for name in names]
-    found: dict[tuple[str, int], Judged] = {}
+    results: dict[tuple[str, int], JudgedSearch] = {}
     on_done(0)
-    for task, judged in shared_out(_search, (benchmark, budget), tasks, processes=processes):
-        found[task] = judged
-        on_done(len(found))
-    return Contest(judged={name: tuple(found[name, seed] for seed in range(searches)) for name in names})
+    for task, result in shared_out(_search, (benchmark, budget), tasks, processes=processes):
+        results[task] = result
+        on_done(len(results))
+    return Contest(searches={name: tuple(results[name, seed] for seed in range(searches)) for name in names})
 
 
-def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> tuple[tuple[str, int], Judged]:
-    """Run and judge one search, in a process of its own; return it with its task, a searcher and a seed."""
-    (benchmark, budget), (name, seed) = shared, task
-    # Who starts a study in memory is told so, in every process anew.
+def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> tuple[tuple[str, int], JudgedSearch]:
+    """Run and judge one search in a worker process, and return it with its task, the name of an algorithm and a seed."""
+    benchmark, budget = shared
+    name, seed = task
+    # Optuna logs the creation of every study in memory; the level is set here, since workers do not inherit it.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trace = replay(searcher(name), benchmark, budget, seed=seed)
     return task, judge(trace, benchmark, budget)
 
 
-def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> Judged:
-    """Judge a search by the trainings that it has not seen at all."""
+def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> JudgedSearch:
+    """Judge the results of a search by trainings that it has not seen at any time."""
     trainings = Counter(benchmark.effective[step.row] for step in trace.steps if step.value is not None)
 
-    def truth(value: Callable[[int, int], float], one: FrontCircuit) -> float:
-        effective = benchmark.effective[one.row]
+    def truth(value: Callable[[int, int], float], circuit: FrontCircuit) -> float:
+        effective = benchmark.effective[circuit.row]
+        # Trainings that the search paid for later are excluded too, so that a circuit has one true value throughout.
         unseen = seeds_of(benchmark, effective, search=trace.seed)[trainings[effective] :]
         return fmean(value(effective, int(seed)) for seed in unseen)
 
-    looks = [estimated_front(trace, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS + 1)]
-    # The last training may have cost more than was left.
-    end = estimated_front(trace, benchmark, spent=math.inf)
-    shares = [
-        achieved_hypervolume(front, [truth(benchmark.test, one) for one in front], benchmark.flops_range)
-        for front in (*looks[:-1], end)
+    fronts = [estimated_front(trace, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS)]
+    # The last training may have exceeded the budget, and belongs to the final front all the same.
+    final_front = estimated_front(trace, benchmark, spent=math.inf)
+    volumes = [
+        achieved_hypervolume(front, [truth(benchmark.test, circuit) for circuit in front], benchmark.flops_range)
+        for front in (*fronts, final_front)
     ]
-    best = max(end, key=lambda one: one.search_estimate)
-    cheapest_within_tolerance = next(one for one in end if one.search_estimate >= best.search_estimate - WITHIN)
-    return Judged(
-        achieved_hypervolume=tuple(shares),
-        estimated_hypervolume=achieved_hypervolume(end, [one.search_estimate for one in end], benchmark.flops_range),
+    # What a user would take from the front, with and without regard to the cost.
+    best = max(final_front, key=lambda circuit: circuit.search_estimate)
+    # The front is sorted by cost.
+    cheapest_within_tolerance = next(
+        circuit for circuit in final_front if circuit.search_estimate >= best.search_estimate - WITHIN
+    )
+    return JudgedSearch(
+        achieved_hypervolume=tuple(volumes),
+        estimated_hypervolume=achieved_hypervolume(
+            final_front, [circuit.search_estimate for circuit in final_front], benchmark.flops_range
+        ),
         optimism=best.search_estimate - truth(benchmark.validation, best),
         best=truth(benchmark.test, best),
         cheapest_within_tolerance=truth(benchmark.test, cheapest_within_tolerance),
         cheapest_within_tolerance_flops=cheapest_within_tolerance.flops,
-        front=len(end),
+        front=len(final_front),
         circuits=len({benchmark.effective[step.row] for step in trace.steps}),
         trainings=trace.trainings,
         spent=trace.steps[-1].spent,
@@ -145,15 +165,20 @@ def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> J
 
 
 def achieved_hypervolume(front: Sequence[FrontCircuit], accuracies: Sequence[float], flops_range: tuple[int, int]) -> float:
-    """The share of the box of (log₁₀ quantum FLOPs, accuracy) below what one gets who goes by a front.
+    """Return the achieved hypervolume of a front.
+
+    It is the share, from 0 to 1, of the box of (log₁₀ quantum FLOPs, accuracy) below the accuracy of the circuit that a user
+    would take at each cost: the most expensive affordable one of the front.
 
     Args:
-        front: from the cheapest.
-        accuracies: of its circuits.
-        flops_range: quantum FLOPs of the cheapest and the dearest circuit; the box ends at `BEYOND` times the latter.
+        front: Circuits of the front, sorted by cost.
+        accuracies: Accuracy of each circuit.
+        flops_range: Quantum FLOPs of the cheapest and the most expensive circuit of the space. The box ends at `BEYOND` times
+            the latter.
     """
-    cheapest, dearest = flops_range
-    width = math.log10(BEYOND * dearest / cheapest)
-    places = [math.log10(one.flops / cheapest) / width for one in front]
-    ends = [*places, 1.0][1:]
-    return sum((end - begin) * accuracy for begin, end, accuracy in zip(places, ends, accuracies, strict=True))
+    cheapest, most_expensive = flops_range
+    width = math.log10(BEYOND * most_expensive / cheapest)
+    starts = [math.log10(circuit.flops / cheapest) / width for circuit in front]
+    # Each circuit is taken up to the cost of the next, the last up to the end of the box.
+    ends = [*starts, 1.0][1:]
+    return sum((end - start) * accuracy for start, end, accuracy in zip(starts, ends, accuracies, strict=True))

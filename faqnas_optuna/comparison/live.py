@@ -1,4 +1,4 @@
-"""Benchmark without a table: circuits are trained when a search asks for them."""
+"""Benchmark without a table, whose circuits are trained when a search suggests them."""
 
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.comparison.benchmark import Benchmark
@@ -9,18 +9,19 @@ from faqnas_optuna.tables.live import LiveTrainings
 from faqnas_optuna.tables.plan import TablePlan, table_document
 
 SEEDS = 10
-"""Number of trainings of each circuit, those that a search pays for and those that judge it."""
+"""Number of trainings per circuit: those that a search pays for, and those that judge its results."""
 
 
 class LiveBenchmark(Benchmark):
-    """Circuits that are trained on demand, as for a table: on the same versions the values are the same.
+    """Benchmark whose circuits are trained on demand, with the values of a table made by the same versions.
 
     Args:
-        config: Data, split and training budget; its seed has no effect.
-        splits: The data.
+        config: Data, split and training budget. The seed has no effect.
+        splits: Data of the trainings.
     """
 
     def __init__(self, config: StudyConfig, splits: DataSplits) -> None:
+        # The plan lists the circuits and describes the protocol as for a table; nothing is trained yet.
         plan = TablePlan.of(config, seeds=SEEDS)
         rows = {circuit: row for row, circuit in enumerate(plan.effective_of)}
         super().__init__(
@@ -34,16 +35,17 @@ class LiveBenchmark(Benchmark):
         self._trainings = LiveTrainings(splits, config.training)
 
     def validation(self, effective: int, seed: int) -> float:
-        """Return the validation accuracy of the training from a seed."""
+        """Return the validation accuracy of an effective circuit, trained from a seed."""
         return int(self._result(effective, seed).right[-1, 1]) / int(self.document["sizes"]["validation"])
 
     def test(self, effective: int, seed: int) -> float:
-        """Return the test accuracy of the training from a seed."""
+        """Return the test accuracy of an effective circuit, trained from a seed."""
         return int(self._result(effective, seed).right[-1, 2]) / int(self.document["sizes"]["test"])
 
     def seconds(self, effective: int, seed: int) -> float:
-        """Return the time of the training from a seed."""
+        """Return the duration of the training from a seed."""
         return self._result(effective, seed).seconds
 
     def _result(self, effective: int, seed: int) -> Checkpoints:
+        # Columns of `Checkpoints` are training, validation, test; the last row is after the last epoch.
         return self._trainings.result(self.circuits[effective], seed=seed, epochs=self._epochs)

@@ -1,7 +1,7 @@
-"""A search whose trainings are looked up instead of done: what it suggests, pays for, and believes after each training.
+"""Replay of a search whose trainings are looked up in a benchmark instead of being run.
 
-A searcher sees of a circuit what it has paid for, and nothing else: one training is one of the table's seeds, in an order that
-is drawn for each search and circuit. What the circuits that it chooses *are* is told by the seeds that are left.
+A searcher sees only the trainings that it pays for. Each is one of the benchmark's seeds, in a random order for every search
+and circuit. The remaining seeds are left for an unbiased judgement of the circuits that the search selects.
 """
 
 import warnings
@@ -22,69 +22,82 @@ from faqnas_optuna.study.pareto import non_dominated
 from faqnas_optuna.training.pooling import pooled_errors
 
 SPACE = SpaceConfig()
-MOST_SUGGESTIONS = 3
-"""So many for each training, after which a search is taken to have nothing left to suggest that it does not know."""
-AT_FIRST = 60
-"""Suggestions that are free of that."""
+"""Search space of the paper."""
+# A converged sampler repeats known circuits for ever, which cost nothing: the budget alone would not end such a search.
+MAX_SUGGESTIONS_PER_TRAINING = 3
+"""Maximum number of suggestions per training; a search with more is ended, since it suggests hardly anything new."""
+FREE_SUGGESTIONS = 60
+"""Number of suggestions at the beginning to which that maximum does not apply."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingBudget:
-    """What a search may spend, in one of the two."""
+    """Budget of a search, as a number of trainings or in seconds of training."""
 
     trainings: int | None = None
     seconds: float | None = None
 
     @property
     def amount(self) -> float:
-        """In its own unit."""
+        """The budget, in its unit."""
         return float(self.trainings or 0) if self.seconds is None else self.seconds
 
-    def spent(self, trainings: int, seconds: float) -> float:
-        """How much of it such a search has spent."""
+    def cost_of(self, trainings: int, seconds: float) -> float:
+        """Return the cost of trainings, in the unit of the budget.
+
+        >>> TrainingBudget(seconds=60).cost_of(3, 7.5)
+        7.5
+        """
         return float(trainings) if self.seconds is None else seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchStep:
-    """A training of a search, or a suggestion that cost none."""
+    """A training of a search, or a suggestion of a circuit that had been trained before."""
 
     row: int
-    """The circuit that was suggested."""
+    """Index of the suggested circuit."""
     value: float | None
-    """The validation accuracy of the training; None of a circuit that was trained before."""
+    """Validation accuracy of the training; None if the circuit had been trained before."""
     spent: float
-    """Of the budget, with this training."""
+    """Part of the budget that is spent after this step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchTrace:
-    """All that a search did."""
+    """Record of all steps of a search."""
 
     searcher: str
+    """Name of the search algorithm."""
     seed: int
     pooled: bool
-    """Whether the front is chosen by what all trainings say together."""
+    """True if the front is chosen by errors that are pooled over all trainings of the search."""
     steps: tuple[SearchStep, ...]
 
     @property
     def trainings(self) -> int:
+        """Number of trainings."""
         return sum(step.value is not None for step in self.steps)
 
 
 class PaidTrainings:
-    """What a search has paid for."""
+    """The trainings that a search has paid for.
+
+    Args:
+        benchmark: Source of the values.
+        seed: Seed of the search, which decides the order of the trainings of each circuit.
+    """
 
     def __init__(self, benchmark: Benchmark, *, seed: int) -> None:
         self._benchmark = benchmark
         self._seed = seed
         self.accuracies: defaultdict[int, list[float]] = defaultdict(list)
-        """The validation accuracies of each circuit that was trained, in order."""
+        """Validation accuracies of each effective circuit, in the order of its trainings."""
         self.count = 0
         self.seconds = 0.0
 
     def train(self, effective: int) -> float:
-        """Pay for one more training of a circuit."""
+        """Pay for one more training of an effective circuit, and return its validation accuracy."""
         seed = int(seeds_of(self._benchmark, effective, search=self._seed)[len(self.accuracies[effective])])
         value = self._benchmark.validation(effective, seed)
         self.accuracies[effective].append(value)
@@ -94,77 +107,95 @@ class PaidTrainings:
 
 
 def seeds_of(benchmark: Benchmark, effective: int, *, search: int) -> NDArray[np.int64]:
-    """(seeds,) in which order a search pays for the trainings of a circuit."""
+    """Return all seeds of a circuit in the order in which a search pays for them, of shape (seeds,)."""
+    # Drawn per circuit, so that no seed is systematically the first. Searches with equal seeds see equal trainings.
     return np.random.default_rng([search, effective]).permutation(benchmark.seeds)
 
 
 def replay(searcher: Searcher, benchmark: Benchmark, budget: TrainingBudget, *, seed: int) -> SearchTrace:
-    """Search until the budget is spent, or nothing new is suggested.
+    """Run a search until its budget is spent or it suggests hardly anything new.
 
     Args:
-        seed: of the search, and of which trainings it pays for.
+        searcher: Search algorithm.
+        benchmark: Source of the values.
+        budget: Budget of the search.
+        seed: Seed of the sampler, and of the order in which the trainings of each circuit are paid for.
     """
     with warnings.catch_warnings():
+        # Optuna warns that some of the samplers are experimental, which users of `compare` need not know.
         warnings.simplefilter("ignore", ExperimentalWarning)
         sampler = searcher.sampler(seed)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
-    paid = PaidTrainings(benchmark, seed=seed)
+    trainings = PaidTrainings(benchmark, seed=seed)
     steps: list[SearchStep] = []
-    while budget.spent(paid.count, paid.seconds) < budget.amount:
+    while budget.cost_of(trainings.count, trainings.seconds) < budget.amount:
         trial = study.ask()
-        if trial.number >= AT_FIRST + MOST_SUGGESTIONS * paid.count:
+        if trial.number >= FREE_SUGGESTIONS + MAX_SUGGESTIONS_PER_TRAINING * trainings.count:
             break
         row = benchmark.rows[suggest(trial, SPACE).circuit]
         effective = benchmark.effective[row]
-        values = [paid.train(effective) for _ in range(searcher.repeats)] if not paid.accuracies[effective] else [None]
-        spent = budget.spent(paid.count, paid.seconds)
+        # As in a search, results of a known effective circuit are reused without training.
+        is_new = not trainings.accuracies[effective]
+        values = [trainings.train(effective) for _ in range(searcher.repeats)] if is_new else [None]
+        # All trainings of one suggestion share the amount spent after the last of them.
+        spent = budget.cost_of(trainings.count, trainings.seconds)
         steps += [SearchStep(row=row, value=value, spent=spent) for value in values]
-        study.tell(trial, [float(benchmark.flops[row]), 1 - float(np.mean(paid.accuracies[effective]))])
+        study.tell(trial, [float(benchmark.flops[row]), 1 - float(np.mean(trainings.accuracies[effective]))])
     return SearchTrace(searcher=searcher.name, seed=seed, pooled=searcher.pooled, steps=tuple(steps))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontCircuit:
-    """A circuit on a front as a search believes it to be."""
+    """A circuit on the front of a search, with the values that the search knows."""
 
     row: int
+    """Index of the circuit."""
     flops: int
+    """Quantum FLOPs."""
     search_estimate: float
-    """The mean validation accuracy of the trainings that were paid for."""
+    """Search estimate: the mean validation accuracy of the trainings that were paid for, pooled if the searcher does so."""
     trainings: int
+    """Number of trainings that were paid for."""
 
 
 def estimated_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) -> list[FrontCircuit]:
-    """The front that a search believes in when it has spent so much, from the cheapest."""
-    paid: defaultdict[int, list[float]] = defaultdict(list)
+    """Return the front by the search's own estimates, sorted by cost.
+
+    Args:
+        trace: Record of the search.
+        benchmark: Source of the circuits and their costs.
+        spent: Part of the budget up to which the search is considered.
+    """
+    accuracies: defaultdict[int, list[float]] = defaultdict(list)
+    # A dictionary serves as an ordered set.
     rows: dict[int, None] = {}
     for step in trace.steps:
         if step.spent > spent:
             break
         rows[step.row] = None
         if step.value is not None:
-            paid[benchmark.effective[step.row]].append(step.value)
-    estimate = {effective: float(np.mean(values)) for effective, values in paid.items()}
-    if trace.pooled and paid:
-        circuits, counts = [benchmark.circuits[effective] for effective in paid], [len(values) for values in paid.values()]
-        errors = pooled_errors(circuits, [1 - value for value in estimate.values()], counts)
-        estimate = dict(zip(paid, (1 - errors).tolist(), strict=True))
-    return front(
-        [
-            FrontCircuit(
-                row=row, flops=benchmark.flops[row], search_estimate=estimate[effective], trainings=len(paid[effective])
-            )
-            for row in rows
-            if (effective := benchmark.effective[row]) in paid
-        ]
-    )
+            accuracies[benchmark.effective[step.row]].append(step.value)
+    estimates = {effective: float(np.mean(values)) for effective, values in accuracies.items()}
+    if trace.pooled and accuracies:
+        circuits = [benchmark.circuits[effective] for effective in accuracies]
+        counts = [len(values) for values in accuracies.values()]
+        errors = pooled_errors(circuits, [1 - value for value in estimates.values()], counts)
+        estimates = dict(zip(accuracies, (1 - errors).tolist(), strict=True))
+    suggestions = []
+    for row in rows:
+        effective = benchmark.effective[row]
+        estimate = estimates[effective]
+        trainings = len(accuracies[effective])
+        suggestions.append(FrontCircuit(row=row, flops=benchmark.flops[row], search_estimate=estimate, trainings=trainings))
+    return front(suggestions)
 
 
 def front(circuits: Sequence[FrontCircuit]) -> list[FrontCircuit]:
-    """Those that no other beats in both, from the cheapest; of equals the first."""
+    """Return the non-dominated circuits, sorted by cost; the first of several with equal values."""
     if not circuits:
         return []
-    points = np.array([(one.flops, 1 - one.search_estimate) for one in circuits])
-    kept = np.flatnonzero(non_dominated(points))
-    first = {circuits[place].flops: circuits[place] for place in reversed(kept)}
-    return sorted(first.values(), key=lambda one: one.flops)
+    points = np.array([(circuit.flops, 1 - circuit.search_estimate) for circuit in circuits])
+    indices = np.flatnonzero(non_dominated(points))
+    # On a front equal cost means equal error. In reverse order the first of several circuits is entered last.
+    first_by_cost = {circuits[index].flops: circuits[index] for index in reversed(indices)}
+    return sorted(first_by_cost.values(), key=lambda circuit: circuit.flops)

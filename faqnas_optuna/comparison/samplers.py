@@ -1,4 +1,4 @@
-"""The searchers that are held against each other, by name: samplers of Optuna, with the settings that a search would have."""
+"""Search algorithms to compare, by name: Optuna's samplers with the settings that a search would have."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,31 +20,37 @@ from faqnas_optuna.literals import WHOLE
 from faqnas_optuna.study.sampler import SeededNSGAIISampler
 
 PAPER = SearchConfig()
-MOST_REPEATS = 100
+"""Settings of the paper, which are the defaults."""
+MAX_REPEATS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Searcher:
-    """How circuits are suggested, and how often each is trained."""
+    """A search algorithm: a sampler, and how often each circuit is trained."""
 
     name: str
     description: str
-    """What it is, in words."""
+    """Description of the algorithm."""
     sampler: Callable[[int], BaseSampler]
-    """By the seed of a search."""
+    """Function that returns the sampler for the seed of a search."""
     repeats: int = 1
-    """Trainings of each circuit."""
+    """Number of trainings per circuit."""
     pooled: bool = False
-    """Whether its front is chosen by what all of its trainings say together."""
+    """True if the front is chosen by errors that are pooled over all trainings of the search."""
 
 
 class DistinctSampler(BaseSampler):
-    """Circuits at random, all with the same chance, none with the effective gates of one before it."""
+    """Sampler of random circuits, without replacement: every effective circuit has the same chance, and comes once.
+
+    Args:
+        seed: Seed of the random order.
+    """
 
     def __init__(self, *, seed: int) -> None:
         self._order = np.random.default_rng(seed).permutation(len(_distinct()))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        # Without a relative search space Optuna asks `sample_independent` for every gene.
         return {}
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
@@ -53,18 +59,21 @@ class DistinctSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> GeneValue:
-        place = int(self._order[trial.number % len(self._order)])
-        chosen: GeneValue = _distinct()[place].to_params()[param_name]
-        return chosen
+        # The number of the trial selects the circuit, so all genes of a trial come from the same one.
+        index = int(self._order[trial.number % len(self._order)])
+        value: GeneValue = _distinct()[index].to_params()[param_name]
+        return value
 
 
 @cache
 def _distinct() -> Sequence[Genome]:
-    """A genome for each set of effective gates."""
+    """Return one genome for each effective circuit of the space."""
+    # Samplers suggest genes, so a circuit must be represented by one of its genomes.
     return list({effective_circuit(genome.circuit): genome for genome in enumerate_genomes()}.values())
 
 
 def _paper(seed: int, objectives: Objectives = Objectives.BOTH) -> BaseSampler:
+    """Return the sampler of a search with the paper's settings."""
     return SeededNSGAIISampler(PAPER.model_copy(update={"objectives": objectives}), GENES, seed=seed)
 
 
@@ -80,51 +89,57 @@ SEARCHERS = {
         Searcher(name="nsga2", description="NSGA-II with the paper's settings: FAQNAS", sampler=_paper),
         Searcher(
             name="nsga2-error",
-            description="the same with parents selected by the error alone",
+            description="NSGA-II with parents selected by the error alone",
             sampler=lambda seed: _paper(seed, Objectives.ERROR),
         ),
-        Searcher(name="random", description="genomes at random", sampler=lambda seed: RandomSampler(seed=seed)),
+        Searcher(name="random", description="random genomes", sampler=lambda seed: RandomSampler(seed=seed)),
         Searcher(
             name="nsga2-pooled",
-            description="nsga2 with its front chosen by all trainings together",
+            description="nsga2 with the front selected by pooled errors",
             sampler=_paper,
             pooled=True,
         ),
         Searcher(
             name="random-pooled",
-            description="random with its front chosen so",
+            description="random with the front selected by pooled errors",
             sampler=lambda seed: RandomSampler(seed=seed),
             pooled=True,
         ),
         Searcher(
             name="random-distinct",
-            description="circuits at random, each at most once",
+            description="random circuits without repetition",
             sampler=lambda seed: DistinctSampler(seed=seed),
         ),
-        # One gene at a time it would take nine times as long.
+        # Multivariate, since sampling one gene at a time would take nine times as long.
         Searcher(
             name="tpe",
-            description="Optuna's TPESampler, all genes together",
+            description="Optuna's TPESampler, multivariate",
             sampler=lambda seed: TPESampler(seed=seed, multivariate=True),
         ),
         Searcher(name="nsga3", description="Optuna's NSGAIIISampler, with the paper's settings", sampler=_nsga3),
         Searcher(name="gp", description="Optuna's GPSampler, which takes minutes", sampler=lambda seed: GPSampler(seed=seed)),
     )
 }
+# Of the others `gp` takes minutes, and the rest resemble one of these.
 DEFAULT = ("nsga2", "nsga2-error", "nsga2-pooled", "random", "tpe")
 
 
-def searcher(written: str) -> Searcher:
-    """One by its name, with `:R` behind it for R trainings of each circuit.
+def searcher(text: str) -> Searcher:
+    """Return a search algorithm by its name, to which `:R` may be added for R trainings per circuit.
+
+    >>> searcher("random:3").repeats
+    3
 
     Raises:
-        ConfigError: there is none of the name, or R is no such number.
+        ConfigError: No algorithm has this name, or R is not a number from 1 to 100.
     """
-    name, colon, repeats = written.partition(":")
+    name, colon, repeats = text.partition(":")
     if name not in SEARCHERS:
         raise ConfigError(f"there is no searcher {name!r}{did_you_mean(name, SEARCHERS)}")
     if not colon:
         return SEARCHERS[name]
-    if not WHOLE.fullmatch(repeats) or not 1 <= int(repeats) <= MOST_REPEATS:
-        raise ConfigError(f"searcher {written!r}: trainings of each circuit are a number from 1 to {MOST_REPEATS}, as {name}:3")
+    if not WHOLE.fullmatch(repeats) or not 1 <= int(repeats) <= MAX_REPEATS:
+        raise ConfigError(
+            f"searcher {text!r}: the number of trainings per circuit must be from 1 to {MAX_REPEATS}, as in {name}:3"
+        )
     return replace(SEARCHERS[name], name=f"{name}:{int(repeats)}", repeats=int(repeats))

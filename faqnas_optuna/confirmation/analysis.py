@@ -1,4 +1,4 @@
-"""What a confirmation has shown: each finalist on the test part, beside what the search believed and beside its controls."""
+"""Analysis of a confirmation: test scores of the finalists, compared with the search and with their controls."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,52 +23,56 @@ from faqnas_optuna.training.scoring import balanced_accuracy, recalls
 from faqnas_optuna.training.statistics import Comparison, bounded_interval, compare, holm, kendall_tau, smallest_possible
 
 SIGNIFICANT = 0.05
-AGAINST = {
-    Model.LINEAR: "no circuit at all",
+"""Significance level, for p with Holm's correction."""
+CONTROL_NAMES = {
+    Model.LINEAR: "the network without circuit",
     Model.EMBEDDING: "its embedding alone",
-    Model.SEPARABLE: "itself without entanglers",
-    Model.MLP: "a classical network of as many parameters",
+    Model.SEPARABLE: "the circuit without entanglers",
+    Model.MLP: "a classical network of equal size",
 }
-"""The controls, to be read after "over" or "than"."""
+"""Descriptions of the controls that fit after "than" and "from"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkResults:
-    """What the trainings of one network came to."""
+    """Results of the trainings of one network."""
 
     by_seed: Mapping[int, FrozenTrial]
+    """Successful trials by seed, sorted."""
 
     @classmethod
     def of(cls, trials: Iterable[FrozenTrial]) -> "NetworkResults":
-        """The first successful training from each seed."""
+        """Return the results of successful trials of one network; of several trials with one seed, the first counts."""
         by_seed: dict[int, FrozenTrial] = {}
         for trial in trials:
             by_seed.setdefault(trial.user_attrs["seed"], trial)
         return cls(by_seed=dict(sorted(by_seed.items())))
 
     def scores(self, score: Score) -> dict[int, float]:
-        """On the test part, by seed."""
-        kept = {seed: trial.user_attrs for seed, trial in self.by_seed.items()}
+        """Return a score on the test part by seed."""
+        attributes_by_seed = {seed: trial.user_attrs for seed, trial in self.by_seed.items()}
         if score is Score.ACCURACY:
-            return {seed: attributes["test_accuracy"] for seed, attributes in kept.items()}
-        return {seed: balanced_accuracy(attributes["confusion"]) for seed, attributes in kept.items()}
+            return {seed: attributes["test_accuracy"] for seed, attributes in attributes_by_seed.items()}
+        return {seed: balanced_accuracy(attributes["confusion"]) for seed, attributes in attributes_by_seed.items()}
 
     def summary(self) -> dict[str, Any]:
-        """By either score its mean and interval; confusion and recalls."""
-        counted = {trial.user_attrs["parameters"] for trial in self.by_seed.values()}
+        """Return the means and intervals of both scores, and the confusion matrix and recalls over all seeds."""
+        parameters = {trial.user_attrs["parameters"] for trial in self.by_seed.values()}
         confusions = [trial.user_attrs["confusion"] for trial in self.by_seed.values()]
-        # Over all seeds together.
         confusion = np.sum(confusions, axis=0).tolist()
         return {
-            "parameters": max(counted),
-            **self._judged(Score.ACCURACY),
-            **self._judged(Score.BALANCED),
+            # The number does not depend on the seed.
+            "parameters": max(parameters),
+            **self._score_summary(Score.ACCURACY),
+            **self._score_summary(Score.BALANCED),
             "confusion": confusion,
             "recalls": list(recalls(confusion)),
         }
 
-    def _judged(self, score: Score) -> dict[str, Any]:
-        values, name = list(self.scores(score).values()), f"test_{score.key}"
+    def _score_summary(self, score: Score) -> dict[str, Any]:
+        """Return mean, standard deviation, 95 % interval and values of a score."""
+        values = list(self.scores(score).values())
+        name = f"test_{score.key}"
         return {
             name: fmean(values),
             f"{name}_std": stdev(values) if len(values) > 1 else None,
@@ -77,15 +81,24 @@ class NetworkResults:
         }
 
     def curves(self, epochs: int) -> dict[str, Any]:
-        """Means over the seeds, epoch by epoch."""
-        trials, names = self.by_seed.values(), ("losses", "validation_accuracies")
-        kept = {name: [trial.user_attrs[name] for trial in trials] for name in names}
-        means = {name: np.mean(curves, axis=0).round(6).tolist() for name, curves in kept.items()}
+        """Return the learning curves, as means over the seeds.
+
+        Args:
+            epochs: Number of epochs of each training.
+        """
+        names = ("losses", "validation_accuracies")
+        # Each array has the shape (seeds, stored epochs).
+        curves = {name: [trial.user_attrs[name] for trial in self.by_seed.values()] for name in names}
+        means = {name: np.mean(values, axis=0).round(6).tolist() for name, values in curves.items()}
         return {"epochs": list(curve_epochs(epochs)), **means}
 
 
 def interval_of(values: Sequence[float]) -> list[float] | None:
-    """Return the 95 % interval of the mean of accuracies, within 0 and 1; None of a single one, and of equal ones."""
+    """Return the 95 % interval of the mean of accuracies, clipped to [0, 1]; None for a single value and for equal values.
+
+    >>> interval_of([0.9, 0.9]) is None
+    True
+    """
     return _interval(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
 
@@ -95,28 +108,27 @@ def _interval(mean: float, deviation: float | None, count: int) -> list[float] |
 
 
 def confirmation_document(confirmation: Confirmation) -> dict[str, Any]:
-    """All that a confirmation has shown so far.
+    """Return the results of a confirmation so far.
 
     Raises:
-        NoSuccessfulTrialError: nothing yet.
+        NoSuccessfulTrialError: No circuit has been trained yet.
     """
     plan = confirmation.plan
+    # Read once, so that the counts of trainings agree with the results.
     trials = confirmation.trials()
-    by_network: defaultdict[str, list[FrozenTrial]] = defaultdict(list)
-    for trial in trials:
-        if confirmation.has_result(trial):
-            by_network[trial.user_attrs["network"]].append(trial)
-    trained = {network: NetworkResults.of(found) for network, found in by_network.items()}
-    finalists = [finalist for finalist in plan.finalists if finalist.networks[Model.CIRCUIT] in trained]
+    results = _results_by_network(confirmation, trials)
+    finalists = [finalist for finalist in plan.finalists if finalist.networks[Model.CIRCUIT] in results]
     if not finalists:
         raise _nothing_confirmed(confirmation)
     finalists.sort(key=lambda finalist: (finalist.cost, finalist.trial))
-    circuits = [_circuit(finalist, trained, confirmation.config) for finalist in finalists]
-    _adjust(circuits)
+    circuits = [_circuit(finalist, results, confirmation.config) for finalist in finalists]
+    # The corrections need all circuits, and the sentences need the corrections.
+    _add_corrected_p(circuits)
     for entry in circuits:
-        entry["message"] = told(entry)
+        entry["message"] = comparison_message(entry)
     score = confirmation.config.score
-    estimate, confirmed = ([entry[f"{part}_{score.key}"] for entry in circuits] for part in ("val", "test"))
+    search_scores = [entry[f"val_{score.key}"] for entry in circuits]
+    test_scores = [entry[f"test_{score.key}"] for entry in circuits]
     return {
         "schema_version": SCHEMA_VERSION,
         "study": confirmation.name,
@@ -129,46 +141,65 @@ def confirmation_document(confirmation: Confirmation) -> dict[str, Any]:
         "test_samples": confirmation.description.sizes["test"],
         "majority_score": confirmation.description.majority_score,
         **stop_document(confirmation),
-        "trainings": confirmation.trainings(trials),
+        "trainings": confirmation.training_counts(trials),
         "circuits": circuits,
-        "baselines": [_baseline(name, trained[name]) for name in plan.baselines if name in trained],
+        "baselines": [_baseline(name, results[name]) for name in plan.baselines if name in results],
         "baselines_skipped": [str(name) for name in Baseline if name not in plan.baselines],
-        "kendall_tau": kendall_tau(estimate, confirmed),
+        "kendall_tau": kendall_tau(search_scores, test_scores),
         "provenance": provenance(confirmation),
     }
 
 
+def _results_by_network(confirmation: Confirmation, trials: Iterable[FrozenTrial]) -> dict[str, NetworkResults]:
+    """Return the results by the description of the network, for networks with at least one successful training."""
+    by_network: defaultdict[str, list[FrozenTrial]] = defaultdict(list)
+    for trial in trials:
+        if confirmation.has_result(trial):
+            by_network[trial.user_attrs["network"]].append(trial)
+    return {network: NetworkResults.of(trials_of_one) for network, trials_of_one in by_network.items()}
+
+
 def confirmed_errors(confirmation: Confirmation | None) -> dict[str, ConfirmedError]:
-    """What has been shown so far of circuits that were trained several times, for figures: by digest of the circuit as
-    suggested."""
+    """Return the confirmed errors of circuits by digest, for figures.
+
+    Circuits that were trained once so far are left out, since their errors have no interval.
+    """
     if confirmation is None:
         return {}
     try:
         with confirmation.existing():
             circuits = confirmation_document(confirmation)["circuits"]
+    # A figure of the search is drawn all the same if the confirmation has just begun or was deleted.
     except (NoSuccessfulTrialError, StudyNotFoundError):
         return {}
     name = f"test_{confirmation.config.score.key}"
     errors = {}
     for entry in circuits:
         if entry[f"{name}_std"] is not None:
+            # Equal accuracies have no interval: the bar then has no length.
             low, high = entry[f"{name}_interval"] or (entry[name], entry[name])
             errors[entry["circuit"]] = ConfirmedError(error=1 - entry[name], low=1 - high, high=1 - low)
     return errors
 
 
 def _nothing_confirmed(confirmation: Confirmation) -> NoSuccessfulTrialError:
-    name, errors = confirmation.name, read_state(confirmation).errors
+    """Return the error for a confirmation without results, with the command that shows more."""
+    name = confirmation.name
+    errors = read_state(confirmation).errors
     if not errors:
         return NoSuccessfulTrialError(f"study {name!r} has confirmed no circuit yet; see", command=f"status {name}")
-    told = f"study {name!r} has confirmed no circuit, and {len(errors)} of its trials have failed; see the last with"
-    return NoSuccessfulTrialError(told, command=f"show {name} {errors[-1]}")
+    message = f"study {name!r} has confirmed no circuit, and {len(errors)} of its trials have failed; see the last with"
+    return NoSuccessfulTrialError(message, command=f"show {name} {errors[-1]}")
 
 
-def _circuit(finalist: Finalist, trained: Mapping[str, NetworkResults], config: StudyConfig) -> dict[str, Any]:
-    circuit, gates = finalist.genome.circuit, EffectiveGates(circuit=finalist.genome.circuit)
-    own, (estimate, deviation, count) = trained[finalist.networks[Model.CIRCUIT]], finalist.search_estimate
-    summary, score = own.summary(), config.score
+def _circuit(finalist: Finalist, results: Mapping[str, NetworkResults], config: StudyConfig) -> dict[str, Any]:
+    """Return the entry of a finalist, with those of its controls that have results."""
+    circuit = finalist.genome.circuit
+    gates = EffectiveGates(circuit=circuit)
+    own = results[finalist.networks[Model.CIRCUIT]]
+    estimate, deviation, count = finalist.search_estimate
+    summary = own.summary()
+    score = config.score
     return {
         "trial": finalist.trial,
         "circuit": circuit.digest,
@@ -179,104 +210,123 @@ def _circuit(finalist: Finalist, trained: Mapping[str, NetworkResults], config: 
         **summary,
         f"val_{score.key}": estimate,
         f"val_{score.key}_interval": _interval(estimate, deviation, count),
+        # Positive if the search overestimated the circuit.
         "optimism": estimate - summary[f"test_{score.key}"],
         "curves": own.curves(config.training.epochs),
         "controls": [
-            _control(Model(model), network, own, trained[network], score)
+            _control(Model(model), network, own, results[network], score)
             for model, network in finalist.networks.items()
-            if model != Model.CIRCUIT and network in trained
+            if model != Model.CIRCUIT and network in results
         ],
     }
 
 
 def _control(model: Model, network: str, circuit: NetworkResults, control: NetworkResults, score: Score) -> dict[str, Any]:
-    """What a control has shown, and what the circuit adds to it by the study's score."""
+    """Return the results of a control, and the paired comparison of the circuit with it by the study's score."""
+    # Results from one seed form a pair, since both trainings begin with the same random numbers.
     seeds = sorted(circuit.by_seed.keys() & control.by_seed.keys())
-    pairs = [[found.scores(score)[seed] for seed in seeds] for found in (circuit, control)]
-    compared = compare(*pairs) if len(seeds) > 1 else None
-    return {"model": str(model), "network": network, **control.summary(), **_compared(compared)}
+    circuit_scores = circuit.scores(score)
+    control_scores = control.scores(score)
+    comparison = None
+    if len(seeds) > 1:
+        comparison = compare([circuit_scores[seed] for seed in seeds], [control_scores[seed] for seed in seeds])
+    return {"model": str(model), "network": network, **control.summary(), **_comparison_values(comparison)}
 
 
-def _compared(found: Comparison | None) -> dict[str, Any]:
-    if found is None:
+def _comparison_values(comparison: Comparison | None) -> dict[str, Any]:
+    """Return the values of a comparison for a document; each is None without a comparison."""
+    if comparison is None:
         return dict.fromkeys(("difference", "difference_interval", "p", "smallest_p", "rank_biserial", "pairs"))
-    values = asdict(found)
+    values = asdict(comparison)
     ends = values.pop("interval")
     return values | {"difference_interval": None if ends is None else list(ends)}
 
 
-def _adjust(circuits: Sequence[dict[str, Any]]) -> None:
-    """Apply Holm's correction over the finalists, for each control, to p and to the smallest p that so many seeds can give."""
-    for model in AGAINST:
+def _add_corrected_p(circuits: Sequence[dict[str, Any]]) -> None:
+    """Add p and the smallest possible p with Holm's correction to every control.
+
+    The comparisons of all finalists with one kind of control are one family of tests.
+    """
+    for model in CONTROL_NAMES:
         family = [control for entry in circuits for control in entry["controls"] if control["model"] == model]
-        compared = [control for control in family if control["p"] is not None]
-        adjusted = holm([control["p"] for control in compared])
-        smallest = smallest_possible([control["pairs"] for control in compared])
+        tests = [control for control in family if control["p"] is not None]
+        corrected = holm([control["p"] for control in tests])
+        smallest = smallest_possible([control["pairs"] for control in tests])
         for control in family:
             control |= {"p_holm": None, "smallest_p_holm": None}
-        for control, p, least in zip(compared, adjusted, smallest, strict=True):
-            control |= {"p_holm": p, "smallest_p_holm": least}
+        for control, p, smallest_p in zip(tests, corrected, smallest, strict=True):
+            control |= {"p_holm": p, "smallest_p_holm": smallest_p}
 
 
-def _baseline(name: str, found: NetworkResults) -> dict[str, Any]:
-    summary = found.summary()
-    kept = ("parameters", "test_accuracy", "test_balanced_accuracy", "confusion", "recalls")
-    return {"baseline": str(Baseline(name)), **{key: summary[key] for key in kept}}
+def _baseline(name: str, results: NetworkResults) -> dict[str, Any]:
+    """Return the entry of a classical model. It is fitted once, so there are no intervals."""
+    summary = results.summary()
+    keys = ("parameters", "test_accuracy", "test_balanced_accuracy", "confusion", "recalls")
+    return {"baseline": str(Baseline(name)), **{key: summary[key] for key in keys}}
 
 
-def told(entry: Mapping[str, Any]) -> str:
-    """Return a sentence on how a circuit compares with each of its controls, and on what its seeds could have shown."""
-    name, compared = f"Trial {entry['trial']}", [control for control in entry["controls"] if control["p_holm"] is not None]
-    if not compared:
-        return f"{name} is not compared with its controls yet."
-    shown = [control for control in compared if is_shown(control)]
-    more = [_by(control) for control in shown if control["difference"] > 0]
-    less = [_by(control) for control in shown if control["difference"] < 0]
-    undecided = [control for control in compared if control not in shown]
+def comparison_message(entry: Mapping[str, Any]) -> str:
+    """Return a sentence on how a circuit compares with its controls.
+
+    Args:
+        entry: Entry of the circuit in a `confirmation_document`.
+    """
+    name = f"Trial {entry['trial']}"
+    tested = [control for control in entry["controls"] if control["p_holm"] is not None]
+    if not tested:
+        return f"{name} has not been compared with its controls yet."
+    significant = [control for control in tested if is_significant(control)]
+    more = [_by(control) for control in significant if control["difference"] > 0]
+    less = [_by(control) for control in significant if control["difference"] < 0]
+    undecided = [control for control in tested if control not in significant]
     parts = []
     if more:
-        parts.append(f"adds {_listed(more)}")
+        parts.append(f"is better than {_enumeration(more)}")
     if less:
-        parts.append(f"falls short of {_listed(less)}")
+        parts.append(f"is worse than {_enumeration(less)}")
     if undecided:
         parts.append(_undecided(undecided))
     return f"{name} {'; it '.join(parts)}."
 
 
 def _undecided(controls: Sequence[Mapping[str, Any]]) -> str:
-    """Return a part of a sentence on differences that are not significant.
-
-    Absence of evidence is no result: the smallest possible p says whether there could have been any.
-    """
-    than = _listed([f"{AGAINST[Model(control['model'])]} ({_difference(control)})" for control in controls])
-    seeds, least = max(control["pairs"] for control in controls), min(control["smallest_p_holm"] for control in controls)
+    """Return the part of a sentence on differences that are not significant."""
+    names = _enumeration([f"{CONTROL_NAMES[Model(control['model'])]} ({_difference(control)})" for control in controls])
+    seeds = max(control["pairs"] for control in controls)
+    least = min(control["smallest_p_holm"] for control in controls)
+    # Absence of evidence is not evidence of absence: with too few seeds even the clearest difference cannot be significant.
     if least >= SIGNIFICANT:
-        return f"cannot be shown to be better or worse than {than} with {seeds} seeds, which give no p below {least:.3f}"
-    return f"is not shown to be better or worse than {than}, where {seeds} seeds could give a p of {least:.3f}"
+        return f"cannot differ significantly from {names} with {seeds} seeds, whose smallest possible p is {least:.3f}"
+    return f"does not differ significantly from {names}, where the smallest possible p with {seeds} seeds is {least:.3f}"
 
 
 def _difference(control: Mapping[str, Any]) -> str:
-    """Return a difference with its interval and p."""
-    ends, p = control["difference_interval"], f"p {control['p_holm']:.3f}"
+    """Return a signed difference with its interval and p."""
+    ends = control["difference_interval"]
+    # Without an interval the difference was the same with every seed.
     spread = "with every seed" if ends is None else f"{ends[0]:+z.3f} to {ends[1]:+z.3f}"
-    return f"{control['difference']:+z.3f}, {spread}, {p}"
+    return f"{control['difference']:+z.3f}, {spread}, p {control['p_holm']:.3f}"
 
 
-def is_shown(control: Mapping[str, Any]) -> bool:
-    """Whether a difference is significant, and the ranks, of which p is, speak for the same side as the mean."""
+def is_significant(control: Mapping[str, Any]) -> bool:
+    """Return whether the circuit differs significantly from a control."""
+    # p comes from a test of ranks. If the mean points to the other side, the two contradict each other and nothing is claimed.
     return bool(control["p_holm"] < SIGNIFICANT and control["difference"] * control["rank_biserial"] > 0)
 
 
 def _by(control: Mapping[str, Any]) -> str:
+    """Return a control and by how much the circuit differs from it, as an unsigned difference with its interval and p."""
     sign = 1 if control["difference"] > 0 else -1
     spread = "with every seed"
     if ends := control["difference_interval"]:
         low, high = sorted(sign * end for end in ends)
         spread = f"{low:z.3f} to {high:z.3f}"
-    what, by = AGAINST[Model(control["model"])], f"{abs(control['difference']):.3f}"
-    uncertain = f"({spread}, p {control['p_holm']:.3f})"
-    return f"{by} {uncertain} over {what}" if sign > 0 else f"{what} by {by} {uncertain}"
+    name = CONTROL_NAMES[Model(control["model"])]
+    difference = f"{abs(control['difference']):.3f}"
+    uncertainty = f"({spread}, p {control['p_holm']:.3f})"
+    return f"{name} by {difference} {uncertainty}"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _enumeration(parts: Sequence[str]) -> str:
+    """Return parts of a sentence joined by commas and "and"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

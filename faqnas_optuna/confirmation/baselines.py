@@ -1,12 +1,11 @@
-"""What a confirmation trains: a circuit, and the controls that tell what each part of it is worth.
+"""Trainings of a confirmation: a circuit, and the controls that show how much each part of it contributes.
 
-Circuit and controls are trained on the training part alone, from the same seeds, with the same optimiser and budget, and judged
-on the test part. The search has chosen circuits by the validation part: here that only shows how the learning went. Classical
-models from scikit-learn stand beside them; they need no seeds.
-
-What trains is imported where it is used: what a confirmation has found is read without numba, torch and scikit-learn.
+A circuit and its controls are trained on the training part alone, from the same seeds, with the same optimiser and budget, and
+are judged on the test part. The validation part, by which the search selected the circuits, only serves the learning curves.
+Classical models from scikit-learn are fitted beside them, without seeds.
 """
 
+# The modules that train are imported inside functions: readers of a confirmation need neither numba, torch nor scikit-learn.
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -30,112 +29,120 @@ if TYPE_CHECKING:
     from faqnas_optuna.training.training import TrainingResult
 
 CONFIRMATIONS = 2
-"""Names the stream of seeds."""
+"""Last word of the seed sequences of confirmations."""
 CURVE_POINTS = 100
-"""So many epochs of a learning curve are kept at most."""
+"""Maximum number of epochs that are stored of a learning curve."""
 
 GRID_C = (0.1, 1.0, 10.0, 100.0)
-"""The penalties that `Baseline.SVM_GRID` tries."""
+"""Values of C that `Baseline.SVM_GRID` tries."""
 GRID_GAMMA = (0.1, 1.0, 10.0)
-"""The widths that it tries, as multiples of one over the number of features."""
+"""Values of γ that `Baseline.SVM_GRID` tries, in multiples of 1 / number of features."""
 
 
 class Model(StrEnum):
-    """What is trained from seeds."""
+    """Networks that are trained from seeds: the circuit and its controls."""
 
     CIRCUIT = "circuit"
     """Linear, circuit, linear: the network that the search trains."""
     LINEAR = "linear"
-    """Without the quantum layer: the two linear layers, as wide between them as the circuit has qubits."""
+    """The two linear layers without the quantum layer; the width between them is the number of qubits."""
     EMBEDDING = "embedding"
-    """The circuit's embedding and its measurement, without any gate."""
+    """The circuit's embedding and measurement, without gates in between."""
     SEPARABLE = "separable"
-    """The circuit without its entanglers, and without the rotations that no measured value sees."""
+    """The circuit without its entanglers, and without the rotations that are inert then."""
     MLP = "mlp"
-    """Linear, tanh, linear: as wide as can be with no more parameters than the circuit's network has live ones."""
+    """Linear, tanh, linear: the widest with at most as many parameters as affect the output of the circuit's network."""
 
 
 CLASSICAL = (Model.LINEAR, Model.MLP)
 
 
 class Baseline(StrEnum):
-    """Classical models of scikit-learn, the first two with its defaults and, like the networks, of the training part alone."""
+    """Classical models of scikit-learn."""
 
     LOGISTIC = "logistic"
-    """Logistic regression, but with as many iterations as it needs."""
+    """Logistic regression with scikit-learn's defaults, iterated until it converges."""
     SVM = "svm"
-    """A support vector machine with an RBF kernel."""
+    """A support vector machine with an RBF kernel and scikit-learn's defaults."""
     SVM_GRID = "svm-grid"
-    """The same with the C and γ of `GRID_C` and `GRID_GAMMA` that, trained on the training part, are best on the validation
-    part by the study's score (of equals the smallest C, then γ), and trained with these on both parts together: what a user
-    would do."""
+    """A support vector machine tuned as a user would do it: of the pairs in `GRID_C` and `GRID_GAMMA`, fitted to the training
+    part, the one with the best score on the validation part (ties: the smallest C, then γ) is fitted to both parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confirmed:
-    """What one training has shown of a network, or fitting of a classical model."""
+class ConfirmationResult:
+    """The result of one training of a network, or of fitting a classical model."""
 
     test_accuracy: float
     validation_accuracy: float
-    """After the last epoch; of `SVM_GRID`, before the validation part was trained on too."""
+    """Accuracy after the last epoch; for `SVM_GRID`, before the fit to both parts."""
     validation_balanced_accuracy: float
-    """Likewise."""
+    """Balanced accuracy at the same time."""
     confusion: Confusion
-    """Of the test part."""
+    """Confusion matrix of the test part."""
     losses: tuple[float, ...]
-    """Mean loss of the epochs `curve_epochs` names; of a classical model none."""
+    """Mean loss in each of the epochs `curve_epochs`; empty for a classical model."""
     validation_accuracies: tuple[float, ...]
-    """Validation accuracy after the same epochs."""
+    """Validation accuracy after each of the same epochs."""
     parameters: int
-    """Those that a measured value depends on; of a support vector machine, its dual coefficients and intercepts."""
+    """Number of parameters that affect the output; for a support vector machine, of dual coefficients and intercepts."""
     seconds: float
-    """Of training and predicting."""
+    """Duration of training and prediction."""
 
     def test_score(self, score: Score) -> float:
-        """What a study that goes by this score takes it for."""
+        """Return a score on the test part."""
         return Scores.of_confusion(self.confusion).by(score)
 
 
 def confirmation_generator(seed: int, repeat: int) -> np.random.Generator:
-    """The randomness of one training of a confirmation; circuit and controls take the same, which makes pairs of them.
+    """Return the random generator for one training of a confirmation.
 
-    The search has no part in these seeds. numpy takes [a, b] and [a, b, 0] for one seed: the last word must not be zero.
+    A circuit and its controls use equal generators, so that their results form pairs.
+
+    Args:
+        seed: Seed of the study.
+        repeat: Number of the training, from 0.
     """
+    # Searches use [seed, digest of the circuit, repeat], so a confirmation never repeats a training of the search.
+    # The last word must not be zero, since NumPy treats [a, b] and [a, b, 0] as the same seed.
     return np.random.default_rng([seed, repeat, CONFIRMATIONS])
 
 
 def confirm_once(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, *, generator: np.random.Generator
-) -> Confirmed:
-    """Train a circuit, on the fast engine if that has it, or one of its controls, and judge it on the test part.
+) -> ConfirmationResult:
+    """Train a circuit or one of its controls, and judge it on the test part.
+
+    Circuits that the fast engine does not support are trained by PennyLane.
 
     Args:
-        circuit: the one that is confirmed, also when the model is a control of it.
-        training: epochs, learning rate and batch size.
-        generator: of the initial parameters, then of the order of the samples in each epoch.
+        circuit: Circuit to confirm, also if the model is a control of it.
+        training: Epochs, learning rate and batch size.
+        generator: Source of the initial parameters and of the order of the samples in each epoch.
 
     Raises:
-        TrainingError: it diverged.
+        TrainingError: The training diverged.
     """
     _load(model, circuit)
-    started, run = time.perf_counter(), _train_classical if model in CLASSICAL else _train_quantum
-    result, predicted = run(model, circuit, splits, training, generator)
-    seconds = time.perf_counter() - started
-    counts = confusion(splits.test.y, predicted, n_classes=splits.n_classes)
-    return Confirmed(
+    train = _train_classical if model in CLASSICAL else _train_quantum
+    start = time.perf_counter()
+    result, predictions = train(model, circuit, splits, training, generator)
+    seconds = time.perf_counter() - start
+    counts = confusion(splits.test.y, predictions, n_classes=splits.n_classes)
+    return ConfirmationResult(
         test_accuracy=Scores.of_confusion(counts).accuracy,
         validation_accuracy=result.validation.accuracy,
         validation_balanced_accuracy=result.validation.balanced,
         confusion=counts,
         losses=_thinned(result.losses),
         validation_accuracies=_thinned(result.validation_accuracies),
-        parameters=_live_parameters(model, circuit, splits),
+        parameters=_effective_parameters(model, circuit, splits),
         seconds=seconds,
     )
 
 
 def _load(model: Model, circuit: Circuit) -> None:
-    """What takes its time the first time, so that no training is told to have taken it."""
+    """Import and compile what a model needs, so that the time of its first training does not include this."""
     if model in CLASSICAL:
         from faqnas_optuna.training.torch_training import use_one_thread
 
@@ -143,19 +150,21 @@ def _load(model: Model, circuit: Circuit) -> None:
         return
     from faqnas_optuna.training.engines import load
 
-    # Without entanglers the fast engine has all.
+    # Controls have no entanglers, and all other gates are supported by the fast engine.
     load(Engine.FAST.of(circuit) if model is Model.CIRCUIT else Engine.FAST)
 
 
 def _train_quantum(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
 ) -> "tuple[TrainingResult, NDArray[np.int64]]":
-    """The training, and what the network says of the test part."""
+    """Return the result of training a quantum network, and its predictions for the test part."""
     from faqnas_optuna.training.engines import predict_anyhow, train_on
     from faqnas_optuna.training.parameters import Layout
     from faqnas_optuna.training.training import predict, train
 
-    effective, layers = effective_circuit(circuit), layers_of(model, circuit)
+    # As in the search, the effective circuit is trained, so that circuits with equal effective gates get equal results.
+    effective = effective_circuit(circuit)
+    layers = layers_of(model, circuit)
     layout = Layout.of(effective, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
     if layers is None:
         result = train_on(Engine.FAST, effective, splits, training, generator=generator, validate_epochs=True)
@@ -169,56 +178,60 @@ def _train_quantum(
 def _train_classical(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
 ) -> "tuple[TrainingResult, NDArray[np.int64]]":
-    """The training, and what the network says of the test part."""
+    """Return the result of training a classical network, and its predictions for the test part."""
     from faqnas_optuna.training import torch_training
 
-    layout = _live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+    layout = _effective_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
     network = torch_training.perceptron(layout, activated=model is Model.MLP, generator=generator)
     result = torch_training.train(network, splits, training, generator=generator, validate_epochs=True)
     return result, torch_training.predict(network, splits.test)
 
 
 def layers_of(model: Model, circuit: Circuit) -> tuple[Layer, ...] | None:
-    """What a quantum network applies between embedding and measurement; None for all of the circuit."""
+    """Return the layers of a quantum network between embedding and measurement; None for all layers of the circuit."""
     if model is Model.CIRCUIT:
         return None
     return EffectiveGates(circuit=circuit).separable if model is Model.SEPARABLE else ()
 
 
-def _live_parameters(model: Model, circuit: Circuit, splits: DataSplits) -> int:
-    """How many parameters of a network a measured value depends on."""
-    layout = _live_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
+def _effective_parameters(model: Model, circuit: Circuit, splits: DataSplits) -> int:
+    """Return the number of parameters that affect the output of a network."""
+    layout = _effective_layout(model, circuit, n_features=splits.n_features, n_classes=splits.n_classes)
     gates = EffectiveGates(circuit=circuit)
+    # Only parametrised entanglers have angles, which the layout does not count.
     of_entanglers = gates.effective_angles - len(gates.effective_rotations) * circuit.n_qubits
     return layout.size + of_entanglers * (model is Model.CIRCUIT)
 
 
-def _live_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> "Layout":
-    """The parameters of a network that a measured value depends on, but for angles of entanglers."""
+def _effective_layout(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> "Layout":
+    """Return the layout of the parameters that affect the output of a network, without angles of entanglers."""
     from faqnas_optuna.training.parameters import Layout
 
-    width, depth, gates = circuit.n_qubits, 0, EffectiveGates(circuit=circuit)
+    width = circuit.n_qubits
+    depth = 0
+    gates = EffectiveGates(circuit=circuit)
     if model is Model.MLP:
         width = mlp_width(circuit, n_features=n_features, n_classes=n_classes)
-    elif model in (Model.CIRCUIT, Model.SEPARABLE):
-        whole = gates if model is Model.CIRCUIT else gates.unentangled
-        depth = len(whole.effective_rotations)
+    elif model is Model.CIRCUIT:
+        depth = len(gates.effective_rotations)
+    elif model is Model.SEPARABLE:
+        depth = len(gates.unentangled.effective_rotations)
     return Layout(n_features=n_features, n_qubits=width, depth=depth, n_classes=n_classes)
 
 
 def mlp_width(circuit: Circuit, *, n_features: int, n_classes: int) -> int:
-    """h, the hidden units of `Model.MLP`.
-
-    It has h (features + 1 + classes) + classes parameters, and the circuit's network as many of h qubits, and its angles.
-    """
+    """Return the number of hidden units of `Model.MLP`."""
+    # With h hidden units it has h (features + 1 + classes) + classes parameters. The network of a circuit with h qubits has as
+    # many, plus its angles: (features + 1 + classes) angles at a time are exchanged for one more unit.
     return circuit.n_qubits + EffectiveGates(circuit=circuit).effective_angles // (n_features + 1 + n_classes)
 
 
 def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) -> str:
-    """What is trained, in words: networks with one label are one network, so circuits may share a control.
+    """Return the description of a network. Equal descriptions mean equal networks, which are trained once.
 
-    A circuit bears its own name also where no entangler of it is live, and it is its separable control.
+    Several circuits may share a control.
     """
+    # A circuit without effective entanglers equals its separable control, and keeps the label of a circuit.
     embedding_alone = f"{circuit.embedding} embedding, {circuit.n_qubits} qubits"
     match model:
         case Model.CIRCUIT:
@@ -229,85 +242,94 @@ def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) ->
             return embedding_alone
         case Model.SEPARABLE:
             rotations = " ".join(str(layer.rotation) for layer in layers_of(model, circuit) or ())
-            named = f"{circuit.n_qubits} qubits, {circuit.embedded}, {rotations}, no entangler"
-            return named if rotations else embedding_alone
+            # Without rotations nothing is left but the embedding.
+            return f"{circuit.n_qubits} qubits, {circuit.embedded}, {rotations}, no entangler" if rotations else embedding_alone
         case Model.MLP:
             return f"mlp, {mlp_width(circuit, n_features=n_features, n_classes=n_classes)} tanh units"
 
 
-def fit_baseline(baseline: Baseline, splits: DataSplits, *, score: Score) -> Confirmed:
-    """Fit a classical model, and judge it on the test part. No randomness is in it.
+def fit_baseline(baseline: Baseline, splits: DataSplits, *, score: Score) -> ConfirmationResult:
+    """Fit a classical model, which is deterministic, and judge it on the test part.
 
     Args:
-        score: by which the best of a grid is chosen.
+        score: Score that decides which model of a grid is the best.
     """
     return _interruptible(lambda: _fit_baseline(baseline, splits, score))
 
 
-def _interruptible(call: Callable[[], Confirmed]) -> Confirmed:
-    """Return the result of a call in a thread of its own.
-
-    Python handles a signal in the main thread between two of its own instructions: not while libsvm runs there, but while
-    the main thread waits for another.
-    """
-    future: Future[Confirmed] = Future()
+def _interruptible(call: Callable[[], ConfirmationResult]) -> ConfirmationResult:
+    """Return the result of a call that is made in another thread, so that signals are handled meanwhile."""
+    # Python handles signals in the main thread, between two of its instructions. While libsvm runs there, for minutes, none
+    # would be handled; while the main thread waits for another thread, they are.
+    future: Future[ConfirmationResult] = Future()
 
     def run() -> None:
         try:
             future.set_result(call())
+        # Errors of any kind must reach the waiting thread.
         except BaseException as error:
             future.set_exception(error)
 
+    # A daemon: an interrupted program must not wait for libsvm to finish.
     Thread(target=run, daemon=True, name=FOREIGN).start()
     return future.result()
 
 
-def _fit_baseline(baseline: Baseline, splits: DataSplits, score: Score) -> Confirmed:
+def _fit_baseline(baseline: Baseline, splits: DataSplits, score: Score) -> ConfirmationResult:
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import SVC
 
-    started, train_part, validation = time.perf_counter(), splits.train, splits.validation
+    start = time.perf_counter()
+    train_part = splits.train
+    validation = splits.validation
     if baseline is Baseline.SVM_GRID:
-        model, validated = _best_of_grid(splits, score)
+        model, validation_scores = _best_of_grid(splits, score)
     else:
-        # Of the data sets all of MNIST needs more than the 100 iterations of the default.
+        # MNIST with all samples needs more than the default of 100 iterations.
         model = SVC() if baseline is Baseline.SVM else LogisticRegression(max_iter=1_000)
         model.fit(train_part.x, train_part.y)
-        validated = Scores.of(validation.y, model.predict(validation.x))
+        validation_scores = Scores.of(validation.y, model.predict(validation.x))
     weights = model.coef_ if baseline is Baseline.LOGISTIC else model.dual_coef_
     counts = confusion(splits.test.y, model.predict(splits.test.x), n_classes=splits.n_classes)
-    return Confirmed(
+    return ConfirmationResult(
         test_accuracy=Scores.of_confusion(counts).accuracy,
-        validation_accuracy=validated.accuracy,
-        validation_balanced_accuracy=validated.balanced,
+        validation_accuracy=validation_scores.accuracy,
+        validation_balanced_accuracy=validation_scores.balanced,
         confusion=counts,
         losses=(),
         validation_accuracies=(),
         parameters=int(weights.size + model.intercept_.size),
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - start,
     )
 
 
 def _best_of_grid(splits: DataSplits, score: Score) -> tuple[Any, Scores]:
-    """The support vector machine of the grid that `Baseline.SVM_GRID` describes, and its validation scores."""
+    """Return the model of `Baseline.SVM_GRID`, fitted to both parts, and its validation scores before that."""
     from sklearn.metrics import make_scorer
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
     from sklearn.svm import SVC
 
     parts = (splits.train, splits.validation)
-    x, y = np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
-    # -1 is always trained on, 0 is validated on.
-    once = PredefinedSplit(np.repeat([-1, 0], [len(part) for part in parts]))
+    x = np.concatenate([part.x for part in parts])
+    y = np.concatenate([part.y for part in parts])
+    # A single split: samples with -1 are never in the validation fold, those with 0 are in the first, and only, one.
+    split = PredefinedSplit(np.repeat([-1, 0], [len(part) for part in parts]))
     grid = {"C": GRID_C, "gamma": [multiple / splits.n_features for multiple in GRID_GAMMA]}
-    # Not scikit-learn's own of this name: that warns where the validation part lacks a class.
-    scoring = {str(one): make_scorer(lambda true, told, one=one: Scores.of(true, told).by(one)) for one in Score}
-    search = GridSearchCV(SVC(), grid, cv=once, scoring=scoring, refit=str(score)).fit(x, y)
-    accuracy, balanced = (float(search.cv_results_[f"mean_test_{one}"][search.best_index_]) for one in Score)
+    # scikit-learn's own `balanced_accuracy` warns if the validation part lacks a class.
+    scoring = {str(name): make_scorer(lambda true, predicted, name=name: Scores.of(true, predicted).by(name)) for name in Score}
+    search = GridSearchCV(SVC(), grid, cv=split, scoring=scoring, refit=str(score)).fit(x, y)
+    accuracy, balanced = (float(search.cv_results_[f"mean_test_{name}"][search.best_index_]) for name in Score)
     return search.best_estimator_, Scores(accuracy=accuracy, balanced=balanced)
 
 
 def curve_epochs(epochs: int) -> tuple[int, ...]:
-    """The epochs, from 1, of which a learning curve is kept: all, or `CURVE_POINTS` of them, evenly spaced up to the last."""
+    """Return the epochs, from 1, that are stored of a learning curve: at most `CURVE_POINTS`, evenly spaced up to the last.
+
+    >>> curve_epochs(5)
+    (1, 2, 3, 4, 5)
+    >>> curve_epochs(250)[:4]
+    (2, 5, 7, 10)
+    """
     points = min(epochs, CURVE_POINTS)
     return tuple(point * epochs // points for point in range(1, points + 1))
 

@@ -1,4 +1,4 @@
-"""Confirmed circuits as a table: one list of columns for terminal, LaTeX and data frames."""
+"""Table of confirmed circuits, with one list of columns for terminal, LaTeX and data frames."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,21 +9,23 @@ from faqnas_optuna.reporting.frames import data_frame, frame_cells
 from faqnas_optuna.reporting.text_tables import TextTable
 
 if TYPE_CHECKING:
-    # At run time it would take a second of whoever only opens a study.
+    # Importing pandas takes a second, which opening a study should not cost.
     from pandas import DataFrame
 
 Document = Mapping[str, Any]
 CircuitColumn = ResultColumn[Document, Document]
-"""A column whose rows are the circuits of a `confirmation_document`."""
+"""A column for the circuits of a `confirmation_document`."""
+# JSON documents contain the entries of circuits as they are.
 EVERYWHERE = Output.TABLE | Output.LATEX | Output.FRAME
-"""All outputs that show confirmed circuits."""
+"""All outputs that are made from columns."""
 
 
 def _column(name: str, key: str | None = None, *, outputs: Output = EVERYWHERE, **settings: Any) -> CircuitColumn:
-    """Return the column of a value of the document.
+    """Return a column for a value in the entries of circuits.
 
     Args:
-        key: in the entry of a circuit; None for the name.
+        name: Name of the column in data frames.
+        key: Key of the value; None if it equals `name`.
     """
     return CircuitColumn(name=name, outputs=outputs, read=lambda circuit, document: circuit[key or name], **settings)
 
@@ -34,6 +36,8 @@ def heading_of_test_score(score: Score) -> str:
 
 
 def _test_columns(score: Score) -> tuple[CircuitColumn, ...]:
+    """Return the columns for a score on the test part; tables contain the study's score alone."""
+
     def is_of_study(document: Document) -> bool:
         return bool(document["score"] == score)
 
@@ -58,6 +62,7 @@ SCORES = (
         outputs=EVERYWHERE,
         read=lambda circuit, document: circuit[f"val_{Score(document['score']).key}"],
     ),
+    # LaTeX tables have columns for the differences to controls instead, and readers can subtract two columns.
     _column("optimism", heading="optimism", is_difference=True, outputs=Output.TABLE | Output.FRAME),
 )
 ESP_LATEX = BY_NAME["neg_log_esp"].latex
@@ -67,34 +72,34 @@ NETWORK = (_column("effective_parameters", "parameters", heading="effective para
 
 
 def table_columns(output: Output, document: Document) -> list[CircuitColumn]:
-    """Return the columns of a table of a confirmation, in the terminal or in LaTeX."""
+    """Return the columns of a confirmation's table, in the terminal or in LaTeX."""
     return columns_among((SCORES, DEVICE, FLOPS, NETWORK), output, document)
 
 
 def circuits_table(document: Document) -> TextTable:
-    """Return a row for each circuit of a `confirmation_document`."""
-    shown = table_columns(Output.TABLE, document)
-    table = TextTable(names=["trial"], numbers=[column.heading for column in shown], last="circuit")
+    """Return a table with one row per circuit of a `confirmation_document`."""
+    columns = table_columns(Output.TABLE, document)
+    table = TextTable(names=["trial"], numbers=[column.heading for column in columns], last="circuit")
     for circuit in document["circuits"]:
-        cells = [column.text(column.read(circuit, document)) for column in shown]
+        cells = [column.text(column.read(circuit, document)) for column in columns]
         table.rows.append((str(circuit["trial"]), *cells, circuit["effective"]))
     return table
 
 
 def confirmed_frame(document: Document) -> "DataFrame":
-    """Return a row for each circuit of a `confirmation_document`, by cost.
+    """Return a data frame with one row per circuit of a `confirmation_document`, sorted by cost.
 
-    The score of each control on the test part, by the study's score, has a column too.
+    The test score of each control is in a column named after the control.
     """
     return data_frame(_frame_row(circuit, document) for circuit in document["circuits"])
 
 
 def _frame_row(circuit: Document, document: Document) -> dict[str, Any]:
-    shown = columns_among((FLOPS, DEVICE, SCORES, NETWORK), Output.FRAME, document)
+    columns = columns_among((FLOPS, DEVICE, SCORES, NETWORK), Output.FRAME, document)
     score = Score(document["score"])
     return {
         "trial": circuit["trial"],
-        **frame_cells({column.name: column.read(circuit, document) for column in shown}),
+        **frame_cells({column.name: column.read(circuit, document) for column in columns}),
         **{control["model"]: control[f"test_{score.key}"] for control in circuit["controls"]},
         "circuit": circuit["effective"],
         "message": circuit["message"],

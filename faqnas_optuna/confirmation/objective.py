@@ -1,4 +1,4 @@
-"""The objective of a confirmation: train one network from one seed, and judge it on the test part."""
+"""Objective of a confirmation: train one network from one seed, and judge it on the test part."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,13 +24,13 @@ from faqnas_optuna.study.work import TrialOutcome
 
 
 class ConfirmationObjective(Objective):
-    """Trains what a queued trial names.
+    """Objective that runs the training described by a queued trial.
 
     Args:
-        config: the confirmation's.
-        splits: its data.
-        finalist: returns the finalist that is a trial of the search.
-        worker: the name of this process, kept with the trial.
+        config: Settings of the confirmation.
+        splits: Data of the confirmation.
+        finalist: Function that returns a finalist by the number of its trial in the search.
+        worker: Name of this process, stored with the trial.
     """
 
     def __init__(self, config: StudyConfig, splits: DataSplits, *, finalist: Callable[[int], Finalist], worker: str) -> None:
@@ -40,13 +40,16 @@ class ConfirmationObjective(Objective):
         self._worker = worker
 
     def _outcome(self, trial: optuna.Trial) -> TrialOutcome:
+        # Queued trials have fixed parameters; Optuna returns those here, and the ranges only have to contain them.
         number = trial.suggest_int("finalist", 0, 10**9)
         model = trial.suggest_categorical("model", [*Model, *Baseline])
         seed = trial.suggest_int("seed", 0, 10**9)
         trial.set_user_attr("worker", self._worker)
+        # Stored before the training, so that `status` can say who runs what.
         store_trial(trial)
         finalist = self._finalist(number)
         if model in list(Baseline):
+            # Classical models have no quantum cost.
             cost = 0.0
             result = fit_baseline(Baseline(model), self._splits, score=self._config.score)
         else:
@@ -58,8 +61,9 @@ class ConfirmationObjective(Objective):
         return TrialOutcome(values=(cost, 1 - result.test_score(self._config.score)), attributes=attributes)
 
     def _cost(self, model: Model, finalist: Finalist) -> float:
-        """What the search charges: quantum FLOPs by its counter, or -ln ESP on its device."""
-        circuit, device = finalist.genome.circuit, self._config.device
+        """Return the first objective of the search for a network: quantum FLOPs by its counter, or -ln ESP on its device."""
+        circuit = finalist.genome.circuit
+        device = self._config.device
         match model:
             case Model.CIRCUIT:
                 return finalist.cost

@@ -30,17 +30,17 @@ from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.study import StoredStudy, create_study, stored, versions
 
 Refusal = Callable[[Confirmation], FaqnasError]
-"""Says why a confirmation is of no use where a search is needed."""
+"""Function that returns the error for a confirmation where a search is needed."""
 
 
 def open_study(storage: BaseStorage, name: str) -> StoredStudy[Any]:
-    """Open a study that exists, of either kind.
+    """Open an existing search or confirmation.
 
     Raises:
-        ConfigError: no study can have this name.
-        StudyNotFoundError: there is no study of this name, or it is not one of ours.
-        StudyMismatchError: another version of this package has made it, whose description this one does not understand.
-        DamagedStudyError: its description is not what was written.
+        ConfigError: The name is not a valid name of a study.
+        StudyNotFoundError: No study has this name, or the study was not made by this package.
+        StudyMismatchError: The study was made by a version of this package whose description this version cannot read.
+        DamagedStudyError: The stored description was changed from outside.
     """
     study, description = stored(storage, name)
     if description.confirms is None:
@@ -48,24 +48,24 @@ def open_study(storage: BaseStorage, name: str) -> StoredStudy[Any]:
     return Confirmation.of(study, description)
 
 
-def has_no_front(confirmation: Confirmation) -> FaqnasError:
-    """Refuse a confirmation where the front of a search is needed."""
+def no_front_error(confirmation: Confirmation) -> FaqnasError:
+    """Return the error for a confirmation where the front of a search is needed."""
     message = f"study {confirmation.name!r} has no front: it confirms circuits of {confirmation.plan.study!r}"
-    return ConfigError(f"{message}; see what it has shown with", command=confirmation.shown_by)
+    return ConfigError(f"{message}; see its results with", command=confirmation.show_command)
 
 
-def is_no_search(confirmation: Confirmation) -> FaqnasError:
-    """Refuse a confirmation whose circuits are to be confirmed."""
+def not_a_search_error(confirmation: Confirmation) -> FaqnasError:
+    """Return the error for an attempt to confirm a confirmation."""
     study = confirmation.plan.study
     message = f"study {confirmation.name!r} is a confirmation of circuits of {study!r}; confirm more of those with"
     return ConfigError(message, command=f"confirm {study} --trials N,N")
 
 
-def search_of(study: StoredStudy[Any], *, refusal: Refusal = has_no_front) -> Search:
-    """Return a study that is a search.
+def search_of(study: StoredStudy[Any], *, refusal: Refusal = no_front_error) -> Search:
+    """Return a study as a search.
 
     Raises:
-        FaqnasError: it is a confirmation.
+        FaqnasError: The study is a confirmation; `refusal` returns the error.
     """
     if isinstance(study, Confirmation):
         raise refusal(study)
@@ -73,71 +73,83 @@ def search_of(study: StoredStudy[Any], *, refusal: Refusal = has_no_front) -> Se
     return study
 
 
-def load_search(storage: BaseStorage, name: str, *, refusal: Refusal = has_no_front) -> Search:
-    """Open a search that exists.
+def load_search(storage: BaseStorage, name: str, *, refusal: Refusal = no_front_error) -> Search:
+    """Open an existing search.
 
     Raises:
-        FaqnasError: it is a confirmation; or as `open_study`.
+        FaqnasError: The study is a confirmation, or one of the errors of `open_study`.
     """
     return search_of(open_study(storage, name), refusal=refusal)
 
 
 def status_document(storage: BaseStorage, name: str | None) -> dict[str, Any]:
-    """Return the status of one study, or of all of a storage; of all, those that this version cannot read with the reason."""
+    """Return the status of one study or, without a name, of all studies in a storage.
+
+    Studies that this version cannot read are listed under `left_out` with the reason.
+
+    Raises:
+        FaqnasError: The named study cannot be opened (see `open_study`).
+    """
     document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "studies": [], "left_out": []}
-    for one in [name] if name else our_studies(storage):
+    for study_name in [name] if name else our_studies(storage):
         try:
-            study = open_study(storage, one)
+            study = open_study(storage, study_name)
             with study.existing():
                 document["studies"].append(study.status(read_state(study)))
         except (ConfigError, StudyMismatchError, StudyNotFoundError) as error:
+            # Without a name, one unreadable or just deleted study must not hide the others.
             if name:
                 raise
-            document["left_out"].append({"study": one, "reason": str(error)})
+            document["left_out"].append({"study": study_name, "reason": str(error)})
     return document
 
 
-def find(storage: BaseStorage, name: str, search: Search) -> Confirmation | None:
-    """The confirmation of this name, if there is one.
+def find_confirmation(storage: BaseStorage, name: str, search: Search) -> Confirmation | None:
+    """Return the confirmation of this name; None if there is no study of this name.
 
     Raises:
-        StudyMismatchError: it confirms another search, or an earlier one of the name, or is none.
+        StudyMismatchError: The study of this name is not a confirmation, or confirms another search.
     """
     try:
         study = open_study(storage, name)
     except StudyNotFoundError:
         return None
     if not isinstance(study, Confirmation):
-        raise StudyMismatchError(f"study {name!r} is no confirmation; choose another name with --name")
+        raise StudyMismatchError(f"study {name!r} is not a confirmation; choose another name with --name")
     plan = study.plan
+    # The time of creation distinguishes a search from an earlier one that had the same name and was deleted.
     if (plan.study, plan.created) != (search.name, search.description.created):
         raise StudyMismatchError(
-            f"study {name!r} confirms an earlier study {plan.study!r}, or another; choose another name with --name"
+            f"study {name!r} confirms another study, or an earlier one named {plan.study!r}; choose another name with --name"
         )
     return study
 
 
 def confirmation_of(search: Search) -> Confirmation | None:
-    """A study's confirmation of the usual name, if there is one, to be looked at."""
+    """Return the confirmation of a search under its default name, for reading; None if there is none that can be read."""
     try:
-        # What this process has read of one that was deleted is not that of another with its id.
-        return find(unread(storage_of(search.study)), name_for(search.name), search)
+        # SQLite reuses the ids of deleted studies, so trials in the cache may belong to an earlier study: read them afresh.
+        return find_confirmation(unread(storage_of(search.study)), name_for(search.name), search)
     except (ConfigError, StudyMismatchError):
-        # Who looks at the search has no part in what is wrong with that.
+        # A problem with the confirmation must not keep anyone from reading the search.
         return None
 
 
-def confirming(
+def prepare_confirmation(
     url: str, name: str, search: Search, candidates: Sequence[Candidate], splits: DataSplits, budget: ConfirmationBudget
 ) -> Confirmation:
-    """Return the confirmation of some circuits of a search, made, extended or resumed, for workers to run.
+    """Create, extend or resume the confirmation of some circuits of a search, and return it ready for workers.
 
     Args:
-        url: of the search's storage.
-        name: of the confirmation.
+        url: URL of the search's storage.
+        name: Name of the confirmation.
+        search: Search whose circuits are confirmed.
+        candidates: Circuits to confirm.
+        splits: Data of the search.
+        budget: Requested budget.
 
     Raises:
-        StudyMismatchError: it exists with another budget, or confirms something else.
+        StudyMismatchError: The confirmation exists with another budget, or the study of this name confirms another search.
     """
     plan = ConfirmationPlan(
         study=search.name,
@@ -146,35 +158,37 @@ def confirming(
         finalists=finalists_of(candidates, config=search.config, n_features=splits.n_features, n_classes=splits.n_classes),
         baselines=baselines_for(len(splits.train)),
     )
-    confirmation = extended(storage_of(search.study), url, name, search, plan, budget)
+    confirmation = create_or_extend(storage_of(search.study), url, name, search, plan, budget)
+    # An extended confirmation may have stopped already, with its former finalists.
     return resume(confirmation) if confirmation.metadata.stop() else confirmation
 
 
-def extended(
+def create_or_extend(
     storage: BaseStorage, url: str, name: str, search: Search, plan: ConfirmationPlan, budget: ConfirmationBudget
 ) -> Confirmation:
-    """Return the confirmation of some finalists, made, or with those added that it lacks.
+    """Create the confirmation of some finalists, or add the finalists that an existing one lacks, and return it.
 
     Raises:
-        StudyMismatchError: it exists with another budget, or confirms something else.
+        StudyMismatchError: The confirmation exists with another budget, or the study of this name confirms another search.
     """
+    # The lock keeps two processes from creating the study at the same time.
     with storage_lock(url):
-        confirmation = find(storage, name, search)
+        confirmation = find_confirmation(storage, name, search)
         if confirmation is None:
             description = _description(search, plan, budget)
             return Confirmation.of(create_study(storage, name, description), description)
     with study_lock(confirmation.study), confirmation.existing():
-        # Others may have added to it since it was found.
+        # Another process may have extended the study since this one read it, before it had the lock.
         confirmation.as_it_is_now().check_budget(budget)
         return confirmation.with_finalists(plan.finalists, repeats=budget.repeats)
 
 
 def _description(search: Search, plan: ConfirmationPlan, budget: ConfirmationBudget) -> Description:
-    training = {"epochs": budget.epochs or DEFAULT_EPOCHS, "repeats": budget.repeats or DEFAULT_REPEATS}
-    config = search.config.model_copy(
-        # Of the engines the fast one alone trains circuits that lack a part.
-        update={"engine": Engine.FAST, "training": search.config.training.model_copy(update=training)}
-    )
+    """Return the description of a new confirmation: that of the search with another training budget and the plan."""
+    budget_settings = {"epochs": budget.epochs or DEFAULT_EPOCHS, "repeats": budget.repeats or DEFAULT_REPEATS}
+    training = search.config.training.model_copy(update=budget_settings)
+    # Only the fast engine can train the controls, circuits that lack a part.
+    config = search.config.model_copy(update={"engine": Engine.FAST, "training": training})
     return replace(
         search.description,
         config=config,

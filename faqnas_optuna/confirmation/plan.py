@@ -1,7 +1,6 @@
-"""The plan of a confirmation: finalists of a search, and the trainings that each needs.
+"""Plan of a confirmation: the finalists of a search, and the trainings that they need.
 
-The description of a confirmation names the finalists and the networks that each needs; from that follows which trainings there
-are, a trial each.
+The stored description of a confirmation lists the finalists with their networks. The trainings, one trial each, follow from it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,69 +21,83 @@ from faqnas_optuna.study.selection import SelectionRule
 from faqnas_optuna.study.state import INTERRUPTED, read_state
 
 SUFFIX = ".confirm"
-"""What the name of a search's confirmation ends with, unless it was given another."""
+"""Suffix that makes the default name of a confirmation from that of its search."""
 
 
 class Training(NamedTuple):
     """One training of a confirmation."""
 
     network: str
-    """What is trained, in words: equal ones serve several finalists."""
+    """Description of the network. Finalists with equal descriptions share the training."""
     seed: int
+    """Number of the seed, from 0."""
     finalist: int
-    """The trial of the search that it is trained for, the first if there are several."""
+    """Number of the finalist's trial in the search; of several finalists that share the training, the first."""
     model: str
-    """Whether it is the circuit, or which of its controls."""
+    """Role of the network, one of `Model` or `Baseline`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmationBudget:
-    """What a confirmation is asked to be; None for what stands, or else for the default."""
+    """Requested budget of a confirmation. None stands for the stored value or, in a new confirmation, the default."""
 
     epochs: int | None = None
+    """Epochs per training."""
     repeats: int | None = None
+    """Trainings per network."""
 
 
-DEFAULT_EPOCHS, DEFAULT_REPEATS = 50, 10
+DEFAULT_EPOCHS = 50
+DEFAULT_REPEATS = 10
 LARGEST_SVM = 10_000
 """Maximum number of training samples of a support vector machine, whose time grows with their square."""
 
 
 def baselines_for(n_train: int) -> tuple[str, ...]:
-    """Return the classical models that are fitted to a number of training samples."""
+    """Return the classical models to fit, given the number of training samples.
+
+    >>> baselines_for(10_001)
+    ('logistic',)
+    """
     return tuple(str(name) for name in Baseline if name is Baseline.LOGISTIC or n_train <= LARGEST_SVM)
 
 
 def name_for(study: str) -> str:
-    """What the confirmation of a search is called, unless it was given another name."""
+    """Return the default name for the confirmation of a search."""
     return f"{study}{SUFFIX}"
 
 
 def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
-    """Trials of a search, by number.
+    """Return trials of a search as candidates, without duplicates, in the order of `numbers`.
 
     Raises:
-        StudyNotFoundError: it has no such trial.
-        ConfigError: the trial has no result.
+        StudyNotFoundError: The search has no trial of such a number.
+        ConfigError: A trial has no result.
     """
-    found = []
+    candidates = []
+    # A dictionary drops repeated numbers and, unlike a set, keeps the order.
     for number in dict.fromkeys(numbers):
         trial = search.trial(number)
         if not search.has_result(trial):
-            raise ConfigError(f"trial {number} of study {search.name!r} has no result to confirm; choose one that succeeded")
-        found.append(Candidate.of_trial(trial, search.config))
-    return found
+            raise ConfigError(f"trial {number} of study {search.name!r} has no result to confirm; choose a successful trial")
+        candidates.append(Candidate.of_trial(trial, search.config))
+    return candidates
 
 
-def chosen_finalists(
+def choose_finalists(
     search: Search, *, numbers: Sequence[int] | None = None, top: int | None = None, pick: SelectionRule | None = None
 ) -> list[Candidate]:
-    """Return the circuits of a search to confirm: some trials, the best of its front, what a rule picks, or all of the front.
+    """Return the circuits of a search that are to be confirmed; by default the whole front.
+
+    Args:
+        numbers: Trials to confirm.
+        top: Maximum number of circuits of the front, those with the lowest validation errors.
+        pick: Rule that selects one circuit of the front.
 
     Raises:
-        ConfigError: a trial has no result.
-        StudyNotFoundError: there is no such trial.
-        NoSuccessfulTrialError: there is no front yet.
+        ConfigError: A trial has no result.
+        StudyNotFoundError: The search has no trial of such a number.
+        NoSuccessfulTrialError: No trial has succeeded yet.
     """
     if numbers is not None:
         return candidates_of(search, numbers)
@@ -92,25 +105,31 @@ def chosen_finalists(
     check_successful(state)
     if pick:
         return [pick.choose(state.front)]
-    return sorted(state.front, key=lambda one: (one.val_error, one.cost))[:top]
+    return sorted(state.front, key=lambda candidate: (candidate.val_error, candidate.cost))[:top]
 
 
 def finalists_of(
     candidates: Iterable[Candidate], *, config: StudyConfig, n_features: int, n_classes: int
 ) -> tuple[Finalist, ...]:
-    """Candidates of a search with the networks that each is confirmed by.
+    """Return the finalists for some candidates of a search, each with the networks to train for it.
 
     Args:
-        config: the search's.
+        config: Settings of the search.
+        n_features: Number of features, on which the widths of controls depend.
+        n_classes: Number of classes, likewise.
     """
-    score, repeats = config.score, config.training.repeats
     return tuple(
         Finalist(
             trial=candidate.trial,
             genome=candidate.genome,
             quantum_flops=candidate.quantum_flops,
             neg_log_esp=candidate.costs.neg_log_esp,
-            search_estimate=(candidate.search_estimate(config), candidate.scores.deviation(score), repeats),
+            # The search may be deleted or go on, so its scores are stored with the confirmation.
+            search_estimate=(
+                candidate.search_estimate(config),
+                candidate.scores.deviation(config.score),
+                config.training.repeats,
+            ),
             networks={
                 str(model): label(model, candidate.genome.circuit, n_features=n_features, n_classes=n_classes)
                 for model in _models(candidate)
@@ -121,47 +140,48 @@ def finalists_of(
 
 
 def _models(candidate: Candidate) -> list[Model]:
-    """The circuit and the controls that are something else than itself."""
-    itself = set()
+    """Return the circuit and those of its controls that differ from the circuit itself."""
+    equal_controls = set()
     if not candidate.effective_gates.is_entangled:
-        itself.add(Model.SEPARABLE)
+        equal_controls.add(Model.SEPARABLE)
         if not candidate.effective_gates.effective_angles:
-            itself.add(Model.EMBEDDING)
-    return [model for model in Model if model not in itself]
+            equal_controls.add(Model.EMBEDDING)
+    return [model for model in Model if model not in equal_controls]
 
 
-def needed(plan: ConfirmationPlan, *, repeats: int) -> list[Training]:
+def all_trainings(plan: ConfirmationPlan, *, repeats: int) -> list[Training]:
     """Return all trainings of a confirmation, in the order of the queue.
 
-    Seed by seed, so that a part of it is a fair one; the classical models, which nothing can interrupt, come last.
-
     Args:
-        repeats: trainings of each network.
+        repeats: Number of trainings per network.
     """
     networks: dict[str, tuple[int, str]] = {}
     for finalist in plan.finalists:
         for model, network in finalist.networks.items():
             networks.setdefault(network, (finalist.trial, model))
-    trained = [Training(network, seed, *networks[network]) for seed in range(repeats) for network in networks]
-    return [*trained, *(Training(name, 0, plan.finalists[0].trial, name) for name in plan.baselines)]
+    # Seed by seed, so that at any time all networks have nearly the same number of trainings and can be compared.
+    from_seeds = [Training(network, seed, *networks[network]) for seed in range(repeats) for network in networks]
+    # The classical models come last, since a fit cannot be stopped half-way. They belong to no finalist, but a trial needs one.
+    return [*from_seeds, *(Training(name, 0, plan.finalists[0].trial, name) for name in plan.baselines)]
 
 
-def missing(trainings: Iterable[Training], trials: Iterable[FrozenTrial], *, since: int) -> list[Training]:
-    """Return the trainings that are neither done nor queued nor running.
+def missing_trainings(trainings: Iterable[Training], trials: Iterable[FrozenTrial], *, since: int) -> list[Training]:
+    """Return the trainings that are neither finished nor queued nor running.
 
     Args:
-        trainings: those that are needed.
-        trials: of the confirmation, by number.
-        since: what has failed before this trial is tried again; what has failed since, for a reason of its own, is not.
+        trainings: All trainings of the confirmation.
+        trials: Trials of the confirmation.
+        since: Number of the first trial since the last resumption. Earlier failures are tried again, later ones are not.
     """
     settled = set()
     for trial in trials:
         if trial.state is not TrialState.FAIL or (trial.number >= since and not _was_interrupted(trial)):
-            # One without them was put there by somebody else.
+            # Trials that somebody else added to the study lack these attributes.
             settled.add((trial.user_attrs.get("network"), trial.user_attrs.get("seed")))
     return [training for training in trainings if (training.network, training.seed) not in settled]
 
 
 def _was_interrupted(trial: FrozenTrial) -> bool:
-    """Whether a failed trial was ended by a signal. One that was given up is queued anew at once, as often as it may be."""
+    """Return whether a failed trial was ended by a signal."""
+    # Trials of dead workers are not meant here: they are requeued at once, up to the maximum number of retries.
     return str(trial.user_attrs.get(FAILURE)).startswith(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""Reports on a confirmation, and on a study of either kind."""
+"""Report of a confirmation, and of a study that may be a search or a confirmation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.scoring import balanced_accuracy
 from faqnas_optuna.wording import counted, interval_text, number_text
 
-TRAINING = (
+TRAINING_VALUES = (
     "network",
     "test_accuracy",
     "test_balanced_accuracy",
@@ -29,23 +29,24 @@ TRAINING = (
     "seconds",
     "worker",
 )
-"""What is shown of a training of a confirmation."""
+"""Values in the listing of a confirmation's trial. Learning curves are left out: `confirm --json` has their means."""
 
 
 def trial_document(study: StoredStudy[Any], number: int) -> dict[str, Any]:
-    """Return everything that is stored of a trial.
+    """Return the stored values of a trial of a search or confirmation.
 
     Raises:
-        StudyNotFoundError: the study has no trial of this number.
+        StudyNotFoundError: The study has no trial of this number.
     """
     if not isinstance(study, Confirmation):
         return documents.trial_document(search_of(study), number)
     trial = study.trial(number)
-    values = dict(trial.user_attrs)
-    if "confusion" in values:
-        values["test_balanced_accuracy"] = balanced_accuracy(values["confusion"])
-    shown = {name: values[name] for name in TRAINING if name in values}
-    return documents.trial_head(study, trial) | trial.params | shown
+    attributes = dict(trial.user_attrs)
+    # The balanced accuracy is not stored, since it follows from the confusion matrix.
+    if "confusion" in attributes:
+        attributes["test_balanced_accuracy"] = balanced_accuracy(attributes["confusion"])
+    values = {name: attributes[name] for name in TRAINING_VALUES if name in attributes}
+    return documents.trial_head(study, trial) | trial.params | values
 
 
 def study_report(
@@ -56,10 +57,13 @@ def study_report(
     done_before: bool,
     storage_option: str,
 ) -> Report:
-    """Return what a study has found so far; the arguments as `search_report` has them.
+    """Return the report of a search or confirmation, with its results so far.
+
+    Args:
+        seconds, checks, done_before, storage_option: See `search_report`.
 
     Raises:
-        NoSuccessfulTrialError: nothing yet.
+        NoSuccessfulTrialError: There are no results yet.
     """
     if isinstance(study, Confirmation):
         document = confirmation_document(study) | {"seconds": round(seconds, 3)}
@@ -69,14 +73,15 @@ def study_report(
 
 
 def confirmation_blocks(document: Mapping[str, Any]) -> Iterator[Block]:
-    """Return the circuits on the test part, their controls, classical models, and what follows.
+    """Yield the tables of circuits, controls and classical models, and remarks on them.
 
     Args:
-        document: a `confirmation_document`.
+        document: A `confirmation_document`.
     """
-    circuits, score = document["circuits"], Score(document["score"])
+    circuits = document["circuits"]
+    score = Score(document["score"])
     for table in (circuits_table(document), _controls(circuits, score), _baselines(document["baselines"], score)):
-        # One that is begun may not have come to the later ones.
+        # An unfinished confirmation may lack controls or classical models.
         if table.rows:
             yield table
             yield ""
@@ -88,46 +93,54 @@ def confirmation_blocks(document: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
-    """Return what to know of all circuits together."""
-    done, seeds = document["trainings"], document["repeats"]
+    """Return sentences on the protocol, the agreement with the search, and trainings that are missing."""
+    trainings = document["trainings"]
+    seeds = document["repeats"]
     sentences = [
-        f"Trained anew for {counted(document['epochs'], 'epoch')} (the search: {document['search_epochs']}) from"
-        f" {counted(seeds, 'seed')}, judged on {document['test_samples']:,} test samples, which the search has not seen."
+        f"Retrained for {counted(document['epochs'], 'epoch')} (search: {document['search_epochs']}) from"
+        f" {counted(seeds, 'new seed')} and judged on {document['test_samples']:,} test samples that the search did not use."
     ]
     if document["majority_score"] is not None:
         sentences.append(majority_line(document["majority_score"], Score(document["score"]), "test"))
     if Score(document["score"]) is Score.BALANCED:
-        sentences.append("Accuracies are balanced: the mean of the recalls of the classes.")
-    if (tau := document["kendall_tau"]) is not None:
+        sentences.append("Accuracies are balanced: the mean recall over the classes.")
+    tau = document["kendall_tau"]
+    if tau is not None:
         sentences.append(
-            f"The search and the confirmation rank the {len(document['circuits'])} circuits with a Kendall's tau of {tau:.2f}:"
-            " 1 is the same order, 0 none in common, -1 the reverse."
+            f"Kendall's tau between the rankings of the {len(document['circuits'])} circuits by the search and by the"
+            f" confirmation is {tau:.2f} (1: same order, 0: no relation, −1: reverse order)."
         )
+    # One seed gives no p at all.
     if seeds > 1 and document["circuits"]:
         sentences.append(_smallest_p(seeds, len(document["circuits"])))
     if skipped := document["baselines_skipped"]:
         sentences.append(
-            f"Skipped: {' and '.join(skipped)}, whose time grows with the square of the training samples; the maximum is"
-            f" {LARGEST_SVM:,}."
+            f"Skipped {' and '.join(skipped)}, whose training time grows with the square of the number of training samples;"
+            f" the maximum is {LARGEST_SVM:,}."
         )
-    if left := done["needed"] - done["done"] - done["failed"]:
-        sentences.append(f"{counted(left, 'training')} of {done['needed']:,} {'is' if left == 1 else 'are'} not done yet.")
-    if done["failed"]:
-        sentences.append(f"{counted(done['failed'], 'training')} failed; the same command tries again.")
+    remaining = trainings["needed"] - trainings["done"] - trainings["failed"]
+    if remaining:
+        verb = "is" if remaining == 1 else "are"
+        sentences.append(f"{remaining:,} of {counted(trainings['needed'], 'training')} {verb} not finished yet.")
+    if trainings["failed"]:
+        sentences.append(f"{counted(trainings['failed'], 'training')} failed; repeat the command to retry.")
     return sentences
 
 
 def _smallest_p(seeds: int, circuits: int) -> str:
-    """Return the smallest p that a number of pairs can give."""
+    """Return a sentence on the smallest p that a number of seeds can give."""
+    # The signs of n differences have 2^n equally likely outcomes under the null hypothesis; two of them are the most extreme.
     least = 2.0 ** (1 - seeds)
+    # Holm multiplies the smallest of several p by their number.
     corrected = min(circuits * least, 1.0)
-    correction = f"with Holm's correction over {counted(circuits, 'circuit')}"
-    told = f"{seeds} seeds can give no p below {least:.4f}, and {correction} none below {corrected:.4f}"
-    return f"{told}: too few to show anything, take more --repeats." if corrected >= SIGNIFICANT else f"{told}."
+    correction = f"{corrected:.4f} with Holm's correction over {counted(circuits, 'circuit')}"
+    limits = f"The smallest possible p with {seeds} seeds is {least:.4f}, or {correction}"
+    return f"{limits}: too few for significance, use more --repeats." if corrected >= SIGNIFICANT else f"{limits}."
 
 
 def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
-    columns = (heading_of_test_score(score), "circuit adds", "95 % CI", "p", "p (Holm)", "effect", "parameters")
+    """Return the table of controls, with the comparison of each circuit with its controls."""
+    columns = (heading_of_test_score(score), "circuit − control", "95 % CI", "p", "p (Holm)", "rank-biserial", "parameters")
     table = TextTable(names=["trial", "control"], numbers=columns, last="network")
     for circuit in circuits:
         for control in circuit["controls"]:
@@ -149,6 +162,7 @@ def _controls(circuits: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
 
 
 def _baselines(baselines: Sequence[Mapping[str, Any]], score: Score) -> TextTable:
+    """Return the table of classical models."""
     table = TextTable(names=["classical model"], numbers=(heading_of_test_score(score),), last="parameters")
     for baseline in baselines:
         table.rows.append((baseline["baseline"], f"{baseline[f'test_{score.key}']:.3f}", f"{baseline['parameters']:,}"))

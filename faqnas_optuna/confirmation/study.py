@@ -1,7 +1,7 @@
-"""The confirmation: a study that retrains finalists of a search from new seeds, beside their controls.
+"""Study that retrains finalists of a search and their controls from new seeds, and judges them on the test part.
 
-They are judged on the test part. The trainings wait in Optuna's queue, so workers anywhere take their part. Whoever looks
-queues what is missing: what was begun and never queued, or ended by a signal, or is needed since a finalist was added.
+The trainings wait in Optuna's queue, from which any number of workers take them. Every worker refills the queue with missing
+trainings: those that were never queued, those that a signal ended, and those of finalists added since.
 """
 
 from collections import defaultdict
@@ -12,8 +12,8 @@ import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from faqnas_optuna.confirmation.baselines import Confirmed
-from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training, missing, name_for, needed
+from faqnas_optuna.confirmation.baselines import ConfirmationResult
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training, all_trainings, missing_trainings, name_for
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.storage.opening import batched, study_lock
@@ -28,60 +28,70 @@ from faqnas_optuna.study.stopping import Stop, StopReason
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.study.work import Evaluate, Lock, Progress, RunTrial, WorkerAction
 
+# Workers read the whole queue after each of their trials, so it is filled in portions.
 QUEUED_AT_ONCE = 64
-"""Number of trainings that are queued when the last of those before has begun: each worker reads the whole queue after each of
-its trials."""
-NEEDED = ("network", "seed", "test_accuracy", "confusion", "losses", "validation_accuracies", "parameters")
-"""The attributes of a training without which nothing can be said of it."""
+"""Number of trainings that are queued together, once the queue is empty."""
+REQUIRED_ATTRIBUTES = ("network", "seed", "test_accuracy", "confusion", "losses", "validation_accuracies", "parameters")
+"""User attributes that every successful trial must have; without them its result cannot be read."""
 STATES = {"done": TrialState.COMPLETE, "running": TrialState.RUNNING, "waiting": TrialState.WAITING}
-"""What is told of trainings, by name."""
+"""States of trials by the names that documents use."""
 
 
 class ConfirmationState(StudyState):
-    """The trials of a confirmation, summed up."""
+    """The state of a confirmation, summed up from its trials."""
 
     def __init__(self, study: StoredStudy[Any]) -> None:
         super().__init__(study)
+        # Updated under the lock. An outdated number only delays the requeueing of failed trainings.
         self.resumed_at = 0
-        """The first trial since the confirmation was last resumed, as far as this process knows."""
+        """Number of the first trial since the last resumption, as far as this process has read it."""
 
     def _add(self, trials: Sequence[FrozenTrial]) -> None:
+        # A success ends a series of failures, and nothing else of a successful trial is summed up.
         if trials:
             self.failing = []
 
 
 class Confirmation(StoredStudy[ConfirmationState]):
-    """A confirmation of some circuits of a search."""
+    """A study that confirms circuits of a search."""
 
     result_attribute = "test_accuracy"
 
     @classmethod
     def of(cls, study: optuna.Study, description: Description) -> Self:
         """Return a confirmation that is ready to run trainings."""
-        # All that it trains is queued, so the sampler suggests nothing.
+        # All parameters come from the queue, so the sampler suggests nothing.
         study.sampler = RandomSampler(seed=description.config.seed)
         return cls(study=study, description=description)
 
     @property
     def plan(self) -> ConfirmationPlan:
-        """What is confirmed."""
+        """The plan of the confirmation."""
         plan = self.description.confirms
         assert plan is not None
         return plan
 
     def finalist(self, number: int) -> Finalist:
-        """Return the finalist that is a trial of the search. It may have been added since this study was loaded."""
+        """Return a finalist by the number of its trial in the search.
+
+        Raises:
+            LookupError: The trial is not a finalist.
+        """
+        # The finalist may have been added since this process loaded the study.
         finalist = self.plan.finalist(number) or self.as_it_is_now().plan.finalist(number)
         if finalist is None:
             raise LookupError(f"trial {number} is no finalist")
         return finalist
 
-    def needed(self) -> list[Training]:
+    def all_trainings(self) -> list[Training]:
         """Return all trainings, in the order of the queue."""
-        return needed(self.plan, repeats=self.config.training.repeats)
+        return all_trainings(self.plan, repeats=self.config.training.repeats)
 
     def with_finalists(self, finalists: Iterable[Finalist], *, repeats: int | None) -> "Confirmation":
-        """Write more finalists, or repeats, into the study, and return it with these. The caller holds the study lock."""
+        """Store further finalists or seeds, and return the study with them.
+
+        The caller must hold the study lock.
+        """
         return Confirmation(study=self.study, description=self.metadata.extend(finalists, repeats=repeats))
 
     def new_state(self) -> ConfirmationState:
@@ -89,45 +99,50 @@ class Confirmation(StoredStudy[ConfirmationState]):
 
     @property
     def planned(self) -> int:
-        return len(self.needed())
+        return len(self.all_trainings())
 
     def damage(self, trial: FrozenTrial) -> str | None:
-        return checks.damage(trial, Confirmed, NEEDED) if self.has_result(trial) else checks.damage(trial, None, ())
+        if self.has_result(trial):
+            return checks.damage(trial, ConfirmationResult, REQUIRED_ATTRIBUTES)
+        return checks.damage(trial, None, ())
 
     def subject(self, trial: FrozenTrial) -> str | None:
         network: str | None = trial.user_attrs.get("network")
         return network
 
     def advance(self, state: ConfirmationState, *, lock: Lock = study_lock) -> WorkerAction:
-        """Queue what is missing, and stop the confirmation once nothing is left to do."""
+        """Queue missing trainings, or stop the confirmation when all have ended, and return what workers do next."""
         state.has_stopped = bool(self.stop())
-        if not state.has_stopped and (self._is_due(state) or may_all_fail(state)):
-            state.has_stopped = bool(self._do_what_is_due(state, lock))
+        # Asked without the lock, which is taken only if something is likely to change.
+        if not state.has_stopped and (self._has_work(state) or may_all_fail(state)):
+            state.has_stopped = bool(self._queue_or_stop(state, lock))
             state.refresh()
         if state.has_stopped:
             return WorkerAction.STOPPED
         return WorkerAction.RUNNING if state.waiting else WorkerAction.FULL
 
     def wants_trials(self, state: ConfirmationState) -> bool:
-        """Whether every trial is needed, as it is."""
+        """Return True: a confirmation needs every one of its trials."""
         return True
 
     def next_trial(self, state: ConfirmationState, *, lock: Lock, may_begin: Callable[[], bool]) -> Trial | None:
         if not may_begin():
             return None
+        # The trials as last read suffice: claiming a waiting trial fails in the database if another worker was faster.
         with batched(self.study).as_last_read():
             return begin_queued_trial(self.study)
 
     def objective(
         self, state: ConfirmationState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None
     ) -> RunTrial:
-        # It brings numba, which readers do without.
+        # Imports numba, which readers of a confirmation do not need.
         from faqnas_optuna.confirmation.objective import ConfirmationObjective
 
         return ConfirmationObjective(self.config, splits, finalist=self.finalist, worker=worker)
 
     def priority(self, state: ConfirmationState) -> tuple[int, int]:
-        """Return as many generations as the search was allowed, in the share of the trainings that is done; and trainings."""
+        """Return the progress as a number of generations, which can be compared with searches, and the number of trainings."""
+        # A confirmation counts as having the generations of its search, spread over its trainings.
         share = state.successful / self.planned
         return int(share * self.config.search.generations), state.successful
 
@@ -147,24 +162,25 @@ class Confirmation(StoredStudy[ConfirmationState]):
         return self.config.search.generations
 
     def continuation(self) -> str:
-        """Return the command that goes on with the confirmation; of one that is done, the command that shows it."""
-        stopped = self.metadata.stop()
-        if stopped is None or stopped.reason is not StopReason.CONFIRMED:
+        """Return the command that resumes the confirmation or, if it is complete, the command that shows its results."""
+        stop = self.metadata.stop()
+        if stop is None or stop.reason is not StopReason.CONFIRMED:
             return f"resume {self.name}"
-        return self.shown_by
+        return self.show_command
 
     @property
-    def shown_by(self) -> str:
-        """The command that shows what the confirmation has found."""
-        named = "" if self.name == name_for(self.plan.study) else f" --name {self.name}"
-        return f"confirm {self.plan.study}{named}"
+    def show_command(self) -> str:
+        """Command that shows the results of the confirmation, to be typed after `faqnas-optuna`."""
+        name_option = "" if self.name == name_for(self.plan.study) else f" --name {self.name}"
+        return f"confirm {self.plan.study}{name_option}"
 
     def check_budget(self, budget: ConfirmationBudget) -> None:
-        """Refuse other epochs, and fewer repeats: more can be added.
+        """Check that a requested budget agrees with the stored one, or extends it by further seeds.
 
         Raises:
-            StudyMismatchError: names what differs.
+            StudyMismatchError: The number of epochs differs, or fewer seeds are requested.
         """
+        # Seeds can be added to a confirmation, but trainings of different lengths cannot be compared.
         training = self.config.training
         if budget.epochs not in (None, training.epochs):
             difference = f"epochs: stored {training.epochs}, requested {budget.epochs}"
@@ -173,60 +189,63 @@ class Confirmation(StoredStudy[ConfirmationState]):
         else:
             return
         raise StudyMismatchError(
-            f"study {self.name!r} exists with other settings: {difference}; ask for the stored ones, or choose another name"
+            f"study {self.name!r} exists with other settings: {difference}; use the stored values, or choose another name"
             " with --name"
         )
 
     def is_done(self, candidates: Sequence[Candidate], budget: ConfirmationBudget) -> bool:
-        """Whether nothing is left to do for these: neither their data nor torch are needed to show what was found."""
-        stopped = self.metadata.stop()
+        """Return whether the confirmation of some circuits is complete, so that its results can be shown at once."""
+        stop = self.metadata.stop()
         finalists = {finalist.trial for finalist in self.plan.finalists}
         asks_more = budget.repeats not in (None, self.config.training.repeats)
-        is_all_there = finalists.issuperset(candidate.trial for candidate in candidates) and not asks_more
-        if not is_all_there or stopped is None or stopped.reason is not StopReason.CONFIRMED:
+        has_all = finalists.issuperset(candidate.trial for candidate in candidates) and not asks_more
+        if not has_all or stop is None or stop.reason is not StopReason.CONFIRMED:
             return False
-        # What has failed is tried again: it may have been the machine.
-        return not self.trainings(self.study.get_trials(deepcopy=False))["failed"]
+        # Failed trainings are tried again when the command is repeated: the machine may have been at fault.
+        return not self.training_counts(self.study.get_trials(deepcopy=False))["failed"]
 
-    def trainings(self, trials: Sequence[FrozenTrial]) -> dict[str, int]:
-        """Return how many trainings are needed, and what has become of them.
+    def training_counts(self, trials: Sequence[FrozenTrial]) -> dict[str, int]:
+        """Return the number of trainings in the plan, and how many of them are in which state.
 
-        A training that failed is not counted as failed where it is tried again.
+        Failed trainings that will be tried again do not count as failed.
         """
         by_state: defaultdict[TrialState, set[tuple[str, int]]] = defaultdict(set)
         for trial in trials:
             by_state[trial.state].add((trial.user_attrs.get("network", ""), trial.user_attrs.get("seed", -1)))
-        due = missing(self.needed(), trials, since=self._resumed_at())
-        left = {(training.network, training.seed) for training in self.needed()}
-        counts = {"needed": len(left)}
+        due = missing_trainings(self.all_trainings(), trials, since=self._resumed_at())
+        remaining = {(training.network, training.seed) for training in self.all_trainings()}
+        counts = {"needed": len(remaining)}
+        # A training may have several trials, since failed ones are repeated: the best state counts.
         for name, state in STATES.items():
-            counts[name] = len(left & by_state[state])
-            left -= by_state[state]
-        return counts | {"failed": len(left) - len(due)}
+            counts[name] = len(remaining & by_state[state])
+            remaining -= by_state[state]
+        return counts | {"failed": len(remaining) - len(due)}
 
     def _resumed_at(self) -> int:
-        """The first trial since the last resumption."""
-        resumed = last_resumption(self)
-        return resumed.trial if resumed else 0
+        """Return the number of the first trial since the last resumption; 0 if there was none."""
+        resumption = last_resumption(self)
+        return resumption.trial if resumption else 0
 
-    def _is_due(self, state: ConfirmationState) -> bool:
-        """Whether, as this process knows it, the queue is empty and something is to be queued, or all is done."""
+    def _has_work(self, state: ConfirmationState) -> bool:
+        """Return whether, by the last reading, trainings must be queued or the confirmation is complete."""
         if state.waiting:
             return False
         with batched(self.study).as_last_read():
             trials = self.study.get_trials(deepcopy=False)
-        return not state.running or bool(missing(self.needed(), trials, since=state.resumed_at))
+        return not state.running or bool(missing_trainings(self.all_trainings(), trials, since=state.resumed_at))
 
-    def _do_what_is_due(self, state: ConfirmationState, lock: Lock) -> Stop | None:
-        """Do what is due, unless somebody else has; return why the confirmation has stopped, if it has."""
+    def _queue_or_stop(self, state: ConfirmationState, lock: Lock) -> Stop | None:
+        """Queue missing trainings or stop the confirmation, and return the stop if there is one."""
         with lock(self.study), self.existing():
-            if stopped := self.metadata.stop():
-                return stopped
+            stop = self.metadata.stop()
+            if stop:
+                return stop
+            # Before this process had the lock, others may have added finalists, or queued and finished the missing trainings:
+            # everything is read again.
             state.refresh()
-            # Read under the lock: meanwhile somebody may have added finalists, or have queued and done what was missing.
-            needed_now = self.as_it_is_now().needed()
+            trainings = self.as_it_is_now().all_trainings()
             state.resumed_at = self._resumed_at()
-            due = missing(needed_now, self.study.get_trials(deepcopy=False), since=state.resumed_at)
+            due = missing_trainings(trainings, self.study.get_trials(deepcopy=False), since=state.resumed_at)
             if may_all_fail(state):
                 return write_stop(self, StopReason.FAILURES)
             if not (due or state.waiting or state.running):
@@ -237,7 +256,11 @@ class Confirmation(StoredStudy[ConfirmationState]):
 
 
 def enqueue(study: optuna.Study, trainings: Iterable[Training]) -> None:
-    """Queue trainings for whoever asks first. The caller holds the study lock."""
+    """Queue trainings for any worker.
+
+    The caller must hold the study lock, or several processes would queue the same trainings.
+    """
+    # Stored now, the attributes identify waiting trials too.
     for training in trainings:
         study.enqueue_trial(
             {"finalist": training.finalist, "model": training.model, "seed": training.seed},

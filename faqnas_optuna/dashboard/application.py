@@ -1,4 +1,4 @@
-"""The dashboard: our pages of fronts, and optuna-dashboard behind them, to be looked at."""
+"""Dashboard: our pages with fronts, and optuna-dashboard in read-only mode behind them."""
 
 import gzip
 import hashlib
@@ -18,20 +18,21 @@ from faqnas_optuna.dashboard.filters import (
     StartResponse,
     answer,
     for_known_hosts,
-    marked,
     read_only,
+    with_banner,
     with_security_headers,
     without_body_for_head,
 )
 from faqnas_optuna.dashboard.hosts import Hosts, host_name
 from faqnas_optuna.dashboard.pages import message_page, overview_page, study_page
 from faqnas_optuna.dashboard.server import DashboardServer, listening_socket
-from faqnas_optuna.dashboard.watching import Watched
+from faqnas_optuna.dashboard.watching import StudyWatcher
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
 
+# Pages load nothing from elsewhere. Plotly sets styles inline, and exports images through data and blob URLs.
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none';"
 POLICY += " base-uri 'none'; form-action 'none'"
-NOT_OURS = "It has no page here, as it was not made by faqnas-optuna: see it in optuna-dashboard."
+NOT_OURS = "The study has no page here, since it was not created by faqnas-optuna; see it in optuna-dashboard."
 ASSETS = {
     "/assets/plotly.js": "text/javascript; charset=utf-8",
     "/assets/page.js": "text/javascript; charset=utf-8",
@@ -40,13 +41,16 @@ ASSETS = {
 
 
 def make_dashboard(storage: BaseStorage, *, host: str, port: int, allowed: Iterable[str] = ()) -> DashboardServer:
-    """Return a server of the dashboard; `serve_forever` runs it. With port 0 the system chooses one (`server_port`).
+    """Return a server of the dashboard, to be run by `serve_forever`.
 
     Args:
-        allowed: further names of this machine that browsers may call it by.
+        storage: Storage whose studies are displayed.
+        host: Name or address of this machine to listen on.
+        port: Port; 0 to let the system choose a free one (see `server_port`).
+        allowed: Further names of this machine in the addresses that browsers use.
 
     Raises:
-        ConfigError: the address is in use or not ours, or an allowed name is not the name of a host.
+        ConfigError: The address is in use or does not belong to this machine, or an allowed name is not a host name.
     """
     names = [host_name(name) for name in allowed]
     listener = listening_socket(host, port)
@@ -56,60 +60,71 @@ def make_dashboard(storage: BaseStorage, *, host: str, port: int, allowed: Itera
 
 
 class _OptunaDashboard:
-    """The application of that name, made for the first who asks: it brings scikit-learn, which takes seconds."""
+    """Application of optuna-dashboard, created for the first request.
+
+    Args:
+        storage: Storage whose studies are displayed.
+    """
 
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage
-        self._made: Application | None = None
+        self._application: Application | None = None
         self._lock = Lock()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        # Not created with the server: importing optuna-dashboard imports scikit-learn, which takes seconds, and many users
+        # only look at our pages.
         with self._lock:
-            self._made = self._made or self._make()
-        # It fails where a client does not say which encodings it takes.
-        return self._made({"HTTP_ACCEPT_ENCODING": "identity"} | environ, start_response)
+            self._application = self._application or self._create()
+        # optuna-dashboard fails if a request lacks this header.
+        return self._application({"HTTP_ACCEPT_ENCODING": "identity"} | environ, start_response)
 
-    def _make(self) -> Application:
+    def _create(self) -> Application:
         import optuna_dashboard
 
-        # It tells of what goes wrong with tracebacks; what matters of that is told by the filter.
+        # It logs every error with a traceback. The outage filter logs what matters.
         logging.getLogger(optuna_dashboard.__name__).setLevel(logging.CRITICAL)
-        made: Application = optuna_dashboard.wsgi(self._storage)
-        return made
+        application: Application = optuna_dashboard.wsgi(self._storage)
+        return application
 
 
 def _all_pages(storage: BaseStorage) -> Application:
-    """Ours, and behind them optuna-dashboard's."""
-    watched, theirs = Watched(storage), marked(_OptunaDashboard(storage))
+    """Return the application with our pages, and those of optuna-dashboard for all other paths."""
+    watcher = StudyWatcher(storage)
+    optuna_dashboard = with_banner(_OptunaDashboard(storage))
 
     def pages(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path not in ("", "/") and not path.startswith("/study/"):
-            return theirs(environ, start_response)
+            return optuna_dashboard(environ, start_response)
         if path.startswith("/study/"):
-            status, page = _study(watched, path)
+            status, page = _study(watcher, path)
         else:
-            status, page = "200 OK", overview_page(watched.overview(), path="/")
+            status = "200 OK"
+            page = overview_page(watcher.overview(), path="/")
+        # The content changes with every trial, so browsers must not store it.
         return answer(start_response, status, page, kind=HTML, Content_Security_Policy=POLICY, Cache_Control="no-store")
 
     return read_only(pages)
 
 
-def _study(watched: Watched, path: str) -> tuple[str, str]:
-    # WSGI hands UTF-8 on as Latin-1.
+def _study(watcher: StudyWatcher, path: str) -> tuple[str, str]:
+    """Return the status and the page for the path of a study."""
+    # WSGI hands over paths in UTF-8 as if they were Latin-1 (PEP 3333).
     name = path.removeprefix("/study/").encode("latin-1", "replace").decode(errors="replace")
     try:
-        return "200 OK", study_page(watched.study(name), path=path)
+        return "200 OK", study_page(watcher.study(name), path=path)
     except (ConfigError, StudyNotFoundError, StudyMismatchError) as error:
-        number = watched.numbers().get(name)
+        # A study without a page here still has one in optuna-dashboard.
+        number = watcher.numbers().get(name)
         if number is None:
             return "404 Not Found", message_page("No such study", f"There is no study {name!r} here.", path=path)
-        reason = f"It has no page here: {error}." if isinstance(error, StudyMismatchError) else NOT_OURS
+        reason = f"The study has no page here: {error}." if isinstance(error, StudyMismatchError) else NOT_OURS
         return "200 OK", message_page(name, reason, path=path, number=number)
 
 
 def _with_assets(application: Application) -> Application:
-    """Scripts and style, also while the database is away."""
+    """Return the application with scripts and style sheet, which are served even while the database is unavailable."""
 
     def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -119,6 +134,7 @@ def _with_assets(application: Application) -> Application:
         if environ.get("HTTP_IF_NONE_MATCH") == tag:
             start_response("304 Not Modified", [("ETag", tag)])
             return []
+        # Browsers may store the files, but ask each time whether the tag is still the same.
         headers = {"Cache_Control": "no-cache", "ETag": tag, "Vary": "Accept-Encoding"}
         if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
             return answer(start_response, "200 OK", content, kind=ASSETS[path], Content_Encoding="gzip", **headers)
@@ -129,10 +145,11 @@ def _with_assets(application: Application) -> Application:
 
 @cache
 def _asset(name: str) -> tuple[bytes, str]:
-    """A file, compressed, and a tag that changes with it."""
-    # It takes a second, and only pages with figures ask for it.
+    """Return the compressed content of a file, and a tag that changes with the content."""
+    # Importing Plotly takes a second, and only pages with figures ask for files.
     from plotly.offline import get_plotlyjs
 
     text = get_plotlyjs() if name == "plotly.js" else (files(__package__) / name).read_text()
+    # Without a time, so that the tag depends on the content alone.
     content = gzip.compress(text.encode(), mtime=0)
     return content, f'"{hashlib.sha256(content).hexdigest()[:16]}"'

@@ -1,4 +1,4 @@
-"""What stands before the dashboard's pages: who may ask, what may be asked, and what is said when the database is away."""
+"""WSGI filters in front of the dashboard's pages: access, read-only mode, and messages while the database is unavailable."""
 
 import io
 import json
@@ -20,13 +20,16 @@ Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
-"""Of WSGI."""
+"""A WSGI application (PEP 3333)."""
 
 HTML = "text/html; charset=utf-8"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
 CONDITIONS = frozenset({"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE"})
-CHANGED = frozenset({"content-length", "last-modified", "etag", "accept-ranges"})
-READ_ONLY = "this dashboard is read-only: studies are changed with faqnas-optuna, or with Optuna"
+"""Request headers that ask for less than the whole current content."""
+BODY_HEADERS = frozenset({"content-length", "last-modified", "etag", "accept-ranges"})
+"""Response headers that are wrong once the body has been changed."""
+READ_ONLY = "this dashboard is read-only; change studies with faqnas-optuna or Optuna"
 AWAY = "the database does not answer"
 FRAMES = "frame-ancestors 'none'"
 POLICY = "Content-Security-Policy"
@@ -39,7 +42,7 @@ SECURITY_HEADERS = {
 }
 UNUSABLE = (*DATABASE_ERRORS, StorageError)
 
-MARK = f"""<style>
+BANNER = f"""<style>
 button:has([data-testid="AddBoxIcon"]), button:has([data-testid="EditIcon"]), button.MuiButton-outlinedError,
 button[aria-label="rename study"], button[aria-label="delete study"] {{ display: none !important; }}
 #read-only {{ position: fixed; right: 0; bottom: 0; z-index: 2000; padding: 4px 12px; border-radius: 6px 0 0 0;
@@ -47,41 +50,47 @@ button[aria-label="rename study"], button[aria-label="delete study"] {{ display:
 </style>
 <div id="read-only" title="{READ_ONLY}">Read-only · <a href="/">the fronts of the studies</a></div>
 """
-"""What optuna-dashboard's page gets from us: its offers that would be refused are hidden, and there is a way back."""
+"""Addition to optuna-dashboard's page: it hides buttons whose requests would be refused, and links back to our pages."""
 
 
 def answer(
     start_response: StartResponse, status: str, body: str | bytes, *, kind: str = "text/plain; charset=utf-8", **headers: str
 ) -> list[bytes]:
-    """A whole response.
+    """Send a response.
 
     Args:
-        headers: more of them, with `_` for `-`.
+        start_response: Function of the WSGI server.
+        status: Status line, such as "200 OK".
+        body: Content of the response.
+        kind: Content type.
+        headers: Further headers, with `_` in place of `-`.
     """
     content = body.encode() if isinstance(body, str) else body
-    more = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    always = [("Content-Type", kind), ("Content-Length", str(len(content)))]
-    start_response(status, always + more)
+    further_headers = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(content))), *further_headers])
     return [content]
 
 
 def for_known_hosts(application: Application, hosts: Hosts) -> Application:
-    """Refuse requests to another name than the server has."""
+    """Return the application with a filter that refuses requests to unknown host names (see `dashboard.hosts`)."""
 
     def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        called = environ.get("HTTP_HOST", "")
-        if hosts.allow(called):
+        host = environ.get("HTTP_HOST", "")
+        if hosts.allow(host):
             return application(environ, start_response)
-        told = f"this dashboard does not answer to the name {called!r}, by which another site may read it; open it at its own"
-        told += " address, or let it have this name: faqnas-optuna dashboard --allow-host NAME\n"
-        return answer(start_response, "403 Forbidden", told)
+        message = (
+            f"this dashboard does not answer requests for the host {host!r}, since another site could read it that way; open it"
+            " at its own address, or allow the name with: faqnas-optuna dashboard --allow-host NAME\n"
+        )
+        return answer(start_response, "403 Forbidden", message)
 
     return filtered
 
 
 def read_only(application: Application) -> Application:
-    """Refuse whatever would change the storage: renaming or deleting a study from the page would end its workers."""
+    """Return the application with a filter that refuses requests which could change the storage."""
 
+    # Renaming or deleting a study in optuna-dashboard would end its workers.
     def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in READING:
             return _refuse(start_response, "403 Forbidden", READ_ONLY, path=environ["PATH_INFO"])
@@ -91,12 +100,13 @@ def read_only(application: Application) -> Application:
 
 
 def with_security_headers(application: Application) -> Application:
-    """Forbid other sites to show our pages in a frame, and browsers to guess types or to tell where a reader comes from."""
+    """Return the application with headers that forbid frames on other sites, guessed content types, and referrers."""
 
     def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: Headers, *error: object) -> Any:
-            named = {name.title(): value for name, value in headers}
-            policies = [named[POLICY]] if POLICY in named else []
+            values = {name.title(): value for name, value in headers}
+            # A policy of the application is extended, not replaced.
+            policies = [values[POLICY]] if POLICY in values else []
             ours = {**SECURITY_HEADERS, POLICY: "; ".join([*policies, FRAMES])}
             others = [(name, value) for name, value in headers if name.title() not in ours]
             return start_response(status, [*others, *ours.items()], *error)
@@ -107,7 +117,7 @@ def with_security_headers(application: Application) -> Application:
 
 
 def without_body_for_head(application: Application) -> Application:
-    """Answer HEAD with the headers alone."""
+    """Return the application with a filter that answers HEAD requests with the headers alone."""
 
     def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = application(environ, start_response)
@@ -117,60 +127,64 @@ def without_body_for_head(application: Application) -> Application:
 
 
 class OutageFilter:
-    """Say that the database is away, to whoever asks and, once until it is back, in the log.
+    """Filter that answers with a message while the database is unavailable, and logs the beginning and end of an outage.
 
     Args:
-        application: raises what the storage raises, or answers with 500.
+        application: Application that raises the errors of the storage, or answers with status 500.
+        storage: Storage that the application reads.
     """
 
     def __init__(self, application: Application, storage: BaseStorage) -> None:
         self._application = application
         self._storage = storage
         self._is_away = False
+        # Several threads may notice an outage at the same time; it is logged once.
         self._lock = Lock()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         try:
-            status, headers, body = collected(self._application, environ)
+            status, headers, body = collect_response(self._application, environ)
+            # optuna-dashboard does not say why it could not answer, and pages that need no database say nothing about it.
             if status.startswith("500") or self._is_away:
-                # optuna-dashboard keeps to itself why it could not answer; and not every page needs the database.
                 self._storage.get_all_studies()
         except UNUSABLE as error:
-            self._note(error)
+            self._log_change(error)
             return _refuse(start_response, "503 Service Unavailable", AWAY, path=path, every_s=LIST_EVERY_S)
+        # An error in one page must not end the server; the log has the traceback.
         except Exception:
-            # One faulty page must not end the server; the log has the traceback.
             logger.exception("could not answer %s", path)
-            return _refuse(start_response, "500 Internal Server Error", "this page has an error of its own", path=path)
-        self._note(None)
+            return _refuse(start_response, "500 Internal Server Error", "this page failed; see the dashboard's log", path=path)
+        self._log_change(None)
         if status.startswith("500"):
             logger.warning("optuna-dashboard could not answer %s: %s", path, status)
         start_response(status, headers)
         return [body]
 
-    def _note(self, error: Exception | None) -> None:
+    def _log_change(self, error: Exception | None) -> None:
+        """Log the beginning of an outage, given its error, or the end of one, given None."""
         with self._lock:
-            was_away, self._is_away = self._is_away, error is not None
+            was_away = self._is_away
+            self._is_away = error is not None
         if error is not None and not was_away:
-            logger.warning("the database does not answer (%s); the dashboard goes on when it is back", database_reason(error))
+            logger.warning("the database does not answer (%s); the dashboard continues when it is back", database_reason(error))
         elif error is None and was_away:
             logger.info("the database answers again")
 
 
-def marked(application: Application) -> Application:
-    """Put into optuna-dashboard's page what it lacks here."""
+def with_banner(application: Application) -> Application:
+    """Return optuna-dashboard's application with the banner in its pages."""
 
     def filtered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        # The file may be as it was, yet what is put into it is not.
-        asked = {name: value for name, value in environ.items() if name not in CONDITIONS}
+        # Without conditions: "304 Not Modified" would be about the page without the banner, which may have changed.
+        request = {name: value for name, value in environ.items() if name not in CONDITIONS}
+        # The length of the page must be known for HEAD too; a filter further out drops the body.
         if environ["REQUEST_METHOD"] == "HEAD":
-            # To know how long it would be.
-            asked["REQUEST_METHOD"] = "GET"
-        status, headers, body = collected(application, asked)
+            request["REQUEST_METHOD"] = "GET"
+        status, headers, body = collect_response(application, request)
         if status.startswith("200") and environ["PATH_INFO"].startswith("/dashboard"):
-            body = body.replace(b"</body>", MARK.encode() + b"</body>")
-            headers = [(name, value) for name, value in headers if name.lower() not in CHANGED]
+            body = body.replace(b"</body>", BANNER.encode() + b"</body>")
+            headers = [(name, value) for name, value in headers if name.lower() not in BODY_HEADERS]
             headers.append(("Content-Length", str(len(body))))
         start_response(status, headers)
         return [body]
@@ -178,26 +192,29 @@ def marked(application: Application) -> Application:
     return filtered
 
 
-def collected(application: Application, environ: Environ) -> tuple[str, Headers, bytes]:
-    """The whole response of an application: status, headers, body. Its tracebacks go nowhere."""
-    started: list[Any] = []
+def collect_response(application: Application, environ: Environ) -> tuple[str, Headers, bytes]:
+    """Return the status, headers and whole body of an application's response."""
+    head: list[Any] = []
 
     def start(status: str, headers: Headers, _error: object = None) -> Callable[[bytes], object]:
-        started[:] = [status, headers]
+        # May be called again if an error occurs while the body is produced (PEP 3333); the last call counts.
+        head[:] = [status, headers]
         return lambda _: None
 
+    # Tracebacks on `wsgi.errors` are discarded: the outage filter logs what matters.
     parts = application({**environ, "wsgi.errors": io.StringIO()}, start)
     try:
         body = b"".join(parts)
     finally:
-        if close := getattr(parts, "close", None):
+        close = getattr(parts, "close", None)
+        if close:
             close()
-    status, headers = started
+    status, headers = head
     return status, headers, body
 
 
 def _refuse(start_response: StartResponse, status: str, reason: str, *, path: str, every_s: int = 0) -> list[bytes]:
-    """In the form that whoever asks can show: a program of optuna-dashboard's, or a reader."""
+    """Send an error: as JSON to the scripts of optuna-dashboard, which display the reason, otherwise as a page."""
     if path.startswith("/api/"):
         return answer(start_response, status, json.dumps({"reason": reason}), kind="application/json")
     page = message_page(status.partition(" ")[2], f"{reason[0].upper()}{reason[1:]}.", path=path, every_s=every_s)

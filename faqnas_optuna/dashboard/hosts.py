@@ -1,7 +1,8 @@
-"""By which names a server may be called.
+"""Host names that the dashboard answers to, as a protection against DNS rebinding.
 
-A page from elsewhere can let its own name point to this machine (DNS rebinding), and would then read what is served here as its
-own. It cannot choose the name that the browser sends, nor can it be an address: so whoever is called by another name is silent.
+A web page can make its own name point to this machine, and a browser would then let the page read what is served here. The
+browser still sends the name of the page in the Host header, so requests with an unknown Host header are refused. Addresses need
+no such care: a page cannot have one of this machine as its name.
 """
 
 import ipaddress
@@ -14,48 +15,55 @@ from faqnas_optuna.errors import ConfigError
 
 LABEL = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
 NAME = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
-"""Of a host; older systems also have an underscore in it."""
+"""Pattern of a host name. Underscores are not standard, but occur in older networks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """Who may be asked for, at the address that is listened on."""
+    """Names of the server in requests that it answers."""
 
     address: str
+    """Address that the server listens on."""
     names: frozenset[str]
-    """Lower-case."""
+    """Allowed names, in lower case."""
 
     @classmethod
     def of(cls, host: str, address: str, allowed: Iterable[str]) -> "Hosts":
-        """Those of a server.
+        """Return the allowed names of a server.
 
         Args:
-            host: as the user named it.
-            address: as the system has it.
-            allowed: what a proxy or a name server calls it.
+            host: Name or address that the user told the server to listen on.
+            address: Address that the system resolved it to.
+            allowed: Further names, such as that of a proxy.
         """
         names = {host, address, "localhost", "127.0.0.1", "::1", *allowed}
+        # Other machines use the names of this one.
         if not _is_loopback(address):
             names |= {socket.gethostname(), socket.getfqdn()}
         return cls(address=address, names=frozenset(name.lower().strip("[]").rstrip(".") for name in names))
 
     @property
     def are_exposed(self) -> bool:
-        """Whether other machines can reach the server."""
+        """True if other machines can reach the server."""
         return not _is_loopback(self.address)
 
     def allow(self, header: str) -> bool:
-        """Whether a request with this `Host` may be answered; to the outside any address is right, but no foreign name."""
+        """Return whether a request with this Host header may be answered."""
+        # A machine may have addresses that are not known here, such as that of a container's host. Any address will do.
         name = _without_port(header).lower().rstrip(".")
         return name in self.names or (self.are_exposed and _is_address(name))
 
 
 def host_name(allowed: str) -> str:
-    """Return a name as browsers send it, in ASCII.
+    """Return a host name as browsers send it, in lower case and ASCII.
+
+    >>> host_name("Bücher.example")
+    'xn--bcher-kva.example'
 
     Raises:
-        ConfigError: it is neither the name nor the address of one host.
+        ConfigError: The text is neither the name nor the address of a host.
     """
+    # IPv6 addresses may be written with brackets, as in a URL.
     for address in (allowed, allowed.removeprefix("[").removesuffix("]")):
         if _is_address(address):
             return address
@@ -65,14 +73,18 @@ def host_name(allowed: str) -> str:
         encoded = ""
     if not NAME.fullmatch(encoded):
         raise ConfigError(
-            "--allow-host takes the name or address of one host, as studies.example.org, without scheme, port, path or *;"
+            "--allow-host takes the name or address of one host, such as studies.example.org, without scheme, port, path or *;"
             f" {allowed!r} is not one"
         )
     return encoded
 
 
 def in_url(host: str) -> str:
-    """A host as it stands in a URL."""
+    """Return a host as it is written in a URL.
+
+    >>> in_url("::1")
+    '[::1]'
+    """
     return f"[{host}]" if ":" in host else host
 
 

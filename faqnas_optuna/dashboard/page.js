@@ -1,7 +1,7 @@
 "use strict";
-// Draws the figures of a page, and takes in what is new until there is no more to come. A zoom stays as it is.
+// Draw the figures of a page, and update the page until its study has ended. A zoom is preserved.
 
-// Without the buttons that mark points, and the one that would send the figure to a server of Plotly's.
+// No buttons to select points, and none that uploads the figure to a server of Plotly.
 const CONFIG = {
   responsive: true,
   displaylogo: false,
@@ -9,9 +9,10 @@ const CONFIG = {
   modeBarButtonsToRemove: ["select2d", "lasso2d"],
 };
 const LAYOUT = {
+  // Any constant value: Plotly keeps the zoom while it does not change.
   uirevision: "kept",
   margin: {l: 70, r: 45, t: 70, b: 55},
-  // Beside the points, not over the title.
+  // The buttons are beside the points, since a horizontal bar would cover the title.
   modebar: {orientation: "v"},
   legend: {orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom"},
 };
@@ -27,21 +28,25 @@ function draw(page) {
   }
 }
 
-function takeIn(page) {
+function update(page) {
+  // A page with other parts, such as the first figures of a study, is loaded as a whole.
   if (parts(page) !== parts(document)) return location.reload();
   for (const part of page.querySelectorAll("[data-live]")) {
-    const shown = document.getElementById(part.id);
-    // What has not changed may be marked by a reader who is about to copy it.
-    if (shown.dataset.seen !== part.innerHTML) {
-      shown.innerHTML = shown.dataset.seen = part.innerHTML;
+    const section = document.getElementById(part.id);
+    // Unchanged sections are left alone: a reader may have selected text in them. The source is compared, since browsers
+    // normalise the HTML of an element.
+    if (section.dataset.source !== part.innerHTML) {
+      section.innerHTML = part.innerHTML;
+      section.dataset.source = part.innerHTML;
     }
   }
   draw(page);
   document.body.dataset.every = page.body.dataset.every;
 }
 
-// optuna-dashboard asks for absolute addresses: behind a proxy that adds a path there is nothing at its links.
-function withoutDeadLinks() {
+// optuna-dashboard needs absolute addresses, so its links are dead behind a proxy that adds a path.
+function removeDeadLinks() {
+  // The server wrote the path that it was asked for into the page; behind such a proxy the browser's path is longer.
   if (decodeURIComponent(location.pathname) === document.body.dataset.path) return;
   for (const link of document.querySelectorAll("a.beyond")) link.replaceWith(link.textContent);
   document.getElementById("prefix").hidden = false;
@@ -50,23 +55,26 @@ function withoutDeadLinks() {
 async function refresh() {
   const trouble = document.getElementById("trouble");
   try {
-    const answer = await fetch(location.href, {cache: "no-store"});
-    if (answer.status === 404) return location.reload();
-    if (!answer.ok) throw new Error(answer.status === 503 ? "the database does not answer" : `status ${answer.status}`);
-    takeIn(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const response = await fetch(location.href, {cache: "no-store"});
+    // The study was deleted: show the page that says so.
+    if (response.status === 404) return location.reload();
+    if (!response.ok) throw new Error(response.status === 503 ? "the database does not answer" : `status ${response.status}`);
+    update(new DOMParser().parseFromString(await response.text(), "text/html"));
     trouble.textContent = "";
   } catch (error) {
-    trouble.textContent ||= `No news since ${new Date().toLocaleTimeString()} (${error.message}); trying again.`;
+    // The time of the first failure stays until the server answers again.
+    trouble.textContent ||= `No update since ${new Date().toLocaleTimeString()} (${error.message}); retrying.`;
   }
-  withoutDeadLinks();
-  again();
+  removeDeadLinks();
+  scheduleRefresh();
 }
 
-function again() {
+function scheduleRefresh() {
+  // 0 for a study that has ended.
   const seconds = Number(document.body.dataset.every);
   if (seconds) setTimeout(refresh, 1000 * seconds);
 }
 
 draw(document);
-withoutDeadLinks();
-again();
+removeDeadLinks();
+scheduleRefresh();

@@ -1,7 +1,7 @@
-"""Our own pages of the dashboard, as HTML: a list of the studies, and the front of one of them.
+"""HTML pages of the dashboard: a list of the studies, and the front of each study.
 
-Links are relative, so that the pages also work where a proxy serves them under a path. Whatever comes from a database is
-escaped: a study may be called `<script>`.
+Links are relative, so that the pages also work behind a proxy that serves them under a path. Everything that comes from a
+database is escaped, since a study may be called `<script>`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,20 +16,23 @@ from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.front_plot import ConfirmedError
 from faqnas_optuna.wording import MISSING, interval_text, number_text
 
-STUDY_EVERY_S, LIST_EVERY_S = 3, 5
-"""So often a page asks for news."""
-PREFIX_NOTE = "optuna-dashboard cannot be shown under the path of a proxy: it needs an address of its own."
+STUDY_EVERY_S = 3
+"""Seconds between two updates of a study's page."""
+LIST_EVERY_S = 5
+"""Seconds between two updates of the list of studies."""
+PREFIX_NOTE = "optuna-dashboard does not work behind a proxy that adds a path: it needs an address of its own."
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is valid HTML; all other text is escaped before it gets into a page."""
 
 
 def overview_page(overview: Overview, *, path: str) -> str:
-    """All studies of a storage.
+    """Return the page with the list of studies.
 
     Args:
-        path: of the page, as the server was asked for it.
+        overview: Content of the page.
+        path: Path of the page in the request.
     """
     up = _up(path)
     parts = [Html("<h1>Studies</h1>")]
@@ -38,41 +41,54 @@ def overview_page(overview: Overview, *, path: str) -> str:
         rows = [_study_row(status, overview.numbers, up) for status in overview.studies]
         parts.append(_table(heads, rows, numeric=range(3, 7)))
     elif not overview.left_out:
-        parts.append(Html("<p>No studies yet; begin one with <code>faqnas-optuna start --dataset wine</code></p>"))
+        parts.append(Html("<p>No studies yet; start one with <code>faqnas-optuna start --dataset wine</code></p>"))
     if overview.left_out:
+        # Studies without a page here may still have one in optuna-dashboard.
         others = [(name, reason, _all_trials(overview.numbers.get(name), up)) for name, reason in overview.left_out.items()]
-        parts += [Html("<h2>Others</h2>"), _table(("study", "why it has no page here", "all trials"), others)]
+        parts += [Html("<h2>Other studies</h2>"), _table(("study", "reason for having no page", "all trials"), others)]
     body = _live("studies", _joined(parts))
     return _page("Studies", body, path=path, every_s=LIST_EVERY_S)
 
 
 def study_page(view: StudyView, *, path: str) -> str:
-    """The front of a study, how its hypervolume has grown, and what to know of both."""
-    name, up = str(view.status["study"]), _up(path)
+    """Return the page with the front of a study, its figures and the note on them.
+
+    Args:
+        view: Content of the page.
+        path: Path of the page in the request.
+    """
+    name = str(view.status["study"])
+    up = _up(path)
+    # A finished study does not change any more, unless a confirmation adds its results.
     every_s = 0 if view.status["stop"] and not view.is_confirming else STUDY_EVERY_S
     if view.figures:
-        shown = [Html(f'<div id="{figure}" class="figure"></div>') for figure in view.figures]
-        shown.append(Html(f'<script defer src="{up}assets/plotly.js"></script>'))
-        shown += [_data(figure, json) for figure, json in view.figures.items()]
-        shown.append(_live("table", Html(f"<h2>The front</h2>{_front_table(view, up)}")))
+        results = [Html(f'<div id="{figure}" class="figure"></div>') for figure in view.figures]
+        results.append(Html(f'<script defer src="{up}assets/plotly.js"></script>'))
+        results += [_data(figure, json) for figure, json in view.figures.items()]
+        results.append(_live("table", Html(f"<h2>Front</h2>{_front_table(view, up)}")))
     else:
-        shown = [Html("<p>No trial has succeeded yet: there is no front to show.</p>")]
+        results = [Html("<p>No trial has succeeded yet, so there is no front.</p>")]
     head = Html(f"{_nav(view.number, up)}<h1>{escape(name)}</h1>")
     facts = _live("facts", _facts(view.status))
-    return _page(name, _joined([head, facts, _note(view.note), *shown]), path=path, every_s=every_s)
+    return _page(name, _joined([head, facts, _note(view.note), *results]), path=path, every_s=every_s)
 
 
 def message_page(title: str, text: str, *, path: str, number: int | None = None, every_s: int = 0) -> str:
-    """A page that only says something.
+    """Return a page with a message.
 
     Args:
-        number: the id of the study that it is about.
+        title: Heading of the page.
+        text: The message.
+        path: Path of the page in the request.
+        number: Id of the study that the message is about; None if it is about no study.
+        every_s: Seconds between two updates; 0 for no updates.
     """
     body = Html(f"{_nav(number, _up(path))}<h1>{escape(title)}</h1><p>{escape(text)}</p>")
     return _page(title, body, path=path, every_s=every_s)
 
 
 def _page(title: str, body: Html, *, path: str, every_s: int) -> str:
+    """Return a whole page. Its script reads the attributes of `body`, and displays the last two paragraphs when needed."""
     up = _up(path)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -95,13 +111,15 @@ def _page(title: str, body: Html, *, path: str, every_s: int) -> str:
 
 
 def _facts(status: Mapping[str, Any]) -> Html:
-    trials, best, score = status["trials"], status["best_score"], Score(status["score"])
+    """Return the progress of a study as a list of terms."""
+    trials = status["trials"]
+    score = Score(status["score"])
     facts = {
         "data": status["dataset"],
         "state": _state(status),
         "generations": f"{status['generations_closed']} of {status['generations']}",
         "trials": f"{trials['successful']:,}, {trials['running']} running, {trials['failed']} failed",
-        f"best {score.in_words}": number_text(best),
+        f"best {score.in_words}": number_text(status["best_score"]),
         "majority class": number_text(status["majority_score"]),
         "hypervolume": f"{status['hypervolume']:.4f}",
     }
@@ -109,12 +127,14 @@ def _facts(status: Mapping[str, Any]) -> Html:
 
 
 def _state(status: Mapping[str, Any]) -> str:
-    if stop := status["stop"]:
+    """Return the state of a study, with the time and reason of a stop, or the pace of its trials."""
+    stop = status["stop"]
+    if stop:
         return f"{status['state']} {to_the_minute(stop['at'])}: {status['because']}"
-    left = status["minutes_left"]
-    if status["state"] != "running" or left is None:
+    minutes_left = status["minutes_left"]
+    if status["state"] != "running" or minutes_left is None:
         return str(status["state"])
-    return f"running, {status['trials_per_minute']:.0f} trials a minute, at most {max(left, 1):.0f} min left"
+    return f"running, {status['trials_per_minute']:.0f} trials a minute, at most {max(minutes_left, 1):.0f} min left"
 
 
 def _note(note: Mapping[str, str]) -> Html:
@@ -122,8 +142,10 @@ def _note(note: Mapping[str, str]) -> Html:
 
 
 def _front_table(view: StudyView, up: str) -> Html:
+    """Return the table of the front, with the confirmed scores between the scores and the costs of the search."""
     study = view.description
-    scores, costs = columns(Output.TABLE, study, (SCORES,)), columns(Output.TABLE, study, (DEVICE, FLOPS, NETWORK))
+    scores = columns(Output.TABLE, study, (SCORES,))
+    costs = columns(Output.TABLE, study, (DEVICE, FLOPS, NETWORK))
     confirmed = ("confirmed", "95 % CI") if view.confirmed else ()
     heads = (
         "trial",
@@ -145,17 +167,19 @@ def _front_table(view: StudyView, up: str) -> Html:
     return _table(heads, rows, numeric=range(len(heads) - 1))
 
 
-def _confirmed(known: ConfirmedError | None) -> tuple[str, str]:
-    """The score on the test part, and its interval."""
-    if known is None:
+def _confirmed(confirmed: ConfirmedError | None) -> tuple[str, str]:
+    """Return the cells with the confirmed score of a circuit and its interval."""
+    if confirmed is None:
         return MISSING, MISSING
-    # Equal trainings have no interval.
-    ends = None if known.low == known.high else (1 - known.high, 1 - known.low)
-    return number_text(1 - known.error), interval_text(ends)
+    # Trainings with equal results have no interval.
+    ends = None if confirmed.low == confirmed.high else (1 - confirmed.high, 1 - confirmed.low)
+    return number_text(1 - confirmed.error), interval_text(ends)
 
 
 def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -> tuple[object, ...]:
-    name, best, volume = status["study"], status["best_score"], status["hypervolume"]
+    """Return the cells of a study in the list. Confirmations have neither generations nor a hypervolume."""
+    name = status["study"]
+    best = status["best_score"]
     return (
         _link(f"{up}study/{quote(name, safe='')}", name),
         status["dataset"],
@@ -163,12 +187,13 @@ def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -
         MISSING if status["confirms"] else f"{status['generations_closed']}/{status['generations']}",
         f"{status['trials']['successful']:,}",
         MISSING if best is None else f"{best:.3f}{Score(status['score']).remark}",
-        number_text(volume, ".4f"),
+        number_text(status["hypervolume"], ".4f"),
         _all_trials(numbers.get(name), up),
     )
 
 
 def _all_trials(number: int | None, up: str, text: str = "optuna-dashboard") -> Html:
+    """Return a link to a study in optuna-dashboard; nothing if the study has just been deleted."""
     return Html("") if number is None else _link(f"{up}dashboard/studies/{number}", text, beyond=True)
 
 
@@ -177,33 +202,43 @@ def _nav(number: int | None, up: str) -> Html:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Iterable[object]], *, numeric: Iterable[int] = ()) -> Html:
-    right = set(numeric)
+    """Return a table.
+
+    Args:
+        heads: Headings of the columns.
+        rows: Cells of each row.
+        numeric: Indices of the columns with numbers, which are aligned to the right.
+    """
+    number_columns = set(numeric)
 
     def line(tag: str, cells: Iterable[object]) -> str:
-        kinds = (' class="number"' if column in right else "" for column in range(len(heads)))
-        return "".join(f"<{tag}{kind}>{_html(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+        attributes = (' class="number"' if column in number_columns else "" for column in range(len(heads)))
+        return "".join(f"<{tag}{attribute}>{_html(cell)}</{tag}>" for attribute, cell in zip(attributes, cells, strict=True))
 
+    # The element around the table scrolls sideways where a window is too narrow for it.
     body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
     return Html(f'<div class="wide"><table><thead><tr>{line("th", heads)}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
 def _terms(terms: Mapping[str, str]) -> str:
-    return "".join(f"<div><dt>{_html(term)}</dt><dd>{_html(told)}</dd></div>" for term, told in terms.items())
+    return "".join(f"<div><dt>{_html(term)}</dt><dd>{_html(text)}</dd></div>" for term, text in terms.items())
 
 
 def _live(name: str, content: Html) -> Html:
-    """A part that the script takes from a newer copy of the page."""
+    """Return a section that the script replaces by that of a newer copy of the page."""
+    # Only sections are replaced, so that figures keep their zoom and a reader's selection survives.
     return Html(f'<section id="{name}" data-live>{content}</section>')
 
 
 def _data(figure: str, json: str) -> Html:
-    # In a script nothing is escaped: only its end must not stand there.
+    """Return the data of a figure, for the script that draws it."""
+    # Browsers do not unescape the content of scripts. A `<` in a name could end the script, so JSON's own escape replaces it.
     text = json.replace("<", r"\u003c")
     return Html(f'<script type="application/json" data-figure="{figure}">{text}</script>')
 
 
 def _link(address: str, text: object, *, beyond: bool = False) -> Html:
-    """A link; `beyond` our pages, to optuna-dashboard's."""
+    """Return a link; with `beyond` it leads to optuna-dashboard."""
     return Html(f'<a href="{escape(address)}"{" class=beyond" if beyond else ""}>{_html(text)}</a>')
 
 
@@ -216,5 +251,9 @@ def _html(value: object) -> str:
 
 
 def _up(path: str) -> str:
-    """The way from a page to the first one."""
+    """Return the relative address of the list of studies, given the path of a page.
+
+    >>> _up("/study/iris")
+    '../'
+    """
     return "../" * (path.count("/") - 1) or "./"

@@ -1,4 +1,4 @@
-"""HTTP server of the dashboard: waitress, which serves many browsers with a few threads."""
+"""HTTP server of the dashboard. Waitress serves many browsers with a few threads."""
 
 import resource
 import socket
@@ -13,21 +13,22 @@ from faqnas_optuna.dashboard.hosts import Hosts
 from faqnas_optuna.errors import ConfigError
 
 SILENCE_S = 60
-"""Seconds after which a connection on which nothing happens is closed."""
+"""Seconds without activity after which a connection is closed."""
 THREADS = 16
-"""Requests that are answered at the same time; others wait."""
+"""Number of requests that are answered at the same time."""
 CONNECTIONS = 400
-"""Maximum number of open connections; others wait in the queue of the system."""
+"""Maximum number of open connections; further ones wait in the queue of the system."""
 BACKLOG = 1024
 """Maximum length of that queue."""
 
 
 class DashboardServer:
-    """WSGI server that answers from `serve_forever` to `shutdown`.
+    """WSGI server that answers requests between `serve_forever` and `shutdown`.
 
     Args:
-        listener: a listening socket, which the server closes at its end.
-        hosts: names that browsers may call it by.
+        listener: Listening socket, which the server closes at its end.
+        application: WSGI application.
+        hosts: Names of the server in requests that it answers.
     """
 
     def __init__(self, listener: socket.socket, application: Application, hosts: Hosts) -> None:
@@ -36,10 +37,11 @@ class DashboardServer:
         self._is_ending = False
         self._has_ended = Event()
         self._sockets: dict[int, Any] = {}
-        self._server = self._made(listener)
+        self._server = self._create_server(listener)
 
-    def _made(self, listener: socket.socket) -> Any:
+    def _create_server(self, listener: socket.socket) -> Any:
         return create_server(
+            # The attribute is looked up for each request, so that the application can be replaced.
             lambda environ, start_response: self.application(environ, start_response),
             map=self._sockets,
             sockets=[listener],
@@ -48,9 +50,9 @@ class DashboardServer:
             connection_limit=_connection_limit(),
             channel_timeout=SILENCE_S,
             cleanup_interval=max(1, SILENCE_S // 6),
-            # Browsers may close a connection whenever they want.
+            # Browsers close connections at any time, which is no error.
             log_socket_errors=False,
-            # No answer is so large that a temporary file must hold what a slow browser has not taken yet.
+            # In bytes; larger than any response, so that slow browsers cause no temporary files.
             outbuf_overflow=16 * 1024**2,
             # select() cannot watch file descriptors above 1023.
             asyncore_use_poll=True,
@@ -59,6 +61,7 @@ class DashboardServer:
 
     @property
     def server_port(self) -> int:
+        """Port that the server listens on."""
         return int(self._server.effective_port)
 
     def serve_forever(self) -> None:
@@ -70,19 +73,21 @@ class DashboardServer:
             self._has_ended.set()
 
     def shutdown(self) -> None:
-        """End `serve_forever`, and wait until it has returned."""
+        """End `serve_forever` from another thread, and wait until it has returned."""
         if not self._is_ending:
             self._is_ending = True
-            # Sockets are closed by the thread that watches them; it returns when none is left. If it is awake already, it may
-            # have closed them, and the trigger among them, before it is woken here.
+            # The serving thread must close the sockets itself, and returns once all are closed; the trigger wakes it. If it is
+            # awake already, it may have closed them, and the trigger among them, before it is pulled here.
             with suppress(OSError):
                 self._server.trigger.pull_trigger(self.close)
         self._has_ended.wait()
 
     def close(self) -> None:
         """Stop the threads and close all sockets. Requests that take longer than a second are abandoned."""
+        # Without sockets the server is closed already: this may be called twice.
         if self._sockets:
             self._server.task_dispatcher.shutdown(timeout=1)
+        # A copy, since closing a socket removes it from the dictionary.
         for open_socket in list(self._sockets.values()):
             open_socket.close()
 
@@ -94,16 +99,20 @@ class DashboardServer:
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address; with port 0 the system chooses the port.
+    """Return a socket that listens on an address.
+
+    Args:
+        host: Name or address of this machine.
+        port: Port; 0 to let the system choose a free one.
 
     Raises:
-        ConfigError: the address is in use, or is not one of this machine.
+        ConfigError: The address is in use, or does not belong to this machine.
     """
     if not host:
         raise ConfigError("--host needs an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them; it is empty")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        # A port is free again as soon as its last server has ended.
+        # Otherwise the port of a server that has just ended would be refused for a minute.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
@@ -115,6 +124,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def _connection_limit() -> int:
-    """Return the maximum number of connections; half of the file descriptors remain for the database and for files."""
+    """Return the maximum number of connections."""
+    # Half of the file descriptors remain for the database and for files.
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return CONNECTIONS if limit == resource.RLIM_INFINITY else min(CONNECTIONS, limit // 2)

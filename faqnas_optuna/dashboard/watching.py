@@ -1,4 +1,4 @@
-"""The studies of a storage, looked at again and again, from several threads."""
+"""Views of the studies of a storage, read again and again by several threads."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,32 +29,34 @@ from faqnas_optuna.study.study import StoredStudy
 
 @dataclass(frozen=True, kw_only=True)
 class StudyView:
-    """What is shown of a study."""
+    """Content of a study's page."""
 
     number: int
-    """Its id in the database, by which optuna-dashboard names it."""
+    """Id of the study in the database, which the addresses of optuna-dashboard contain."""
     status: Mapping[str, Any]
+    """Progress of the study, a `StoredStudy.status`."""
     note: Mapping[str, str]
+    """Note on the study, a `study_note`."""
     front: Sequence[Candidate]
     description: Description
     confirmed: Mapping[str, ConfirmedError]
-    """What was confirmed of its circuits, by digest."""
+    """Confirmed errors by the digest of the circuit."""
     is_confirming: bool
-    """Whether more of that is to come."""
+    """True if a confirmation of the study is unfinished."""
     figures: Mapping[str, str]
-    """Plotly's JSON by name; none while no trial has succeeded."""
+    """Figures by name, as Plotly's JSON; empty while no trial has succeeded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """What is shown of a storage."""
+    """Content of the list of studies."""
 
     studies: Sequence[Mapping[str, Any]]
-    """A `StoredStudy.status` each."""
+    """Progress of each study that has a page, a `StoredStudy.status`."""
     numbers: Mapping[str, int]
-    """The ids of all studies of the storage, by name."""
+    """Ids of all studies of the storage by name."""
     left_out: Mapping[str, str]
-    """Why a study cannot be shown, by name."""
+    """Reasons why studies have no page, by name."""
 
 
 Result = TypeVar("Result")
@@ -62,12 +64,12 @@ State = TypeVar("State", bound=StudyState)
 
 
 class Shared(Generic[Result]):
-    """Results by name, shared by threads that ask for the same name at the same time.
+    """Results by name, shared by threads that request the same name at the same time.
 
-    A thread takes the result of another if that was read, from beginning to end, after the thread had asked.
+    A thread takes the result of another thread if the reading of it began after the request.
 
     Args:
-        read: reads the result of a name.
+        read: Function that reads the result for a name.
     """
 
     def __init__(self, read: Callable[[str], Result]) -> None:
@@ -77,49 +79,59 @@ class Shared(Generic[Result]):
 
     def get(self, name: str) -> Result:
         """Return a result that is no older than the call."""
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
+        # Requests wait here while another thread reads, and then find its result: a crowd of browsers causes two readings,
+        # not one each.
         with self._lock:
             latest = self._latest.get(name)
-            if latest is None or latest[0] <= asked_at:
+            if latest is None or latest[0] <= requested_at:
                 latest = time.monotonic(), self._read(name)
                 self._latest[name] = latest
             return latest[1]
 
 
-class Watched:
-    """A storage that is looked at. What was read of a study is kept, and only what is new is read."""
+class StudyWatcher:
+    """Reader of all studies of a storage. It keeps their states, so that each reading fetches only new trials.
+
+    Args:
+        storage: Storage of the studies.
+    """
 
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage
+        # The states are not safe for use by several threads at once.
         self._lock = Lock()
-        self._known: dict[str, Any] = {}
-        """The state of each study, of the kind that it has."""
-        self._drawn: dict[str, tuple[object, dict[str, str]]] = {}
+        self._states: dict[str, Any] = {}
+        """State of each study, a search or a confirmation, by name."""
+        self._figures_by_name: dict[str, tuple[object, dict[str, str]]] = {}
+        """Figures of each study, with a key that changes with their content."""
         self._studies = Shared(self._read_study)
         self._overviews = Shared(lambda _: self._read_overview())
 
     def study(self, name: str) -> StudyView:
-        """One study as it is now.
+        """Return the current content of a study's page.
 
         Raises:
-            ConfigError: none of ours can have this name.
-            StudyNotFoundError: there is none of this name, or it is not ours.
-            StudyMismatchError: another version of this package has made it.
+            ConfigError: The name is not a valid name of a study.
+            StudyNotFoundError: No study has this name, or the study was not made by this package.
+            StudyMismatchError: The study is a confirmation, or was made by a version that this one cannot read.
         """
         return self._studies.get(name)
 
     def overview(self) -> Overview:
-        """All studies as they are now, others' too."""
+        """Return the current content of the list of studies, including those of other programs."""
+        # All requests share one result, so any name will do.
         return self._overviews.get("")
 
     def numbers(self) -> dict[str, int]:
-        """The ids of all studies, by name."""
+        """Return the ids of all studies by name."""
         return study_ids(self._storage)
 
     def _read_study(self, name: str) -> StudyView:
         with self._lock:
-            search = load_search(self._storage, name, refusal=_has_no_page)
+            search = load_search(self._storage, name, refusal=_no_page_error)
             state = self._state(search)
+            # The study may be deleted while it is read.
             with search.if_it_exists():
                 confirmation = confirmation_of(search)
                 confirmed = confirmed_errors(confirmation)
@@ -135,7 +147,8 @@ class Watched:
                 )
 
     def _read_overview(self) -> Overview:
-        studies, left_out = [], {}
+        studies = []
+        left_out = {}
         with self._lock:
             numbers = self.numbers()
             ours = our_studies(self._storage)
@@ -145,46 +158,50 @@ class Watched:
                     studies.append(study.status(self._state(study)))
                 except (ConfigError, StudyMismatchError) as error:
                     left_out[name] = str(error)
+                # The study was deleted after the list was read.
                 except StudyNotFoundError:
-                    # It was deleted meanwhile.
                     numbers.pop(name, None)
-        left_out |= {name: "not made by faqnas-optuna" for name in numbers.keys() - ours.keys()}
+        left_out |= {name: "not created by faqnas-optuna" for name in numbers.keys() - ours.keys()}
         return Overview(studies=studies, numbers=numbers, left_out=dict(sorted(left_out.items())))
 
     def _state(self, study: StoredStudy[State]) -> State:
-        """Return the state of a study, as it is now."""
-        state: Any = self._known.get(study.name)
+        """Return the current state of a study."""
+        state: Any = self._states.get(study.name)
+        # A study that replaced a deleted one of its name may even have the same ids on SQLite. Its trials are read afresh,
+        # without those of the old study in Optuna's cache.
         if state is None or state.study.description.created != study.description.created:
-            # Another study of the same name may have the same ids: what was read of the old one is not its.
             state = open_study(unread(self._storage), study.name).new_state()
-            self._known[study.name] = state
-        # Its limit may be another by now.
+            self._states[study.name] = state
+        # The limit of generations may have changed since the last reading.
         state.study = replace(state.study, description=study.description)
         with state.study.existing():
             state.refresh()
         return cast(State, state)
 
     def _figures(self, state: SearchState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
-        """Drawn anew only if there is more to be seen: it takes a tenth of a second and more."""
-        closed = state.study.metadata.closed_generations()
-        seen = (state.study.description.created, state.successful, len(closed), confirmed)
-        known, figures = self._drawn.get(state.study.name, (None, {}))
-        if known != seen:
-            figures = {"front": pareto_figure(state, confirmed).to_json(), "hypervolume": _growth(state, closed)}
-            self._drawn[state.study.name] = (seen, figures)
+        """Return the figures of a study, drawn again only if their content has changed."""
+        # Drawing takes a tenth of a second or more, and every open page asks for the figures every few seconds.
+        generations = state.study.metadata.closed_generations()
+        content = (state.study.description.created, state.successful, len(generations), confirmed)
+        drawn_content, figures = self._figures_by_name.get(state.study.name, (None, {}))
+        if drawn_content != content:
+            growth = _hypervolume_figure(state, generations)
+            figures = {"front": pareto_figure(state, confirmed).to_json(), "hypervolume": growth}
+            self._figures_by_name[state.study.name] = (content, figures)
         return figures
 
 
-def _has_no_page(confirmation: Confirmation) -> StudyMismatchError:
-    """Refuse a confirmation, and say where to see what it has shown."""
+def _no_page_error(confirmation: Confirmation) -> StudyMismatchError:
+    """Return the error for a confirmation, which says where its results are displayed."""
     study = confirmation.plan.study
     if confirmation.name == name_for(study):
-        return StudyMismatchError(f"it confirms circuits of {study!r}, and what it has shown stands on the page of that study")
-    command = f"faqnas-optuna {confirmation.shown_by}"
-    return StudyMismatchError(f"it confirms circuits of {study!r}; what it has shown tells: {command}")
+        return StudyMismatchError(f"it confirms circuits of {study!r}, and its results are on the page of that study")
+    command = f"faqnas-optuna {confirmation.show_command}"
+    return StudyMismatchError(f"it confirms circuits of {study!r}; see its results with: {command}")
 
 
-def _growth(state: SearchState, closed: Sequence[ClosedGeneration]) -> str:
+def _hypervolume_figure(state: SearchState, generations: Sequence[ClosedGeneration]) -> str:
+    """Return the figure of the hypervolume as Plotly's JSON."""
     times = {number: to_the_minute(at) for number, at in state.study.metadata.closing_times().items()}
-    figure: str = hypervolume_figure(closed, times).to_json()
+    figure: str = hypervolume_figure(generations, times).to_json()
     return figure

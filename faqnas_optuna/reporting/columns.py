@@ -1,6 +1,6 @@
-"""Costs and scores of a circuit as columns: one list for terminal, HTML, JSON, CSV, LaTeX and data frames.
+"""Columns for the costs and scores of a circuit, shared by terminal, HTML, JSON, CSV, LaTeX and data frames.
 
-The circuits of a confirmation have columns of the same kind, in `confirmation.circuit_table`.
+The columns for the circuits of a confirmation are in `confirmation.circuit_table`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,15 +15,15 @@ from faqnas_optuna.training.statistics import accuracy_interval
 from faqnas_optuna.wording import interval_text, number_text
 
 Row = TypeVar("Row")
-"""What a row shows: a candidate, or the entry of a circuit in a document."""
+"""Subject of a row: a candidate, or the entry of a circuit in a document."""
 Source = TypeVar("Source")
-"""What all rows come from: the description of a study, or a document."""
+"""Common source of all rows: the description of a study, or a document."""
 Value = float | Sequence[float] | None
-"""A number, the two ends of an interval, or None where a trial has no such value."""
+"""A number, the two ends of an interval, or None if the trial lacks the value."""
 
 
 class Output(Flag):
-    """Outputs that a column may be part of."""
+    """Kinds of output that may contain a column."""
 
     TABLE = auto()
     """Tables of fronts, in the terminal and in HTML."""
@@ -34,7 +34,7 @@ class Output(Flag):
     FRAME = auto()
     """Data frames of fronts and trials."""
     TRIAL = auto()
-    """Listings of a single trial, as text and as JSON."""
+    """Listings of one trial, as text and as JSON."""
 
 
 EVERYWHERE = ~Output(0)
@@ -47,36 +47,40 @@ def _always(source: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultColumn(Generic[Row, Source]):
-    """A cost or score of a circuit."""
+    """A column for one cost or score of a circuit."""
 
     name: str
     """Key in JSON documents, CSV files and data frames."""
     label: str = ""
-    """Name in the listing of a trial, indented below the value that it belongs to."""
+    """Label in the listing of a trial; leading spaces indent it below the value that it details."""
     heading: str = ""
-    """Heading of tables; `{device}` is the name of the study's device."""
+    """Heading in tables. `{device}` stands for the name of the study's device."""
     latex: str = ""
-    """Heading in LaTeX, where it differs from that of other tables."""
+    """Heading in LaTeX; empty to use `heading`."""
     digits: int = 3
     """Number of decimals."""
     is_difference: bool = False
-    """Whether its sign is always shown."""
+    """True if positive values are printed with a plus sign."""
     outputs: Output
+    """Outputs that contain the column."""
     read: Callable[[Row, Source], Value]
+    """Function that returns the value for a row."""
     is_there: Callable[[Source], bool] = _always
-    """Whether a study has the value."""
+    """Function that returns whether a study has the value."""
     is_in_tables: Callable[[Source], bool] = _always
-    """Whether tables show it; other outputs always do."""
+    """Function that returns whether tables and LaTeX contain the column; other outputs contain it in any case."""
 
     def heading_in(self, study: Description) -> str:
-        """Return the heading of the tables of a study."""
+        """Return the heading for the tables of a study."""
+        # Headings of studies without a device have no placeholder, so that "None" is never printed.
         device = study.config.device
         return self.heading.format(device=device and device.name)
 
     def text(self, value: Value) -> str:
-        """Return a value as people read it."""
+        """Return a value formatted for people."""
         if isinstance(value, Sequence):
             return interval_text(value, self.digits)
+        # `z` prints differences that round to zero as +0.000, never as -0.000.
         sign = "+z" if self.is_difference else ""
         return number_text(value, f"{sign},.{self.digits}f")
 
@@ -86,11 +90,11 @@ def _has_device(study: Description) -> bool:
 
 
 CandidateColumn = ResultColumn[Candidate, Description]
-"""A column of the candidates of a search."""
+"""A column for the candidates of a search."""
 
 
 def _cost(name: str, label: str, outputs: Output, *, digits: int = 0, **settings: Any) -> CandidateColumn:
-    """Return the column of a field of `Costs`."""
+    """Return a column for the field of `Costs` called `name`."""
 
     def read(candidate: Candidate, study: Description) -> Value:
         value: float | None = getattr(candidate.costs, name)
@@ -109,12 +113,13 @@ FLOPS = (
         outputs=EVERYWHERE,
         read=lambda candidate, study: candidate.quantum_flops,
     ),
+    # Every circuit is counted by both counters, whichever the study minimises; only the listing of one trial has room for all.
     _cost("quantum_flops_profiler", "  by the profiler", Output.TRIAL),
-    _cost("effective_flops_profiler", "    of effective gates", Output.TRIAL),
+    _cost("effective_flops_profiler", "    effective", Output.TRIAL),
     _cost("quantum_flops_analytic", "  analytic", Output.TRIAL),
-    _cost("effective_flops_analytic", "    of effective gates", Output.TRIAL),
+    _cost("effective_flops_analytic", "    effective", Output.TRIAL),
 )
-"""Quantum FLOPs as the study counts them, and each way of counting."""
+"""Quantum FLOPs by the study's counter, then by each counter."""
 
 DEVICE = (
     _cost(
@@ -126,20 +131,22 @@ DEVICE = (
         digits=4,
         is_there=_has_device,
     ),
+    # The two-qubit gates cause most of the loss. LaTeX tables, which must fit a page, have the objective alone.
     _cost("two_qubit_gates", "  two-qubit gates", ~Output.LATEX, heading="two-qubit gates", is_there=_has_device),
     _cost("duration_us", "  duration, µs", Output.ENTRY | Output.FRAME | Output.TRIAL, digits=3, is_there=_has_device),
 )
-"""Costs on the device of a study that has one."""
+"""Costs on the study's device."""
 
 NETWORK = (
     _cost("classical_flops", "classical FLOPs", ~Output.FRAME, heading="classical FLOPs", latex=r"$F_\mathrm{C}$"),
     _cost("parameters", "parameters", EVERYWHERE, heading="parameters"),
     _cost("effective_parameters", "  effective", Output.ENTRY | Output.TRIAL),
 )
-"""Costs that depend on the data too."""
+"""Costs that also depend on the numbers of features and classes."""
 
 
-def _columns_of(score: Score) -> tuple[CandidateColumn, ...]:
+def _score_columns(score: Score) -> tuple[CandidateColumn, ...]:
+    """Return the columns for a score: its mean over the trainings, their standard deviation, and the 95 % interval."""
     name = f"val_{score.key}"
     return (
         CandidateColumn(
@@ -150,11 +157,12 @@ def _columns_of(score: Score) -> tuple[CandidateColumn, ...]:
             read=lambda candidate, study: score.of(
                 accuracy=candidate.scores.val_accuracy, balanced=candidate.scores.val_balanced_accuracy
             ),
+            # Tables stay narrow: the balanced accuracy has a column only if it is the score or the data are the user's own.
             is_in_tables=lambda study: score is Score.ACCURACY or study.config.shows_balanced,
         ),
         CandidateColumn(
             name=f"{name}_std",
-            label="  deviation",
+            label="  std. deviation",
             outputs=Output.TRIAL,
             read=lambda candidate, study: candidate.scores.deviation(score),
         ),
@@ -165,17 +173,21 @@ def _columns_of(score: Score) -> tuple[CandidateColumn, ...]:
             latex=r"95\,\% CI",
             outputs=EVERYWHERE,
             read=lambda candidate, study: candidate.scores.interval(score, study.config.training.repeats),
+            # Tables have the interval of the minimised score alone, and one training gives no interval.
             is_in_tables=lambda study: study.config.score is score and study.config.training.repeats > 1,
         ),
     )
 
 
 def _wilson_interval(candidate: Candidate, study: Description) -> Value:
+    """Return the 95 % Wilson interval of an accuracy, given the number of validation samples."""
     low, high = accuracy_interval(candidate.scores.val_accuracy, study.sizes["validation"])
+    # JSON documents have the rounded ends too: further digits mean nothing beside the width of the interval.
     return round(low, 4), round(high, 4)
 
 
 SCORES = (
+    # The pooled score is the complement of `val_error`, which entries and listings contain already.
     CandidateColumn(
         name="pooled",
         heading="pooled",
@@ -183,11 +195,11 @@ SCORES = (
         read=lambda candidate, study: 1 - candidate.val_error,
         is_there=lambda study: study.config.search.front is ErrorEstimate.POOLED,
     ),
-    *_columns_of(Score.ACCURACY),
-    CandidateColumn(name="val_accuracy_wilson", label="  Wilson, one run", outputs=Output.TRIAL, read=_wilson_interval),
-    *_columns_of(Score.BALANCED),
+    *_score_columns(Score.ACCURACY),
+    CandidateColumn(name="val_accuracy_wilson", label="  Wilson 95 % CI", outputs=Output.TRIAL, read=_wilson_interval),
+    *_score_columns(Score.BALANCED),
 )
-"""Scores on the validation part, with their uncertainties."""
+"""Scores on the validation part with their uncertainties."""
 
 ERROR = (
     CandidateColumn(
@@ -204,10 +216,11 @@ ERROR = (
         read=lambda candidate, study: candidate.val_error,
     ),
 )
-"""The second objective, and the score to compare it with."""
+"""The second objective, and the score of the majority class for comparison."""
 
 Group = tuple[ResultColumn[Row, Source], ...]
 
+# Tables begin with what readers compare; documents begin with the costs, which do not depend on any training.
 ORDER: dict[Output, tuple[Group[Candidate, Description], ...]] = {
     Output.TABLE: (SCORES, DEVICE, FLOPS, NETWORK),
     Output.LATEX: (SCORES, DEVICE, FLOPS, NETWORK),
@@ -218,7 +231,7 @@ ORDER: dict[Output, tuple[Group[Candidate, Description], ...]] = {
 
 
 def columns_among(groups: Iterable[Group[Row, Source]], output: Output, source: Source) -> list[ResultColumn[Row, Source]]:
-    """Return the columns of some groups that are part of an output, in order."""
+    """Return the columns of `groups` that are part of an output, in order."""
     return [
         column
         for group in groups
@@ -231,10 +244,10 @@ def columns_among(groups: Iterable[Group[Row, Source]], output: Output, source: 
 def columns(
     output: Output, study: Description, groups: Iterable[Group[Candidate, Description]] | None = None
 ) -> list[CandidateColumn]:
-    """Return the columns of an output in its order.
+    """Return the columns of an output in order.
 
     Args:
-        groups: those to take; None for all.
+        groups: Groups of columns; None for all groups of the output.
     """
     return columns_among(ORDER[output] if groups is None else groups, output, study)
 
@@ -242,9 +255,9 @@ def columns(
 def values(
     output: Output, candidate: Candidate, study: Description, groups: Iterable[Group[Candidate, Description]] | None = None
 ) -> dict[str, Any]:
-    """Return the values of a circuit by name, in the order of an output."""
+    """Return the values of a circuit by column name, in the order of an output."""
     return {column.name: column.read(candidate, study) for column in columns(output, study, groups)}
 
 
 BY_NAME = {column.name: column for groups in ORDER.values() for group in groups for column in group}
-"""All columns."""
+"""All columns by name."""

@@ -1,4 +1,4 @@
-"""Results, settings and data of a study as plain documents, for JSON and for tables."""
+"""Results, settings and data of a study as documents of plain values, for JSON and for tables."""
 
 import csv
 import io
@@ -31,19 +31,23 @@ from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
 
 SCHEMA_VERSION = 1
+"""Version of the JSON documents, increased whenever a change would break their readers."""
 
 
 def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> dict[str, Any]:
-    """The front of a study.
+    """Return the front of a study, or one circuit of it, with the origin of its values.
 
     Args:
-        pick: takes one circuit of it.
+        pick: Rule that selects one circuit; None for the whole front.
 
     Raises:
-        NoSuccessfulTrialError: there is none yet.
+        NoSuccessfulTrialError: No trial has succeeded yet.
     """
     check_successful(state)
-    search, front = state.study, state.front
+    search = state.study
+    front = state.front
+    candidates = [pick.choose(front)] if pick else front
+    choice = {"rule": str(pick), "why": pick.why(front, cost_with_name=search.config.cost_with_name)} if pick else None
     return {
         "schema_version": SCHEMA_VERSION,
         "study": search.name,
@@ -54,49 +58,52 @@ def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> di
         "generations": state.full_generations,
         "hypervolume": state.hypervolume,
         "linear_hypervolume": state.linear_hypervolume,
-        "front": [_front_entry(one, search.description) for one in ([pick.choose(front)] if pick else front)],
-        **({"pick": {"rule": str(pick), "why": pick.why(front, cost_with_name=search.config.cost_with_name)}} if pick else {}),
+        "front": [_front_entry(candidate, search.description) for candidate in candidates],
+        **({"pick": choice} if choice else {}),
         "provenance": provenance(search),
     }
 
 
 def check_successful(state: SearchState) -> None:
-    """Refuse a study that has no front.
+    """Check that a study has a front.
 
     Raises:
-        NoSuccessfulTrialError: no trial has succeeded yet.
+        NoSuccessfulTrialError: No trial has succeeded yet.
     """
     if not state.successful:
         raise _nothing_succeeded(state)
 
 
 def provenance(study: StoredStudy[Any]) -> dict[str, Any]:
-    """What decides the values of a study, to be kept beside them."""
-    described = study.description
+    """Return the settings, data and versions that decided the values of a study, to be stored beside the values."""
+    description = study.description
     return {
-        "settings": described.config.model_dump(mode="json"),
-        "data_fingerprint": described.data_fingerprint,
-        "sizes": dict(described.sizes),
-        "majority": None if described.majority is None else described.majority.to_json(),
-        "created": described.created,
-        "versions": dict(described.versions),
-        "reliability": None if described.reliability is None else asdict(described.reliability),
+        "settings": description.config.model_dump(mode="json"),
+        "data_fingerprint": description.data_fingerprint,
+        "sizes": dict(description.sizes),
+        # Missing in studies of earlier versions.
+        "majority": None if description.majority is None else description.majority.to_json(),
+        "created": description.created,
+        "versions": dict(description.versions),
+        "reliability": None if description.reliability is None else asdict(description.reliability),
     }
 
 
 def start_document(state: SearchState, *, seconds: float, checks: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """The front with what the search took.
+    """Return the front of a study with the numbers of its trials, how it stopped, and the time of the command.
 
     Args:
-        checks: the findings about the data; None if they were not checked.
-        seconds: what the command took, which may have found the search finished.
+        seconds: Duration of the command, which is short if the search had already finished.
+        checks: Findings about the data; None if the data were not checked.
 
     Raises:
-        NoSuccessfulTrialError: nothing succeeded.
+        NoSuccessfulTrialError: No trial has succeeded.
     """
-    document, stop = pareto_document(state), stop_document(state.study)
+    document = pareto_document(state)
+    stop = stop_document(state.study)
     return document | {
         "seconds": round(seconds, 3),
+        # Reused trials succeeded without training; `given_up` counts trials whose worker died or was interrupted.
         "trials": state.successful + state.failed,
         "trained": state.successful - state.reused,
         "reused": state.reused,
@@ -104,19 +111,22 @@ def start_document(state: SearchState, *, seconds: float, checks: list[dict[str,
         "given_up": state.given_up,
         **stop,
         "checks": checks,
+        # Without a stop the study can be resumed: a signal ended this command.
         "stop_reason": stop["stop"] and stop["stop"]["reason"],
         "state": stop["state"] or "interrupted",
     }
 
 
 def data_document(splits: DataSplits, *, is_checked: bool = True) -> dict[str, Any]:
-    """Return samples, classes and parts of a data set, what was done to its columns, the keys of generated data, and warnings.
+    """Return the samples, classes, parts and columns of a data set, the keys of generated data, and the findings about it.
 
     Args:
-        is_checked: whether warnings are wanted.
+        is_checked: Whether the data were checked; otherwise the findings are None.
     """
+    # Only generated data have a recipe; a file may have a name that looks like one.
     recipe = None if is_file(splits.name) else recipe_of(splits.name)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    # `y` holds indices into `classes`.
     counts = Counter(splits.classes[index] for part in parts.values() for index in part.y.tolist())
     return {
         "schema_version": SCHEMA_VERSION,
@@ -134,7 +144,7 @@ def data_document(splits: DataSplits, *, is_checked: bool = True) -> dict[str, A
 
 
 def study_document(study: StoredStudy[Any]) -> dict[str, Any]:
-    """Return the settings of a study, and what was done to each column of its data."""
+    """Return the settings of a study, its state, and the preprocessing of each column of its data."""
     description = study.description
     return {
         "schema_version": SCHEMA_VERSION,
@@ -147,19 +157,23 @@ def study_document(study: StoredStudy[Any]) -> dict[str, Any]:
 
 
 def to_the_minute(at: str) -> str:
-    """A time of the ledger as readers write it: `2026-11-25 13:42 UTC`."""
+    """Return an ISO 8601 time as readers write it, in UTC.
+
+    >>> to_the_minute("2026-11-25T14:42:10+01:00")
+    '2026-11-25 13:42 UTC'
+    """
     return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def check_failures(study: StoredStudy[Any]) -> None:
-    """Do nothing, unless the study has stopped because trial after trial failed.
+    """Check that a study was not stopped by consecutive failures of trials.
 
     Raises:
-        NoSuccessfulTrialError: none has succeeded.
-        FailuresError: some had before.
+        NoSuccessfulTrialError: Failures stopped the study before any trial succeeded.
+        FailuresError: Failures stopped the study after some trials had succeeded.
     """
-    stopped = study.metadata.stop()
-    if stopped is None or stopped.reason is not StopReason.FAILURES:
+    stop = study.metadata.stop()
+    if stop is None or stop.reason is not StopReason.FAILURES:
         return
     state = read_state(study)
     if not state.successful:
@@ -171,6 +185,7 @@ def check_failures(study: StoredStudy[Any]) -> None:
 
 
 def _nothing_succeeded(state: StudyState) -> NoSuccessfulTrialError:
+    """Return the error for a study without successful trials, with the command that shows more."""
     name = state.study.name
     if not state.errors:
         return NoSuccessfulTrialError(f"study {name!r} has no successful trial yet; see", command=f"status {name}")
@@ -181,7 +196,7 @@ def _nothing_succeeded(state: StudyState) -> NoSuccessfulTrialError:
 
 
 def trial_head(study: StoredStudy[Any], trial: FrozenTrial) -> dict[str, Any]:
-    """Return how a trial ended."""
+    """Return the state of a trial and, if it failed, the reason."""
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "study": study.name,
@@ -194,67 +209,67 @@ def trial_head(study: StoredStudy[Any], trial: FrozenTrial) -> dict[str, Any]:
 
 
 def trial_document(search: Search, number: int) -> dict[str, Any]:
-    """Everything that is stored of a trial of a search, with the drawing of its circuit.
+    """Return all stored values of a trial of a search, with a drawing of its circuit.
 
     Raises:
-        StudyNotFoundError: the study has no trial of this number.
+        StudyNotFoundError: The study has no trial of this number.
     """
     trial = search.trial(number)
     document = trial_head(search, trial)
+    # A trial that was interrupted before all genes were suggested has no circuit.
     if len(trial.params) < len(search.config.space.genes):
-        # Ended before all genes were suggested.
         return document
-    # It brings PennyLane: only whoever draws waits for it.
+    # Importing PennyLane takes seconds, which only a drawing should cost.
     from faqnas_optuna.circuits.pennylane_circuit import draw
 
     genome = Genome.from_params(trial.params)
-    found = Candidate.of_trial(trial, search.config) if search.has_result(trial) else None
-    cheapest_flops = found.costs.cheapest_flops(search.config) if found else None
+    candidate = Candidate.of_trial(trial, search.config) if search.has_result(trial) else None
+    cheapest_flops = candidate.costs.cheapest_flops(search.config) if candidate else None
     document["score"] = str(search.config.score)
     document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}
     document["hardware"] = hardware_document(genome.circuit, search.config.device)
-    return document | _results(found, search.description) if found else document
+    return document | _results(candidate, search.description) if candidate else document
 
 
 def front_csv(document: Mapping[str, Any]) -> str:
-    """The front of a `pareto_document`, a line a circuit.
+    """Return the front of a `pareto_document` as CSV, with one line per circuit.
 
-    Each gene has a column of its own, and so have the canonical forms of those that change by it. What decided the values
-    follows in every line, settings and versions as JSON.
+    Each gene has a column, as have the canonical topology and rotations. The columns of the study, its settings and versions
+    as JSON among them, repeat in every line.
     """
-    told = document["provenance"]
+    origin = document["provenance"]
     study = {
         "study": document["study"],
         "dataset": document["dataset"],
-        "seed": told["settings"]["seed"],
-        **{name: json.dumps(told[name]) for name in ("settings", "versions")},
+        "seed": origin["settings"]["seed"],
+        **{name: json.dumps(origin[name]) for name in ("settings", "versions")},
     }
-    rows = []
-    for entry in document["front"]:
-        # What is of a score stands behind, but for the accuracy.
-        hidden = (
-            "genome",
-            "canonical",
-            "effective",
-            "val_balanced_accuracy",
-            *(f"val_{score.key}_interval" for score in Score),
-        )
-        row = {name: value for name, value in entry.items() if name not in hidden}
-        form, effective = entry["canonical"], entry["effective"]
-        told_form = {"canonical_topology": form["topology"], "canonical_rotations": " ".join(form["rotations"])}
-        told_form |= {name: effective[name] for name in ("inert", "cheapest", "cheapest_flops")}
-        for name in (f"val_{score.key}" for score in Score):
-            low, high = entry[f"{name}_interval"] or (None, None)
-            row |= {name: entry[name], f"{name}_low": low, f"{name}_high": high}
-        rows.append(row | {"summary": form["summary"]} | told_form | entry["genome"] | study)
+    rows = [_csv_row(entry) | entry["genome"] | study for entry in document["front"]]
     text = io.StringIO()
+    # The line ends are those of the other files that the package writes, not the CRLF of the csv module.
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
 
 
+def _csv_row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cells of an entry of the front, without its genes."""
+    nested = ("genome", "canonical", "effective", *(f"val_{score.key}_interval" for score in Score))
+    # The accuracy stays among the plain values; the balanced accuracy follows at the end, with the intervals.
+    row = {name: value for name, value in entry.items() if name not in (*nested, "val_balanced_accuracy")}
+    for name in (f"val_{score.key}" for score in Score):
+        low, high = entry[f"{name}_interval"] or (None, None)
+        row |= {name: entry[name], f"{name}_low": low, f"{name}_high": high}
+    canonical_form = entry["canonical"]
+    row["summary"] = canonical_form["summary"]
+    row["canonical_topology"] = canonical_form["topology"]
+    row["canonical_rotations"] = " ".join(canonical_form["rotations"])
+    return row | {name: entry["effective"][name] for name in ("inert", "cheapest", "cheapest_flops")}
+
+
 def _front_entry(candidate: Candidate, study: Description) -> dict[str, Any]:
+    """Return the entry of a circuit in a `pareto_document`."""
     return {
         "trial": candidate.trial,
         **values(Output.ENTRY, candidate, study),
@@ -263,7 +278,12 @@ def _front_entry(candidate: Candidate, study: Description) -> dict[str, Any]:
 
 
 def hardware_document(circuit: Circuit, own: Device | None) -> list[dict[str, Any]]:
-    """What a circuit costs on each device that we know by name, and on the study's own."""
+    """Return the costs of a circuit on every built-in device, and on the study's device if it is another.
+
+    Args:
+        own: Device of the study; None if it has none.
+    """
+    # A study's device of a built-in name replaces that one: its figures may differ.
     devices = {device.name: device for device in (*DEVICES.values(), *([own] if own else []))}
     return [
         {"device": device.name, "date": device.date, "esp": cost.esp} | asdict(cost)
@@ -273,18 +293,21 @@ def hardware_document(circuit: Circuit, own: Device | None) -> list[dict[str, An
 
 
 def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
-    """Return the genome, its circuit without the inactive genes, and its effective circuit.
+    """Return a genome with its canonical and its effective circuit.
 
     Args:
-        cheapest_flops: quantum FLOPs of the effective circuit; None for a trial that was not counted.
+        cheapest_flops: Quantum FLOPs of the effective circuit; None for a trial without a result.
     """
-    circuit, gates, effective = genome.circuit, EffectiveGates(circuit=genome.circuit), effective_circuit(genome.circuit)
+    circuit = genome.circuit
+    gates = EffectiveGates(circuit=circuit)
+    effective = effective_circuit(circuit)
     return {
         "genome": genome.to_params(),
         "canonical": canonical(circuit),
         "circuit": circuit.digest,
         "effective": {
             "summary": str(gates),
+            # The text is empty if no gate is inert; documents have null for what is missing.
             "inert": gates.inert or None,
             "lacks": gates.lacks,
             "cheapest": str(effective),
@@ -295,22 +318,24 @@ def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
 
 
 def canonical(circuit: Circuit) -> dict[str, Any]:
-    """A circuit in plain values, and in words."""
+    """Return a circuit as plain values, with its summary in words."""
     return {
         "n_qubits": circuit.n_qubits,
         "embedding": str(circuit.embedding),
         "entangler": str(circuit.entangler),
         "topology": str(circuit.topology),
         "rotations": [str(rotation) for rotation in circuit.rotations],
+        # The key is absent in the paper's space, whose circuits upload the data once.
         **({"reuploading": True} if circuit.reuploading else {}),
         "summary": str(circuit),
     }
 
 
 def _results(candidate: Candidate, study: Description) -> dict[str, Any]:
+    """Return the values of a successful trial, with its generation, duration and worker."""
     record = candidate.record
     return {
-        # From 1, as everywhere; the sampler counts from 0.
+        # Users see generations counted from 1; the sampler counts from 0.
         "generation": None if candidate.generation is None else candidate.generation + 1,
         **values(Output.TRIAL, candidate, study),
         "seconds": record.seconds,

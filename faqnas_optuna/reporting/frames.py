@@ -1,4 +1,4 @@
-"""What a study has found as data frames of pandas."""
+"""Results of a study as pandas data frames."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,27 +10,30 @@ from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
 if TYPE_CHECKING:
-    # At run time it would take a second of whoever only opens a study.
+    # Importing pandas takes a second, which opening a study should not cost.
     from pandas import DataFrame
 
 
 def front_frame(state: SearchState) -> "DataFrame":
-    """A row a circuit of the front, by cost.
+    """Return a data frame with one row per circuit of the front, sorted by cost.
 
     Raises:
-        NoSuccessfulTrialError: there is none yet.
+        NoSuccessfulTrialError: No trial has succeeded yet.
     """
     check_successful(state)
     return data_frame(_entry(candidate, state.study.description) for candidate in state.front)
 
 
 def trials_frame(state: SearchState) -> "DataFrame":
-    """A row a circuit that was counted and trained, on the front or not, by trial; of clones the first.
+    """Return a data frame with one row per evaluated circuit, sorted by trial.
+
+    A circuit that several trials suggested is listed with the first of them. The column `on_front` marks the front.
 
     Raises:
-        NoSuccessfulTrialError: there is none yet.
+        NoSuccessfulTrialError: No trial has succeeded yet.
     """
     check_successful(state)
+    # Of equal circuits both lists hold the first trial, so trial numbers identify the circuits of the front.
     on_front = {candidate.trial for candidate in state.front}
     return data_frame(
         _entry(candidate, state.study.description) | {"on_front": candidate.trial in on_front}
@@ -44,7 +47,12 @@ def _entry(candidate: Candidate, study: Description) -> dict[str, Any]:
 
 
 def frame_cells(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return values by name, intervals as two columns, and not a number for None."""
+    """Return the cells of a row: intervals are split into two columns, and NaN replaces None.
+
+    >>> frame_cells({"accuracy": 0.9, "accuracy_interval": (0.8, 0.95), "pooled": None})
+    {'accuracy': 0.9, 'accuracy_low': 0.8, 'accuracy_high': 0.95, 'pooled': nan}
+    """
+    # Columns of tuples or of None would have the dtype object, with which pandas cannot calculate.
     cells: dict[str, float] = {}
     for name, value in values.items():
         is_interval = name.endswith("_interval")
@@ -53,7 +61,7 @@ def frame_cells(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def interval_columns(name: str, interval: Iterable[float] | None) -> dict[str, float]:
-    """Of an interval; not a number where there is none."""
+    """Return the two columns of an interval; NaN if there is none."""
     low, high = interval or (None, None)
     return {f"{name}_low": _number(low), f"{name}_high": _number(high)}
 
@@ -63,6 +71,7 @@ def _number(value: float | None) -> float:
 
 
 def data_frame(rows: Iterable[Mapping[str, Any]]) -> "DataFrame":
+    """Return a data frame of rows given as dictionaries."""
     import pandas as pd
 
     return pd.DataFrame(list(rows))

@@ -1,4 +1,4 @@
-"""What a figure of a front shows, printed or in a browser, and what its marks mean."""
+"""Content of a front figure, printed or in a browser, and the meaning of its marks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,36 +9,44 @@ from faqnas_optuna.config import ErrorEstimate, Score
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
-BELIEVED, CONFIRMED, DOMINATED = "#0072B2", "#D55E00", "#BBBBBB"
-"""Blue and vermilion of Okabe and Ito differ for all eyes. In grey print the shapes of the marks tell them apart."""
+# Blue and vermilion of Okabe and Ito remain distinct with colour vision deficiencies; in grey print the shapes differ.
+BELIEVED = "#0072B2"
+"""Colour of the values from the search."""
+CONFIRMED = "#D55E00"
+"""Colour of the values from a confirmation."""
+DOMINATED = "#BBBBBB"
+"""Colour of the dominated circuits."""
 
-CONFIRMED_NAME = "confirmed on the test part, 95 %"
+CONFIRMED_NAME = "confirmed on the test part, 95 % CI"
 DOMINATED_NAME = "dominated circuits"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmedError:
-    """What training a circuit anew has shown of it."""
+    """Error of a circuit on the test part, from the trainings of a confirmation."""
 
     error: float
-    """The mean over the trainings, on the test part."""
+    """Mean over the trainings."""
     low: float
-    """The 95 % interval of that mean."""
+    """Lower end of the 95 % interval of the mean."""
     high: float
+    """Upper end of the 95 % interval of the mean."""
 
 
 class Mark(StrEnum):
-    """How a circuit of the front is drawn."""
+    """Mark of a circuit of the front."""
 
     EFFECTIVE = "all gates effective"
     """A filled circle."""
     INERT = "some gates inert"
     """An open circle."""
     LACKING = "no effective entangler or no effective rotation"
-    """An open square: without either it is hardly the circuit that its genes tell of."""
+    """An open square: such a circuit has little in common with the one that its genes describe."""
 
     @classmethod
     def of(cls, candidate: Candidate) -> "Mark":
+        """Return the mark of a circuit."""
+        # A circuit that lacks a kind of gate usually has inert ones too: the stronger statement comes first.
         gates = candidate.effective_gates
         if gates.lacks:
             return cls.LACKING
@@ -46,101 +54,111 @@ class Mark(StrEnum):
 
     @property
     def is_filled(self) -> bool:
+        """True if the mark is filled."""
         return self is Mark.EFFECTIVE
 
     @property
     def is_square(self) -> bool:
+        """True if the mark is a square, False if it is a circle."""
         return self is Mark.LACKING
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontPlot:
-    """The circuits of a figure, with all that is known of their errors."""
+    """The circuits of a figure, with their errors and the uncertainties of these."""
 
     title: str
     front: list[Candidate]
-    """By cost."""
+    """Circuits of the front, sorted by cost."""
     dominated: list[Candidate]
+    """Circuits off the front."""
     repeats: int
-    """Trainings of which each validation error is the mean."""
+    """Number of trainings behind each validation error."""
     confirmed: Mapping[str, ConfirmedError]
-    """By the circuit's digest."""
+    """Confirmed errors by the digest of the circuit."""
     score: Score = Score.ACCURACY
-    """What errors are the complement of."""
+    """Score whose complement is the error."""
     cost_name: str = "quantum FLOPs"
-    """What they cost in."""
+    """Name of the cost, the first objective."""
     is_by_flops: bool = True
-    """Whether the cost is one of whole numbers."""
+    """True if the cost is a number of FLOPs, False if it is -ln ESP on a device."""
     is_pooled: bool = False
-    """Whether validation errors are those that all trainings tell together."""
+    """True if the validation errors are pooled over all trainings of the study."""
     majority_error: float | None = None
-    """Validation error of always answering the most frequent class; None if it is unknown."""
+    """Validation error of always answering the most frequent class; None if unknown."""
 
     @classmethod
     def of(cls, state: SearchState, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
-        """What a study has found, and what was confirmed of it."""
-        search, best = state.study, state.front
-        others = state.by_circuit.keys() - {candidate.record.circuit for candidate in best}
-        circuits = f"{len(best)} of {len(state.by_circuit)} circuits"
-        by = search.config.cost_name if search.config.device else f"{search.config.flops} FLOPs"
+        """Return the figure's content for a study and the confirmed errors of its circuits by digest."""
+        search = state.study
+        config = search.config
+        front = state.front
+        front_circuits = {candidate.record.circuit for candidate in front}
+        dominated = [candidate for candidate in state.candidates if candidate.record.circuit not in front_circuits]
+        cost = config.cost_name if config.device else f"{config.flops} FLOPs"
+        majority_score = search.description.majority_score
         return cls(
-            title=f"{search.name}: {circuits} are on the front ({by})",
-            front=best,
-            dominated=sorted(
-                (one for one in state.candidates if one.record.circuit in others), key=lambda one: one.record.circuit
-            ),
-            repeats=search.config.training.repeats,
+            title=f"{search.name}: {len(front)} of {len(state.by_circuit)} circuits are on the front ({cost})",
+            front=front,
+            # Sorted by digest, since trial numbers depend on the timing of the workers: equal results give equal files.
+            dominated=sorted(dominated, key=lambda candidate: candidate.record.circuit),
+            repeats=config.training.repeats,
             confirmed=confirmed or {},
-            score=search.config.score,
-            cost_name=search.config.cost_name,
-            is_by_flops=search.config.device is None,
-            is_pooled=search.config.search.front is ErrorEstimate.POOLED,
-            majority_error=None if (rate := search.description.majority_score) is None else 1 - rate,
+            score=config.score,
+            cost_name=config.cost_name,
+            is_by_flops=config.device is None,
+            is_pooled=config.search.front is ErrorEstimate.POOLED,
+            majority_error=None if majority_score is None else 1 - majority_score,
         )
 
     @property
     def x_label(self) -> str:
-        return f"{self.cost_name} (one sample, forward)" if self.is_by_flops else self.cost_name
+        """Label of the cost axis."""
+        return f"{self.cost_name} (forward pass of one sample)" if self.is_by_flops else self.cost_name
 
     @property
     def y_label(self) -> str:
-        """Of what is drawn in it: what was confirmed are test errors."""
+        """Label of the error axis. Confirmed errors are on the test part, the others on the validation part."""
+        # One axis serves both parts, so its label must name both as soon as there is a confirmed error.
         validation = "pooled validation" if self.is_pooled else "validation"
         return f"{validation} or test error{self.score.remark}" if self.pairs else f"{validation} error{self.score.remark}"
 
     @property
     def majority_name(self) -> str | None:
-        """The entry of a legend for always answering the most frequent class, which most figures are too low to show."""
+        """Legend entry for always answering the most frequent class; None if its error is unknown."""
         return None if self.majority_error is None else f"majority class: error {self.majority_error:.3f}"
 
     @property
     def interval_name(self) -> str:
-        return f"95 % of the mean of {self.repeats} trainings"
+        """Legend entry for the intervals of the validation errors."""
+        return f"95 % CI of the mean of {self.repeats} trainings"
 
     @property
     def bars(self) -> list[tuple[Candidate, tuple[float, float]]]:
-        """The circuits of the front that were trained several times, with the interval of their mean error."""
-        found = [(candidate, candidate.val_error_interval(self.score, self.repeats)) for candidate in self.front]
-        return [(candidate, interval) for candidate, interval in found if interval]
+        """Circuits of the front with the 95 % interval of their mean error; those trained once have no interval."""
+        intervals = [(candidate, candidate.val_error_interval(self.score, self.repeats)) for candidate in self.front]
+        return [(candidate, interval) for candidate, interval in intervals if interval]
 
     @property
     def pairs(self) -> list[tuple[Candidate, ConfirmedError]]:
-        """The circuits of which something was confirmed."""
-        known = [(candidate, self.confirmed.get(candidate.record.circuit)) for candidate in (*self.front, *self.dominated)]
-        return [(candidate, confirmed) for candidate, confirmed in known if confirmed]
+        """Confirmed circuits with their confirmed errors."""
+        # A circuit that was on the front when it was confirmed may be dominated now.
+        errors = [(candidate, self.confirmed.get(candidate.record.circuit)) for candidate in (*self.front, *self.dominated)]
+        return [(candidate, confirmed) for candidate, confirmed in errors if confirmed]
 
-    def named(self, mark: Mark) -> str | None:
-        """What a mark means, of the circuits of this front that have it; None if none has."""
-        have = [candidate for candidate in self.front if Mark.of(candidate) is mark]
-        if not have:
+    def meaning_of(self, mark: Mark) -> str | None:
+        """Return the legend entry of a mark; None if no circuit of the front has the mark."""
+        circuits = [candidate for candidate in self.front if Mark.of(candidate) is mark]
+        if not circuits:
             return None
         if mark is Mark.LACKING:
-            entangled = all(candidate.effective_gates.is_entangled for candidate in have)
-            rotated = all(candidate.effective_gates.effective_angles for candidate in have)
+            # The legend names only what circuits of this front lack.
+            entangled = all(candidate.effective_gates.is_entangled for candidate in circuits)
+            rotated = all(candidate.effective_gates.effective_angles for candidate in circuits)
             return " or ".join(["no effective entangler"] * (not entangled) + ["no effective rotation"] * (not rotated))
         return str(mark)
 
 
 def points(candidates: list[Candidate]) -> tuple[list[float], list[float]]:
-    """What they cost and their validation errors."""
+    """Return the costs and the validation errors of circuits."""
     return [candidate.cost for candidate in candidates], [candidate.val_error for candidate in candidates]

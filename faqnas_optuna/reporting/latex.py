@@ -1,4 +1,4 @@
-"""Tables for papers: LaTeX that needs booktabs, and tabularx for text that is broken into lines."""
+"""LaTeX tables for papers, typeset with the packages booktabs and tabularx or array."""
 
 import json
 import re
@@ -9,11 +9,12 @@ from faqnas_optuna.config import CountedGates
 from faqnas_optuna.reporting.columns import BY_NAME, Output, ResultColumn, Value, columns
 from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.note import COUNTED
+from faqnas_optuna.reporting.report import BRACKETS
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
 Latex = NewType("Latex", str)
-"""Text that LaTeX may read as it is."""
+"""Text that is valid LaTeX."""
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -23,7 +24,7 @@ ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
-    # At the beginning of a row they would belong to the end of the one before.
+    # At the beginning of a row LaTeX would read these as options of the `\\` that ends the row before.
     "*": "{*}",
     "[": "{[}",
     "]": "{]}",
@@ -32,43 +33,51 @@ ESCAPES = {
 
 
 def escaped(text: str) -> Latex:
-    """Plain text, so that LaTeX prints it as it stands."""
-    printed = "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
-    # Two hyphens would become a dash.
-    return Latex(re.sub("-(?=-)", "-{}", printed))
+    r"""Return plain text as LaTeX that prints it unchanged.
+
+    >>> print(escaped("50 % of a_b"))
+    50 \% of a\_b
+    """
+    characters = "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
+    # TeX prints two hyphens as a dash.
+    return Latex(re.sub("-(?=-)", "-{}", characters))
 
 
 def grouped(number: int) -> Latex:
-    r"""A whole number with thin spaces between its thousands: 38\,997."""
+    r"""Return an integer with thin spaces between groups of three digits.
+
+    >>> print(grouped(38997))
+    38\,997
+    """
     return Latex(f"{number:,}".replace(",", r"\,"))
 
 
 TEXT = r">{\raggedright\arraybackslash}X"
-"""Alignment of text, which is broken into lines where the table would be wider than the text of the page."""
+"""Column of left-aligned text, wrapped so that the table is as wide as the page's text."""
 MOST_BESIDE_TEXT = 6
-"""Maximum number of columns of numbers that leave room for text in one column of an article, which is 345 points wide."""
+"""Maximum number of number columns that leave room for text beside them, in an `article` of one column, 345 points wide."""
 MOST_IN_FOOTNOTESIZE = 8
-"""Maximum number of columns of numbers in the larger of the two sizes."""
+"""Maximum number of number columns in `footnotesize`; wider tables are set in `scriptsize`."""
 
 
 def table(
-    headings: Sequence[Latex], rows: Sequence[Sequence[Latex]], *, caption: Latex, label: str, told: Mapping[str, Any]
+    headings: Sequence[Latex], rows: Sequence[Sequence[Latex]], *, caption: Latex, label: str, origin: Mapping[str, Any]
 ) -> str:
-    """Return a float over the width of the text, in a class of two columns over both.
+    """Return a table float as wide as the text; in documents of two columns it spans both.
 
     Args:
-        headings: the last is that of a text, the others are those of numbers.
-        rows: each with a cell for every heading.
-        label: what `ref` is given after `tab:`; other characters than letters, digits, `.` and `-` become `-`.
-        told: what decided the values, for a comment.
+        headings: Headings of the columns: numbers first, one column of text last.
+        rows: Cells of each row, one per heading.
+        label: Label for `ref`, without the prefix `tab:`. Characters other than ASCII letters, digits, `.` and `-` become `-`.
+        origin: Source of the values, written into a comment.
     """
     numbers = len(headings) - 1
     layout = _text_beside if numbers <= MOST_BESIDE_TEXT else _text_below
     package, lines = layout(headings, rows)
     lines = [
         rf"% Needs \usepackage{{booktabs,{package}}}.",
-        # One line: JSON has no other line breaks.
-        f"% Made by faqnas-optuna from {json.dumps(told)}",
+        # JSON escapes line breaks within strings, so the comment cannot end early.
+        f"% Made by faqnas-optuna from {json.dumps(origin)}",
         r"\begin{table*}",
         r"\centering",
         r"\footnotesize" if numbers <= MOST_IN_FOOTNOTESIZE else r"\scriptsize",
@@ -82,7 +91,7 @@ def table(
 
 
 def _text_beside(headings: Sequence[Latex], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
-    """Return the package and lines of a table whose text stands in a column of its own."""
+    """Return the package and the lines of a table with the text in a column of its own."""
     lines = [
         rf"\begin{{tabularx}}{{\linewidth}}{{{'r' * (len(headings) - 1)}{TEXT}}}",
         r"\toprule",
@@ -96,12 +105,10 @@ def _text_beside(headings: Sequence[Latex], rows: Sequence[Sequence[Latex]]) -> 
 
 
 def _text_below(headings: Sequence[Latex], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
-    """Return the package and lines of a table whose last column stands below each row, over the width of the table.
-
-    In one column of an article so many numbers leave no room for text beside them.
-    """
+    """Return the package and the lines of a table with the text on a line of its own below each row of numbers."""
     *numbers, text = headings
     below = rf"\multicolumn{{{len(numbers)}}}{{@{{}}>{{\raggedright\arraybackslash}}p{{\linewidth}}@{{}}}}"
+    # `@{}` and the small column separation leave the whole width to the numbers; `\extracolsep{\fill}` spreads them over it.
     lines = [
         r"\setlength{\tabcolsep}{1.5pt}",
         rf"\begin{{tabular*}}{{\linewidth}}{{@{{\extracolsep{{\fill}}}}{'r' * len(numbers)}@{{}}}}",
@@ -112,83 +119,94 @@ def _text_below(headings: Sequence[Latex], rows: Sequence[Sequence[Latex]]) -> t
     ]
     for *cells, words in rows:
         lines += [_row(cells), _row([Latex(f"{below}{{{words}}}")]), r"\addlinespace"]
-    # The space is between rows.
+    # Space is wanted between rows, not after the last one.
     lines[-1:] = [r"\bottomrule", r"\end{tabular*}"]
     return "array", lines
 
 
 BROKEN = {"Parameters": ["Para-", "meters"], "embedding": ["embed-", "ding"], "separable": ["sepa-", "rable"]}
-"""Words of headings that are wider than the numbers below them, in parts."""
+"""Hyphenation of words in headings that are wider than the numbers below them."""
 
 
 def _stacked(heading: Latex) -> Latex:
-    """Return a heading with its words one above another."""
+    """Return a heading with one word per line."""
     lines = [part for word in heading.split(" ") for part in BROKEN.get(word, [word])]
     return Latex(r"\shortstack[r]{" + r"\\".join(lines) + "}") if len(lines) > 1 else heading
 
 
-LOST = Latex(BY_NAME["neg_log_esp"].latex)
-"""What is lost on a device, as a heading."""
+NEG_LOG_ESP = Latex(BY_NAME["neg_log_esp"].latex)
+"""Heading of the cost on a device."""
 
 
 def front_table(state: SearchState, front: Sequence[Candidate]) -> str:
-    """The front of a study, or some circuits of it, a row a circuit; with the intervals of mean scores, if each is of several
-    trainings."""
+    """Return the table of a study's front, or of some of its circuits, with one row per circuit.
+
+    Scores have their 95 % intervals beside them if each circuit was trained several times.
+    """
     study = state.study.description
-    shown = columns(Output.LATEX, study)
+    table_columns = columns(Output.LATEX, study)
+    headings = [Latex(column.latex or column.heading_in(study).capitalize()) for column in table_columns]
     rows = [
         [
             Latex(str(candidate.trial)),
-            *(cell_of(column, column.read(candidate, study)) for column in shown),
+            *(cell_of(column, column.read(candidate, study)) for column in table_columns),
             escaped(str(candidate.effective_gates)),
         ]
         for candidate in front
     ]
+    # The name of the study makes labels unique in a paper about several studies.
     return table(
-        [Latex("Trial"), *(Latex(column.latex or column.heading_in(study).capitalize()) for column in shown), Latex("Circuit")],
+        [Latex("Trial"), *headings, Latex("Circuit")],
         rows,
         caption=_caption(state),
         label=f"front-{state.study.name}",
-        told={"study": state.study.name, **provenance(state.study)},
+        origin={"study": state.study.name, **provenance(state.study)},
     )
 
 
 def majority_remark(majority_score: float | None) -> str:
-    """Return the remark on the score of always answering the most frequent class."""
+    """Return the remark on the score of always answering the most frequent class; empty if it is unknown."""
     return "" if majority_score is None else f" Majority class: {majority_score:.3f}."
 
 
 def cell_of(column: ResultColumn[Any, Any], value: Value) -> Latex:
-    r"""Return a value with thin spaces between its thousands: 38\,997."""
+    """Return the cell of a value: an interval with a dash between its ends, `--` for None."""
     if value is None:
         return Latex("--")
+    # The comma of Python's format becomes a thin space, since in some countries it would read as a decimal point.
     ends = value if isinstance(value, Sequence) else (value,)
     return Latex("--".join(f"{end:,.{column.digits}f}".replace(",", r"\,") for end in ends))
 
 
 def _caption(state: SearchState) -> Latex:
-    """What the columns are, in sentences."""
-    config, sizes = state.study.config, state.study.description.sizes
+    """Return sentences that explain the columns of a front."""
+    config = state.study.config
+    sizes = state.study.description.sizes
     training = config.training
     trainings = f", the mean of {training.repeats} trainings" if training.repeats > 1 else ""
     interval = " with its $t$ interval" if training.repeats > 1 else ""
-    own, others = config.score.of(accuracy=(interval, ""), balanced=("", interval))
+    # Only the score that the study minimises has an interval in the table.
+    after_accuracy, after_balanced = config.score.of(accuracy=(interval, ""), balanced=("", interval))
     epochs = "epoch" if training.epochs == 1 else "epochs"
     gates = ", without the inert gates" if config.gates is CountedGates.EFFECTIVE else ""
-    inert = " Gates in brackets change no measured value." if any(one.effective_gates.inert for one in state.front) else ""
-    balanced = f" Balanced is the mean of the recalls of the classes{others}." if config.shows_balanced else ""
+    has_inert = any(candidate.effective_gates.inert for candidate in state.front)
+    inert = f" {BRACKETS}" if has_inert else ""
+    balanced = f" Balanced accuracy is the mean recall over the classes{after_balanced}." if config.shows_balanced else ""
     majority = majority_remark(state.study.description.majority_score)
-    cost, told = "quantum FLOPs", ""
+    cost = "quantum FLOPs"
+    esp = ""
     if device := config.device:
-        cost = f"{LOST} on {escaped(device.name)}"
-        told = f" ESP is the estimated success probability of its effective gates, by the figures of {escaped(device.date)}."
+        cost = f"{NEG_LOG_ESP} on {escaped(device.name)}"
+        esp = (
+            f" ESP is the estimated success probability of its effective gates, with the device data of {escaped(device.date)}."
+        )
     return Latex(
-        f"The circuits of study {escaped(state.study.name)} that no other beats in both {cost} and validation"
-        f" error{config.score.remark}, of {grouped(len(state.by_circuit))}. Accuracy is that of"
+        f"Circuits of study {escaped(state.study.name)} that are non-dominated in {cost} and validation"
+        f" error{config.score.remark}, among {grouped(len(state.by_circuit))}. Accuracy is measured on"
         f" {grouped(sizes['validation'])} validation samples of {escaped(config.dataset)} after"
-        f" {grouped(training.epochs)} {epochs} of training{trainings}{own}.{balanced}{majority}{told}"
-        rf" $F_\mathrm{{Q}}$ are the quantum FLOPs of one sample, forward, {COUNTED[config.flops]}{gates};"
-        rf" $F_\mathrm{{C}}$ are the classical ones.{inert}"
+        f" {grouped(training.epochs)} {epochs} of training{trainings}{after_accuracy}.{balanced}{majority}{esp}"
+        rf" $F_\mathrm{{Q}}$: quantum FLOPs of the forward pass of one sample, {COUNTED[config.flops]}{gates};"
+        rf" $F_\mathrm{{C}}$: classical FLOPs.{inert}"
     )
 
 

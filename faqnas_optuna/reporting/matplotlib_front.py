@@ -1,4 +1,4 @@
-"""The front drawn for paper: what matplotlib makes of it."""
+"""Printed figure of a front, drawn with matplotlib."""
 
 import math
 from collections.abc import Sequence
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
-    Told = Artist | tuple[Artist, ...]
-    """What a legend tells of."""
+    Handle = Artist | tuple[Artist, ...]
+    """An artist, or container of artists, with an entry in a legend."""
 
 POINTS_PER_INCH = 72
 INK = "0.15"
 BELIEVED_RANGE = "#9CC7E1"
-"""The blue of search estimates, but light: what is confirmed is drawn over it."""
+"""Colour of the intervals from the search: a light blue, since the confirmed values are drawn over them."""
 TIGHT: dict[str, Any] = {"handlelength": 1.5, "handletextpad": 0.5, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.2}
-"""Distances in a legend, in units of its text."""
+"""Distances in a legend, in multiples of its font size."""
 
 
 def styled(form: Form) -> AbstractContextManager[None]:
-    """While figures are drawn and written: text stays text in the file, and no name in it is a random one."""
+    """Return a context in which figures are drawn and written with the font sizes of a form."""
     from matplotlib import rc_context
 
     small = 0.9 * form.text_pt
@@ -47,54 +48,55 @@ def styled(form: Form) -> AbstractContextManager[None]:
             "legend.fontsize": small,
             "xtick.labelsize": small,
             "ytick.labelsize": small,
+            # Journals reject the Type 3 fonts that matplotlib embeds by default; 42 is TrueType.
             "pdf.fonttype": 42,
+            # Keep text searchable and editable instead of drawing it as paths.
             "svg.fonttype": "none",
+            # The ids in an SVG file are random unless there is a salt.
             "svg.hashsalt": "faqnas-optuna",
         }
     )
 
 
-def printed_figure(shown: FrontPlot, size: Size) -> "Figure":
-    """The front as steps, log-scaled in cost, with the dominated circuits faint behind it and the legend below the axes.
+def printed_figure(plot: FrontPlot, size: Size) -> "Figure":
+    """Return a figure of the front as steps over a logarithmic cost axis, with the legend below the axes.
 
-    Each point of the front has the number of its trial beside it, where there is room.
+    The dominated circuits are pale, behind the front. Points of the front are labelled with their trial numbers, as far as
+    there is room.
     """
     from matplotlib.figure import Figure
 
     form = size.form
     with styled(form):
-        # A figure without pyplot: no window, no global state.
+        # A figure without pyplot opens no window and leaves no global state.
         figure = Figure(figsize=form.inches, layout="constrained")
         axes = figure.subplots()
-        _prepare(axes, shown, form)
-        legend_below(figure, [*_circuits(axes, shown, form), *_intervals(axes, shown, form), *_majority(axes, shown)])
-        # From here on nothing moves: the labels find their places between what is there.
+        _prepare(axes, plot, form)
+        legend_below(figure, [*_circuits(axes, plot, form), *_intervals(axes, plot, form), *_majority(axes, plot)])
+        # The labels need the final position of everything else: lay the figure out now, and never again.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        _label(axes, shown, form)
+        _label(axes, plot, form)
     return figure
 
 
-def _prepare(axes: "Axes", shown: FrontPlot, form: Form) -> None:
+def _prepare(axes: "Axes", plot: FrontPlot, form: Form) -> None:
+    """Set the scales, labels, grid and title."""
     axes.set_xscale("log")
-    axes.set_xlabel(shown.x_label)
-    axes.set_ylabel(shown.y_label)
+    axes.set_xlabel(plot.x_label)
+    axes.set_ylabel(plot.y_label)
     axes.margins(0.07)
     axes.set_axisbelow(True)
     axes.grid(visible=True, linewidth=0.3 * form.line_pt, color="0.88")
     axes.spines[["top", "right"]].set_visible(False)
     if form.has_title:
-        title = axes.figure.suptitle(shown.title, fontsize=form.text_pt)
-        # The name of a study may be long.
+        title = axes.figure.suptitle(plot.title, fontsize=form.text_pt)
+        # The title contains the name of the study, which may be too long for the font size.
         title.set_fontsize(form.text_pt * min(1, 0.96 * axes.figure.bbox.width / title.get_window_extent().width))
 
 
-def _circuits(axes: "Axes", shown: FrontPlot, form: Form) -> list["Told"]:
-    """Draw the circuits by their validation errors.
-
-    Returns:
-        What the legend tells of.
-    """
+def _circuits(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
+    """Draw the circuits at their validation errors, and return the handles for the legend."""
     faint: dict[str, Any] = {
         "linestyle": "",
         "marker": "o",
@@ -102,21 +104,24 @@ def _circuits(axes: "Axes", shown: FrontPlot, form: Form) -> list["Told"]:
         "markersize": 0.55 * form.mark_pt,
         "markeredgewidth": 0,
     }
-    told: list[Told] = []
-    if shown.dominated:
-        told += axes.plot(*points(shown.dominated), **faint, label=DOMINATED_NAME)
+    handles: list[Handle] = []
+    if plot.dominated:
+        handles += axes.plot(*points(plot.dominated), **faint, label=DOMINATED_NAME)
     steps: dict[str, Any] = {"drawstyle": "steps-post", "color": BELIEVED, "linewidth": 0.7 * form.line_pt}
-    axes.plot(*points(shown.front), **steps)
-    told += axes.plot([], [], **steps, **_mark(Mark.EFFECTIVE, form), label="front (numbers: trials)")
+    axes.plot(*points(plot.front), **steps)
+    # An empty line joins steps and filled circle in one entry of the legend.
+    handles += axes.plot([], [], **steps, **_mark(Mark.EFFECTIVE, form), label="front (labels: trial numbers)")
     for mark in Mark:
-        alike = [candidate for candidate in shown.front if Mark.of(candidate) is mark]
-        drawn = axes.plot(*points(alike), linestyle="", **_mark(mark, form), zorder=4, label=shown.named(mark))
-        # The line with the filled circle stands for it.
-        told += drawn if alike and mark is not Mark.EFFECTIVE else []
-    return told
+        circuits = [candidate for candidate in plot.front if Mark.of(candidate) is mark]
+        lines = axes.plot(*points(circuits), linestyle="", **_mark(mark, form), zorder=4, label=plot.meaning_of(mark))
+        # Filled circles are part of the entry above.
+        if circuits and mark is not Mark.EFFECTIVE:
+            handles += lines
+    return handles
 
 
 def _mark(mark: Mark, form: Form) -> dict[str, Any]:
+    """Return the settings of `Axes.plot` for a mark."""
     return {
         "marker": "s" if mark.is_square else "o",
         "markersize": form.mark_pt,
@@ -126,54 +131,88 @@ def _mark(mark: Mark, form: Form) -> dict[str, Any]:
     }
 
 
-def _intervals(axes: "Axes", shown: FrontPlot, form: Form) -> list["Told"]:
-    """Draw how far the errors can be trusted, and what was confirmed of them.
-
-    Returns:
-        What the legend tells of.
-    """
-    told: list[Told] = []
-    if bars := shown.bars:
+def _intervals(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
+    """Draw the intervals of the validation errors and the confirmed errors, and return the handles for the legend."""
+    handles: list[Handle] = []
+    bars = plot.bars
+    if bars:
         x, y = points([candidate for candidate, _ in bars])
         thick: dict[str, Any] = {"fmt": "none", "ecolor": BELIEVED_RANGE, "elinewidth": 2 * form.line_pt, "zorder": 1.5}
-        reach = _reach(y, [interval for _, interval in bars])
-        told.append(axes.errorbar(x, y, yerr=reach, **thick, label=shown.interval_name))
-    if pairs := shown.pairs:
-        x, estimate = points([candidate for candidate, _ in pairs])
+        lengths = _bar_lengths(y, [interval for _, interval in bars])
+        handles.append(axes.errorbar(x, y, yerr=lengths, **thick, label=plot.interval_name))
+    pairs = plot.pairs
+    if pairs:
+        x, val_errors = points([candidate for candidate, _ in pairs])
         y = [confirmed.error for _, confirmed in pairs]
-        axes.vlines(x, estimate, y, colors=CONFIRMED, linestyles="dotted", linewidth=form.line_pt, zorder=3)
-        reach = _reach(y, [(confirmed.low, confirmed.high) for _, confirmed in pairs])
+        axes.vlines(x, val_errors, y, colors=CONFIRMED, linestyles="dotted", linewidth=form.line_pt, zorder=3)
+        lengths = _bar_lengths(y, [(confirmed.low, confirmed.high) for _, confirmed in pairs])
         thin: dict[str, Any] = {"elinewidth": form.line_pt, "capsize": 0.4 * form.mark_pt, "capthick": form.line_pt}
         diamond: dict[str, Any] = {"fmt": "D", "color": CONFIRMED, "markersize": 0.8 * form.mark_pt}
-        told.append(axes.errorbar(x, y, yerr=reach, **diamond, **thin, zorder=5, label=CONFIRMED_NAME))
-    return told
+        handles.append(axes.errorbar(x, y, yerr=lengths, **diamond, **thin, zorder=5, label=CONFIRMED_NAME))
+    return handles
 
 
-def _majority(axes: "Axes", shown: FrontPlot) -> list["Told"]:
-    """Return an entry of the legend, without a mark: the points are mostly far below this error."""
-    return [*axes.plot([], [], linestyle="", label=shown.majority_name)] if shown.majority_name else []
+def _majority(axes: "Axes", plot: FrontPlot) -> list["Handle"]:
+    """Return the legend handle for the error of the majority class, if it is known.
+
+    The error is not drawn: a line at it would be far above the points of most studies.
+    """
+    return [*axes.plot([], [], linestyle="", label=plot.majority_name)] if plot.majority_name else []
 
 
-def _reach(values: list[float], intervals: list[tuple[float, float]]) -> list[list[float]]:
-    """How far each interval goes down from its value, and how far up."""
-    below = [value - low for value, (low, _) in zip(values, intervals, strict=True)]
-    return [below, [high - value for value, (_, high) in zip(values, intervals, strict=True)]]
+def _bar_lengths(values: list[float], intervals: list[tuple[float, float]]) -> list[list[float]]:
+    """Return the distances from each value down and up to the ends of its interval, of shape (2, n)."""
+    down = [value - low for value, (low, _) in zip(values, intervals, strict=True)]
+    up = [high - value for value, (_, high) in zip(values, intervals, strict=True)]
+    return [down, up]
 
 
-def legend_below(figure: "Figure", told: Sequence["Told"]) -> int:
-    """Put the legend below the axes, with as many columns as the figure has room for; return its number of rows."""
-    for columns in range(len(told), 0, -1):
-        legend = figure.legend(handles=told, ncols=columns, loc="outside lower center", frameon=False, **TIGHT)
+def legend_below(figure: "Figure", handles: Sequence["Handle"]) -> int:
+    """Put a legend below the axes, with as many columns as the figure has room for, and return its number of rows."""
+    # matplotlib cannot say in advance how wide a legend will be: try it, and remove it if it is too wide.
+    for columns in range(len(handles), 0, -1):
+        legend = figure.legend(handles=handles, ncols=columns, loc="outside lower center", frameon=False, **TIGHT)
         if legend.get_window_extent().width <= 0.99 * figure.bbox.width or columns == 1:
-            return math.ceil(len(told) / columns)
+            return math.ceil(len(handles) / columns)
         legend.remove()
     return 0
 
 
-def _label(axes: "Axes", shown: FrontPlot, form: Form) -> None:
-    """Write the number of its trial beside each point of the front, where there is room."""
-    places, scale = _Places(axes=axes), POINTS_PER_INCH / axes.figure.dpi
-    labels = [
+def _label(axes: "Axes", plot: FrontPlot, form: Form) -> None:
+    """Write the trial number beside each point of the front, if there is room."""
+    labels = _labels_on_points(axes, plot, form)
+    positions = _Positions(axes=axes)
+    scale = POINTS_PER_INCH / axes.figure.dpi
+    extents = [label.get_window_extent() for label in labels]
+    gap = _padded_diameter(form) / 2
+    air = 0.3 * form.text_pt
+    boxes = place(
+        [positions.of(candidate.cost, candidate.val_error) for candidate in plot.front],
+        [(scale * extent.width, scale * extent.height) for extent in extents],
+        gap=gap,
+        air=air,
+        obstacles=_obstacles(plot, form, positions),
+        # Labels must not touch the axes either.
+        bounds=Box(*(scale * edge for edge in axes.bbox.extents)).grown(-air),
+    )
+    for label, box in zip(labels, boxes, strict=True):
+        if box is None:
+            label.remove()
+            continue
+        x, y = positions.of(*label.xy)
+        label.xyann = (box.centre[0] - x, box.centre[1] - y)
+        nearest = box.nearest_to(x, y)
+        # Labels in the nearest places are at most √2 gaps away. A label farther away could be taken for that of another
+        # point, so a line leads to it.
+        if math.dist(nearest, (x, y)) > 1.5 * gap:
+            line = {"arrowstyle": "-", "color": INK, "linewidth": 0.4 * form.line_pt, "shrinkA": 0, "shrinkB": form.mark_pt / 2}
+            leader = (nearest[0] - x, nearest[1] - y)
+            axes.annotate("", label.xy, xytext=leader, textcoords="offset points", arrowprops=line, zorder=2.5)
+
+
+def _labels_on_points(axes: "Axes", plot: FrontPlot, form: Form) -> list["Annotation"]:
+    """Write the trial numbers onto the points of the front, where their sizes can be measured."""
+    return [
         axes.annotate(
             str(candidate.trial),
             (candidate.cost, candidate.val_error),
@@ -184,69 +223,51 @@ def _label(axes: "Axes", shown: FrontPlot, form: Form) -> None:
             ha="center",
             va="center",
         )
-        for candidate in shown.front
+        for candidate in plot.front
     ]
-    extents = [label.get_window_extent() for label in labels]
-    gap, air = _whole(form) / 2, 0.3 * form.text_pt
-    found = place(
-        [places.of(candidate.cost, candidate.val_error) for candidate in shown.front],
-        [(scale * extent.width, scale * extent.height) for extent in extents],
-        gap=gap,
-        air=air,
-        obstacles=_obstacles(shown, form, places),
-        # Not on the axes either.
-        bounds=Box(*(scale * edge for edge in axes.bbox.extents)).grown(-air),
-    )
-    for label, box in zip(labels, found, strict=True):
-        if box is None:
-            label.remove()
-            continue
-        x, y = places.of(*label.xy)
-        label.xyann = (box.centre[0] - x, box.centre[1] - y)
-        nearest = box.nearest_to(x, y)
-        if math.dist(nearest, (x, y)) > 1.5 * gap:
-            # Further away than the nearest places, √2 gaps at most, it could be that of another: a line leads to it.
-            line = {"arrowstyle": "-", "color": INK, "linewidth": 0.4 * form.line_pt, "shrinkA": 0, "shrinkB": form.mark_pt / 2}
-            leader = (nearest[0] - x, nearest[1] - y)
-            axes.annotate("", label.xy, xytext=leader, textcoords="offset points", arrowprops=line, zorder=2.5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Places:
-    """Where things are drawn, in points of 1/72 inch."""
+class _Positions:
+    """Conversion of data coordinates to positions in the figure, in points of 1/72 inch."""
 
     axes: "Axes"
 
     def of(self, cost: float, error: float) -> tuple[float, float]:
+        """Return the position of a point."""
         x, y = self.axes.transData.transform((cost, error)) * POINTS_PER_INCH / self.axes.figure.dpi
         return float(x), float(y)
 
     def mark(self, cost: float, error: float, *, diameter: float) -> Box:
+        """Return the box around a mark."""
         return Box.around(*self.of(cost, error), width=diameter, height=diameter)
 
     def line(self, begin: tuple[float, float], end: tuple[float, float], *, width: float) -> Box:
-        """Along an axis."""
-        (x, y), (other_x, other_y) = sorted((self.of(*begin), self.of(*end)))
+        """Return the box around a horizontal or vertical line."""
+        (begin_x, y), (end_x, other_y) = sorted((self.of(*begin), self.of(*end)))
         low, high = sorted((y, other_y))
-        return Box(x - width / 2, low - width / 2, other_x + width / 2, high + width / 2)
+        return Box(begin_x - width / 2, low - width / 2, end_x + width / 2, high + width / 2)
 
 
-def _whole(form: Form) -> float:
-    """Diameter of a mark with its edge and some air."""
+def _padded_diameter(form: Form) -> float:
+    """Return the diameter of a mark with its edge and some space, in points."""
     return form.mark_pt + 2 * form.line_pt
 
 
-def _obstacles(shown: FrontPlot, form: Form, places: _Places) -> list[Box]:
-    """All that is drawn, with a hair's breadth around it."""
-    whole = _whole(form)
-    marks = [places.mark(one.cost, one.val_error, diameter=whole) for one in shown.front]
-    marks += [places.mark(one.cost, one.val_error, diameter=0.7 * whole) for one in shown.dominated]
-    marks += [places.mark(one.cost, known.error, diameter=whole) for one, known in shown.pairs]
-    corners = [(one.cost, one.val_error) for one in shown.front]
-    steps = [(begin, (end[0], begin[1])) for begin, end in pairwise(corners)]
-    steps += [((end[0], begin[1]), end) for begin, end in pairwise(corners)]
-    steps += [((one.cost, low), (one.cost, high)) for one, (low, high) in shown.bars]
-    for one, known in shown.pairs:
-        ends = (known.low, known.high, one.val_error)
-        steps.append(((one.cost, min(ends)), (one.cost, max(ends))))
-    return marks + [places.line(begin, end, width=3 * form.line_pt) for begin, end in steps]
+def _obstacles(plot: FrontPlot, form: Form, positions: _Positions) -> list[Box]:
+    """Return boxes around all marks and lines, with a little space."""
+    diameter = _padded_diameter(form)
+    marks = [positions.mark(candidate.cost, candidate.val_error, diameter=diameter) for candidate in plot.front]
+    # The marks of dominated circuits are smaller (see `_circuits`).
+    marks += [positions.mark(candidate.cost, candidate.val_error, diameter=0.7 * diameter) for candidate in plot.dominated]
+    marks += [positions.mark(candidate.cost, confirmed.error, diameter=diameter) for candidate, confirmed in plot.pairs]
+    corners = [(candidate.cost, candidate.val_error) for candidate in plot.front]
+    # The steps of the front: first along the cost axis, then down.
+    lines = [(begin, (end[0], begin[1])) for begin, end in pairwise(corners)]
+    lines += [((end[0], begin[1]), end) for begin, end in pairwise(corners)]
+    lines += [((candidate.cost, low), (candidate.cost, high)) for candidate, (low, high) in plot.bars]
+    for candidate, confirmed in plot.pairs:
+        # The interval bar and the dotted line to the validation error lie on one vertical.
+        ends = (confirmed.low, confirmed.high, candidate.val_error)
+        lines.append(((candidate.cost, min(ends)), (candidate.cost, max(ends))))
+    return marks + [positions.line(begin, end, width=3 * form.line_pt) for begin, end in lines]

@@ -1,4 +1,4 @@
-"""The front of a study as a picture, for paper (PNG, PDF, SVG) or browser (HTML), and how its hypervolume has grown."""
+"""Figures of a study's front, for print (PNG, PDF, SVG) and browser (HTML), and of the growth of its hypervolume."""
 
 import io
 import json
@@ -33,39 +33,41 @@ if TYPE_CHECKING:
 
 PRINTED = (".png", ".pdf", ".svg")
 DESCRIPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
-"""Where each kind of file keeps what it is about."""
+"""Key of the description in the metadata of each kind of file."""
+# Matplotlib writes the current time into PDF and SVG files; equal figures should be equal files.
 UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 
+# The figure fills its window, and has no button that uploads it to a server of Plotly.
 CONFIG = {"responsive": True, "showSendToCloud": False}
-"""The figure fills its window, and no button offers to send it to a server of Plotly's."""
 FEW_GENERATIONS = 20
-"""Up to so many, the axis names each."""
+"""Maximum number of generations for which the axis has a tick at each."""
 
 
 def check_plot_file(path: Path, size: Size | None = None) -> None:
-    """Refuse the name of a file that we cannot draw into, before anything is read or drawn.
+    """Check the name of a plot file, so that a bad name is refused before anything is read or drawn.
 
     Raises:
-        OutputError: it has another ending than these, or is a page that shall have a size.
+        OutputError: The suffix is not `.png`, `.pdf`, `.svg` or `.html`, or there is a size for an HTML page.
     """
     kind = path.suffix.lower()
     if kind not in (*PRINTED, ".html"):
-        raise OutputError(f"a plot is a .png, .pdf, .svg or .html file; {path.name!r} is none")
+        raise OutputError(f"the name of a plot must end in .png, .pdf, .svg or .html; {path.name!r} does not")
+    # A figure in a browser adapts to its window, so a size would have no effect.
     if kind == ".html" and size:
         raise OutputError(
-            f"an .html plot is as large as its window, and {path.name!r} shall be of size {size};"
-            " leave out --size, or draw a .png, .pdf or .svg file"
+            f"an .html plot fills its window, so {path.name!r} cannot have the size {size};"
+            " leave out --size, or choose a .png, .pdf or .svg file"
         )
 
 
 def check_printed(path: Path) -> None:
-    """Refuse the name of a file that we cannot draw into, where there are no pages.
+    """Check the name of a file for a plot that exists in print only.
 
     Raises:
-        OutputError: it has another ending than these.
+        OutputError: The suffix is not `.png`, `.pdf` or `.svg`.
     """
     if path.suffix.lower() not in PRINTED:
-        raise OutputError(f"this plot is a .png, .pdf or .svg file; {path.name!r} is none")
+        raise OutputError(f"the name of this plot must end in .png, .pdf or .svg; {path.name!r} does not")
 
 
 def write_pareto_plot(
@@ -75,73 +77,83 @@ def write_pareto_plot(
     size: Size | None = None,
     confirmed: Mapping[str, ConfirmedError] | None = None,
 ) -> None:
-    """Draw the front, log-scaled in cost, with the dominated circuits faint behind it.
+    """Draw the front over a logarithmic cost axis, with the dominated circuits pale behind it.
 
     Args:
-        path: ends in `.png`, `.pdf`, `.svg` or `.html`; the HTML file needs no network.
-        size: of a printed figure; by default over the width of a page.
-        confirmed: what training circuits anew has shown, by digest; drawn beside what the search believes.
+        path: File name ending in `.png`, `.pdf`, `.svg` or `.html`. The HTML file works without network access.
+        size: Size of a printed figure; the width of a page by default.
+        confirmed: Confirmed errors by the digest of the circuit, drawn beside the errors from the search.
 
     Raises:
-        OutputError: another ending, a page with a size, or the file cannot be written.
+        OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
     """
     check_plot_file(path, size)
-    shown, drawn = FrontPlot.of(state, confirmed), size or Size.PAGE
-    told = json.dumps({"study": state.study.name, **provenance(state.study)})
-    is_page = path.suffix.lower() == ".html"
-    write_atomically(path, _page(shown, told) if is_page else as_file(printed_figure(shown, drawn), path, drawn.form, told))
+    plot = FrontPlot.of(state, confirmed)
+    description = json.dumps({"study": state.study.name, **provenance(state.study)})
+    if path.suffix.lower() == ".html":
+        content = _page(plot, description)
+    else:
+        printed_size = size or Size.PAGE
+        content = as_file(printed_figure(plot, printed_size), path, printed_size.form, description)
+    write_atomically(path, content)
 
 
 def pareto_figure(state: SearchState, confirmed: Mapping[str, ConfirmedError] | None = None) -> "Figure":
-    """The front as steps, log-scaled in cost, with the dominated circuits faint behind it; the mouse tells which is which."""
+    """Return an interactive figure of the front over a logarithmic cost axis, with the dominated circuits behind it.
+
+    Args:
+        confirmed: Confirmed errors by the digest of the circuit.
+    """
     return interactive_figure(FrontPlot.of(state, confirmed))
 
 
-def hypervolume_figure(closed: Sequence[ClosedGeneration], closed_at: Mapping[int, str]) -> "Figure":
-    """The hypervolume after each closed generation; the mouse tells when that was.
+def hypervolume_figure(generations: Sequence[ClosedGeneration], closing_times: Mapping[int, str]) -> "Figure":
+    """Return an interactive figure of the hypervolume after each closed generation.
 
     Args:
-        closed_at: the time in words, by number from 0.
+        closing_times: Time of closing, as text, by the number of the generation from 0.
     """
     import plotly.graph_objects as go
 
     figure = go.Figure()
     figure.add_scatter(
-        x=[one.generation + 1 for one in closed],
-        y=[one.hypervolume for one in closed],
+        x=[record.generation + 1 for record in generations],
+        y=[record.hypervolume for record in generations],
         mode="lines+markers",
         marker={"color": BELIEVED, "size": 9},
-        customdata=[[one.trials, one.front, closed_at[one.generation]] for one in closed],
+        customdata=[[record.trials, record.front, closing_times[record.generation]] for record in generations],
         hovertemplate=(
             "generation %{x}, closed %{customdata[2]}<br>hypervolume %{y:.4f}"
             "<br>%{customdata[0]} trials, %{customdata[1]} circuits on the front<extra></extra>"
         ),
     )
-    figure.update_xaxes(title="closed generation", tickformat="d", dtick=1 if len(closed) <= FEW_GENERATIONS else None)
+    # Plotly would otherwise put ticks at fractions of a generation on a short axis.
+    tick_distance = 1 if len(generations) <= FEW_GENERATIONS else None
+    figure.update_xaxes(title="closed generation", tickformat="d", dtick=tick_distance)
     figure.update_yaxes(title="hypervolume")
-    figure.update_layout(title="Hypervolume of the front, generation by generation", template="plotly_white")
+    figure.update_layout(title="Hypervolume of the front by generation", template="plotly_white")
     return figure
 
 
-def interactive_figure(shown: FrontPlot) -> "Figure":
-    """The same of what is shown."""
+def interactive_figure(plot: FrontPlot) -> "Figure":
+    """Return an interactive figure of a front, with details of each circuit under the mouse."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    # The front is one trace, behind which the dominated circuits are one: who counts its points counts circuits.
+    # One trace for all dominated circuits and one for the whole front, so that every circuit is exactly one point.
     figure.add_scatter(
-        **_trace(shown, shown.dominated),
+        **_trace(plot, plot.dominated),
         name=DOMINATED_NAME,
         mode="markers",
         marker={"color": DOMINATED, "opacity": 0.5, "size": 7},
     )
-    marks = [Mark.of(candidate) for candidate in shown.front]
+    marks = [Mark.of(candidate) for candidate in plot.front]
     figure.add_scatter(
-        **_trace(shown, shown.front),
-        name=_told_marks(shown),
+        **_trace(plot, plot.front),
+        name=_front_name(plot),
         mode="lines+markers",
         line={"shape": "hv", "width": 1, "color": BELIEVED},
-        error_y=_bars(shown) if shown.bars else None,
+        error_y=_error_bars(plot) if plot.bars else None,
         marker={
             "symbol": ["square" if mark.is_square else "circle" for mark in marks],
             "color": [BELIEVED if mark.is_filled else "white" for mark in marks],
@@ -149,69 +161,75 @@ def interactive_figure(shown: FrontPlot) -> "Figure":
             "size": 11,
         },
     )
-    if shown.pairs:
-        _add_confirmed(figure, shown)
-    figure.update_xaxes(type="log", title=shown.x_label)
-    figure.update_yaxes(title=shown.y_label)
-    # Above the points, not on them or at their side, where its words would leave little room.
+    if plot.pairs:
+        _add_confirmed(figure, plot)
+    figure.update_xaxes(type="log", title=plot.x_label)
+    figure.update_yaxes(title=plot.y_label)
+    # The legend is above the axes: over the points it would hide some, and beside them its long entries would take their room.
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-    title = ", ".join(filter(None, (shown.title, shown.majority_name)))
+    title = ", ".join(filter(None, (plot.title, plot.majority_name)))
     figure.update_layout(title=title, template="plotly_white", legend=legend)
     return figure
 
 
-def _trace(shown: FrontPlot, candidates: list[Candidate]) -> dict[str, Any]:
-    """Points, and what the mouse tells of them."""
+def _trace(plot: FrontPlot, candidates: list[Candidate]) -> dict[str, Any]:
+    """Return the points of a trace, with the text that is displayed under the mouse."""
     x, y = points(candidates)
-    told = []
+    customdata = []
     for candidate in candidates:
-        interval = candidate.scores.interval(shown.score, shown.repeats)
-        reliability = f" ({interval[0]:.3f} to {interval[1]:.3f}, {shown.interval_name})" if interval else ""
-        score, parameters = candidate.scores.mean(shown.score), candidate.costs.parameters
-        told.append([candidate.trial, str(candidate.effective_gates), score, parameters, reliability])
+        interval = candidate.scores.interval(plot.score, plot.repeats)
+        uncertainty = f" ({interval[0]:.3f} to {interval[1]:.3f}, {plot.interval_name})" if interval else ""
+        score = candidate.scores.mean(plot.score)
+        customdata.append([candidate.trial, str(candidate.effective_gates), score, candidate.costs.parameters, uncertainty])
     return {
         "x": x,
         "y": y,
-        "customdata": told,
+        "customdata": customdata,
+        # `<extra></extra>` removes the box with the name of the trace.
         "hovertemplate": (
             "trial %{customdata[0]}<br>%{customdata[1]}<br>"
-            f"{shown.score.in_words} %{{customdata[2]:.3f}}%{{customdata[4]}}"
-            f"<br>%{{x:{',' if shown.is_by_flops else '.4f'}}} {shown.cost_name}"
+            f"{plot.score.in_words} %{{customdata[2]:.3f}}%{{customdata[4]}}"
+            f"<br>%{{x:{',' if plot.is_by_flops else '.4f'}}} {plot.cost_name}"
             "<br>%{customdata[3]} parameters<extra></extra>"
         ),
     }
 
 
-def _told_marks(shown: FrontPlot) -> str:
-    """The name of the front, with what its marks mean."""
+def _front_name(plot: FrontPlot) -> str:
+    """Return the legend entry of the front, with the meaning of its marks."""
     marks = {
-        "open": shown.named(Mark.INERT),
-        "square": shown.named(Mark.LACKING),
-        "bars": shown.interval_name if shown.bars else None,
+        "open": plot.meaning_of(Mark.INERT),
+        "square": plot.meaning_of(Mark.LACKING),
+        "bars": plot.interval_name if plot.bars else None,
     }
-    told = [f"{mark}: {meaning}" for mark, meaning in marks.items() if meaning]
-    return f"front ({', '.join(told)})" if told else "front"
+    meanings = [f"{mark}: {meaning}" for mark, meaning in marks.items() if meaning]
+    return f"front ({', '.join(meanings)})" if meanings else "front"
 
 
-def _bars(shown: FrontPlot) -> dict[str, Any]:
-    """The intervals of the front's mean errors, as plotly wants them."""
-    intervals = {candidate.trial: interval for candidate, interval in shown.bars}
-    known = [(one.val_error, intervals.get(one.trial, (one.val_error, one.val_error))) for one in shown.front]
+def _error_bars(plot: FrontPlot) -> dict[str, Any]:
+    """Return the intervals of the front's mean errors as Plotly's `error_y`."""
+    intervals = {candidate.trial: interval for candidate, interval in plot.bars}
+    bars = []
+    for candidate in plot.front:
+        # Plotly needs a bar for every point; without an interval its length is zero.
+        interval = intervals.get(candidate.trial, (candidate.val_error, candidate.val_error))
+        bars.append((candidate.val_error, interval))
     return {
-        "array": [high - error for error, (_, high) in known],
-        "arrayminus": [error - low for error, (low, _) in known],
+        "array": [high - error for error, (_, high) in bars],
+        "arrayminus": [error - low for error, (low, _) in bars],
         "color": BELIEVED,
         "thickness": 1,
     }
 
 
-def _add_confirmed(figure: "Figure", shown: FrontPlot) -> None:
-    """What was confirmed, each with a dotted line to what was believed."""
-    x = [candidate.cost for candidate, _ in shown.pairs]
-    known = [confirmed for _, confirmed in shown.pairs]
+def _add_confirmed(figure: "Figure", plot: FrontPlot) -> None:
+    """Add the confirmed errors, each with a dotted line to the error from the search."""
+    x = [candidate.cost for candidate, _ in plot.pairs]
+    errors = [confirmed for _, confirmed in plot.pairs]
+    # A gap after every two points makes separate lines of one trace.
     figure.add_scatter(
         x=[cost for cost in x for _ in range(3)],
-        y=[error for candidate, one in shown.pairs for error in (candidate.val_error, one.error, None)],
+        y=[error for candidate, confirmed in plot.pairs for error in (candidate.val_error, confirmed.error, None)],
         mode="lines",
         line={"color": CONFIRMED, "dash": "dot", "width": 1},
         hoverinfo="skip",
@@ -219,42 +237,44 @@ def _add_confirmed(figure: "Figure", shown: FrontPlot) -> None:
     )
     figure.add_scatter(
         x=x,
-        y=[one.error for one in known],
+        y=[confirmed.error for confirmed in errors],
         name=CONFIRMED_NAME,
         mode="markers",
         marker={"color": CONFIRMED, "symbol": "diamond", "size": 9},
         error_y={
-            "array": [one.high - one.error for one in known],
-            "arrayminus": [one.error - one.low for one in known],
+            "array": [confirmed.high - confirmed.error for confirmed in errors],
+            "arrayminus": [confirmed.error - confirmed.low for confirmed in errors],
             "color": CONFIRMED,
             "thickness": 1,
         },
-        customdata=[[candidate.trial, one.low, one.high] for candidate, one in shown.pairs],
+        customdata=[[candidate.trial, confirmed.low, confirmed.high] for candidate, confirmed in plot.pairs],
         hovertemplate=(
             "trial %{customdata[0]}, confirmed"
-            f"<br>error on the test part{shown.score.remark} %{{y:.3f}}"
-            "<br>95 %: %{customdata[1]:.3f} to %{customdata[2]:.3f}<extra></extra>"
+            f"<br>error on the test part{plot.score.remark} %{{y:.3f}}"
+            "<br>95 % CI: %{customdata[1]:.3f} to %{customdata[2]:.3f}<extra></extra>"
         ),
     )
 
 
-def as_file(figure: "PrintedFigure", path: Path, form: Form, told: str) -> bytes:
-    """What is written to a file for a printed figure; the same figure is the same bytes.
+def as_file(figure: "PrintedFigure", path: Path, form: Form, description: str) -> bytes:
+    """Return the content of a file with a printed figure; equal figures give equal bytes.
 
     Args:
-        path: tells by its ending what kind of file it is.
-        form: of the figure.
-        told: what decided its values, which the file carries.
+        path: File name, whose suffix decides the kind of the file.
+        form: Form that the figure was drawn in.
+        description: Origin of the figure's values, stored in the metadata of the file.
     """
-    buffer, kind = io.BytesIO(), path.suffix.lower()
-    # Without the date.
-    metadata = {DESCRIPTION[kind]: told, **UNDATED.get(kind, {})}
+    buffer = io.BytesIO()
+    kind = path.suffix.lower()
+    metadata = {DESCRIPTION[kind]: description, **UNDATED.get(kind, {})}
+    # Font types and SVG ids are decided here, when the figure is written.
     with styled(form):
         figure.savefig(buffer, format=kind.removeprefix("."), dpi=form.dpi, metadata=metadata)
     return buffer.getvalue()
 
 
-def _page(shown: FrontPlot, told: str) -> bytes:
-    # As large as the window, and its text never cut off.
-    page: str = interactive_figure(shown).to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
-    return page.replace("<head>", f'<head><meta name="description" content="{escape(told)}" />', 1).encode()
+def _page(plot: FrontPlot, description: str) -> bytes:
+    """Return an HTML page with the interactive figure and a description in its head."""
+    # A height of 95 % of the window keeps the labels of the axis within it.
+    page: str = interactive_figure(plot).to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
+    return page.replace("<head>", f'<head><meta name="description" content="{escape(description)}" />', 1).encode()

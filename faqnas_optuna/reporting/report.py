@@ -1,4 +1,4 @@
-"""The report of a study: a document for programs, and blocks of text for a person."""
+"""Report of a study: a document for programs, and blocks of text for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any
 from faqnas_optuna.config import Score
 from faqnas_optuna.reporting.text_tables import TextTable
 
-BRACKETS = "What stands in brackets changes no measured value."
+BRACKETS = "Gates in brackets do not affect any measurement."
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text that is not broken where a terminal ends."""
+    """A line of text that is not wrapped at the width of the terminal."""
 
     text: str
 
 
 Block = TextTable | Line | str
-"""A table, a line, or sentences, which may be broken between words."""
+"""A table, a line, or sentences that may be wrapped between words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,16 @@ class Report:
     """The results of a study."""
 
     document: Mapping[str, Any]
-    """Plain values, for JSON."""
+    """The results as plain values, for JSON."""
     blocks: Sequence[Block]
-    """The same for a person, in order."""
+    """The results as text for people, in order."""
 
 
 def majority_line(majority_score: float, score: Score, part: str) -> str:
-    """Return the sentence that belongs below a table of scores."""
+    """Return the sentence below a table of scores that gives the score of the majority class.
+
+    >>> majority_line(0.361, Score.ACCURACY, "test")
+    'The majority class has a test accuracy of 0.361.'
+    """
     balanced = score.of(accuracy="", balanced="balanced ")
-    return f"Always answering the majority class has a {balanced}{part} accuracy of {majority_score:.3f}."
+    return f"The majority class has a {balanced}{part} accuracy of {majority_score:.3f}."

@@ -1,4 +1,4 @@
-"""The report of a search: its front, how the search ended, and what to type next."""
+"""Report of a search: its front, how the search ended, and useful next commands."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -23,16 +23,16 @@ def search_report(
     done_before: bool,
     storage_option: str,
 ) -> Report:
-    """Return what a search has found.
+    """Return the report of a search.
 
     Args:
-        seconds: time that the command has spent on it.
-        checks: the findings about the data; None if they were not checked.
-        done_before: whether the search had ended when the command was typed.
-        storage_option: what commands need to find the database, with a space before it; empty if they need nothing.
+        seconds: Duration of the command.
+        checks: Findings about the data; None if the data were not checked.
+        done_before: Whether the search had ended before the command started.
+        storage_option: Option with which the next commands find the database, after a space; empty for the default.
 
     Raises:
-        NoSuccessfulTrialError: nothing succeeded.
+        NoSuccessfulTrialError: No trial has succeeded.
     """
     document = start_document(state, seconds=seconds, checks=checks)
     blocks = [
@@ -45,28 +45,20 @@ def search_report(
 
 
 def front_blocks(front: Iterable[Candidate], study: Description, *, pick: Mapping[str, str] | None = None) -> Iterator[Block]:
-    """Return a line for each circuit with brackets around its inert gates, and remarks below.
-
-    A remark says which effective gates a circuit lacks, or that its effective circuit costs less.
+    """Yield a table of circuits, with brackets around their inert gates, and remarks on them.
 
     Args:
-        pick: that of a `pareto_document`, if the circuit is one that a rule took.
+        pick: Entry `pick` of a `pareto_document`, if a rule selected the circuit.
     """
-    shown = columns(Output.TABLE, study)
-    table = TextTable(names=["trial"], numbers=[column.heading_in(study) for column in shown], last="circuit")
-    remarks = []
+    table_columns = columns(Output.TABLE, study)
+    table = TextTable(names=["trial"], numbers=[column.heading_in(study) for column in table_columns], last="circuit")
+    remarks: list[str] = []
     for candidate in front:
-        gates = candidate.effective_gates
-        if gates.lacks:
-            remarks.append(f"Trial {candidate.trial} has no {gates.lacks}.")
-        flops = candidate.costs.cheapest_flops(study.config)
-        # On a device what computes the same costs the same.
-        if study.config.device is None and flops < candidate.quantum_flops:
-            effective = effective_circuit(candidate.genome.circuit)
-            remarks.append(f"{effective} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs.")
-        cells = [column.text(column.read(candidate, study)) for column in shown]
-        table.rows.append((str(candidate.trial), *cells, str(gates)))
+        remarks += _remarks(candidate, study)
+        cells = [column.text(column.read(candidate, study)) for column in table_columns]
+        table.rows.append((str(candidate.trial), *cells, str(candidate.effective_gates)))
     yield table
+    # Brackets around inert gates are explained only if the table has some.
     if any("[" in row[-1] for row in table.rows):
         remarks.insert(0, BRACKETS)
     if remarks:
@@ -77,37 +69,55 @@ def front_blocks(front: Iterable[Candidate], study: Description, *, pick: Mappin
         yield f"Picked by {pick['rule']}: {pick['why']}."
 
 
+def _remarks(candidate: Candidate, study: Description) -> Iterator[str]:
+    """Yield which gates a circuit lacks, and an effective circuit that costs less."""
+    if candidate.effective_gates.lacks:
+        yield f"Trial {candidate.trial} has no {candidate.effective_gates.lacks}."
+    flops = candidate.costs.cheapest_flops(study.config)
+    # The cost on a device counts effective gates alone, so there the effective circuit is never cheaper.
+    if study.config.device is None and flops < candidate.quantum_flops:
+        effective = effective_circuit(candidate.genome.circuit)
+        yield f"{effective} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs."
+
+
 def _ending(document: Mapping[str, Any], *, done_before: bool) -> str:
-    """Return how a search ended, and how many trials it took.
+    """Return how a search ended, with the numbers of its trials.
 
     Args:
-        document: a `start_document`.
+        document: A `start_document`.
     """
-    ended = document["state"].capitalize()
-    took = f", {document['seconds']:.0f} s"
+    state = document["state"].capitalize()
+    duration = f", {document['seconds']:.0f} s"
+    # The time of this command says nothing about a search that ended earlier.
     if done_before:
-        ended += f" {to_the_minute(document['stop']['at'])}"
+        state += f" {to_the_minute(document['stop']['at'])}"
         seconds = document["stop"]["seconds"]
-        took = "" if seconds is None else f", {seconds:.0f} s after it was begun"
+        # The duration is unknown if the clock was set back during the search.
+        duration = "" if seconds is None else f", {seconds:.0f} s after the start"
     because = f": {document['because']}." if document["because"] else "."
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
     return (
-        f"\n{ended}{because} {counted(document['trials'], 'trial')} ({document['trained']} trained,"
+        f"\n{state}{because} {counted(document['trials'], 'trial')} ({document['trained']} trained,"
         f" {document['reused']} reused, {document['failed']} failed{given_up}),"
-        f" hypervolume {document['hypervolume']:.4f}{took}."
+        f" hypervolume {document['hypervolume']:.4f}{duration}."
     )
 
 
 def _next_commands(document: Mapping[str, Any], storage_option: str) -> Iterator[Block]:
-    """Return the commands that show more of a search."""
+    """Yield commands for a closer look at a search, with their descriptions aligned.
+
+    Args:
+        document: A `start_document`. The most accurate circuit is the last of its front, which is sorted by cost.
+    """
     name = document["study"]
     commands = {
-        f"show {name} {document['front'][-1]['trial']}{storage_option}": "the most accurate circuit, drawn",
-        f"confirm {name}{storage_option}": "what the front is worth: trained anew, on the test part, beside controls",
-        f"pareto {name} --plot front.html{storage_option}": "the front as an interactive plot",
-        f"dashboard{storage_option}": "the front in a browser, and every trial",
+        f"show {name} {document['front'][-1]['trial']}{storage_option}": "draw the most accurate circuit",
+        f"confirm {name}{storage_option}": "retrain the front and judge it on the test part, beside controls",
+        f"pareto {name} --plot front.html{storage_option}": "plot the front, interactively",
+        f"dashboard{storage_option}": "browse the front and all trials",
     }
     width = max(map(len, commands))
     yield "\nNext:"
-    for command, shown in commands.items():
-        yield Line(f"  faqnas-optuna {command:{width}}  {shown}")
+    for command, description in commands.items():
+        # Commands are to be copied, so a narrow terminal must not wrap them.
+        yield Line(f"  faqnas-optuna {command:{width}}  {description}")

@@ -1,4 +1,4 @@
-"""Tables as lines of text that stay whole in whatever width there is."""
+"""Text tables that keep every column at any terminal width."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,21 +8,22 @@ from textwrap import wrap
 from faqnas_optuna.escaping import on_one_line
 
 GAPS = (2, 1)
-"""Spaces between two columns, and what they are where room is scarce."""
+"""Spaces between two columns: the preferred number, and the number for narrow terminals."""
 SHORTEST = 12
-"""So many characters a long name keeps."""
+"""Minimum number of characters that a shortened name keeps."""
 INDENT = "  "
+"""Indentation of the cells that are printed below their row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
-    """Names to the left, numbers to the right, and at the end a text that may stand below its row.
+    """A table with left-aligned names, right-aligned numbers, and a final column of text.
 
     Attributes:
-        names: columns of names, which may be shortened in their middle.
-        numbers: columns between those and the last.
-        last: the column at the end.
-        rows: the cells, in the order of the columns.
+        names: Headings of the columns of names. Long names may be shortened in the middle.
+        numbers: Headings of the columns of numbers.
+        last: Heading of the final column.
+        rows: Cells of each row, in the order of the columns.
     """
 
     names: Sequence[str]
@@ -31,60 +32,76 @@ class TextTable:
     rows: list[Sequence[str]] = field(default_factory=list)
 
     def lines(self, width: int | None) -> list[str]:
-        """The header, and the rows. No column is left out.
+        """Return the header and the rows, without dropping any column.
 
-        Where not all fits beside each other, long names are shortened; where that does not do, the last column stands below,
-        and so do, with their names, as many of the numbers before it as have to.
+        If a row is too wide, long names are shortened first. If that is not enough, the final column moves below the row, and
+        after it as many of the last numbers as necessary, each with its heading.
 
         Args:
-            width: columns of the terminal; None if there is none, and nothing is shortened.
+            width: Number of characters per line of the terminal; None for no limit.
         """
         header = [*self.names, *self.numbers, self.last]
+        # Names come from users, and a line break in one would break the table.
         rows = [list(map(on_one_line, row)) for row in self.rows]
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        for beside, gap in product(range(len(widths), len(self.names) - 1, -1), GAPS):
-            fitting = self._fitted(widths[:beside], width, gap)
-            if _width(fitting, gap) <= (width or _width(fitting, gap)):
+        natural_widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        # All columns side by side are tried first. The last layout, names alone, is used even if it is too wide.
+        for n_beside, gap in product(range(len(natural_widths), len(self.names) - 1, -1), GAPS):
+            widths = self._shrink_names(natural_widths[:n_beside], width, gap)
+            if not width or _total_width(widths, gap) <= width:
                 break
-        lines = [self._line(header[:beside], fitting, gap)]
+        lines = [self._line(header[:n_beside], widths, gap)]
         for row in rows:
-            lines.append(self._line(row[:beside], fitting, gap))
-            numbers = ", ".join(map(" ".join, zip(header[beside:-1], row[beside:-1], strict=True)))
-            for below in filter(None, (numbers, *row[beside:][-1:])):
-                lines += wrap(below, width or len(below), initial_indent=INDENT, subsequent_indent=INDENT)
+            lines.append(self._line(row[:n_beside], widths, gap))
+            numbers = ", ".join(map(" ".join, zip(header[n_beside:-1], row[n_beside:-1], strict=True)))
+            for text in filter(None, (numbers, *row[n_beside:][-1:])):
+                lines += wrap(text, width or len(text), initial_indent=INDENT, subsequent_indent=INDENT)
         return lines
 
-    def _fitted(self, widths: list[int], width: int | None, gap: int) -> list[int]:
-        """The widths with names shortened as far as needed and allowed, the longest first."""
-        fitting = list(widths)
+    def _shrink_names(self, widths: list[int], width: int | None, gap: int) -> list[int]:
+        """Return the column widths after shortening names, the longest first, until the row fits or all are at the minimum."""
+        smaller = list(widths)
         names = range(len(self.names))
-        while width and _width(fitting, gap) > width and max(fitting[column] for column in names) > SHORTEST:
-            fitting[max(names, key=lambda column: fitting[column])] -= 1
-        return fitting
+        while width and _total_width(smaller, gap) > width and max(smaller[column] for column in names) > SHORTEST:
+            smaller[max(names, key=lambda column: smaller[column])] -= 1
+        return smaller
 
     def _line(self, cells: Sequence[str], widths: list[int], gap: int) -> str:
+        # The zip is not strict because `cells` also holds the numbers and the final column.
         names = [shortened(cell, room).ljust(room) for cell, room in zip(cells, widths[: len(self.names)], strict=False)]
         end = len(self.names) + len(self.numbers)
         numbers = [cell.rjust(room) for cell, room in zip(cells[len(names) : end], widths[len(names) : end], strict=True)]
+        # The final column is not padded, so that no line has trailing spaces.
         return (" " * gap).join([*names, *numbers, *cells[end:]]).rstrip()
 
 
-def shortened(name: str, room: int) -> str:
-    """A name in so many characters: what is left out is its middle, for the ends tell names apart."""
-    if len(name) <= room:
+def shortened(name: str, width: int) -> str:
+    """Return a name of at most `width` characters, with an ellipsis in place of its middle.
+
+    Names of studies and files usually differ at their ends.
+
+    >>> shortened("digits-long-run-seed-3", 12)
+    'digits…eed-3'
+    """
+    if len(name) <= width:
         return name
-    head = room // 2
-    return f"{name[:head]}…{name[len(name) - (room - head - 1) :]}"
+    head = width // 2
+    tail = width - head - 1
+    return f"{name[:head]}…{name[len(name) - tail :]}"
 
 
 def in_blocks(drawing: str, width: int | None) -> str:
-    """A drawing of wires that go on below where they do not fit, each again with its number: lines of `NUMBER: ─…`."""
+    """Return a circuit drawing in blocks that fit the terminal, one below another.
+
+    Args:
+        drawing: One line `NUMBER: ─…` per wire. Each block repeats the numbers.
+        width: Number of characters per line of the terminal; None for no limit.
+    """
     lines = [line.partition(" ") for line in drawing.splitlines()]
     length = max(len(wire) for _, _, wire in lines)
     room = max(width - max(len(number) for number, _, _ in lines) - 1, 1) if width else length
-    blocks = range(0, length, room)
-    return "\n\n".join("\n".join(f"{number} {wire[at : at + room]}" for number, _, wire in lines) for at in blocks)
+    starts = range(0, length, room)
+    return "\n\n".join("\n".join(f"{number} {wire[start : start + room]}" for number, _, wire in lines) for start in starts)
 
 
-def _width(widths: Sequence[int], gap: int) -> int:
+def _total_width(widths: Sequence[int], gap: int) -> int:
     return sum(widths) + gap * (len(widths) - 1)

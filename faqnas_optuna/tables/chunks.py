@@ -1,4 +1,4 @@
-"""What is trained of a table, kept in a folder beside it until all is."""
+"""Folder beside a table with the results so far, from which an interrupted enumeration resumes."""
 
 import json
 import logging
@@ -25,22 +25,30 @@ PLAN = "plan.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkResult:
-    """What the trainings of a chunk have shown; arrays as in `Checkpoints`, with the circuits before."""
+    """Results of the trainings of a chunk."""
 
     chunk: Chunk
     right: NDArray[np.uint32]
+    """Numbers of correct predictions, of shape (circuits, checkpoints, 3)."""
     loss: NDArray[np.float32]
+    """Mean negative log-likelihoods, of shape (circuits, checkpoints, 3)."""
     seconds: NDArray[np.float32]
-    """(circuits,)"""
+    """Durations, of shape (circuits,)."""
 
 
 def folder_of(table: Path) -> Path:
-    """Where what is trained of a table is kept."""
+    """Return the folder with the results so far of a table."""
     return table.with_name(f"{table.name}.parts")
 
 
 class ChunkFolder:
-    """Folder with a file for each chunk that is done, and a file with the plan that they are of."""
+    """Folder with one file per finished chunk, and a file with the description of their table.
+
+    Args:
+        table: File of the table.
+        plan: Plan of the table.
+        document: Description of the table, a `table_document`.
+    """
 
     def __init__(self, table: Path, plan: TablePlan, document: Mapping[str, Any]) -> None:
         self.folder = folder_of(table)
@@ -48,63 +56,70 @@ class ChunkFolder:
         self._document = document
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep others from the folder, which is made if it is not there.
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from the folder, which is created if necessary.
 
         Raises:
-            OutputError: another process holds it, or it cannot be made.
-            StudyMismatchError: it is of another table.
+            OutputError: Another process uses the folder, or it cannot be created.
+            StudyMismatchError: The folder belongs to another table.
         """
+        # Without waiting: the other process may take days.
         lock = FileLock(self.folder / "lock", timeout=0)
         try:
             self.folder.mkdir(exist_ok=True)
-            held = lock.acquire()
+            acquisition = lock.acquire()
         except Timeout as error:
-            raise OutputError(f"another process works at {self.folder}; wait for it, or name another --out") from error
+            raise OutputError(
+                f"another process is writing to {self.folder}; wait until it ends, or choose another --out"
+            ) from error
         except OSError as error:
             raise OutputError(f"cannot write {self.folder}: {error.strerror}") from error
-        with held:
-            self._check()
+        with acquisition:
+            self._check_document()
             yield
 
-    def _check(self) -> None:
-        """Refuse results that were trained otherwise."""
+    def _check_document(self) -> None:
+        """Check that the results in the folder belong to the table, or store its description in a new folder."""
         file = self.folder / PLAN
         try:
-            stored = json.loads(file.read_bytes())
+            document = json.loads(file.read_bytes())
         except FileNotFoundError:
             write_atomically(file, json.dumps(self._document, indent=1).encode())
             return
         except ValueError as error:
-            raise OutputError(f"{file} is damaged; remove the folder to begin anew") from error
-        if found := differences(stored, self._document):
+            raise OutputError(f"{file} is damaged; remove the folder to start again") from error
+        # Results of another protocol or version must not get into the table.
+        lines = differences(document, self._document)
+        if lines:
             raise StudyMismatchError(
-                f"{self.folder} has parts of another table: {'; '.join(found)}; remove it to begin anew, or name another --out"
+                f"{self.folder} belongs to another table: {'; '.join(lines)}; remove it to start again, or choose another --out"
             )
 
     def read(self) -> Iterator[ChunkResult]:
-        """Those that are there; one that is damaged is to be made anew."""
+        """Yield the results so far. A damaged file is skipped with a warning, so that its chunk is trained again."""
         for chunk in self._plan.chunks():
             try:
                 arrays = from_npz(self._file(chunk).read_bytes(), "right", "loss", "seconds")
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
-                logger.warning("%s is damaged (%s); training it anew", self._file(chunk), error)
+                logger.warning("%s is damaged (%s); repeating its trainings", self._file(chunk), error)
                 continue
             yield ChunkResult(chunk=chunk, **arrays)
 
-    def keep(self, result: ChunkResult) -> None:
-        """Write a result, whole.
+    def write(self, result: ChunkResult) -> None:
+        """Write the result of a chunk to its file.
 
         Raises:
-            OutputError: there is no room.
+            OutputError: The file cannot be written.
         """
+        # Atomically, so that an interruption leaves a whole file or none.
         arrays = {"right": result.right, "loss": result.loss, "seconds": result.seconds}
         write_atomically(self._file(result.chunk), to_npz(arrays))
 
     def remove(self) -> None:
-        """All of it, when the table is written."""
+        """Remove the folder, once the table is written."""
+        # A folder that cannot be removed does no harm: the table is complete.
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, chunk: Chunk) -> Path:

@@ -1,4 +1,4 @@
-"""What every circuit costs, by each count and on each device, and how far these costs agree: nothing is trained."""
+"""Costs of every circuit of a space by each counter and on each device, and their agreement, without any training."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,23 +27,24 @@ FLOPS = {
     "effective_flops_profiler": "profiler FLOPs, effective gates",
     "effective_flops_analytic": "analytic FLOPs, effective gates",
 }
-"""What a simulator does, by column, in words."""
+"""Descriptions of the columns with quantum FLOPs."""
 NETWORK = ("classical_flops", "parameters", "effective_parameters")
-"""What depends on the data too."""
+"""Columns that also depend on the numbers of features and classes."""
 ALL = "all"
-"""The group of all circuits."""
+"""Name of the group of all circuits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceCosts:
-    """The costs of circuits."""
+    """Costs of circuits, and comparisons of these costs."""
 
     circuits: Sequence[Circuit]
     columns: Mapping[str, NDArray[Any]]
-    """(circuits,) by name."""
+    """Costs by name, each of shape (circuits,)."""
 
     def groups(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-        """All circuits, those of an entangler, and those of a number of qubits."""
+        """Yield groups of circuits as names and masks: all, by entangler, and by number of qubits."""
+        # Both drive the costs, so agreement among all circuits can hide disagreement within the groups.
         qubits = np.array([circuit.n_qubits for circuit in self.circuits])
         yield ALL, np.ones(len(qubits), np.bool_)
         for entangler in PAPER_ENTANGLERS:
@@ -52,30 +53,33 @@ class SpaceCosts:
             yield f"{count} qubits", qubits == count
 
     def agreement(self) -> list[dict[str, Any]]:
-        """Kendall's τ-b of every two costs, in every group."""
+        """Return Kendall's τ-b of every two costs, in every group."""
         return [
-            {"group": group, "a": a, "b": b, "tau": kendall_tau(*(self.columns[name][of].tolist() for name in (a, b)))}
-            for group, of in self.groups()
+            {"group": group, "a": a, "b": b, "tau": kendall_tau(*(self.columns[name][mask].tolist() for name in (a, b)))}
+            for group, mask in self.groups()
             for a, b in combinations(self.columns, 2)
         ]
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """The least, the median and the most of each cost."""
+        """Return the minimum, median and maximum of each cost."""
         return {
             name: {"least": values.min().item(), "median": median(values.tolist()), "most": values.max().item()}
             for name, values in self.columns.items()
         }
 
     def file(self, suffix: str) -> bytes:
-        """A row a circuit, as Parquet or CSV."""
-        frame, buffer = self._frame(), BytesIO()
+        """Return the content of a file with one row per circuit: CSV for the suffix `.csv`, otherwise Parquet."""
+        frame = self._frame()
+        buffer = BytesIO()
         if suffix == ".csv":
+            # The same line ends on all systems.
             frame.to_csv(buffer, index=False, lineterminator="\n")
         else:
             frame.to_parquet(buffer, index=False, compression="zstd")
         return buffer.getvalue()
 
     def _frame(self) -> "DataFrame":
+        # Importing pandas takes a second, which only a file should cost.
         import pandas as pd
 
         digests = [circuit.digest for circuit in self.circuits]
@@ -83,37 +87,45 @@ class SpaceCosts:
 
 
 def space_costs(
-    circuits: Sequence[Circuit], *, sizes: tuple[int, int] | None = None, on_done: Callable[[int], None] = lambda done: None
+    circuits: Sequence[Circuit], *, sizes: tuple[int, int] | None = None, on_done: Callable[[int], None] = lambda count: None
 ) -> SpaceCosts:
-    """Count circuits, and lay them on every device that we know by name.
+    """Return the costs of circuits by each counter and on each built-in device.
 
     Args:
-        sizes: features and classes of the data, if the networks around the circuits count too.
-        on_done: called with how many circuits are done.
+        circuits: Circuits to count.
+        sizes: Numbers of features and classes of the data; None to leave out the costs of the classical layers.
+        on_done: Callback with the number of circuits that have been compiled for all devices.
     """
-    # What quantum gates cost does not depend on the data.
+    # Without data any sizes will do, since the quantum costs do not depend on them.
     n_features, n_classes = sizes or (1, 2)
     counts = [Costs.of(circuit, n_features=n_features, n_classes=n_classes) for circuit in circuits]
     columns: dict[str, NDArray[Any]] = {
         name: np.array([getattr(count, name) for count in counts], np.int64) for name in (*FLOPS, *(NETWORK if sizes else ()))
     }
+    # Compiling takes much longer than counting, so only this part reports its progress.
     costs = []
-    for place, circuit in enumerate(circuits, 1):
+    for count, circuit in enumerate(circuits, 1):
         costs.append([hardware_cost(circuit, device) for device in DEVICES.values()])
-        on_done(place)
-    for device, found in zip(DEVICES, zip(*costs, strict=True), strict=True):
-        columns[lost_on(device)] = np.array([cost.neg_log_esp for cost in found], np.float64)
-        columns[f"two_qubit_gates_{device}"] = np.array([cost.two_qubit_gates for cost in found], np.int64)
+        on_done(count)
+    for device, device_costs in zip(DEVICES, zip(*costs, strict=True), strict=True):
+        columns[neg_log_esp_column(device)] = np.array([cost.neg_log_esp for cost in device_costs], np.float64)
+        columns[f"two_qubit_gates_{device}"] = np.array([cost.two_qubit_gates for cost in device_costs], np.int64)
     return SpaceCosts(circuits=circuits, columns=columns)
 
 
-def lost_on(device: str) -> str:
-    """The column of -ln ESP."""
+def neg_log_esp_column(device: str) -> str:
+    """Return the name of the column with -ln ESP on a device."""
     return f"neg_log_esp_{device}"
 
 
 def space_document(costs: SpaceCosts, *, dataset: str | None, file: str | None) -> dict[str, Any]:
-    """All that is told of the space but the circuits themselves."""
+    """Return a summary of the costs and their agreement; the costs of single circuits are in the file.
+
+    Args:
+        costs: Costs of all circuits.
+        dataset: Data set whose numbers of features and classes were used; None if there was none.
+        file: Name of the file that the costs were written to; None if there is none.
+    """
     return {
         "schema_version": 1,
         "dataset": dataset,

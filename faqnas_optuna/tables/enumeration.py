@@ -1,4 +1,4 @@
-"""Training every circuit of the space: handing the trainings out, keeping what is done, and writing the table."""
+"""Training of every circuit of a space: distribution to workers, intermediate results, and the finished table."""
 
 import json
 import logging
@@ -27,88 +27,100 @@ from faqnas_optuna.training.evaluation import prepare
 
 logger = logging.getLogger(__name__)
 
-KEPT = "What is trained is kept; the same command goes on"
+RESUME_HINT = "Finished trainings are kept; repeat the command to resume"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What all workers are told."""
+    """Data and settings that are common to all chunks; sent to each worker once."""
 
     circuits: tuple[Circuit, ...]
+    """Circuits to train, which chunks refer to by index."""
     splits: DataSplits
     training: TrainingConfig
     versions: dict[str, str]
-    """Those of the table; a worker must have the same."""
+    """Versions that the table records, and that every worker must have."""
 
 
 HandOut = Callable[[Callable[[Job, Chunk], ChunkResult], Job, Iterable[Chunk]], Iterator[ChunkResult]]
-"""Has chunks trained, and gives what each has shown, in any order."""
+"""Function that has chunks trained by workers and yields their results in any order."""
 
 
 def train_chunk(job: Job, chunk: Chunk) -> ChunkResult:
-    """What a worker does.
+    """Run the trainings of a chunk, in a worker.
 
     Raises:
-        StudyMismatchError: it has other versions than the table is to be of.
-        TrainingError: a training diverged.
+        StudyMismatchError: The worker has other versions than the table records.
+        TrainingError: A training diverged.
     """
-    if found := differences(job.versions, versions()):
-        raise StudyMismatchError(f"the worker on {node()} has other versions, {'; '.join(found)}; let all have the same")
+    lines = differences(job.versions, versions())
+    if lines:
+        raise StudyMismatchError(
+            f"the worker on {node()} has other versions, {'; '.join(lines)}; install the same versions everywhere"
+        )
+    # Compiled now, the kernels do not add to the duration of the first training.
     load_kernels()
     circuits = job.circuits[chunk.begin : chunk.end]
-    shown = [train_to_checkpoints(circuit, job.splits, job.training, seed=chunk.seed) for circuit in circuits]
+    results = [train_to_checkpoints(circuit, job.splits, job.training, seed=chunk.seed) for circuit in circuits]
     return ChunkResult(
         chunk=chunk,
-        right=np.stack([one.right for one in shown]),
-        loss=np.stack([one.loss for one in shown]),
-        seconds=np.array([one.seconds for one in shown], np.float32),
+        right=np.stack([result.right for result in results]),
+        loss=np.stack([result.loss for result in results]),
+        seconds=np.array([result.seconds for result in results], np.float32),
     )
 
 
 def make_table(plan: TablePlan, splits: DataSplits, file: Path, hand_out: HandOut, *, on_done: Callable[[int], None]) -> None:
-    """Have all trainings of a plan made that are not yet, and write the table with what they took beside it.
+    """Run the missing trainings of a plan, and write the table, with a file of durations beside it.
 
-    Whatever ends it, the same call goes on with what is left.
+    After an interruption or error the same call continues from the results so far.
 
     Args:
-        on_done: called with the number of trainings that are done: first with those that were before.
+        plan: Circuits and trainings.
+        splits: Data of the trainings.
+        file: File of the table.
+        hand_out: Function that has chunks trained by workers.
+        on_done: Callback with the number of finished trainings, called first with those of earlier calls.
 
     Raises:
-        ClusterError: the cluster that did it is gone.
-        OutputError: a file cannot be written, or another process makes it.
-        StudyMismatchError: the file, or what there is of it, is of another plan; or a worker has other versions.
-        TrainingError: a training diverged.
-        WorkerDiedError: a worker did.
+        ClusterError: The connection to the cluster was lost.
+        OutputError: A file cannot be written, or another process makes the table.
+        StudyMismatchError: The file or the results so far are of another plan, or a worker has other versions.
+        TrainingError: A training diverged.
+        WorkerDiedError: A worker died.
     """
-    # As it comes back from a file.
+    # Through JSON and back, so that it compares equal to the same document read from a file.
     document = json.loads(json.dumps(table_document(plan, splits)))
-    if is_made(file, document):
+    if table_exists(file, document):
         return
-    folder, values = ChunkFolder(file, plan, document), TableValues.empty(plan)
-    with folder.held():
-        # Another process may have made it before this one came to hold them.
-        if not is_made(file, document):
+    folder = ChunkFolder(file, plan, document)
+    values = TableValues.empty(plan)
+    with folder.locked():
+        # Another process may have finished the table before this one had the lock.
+        if not table_exists(file, document):
             try:
                 _train(plan, splits, folder, values, hand_out, on_done)
             except (ClusterError, OutputError, WorkerDiedError) as error:
-                raise type(error)(f"{error}. {KEPT}") from error
+                raise type(error)(f"{error}. {RESUME_HINT}") from error
             logger.info("writing %s", file)
+            # The table comes last: where it exists, the durations do too.
             write_atomically(seconds_file(file), seconds_bytes(plan, values, _seconds_document(document)))
             write_atomically(file, table_bytes(plan, values, document))
         folder.remove()
 
 
-def is_made(file: Path, document: dict[str, Any]) -> bool:
-    """Whether the table is there already.
+def table_exists(file: Path, document: dict[str, Any]) -> bool:
+    """Return whether the table with this description exists.
 
     Raises:
-        DataError: there is a file that is no table.
-        StudyMismatchError: there is another table.
+        DataError: The file exists and is not a table.
+        StudyMismatchError: The file is another table.
     """
     if not file.exists():
         return False
-    if found := differences(read_document(file), document):
-        raise StudyMismatchError(f"{file} is another table: {'; '.join(found)}; name another --out, or remove it")
+    lines = differences(read_document(file), document)
+    if lines:
+        raise StudyMismatchError(f"{file} is another table: {'; '.join(lines)}; choose another --out, or remove the file")
     return True
 
 
@@ -120,32 +132,35 @@ def _train(
     hand_out: HandOut,
     on_done: Callable[[int], None],
 ) -> None:
-    """Have what is missing trained."""
+    """Read the results so far, and have the remaining chunks trained."""
+    # Kernels are compiled and operations counted here, once, where forked workers inherit them.
     prepare(plan.config.engines)
     job = Job(circuits=plan.circuits, splits=splits, training=plan.config.training, versions=versions())
-    left = dict.fromkeys(plan.chunks())
-    done = 0
+    # A dictionary serves as an ordered set.
+    remaining = dict.fromkeys(plan.chunks())
+    trainings = 0
     for result in folder.read():
-        values.take_in(result)
-        del left[result.chunk]
-        done += len(result.seconds)
-    on_done(done)
-    for result in hand_out(train_chunk, job, left):
-        folder.keep(result)
-        values.take_in(result)
-        done += len(result.seconds)
-        on_done(done)
+        values.insert(result)
+        del remaining[result.chunk]
+        trainings += len(result.seconds)
+    on_done(trainings)
+    for result in hand_out(train_chunk, job, remaining):
+        folder.write(result)
+        values.insert(result)
+        trainings += len(result.seconds)
+        on_done(trainings)
 
 
 def _seconds_document(table: dict[str, Any]) -> dict[str, Any]:
-    """What the file of seconds says of itself."""
-    made = {"processor": _processor_name(), "finished": datetime.now(UTC).isoformat(timespec="seconds")}
-    return {name: table[name] for name in ("schema_version", "dataset", "data_fingerprint", "protocol")} | made
+    """Return the description of the durations: that of the table, with the processor and the time of completion."""
+    origin = {"processor": _processor_name(), "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+    return {name: table[name] for name in ("schema_version", "dataset", "data_fingerprint", "protocol")} | origin
 
 
 def _processor_name() -> str:
-    """As its maker calls it, where the system tells; else its kind."""
+    """Return the model name of the processor, or its kind if the system does not provide a name."""
     try:
+        # Only Linux has this file.
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []

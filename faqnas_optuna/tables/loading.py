@@ -1,4 +1,4 @@
-"""The tables that come with the program, and those in files."""
+"""Loading of bundled tables, by the name of their data set, and of table files."""
 
 from pathlib import Path
 
@@ -9,24 +9,23 @@ from faqnas_optuna.tables.table import Table
 
 PACKAGE = Path(__file__).parent.parent
 FOLDERS = (PACKAGE / "tables" / "shipped", PACKAGE.parent / "studies" / "tables")
-"""Where the tables are that come with the program: in an installed package, and in a copy of its repository."""
+"""Folders of the bundled tables: in an installed package, and in a copy of the repository."""
 
 
 def load_table(table: str | Path, *, live: bool = False, data_dir: Path | str | None = None) -> Table:
-    """The table of a data set that comes with the program, or one from a file.
+    """Return a bundled table or a table from a file.
 
     Args:
-        table: the name of a data set, or the file that `enumerate` has written.
-        live: train what is asked for instead of looking it up: on the same versions the numbers are the same.
-        data_dir: for that, where the file of data is.
+        table: Name of a data set, or file written by `enumerate`.
+        live: Whether queries are answered by training instead of reading. With equal versions the numbers are equal.
+        data_dir: Directory of the data files, for live trainings.
 
     Raises:
-        DataError: there is no such table, or it is none that this program reads; or data of live trainings are not those of the
-            table.
+        DataError: The table does not exist, is not a table of this version, or is of other data than live trainings would use.
     """
-    file = Path(table) if Path(table).suffix == SUFFIX else _shipped(str(table))
+    file = Path(table) if Path(table).suffix == SUFFIX else _shipped_file(str(table))
     if live:
-        # It brings numba, which a table does without.
+        # Imports numba, which reading a table does not need.
         from faqnas_optuna.tables.live import LiveTable
 
         return LiveTable(file, data_dir=None if data_dir is None else Path(data_dir))
@@ -34,17 +33,22 @@ def load_table(table: str | Path, *, live: bool = False, data_dir: Path | str | 
 
 
 def shipped() -> dict[str, Path]:
-    """The tables that come with the program, by the name of their data set."""
+    """Return the files of the bundled tables by the name of their data set."""
     files = (file for folder in FOLDERS for file in sorted(folder.glob(f"*{SUFFIX}")))
+    # Files of durations lie beside their tables.
     return {file.stem: file for file in files if not file.stem.endswith(".seconds")}
 
 
-def _shipped(name: str) -> Path:
-    """One of them."""
-    found = shipped()
-    if name not in found:
+def _shipped_file(name: str) -> Path:
+    """Return the file of a bundled table.
+
+    Raises:
+        DataError: No bundled table has this name.
+    """
+    files = shipped()
+    if name not in files:
         raise DataError(
-            f"no table of {name!r} comes with this program{did_you_mean(name, found)}; or make one, and name its file",
+            f"there is no bundled table of {name!r}{did_you_mean(name, files)}; or create one, and name its file",
             command=f"enumerate {name}",
         )
-    return found[name]
+    return files[name]

@@ -1,4 +1,4 @@
-"""What decides the values of a table, and what is told with them."""
+"""Plan of a table: the circuits and trainings, and the description that is stored with their values."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -16,64 +16,77 @@ from faqnas_optuna.tables.checkpoints import checkpoints
 from faqnas_optuna.tables.schema import SCHEMA_VERSION
 from faqnas_optuna.tables.space import all_circuits, effective_circuits, sample
 
-CHUNKS_A_SEED = 100
-"""In so many pieces the trainings from one seed are handed out: an interruption loses as much of each worker's."""
+# An interruption loses at most one chunk per worker.
+CHUNKS_PER_SEED = 100
+"""Number of chunks that the trainings from one seed are divided into."""
 
 
 class Chunk(NamedTuple):
-    """What a worker trains before it reports."""
+    """Trainings that one worker runs before it reports."""
 
     seed: int
     number: int
+    """Number of the chunk among those of the seed."""
     begin: int
-    """Of the plan's circuits the first, and the first that is none of it."""
+    """Index of the first circuit in the plan."""
     end: int
+    """Index after the last circuit."""
 
     @property
     def name(self) -> str:
+        """Name of the chunk in files, such as `seed001-042`."""
         return f"seed{self.seed:03}-{self.number:03}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TablePlan:
-    """What is to be trained."""
+    """Circuits of a table, and the trainings that their values come from."""
 
     config: StudyConfig
-    """Data, split and training budget; its seed is of no account."""
+    """Data, split and training budget. The seed has no effect."""
     seeds: int
-    """Each circuit is trained from the seeds 0, 1, …, `seeds` - 1."""
+    """Number of seeds: each circuit is trained from the seeds 0, 1, …, `seeds` - 1."""
     fraction: float
+    """Share of the effective circuits that the table contains, 1 for all."""
     effective_of: Mapping[Circuit, Circuit]
-    """The effective circuit of each circuit of the table, which is trained for it."""
+    """Effective circuit, which is the one to train, of each circuit of the table."""
 
     @classmethod
     def of(cls, config: StudyConfig, *, seeds: int, fraction: float = 1, among: Iterable[Circuit] | None = None) -> "TablePlan":
-        """All circuits with the effective gates of a sample.
+        """Return the plan of a table, given the settings and the share of the space.
 
         Args:
-            among: what the sample is taken of; None for the whole space.
+            config: Data, split and training budget.
+            seeds: Number of trainings per circuit.
+            fraction: Share of the effective circuits. All circuits that reduce to one of them are in the table.
+            among: Circuits to choose from; None for the whole space of the paper.
         """
+        # Sampled among effective circuits, so that the number of trainings is the requested share.
         effective_of = effective_circuits(all_circuits() if among is None else among)
-        sampled = set(sample(effective_of.values(), fraction))
-        chosen = {circuit: effective for circuit, effective in effective_of.items() if effective in sampled}
+        effective_sample = set(sample(effective_of.values(), fraction))
+        chosen = {circuit: effective for circuit, effective in effective_of.items() if effective in effective_sample}
         return cls(config=config, seeds=seeds, fraction=fraction, effective_of=chosen)
 
     @cached_property
     def circuits(self) -> tuple[Circuit, ...]:
-        """Those that are trained, in the order in which they are: by digest, so that any run of them is a fair mixture."""
+        """Circuits to train, in the order of training."""
+        # In the order of their digests cheap and expensive circuits are mixed, so chunks take about the same time.
         return tuple(sorted(set(self.effective_of.values()), key=lambda circuit: circuit.digest))
 
     @property
     def trainings(self) -> int:
+        """Total number of trainings."""
         return self.seeds * len(self.circuits)
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
+        """Epochs after which the networks are evaluated."""
         return checkpoints(self.config.training.epochs)
 
     def chunks(self) -> list[Chunk]:
-        """All trainings, seed by seed: what is cut short has whole seeds."""
-        size = math.ceil(len(self.circuits) / CHUNKS_A_SEED)
+        """Return all trainings in chunks, seed by seed."""
+        # An interrupted enumeration then has complete seeds, which can be compared, rather than parts of all.
+        size = math.ceil(len(self.circuits) / CHUNKS_PER_SEED)
         starts = range(0, len(self.circuits), size)
         return [
             Chunk(seed, number, begin, min(begin + size, len(self.circuits)))
@@ -83,8 +96,9 @@ class TablePlan:
 
 
 def table_document(plan: TablePlan, splits: DataSplits) -> dict[str, Any]:
-    """What a table says of itself."""
-    config, training = plan.config, plan.config.training
+    """Return the description of a table: its data, protocol, size and the versions that made it."""
+    config = plan.config
+    training = config.training
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -107,24 +121,31 @@ def table_document(plan: TablePlan, splits: DataSplits) -> dict[str, Any]:
         "circuits": len(plan.effective_of),
         "trained": len(plan.circuits),
         "versions": versions(),
-        # Data of one's own have the licence that their owner gives.
+        # The licence of a table from the user's data is up to the owner of the data.
         "licence": None if is_file(config.dataset) else LICENCE,
     }
 
 
 LICENCE = "MIT"
 PACKAGES = ("faqnas-optuna", "numba", "numpy", "scikit-learn", "pennylane", "torch", "pyarrow")
-"""On which the values of a table depend, its costs, or its bytes."""
+"""Packages whose version may change the values, the costs or the bytes of a table."""
 
 
 def versions() -> dict[str, str]:
-    """Versions by package, and the processor, for which numba orders sums."""
+    """Return the versions of Python and of the packages, and the kind of processor."""
+    # Numba vectorises sums for the processor, whose instructions decide their order and thereby their rounding.
     return {"python": python_version(), "processor": processor()} | {package: version(package) for package in PACKAGES}
 
 
-def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """A phrase for each entry in which what two tables say of themselves differs."""
-    before, after = _flat(stored), _flat(asked)
+def differences(existing: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
+    """Return one phrase for each entry in which two documents differ.
+
+    >>> differences({"protocol": {"seeds": 3}}, {"protocol": {"seeds": 5}})
+    ['protocol.seeds: stored 3, requested 5']
+    """
+    before = _flat(existing)
+    after = _flat(requested)
+    # A dictionary keeps the order of the documents, which a set would not.
     return [
         f"{name}: stored {before.get(name)}, requested {after.get(name)}"
         for name in dict.fromkeys([*before, *after])
@@ -133,6 +154,7 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the entries of nested dictionaries under names joined by dots."""
     flat: dict[str, Any] = {}
     for name, value in document.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}

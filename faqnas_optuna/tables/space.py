@@ -1,4 +1,4 @@
-"""Search space of the paper: its circuits, their genes and effective circuits, and samples of these by strata."""
+"""Search space of the paper: its circuits, their genes and effective circuits, and stratified samples."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -11,39 +11,44 @@ from faqnas_optuna.circuits.genome import GENES, PAPER_DEPTH, Circuit, Rotation,
 
 
 def all_circuits() -> tuple[Circuit, ...]:
-    """Every circuit of the paper's space, in the order of the genes: those with much in common are neighbours."""
-    # By way of the genomes it would take ten times as long.
+    """Return all 8,160 circuits of the paper's space, in the order of the genes."""
+    # In this order similar circuits are neighbours, which makes the columns of a table compress well. The circuits are built
+    # directly, since the canonical forms of all genomes would take ten times as long.
     frames = product(GENES["n_qubits"], PAPER_EMBEDDINGS, PAPER_ENTANGLERS, Topology, GENES["depth"])
     return tuple(
         Circuit(n_qubits=int(n_qubits), embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
         for n_qubits, embedding, entangler, topology, depth in frames
-        # On two qubits a circle is a line.
+        # On two qubits both topologies are the same circuit, whose canonical form is linear.
         if n_qubits != 2 or topology is Topology.LINEAR
         for rotations in product(Rotation, repeat=int(depth))
     )
 
 
 def gene_columns(circuits: Collection[Circuit]) -> dict[str, list[Any]]:
-    """Return the genes of circuits by column, None for rotations beyond the depth."""
+    """Return the genes of circuits as columns. Rotations beyond the depth of a circuit are None."""
     columns: dict[str, list[Any]] = {"n_qubits": [circuit.n_qubits for circuit in circuits]}
     for gene in ("embedding", "entangler", "topology"):
         columns[gene] = [str(getattr(circuit, gene)) for circuit in circuits]
     columns["depth"] = [circuit.depth for circuit in circuits]
     for layer in range(PAPER_DEPTH):
-        columns[f"rotation_{layer + 1}"] = [str(one.rotations[layer]) if layer < one.depth else None for one in circuits]
+        columns[f"rotation_{layer + 1}"] = [
+            str(circuit.rotations[layer]) if layer < circuit.depth else None for circuit in circuits
+        ]
     return columns
 
 
 def effective_circuits(circuits: Iterable[Circuit]) -> dict[Circuit, Circuit]:
-    """Return the effective circuit of each circuit, which is trained for it."""
+    """Return the effective circuit of each circuit, which is the one to train."""
     return {circuit: effective_circuit(circuit) for circuit in circuits}
 
 
 def sample(circuits: Iterable[Circuit], fraction: float) -> tuple[Circuit, ...]:
-    """As large a share of each stratum, but one circuit at least: which ones, their digests decide.
+    """Return a sample with the same share of every stratum, and at least one circuit of each.
 
-    A stratum has one number of qubits, one embedding, one entangler and one depth.
+    A stratum consists of the circuits with equal number of qubits, embedding, entangler and depth. The sample is deterministic.
     """
+    # Digests are hashes, so the first circuits in their order are as good as a random choice, and larger samples contain
+    # smaller ones.
     strata = defaultdict(list)
     for circuit in sorted(set(circuits), key=lambda circuit: circuit.digest):
         strata[circuit.n_qubits, circuit.embedding, circuit.entangler, circuit.depth].append(circuit)

@@ -1,6 +1,6 @@
-"""Reading a table: what each circuit is worth, looked up instead of trained.
+"""Table with the values of every circuit of a space, looked up instead of trained.
 
-A table is read column by column, when a column is first asked for.
+Columns are read from the file when they are first needed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,29 +23,32 @@ if TYPE_CHECKING:
 AnyCircuit = Circuit | Genome | str
 """A circuit, a genome that describes it, or its digest."""
 SeedOrMean = int | Literal["mean"]
-"""One training of a circuit, or the mean over all that the table has."""
+"""Seed of one training, or the mean over all seeds of the table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What is known of a circuit without its test part."""
+    """Values of a circuit that a search may see, that is, without the test part."""
 
     circuit: str
-    """Its digest."""
+    """Digest of the circuit."""
     train_accuracy: float
     train_loss: float
-    """Mean negative log-likelihood."""
+    """Mean negative log-likelihood on the training part."""
     val_accuracy: float
     val_loss: float
+    """Mean negative log-likelihood on the validation part."""
     quantum_flops_profiler: int
     quantum_flops_analytic: int
     parameters: int
     seconds: float | None
-    """What the training took, as a share of one for the largest budget; None where the file of seconds is missing."""
+    """Duration of the training, estimated from the whole training in proportion to the epochs; None if the file of durations is
+    missing."""
 
 
+# Reading an element of a list is several times faster than of an array, and a replayed search reads thousands.
 class _View(NamedTuple):
-    """The columns of an `Entry` for one number of epochs and one seed, as lists: in these a value is found at once."""
+    """Columns of an `Entry` for one number of epochs and one seed, as lists."""
 
     train_accuracy: list[float]
     train_loss: list[float]
@@ -55,34 +58,36 @@ class _View(NamedTuple):
 
 
 class Table:
-    """The values of every circuit of a space under one protocol.
+    """Values of every circuit of a space under one protocol.
 
     Args:
-        file: as `enumerate` writes it.
+        file: File written by `enumerate`.
 
     Raises:
-        DataError: there is no such file, or it is no table that this program reads.
+        DataError: The file does not exist, or is not a table of this version.
     """
 
     directions: Mapping[str, Literal["minimize", "maximize"]] = {"quantum_flops": "minimize", "val_error": "minimize"}
-    """Where each value that a call gives should go."""
+    """Direction of optimisation for each value that a call returns."""
     search_space: Mapping[str, list[GeneValue]] = {gene: list(choices) for gene, choices in GENES.items()}
-    """The choices of each gene."""
+    """Choices of each gene."""
 
     def __init__(self, file: Path) -> None:
         import pyarrow.parquet as pq
 
         self.file = file
         self.document: Mapping[str, Any] = read_document(file)
-        """What the table says of itself: docs/tables.md."""
+        """Description of the table (see docs/tables.md)."""
         self.epochs = tuple(self.document["protocol"]["checkpoints"])
-        """The numbers of epochs that can be asked for."""
+        """Numbers of epochs for which there are values."""
         self.seeds = range(self.document["protocol"]["seeds"])
+        """Seeds for which there are values."""
         self._parquet = pq.ParquetFile(file)
         self._columns: dict[str, NDArray[Any]] = {}
         self._views: dict[tuple[int, SeedOrMean], _View] = {}
         self.circuits: tuple[str, ...] = tuple(self.column("circuit").tolist())
-        """The digest of each row's circuit."""
+        """Digests of the circuits, in the order of the rows."""
+        # Begins with the digests; circuits and genomes are added when they are first looked up.
         self._rows: dict[AnyCircuit, int] = {digest: row for row, digest in enumerate(self.circuits)}
 
     def __len__(self) -> int:
@@ -92,36 +97,41 @@ class Table:
         return f"<Table of {self.document['dataset']}: {len(self):,} circuits, {len(self.seeds)} seeds>"
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column of the file, (circuits,)."""
+        """Return a column of the file, of shape (circuits,)."""
         return self._read([name])[0]
 
     def index(self, circuit: AnyCircuit) -> int:
-        """The row of a circuit.
+        """Return the row of a circuit.
 
         Raises:
-            GenomeError: the table has no such circuit.
+            GenomeError: The table does not contain the circuit.
         """
         row = self._rows.get(circuit)
         if row is None:
-            found = circuit.circuit if isinstance(circuit, Genome) else circuit
-            row = self._rows.get(found.digest if isinstance(found, Circuit) else found)
+            subject = circuit.circuit if isinstance(circuit, Genome) else circuit
+            row = self._rows.get(subject.digest if isinstance(subject, Circuit) else subject)
             if row is None:
-                raise GenomeError(f"{found} is none of the {len(self):,} circuits in {self.file.name}{self._of_a_sample()}")
+                raise GenomeError(
+                    f"{subject} is not among the {len(self):,} circuits of {self.file.name}{self._sample_remark()}"
+                )
+            # Computing a digest takes longer than all else here, so it is done once per circuit.
             self._rows[circuit] = row
         return row
 
     def query(self, circuit: AnyCircuit, *, epochs: int = 5, seed: SeedOrMean = "mean") -> Entry:
-        """What a circuit is worth and costs, as far as a search may know it.
+        """Return the values of a circuit that a search may see.
 
         Args:
-            epochs: one of `self.epochs`.
-            seed: one of `self.seeds`, or "mean" over all.
+            circuit: Circuit, genome or digest.
+            epochs: One of `self.epochs`.
+            seed: One of `self.seeds`, or "mean" for the mean over all.
 
         Raises:
-            GenomeError: the table has no such circuit.
-            ConfigError: it has no such epochs or seed.
+            GenomeError: The table does not contain the circuit.
+            ConfigError: The table has no values for these epochs or this seed.
         """
-        view, row = self._view(epochs, seed), self.index(circuit)
+        view = self._view(epochs, seed)
+        row = self.index(circuit)
         profiler, analytic, parameters = self._costs
         return Entry(
             circuit=self.circuits[row],
@@ -136,51 +146,59 @@ class Table:
         )
 
     def test(self, circuit: AnyCircuit, *, epochs: int = 5, seed: SeedOrMean = "mean") -> float:
-        """The accuracy of a circuit on the test part, which no search may know; arguments and errors as of `query`."""
+        """Return the accuracy of a circuit on the test part, which a search must not see.
+
+        Arguments and errors are those of `query`.
+        """
         self._check(epochs, seed)
         right = self.right("test", epochs)[self.index(circuit)]
-        return _over(right, seed) / int(self.document["sizes"]["test"])
+        return _select_seed(right, seed) / int(self.document["sizes"]["test"])
 
     def __call__(self, params: Mapping[str, object], *, epochs: int = 5, seed: SeedOrMean = "mean") -> dict[str, float]:
-        """The objectives of a genome by their names: quantum FLOPs, as the profiler counts them, and validation error.
+        """Return the objectives of a genome by name: quantum FLOPs by the profiler, and validation error.
 
         Args:
-            params: a choice of `search_space` for each gene.
+            params: Choice from `search_space` for each gene.
+            epochs: One of `self.epochs`.
+            seed: One of `self.seeds`, or "mean" for the mean over all.
 
         Raises:
-            GenomeError: a gene is missing, unknown or has another value, or the table has no such circuit.
-            ConfigError: the table has no such epochs or seed.
+            GenomeError: A gene is missing, unknown or has an invalid value, or the table does not contain the circuit.
+            ConfigError: The table has no values for these epochs or this seed.
         """
-        found = self.query(Genome.from_params(params), epochs=epochs, seed=seed)
-        return {"quantum_flops": float(found.quantum_flops_profiler), "val_error": 1 - found.val_accuracy}
+        entry = self.query(Genome.from_params(params), epochs=epochs, seed=seed)
+        return {"quantum_flops": float(entry.quantum_flops_profiler), "val_error": 1 - entry.val_accuracy}
 
     def front(self, epochs: int = 5) -> tuple[Entry, ...]:
-        """The circuits that none beats in quantum FLOPs and mean validation error, the cheapest first.
+        """Return the circuits that are non-dominated in quantum FLOPs and mean validation error, sorted by cost.
 
-        Of circuits with the same effective gates and the same cost the first is taken: they are one network.
+        Circuits with equal effective circuit and equal cost are one network; the first of them represents it.
         """
         self._check(epochs, "mean")
         accuracies = np.array(self._view(epochs, "mean").val_accuracy)
-        flops, effective = self.column("quantum_flops_profiler"), self.column("trained")
-        kept = np.flatnonzero(non_dominated(np.column_stack([flops, 1 - accuracies])))
-        distinct = {effective[row]: row for row in reversed(kept)}
+        flops = self.column("quantum_flops_profiler")
+        effective = self.column("trained")
+        rows = np.flatnonzero(non_dominated(np.column_stack([flops, 1 - accuracies])))
+        # In reverse order, so that the first of several rows is the last to be entered.
+        distinct = {effective[row]: row for row in reversed(rows)}
         ordered = sorted(distinct.values(), key=lambda row: (flops[row], row))
         return tuple(self.query(self.circuits[row], epochs=epochs) for row in ordered)
 
     @property
     def reference_point(self) -> tuple[float, float]:
-        """Quantum FLOPs and validation error that are worse than any circuit's: the corner of the box of a hypervolume."""
+        """Reference point of a hypervolume: quantum FLOPs and validation error that are worse than those of any circuit."""
         return BEYOND * int(self.column("quantum_flops_profiler").max()), 1.0
 
     def val_right(self, epochs: int = 5) -> NDArray[np.int64]:
-        """Right answers on the validation part, (circuits, seeds)."""
+        """Return the numbers of correct predictions on the validation part, of shape (circuits, seeds)."""
         return self.right("validation", epochs)
 
     def right(self, part: str, epochs: int) -> NDArray[np.int64]:
-        """Right answers on a part, (circuits, seeds).
+        """Return the numbers of correct predictions on a part, of shape (circuits, seeds).
 
         Args:
-            part: train, validation or test.
+            part: One of "train", "validation" and "test".
+            epochs: One of `self.epochs`.
         """
         self._check(epochs, "mean")
         columns = self._read([right_column(part, epochs, seed) for seed in self.seeds])
@@ -188,22 +206,23 @@ class Table:
 
     @cached_property
     def seconds(self) -> NDArray[np.float32] | None:
-        """What each training took for the largest budget, (circuits, seeds); None where the file of seconds is missing."""
+        """Durations of the whole trainings, of shape (circuits, seeds); None if the file of durations is missing."""
         import pyarrow.parquet as pq
 
         if not seconds_file(self.file).exists():
             return None
         names = [seconds_column(seed) for seed in self.seeds]
-        found = pq.ParquetFile(seconds_file(self.file)).read(columns=names, use_threads=False)
-        return np.stack([_array(column.combine_chunks()) for column in found.columns], axis=1)
+        table = pq.ParquetFile(seconds_file(self.file)).read(columns=names, use_threads=False)
+        return np.stack([_array(column.combine_chunks()) for column in table.columns], axis=1)
 
     def circuit(self, circuit: AnyCircuit) -> Circuit:
-        """The circuit of a row, with its genes.
+        """Return a circuit of the table, built from its genes.
 
         Raises:
-            GenomeError: the table has no such circuit.
+            GenomeError: The table does not contain the circuit.
         """
         row = self.index(circuit)
+        # Rotations beyond the depth are missing in the file.
         rotations = [self.column(f"rotation_{layer + 1}")[row] for layer in range(int(self.column("depth")[row]))]
         return Circuit(
             n_qubits=int(self.column("n_qubits")[row]),
@@ -215,60 +234,75 @@ class Table:
 
     @cached_property
     def _costs(self) -> tuple[list[int], list[int], list[int]]:
-        """Those of an `Entry`, as lists."""
+        """Columns with the costs of an `Entry`, as lists."""
         profiler, analytic, parameters = self._read(["quantum_flops_profiler", "quantum_flops_analytic", "parameters"])
         return profiler.tolist(), analytic.tolist(), parameters.tolist()
 
     def _view(self, epochs: int, seed: SeedOrMean) -> _View:
-        """The columns of what is asked for."""
-        if (found := self._views.get((epochs, seed))) is None:
+        """Return the columns of entries for some epochs and a seed, computed once."""
+        view = self._views.get((epochs, seed))
+        if view is None:
             self._check(epochs, seed)
-            train, validation = (self._worth(part, epochs, seed) for part in ("train", "validation"))
-            found = self._views[epochs, seed] = _View(*train, *validation, self._taken(epochs, seed))
-        return found
+            train = self._accuracy_and_loss("train", epochs, seed)
+            validation = self._accuracy_and_loss("validation", epochs, seed)
+            view = _View(*train, *validation, self._durations(epochs, seed))
+            self._views[epochs, seed] = view
+        return view
 
-    def _worth(self, part: str, epochs: int, seed: SeedOrMean) -> tuple[list[float], list[float]]:
-        """Accuracy and loss on a part."""
+    def _accuracy_and_loss(self, part: str, epochs: int, seed: SeedOrMean) -> tuple[list[float], list[float]]:
+        """Return the accuracies and mean losses of all circuits on a part."""
         seeds = self.seeds if seed == "mean" else [seed]
-        right = np.stack(self._read([right_column(part, epochs, one) for one in seeds])).sum(axis=0, dtype=np.int64)
-        loss = np.stack(self._read([loss_column(part, epochs, one) for one in seeds])).mean(axis=0, dtype=np.float64)
+        right = np.stack(self._read([right_column(part, epochs, each) for each in seeds])).sum(axis=0, dtype=np.int64)
+        loss = np.stack(self._read([loss_column(part, epochs, each) for each in seeds])).mean(axis=0, dtype=np.float64)
+        # One division of whole numbers: equal counts give equal accuracies, without differences from rounding.
         return (right / (len(seeds) * self.document["sizes"][part])).tolist(), loss.tolist()
 
-    def _taken(self, epochs: int, seed: SeedOrMean) -> list[float] | None:
+    def _durations(self, epochs: int, seed: SeedOrMean) -> list[float] | None:
+        """Return the estimated durations of trainings for a number of epochs; None if the file of durations is missing."""
         if self.seconds is None:
             return None
-        taken = self.seconds.mean(axis=1, dtype=np.float64) if seed == "mean" else self.seconds[:, seed].astype(np.float64)
-        shares: list[float] = (taken * (epochs / self.epochs[-1])).tolist()
+        seconds = self.seconds.mean(axis=1, dtype=np.float64) if seed == "mean" else self.seconds[:, seed].astype(np.float64)
+        # Only whole trainings were timed. All epochs of a training take the same time.
+        shares: list[float] = (seconds * (epochs / self.epochs[-1])).tolist()
         return shares
 
     def _read(self, names: Iterable[str]) -> list[NDArray[Any]]:
-        """Columns, those that are new from the file."""
+        """Return columns, reading those from the file that were not read before."""
         names = list(names)
-        if new := [name for name in names if name not in self._columns]:
-            table = self._parquet.read(columns=new, use_threads=False)
-            self._columns |= {name: _array(table[name].combine_chunks()) for name in new}
+        new_names = [name for name in names if name not in self._columns]
+        if new_names:
+            # A few columns gain nothing from pyarrow's threads, and processes that are forked later would lack them.
+            table = self._parquet.read(columns=new_names, use_threads=False)
+            self._columns |= {name: _array(table[name].combine_chunks()) for name in new_names}
         return [self._columns[name] for name in names]
 
     def _check(self, epochs: int, seed: SeedOrMean) -> None:
+        """Check that the table has values for some epochs and a seed.
+
+        Raises:
+            ConfigError: The table has none.
+        """
         if epochs not in self.epochs:
             listed = ", ".join(map(str, self.epochs))
-            raise ConfigError(f"{self.file.name} was looked at after {listed} epochs; it is asked for {epochs!r}")
+            raise ConfigError(f"{self.file.name} has values after {listed} epochs; choose one of these instead of {epochs!r}")
         if seed != "mean" and seed not in self.seeds:
             raise ConfigError(
-                f'{self.file.name} has the seeds 0 to {self.seeds[-1]}, and "mean" over them; it is asked for {seed!r}'
+                f'{self.file.name} has the seeds 0 to {self.seeds[-1]}; choose one of these or "mean" instead of {seed!r}'
             )
 
-    def _of_a_sample(self) -> str:
+    def _sample_remark(self) -> str:
+        """Return a part of a sentence on the share of the space that the table has; empty for the whole space."""
         return "" if self.document["fraction"] == 1 else f", which has a sample of {self.document['fraction']:g} of the space"
 
 
 def _array(column: "pa.Array") -> NDArray[Any]:
-    """A column in numpy's words, without pandas, which pyarrow's own way brings."""
+    """Return a column as a NumPy array."""
     import pyarrow as pa
 
+    # `to_numpy` of pyarrow would import pandas.
     return np.array(column.to_pylist()) if pa.types.is_string(column.type) else np.from_dlpack(column)
 
 
-def _over(right: NDArray[np.int64], seed: SeedOrMean) -> float:
-    """Right answers (seeds,) from one seed, or their mean."""
+def _select_seed(right: NDArray[np.int64], seed: SeedOrMean) -> float:
+    """Return the correct predictions from one seed, or their mean, given an array of shape (seeds,)."""
     return float(right.mean()) if seed == "mean" else int(right[seed])

@@ -1,4 +1,4 @@
-"""Writing a table's file: one row for each circuit, one column for each value."""
+"""Content of a table's files: one row per circuit, one column per value."""
 
 import json
 from collections.abc import Mapping
@@ -16,67 +16,74 @@ from faqnas_optuna.tables.schema import DECIMALS, METADATA, PARTS, loss_column, 
 from faqnas_optuna.tables.space import gene_columns
 from faqnas_optuna.training.values import Costs
 
-LEVEL = 19
-"""Of zstd: written once, read often."""
+# Tables are written once and read often, so the slow compression pays.
+COMPRESSION_LEVEL = 19
+"""Level of zstd."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableValues:
-    """What all trainings of a plan have shown, with the plan's circuits first and its seeds second."""
+    """Results of all trainings of a plan, in the order of the plan's circuits."""
 
     right: NDArray[np.uint32]
-    """(circuits, seeds, checkpoints, 3)"""
+    """Numbers of correct predictions, of shape (circuits, seeds, checkpoints, 3)."""
     loss: NDArray[np.float32]
-    """(circuits, seeds, checkpoints, 3)"""
+    """Mean negative log-likelihoods, of shape (circuits, seeds, checkpoints, 3)."""
     seconds: NDArray[np.float32]
-    """(circuits, seeds)"""
+    """Durations, of shape (circuits, seeds)."""
 
     @classmethod
     def empty(cls, plan: TablePlan) -> "TableValues":
-        """Room for them."""
+        """Return arrays of zeros for the results of a plan."""
         shape = (len(plan.circuits), plan.seeds, len(plan.checkpoints), len(PARTS))
         return cls(right=np.zeros(shape, np.uint32), loss=np.zeros(shape, np.float32), seconds=np.zeros(shape[:2], np.float32))
 
-    def take_in(self, result: ChunkResult) -> None:
-        """Put what a chunk has shown into its place."""
+    def insert(self, result: ChunkResult) -> None:
+        """Copy the result of a chunk into the arrays."""
         chunk = result.chunk
         rows = slice(chunk.begin, chunk.end)
-        self.right[rows, chunk.seed], self.loss[rows, chunk.seed] = result.right, result.loss
+        self.right[rows, chunk.seed] = result.right
+        self.loss[rows, chunk.seed] = result.loss
         self.seconds[rows, chunk.seed] = result.seconds
 
 
 def table_bytes(plan: TablePlan, values: TableValues, document: Mapping[str, Any]) -> bytes:
-    """The content of a table.
+    """Return the content of a table's file.
 
     Args:
-        document: what it says of itself.
+        plan: Plan of the table.
+        values: Results of all its trainings.
+        document: Description of the table, a `table_document`.
     """
     rows = _rows(plan)
     columns = _genes(plan.effective_of) | _costs(plan.effective_of, document)
-    for place, epochs in enumerate(plan.checkpoints):
-        for number, part in enumerate(PARTS):
+    for checkpoint, epochs in enumerate(plan.checkpoints):
+        for part_index, part in enumerate(PARTS):
             for seed in range(plan.seeds):
-                right, loss = values.right[rows, seed, place, number], values.loss[rows, seed, place, number]
+                right = values.right[rows, seed, checkpoint, part_index]
+                loss = values.loss[rows, seed, checkpoint, part_index]
+                # The smallest integer type that can hold the number of samples.
                 columns[right_column(part, epochs, seed)] = right.astype(np.min_scalar_type(document["sizes"][part]))
                 columns[loss_column(part, epochs, seed)] = loss.round(DECIMALS)
     return _parquet(columns, document)
 
 
 def seconds_bytes(plan: TablePlan, values: TableValues, document: Mapping[str, Any]) -> bytes:
-    """What the trainings took, the same rows: not in the table, which is to be the same whenever it is made."""
+    """Return the content of the file with the durations, with the same rows as the table."""
+    # Durations differ from run to run. In a file of their own they leave the bytes of the table reproducible.
     rows = _rows(plan)
-    taken = {seconds_column(seed): values.seconds[rows, seed] for seed in range(plan.seeds)}
-    return _parquet({"circuit": [circuit.digest for circuit in plan.effective_of], **taken}, document)
+    durations = {seconds_column(seed): values.seconds[rows, seed] for seed in range(plan.seeds)}
+    return _parquet({"circuit": [circuit.digest for circuit in plan.effective_of], **durations}, document)
 
 
 def _rows(plan: TablePlan) -> list[int]:
-    """Where the values of each circuit are."""
-    places = {circuit: place for place, circuit in enumerate(plan.circuits)}
-    return [places[effective] for effective in plan.effective_of.values()]
+    """Return, for each circuit of the table, the index of its effective circuit in the results."""
+    index_of = {circuit: index for index, circuit in enumerate(plan.circuits)}
+    return [index_of[effective] for effective in plan.effective_of.values()]
 
 
 def _genes(effective_of: Mapping[Circuit, Circuit]) -> dict[str, Any]:
-    """Return the circuit of each row, its effective circuit, and its genes."""
+    """Return the columns with the digests of the circuits, those of their effective circuits, and the genes."""
     genes: dict[str, Any] = gene_columns(effective_of)
     for name in ("n_qubits", "depth"):
         genes[name] = np.array(genes[name], np.uint8)
@@ -88,11 +95,12 @@ def _genes(effective_of: Mapping[Circuit, Circuit]) -> dict[str, Any]:
 
 
 def _costs(effective_of: Mapping[Circuit, Circuit], document: Mapping[str, Any]) -> dict[str, Any]:
-    """What each network costs."""
-    n_features, n_classes = document["features"], len(document["classes"])
-    costs = [vars(Costs.of(circuit, n_features=n_features, n_classes=n_classes)) for circuit in effective_of]
-    # Without a device some costs are None.
-    return {name: np.array([one[name] for one in costs]) for name, value in costs[0].items() if value is not None}
+    """Return the columns with the costs of the circuits and their networks."""
+    n_features = document["features"]
+    n_classes = len(document["classes"])
+    rows = [vars(Costs.of(circuit, n_features=n_features, n_classes=n_classes)) for circuit in effective_of]
+    # Costs on a device are None here, since a table has no device.
+    return {name: np.array([row[name] for row in rows]) for name, value in rows[0].items() if value is not None}
 
 
 def _parquet(columns: Mapping[str, Any], document: Mapping[str, Any]) -> bytes:
@@ -100,16 +108,16 @@ def _parquet(columns: Mapping[str, Any], document: Mapping[str, Any]) -> bytes:
     import pyarrow.parquet as pq
 
     table: pa.Table = pa.table(columns)
-    told = {METADATA: json.dumps(document).encode()}
+    metadata = {METADATA: json.dumps(document).encode()}
     buffer = BytesIO()
     pq.write_table(
-        table.replace_schema_metadata(told),
+        table.replace_schema_metadata(metadata),
         buffer,
         compression="zstd",
-        compression_level=LEVEL,
-        # Of what repeats itself: it makes other columns larger.
+        compression_level=COMPRESSION_LEVEL,
+        # Dictionaries make columns of few distinct values smaller, and all others larger.
         use_dictionary=["embedding", "entangler", "topology", *(f"rotation_{layer + 1}" for layer in range(PAPER_DEPTH))],
-        # In one piece: whoever wants a column reads all of it.
+        # Readers want whole columns, so one row group is enough.
         row_group_size=len(table),
     )
     return buffer.getvalue()

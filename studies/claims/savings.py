@@ -1,7 +1,7 @@
 """Savings by FLOPs-awareness: the paper's search compared with one that selects parents by the error alone.
 
 Both search the same table, in pairs with equal seeds, and recommend the cheapest circuit whose search estimate is within 0.01
-of the best (`comparison.Judged.cheapest_within_tolerance`). Trainings that neither search used judge the recommendation.
+of the best (`comparison.JudgedSearch.cheapest_within_tolerance`). Trainings that neither search used judge the recommendation.
 """
 
 import math
@@ -31,9 +31,9 @@ class Saving:
 
 def saving(contest: Contest) -> Saving:
     """Return the savings in a contest of at least two pairs of searches."""
-    aware = contest.judged[AWARE]
+    aware = contest.searches[AWARE]
     # Searches at the same place began from the same seed: the interval of a paired difference is narrower.
-    pairs = list(zip(aware, contest.judged[UNAWARE], strict=True))
+    pairs = list(zip(aware, contest.searches[UNAWARE], strict=True))
     share = sum(search.front == 1 for search in aware) / len(aware)
     low, high = accuracy_interval(share, len(aware))
     # A ratio of costs is symmetric on the log scale only.

@@ -102,7 +102,7 @@ def test_what_cannot_be_written_is_refused(options: tuple[str, ...], file: Path,
 
 def test_other_tables_are_refused(claims: Cli) -> None:
     code, _, err = claims("absent")
-    assert code == 2 and "no table of 'absent' comes with this program" in err
+    assert code == 2 and "there is no bundled table of 'absent'" in err
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
-from faqnas_optuna.comparison.judging import LOOKS, Contest, Judged
+from faqnas_optuna.comparison.judging import LOOKS, Contest, JudgedSearch
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.tables.table import Table
@@ -37,8 +37,8 @@ def make(iris: DataSplits, tmp_path: Path) -> Make:
     return made
 
 
-def judged(*, flops: int, accuracy: float, front: int = 5) -> Judged:
-    return Judged(
+def judged(*, flops: int, accuracy: float, front: int = 5) -> JudgedSearch:
+    return JudgedSearch(
         achieved_hypervolume=(0.5,) * (LOOKS - 1) + (accuracy,),
         estimated_hypervolume=0.9,
         optimism=0.1,
@@ -53,7 +53,7 @@ def judged(*, flops: int, accuracy: float, front: int = 5) -> Judged:
 
 
 CHEAP = Contest(
-    judged={
+    searches={
         "nsga2": tuple(judged(flops=100 + one, accuracy=0.8, front=1 + one % 2) for one in range(8)),
         "nsga2-error": tuple(judged(flops=10 * (100 + one), accuracy=0.8) for one in range(8)),
     }

@@ -64,7 +64,7 @@ def test_searchers_are_compared(file: Path, compare: Cli, tmp_path: Path) -> Non
     code, out, err = compare(str(file), *SMALL, "--reference", "random", "--plot", "searchers.svg", "--size", "column")
     assert code == 0 and "wrote searchers.svg" in err and "nsga2" in (tmp_path / "searchers.svg").read_text()
     assert "2 searches per algorithm with a budget of 12 trainings of 5 epochs" in out and "Compared with random" in out
-    assert "nsga2: cannot be shown to differ by 2 searches, which give no p below 0.500, " in out
+    assert "nsga2: no significance possible with 2 searches, whose smallest possible p is 0.500, " in out
 
 
 @pytest.mark.slow
@@ -121,8 +121,8 @@ REFUSED = {
     ("--searcher", "nsga2:3"): "nsga2:3 uses all 3 seeds of the table but one must be left to judge with",
     ("--reference", "gp"): "--reference gp is not among the compared algorithms nsga2, nsga2-error, nsga2-pooled, random, tpe",
     ("--trainings", "5", "--seconds", "5"): "--trainings and --seconds each set the budget of a search",
-    ("--epochs", "7"): "iris.parquet was looked at after 1, 2, 5 epochs; it is asked for 7",
-    ("--plot", "x.html"): "this plot is a .png, .pdf or .svg file; 'x.html' is none",
+    ("--epochs", "7"): "iris.parquet has values after 1, 2, 5 epochs; choose one of these instead of 7",
+    ("--plot", "x.html"): "the name of this plot must end in .png, .pdf or .svg; 'x.html' does not",
     ("--size", "page"): "--size page is the size of a plot; add --plot",
 }
 
@@ -139,6 +139,8 @@ def test_a_sample_of_the_space_is_refused(iris: DataSplits, cli_here: Cli, tmp_p
     assert all(effective_circuit(circuit) == circuit for circuit in plan.circuits)
     (tmp_path / "part.parquet").write_bytes(table_bytes(plan, TableValues.empty(plan), table_document(plan, iris)))
     code, _, err = cli_here("compare", "part.parquet")
-    assert code == 2 and "has a sample of the space, and a search suggests any circuit" in err and "compare iris --live" in err
+    assert (
+        code == 2 and "has a sample of the space, but a search may suggest any circuit" in err and "compare iris --live" in err
+    )
     code, _, err = cli_here("compare", "absent")
-    assert code == 2 and "no table of 'absent' comes with this program" in err
+    assert code == 2 and "there is no bundled table of 'absent'" in err

@@ -11,7 +11,7 @@ import pytest
 
 from faqnas_optuna.confirmation import objective
 from faqnas_optuna.confirmation.analysis import confirmation_document
-from faqnas_optuna.confirmation.baselines import Confirmed, Model, confirm_once
+from faqnas_optuna.confirmation.baselines import ConfirmationResult, Model, confirm_once
 from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import TrainingError
@@ -43,9 +43,9 @@ REFUSED = {
     ("iris", "--epochs", "3"): (3, "study 'iris.confirm' exists with other settings: epochs: stored 2, requested 3; .* --name"),
     ("iris", "--repeats", "2"): (
         3,
-        "exists with other settings: repeats: stored 3, requested 2; .* --name",
+        "study 'iris.confirm' exists with other settings: repeats: stored 3, requested 2; use",
     ),
-    ("iris", "--name", "iris"): (3, "study 'iris' is no confirmation; choose another name with --name"),
+    ("iris", "--name", "iris"): (3, "study 'iris' is not a confirmation; choose another name with --name"),
     ("iris", "--name", ""): (2, "a study's name has .*; it is ''"),
     ("iris", "--detach", "--dask", "tcp://127.0.0.1:1"): (2, "--detach starts no workers but --dask says where"),
     ("iris.confirm",): (2, ITSELF),
@@ -170,10 +170,10 @@ def test_a_worker_of_all_studies_serves_a_confirmation_beside_a_search(stored: C
     assert confirmation_document(load_confirmation(storage, "new"))["trainings"]["done"] == 13
 
 
-def failing(*models: Model) -> Callable[..., Confirmed]:
+def failing(*models: Model) -> Callable[..., ConfirmationResult]:
     """Training, but of these models."""
 
-    def confirm(model: Model, *others: object, **named: object) -> Confirmed:
+    def confirm(model: Model, *others: object, **named: object) -> ConfirmationResult:
         if model in models:
             raise TrainingError("the loss is nan")
         return confirm_once(model, *others, **named)  # type: ignore[arg-type]  # as it was called
@@ -197,7 +197,7 @@ def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch:
     assert "finished, 2 failed" in stored("status", "new")[1]
     assert (
         stored("confirm", "iris", *SMALL, "--name", "new")[1].splitlines()[-1]
-        == "2 trainings failed; the same command tries again."
+        == "2 trainings failed; repeat the command to retry."
     )
     monkeypatch.setattr(objective, "confirm_once", confirm_once)
     code, out, _ = stored("resume", "new", "--json")
@@ -216,10 +216,10 @@ def test_a_confirmation_in_which_all_fails_says_so(stored: Cli, monkeypatch: pyt
     assert reason_of(load_confirmation(open_storage(storage_url), "new")) is StopReason.FAILURES
 
 
-def before(model: Model, act: Callable[[], None]) -> Callable[..., Confirmed]:
+def before(model: Model, act: Callable[[], None]) -> Callable[..., ConfirmationResult]:
     """Training, where something happens before one of this model."""
 
-    def confirm(trained: Model, *others: object, **named: object) -> Confirmed:
+    def confirm(trained: Model, *others: object, **named: object) -> ConfirmationResult:
         if trained is model:
             act()
         return confirm_once(trained, *others, **named)  # type: ignore[arg-type]  # as it was called
@@ -236,7 +236,7 @@ def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, monkeypatch: p
     assert err.splitlines()[-1] == "interrupted; finished trials are kept. Continue with: faqnas-optuna resume new"
     # The circuit and its first control are done.
     assert out.startswith("trial  test accuracy")
-    assert out.splitlines()[-1] == "11 trainings of 13 are not done yet."
+    assert out.splitlines()[-1] == "11 of 13 trainings are not finished yet."
     search = load_confirmation(open_storage(storage_url), "new")
     assert (len(successful(search)), reason_of(search)) == (2, None)
     monkeypatch.setattr(objective, "confirm_once", confirm_once)

@@ -58,7 +58,7 @@ def test_it_survives_ctrl_c_and_kills(fork_cli: Callable[..., Forked], run_forke
         _, err = process.communicate(timeout=TIMEOUT_S)
         if number == signal.SIGINT:
             assert process.returncode == 130
-            assert "SIGINT: leaving\ninterrupted. What is trained is kept; the same command goes on\n" in err
+            assert "SIGINT: leaving\ninterrupted. Finished trainings are kept; repeat the command to resume\n" in err
             assert not [*parts.glob("*.tmp")]
     # A kill in the middle of a write leaves a file, which goes with the folder at the end.
     assert not (tmp_path / "broken.parquet").exists()

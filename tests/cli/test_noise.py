@@ -41,7 +41,7 @@ REFUSED = {
         "--detach",
     ): "--noise is computed by this process after the trainings, which --detach leaves to others",
     ("--plot", "noise.svg"): r"--plot noise\.svg shows scores under noise; add --noise, for instance --noise heron-r3",
-    ("--noise", "eagle", "--plot", "noise.html"): r"this plot is a \.png, \.pdf or \.svg file; 'noise\.html' is none",
+    ("--noise", "eagle", "--plot", "noise.html"): r"must end in \.png, \.pdf or \.svg; 'noise\.html' does not",
     ("--noise", "eagle", "--plot", "no/where.svg"): "no/where.svg: directory no does not exist; create it first",
     ("--noise", "eagle", "--dask", "tcp://127.0.0.1:1"): "which --dask leaves to others; leave one of them out",
 }

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t, wilcoxon
 
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.comparison.judging import LOOKS, Contest, Judged, achieved_hypervolume, interval, judge, run_contest
+from faqnas_optuna.comparison.judging import LOOKS, Contest, JudgedSearch, achieved_hypervolume, interval, judge, run_contest
 from faqnas_optuna.comparison.replay import (
     FrontCircuit,
     SearchStep,
@@ -88,7 +88,7 @@ def test_luck_alone_attains_nothing() -> None:
 def test_searchers_are_held_against_one_pair_by_pair() -> None:
     generator = np.random.default_rng(1)
     shares = {"a": generator.random(12), "b": generator.random(12) + 0.2, "c": generator.random(12)}
-    found = Contest(judged={name: tuple(map(judged, values)) for name, values in shares.items()}).against("a")
+    found = Contest(searches={name: tuple(map(judged, values)) for name, values in shares.items()}).comparisons_with("a")
     assert set(found) == {"b", "c"}
     p = {name: wilcoxon(shares[name], shares["a"], method="exact").pvalue for name in found}
     for name, (comparison, adjusted) in found.items():
@@ -99,8 +99,8 @@ def test_searchers_are_held_against_one_pair_by_pair() -> None:
         )
 
 
-def judged(share: float) -> Judged:
-    return Judged(
+def judged(share: float) -> JudgedSearch:
+    return JudgedSearch(
         achieved_hypervolume=(0.0, float(share)),
         estimated_hypervolume=1,
         optimism=0,
@@ -136,7 +136,7 @@ def test_processes_find_what_one_finds() -> None:
             )
             for seed in (0, 1)
         ]
-        assert list(found.judged[name]) == expected
+        assert list(found.searches[name]) == expected
 
 
 def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> None:
@@ -146,7 +146,7 @@ def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> No
     ten = next(row for row in rows if benchmark.circuits[row].n_qubits == 10)
     nine = next(row for row in rows if benchmark.circuits[row].n_qubits == 9)
 
-    def found(*suggested: int) -> Judged:
+    def found(*suggested: int) -> JudgedSearch:
         steps = tuple(
             SearchStep(row=row, value=benchmark.validation(benchmark.effective[row], 0), spent=place)
             for place, row in enumerate(suggested, 1)

@@ -134,8 +134,8 @@ def test_a_front_is_that_of_brute_force() -> None:
     ("written", "told"),
     [
         ("nsga", "there is no searcher 'nsga': did you mean 'nsga"),
-        ("nsga2:x", "searcher 'nsga2:x': trainings of each circuit are a number from 1 to 100, as nsga2:3"),
-        ("nsga2:0", "are a number from 1 to 100"),
+        ("nsga2:x", "searcher 'nsga2:x': the number of trainings per circuit must be from 1 to 100, as in nsga2:3"),
+        ("nsga2:0", "must be from 1 to 100"),
     ],
 )
 def test_an_unknown_searcher_is_refused(written: str, told: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import stats
 
-from faqnas_optuna.confirmation.analysis import confirmation_document, told
+from faqnas_optuna.confirmation.analysis import comparison_message, confirmation_document
 from faqnas_optuna.confirmation.baselines import Baseline, Model
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training
@@ -153,7 +153,7 @@ def replay(confirmed: Confirmation, storage_url: str) -> Replay:
 
     def replay(wanted: Callable[[Training], bool], fate: Fate = lambda _: None) -> Confirmation:
         again = confirm(search, storage_url, read_state(search).front, ConfirmationBudget(epochs=2, repeats=3), "iris.other")
-        chosen = {(training.network, training.seed): training for training in again.needed() if wanted(training)}
+        chosen = {(training.network, training.seed): training for training in again.all_trainings() if wanted(training)}
         with study_lock(again.study):
             enqueue(again.study, chosen.values())
         while (trial := begin_queued_trial(again.study)) is not None:
@@ -174,7 +174,7 @@ def test_of_one_seed_nothing_is_said_that_needs_several(replay: Replay) -> None:
     assert document["state"] is None
     for entry in document["circuits"]:
         assert len(entry["test_accuracies"]) == 1
-        assert entry["message"] == f"Trial {entry['trial']} is not compared with its controls yet."
+        assert entry["message"] == f"Trial {entry['trial']} has not been compared with its controls yet."
         for shown in (entry, *entry["controls"]):
             assert shown["test_accuracy_std"] is shown["test_accuracy_interval"] is None
         for control in entry["controls"]:
@@ -272,53 +272,51 @@ def control(model: Model, difference: float | None, p: float | None, effect: flo
 ADDS = control(Model.LINEAR, 0.05, 0.012, 1.0)
 LACKS = control(Model.MLP, -0.031, 0.004, -0.9)
 NOTHING = control(Model.SEPARABLE, 0.001, 0.4, 0.1)
-DIFFERENCE = "itself without entanglers (+0.001, -0.009 to +0.011, p 0.400)"
-UNSHOWN, COULD = "not shown to be better or worse than", ", where 10 seeds could give a p of 0.002."
+DIFFERENCE = "the circuit without entanglers (+0.001, -0.009 to +0.011, p 0.400)"
+UNSHOWN = "does not differ significantly from"
+COULD = ", where the smallest possible p with 10 seeds is 0.002."
 
 
 @pytest.mark.parametrize(
     ("controls", "sentence"),
     [
-        ([ADDS], "Trial 7 adds 0.050 (0.040 to 0.060, p 0.012) over no circuit at all."),
-        (
-            [LACKS],
-            "Trial 7 falls short of a classical network of as many parameters by 0.031 (0.021 to 0.041, p 0.004).",
-        ),
-        ([NOTHING], f"Trial 7 is {UNSHOWN} {DIFFERENCE}{COULD}"),
+        ([ADDS], "Trial 7 is better than the network without circuit by 0.050 (0.040 to 0.060, p 0.012)."),
+        ([LACKS], "Trial 7 is worse than a classical network of equal size by 0.031 (0.021 to 0.041, p 0.004)."),
+        ([NOTHING], f"Trial 7 {UNSHOWN} {DIFFERENCE}{COULD}"),
         (
             [NOTHING, control(Model.EMBEDDING, -0.0001, 0.05, 0.5)],
-            f"Trial 7 is {UNSHOWN} {DIFFERENCE} and its embedding alone (+0.000, -0.010 to +0.010, p 0.050){COULD}",
+            f"Trial 7 {UNSHOWN} {DIFFERENCE} and its embedding alone (+0.000, -0.010 to +0.010, p 0.050){COULD}",
         ),
         # Three seeds, and one finalist: no p is below 2 / 2³.
         (
             [NOTHING | {"pairs": 3, "smallest_p_holm": 0.25}, LACKS],
-            "Trial 7 falls short of a classical network of as many parameters by 0.031 (0.021 to 0.041, p 0.004); it cannot be"
-            f" shown to be better or worse than {DIFFERENCE} with 3 seeds, which give no p below 0.250.",
+            "Trial 7 is worse than a classical network of equal size by 0.031 (0.021 to 0.041, p 0.004); it cannot differ"
+            f" significantly from {DIFFERENCE} with 3 seeds, whose smallest possible p is 0.250.",
         ),
         # Without an interval all differences are equal.
         (
             [ADDS | {"difference_interval": None}, NOTHING | {"difference": 0.0, "difference_interval": None}],
-            f"Trial 7 adds 0.050 (with every seed, p 0.012) over no circuit at all; it is {UNSHOWN} itself without entanglers"
-            f" (+0.000, with every seed, p 0.400){COULD}",
+            f"Trial 7 is better than the network without circuit by 0.050 (with every seed, p 0.012); it {UNSHOWN} the circuit"
+            f" without entanglers (+0.000, with every seed, p 0.400){COULD}",
         ),
         (
             [ADDS, control(Model.EMBEDDING, 0.02, 0.03, 0.8), NOTHING, LACKS],
-            "Trial 7 adds 0.050 (0.040 to 0.060, p 0.012) over no circuit at all and 0.020 (0.010 to 0.030, p 0.030) over its"
-            " embedding alone; it falls short of a classical network of as many parameters by 0.031 (0.021 to 0.041, p 0.004);"
-            f" it is {UNSHOWN} {DIFFERENCE}{COULD}",
+            "Trial 7 is better than the network without circuit by 0.050 (0.040 to 0.060, p 0.012) and its embedding alone by"
+            " 0.020 (0.010 to 0.030, p 0.030); it is worse than a classical network of equal size by 0.031 (0.021 to 0.041,"
+            f" p 0.004); it {UNSHOWN} {DIFFERENCE}{COULD}",
         ),
         # Not of all: one is not done yet.
-        ([NOTHING, control(Model.LINEAR, None, None)], f"Trial 7 is {UNSHOWN} {DIFFERENCE}{COULD}"),
-        ([control(Model.LINEAR, None, None)], "Trial 7 is not compared with its controls yet."),
-        ([], "Trial 7 is not compared with its controls yet."),
+        ([NOTHING, control(Model.LINEAR, None, None)], f"Trial 7 {UNSHOWN} {DIFFERENCE}{COULD}"),
+        ([control(Model.LINEAR, None, None)], "Trial 7 has not been compared with its controls yet."),
+        ([], "Trial 7 has not been compared with its controls yet."),
         # The ranks, which p is of, speak for the other side than the mean, or the mean for none.
         (
             [control(Model.LINEAR, -0.02, 0.01, 0.7)],
-            f"Trial 7 is {UNSHOWN} no circuit at all (-0.020, -0.030 to -0.010, p 0.010){COULD}",
+            f"Trial 7 {UNSHOWN} the network without circuit (-0.020, -0.030 to -0.010, p 0.010){COULD}",
         ),
         (
             [control(Model.LINEAR, 0.0, 0.01, 0.7)],
-            f"Trial 7 is {UNSHOWN} no circuit at all (+0.000, -0.010 to +0.010, p 0.010){COULD}",
+            f"Trial 7 {UNSHOWN} the network without circuit (+0.000, -0.010 to +0.010, p 0.010){COULD}",
         ),
     ],
     ids=[
@@ -337,7 +335,7 @@ UNSHOWN, COULD = "not shown to be better or worse than", ", where 10 seeds could
     ],
 )
 def test_what_a_circuit_adds_is_a_sentence(controls: list[dict[str, Any]], sentence: str) -> None:
-    assert told({"trial": 7, "controls": controls}) == sentence
+    assert comparison_message({"trial": 7, "controls": controls}) == sentence
 
 
 def test_a_confirmation_has_no_front(confirmed: Confirmation, replay: Replay) -> None:

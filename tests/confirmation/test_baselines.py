@@ -19,7 +19,7 @@ from faqnas_optuna.confirmation.baselines import (
     GRID_C,
     GRID_GAMMA,
     Baseline,
-    Confirmed,
+    ConfirmationResult,
     Model,
     confirm_once,
     confirmation_generator,
@@ -49,12 +49,12 @@ def circuit(*rotations: Rotation, entangler: Entangler = Entangler.CNOT, n_qubit
 CIRCUIT = circuit(RX, RY, RZ)
 
 
-def confirmed(model: Model, splits: DataSplits, of: Circuit = CIRCUIT, seed: int = 0, **settings: Any) -> Confirmed:
+def confirmed(model: Model, splits: DataSplits, of: Circuit = CIRCUIT, seed: int = 0, **settings: Any) -> ConfirmationResult:
     training = TrainingConfig(**{"epochs": 12, "learning_rate": 0.03, **settings})
     return confirm_once(model, of, splits, training, generator=confirmation_generator(seed, 0))
 
 
-def without_time(result: Confirmed) -> Confirmed:
+def without_time(result: ConfirmationResult) -> ConfirmationResult:
     return replace(result, seconds=0.0)
 
 
@@ -172,7 +172,7 @@ def test_so_it_is_by_baselines(baseline: Baseline, iris: DataSplits) -> None:
     assert (result.losses, result.validation_accuracies) == ((), ())
 
 
-def assert_is(result: Confirmed, model: Any, splits: DataSplits) -> None:
+def assert_is(result: ConfirmationResult, model: Any, splits: DataSplits) -> None:
     assert result.test_accuracy == model.score(splits.test.x, splits.test.y)
     matrix = confusion_matrix(splits.test.y, model.predict(splits.test.x))
     assert [list(row) for row in result.confusion] == matrix.tolist()
@@ -272,7 +272,7 @@ def test_controls_are_alike_if_their_labels_are(iris: DataSplits) -> None:
         circuit(RX, RY, RX, RY, n_qubits=2),
     ]
     controls = [model for model in Model if model is not Model.CIRCUIT]
-    found: dict[str, set[Confirmed]] = {}
+    found: dict[str, set[ConfirmationResult]] = {}
     for one, model in itertools.product(of, controls):
         result = without_time(confirmed(model, iris, one, epochs=3))
         found.setdefault(label(model, one, n_features=4, n_classes=3), set()).add(result)

@@ -14,7 +14,7 @@ from tests.support.terminal import LongSearch, each_width
 from tests.support.terminal import at_terminal as at_terminal  # the fixture
 
 CIRCUITS = "trial  test accuracy  95 % CI  search estimate  optimism  quantum FLOPs  effective parameters  circuit"
-CONTROLS = "trial  control  test accuracy  circuit adds  95 % CI  p  p (Holm)  effect  parameters  network"
+CONTROLS = "trial  control  test accuracy  circuit − control  95 % CI  p  p (Holm)  rank-biserial  parameters  network"
 
 
 @pytest.fixture
@@ -82,19 +82,19 @@ def test_the_tables_are_whole(document: dict[str, Any], confirmed: Confirmation,
 def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> None:
     trained, majority, ranked, smallest = remarks(document)
     assert trained == (
-        "Trained anew for 2 epochs (the search: 1) from 3 seeds, judged on 30 test samples, which the search has not seen."
+        "Retrained for 2 epochs (search: 1) from 3 new seeds and judged on 30 test samples that the search did not use."
     )
     # Iris has ten test samples of each class.
-    assert majority == "Always answering the majority class has a test accuracy of 0.333."
-    assert ranked.startswith("The search and the confirmation rank the 3 circuits with a Kendall's tau of ")
+    assert majority == "The majority class has a test accuracy of 0.333."
+    assert ranked.startswith("Kendall's tau between the rankings of the 3 circuits by the search and by the confirmation is ")
     # All three signs alike, on either side.
     assert smallest == (
-        "3 seeds can give no p below 0.2500, and with Holm's correction over 3 circuits none below 0.7500:"
-        " too few to show anything, take more --repeats."
+        "The smallest possible p with 3 seeds is 0.2500, or 0.7500 with Holm's correction over 3 circuits:"
+        " too few for significance, use more --repeats."
     )
     document["repeats"] = 10
     assert remarks(document)[3] == (
-        "10 seeds can give no p below 0.0020, and with Holm's correction over 3 circuits none below 0.0059."
+        "The smallest possible p with 10 seeds is 0.0020, or 0.0059 with Holm's correction over 3 circuits."
     )
     document["repeats"] = 3
     for told in ("kendall_tau", "circuits"):
@@ -106,10 +106,10 @@ def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> Non
     ("done", "failed", "told"),
     [
         (45, 0, []),
-        (44, 0, ["1 training of 45 is not done yet."]),
-        (40, 0, ["5 trainings of 45 are not done yet."]),
-        (44, 1, ["1 training failed; the same command tries again."]),
-        (40, 2, ["3 trainings of 45 are not done yet.", "2 trainings failed; the same command tries again."]),
+        (44, 0, ["1 of 45 trainings is not finished yet."]),
+        (40, 0, ["5 of 45 trainings are not finished yet."]),
+        (44, 1, ["1 training failed; repeat the command to retry."]),
+        (40, 2, ["3 of 45 trainings are not finished yet.", "2 trainings failed; repeat the command to retry."]),
     ],
 )
 def test_what_is_left_is_told(document: dict[str, Any], done: int, failed: int, told: list[str]) -> None:

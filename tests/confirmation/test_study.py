@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from faqnas_optuna.confirmation.plan import ConfirmationBudget, missing
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, missing_trainings
 from faqnas_optuna.confirmation.study import Confirmation, enqueue
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import StudyMismatchError
@@ -52,10 +52,10 @@ def test_a_known_finalist_is_found_although_the_study_was_deleted(confirmation: 
 def test_it_ends_when_all_is_done_and_another_finalist_goes_on_with_it(confirmation: Make) -> None:
     search = confirmation(0)
     first = finish(search, done)
-    assert first == len(search.needed())
+    assert first == len(search.all_trainings())
     assert reason_of(search) is StopReason.CONFIRMED
     search = resume(confirmation(0, 1))
-    assert finish(search, done) == len(search.needed()) - first > 0
+    assert finish(search, done) == len(search.all_trainings()) - first > 0
     assert search.advance(read_state(search)) is WorkerAction.STOPPED
 
 
@@ -76,7 +76,7 @@ def test_what_was_ended_by_a_signal_is_queued_anew(confirmation: Make) -> None:
             return TrialOutcome(values=None, attributes={FAILURE: f"{Interruption.__name__}: abandoned after SIGINT"})
         return done(trial)
 
-    assert finish(search, once_interrupted) == len(search.needed()) + 1
+    assert finish(search, once_interrupted) == len(search.all_trainings()) + 1
     assert reason_of(search) is StopReason.CONFIRMED
 
 
@@ -90,7 +90,7 @@ def test_what_failed_is_tried_again_when_it_is_resumed(confirmation: Make) -> No
             return TrialOutcome(values=None, attributes={FAILURE: "TrainingError: the loss is nan"})
         return done(trial)
 
-    assert finish(search, once_failing) == len(search.needed())
+    assert finish(search, once_failing) == len(search.all_trainings())
     assert reason_of(search) is StopReason.CONFIRMED
     assert finish(resume(search), done) == 1
 
@@ -98,14 +98,14 @@ def test_what_failed_is_tried_again_when_it_is_resumed(confirmation: Make) -> No
 def test_what_was_given_up_for_good_is_not_queued_again(confirmation: Make) -> None:
     search = confirmation(0)
     with study_lock(search.study):
-        enqueue(search.study, search.needed()[:1])
+        enqueue(search.study, search.all_trainings()[:1])
     lost = begin_queued_trial(search.study)
     assert lost is not None
     lost.set_user_attr(FAILURE, f"{GIVEN_UP}: its worker was silent")
     search.study.tell(lost, state=TrialState.FAIL)
     trials: list[FrozenTrial] = search.study.get_trials(deepcopy=False)
-    assert len(missing(search.needed(), trials, since=0)) == len(search.needed()) - 1
-    assert len(missing(search.needed(), trials, since=1)) == len(search.needed())
+    assert len(missing_trainings(search.all_trainings(), trials, since=0)) == len(search.all_trainings()) - 1
+    assert len(missing_trainings(search.all_trainings(), trials, since=1)) == len(search.all_trainings())
 
 
 def test_nothing_is_made_up_when_the_queue_is_empty(confirmation: Make) -> None:
@@ -123,7 +123,7 @@ def test_real_trainings_are_judged_on_the_test_part(confirmation: Make, iris: Da
     objective = search.objective(read_state(search), iris, worker="w")
     finish(search, objective)  # type: ignore[arg-type]  # an optuna.Trial
     trials = search.study.get_trials(deepcopy=False)
-    assert len(trials) == len(search.needed())
+    assert len(trials) == len(search.all_trainings())
     for trial in trials:
         assert trial.state is TrialState.COMPLETE
         assert trial.values[1] == pytest.approx(1 - trial.user_attrs["test_accuracy"])

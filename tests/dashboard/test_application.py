@@ -80,7 +80,7 @@ def test_a_study_has_a_page_with_its_front_and_its_note(address: str, search_of_
     page = get(f"{address}/study/iris")
     for candidate in read_state(search_of_eight).front:
         assert str(candidate.effective_gates) in page
-    for told in ("Two values are minimised", "Adam", "Wilson&#x27;s 95 % interval", "by faqnas-optuna 0."):
+    for told in ("Two values are minimised", "Adam", "Wilson 95 % CI", "by faqnas-optuna 0."):
         assert told in page
 
 
@@ -125,7 +125,7 @@ def test_what_others_have_made_is_named_with_the_way_there(address: str, storage
     for name in ("plain", evil):
         optuna.create_study(storage=open_storage(storage_url), study_name=name)
     page = get(address)
-    assert "<td>plain</td><td>not made by faqnas-optuna</td>" in page
+    assert "<td>plain</td><td>not created by faqnas-optuna</td>" in page
     assert evil not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     for name, number in (("plain", 2), (urllib.parse.quote(evil, safe=""), 3)):
@@ -168,7 +168,7 @@ def test_nothing_can_be_changed_from_the_page(address: str, method: str) -> None
     status, _, body = asked(f"{address}/api/studies/1", method)
     assert (status, json.loads(body)) == (
         403,
-        {"reason": "this dashboard is read-only: studies are changed with faqnas-optuna, or with Optuna"},
+        {"reason": "this dashboard is read-only; change studies with faqnas-optuna or Optuna"},
     )
     assert asked(address, method)[0] == 403
     assert len(json.loads(get(f"{address}/api/studies"))["study_summaries"]) == 1
@@ -185,8 +185,8 @@ def test_head_is_answered_without_a_body(address: str, path: str) -> None:
 def test_a_foreign_name_is_refused(address: str, path: str) -> None:
     status, _, body = asked(address + path, Host="evil.example:80")
     assert status == 403
-    assert body.startswith(b"this dashboard does not answer to the name 'evil.example:80'")
-    assert body.endswith(b"let it have this name: faqnas-optuna dashboard --allow-host NAME\n")
+    assert body.startswith(b"this dashboard does not answer requests for the host 'evil.example:80'")
+    assert body.endswith(b"allow the name with: faqnas-optuna dashboard --allow-host NAME\n")
     assert asked(address + path, Host="localhost")[0] == 200
 
 
@@ -480,7 +480,7 @@ def test_a_damaged_study_does_not_concern_the_others(
     with served(storage_url) as address:
         assert "study &#x27;iris&#x27; is damaged in the database: trial 2 has the values None" in get(f"{address}/")
         assert "is damaged in the database" in get(f"{address}/study/iris")
-        assert "The front" in get(f"{address}/study/other")
+        assert "<h2>Front</h2>" in get(f"{address}/study/other")
         studies = json.loads(get(f"{address}/api/studies"))["study_summaries"]
         assert [study["study_name"] for study in studies] == ["other"]
         assert len(json.loads(get(f"{address}/api/studies/2"))["trials"]) == 4

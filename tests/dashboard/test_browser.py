@@ -189,7 +189,7 @@ def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardSe
     share = [(x - front[0][0]) / (front[-1][0] - front[0][0]) for x, _ in front]
     assert share == pytest.approx([(one - flops[0]) / (flops[-1] - flops[0]) for one in flops], abs=0.01)
     titles = {"".join(text.words) for name in ("xtitle", "ytitle") for text in page.find("text", class_=name)}
-    assert titles == {"quantum FLOPs (one sample, forward)", "validation error", "closed generation", "hypervolume"}
+    assert titles == {"quantum FLOPs (forward pass of one sample)", "validation error", "closed generation", "hypervolume"}
     assert [len(trace) for trace in points(page, "hypervolume")] == [2]
     (note,) = page.find("section", id="note")
     assert len(list(note.find("dd"))) == 4

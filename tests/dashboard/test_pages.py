@@ -9,7 +9,7 @@ import pytest
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.dashboard.pages import message_page, overview_page, study_page
-from faqnas_optuna.dashboard.watching import Overview, StudyView, Watched
+from faqnas_optuna.dashboard.watching import Overview, StudyView, StudyWatcher
 from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.storage.opening import batched
 from faqnas_optuna.study.search import Search
@@ -40,7 +40,7 @@ class Tags(HTMLParser):
 
 @pytest.fixture
 def view(search_of_eight: Search) -> StudyView:
-    return Watched(batched(search_of_eight.study)).study("iris")
+    return StudyWatcher(batched(search_of_eight.study)).study("iris")
 
 
 def evil(view: StudyView) -> StudyView:
@@ -123,7 +123,7 @@ def test_the_pace_of_a_running_study_is_told(view: StudyView) -> None:
 
 def test_without_a_successful_trial_that_is_said(view: StudyView) -> None:
     page = study_page(replace(view, figures={}, front=[]), path="/study/iris")
-    assert "No trial has succeeded yet: there is no front to show." in page
+    assert "No trial has succeeded yet, so there is no front." in page
     assert "plotly.js" not in page
 
 
@@ -133,7 +133,7 @@ def test_an_empty_storage_tells_how_to_begin() -> None:
 
 
 def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Confirmation) -> None:
-    watched = Watched(batched(confirmed.study))
+    watched = StudyWatcher(batched(confirmed.study))
     view = watched.study("iris")
     shown = {entry["circuit"]: entry for entry in confirmation_document(confirmed)["circuits"]}
     assert view.confirmed.keys() == shown.keys()
@@ -143,12 +143,12 @@ def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Confirma
         assert f"{entry['test_accuracy']:.3f}{low:.3f} to {high:.3f}" in page.text
         assert view.confirmed[circuit].error == pytest.approx(1 - entry["test_accuracy"])
     assert "confirmed on the test part" in view.figures["front"]
-    with pytest.raises(StudyMismatchError, match="it confirms circuits of 'iris', and what it has shown stands on the page"):
+    with pytest.raises(StudyMismatchError, match="it confirms circuits of 'iris', and its results are on the page"):
         watched.study("iris.confirm")
 
 
 def test_a_confirmation_is_in_the_overview(confirmed: Confirmation) -> None:
-    page = Tags(overview_page(Watched(batched(confirmed.study)).overview(), path="/")).text
+    page = Tags(overview_page(StudyWatcher(batched(confirmed.study)).overview(), path="/")).text
     assert "iris.confirmirisfinished–" in page
 
 

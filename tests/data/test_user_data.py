@@ -247,7 +247,7 @@ def test_a_study_finds_its_file_again(
     code, out, _ = cli_here(
         "confirm", "my-patients", "--top", "1", "--repeats", "2", "--epochs", "1", "--data-dir", "elsewhere"
     )
-    assert code == 0 and "test samples, which the search has not seen" in out
+    assert code == 0 and "test samples that the search did not use" in out
     moved.write_text(moved.read_text().replace("Bern", "Basel"))
     code, _, err = cli_here("resume", "my-patients", "--generations", "3", "--data-dir", "elsewhere")
     assert code == 3 and "fingerprint: stored" in err and ", here " in err

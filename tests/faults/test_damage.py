@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faqnas_optuna.config import SearchConfig
-from faqnas_optuna.dashboard.watching import Watched
+from faqnas_optuna.dashboard.watching import StudyWatcher
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import create, load
@@ -139,7 +139,7 @@ def test_who_looks_at_all_leaves_out_a_damaged_study(
     (left_out,) = document["left_out"]
     assert left_out["study"] == "bad" and re.search(reason, left_out["reason"])
 
-    overview = Watched(open_storage(storage_url)).overview()
+    overview = StudyWatcher(open_storage(storage_url)).overview()
     assert [status["study"] for status in overview.studies] == ["good"]
     assert re.search(reason, overview.left_out["bad"]) and overview.numbers.keys() == {"bad", "good"}
     assert [study.study_name for study in open_storage(storage_url).get_all_studies()][-1] == "good"

@@ -89,5 +89,5 @@ def test_the_same_document_is_the_same_file(confirmed: Confirmation, tmp_path: P
         write_noise_plot(document(CHEAP, DEAR), confirmed, file)
     one, two = (file.read_bytes() for file in files)
     assert one == two and b"iris.confirm" in one and b"data_fingerprint" in one
-    with pytest.raises(OutputError, match=r"this plot is a \.png, \.pdf or \.svg file; 'x\.html' is none"):
+    with pytest.raises(OutputError, match=r"the name of this plot must end in \.png, \.pdf or \.svg; 'x\.html' does not"):
         write_noise_plot(document(CHEAP), confirmed, tmp_path / "x.html")

@@ -11,7 +11,7 @@ from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training.reliability import Reliability
 from tests.conftest import cheap_values, run_trials, small_config, successful
 
-NOT_MEASURED = "How far two trainings of one circuit agree was not measured."
+NOT_MEASURED = "The agreement of two trainings of one circuit was not measured."
 
 
 @pytest.mark.parametrize(
@@ -20,22 +20,23 @@ NOT_MEASURED = "How far two trainings of one circuit agree was not measured."
         (
             0.15,
             1,
-            "Two trainings of one circuit agree only so far: 15 % of what tells two circuits apart is the circuits, the rest"
-            " is luck (reliability 0.15, 95 % interval 0.05 to 0.30); about 23 repeats (10 to 50) would give 0.8:"
-            " --repeats auto takes 23. --front pooled chooses by all trainings together.",
+            "Two trainings of one circuit agree poorly: 15 % of the variance in accuracy comes from the circuit, the rest from"
+            " the random seed (reliability 0.15, 95 % CI 0.05 to 0.30); about 23 repeats (10 to 50) would raise the reliability"
+            " to 0.8: --repeats auto chooses 23. --front pooled selects the front by errors pooled over all trainings.",
         ),
         (
             0.15,
             23,
-            "Two means of 23 trainings of one circuit agree well: 80 % of what tells two circuits apart is the circuits, the"
-            " rest is luck (reliability 0.80, 95 % interval 0.55 to 0.91).",
+            "Two means of 23 trainings of one circuit agree well: 80 % of the variance in accuracy comes from the circuit, the"
+            " rest from the random seed (reliability 0.80, 95 % CI 0.55 to 0.91).",
         ),
         (
             0.02,
             1,
-            "Two trainings of one circuit agree only so far: 2 % of what tells two circuits apart is the circuits, the rest"
-            " is luck (reliability 0.02, 95 % interval 0.00 to 0.30); even 50 repeats, which --repeats"
-            " auto takes, would give only 0.51: try more --epochs. --front pooled chooses by all trainings together.",
+            "Two trainings of one circuit agree poorly: 2 % of the variance in accuracy comes from the circuit, the rest from"
+            " the random seed (reliability 0.02, 95 % CI 0.00 to 0.30); even 50 repeats, the choice of --repeats auto, would"
+            " raise the reliability only to 0.51: try more --epochs. --front pooled selects the front by errors pooled over all"
+            " trainings.",
         ),
     ],
 )
@@ -60,7 +61,7 @@ def test_what_is_left_to_luck_is_told_alone(new_search: Callable[..., Search]) -
 @pytest.mark.parametrize(
     ("values", "told", "attempt"),
     [
-        (lambda _: (100.0, 0.7), "reaches only 0.30 accuracy: a barren plateau", "Try --epochs 120, another --lr"),
+        (lambda _: (100.0, 0.7), "reaches at most 0.30 accuracy: a barren plateau", "Try --epochs 120, another --lr"),
         (lambda _: (100.0, 0.2), "The front is a single point", "Try --population 8"),
         (lambda genome: (genome.depth, 0.2), "The front is a single point", "Try --population 8"),
     ],
@@ -83,7 +84,7 @@ def test_stagnation_at_once_is_told_where_the_front_has_several_points(new_searc
     generation = search.study.user_attrs["generation:0"]
     search.study.set_user_attr("generation:1", generation | {"generation": 1})
     _, line = advice(read_state(search))
-    assert "the search stagnated at once. Try --population 8, another --seed, or --repeats 3" in line
+    assert "the search stagnated immediately. Try --population 8, another --seed, or --repeats 3" in line
 
 
 def test_no_signs_no_advice(new_search: Callable[..., Search]) -> None:

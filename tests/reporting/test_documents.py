@@ -230,8 +230,8 @@ def test_what_the_cheapest_circuit_that_computes_the_same_costs_is_told(
         cheapest = effective_circuit(genome.circuit)
         assert (told["cheapest"], cheapest.depth) == (str(cheapest), 1)
         assert told["cheapest_flops"] == Costs.of(cheapest, n_features=4, n_classes=3).quantum_flops(config)
-        equivalent = f"{cheapest} at {told['cheapest_flops']} quantum FLOPs"
-        assert re.search(rf"^  cheapest equivalent +{equivalent}$", cli_here("show", "iris", str(number))[1], re.MULTILINE)
+        line = f"{cheapest} at {told['cheapest_flops']} quantum FLOPs"
+        assert re.search(rf"^  cheapest equivalent +{re.escape(line)}$", cli_here("show", "iris", str(number))[1], re.MULTILINE)
 
 
 def test_of_a_trial_that_was_not_counted_the_cheapest_circuit_has_no_flops(new_search: Callable[..., Search]) -> None:

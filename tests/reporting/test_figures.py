@@ -87,7 +87,7 @@ def test_settings_and_versions_travel_in_a_figure(search: Search, tmp_path: Path
 
 
 def test_another_ending_is_refused(search: Search, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"a plot is a .png, .pdf, .svg or .html file; 'front.gif' is none"):
+    with pytest.raises(OutputError, match=r"the name of a plot must end in .png, .pdf, .svg or .html; 'front.gif' does not"):
         write_pareto_plot(read_state(search), tmp_path / "front.gif")
 
 
@@ -257,9 +257,7 @@ def test_a_long_title_fits_its_slide() -> None:
 
 
 def test_a_page_has_no_size(search: Search, tmp_path: Path) -> None:
-    with pytest.raises(
-        OutputError, match="an .html plot is as large as its window.*leave out --size, or draw a .png, .pdf or .svg"
-    ):
+    with pytest.raises(OutputError, match="an .html plot fills its window.*leave out --size, or choose a .png, .pdf or .svg"):
         write_pareto_plot(read_state(search), tmp_path / "front.html", size=Size.COLUMN)
 
 
@@ -269,7 +267,7 @@ def test_text_stays_text(search: Search, tmp_path: Path) -> None:
     drawing = ElementTree.parse(tmp_path / "front.svg").getroot()
     texts = {"".join(element.itertext()).strip() for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
     trials = {str(one.trial) for one in read_state(search).front}
-    assert {"quantum FLOPs (one sample, forward)", "validation error", "front (numbers: trials)", *trials} <= texts
+    assert {"quantum FLOPs (forward pass of one sample)", "validation error", "front (labels: trial numbers)", *trials} <= texts
     # TrueType, which publishers take, and not the Type 3 that matplotlib writes by itself.
     file = (tmp_path / "front.pdf").read_bytes()
     assert b"/FontFile2" in file and b"/Type3" not in file
@@ -277,7 +275,7 @@ def test_text_stays_text(search: Search, tmp_path: Path) -> None:
 
 def test_marks_tell_what_is_inert() -> None:
     drawn = Drawn(printed_figure(shown(), Size.PAGE))
-    assert drawn.words == ["front (numbers: trials)", "some gates inert", "no effective entangler"]
+    assert drawn.words == ["front (labels: trial numbers)", "some gates inert", "no effective entangler"]
     looks = {}
     for line in drawn.axes.lines:
         for flops, error in values(line) if line.get_linestyle() == "None" else []:
@@ -287,7 +285,7 @@ def test_marks_tell_what_is_inert() -> None:
 
 
 def test_marks_that_are_not_there_are_not_explained() -> None:
-    assert Drawn(printed_figure(shown(marks=[Mark.EFFECTIVE] * 8), Size.COLUMN)).words == ["front (numbers: trials)"]
+    assert Drawn(printed_figure(shown(marks=[Mark.EFFECTIVE] * 8), Size.COLUMN)).words == ["front (labels: trial numbers)"]
 
 
 @pytest.mark.parametrize(
@@ -302,12 +300,12 @@ def test_marks_that_are_not_there_are_not_explained() -> None:
 )
 def test_the_name_of_what_is_lacking(genomes: list[Genome], name: str | None) -> None:
     front = [candidate(number, genome, flops=10 + number, error=0.5 - number / 10) for number, genome in enumerate(genomes)]
-    assert replace(shown(), front=front).named(Mark.LACKING) == name
+    assert replace(shown(), front=front).meaning_of(Mark.LACKING) == name
 
 
 def test_repeats_give_the_front_intervals() -> None:
     drawn = Drawn(printed_figure(shown(deviation=0.03, dominated=3), Size.PAGE))
-    assert "95 % of the mean of 5 trainings" in drawn.words
+    assert "95 % CI of the mean of 5 trainings" in drawn.words
     (bars,) = [bar for container in drawn.axes.containers for bar in container[2]]
     half = stats.t.ppf(0.975, 4) * 0.03 / math.sqrt(5)
     expected = [[[flops, max(error - half, 0)], [flops, error + half]] for _, flops, error in FRONT]
@@ -318,7 +316,7 @@ def test_repeats_give_the_front_intervals() -> None:
 def test_what_was_confirmed_stands_beside_what_was_believed() -> None:
     figure = printed_figure(seen := shown(confirmed=True), Size.PAGE)
     drawn = Drawn(figure)
-    assert drawn.words[-1] == "confirmed on the test part, 95 %" and drawn.axes.get_ylabel() == "validation or test error"
+    assert drawn.words[-1] == "confirmed on the test part, 95 % CI" and drawn.axes.get_ylabel() == "validation or test error"
     (container,) = drawn.axes.containers
     diamonds, _, (bars,) = container
     known = [(one, seen.confirmed[one.record.circuit]) for one in seen.front]
@@ -352,7 +350,7 @@ def test_the_figure_of_a_page_tells_the_same(search: Search) -> None:
     half = stats.t.ppf(0.975, 4) * 0.03 / math.sqrt(5)
     assert [*front.error_y.array] == pytest.approx([half] * 8)
     assert [*front.error_y.arrayminus] == pytest.approx([min(half, error) for _, _, error in FRONT])
-    told = "open: some gates inert, square: no effective entangler, bars: 95 % of the mean of 5 trainings"
+    told = "open: some gates inert, square: no effective entangler, bars: 95 % CI of the mean of 5 trainings"
     assert front.name == f"front ({told})"
     assert [*confirmed.x] == [flops for _, flops, _ in FRONT]
     assert [*confirmed.y] == pytest.approx([error + 0.05 * (-1) ** number for number, (_, _, error) in enumerate(FRONT)])

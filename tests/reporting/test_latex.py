@@ -14,7 +14,7 @@ from scipy import stats
 
 from faqnas_optuna.circuits.genome import GENES
 from faqnas_optuna.config import CountedGates, FlopsCounter, Score, TrainingConfig
-from faqnas_optuna.confirmation.analysis import AGAINST
+from faqnas_optuna.confirmation.analysis import CONTROL_NAMES
 from faqnas_optuna.confirmation.latex import confirmation_table
 from faqnas_optuna.reporting.latex import (
     Latex,
@@ -118,7 +118,13 @@ def test_the_table_of_a_front(new_search: Callable[..., Search]) -> None:
         ["2", "0.938", r"38\,997", classical[2], parameters[2], "7 qubits, angle, RY RX, CZ linear {[}the last{]}"],
     ]
     (caption,) = re.findall(r"\\caption\{(.*)\}", text)
-    for part in (r"study iris\_50-a", "of 4", "30 validation samples of iris after 1 epoch of", "PyTorch profiler", "brackets"):
+    for part in (
+        r"study iris\_50-a",
+        "among 4",
+        "30 validation samples of iris after 1 epoch of",
+        "PyTorch profiler",
+        "brackets",
+    ):
         assert part in caption
     assert r"\label{tab:front-iris-50-a}" in text
     # In a class of narrow pages a circuit takes two lines.
@@ -177,7 +183,7 @@ def test_special_characters_are_printed_as_they_stand(text: str, printed: str) -
 def test_any_table_can_hold_them() -> None:
     headings = [Latex("Name"), Latex("Value")]
     texts = [[escaped(text), escaped(text)] for text in SPECIAL]
-    check(text := table(headings, texts, caption=escaped("50 % & more"), label="a_b & c", told={"study": "50 %\n&"}))
+    check(text := table(headings, texts, caption=escaped("50 % & more"), label="a_b & c", origin={"study": "50 %\n&"}))
     assert r"\begin{tabularx}" in text and r"\label{tab:a-b---c}" in text and len(rows(text)) == 1 + len(SPECIAL)
     # After the end of a row, a bracket would be taken for its distance to the next, and a star for a part of the end.
     assert not any(line.startswith(("[", "*")) for line in text.splitlines())
@@ -244,7 +250,7 @@ Text.
 %s
 \end{document}
 """
-ALL = [{"model": model, "difference": -0.1234, "p_holm": 0.03, "rank_biserial": -1.0} for model in AGAINST]
+ALL = [{"model": model, "difference": -0.1234, "p_holm": 0.03, "rank_biserial": -1.0} for model in CONTROL_NAMES]
 LARGE: dict[str, Any] = {"quantum_flops": 123_456, "trial": 1_234, "parameters": 1_234, "controls": ALL}
 WIDE: dict[str, Any] = {"effective": "10 qubits, amplitude, RX RY RZ RX, CNOT circular [the last two layers, and more]"}
 
@@ -273,7 +279,7 @@ def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
         yield f"confirmed, {score}, on a device", confirmation_table(on_device)
     texts = [[escaped(text), escaped(text)] for text in SPECIAL]
     headings = [Latex("Name"), Latex("Value")]
-    yield "special", table(headings, texts, caption=escaped("50 % & more"), label="a_b", told={})
+    yield "special", table(headings, texts, caption=escaped("50 % & more"), label="a_b", origin={})
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def made_up_table(file: Path, splits: DataSplits, right: Right, *, seeds: int = 
     with pytest.MonkeyPatch.context() as patch:
         # All tables have the same circuits, and nobody keeps these files.
         patch.setattr(Costs, "of", _costs)
-        patch.setattr(writing, "LEVEL", 1)
+        patch.setattr(writing, "COMPRESSION_LEVEL", 1)
         file.write_bytes(table_bytes(plan, values, document))
         seconds_file(file).write_bytes(seconds_bytes(plan, values, document))
     return Table(file)

@@ -31,8 +31,8 @@ from faqnas_optuna.__main__ import main as faqnas_main
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
-from faqnas_optuna.confirmation import objective as confirming
-from faqnas_optuna.confirmation.baselines import Confirmed, Model, confirm_once
+from faqnas_optuna.confirmation import objective as confirmation_objective
+from faqnas_optuna.confirmation.baselines import ConfirmationResult, Model, confirm_once
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.batched import BatchedStorage
@@ -330,14 +330,14 @@ def confirm_nothing(trial_s: float) -> None:
 
     def confirm(
         model: Model, circuit: Circuit, splits: DataSplits, _training: TrainingConfig, *, generator: np.random.Generator
-    ) -> Confirmed:
+    ) -> ConfirmationResult:
         time.sleep(trial_s)
         true = splits.test.y
         drawn = int(generator.integers(2**32)) + crc32(f"{model} {circuit.digest}".encode())
         predicted = np.where(np.arange(len(true)) < drawn % len(true), true, (true + 1) % splits.n_classes)
         counts = confusion(true, predicted, n_classes=splits.n_classes)
         accuracy = Scores.of_confusion(counts).accuracy
-        return Confirmed(
+        return ConfirmationResult(
             test_accuracy=accuracy,
             validation_accuracy=accuracy,
             validation_balanced_accuracy=accuracy,
@@ -348,7 +348,7 @@ def confirm_nothing(trial_s: float) -> None:
             seconds=0.0,
         )
 
-    vars(confirming)["confirm_once"] = confirm
+    vars(confirmation_objective)["confirm_once"] = confirm
 
 
 def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
@@ -362,11 +362,11 @@ def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, faul
 
     vars(evaluation)["evaluate"] = slow
 
-    def slow_confirmation(*arguments: Any, **settings: Any) -> Confirmed:
+    def slow_confirmation(*arguments: Any, **settings: Any) -> ConfirmationResult:
         time.sleep(trial_s)
         return confirm_once(*arguments, **settings)
 
-    vars(confirming)["confirm_once"] = slow_confirmation
+    vars(confirmation_objective)["confirm_once"] = slow_confirmation
 
 
 def _log_trials(write: Callable[[str], object], joined: Barrier | None) -> None:

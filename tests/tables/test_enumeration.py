@@ -101,7 +101,7 @@ def test_it_is_the_same_whatever_the_number_of_workers(table: Path, iris: DataSp
 def test_it_goes_on_where_it_was_interrupted(table: Path, iris: DataSplits, tmp_path: Path) -> None:
     file = tmp_path / "iris.parquet"
     for chunks in (5, 3):
-        with pytest.raises(WorkerDiedError, match="SIGKILL. What is trained is kept; the same command goes on"):
+        with pytest.raises(WorkerDiedError, match="SIGKILL. Finished trainings are kept; repeat the command to resume"):
             make(file, iris, hand_out=partial(until, chunks))
         assert not file.exists()
     # Half of a file, as a machine leaves it whose power fails.
@@ -118,35 +118,31 @@ def test_parts_of_another_table_are_refused(iris: DataSplits, tmp_path: Path) ->
     file = tmp_path / "iris.parquet"
     with pytest.raises(WorkerDiedError, match="SIGKILL"):
         make(file, iris, hand_out=partial(until, 1))
-    told = (
-        "iris.parquet.parts has parts of another table: protocol.seeds: stored 2, requested 3; remove it to begin anew, or name"
-    )
+    told = "iris.parquet.parts belongs to another table: protocol.seeds: stored 2, requested 3; remove it to start again, or"
     with pytest.raises(StudyMismatchError, match=told):
         make(file, iris, plan_of(seeds=3))
     (folder_of(file) / "plan.json").write_text("{")
-    with pytest.raises(OutputError, match="plan.json is damaged; remove the folder to begin anew"):
+    with pytest.raises(OutputError, match="plan.json is damaged; remove the folder to start again"):
         make(file, iris)
 
 
 def test_another_table_in_its_place_is_refused(table: Path, iris: DataSplits, tmp_path: Path) -> None:
-    with pytest.raises(
-        StudyMismatchError, match=r"is another table: protocol.seeds: stored 2, requested 3; name another --out"
-    ):
+    with pytest.raises(StudyMismatchError, match="is another table: protocol.seeds: stored 2, requested 3; choose another"):
         make(table, iris, plan_of(seeds=3))
     assert not folder_of(table).exists()
     (tmp_path / "mine.parquet").write_text("no table")
-    with pytest.raises(DataError, match=r"mine.parquet cannot be read as a table; it is none, or damaged"):
+    with pytest.raises(DataError, match=r"mine.parquet is not a table, or is damaged; name a file"):
         make(tmp_path / "mine.parquet", iris)
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(DataError, match=r"other.parquet is no table of circuits: another program has made it"):
+    with pytest.raises(DataError, match=r"other.parquet is a Parquet file of another program; name a file"):
         make(tmp_path / "other.parquet", iris)
 
 
 def test_two_at_one_table_are_refused(iris: DataSplits, tmp_path: Path) -> None:
     file = tmp_path / "iris.parquet"
     with (
-        ChunkFolder(file, plan_of(), json.loads(json.dumps(table_document(plan_of(), iris)))).held(),
-        pytest.raises(OutputError, match="another process works at .*iris.parquet.parts; wait for it, or name another --out"),
+        ChunkFolder(file, plan_of(), json.loads(json.dumps(table_document(plan_of(), iris)))).locked(),
+        pytest.raises(OutputError, match="another process is writing to .*iris.parquet.parts; wait until it ends, or choose"),
     ):
         make(file, iris)
 
@@ -154,7 +150,7 @@ def test_two_at_one_table_are_refused(iris: DataSplits, tmp_path: Path) -> None:
 def test_what_cannot_be_kept_is_told_in_a_line(iris: DataSplits, tmp_path: Path) -> None:
     file = tmp_path / "iris.parquet"
     (folder_of(file) / "seed000-000.npz" / "in the way").mkdir(parents=True)
-    with pytest.raises(OutputError, match=r"cannot write .*seed000-000.npz: Is a directory. What is trained is kept"):
+    with pytest.raises(OutputError, match=r"cannot write .*seed000-000.npz: Is a directory. Finished trainings are kept"):
         make(file, iris)
 
 
@@ -162,7 +158,7 @@ def test_a_worker_with_other_versions_is_refused(iris: DataSplits) -> None:
     job = Job(
         circuits=plan_of().circuits, splits=iris, training=TrainingConfig(epochs=1), versions=versions() | {"numba": "0.1"}
     )
-    with pytest.raises(StudyMismatchError, match="has other versions, numba: stored 0.1, requested .*; let all have the same"):
+    with pytest.raises(StudyMismatchError, match="has other versions, numba: stored 0.1, requested .*; install the"):
         train_chunk(job, Chunk(0, 0, 0, 1))
 
 

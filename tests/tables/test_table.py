@@ -158,19 +158,19 @@ def test_what_it_trains_live_is_what_it_has(table: Table, file: Path) -> None:
 def test_live_trainings_on_other_data_are_refused(iris: DataSplits, tmp_path: Path) -> None:
     other = type(iris)(**{**vars(iris), "fingerprint": "0123456789abcdef"})
     make(tmp_path / "iris.parquet", other)
-    with pytest.raises(DataError, match="iris.parquet is of other data; fingerprint: stored 0123456789abcdef, here .*; use"):
+    with pytest.raises(DataError, match="the data differ from those of iris.parquet: fingerprint stored 0123456789abcdef"):
         load_table(tmp_path / "iris.parquet", live=True)
 
 
 def test_what_it_has_not_is_refused(table: Table, iris: DataSplits, tmp_path: Path) -> None:
-    with pytest.raises(GenomeError, match=r"9 qubits, angle, RY, CZ linear is none of the \d+ circuits in iris.parquet"):
+    with pytest.raises(GenomeError, match=r"9 qubits, angle, RY, CZ linear is not among the \d+ circuits of iris.parquet"):
         table.query(OUTSIDE)
-    with pytest.raises(GenomeError, match=r"0123 is none of the \d+ circuits in iris.parquet"):
+    with pytest.raises(GenomeError, match=r"0123 is not among the \d+ circuits of iris.parquet"):
         table.test("0123")
-    with pytest.raises(ConfigError, match="iris.parquet was looked at after 1, 2, 5 epochs; it is asked for 50"):
+    with pytest.raises(ConfigError, match="iris.parquet has values after 1, 2, 5 epochs; choose one of these instead of 50"):
         table.query(table.circuits[0], epochs=50)
     for seed in (2, -1, "median"):
-        with pytest.raises(ConfigError, match='has the seeds 0 to 1, and "mean" over them; it is asked for'):
+        with pytest.raises(ConfigError, match='has the seeds 0 to 1; choose one of these or "mean" instead of'):
             table.query(table.circuits[0], seed=seed)  # type: ignore[arg-type]
     make(tmp_path / "part.parquet", iris, plan_of(fraction=0.2))
     part = load_table(tmp_path / "part.parquet")
@@ -188,9 +188,9 @@ def test_without_its_seconds_it_tells_none(file: Path, tmp_path: Path) -> None:
 def test_tables_that_come_with_the_program_have_names(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(loading, "FOLDERS", (tmp_path / "absent", file.parent))
     assert load_table("iris").file == file
-    with pytest.raises(DataError, match="no table of 'irs' comes with this program: did you mean 'iris'?"):
+    with pytest.raises(DataError, match="there is no bundled table of 'irs': did you mean 'iris'?"):
         load_table("irs")
-    with pytest.raises(DataError, match="wine.parquet: there is no such file; make it with: faqnas-optuna enumerate --out"):
+    with pytest.raises(DataError, match="wine.parquet does not exist; create it with: faqnas-optuna enumerate --out"):
         load_table(tmp_path / "wine.parquet")
 
 
