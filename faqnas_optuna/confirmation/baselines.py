@@ -229,7 +229,7 @@ def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) ->
             return embedding_alone
         case Model.SEPARABLE:
             rotations = " ".join(str(layer.rotation) for layer in layers_of(model, circuit) or ())
-            named = f"{circuit.n_qubits} qubits, {circuit.embedded}, {rotations}, no entangler"
+            named = f"{circuit.n_qubits} qubits, {circuit.embedding_label}, {rotations}, no entangler"
             return named if rotations else embedding_alone
         case Model.MLP:
             return f"mlp, {mlp_width(circuit, n_features=n_features, n_classes=n_classes)} tanh units"

@@ -46,7 +46,7 @@ def _apply(operation: NoisyOperation, inputs: NDArray[np.float64], weights: NDAr
         elif isinstance(operation.angle, Input):
             ROTATIONS[operation.name](inputs[:, operation.angle.number], operation.wires)
         elif operation.angle:
-            ROTATIONS[operation.name](operation.angle.among(weights), operation.wires)
+            ROTATIONS[operation.name](operation.angle.radians(weights), operation.wires)
     elif isinstance(operation, Depolarizing):
         qml.DepolarizingChannel(operation.probability, operation.wire)
     else:

@@ -107,7 +107,7 @@ class _MixedState:
         elif isinstance(operation.angle, Input):
             self._prepare(operation.wires[0], operation.name, inputs[:, operation.angle.number])
         else:
-            self._wait(operation.wires[0], gate(operation.name, operation.angle.among(weights) if operation.angle else 0.0))
+            self._wait(operation.wires[0], gate(operation.name, operation.angle.radians(weights) if operation.angle else 0.0))
 
     def diagonal(self, read: Sequence[int]) -> Reals:
         """(2, …, 2, samples) what the products of I and Z of these qubits are expected to be; the others are not looked at."""

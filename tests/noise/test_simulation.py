@@ -119,7 +119,8 @@ def test_two_qubits_as_qiskit_has_them() -> None:
                 gate.cx(*operation.wires)
             else:
                 assert operation.angle is not None
-                angle = angles[operation.angle.number] if isinstance(operation.angle, Input) else operation.angle.among(weights)
+                source = operation.angle
+                angle = angles[source.number] if isinstance(source, Input) else source.radians(weights)
                 getattr(gate, operation.name)(float(angle), *operation.wires)
             state = state.evolve(gate)
     assert isinstance(depolarizing(0.1), Kraus)
