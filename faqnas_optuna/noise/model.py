@@ -20,7 +20,7 @@ from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.hardware.compilation import compiled
+from faqnas_optuna.hardware.compilation import compile_program
 from faqnas_optuna.hardware.devices import DEVICES, Device, device_of
 from faqnas_optuna.hardware.native import OneQubit, TwoQubit
 from faqnas_optuna.hardware.schedule import ScheduledGate, schedule
@@ -145,7 +145,7 @@ class DeviceNoise:
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
         """As `Noise` says: so many times the errors, and the times in which qubits wait."""
-        program = list(schedule(compiled(circuit, EffectiveGates(circuit=circuit).layers, self.device), self.device))
+        program = list(schedule(compile_program(circuit, EffectiveGates(circuit=circuit).layers, self.device), self.device))
         used = sorted({qubit for step in program for qubit in step.gate.qubits})
         wire_of = {qubit: wire for wire, qubit in enumerate(used)}
         return NoisyProgram(
