@@ -8,7 +8,7 @@ import numpy as np
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
-from faqnas_optuna.engine.fused import LEAST, load_kernels
+from faqnas_optuna.engine.fused import SMALLEST_CIRCUIT, load_kernels
 from faqnas_optuna.engine.gate_kernels import Array
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.training import Fitted, TrainingResult, fit, predict, predict_by, train
@@ -28,7 +28,7 @@ def load(engine: Engine) -> None:
     use_one_thread()
     # Much of torch and PennyLane is loaded by the first training alone.
     part = Split(x=np.ones((2, 1), np.float32), y=np.zeros(2, np.int64))
-    fit_on(engine, LEAST, part, TrainingConfig(epochs=1), n_classes=2, generator=np.random.default_rng(0))
+    fit_on(engine, SMALLEST_CIRCUIT, part, TrainingConfig(epochs=1), n_classes=2, generator=np.random.default_rng(0))
 
 
 def train_on(
