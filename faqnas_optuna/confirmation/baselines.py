@@ -151,7 +151,7 @@ def _train_quantum(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
 ) -> "tuple[TrainingResult, NDArray[np.int64]]":
     """The training, and what the network says of the test part."""
-    from faqnas_optuna.training.engines import predict_anyhow, train_on
+    from faqnas_optuna.training.engines import predict_scores, train_on
     from faqnas_optuna.training.parameters import Layout
     from faqnas_optuna.training.training import predict, train
 
@@ -159,7 +159,7 @@ def _train_quantum(
     layout = Layout.of(effective, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
     if layers is None:
         result = train_on(Engine.FAST, effective, splits, training, generator=generator, validate_epochs=True)
-        scores = predict_anyhow(effective, layout, result.parameters, splits.test.x)
+        scores = predict_scores(effective, layout, result.parameters, splits.test.x)
     else:
         result = train(effective, splits, training, generator=generator, layers=layers, validate_epochs=True)
         scores = predict(effective, layout, result.parameters, splits.test.x, layers)

@@ -16,7 +16,7 @@ from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import Split
 from faqnas_optuna.errors import ConfigError, GenomeError, ParameterError
-from faqnas_optuna.training.engines import fit_on, predict_anyhow
+from faqnas_optuna.training.engines import fit_on, predict_scores
 from faqnas_optuna.training.evaluation import training_generator
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import most_likely
@@ -159,7 +159,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float32)
         trained = effective_circuit(self.circuit_)
-        return predict_anyhow(trained, self._layout(trained), self.parameters_, x)
+        return predict_scores(trained, self._layout(trained), self.parameters_, x)
 
 
 def seed_of(random_state: Any) -> int:

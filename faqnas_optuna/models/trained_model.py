@@ -15,7 +15,7 @@ from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.data.splits import Label, Split
 from faqnas_optuna.engine.fused import ParameterBlocks
 from faqnas_optuna.errors import ConfigError, DataError, DataWarning
-from faqnas_optuna.training.engines import predict_anyhow
+from faqnas_optuna.training.engines import predict_scores
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import balanced_accuracy, confusion, most_likely
 from faqnas_optuna.training.statistics import accuracy_interval
@@ -126,7 +126,7 @@ class TrainedModel:
         """
         from scipy.special import softmax
 
-        scores = predict_anyhow(self.circuit, self.layout, self.parameters, features)
+        scores = predict_scores(self.circuit, self.layout, self.parameters, features)
         strange = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if strange.size:
             raise DataError(f"the network has no finite output for the sample in row {strange[0] + 1}; correct its values")

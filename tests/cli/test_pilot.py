@@ -83,7 +83,7 @@ def test_other_words_for_repeats_are_refused(cli_here: Cli, tmp_path: Path) -> N
 
 
 def test_where_nothing_is_told_apart_auto_repeats_are_refused(cli_here: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pilot, "FEWEST_CIRCUITS", pilot.CIRCUITS + 1)
+    monkeypatch.setattr(pilot, "MIN_CIRCUITS", pilot.CIRCUITS + 1)
     code, out, err = cli_here(*TINY, "--repeats", "auto")
     assert (code, out) == (2, "")
     assert "--repeats auto needs circuits that can be told apart" in err.splitlines()[-1]
