@@ -70,14 +70,14 @@ class EmbeddingBlock:
     labels: tuple[str, str] = ("", "")
     """Label in PennyLane's drawing, and the label that replaces it in ours."""
     is_complex: bool = False
-    """Whether the prepared amplitudes are complex."""
+    """True if the prepared amplitudes are complex."""
     one_basis_state: bool = False
-    """Whether the prepared state is a single basis state, chosen by bits 1[x > 0]. Diagonal gates directly after it are inert.
+    """True if the prepared state is a single basis state, chosen by bits 1[x > 0]. Diagonal gates directly after it are inert.
     The bits have no derivative: `training.model.through_bits` defines a substitute."""
     reuploads: bool = False
-    """Whether the embedding acts on any state, so that it can be repeated before every layer (data re-uploading)."""
+    """True if the embedding acts on any state, so that it can be repeated before every layer (data re-uploading)."""
     normalised: bool = False
-    """Whether the inputs are normalised. All-zero inputs cannot be normalised; they become |0…0⟩."""
+    """True if the inputs are normalised. All-zero inputs cannot be normalised; they become |0…0⟩."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +89,11 @@ class EntanglerBlock:
     code: str
     """`apply` as a line of Python over the `pair`, its `place` in the layer, the angles of the `layer`, and `n`."""
     has_angle: bool = False
-    """Whether the gate has a separate trained angle for each pair."""
+    """True if the gate has a separate trained angle for each pair."""
     diagonal: bool
-    """Whether the gate only changes phases. A diagonal gate is inert wherever RZ is; other entanglers are never inert."""
+    """True if the gate only changes phases. A diagonal gate is inert wherever RZ is; other entanglers are never inert."""
     mixes: bool = False
-    """Whether the gate mixes amplitudes, like RX and RY, which makes an earlier RZ effective."""
+    """True if the gate mixes amplitudes, like RX and RY, which makes an earlier RZ effective."""
     flops: Callable[[int, bool], int]
     """Operations on N amplitudes, by N and whether they are real. A gate with an angle makes them complex."""
     gates: Callable[[tuple[int, int], Weight], Gates]

@@ -43,7 +43,7 @@ class Layer(NamedTuple):
     rotation: Rotation | None
     entangled: bool
     uploaded: bool = False
-    """Whether the data are uploaded again before the rotation."""
+    """True if the data are uploaded again before the rotation."""
 
 
 def all_layers(circuit: Circuit) -> tuple[Layer, ...]:
@@ -133,7 +133,7 @@ class EffectiveGates:
 
     @property
     def is_entangled(self) -> bool:
-        """Whether an effective gate acts on two qubits."""
+        """True if an effective gate acts on two qubits."""
         return any(layer.entangled for layer in self.layers)
 
     @property

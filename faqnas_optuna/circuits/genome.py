@@ -82,7 +82,7 @@ class Circuit:
     rotations: tuple[Rotation, ...]
     """Rotation of each layer; the length is the depth."""
     reuploading: bool = False
-    """Whether the embedding is repeated before each layer after the first (Pérez-Salinas et al., arXiv 1907.02085)."""
+    """True if the embedding is repeated before each layer after the first (Pérez-Salinas et al., arXiv 1907.02085)."""
 
     @property
     def depth(self) -> int:
@@ -108,7 +108,7 @@ class Circuit:
 
     @property
     def has_fast_form(self) -> bool:
-        """Whether the fast engine can simulate the circuit; PennyLane can simulate every circuit."""
+        """True if the fast engine can simulate the circuit; PennyLane can simulate every circuit."""
         return ENTANGLERS[self.entangler].action is not None
 
     @cached_property

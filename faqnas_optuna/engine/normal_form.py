@@ -44,7 +44,7 @@ class Program(NamedTuple):
     embedding: int
     """Number of the embedding, `EmbeddingBlock.kernel`."""
     joined: bool
-    """Whether layer 0 rotates as part of the embedding: RY after angle embedding, RY or RX after basis embedding."""
+    """True if layer 0 rotates as part of the embedding: RY after angle embedding, RY or RX after basis embedding."""
     rotating_steps: Integers
     """Steps of RX and RY in order, without a joined one."""
     rows: Integers

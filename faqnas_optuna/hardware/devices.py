@@ -68,7 +68,7 @@ class Device(BaseModel):
     delay_us: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     """Time between two shots: reset and any further delay of the device."""
     parallel: bool = True
-    """Whether gates on different qubits run at the same time. The lasers of an ion chain serve one gate after another."""
+    """True if gates on different qubits run at the same time. The lasers of an ion chain serve one gate after another."""
 
     @field_validator("date")
     @classmethod

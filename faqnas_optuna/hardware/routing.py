@@ -55,7 +55,7 @@ class RoutedOperation(NamedTuple):
     """Index of the gate in the sequence; None for a SWAP alone."""
     qubits: Pair
     swapped: bool
-    """Whether the qubits exchange their states. This costs one more gate after a gate, and three gates alone."""
+    """True if the qubits exchange their states. This costs one more gate after a gate, and three gates alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ class Row:
     scores: tuple[float, ...]
     """Validation scores, one per training; empty if a training diverged."""
     is_late: bool
-    """Whether the deadline passed before the last training."""
+    """True if the deadline passed before the last training."""
 
 
 Task = tuple[int, Circuit]

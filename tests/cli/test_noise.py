@@ -18,7 +18,7 @@ from faqnas_optuna.noise import finalists as noisy
 from faqnas_optuna.noise import reference as mixed
 from faqnas_optuna.noise.finalists import STRENGTHS
 from faqnas_optuna.noise.model import NoisyProgram
-from faqnas_optuna.noise.report import told_overtakings
+from faqnas_optuna.noise.report import overtaking_sentences
 from tests.conftest import successful
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -68,7 +68,7 @@ def test_a_device_that_is_too_small_is_refused_before_anything_is_trained(stored
 
 
 def test_what_takes_too_many_qubits_is_refused(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noisy, "MOST_QUBITS", 2)
+    monkeypatch.setattr(noisy, "MAX_QUBITS", 2)
     code, out, err = stored("confirm", "iris", "--trials", "5", "--noise", "heron-r3")
     assert (code, out) == (2, "")
     told = "trial 5 runs on 3 qubits of heron-r3, with those that it is swapped over, and at most 2 are simulated;"
@@ -136,7 +136,7 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirm
         "Noise: depolarizing:0.1, X, Y or Z on each qubit after a two-qubit gate with 0.1, after other gates"
     )
     assert lines[-1].endswith("misread with 0. Trained without noise; exact ⟨Z⟩ for each of 30 test samples.")
-    sentences = list(told_overtakings(document["overtakings"], "depolarizing:0.1"))
+    sentences = list(overtaking_sentences(document["overtakings"], "depolarizing:0.1"))
     assert lines[2 * len(STRENGTHS) : -1] == ["", *sentences]
     # Without noise it is what the confirmation has shown; nothing is stored.
     shown = {entry["trial"]: entry for entry in confirmation_document(confirmed)["circuits"]}

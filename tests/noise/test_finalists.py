@@ -33,7 +33,7 @@ def test_what_cannot_be_simulated_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     check_noise([small], DeviceNoise(device=LINE))
     with pytest.raises(ConfigError, match="trial 7 has 5 qubits, and line has 4; choose others with --trials or --top, or an"):
         check_noise([small, large], DeviceNoise(device=LINE))
-    monkeypatch.setattr(noisy, "MOST_QUBITS", 4)
+    monkeypatch.setattr(noisy, "MAX_QUBITS", 4)
     check_noise([small], noise_of("heron-r3"))
     with pytest.raises(ConfigError, match="trial 7 runs on 5 qubits of depolarizing:0.1, .* at most 4 are simulated; choose"):
         check_noise([small, large], noise_of("depolarizing:0.1"))
