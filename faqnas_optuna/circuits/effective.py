@@ -117,7 +117,8 @@ class EffectiveGates:
     def separable(self) -> tuple[Layer, ...]:
         """Layers of the circuit without its entanglers: the rotations that are then effective, and all uploads."""
         pairs = zip(self.unentangled._all_layers(), all_layers(self.circuit), strict=True)
-        return tuple(Layer(layer.rotation, False, layer.uploaded) for live, layer in pairs if live.rotation or live.uploaded)
+        layers = (layer for effective, layer in pairs if effective.rotation or effective.uploaded)
+        return tuple(Layer(layer.rotation, False, layer.uploaded) for layer in layers)
 
     @property
     def unentangled(self) -> "EffectiveGates":
@@ -193,8 +194,8 @@ class EffectiveGates:
         first, last = self._inert_rotations
         first_pairs, last_pairs = self._inert_entanglers
         for number, (rotation, _, uploaded) in enumerate(all_layers(self.circuit)):
-            is_live = first <= number < depth - last
-            yield Layer(rotation if is_live else None, first_pairs <= number < depth - last_pairs, uploaded)
+            is_effective = first <= number < depth - last
+            yield Layer(rotation if is_effective else None, first_pairs <= number < depth - last_pairs, uploaded)
 
 
 def effective_circuit(circuit: Circuit) -> Circuit:

@@ -71,10 +71,10 @@ def _deviance(
 def _features(circuit: Circuit) -> NDArray[np.float64]:
     """Return the effective gates of a circuit as numbers: qubits, embedding, entangler, layers, rotations, some
     interactions."""
-    live = EffectiveGates(circuit=circuit)
-    rotations = live.effective_rotations
+    gates = EffectiveGates(circuit=circuit)
+    rotations = gates.effective_rotations
     qubits = (circuit.n_qubits - MEAN_QUBITS) / QUBITS_DEVIATION
-    entangler = circuit.entangler if live.is_entangled else None
+    entangler = circuit.entangler if gates.is_entangled else None
     layers = [float(len(rotations) == count) for count in range(MAX_DEPTH + 1)]
     entanglers = [float(entangler == kind) for kind in (None, *Entangler)]
     first = [float(bool(rotations) and rotations[0] is rotation) for rotation in Rotation]
@@ -83,7 +83,7 @@ def _features(circuit: Circuit) -> NDArray[np.float64]:
     # The two embeddings of the paper's space are so different that most effects depend on the embedding.
     sign = 0.5 if circuit.embedding is Embedding.AMPLITUDE else -0.5
     interactions = [sign * value for value in (1.0, qubits, *layers, *entanglers, *first)]
-    circular = float(live.is_entangled and circuit.topology is Topology.CIRCULAR)
+    circular = float(gates.is_entangled and circuit.topology is Topology.CIRCULAR)
     wider = [float(circuit.embedding is embedding) for embedding in Embedding if embedding not in PAPER_EMBEDDINGS]
     wider.append(float(circuit.reuploading))
     return np.array([qubits, qubits**2, circular, *layers, *entanglers, *first, *last, *counts, *interactions, *wider])
