@@ -90,7 +90,7 @@ def counting_ahead() -> Iterator[None]:
     if file.exists() or not os.access(file.parent, os.W_OK):
         yield
         return
-    logger.info("counting PennyLane's FLOPs, once")
+    logger.info("counting the FLOPs of PennyLane's gates, once per installation")
     with in_subprocess(profiler_counts):
         yield
 
@@ -110,7 +110,7 @@ def _count(*, wider: bool = False) -> Counts:
     from faqnas_optuna.circuits.counting import count_parts
 
     if wider:
-        logger.info("counting PennyLane's FLOPs of what the paper's space lacks, once")
+        logger.info("counting the FLOPs of gates beyond the paper's space, once per installation")
     qubits = (EVERY_GENE if wider else GENES)["n_qubits"]
     return {str(n_qubits): count_parts(int(n_qubits), wider=wider) for n_qubits in qubits}
 
@@ -124,7 +124,7 @@ def _checked_counts(content: bytes, *, wider: bool = False) -> Counts:
     counts = TypeAdapter(Counts).validate_json(content, strict=True)
     # Valid JSON need not be complete. `cached_file` counts again if this function raises.
     if {*counts} != {*map(str, genes["n_qubits"])} or any({*parts} != expected for parts in counts.values()):
-        raise ValueError("it does not hold every part")
+        raise ValueError("some parts have no count")
     return counts
 
 

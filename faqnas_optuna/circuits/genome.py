@@ -217,9 +217,9 @@ class Genome:
             GenomeError: a gene is missing, unknown, or has a value outside `EVERY_GENE`.
         """
         if absent := GENES.keys() - params.keys():
-            raise GenomeError(f"a genome lacks genes: {', '.join(sorted(absent))}")
+            raise GenomeError(f"a genome must have all nine genes of the paper; it lacks {', '.join(sorted(absent))}")
         if unknown := params.keys() - EVERY_GENE.keys():
-            raise GenomeError(f"a genome has no such genes: {', '.join(sorted(unknown))}")
+            raise GenomeError(f"unknown genes: {', '.join(sorted(unknown))}; choose from {', '.join(EVERY_GENE)}")
         return cls(**params)  # type: ignore[arg-type]  # __post_init__ checks every value
 
     def to_json(self) -> str:
@@ -235,9 +235,9 @@ class Genome:
         try:
             params = json.loads(text)
         except json.JSONDecodeError as error:
-            raise GenomeError(f"a genome is a JSON object of genes; this is no JSON: {error}") from error
+            raise GenomeError(f"a genome must be a JSON object of genes; the text is not JSON: {error}") from error
         if not isinstance(params, dict):
-            raise GenomeError(f"a genome is a JSON object of genes; this is a {type(params).__name__}")
+            raise GenomeError(f"a genome must be a JSON object of genes; the text is a JSON {type(params).__name__}")
         return cls.from_params(params)
 
 

@@ -65,7 +65,7 @@ def _remarks(circuit: Circuit) -> list[str]:
     return [
         f"// {circuit}",
         f"// a0, a1, … are {EMBEDDINGS[circuit.embedding].remark}.",
-        "// Nothing is measured: the linear layer after it takes the expectation of Z of every qubit. q[0] is wire 0.",
+        "// Nothing is measured: the linear layer after the circuit uses the expectation of Z of every qubit. q[0] is wire 0.",
     ]
 
 

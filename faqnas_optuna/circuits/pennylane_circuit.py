@@ -21,7 +21,7 @@ try:
 except ValueError as error:
     # On import PennyLane reads `config.toml` of the working directory, even if another program owns that file, or else the
     # user's.
-    raise ConfigError(f"PennyLane cannot read a file config.toml ({error}); mend it, or call it by another name") from error
+    raise ConfigError(f"PennyLane cannot read the file config.toml ({error}); correct it or rename it") from error
 
 NO_CONFIG: dict[str, Any] = {}
 """Empty replacement for PennyLane's `config.toml`: a user's `shots` setting would make expectation values noisy."""

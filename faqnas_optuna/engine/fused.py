@@ -294,11 +294,11 @@ def load_kernels() -> None:
 def _compile() -> None:
     """Compile all kernels in subprocesses."""
     # A subprocess can be ended at any time. In this process, numba's compiler would swallow an exception raised by a signal.
-    logger.info("compiling the fast engine, once; this takes some ten seconds")
+    logger.info("compiling the fast engine, once per installation; this takes about ten seconds")
     # The two slowest compile in parallel; the training kernel contains both.
     with in_subprocess(compile_backward), in_subprocess(compile_forward):
         pass
-    logger.info("compiling the fast engine: the circuit is done, now the training")
+    logger.info("compiling the fast engine: the circuit kernels are ready, the training kernel follows")
     with in_subprocess(compile_training):
         pass
     # These find the machine code on disk, unless a subprocess failed.

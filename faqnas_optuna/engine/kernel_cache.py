@@ -73,7 +73,7 @@ class KernelCache(NullCache):
         digest = content[:DIGEST_SIZE]
         body = content[DIGEST_SIZE:]
         if hashlib.sha256(body).digest() != digest:
-            logger.warning("%s is damaged; compiling it anew", path)
+            logger.warning("%s is damaged; compiling it again", path)
             return None
         # Numba's `FunctionCache` does the same; there is no public interface.
         rebuild: Any = CompileResult._rebuild
@@ -101,7 +101,8 @@ def warn_once(reason: str) -> None:
     """Log that machine code cannot be stored, and the remedy."""
     # `cache` limits it to one message per reason and process.
     logger.warning(
-        "cannot keep the compiled engine (%s), so each process compiles it anew; name another place by XDG_CACHE_HOME", reason
+        "cannot store the compiled engine (%s), so every process compiles it again; set XDG_CACHE_HOME to a writable directory",
+        reason,
     )
 
 

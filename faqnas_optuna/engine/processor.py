@@ -36,4 +36,6 @@ def usable_settings() -> Iterator[None]:
     except Exception as error:
         settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]
         reason = str(error).partition("\n")[0].rstrip(".")
-        raise ConfigError(f"numba cannot be used: {reason}; correct or unset what is wrong of {', '.join(settings)}") from error
+        raise ConfigError(
+            f"numba cannot be loaded: {reason}; correct or unset these variables: {', '.join(settings)}"
+        ) from error

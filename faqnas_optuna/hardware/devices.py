@@ -76,7 +76,7 @@ class Device(BaseModel):
         try:
             return date.fromisoformat(value).isoformat()
         except ValueError:
-            raise ValueError("must be a date as 2026-04-17") from None
+            raise ValueError("must be a date such as 2026-04-17") from None
 
     @field_validator("coupling")
     @classmethod
@@ -92,12 +92,13 @@ class Device(BaseModel):
     def _check_physics_and_coupling(self) -> Self:
         # Pure dephasing cannot be negative: 1/T2 = 1/(2 T1) + 1/Tφ.
         if self.t2_us > 2 * self.t1_us:
-            raise ValueError(f"t2_us is at most twice t1_us, by physics; it is {self.t2_us:g} beside {self.t1_us:g}")
+            raise ValueError(f"t2_us must be at most twice t1_us, {self.t1_us:g}; it is {self.t2_us:g}")
         # A longer time is almost certainly given in the wrong unit.
         for name in ("one_qubit_ns", "two_qubit_ns", "readout_ns"):
             if getattr(self, name) > 1e3 * min(self.t1_us, self.t2_us):
                 raise ValueError(
-                    f"{name} is in nanoseconds and shorter than t1_us and t2_us, in microseconds; it is {getattr(self, name):g}"
+                    f"{name}, in nanoseconds, must be shorter than t1_us and t2_us, in microseconds;"
+                    f" it is {getattr(self, name):g}"
                 )
         self._check_coupling()
         return self
@@ -115,17 +116,21 @@ class Device(BaseModel):
         if isinstance(self.coupling, str) and self.coupling != ALL_TO_ALL:
             size = _lattice(self.coupling)[0]
             if size != self.qubits:
-                raise ValueError(f"coupling: {self.coupling} has {size} qubits; qubits is {self.qubits}")
+                raise ValueError(
+                    f"coupling: {self.coupling} has {size} qubits, but qubits is {self.qubits}; make both the same"
+                )
         if isinstance(self.coupling, str):
             return
         for first, second in self.coupling:
             if first == second or first < 0 or second >= self.qubits:
-                raise ValueError(f"coupling: a pair is two of the qubits 0 to {self.qubits - 1}; one is [{first}, {second}]")
+                raise ValueError(
+                    f"coupling: a pair must be two different qubits from 0 to {self.qubits - 1}; one is [{first}, {second}]"
+                )
         # The routing needs a path between any two qubits.
         connected = {qubit for qubit, _ in nearest_first(neighbours_of(self.coupling), 0)}
         isolated = sorted({*range(self.qubits)} - connected)
         if isolated:
-            raise ValueError(f"coupling: every qubit is reached from qubit 0 by its pairs; qubit {isolated[0]} is not")
+            raise ValueError(f"coupling: the pairs must connect all qubits; qubit {isolated[0]} is not connected to qubit 0")
 
 
 def _lattice(coupling: str) -> tuple[int, tuple[Pair, ...]]:
@@ -253,10 +258,10 @@ def device_of(text: str) -> Device:
     if text in DEVICES:
         return DEVICES[text]
     if not text.lower().endswith(".toml"):
-        raise ConfigError(f"unknown device {text!r}; choose from {', '.join(DEVICES)}, or give a file that ends with .toml")
+        raise ConfigError(f"unknown device {text!r}; choose from {', '.join(DEVICES)}, or give the path of a .toml file")
     device = read_device(Path(text))
     if device.name in DEVICES:
-        raise ConfigError(f"{text}: name: {device.name!r} is a device that we know; call this one by another name")
+        raise ConfigError(f"{text}: name: {device.name!r} is the name of a built-in device; choose another one")
     return device
 
 
@@ -269,9 +274,9 @@ def read_device(path: Path) -> Device:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the device file: {error.strerror}") from error
+        raise ConfigError(f"{path}: the device file cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: a device file is TOML; this is not: {error}") from error
+        raise ConfigError(f"{path}: a device file must be TOML: {error}") from error
     try:
         # pydantic's strict mode accepts a list for a tuple and a string for an enum only in JSON. Dumping to JSON also turns a
         # TOML date into a string.
@@ -284,7 +289,7 @@ def _explanations(details: Sequence[ErrorDetails]) -> Iterator[str]:
     """Yield each error once, with all missing fields in one message."""
     absent = [str(detail["loc"][0]) for detail in details if detail["type"] == "missing"]
     if absent:
-        yield f"missing: {', '.join(absent)}"
+        yield f"missing fields: {', '.join(absent)}"
     # pydantic reports one error for each type that a field could have had; they read the same.
     yield from dict.fromkeys(_explain(detail) for detail in details if detail["type"] != "missing")
 
@@ -294,11 +299,11 @@ def _explain(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
-        return f"unknown field {name!r}; a device has {', '.join(Device.model_fields)}"
+        return f"unknown field {name!r}; choose from {', '.join(Device.model_fields)}"
     if not name:
         return message
     if name == "coupling" and len(detail["loc"]) > 1:
-        return f"coupling: must be {ALL_TO_ALL}, heavy-hex 8x16, square-grid 12x10 or a list of pairs as [[0, 1], [1, 2]]"
+        return f"coupling: must be {ALL_TO_ALL}, heavy-hex 8x16, square-grid 12x10 or a list of pairs such as [[0, 1], [1, 2]]"
     return f"{name}: {UNITS.get(name, '')}{message[0].lower()}{message[1:]} (it is {detail['input']!r})"
 
 

@@ -108,7 +108,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ParameterError(
-                f"a classifier needs samples of two classes or more; here is one class, {_plain(self.classes_[0])!r}"
+                f"a classifier needs samples of at least two classes; the only class is {_plain(self.classes_[0])!r}"
             )
         part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
         # As in a search, the effective circuit is trained.
@@ -176,7 +176,7 @@ def seed_of(random_state: Any) -> int:
     state = _plain(random_state)
     if isinstance(state, int):
         if not 0 <= state <= MAX_SEED:
-            raise ParameterError(f"random_state must be from 0 to {MAX_SEED}; it is {state}")
+            raise ParameterError(f"random_state must be an integer from 0 to {MAX_SEED}; it is {state}")
         return state
     return int(check_random_state(state).randint(MAX_SEED, dtype=np.uint32))
 

@@ -74,10 +74,12 @@ def check_target(directory: Path, *, replace: bool) -> None:
     # `exists` alone would be false for a symbolic link to nothing.
     if directory.exists() or directory.is_symlink():
         if not replace:
-            raise OutputError(f"{directory} is there already; name another folder with --out, or add --replace")
+            raise OutputError(f"{directory} exists already; choose another folder with --out, or add --replace")
         # A mistyped path must not delete a folder with other contents.
         if not (directory / JSON).is_file():
-            raise OutputError(f"{directory} is no folder of a model, and is not replaced; name another one with --out")
+            raise OutputError(
+                f"{directory} exists and is not a model folder, so it is not replaced; choose another folder with --out"
+            )
     check_directory(directory)
 
 
@@ -101,22 +103,22 @@ def read_folder(directory: Path) -> tuple[TrainedModel, dict[str, Any]]:
         entries = {name: value for name, value in document.items() if name != "checksum"}
         if document.get("format") != FORMAT:
             raise DataError(
-                f"{directory / JSON} describes no model of faqnas-optuna; export one with: faqnas-optuna export STUDY"
+                f"{directory / JSON} does not describe a model of faqnas-optuna; export one with: faqnas-optuna export STUDY"
             )
         if document["schema_version"] != SCHEMA_VERSION:
             raise DataError(
-                f"{directory} was written by another version, of schema {document['schema_version']}; export it anew"
+                f"{directory} was written by another version, with schema {document['schema_version']}; export the model again"
             )
         if document["checksum"] != _checksum(entries):
-            raise DataError(f"{directory / JSON} is not as it was written; export the model anew")
+            raise DataError(f"{directory / JSON} was changed or damaged; export the model again")
         # Only the weights are verified: users may edit the other files.
         weights = _read(directory, WEIGHTS)
         if hashlib.sha256(weights).hexdigest() != document["files"][WEIGHTS]:
-            raise DataError(f"{directory / WEIGHTS} is not as it was written; export the model again")
+            raise DataError(f"{directory / WEIGHTS} was changed or damaged; export the model again")
         return _model(document, weights), document
     # The document can be any JSON: each of these exceptions means that it is not what `write` wrote.
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, GenomeError) as error:
-        raise DataError(f"{directory} is no model of faqnas-optuna, or a damaged one; export it anew") from error
+        raise DataError(f"{directory} is not a model of faqnas-optuna, or it is damaged; export the model again") from error
 
 
 def _read(directory: Path, name: str) -> bytes:
@@ -128,9 +130,9 @@ def _read(directory: Path, name: str) -> bytes:
     path = directory / Path(name).name
     try:
         if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path} has more than {MAX_BYTES // 2**20} MiB, which no model has; export it anew")
+            raise DataError(f"{path} is larger than {MAX_BYTES // 2**20} MiB, which no model is; export the model again")
         if not path.is_file():
-            raise DataError(f"{directory} lacks {path.name}; name a folder that 'faqnas-optuna export' has written")
+            raise DataError(f"{directory} has no {path.name}; give a folder that 'faqnas-optuna export' wrote")
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -148,7 +150,7 @@ def _model(document: Mapping[str, Any], weights: bytes) -> TrainedModel:
     try:
         state = load(weights)
     except SafetensorError as error:
-        raise ValueError("no safetensors") from error
+        raise ValueError("the weights are not in the safetensors format") from error
     # The layout of the parameters follows from the rest of the model, so they are filled in last.
     model = TrainedModel(
         circuit=_circuit(document["trained"]),
@@ -162,10 +164,10 @@ def _model(document: Mapping[str, Any], weights: bytes) -> TrainedModel:
         for name in ("encoder.weight", "encoder.bias", "quantum.weights", "classifier.weight", "classifier.bias")
     ]
     if state or [part.shape for part in parts] != list(model.layout.shapes):
-        raise ValueError("the weights are those of another network")
+        raise ValueError("the weights belong to another network")
     parameters: NDArray[Any] = np.concatenate([part.ravel() for part in parts])
     if parameters.dtype != np.float32 or not np.isfinite(parameters).all():
-        raise ValueError("the weights are no finite float32 numbers")
+        raise ValueError("the weights are not finite float32 numbers")
     return replaced(model, parameters=parameters)
 
 

@@ -91,7 +91,7 @@ class TrainedModel:
         unseen = [str(entry) for entry in self.preprocessing.unfamiliar(table) if entry.is_unseen]
         if unseen:
             # Level 4 is the caller of `predict` or `predict_proba`.
-            warnings.warn(f"{'; '.join(unseen)}: all features of such a value are 0", DataWarning, stacklevel=4)
+            warnings.warn(f"{'; '.join(unseen)}: all features of such values are 0", DataWarning, stacklevel=4)
         return table
 
     def table(self, data: Any, *, name: str = "samples") -> RawFeatures:
@@ -129,7 +129,9 @@ class TrainedModel:
         scores = predict_scores(self.circuit, self.layout, self.parameters, features)
         rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if rows.size:
-            raise DataError(f"the network has no finite output for the sample in row {rows[0] + 1}; correct its values")
+            raise DataError(
+                f"the network's output for the sample in row {rows[0] + 1} is not finite; correct the values of the sample"
+            )
         probabilities: NDArray[np.float64] = softmax(scores, axis=1)
         return probabilities
 

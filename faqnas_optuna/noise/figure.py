@@ -109,14 +109,14 @@ def _draw_references(axes: "Axes", document: Document, config: StudyConfig) -> l
     entries: list[Artist] = []
     # An empty plot explains the bars of the intervals in the legend.
     if any(any(_intervals(circuit, config)) for circuit in document["circuits"]):
-        entries += axes.plot([], [], "|", color=INK, markersize=FORM.text_pt, label="95 % interval of the mean over seeds")
+        entries += axes.plot([], [], "|", color=INK, markersize=FORM.text_pt, label="95 % CI of the mean over seeds")
     dotted: dict[str, Any] = {"color": "0.4", "linestyle": ":", "linewidth": 0.7 * FORM.line_pt}
-    entries.append(axes.axhline(document["constant"], **dotted, label="always the most frequent class"))
+    entries.append(axes.axhline(document["constant"], **dotted, label="majority class"))
     rings = _ring_places(document, config)
     if rings:
         ring: dict[str, Any] = {"markersize": 1.5 * FORM.mark_pt, "markeredgecolor": INK, "markeredgewidth": 0.6 * FORM.line_pt}
         ring |= {"linestyle": "", "marker": "o", "markerfacecolor": "none"}
-        entries += axes.plot(*zip(*sorted(rings), strict=True), **ring, label="overtakes a dearer one")
+        entries += axes.plot(*zip(*sorted(rings), strict=True), **ring, label="overtakes a more expensive circuit")
     return entries
 
 

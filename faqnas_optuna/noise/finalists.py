@@ -45,15 +45,15 @@ def check_noise(candidates: Iterable[Candidate], noise: Noise) -> None:
     """
     for candidate in candidates:
         circuit = effective_circuit(candidate.genome.circuit)
-        fix = "choose others with --trials or --top"
+        fix = "choose other trials with --trials or --top"
         if isinstance(noise, DeviceNoise) and noise.device.qubits < circuit.n_qubits:
             device = noise.device
-            reason = f"trial {candidate.trial} has {circuit.n_qubits} qubits, and {device.name} has {device.qubits}"
+            reason = f"trial {candidate.trial} has {circuit.n_qubits} qubits, but {device.name} has {device.qubits}"
             raise ConfigError(f"{reason}; {fix}, or another device")
         n_qubits = noise.program(circuit, 1.0).n_qubits
         if n_qubits > MAX_QUBITS:
-            reason = f"trial {candidate.trial} runs on {n_qubits} qubits of {noise.name}, with those that it is swapped over"
-            raise ConfigError(f"{reason}, and at most {MAX_QUBITS} are simulated; {fix}")
+            reason = f"trial {candidate.trial} needs {n_qubits} qubits of {noise.name}, SWAPs included"
+            raise ConfigError(f"{reason}, but at most {MAX_QUBITS} can be simulated; {fix}")
 
 
 def evaluate_finalists(

@@ -137,7 +137,7 @@ class DeviceNoise:
     @property
     def description(self) -> str:
         channels = _describe_channels(self.parameters(), after="each pulse")
-        return f"figures of {self.device.date}, circuits as they are run there; {channels}; qubits that wait relax"
+        return f"figures of {self.device.date}, compiled circuits; {channels}; idle qubits relax"
 
     def parameters(self) -> dict[str, float]:
         device = self.device
@@ -204,7 +204,7 @@ def noise_of(text: str) -> Noise:
     # A message of its own: that of `device_of` would not mention depolarizing noise.
     if text not in DEVICES and not text.lower().endswith(".toml"):
         names = ", ".join(DEVICES)
-        raise ConfigError(f"unknown noise {text!r}; it is depolarizing:0.01, {names}, or a device file that ends with .toml")
+        raise ConfigError(f"unknown noise {text!r}; choose depolarizing:0.01, {names}, or the path of a .toml device file")
     return DeviceNoise(device=device_of(text))
 
 
@@ -214,7 +214,7 @@ def _probability(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value <= FULL:
-        raise ConfigError(f"{PREFIX}P has a P above 0 and at most {FULL}, where nothing is left of a qubit; it is {text!r}")
+        raise ConfigError(f"{PREFIX}P needs a probability above 0 and at most {FULL}; it is {text!r}")
     return value
 
 
@@ -224,7 +224,7 @@ def _parameters(one_qubit: float, two_qubits: float, readout: float) -> dict[str
 
 def _describe_channels(parameters: dict[str, float], *, after: str) -> str:
     one, two, flip = (f"{value:.2g}" for value in parameters.values())
-    return f"X, Y or Z on each qubit after a two-qubit gate with {two}, after {after} with {one}, outcomes misread with {flip}"
+    return f"depolarizing probability {two} on each qubit after a two-qubit gate and {one} after {after}, readout error {flip}"
 
 
 def _depolarized(wires: Sequence[int], probability: float) -> Iterator[Depolarizing]:

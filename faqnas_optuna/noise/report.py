@@ -100,7 +100,7 @@ def overtaking_sentences(entries: Sequence[Mapping[str, Any]], noise: str) -> It
     n_behind = sum(entry["strength"] is None for entry in entries)
     if n_behind:
         pairs = "pair" if n_behind == 1 else "pairs"
-        yield f"In {n_behind} {pairs} the cheaper one stays behind up to {STRENGTHS[-1]:g} times {noise}."
+        yield f"In {n_behind} {pairs} the cheaper circuit is worse at all strengths up to {STRENGTHS[-1]:g} times {noise}."
 
 
 def overtakes(entry: Mapping[str, Any]) -> bool:
@@ -112,10 +112,10 @@ def overtakes(entry: Mapping[str, Any]) -> bool:
 def _overtaking_sentence(entry: Mapping[str, Any], noise: str) -> str:
     of_cheaper, of_dearer = entry["accuracies"]
     interval = entry["difference_interval"]
-    verb = "overtakes" if overtakes(entry) else "comes level with"
-    uncertain = "" if interval is None else f" ({interval[0]:+z.3f} to {interval[1]:+z.3f})"
+    verb = "overtakes" if overtakes(entry) else "draws level with"
+    uncertain = "" if interval is None else f" (95 % CI {interval[0]:+z.3f} to {interval[1]:+z.3f})"
     return (
-        f"At {entry['strength']:g} times {noise} the cheaper trial {entry['cheaper']} {verb} trial {entry['dearer']}:"
+        f"At {entry['strength']:g} times {noise}, the cheaper trial {entry['cheaper']} {verb} trial {entry['dearer']}:"
         f" {of_cheaper:.3f} against {of_dearer:.3f}, a difference of {entry['difference']:+z.3f}{uncertain}."
     )
 
@@ -134,7 +134,7 @@ def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
     blocks += overtaking_sentences(document["overtakings"], document["noise"])
     shots = "exact ⟨Z⟩" if document["shots"] is None else counted(document["shots"], "shot")
     blocks.append(
-        f"Noise: {document['noise']}, {noise.description}. Trained without noise; {shots} for each of"
+        f"Noise: {document['noise']}, {noise.description}. The networks were trained without noise; {shots} for each of"
         f" {document['test_samples']:,} test samples."
     )
     return Report(document=document, blocks=blocks)

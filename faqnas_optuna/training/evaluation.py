@@ -85,13 +85,13 @@ def _check_data(splits: DataSplits, config: StudyConfig) -> None:
     """Refuse data that do not belong to the settings: their values would be attributed to these settings."""
     if splits.name != config.dataset:
         raise DataError(
-            f"the data are those of {splits.name!r}, the settings say {config.dataset!r}; make both of one data set"
+            f"the data set is {splits.name!r}, but the settings name {config.dataset!r}; use the same data set in both"
         )
     # The seed is None if the user divided the data.
     if splits.seed not in (None, config.split_seed):
         raise DataError(
-            f"the data were split by the seed {splits.seed}, the settings have the seed {config.split_seed}; make both of one"
-            " seed, or name that of the split as data.split_seed"
+            f"the data were split with seed {splits.seed}, but the settings have seed {config.split_seed}; use the same seed in"
+            " both, or set data.split_seed to that of the data"
         )
 
 

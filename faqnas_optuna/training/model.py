@@ -39,9 +39,9 @@ class FastLayer(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return ⟨Z⟩ of every wire, (batch, n_qubits), for inputs (batch, n_qubits) of the same type as the weights."""
         if inputs.dtype != self.weights.dtype:
-            raise TypeError(f"inputs and weights must be of one type; they are {inputs.dtype} and {self.weights.dtype}")
+            raise TypeError(f"inputs and weights must have the same type; they are {inputs.dtype} and {self.weights.dtype}")
         if inputs.ndim != 2 or inputs.shape[1] != self.circuit.n_qubits:
-            raise ValueError(f"inputs must be (batch, {self.circuit.n_qubits}); they are {tuple(inputs.shape)}")
+            raise ValueError(f"inputs must have the shape (batch, {self.circuit.n_qubits}); they have {tuple(inputs.shape)}")
         is_of_bits = EMBEDDINGS[self.circuit.embedding].one_basis_state
         return through_bits(self._measured, inputs) if is_of_bits else self._measured(inputs)
 

@@ -74,13 +74,15 @@ def measure_reliability(
     """
     if config.engine is Engine.FAST and (slow := config.space.without_fast_form):
         names = ", ".join(slow)
-        logger.warning("circuits with %s are trained by PennyLane, since the fast engine has no %s: far slower", names, names)
-    logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
+        logger.warning(
+            "circuits with %s are trained by PennyLane, which is much slower: the fast engine does not support %s", names, names
+        )
+    logger.info("measuring the reliability of a training: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
     # Loading and compiling must not count against the time limit.
     prepare(config.engines)
     started = time.monotonic()
     if limit_s is not None and _takes_longer(limit_s, splits, config):
-        logger.info("trainings take too long for that")
+        logger.info("not measuring the reliability of a training: it would take too long")
         return None
     plan = PilotPlan(splits=splits, config=config, deadline=math.inf if limit_s is None else started + limit_s)
     scores = _complete_scores(_train_circuits(plan, hand_out or _run_in_turn))
@@ -100,7 +102,7 @@ def _train_circuits(plan: PilotPlan, hand_out: TaskRunner) -> dict[int, Row]:
             rows[row.number] = row
             if time.monotonic() - last_progress > PROGRESS_INTERVAL_S:
                 last_progress = time.monotonic()
-                logger.info("measuring how far trainings agree: %d of %d circuits", len(rows), CIRCUITS)
+                logger.info("measuring the reliability of a training: %d of %d circuits", len(rows), CIRCUITS)
     return rows
 
 
@@ -142,7 +144,7 @@ def with_repeats_for(config: StudyConfig, reliability: Reliability | None) -> St
     """
     if reliability is None:
         raise ConfigError(
-            "--repeats auto needs circuits that can be told apart, and all random ones were worth the same, or none could be"
+            "--repeats auto needs random circuits with different scores; all scores were equal, or too few circuits could be"
             " trained; give a number"
         )
     return config.with_repeats(reliability.repeats)

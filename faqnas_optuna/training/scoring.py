@@ -53,7 +53,7 @@ def most_likely(scores: NDArray[Any]) -> NDArray[np.int64]:
     if not finite.all():
         raise TrainingError(
             f"the network's outputs are not finite for {np.count_nonzero(~finite):,} of {len(scores):,} samples; try a lower"
-            " learning rate, or look for extreme values in the data"
+            " learning rate, or check the data for extreme values"
         )
     return np.asarray(scores.argmax(axis=1), np.int64)
 

@@ -139,7 +139,7 @@ WRONG = [
     ({"confirm_folds": 1}, "confirm_folds must be at least 2; it is 1"),
     ({"confirm_folds": 40}, "each class needs a sample in each of the confirm_folds=40 folds; class 'setosa' has 30; lower"),
     ({"space": {"depth": [9]}}, "FAQNASClassifier: space.depth: 9 is none of 1, 2, 3, 4"),
-    ({"random_state": 2**32}, "random_state must be from 0 to 4294967295; it is 4294967296"),
+    ({"random_state": 2**32}, "random_state must be an integer from 0 to 4294967295; it is 4294967296"),
 ]
 
 
@@ -151,7 +151,7 @@ def test_wrong_parameters_are_refused_when_it_is_fitted(data: tuple[Any, Any], s
 
 
 def test_one_class_is_refused(data: tuple[Any, Any]) -> None:
-    with pytest.raises(ValueError, match="a classifier needs samples of two classes or more; here is one class, 'a'"):
+    with pytest.raises(ValueError, match="a classifier needs samples of at least two classes; the only class is 'a'"):
         FAQNASClassifier().fit(data[0], ["a"] * len(data[0]))
 
 

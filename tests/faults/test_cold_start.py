@@ -26,7 +26,7 @@ from tests.support.terminal import on_a_terminal
 pytestmark = pytest.mark.slow
 
 WORKER = ("worker", "iris")
-COMPILING = "compiling the fast engine, once"
+COMPILING = "compiling the fast engine, once per installation"
 LEFT = "interrupted; finished trials are kept. Continue with: faqnas-optuna worker iris"
 
 

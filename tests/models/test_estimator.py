@@ -140,7 +140,7 @@ WRONG = [
     ({"learning_rate": float("nan")}, r"training.learning_rate: .*\(it is nan\)"),
     ({"batch_size": "64"}, r"training.batch_size: must be a whole number \(it is '64'\)"),
     ({"engine": "slow"}, r"engine: .*\(it is 'slow'\)"),
-    ({"random_state": -1}, "random_state must be from 0 to 4294967295; it is -1"),
+    ({"random_state": -1}, "random_state must be an integer from 0 to 4294967295; it is -1"),
 ]
 
 
@@ -153,7 +153,7 @@ def test_wrong_parameters_are_refused_when_it_is_fitted(iris: DataSplits, settin
 
 
 def test_data_that_cannot_be_learned_are_refused(iris: DataSplits) -> None:
-    with pytest.raises(ValueError, match="a classifier needs samples of two classes or more; here is one class, 'a'"):
+    with pytest.raises(ValueError, match="a classifier needs samples of at least two classes; the only class is 'a'"):
         HQNNClassifier().fit(iris.train.x, ["a"] * len(iris.train))
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         HQNNClassifier().fit(iris.train.x, iris.train.x[:, 0])

@@ -103,7 +103,7 @@ def test_noise_is_known_by_what_is_typed(tmp_path: Path) -> None:
     assert weak.parameters()["one_qubit_depolarizing"] == pytest.approx(0.001)
     heron = noise_of("heron-r3")
     assert (heron.name, heron.parameters()["readout_flip"]) == ("heron-r3", 4.517e-3)
-    assert heron.description.startswith("figures of 2026-04-17, circuits as they are run there; X, Y or Z on each qubit")
+    assert heron.description.startswith("figures of 2026-04-17, compiled circuits; depolarizing probability")
     file = tmp_path / "line.toml"
     lines = [f"{name} = {json.dumps(value)}" for name, value in LINE.model_dump(exclude={"coupling", "two_qubit_gate"}).items()]
     file.write_text("\n".join([*lines, 'two_qubit_gate = "cz"', "coupling = [[0, 1], [1, 2], [2, 3]]"]))
@@ -113,13 +113,13 @@ def test_noise_is_known_by_what_is_typed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("heron", "unknown noise 'heron'; it is depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or a device file"),
+        ("heron", "unknown noise 'heron'; choose depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or the path of a"),
         ("depolarizing", "unknown noise 'depolarizing'"),
-        ("depolarizing:0", "depolarizing:P has a P above 0 and at most 0.75, where nothing is left of a qubit; it is '0'"),
+        ("depolarizing:0", "depolarizing:P needs a probability above 0 and at most 0.75; it is '0'"),
         ("depolarizing:0.76", "at most 0.75.*; it is '0.76'"),
         ("depolarizing:nan", "it is 'nan'"),
         ("depolarizing:", "it is ''"),
-        ("absent.toml", "absent.toml: cannot read the device file"),
+        ("absent.toml", "absent.toml: the device file cannot be read"),
     ],
 )
 def test_what_is_no_noise_is_refused(text: str, told: str) -> None:
