@@ -12,7 +12,22 @@ import pytest
 from tests.support.documents import DOCUMENTS, ROOT
 
 SOURCES = [file for folder in ("faqnas_optuna", "benchmarks", "studies") for file in sorted((ROOT / folder).rglob("*.py"))]
-NOT_A_SUBJECT = {"what", "who", "how", "that", "those", "the same", "it", "as", "of", "whoever", "where", "whether", "which", "so"}
+NOT_A_SUBJECT = {
+    "what",
+    "who",
+    "how",
+    "that",
+    "those",
+    "the same",
+    "it",
+    "as",
+    "of",
+    "whoever",
+    "where",
+    "whether",
+    "which",
+    "so",
+}
 """First words of docstrings that are paraphrases instead of a verb or a noun."""
 PARTICIPLES = {"found", "told", "known", "shown", "kept", "left", "taken", "given", "asked", "believed"}
 """Names that do not say what they hold."""

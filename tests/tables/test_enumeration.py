@@ -118,7 +118,9 @@ def test_parts_of_another_table_are_refused(iris: DataSplits, tmp_path: Path) ->
     file = tmp_path / "iris.parquet"
     with pytest.raises(WorkerDiedError, match="SIGKILL"):
         make(file, iris, hand_out=partial(until, 1))
-    told = "iris.parquet.parts has parts of another table: protocol.seeds: stored 2, requested 3; remove it to begin anew, or name"
+    told = (
+        "iris.parquet.parts has parts of another table: protocol.seeds: stored 2, requested 3; remove it to begin anew, or name"
+    )
     with pytest.raises(StudyMismatchError, match=told):
         make(file, iris, plan_of(seeds=3))
     (folder_of(file) / "plan.json").write_text("{")
@@ -127,7 +129,9 @@ def test_parts_of_another_table_are_refused(iris: DataSplits, tmp_path: Path) ->
 
 
 def test_another_table_in_its_place_is_refused(table: Path, iris: DataSplits, tmp_path: Path) -> None:
-    with pytest.raises(StudyMismatchError, match=r"is another table: protocol.seeds: stored 2, requested 3; name another --out"):
+    with pytest.raises(
+        StudyMismatchError, match=r"is another table: protocol.seeds: stored 2, requested 3; name another --out"
+    ):
         make(table, iris, plan_of(seeds=3))
     assert not folder_of(table).exists()
     (tmp_path / "mine.parquet").write_text("no table")
