@@ -260,6 +260,7 @@ def device_of(text: str) -> Device:
     if not text.lower().endswith(".toml"):
         raise ConfigError(f"unknown device {text!r}; choose from {', '.join(DEVICES)}, or give the path of a .toml file")
     device = read_device(Path(text))
+    # Tables and studies name devices, so a name must mean one device.
     if device.name in DEVICES:
         raise ConfigError(f"{text}: name: {device.name!r} is the name of a built-in device; choose another one")
     return device
@@ -297,6 +298,7 @@ def _explanations(details: Sequence[ErrorDetails]) -> Iterator[str]:
 def _explain(detail: ErrorDetails) -> str:
     """Return a pydantic error as a message for users."""
     name = str(detail["loc"][0]) if detail["loc"] else ""
+    # pydantic puts this prefix before the messages of validators.
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         return f"unknown field {name!r}; choose from {', '.join(Device.model_fields)}"

@@ -30,6 +30,7 @@ def schedule(program: Iterable[NativeGate], device: Device) -> Iterator[Schedule
         # All qubits are read together, and the lasers of an ion trap serve one gate after another.
         waits_for_all = isinstance(gate, Readout) or not device.parallel
         start = end_ns if waits_for_all else max(free_ns[qubit] for qubit in gate.qubits)
+        # A qubit is idle between its gates; before its first gate it is idle in |0⟩.
         yield ScheduledGate(gate, pulses, start, duration, tuple(start - free_ns[qubit] for qubit in gate.qubits))
         end_ns = max(end_ns, start + duration)
         free_ns.update(dict.fromkeys(gate.qubits, start + duration))

@@ -103,6 +103,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """
         circuit = self._genome().circuit
         config = self._config()
+        # scikit-learn's checks also set `n_features_in_` and `feature_names_in_`.
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
@@ -143,6 +144,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _genome(self) -> Genome:
         try:
+            # None stands for a gene that the genome does not have, except among the paper's nine, where it is an error.
             genes = {gene: _plain(getattr(self, gene)) for gene in EVERY_GENE}
             return Genome.from_params({gene: value for gene, value in genes.items() if value is not None or gene in GENES})
         except GenomeError as error:
@@ -150,6 +152,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _config(self) -> StudyConfig:
         training = {name: getattr(self, name) for name in ("epochs", "learning_rate", "batch_size")}
+        # A study's settings validate these parameters. The name of the data set does not matter.
         settings = {"dataset": "", "engine": self.engine, "training": training}
         try:
             return StudyConfig.from_settings(settings, source=type(self).__name__)
@@ -161,6 +164,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _scores(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the scores (samples, classes) before the softmax."""
+        # `reset=False` compares the features with those of `fit`.
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float32)
         effective = effective_circuit(self.circuit_)

@@ -46,6 +46,7 @@ def export(
         TrainingError: the training diverged.
     """
     confirmation = confirmation_of(search)
+    # A study stores no weights. The same seed gives the same network again.
     retrained = retrain_best(search, candidate, splits, confirmation)
     document = model_document(search, candidate, splits, retrained, confirmation)
     files = circuit_files(retrained.model, splits, qasm=qasm) | {"README.md": readme(document, folder.name)}
@@ -112,6 +113,7 @@ def circuit_files(model: TrainedModel, splits: DataSplits, *, qasm: int) -> dict
     """
     from faqnas_optuna.circuits.pennylane_circuit import draw_svg
 
+    # The trained angles are constants in both versions.
     layers = model.layers
     if qasm == 3:
         text = openqasm3(model.circuit, layers.angles)
@@ -179,6 +181,7 @@ def _cost(document: Mapping[str, Any]) -> str:
     return f"{flops}, −ln ESP of {document['neg_log_esp']:.4f} on {document['provenance']['settings']['device']['name']}"
 
 
+# A `string.Template`, because the Python code in the text contains braces.
 TEXT = Template("""# A hybrid quantum neural network for $dataset
 
 Trial $trial of the study $study: $circuit; $sizes, $cost. Made by faqnas-optuna.

@@ -49,8 +49,10 @@ def write(
     """
     from safetensors.numpy import save
 
+    # Checked again: training took a while, and another process may have written the folder meanwhile.
     check_target(directory, replace=replace)
     state = {name: np.ascontiguousarray(values) for name, values in model.state().items()}
+    # safetensors rather than pickle, which could execute code on loading.
     files = {**texts, WEIGHTS: save(state)}
     entries = {
         "format": FORMAT,
@@ -127,8 +129,10 @@ def _read(directory: Path, name: str) -> bytes:
     Raises:
         DataError: the file does not exist, is too large, or cannot be read.
     """
+    # Only the last part of the name, so that a document cannot point outside its folder.
     path = directory / Path(name).name
     try:
+        # The size is checked before reading, so that a huge file cannot exhaust the memory.
         if path.is_file() and path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path} is larger than {MAX_BYTES // 2**20} MiB, which no model is; export the model again")
         if not path.is_file():
@@ -159,6 +163,7 @@ def _model(document: Mapping[str, Any], weights: bytes) -> TrainedModel:
         schema=Schema.from_json(document["schema"]),
         classes=tuple(document["classes"]),
     )
+    # `pop` leaves only tensors that the network does not have.
     parts = [
         state.pop(name)
         for name in ("encoder.weight", "encoder.bias", "quantum.weights", "classifier.weight", "classifier.bias")
@@ -176,6 +181,7 @@ def circuit_values(circuit: Circuit) -> dict[str, Any]:
     gates = {"embedding": circuit.embedding, "entangler": circuit.entangler, "topology": circuit.topology}
     rotations = [str(rotation) for rotation in circuit.rotations]
     values = {"n_qubits": circuit.n_qubits, **{name: str(value) for name, value in gates.items()}, "rotations": rotations}
+    # As in `Circuit.digest`, the default is left out.
     return values | ({"reuploading": True} if circuit.reuploading else {})
 
 
@@ -190,4 +196,5 @@ def _circuit(values: Mapping[str, Any]) -> Circuit:
 
 
 def _checksum(entries: Mapping[str, Any]) -> str:
+    # Sorted keys, so that reformatting the file does not invalidate it.
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()

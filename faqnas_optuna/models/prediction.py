@@ -25,6 +25,7 @@ def predictions_csv(probabilities: NDArray[np.float64], model: TrainedModel) -> 
         probabilities: (samples, classes).
     """
     text = io.StringIO()
+    # The default of the csv module is "\r\n".
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["label", *(f"p_{label}" for label in model.classes)])
     for row in probabilities:
@@ -38,6 +39,7 @@ def score(source: Source, probabilities: NDArray[np.float64], model: TrainedMode
     Raises:
         DataError: a label is not one of the model's classes.
     """
+    # The samples may come with labels or without.
     target = model.schema.label
     if target not in source.frame.columns:
         return None
@@ -51,6 +53,7 @@ def score(source: Source, probabilities: NDArray[np.float64], model: TrainedMode
 
 def unused(source: Source, model: TrainedModel) -> str:
     """Return a list of the columns that the training data did not have, as text; empty if there are none."""
+    # Five names keep the message on one line.
     extra = [str(name) for name in source.frame.columns if name not in model.schema.kinds]
     return ", ".join(extra[:5]) + (f" and {len(extra) - 5} more columns" if extra[5:] else "")
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.training.model import HQNN
 
 
+# `repr=False`, because the generated text would list all parameters.
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedModel:
     """Trained network with its preprocessing."""
@@ -69,6 +70,7 @@ class TrainedModel:
         Raises:
             DataError: a column is missing or has invalid values.
         """
+        # `most_likely` is not needed here: `probabilities` refuses values that are not finite.
         indices = self.probabilities(self.features(data)).argmax(axis=1)
         labels: NDArray[Any] = np.asarray(self.classes)[indices]
         return labels
@@ -104,6 +106,7 @@ class TrainedModel:
         Raises:
             DataError: a column is missing or has invalid values.
         """
+        # These imports load pandas, which `probabilities` does not need.
         from faqnas_optuna.data.column_kinds import read_table
         from faqnas_optuna.data.frames import as_frame
         from faqnas_optuna.data.reading import Source
@@ -127,6 +130,7 @@ class TrainedModel:
         from scipy.special import softmax
 
         scores = predict_scores(self.circuit, self.layout, self.parameters, features)
+        # Finite features can overflow in the network if they are far outside the range of the training data.
         rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if rows.size:
             raise DataError(

@@ -59,6 +59,7 @@ def noise_figure(document: Document, config: StudyConfig) -> "Figure":
     # The strengths are evenly spaced: from the second on each is twice the one before, but no logarithmic axis has a zero.
     from matplotlib.figure import Figure
 
+    # Without pyplot, which would keep the figure in global state.
     with styled(FORM):
         figure = Figure(figsize=FORM.inches, layout="constrained")
         axes = figure.subplots()
@@ -92,6 +93,7 @@ def _draw_circuits(axes: "Axes", document: Document, config: StudyConfig) -> lis
     circuits = document["circuits"]
     curves: list[Artist] = []
     for number, circuit in enumerate(circuits):
+        # The circuits are sorted by cost: the most expensive one, the last, gets the darkest colour, 0.
         colour = colormaps["viridis"](PALE * (1 - (number + 1) / len(circuits)))
         places = _places(document, number)
         means = circuit[f"test_{config.score.key}"]
@@ -107,7 +109,8 @@ def _draw_circuits(axes: "Axes", document: Document, config: StudyConfig) -> lis
 def _draw_references(axes: "Axes", document: Document, config: StudyConfig) -> list["Artist"]:
     """Draw the score of always predicting the most frequent class, and the rings; return the entries of the legend."""
     entries: list[Artist] = []
-    # An empty plot explains the bars of the intervals in the legend.
+    # The intervals have no label of their own, as there is one set per circuit. An empty plot explains the bars of the
+    # intervals in the legend.
     if any(any(_intervals(circuit, config)) for circuit in document["circuits"]):
         entries += axes.plot([], [], "|", color=INK, markersize=FORM.text_pt, label="95 % CI of the mean over seeds")
     dotted: dict[str, Any] = {"color": "0.4", "linestyle": ":", "linewidth": 0.7 * FORM.line_pt}
@@ -115,6 +118,7 @@ def _draw_references(axes: "Axes", document: Document, config: StudyConfig) -> l
     rings = _ring_places(document, config)
     if rings:
         ring: dict[str, Any] = {"markersize": 1.5 * FORM.mark_pt, "markeredgecolor": INK, "markeredgewidth": 0.6 * FORM.line_pt}
+        # Only the edge is drawn, so that the marker inside stays visible.
         ring |= {"linestyle": "", "marker": "o", "markerfacecolor": "none"}
         entries += axes.plot(*zip(*sorted(rings), strict=True), **ring, label="overtakes a more expensive circuit")
     return entries

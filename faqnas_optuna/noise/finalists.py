@@ -74,6 +74,7 @@ def evaluate_finalists(
         engine: engine that simulates the noise. The networks are trained on the engine of the confirmation.
         on_done: called with the number of networks tested so far, first with 0.
     """
+    # This import loads numba, which checking the noise does not need.
     from faqnas_optuna.training.engines import load
 
     results = []
@@ -82,6 +83,7 @@ def evaluate_finalists(
     for finalist in finalists_among(confirmation, trials):
         circuit = effective_circuit(finalist.genome.circuit)
         scores = {}
+        # Circuits without a fast form need PennyLane even if the study uses the fast engine.
         load(confirmation.config.engine.of(circuit))
         for seed in seeds_of(confirmation, finalist):
             scores[seed] = _noisy_scores(confirmation.config, splits, finalist, noise, seed, shots=shots, engine=engine)
@@ -118,6 +120,7 @@ def _noisy_scores(
     part = noisy_samples(splits.test, seed=config.seed)
     scores = []
     for number, strength in enumerate(STRENGTHS):
+        # The seed does not depend on the other finalists, so that adding one changes no result.
         generator = shots_generator(config.seed, (finalist.trial, seed, number))
         predicted = predict_noisy(
             network,

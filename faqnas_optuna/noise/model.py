@@ -115,6 +115,7 @@ class DepolarizingNoise:
         return _parameters(ONE_QUBIT_SHARE * self.probability, self.probability, 0.0)
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
+        # `_depolarized` limits the probability; strengths go up to 32.
         p = strength * self.probability
         operations: list[NoisyOperation] = []
         for gate in elementary_gates(circuit, EffectiveGates(circuit=circuit).layers):
@@ -170,6 +171,7 @@ class DeviceNoise:
             yield from _depolarized(wires, of_two_qubits(strength * device.two_qubit_error))
         elif isinstance(gate, OneQubit):
             yield from (AppliedGate(part.name, wires, part.angle) for part in gate.gates)
+            # The error in the figures of a device is that of one pulse.
             for _ in range(step.pulses):
                 yield from _depolarized(wires, of_one_qubit(strength * device.one_qubit_error))
 

@@ -47,6 +47,7 @@ def noise_document(
 
 def _circuit(noisy: NoisyFinalist, score: Score) -> dict[str, Any]:
     """Return the entry of a finalist in `circuits`."""
+    # The entry has the same keys as that of a confirmation's circuit, with one value per strength.
     finalist = noisy.finalist
     circuit = finalist.genome.circuit
     name = f"test_{score.key}"
@@ -75,6 +76,7 @@ def _overtakings(finalists: Sequence[NoisyFinalist]) -> Iterator[dict[str, Any]]
         is_behind = [fmean(of_dearer) - fmean(of_cheaper) > TOLERANCE for of_cheaper, of_dearer in pairs] if seeds else [False]
         if cheaper.finalist.cost == dearer.finalist.cost or not is_behind[0]:
             continue
+        # The values are None if the cheaper circuit is worse at every strength.
         trials: dict[str, Any] = {"cheaper": cheaper.finalist.trial, "dearer": dearer.finalist.trial}
         if all(is_behind):
             yield trials | dict.fromkeys(("strength", "accuracies", "difference", "difference_interval"))
@@ -100,7 +102,8 @@ def overtaking_sentences(entries: Sequence[Mapping[str, Any]], noise: str) -> It
     n_behind = sum(entry["strength"] is None for entry in entries)
     if n_behind:
         pairs = "pair" if n_behind == 1 else "pairs"
-        yield f"In {n_behind} {pairs} the cheaper circuit is worse at all strengths up to {STRENGTHS[-1]:g} times {noise}."
+        strengths = f"at all strengths up to {STRENGTHS[-1]:g} times the noise of {noise}"
+        yield f"In {n_behind} {pairs} the cheaper circuit is worse {strengths}."
 
 
 def overtakes(entry: Mapping[str, Any]) -> bool:
@@ -113,10 +116,12 @@ def _overtaking_sentence(entry: Mapping[str, Any], noise: str) -> str:
     of_cheaper, of_dearer = entry["accuracies"]
     interval = entry["difference_interval"]
     verb = "overtakes" if overtakes(entry) else "draws level with"
+    # `z` avoids a negative zero.
     uncertain = "" if interval is None else f" (95 % CI {interval[0]:+z.3f} to {interval[1]:+z.3f})"
     return (
-        f"At {entry['strength']:g} times {noise}, the cheaper trial {entry['cheaper']} {verb} trial {entry['dearer']}:"
-        f" {of_cheaper:.3f} against {of_dearer:.3f}, a difference of {entry['difference']:+z.3f}{uncertain}."
+        f"At {entry['strength']:g} times the noise of {noise}, the cheaper trial {entry['cheaper']} {verb} trial"
+        f" {entry['dearer']}: {of_cheaper:.3f} against {of_dearer:.3f}, a difference of"
+        f" {entry['difference']:+z.3f}{uncertain}."
     )
 
 
@@ -128,6 +133,7 @@ def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
         config: settings of the confirmation.
     """
     blocks: list[Block] = []
+    # The table is empty if no finalist has been trained yet.
     table = _table(document, config)
     if table.rows:
         blocks += ["", table, ""]

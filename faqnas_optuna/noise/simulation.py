@@ -23,6 +23,7 @@ Reals = NDArray[np.float64]
 
 CHUNK = 2**20
 """Maximum number of float64 values of the states in memory (8 MiB), which is one state of ten qubits."""
+# I, X, Y, Z
 PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], np.complex128)
 ZERO = np.array([1.0, 0.0, 0.0, 1.0])
 """|0⟩⟨0| in the Pauli basis."""
@@ -43,6 +44,7 @@ def probabilities(program: NoisyProgram, inputs: Reals, weights: NDArray[np.floa
         inputs: (samples, angles), angles that encode each sample (`circuits.openqasm.preparation_angles`).
         weights: (depth, width), trained angles.
     """
+    # A state has 4ⁿ numbers.
     size = max(CHUNK >> 2 * program.n_qubits, 1)
     chunks = [inputs[start : start + size] for start in range(0, len(inputs), size)]
     return np.concatenate([_probabilities(program, chunk, weights) for chunk in chunks])
@@ -156,6 +158,7 @@ class _MixedState:
         register = self._registers[wire]
         front = register.front(wire)
         rows = front.reshape(4, -1, front.shape[-1])
+        # `transfer` gives a matrix (4, 4) per sample: its rows are combined with the axis of the qubit, sample by sample.
         register.state = np.stack([sum(row[j] * rows[j] for j in range(4)) for row in rotations]).reshape(front.shape)
 
 

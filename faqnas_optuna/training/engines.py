@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.training.model import HQNN
 
 
+# Cached, because trials call it every time.
 @cache
 def load(engine: Engine) -> None:
     """Load an engine into this process, on one thread. The first call takes seconds."""

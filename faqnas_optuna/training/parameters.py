@@ -48,6 +48,7 @@ class Layout:
 
     def parts(self, vector: Array) -> ParameterBlocks[Array]:
         """Return the parts of a vector (P,), as views."""
+        # `np.split` and `reshape` return views: training changes the vector in place through them.
         ends = np.cumsum([math.prod(shape) for shape in self.shapes])
         pieces = np.split(vector, ends[:-1])
         return ParameterBlocks(*(piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)))

@@ -25,6 +25,7 @@ class Scores:
     @classmethod
     def of(cls, y: NDArray[np.int64], predicted: NDArray[np.int64]) -> Self:
         """Return the scores for class indices (samples,), true and predicted."""
+        # Classes beyond the largest index that occurs would only add empty rows and columns.
         return cls.of_confusion(confusion(y, predicted, n_classes=int(max(y.max(), predicted.max())) + 1))
 
     @classmethod

@@ -87,6 +87,7 @@ def train(
     validation_scores: list[Scores] = []
 
     def validate(epoch: int, parameters: Array) -> None:
+        # Validation can take as long as an epoch, so it is skipped where nobody reads the result.
         if validate_epochs or epoch == config.epochs:
             validation_scores.append(scores(circuit, layout, parameters, splits.validation, layers))
 

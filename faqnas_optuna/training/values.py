@@ -46,6 +46,7 @@ class Costs:
 
         gates = EffectiveGates(circuit=circuit)
         parameters = Layout.of(circuit, n_features=n_features, n_classes=n_classes).size
+        # Without a device these fields keep their defaults, None.
         on_device: dict[str, Any] = {}
         if device is not None:
             cost = hardware_cost(circuit, device)
@@ -125,4 +126,5 @@ class ValidationScores:
 
 
 def _deviation(values: Sequence[float]) -> float | None:
+    # A sample standard deviation needs at least two values.
     return stdev(values) if len(values) > 1 else None

@@ -36,8 +36,8 @@ def test_the_cheaper_overtakes_where_its_mean_is_first_not_less() -> None:
     assert entry["difference_interval"] == pytest.approx(t)
     low, high = t
     assert list(overtaking_sentences([entry], "heron-r3")) == [
-        "At 1 times heron-r3, the cheaper trial 5 draws level with trial 3: 0.700 against 0.633,"
-        f" a difference of +0.067 ({low:+.3f} to {high:+.3f})."
+        "At 1 times the noise of heron-r3, the cheaper trial 5 draws level with trial 3: 0.700 against 0.633,"
+        f" a difference of +0.067 (95 % CI {low:+.3f} to {high:+.3f})."
     ]
 
 
@@ -51,7 +51,7 @@ def test_to_overtake_is_to_be_better_as_far_as_the_seeds_tell() -> None:
     dear = under_noise(3, 900, (0.9, 0.6), (0.9, 0.61), (0.9, 0.5))
     (sentence,) = overtaking_sentences(document(cheap, dear)["overtakings"], "eagle")
     assert sentence.startswith(
-        "At 0.5 times eagle, the cheaper trial 5 overtakes trial 3: 0.767 against 0.570, a difference of"
+        "At 0.5 times the noise of eagle, the cheaper trial 5 overtakes trial 3: 0.767 against 0.570, a difference of"
     )
 
 
@@ -66,10 +66,10 @@ def test_who_stays_behind_is_told() -> None:
         (2, 3, None),
     ]
     assert list(overtaking_sentences(entries, "eagle")) == [
-        "In 3 pairs the cheaper circuit is worse at all strengths up to 32 times eagle."
+        "In 3 pairs the cheaper circuit is worse at all strengths up to 32 times the noise of eagle."
     ]
     assert list(overtaking_sentences(entries[:1], "eagle")) == [
-        "In 1 pair the cheaper circuit is worse at all strengths up to 32 times eagle."
+        "In 1 pair the cheaper circuit is worse at all strengths up to 32 times the noise of eagle."
     ]
 
 
