@@ -151,6 +151,7 @@ def _iqp_angles(inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
 
 def _zz_gates(pair: tuple[int, int], angle: Input | Weight) -> Gates:
     """Yield exp(-iθ/2 Z⊗Z) as elementary gates."""
+    # The first CNOT writes the parity of both bits to the target, and the second one restores it.
     yield from (Gate("cx", pair), Gate("rz", pair[1:], angle), Gate("cx", pair))
 
 

@@ -119,6 +119,7 @@ class Circuit:
         # Leaving out the default keeps the digests of the paper's circuits as they were before re-uploading was added.
         if not self.reuploading:
             del values["reuploading"]
+        # Sorted keys and fixed separators: the text must not depend on the order of the fields.
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -187,7 +188,8 @@ class Genome:
     @property
     def rotations(self) -> tuple[Rotation, ...]:
         """Values of all rotation genes of this genome, inactive ones included."""
-        return tuple(rotation for gene in ROTATION_GENES if (rotation := getattr(self, gene)) is not None)
+        values = (getattr(self, gene) for gene in ROTATION_GENES)
+        return tuple(rotation for rotation in values if rotation is not None)
 
     @property
     def circuit(self) -> Circuit:
@@ -216,9 +218,11 @@ class Genome:
         Raises:
             GenomeError: a gene is missing, unknown, or has a value outside `EVERY_GENE`.
         """
-        if absent := GENES.keys() - params.keys():
+        absent = GENES.keys() - params.keys()
+        if absent:
             raise GenomeError(f"a genome must have all nine genes of the paper; it lacks {', '.join(sorted(absent))}")
-        if unknown := params.keys() - EVERY_GENE.keys():
+        unknown = params.keys() - EVERY_GENE.keys()
+        if unknown:
             raise GenomeError(f"unknown genes: {', '.join(sorted(unknown))}; choose from {', '.join(EVERY_GENE)}")
         return cls(**params)  # type: ignore[arg-type]  # __post_init__ checks every value
 

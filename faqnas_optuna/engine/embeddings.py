@@ -136,13 +136,13 @@ def embed_bits(inputs: Array, state: Array) -> None:
     amplitudes[:] = 0
     for b in range(batch):
         index = 0
-        one = inputs.dtype.type(1)
+        amplitude = inputs.dtype.type(1)
         for wire in range(wires):
             value = inputs[wire, b]
             index = 2 * index + (value > 0)
             # A NaN input makes the amplitude NaN.
-            one += 0 * value
-        amplitudes[index, 0, b] = one
+            amplitude += 0 * value
+        amplitudes[index, 0, b] = amplitude
 
 
 @jit
@@ -153,6 +153,7 @@ def embed_phases(inputs: Array, state: Array, embedding: Array, scratch: Array) 
     rows = 1 << wires
     amplitudes = table(state, rows, 2, batch)
     sums = scratch[: rows * batch].reshape(rows, batch)
+    # The adjoint needs the inputs again.
     for wire in range(wires):
         for b in range(batch):
             embedding[0, wire, b] = inputs[wire, b]

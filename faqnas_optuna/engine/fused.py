@@ -132,6 +132,7 @@ def train_epoch(
         if of_bits:
             look_up(encoded, patterns, measured)
         _classify(measured, weights.classifier_weights, weights.classifier_bias, scores)
+        # `nll_loss` averages over a batch, also over a last one that is smaller.
         total += _negative_log_likelihood(scores, y, rows)
         # From here on `scores` holds the gradient of the loss with respect to the scores.
         _adjoint_of_classify(
@@ -199,6 +200,7 @@ def _adjoint_of_encode(x: Array, rows: Integers, grad_encoded: Array, grad_weigh
         for q in range(grad_bias.size):
             grad = grad_encoded[q, b]
             row = grad_weights[q]
+            # The inner loop runs over the features, which are contiguous in the samples and the weights.
             for i in range(sample.size):
                 row[i] += grad * sample[i]
     for q in range(grad_bias.size):

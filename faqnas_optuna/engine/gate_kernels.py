@@ -351,7 +351,7 @@ def collect_z(amplitudes: Array, wires: Array) -> None:
 @jit
 def spread_z(wires: Array, amplitudes: Array) -> None:
     """Write amplitudes[k] = Σ_q z_q(k) wires[q], the transpose of `collect_z`."""
-    # Each wire, from the last on, doubles the part of `amplitudes` that is valid.
+    # Each wire, from the last to the first, doubles the part of `amplitudes` that is valid.
     amplitudes[0] = 0
     half = 1
     for wire in range(wires.shape[0] - 1, -1, -1):

@@ -160,6 +160,7 @@ class _Monomials:
         elif rotation is Rotation.RX:
             self._phase = self._phase * self._to_ry
         self._is_basis_state = False
+        # Angles come from RZ layers since the last rotating step, and from the entanglers of that step.
         first = self._first
         self.has_angles[number] = first < number or self.has_pair_angles[max(first - 1, 0) : number].any()
         is_complex = bool(self.has_angles[number] or self._phase.imag.any())
@@ -167,6 +168,7 @@ class _Monomials:
         self.sources[number] = self.source
         self.phases[number] = (self._phase.real, self._phase.imag)
         self.exists[number] = is_complex or bool((self._phase != 1).any() or (self.source != self._identity).any())
+        # A state that is complex stays complex.
         self.planes[number + 1 :] = 2 if is_complex else self.planes[number]
         self.source = self._identity
         self._phase = self._to_ry.conj() if rotation is Rotation.RX else np.ones_like(self._phase)

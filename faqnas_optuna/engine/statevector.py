@@ -101,6 +101,7 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
         layers: layers that are applied (see `compile_circuit`); None for the whole circuit.
     """
     program = compile_circuit(circuit, layers)
+    # The kernels are compiled for contiguous arrays of one type.
     weights = np.ascontiguousarray(weights, inputs.dtype)
     result = np.empty_like(inputs)
     n_padded = -(-len(inputs) // BATCH_MULTIPLE) * BATCH_MULTIPLE
@@ -113,6 +114,7 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
         wires_first[:, : len(part)] = part.T
         # Copies of the last sample as padding: any valid values do.
         wires_first[:, len(part) :] = part[-1][:, np.newaxis]
+        # From the second chunk on, the phases of the weights are in the workspace.
         forward(wires_first, weights, program, workspace, measured, start > 0)
         result[start : start + chunk] = measured.T[: len(part)]
     return result
@@ -150,6 +152,7 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
             phases = workspace.phases[step]
             if not again:
                 _set_phases(step, weights, program, workspace.per_amplitude[0], phases)
+            # A permutation cannot be applied in place.
             apply_monomial(state, spare, sources, phases, batch, planes, new_planes)
             state, spare = spare, state
         if program.rows[step] == DATA:
@@ -217,6 +220,7 @@ def backward(
             angles = weights[row][: program.n_qubits]
             undo_rotate(state, adjoint, new_planes * batch, angles, program.order, grad_weights[row])
         if program.has_monomial[step]:
+            # The gradients of all angles in the monomial follow from one pass over ψ and λ.
             if program.has_angles[step]:
                 phase_gradients(state, adjoint, batch, gradients)
             for rz_step in range(program.begin[step], step):
@@ -228,6 +232,7 @@ def backward(
                     adjoint_of_zz_phases(gradients, program.pairs, grad_angles)
             sources = program.sources[step]
             phases = workspace.phases[step]
+            # λ goes to the buffer that ψ leaves, so that three buffers are enough.
             undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
             undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)
             state, adjoint, spare = spare, state, adjoint

@@ -92,7 +92,8 @@ def patch(pairs: tuple[Pair, ...]) -> Patch:
 @cache
 def route(pairs: tuple[Pair, ...], n_wires: int, on: Patch) -> Route:
     """Return the cheapest route of the search for gates on these pairs of wires, in this order."""
-    if layout := _without_swaps(pairs, n_wires, on):
+    layout = _without_swaps(pairs, n_wires, on)
+    if layout:
         qubit_pairs = ((layout[first], layout[second]) for first, second in pairs)
         operations = tuple(RoutedOperation(number, qubits, False) for number, qubits in enumerate(qubit_pairs))
         return Route(layout=layout, operations=operations)
@@ -162,7 +163,8 @@ def _placement_order(partners: Sequence[set[int]]) -> list[int]:
 
 def _layouts(n_wires: int, on: Patch) -> Iterator[tuple[int, ...]]:
     """Yield initial layouts: along the smallest ring that has room, along a row, along a folded row, and random ones."""
-    if ring := _ring(n_wires, on):
+    ring = _ring(n_wires, on)
+    if ring:
         yield ring[:n_wires]
     row = _without_swaps([*pairwise(range(n_wires))], n_wires, on)
     if row:
@@ -182,7 +184,8 @@ def _ring(n_wires: int, on: Patch) -> tuple[int, ...] | None:
     """Return the smallest ring of qubits with room for `n_wires` wires; None if there is none."""
     # Heavy hexagons have rings of 12 qubits and of larger unions only, hence the search over up to 8 spare qubits.
     for length in range(n_wires, min(n_wires + 8, on.size) + 1):
-        if ring := _without_swaps([*pairwise(range(length)), (length - 1, 0)], length, on):
+        ring = _without_swaps([*pairwise(range(length)), (length - 1, 0)], length, on)
+        if ring:
             return ring
     return None
 

@@ -107,9 +107,10 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
+        # scikit-learn's estimator checks require the words "one class" in this message.
         if len(self.classes_) < 2:
             raise ParameterError(
-                f"a classifier needs samples of at least two classes; the only class is {_plain(self.classes_[0])!r}"
+                f"a classifier needs samples of at least two classes; there is only one class, {_plain(self.classes_[0])!r}"
             )
         part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
         # As in a search, the effective circuit is trained.

@@ -72,8 +72,9 @@ def measure_reliability(
     Returns:
         None if too few circuits could be trained, or if all their scores are equal.
     """
-    if config.engine is Engine.FAST and (slow := config.space.without_fast_form):
-        names = ", ".join(slow)
+    unsupported = config.space.without_fast_form
+    if config.engine is Engine.FAST and unsupported:
+        names = ", ".join(unsupported)
         logger.warning(
             "circuits with %s are trained by PennyLane, which is much slower: the fast engine does not support %s", names, names
         )

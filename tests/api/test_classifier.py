@@ -151,7 +151,7 @@ def test_wrong_parameters_are_refused_when_it_is_fitted(data: tuple[Any, Any], s
 
 
 def test_one_class_is_refused(data: tuple[Any, Any]) -> None:
-    with pytest.raises(ValueError, match="a classifier needs samples of at least two classes; the only class is 'a'"):
+    with pytest.raises(ValueError, match="a classifier needs samples of at least two classes; there is only one class, 'a'"):
         FAQNASClassifier().fit(data[0], ["a"] * len(data[0]))
 
 

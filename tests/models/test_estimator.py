@@ -153,7 +153,7 @@ def test_wrong_parameters_are_refused_when_it_is_fitted(iris: DataSplits, settin
 
 
 def test_data_that_cannot_be_learned_are_refused(iris: DataSplits) -> None:
-    with pytest.raises(ValueError, match="a classifier needs samples of at least two classes; the only class is 'a'"):
+    with pytest.raises(ValueError, match="a classifier needs samples of at least two classes; there is only one class, 'a'"):
         HQNNClassifier().fit(iris.train.x, ["a"] * len(iris.train))
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         HQNNClassifier().fit(iris.train.x, iris.train.x[:, 0])
