@@ -97,7 +97,7 @@ def test_pennylanes_settings_are_not_ours(search_of_eight: Search, run_forked: R
     assert run_forked("status").returncode == 0
     shown = run_forked("show", search_of_eight.name, "3")
     assert shown.returncode == 2
-    assert shown.stderr.count("\n") == 1 and "PennyLane cannot read a file config.toml" in shown.stderr
+    assert shown.stderr.count("\n") == 1 and "PennyLane cannot read the file config.toml" in shown.stderr
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_what_numba_cannot_read_in_its_settings_is_told_in_a_line(run_cli: RunCl
     """It would show a traceback, and go on with another value."""
     done = run_cli("start", *SMALL, env={variable: value})
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(rf"Error: numba cannot be used: .*unset what is wrong of .*{variable}={value}.*\n", done.stderr)
+    assert re.fullmatch(rf"Error: numba cannot be loaded: .*unset these variables: .*{variable}={value}.*\n", done.stderr)

@@ -213,9 +213,9 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
         for trial in confirmation.study.get_trials(deepcopy=False)
         if trial.user_attrs["network"] == str(effective_circuit(candidate.genome.circuit))
     ]
-    assert taken.confirmed and taken.repeated and shown[taken.seed] == max(shown)
+    assert taken.confirmed and taken.reproduced and shown[taken.seed] == max(shown)
     again = retrain_best(balanced, candidate, uneven, None)
-    assert again.repeated and not again.confirmed
+    assert again.reproduced and not again.confirmed
 
 
 def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:

@@ -12,7 +12,7 @@ from faqnas_optuna.confirmation.opening import find_confirmation, load_search, n
 from faqnas_optuna.confirmation.plan import ConfirmationBudget, choose_finalists, name_for
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.noise.finalists import check_noise, finalists_among, seeds_of, under_noise
+from faqnas_optuna.noise.finalists import check_noise, evaluate_finalists, finalists_among, seeds_of
 from faqnas_optuna.noise.model import Noise
 from faqnas_optuna.noise.report import noise_document
 from faqnas_optuna.signals import CallInterrupted
@@ -158,7 +158,7 @@ def judge_under_noise(
         splits = data.load_for(run.search) if run.splits is None else run.splits
         planned = sum(len(seeds_of(confirmation, finalist)) for finalist in finalists_among(confirmation, run.trials))
         with show_work(planned) as on_done:
-            results = under_noise(
+            results = evaluate_finalists(
                 confirmation,
                 run.trials,
                 splits,

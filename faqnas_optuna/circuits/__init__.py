@@ -1,1 +1,1 @@
-"""What is searched: genomes, the circuits they describe, and what these cost."""
+"""Search space: genomes, the circuits they describe, and what these cost."""

@@ -1,7 +1,7 @@
-"""What PennyLane's operators cost in torch, counted while a sample passes through them.
+"""FLOPs of PennyLane's operators in torch, counted while a sample passes through them.
 
-What PennyLane does for a gate depends on the gate and the number of qubits alone, so a circuit costs what its embedding and
-measurement cost, and for each layer the rotations and the entanglers.
+PennyLane's work for a gate depends only on the gate and the number of qubits. The cost of a circuit is therefore the cost of
+its embedding and measurement, plus those of the rotations and the entanglers of each layer.
 """
 
 from dataclasses import replace
@@ -17,14 +17,15 @@ from faqnas_optuna.circuits.pennylane_circuit import qnode
 
 
 def count_parts(n_qubits: int, *, wider: bool = False) -> dict[str, int]:
-    """FLOPs of everything that a circuit of so many qubits may be made of.
+    """Return the FLOPs of every part of which circuits with `n_qubits` qubits consist.
 
     Args:
-        wider: of all that is declared, else of what the paper's space has.
+        wider: count all declared embeddings and entanglers and re-uploading; by default those of the paper's space.
 
     Returns:
-        By embedding: a circuit without layers. By rotation: a layer of it with a line of CNOTs. By entangler and topology:
-        how much more a layer costs with these. "upload", if wider: how much more it costs if the data are uploaded before it.
+        By embedding: FLOPs of a circuit without layers. By rotation: FLOPs of a layer with a linear topology of CNOTs. By
+        entangler and topology: the difference that they make to a layer. "upload", if wider: the difference that re-uploading
+        before a layer makes.
     """
 
     plain = Circuit(
@@ -36,26 +37,32 @@ def count_parts(n_qubits: int, *, wider: bool = False) -> dict[str, int]:
     )
 
     def layer(rotation: Rotation, entangler: Entangler, topology: Topology) -> int:
-        """Return what one layer adds to a circuit."""
-        layered = replace(plain, rotations=(rotation,), entangler=entangler, topology=topology)
-        return count(layered) - bare[Embedding.ANGLE]
+        """Return the FLOPs that one layer adds to a circuit."""
+        with_layer = replace(plain, rotations=(rotation,), entangler=entangler, topology=topology)
+        return count(with_layer) - embeddings[Embedding.ANGLE]
 
-    bare = {str(one): count(replace(plain, embedding=one)) for one in (Embedding if wider else PAPER_EMBEDDINGS)}
+    searched_embeddings = Embedding if wider else PAPER_EMBEDDINGS
+    searched_entanglers = Entangler if wider else PAPER_ENTANGLERS
+    embeddings = {str(embedding): count(replace(plain, embedding=embedding)) for embedding in searched_embeddings}
+    # Every layer has an entangler: a linear topology of CNOTs is the reference to which the others are compared.
     rotations = {str(rotation): layer(rotation, Entangler.CNOT, Topology.LINEAR) for rotation in Rotation}
     entanglers = {
         f"{entangler} {topology}": layer(Rotation.RX, entangler, topology) - rotations[Rotation.RX]
-        for entangler, topology in product(Entangler if wider else PAPER_ENTANGLERS, Topology)
+        for entangler, topology in product(searched_entanglers, Topology)
     }
     if not wider:
-        return bare | rotations | entanglers
-    twice = replace(plain, rotations=(Rotation.RX, Rotation.RX))
-    return bare | rotations | entanglers | {"upload": count(replace(twice, reuploading=True)) - count(twice)}
+        return embeddings | rotations | entanglers
+    # Re-uploading starts at the second layer.
+    two_layers = replace(plain, rotations=(Rotation.RX, Rotation.RX))
+    upload = count(replace(two_layers, reuploading=True)) - count(two_layers)
+    return embeddings | rotations | entanglers | {"upload": upload}
 
 
 def count(circuit: Circuit) -> int:
-    """FLOPs of one sample through a circuit, which may have no layers."""
-    # The count depends on shapes alone. Ones, because zeros cannot be amplitudes.
-    sample, weights = torch.ones(1, circuit.n_qubits), torch.ones(circuit.weights_shape)
+    """Return the FLOPs of one sample through a circuit, which may have no layers."""
+    # Only the shapes affect the count. Ones rather than zeros, which amplitude embedding cannot normalise.
+    sample = torch.ones(1, circuit.n_qubits)
+    weights = torch.ones(circuit.weights_shape)
     counter = _ProfilerFormulas()
     with torch.no_grad(), counter:
         qnode(circuit)(sample, weights)
@@ -63,26 +70,29 @@ def count(circuit: Circuit) -> int:
 
 
 class _ProfilerFormulas(TorchDispatchMode):
-    """Adds up the PyTorch profiler's FLOPs formulas for every operator that runs.
+    """Sum of the PyTorch profiler's FLOPs formulas over all operators that run in its context.
 
-    The profiler itself takes up to half a second a circuit. Formulas: `torch/csrc/profiler/util.cpp`, `computeFlops`.
+    The formulas are those of `torch/csrc/profiler/util.cpp`, `computeFlops`. Running the profiler itself would take up to half
+    a second per circuit.
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's method has no annotations
         self.flops = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # Nothing is compiled here, and the default would import torch._dynamo, which takes most of a second.
+        # This private hook of torch would import torch._dynamo, which takes most of a second. Nothing is compiled here.
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Like the profiler, count nothing for operators without a formula.
         match func.overloadpacket.__name__:
             case "mul" | "add":
                 self.flops += args[0].numel() if isinstance(args[0], torch.Tensor) else 1
             case "mm" | "bmm":
                 self.flops += 2 * args[0].numel() * args[1].shape[-1]
+            # The first argument is the summand; the factors follow it.
             case "addmm" | "baddbmm":
                 self.flops += 2 * args[1].numel() * args[2].shape[-1]
         return func(*args, **(kwargs or {}))

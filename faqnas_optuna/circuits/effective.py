@@ -1,28 +1,30 @@
-"""Live and inert gates of a circuit, and its effective circuit. An inert gate affects no measured value, whatever the weights.
+"""Effective and inert gates of a circuit, and its effective circuit.
 
-Every ⟨Zᵢ⟩ is a sum of the probabilities |ψₖ|² of the basis states, with signs. A diagonal gate multiplies each amplitude by a
-phase, and a CNOT only says which amplitude stands where. So of a diagonal gate with nothing behind it but diagonal gates and
-CNOTs nothing is left in the probabilities: it is *inert*. RZ and CZ are diagonal; RX and RY mix amplitudes. Going back from the
-measurement to the last layer of RX or RY, the *last mixing layer*,
+An *inert* gate cannot affect any measured value, whatever the weights; all other gates are *effective*.
 
-* every RZ layer behind it is inert, and its angles have no gradient;
-* every CZ layer behind it is inert, its own included; without a mixing layer all are;
-* every CNOT layer is live.
+Every ⟨Zᵢ⟩ is a signed sum of the probabilities |ψₖ|² of the basis states. A diagonal gate multiplies each amplitude by a phase,
+and a CNOT permutes the amplitudes. A diagonal gate that is followed only by diagonal gates and CNOTs therefore does not change
+the probabilities: it is inert. RZ and CZ are diagonal; RX and RY mix amplitudes. Let the *last mixing layer* be the last layer
+of RX or RY. Then
 
-The optimiser never moves an inert angle: circuits that share their effective gates are trained alike from the same start. The
-8,160 circuits have 6,786 different sets of effective gates. One of the circuits with the same effective gates is
-their *effective circuit*.
+* every later RZ layer is inert, and its angles have zero gradient;
+* the CZ layers of the last mixing layer and of all later layers are inert; without a mixing layer, all CZ layers are;
+* every CNOT layer is effective.
 
-Beyond the paper's space, ZZ is diagonal, as CZ is, and its angles are inert with it. And there is a second rule. Basis
-embedding gives a basis state, and CNOTs make another of it. The phase that a diagonal gate gives to a single basis state is
-that of the whole, which nobody sees. So before the *first* mixing layer RZ layers and diagonal entanglers are inert too, and
-CNOT layers are live.
+The optimiser never moves an inert angle, so circuits that share their effective gates have identical trainings from the same
+initial weights. The 8,160 circuits have 6,786 different sets of effective gates. One circuit represents each set: the
+*effective circuit* of all circuits in it.
 
-Data that are uploaded again before a layer are turned in by RY, which mixes: nothing before the last upload is inert. CRX mixes
-too, in every layer, behind the rotations: of its circuits only a first layer of RZ on a basis state is called inert.
+Beyond the paper's space, ZZ is diagonal, as CZ is, and its angles are inert whenever the gate is. A second rule applies to
+basis embedding. It prepares a basis state, and CNOTs map it to another one. A diagonal gate gives a single basis state only a
+global phase, which cannot be observed. Before the *first* mixing layer, RZ layers and diagonal entanglers are therefore inert
+as well, and CNOT layers are effective.
 
-What is called inert is; more may be. Amplitude embedding leaves the first wires in |0⟩: on two or three qubits a whole layer of
-CZ, ZZ or CRX, or of RZ before it, may find nothing to act on until RX or RY has mixed.
+Re-uploaded data enter through RY, which mixes: nothing before the last upload is inert. CRX also mixes, in every layer, after
+the rotations: in its circuits only a first layer of RZ on a basis state counts as inert.
+
+The rules are sufficient, not necessary: some inert gates are missed. Amplitude embedding leaves the first wires in |0⟩. On two
+or three qubits, a whole layer of CZ, ZZ or CRX, or of RZ before it, may therefore act trivially until RX or RY has mixed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,48 +38,60 @@ from faqnas_optuna.circuits.genome import Circuit, Entangler, Rotation, Topology
 
 
 class Layer(NamedTuple):
-    """What is applied in a layer."""
+    """Gates of one layer that are applied."""
 
     rotation: Rotation | None
     entangled: bool
     uploaded: bool = False
-    """The data first."""
+    """True if the data are uploaded again before the rotation."""
 
 
 def all_layers(circuit: Circuit) -> tuple[Layer, ...]:
-    """A circuit with its inert gates."""
+    """Return the layers of a circuit, inert gates included."""
     return tuple(Layer(rotation, True, circuit.reuploading and number > 0) for number, rotation in enumerate(circuit.rotations))
 
 
 def weights_of(circuit: Circuit, layers: Sequence[Layer] | None) -> tuple[int, int]:
-    """The `weights_shape` of layers that are applied instead of all of the circuit's own; None for those."""
+    """Return the shape of the trained angles of `layers`, or of the whole circuit if `layers` is None."""
     if layers is None:
         return circuit.weights_shape
     _, width = circuit.weights_shape
+    # Without entanglers there are no angles of pairs.
     return len(layers), width if any(layer.entangled for layer in layers) else circuit.n_qubits
 
 
 @dataclass(frozen=True, kw_only=True)
 class EffectiveGates:
-    """The effective gates of a circuit; as text, the circuit with brackets around its inert gates."""
+    """Effective gates of a circuit. As text: the circuit with brackets around its inert gates.
+
+    >>> from faqnas_optuna.circuits.genome import Genome
+    >>> genes = {"n_qubits": 4, "embedding": "angle", "entangler": "CZ", "topology": "linear", "depth": 3}
+    >>> genome = Genome.from_params(genes | {"rotation_1": "RX", "rotation_2": "RY", "rotation_3": "RZ", "rotation_4": "RX"})
+    >>> print(EffectiveGates(circuit=genome.circuit))
+    4 qubits, angle, RX RY [RZ], CZ linear [the last 2]
+    """
 
     circuit: Circuit
-    """As suggested."""
+    """Circuit as suggested, with its inert gates."""
 
     @cached_property
     def mixing_layers(self) -> int:
-        """L: the layers up to the last of RX or RY, to the last before the data are uploaded once more, or to that of CRX."""
+        """Number of layers up to the last one that mixes (through RX, RY or CRX) or is followed by an upload.
+
+        The rotations of all later layers are inert.
+        """
         if self._entangler.mixes:
             return self.circuit.depth
+        # The last upload, before the last layer, mixes the state that all earlier layers leave.
         before_upload = self.circuit.depth - 1 if self.circuit.reuploading else 0
         return max(before_upload, *self._mixing, 0)
 
     @cached_property
     def leading(self) -> int:
-        """Layers of rotations on a state that has one amplitude alone, which they do not mix: those before the first of RX or
-        RY, with CRX at most one."""
+        """Number of RZ layers at the beginning that act on a single basis state and are therefore inert."""
         is_single = EMBEDDINGS[self.circuit.embedding].one_basis_state
         unmixed = min(self._mixing, default=self.circuit.depth + 1) - 1 if is_single else 0
+        # The entanglers of a CRX layer mix, so that only the rotations of the first layer act on a basis state.
         return min(unmixed, 1) if self._entangler.mixes else unmixed
 
     @property
@@ -86,104 +100,113 @@ class EffectiveGates:
 
     @property
     def _mixing(self) -> list[int]:
-        """The numbers, from 1, of the layers of RX and RY."""
+        """Numbers, from 1, of the layers of RX and RY."""
         return [number for number, rotation in enumerate(self.circuit.rotations, 1) if rotation is not Rotation.RZ]
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """What is live, layer by layer, without those in which nothing is."""
+        """Effective gates, layer by layer, without layers that have none."""
         return tuple(layer for layer in self._all_layers() if layer != Layer(None, False))
 
     @property
     def effective_rotations(self) -> tuple[Rotation, ...]:
-        """Those of the layers that have live ones."""
+        """Rotations of the layers whose rotations are effective."""
         return self.circuit.rotations[self.leading : self.mixing_layers]
 
     @property
     def separable(self) -> tuple[Layer, ...]:
-        """What is applied without entanglers: the layers of rotations that are then live, and those before which data are
-        uploaded."""
-        told = zip(self.unentangled._all_layers(), all_layers(self.circuit), strict=True)
-        return tuple(Layer(whole.rotation, False, whole.uploaded) for live, whole in told if live.rotation or live.uploaded)
+        """Layers of the circuit without its entanglers: the rotations that are then effective, and all uploads."""
+        pairs = zip(self.unentangled._all_layers(), all_layers(self.circuit), strict=True)
+        layers = (layer for effective, layer in pairs if effective.rotation or effective.uploaded)
+        return tuple(Layer(layer.rotation, False, layer.uploaded) for layer in layers)
 
     @property
     def unentangled(self) -> "EffectiveGates":
-        """The same rotations with entanglers that mix nothing: without any, those that are live in it are."""
+        """Effective gates with CZ as the entangler: its effective rotations are those of the circuit without entanglers."""
         return EffectiveGates(circuit=replace(self.circuit, entangler=Entangler.CZ))
 
     @property
     def effective_angles(self) -> int:
-        """Angles that a measured value depends on."""
+        """Number of trained angles that affect a measured value."""
         _, width = self.circuit.weights_shape
-        of_pairs = (width - self.circuit.n_qubits) * sum(layer.entangled for layer in self.layers)
-        return len(self.effective_rotations) * self.circuit.n_qubits + of_pairs
+        pair_angles = (width - self.circuit.n_qubits) * sum(layer.entangled for layer in self.layers)
+        return len(self.effective_rotations) * self.circuit.n_qubits + pair_angles
 
     @property
     def is_entangled(self) -> bool:
-        """Whether an effective gate acts on two qubits."""
+        """True if an effective gate acts on two qubits."""
         return any(layer.entangled for layer in self.layers)
 
     @property
     def inert(self) -> str:
-        """What is inert, in words; empty if nothing is."""
+        """Description of the inert gates; empty if there are none."""
         gates = ("RZ", str(self.circuit.entangler))
-        told = (
-            f"{where} {gate} {'layer' if where in ONE else 'layers'}"
+        phrases = (
+            f"{position} {gate} {'layer' if position in SINGULAR else 'layers'}"
             for gate, counts in zip(gates, (self._inert_rotations, self._inert_entanglers), strict=True)
-            for where in _places(*counts, self.circuit.depth)
+            for position in _positions(*counts, self.circuit.depth)
         )
-        return ", ".join(told)
+        return ", ".join(phrases)
 
     @property
     def lacks(self) -> str | None:
-        """What a circuit should have and this one has not alive; None if it lacks nothing."""
-        lacking = []
+        """Kinds of effective gates that a useful circuit has and this one lacks; None if it has both."""
+        kinds = []
         if not self.effective_angles:
-            lacking.append("effective rotation")
+            kinds.append("effective rotation")
         if not self.is_entangled:
-            lacking.append("effective entangler")
-        return " and no ".join(lacking) or None
+            kinds.append("effective entangler")
+        return " and no ".join(kinds) or None
 
     @property
     def _inert_rotations(self) -> tuple[int, int]:
-        """The layers of RZ without effect, at the beginning and at the end."""
+        """Numbers of inert RZ layers at the beginning and at the end."""
         if not self.mixing_layers:
             return 0, self.circuit.depth
         return self.leading, self.circuit.depth - self.mixing_layers
 
     @property
     def _inert_entanglers(self) -> tuple[int, int]:
-        """The same of the entanglers."""
+        """Numbers of layers with inert entanglers at the beginning and at the end."""
         if not self._entangler.diagonal:
             return 0, 0
         first, last = self._inert_rotations
+        # The entanglers of the last mixing layer follow its rotations, so that they are inert too. With re-uploading only
+        # those of the last layer have no upload after them.
         return first, 1 if self.circuit.reuploading else min(last + 1, self.circuit.depth - first)
 
     def __str__(self) -> str:
-        """The circuit as suggested in words, with brackets around what is inert."""
-        circuit, (first, last) = self.circuit, self._inert_rotations
-        rotations, end = [str(rotation) for rotation in circuit.rotations], circuit.depth - last
+        circuit = self.circuit
+        first, last = self._inert_rotations
+        end = circuit.depth - last
+        rotations = [str(rotation) for rotation in circuit.rotations]
         parts = (_bracketed(rotations[:first]), rotations[first:end], _bracketed(rotations[end:]))
         entanglers = f"{circuit.entangler} {circuit.topology}"
-        if places := _places(*self._inert_entanglers, circuit.depth):
+        positions = _positions(*self._inert_entanglers, circuit.depth)
+        if positions:
             is_whole = sum(self._inert_entanglers) == circuit.depth
-            entanglers = f"[{entanglers}]" if is_whole else f"{entanglers} [{', '.join(places)}]"
-        return f"{circuit.n_qubits} qubits, {circuit.embedded}, {' '.join(chain(*parts))}, {entanglers}"
+            entanglers = f"[{entanglers}]" if is_whole else f"{entanglers} [{', '.join(positions)}]"
+        return f"{circuit.n_qubits} qubits, {circuit.embedding_label}, {' '.join(chain(*parts))}, {entanglers}"
 
     def _all_layers(self) -> Iterator[Layer]:
-        depth, (first, last), (first_pairs, last_pairs) = self.circuit.depth, self._inert_rotations, self._inert_entanglers
+        """Yield every layer without its inert gates, layers that have no others included."""
+        depth = self.circuit.depth
+        first, last = self._inert_rotations
+        first_pairs, last_pairs = self._inert_entanglers
         for number, (rotation, _, uploaded) in enumerate(all_layers(self.circuit)):
-            is_live = first <= number < depth - last
-            yield Layer(rotation if is_live else None, first_pairs <= number < depth - last_pairs, uploaded)
+            is_effective = first <= number < depth - last
+            yield Layer(rotation if is_effective else None, first_pairs <= number < depth - last_pairs, uploaded)
 
 
 def effective_circuit(circuit: Circuit) -> Circuit:
-    """Return the shallowest circuit of the space with the same effective gates, which is looked up, seeded and trained for all.
+    """Return the shallowest circuit of the space with the same effective gates, which represents all such circuits.
 
-    Where no entangler is live, its kind and topology do not matter, and it is a line of CZ.
+    If no entangler is effective, its kind and topology do not matter; the effective circuit has CZ in a linear topology.
     """
     gates = EffectiveGates(circuit=circuit)
     rotations = circuit.rotations
+    # Only layers whose entanglers are inert as well can be dropped; an effective CNOT needs its layer. A circuit has at least
+    # one layer, even if it has no effective gate.
     if ENTANGLERS[circuit.entangler].diagonal and not circuit.reuploading:
         rotations = gates.effective_rotations or rotations[:1]
     return Circuit(
@@ -196,15 +219,16 @@ def effective_circuit(circuit: Circuit) -> Circuit:
     )
 
 
-ONE = ("the only", "the first", "the last")
+SINGULAR = ("the only", "the first", "the last")
+"""Positions that mean a single layer."""
 
 
-def _places(first: int, last: int, depth: int) -> list[str]:
-    """Which of the layers, from the beginning and from the end."""
+def _positions(first: int, last: int, depth: int) -> list[str]:
+    """Describe the first and last few of `depth` layers in words."""
     if first + last == depth:
         return ["the only" if depth == 1 else "all"]
-    counted = (("first", first), ("last", last))
-    return [f"the {word}" if count == 1 else f"the {word} {count}" for word, count in counted if count]
+    counts = (("first", first), ("last", last))
+    return [f"the {word}" if count == 1 else f"the {word} {count}" for word, count in counts if count]
 
 
 def _bracketed(words: Sequence[str]) -> list[str]:

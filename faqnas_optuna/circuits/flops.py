@@ -1,14 +1,15 @@
 """Floating-point operations of a candidate: one sample, forward pass.
 
-Two counts of the quantum layer are kept side by side, because they answer different questions.
+There are two counts of the quantum layer, which answer different questions.
 
-`profiler_flops` is the paper's metric: what the PyTorch profiler reports while PennyLane simulates the layer. It counts the
-simulator. PennyLane applies a CNOT by moving indices (0 FLOPs) and a CZ by a matrix product (expensive), and the three
-rotations alike; so this count ranks CZ circuits dearer than CNOT ones and does not see the rotations at all.
+`profiler_flops` is the paper's metric: the number that the PyTorch profiler reports while PennyLane simulates the layer. It
+depends on the simulator. PennyLane applies a CNOT by moving indices (0 FLOPs), a CZ by a matrix product (expensive), and all
+three rotations in the same way. This count therefore ranks CZ circuits as more expensive than CNOT circuits and does not
+distinguish the rotations.
 
-`analytic_flops` counts the arithmetic that a state vector of N = 2ⁿ amplitudes needs, and sees every gene.
+`analytic_flops` counts the arithmetic on a state vector of N = 2ⁿ amplitudes. It depends on every gene.
 
-Both count the circuit as suggested, inert gates included, or the layers that are handed to them: those of its effective gates.
+Both count the circuit as suggested, inert gates included, or only the given layers, such as those of its effective gates.
 """
 
 import hashlib
@@ -32,25 +33,26 @@ from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Rotation, 
 logger = logging.getLogger(__name__)
 
 Counts = dict[str, dict[str, int]]
-"""FLOPs by number of qubits, written as a text, and by part."""
+"""FLOPs by number of qubits (as a string, for JSON) and by part."""
 
 
 def profiler_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> int:
-    """FLOPs that `torch.profiler` reports for one sample through the PennyLane layer: the sum of its parts'.
+    """Return the FLOPs that `torch.profiler` reports for one sample through the PennyLane layer, as the sum over its parts.
 
-    The parts depend on the versions of PennyLane and torch alone. They are counted once per installation, and kept: those of
-    the paper's space, and all when a circuit beyond it is first asked for.
+    The FLOPs of the parts depend only on the versions of PennyLane and torch. They are counted once per installation and
+    cached: first for the paper's space, and for all parts as soon as a circuit beyond it occurs.
 
     Args:
-        layers: what is applied; None for the whole circuit.
+        layers: layers that are applied; None for the whole circuit.
     """
     counts = profiler_counts(wider=True) if _is_beyond_the_paper(circuit) else profiler_counts()
     parts = counts[str(circuit.n_qubits)]
     entanglers = parts[f"{circuit.entangler} {circuit.topology}"]
-    counted = all_layers(circuit) if layers is None else layers
-    rotations = sum(parts[layer.rotation] for layer in counted if layer.rotation)
-    uploads = sum(parts["upload"] for layer in counted if layer.uploaded)
-    return parts[circuit.embedding] + rotations + uploads + entanglers * sum(layer.entangled for layer in counted)
+    if layers is None:
+        layers = all_layers(circuit)
+    rotations = sum(parts[layer.rotation] for layer in layers if layer.rotation)
+    uploads = sum(parts["upload"] for layer in layers if layer.uploaded)
+    return parts[circuit.embedding] + rotations + uploads + entanglers * sum(layer.entangled for layer in layers)
 
 
 def _is_beyond_the_paper(circuit: Circuit) -> bool:
@@ -64,10 +66,10 @@ def _is_beyond_the_paper(circuit: Circuit) -> bool:
 
 @cache
 def profiler_counts(*, wider: bool = False) -> Counts:
-    """The profiler's FLOPs of the parts of circuits, in these versions of PennyLane and torch.
+    """Return the profiler's FLOPs of all parts of circuits for the installed versions of PennyLane and torch.
 
     Args:
-        wider: of all that is declared, else of the paper's space alone.
+        wider: count all declared parts; by default those of the paper's space.
     """
     return cached_file(
         counts_file(wider=wider),
@@ -79,22 +81,24 @@ def profiler_counts(*, wider: bool = False) -> Counts:
 
 @contextmanager
 def counting_ahead() -> Iterator[None]:
-    """Have them counted beside the block, in another process, which brings what this one does without: torch and PennyLane."""
+    """Count the FLOPs of the paper's space in a second process while the block runs."""
+    # Counting needs torch and PennyLane. The second process spares this one from importing them.
     file = counts_file()
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-    # What cannot be kept would be counted in vain.
+    # In a read-only directory the second process could not hand over its counts.
     if file.exists() or not os.access(file.parent, os.W_OK):
         yield
         return
-    logger.info("counting PennyLane's FLOPs, once")
+    logger.info("counting the FLOPs of PennyLane's gates, once per installation")
     with in_subprocess(profiler_counts):
         yield
 
 
 def counts_file(*, wider: bool = False) -> Path:
-    """Where they are kept: by version, and by the sources that count."""
+    """Return the path of the cached counts, which names the library versions and a digest of the sources that count."""
     digest = hashlib.sha256()
+    # These sources decide which parts there are and how PennyLane runs them: after a change the cache must not be used.
     for source in ("blocks.py", "genome.py", "pennylane_circuit.py", "counting.py"):
         digest.update((Path(__file__).parent / source).read_bytes())
     versions = "-".join(f"{package}-{version(package)}" for package in ("pennylane", "torch"))
@@ -102,11 +106,11 @@ def counts_file(*, wider: bool = False) -> Path:
 
 
 def _count(*, wider: bool = False) -> Counts:
-    # It brings torch and PennyLane, which nobody needs who finds the counts.
+    # This import loads torch and PennyLane, which are not needed if the counts are cached.
     from faqnas_optuna.circuits.counting import count_parts
 
     if wider:
-        logger.info("counting PennyLane's FLOPs of what the paper's space lacks, once")
+        logger.info("counting the FLOPs of gates beyond the paper's space, once per installation")
     qubits = (EVERY_GENE if wider else GENES)["n_qubits"]
     return {str(n_qubits): count_parts(int(n_qubits), wider=wider) for n_qubits in qubits}
 
@@ -114,22 +118,25 @@ def _count(*, wider: bool = False) -> Counts:
 def _checked_counts(content: bytes, *, wider: bool = False) -> Counts:
     genes = EVERY_GENE if wider else GENES
     entanglers = {f"{entangler} {topology}" for entangler, topology in product(genes["entangler"], Topology)}
-    expected = {*genes["embedding"], *Rotation, *entanglers, *(["upload"] if wider else [])}
+    uploads = {"upload"} if wider else set()
+    expected = {*genes["embedding"], *Rotation, *entanglers, *uploads}
+
     counts = TypeAdapter(Counts).validate_json(content, strict=True)
+    # Valid JSON need not be complete. `cached_file` counts again if this function raises.
     if {*counts} != {*map(str, genes["n_qubits"])} or any({*parts} != expected for parts in counts.values()):
-        raise ValueError("it does not hold every part")
+        raise ValueError("some parts have no count")
     return counts
 
 
 def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> int:
-    """State-vector operations of one sample, from first principles.
+    """Return the number of state-vector operations for one sample, derived from first principles.
 
     Args:
-        layers: what is applied; None for the whole circuit.
+        layers: layers that are applied; None for the whole circuit.
 
     One operation is one addition, multiplication, division, comparison, root, sine or cosine of real numbers, or one sign
-    change or move of a real number. Amplitudes start real, but for IQP embedding, and stay real until the first RX, RZ, ZZ or
-    CRX; then each has two real components. With N = 2ⁿ amplitudes of w = 1 (real) or 2 (complex) components:
+    change or move of a real number. Amplitudes start real, except with IQP embedding, and stay real until the first RX, RZ, ZZ
+    or CRX; from then on each has two real components. With N = 2ⁿ amplitudes:
 
     | part                   | real     | complex  | why                                                              |
     | ---------------------- | -------- | -------- | ---------------------------------------------------------------- |
@@ -154,15 +161,19 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     entangler = ENTANGLERS[circuit.entangler]
     real = not EMBEDDINGS[circuit.embedding].is_complex
     for layer in all_layers(circuit) if layers is None else layers:
-        # cos and sin of the data are those of the embedding.
+        # The cosines and sines of the data are already counted with the embedding.
         total += n * _ROTATION_FLOPS[Rotation.RY][real] * size * layer.uploaded
         for _ in range(n if layer.rotation else 0):
+            # Two operations for cos and sin of the angle. The count uses the state before the gate.
             total += 2 + _ROTATION_FLOPS[layer.rotation][real] * size
             real = real and layer.rotation is Rotation.RY
         for _ in circuit.entangled_pairs if layer.entangled else ():
             total += entangler.flops(size, real)
+            # All declared entanglers with an angle have complex entries.
             real = real and not entangler.has_angle
-    return total + (size if real else 3 * size) + n * (size - 1)
+    probabilities = size if real else 3 * size
+    expectations = n * (size - 1)
+    return total + probabilities + expectations
 
 
 _ROTATION_FLOPS: dict[Rotation | None, dict[bool, int]] = {
@@ -170,9 +181,9 @@ _ROTATION_FLOPS: dict[Rotation | None, dict[bool, int]] = {
     Rotation.RY: {True: 3, False: 6},
     Rotation.RZ: {True: 1, False: 3},
 }
-"""Operations per amplitude, while the state is real (True) and after."""
+"""Operations per amplitude, for real (True) and complex (False) states."""
 
 
 def classical_flops(circuit: Circuit, *, n_features: int, n_classes: int) -> int:
-    """FLOPs of the two linear layers as the PyTorch profiler counts them: 2·inputs·outputs each, biases free."""
+    """Return the FLOPs of the two linear layers: 2·inputs·outputs each. Like the PyTorch profiler, ignore the biases."""
     return 2 * circuit.n_qubits * (n_features + n_classes)

@@ -1,4 +1,4 @@
-"""An elementary gate, and where its angle comes from."""
+"""Elementary gates and the sources of their angles."""
 
 from typing import Any, NamedTuple
 
@@ -6,27 +6,32 @@ from numpy.typing import NDArray
 
 
 class Input(NamedTuple):
-    """An angle that prepares a sample."""
+    """Angle that depends on the sample."""
 
     number: int
 
 
 class Weight(NamedTuple):
-    """A trained angle."""
+    """Trained angle."""
 
     layer: int
     place: int
-    """Of the layer's angles: those of its wires, then those of its pairs."""
+    """Index within the layer: first the wires, then the entangled pairs."""
     share: float = 1.0
-    """By what it is multiplied."""
+    """Factor that multiplies the trained value."""
 
-    def among(self, weights: NDArray[Any]) -> float:
-        """The angle in radians, of a circuit's (`weights_shape`)."""
+    def radians(self, weights: NDArray[Any]) -> float:
+        """Return the angle in radians, given the trained angles of the circuit (`Circuit.weights_shape`).
+
+        >>> import numpy as np
+        >>> Weight(layer=0, place=1, share=-0.5).radians(np.array([[0.25, 3.0]]))
+        -1.5
+        """
         return self.share * float(weights[self.layer, self.place])
 
 
 class Gate(NamedTuple):
-    """A gate as OpenQASM calls it: h, rx, ry, rz, cx or cz."""
+    """Elementary gate under its OpenQASM name: h, rx, ry, rz, cx or cz."""
 
     name: str
     wires: tuple[int, ...]

@@ -1,6 +1,7 @@
-"""A trained circuit as OpenQASM 3, or 2, whose inputs are the angles of the gates that prepare a sample's state.
+"""Trained circuits as OpenQASM 3 or 2. The inputs are the angles of the gates that encode a sample.
 
-Nothing is measured at the end: what the network reads is ⟨Z⟩ of every wire. Wire 0, `q[0]`, is the most significant bit.
+The programs contain no measurement: the network uses the expectation value ⟨Z⟩ of every wire. Wire 0, `q[0]`, is the most
+significant bit.
 """
 
 from collections.abc import Sequence
@@ -11,33 +12,36 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS
 from faqnas_optuna.circuits.effective import all_layers
-from faqnas_optuna.circuits.elementary import count_inputs, elementary_gates, gray_code, prepared_wires
+from faqnas_optuna.circuits.elementary import count_inputs, count_prepared_wires, elementary_gates, gray_code
 from faqnas_optuna.circuits.gates import Gate, Input
 from faqnas_optuna.circuits.genome import Circuit
 
 
 def preparation_angles(circuit: Circuit, inputs: NDArray[Any]) -> NDArray[np.float64]:
-    """The inputs of the OpenQASM circuit, in radians, for what the linear layer before the circuit gives.
+    """Return the inputs of the OpenQASM circuit, in radians, for the outputs of the linear layer before the circuit.
 
     Args:
-        inputs: (n_qubits,); with amplitude embedding of any norm, where all zeros mean |0…0⟩.
+        inputs: (n_qubits,). With amplitude embedding they need not be normalised, and all zeros give |0…0⟩.
     """
-    if (angles_of := EMBEDDINGS[circuit.embedding].angles) is not None:
-        return angles_of(np.asarray(inputs, np.float64))
-    amplitudes = np.zeros(2 ** prepared_wires(circuit))
+    block_angles = EMBEDDINGS[circuit.embedding].angles
+    if block_angles is not None:
+        return block_angles(np.asarray(inputs, np.float64))
+    n_prepared = count_prepared_wires(circuit)
+    amplitudes = np.zeros(2**n_prepared)
     amplitudes[: circuit.n_qubits] = inputs
     angles = []
-    for level in range(prepared_wires(circuit)):
-        left, right = amplitudes.reshape(2**level, 2, -1).swapaxes(0, 1)
-        if left.shape[1] > 1:
-            left, right = (np.linalg.norm(half, axis=1, keepdims=True) for half in (left, right))
-        # One sign for each pair of amplitudes is told by the last level alone.
-        angles.append(_signs(level) @ (2 * np.arctan2(right, left)).ravel() / 2**level)
+    for level in range(n_prepared):
+        # (2ˡ, amplitudes) for each state of the controls: the amplitudes whose next bit is 0, and those whose next bit is 1.
+        lower, upper = amplitudes.reshape(2**level, 2, -1).swapaxes(0, 1)
+        # Upper levels distribute norms, which are not negative. Only the last level, with one amplitude each, sees the signs.
+        if lower.shape[1] > 1:
+            lower, upper = (np.linalg.norm(half, axis=1, keepdims=True) for half in (lower, upper))
+        angles.append(_signs(level) @ (2 * np.arctan2(upper, lower)).ravel() / 2**level)
     return np.concatenate(angles)
 
 
 def openqasm3(circuit: Circuit, weights: NDArray[Any]) -> str:
-    """The circuit with these angles (`weights_shape`), and `input` parameters for a sample."""
+    """Return the circuit with fixed trained angles (`weights_shape`) and `input` parameters for a sample."""
     inputs = [f"input float[64] a{number};" for number in range(count_inputs(circuit))]
     gates = _gates(circuit, weights, "q[{}]")
     head = ["OPENQASM 3.0;", 'include "stdgates.inc";', *_remarks(circuit)]
@@ -45,48 +49,50 @@ def openqasm3(circuit: Circuit, weights: NDArray[Any]) -> str:
 
 
 def openqasm2(circuit: Circuit, weights: NDArray[Any], sample: Sequence[float]) -> str:
-    """The circuit as a gate with parameters, applied once, to a sample's `preparation_angles`."""
+    """Return the circuit as a parametrised gate, applied once with the `preparation_angles` of a sample."""
+    # OpenQASM 2 has no `input` declarations, so that the parameters of a gate take their place.
     parameters = ", ".join(f"a{number}" for number in range(count_inputs(circuit)))
     wires = range(circuit.n_qubits)
     head = ["OPENQASM 2.0;", 'include "qelib1.inc";', *_remarks(circuit)]
     gates = [f"  {gate}" for gate in _gates(circuit, weights, "w{}")]
     name = f"gate hqnn({parameters}) {', '.join(f'w{wire}' for wire in wires)} {{"
     values = ", ".join(_number(value) for value in sample)
-    applied = f"hqnn({values}) {', '.join(f'q[{wire}]' for wire in wires)};"
-    return "\n".join([*head, name, *gates, "}", f"qreg q[{circuit.n_qubits}];", applied]) + "\n"
+    application = f"hqnn({values}) {', '.join(f'q[{wire}]' for wire in wires)};"
+    return "\n".join([*head, name, *gates, "}", f"qreg q[{circuit.n_qubits}];", application]) + "\n"
 
 
 def _remarks(circuit: Circuit) -> list[str]:
     return [
         f"// {circuit}",
         f"// a0, a1, … are {EMBEDDINGS[circuit.embedding].remark}.",
-        "// Nothing is measured: the linear layer after it takes the expectation of Z of every qubit. q[0] is wire 0.",
+        "// Nothing is measured: the linear layer after the circuit uses the expectation of Z of every qubit. q[0] is wire 0.",
     ]
 
 
-def _gates(circuit: Circuit, weights: NDArray[Any], place: str) -> list[str]:
-    """A statement a gate.
+def _gates(circuit: Circuit, weights: NDArray[Any], wire_format: str) -> list[str]:
+    """Return one statement per gate.
 
     Args:
-        place: how a wire is called, as `q[{}]`.
+        wire_format: name of a wire with a placeholder for its number, such as `q[{}]`.
     """
-    return [_written(gate, weights, place) for gate in elementary_gates(circuit, all_layers(circuit))]
+    return [_statement(gate, weights, wire_format) for gate in elementary_gates(circuit, all_layers(circuit))]
 
 
 def _signs(level: int) -> NDArray[np.float64]:
-    """(2ˡ, 2ˡ) the signs with which a controlled rotation's angles make those between its CNOTs."""
-    places = range(2**level)
-    return np.array([[(-1.0) ** (gray_code(row) & column).bit_count() for column in places] for row in places])
+    """Return the sign matrix (2ˡ, 2ˡ) that maps the angles of a controlled rotation to those of its RY gates."""
+    # Equation (3) of Möttönen et al., without the factor 2⁻ˡ.
+    indices = range(2**level)
+    return np.array([[(-1.0) ** (gray_code(row) & column).bit_count() for column in indices] for row in indices])
 
 
-def _written(gate: Gate, weights: NDArray[Any], place: str) -> str:
-    wires = ", ".join(map(place.format, gate.wires))
+def _statement(gate: Gate, weights: NDArray[Any], wire_format: str) -> str:
+    wires = ", ".join(map(wire_format.format, gate.wires))
     if gate.angle is None:
         return f"{gate.name} {wires};"
-    angle = f"a{gate.angle.number}" if isinstance(gate.angle, Input) else _number(gate.angle.among(weights))
+    angle = f"a{gate.angle.number}" if isinstance(gate.angle, Input) else _number(gate.angle.radians(weights))
     return f"{gate.name}({angle}) {wires};"
 
 
 def _number(value: float) -> str:
-    """All digits of a number, as readers of both versions take it."""
+    """Return a number with all its digits, in a notation that both versions of OpenQASM accept."""
     return f"{float(value):.17g}" if float(value) % 1 else f"{float(value):.1f}"

@@ -158,7 +158,7 @@ def _train_quantum(
     model: Model, circuit: Circuit, splits: DataSplits, training: TrainingConfig, generator: np.random.Generator
 ) -> "tuple[TrainingResult, NDArray[np.int64]]":
     """Return the result of training a quantum network, and its predictions for the test part."""
-    from faqnas_optuna.training.engines import predict_anyhow, train_on
+    from faqnas_optuna.training.engines import predict_scores, train_on
     from faqnas_optuna.training.parameters import Layout
     from faqnas_optuna.training.training import predict, train
 
@@ -168,7 +168,7 @@ def _train_quantum(
     layout = Layout.of(effective, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
     if layers is None:
         result = train_on(Engine.FAST, effective, splits, training, generator=generator, validate_epochs=True)
-        scores = predict_anyhow(effective, layout, result.parameters, splits.test.x)
+        scores = predict_scores(effective, layout, result.parameters, splits.test.x)
     else:
         result = train(effective, splits, training, generator=generator, layers=layers, validate_epochs=True)
         scores = predict(effective, layout, result.parameters, splits.test.x, layers)
@@ -243,7 +243,7 @@ def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) ->
         case Model.SEPARABLE:
             rotations = " ".join(str(layer.rotation) for layer in layers_of(model, circuit) or ())
             # Without rotations nothing is left but the embedding.
-            return f"{circuit.n_qubits} qubits, {circuit.embedded}, {rotations}, no entangler" if rotations else embedding_alone
+            return f"{circuit.n_qubits} qubits, {circuit.embedding_label}, {rotations}, no entangler" if rotations else embedding_alone
         case Model.MLP:
             return f"mlp, {mlp_width(circuit, n_features=n_features, n_classes=n_classes)} tanh units"
 

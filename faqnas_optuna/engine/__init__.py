@@ -1,1 +1,1 @@
-"""How a circuit is simulated and trained: kernels in numpy and numba alone."""
+"""Fast engine: simulation and training of circuits by kernels that need only numpy and numba."""

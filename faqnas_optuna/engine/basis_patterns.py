@@ -1,7 +1,8 @@
-"""Basis embedding in training, where each pattern of bits is simulated once, in numba.
+"""Training with basis embedding, where each bit pattern is simulated once, in numba.
 
-The circuit behind the bits is the same for all samples, so ⟨Z⟩ depends on the pattern alone. A step needs it of the patterns
-of its samples and of each of them with one bit turned: 2ⁿ at the most, and far fewer where samples are alike.
+All samples with one bit pattern have the same ⟨Z⟩, because the circuit after the embedding does not depend on the sample. A
+training step needs ⟨Z⟩ for the patterns of its samples and for each of them with one bit flipped: at most 2ⁿ patterns, and far
+fewer if samples are similar.
 """
 
 from typing import NamedTuple
@@ -14,21 +15,21 @@ from faqnas_optuna.engine.normal_form import Integers
 
 
 class Patterns(NamedTuple):
-    """The patterns of bits of a step, as numbers: wire 0 is the most significant bit. N = 2ⁿ."""
+    """Bit patterns of a training step, as numbers whose most significant bit is wire 0. N = 2ⁿ."""
 
     of_samples: Integers
-    """(B,)"""
-    listed: Integers
-    """(N,) those that are needed, without repetition, in the front: first the samples' own."""
+    """(B,) pattern of each sample."""
+    distinct: Integers
+    """(N,) patterns to simulate, each once; those of the samples come first. Only the front is used."""
     place: Integers
-    """(N,) where a pattern is in the list, or -1."""
+    """(N,) index of each pattern in `distinct`, or -1."""
     measured: Array
-    """(N, n) ⟨Z⟩ of the patterns in the list."""
+    """(N, n) ⟨Z⟩ by pattern; valid for those in `distinct`."""
 
 
 @jit
 def make_patterns(wires: int, batch: int, like: Array) -> Patterns:
-    """Room for the patterns of `batch` samples, with ⟨Z⟩ of the type of an array."""
+    """Allocate memory for the patterns of `batch` samples, with ⟨Z⟩ of the same type as `like`."""
     count = 1 << wires
     return Patterns(
         np.empty(batch, np.int64), np.empty(count, np.int64), np.empty(count, np.int64), np.empty((count, wires), like.dtype)
@@ -37,7 +38,11 @@ def make_patterns(wires: int, batch: int, like: Array) -> Patterns:
 
 @jit
 def list_patterns(inputs: Array, patterns: Patterns) -> tuple[int, int]:
-    """List the patterns 1[x > 0] of samples (n, B), then those with one bit turned; how many of the former, of all."""
+    """List the patterns 1[x > 0] of samples (n, B), followed by these patterns with one bit flipped.
+
+    Returns:
+        Number of distinct patterns of the samples, and of all patterns.
+    """
     wires, batch = inputs.shape
     patterns.place[:] = -1
     count = 0
@@ -50,22 +55,23 @@ def list_patterns(inputs: Array, patterns: Patterns) -> tuple[int, int]:
     own = count
     for place in range(own):
         for wire in range(wires):
-            count = _add(patterns.listed[place] ^ (1 << wire), count, patterns)
+            count = _add(patterns.distinct[place] ^ (1 << wire), count, patterns)
     return own, count
 
 
 @jit
 def _add(pattern: int, count: int, patterns: Patterns) -> int:
+    """Add a pattern unless it is listed already; return the new number of patterns."""
     if patterns.place[pattern] >= 0:
         return count
     patterns.place[pattern] = count
-    patterns.listed[count] = pattern
+    patterns.distinct[count] = pattern
     return count + 1
 
 
 @jit
 def write_bits(patterns: Integers, inputs: Array) -> None:
-    """Inputs (n, P) that are embedded as these patterns (P,)."""
+    """Write inputs (n, P) whose embeddings are the basis states of these patterns (P,)."""
     wires = inputs.shape[0]
     for wire in range(wires):
         for p in range(patterns.size):
@@ -73,24 +79,25 @@ def write_bits(patterns: Integers, inputs: Array) -> None:
 
 
 @jit
-def keep(listed: Integers, measured: Array, patterns: Patterns) -> None:
-    """Keep ⟨Z⟩ (n, P) of these patterns (P,)."""
-    for p in range(listed.size):
+def store_measured(distinct: Integers, measured: Array, patterns: Patterns) -> None:
+    """Store ⟨Z⟩ (n, P) of these patterns (P,)."""
+    for p in range(distinct.size):
         for q in range(measured.shape[0]):
-            patterns.measured[listed[p], q] = measured[q, p]
+            patterns.measured[distinct[p], q] = measured[q, p]
 
 
 @jit
 def look_up(inputs: Array, patterns: Patterns, measured: Array) -> None:
-    """⟨Z⟩ of every sample, (n, B); what is no number has none."""
+    """Write ⟨Z⟩ (n, B) of every sample."""
     for q in range(measured.shape[0]):
         for b in range(measured.shape[1]):
+            # NaN inputs have a pattern too. Adding 0 · x makes their ⟨Z⟩ NaN, so that a diverged training is noticed.
             measured[q, b] = patterns.measured[patterns.of_samples[b], q] + 0 * inputs[q, b]
 
 
 @jit
 def sum_by_pattern(grad_measured: Array, patterns: Patterns, sums: Array) -> None:
-    """The gradients (n, B) of samples as those (n, P) of their patterns: samples of one pattern are one state."""
+    """Write the gradients (n, P) of the patterns: the sums of the gradients (n, B) of their samples."""
     sums[:] = 0
     for q in range(grad_measured.shape[0]):
         for b in range(grad_measured.shape[1]):
@@ -99,12 +106,13 @@ def sum_by_pattern(grad_measured: Array, patterns: Patterns, sums: Array) -> Non
 
 @jit
 def straight_through(grad_measured: Array, patterns: Patterns, grad_inputs: Array) -> None:
-    """∂E/∂x = ∂E/∂⟨Z⟩ · (⟨Z⟩ where the bit is 1 - ⟨Z⟩ where it is 0)."""
+    """Write ∂E/∂x = ∂E/∂⟨Z⟩ · (⟨Z⟩ with bit 1 - ⟨Z⟩ with bit 0), a substitute for the derivative that a bit does not have."""
     wires = grad_inputs.shape[0]
     for b in range(grad_inputs.shape[1]):
         for wire in range(wires):
             bit = 1 << (wires - 1 - wire)
-            one, zero = patterns.measured[patterns.of_samples[b] | bit], patterns.measured[patterns.of_samples[b] & ~bit]
+            one = patterns.measured[patterns.of_samples[b] | bit]
+            zero = patterns.measured[patterns.of_samples[b] & ~bit]
             total = grad_measured.dtype.type(0)
             for q in range(wires):
                 total += grad_measured[q, b] * (one[q] - zero[q])

@@ -1,9 +1,9 @@
-"""A whole epoch of training in one numba call: what PyTorch does in a dozen calls a step takes longer than a small circuit.
+"""Training of a whole epoch in one numba call. With PyTorch, the dozen calls of a step would take longer than a small circuit.
 
     x ── encoder ── circuit ── classifier ── log-softmax ── negative log-likelihood;  gradients;  Adam
 
-The arithmetic is that of `nn.Linear`, `nll_loss(log_softmax(…))` and `torch.optim.Adam` with their defaults. Arrays within a
-step have the batch last: (n_qubits, B), (classes, B). All reals are float32.
+The arithmetic is that of `nn.Linear`, `nll_loss(log_softmax(…))` and `torch.optim.Adam` with their defaults. Within a step, the
+batch is the last axis of arrays: (n_qubits, B), (classes, B). All real numbers are float32.
 """
 
 import logging
@@ -16,10 +16,10 @@ import numpy as np
 from faqnas_optuna.cache import in_subprocess
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.engine.basis_patterns import (
-    keep,
     list_patterns,
     look_up,
     make_patterns,
+    store_measured,
     straight_through,
     sum_by_pattern,
     write_bits,
@@ -33,22 +33,24 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-"""Adam's, as in PyTorch (Kingma and Ba, arXiv 1412.6980)."""
+# Adam's constants (Kingma and Ba, arXiv 1412.6980); PyTorch has the same defaults.
+BETA_1 = 0.9
+BETA_2 = 0.999
+EPSILON = 1e-8
 
 
 class Optimiser(NamedTuple):
-    """Parameters and what Adam keeps of each; all (P,)."""
+    """Parameters, gradients and Adam's moments; all (P,)."""
 
     parameters: Array
-    """Encoder weights and bias, angles, classifier weights and bias, one after the other, as in `HQNN.parameters()`."""
+    """Encoder weights and bias, angles, classifier weights and bias, concatenated in the order of `HQNN.parameters()`."""
     gradients: Array
     first_moments: Array
     second_moments: Array
 
 
 class ParameterBlocks(NamedTuple, Generic[T]):
-    """A vector of parameters, or of gradients, as what it is made of."""
+    """Blocks of a vector of parameters or gradients."""
 
     encoder_weights: T
     """(n_qubits, features)"""
@@ -63,7 +65,7 @@ class ParameterBlocks(NamedTuple, Generic[T]):
 
 
 def make_optimiser(parameters: Array) -> Optimiser:
-    """Adam before its first step, on parameters (P,) that it changes in place."""
+    """Return Adam before its first step, for parameters (P,) that it will change in place."""
     return Optimiser(parameters, np.zeros_like(parameters), np.zeros_like(parameters), np.zeros_like(parameters))
 
 
@@ -80,55 +82,68 @@ def train_epoch(
     learning_rate: float,
     n_classes: int,
 ) -> float:
-    """Train on every sample once, and return the mean of the batches' losses.
+    """Train on every sample once and return the mean loss of the batches.
 
     Args:
-        x: (samples, features), y: (samples,).
-        order: (samples,) in which the samples are taken, `batch_size` at a time.
-        workspace: for `batch_size` samples.
+        x: (samples, features).
+        y: (samples,).
+        order: (samples,) indices in the order of training, `batch_size` per step.
+        workspace: has room for `batch_size` samples.
         optimiser: changed in place.
-        steps_before: optimiser steps of earlier epochs.
+        steps_before: number of optimiser steps of earlier epochs.
     """
-    n_qubits, features = program.n_qubits, x.shape[1]
+    n_qubits = program.n_qubits
+    features = x.shape[1]
     weights = _layers(optimiser.parameters, features, program, n_classes)
     gradients = _layers(optimiser.gradients, features, program, n_classes)
-    of_bits, most = program.embedding == BASIS, workspace.embedding.shape[2]
-    # Encoded and measured values, their gradients, the same two of patterns; the scores. What is smaller uses the front.
-    buffers = np.empty((6, n_qubits * most), x.dtype)
+    of_bits = program.embedding == BASIS
+    capacity = workspace.embedding.shape[2]
+    # Encoded and measured values, their gradients, and inputs and outputs of patterns. Smaller batches use the front.
+    buffers = np.empty((6, n_qubits * capacity), x.dtype)
     score_buffer = np.empty(n_classes * batch_size, x.dtype)
     patterns = make_patterns(n_qubits if of_bits else 0, batch_size, x)
-    total, batches = 0.0, 0
+    total = 0.0
+    batches = 0
     for start in range(0, order.size, batch_size):
         rows = order[start : start + batch_size]
-        encoded, measured = _front(buffers[0], n_qubits, rows.size), _front(buffers[1], n_qubits, rows.size)
-        grad_encoded, grad_measured = _front(buffers[2], n_qubits, rows.size), _front(buffers[3], n_qubits, rows.size)
+        encoded = _front(buffers[0], n_qubits, rows.size)
+        measured = _front(buffers[1], n_qubits, rows.size)
+        grad_encoded = _front(buffers[2], n_qubits, rows.size)
+        grad_measured = _front(buffers[3], n_qubits, rows.size)
         scores = score_buffer[: n_classes * rows.size].reshape(n_classes, rows.size)
 
         _encode(x, rows, weights.encoder_weights, weights.encoder_bias, encoded)
-        # Of basis embedding patterns are run, those of the samples last: the last state is that which is gone back from. All in
-        # one place, since a second call of `forward` would take a third longer to compile.
-        own, needed = list_patterns(encoded, patterns) if of_bits else (rows.size, rows.size)
-        inputs, outputs, end = encoded, measured, needed
+        # With basis embedding, patterns are simulated instead of samples. Those of the samples come last, because `backward`
+        # starts from the last state. Both cases share one call of `forward`: a second one would take a third longer to compile.
+        own, count = list_patterns(encoded, patterns) if of_bits else (rows.size, rows.size)
+        inputs = encoded
+        outputs = measured
+        end = count
         while end > 0:
-            begin = max(own, end - most) if end > own else 0
+            begin = max(own, end - capacity) if end > own else 0
             if of_bits:
-                inputs, outputs = _front(buffers[4], n_qubits, end - begin), _front(buffers[5], n_qubits, end - begin)
-                write_bits(patterns.listed[begin:end], inputs)
-            forward(inputs, weights.angles, program, workspace, outputs, end < needed)
+                inputs = _front(buffers[4], n_qubits, end - begin)
+                outputs = _front(buffers[5], n_qubits, end - begin)
+                write_bits(patterns.distinct[begin:end], inputs)
+            forward(inputs, weights.angles, program, workspace, outputs, end < count)
             if of_bits:
-                keep(patterns.listed[begin:end], outputs, patterns)
+                store_measured(patterns.distinct[begin:end], outputs, patterns)
             end = begin
         if of_bits:
             look_up(encoded, patterns, measured)
         _classify(measured, weights.classifier_weights, weights.classifier_bias, scores)
+        # `nll_loss` averages over a batch, also over a last one that is smaller.
         total += _negative_log_likelihood(scores, y, rows)
-        # From here on `scores` holds the gradient of the loss by the scores.
+        # From here on `scores` holds the gradient of the loss with respect to the scores.
         _adjoint_of_classify(
             scores, measured, weights.classifier_weights, gradients.classifier_weights, gradients.classifier_bias, grad_measured
         )
-        grad_inputs, grad_outputs = grad_encoded, grad_measured
+        grad_inputs = grad_encoded
+        grad_outputs = grad_measured
         if of_bits:
-            grad_inputs, grad_outputs = inputs, outputs
+            # The inputs and outputs of the samples' patterns are no longer needed.
+            grad_inputs = inputs
+            grad_outputs = outputs
             sum_by_pattern(grad_measured, patterns, grad_outputs)
         backward(weights.angles, program, workspace, grad_outputs, grad_inputs, gradients.angles)
         if of_bits:
@@ -141,8 +156,10 @@ def train_epoch(
 
 @jit
 def _layers(vector: Array, features: int, program: Program, n_classes: int) -> ParameterBlocks[Array]:
-    """Views of a vector of parameters."""
-    n_qubits, depth, width = program.n_qubits, program.depth, program.width
+    """Return the blocks of a vector of parameters, as views."""
+    n_qubits = program.n_qubits
+    depth = program.depth
+    width = program.width
     a = n_qubits * features
     b = a + n_qubits
     c = b + depth * width
@@ -158,12 +175,13 @@ def _layers(vector: Array, features: int, program: Program, n_classes: int) -> P
 
 @jit
 def _front(buffer: Array, rows: int, columns: int) -> Array:
+    """Return the front of a buffer as an array (rows, columns)."""
     return buffer[: rows * columns].reshape(rows, columns)
 
 
 @jit
 def _encode(x: Array, rows: Integers, weights: Array, bias: Array, encoded: Array) -> None:
-    """encoded[q, b] = weights[q] · x[rows[b]] + bias[q]"""
+    """Write encoded[q, b] = weights[q] · x[rows[b]] + bias[q]."""
     for b in range(rows.size):
         sample = x[rows[b]]
         for q in range(bias.size):
@@ -180,7 +198,9 @@ def _adjoint_of_encode(x: Array, rows: Integers, grad_encoded: Array, grad_weigh
     for b in range(rows.size):
         sample = x[rows[b]]
         for q in range(grad_bias.size):
-            grad, row = grad_encoded[q, b], grad_weights[q]
+            grad = grad_encoded[q, b]
+            row = grad_weights[q]
+            # The inner loop runs over the features, which are contiguous in the samples and the weights.
             for i in range(sample.size):
                 row[i] += grad * sample[i]
     for q in range(grad_bias.size):
@@ -189,12 +209,13 @@ def _adjoint_of_encode(x: Array, rows: Integers, grad_encoded: Array, grad_weigh
 
 @jit
 def _classify(measured: Array, weights: Array, bias: Array, scores: Array) -> None:
-    """scores[c, b] = weights[c] · measured[:, b] + bias[c]"""
+    """Write scores[c, b] = weights[c] · measured[:, b] + bias[c]."""
     for c in range(bias.size):
         score = scores[c]
         score[:] = bias[c]
         for q in range(measured.shape[0]):
-            weight, values = weights[c, q], measured[q]
+            weight = weights[c, q]
+            values = measured[q]
             for b in range(score.size):
                 score[b] += weight * values[b]
 
@@ -208,7 +229,9 @@ def _adjoint_of_classify(
         grads = grad_scores[c]
         grad_bias[c] = grads.sum()
         for q in range(measured.shape[0]):
-            weight, values, target = weights[c, q], measured[q], grad_measured[q]
+            weight = weights[c, q]
+            values = measured[q]
+            target = grad_measured[q]
             total = values.dtype.type(0)
             for b in range(grads.size):
                 total += grads[b] * values[b]
@@ -218,10 +241,11 @@ def _adjoint_of_classify(
 
 @jit
 def _negative_log_likelihood(scores: Array, y: Integers, rows: Integers) -> float:
-    """The mean over the batch of -log softmax(scores)[y]; `scores` become its gradient, (softmax(scores) - [y]) / B."""
+    """Return the mean of -log softmax(scores)[y] over the batch. Overwrite `scores` with its gradient."""
     n_classes, batch = scores.shape
     total = 0.0
     for b in range(batch):
+        # Subtracting the largest score prevents overflow of the exponentials.
         largest = scores[0, b]
         for c in range(1, n_classes):
             largest = max(largest, scores[c, b])
@@ -232,6 +256,7 @@ def _negative_log_likelihood(scores: Array, y: Integers, rows: Integers) -> floa
             scores[c, b] = math.exp(scores[c, b] - largest)
             exponentials += scores[c, b]
         total += math.log(exponentials) - margin
+        # The gradient is (softmax(scores) - one-hot(y)) / B.
         scale = scores.dtype.type(1) / (exponentials * scores.dtype.type(batch))
         for c in range(n_classes):
             scores[c, b] *= scale
@@ -242,63 +267,74 @@ def _negative_log_likelihood(scores: Array, y: Integers, rows: Integers) -> floa
 
 @jit
 def _adam(optimiser: Optimiser, step: int, learning_rate: float) -> None:
-    """One step: p -= lr · m̂ / (√v̂ + ε)."""
+    """Make one step of Adam: p -= lr · m̂ / (√v̂ + ε)."""
     real = optimiser.parameters.dtype.type
     step_size = real(learning_rate / (1 - BETA_1**step))
     root_of_correction = real(math.sqrt(1 - BETA_2**step))
-    # Subtracted before they are rounded: 1 - float32(0.999) is off by a hundred-thousandth.
-    keep_1, take_1, keep_2, take_2 = real(BETA_1), real(1 - BETA_1), real(BETA_2), real(1 - BETA_2)
+    beta_1 = real(BETA_1)
+    beta_2 = real(BETA_2)
+    # The difference is rounded, not the minuend: 1 - float32(0.999) has a relative error of about 1e-5.
+    complement_1 = real(1 - BETA_1)
+    complement_2 = real(1 - BETA_2)
     epsilon = real(EPSILON)
     parameters, gradients, first, second = optimiser
     for i in range(parameters.size):
         gradient = gradients[i]
-        first[i] = keep_1 * first[i] + take_1 * gradient
-        second[i] = keep_2 * second[i] + take_2 * gradient * gradient
+        first[i] = beta_1 * first[i] + complement_1 * gradient
+        second[i] = beta_2 * second[i] + complement_2 * gradient * gradient
         parameters[i] -= step_size * first[i] / (np.sqrt(second[i]) / root_of_correction + epsilon)
 
 
 @cache
 def load_kernels() -> None:
-    """Have the engine for float32 in this process, compiled if it has not been in this installation."""
+    """Load the float32 kernels into this process; compile them first if this installation has not."""
     compile_once(_compile)
     compile_forward()
     compile_training()
 
 
 def _compile() -> None:
-    """By processes of their own, which end at any time: an exception that a signal raises within the compiler gets lost."""
-    logger.info("compiling the fast engine, once; this takes some ten seconds")
-    # The two that take longest side by side; then what is made of both.
+    """Compile all kernels in subprocesses."""
+    # A subprocess can be ended at any time. In this process, numba's compiler would swallow an exception raised by a signal.
+    logger.info("compiling the fast engine, once per installation; this takes about ten seconds")
+    # The two slowest compile in parallel; the training kernel contains both.
     with in_subprocess(compile_backward), in_subprocess(compile_forward):
         pass
-    logger.info("compiling the fast engine: the circuit is done, now the training")
+    logger.info("compiling the fast engine: the circuit kernels are ready, the training kernel follows")
     with in_subprocess(compile_training):
         pass
-    # Should one of them have failed, this one compiles; otherwise it finds all.
+    # These find the machine code on disk, unless a subprocess failed.
     compile_forward()
     compile_training()
 
 
+# The next three take no arguments, because `in_subprocess` calls them by name.
+
+
 def compile_forward() -> None:
-    """Compile what predictions need, or find it on disk. To be run in a process of its own, as the next two."""
-    expectations(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), LEAST)
+    """Compile the kernels for predictions, or load them from disk."""
+    expectations(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), SMALLEST_CIRCUIT)
 
 
 def compile_backward() -> None:
-    """Compile the way back through a circuit, or find it on disk."""
-    program, wires = compile_circuit(LEAST), np.ones((2, 2), np.float32)
+    """Compile the kernel for gradients of a circuit, or load it from disk."""
+    program = compile_circuit(SMALLEST_CIRCUIT)
+    wires = np.ones((2, 2), np.float32)
     backward(np.ones((1, 2), np.float32), program, make_workspace(program, 2, np.float32), wires, wires, wires[:1])
 
 
 def compile_training() -> None:
-    """Compile what a training needs, or find it on disk."""
-    layout = 1 * 2 + 2 + 2 + 2 * 2 + 2
-    program, optimiser = compile_circuit(LEAST), make_optimiser(np.ones(layout, np.float32))
-    x, y, workspace = np.ones((2, 1), np.float32), np.zeros(2, np.int64), make_workspace(program, 2, np.float32)
-    train_epoch(x, y, np.arange(2), 2, program, workspace, optimiser, 0, 0.1, 2)
+    """Compile the kernel for training, or load it from disk."""
+    program = compile_circuit(SMALLEST_CIRCUIT)
+    # One feature and two classes.
+    n_parameters = 1 * 2 + 2 + 2 + 2 * 2 + 2
+    optimiser = make_optimiser(np.ones(n_parameters, np.float32))
+    x = np.ones((2, 1), np.float32)
+    y = np.zeros(2, np.int64)
+    train_epoch(x, y, np.arange(2), 2, program, make_workspace(program, 2, np.float32), optimiser, 0, 0.1, 2)
 
 
-LEAST = Circuit(
+SMALLEST_CIRCUIT = Circuit(
     n_qubits=2, embedding=Embedding.ANGLE, entangler=Entangler.CZ, topology=Topology.LINEAR, rotations=(Rotation.RX,)
 )
-"""The least circuit, to load and compile with: how large arrays are is of no account."""
+"""Smallest circuit, used to load and compile the kernels. Machine code depends on types, not on the sizes of arrays."""

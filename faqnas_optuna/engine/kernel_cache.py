@@ -1,8 +1,8 @@
-"""Compiling the numba kernels once per installation, and never mistaking old or damaged machine code for new.
+"""Machine code of the numba kernels, compiled once per installation and checked against outdated or damaged files.
 
-Numba's own cache looks only at the file of the outermost function: an edit of `gate_kernels` would leave the code of
-`statevector` as it was. It believes what it finds, and where it cannot write it looks for other places. So machine code is kept
-by us, in a directory named after the sources of all kernels together.
+Numba's own cache considers only the file of the outermost function: after an edit of `gate_kernels` it would still use the old
+machine code of `statevector`. It does not detect damaged files, and if it cannot write it tries other directories. This module
+therefore stores the machine code itself, in a directory named after the sources of all kernels together.
 """
 
 import hashlib
@@ -31,55 +31,56 @@ with usable_settings():
 logger = logging.getLogger(__name__)
 
 KERNELS = ("gate_kernels.py", "embeddings.py", "basis_patterns.py", "statevector.py", "fused.py")
-"""The files with functions that numba compiles."""
+"""Files with functions that numba compiles."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def jit(function: Function) -> Function:
-    """Compile a function when another that is compiled calls it."""
-    # No wrappers for Python, and no machine code of its own on disk: that of its callers has it.
+    """Return a function that is compiled as part of the kernels that call it."""
+    # It needs no wrappers for Python and no files: the machine code of its callers includes it.
     return _njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function when it is first called, from Python too, and keep the machine code on disk."""
+    """Return a function that is compiled at its first call, also from Python, and whose machine code is stored on disk."""
     dispatcher: Any = _njit(function)
     dispatcher._cache = KernelCache(function.__name__)
     return cast(Function, dispatcher)
 
 
 def _njit(function: Function, **options: Any) -> Function:
-    """Of fastmath, the parts that assume away NaN and infinity are left out: they must travel through."""
+    # Not `fastmath=True`, which assumes that there is no NaN or infinity: NaN must reach the loss of a diverged training.
     fastmath: Any = {"reassoc", "contract", "nsz", "arcp"}
-    # An epoch may take seconds, and the thread that says this worker is alive must run meanwhile.
+    # Without the GIL, because an epoch may take seconds, during which the heartbeat thread of the worker must run.
     return cast(Function, numba.njit(error_model="numpy", fastmath=fastmath, nogil=True, **options)(function))
 
 
 class KernelCache(NullCache):
-    """Machine code of one kernel, by the types of its arguments; what is damaged is compiled anew."""
+    """Stored machine code of one kernel, by the types of its arguments. Damaged files are compiled again."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled kernel, or None."""
+        """Return the compiled kernel, or None if it is not stored or damaged."""
         target_context.refresh()
         path = self._path(sig)
         try:
             content = path.read_bytes()
         except OSError:
             return None
-        digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
+        digest = content[:DIGEST_SIZE]
+        body = content[DIGEST_SIZE:]
         if hashlib.sha256(body).digest() != digest:
-            logger.warning("%s is damaged; compiling it anew", path)
+            logger.warning("%s is damaged; compiling it again", path)
             return None
-        # As numba's `FunctionCache` does it.
+        # Numba's `FunctionCache` does the same; there is no public interface.
         rebuild: Any = CompileResult._rebuild
         return rebuild(target_context, *pickle.loads(body))
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled kernel, if there is room."""
+        """Store a compiled kernel; warn if that fails."""
         body: bytes = cast(Any, dumps)(data._reduce())
         try:
             path = self._path(sig)
@@ -97,36 +98,40 @@ DIGEST_SIZE = hashlib.sha256().digest_size
 
 @cache
 def warn_once(reason: str) -> None:
-    """Say that machine code is not kept, and what to do."""
+    """Log that machine code cannot be stored, and the remedy."""
+    # `cache` limits it to one message per reason and process.
     logger.warning(
-        "cannot keep the compiled engine (%s), so each process compiles it anew; name another place by XDG_CACHE_HOME", reason
+        "cannot store the compiled engine (%s), so every process compiles it again; set XDG_CACHE_HOME to a writable directory",
+        reason,
     )
 
 
 @cache
 def kernels_digest() -> str:
-    """Return a digest of what the machine code follows from: sources, processor and versions."""
+    """Return a digest of everything that determines the machine code: sources, processor and versions."""
     digest = hashlib.sha256()
     for source in (Path(__file__).parent / name for name in KERNELS):
         digest.update(source.read_bytes())
-    # With what the environment says of the processor.
+    # The last part names the processor and its features, including overrides from the environment.
     versions = sys.implementation.cache_tag, numba.__version__, cpu_target.target_context.codegen().magic_tuple()
     digest.update(repr(versions).encode())
     return digest.hexdigest()[:12]
 
 
 def compile_once(compile_all: Callable[[], None]) -> None:
-    """Have the kernels compiled by one process while the others wait.
+    """Compile the kernels in one process while all others wait.
 
     Args:
-        compile_all: calls every kernel with the types that matter.
+        compile_all: calls every kernel with all types of arguments that are used.
     """
+    # The stamp exists once all kernels are stored: later processes need no lock.
     stamp = user_cache().kernels_complete(kernels_digest())
     if stamp.exists():
         return
     try:
         stamp.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(user_cache().kernels_lock(kernels_digest())):
+            # Another process may have compiled them while this one waited for the lock.
             if not stamp.exists():
                 compile_all()
                 stamp.touch()

@@ -1,4 +1,4 @@
-"""For which processor machine code is made, and by which settings."""
+"""Processor for which machine code is generated, and numba's settings."""
 
 import os
 import warnings
@@ -12,27 +12,30 @@ from faqnas_optuna.machine import check_address_space
 
 
 def processor() -> str:
-    """Its kind, as LLVM calls it, or as numba is told. Sums are ordered by it, so last digits may differ between two kinds."""
+    """Return LLVM's name of the processor, or the name that numba's settings give."""
+    # Vectorisation, and with it the order of sums, depends on the processor: last digits may differ between two kinds.
     return os.environ.get("NUMBA_CPU_NAME") or str(llvmlite.binding.get_host_cpu_name())
 
 
 @contextmanager
 def usable_settings() -> Iterator[None]:
-    """Turn what numba cannot do with its settings, while it is imported, into an error of one line.
+    """Translate exceptions about numba's settings, raised while the block imports numba, into one-line errors.
 
     Raises:
-        ConfigError: names the variables that it may be due to.
-        PlatformError: there is too little address space for it.
+        ConfigError: numba rejects its settings; the message lists them.
+        PlatformError: the address space is too small for numba.
     """
     check_address_space()
     try:
         with warnings.catch_warnings():
-            # It would show a traceback, and go on with another value.
+            # Of an invalid variable numba only warns, with a traceback, and uses its default.
             warnings.filterwarnings("error", message="Environment variable", category=RuntimeWarning)
             yield
     except ImportError:
         raise
     except Exception as error:
-        found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]
+        settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]
         reason = str(error).partition("\n")[0].rstrip(".")
-        raise ConfigError(f"numba cannot be used: {reason}; correct or unset what is wrong of {', '.join(found)}") from error
+        raise ConfigError(
+            f"numba cannot be loaded: {reason}; correct or unset these variables: {', '.join(settings)}"
+        ) from error

@@ -1,1 +1,1 @@
-"""Quantum devices and what a circuit costs on them: routing, gates, success probability, time."""
+"""Quantum devices and the cost of circuits on them: routing, gates, success probability and time."""

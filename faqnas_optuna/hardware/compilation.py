@@ -1,7 +1,7 @@
-"""Circuits in the gates of a device: layout, SWAPs, native two-qubit gates, and what lies between these on each qubit.
+"""Compilation of circuits for a device: layout, SWAPs, native two-qubit gates, and merged one-qubit gates between them.
 
-Angles are taken as generic: no gate is cheaper for the value of an angle. Where gates cancel whatever the angles, as two layers
-of CZ with nothing but RZ between, they are not run.
+Angles are generic: no gate is simplified because of the value of an angle. Gates that cancel for all angles are removed, for
+example two layers of CZ with only RZ between them.
 """
 
 from collections import defaultdict
@@ -13,89 +13,101 @@ from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.gates import Gate
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.hardware.devices import Device, TwoQubitGate
-from faqnas_optuna.hardware.native import NativeGate, OneQubit, Read, SingleQubitGate, TwoQubit
+from faqnas_optuna.hardware.native import NativeGate, OneQubit, Readout, SingleQubitGate, TwoQubit
 from faqnas_optuna.hardware.routing import patch, route
 
 
-def compiled(circuit: Circuit, layers: tuple[Layer, ...], device: Device) -> Sequence[NativeGate]:
-    """Return the program that runs a circuit's layers on a device; qubits are numbered as in its `patch`."""
-    pairs, rotations = _divided(circuit, layers)
-    left = [iter(groups) for groups in rotations]
-    found = route(tuple((min(gate.wires), max(gate.wires)) for gate in pairs), circuit.n_qubits, patch(device.pairs))
-    program = _Program(found.layout, device.two_qubit_gate)
-    for operation in found.operations:
+def compile_program(circuit: Circuit, layers: tuple[Layer, ...], device: Device) -> Sequence[NativeGate]:
+    """Return the program that runs the layers of a circuit on a device. Qubits are numbered as in its `patch`."""
+    pair_gates, rotations = _split_by_size(circuit, layers)
+    remaining = [iter(groups) for groups in rotations]
+    pairs = tuple((min(gate.wires), max(gate.wires)) for gate in pair_gates)
+    path = route(pairs, circuit.n_qubits, patch(device.pairs))
+    program = _Program(path.layout, device.two_qubit_gate)
+    for operation in path.operations:
         if operation.gate is None:
             program.swap(*operation.qubits)
             continue
-        gate = pairs[operation.gate]
+        gate = pair_gates[operation.gate]
+        # Each wire has one group of one-qubit gates before each of its two-qubit gates; routing keeps their order.
         for wire in gate.wires:
-            program.rotate(wire, next(left[wire]))
+            program.rotate(wire, next(remaining[wire]))
         program.entangle(gate, swapped=operation.swapped)
     for wire in range(circuit.n_qubits):
-        program.rotate(wire, next(left[wire]))
+        program.rotate(wire, next(remaining[wire]))
     return program.read()
 
 
 class _Program:
-    """The native gates so far, and the one-qubit gates that wait to be merged with those that follow."""
+    """Native gates of a program under construction, and one-qubit gates that are not yet merged."""
 
     def __init__(self, layout: Sequence[int], two_qubit_gate: TwoQubitGate) -> None:
         self._place = list(layout)
+        """Current qubit of each wire."""
         self._two_qubit_gate = two_qubit_gate
-        self._waiting: defaultdict[int, list[SingleQubitGate]] = defaultdict(list)
-        self._done: list[NativeGate] = []
+        self._pending: defaultdict[int, list[SingleQubitGate]] = defaultdict(list)
+        """One-qubit gates by qubit, merged when the next two-qubit gate or the readout follows."""
+        self._gates: list[NativeGate] = []
 
     def rotate(self, wire: int, gates: Iterable[SingleQubitGate]) -> None:
         """Add one-qubit gates."""
-        self._waiting[self._place[wire]] += gates
+        self._pending[self._place[wire]] += gates
 
     def entangle(self, gate: Gate, *, swapped: bool) -> None:
-        """Add a CNOT or a CZ, and then, if asked, a SWAP of its qubits, which costs one gate more."""
-        name, (first, second) = gate.name, (self._place[wire] for wire in gate.wires)
+        """Add a CNOT or a CZ. With `swapped`, add a SWAP of its qubits after it, at the cost of one more native gate."""
+        name = gate.name
+        first, second = (self._place[wire] for wire in gate.wires)
         if not swapped:
-            self._native(name, first, second)
+            self._add_native(name, first, second)
             return
         if name == "cz":
-            # CZ = H CNOT H, and the second H is behind the SWAP on the other qubit.
-            self._waiting[second].append(H)
-        # SWAP is three CNOTs in turn, of which the first undoes this one.
-        self._native("cx", second, first)
-        self._native("cx", first, second)
+            # CZ = H CNOT H on the target. After the SWAP the second H acts on the other qubit.
+            self._pending[second].append(H)
+        # A SWAP is three alternating CNOTs, the first of which cancels with this one.
+        self._add_native("cx", second, first)
+        self._add_native("cx", first, second)
         if name == "cz":
-            self._waiting[first].append(H)
+            self._pending[first].append(H)
         self._exchange(first, second)
 
     def swap(self, first: int, second: int) -> None:
-        """Add a SWAP alone."""
+        """Add a SWAP that does not follow a gate on the same qubits."""
         for control, target in ((first, second), (second, first), (first, second)):
-            self._native("cx", control, target)
+            self._add_native("cx", control, target)
         self._exchange(first, second)
 
     def read(self) -> Sequence[NativeGate]:
-        """Add the readout of the wires, and return the whole program."""
-        self._send(*sorted(self._waiting))
-        return *self._done, Read(tuple(self._place))
+        """Return the whole program, with the readout of the wires at its end."""
+        self._merge_pending(*sorted(self._pending))
+        return *self._gates, Readout(tuple(self._place))
 
     def _exchange(self, first: int, second: int) -> None:
+        """Update the places of the wires after a SWAP."""
         self._place = [{first: second, second: first}.get(qubit, qubit) for qubit in self._place]
 
-    def _native(self, name: str, first: int, second: int) -> None:
-        """Add a CNOT or a CZ as it is made of the device's gate."""
+    def _add_native(self, name: str, first: int, second: int) -> None:
+        """Add a CNOT or a CZ, decomposed into the two-qubit gate of the device and one-qubit gates."""
         before, after = CX_CZ_DECOMPOSITION[self._two_qubit_gate, name]
         for qubit, gates in zip((first, second), before, strict=True):
-            self._waiting[qubit] += gates
-        self._send(first, second)
-        self._done.append(TwoQubit((first, second)))
+            self._pending[qubit] += gates
+        # The gates before the two-qubit gate merge with those that are already pending.
+        self._merge_pending(first, second)
+        self._gates.append(TwoQubit((first, second)))
         for qubit, gates in zip((first, second), after, strict=True):
-            self._waiting[qubit] += gates
+            self._pending[qubit] += gates
 
-    def _send(self, *qubits: int) -> None:
+    def _merge_pending(self, *qubits: int) -> None:
+        """Add the pending one-qubit gates of each qubit as one gate."""
         for qubit in qubits:
-            if gates := self._waiting.pop(qubit, None):
-                self._done.append(OneQubit((qubit,), tuple(gates)))
+            gates = self._pending.pop(qubit, None)
+            if gates:
+                self._gates.append(OneQubit((qubit,), tuple(gates)))
 
 
-H, X, S, Z = SingleQubitGate("h"), SingleQubitGate("x"), SingleQubitGate("s"), SingleQubitGate("z")
+H = SingleQubitGate("h")
+X = SingleQubitGate("x")
+S = SingleQubitGate("s")
+Z = SingleQubitGate("z")
 V = SingleQubitGate("v")
 
 CX_CZ_DECOMPOSITION: Mapping[
@@ -110,53 +122,56 @@ CX_CZ_DECOMPOSITION: Mapping[
     (TwoQubitGate.RZZ, "cz"): (((), ()), ((Z,), (Z,))),
     (TwoQubitGate.RZZ, "cx"): (((), (H,)), ((Z,), (Z, H))),
 }
-"""What is done to the two qubits before and after a device's gate to make a CNOT, control first, or a CZ; up to a phase."""
+"""One-qubit gates on both qubits before and after a device's gate that make a CNOT (control first) or a CZ, up to a phase."""
 
 
 Axes = Mapping[int, str]
-"""About which axis of each of its wires a gate turns. Gates about the same axis of every wire that they share commute."""
+"""Axis about which a gate turns, for each of its wires. Gates with the same axis on every common wire commute."""
 
 
-def uncancelled(gates: Iterable[Gate]) -> Sequence[Gate]:
-    """Gates without those that undo each other: equal ones on two wires with only what commutes with them between."""
-    kept: list[tuple[Gate, Axes]] = []
+def cancel_gates(gates: Iterable[Gate]) -> Sequence[Gate]:
+    """Return the gates without pairs that cancel: equal two-qubit gates with only commuting gates between them."""
+    remaining: list[tuple[Gate, Axes]] = []
     for gate in gates:
+        # A CNOT turns its control about z and its target about x. CZ and CNOT are their own inverses.
         axes = dict(zip(gate.wires, {"cz": "zz", "cx": "zx"}.get(gate.name, gate.name[-1]), strict=True))
-        undone = _undone(axes, [before for _, before in kept]) if len(axes) == 2 else None
-        if undone is None:
-            kept.append((gate, axes))
+        partner = _partner(axes, [earlier for _, earlier in remaining]) if len(axes) == 2 else None
+        if partner is None:
+            remaining.append((gate, axes))
         else:
-            del kept[undone]
-    return [gate for gate, _ in kept]
+            del remaining[partner]
+    return [gate for gate, _ in remaining]
 
 
-def _undone(axes: Axes, before: Sequence[Axes]) -> int | None:
-    """Where the gate is that this one undoes."""
-    for place in reversed(range(len(before))):
-        earlier = before[place]
+def _partner(axes: Axes, before: Sequence[Axes]) -> int | None:
+    """Return the index of an earlier gate that cancels a gate with these axes; None if there is none."""
+    for index in reversed(range(len(before))):
+        earlier = before[index]
         if earlier == axes:
-            return place
+            return index
         if any(earlier.get(wire, axis) != axis for wire, axis in axes.items()):
             return None
     return None
 
 
+# Cached, because the result does not depend on the device and a circuit is often compiled for several devices in turn.
 @lru_cache(maxsize=8)
-def _divided(
+def _split_by_size(
     circuit: Circuit, layers: tuple[Layer, ...]
 ) -> tuple[Sequence[Gate], Sequence[Sequence[Sequence[SingleQubitGate]]]]:
-    """Divide a circuit's gates, for any device.
+    """Split the gates of a circuit into two-qubit and one-qubit gates.
 
     Returns:
-        The two-qubit gates, and for each wire its one-qubit gates before each of those on it, and at last.
+        The two-qubit gates; and for each wire its groups of one-qubit gates: one before each of its two-qubit gates, and one
+        after the last.
     """
-    pairs: list[Gate] = []
+    pair_gates: list[Gate] = []
     rotations: list[list[list[SingleQubitGate]]] = [[[]] for _ in range(circuit.n_qubits)]
-    for gate in uncancelled(elementary_gates(circuit, layers)):
+    for gate in cancel_gates(elementary_gates(circuit, layers)):
         if len(gate.wires) == 1:
             rotations[gate.wires[0]][-1].append(SingleQubitGate(gate.name, gate.angle))
             continue
-        pairs.append(gate)
+        pair_gates.append(gate)
         for wire in gate.wires:
             rotations[wire].append([])
-    return pairs, rotations
+    return pair_gates, rotations

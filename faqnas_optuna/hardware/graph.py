@@ -1,4 +1,4 @@
-"""Graph of the qubits of a device: neighbours and distances."""
+"""Coupling graph of a device: neighbours and distances of its qubits."""
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,11 @@ Pair = tuple[int, int]
 
 
 def neighbours_of(pairs: Iterable[Pair]) -> dict[int, list[int]]:
-    """Return for each qubit the qubits that it has a gate with, in ascending order."""
+    """Return for each qubit the qubits with which it shares a two-qubit gate, in ascending order.
+
+    >>> neighbours_of([(0, 2), (0, 1)])
+    {0: [1, 2], 2: [0], 1: [0]}
+    """
     neighbours = defaultdict(list)
     for first, second in pairs:
         neighbours[first].append(second)
@@ -16,13 +20,14 @@ def neighbours_of(pairs: Iterable[Pair]) -> dict[int, list[int]]:
 
 
 def nearest_first(neighbours: Mapping[int, Sequence[int]], start: int) -> Iterator[tuple[int, int]]:
-    """Yield the connected qubits with their distances from `start`, the nearest first: itself with 0."""
+    """Yield the qubits connected to `start` with their distances, in ascending order of distance, beginning with `start`."""
+    # Breadth-first search.
     distances = {start: 0}
-    waiting = deque([start])
-    while waiting:
-        qubit = waiting.popleft()
+    queue = deque([start])
+    while queue:
+        qubit = queue.popleft()
         yield qubit, distances[qubit]
         for other in neighbours.get(qubit, ()):
             if other not in distances:
                 distances[other] = distances[qubit] + 1
-                waiting.append(other)
+                queue.append(other)

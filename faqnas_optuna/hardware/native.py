@@ -1,8 +1,8 @@
-"""Gates of quantum devices, and the pulses that one-qubit gates take.
+"""Native gates of quantum devices, and the number of pulses of one-qubit gates.
 
-One-qubit gates that follow one another are one. On superconducting chips RZ is free, a change of frame, and another is one or
-two pulses √X (McKay et al., arXiv 1612.00858): a Hadamard one, RX and RY two. In an ion trap RZ is free too, and any other is
-one pulse. Two-qubit gates are the maximally entangling ones.
+Consecutive one-qubit gates on a qubit are merged into one. On superconducting chips RZ is a change of frame and free; other
+gates take one or two √X pulses (McKay et al., arXiv 1612.00858): a Hadamard one, RX and RY two. In an ion trap RZ is free as
+well, and every other gate takes one pulse. Two-qubit gates are maximally entangling.
 """
 
 import math
@@ -16,62 +16,71 @@ from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.hardware.devices import TwoQubitGate
 from faqnas_optuna.hardware.graph import Pair
 
-NEAR = 1e-9
+TOLERANCE = 1e-9
+"""Matrix entries that differ by less are equal up to rounding."""
 
 
 class SingleQubitGate(NamedTuple):
-    """A one-qubit gate before it is merged with its neighbours."""
+    """One-qubit gate before it is merged with its neighbours."""
 
     name: str
-    """rx, ry or rz of any angle; or h = Hadamard, x = X, v = RX(π/2), s = RZ(π/2), z = RZ(-π/2)."""
+    """rx, ry or rz with any angle; or h = Hadamard, x = X, v = RX(π/2), s = RZ(π/2), z = RZ(-π/2)."""
     angle: Input | Weight | None = None
 
 
 class OneQubit(NamedTuple):
-    """One-qubit gates that follow one another on a qubit, which are one."""
+    """Consecutive one-qubit gates on a qubit, executed as one gate."""
 
     qubits: tuple[int]
     gates: tuple[SingleQubitGate, ...]
 
 
 class TwoQubit(NamedTuple):
-    """The device's two-qubit gate. With ECR the first qubit is the control."""
+    """Two-qubit gate of the device. With ECR the first qubit is the control."""
 
     qubits: Pair
 
 
-class Read(NamedTuple):
-    """The readout of all wires together."""
+class Readout(NamedTuple):
+    """Simultaneous readout of all wires."""
 
     qubits: tuple[int, ...]
-    """Of the wires, in order."""
+    """Qubits of the wires, in the order of the wires."""
 
 
-NativeGate = OneQubit | TwoQubit | Read
+NativeGate = OneQubit | TwoQubit | Readout
 
 
 @cache
 def pulses_of(names: tuple[str, ...], two_qubit_gate: TwoQubitGate) -> int:
-    """Return the number of pulses of one-qubit gates in a row, whose angles are generic.
+    """Return the number of pulses of consecutive one-qubit gates with generic angles.
 
     Args:
-        names: Names of `SingleQubitGate`s, in order.
+        names: names of `SingleQubitGate`s, in order.
+
+    >>> pulses_of(("h",), TwoQubitGate.CZ), pulses_of(("rx", "rz"), TwoQubitGate.CZ), pulses_of(("rx", "rz"), TwoQubitGate.RZZ)
+    (1, 2, 1)
     """
+    # The product of the gates at generic angles shows whether they simplify for all angles.
     product = np.eye(2, dtype=np.complex128)
     for number, name in enumerate(names):
-        # The fractional parts of a quadratic irrational's multiples come near no value at which gates become simpler.
+        # Fractional parts of multiples of the golden ratio stay away from angles at which gates happen to simplify.
         product = matrix(name, 0.3 + 2 * (number * 0.6180339887498949 % 1)) @ product
-    stays, moves = abs(product[0, 0]), abs(product[0, 1])
-    if moves < NEAR:
+    diagonal = abs(product[0, 0])
+    off_diagonal = abs(product[0, 1])
+    # A diagonal product is an RZ.
+    if off_diagonal < TOLERANCE:
         return 0
-    quarter_or_half = abs(stays - moves) < NEAR or stays < NEAR
+    # Up to RZ before and after, the product is a rotation by π/2 or π.
+    quarter_or_half = abs(diagonal - off_diagonal) < TOLERANCE or diagonal < TOLERANCE
     return 1 if two_qubit_gate is TwoQubitGate.RZZ or quarter_or_half else 2
 
 
 def matrix(name: str, angle: float) -> NDArray[np.complex128]:
-    """Return the unitary (2, 2) of a `SingleQubitGate`."""
+    """Return the unitary matrix (2, 2) of the `SingleQubitGate` of this name; gates with a fixed angle ignore `angle`."""
     half = {"v": math.pi / 4, "s": math.pi / 4, "z": -math.pi / 4}.get(name, angle / 2)
-    cos, sin = math.cos(half), math.sin(half)
+    cos = math.cos(half)
+    sin = math.sin(half)
     match name:
         case "rx" | "v":
             rows = [[cos, -1j * sin], [-1j * sin, cos]]

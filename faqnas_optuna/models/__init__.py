@@ -1,1 +1,1 @@
-"""Trained networks to take away: retraining, folder format, export, prediction, estimator."""
+"""Trained networks outside a study: retraining, folder format, export, prediction, estimator."""

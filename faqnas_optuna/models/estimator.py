@@ -1,4 +1,4 @@
-"""A hybrid network as a classifier of scikit-learn: one circuit, trained on all that it is given."""
+"""Hybrid network with one circuit as a scikit-learn classifier, trained on all samples passed to `fit`."""
 
 from typing import Any, Self
 
@@ -16,34 +16,37 @@ from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import Split
 from faqnas_optuna.errors import ConfigError, GenomeError, ParameterError
-from faqnas_optuna.training.engines import fit_on, predict_anyhow
+from faqnas_optuna.training.engines import fit_on, predict_scores
 from faqnas_optuna.training.evaluation import training_generator
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import most_likely
 
-LARGEST_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 
 
 class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A quantum layer between two linear ones, trained with Adam on the negative log-likelihood.
+    """Classifier with a quantum layer between two linear layers, trained with Adam on the negative log-likelihood.
 
-    The first parameters are the genes of its circuit, those of layers beyond `depth` without effect, the others what a study
-    calls by these names. Features enter the circuit as angles or amplitudes: scale them before, as with `StandardScaler`.
+    The first parameters are the genes of the circuit; rotations of layers beyond `depth` have no effect. The other parameters
+    have the meaning of a study's settings with the same names. Features become angles or amplitudes: scale them first, for
+    example with `StandardScaler`.
 
     Args:
-        epochs: passes over all samples; none is kept to validate.
-        learning_rate: of Adam.
-        batch_size: samples in a step.
-        engine: what simulates the circuit in training: "fast", but for circuits that lack a fast form, or "pennylane".
-        random_state: of the initial parameters and of the order of the samples. A whole number gives the training of a search
-            with that seed.
+        epochs: number of passes over all samples. No samples are set aside for validation.
+        learning_rate: learning rate of Adam.
+        batch_size: number of samples per step.
+        engine: engine that simulates the circuit in training: "fast" (PennyLane for circuits without a fast form) or
+            "pennylane".
+        random_state: randomness of the initial parameters and of the order of the samples. An integer gives the training of a
+            search with that seed.
 
     Attributes:
-        classes_: (classes,) labels, sorted.
-        n_features_in_, feature_names_in_: what it was fitted on; the names if that had any.
+        classes_: (classes,) sorted labels.
+        n_features_in_: number of features seen by `fit`.
+        feature_names_in_: names of the features, if they had any.
         circuit_: the `Circuit` of the genes.
-        parameters_: (P,) of the network, without the last layers of the circuit if no gate in them is live.
-        loss_curve_: (epochs,) mean loss of the batches of each.
+        parameters_: (P,) parameters of the network with the effective circuit.
+        loss_curve_: (epochs,) mean loss over the batches of each epoch.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         engine: str = "fast",
         random_state: Any = None,
     ) -> None:
+        # scikit-learn's `clone` requires that parameters are stored unchanged; `fit` checks them.
         self.n_qubits = n_qubits
         self.embedding = embedding
         self.entangler = entangler
@@ -93,51 +97,55 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Train on samples `X` (samples, features) with the labels `y` (samples,).
 
         Raises:
-            ParameterError: a parameter is wrong, or there is a single class; it is a ValueError.
-            ValueError: scikit-learn refuses the data.
+            ParameterError: a parameter is invalid, or there is only one class. It is a ValueError.
+            ValueError: scikit-learn rejects the data.
             TrainingError: the loss is not finite.
         """
-        circuit, config = self._genome().circuit, self._config()
+        circuit = self._genome().circuit
+        config = self._config()
+        # scikit-learn's checks also set `n_features_in_` and `feature_names_in_`.
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
+        # scikit-learn's estimator checks require the words "one class" in this message.
         if len(self.classes_) < 2:
             raise ParameterError(
-                f"a classifier needs samples of two classes or more; here is one class, {_plain(self.classes_[0])!r}"
+                f"a classifier needs samples of at least two classes; these are all of one class, {_plain(self.classes_[0])!r}"
             )
         part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
-        trained = effective_circuit(circuit)
-        generator = training_generator(seed_of(self.random_state), trained, 0)
-        engine, budget = config.engine, config.training
-        fitted = fit_on(engine, trained, part, budget, n_classes=len(self.classes_), generator=generator)
+        # As in a search, the effective circuit is trained.
+        effective = effective_circuit(circuit)
+        generator = training_generator(seed_of(self.random_state), effective, 0)
+        result = fit_on(config.engine, effective, part, config.training, n_classes=len(self.classes_), generator=generator)
         self.circuit_ = circuit
-        self.parameters_ = fitted.parameters
-        self.loss_curve_ = np.array(fitted.losses)
+        self.parameters_ = result.parameters
+        self.loss_curve_ = np.array(result.losses)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most likely label of each sample, (samples,)."""
+        """Return the most likely label of each sample, (samples,)."""
         indices = most_likely(self._scores(X))
         labels: NDArray[Any] = self.classes_[indices]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities (samples, classes), in the order of `classes_`."""
+        """Return probabilities (samples, classes), in the order of `classes_`."""
         probabilities: NDArray[np.float64] = softmax(self._scores(X), axis=1)
         return probabilities
 
     @property
     def n_parameters_(self) -> int:
-        """Trainable parameters, those of inert layers counted, as a search counts them."""
+        """Number of trainable parameters. As in a search, those of inert layers count."""
         return self._layout(self.circuit_).size
 
     @property
     def quantum_flops_(self) -> int:
-        """Of the circuit for one sample, by the PyTorch profiler's count."""
+        """Quantum FLOPs of the circuit for one sample, by the PyTorch profiler's count."""
         return profiler_flops(self.circuit_)
 
     def _genome(self) -> Genome:
         try:
+            # None stands for a gene that the genome does not have, except among the paper's nine, where it is an error.
             genes = {gene: _plain(getattr(self, gene)) for gene in EVERY_GENE}
             return Genome.from_params({gene: value for gene, value in genes.items() if value is not None or gene in GENES})
         except GenomeError as error:
@@ -145,6 +153,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _config(self) -> StudyConfig:
         training = {name: getattr(self, name) for name in ("epochs", "learning_rate", "batch_size")}
+        # A study's settings validate these parameters. The name of the data set does not matter.
         settings = {"dataset": "", "engine": self.engine, "training": training}
         try:
             return StudyConfig.from_settings(settings, source=type(self).__name__)
@@ -155,27 +164,29 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         return Layout.of(circuit, n_features=self.n_features_in_, n_classes=len(self.classes_))
 
     def _scores(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Scores (samples, classes) before the softmax."""
+        """Return the scores (samples, classes) before the softmax."""
+        # `reset=False` compares the features with those of `fit`.
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float32)
-        trained = effective_circuit(self.circuit_)
-        return predict_anyhow(trained, self._layout(trained), self.parameters_, x)
+        effective = effective_circuit(self.circuit_)
+        return predict_scores(effective, self._layout(effective), self.parameters_, x)
 
 
 def seed_of(random_state: Any) -> int:
-    """A seed of ours: a whole number as it is, anything else as scikit-learn takes it.
+    """Return the seed of a training: an integer as it is; otherwise one drawn by scikit-learn's rules for random states.
 
     Raises:
-        ParameterError: the number is not from 0 to 2³² - 1.
+        ParameterError: an integer is not from 0 to 2³² - 1.
     """
     state = _plain(random_state)
     if isinstance(state, int):
-        if not 0 <= state <= LARGEST_SEED:
-            raise ParameterError(f"random_state must be from 0 to {LARGEST_SEED}; it is {state}")
+        if not 0 <= state <= MAX_SEED:
+            raise ParameterError(f"random_state must be an integer from 0 to {MAX_SEED}; it is {state}")
         return state
-    return int(check_random_state(state).randint(LARGEST_SEED, dtype=np.uint32))
+    return int(check_random_state(state).randint(MAX_SEED, dtype=np.uint32))
 
 
 def _plain(value: Any) -> Any:
-    """What numpy has made of a value, as in a grid of parameters, as Python's own."""
+    """Return a numpy scalar as a Python object, and any other value as it is."""
+    # Grids of parameters in numpy arrays give numpy scalars, which the checks of genes and settings refuse.
     return value.item() if isinstance(value, np.generic) else value

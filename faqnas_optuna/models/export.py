@@ -1,4 +1,4 @@
-"""What is told of a trained network that is taken away: `model.json` beside its weights, and a page on how to load it."""
+"""Export of a trained network: the documents in its folder, `model.json` and a README with instructions for loading it."""
 
 import shlex
 from collections.abc import Mapping
@@ -32,31 +32,33 @@ def export(
     qasm: int = 3,
     replace: bool = False,
 ) -> tuple[TrainedModel, dict[str, Any]]:
-    """Train a candidate again as it was, and write it as a folder.
+    """Repeat the best training of a candidate and write the network to a folder.
 
     Args:
-        qasm: the version of OpenQASM.
-        replace: put it in the place of a model that is there.
+        qasm: version of OpenQASM, 2 or 3.
+        replace: replace an existing model.
 
     Returns:
-        The network, and what is told of it.
+        The network, and its document.
 
     Raises:
-        OutputError: the folder is there, or cannot be written.
+        OutputError: the folder exists, or cannot be written.
         TrainingError: the training diverged.
     """
     confirmation = confirmation_of(search)
-    taken = retrain_best(search, candidate, splits, confirmation)
-    document = model_document(search, candidate, splits, taken, confirmation)
-    files = circuit_files(taken.model, splits, qasm=qasm) | {"README.md": readme(document, folder.name)}
-    write(taken.model, folder, document, files, replace=replace)
-    return taken.model, document
+    # A study stores no weights. The same seed gives the same network again.
+    retrained = retrain_best(search, candidate, splits, confirmation)
+    document = model_document(search, candidate, splits, retrained, confirmation)
+    files = circuit_files(retrained.model, splits, qasm=qasm) | {"README.md": readme(document, folder.name)}
+    write(retrained.model, folder, document, files, replace=replace)
+    return retrained.model, document
 
 
 def model_document(
-    search: Search, candidate: Candidate, splits: DataSplits, taken: RetrainedModel, confirmation: Confirmation | None
+    search: Search, candidate: Candidate, splits: DataSplits, retrained: RetrainedModel, confirmation: Confirmation | None
 ) -> dict[str, Any]:
-    """Where a network comes from, and what it is worth."""
+    """Return the origin of a network and its accuracies."""
+    model = retrained.model
     config = search.config
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
@@ -68,48 +70,50 @@ def model_document(
         "genome": candidate.genome.to_params(),
         "circuit": canonical(candidate.genome.circuit),
         "effective": str(candidate.effective_gates),
-        "trained": circuit_values(taken.model.circuit),
+        "trained": circuit_values(model.circuit),
         "dimensions": {
             "features": splits.n_features,
-            "qubits": taken.model.circuit.n_qubits,
-            "depth": taken.model.circuit.depth,
+            "qubits": model.circuit.n_qubits,
+            "depth": model.circuit.depth,
             "classes": splits.n_classes,
-            "parameters": taken.model.layout.size,
+            "parameters": model.layout.size,
         },
         "training": {
-            "of": "confirmation" if taken.confirmed else "search",
-            "seed": taken.seed,
-            "epochs": taken.epochs,
-            "as_stored": taken.repeated,
+            "of": "confirmation" if retrained.confirmed else "search",
+            "seed": retrained.seed,
+            "epochs": retrained.epochs,
+            "as_stored": retrained.reproduced,
         },
         **values(Output.ENTRY, candidate, search.description, (FLOPS, DEVICE)),
         "classical_flops": candidate.costs.classical_flops,
-        "accuracies": {name: accuracies(taken.model, part) for name, part in parts.items()},
+        "accuracies": {name: accuracies(model, part) for name, part in parts.items()},
         "majority": splits.majority.to_json(),
         "search_estimate": values(Output.ENTRY, candidate, search.description, (SCORES,)),
-        "confirmed": _confirmed(confirmation, candidate) if confirmation and taken.confirmed else None,
+        "confirmed": _confirmation_entry(confirmation, candidate) if confirmation and retrained.confirmed else None,
         "provenance": provenance(search),
     }
 
 
-def _confirmed(confirmation: Confirmation, candidate: Candidate) -> dict[str, Any] | None:
-    """What the confirmation has shown of the circuit, over all its seeds."""
+def _confirmation_entry(confirmation: Confirmation, candidate: Candidate) -> dict[str, Any] | None:
+    """Return the test scores of the circuit over all seeds of the confirmation; None if it is not a finalist itself."""
+    # Another finalist can have the same effective circuit, whose trainings `retrain_best` then uses.
     document = confirmation_document(confirmation)
     for entry in document["circuits"]:
         if entry["trial"] == candidate.trial:
-            kept = [f"test_{score.key}{ending}" for score in Score for ending in ("", "_std", "_interval")]
-            return {"repeats": document["repeats"], **{name: entry[name] for name in (*kept, "message")}}
+            names = [f"test_{score.key}{ending}" for score in Score for ending in ("", "_std", "_interval")]
+            return {"repeats": document["repeats"], **{name: entry[name] for name in (*names, "message")}}
     return None
 
 
 def circuit_files(model: TrainedModel, splits: DataSplits, *, qasm: int) -> dict[str, bytes]:
-    """The circuit as OpenQASM of a version, and as a picture.
+    """Return the circuit as OpenQASM and as a drawing, by file name.
 
     Args:
-        qasm: 3, or 2, which has no inputs: there it is applied to the first sample of the test part.
+        qasm: version of OpenQASM. Version 2 has no inputs; its circuit is applied to the first sample of the test part.
     """
     from faqnas_optuna.circuits.pennylane_circuit import draw_svg
 
+    # The trained angles are constants in both versions.
     layers = model.layers
     if qasm == 3:
         text = openqasm3(model.circuit, layers.angles)
@@ -120,31 +124,15 @@ def circuit_files(model: TrainedModel, splits: DataSplits, *, qasm: int) -> dict
 
 
 def readme(document: Mapping[str, Any], name: str) -> bytes:
-    """Return the page of a model's folder: what it is, and four ways to load it.
+    """Return the README of a model's folder: a description, and five ways to load the model.
 
     Args:
-        document: a `model_document`.
-        name: of the folder.
+        document: result of `model_document`.
+        name: name of the folder.
     """
-    dimensions, told = document["dimensions"], document["accuracies"]
-    majority = document["majority"]["accuracy"]
-    lines = [
-        f"| {part} | {found['right']:,} of {found['samples']:,} | {found['accuracy']:.3f} |"
-        f" {found['accuracy_interval'][0]:.3f} to {found['accuracy_interval'][1]:.3f} |"
-        f" {majority[part]:.3f} | {found['balanced_accuracy']:.3f} |"
-        for part, found in told.items()
-    ]
-    confirmed = document["confirmed"]
-    confirmation_note = (
-        ""
-        if confirmed is None
-        else (
-            f"\nOver {confirmed['repeats']} seeds this circuit tells {confirmed['test_accuracy']:.3f} of the test part right"
-            f" (balanced: {confirmed['test_balanced_accuracy']:.3f}). {confirmed['message']}\n"
-        )
-    )
+    dimensions = document["dimensions"]
     trained = document["trained"]
-    # What begins with a hyphen would be an option.
+    # A shell command would take a name that begins with a hyphen for an option.
     folder = f"./{name}" if name.startswith("-") else name
     text = TEXT.substitute(
         dataset=on_one_line(document["dataset"]),
@@ -153,39 +141,62 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
         trial=document["trial"],
         sizes=f"{dimensions['features']} features, {dimensions['classes']} classes, {dimensions['parameters']} parameters",
         cost=_cost(document),
-        rows="\n".join(lines),
-        confirmed=confirmation_note,
+        rows="\n".join(_accuracy_rows(document)),
+        confirmed=_confirmation_note(document["confirmed"]),
         folder_in_shell=shlex.quote(folder),
         folder_in_python=ascii(folder),
-        entangled=ENTANGLERS[Entangler(trained["entangler"])].code,
-        embedded=EMBEDDINGS[Embedding(trained["embedding"])].code,
+        entangler=ENTANGLERS[Entangler(trained["entangler"])].code,
+        embedding=EMBEDDINGS[Embedding(trained["embedding"])].code,
     )
-    # A path may have bytes that are no text.
+    # A path can have bytes that are not valid text.
     return text.encode(errors="surrogateescape")
 
 
+def _accuracy_rows(document: Mapping[str, Any]) -> list[str]:
+    """Return the rows of the README's table, one per part."""
+    majority = document["majority"]["accuracy"]
+    return [
+        f"| {part} | {values['right']:,} of {values['samples']:,} | {values['accuracy']:.3f} |"
+        f" {values['accuracy_interval'][0]:.3f} to {values['accuracy_interval'][1]:.3f} |"
+        f" {majority[part]:.3f} | {values['balanced_accuracy']:.3f} |"
+        for part, values in document["accuracies"].items()
+    ]
+
+
+def _confirmation_note(confirmed: Mapping[str, Any] | None) -> str:
+    """Return the paragraph of the README on the confirmation; empty if there is none."""
+    if confirmed is None:
+        return ""
+    return (
+        f"\nRetrained from {confirmed['repeats']} seeds, this circuit has a mean test accuracy of"
+        f" {confirmed['test_accuracy']:.3f} (balanced: {confirmed['test_balanced_accuracy']:.3f}). {confirmed['message']}\n"
+    )
+
+
 def _cost(document: Mapping[str, Any]) -> str:
-    """What the circuit costs, in words."""
+    """Return the costs of the circuit as text."""
     flops = f"{document['quantum_flops']:,} quantum FLOPs"
     if "neg_log_esp" not in document:
         return flops
     return f"{flops}, −ln ESP of {document['neg_log_esp']:.4f} on {document['provenance']['settings']['device']['name']}"
 
 
+# A `string.Template`, because the Python code in the text contains braces.
 TEXT = Template("""# A hybrid quantum neural network for $dataset
 
 Trial $trial of the study $study: $circuit; $sizes, $cost. Made by faqnas-optuna.
 
-| part | right | accuracy | 95 % CI | majority class | balanced |
+| part | correct | accuracy | 95 % CI | majority class | balanced accuracy |
 | --- | --- | --- | --- | --- | --- |
 $rows
 $confirmed
-The training was chosen by the validation part; the interval (Wilson's) is of so many samples, not of other trainings.
-`model.json` holds what decided these numbers: settings, versions, fingerprint of the data, and how features are made.
+The training with the best validation score was chosen. The confidence interval (Wilson's) covers the sampling error of each
+part, not the variance between trainings. `model.json` records what determines these numbers: settings, versions, a fingerprint
+of the data, and the preprocessing.
 
 ## Load it
 
-From the command line, with classes and probabilities on stdout:
+On the command line, with classes and probabilities on stdout:
 
     faqnas-optuna predict $folder_in_shell data.csv
 
@@ -195,10 +206,10 @@ In Python, from a data frame with the same columns:
     model = load_model($folder_in_python)
     labels = model.predict(frame)
 
-In PyTorch, from features as `model.preprocessing` makes them: `model.module()` is a `torch.nn.Module`.
-In Qiskit: `model.to_qiskit()`, or `circuit.qasm` in any reader of OpenQASM.
+In PyTorch, `model.module()` is a `torch.nn.Module`; its input is `model.features(frame)`.
+In Qiskit, `model.to_qiskit()` is the circuit. Other readers of OpenQASM can load `circuit.qasm`.
 
-With PennyLane alone, from features:
+With PennyLane alone, for the same features:
 
 ```python
 import json
@@ -208,8 +219,10 @@ import pennylane as qml
 from safetensors.numpy import load_file
 
 folder = $folder_in_python
-weights, about = load_file(f"{folder}/model.safetensors"), json.load(open(f"{folder}/model.json"))
-circuit, angles = about["trained"], weights["quantum.weights"]
+weights = load_file(f"{folder}/model.safetensors")
+document = json.load(open(f"{folder}/model.json"))
+circuit = document["trained"]
+angles = weights["quantum.weights"]
 n = circuit["n_qubits"]
 pairs = [(wire, wire + 1) for wire in range(n - 1)]
 if circuit["topology"] == "circular" and n > 2:
@@ -218,14 +231,14 @@ if circuit["topology"] == "circular" and n > 2:
 
 @qml.qnode(qml.device("default.qubit", wires=n))
 def quantum(x):
-    $embedded
+    $embedding
     for number, (rotation, layer) in enumerate(zip(circuit["rotations"], angles)):
         if number and circuit.get("reuploading"):
-            $embedded
+            $embedding
         for wire in range(n):
             getattr(qml, rotation)(layer[wire], wires=wire)
         for place, pair in enumerate(pairs):
-            $entangled
+            $entangler
     return [qml.expval(qml.PauliZ(wire)) for wire in range(n)]
 
 
@@ -233,6 +246,6 @@ def predict(features):
     encoded = np.asarray(features, np.float64) @ weights["encoder.weight"].T + weights["encoder.bias"]
     measured = np.array([quantum(x) for x in encoded])
     scores = measured @ weights["classifier.weight"].T + weights["classifier.bias"]
-    return [about["classes"][index] for index in scores.argmax(axis=1)]
+    return [document["classes"][index] for index in scores.argmax(axis=1)]
 ```
 """)

@@ -1,4 +1,4 @@
-"""Predictions of a trained network on other data: a table of classes and probabilities, and their score."""
+"""Predictions of a trained network for new samples: table of classes and probabilities, and their accuracy."""
 
 import csv
 import io
@@ -12,15 +12,20 @@ from faqnas_optuna.data.classes import class_indices, label_texts
 from faqnas_optuna.data.preprocessing import Unfamiliar
 from faqnas_optuna.data.reading import Source
 from faqnas_optuna.errors import DataError
-from faqnas_optuna.models.trained_model import TrainedModel, counted
+from faqnas_optuna.models.trained_model import TrainedModel, accuracies_of
 
-MOST_LISTED = 10
-"""Columns that a report spells out."""
+MAX_LINES = 10
+"""Maximum number of columns that a report lists one by one."""
 
 
 def predictions_csv(probabilities: NDArray[np.float64], model: TrainedModel) -> str:
-    """Return a line for each sample: its most likely class, and the probability of each class (samples, classes)."""
+    """Return a CSV table with one line per sample: the most likely class, and the probability of each class.
+
+    Args:
+        probabilities: (samples, classes).
+    """
     text = io.StringIO()
+    # The default of the csv module is "\r\n".
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["label", *(f"p_{label}" for label in model.classes)])
     for row in probabilities:
@@ -29,40 +34,44 @@ def predictions_csv(probabilities: NDArray[np.float64], model: TrainedModel) -> 
 
 
 def score(source: Source, probabilities: NDArray[np.float64], model: TrainedModel) -> dict[str, Any] | None:
-    """Return the accuracy over the samples that have a label; None if there are none.
+    """Return the accuracies over the samples that have a label; None if no sample has one.
 
     Raises:
-        DataError: a label is none of the model's classes.
+        DataError: a label is not one of the model's classes.
     """
+    # The samples may come with labels or without.
     target = model.schema.label
     if target not in source.frame.columns:
         return None
     y = class_indices(target, label_texts(target, source.frame[target]), model.classes)
-    labelled = y >= 0
-    if not labelled.any():
+    # Missing labels have the index -1.
+    has_label = y >= 0
+    if not has_label.any():
         return None
-    return counted(y[labelled], probabilities[labelled].argmax(axis=1), len(model.classes))
+    return accuracies_of(y[has_label], probabilities[has_label].argmax(axis=1), len(model.classes))
 
 
 def unused(source: Source, model: TrainedModel) -> str:
-    """Return the columns that the training data did not have, in words."""
+    """Return a list of the columns that the training data did not have, as text; empty if there are none."""
+    # Five names keep the message on one line.
     extra = [str(name) for name in source.frame.columns if name not in model.schema.kinds]
     return ", ".join(extra[:5]) + (f" and {len(extra) - 5} more columns" if extra[5:] else "")
 
 
 def report_lines(entries: Sequence[Unfamiliar]) -> list[str]:
     """Return a line for each column with values that the training part did not have."""
-    lines = [str(entry) for entry in entries[:MOST_LISTED]]
-    if more := len(entries) - len(lines):
-        lines.append(f"and {more} more")
+    lines = [str(entry) for entry in entries[:MAX_LINES]]
+    n_more = len(entries) - len(lines)
+    if n_more:
+        lines.append(f"and {n_more} more")
     return lines
 
 
 def check_familiar(entries: Sequence[Unfamiliar], name: str) -> None:
-    """Refuse samples with values that the training part did not have.
+    """Check that samples have no values that the training part did not have.
 
     Raises:
-        DataError: there are such values; names the columns.
+        DataError: there are such values; the message lists the columns.
     """
     if entries:
         raise DataError(f"{name}: {'; '.join(report_lines(entries))}; correct them, or predict without --strict")

@@ -1,4 +1,4 @@
-"""Which training of a circuit is taken away: the one that the validation part finds best, never the test part."""
+"""Retraining of a circuit: the training with the best validation score, chosen without the test part."""
 
 from dataclasses import dataclass
 from statistics import fmean
@@ -15,41 +15,43 @@ from faqnas_optuna.training.evaluation import prepare, train_from, train_once
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainedModel:
-    """A trained network, and which training it comes from."""
+    """Trained network, with the training that it comes from."""
 
     model: TrainedModel
     seed: int
-    """Of the confirmation, or the number of the repeat of the search, from 0."""
+    """Seed of the confirmation, or number of the repeat of the search, from 0."""
     epochs: int
     confirmed: bool
-    """Whether it is a training of the confirmation."""
-    repeated: bool
-    """Whether it has come to the score that is stored: on another processor it may not."""
+    """True if the training is one of the confirmation, False if it is one of the search."""
+    reproduced: bool
+    """True if the score equals the stored one. On another processor it may differ."""
 
 
 def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confirmation: Confirmation | None) -> RetrainedModel:
-    """Train a candidate as its search did, or as its confirmation has, if that has: from the same seed, so to the same network.
+    """Repeat the best training of a candidate, from the confirmation if it has trained the circuit, else from the search.
 
-    Of several trainings it is that of the highest score on the validation part; of equals the first.
+    The best training has the highest validation score, and on a tie the lowest seed. The same seed gives the same network.
 
     Raises:
         TrainingError: the training diverged.
     """
     prepare(search.config.engines)
     circuit = effective_circuit(candidate.genome.circuit)
-    seeds = {} if confirmation is None else _confirmed(confirmation, candidate)
-    if confirmation is not None and seeds:
-        seed = max(seeds, key=lambda one: (seeds[one], -one))
+    seed_scores = {} if confirmation is None else _confirmation_scores(confirmation, candidate)
+    if confirmation is not None and seed_scores:
+        seed = max(seed_scores, key=lambda seed: (seed_scores[seed], -seed))
         config = confirmation.config
         result = train_from(confirmation_generator(config.seed, seed), circuit, splits, config)
-        repeated = result.validation.by(config.score) == seeds[seed]
+        reproduced = result.validation.by(config.score) == seed_scores[seed]
     else:
+        # A search stores only the mean over the repeats, so that all have to be trained to find the best.
         config = search.config
         results = [train_once(circuit, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
-        seed = max(range(len(results)), key=lambda one: (results[one].validation.by(config.score), -one))
+        scores = [result.validation.by(config.score) for result in results]
+        # `index` finds the first of equal scores.
+        seed = scores.index(max(scores))
         result = results[seed]
-        score = config.score
-        repeated = fmean(one.validation.by(score) for one in results) == candidate.scores.mean(score)
+        reproduced = fmean(scores) == candidate.scores.mean(config.score)
     model = TrainedModel(
         circuit=circuit,
         parameters=result.parameters,
@@ -57,19 +59,22 @@ def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confi
         schema=splits.schema,
         classes=splits.classes,
     )
-    return RetrainedModel(model=model, seed=seed, epochs=config.training.epochs, confirmed=bool(seeds), repeated=repeated)
+    confirmed = bool(seed_scores)
+    return RetrainedModel(model=model, seed=seed, epochs=config.training.epochs, confirmed=confirmed, reproduced=reproduced)
 
 
-def _confirmed(confirmation: Confirmation, candidate: Candidate) -> dict[int, float]:
-    """The score on the validation part of each training of the circuit in a confirmation, by seed."""
-    effective, kept = effective_circuit(candidate.genome.circuit), f"validation_{confirmation.config.score.key}"
+def _confirmation_scores(confirmation: Confirmation, candidate: Candidate) -> dict[int, float]:
+    """Return the validation score of each training of the circuit in a confirmation, by seed."""
+    effective = effective_circuit(candidate.genome.circuit)
+    attribute = f"validation_{confirmation.config.score.key}"
+    # Several finalists can have the same effective circuit, and with it the same trainings.
     networks = {
         finalist.networks[Model.CIRCUIT]
         for finalist in confirmation.plan.finalists
         if effective_circuit(finalist.genome.circuit) == effective
     }
     return {
-        trial.user_attrs["seed"]: trial.user_attrs[kept]
+        trial.user_attrs["seed"]: trial.user_attrs[attribute]
         for trial in confirmation.study.get_trials(deepcopy=False)
-        if trial.user_attrs.get("network") in networks and kept in trial.user_attrs
+        if trial.user_attrs.get("network") in networks and attribute in trial.user_attrs
     }

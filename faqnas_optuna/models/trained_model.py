@@ -1,4 +1,4 @@
-"""A trained network that can be taken away: from samples as they come to classes, here, in PyTorch and elsewhere."""
+"""Trained network that is independent of its study: predictions for raw samples, and conversion to other libraries."""
 
 import warnings
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from faqnas_optuna.data.schema import Schema
 from faqnas_optuna.data.splits import Label, Split
 from faqnas_optuna.engine.fused import ParameterBlocks
 from faqnas_optuna.errors import ConfigError, DataError, DataWarning
-from faqnas_optuna.training.engines import predict_anyhow
+from faqnas_optuna.training.engines import predict_scores
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import balanced_accuracy, confusion, most_likely
 from faqnas_optuna.training.statistics import accuracy_interval
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from faqnas_optuna.training.model import HQNN
 
 
+# `repr=False`, because the generated text would list all parameters.
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedModel:
-    """A network with its parameters, and what makes its features."""
+    """Trained network with its preprocessing."""
 
     circuit: Circuit
-    """The one that was trained."""
+    """Circuit that was trained, an effective circuit."""
     parameters: NDArray[np.float32]
-    """(P,) in the order of `Layout`."""
+    """(P,) parameters in the order of `Layout`."""
     preprocessing: Preprocessing
     schema: Schema
     """Columns of the training data."""
@@ -46,29 +47,30 @@ class TrainedModel:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that a sample has, in the order of the training data."""
+        """Names of the columns of a sample, in the order of the training data."""
         return self.schema.features
 
     @property
     def layout(self) -> Layout:
-        """What stands where in the parameters."""
+        """Layout of the parameters."""
         return Layout.of(self.circuit, n_features=self.preprocessing.n_features, n_classes=len(self.classes))
 
     @property
     def layers(self) -> ParameterBlocks[NDArray[np.float32]]:
-        """The parameters as what they are."""
+        """Parameters by layer, as views."""
         return self.layout.parts(self.parameters)
 
     def predict(self, data: Any) -> NDArray[Any]:
-        """Return the most likely class of each sample (samples,).
+        """Return the most likely class of each sample, (samples,).
 
         Args:
-            data: a data frame of pandas, polars or Arrow, whose columns are found by name; an array (samples, columns) in the
-                order of `columns`; or what `table` has made of either.
+            data: a data frame of pandas, polars or Arrow with the columns of the training data in any order; an array
+                (samples, columns) in the order of `columns`; or the result of `table` for either.
 
         Raises:
-            DataError: a column is missing, or holds what it should not.
+            DataError: a column is missing or has invalid values.
         """
+        # `most_likely` is not needed here: `probabilities` refuses values that are not finite.
         indices = self.probabilities(self.features(data)).argmax(axis=1)
         labels: NDArray[Any] = np.asarray(self.classes)[indices]
         return labels
@@ -78,32 +80,33 @@ class TrainedModel:
         return self.probabilities(self.features(data))
 
     def features(self, data: Any) -> NDArray[np.float32]:
-        """Return the features (samples, features) that the network takes, here, in PyTorch, PennyLane and Qiskit.
+        """Return the features (samples, features) of samples, the input of the network here and in other libraries.
 
-        The arguments are those of `predict`.
+        For the arguments see `predict`.
         """
         table = data if isinstance(data, RawFeatures) else self._checked(data)
         return self.preprocessing.apply(table)
 
     def _checked(self, data: Any) -> RawFeatures:
-        """Return samples as a table, with a warning of categories that the training part did not have."""
+        """Return samples as a table, with a warning about categories that the training part did not have."""
         table = self.table(data)
         unseen = [str(entry) for entry in self.preprocessing.unfamiliar(table) if entry.is_unseen]
         if unseen:
-            # The caller of `predict` or `predict_proba`.
-            warnings.warn(f"{'; '.join(unseen)}: all features of such a value are 0", DataWarning, stacklevel=4)
+            # Level 4 is the caller of `predict` or `predict_proba`.
+            warnings.warn(f"{'; '.join(unseen)}: all features of such values are 0", DataWarning, stacklevel=4)
         return table
 
     def table(self, data: Any, *, name: str = "samples") -> RawFeatures:
-        """Return samples as the preprocessing takes them, each column read by the training data's schema.
+        """Return samples in the form that the preprocessing accepts, with columns read by the schema of the training data.
 
         Args:
-            data: a `Source` read from a file, or as `predict` takes it.
-            name: of the samples, for errors.
+            data: a `Source` read from a file, or any data that `predict` accepts.
+            name: name of the samples in errors.
 
         Raises:
-            DataError: a column is missing, or holds what it should not.
+            DataError: a column is missing or has invalid values.
         """
+        # These imports load pandas, which `probabilities` does not need.
         from faqnas_optuna.data.column_kinds import read_table
         from faqnas_optuna.data.frames import as_frame
         from faqnas_optuna.data.reading import Source
@@ -112,40 +115,44 @@ class TrainedModel:
         return read_table(source, self.schema, self.preprocessing, name=name)
 
     def unfamiliar(self, data: Any) -> tuple[Unfamiliar, ...]:
-        """Return what the training part did not have: missing values, unseen categories, numbers out of range, by column.
+        """Return the values that the training part did not have, by column: missing, unseen categories, numbers out of range.
 
-        The arguments are those of `predict`.
+        For the arguments see `predict`.
         """
         return self.preprocessing.unfamiliar(data if isinstance(data, RawFeatures) else self.table(data))
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return probabilities (samples, classes) of features (samples, features).
+        """Return probabilities (samples, classes) for features (samples, features).
 
         Raises:
             DataError: the network has no finite output for a sample.
         """
         from scipy.special import softmax
 
-        scores = predict_anyhow(self.circuit, self.layout, self.parameters, features)
-        strange = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-        if strange.size:
-            raise DataError(f"the network has no finite output for the sample in row {strange[0] + 1}; correct its values")
-        shares: NDArray[np.float64] = softmax(scores, axis=1)
-        return shares
+        scores = predict_scores(self.circuit, self.layout, self.parameters, features)
+        # Finite features can overflow in the network if they are far outside the range of the training data.
+        rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if rows.size:
+            raise DataError(
+                f"the network's output for the sample in row {rows[0] + 1} is not finite; correct the values of the sample"
+            )
+        probabilities: NDArray[np.float64] = softmax(scores, axis=1)
+        return probabilities
 
     def module(self, engine: Engine = Engine.FAST) -> "HQNN":
-        """The network in PyTorch, (batch, features) → log-probabilities (batch, classes)."""
+        """Return the network as a PyTorch module, (batch, features) → log-probabilities (batch, classes)."""
         import torch
 
         from faqnas_optuna.training.model import HQNN
 
+        # The generator draws initial parameters, which the state replaces.
         sizes = {"n_features": self.preprocessing.n_features, "n_classes": len(self.classes)}
         module = HQNN(self.circuit, **sizes, engine=Engine(engine), generator=np.random.default_rng(0))
         module.load_state_dict({name: torch.from_numpy(values.copy()) for name, values in self.state().items()})
         return module
 
     def state(self) -> dict[str, NDArray[np.float32]]:
-        """The parameters under the names that `HQNN` gives them."""
+        """Return the parameters under the names of `HQNN`'s state dict."""
         layers = self.layers
         return {
             "encoder.weight": layers.encoder_weights,
@@ -156,13 +163,13 @@ class TrainedModel:
         }
 
     def to_pennylane(self) -> "qml.QNode":
-        """The trained circuit: inputs (n_qubits,) or (batch, n_qubits), what the encoder gives, → ⟨Z⟩ of every wire."""
+        """Return the trained circuit: encoder outputs (n_qubits,) or (batch, n_qubits) → ⟨Z⟩ of every wire."""
         from faqnas_optuna.circuits.pennylane_circuit import trained_qnode
 
         return trained_qnode(self.circuit, self.layers.angles.astype(np.float64))
 
     def to_qiskit(self) -> "QuantumCircuit":
-        """The trained circuit with the parameters a0, a1, …: `circuits.openqasm.preparation_angles` of what the encoder gives.
+        """Return the trained circuit with parameters a0, a1, …, the `circuits.openqasm.preparation_angles` of encoder outputs.
 
         Raises:
             ConfigError: Qiskit is not installed.
@@ -176,18 +183,19 @@ class TrainedModel:
 
 
 def accuracies(model: TrainedModel, part: Split) -> dict[str, Any]:
-    """How many samples of a part are told right, as share with Wilson's 95 % interval, and the mean of the classes' recalls."""
+    """Return the accuracy of a model on a part, with Wilson's 95 % confidence interval, and its balanced accuracy."""
     predicted = most_likely(model.probabilities(part.x))
-    return counted(part.y, predicted, len(model.classes))
+    return accuracies_of(part.y, predicted, len(model.classes))
 
 
-def counted(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> dict[str, Any]:
-    """The same of class indices (samples,), true and told."""
-    right, samples = int((predicted == y).sum()), len(y)
+def accuracies_of(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> dict[str, Any]:
+    """Return the values of `accuracies` for class indices (samples,), true and predicted."""
+    n_correct = int((predicted == y).sum())
+    n_samples = len(y)
     return {
-        "accuracy": right / samples,
-        "accuracy_interval": [round(bound, 4) for bound in accuracy_interval(right / samples, samples)],
+        "accuracy": n_correct / n_samples,
+        "accuracy_interval": [round(bound, 4) for bound in accuracy_interval(n_correct / n_samples, n_samples)],
         "balanced_accuracy": balanced_accuracy(confusion(y, predicted, n_classes=n_classes)),
-        "right": right,
-        "samples": samples,
+        "right": n_correct,
+        "samples": n_samples,
     }

@@ -1,1 +1,1 @@
-"""Finalists under noise: the noise model, simulation, evaluation, report and figure."""
+"""Finalists under noise: noise models, simulation, evaluation, report and figure."""

@@ -1,4 +1,4 @@
-"""What a trained network is worth if its circuit runs with noise, and its ⟨Z⟩ are means over so many shots."""
+"""Predictions of a trained network whose circuit is noisy and whose ⟨Z⟩ are estimated from a number of shots."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ from faqnas_optuna.noise.simulation import probabilities as simulated
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import Scores, most_likely
 
-SHOTS = 4
-"""Names the stream of seeds."""
-MOST_SAMPLES = 100
-"""So many samples of the test part are looked at, at most."""
+SHOTS_STREAM = 4
+"""Last word of the seeds of shots, which keeps them apart from other seeds of a study."""
+MAX_SAMPLES = 100
+"""Maximum number of samples of the test part that are simulated."""
 
 Simulate = Callable[[NoisyProgram, NDArray[np.float64], NDArray[np.float32]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A trained network."""
+    """Trained network."""
 
     circuit: Circuit
     parameters: NDArray[np.float32]
-    """(P,) in the order of `Layout`."""
+    """(P,) parameters in the order of `Layout`."""
     n_classes: int
 
 
 def simulator(engine: Engine) -> Simulate:
-    """What gives the probabilities of a program: ours, or PennyLane's `default.mixed`, which is its definition."""
+    """Return the function that computes the probabilities of a program on an engine: numpy, or PennyLane's `default.mixed`."""
     if engine is Engine.FAST:
         return simulated
     from faqnas_optuna.noise.reference import probabilities
@@ -44,17 +44,17 @@ def simulator(engine: Engine) -> Simulate:
 
 
 def noisy_samples(part: Split, *, seed: int) -> Split:
-    """The samples that are looked at, always the same of a part and a seed: all, or `MOST_SAMPLES` of them."""
-    if len(part) <= MOST_SAMPLES:
+    """Return all samples of a part, or `MAX_SAMPLES` of them, the same for every call with this part and seed."""
+    if len(part) <= MAX_SAMPLES:
         return part
-    chosen = np.sort(np.random.default_rng([seed, SHOTS]).permutation(len(part))[:MOST_SAMPLES])
-    return Split(x=part.x[chosen], y=part.y[chosen])
+    rows = np.sort(np.random.default_rng([seed, SHOTS_STREAM]).permutation(len(part))[:MAX_SAMPLES])
+    return Split(x=part.x[rows], y=part.y[rows])
 
 
 def constant_score(train: Split, part: Split, score: Score) -> float:
-    """What a network is worth on a part that always tells the class of which the training part has most."""
-    most = np.bincount(train.y).argmax()
-    return Scores.of(part.y, np.full_like(part.y, most)).by(score)
+    """Return the score, on `part`, of always predicting the most frequent class of the training part."""
+    majority = np.bincount(train.y).argmax()
+    return Scores.of(part.y, np.full_like(part.y, majority)).by(score)
 
 
 def predict_noisy(
@@ -66,27 +66,26 @@ def predict_noisy(
     generator: np.random.Generator,
     simulate: Simulate = simulated,
 ) -> NDArray[np.int64]:
-    """The class (samples,) that the network tells of samples (samples, features).
+    """Return the predicted class of each sample, (samples,).
 
     Args:
-        program: of the network's circuit, as a `Noise` makes it.
-        shots: of each sample, in which all wires are read together; None for the exact ⟨Z⟩.
-        generator: of the outcomes.
+        program: program of the network's circuit, from `Noise.program`.
+        x: (samples, features).
+        shots: number of shots per sample, each of which reads all wires; None for exact ⟨Z⟩.
+        generator: randomness of the outcomes.
     """
     layout = Layout.of(network.circuit, n_features=x.shape[1], n_classes=network.n_classes)
     parts = layout.parts(network.parameters)
-    # As they are without noise: `training.predict`.
+    # The linear layers are computed in the same way as without noise, in `training.predict_by`.
     inputs = (x.astype(np.float64) @ parts.encoder_weights.T + parts.encoder_bias).astype(x.dtype)
     angles = np.array([preparation_angles(network.circuit, row) for row in inputs])
-    read = simulate(program, angles, parts.angles)
+    shares = simulate(program, angles, parts.angles)
     if shots is not None:
-        read = generator.multinomial(shots, read) / shots
-    return most_likely(expectations(read) @ parts.classifier_weights.T + parts.classifier_bias)
+        shares = generator.multinomial(shots, shares) / shots
+    return most_likely(expectations(shares) @ parts.classifier_weights.T + parts.classifier_bias)
 
 
 def shots_generator(seed: int, numbers: Sequence[int]) -> np.random.Generator:
-    """The randomness of the shots, from the study's seed and what tells the networks and strengths apart.
-
-    numpy takes [a, b] and [a, b, 0] for one seed: the last word must not be zero.
-    """
-    return np.random.default_rng([seed, *numbers, SHOTS])
+    """Return the random generator of the shots, from the study's seed and numbers that identify the network and strength."""
+    # numpy treats [a, b] and [a, b, 0] as the same seed, so the last word must not be zero.
+    return np.random.default_rng([seed, *numbers, SHOTS_STREAM])

@@ -1,4 +1,4 @@
-"""What noise leaves of finalists, as a picture: the score of each by the strength of the noise, the dearest darkest."""
+"""Figure of finalists under noise: the score of each by the strength of the noise, darker for higher costs."""
 
 import json
 from collections.abc import Mapping
@@ -22,52 +22,53 @@ if TYPE_CHECKING:
 
 FORM = Size.PAGE.form
 MARKS = "osD^vPX<>p"
-"""In turn, so that circuits of nearly the same cost, which have nearly the same colour, look different."""
+"""Markers, used in turn: circuits of similar cost have similar colours and need different markers."""
 PALE = 0.9
-"""Beyond the cheapest circuit on matplotlib's viridis, where the dearest is at 0; what is paler is not seen on white."""
+"""Upper end of the range of matplotlib's viridis that is used. Paler colours are hard to see on white."""
 WIDTH = 0.7
-"""Of what is drawn at a strength; the next is 1 away."""
+"""Width of the group of markers at one strength. Strengths are 1 apart."""
 LEGEND_ROWS = 18
-"""As many as are as high as the figure."""
+"""Maximum number of rows of the legend, at which it is as high as the figure."""
 
 Document = Mapping[str, Any]
 
 
 def write_noise_plot(document: Document, confirmation: Confirmation, path: Path) -> None:
-    """Draw what finalists are worth under noise.
+    """Write the figure of finalists under noise to a file, with its provenance as metadata.
 
     Args:
-        document: a `noise_document`.
-        path: ends in `.png`, `.pdf` or `.svg`.
+        document: result of `noise_document`.
+        path: path that ends in `.png`, `.pdf` or `.svg`.
 
     Raises:
-        OutputError: another ending, or the file cannot be written.
+        OutputError: the path has another ending, or the file cannot be written.
     """
     check_printed(path)
-    # The curves are in the picture.
+    # The metadata leave out what the figure shows.
     noise = {name: value for name, value in document.items() if name not in ("circuits", "overtakings")}
-    told = json.dumps({"study": confirmation.name, "noise": noise, **provenance(confirmation)})
-    write_atomically(path, as_file(noise_figure(document, confirmation.config), path, FORM, told))
+    metadata = json.dumps({"study": confirmation.name, "noise": noise, **provenance(confirmation)})
+    write_atomically(path, as_file(noise_figure(document, confirmation.config), path, FORM, metadata))
 
 
 def noise_figure(document: Document, config: StudyConfig) -> "Figure":
-    """The mean score of each finalist by the strength of the noise, with its 95 % interval where there are several seeds.
+    """Draw the mean score of each finalist by the strength of the noise, with 95 % confidence intervals over the seeds.
 
-    The strengths are at even places: each from the second on is twice the one before, and nothing is twice none. At each the
-    circuits stand side by side, the cheapest to the left. A ring is around one that was worse than a dearer one without
-    noise, where it first is better as far as the seeds tell.
+    At each strength the circuits are side by side, the cheapest on the left. A ring marks the first strength at which a circuit
+    overtakes a more expensive one with statistical significance.
     """
+    # The strengths are evenly spaced: from the second on each is twice the one before, but no logarithmic axis has a zero.
     from matplotlib.figure import Figure
 
+    # Without pyplot, which would keep the figure in global state.
     with styled(FORM):
         figure = Figure(figsize=FORM.inches, layout="constrained")
         axes = figure.subplots()
         _prepare(axes, document, config)
-        circuits = _circuits(axes, document, config)
-        beside: dict[str, Any] = {"loc": "outside right center", "ncols": -(-len(circuits) // LEGEND_ROWS), "frameon": False}
-        figure.legend(handles=circuits, title=f"trial: {config.cost_name}", **beside, **TIGHT)
+        curves = _draw_circuits(axes, document, config)
+        right: dict[str, Any] = {"loc": "outside right center", "ncols": -(-len(curves) // LEGEND_ROWS), "frameon": False}
+        figure.legend(handles=curves, title=f"trial: {config.cost_name}", **right, **TIGHT)
         below: dict[str, Any] = {"loc": "outside lower center", "ncols": 3, "frameon": False}
-        figure.legend(handles=_around(axes, document, config), **below, **TIGHT)
+        figure.legend(handles=_draw_references(axes, document, config), **below, **TIGHT)
     return figure
 
 
@@ -80,67 +81,69 @@ def _prepare(axes: "Axes", document: Document, config: StudyConfig) -> None:
     axes.set_axisbelow(True)
     axes.grid(visible=True, axis="y", linewidth=0.3 * FORM.line_pt, color="0.88")
     axes.spines[["top", "right"]].set_visible(False)
+    # Bands behind every other strength show which markers belong together.
     for place in range(1, len(strengths), 2):
         axes.axvspan(place - 0.5, place + 0.5, color="0.97", linewidth=0, zorder=0)
 
 
-def _circuits(axes: "Axes", document: Document, config: StudyConfig) -> list["Artist"]:
-    """Draw the means of each circuit, joined.
-
-    Returns:
-        What the legend tells of.
-    """
+def _draw_circuits(axes: "Axes", document: Document, config: StudyConfig) -> list["Artist"]:
+    """Draw the means of each circuit, connected by lines, and their intervals; return the entries of the legend."""
     from matplotlib import colormaps
 
     circuits = document["circuits"]
-    told: list[Artist] = []
+    curves: list[Artist] = []
     for number, circuit in enumerate(circuits):
+        # The circuits are sorted by cost: the most expensive one, the last, gets the darkest colour, 0.
         colour = colormaps["viridis"](PALE * (1 - (number + 1) / len(circuits)))
-        places, means = _places(document, number), circuit[f"test_{config.score.key}"]
-        drawn: dict[str, Any] = {"marker": MARKS[number % len(MARKS)], "color": colour, "linewidth": 0.6 * FORM.line_pt}
+        places = _places(document, number)
+        means = circuit[f"test_{config.score.key}"]
+        style: dict[str, Any] = {"marker": MARKS[number % len(MARKS)], "color": colour, "linewidth": 0.6 * FORM.line_pt}
         label = f"{circuit['trial']}: {cost_text(circuit['cost'])}"
-        told += axes.plot(places, means, **drawn, markersize=0.7 * FORM.mark_pt, label=label)
-        known = [(place, ends) for place, ends in zip(places, _intervals(circuit, config), strict=True) if ends]
-        lows, highs = ([ends[end] for _, ends in known] for end in (0, 1))
-        axes.vlines([place for place, _ in known], lows, highs, colors=[colour], linewidth=0.7 * FORM.line_pt, alpha=0.6)
-    return told
+        curves += axes.plot(places, means, **style, markersize=0.7 * FORM.mark_pt, label=label)
+        intervals = [(place, ends) for place, ends in zip(places, _intervals(circuit, config), strict=True) if ends]
+        lows, highs = ([ends[end] for _, ends in intervals] for end in (0, 1))
+        axes.vlines([place for place, _ in intervals], lows, highs, colors=[colour], linewidth=0.7 * FORM.line_pt, alpha=0.6)
+    return curves
 
 
-def _around(axes: "Axes", document: Document, config: StudyConfig) -> list["Artist"]:
-    """Draw what a network is worth that tells all samples the same, and rings around those that overtake dearer ones.
-
-    Returns:
-        What the legend tells of.
-    """
-    told: list[Artist] = []
+def _draw_references(axes: "Axes", document: Document, config: StudyConfig) -> list["Artist"]:
+    """Draw the score of always predicting the most frequent class, and the rings; return the entries of the legend."""
+    entries: list[Artist] = []
+    # The intervals have no label of their own, as there is one set per circuit. An empty plot explains the bars of the
+    # intervals in the legend.
     if any(any(_intervals(circuit, config)) for circuit in document["circuits"]):
-        told += axes.plot([], [], "|", color=INK, markersize=FORM.text_pt, label="95 % interval of the mean over seeds")
+        entries += axes.plot([], [], "|", color=INK, markersize=FORM.text_pt, label="95 % CI of the mean over seeds")
     dotted: dict[str, Any] = {"color": "0.4", "linestyle": ":", "linewidth": 0.7 * FORM.line_pt}
-    told.append(axes.axhline(document["constant"], **dotted, label="always the most frequent class"))
-    if rings := _overtaking(document, config):
+    entries.append(axes.axhline(document["constant"], **dotted, label="majority class"))
+    rings = _ring_places(document, config)
+    if rings:
         ring: dict[str, Any] = {"markersize": 1.5 * FORM.mark_pt, "markeredgecolor": INK, "markeredgewidth": 0.6 * FORM.line_pt}
+        # Only the edge is drawn, so that the marker inside stays visible.
         ring |= {"linestyle": "", "marker": "o", "markerfacecolor": "none"}
-        told += axes.plot(*zip(*sorted(rings), strict=True), **ring, label="overtakes a dearer one")
-    return told
+        entries += axes.plot(*zip(*sorted(rings), strict=True), **ring, label="overtakes a more expensive circuit")
+    return entries
 
 
-def _overtaking(document: Document, config: StudyConfig) -> set[tuple[float, float]]:
-    """Where circuits overtake dearer ones: place and mean."""
-    numbers, found = {circuit["trial"]: number for number, circuit in enumerate(document["circuits"])}, set()
+def _ring_places(document: Document, config: StudyConfig) -> set[tuple[float, float]]:
+    """Return the coordinates at which circuits overtake more expensive ones."""
+    numbers = {circuit["trial"]: number for number, circuit in enumerate(document["circuits"])}
+    # A set, because a circuit can overtake several others at one strength.
+    places = set()
     for entry in filter(overtakes, document["overtakings"]):
-        number, strength = numbers[entry["cheaper"]], document["strengths"].index(entry["strength"])
+        number = numbers[entry["cheaper"]]
+        strength = document["strengths"].index(entry["strength"])
         mean = document["circuits"][number][f"test_{config.score.key}"][strength]
-        found.add((_places(document, number)[strength], mean))
-    return found
+        places.add((_places(document, number)[strength], mean))
+    return places
 
 
 def _places(document: Document, number: int) -> list[float]:
-    """Where a circuit stands at each strength: beside the others, around the strength's own place."""
+    """Return the x coordinate of a circuit at each strength, next to the other circuits."""
     shift = WIDTH * ((number + 0.5) / len(document["circuits"]) - 0.5)
     return [place + shift for place in range(len(document["strengths"]))]
 
 
 def _intervals(circuit: Document, config: StudyConfig) -> list[list[float] | None]:
-    """At each strength, the 95 % interval of its mean; None of a single seed."""
-    found: list[list[float] | None] = circuit[f"test_{config.score.key}_interval"]
-    return found
+    """Return the 95 % confidence interval of the mean at each strength; None if it is unknown, as with one seed."""
+    intervals: list[list[float] | None] = circuit[f"test_{config.score.key}_interval"]
+    return intervals

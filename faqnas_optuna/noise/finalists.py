@@ -1,6 +1,7 @@
-"""Finalists of a confirmation under noise: trained again without it, as the confirmation has, and judged with it.
+"""Finalists of a confirmation under noise: retrained without noise from the seeds of the confirmation, and tested with noise.
 
-A training is the same again from the same seed, so no weights are kept. Nor is anything that is found here: it is found again.
+Retraining from the same seed gives the same weights, so that no weights are stored. The results under noise are not stored
+either; every call computes them again.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,41 +21,42 @@ from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.training.scoring import Scores
 
 STRENGTHS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""How many times the noise."""
-MOST_QUBITS = 10
-"""So many qubits are simulated: two more take sixteen times as long."""
+"""Factors by which the noise is multiplied."""
+MAX_QUBITS = 10
+"""Maximum number of simulated qubits. Two more would take sixteen times as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnderNoise:
-    """What a finalist is worth."""
+class NoisyFinalist:
+    """Finalist with its scores under noise."""
 
     finalist: Finalist
     n_qubits: int
-    """Those that it is run on; on a device it may pass over others than its own."""
+    """Number of qubits of the program; on a device, SWAPs may add some to the wires of the circuit."""
     scores: Mapping[int, tuple[float, ...]]
-    """By seed, the score at each of the `STRENGTHS`."""
+    """Score at each of the `STRENGTHS`, by seed."""
 
 
 def check_noise(candidates: Iterable[Candidate], noise: Noise) -> None:
-    """Refuse what cannot be simulated, before anything is trained.
+    """Check that all circuits can be simulated, before anything is trained.
 
     Raises:
-        ConfigError: a circuit has more qubits than the device, or takes more of them than are simulated.
+        ConfigError: a circuit has more qubits than the device, or its program needs more than `MAX_QUBITS`.
     """
     for candidate in candidates:
         circuit = effective_circuit(candidate.genome.circuit)
-        fix = "choose others with --trials or --top"
+        fix = "choose other trials with --trials or --top"
         if isinstance(noise, DeviceNoise) and noise.device.qubits < circuit.n_qubits:
             device = noise.device
-            told = f"trial {candidate.trial} has {circuit.n_qubits} qubits, and {device.name} has {device.qubits}"
-            raise ConfigError(f"{told}; {fix}, or another device")
-        if (used := noise.program(circuit, 1.0).n_qubits) > MOST_QUBITS:
-            told = f"trial {candidate.trial} runs on {used} qubits of {noise.name}, with those that it is swapped over"
-            raise ConfigError(f"{told}, and at most {MOST_QUBITS} are simulated; {fix}")
+            reason = f"trial {candidate.trial} has {circuit.n_qubits} qubits, but {device.name} has {device.qubits}"
+            raise ConfigError(f"{reason}; {fix}, or another device")
+        n_qubits = noise.program(circuit, 1.0).n_qubits
+        if n_qubits > MAX_QUBITS:
+            reason = f"trial {candidate.trial} needs {n_qubits} qubits of {noise.name}, SWAPs included"
+            raise ConfigError(f"{reason}, but at most {MAX_QUBITS} can be simulated; {fix}")
 
 
-def under_noise(
+def evaluate_finalists(
     confirmation: Confirmation,
     trials: Sequence[int],
     splits: DataSplits,
@@ -63,58 +65,64 @@ def under_noise(
     shots: int | None,
     engine: Engine,
     on_done: Callable[[int], None],
-) -> list[UnderNoise]:
-    """Judge finalists on the test part, or as much of it as `noisy_samples` takes, at each strength.
+) -> list[NoisyFinalist]:
+    """Test finalists on the samples of `noisy_samples` at each strength of the noise.
 
     Args:
-        trials: of the search, those that are looked at.
-        shots: as `predict_noisy` has them.
-        engine: that simulates the noise; the networks are trained on the confirmation's.
-        on_done: called with the number of networks that are judged, at first 0.
+        trials: trials of the search to include.
+        shots: number of shots per sample; None for exact ⟨Z⟩.
+        engine: engine that simulates the noise. The networks are trained on the engine of the confirmation.
+        on_done: called with the number of networks tested so far, first with 0.
     """
+    # This import loads numba, which checking the noise does not need.
     from faqnas_optuna.training.engines import load
 
-    found, done = [], 0
-    on_done(done)
+    results = []
+    n_tested = 0
+    on_done(n_tested)
     for finalist in finalists_among(confirmation, trials):
-        circuit, scores = effective_circuit(finalist.genome.circuit), {}
+        circuit = effective_circuit(finalist.genome.circuit)
+        scores = {}
+        # Circuits without a fast form need PennyLane even if the study uses the fast engine.
         load(confirmation.config.engine.of(circuit))
         for seed in seeds_of(confirmation, finalist):
-            scores[seed] = _judged(confirmation.config, splits, finalist, noise, seed, shots=shots, engine=engine)
-            done += 1
-            on_done(done)
-        found.append(UnderNoise(finalist=finalist, n_qubits=noise.program(circuit, 0.0).n_qubits, scores=scores))
-    return found
+            scores[seed] = _noisy_scores(confirmation.config, splits, finalist, noise, seed, shots=shots, engine=engine)
+            n_tested += 1
+            on_done(n_tested)
+        results.append(NoisyFinalist(finalist=finalist, n_qubits=noise.program(circuit, 0.0).n_qubits, scores=scores))
+    return results
 
 
 def finalists_among(confirmation: Confirmation, trials: Sequence[int]) -> list[Finalist]:
-    """The finalists of a confirmation that are these trials and were trained with success, the cheapest first."""
+    """Return the finalists of these trials that have at least one successful training, the cheapest first."""
     plan = confirmation.as_it_is_now().plan
-    trained = (one for one in plan.finalists if one.trial in trials and seeds_of(confirmation, one))
-    return sorted(trained, key=lambda one: (one.cost, one.trial))
+    finalists = (finalist for finalist in plan.finalists if finalist.trial in trials and seeds_of(confirmation, finalist))
+    return sorted(finalists, key=lambda finalist: (finalist.cost, finalist.trial))
 
 
 def seeds_of(confirmation: Confirmation, finalist: Finalist) -> list[int]:
-    """The seeds from which a finalist was trained with success."""
+    """Return the seeds from which the training of a finalist succeeded."""
     network = finalist.networks[Model.CIRCUIT]
     trials = confirmation.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sorted({trial.user_attrs["seed"] for trial in trials if trial.user_attrs.get("network") == network})
 
 
-def _judged(
+def _noisy_scores(
     config: StudyConfig, splits: DataSplits, finalist: Finalist, noise: Noise, seed: int, *, shots: int | None, engine: Engine
 ) -> tuple[float, ...]:
-    """The scores of one network, trained from one seed, at each of the `STRENGTHS`."""
+    """Train a finalist from one seed and return its score at each of the `STRENGTHS`."""
     from faqnas_optuna.noise.evaluation import Network, noisy_samples, predict_noisy, shots_generator, simulator
     from faqnas_optuna.training.engines import train_on
 
     circuit = effective_circuit(finalist.genome.circuit)
     result = train_on(config.engine, circuit, splits, config.training, generator=confirmation_generator(config.seed, seed))
     network = Network(circuit=circuit, parameters=result.parameters, n_classes=splits.n_classes)
-    part, scores = noisy_samples(splits.test, seed=config.seed), []
+    part = noisy_samples(splits.test, seed=config.seed)
+    scores = []
     for number, strength in enumerate(STRENGTHS):
+        # The seed does not depend on the other finalists, so that adding one changes no result.
         generator = shots_generator(config.seed, (finalist.trial, seed, number))
-        told = predict_noisy(
+        predicted = predict_noisy(
             network,
             noise.program(circuit, strength),
             part.x,
@@ -122,5 +130,5 @@ def _judged(
             generator=generator,
             simulate=simulator(engine),
         )
-        scores.append(Scores.of(part.y, told).by(config.score))
+        scores.append(Scores.of(part.y, predicted).by(config.score))
     return tuple(scores)

@@ -1,4 +1,4 @@
-"""A circuit with noise on PennyLane's `default.mixed`, which is its definition: any other engine must agree with it."""
+"""Noisy circuits on PennyLane's `default.mixed`. This module is their definition: `noise.simulation` must agree with it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.gates import Input
 from faqnas_optuna.circuits.pennylane_circuit import NO_CONFIG
-from faqnas_optuna.noise.model import Applied, Depolarizing, NoisyOperation, NoisyProgram
+from faqnas_optuna.noise.model import AppliedGate, Depolarizing, NoisyOperation, NoisyProgram
 
 ROTATIONS: dict[str, Any] = {"rx": qml.RX, "ry": qml.RY, "rz": qml.RZ}
 FIXED: dict[str, Any] = {
@@ -25,30 +25,33 @@ FIXED: dict[str, Any] = {
 
 
 def probabilities(program: NoisyProgram, inputs: NDArray[np.float64], weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Of the outcomes of all wires, as they are read: the arguments, and what comes of it, as `noise.simulation` has them."""
+    """Return the probabilities of the outcomes of all wires, (samples, 2ⁿ). See `noise.simulation.probabilities`."""
     device = qml.device("default.mixed", wires=program.n_qubits, config=NO_CONFIG)
 
     def run() -> Any:
         for operation in program.operations:
             _apply(operation, inputs, weights)
-        for wire in program.read:
+        # A readout error flips the outcome, as does a bit flip directly before the measurement.
+        for wire in program.readout:
             qml.BitFlip(program.flip, wire)
-        return qml.probs(wires=program.read)
+        return qml.probs(wires=program.readout)
 
-    found: NDArray[np.float64] = np.asarray(qml.QNode(run, device)()).reshape(len(inputs), -1)
-    return found
+    # PennyLane adds the batch axis for the inputs of several samples.
+    probs: NDArray[np.float64] = np.asarray(qml.QNode(run, device)()).reshape(len(inputs), -1)
+    return probs
 
 
 def _apply(operation: NoisyOperation, inputs: NDArray[np.float64], weights: NDArray[Any]) -> None:
-    if isinstance(operation, Applied):
+    """Queue the PennyLane operation of a gate or channel."""
+    if isinstance(operation, AppliedGate):
         if operation.name not in ROTATIONS:
             FIXED[operation.name](wires=operation.wires)
         elif isinstance(operation.angle, Input):
             ROTATIONS[operation.name](inputs[:, operation.angle.number], operation.wires)
         elif operation.angle:
-            ROTATIONS[operation.name](operation.angle.among(weights), operation.wires)
+            ROTATIONS[operation.name](operation.angle.radians(weights), operation.wires)
     elif isinstance(operation, Depolarizing):
         qml.DepolarizingChannel(operation.probability, operation.wire)
     else:
-        # It takes times, of which only the ratios count.
+        # PennyLane expects T1, T2 and the duration, of which only the ratios matter. At 0 K, |0⟩ is the equilibrium.
         qml.ThermalRelaxationError(0.0, 1 / operation.by_t1, 1 / operation.by_t2, 1.0, operation.wire)

@@ -1,4 +1,4 @@
-"""What finalists are worth under noise, and where a cheaper one overtakes a dearer one."""
+"""Report of finalists under noise, and of the strengths at which a cheaper one overtakes a more expensive one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -9,7 +9,7 @@ from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.config import Score, StudyConfig, cost_text
 from faqnas_optuna.confirmation.analysis import interval_of
 from faqnas_optuna.confirmation.circuit_table import heading_of_test_score
-from faqnas_optuna.noise.finalists import STRENGTHS, UnderNoise
+from faqnas_optuna.noise.finalists import STRENGTHS, NoisyFinalist
 from faqnas_optuna.noise.model import DeviceNoise, Noise
 from faqnas_optuna.reporting.frames import data_frame, interval_columns
 from faqnas_optuna.reporting.report import Block, Report
@@ -18,19 +18,19 @@ from faqnas_optuna.training.statistics import TOLERANCE, compare
 from faqnas_optuna.wording import counted, interval_text
 
 if TYPE_CHECKING:
-    # At run time it would take a second of whoever only opens a study.
+    # Importing pandas at run time would add a second to commands that only open a study.
     from pandas import DataFrame
 
 
 def noise_document(
-    found: Sequence[UnderNoise], noise: Noise, *, shots: int | None, samples: int, constant: float, score: Score
+    finalists: Sequence[NoisyFinalist], noise: Noise, *, shots: int | None, samples: int, constant: float, score: Score
 ) -> dict[str, Any]:
-    """What stands under `noise` in the document of a confirmation.
+    """Return the value of `noise` in the document of a confirmation.
 
     Args:
-        found: the cheapest first.
-        samples: of the test part that were looked at.
-        constant: the score on them of always telling the class that the training part has most of.
+        finalists: finalists, the cheapest first.
+        samples: number of test samples that were simulated.
+        constant: score of always predicting the most frequent class of the training part (`constant_score`).
     """
     return {
         "noise": noise.name,
@@ -40,89 +40,107 @@ def noise_document(
         "test_samples": samples,
         "constant": constant,
         "strengths": list(STRENGTHS),
-        "circuits": [_circuit(one, score) for one in found],
-        "overtakings": list(_overtakings(found)),
+        "circuits": [_circuit(finalist, score) for finalist in finalists],
+        "overtakings": list(_overtakings(finalists)),
     }
 
 
-def _circuit(found: UnderNoise, score: Score) -> dict[str, Any]:
-    finalist = found.finalist
-    circuit, name = finalist.genome.circuit, f"test_{score.key}"
-    by_strength = [list(values) for values in zip(*found.scores.values(), strict=True)]
+def _circuit(noisy: NoisyFinalist, score: Score) -> dict[str, Any]:
+    """Return the entry of a finalist in `circuits`."""
+    # The entry has the same keys as that of a confirmation's circuit, with one value per strength.
+    finalist = noisy.finalist
+    circuit = finalist.genome.circuit
+    name = f"test_{score.key}"
+    # The scores of all seeds, by strength.
+    by_strength = [list(values) for values in zip(*noisy.scores.values(), strict=True)]
     return {
         "trial": finalist.trial,
         "circuit": circuit.digest,
         "effective": str(EffectiveGates(circuit=circuit)),
         "cost": finalist.cost,
-        "simulated_qubits": found.n_qubits,
-        "seeds": list(found.scores),
+        "simulated_qubits": noisy.n_qubits,
+        "seeds": list(noisy.scores),
         name: [fmean(values) for values in by_strength],
         f"{name}_interval": [interval_of(values) for values in by_strength],
         name.replace("accuracy", "accuracies"): by_strength,
     }
 
 
-def _overtakings(found: Sequence[UnderNoise]) -> Iterator[dict[str, Any]]:
-    """Of each two circuits of which the cheaper is worse without noise: at which strength it first is so no more."""
-    for cheaper, dearer in combinations(found, 2):
+def _overtakings(finalists: Sequence[NoisyFinalist]) -> Iterator[dict[str, Any]]:
+    """Yield each pair whose cheaper circuit is worse without noise, with the first strength at which it is no longer worse."""
+    # The finalists are sorted by cost, so the first of a pair is the cheaper one.
+    for cheaper, dearer in combinations(finalists, 2):
+        # Only common seeds allow a paired comparison.
         seeds = sorted(cheaper.scores.keys() & dearer.scores.keys())
-        pairs = [[[one.scores[seed][place] for seed in seeds] for one in (cheaper, dearer)] for place in range(len(STRENGTHS))]
-        behind = [fmean(of_dearer) - fmean(of_cheaper) > TOLERANCE for of_cheaper, of_dearer in pairs] if seeds else [False]
-        if cheaper.finalist.cost == dearer.finalist.cost or not behind[0]:
+        pairs = [_scores_at(place, cheaper, dearer, seeds) for place in range(len(STRENGTHS))]
+        is_behind = [fmean(of_dearer) - fmean(of_cheaper) > TOLERANCE for of_cheaper, of_dearer in pairs] if seeds else [False]
+        if cheaper.finalist.cost == dearer.finalist.cost or not is_behind[0]:
             continue
-        told: dict[str, Any] = {"cheaper": cheaper.finalist.trial, "dearer": dearer.finalist.trial}
-        if all(behind):
-            yield told | dict.fromkeys(("strength", "accuracies", "difference", "difference_interval"))
+        # The values are None if the cheaper circuit is worse at every strength.
+        trials: dict[str, Any] = {"cheaper": cheaper.finalist.trial, "dearer": dearer.finalist.trial}
+        if all(is_behind):
+            yield trials | dict.fromkeys(("strength", "accuracies", "difference", "difference_interval"))
             continue
-        place = behind.index(False)
-        compared = compare(*pairs[place]) if len(seeds) > 1 else None
-        yield told | {
+        place = is_behind.index(False)
+        comparison = compare(*pairs[place]) if len(seeds) > 1 else None
+        yield trials | {
             "strength": STRENGTHS[place],
             "accuracies": [fmean(values) for values in pairs[place]],
             "difference": fmean(pairs[place][0]) - fmean(pairs[place][1]),
-            "difference_interval": list(compared.interval) if compared and compared.interval else None,
+            "difference_interval": list(comparison.interval) if comparison and comparison.interval else None,
         }
 
 
-def told_overtakings(entries: Sequence[Mapping[str, Any]], noise: str) -> Iterator[str]:
-    """The `overtakings` in sentences."""
-    yield from (_told(entry, noise) for entry in entries if entry["strength"] is not None)
-    if left := sum(entry["strength"] is None for entry in entries):
-        pairs = "pair" if left == 1 else "pairs"
-        yield f"In {left} {pairs} the cheaper one stays behind up to {STRENGTHS[-1]:g} times {noise}."
+def _scores_at(place: int, cheaper: NoisyFinalist, dearer: NoisyFinalist, seeds: Sequence[int]) -> list[list[float]]:
+    """Return the scores of both finalists at one strength, by seed."""
+    return [[finalist.scores[seed][place] for seed in seeds] for finalist in (cheaper, dearer)]
+
+
+def overtaking_sentences(entries: Sequence[Mapping[str, Any]], noise: str) -> Iterator[str]:
+    """Yield a sentence for each of the `overtakings`, and one for all pairs without."""
+    yield from (_overtaking_sentence(entry, noise) for entry in entries if entry["strength"] is not None)
+    n_behind = sum(entry["strength"] is None for entry in entries)
+    if n_behind:
+        pairs = "pair" if n_behind == 1 else "pairs"
+        strengths = f"at all strengths up to {STRENGTHS[-1]:g} times the noise of {noise}"
+        yield f"In {n_behind} {pairs} the cheaper circuit is worse {strengths}."
 
 
 def overtakes(entry: Mapping[str, Any]) -> bool:
-    """Whether the seeds tell the difference from none."""
+    """Return whether the 95 % confidence interval of the difference lies above zero."""
     interval = entry["difference_interval"]
     return interval is not None and interval[0] > 0
 
 
-def _told(entry: Mapping[str, Any], noise: str) -> str:
-    (ours, theirs), interval = entry["accuracies"], entry["difference_interval"]
-    verb = "overtakes" if overtakes(entry) else "comes level with"
-    uncertain = "" if interval is None else f" ({interval[0]:+z.3f} to {interval[1]:+z.3f})"
+def _overtaking_sentence(entry: Mapping[str, Any], noise: str) -> str:
+    of_cheaper, of_dearer = entry["accuracies"]
+    interval = entry["difference_interval"]
+    verb = "overtakes" if overtakes(entry) else "draws level with"
+    # `z` avoids a negative zero.
+    uncertain = "" if interval is None else f" (95 % CI {interval[0]:+z.3f} to {interval[1]:+z.3f})"
     return (
-        f"At {entry['strength']:g} times {noise} the cheaper trial {entry['cheaper']} {verb} trial {entry['dearer']}:"
-        f" {ours:.3f} against {theirs:.3f}, a difference of {entry['difference']:+z.3f}{uncertain}."
+        f"At {entry['strength']:g} times the noise of {noise}, the cheaper trial {entry['cheaper']} {verb} trial"
+        f" {entry['dearer']}: {of_cheaper:.3f} against {of_dearer:.3f}, a difference of"
+        f" {entry['difference']:+z.3f}{uncertain}."
     )
 
 
 def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig) -> Report:
-    """Return a row for each circuit and strength, and what follows.
+    """Return a table with one row per circuit and strength, followed by the overtakings and the noise.
 
     Args:
-        document: a `noise_document`.
-        config: the confirmation's.
+        document: result of `noise_document`.
+        config: settings of the confirmation.
     """
     blocks: list[Block] = []
+    # The table is empty if no finalist has been trained yet.
     table = _table(document, config)
     if table.rows:
         blocks += ["", table, ""]
-    blocks += told_overtakings(document["overtakings"], document["noise"])
+    blocks += overtaking_sentences(document["overtakings"], document["noise"])
     shots = "exact ⟨Z⟩" if document["shots"] is None else counted(document["shots"], "shot")
     blocks.append(
-        f"Noise: {document['noise']}, {noise.told}. Trained without noise; {shots} for each of"
+        f"Noise: {document['noise']}, {noise.description}. The networks were trained without noise; {shots} for each of"
         f" {document['test_samples']:,} test samples."
     )
     return Report(document=document, blocks=blocks)
@@ -134,15 +152,15 @@ def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
     table = TextTable(names=["trial"], numbers=numbers, last="circuit")
     name = f"test_{score.key}"
     for circuit in document["circuits"]:
-        cost, told = cost_text(circuit["cost"]), circuit["effective"]
+        cost = cost_text(circuit["cost"])
         for strength, mean, interval in zip(document["strengths"], circuit[name], circuit[f"{name}_interval"], strict=True):
-            row = (str(circuit["trial"]), f"{strength:g}", f"{mean:.3f}", interval_text(interval), cost, told)
-            table.rows.append(row)
+            cells = (str(circuit["trial"]), f"{strength:g}", f"{mean:.3f}", interval_text(interval), cost)
+            table.rows.append((*cells, circuit["effective"]))
     return table
 
 
 def noise_frame(document: Mapping[str, Any], score: Score) -> "DataFrame":
-    """Return a row for each circuit and strength of a `noise_document`, with the mean test score and its 95 % interval."""
+    """Return a data frame with one row per circuit and strength: the mean test score and its 95 % confidence interval."""
     name = f"test_{score.key}"
     return data_frame(
         {

@@ -5,7 +5,7 @@ from itertools import product
 
 from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.flops import analytic_flops, profiler_flops
-from faqnas_optuna.circuits.genome import Circuit, uploads_again
+from faqnas_optuna.circuits.genome import Circuit, can_reupload
 from faqnas_optuna.config import CountedGates, FlopsCounter, StudyConfig
 from faqnas_optuna.hardware.cost import hardware_cost
 
@@ -51,7 +51,7 @@ def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float
             entangler=entangler,
             topology=topology,
             rotations=rotations,
-            reuploading=reuploading and uploads_again(embedding, depth),
+            reuploading=reuploading and can_reupload(embedding, depth),
         )
         if config.device:
             yield hardware_cost(circuit, config.device).neg_log_esp

@@ -1,1 +1,1 @@
-"""Hybrid networks, their training, and the values of a trained circuit."""
+"""Hybrid networks, their training, and the costs and scores of trained circuits."""

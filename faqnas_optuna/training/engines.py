@@ -1,4 +1,4 @@
-"""On which engine a circuit is trained: the one that is asked for, or PennyLane, where a circuit has no fast form."""
+"""Training on the requested engine, or on PennyLane if the circuit has no fast form."""
 
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -8,31 +8,32 @@ import numpy as np
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
-from faqnas_optuna.engine.fused import LEAST, load_kernels
+from faqnas_optuna.engine.fused import SMALLEST_CIRCUIT, load_kernels
 from faqnas_optuna.engine.gate_kernels import Array
 from faqnas_optuna.training.parameters import Layout
-from faqnas_optuna.training.training import Fitted, TrainingResult, fit, predict, predict_by, train
+from faqnas_optuna.training.training import FitResult, TrainingResult, fit, predict, predict_by, train
 
 if TYPE_CHECKING:
     from faqnas_optuna.training.model import HQNN
 
 
+# Cached, because trials call it every time.
 @cache
 def load(engine: Engine) -> None:
-    """Have an engine in this process, on one thread: what takes seconds the first time."""
+    """Load an engine into this process, on one thread. The first call takes seconds."""
     if engine is Engine.FAST:
         load_kernels()
         return
     from faqnas_optuna.training.torch_training import use_one_thread
 
     use_one_thread()
-    # Much of torch and PennyLane is loaded by the first training alone.
+    # Much of torch and PennyLane is only loaded by a first training.
     part = Split(x=np.ones((2, 1), np.float32), y=np.zeros(2, np.int64))
-    fit_on(engine, LEAST, part, TrainingConfig(epochs=1), n_classes=2, generator=np.random.default_rng(0))
+    fit_on(engine, SMALLEST_CIRCUIT, part, TrainingConfig(epochs=1), n_classes=2, generator=np.random.default_rng(0))
 
 
 def train_on(
-    asked: Engine,
+    engine: Engine,
     circuit: Circuit,
     splits: DataSplits,
     config: TrainingConfig,
@@ -40,19 +41,20 @@ def train_on(
     generator: np.random.Generator,
     validate_epochs: bool = False,
 ) -> TrainingResult:
-    """Train and validate a circuit; both engines begin from the same parameters and shuffle alike.
+    """Train and validate a circuit. Both engines start from the same parameters and use the same order of samples.
 
     Args:
-        asked: the engine, if it can.
-        generator, validate_epochs: as `training.train` has them.
+        engine: engine to use if it can simulate the circuit.
+        generator: see `training.train`.
+        validate_epochs: see `training.train`.
 
     Raises:
-        TrainingError: it diverged.
+        TrainingError: the training diverged.
     """
-    if asked.of(circuit) is Engine.FAST:
+    if engine.of(circuit) is Engine.FAST:
         load_kernels()
         return train(circuit, splits, config, generator=generator, validate_epochs=validate_epochs)
-    # It brings torch and PennyLane, which the fast engine does without.
+    # This import loads torch and PennyLane, which the fast engine does not need.
     from faqnas_optuna.training import torch_training
 
     model = _network(circuit, splits.train, splits.n_classes, generator)
@@ -60,14 +62,14 @@ def train_on(
 
 
 def fit_on(
-    asked: Engine, circuit: Circuit, part: Split, config: TrainingConfig, *, n_classes: int, generator: np.random.Generator
-) -> Fitted:
-    """Train a circuit on one part, and look at no other; the arguments as `train_on` and `training.fit` have them.
+    engine: Engine, circuit: Circuit, part: Split, config: TrainingConfig, *, n_classes: int, generator: np.random.Generator
+) -> FitResult:
+    """Train a circuit on one part, without validation. For the arguments see `train_on` and `training.fit`.
 
     Raises:
-        TrainingError: it diverged.
+        TrainingError: the training diverged.
     """
-    if asked.of(circuit) is Engine.FAST:
+    if engine.of(circuit) is Engine.FAST:
         load_kernels()
         return fit(circuit, part, config, n_classes=n_classes, generator=generator)
     from faqnas_optuna.training import torch_training
@@ -75,8 +77,8 @@ def fit_on(
     return torch_training.fit(_network(circuit, part, n_classes, generator), part, config, generator=generator)
 
 
-def predict_anyhow(circuit: Circuit, layout: Layout, parameters: Array, x: Array) -> Array:
-    """Scores (samples, classes) before the softmax, as `training.predict` gives them, on the fast engine if that can."""
+def predict_scores(circuit: Circuit, layout: Layout, parameters: Array, x: Array) -> Array:
+    """Return the scores of `training.predict`, from the fast engine if it can simulate the circuit, else from PennyLane."""
     if circuit.has_fast_form:
         load_kernels()
         return predict(circuit, layout, parameters, x)
@@ -86,6 +88,7 @@ def predict_anyhow(circuit: Circuit, layout: Layout, parameters: Array, x: Array
 
 
 def _network(circuit: Circuit, part: Split, n_classes: int, generator: np.random.Generator) -> "HQNN":
+    # This import loads torch.
     from faqnas_optuna.training.model import HQNN
 
     return HQNN(circuit, n_features=part.x.shape[1], n_classes=n_classes, engine=Engine.PENNYLANE, generator=generator)

@@ -1,6 +1,6 @@
-"""Costs and scores of a candidate: a pure function of circuit, data and protocol, whichever worker computes it.
+"""Costs and scores of a candidate, as a pure function of circuit, data and protocol that does not depend on the worker.
 
-Circuits with the same effective gates share one training, that of their effective circuit (`circuits.effective`); their costs
+Circuits with the same effective gates share one training, that of their effective circuit (`circuits.effective`). Their costs
 may differ.
 """
 
@@ -24,7 +24,7 @@ from faqnas_optuna.training.values import Costs, ValidationScores
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Costs and scores of a circuit that was counted and trained."""
+    """Costs and scores of a circuit."""
 
     costs: Costs
     val_accuracies: tuple[float, ...]
@@ -41,7 +41,7 @@ class Evaluation:
 
     @property
     def val_accuracy(self) -> float:
-        """Mean over the repeats."""
+        """Mean validation accuracy over the repeats."""
         return self.scores.val_accuracy
 
     @property
@@ -63,12 +63,13 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
     """Count the costs of a circuit, and train its effective circuit once per repeat.
 
     Raises:
-        DataError: the data are not those of the settings.
+        DataError: the data do not agree with the settings.
         TrainingError: a training diverged.
     """
     _check_data(splits, config)
     costs = Costs.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, device=config.device)
     effective = effective_circuit(circuit)
+    # Before the clock starts, so that the first trial does not include the loading.
     load(config.engine.of(effective))
     started = time.perf_counter()
     results = [train_once(effective, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
@@ -81,20 +82,22 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
 
 
 def _check_data(splits: DataSplits, config: StudyConfig) -> None:
-    """Refuse what no search would give: its values would be taken for those of the settings."""
+    """Refuse data that do not belong to the settings: their values would be attributed to these settings."""
     if splits.name != config.dataset:
         raise DataError(
-            f"the data are those of {splits.name!r}, the settings say {config.dataset!r}; make both of one data set"
+            f"the data set is {splits.name!r}, but the settings name {config.dataset!r}; use the same data set in both"
         )
+    # The seed is None if the user divided the data.
     if splits.seed not in (None, config.split_seed):
         raise DataError(
-            f"the data were split by the seed {splits.seed}, the settings have the seed {config.split_seed}; make both of one"
-            " seed, or name that of the split as data.split_seed"
+            f"the data were split with seed {splits.seed}, but the settings have seed {config.split_seed}; use the same seed in"
+            " both, or set data.split_seed to that of the data"
         )
 
 
 def prepare(engines: Iterable[Engine]) -> None:
-    """Have a worker ready to train on these engines, so that no trial has to wait for them."""
+    """Load the engines and the FLOPs counts, so that no trial has to wait for them."""
+    # Both take seconds the first time and run in parallel.
     with counting_ahead():
         for engine in engines:
             load(engine)
@@ -102,26 +105,27 @@ def prepare(engines: Iterable[Engine]) -> None:
 
 
 def train_once(circuit: Circuit, splits: DataSplits, config: StudyConfig, *, repeat: int) -> TrainingResult:
-    """One training of a search.
+    """Train a circuit as repeat number `repeat` of a search.
 
     Raises:
-        TrainingError: it diverged.
+        TrainingError: the training diverged.
     """
     return train_from(training_generator(config.seed, circuit, repeat), circuit, splits, config)
 
 
 def train_from(generator: np.random.Generator, circuit: Circuit, splits: DataSplits, config: StudyConfig) -> TrainingResult:
-    """One training on the study's engine.
+    """Train a circuit once on the engine of the study.
 
     Args:
-        generator: of the initial parameters and of the order of the samples.
+        generator: randomness of the initial parameters and of the order of the samples.
 
     Raises:
-        TrainingError: it diverged.
+        TrainingError: the training diverged.
     """
     return train_on(config.engine, circuit, splits, config.training, generator=generator)
 
 
 def training_generator(seed: int, circuit: Circuit, repeat: int) -> np.random.Generator:
-    """The randomness of one training, from the study's seed, the circuit and the repeat alone."""
+    """Return the random generator of one training."""
+    # It depends on the study's seed, the circuit and the repeat alone: any worker, at any time, gets the same training.
     return np.random.default_rng([seed, int(circuit.digest, 16), repeat])

@@ -1,4 +1,4 @@
-"""The hybrid network of a candidate.
+"""Hybrid network of a candidate, as a torch module.
 
 x (batch, features) ── Linear ── quantum layer ── Linear ── log-softmax (batch, classes)
 """
@@ -24,7 +24,7 @@ from faqnas_optuna.training.torch_training import PREDICTION_BATCH
 
 
 class FastLayer(nn.Module):
-    """The quantum layer on our own kernels, on the processor, in float32 or float64.
+    """Quantum layer simulated by the fast engine on the CPU, in float32 or float64.
 
     Args:
         angles: initial weights (`weights_shape`), in radians.
@@ -37,25 +37,25 @@ class FastLayer(nn.Module):
         self.weights = nn.Parameter(angles.clone())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Expectations of Z, (batch, n_qubits), of inputs (batch, n_qubits) of the weights' type."""
+        """Return ⟨Z⟩ of every wire, (batch, n_qubits), for inputs (batch, n_qubits) of the same type as the weights."""
         if inputs.dtype != self.weights.dtype:
-            raise TypeError(f"inputs and weights must be of one type; they are {inputs.dtype} and {self.weights.dtype}")
+            raise TypeError(f"inputs and weights must have the same type; they are {inputs.dtype} and {self.weights.dtype}")
         if inputs.ndim != 2 or inputs.shape[1] != self.circuit.n_qubits:
-            raise ValueError(f"inputs must be (batch, {self.circuit.n_qubits}); they are {tuple(inputs.shape)}")
+            raise ValueError(f"inputs must have the shape (batch, {self.circuit.n_qubits}); they have {tuple(inputs.shape)}")
         is_of_bits = EMBEDDINGS[self.circuit.embedding].one_basis_state
         return through_bits(self._measured, inputs) if is_of_bits else self._measured(inputs)
 
     def _measured(self, inputs: Tensor) -> Tensor:
         if torch.is_grad_enabled() and (inputs.requires_grad or self.weights.requires_grad):
-            # torch leaves `apply` untyped.
             measured: Tensor = _Expectations.apply(inputs, self.weights, self._program)  # type: ignore[no-untyped-call]  # torch's
             return measured
+        # Without gradients nothing needs to be stored for `backward`.
         values = expectations(inputs.detach().numpy(), self.weights.detach().numpy(), self.circuit)
         return torch.from_numpy(values)
 
 
 class _Expectations(torch.autograd.Function):
-    """⟨Z⟩ of every wire with gradients by the adjoint method. The kernels have the batch last."""
+    """⟨Z⟩ of every wire, with gradients by adjoint differentiation. Torch has the batch first, the kernels have it last."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weights: Tensor, program: Program) -> Tensor:
@@ -68,17 +68,18 @@ class _Expectations(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_expectations: Tensor) -> tuple[Tensor, Tensor, None]:
         inputs, weights = ctx.saved_tensors
-        # The kernel uses up the final state. Where the graph is walked back again, it is computed anew.
+        # The kernel overwrites the final state. A second backward pass through a retained graph has to compute it again.
         workspace = ctx.workspace or _run(inputs, weights, ctx.program)[1]
         ctx.workspace = None
         grad_measured = np.ascontiguousarray(grad_expectations.numpy().T)
-        grad_inputs, grad_weights = np.empty_like(grad_measured), np.empty(weights.shape, grad_measured.dtype)
+        grad_inputs = np.empty_like(grad_measured)
+        grad_weights = np.empty(weights.shape, grad_measured.dtype)
         backward(_contiguous(weights), ctx.program, workspace, grad_measured, grad_inputs, grad_weights)
         return torch.from_numpy(grad_inputs.T), torch.from_numpy(grad_weights), None
 
 
 def _run(inputs: Tensor, weights: Tensor, program: Program) -> tuple[Array, Workspace]:
-    """Expectations (n_qubits, batch), and what `backward` needs for their gradients."""
+    """Return ⟨Z⟩ (n_qubits, batch), and the workspace that `backward` needs for the gradients."""
     wires_first = _contiguous(inputs.T)
     workspace = make_workspace(program, wires_first.shape[1], wires_first.dtype)
     measured = np.empty_like(wires_first)
@@ -91,7 +92,7 @@ def _contiguous(tensor: Tensor) -> Array:
 
 
 class PennyLaneLayer(nn.Module):
-    """The quantum layer as PennyLane simulates it.
+    """Quantum layer simulated by PennyLane.
 
     Args:
         angles: initial weights (`weights_shape`), in radians.
@@ -107,12 +108,14 @@ class PennyLaneLayer(nn.Module):
             {"weights": circuit.weights_shape},
             init_method={"weights": angles.clone()},
         )
-        # Not as a module of this one, which would put a name before that of its weights: states go from engine to engine.
+        # The list hides the layer from torch. As a submodule it would add a prefix to the name of its weights, and a state dict
+        # could not be loaded into the network of the other engine.
         self._layers = [layer]
         self.weights: nn.Parameter = layer.weights
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Expectations of Z, (batch, n_qubits), of inputs (batch, n_qubits)."""
+        """Return ⟨Z⟩ of every wire, (batch, n_qubits), for inputs (batch, n_qubits)."""
+        # PennyLane does not accept empty batches.
         if inputs.shape[0] == 0:
             return torch.zeros_like(inputs)
         if EMBEDDINGS[self.circuit.embedding].normalised:
@@ -124,46 +127,55 @@ class PennyLaneLayer(nn.Module):
 
 
 def measured_by_pennylane(inputs: Array, weights: Array, circuit: Circuit) -> Array:
-    """⟨Z⟩ of every wire, without gradients: inputs (B, n), weights (`weights_shape`), result (B, n) of the inputs' type."""
-    # Copies: of what cannot be written, as of a file, torch would warn.
-    layer, samples = PennyLaneLayer(circuit, torch.tensor(weights)), torch.tensor(inputs)
+    """Return ⟨Z⟩ of every wire, (B, n), in the type of the inputs and without gradients.
+
+    Args:
+        inputs: (B, n).
+        weights: `weights_shape`, in radians.
+    """
+    # `torch.tensor` copies. Sharing the memory of a read-only array, such as one from a file, would cause a warning.
+    layer = PennyLaneLayer(circuit, torch.tensor(weights))
+    samples = torch.tensor(inputs)
     with torch.no_grad():
-        measured = [layer(part) for part in samples.split(PREDICTION_BATCH)]
-    found: Array = torch.cat(measured).to(samples.dtype).numpy()
-    return found
+        batches = [layer(part) for part in samples.split(PREDICTION_BATCH)]
+    measured: Array = torch.cat(batches).to(samples.dtype).numpy()
+    return measured
 
 
 def replace_zero_rows(inputs: Tensor) -> Tensor:
-    """Rows (batch, n) that cannot be normalised, as (1, 0, …, 0): the state |0…0⟩, with no gradient."""
+    """Replace rows (batch, n) that cannot be normalised by (1, 0, …, 0), the state |0…0⟩, with zero gradient."""
     basis_state = torch.zeros_like(inputs)
     basis_state[:, 0] = 1.0
+    # The threshold is that of the fast engine, `engine.embeddings.VANISHING_SQUARED_NORM`, in float32.
     squared_norm = inputs.square().sum(dim=1, keepdim=True)
     return torch.where(squared_norm < torch.finfo(inputs.dtype).tiny, basis_state, inputs)
 
 
 def through_bits(measure: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """⟨Z⟩ (batch, n) of the bits 1[x > 0], with a gradient for the inputs (batch, n), for which bits have none.
+    """Return ⟨Z⟩ (batch, n) of the bits 1[x > 0], with a substitute gradient for the inputs (batch, n).
 
-    Straight-through (Bengio, Léonard and Courville, arXiv 1308.3432): a bit hands its gradient on as it is, ∂b/∂x = 1. ⟨Z⟩ is
-    known of whole bits alone; between them it is linear in each, as of a mixture of both basis states: ∂⟨Z⟩/∂b is what turning
-    the bit from 0 to 1 changes. So what changes no measured value, as a phase, changes no gradient either.
+    The bits have no derivative. The straight-through estimator (Bengio, Léonard and Courville, arXiv 1308.3432) passes the
+    gradient of a bit on unchanged, ∂b/∂x = 1. ∂⟨Z⟩/∂b is the change of ⟨Z⟩ when the bit is flipped from 0 to 1, which makes ⟨Z⟩
+    linear in each bit, as for a mixture of both basis states. Inert gates, such as those that change a global phase, therefore
+    do not affect the gradients either.
     """
     measured = measure(inputs)
     if not (torch.is_grad_enabled() and inputs.requires_grad):
         return measured
     with torch.no_grad():
-        towards = 1 - 2 * (inputs > 0).to(inputs.dtype)
+        # -1 where a flip clears the bit, 1 where it sets the bit. As inputs, these values give the flipped bits.
+        direction = 1 - 2 * (inputs > 0).to(inputs.dtype)
         slopes = []
         for wire in range(inputs.shape[1]):
-            turned = inputs.clone()
-            turned[:, wire] = towards[:, wire]
-            slopes.append((measure(turned) - measured) * towards[:, wire, None])
-    # The first term is the value, the second, which is zero, the gradient.
+            flipped = inputs.clone()
+            flipped[:, wire] = direction[:, wire]
+            slopes.append((measure(flipped) - measured) * direction[:, wire, None])
+    # The second term is zero and carries the gradient.
     return measured + ((inputs - inputs.detach()).T[:, :, None] * torch.stack(slopes)).sum(dim=0)
 
 
 def quantum_layer(circuit: Circuit, engine: Engine, angles: Tensor) -> nn.Module:
-    """The quantum layer (batch, n_qubits) → (batch, n_qubits), simulated by an engine, from angles (`weights_shape`)."""
+    """Return the quantum layer (batch, n_qubits) → (batch, n_qubits) of an engine, with initial angles (`weights_shape`)."""
     match engine.of(circuit):
         case Engine.FAST:
             return FastLayer(circuit, angles)
@@ -175,11 +187,11 @@ class HQNN(nn.Module):
     """Hybrid quantum neural network: a quantum layer between two linear ones.
 
     Args:
-        circuit: the quantum layer.
-        n_features: values of a sample.
-        n_classes: classes to tell apart.
-        engine: what simulates the quantum layer, if it can; else PennyLane does.
-        generator: of the initial parameters, which `Layout.draw` draws alike for every engine.
+        circuit: circuit of the quantum layer.
+        n_features: number of values of a sample.
+        n_classes: number of classes.
+        engine: engine that simulates the quantum layer if it can; otherwise PennyLane does.
+        generator: randomness of the initial parameters. `Layout.draw` gives every engine the same.
     """
 
     def __init__(
@@ -194,7 +206,7 @@ class HQNN(nn.Module):
         self.classifier = _linear(parts.classifier_weights, parts.classifier_bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Log-probabilities (batch, classes) of samples (batch, features)."""
+        """Return log-probabilities (batch, classes) for samples (batch, features)."""
         return torch.log_softmax(self.classifier(self.quantum(self.encoder(x))), dim=1)
 
     @property
@@ -203,8 +215,10 @@ class HQNN(nn.Module):
 
 
 def _linear(weights: Tensor, bias: Tensor) -> nn.Linear:
-    """`nn.Linear` from weights (outputs, inputs) and a bias (outputs,)."""
+    """Return an `nn.Linear` with the given weights (outputs, inputs) and bias (outputs,)."""
     outputs, inputs = weights.shape
+    # `skip_init` leaves torch's global random state alone.
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
-    layer.weight, layer.bias = nn.Parameter(weights.clone()), nn.Parameter(bias.clone())
+    layer.weight = nn.Parameter(weights.clone())
+    layer.bias = nn.Parameter(bias.clone())
     return layer

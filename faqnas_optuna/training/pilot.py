@@ -1,4 +1,5 @@
-"""The pilot of a study: random circuits trained several times before the search, to see how far two trainings agree."""
+"""Pilot of a study: random circuits, each trained several times before the search, to estimate the reliability of a
+training."""
 
 import logging
 import math
@@ -20,97 +21,101 @@ from faqnas_optuna.training.reliability import Reliability, intraclass_correlati
 
 logger = logging.getLogger(__name__)
 
-CIRCUITS, TRAININGS = 24, 4
-FEWEST_CIRCUITS = 6
-"""Fewer say nothing: the interval would be most of what there is."""
+CIRCUITS = 24
+TRAININGS = 4
+MIN_CIRCUITS = 6
+"""Minimum number of circuits. With fewer, the confidence interval would cover most of its range."""
 STREAM = 1
-"""Sets the seeds apart from those of the search, which have no such word, and from those of confirmations."""
-TELL_EVERY_S = 10.0
+"""Last word of the seeds of the pilot. Seeds of the search lack it, and those of confirmations have another."""
+PROGRESS_INTERVAL_S = 10.0
 LIMIT_S = 10.0
-"""So long a study may wait to know what its trainings are worth, unless they decide how many there are to be."""
+"""Time limit of a pilot whose result is only reported. A pilot that sets the number of repeats has no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PilotPlan:
-    """What is the same for all circuits of a pilot."""
+    """Arguments that all circuits of a pilot share."""
 
     splits: DataSplits
     config: StudyConfig
     deadline: float
-    """On the monotonic clock, which all processes of a machine share; no training begins after it."""
+    """Time on the monotonic clock, which all processes of a machine share, after which no training starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """The scores of one circuit."""
+    """Scores of one circuit."""
 
     number: int
-    """Of the circuit, in the order in which circuits were drawn."""
+    """Number of the circuit in the order of drawing."""
     scores: tuple[float, ...]
     """Validation scores, one per training; empty if a training diverged."""
     is_late: bool
-    """Whether the deadline came before all trainings were done."""
+    """True if the deadline passed before the last training."""
 
 
 Task = tuple[int, Circuit]
-"""A circuit with its number."""
+"""Circuit with its number."""
 TaskRunner = Callable[[Callable[[PilotPlan, Task], Row], PilotPlan, Iterable[Task]], Generator[Row, None, None]]
-"""Has tasks done, for instance by several processes, and gives their results in any order."""
+"""Function that runs tasks, for example in several processes, and yields their results in any order."""
 
 
 def measure_reliability(
     splits: DataSplits, config: StudyConfig, *, limit_s: float | None, hand_out: TaskRunner | None = None
 ) -> Reliability | None:
-    """Train random circuits of the space within the budget of the search, from seeds of their own, and compare.
+    """Estimate the reliability of a training from random circuits of the space, trained within the budget of the search.
 
     Args:
-        limit_s: fewer circuits are trained where all would take longer; None to take the time.
-        hand_out: has them trained; None to train them in this process, one after the other.
+        limit_s: time limit, which may reduce the number of circuits; None for no limit.
+        hand_out: runs the trainings; None to run them in this process one by one.
 
     Returns:
-        None if too few circuits could be trained, or all are the same.
+        None if too few circuits could be trained, or if all their scores are equal.
     """
-    if config.engine is Engine.FAST and (slow := config.space.without_fast_form):
-        named = ", ".join(slow)
-        logger.warning("circuits with %s are trained by PennyLane, since the fast engine has no %s: far slower", named, named)
-    logger.info("measuring how far trainings agree: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
+    unsupported = config.space.without_fast_form
+    if config.engine is Engine.FAST and unsupported:
+        names = ", ".join(unsupported)
+        logger.warning(
+            "circuits with %s are trained by PennyLane, which is much slower: the fast engine does not support %s", names, names
+        )
+    logger.info("measuring the reliability of a training: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
+    # Loading and compiling must not count against the time limit.
     prepare(config.engines)
     started = time.monotonic()
     if limit_s is not None and _takes_longer(limit_s, splits, config):
-        logger.info("trainings take too long for that")
+        logger.info("not measuring the reliability of a training: it would take too long")
         return None
     plan = PilotPlan(splits=splits, config=config, deadline=math.inf if limit_s is None else started + limit_s)
-    rows = _complete(_trained(plan, hand_out or _one_after_the_other))
-    return intraclass_correlation(np.array(rows)) if len(rows) >= FEWEST_CIRCUITS else None
+    scores = _complete_scores(_train_circuits(plan, hand_out or _run_in_turn))
+    return intraclass_correlation(np.array(scores)) if len(scores) >= MIN_CIRCUITS else None
 
 
-def _trained(plan: PilotPlan, hand_out: TaskRunner) -> dict[int, Row]:
-    """Train the circuits until the deadline; return their rows by number."""
-    told = time.monotonic()
+def _train_circuits(plan: PilotPlan, hand_out: TaskRunner) -> dict[int, Row]:
+    """Train the circuits until the deadline and return their rows by number."""
+    last_progress = time.monotonic()
     circuits = enumerate(islice(_random_circuits(plan.config.space, plan.config.seed), CIRCUITS))
     rows: dict[int, Row] = {}
+    # Closing the generator ends the trainings that other processes are still running.
     with closing(hand_out(train_circuit, plan, circuits)) as results:
         for row in results:
             if row.is_late:
                 break
             rows[row.number] = row
-            if time.monotonic() - told > TELL_EVERY_S:
-                told = time.monotonic()
-                logger.info("measuring how far trainings agree: %d of %d circuits", len(rows), CIRCUITS)
+            if time.monotonic() - last_progress > PROGRESS_INTERVAL_S:
+                last_progress = time.monotonic()
+                logger.info("measuring the reliability of a training: %d of %d circuits", len(rows), CIRCUITS)
     return rows
 
 
-def _complete(rows: Mapping[int, Row]) -> list[tuple[float, ...]]:
-    """Return the scores of the circuits before the first that was not done in time.
-
-    Of several processes one may have finished a later circuit. To use it would favour circuits whose trainings are short.
-    """
-    in_time = takewhile(rows.__contains__, count())
-    return [rows[number].scores for number in in_time if rows[number].scores]
+def _complete_scores(rows: Mapping[int, Row]) -> list[tuple[float, ...]]:
+    """Return the scores of all circuits before the first one that was not trained in time."""
+    # Another process may have finished a later circuit. Using it would favour circuits whose trainings are short.
+    numbers = takewhile(rows.__contains__, count())
+    return [rows[number].scores for number in numbers if rows[number].scores]
 
 
 def train_circuit(plan: PilotPlan, task: Task) -> Row:
-    """Train one circuit from several seeds."""
+    """Train one circuit from several seeds and return its scores."""
     number, circuit = task
     scores: list[float] = []
     try:
@@ -119,64 +124,66 @@ def train_circuit(plan: PilotPlan, task: Task) -> Row:
                 return Row(number=number, scores=(), is_late=True)
             scores.append(_score(circuit, plan.splits, plan.config, repeat))
     except TrainingError:
-        # If it is not this circuit alone, the search will tell.
+        # One circuit less does not matter. If all trainings diverge, the search will report it.
         scores.clear()
     return Row(number=number, scores=tuple(scores), is_late=False)
 
 
-def _one_after_the_other(
+def _run_in_turn(
     work: Callable[[PilotPlan, Task], Row], shared: PilotPlan, tasks: Iterable[Task]
 ) -> Generator[Row, None, None]:
+    """Run the tasks one by one in this process."""
     for task in tasks:
         yield work(shared, task)
 
 
 def with_repeats_for(config: StudyConfig, reliability: Reliability | None) -> StudyConfig:
-    """The settings with as many repeats as make the values of circuits reliable.
+    """Return the settings with the number of repeats that makes scores reliable.
 
     Raises:
-        ConfigError: it is not known.
+        ConfigError: the reliability is unknown.
     """
     if reliability is None:
         raise ConfigError(
-            "--repeats auto needs circuits that can be told apart, and all random ones were worth the same, or none could be"
+            "--repeats auto needs random circuits with different scores; all scores were equal, or too few circuits could be"
             " trained; give a number"
         )
     return config.with_repeats(reliability.repeats)
 
 
 def _takes_longer(limit_s: float, splits: DataSplits, config: StudyConfig) -> bool:
-    """Whether the fewest trainings that say something would, by some epochs of the first circuit.
-
-    One epoch is little beside what else a training does, and the first of all may meet a cold cache: it is believed if it is
-    short. If not, more are tried, as long as they fit.
-    """
-    circuit, needed = next(_random_circuits(config.space, config.seed)), TRAININGS * FEWEST_CIRCUITS * config.training.epochs
+    """Return whether the smallest useful pilot would exceed the limit, judged by short trainings of the first circuit."""
+    circuit = next(_random_circuits(config.space, config.seed))
+    needed_epochs = TRAININGS * MIN_CIRCUITS * config.training.epochs
     epoch_s = 0.0
+    # A single epoch overestimates the time: the constant effort of a training and cold caches dominate it. If one epoch is fast
+    # enough, the answer is clear; otherwise longer trainings measure better, as long as they fit into the limit.
     for epochs in (1, 10, 100):
         if epochs > config.training.epochs or epochs * epoch_s > limit_s:
             break
-        short, started = config.training.model_copy(update={"epochs": epochs}), time.monotonic()
+        short = config.training.model_copy(update={"epochs": epochs})
+        started = time.monotonic()
         with suppress(TrainingError):
             _score(circuit, splits, config.model_copy(update={"training": short}), repeat=0)
         epoch_s = (time.monotonic() - started) / epochs
-        if epoch_s * needed <= limit_s:
+        if epoch_s * needed_epochs <= limit_s:
             return False
     return True
 
 
 def _score(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: int) -> float:
+    """Train a circuit and return its validation score."""
     generator = np.random.default_rng([config.seed, int(circuit.digest, 16), repeat, STREAM])
     return train_from(generator, circuit, splits, config).validation.by(config.score)
 
 
 def _random_circuits(space: SpaceConfig, seed: int) -> Iterator[Circuit]:
-    """Circuits of random genomes of a space, each with other effective gates; as many as a thousand genomes have."""
+    """Yield the distinct effective circuits of a thousand random genomes of a space."""
     generator = np.random.default_rng([seed, STREAM])
-    seen = set()
+    distinct = set()
     for _ in range(1000):
         genes = {gene: choices[generator.integers(len(choices))] for gene, choices in space.genes.items()}
         circuit = effective_circuit(Genome.from_params(genes).circuit)
-        if circuit not in seen:
-            seen.add(circuit)
+        if circuit not in distinct:
+            distinct.add(circuit)
             yield circuit

@@ -1,4 +1,4 @@
-"""Training by PyTorch: the reference that the fast engine is held against, and what `--engine pennylane` runs."""
+"""Training with PyTorch: the reference for the fast engine, and the implementation of `--engine pennylane`."""
 
 import math
 from collections.abc import Callable
@@ -12,26 +12,27 @@ from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import Scores, most_likely
-from faqnas_optuna.training.training import Fitted, TrainingResult, check_loss
+from faqnas_optuna.training.training import FitResult, TrainingResult, check_loss
 
 PREDICTION_BATCH = 1_000
-"""Samples predicted at a time: bounds the memory of a ten-qubit state to a few tens of megabytes."""
+"""Number of samples predicted at a time. It bounds the memory of a ten-qubit state to a few tens of megabytes."""
 
 
 def use_one_thread() -> None:
-    """Keep torch to one thread: workers are processes, and several threads each would only get in each other's way."""
+    """Limit torch to one thread in this process."""
+    # Parallelism comes from worker processes. With several threads each, they would compete for the cores.
     torch.set_num_threads(1)
 
 
 def perceptron(layout: Layout, *, activated: bool, generator: np.random.Generator) -> nn.Module:
-    """A network without a circuit: Linear, then tanh if it is `activated`, Linear, log-softmax.
+    """Return a network without a circuit: Linear, tanh if `activated`, Linear, log-softmax.
 
     Args:
-        layout: its sizes, with `n_qubits` for the width between the layers and no angles.
-        generator: of the initial parameters.
+        layout: sizes of the network. `n_qubits` is the width between the linear layers, and there are no angles.
+        generator: randomness of the initial parameters.
     """
     model = nn.Sequential(
-        # Its own initial values would come from torch's global randomness.
+        # `skip_init`, because initial values would come from torch's global random state.
         nn.utils.skip_init(nn.Linear, layout.n_features, layout.n_qubits),
         nn.Tanh() if activated else nn.Identity(),
         nn.utils.skip_init(nn.Linear, layout.n_qubits, layout.n_classes),
@@ -49,24 +50,24 @@ def train(
     generator: np.random.Generator,
     validate_epochs: bool = False,
 ) -> TrainingResult:
-    """Train as `fit` does, then validate.
+    """Train on the training part (see `fit`) and validate on the validation part. The test part is not used.
 
     Args:
-        splits: the training and validation parts are used, the test part is not.
         config: epochs, learning rate and batch size.
+        generator: randomness of the order of the samples in each epoch.
         validate_epochs: validate after each epoch, not only after the last.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    validated: list[Scores] = []
+    validation_scores: list[Scores] = []
 
     def validate(epoch: int) -> None:
         if validate_epochs or epoch == config.epochs:
-            validated.append(scores(model, splits.validation))
+            validation_scores.append(scores(model, splits.validation))
 
-    fitted = fit(model, splits.train, config, generator=generator, on_epoch=validate)
-    return TrainingResult.of(fitted, validated, every_epoch=validate_epochs)
+    result = fit(model, splits.train, config, generator=generator, on_epoch=validate)
+    return TrainingResult.of(result, validation_scores, every_epoch=validate_epochs)
 
 
 def fit(
@@ -76,13 +77,13 @@ def fit(
     *,
     generator: np.random.Generator,
     on_epoch: Callable[[int], None] | None = None,
-) -> Fitted:
-    """Train with Adam on the negative log-likelihood of one part, in shuffled batches, and look at no other.
+) -> FitResult:
+    """Train on one part with Adam, in shuffled batches, on the negative log-likelihood.
 
     Args:
-        model: gives log-probabilities (batch, classes); trained in place.
+        model: returns log-probabilities (batch, classes); trained in place.
         config: epochs, learning rate and batch size.
-        generator: the order of the samples.
+        generator: randomness of the order of the samples in each epoch.
         on_epoch: called after each epoch with its number, from 1.
 
     Raises:
@@ -91,12 +92,13 @@ def fit(
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     losses: list[float] = []
     for epoch in range(1, config.epochs + 1):
+        # The order comes from numpy, so that both engines use the same.
         loss = _epoch(model, part, torch.from_numpy(generator.permutation(len(part))), config, optimiser)
         check_loss(loss, epoch, config)
         losses.append(loss)
         if on_epoch:
             on_epoch(epoch)
-    return Fitted(
+    return FitResult(
         parameters=nn.utils.parameters_to_vector(model.parameters()).detach().numpy(),
         losses=tuple(losses),
         steps=config.epochs * math.ceil(len(part) / config.batch_size),
@@ -106,26 +108,28 @@ def fit(
 def _epoch(
     model: nn.Module, part: Split, order: torch.Tensor, config: TrainingConfig, optimiser: torch.optim.Optimizer
 ) -> float:
-    """Train on every sample once; the mean of the batches' losses."""
+    """Train on every sample once and return the mean loss of the batches."""
     model.train()
-    x, y = torch.from_numpy(part.x), torch.from_numpy(part.y)
+    x = torch.from_numpy(part.x)
+    y = torch.from_numpy(part.y)
     losses = []
     for batch in order.split(config.batch_size):
         optimiser.zero_grad()
         loss = nn.functional.nll_loss(model(x[batch]), y[batch])
         loss.backward()
         optimiser.step()
+        # Detached, so that torch can free the graph of the batch.
         losses.append(loss.detach())
     return torch.stack(losses).mean().item()
 
 
 def scores(model: nn.Module, split: Split) -> Scores:
-    """What telling the most likely class of each sample is worth."""
+    """Return the scores of a network's predictions on a split."""
     return Scores.of(split.y, predict(model, split))
 
 
 def predict(model: nn.Module, split: Split) -> NDArray[np.int64]:
-    """The most likely class of each sample."""
+    """Return the index of the most likely class of each sample, (samples,)."""
     model.eval()
     with torch.no_grad():
         batches = torch.from_numpy(split.x).split(PREDICTION_BATCH)

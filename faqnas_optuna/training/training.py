@@ -1,4 +1,4 @@
-"""Training a network within a budget, on the fast engine: numpy and the kernels, nothing else."""
+"""Training of a network on the fast engine, within a budget. It needs numpy and the kernels, but no torch."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,42 +23,43 @@ from faqnas_optuna.training.scoring import Scores, most_likely
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """What the optimiser came to."""
+class FitResult:
+    """Result of the optimisation."""
 
     parameters: NDArray[np.float32]
-    """(P,) after the last step, in the order of `Layout`."""
+    """(P,) parameters after the last step, in the order of `Layout`."""
     losses: tuple[float, ...]
     """Mean negative log-likelihood over the batches of each epoch."""
     steps: int
-    """Optimiser steps taken."""
+    """Number of optimiser steps."""
 
     @property
     def loss(self) -> float:
-        """That of the last epoch."""
+        """Loss of the last epoch."""
         return self.losses[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResult(Fitted):
-    """What one training came to."""
+class TrainingResult(FitResult):
+    """Result of a training: that of the optimisation, and scores on the validation part."""
 
     validation: Scores
     """Scores on the validation part after the last epoch."""
     validation_accuracies: tuple[float, ...]
-    """Accuracy on the validation part after each epoch, if it was asked for; else none."""
+    """Accuracy on the validation part after each epoch; empty unless requested."""
 
     @classmethod
-    def of(cls, fitted: Fitted, validated: Sequence[Scores], *, every_epoch: bool) -> Self:
-        """What the optimiser came to, with what the validation part has shown, of the last epoch last.
+    def of(cls, result: FitResult, validation_scores: Sequence[Scores], *, every_epoch: bool) -> Self:
+        """Return the result of a training.
 
         Args:
-            every_epoch: whether that is to be kept of each.
+            validation_scores: scores after some epochs, at least the last.
+            every_epoch: include the accuracy after each epoch.
         """
         return cls(
-            **vars(fitted),
-            validation=validated[-1],
-            validation_accuracies=tuple(scores.accuracy for scores in validated) if every_epoch else (),
+            **vars(result),
+            validation=validation_scores[-1],
+            validation_accuracies=tuple(scores.accuracy for scores in validation_scores) if every_epoch else (),
         )
 
 
@@ -71,29 +72,29 @@ def train(
     layers: tuple[Layer, ...] | None = None,
     validate_epochs: bool = False,
 ) -> TrainingResult:
-    """Train as `fit` does, then validate.
+    """Train on the training part (see `fit`) and validate on the validation part. The test part is not used.
 
     Args:
-        splits: the training and validation parts are used, the test part is not.
         config: epochs, learning rate and batch size.
-        generator: of the initial parameters, then of the order of the samples in each epoch.
-        layers: to be applied instead of all of the circuit's own, as `compile_circuit` takes them.
+        generator: randomness of the initial parameters, then of the order of the samples in each epoch.
+        layers: layers that are applied (see `compile_circuit`); None for the whole circuit.
         validate_epochs: validate after each epoch, not only after the last.
 
     Raises:
         TrainingError: the loss is not finite.
     """
     layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
-    validated: list[Scores] = []
+    validation_scores: list[Scores] = []
 
     def validate(epoch: int, parameters: Array) -> None:
+        # Validation can take as long as an epoch, so it is skipped where nobody reads the result.
         if validate_epochs or epoch == config.epochs:
-            validated.append(scores(circuit, layout, parameters, splits.validation, layers))
+            validation_scores.append(scores(circuit, layout, parameters, splits.validation, layers))
 
-    fitted = fit(
+    result = fit(
         circuit, splits.train, config, n_classes=splits.n_classes, generator=generator, layers=layers, on_epoch=validate
     )
-    return TrainingResult.of(fitted, validated, every_epoch=validate_epochs)
+    return TrainingResult.of(result, validation_scores, every_epoch=validate_epochs)
 
 
 def fit(
@@ -105,51 +106,65 @@ def fit(
     generator: np.random.Generator,
     layers: tuple[Layer, ...] | None = None,
     on_epoch: Callable[[int, Array], None] | None = None,
-) -> Fitted:
-    """Train with Adam on the negative log-likelihood of one part, in shuffled batches, and look at no other.
+) -> FitResult:
+    """Train on one part with Adam, in shuffled batches, on the negative log-likelihood.
 
     Args:
-        n_classes: classes there are, also if the part lacks one.
-        on_epoch: called after each epoch with its number, from 1, and the parameters (P,) as they are then.
+        config: epochs, learning rate and batch size.
+        n_classes: number of classes, including any that the part lacks.
+        generator: randomness of the initial parameters, then of the order of the samples in each epoch.
+        layers: layers that are applied (see `compile_circuit`); None for the whole circuit.
+        on_epoch: called after each epoch with its number, from 1, and the current parameters (P,).
 
-    The others as `train` has them, which raises the same.
+    Raises:
+        TrainingError: the loss is not finite.
     """
     layout = Layout.of(circuit, n_features=part.x.shape[1], n_classes=n_classes, layers=layers)
-    optimiser, samples = make_optimiser(layout.draw(generator)), len(part)
-    batch_size = min(config.batch_size, samples)
+    optimiser = make_optimiser(layout.draw(generator))
+    n_samples = len(part)
+    batch_size = min(config.batch_size, n_samples)
     program = compile_circuit(circuit, layers)
     workspace = make_workspace(program, batch_size, part.x.dtype)
-    steps_an_epoch, losses = math.ceil(samples / batch_size), []
+    steps_per_epoch = math.ceil(n_samples / batch_size)
+    rate = config.learning_rate
+    losses = []
     for epoch in range(1, config.epochs + 1):
-        order, steps = generator.permutation(samples), (epoch - 1) * steps_an_epoch
-        rate = config.learning_rate
+        order = generator.permutation(n_samples)
+        # Adam's bias correction depends on the number of all steps so far.
+        steps = (epoch - 1) * steps_per_epoch
         loss = train_epoch(part.x, part.y, order, batch_size, program, workspace, optimiser, steps, rate, n_classes)
         check_loss(loss, epoch, config)
         losses.append(loss)
         if on_epoch:
             on_epoch(epoch, optimiser.parameters)
-    return Fitted(parameters=optimiser.parameters, losses=tuple(losses), steps=config.epochs * steps_an_epoch)
+    return FitResult(parameters=optimiser.parameters, losses=tuple(losses), steps=config.epochs * steps_per_epoch)
 
 
 def scores(
     circuit: Circuit, layout: Layout, parameters: Array, split: Split, layers: tuple[Layer, ...] | None = None
 ) -> Scores:
-    """What telling the most likely class of each sample is worth."""
+    """Return the scores of a network's predictions on a split."""
     return Scores.of(split.y, most_likely(predict(circuit, layout, parameters, split.x, layers)))
 
 
 def predict(circuit: Circuit, layout: Layout, parameters: Array, x: Array, layers: tuple[Layer, ...] | None = None) -> Array:
-    """Scores (samples, classes), float64, of samples (samples, features), before the softmax; parameters (P,).
+    """Return the scores before the softmax, (samples, classes) in float64, for samples (samples, features).
 
-    They are the same, but for the last bits of a double, whatever other samples are beside a sample: how a matrix product is
-    summed depends on its size, which single precision would show.
+    Up to the last bits of a double, the scores of a sample do not depend on the other samples.
     """
     return predict_by(partial(expectations, circuit=circuit, layers=layers), layout, parameters, x)
 
 
 def predict_by(measure: Callable[[Array, Array], Array], layout: Layout, parameters: Array, x: Array) -> Array:
-    """The same by whatever gives ⟨Z⟩ of every wire (samples, n) for the circuit's inputs (samples, n) and its angles."""
+    """Return the scores of `predict`, with the circuit simulated by `measure`.
+
+    Args:
+        measure: returns ⟨Z⟩ of every wire, (samples, n), for the circuit's inputs (samples, n) and its angles.
+        parameters: (P,).
+    """
     parts = layout.parts(parameters)
+    # The order of the sums in a matrix product depends on its size. In double precision the difference is negligible; in
+    # single precision a prediction could depend on the other samples.
     inputs = x.astype(np.float64) @ parts.encoder_weights.T + parts.encoder_bias
     measured = measure(inputs.astype(x.dtype), parts.angles)
     scores: Array = measured.astype(np.float64) @ parts.classifier_weights.T + parts.classifier_bias
@@ -157,8 +172,6 @@ def predict_by(measure: Callable[[Array, Array], Array], layout: Layout, paramet
 
 
 def check_loss(loss: float, epoch: int, config: TrainingConfig) -> None:
-    """Raises:
-    TrainingError: the loss of an epoch is not finite.
-    """
+    """Raise TrainingError if the loss of an epoch is not finite."""
     if not math.isfinite(loss):
         raise TrainingError(f"the loss is {loss} in epoch {epoch} of {config.epochs}; try a lower learning rate")

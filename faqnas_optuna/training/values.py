@@ -1,4 +1,4 @@
-"""Costs and scores of a circuit. A further cost is a field of `Costs`, and a column of `reporting.columns`."""
+"""Costs and scores of a circuit. To add a cost, add a field to `Costs` and a column to `reporting.columns`."""
 
 import math
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from faqnas_optuna.training.statistics import bounded_interval
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Costs of a circuit and its network, known without training. FLOPs are of one sample, forward pass."""
+    """Costs of a circuit and its network, which need no training. FLOPs are those of one sample, forward pass."""
 
     quantum_flops_profiler: int
     quantum_flops_analytic: int
     effective_flops_profiler: int
-    """The same counts of the effective gates alone."""
+    """Profiler FLOPs of the effective gates alone."""
     effective_flops_analytic: int
     cheapest_flops_profiler: int
-    """The same counts of the effective circuit, including the inert gates that it may still have."""
+    """Profiler FLOPs of the effective circuit, including any inert gates that it still has."""
     cheapest_flops_analytic: int
     classical_flops: int
     parameters: int
@@ -34,18 +34,19 @@ class Costs:
     neg_log_esp: float | None = None
     """-ln of the estimated success probability of the effective gates on the study's device; None without a device."""
     two_qubit_gates: int | None = None
-    """Two-qubit gates of the device, SWAPs included."""
+    """Number of native two-qubit gates on the device, SWAPs included."""
     duration_us: float | None = None
-    """Duration of one run of the gates on the device."""
+    """Duration of one run of the gates on the device, without readout."""
 
     @classmethod
     def of(cls, circuit: Circuit, *, n_features: int, n_classes: int, device: Device | None = None) -> Self:
         """Count the costs of a circuit and of its network for data with these dimensions."""
-        # The layout imports numba, which commands that only read costs do without.
+        # The layout imports numba, which commands that only read stored costs do not need.
         from faqnas_optuna.training.parameters import Layout
 
         gates = EffectiveGates(circuit=circuit)
         parameters = Layout.of(circuit, n_features=n_features, n_classes=n_classes).size
+        # Without a device these fields keep their defaults, None.
         on_device: dict[str, Any] = {}
         if device is not None:
             cost = hardware_cost(circuit, device)
@@ -64,11 +65,11 @@ class Costs:
         )
 
     def quantum_flops(self, config: StudyConfig) -> int:
-        """Return the quantum FLOPs as the study counts them."""
+        """Return the quantum FLOPs by the study's counter."""
         return self._flops("quantum", config)
 
     def cheapest_flops(self, config: StudyConfig) -> int:
-        """Return the quantum FLOPs of the effective circuit as the study counts them."""
+        """Return the quantum FLOPs of the effective circuit by the study's counter."""
         return self._flops("cheapest", config)
 
     def objective(self, config: StudyConfig) -> float:
@@ -78,19 +79,20 @@ class Costs:
     def _flops(self, gates: str, config: StudyConfig) -> int:
         if config.gates is CountedGates.EFFECTIVE:
             gates = "effective"
+        # The fields are named by gates and counter.
         count: int = getattr(self, f"{gates}_flops_{config.flops}")
         return count
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationScores:
-    """ValidationScores of a circuit on the validation part: means over the repeats, and sample standard deviations."""
+    """Scores of a circuit on the validation part: means over the repeats, and sample standard deviations."""
 
     val_accuracy: float
     val_accuracy_std: float | None
     """None with one repeat."""
     val_balanced_accuracy: float | None
-    """None, as its deviation, in trials stored before it was introduced."""
+    """Mean balanced accuracy. This and its deviation are None in trials from before its introduction."""
     val_balanced_accuracy_std: float | None
 
     @classmethod
@@ -104,9 +106,9 @@ class ValidationScores:
         )
 
     def mean(self, score: Score) -> float:
-        """Return a score. That of the study is never missing."""
+        """Return the mean of the score that a study uses."""
         value = score.of(accuracy=self.val_accuracy, balanced=self.val_balanced_accuracy)
-        # Studies by balanced accuracy are younger than its introduction.
+        # All trials of studies that use balanced accuracy have it.
         assert value is not None
         return value
 
@@ -117,11 +119,12 @@ class ValidationScores:
     def interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
         """Return the 95 % t interval of the mean of a score over the repeats, within 0 and 1.
 
-        Return None with one repeat, and where all repeats are equal.
+        Return None with one repeat, and if all repeats are equal.
         """
         deviation = self.deviation(score)
         return None if deviation is None else bounded_interval(self.mean(score), deviation, repeats)
 
 
 def _deviation(values: Sequence[float]) -> float | None:
+    # A sample standard deviation needs at least two values.
     return stdev(values) if len(values) > 1 else None

@@ -139,7 +139,7 @@ WRONG = [
     ({"confirm_folds": 1}, "confirm_folds must be at least 2; it is 1"),
     ({"confirm_folds": 40}, "each class needs a sample in each of the confirm_folds=40 folds; class 'setosa' has 30; lower"),
     ({"space": {"depth": [9]}}, "FAQNASClassifier: space.depth: 9 is none of 1, 2, 3, 4"),
-    ({"random_state": 2**32}, "random_state must be from 0 to 4294967295; it is 4294967296"),
+    ({"random_state": 2**32}, "random_state must be an integer from 0 to 4294967295; it is 4294967296"),
 ]
 
 

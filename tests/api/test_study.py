@@ -269,7 +269,7 @@ def test_a_circuit_is_exported_and_loaded(found: Study, tmp_path: Path) -> None:
     assert document["training"] == {"of": "search", "seed": 0, "epochs": 2, "as_stored": True}
     x = load_iris(as_frame=True).data
     assert np.array_equal(load_model(folder).predict(x), model.predict(x))
-    with pytest.raises(OutputError, match="model is there already; name another folder with --out, or add --replace"):
+    with pytest.raises(OutputError, match="model exists already; choose another folder with --out, or add --replace"):
         found.export(folder)
     other = found.export(str(folder), trial=found.pick("best").trial, qasm=2, replace=True)
     assert other.circuit == effective_circuit(found.pick("best").genome.circuit)

@@ -115,7 +115,7 @@ def test_data_are_uploaded_again_where_that_means_something() -> None:
         ({"embedding": "one-hot"}, "'embedding' must be one of angle, amplitude.*; it is 'one-hot'"),
         ({"rotation_4": "RXX"}, "'rotation_4' must be one of RX, RY, RZ"),
         ({"depth": 6, "rotation_5": "RX"}, "'rotation_6' must be one of RX, RY, RZ; it is None"),
-        ({"color": "red"}, "a genome has no such genes: color"),
+        ({"color": "red"}, "unknown genes: color; choose from n_qubits"),
     ],
 )
 def test_wrong_genes_are_refused(change: dict[str, object], message: str) -> None:
@@ -125,7 +125,7 @@ def test_wrong_genes_are_refused(change: dict[str, object], message: str) -> Non
 
 
 def test_missing_genes_are_named() -> None:
-    with pytest.raises(GenomeError, match="a genome lacks genes: depth, rotation_1"):
+    with pytest.raises(GenomeError, match="it lacks depth, rotation_1"):
         params = next(enumerate_genomes()).to_params()
         Genome.from_params({gene: value for gene, value in params.items() if gene not in ("depth", "rotation_1")})
 

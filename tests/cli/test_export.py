@@ -197,7 +197,7 @@ def test_what_is_wrong_with_data_is_told(folder: Path, cli_here: Cli) -> None:
 def test_an_export_that_is_there_is_not_written_over(folder: Path, cli_here: Cli) -> None:
     before = (folder / "model.json").read_bytes()
     code, _, err = cli_here("export", "iris", "--out", "model")
-    assert code == 2 and "is there already" in err and (folder / "model.json").read_bytes() == before
+    assert code == 2 and "exists already" in err and (folder / "model.json").read_bytes() == before
     code, out, _ = cli_here("export", "iris", "knee", "--out", "model", "--replace", "--qasm", "2")
     assert code == 0 and "OPENQASM 2.0" in (folder / "circuit.qasm").read_text() and "right" in out
     code, _, err = cli_here("export", "iris", "--out", "absent/model")

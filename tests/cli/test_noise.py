@@ -18,7 +18,7 @@ from faqnas_optuna.noise import finalists as noisy
 from faqnas_optuna.noise import reference as mixed
 from faqnas_optuna.noise.finalists import STRENGTHS
 from faqnas_optuna.noise.model import NoisyProgram
-from faqnas_optuna.noise.report import told_overtakings
+from faqnas_optuna.noise.report import overtaking_sentences
 from tests.conftest import successful
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -31,8 +31,11 @@ def stored(confirmed: Confirmation, cli_here: Cli) -> Cli:
 
 
 REFUSED = {
-    ("--noise", "heron"): "unknown noise 'heron'; it is depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or a device",
-    ("--noise", "depolarizing:0"): r"depolarizing:P has a P above 0 and at most 0\.75, .*; it is '0'",
+    (
+        "--noise",
+        "heron",
+    ): "unknown noise 'heron'; choose depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or the path",
+    ("--noise", "depolarizing:0"): r"depolarizing:P needs a probability above 0 and at most 0\.75; it is '0'",
     ("--noise", "eagle", "--shots", "0"): "--shots.*0 is not in the range",
     ("--shots", "1024"): "--shots needs --noise; add it, for instance --noise depolarizing:0.01",
     (
@@ -62,16 +65,16 @@ def test_a_device_that_is_too_small_is_refused_before_anything_is_trained(stored
     (tmp_path / "small.toml").write_text("\n".join(lines))
     code, out, err = stored("confirm", "iris", "--trials", "5", "--name", "new", "--noise", "small.toml")
     assert (code, out) == (2, "")
-    told = "trial 5 has 3 qubits, and small has 2; choose others with --trials or --top, or another device"
+    told = "trial 5 has 3 qubits, but small has 2; choose other trials with --trials or --top, or another device"
     assert err == f"Error: {told}\n"
     assert "new" not in stored("status")[1]
 
 
 def test_what_takes_too_many_qubits_is_refused(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noisy, "MOST_QUBITS", 2)
+    monkeypatch.setattr(noisy, "MAX_QUBITS", 2)
     code, out, err = stored("confirm", "iris", "--trials", "5", "--noise", "heron-r3")
     assert (code, out) == (2, "")
-    told = "trial 5 runs on 3 qubits of heron-r3, with those that it is swapped over, and at most 2 are simulated;"
+    told = "trial 5 needs 3 qubits of heron-r3, SWAPs included, but at most 2 can be simulated;"
     assert told in err
 
 
@@ -133,10 +136,12 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirm
     ]
     assert [row[:3] for row in rows] == expected
     assert lines[-1].startswith(
-        "Noise: depolarizing:0.1, X, Y or Z on each qubit after a two-qubit gate with 0.1, after other gates"
+        "Noise: depolarizing:0.1, depolarizing probability 0.1 on each qubit after a two-qubit gate and 0.01 after other gates"
     )
-    assert lines[-1].endswith("misread with 0. Trained without noise; exact ⟨Z⟩ for each of 30 test samples.")
-    sentences = list(told_overtakings(document["overtakings"], "depolarizing:0.1"))
+    assert lines[-1].endswith(
+        "readout error 0. The networks were trained without noise; exact ⟨Z⟩ for each of 30 test samples."
+    )
+    sentences = list(overtaking_sentences(document["overtakings"], "depolarizing:0.1"))
     assert lines[2 * len(STRENGTHS) : -1] == ["", *sentences]
     # Without noise it is what the confirmation has shown; nothing is stored.
     shown = {entry["trial"]: entry for entry in confirmation_document(confirmed)["circuits"]}

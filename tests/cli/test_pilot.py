@@ -25,7 +25,7 @@ from tests.support.crew import SOON_S, wait_until
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("start", "iris", "--population", "2", "--generations", "1", "--epochs", "1")
-MEASURING = "measuring how far trainings agree: 24 random circuits, 4 trainings of each"
+MEASURING = "measuring the reliability of a training: 24 random circuits, 4 trainings of each"
 
 
 def test_a_study_measures_what_its_trainings_are_worth(cli_here: Cli, iris: DataSplits) -> None:
@@ -83,10 +83,10 @@ def test_other_words_for_repeats_are_refused(cli_here: Cli, tmp_path: Path) -> N
 
 
 def test_where_nothing_is_told_apart_auto_repeats_are_refused(cli_here: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pilot, "FEWEST_CIRCUITS", pilot.CIRCUITS + 1)
+    monkeypatch.setattr(pilot, "MIN_CIRCUITS", pilot.CIRCUITS + 1)
     code, out, err = cli_here(*TINY, "--repeats", "auto")
     assert (code, out) == (2, "")
-    assert "--repeats auto needs circuits that can be told apart" in err.splitlines()[-1]
+    assert "--repeats auto needs random circuits with different scores" in err.splitlines()[-1]
     assert "no studies yet" in cli_here("status")[1]
     # A number needs nothing to be measured.
     code, out, _ = cli_here(*TINY, "--json")

@@ -357,7 +357,7 @@ def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
     code, out, err = cli_here("start", "--dataset", "iris", "--detach")
     assert (code, out) == (0, "")
     assert err.splitlines() == [
-        "measuring how far trainings agree: 24 random circuits, 4 trainings of each",
+        "measuring the reliability of a training: 24 random circuits, 4 trainings of each",
         "study iris is waiting for workers: faqnas-optuna worker iris",
     ]
     (study,) = json.loads(cli_here("status", "--json")[1])["studies"]

@@ -77,7 +77,7 @@ def test_damaged_machine_code_is_compiled_anew(tmp_path: Path, damage: bytes | N
     whole = kept.read_bytes()
     # Not only cut off: one bit of it may be another.
     kept.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:] if damage is None else damage)
-    assert warm(tmp_path) == (False, [f"{kept} is damaged; compiling it anew"])
+    assert warm(tmp_path) == (False, [f"{kept} is damaged; compiling it again"])
     assert warm(tmp_path) == (True, [])
 
 
@@ -86,7 +86,7 @@ def test_where_nothing_can_be_written_it_is_told_once(tmp_path: Path) -> None:
     is_found, messages = warm(tmp_path / "file")
     assert not is_found
     (message,) = messages
-    assert "cannot keep the compiled engine" in message and "XDG_CACHE_HOME" in message
+    assert "cannot store the compiled engine" in message and "XDG_CACHE_HOME" in message
     assert os.listdir(tmp_path) == ["file"]
 
 
@@ -116,7 +116,7 @@ def test_a_full_disk_is_told_and_does_no_harm(tmp_path: Path) -> None:
         subprocess.run(["umount", str(tmp_path)], check=True, timeout=TIMEOUT_S)
     assert not is_found
     (message,) = messages
-    assert message.startswith("cannot keep the compiled engine") and "No space left on device" in message
+    assert message.startswith("cannot store the compiled engine") and "No space left on device" in message
 
 
 @pytest.mark.slow

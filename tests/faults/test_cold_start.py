@@ -26,7 +26,7 @@ from tests.support.terminal import on_a_terminal
 pytestmark = pytest.mark.slow
 
 WORKER = ("worker", "iris")
-COMPILING = "compiling the fast engine, once"
+COMPILING = "compiling the fast engine, once per installation"
 LEFT = "interrupted; finished trials are kept. Continue with: faqnas-optuna worker iris"
 
 
@@ -81,7 +81,7 @@ def test_of_several_workers_after_an_interrupted_compilation_one_compiles(
     interrupt(fork_cli(*WORKER, env=cold), signal.SIGINT, helpers_too=False)
     workers = [ForkedCall(prepare_and_count, env=cli_environment(cold)) for _ in range(3)]
     results = [worker.result() for worker in workers]
-    message = "compiling the fast engine, once; this takes some ten seconds"
+    message = "compiling the fast engine, once per installation; this takes about ten seconds"
     assert sorted(messages.count(message) for messages, _, _ in results) == [0, 0, 1]
     # That one has others do it, whatever it is; and the FLOPs, which need torch, are counted in one.
     assert [(has_torch, counts) for _, has_torch, counts in results] == [(False, [(0, 1), (0, 0), (0, 1)])] * 3

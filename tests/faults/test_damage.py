@@ -42,8 +42,14 @@ SEEN_BY_ALL = {
     "null": (f"UPDATE trial_values SET value = NULL {OF_TRIAL_3}", "trial 3 cannot be read: TypeError"),
     "text value": (f"UPDATE trial_values SET value = 'much' {OF_TRIAL_3}", "trial 3 has the values .'much'"),
     "infinite": (f"UPDATE trial_values SET value = NULL, value_type = 'INF_POS' {OF_TRIAL_3}", "trial 3 has the values .inf"),
-    "no parameters": (f"DELETE FROM trial_params {OF_TRIAL_3}", "trial 3: a genome lacks genes: depth"),
-    "no gene": (f"DELETE FROM trial_params {OF_TRIAL_3} AND param_name = 'depth'", "trial 3: a genome lacks genes: depth"),
+    "no parameters": (
+        f"DELETE FROM trial_params {OF_TRIAL_3}",
+        "trial 3: a genome must have all nine genes of the paper; it lacks depth",
+    ),
+    "no gene": (
+        f"DELETE FROM trial_params {OF_TRIAL_3} AND param_name = 'depth'",
+        "trial 3: a genome must have all nine genes of the paper; it lacks depth",
+    ),
     "no such choice": (f"UPDATE trial_params SET param_value = 99 {OF_TRIAL_3}", "trial 3 cannot be read: IndexError"),
     "distribution": (f"UPDATE trial_params SET distribution_json = '{DISTRIBUTION}' {OF_TRIAL_3}", "trial 3 cannot be read"),
     "state": ("UPDATE trials SET state = 'LOST' WHERE study_id = 1 AND number = 3", "'LOST' is not among"),

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from faqnas_optuna.circuits.effective import EffectiveGates, all_layers
 from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.gates import Gate, Input, Weight
-from faqnas_optuna.hardware.compilation import compiled, uncancelled
+from faqnas_optuna.hardware.compilation import cancel_gates, compile_program
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import ALL_TO_ALL, DEVICES, Device
-from faqnas_optuna.hardware.native import NativeGate, OneQubit, Read, TwoQubit, matrix
+from faqnas_optuna.hardware.native import NativeGate, OneQubit, Readout, TwoQubit, matrix
 from faqnas_optuna.hardware.routing import patch
 from tests.support.devices import LINE, circuit
 
@@ -76,7 +76,7 @@ def of_program(program: list[NativeGate], device: Device) -> NDArray[np.float64]
 
     found = np.asarray(probabilities(len(used), run))
     read = program[-1]
-    assert isinstance(read, Read)
+    assert isinstance(read, Readout)
     wires = [place[qubit] for qubit in read.qubits]
     others = [number for number in range(len(used)) if number not in wires]
     return np.asarray(found.transpose(*wires, *others).sum(axis=tuple(range(len(wires), len(used)))))
@@ -92,7 +92,7 @@ def test_programs_do_what_the_circuits_do(device: Device) -> None:
         which = circuit(n_qubits, rotations, entangler, circular=circular, amplitude=amplitude)
         layers = EffectiveGates(circuit=which).layers
         gates = list(elementary_gates(which, layers))
-        program = list(compiled(which, layers, device))
+        program = list(compile_program(which, layers, device))
         assert np.allclose(of_program(program, device), of_gates(gates, n_qubits), atol=1e-12), which
         swapped |= hardware_cost(which, device).two_qubit_gates > sum(len(gate.wires) == 2 for gate in gates)
     assert swapped == (device.coupling != ALL_TO_ALL)
@@ -100,15 +100,15 @@ def test_programs_do_what_the_circuits_do(device: Device) -> None:
 
 def test_every_gate_is_on_qubits_that_have_one() -> None:
     which = circuit(4, "YXYX", "CNOT", circular=True, amplitude=True)
-    gates = [gate for gate in compiled(which, all_layers(which), LINE) if isinstance(gate, TwoQubit)]
+    gates = [gate for gate in compile_program(which, all_layers(which), LINE) if isinstance(gate, TwoQubit)]
     assert all(gate.qubits[1] in patch(LINE.pairs).neighbours[gate.qubits[0]] for gate in gates)
     assert len(gates) == hardware_cost(which, LINE).two_qubit_gates
 
 
 def test_gates_that_undo_each_other() -> None:
     one, two = Gate("cx", (0, 1)), Gate("cx", (1, 2))
-    assert uncancelled([one, one]) == []
-    assert uncancelled([one, Gate("rz", (0,)), Gate("rx", (1,)), one]) == [Gate("rz", (0,)), Gate("rx", (1,))]
-    assert uncancelled([Gate("cz", (0, 1)), Gate("cz", (1, 0))]) == []
+    assert cancel_gates([one, one]) == []
+    assert cancel_gates([one, Gate("rz", (0,)), Gate("rx", (1,)), one]) == [Gate("rz", (0,)), Gate("rx", (1,))]
+    assert cancel_gates([Gate("cz", (0, 1)), Gate("cz", (1, 0))]) == []
     for between in (Gate("ry", (0,)), Gate("rz", (1,)), two, Gate("cx", (1, 0)), Gate("cz", (0, 1))):
-        assert len(uncancelled([one, between, one])) == 3
+        assert len(cancel_gates([one, between, one])) == 3

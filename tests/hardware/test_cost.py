@@ -7,7 +7,7 @@ import pytest
 
 from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.hardware.compilation import compiled
+from faqnas_optuna.hardware.compilation import compile_program
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import Device
 from faqnas_optuna.hardware.native import OneQubit, TwoQubit, pulses_of
@@ -68,7 +68,7 @@ def test_success_by_qiskits_schedule(device: Device, axes: str) -> None:
 
     which = circuit(4, axes, "CNOT", circular=True, amplitude=True)
     written, n_read = qiskit.QuantumCircuit(device.qubits), 0
-    for gate in compiled(which, EffectiveGates(circuit=which).layers, device):
+    for gate in compile_program(which, EffectiveGates(circuit=which).layers, device):
         if isinstance(gate, TwoQubit):
             getattr(written, device.two_qubit_gate)(*gate.qubits)
         elif isinstance(gate, OneQubit):

@@ -44,18 +44,18 @@ WRONG = {
     "two_qubit_error = 0.01": ("two_qubit_error = 3", "two_qubit_error: is a probability, not a percentage; "),
     "readout_error = 0.02": ("readout_error = 0", "readout_error: is a probability, not a percentage; "),
     "one_qubit_ns = 30": ("one_qubit_ns = 0.03", "one_qubit_ns: is in nanoseconds; "),
-    "two_qubit_ns = 100": ("two_qubit_ns = 1e6", "two_qubit_ns is in nanoseconds and shorter than t1_us"),
-    "t2_us = 80.5": ("t2_us = 201", "t2_us is at most twice t1_us"),
+    "two_qubit_ns = 100": ("two_qubit_ns = 1e6", "two_qubit_ns, in nanoseconds, must be shorter than t1_us"),
+    "t2_us = 80.5": ("t2_us = 201", "t2_us must be at most twice t1_us, 100; it is 201"),
     "qubits = 4": ("qubits = 5", "qubit 4 is not"),
     "[2, 3]]": ("[3, 3]]", r"one is \[3, 3\]"),
     "[1, 2], ": ("", "qubit 2 is not"),
-    "coupling = [[1, 0], [1, 2], [2, 3]]": ('coupling = "square-grid 2x3"', "square-grid 2x3 has 6 qubits; qubits is 4"),
+    "coupling = [[1, 0], [1, 2], [2, 3]]": ('coupling = "square-grid 2x3"', "square-grid 2x3 has 6 qubits, but qubits is 4"),
     "[[1, 0], [1, 2], [2, 3]]": ('"ring"', "coupling: must be all-to-all, heavy-hex 8x16"),
     'two_qubit_gate = "cz"': ('two_qubit_gate = "iswap"', "two_qubit_gate: "),
-    'source = "our laboratory"\n': ("", "missing: source"),
-    "date = 2026-01-31": ('date = "yesterday"', "date: must be a date as 2026-04-17"),
-    'name = "bench"': ('name = "eagle"', "'eagle' is a device that we know"),
-    "t2_us = 80.5\n": ("t2_us = 80.5\nt3_us = 1\n", "unknown field 't3_us'; a device has name, date"),
+    'source = "our laboratory"\n': ("", "missing fields: source"),
+    "date = 2026-01-31": ('date = "yesterday"', "date: must be a date such as 2026-04-17"),
+    'name = "bench"': ('name = "eagle"', "'eagle' is the name of a built-in device"),
+    "t2_us = 80.5\n": ("t2_us = 80.5\nt3_us = 1\n", "unknown field 't3_us'; choose from name, date"),
 }
 
 
@@ -72,15 +72,17 @@ def test_what_no_device_can_be_is_told_in_one_line(line: str, tmp_path: Path) ->
 
 def test_all_that_is_missing_is_told_together(tmp_path: Path) -> None:
     (tmp_path / "few.toml").write_text('name = "few"\nqubits = 4\nt1_us = 0.0002\n')
-    with pytest.raises(ConfigError, match="few.toml: missing: date, source, coupling, .*, t2_us; t1_us: is in microseconds"):
+    with pytest.raises(
+        ConfigError, match="few.toml: missing fields: date, source, coupling, .*, t2_us; t1_us: is in microseconds"
+    ):
         device_of(str(tmp_path / "few.toml"))
 
 
 def test_no_such_device(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown device 'condor'; choose from heron-r3, eagle, nighthawk, all-to-all, or"):
         device_of("condor")
-    with pytest.raises(ConfigError, match="cannot read the device file: No such file"):
+    with pytest.raises(ConfigError, match="the device file cannot be read: No such file"):
         device_of(str(tmp_path / "none.toml"))
     (tmp_path / "no.toml").write_text("name = bench")
-    with pytest.raises(ConfigError, match="a device file is TOML; this is not"):
+    with pytest.raises(ConfigError, match="a device file must be TOML"):
         device_of(str(tmp_path / "no.toml"))

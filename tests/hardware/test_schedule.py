@@ -3,7 +3,7 @@
 import pytest
 
 from faqnas_optuna.hardware.devices import Device
-from faqnas_optuna.hardware.native import NativeGate, OneQubit, Read, SingleQubitGate, TwoQubit
+from faqnas_optuna.hardware.native import NativeGate, OneQubit, Readout, SingleQubitGate, TwoQubit
 from faqnas_optuna.hardware.schedule import schedule
 from tests.support.devices import IONS, LINE
 
@@ -13,7 +13,7 @@ PROGRAM: list[NativeGate] = [
     OneQubit((1,), (H, RZ)),
     TwoQubit((0, 1)),
     OneQubit((2,), (RZ,)),
-    Read((0, 1, 2)),
+    Readout((0, 1, 2)),
 ]
 
 

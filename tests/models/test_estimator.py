@@ -140,7 +140,7 @@ WRONG = [
     ({"learning_rate": float("nan")}, r"training.learning_rate: .*\(it is nan\)"),
     ({"batch_size": "64"}, r"training.batch_size: must be a whole number \(it is '64'\)"),
     ({"engine": "slow"}, r"engine: .*\(it is 'slow'\)"),
-    ({"random_state": -1}, "random_state must be from 0 to 4294967295; it is -1"),
+    ({"random_state": -1}, "random_state must be an integer from 0 to 4294967295; it is -1"),
 ]
 
 

@@ -158,7 +158,7 @@ def test_weights_of_something_else_are_refused_also_with_the_right_checksum(
     folder = written(tmp_path / "m", model_for(iris))
     monkeypatch.setattr("safetensors.numpy.save", lambda _: weights)
     folder = written(tmp_path / "other", model_for(iris))
-    with pytest.raises(DataError, match="is no model of faqnas-optuna, or a damaged one; export it anew"):
+    with pytest.raises(DataError, match="is not a model of faqnas-optuna, or it is damaged; export the model again"):
         load_model(folder)
     assert not (tmp_path / "unpickled").exists()
 
@@ -173,12 +173,12 @@ def test_other_json_is_refused(tmp_path: Path, iris: DataSplits, content: bytes)
 
 def test_a_folder_that_is_there_stays_unless_it_is_to_be_replaced(tmp_path: Path, iris: DataSplits) -> None:
     folder = written(tmp_path / "m", model_for(iris))
-    with pytest.raises(OutputError, match="is there already; name another folder with --out, or add --replace"):
+    with pytest.raises(OutputError, match="exists already; choose another folder with --out, or add --replace"):
         written(folder, model_for(iris))
     written(folder, model_for(iris, Embedding.ANGLE), replace=True)
     assert load_model(folder).circuit.embedding is Embedding.ANGLE
     (tmp_path / "mine").mkdir()
-    with pytest.raises(OutputError, match="is no folder of a model, and is not replaced"):
+    with pytest.raises(OutputError, match="is not a model folder, so it is not replaced"):
         written(tmp_path / "mine", model_for(iris), replace=True)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["m", "mine"]
 

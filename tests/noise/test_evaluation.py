@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits, Split
 from faqnas_optuna.noise.evaluation import (
-    MOST_SAMPLES,
+    MAX_SAMPLES,
     Network,
     noisy_samples,
     predict_noisy,
@@ -91,7 +91,7 @@ def test_at_most_so_many_samples_are_looked_at(iris: DataSplits) -> None:
     assert noisy_samples(iris.test, seed=0) is iris.test
     many = Split(x=np.arange(300, dtype=np.float32)[:, np.newaxis], y=np.arange(300))
     chosen, again, other = (noisy_samples(many, seed=seed) for seed in (0, 0, 1))
-    assert len(chosen) == MOST_SAMPLES == len(set(chosen.y.tolist()))
+    assert len(chosen) == MAX_SAMPLES == len(set(chosen.y.tolist()))
     assert chosen.x[:, 0].tolist() == chosen.y.tolist() == sorted(chosen.y)
     assert chosen.y.tolist() == again.y.tolist() != other.y.tolist()
 

@@ -35,7 +35,7 @@ def test_each_finalist_has_its_means_and_intervals_at_even_places() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("times the noise of depolarizing:0.01", "test accuracy")
     beside, below = words(figure)
     assert beside == ["5: 100", "3: 900"] and figure.legends[0].get_title().get_text() == "trial: quantum FLOPs"
-    assert below == ["95 % interval of the mean over seeds", "always the most frequent class"]
+    assert below == ["95 % CI of the mean over seeds", "majority class"]
     bars = [one for one in axes.collections if isinstance(one, LineCollection)]
     for circuit, line, drawn in zip(told["circuits"], axes.lines[:2], bars, strict=True):
         x, y = line.get_xdata(), line.get_ydata()
@@ -52,7 +52,7 @@ def test_rings_are_where_the_table_says_that_one_overtakes() -> None:
     (entry,) = told["overtakings"]
     assert entry["difference_interval"][0] > 0
     figure = noise_figure(told, CONFIG)
-    assert words(figure)[1][-1] == "overtakes a dearer one"
+    assert words(figure)[1][-1] == "overtakes a more expensive circuit"
     lines: Any = figure.axes[0].lines
     cheaper, rings = lines[0], lines[-1]
     place = STRENGTHS.index(entry["strength"])
@@ -69,7 +69,7 @@ def test_many_finalists_have_looks_of_their_own() -> None:
     places = [line.get_xdata()[0] for line in lines]
     assert places == sorted(places) and max(places) < 0.5 < 1 + min(places)
     # Of a single seed there is no interval.
-    assert words(figure)[1] == ["always the most frequent class"]
+    assert words(figure)[1] == ["majority class"]
     inside = figure.bbox.padded(1)
     for legend in figure.legends:
         corners = legend.get_window_extent().corners()

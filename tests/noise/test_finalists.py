@@ -31,9 +31,11 @@ def test_who_was_not_trained_is_not_judged(search_of_eight: Search, storage_url:
 def test_what_cannot_be_simulated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = (candidate(trial, genome_of(n, "CZ", "RX", "RX"), flops=100, error=0.1) for trial, n in ((3, 4), (7, 5)))
     check_noise([small], DeviceNoise(device=LINE))
-    with pytest.raises(ConfigError, match="trial 7 has 5 qubits, and line has 4; choose others with --trials or --top, or an"):
+    with pytest.raises(
+        ConfigError, match="trial 7 has 5 qubits, but line has 4; choose other trials with --trials or --top, or an"
+    ):
         check_noise([small, large], DeviceNoise(device=LINE))
-    monkeypatch.setattr(noisy, "MOST_QUBITS", 4)
+    monkeypatch.setattr(noisy, "MAX_QUBITS", 4)
     check_noise([small], noise_of("heron-r3"))
-    with pytest.raises(ConfigError, match="trial 7 runs on 5 qubits of depolarizing:0.1, .* at most 4 are simulated; choose"):
+    with pytest.raises(ConfigError, match="trial 7 needs 5 qubits of depolarizing:0.1, .* at most 4 can be simulated; choose"):
         check_noise([small, large], noise_of("depolarizing:0.1"))

@@ -9,11 +9,11 @@ from qiskit.quantum_info import average_gate_fidelity
 from faqnas_optuna.circuits.gates import Input, Weight
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.noise.model import (
-    Applied,
+    AppliedGate,
     Depolarizing,
     DepolarizingNoise,
     DeviceNoise,
-    Relaxing,
+    Relaxation,
     noise_of,
     of_one_qubit,
     of_two_qubits,
@@ -37,17 +37,22 @@ def test_no_channel_does_more_than_all() -> None:
 def test_depolarizing_noise_follows_every_gate() -> None:
     program = DepolarizingNoise(probability=0.25).program(circuit(2, "XX"), 2.0)
     turned = [
-        Applied("rx", (0,), Weight(0, 0)),
+        AppliedGate("rx", (0,), Weight(0, 0)),
         Depolarizing(0, 0.05),
-        Applied("rx", (1,), Weight(0, 1)),
+        AppliedGate("rx", (1,), Weight(0, 1)),
         Depolarizing(1, 0.05),
     ]
-    prepared = [Applied("ry", (0,), Input(0)), Depolarizing(0, 0.05), Applied("ry", (1,), Input(1)), Depolarizing(1, 0.05)]
+    prepared = [
+        AppliedGate("ry", (0,), Input(0)),
+        Depolarizing(0, 0.05),
+        AppliedGate("ry", (1,), Input(1)),
+        Depolarizing(1, 0.05),
+    ]
     # Of the two layers of CZ the second is inert.
-    entangled = [Applied("cz", (0, 1)), Depolarizing(0, 0.5), Depolarizing(1, 0.5)]
+    entangled = [AppliedGate("cz", (0, 1)), Depolarizing(0, 0.5), Depolarizing(1, 0.5)]
     assert list(program.operations[:-4]) == [*prepared, *turned, *entangled]
-    assert program.operations[-4] == Applied("rx", (0,), Weight(1, 0))
-    assert (program.n_qubits, program.read, program.flip) == (2, (0, 1), 0.0)
+    assert program.operations[-4] == AppliedGate("rx", (0,), Weight(1, 0))
+    assert (program.n_qubits, program.readout, program.flip) == (2, (0, 1), 0.0)
     strong = DepolarizingNoise(probability=0.25).program(circuit(2, "XX"), 8.0)
     assert {operation.probability for operation in strong.operations if isinstance(operation, Depolarizing)} == {0.2, 0.75}
 
@@ -55,38 +60,38 @@ def test_depolarizing_noise_follows_every_gate() -> None:
 def test_without_strength_there_is_no_noise() -> None:
     for noise in (DepolarizingNoise(probability=0.2), DeviceNoise(device=LINE), DeviceNoise(device=IONS)):
         program = noise.program(circuit(4, "XYX", "CNOT", circular=True), 0.0)
-        assert {type(operation) for operation in program.operations} == {Applied}
+        assert {type(operation) for operation in program.operations} == {AppliedGate}
         assert program.flip == 0
 
 
 def test_a_device_errs_by_pulse_and_gate_and_qubits_that_wait_relax() -> None:
     # On the target H is one more pulse than the control has, behind the gate as before it.
     program = DeviceNoise(device=LINE).program(circuit(2, "X", "CNOT"), 1.0)
-    channels = [operation for operation in program.operations if not isinstance(operation, Applied)]
+    channels = [operation for operation in program.operations if not isinstance(operation, AppliedGate)]
     one, two = of_one_qubit(0.01), of_two_qubits(0.1)
-    before = [operation for operation in channels[: channels.index(Depolarizing(program.read[0], two))]]
+    before = [operation for operation in channels[: channels.index(Depolarizing(program.readout[0], two))]]
     assert before == [Depolarizing(wire, one) for wire in (0, 0, 1, 1)]
-    (waited,) = [operation for operation in channels if isinstance(operation, Relaxing)]
-    assert waited == Relaxing(program.read[0], 10 / 10_000, 10 / 5_000)
-    assert channels[-2:] == [Depolarizing(program.read[1], one), waited]
+    (waited,) = [operation for operation in channels if isinstance(operation, Relaxation)]
+    assert waited == Relaxation(program.readout[0], 10 / 10_000, 10 / 5_000)
+    assert channels[-2:] == [Depolarizing(program.readout[1], one), waited]
     assert program.flip == 0.2
 
 
 def test_ions_wait_for_one_another() -> None:
     program = DeviceNoise(device=IONS).program(circuit(2, "X"), 3.0)
     # Two gates of a pulse, 10 ns, one after another: the second waits in |0⟩, the first at the end.
-    waited = [operation for operation in program.operations if isinstance(operation, Relaxing)]
+    waited = [operation for operation in program.operations if isinstance(operation, Relaxation)]
     assert [(operation.by_t1, operation.by_t2) for operation in waited] == [pytest.approx((30 / 10_000, 30 / 5_000))] * 2
     assert program.flip == 0.5
 
 
 def test_a_swapped_circuit_is_read_where_its_wires_end() -> None:
     program = DeviceNoise(device=LINE).program(circuit(4, "XX", "CNOT", circular=True), 1.0)
-    assert sorted(program.read) == [0, 1, 2, 3]
+    assert sorted(program.readout) == [0, 1, 2, 3]
     gates = [
         frozenset(operation.wires)
         for operation in program.operations
-        if isinstance(operation, Applied) and len(operation.wires) == 2
+        if isinstance(operation, AppliedGate) and len(operation.wires) == 2
     ]
     # Of a circle of four, twice, on the three pairs of a line.
     assert len(set(gates)) == 3 and len(gates) > 8
@@ -98,7 +103,7 @@ def test_noise_is_known_by_what_is_typed(tmp_path: Path) -> None:
     assert weak.parameters()["one_qubit_depolarizing"] == pytest.approx(0.001)
     heron = noise_of("heron-r3")
     assert (heron.name, heron.parameters()["readout_flip"]) == ("heron-r3", 4.517e-3)
-    assert heron.told.startswith("figures of 2026-04-17, circuits as they are run there; X, Y or Z on each qubit")
+    assert heron.description.startswith("figures of 2026-04-17, compiled circuits; depolarizing probability")
     file = tmp_path / "line.toml"
     lines = [f"{name} = {json.dumps(value)}" for name, value in LINE.model_dump(exclude={"coupling", "two_qubit_gate"}).items()]
     file.write_text("\n".join([*lines, 'two_qubit_gate = "cz"', "coupling = [[0, 1], [1, 2], [2, 3]]"]))
@@ -108,13 +113,13 @@ def test_noise_is_known_by_what_is_typed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("heron", "unknown noise 'heron'; it is depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or a device file"),
+        ("heron", "unknown noise 'heron'; choose depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or the path of a"),
         ("depolarizing", "unknown noise 'depolarizing'"),
-        ("depolarizing:0", "depolarizing:P has a P above 0 and at most 0.75, where nothing is left of a qubit; it is '0'"),
+        ("depolarizing:0", "depolarizing:P needs a probability above 0 and at most 0.75; it is '0'"),
         ("depolarizing:0.76", "at most 0.75.*; it is '0.76'"),
         ("depolarizing:nan", "it is 'nan'"),
         ("depolarizing:", "it is ''"),
-        ("absent.toml", "absent.toml: cannot read the device file"),
+        ("absent.toml", "absent.toml: the device file cannot be read"),
     ],
 )
 def test_what_is_no_noise_is_refused(text: str, told: str) -> None:

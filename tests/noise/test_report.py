@@ -7,7 +7,7 @@ from scipy import stats
 from faqnas_optuna.config import Score
 from faqnas_optuna.noise.finalists import STRENGTHS
 from faqnas_optuna.noise.model import noise_of
-from faqnas_optuna.noise.report import noise_document, told_overtakings
+from faqnas_optuna.noise.report import noise_document, overtaking_sentences
 from tests.support.noise import CHEAP, DEAR, document, under_noise
 
 
@@ -35,9 +35,9 @@ def test_the_cheaper_overtakes_where_its_mean_is_first_not_less() -> None:
     t = stats.t.interval(0.95, 2, loc=np.mean(differences), scale=stats.sem(differences))
     assert entry["difference_interval"] == pytest.approx(t)
     low, high = t
-    assert list(told_overtakings([entry], "heron-r3")) == [
-        "At 1 times heron-r3 the cheaper trial 5 comes level with trial 3: 0.700 against 0.633,"
-        f" a difference of +0.067 ({low:+.3f} to {high:+.3f})."
+    assert list(overtaking_sentences([entry], "heron-r3")) == [
+        "At 1 times the noise of heron-r3, the cheaper trial 5 draws level with trial 3: 0.700 against 0.633,"
+        f" a difference of +0.067 (95 % CI {low:+.3f} to {high:+.3f})."
     ]
 
 
@@ -49,8 +49,10 @@ def test_who_is_ahead_without_noise_or_costs_the_same_overtakes_nobody() -> None
 def test_to_overtake_is_to_be_better_as_far_as_the_seeds_tell() -> None:
     cheap = under_noise(5, 100, (0.5, 0.8), (0.5, 0.8), (0.5, 0.7))
     dear = under_noise(3, 900, (0.9, 0.6), (0.9, 0.61), (0.9, 0.5))
-    (sentence,) = told_overtakings(document(cheap, dear)["overtakings"], "eagle")
-    assert sentence.startswith("At 0.5 times eagle the cheaper trial 5 overtakes trial 3: 0.767 against 0.570, a difference of")
+    (sentence,) = overtaking_sentences(document(cheap, dear)["overtakings"], "eagle")
+    assert sentence.startswith(
+        "At 0.5 times the noise of eagle, the cheaper trial 5 overtakes trial 3: 0.767 against 0.570, a difference of"
+    )
 
 
 def test_who_stays_behind_is_told() -> None:
@@ -63,8 +65,12 @@ def test_who_stays_behind_is_told() -> None:
         (1, 3, None),
         (2, 3, None),
     ]
-    assert list(told_overtakings(entries, "eagle")) == ["In 3 pairs the cheaper one stays behind up to 32 times eagle."]
-    assert list(told_overtakings(entries[:1], "eagle")) == ["In 1 pair the cheaper one stays behind up to 32 times eagle."]
+    assert list(overtaking_sentences(entries, "eagle")) == [
+        "In 3 pairs the cheaper circuit is worse at all strengths up to 32 times the noise of eagle."
+    ]
+    assert list(overtaking_sentences(entries[:1], "eagle")) == [
+        "In 1 pair the cheaper circuit is worse at all strengths up to 32 times the noise of eagle."
+    ]
 
 
 def test_a_single_seed_has_no_interval() -> None:
@@ -72,8 +78,8 @@ def test_a_single_seed_has_no_interval() -> None:
     assert told["circuits"][0]["test_accuracy_interval"][0] is None
     (entry,) = told["overtakings"]
     assert entry["difference_interval"] is None
-    (sentence,) = told_overtakings([entry], "eagle")
-    assert sentence.endswith("comes level with trial 3: 0.500 against 0.400, a difference of +0.100.")
+    (sentence,) = overtaking_sentences([entry], "eagle")
+    assert sentence.endswith("draws level with trial 3: 0.500 against 0.400, a difference of +0.100.")
 
 
 def test_seeds_that_one_of_them_lacks_are_left_out() -> None:

@@ -19,14 +19,14 @@ from faqnas_optuna.hardware.devices import DEVICES
 from faqnas_optuna.noise import reference
 from faqnas_optuna.noise import simulation as mixed
 from faqnas_optuna.noise.model import (
-    Applied,
+    AppliedGate,
     Depolarizing,
     DepolarizingNoise,
     DeviceNoise,
     Noise,
     NoisyOperation,
     NoisyProgram,
-    Relaxing,
+    Relaxation,
 )
 from faqnas_optuna.noise.simulation import expectations, probabilities
 from faqnas_optuna.training.model import measured_by_pennylane
@@ -60,7 +60,7 @@ def drawn(of: Circuit, samples: int = 3) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def of_steps(*operations: NoisyOperation, n_qubits: int = 1, flip: float = 0.0) -> NoisyProgram:
-    return NoisyProgram(n_qubits=n_qubits, operations=operations, read=tuple(range(n_qubits)), flip=flip)
+    return NoisyProgram(n_qubits=n_qubits, operations=operations, readout=tuple(range(n_qubits)), flip=flip)
 
 
 @pytest.mark.parametrize("of", CIRCUITS, ids=str)
@@ -89,18 +89,18 @@ def test_with_noise_it_is_pennylane(of: Circuit) -> None:
 @pytest.mark.parametrize("flip", [0.0, 0.2])
 def test_one_qubit_in_closed_form(p: float, flip: float) -> None:
     angles = np.array([[0.3], [2.0]])
-    program = of_steps(Applied("ry", (0,), Input(0)), Depolarizing(0, p), flip=flip)
+    program = of_steps(AppliedGate("ry", (0,), Input(0)), Depolarizing(0, p), flip=flip)
     expected = (1 - 2 * flip) * (1 - 4 * p / 3) * np.cos(angles)
     assert expectations(probabilities(program, angles, np.zeros((0, 1)))) == pytest.approx(expected)
 
 
 def test_a_qubit_that_waits_falls_to_zero() -> None:
     angles, weights = np.array([[0.3], [2.0]]), np.array([[0.7]])
-    relaxing = Relaxing(0, 0.5, 0.8)
-    program = of_steps(Applied("ry", (0,), Input(0)), relaxing)
+    relaxing = Relaxation(0, 0.5, 0.8)
+    program = of_steps(AppliedGate("ry", (0,), Input(0)), relaxing)
     assert expectations(probabilities(program, angles, weights)) == pytest.approx(1 - math.exp(-0.5) * (1 - np.cos(angles)))
     # What T2 has left of X comes to Z by a turn about Y.
-    program = of_steps(Applied("ry", (0,), Input(0)), relaxing, Applied("ry", (0,), Weight(0, 0)))
+    program = of_steps(AppliedGate("ry", (0,), Input(0)), relaxing, AppliedGate("ry", (0,), Weight(0, 0)))
     x, z = math.exp(-0.8) * np.sin(angles), 1 - math.exp(-0.5) * (1 - np.cos(angles))
     expected = math.cos(0.7) * z - math.sin(0.7) * x
     assert expectations(probabilities(program, angles, weights)) == pytest.approx(expected)
@@ -113,13 +113,14 @@ def test_two_qubits_as_qiskit_has_them() -> None:
     for operation in DepolarizingNoise(probability=0.3).program(of, 1.0).operations:
         if isinstance(operation, Depolarizing):
             state = state.evolve(depolarizing(operation.probability), [operation.wire])
-        elif isinstance(operation, Applied):
+        elif isinstance(operation, AppliedGate):
             gate = QuantumCircuit(2)
             if operation.name == "cx":
                 gate.cx(*operation.wires)
             else:
                 assert operation.angle is not None
-                angle = angles[operation.angle.number] if isinstance(operation.angle, Input) else operation.angle.among(weights)
+                source = operation.angle
+                angle = angles[source.number] if isinstance(source, Input) else source.radians(weights)
                 getattr(gate, operation.name)(float(angle), *operation.wires)
             state = state.evolve(gate)
     assert isinstance(depolarizing(0.1), Kraus)

@@ -15,7 +15,7 @@ from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.confirmation.baselines import Model, confirm_once, confirmation_generator, label
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.models.estimator import HQNNClassifier
-from faqnas_optuna.training.engines import fit_on, predict_anyhow, train_on
+from faqnas_optuna.training.engines import fit_on, predict_scores, train_on
 from faqnas_optuna.training.model import HQNN, FastLayer, PennyLaneLayer, quantum_layer
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.training import train
@@ -81,13 +81,13 @@ def test_it_learns_on_pennylane_whichever_is_asked_for(embedding: Embedding, iri
 def test_predictions_are_those_of_the_gates_and_of_the_module(iris: DataSplits) -> None:
     layout = Layout.of(CRX, n_features=4, n_classes=3)
     parameters = layout.draw(rng())
-    scores = predict_anyhow(CRX, layout, parameters, iris.test.x)
+    scores = predict_scores(CRX, layout, parameters, iris.test.x)
     expected = np.array([by_hand(x, parameters, layout) for x in iris.test.x[:3]])
     np.testing.assert_allclose(scores[:3], expected, atol=1e-5)
     module = HQNN(CRX, n_features=4, n_classes=3, engine=Engine.FAST, generator=rng())
     told = module(torch.from_numpy(iris.test.x)).detach().numpy()
     np.testing.assert_allclose(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True), np.exp(told), atol=1e-5)
-    assert predict_anyhow(CRX, layout, parameters, iris.test.x[:0]).shape == (0, 3)
+    assert predict_scores(CRX, layout, parameters, iris.test.x[:0]).shape == (0, 3)
 
 
 def test_a_confirmation_trains_it_there_and_its_controls_without_entanglers_on_the_fast_engine(iris: DataSplits) -> None:
@@ -108,9 +108,9 @@ def test_a_confirmation_trains_it_there_and_its_controls_without_entanglers_on_t
 def test_what_cannot_be_written_is_predicted_from(iris: DataSplits) -> None:
     layout = Layout.of(CRX, n_features=4, n_classes=3)
     parameters, x = layout.draw(rng()), iris.test.x.copy()
-    expected = predict_anyhow(CRX, layout, parameters, x)
+    expected = predict_scores(CRX, layout, parameters, x)
     parameters.flags.writeable = x.flags.writeable = False
-    assert np.array_equal(predict_anyhow(CRX, layout, parameters, x), expected)
+    assert np.array_equal(predict_scores(CRX, layout, parameters, x), expected)
 
 
 @pytest.mark.slow

@@ -128,12 +128,12 @@ def test_the_randomness_of_a_training_depends_on_seed_circuit_and_repeat() -> No
 
 
 def test_data_of_another_set_are_refused(iris: DataSplits) -> None:
-    with pytest.raises(DataError, match="the data are those of 'iris', the settings say 'wine'"):
+    with pytest.raises(DataError, match="the data set is 'iris', but the settings name 'wine'"):
         evaluate(GENOME.circuit, iris, StudyConfig(dataset="wine"))
 
 
 def test_data_of_another_split_are_refused(iris: DataSplits) -> None:
-    told = "the data were split by the seed 0, the settings have the seed 1; make both of one seed, or name that of"
+    told = "the data were split with seed 0, but the settings have seed 1; use the same seed in both, or set"
     with pytest.raises(DataError, match=told):
         evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris", seed=1))
     # On one split searches and trainings may vary their own randomness.

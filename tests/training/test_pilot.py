@@ -47,7 +47,7 @@ def test_what_would_take_minutes_is_not_begun(iris: DataSplits, caplog: pytest.L
     config = CONFIG.model_copy(update={"training": TrainingConfig(epochs=100_000, batch_size=1)})
     with caplog.at_level(logging.INFO):
         assert measure_reliability(iris, config, limit_s=1) is None
-    assert "trainings take too long for that" in caplog.text
+    assert "not measuring the reliability of a training: it would take too long" in caplog.text
 
 
 def test_a_space_of_few_circuits_is_measured_on_those(iris: DataSplits) -> None:

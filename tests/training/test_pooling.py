@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
-from faqnas_optuna.training.pooling import RATIOS, _features, _surprise, pooled_errors
+from faqnas_optuna.training.pooling import RATIOS, _deviance, _features, pooled_errors
 
 CIRCUITS = list(dict.fromkeys(genome.circuit for genome in enumerate_genomes()))
 
@@ -56,7 +56,7 @@ def test_the_evidence_is_that_of_the_values() -> None:
         noise = y @ np.linalg.solve(unit, y) / 30
         return float(multivariate_normal(np.zeros(30), noise * unit).logpdf(y))
 
-    told = [-_surprise(singular, along, beside, ratio, 30) / 2 for ratio in RATIOS]
+    told = [-_deviance(singular, along, beside, ratio, 30) / 2 for ratio in RATIOS]
     # But for a constant.
     assert np.diff(told) == pytest.approx(np.diff([evidence(ratio) for ratio in RATIOS]))
 
