@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from faqnas_optuna.cache import user_cache
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.generated_names import DEFINITIONS
-from faqnas_optuna.data.idx_files import IDX_SETS, are_there
+from faqnas_optuna.data.idx_files import IDX_SETS, is_cached
 from faqnas_optuna.data.named import DATASETS, load
 from faqnas_optuna.errors import FaqnasError, NoStudiesError
 from faqnas_optuna.files import write_atomically
@@ -136,7 +136,7 @@ def _data() -> str:
     packaged = [name for name in DATASETS if name not in {*IDX_SETS, *DEFINITIONS}]
     for name in packaged:
         load(name, seed=0)
-    ready = [*packaged, *filter(are_there, IDX_SETS)]
+    ready = [*packaged, *filter(is_cached, IDX_SETS)]
     absent = [name for name in IDX_SETS if name not in ready]
     hint = f"; download {', '.join(absent)} with: {US} datasets --download {absent[0]}" if absent else ""
     return ", ".join(ready) + hint
