@@ -302,7 +302,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
     from faqnas_optuna.cli.display import print_status
     from faqnas_optuna.confirmation.opening import status_document
     from faqnas_optuna.storage.opening import failure
-    from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_passing
+    from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_transient
     from faqnas_optuna.study.metadata import other_studies
 
     with opened_storage(storage) as opened:
@@ -310,7 +310,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
             try:
                 document = status_document(opened, study)
             except DATABASE_ERRORS as error:
-                if not (watch and is_passing(error)):
+                if not (watch and is_transient(error)):
                     raise
                 click.echo(f"{failure(storage, error)}; trying again in 2 s", err=True)
                 time.sleep(2)

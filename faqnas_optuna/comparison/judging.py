@@ -17,7 +17,7 @@ import optuna
 from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.comparison.replay import FrontCircuit, SearchTrace, TrainingBudget, estimated_front, replay, seeds_of
 from faqnas_optuna.comparison.samplers import searcher
-from faqnas_optuna.study.pareto import BEYOND
+from faqnas_optuna.study.pareto import BOX_MARGIN
 from faqnas_optuna.training.statistics import Comparison, compare, holm, mean_interval
 from faqnas_optuna.workers.pool import shared_out
 
@@ -150,10 +150,10 @@ def achieved_hypervolume(front: Sequence[FrontCircuit], accuracies: Sequence[flo
     Args:
         front: from the cheapest.
         accuracies: of its circuits.
-        flops_range: quantum FLOPs of the cheapest and the dearest circuit; the box ends at `BEYOND` times the latter.
+        flops_range: quantum FLOPs of the cheapest and the dearest circuit; the box ends at `BOX_MARGIN` times the latter.
     """
     cheapest, dearest = flops_range
-    width = math.log10(BEYOND * dearest / cheapest)
+    width = math.log10(BOX_MARGIN * dearest / cheapest)
     places = [math.log10(one.flops / cheapest) / width for one in front]
     ends = [*places, 1.0][1:]
     return sum((end - begin) * accuracy for begin, end, accuracy in zip(places, ends, accuracies, strict=True))

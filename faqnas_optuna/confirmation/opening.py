@@ -20,14 +20,14 @@ from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, FaqnasError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
-from faqnas_optuna.storage.opening import storage_lock, study_lock, unread
+from faqnas_optuna.storage.opening import storage_lock, study_lock, with_empty_cache
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import ConfirmationPlan, Description, our_studies
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
-from faqnas_optuna.study.study import StoredStudy, create_study, stored, versions
+from faqnas_optuna.study.study import StoredStudy, create_study, load_stored, versions
 
 Refusal = Callable[[Confirmation], FaqnasError]
 """Says why a confirmation is of no use where a search is needed."""
@@ -42,7 +42,7 @@ def open_study(storage: BaseStorage, name: str) -> StoredStudy[Any]:
         StudyMismatchError: another version of this package has made it, whose description this one does not understand.
         DamagedStudyError: its description is not what was written.
     """
-    study, description = stored(storage, name)
+    study, description = load_stored(storage, name)
     if description.confirms is None:
         return Search.of(study, description)
     return Confirmation.of(study, description)
@@ -121,7 +121,7 @@ def confirmation_of(search: Search) -> Confirmation | None:
     """A study's confirmation of the usual name, if there is one, to be looked at."""
     try:
         # What this process has read of one that was deleted is not that of another with its id.
-        return find(unread(storage_of(search.study)), name_for(search.name), search)
+        return find(with_empty_cache(storage_of(search.study)), name_for(search.name), search)
     except (ConfigError, StudyMismatchError):
         # Who looks at the search has no part in what is wrong with that.
         return None
@@ -165,7 +165,7 @@ def extended(
             return Confirmation.of(create_study(storage, name, description), description)
     with study_lock(confirmation.study), confirmation.existing():
         # Others may have added to it since it was found.
-        confirmation.as_it_is_now().check_budget(budget)
+        confirmation.reload().check_budget(budget)
         return confirmation.with_finalists(plan.finalists, repeats=budget.repeats)
 
 

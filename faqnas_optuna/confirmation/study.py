@@ -71,7 +71,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
 
     def finalist(self, number: int) -> Finalist:
         """Return the finalist that is a trial of the search. It may have been added since this study was loaded."""
-        finalist = self.plan.finalist(number) or self.as_it_is_now().plan.finalist(number)
+        finalist = self.plan.finalist(number) or self.reload().plan.finalist(number)
         if finalist is None:
             raise LookupError(f"trial {number} is no finalist")
         return finalist
@@ -115,7 +115,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
     def next_trial(self, state: ConfirmationState, *, lock: Lock, may_begin: Callable[[], bool]) -> Trial | None:
         if not may_begin():
             return None
-        with batched(self.study).as_last_read():
+        with batched(self.study).cached_reads():
             return begin_queued_trial(self.study)
 
     def objective(
@@ -213,7 +213,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
         """Whether, as this process knows it, the queue is empty and something is to be queued, or all is done."""
         if state.waiting:
             return False
-        with batched(self.study).as_last_read():
+        with batched(self.study).cached_reads():
             trials = self.study.get_trials(deepcopy=False)
         return not state.running or bool(missing(self.needed(), trials, since=state.resumed_at))
 
@@ -224,7 +224,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
                 return stopped
             state.refresh()
             # Read under the lock: meanwhile somebody may have added finalists, or have queued and done what was missing.
-            needed_now = self.as_it_is_now().needed()
+            needed_now = self.reload().needed()
             state.resumed_at = self._resumed_at()
             due = missing(needed_now, self.study.get_trials(deepcopy=False), since=state.resumed_at)
             if may_all_fail(state):

@@ -18,7 +18,7 @@ from faqnas_optuna.reporting.front_plot import ConfirmedError
 from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.reporting.plotly_front import hypervolume_figure, pareto_figure
 from faqnas_optuna.storage.attributes import study_ids
-from faqnas_optuna.storage.opening import unread
+from faqnas_optuna.storage.opening import with_empty_cache
 from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.metadata import Description, our_studies
 from faqnas_optuna.study.records import Candidate
@@ -156,7 +156,7 @@ class Watched:
         state: Any = self._known.get(study.name)
         if state is None or state.study.description.created != study.description.created:
             # Another study of the same name may have the same ids: what was read of the old one is not its.
-            state = open_study(unread(self._storage), study.name).new_state()
+            state = open_study(with_empty_cache(self._storage), study.name).new_state()
             self._known[study.name] = state
         # Its limit may be another by now.
         state.study = replace(state.study, description=study.description)

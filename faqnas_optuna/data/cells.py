@@ -66,6 +66,7 @@ def _text(cell: Any) -> str | None:
     if isinstance(cell, np.generic):
         return _text(cell.item())
     if isinstance(cell, float):
+        # As `texts` does for strings: a whole number has no decimal point.
         return str(int(cell)) if cell.is_integer() else repr(cell)
     if _is_number(cell):
         return str(cell)

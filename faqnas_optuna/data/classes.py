@@ -62,6 +62,7 @@ def infer_classes(name: str, cells: "pd.Series[str]") -> tuple[Label, ...]:
         )
     distinct = sorted(set(cells))
     classes: list[Label] = list(distinct)
+    # Sorted by value, not in the order of the file, so that the index of a class does not depend on the order of the rows.
     if all(text.lower() in BOOLEANS for text in distinct):
         classes = [*sorted({bool(BOOLEANS[text.lower()]) for text in distinct})]
     elif all(WHOLE.fullmatch(text) for text in distinct):

@@ -163,6 +163,7 @@ def _parsed(path: Path, content: bytes, layout: CsvLayout) -> "pd.DataFrame":
             # Otherwise pandas would use the first column as the index if the lines have more cells than there are names.
             index_col=False,
             dtype=TEXT,
+            # `data.cells` decides which texts mean a missing value, for all formats alike.
             keep_default_na=False,
             encoding=layout.encoding,
             skipinitialspace=True,

@@ -135,6 +135,7 @@ def _check(rows: Rows, y: NDArray[np.int64], classes: Sequence[Label], groups: N
     empty = [part for part in PARTS if not len(rows[part])]
     if empty:
         raise DataError(f"the {empty[0]} part has no samples; give more, or other groups")
+    # A class without training samples cannot be learned; without validation or test samples it only goes unmeasured.
     absent = sorted(set(range(len(classes))) - set(y[rows["train"]].tolist()))
     if absent:
         raise DataError(f"class {classes[absent[0]]!r} has no sample in the training part; give it some, or other groups")

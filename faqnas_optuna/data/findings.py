@@ -274,6 +274,7 @@ def _of_rows(
     if clauses:
         message = f"{' and '.join(clauses)}, so scores on them are optimistic{fixes[0]}"
         yield DataFinding(kind=FindingKind.SHARED_ROWS, message=message)
+    # Within a part, copies do not bias a score, but the samples are not independent.
     duplicates = sum(len(rows) - len(np.unique(rows)) for rows in hashes_of.values())
     if duplicates > tolerated * len(hashes):
         verb = "repeats" if duplicates == 1 else "repeat"

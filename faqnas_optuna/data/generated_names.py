@@ -173,6 +173,7 @@ def _texts_by_key(definition: Definition, listed: str) -> dict[str, str]:
     """Return the text of the value of each key in a list `KEY=NUMBER,…`."""
     texts: dict[str, str] = {}
     names = [key.name for key in definition.keys]
+    # An empty list is one empty entry, so that a name with a colon but without keys is refused.
     for entry in listed.split(","):
         name, equals, text = (part.strip() for part in entry.partition("="))
         if not equals:

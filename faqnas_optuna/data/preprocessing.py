@@ -243,6 +243,7 @@ class Preprocessing:
     def _problem(self, place: int, values: NDArray[np.float64]) -> str | None:
         """Return an error message about the values (samples,) of a numeric column, or None if they can be used."""
         scaling = self.numbers
+        # Infinities first: their distance from the mean would be infinite too.
         if (rows := np.flatnonzero(np.isinf(values))).size:
             return f"holds an infinite number in row {rows[0] + 1}; write a finite one"
         if scaling.fills is None and (rows := np.flatnonzero(np.isnan(values))).size:

@@ -50,6 +50,7 @@ class Problems:
         if more:
             listed.append(f"and {more} more problems")
         if self._droppable:
+            # Quoted for a shell, so that the options can be copied.
             options = " ".join(f"--drop {quote(name)}" for name in self._droppable[:MAX_LISTED])
             listed.append(f"columns are left out with {options}")
         raise DataError(f"{self._source}: {'; '.join(listed)}")

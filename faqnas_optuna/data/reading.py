@@ -41,6 +41,7 @@ def check_file(path: Path) -> None:
     """
     if file_suffix(path.name) is None:
         raise DataError(f"{path}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
+    # The directory of the file may be unreadable too, in which case `exists` raises OSError.
     try:
         if not path.exists():
             raise DataError(f"{path}: there is no such file; name the directory it is in, or --data-dir")

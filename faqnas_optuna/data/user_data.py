@@ -125,6 +125,7 @@ def splits_of(
         schema=schema,
         fingerprint=_fingerprint(name, columns, classes, y, rows),
         columns=_joined_descriptions(name, _described(schema, columns, preprocessing, rows["train"], config)),
+        # The seed decides nothing if the data name all three parts.
         seed=None if fixed is not None and (fixed == "validation").any() else seed,
         findings=check(
             {column.name: column.values for column in columns},
@@ -222,6 +223,7 @@ def _columns(samples: Sequence[Source], schema: Schema, problems: Problems) -> l
     for name in schema.features:
         kind = schema.kinds[name]
         with problems.collected(name):
+            # Each file has its own decimal mark.
             parts = [read_column(name, kind, source.frame[name], decimal_comma=source.decimal_comma) for source in samples]
             columns.append(Column(name=name, kind=kind, values=np.concatenate([part.values for part in parts])))
     return columns

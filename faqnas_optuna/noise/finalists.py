@@ -89,7 +89,7 @@ def under_noise(
 
 def finalists_among(confirmation: Confirmation, trials: Sequence[int]) -> list[Finalist]:
     """The finalists of a confirmation that are these trials and were trained with success, the cheapest first."""
-    plan = confirmation.as_it_is_now().plan
+    plan = confirmation.reload().plan
     trained = (one for one in plan.finalists if one.trial in trials and seeds_of(confirmation, one))
     return sorted(trained, key=lambda one: (one.cost, one.trial))
 

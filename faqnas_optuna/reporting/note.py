@@ -28,7 +28,7 @@ def study_note(state: SearchState) -> dict[str, str]:
         "Objectives": _objectives(search.config),
         "Protocol": _protocol(search.description),
         "Reliability": _reliability(state),
-        "Made": _made(search.description, others=bool(search.metadata.noted_versions())),
+        "Made": _made(search.description, others=bool(search.metadata.worker_versions())),
     }
 
 

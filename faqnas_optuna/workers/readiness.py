@@ -20,7 +20,7 @@ from faqnas_optuna.errors import FaqnasError, NoStudiesError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.storage.dry_run import dry_run
 from faqnas_optuna.storage.opening import number_of_studies
-from faqnas_optuna.storage.urls import masked
+from faqnas_optuna.storage.urls import masked_url
 from faqnas_optuna.training.evaluation import prepare
 
 US = "faqnas-optuna"
@@ -149,4 +149,4 @@ def _database(url: str) -> str:
     except NoStudiesError:
         studies = "no studies yet"
     dry_run(url)
-    return f"{masked(url)}, {studies}"
+    return f"{masked_url(url)}, {studies}"

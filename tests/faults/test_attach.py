@@ -95,4 +95,4 @@ def test_another_version_of_torch_is_recorded(search: Search, crew: Crew, comman
     crew.start(*command)
     assert crew.leave() == [0], crew.printed()
     assert len(trials_of(search)) == 2
-    assert search.metadata.noted_versions() == [versions()]
+    assert search.metadata.worker_versions() == [versions()]

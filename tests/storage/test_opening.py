@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage import servers
 from faqnas_optuna.storage.opening import backend, failure, open_storage, storage_lock
-from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason, is_passing
+from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason, is_transient
 from tests.conftest import TIMEOUT_S
 from tests.support.crew import forking
 from tests.support.databases import on_servers
@@ -165,7 +165,7 @@ def test_a_transaction_that_the_server_has_ended_is_begun_again(postgres_url: st
         connection.execute(text("SET idle_in_transaction_session_timeout = '100ms'"))
         time.sleep(1)
         connection.execute(text("SELECT 1"))
-    assert is_passing(ended.value)
+    assert is_transient(ended.value)
 
 
 @pytest.mark.parametrize("option", ["sslmode=verify-full", "charset=nope"])
@@ -198,6 +198,6 @@ def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(any_sto
         with pytest.raises(DATABASE_ERRORS, match=told) as refused, storage_lock(any_storage_url, timeout_s=1):
             pass
         # It may be free in a moment.
-        assert is_passing(refused.value)
+        assert is_transient(refused.value)
     with storage_lock(any_storage_url):
         pass

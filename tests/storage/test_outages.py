@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from faqnas_optuna.storage.outages import advice, is_passing, may_come_up
+from faqnas_optuna.storage.outages import advice, is_transient, may_come_up
 
 CREATE = "create it"
 ENCRYPTION = "check what the URL says of encryption"
@@ -43,6 +43,6 @@ def test_advice_and_waiting_follow_from_the_reason(reason: str, expected: str, i
 
 def test_a_server_in_use_may_take_changes_again() -> None:
     """As a standby that is about to take over; a host whose name is lost for a moment may be found again too."""
-    assert is_passing(error("cannot execute INSERT in a read-only transaction"))
-    assert is_passing(error("failed to resolve host 'db': [Errno -2] Name or service not known"))
-    assert not is_passing(error("attempt to write a readonly database"))
+    assert is_transient(error("cannot execute INSERT in a read-only transaction"))
+    assert is_transient(error("failed to resolve host 'db': [Errno -2] Name or service not known"))
+    assert not is_transient(error("attempt to write a readonly database"))

@@ -37,7 +37,7 @@ def description() -> Description:
 def test_a_blank_ledger_has_nothing(metadata: StudyMetadata) -> None:
     assert metadata.is_blank()
     assert (metadata.description(), metadata.created_and_stop(), metadata.stop()) == (None, (None, None), None)
-    assert not (metadata.closed_generations() or metadata.resumptions() or metadata.noted_versions())
+    assert not (metadata.closed_generations() or metadata.resumptions() or metadata.worker_versions())
 
 
 def test_a_description_is_read_as_it_was_written(metadata: StudyMetadata) -> None:
@@ -79,8 +79,8 @@ def test_a_resumption_takes_the_stop_away_and_keeps_it(metadata: StudyMetadata) 
 
 def test_the_same_versions_are_noted_once(metadata: StudyMetadata) -> None:
     for torch in ("2.10.0", "2.13.0", "2.10.0"):
-        metadata.note_versions({"torch": torch})
-    assert sorted(noted["torch"] for noted in metadata.noted_versions()) == ["2.10.0", "2.13.0"]
+        metadata.record_versions({"torch": torch})
+    assert sorted(noted["torch"] for noted in metadata.worker_versions()) == ["2.10.0", "2.13.0"]
 
 
 def test_the_objectives_have_names(new_search: Callable[..., Search]) -> None:

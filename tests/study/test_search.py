@@ -136,9 +136,9 @@ def test_a_study_with_settings_of_another_version_is_refused(new_search: Callabl
 def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[..., Search]) -> None:
     search = new_search()
     search.check_versions()
-    assert search.metadata.noted_versions() == []
+    assert search.metadata.worker_versions() == []
     change_versions(search, torch="2.10.0").check_versions()
-    assert search.metadata.noted_versions() == [versions()]
+    assert search.metadata.worker_versions() == [versions()]
 
 
 def test_the_seed_of_a_study_splits_its_data(storage_url: str) -> None:
