@@ -70,17 +70,19 @@ def infer_classes(name: str, cells: "pd.Series[str]") -> tuple[Label, ...]:
         numbers = sorted({int(text.partition(".")[0]) for text in distinct})
         largest = next((number for number in numbers if abs(number) > MAX_LABEL), None)
         if largest is not None:
-            raise DataError(f"the target {name!r} holds whole numbers beyond 64 bits, as {largest}; write them as texts")
+            raise DataError(f"the target {name!r} holds whole numbers beyond 64 bits, such as {largest}; write them as texts")
         classes = [*numbers]
     elif number_mask(cells, decimal_comma=True).all() and not any(re.fullmatch(r"[+-]?0[0-9]+", text) for text in distinct):
         # All cells are numbers, none is a code such as 007, and some have a fraction: a target for regression.
         fraction = next(text for text in distinct if not WHOLE.fullmatch(text))
         raise DataError(
             f"the target {name!r} holds {fraction}, and classes are texts or whole numbers; name another column with"
-            " --target, or sort its values into classes: there is no regression here"
+            " --target, or group its values into classes; regression is not supported"
         )
     if len(classes) < 2:
-        raise DataError(f"the target {name!r} has one class, {classes[0]!r}, in all {len(cells):,} rows; give at least two")
+        raise DataError(
+            f"the target {name!r} has one class, {classes[0]!r}, in all {len(cells):,} rows; at least two classes are needed"
+        )
     return tuple(classes)
 
 
@@ -125,7 +127,7 @@ def check_counts(name: str, y: NDArray[np.int64], classes: Sequence[Label]) -> N
     of = f"{len(classes):,} classes in {len(y):,} rows" if len(classes) > len(y) // 10 else f"{len(classes)} classes"
     raise DataError(
         f"each class needs at least {MIN_SAMPLES} samples; of the {of} of target {name!r}, {', '.join(rare)}: name another"
-        " column with --target, or join rare classes"
+        " column with --target, or merge rare classes"
     )
 
 

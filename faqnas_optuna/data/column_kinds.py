@@ -136,7 +136,9 @@ def _check_one_decimal_mark(distinct: "pd.Series[str]") -> None:
     comma = distinct[distinct.str.contains(",", regex=False)]
     point = distinct[distinct.str.contains(".", regex=False)]
     if len(comma) and len(point):
-        raise DataError(f"mixes decimal commas and points, as {comma.iloc[0]!r} and {point.iloc[0]!r}; write all with a point")
+        raise DataError(
+            f"mixes decimal commas and points, such as {comma.iloc[0]!r} and {point.iloc[0]!r}; write all with a point"
+        )
 
 
 def _check_undecorated(distinct: Sequence[str], is_number: NDArray[np.bool_]) -> None:
@@ -144,7 +146,7 @@ def _check_undecorated(distinct: Sequence[str], is_number: NDArray[np.bool_]) ->
     others = [text for text, is_plain in zip(distinct, is_number, strict=True) if not is_plain]
     decorations = [next((name for name, form in DECORATED.items() if form.fullmatch(text)), None) for text in others]
     if others and all(decorations):
-        raise DataError(f"writes numbers with {decorations[0]}, as {others[0]!r}; write plain numbers, as 1234.5")
+        raise DataError(f"writes numbers with {decorations[0]}, such as {others[0]!r}; write plain numbers, such as 1234.5")
 
 
 def _check_pure(present: "pd.Series[str]", *, decimal_comma: bool) -> None:
@@ -154,8 +156,8 @@ def _check_pure(present: "pd.Series[str]", *, decimal_comma: bool) -> None:
         exceptions = present[is_text]
         # The index of the series counts the rows of the file from 0.
         raise DataError(
-            f"holds numbers, and {exceptions.iloc[0][:30]!r} in row {exceptions.index[0] + 1}; correct that, leave it empty, or"
-            " if all are codes say so with --category"
+            f"holds numbers, and {exceptions.iloc[0][:30]!r} in row {exceptions.index[0] + 1}; correct that"
+            " cell, leave it empty, or declare the column with --category if its values are codes"
         )
 
 

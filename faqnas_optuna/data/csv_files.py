@@ -83,11 +83,11 @@ def _layout(path: Path, content: bytes) -> CsvLayout:
     first = lines[header].strip().strip('"').lower() if header < len(lines) else ""
     separator = None
     if first.startswith("sep="):
-        # Excel declares the separator in a line before the header; stripping the line has removed a tab.
+        # Excel declares the separator in a line before the header. A tab is lost when the line is stripped.
         separator = first.removeprefix("sep=")[:1] or "\t"
         header += 1
     if header >= len(lines):
-        raise DataError(f"{path}: holds no samples; a file of data begins with the names of its columns")
+        raise DataError(f"{path}: holds no samples; a data file begins with the names of its columns")
     if separator is None:
         separator = _separator(lines[header:])
     return CsvLayout(encoding=encoding, separator=separator, header=header, names=_names(path, lines[header:], separator))
@@ -137,12 +137,12 @@ def _names(path: Path, lines: Sequence[str], separator: str) -> tuple[str, ...]:
     try:
         cells = next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True, strict=True))
     except csv.Error as error:
-        raise DataError(f"{path}: its first line is no header of CSV: {error}") from error
+        raise DataError(f"{path}: its first line is not a CSV header: {error}") from error
     names = [cell.strip() for cell in cells]
     # A file without a header would silently lose its first sample.
     if all(_is_number(name) for name in names if name):
         examples = ", ".join(names[:3])
-        raise DataError(f"{path}: begins with numbers ({examples}…); give it a first line with the names of its columns")
+        raise DataError(f"{path}: begins with numbers ({examples}…); add a first line with the names of its columns")
     check_names(path, [name for name in names if name])
     return tuple(name or f"{UNNAMED}{place}" for place, name in enumerate(names))
 
@@ -175,7 +175,9 @@ def _parsed(path: Path, content: bytes, layout: CsvLayout) -> "pd.DataFrame":
         raise DataError(f"{path}: cannot be read as CSV: {message[:200]}; correct that line") from error
     extra_cells = frame.pop(extra)
     if (extra_cells.notna() & (extra_cells.str.strip() != "")).any():
-        raise DataError(f"{path}: its lines have more values than the {len(layout.names)} names of the header; mend the header")
+        raise DataError(
+            f"{path}: its lines have more values than the {len(layout.names)} names of the header; correct the header"
+        )
     return frame
 
 

@@ -50,7 +50,8 @@ def fixed_parts(name: str, cells: "pd.Series[str]") -> NDArray[np.str_]:
     absent = [part for part in ("train", "test") if part not in set(parts)]
     if absent:
         raise DataError(
-            f"column {name!r} names no sample {absent[0]!r}; it must name samples of train and test, and may of validation"
+            f"column {name!r} names no sample {absent[0]!r}; it must name samples for train and test, and may name some for"
+            " validation"
         )
     return np.asarray(parts.to_numpy(object), np.str_)
 
@@ -134,11 +135,11 @@ def _check(rows: Rows, y: NDArray[np.int64], classes: Sequence[Label], groups: N
     """Refuse parts that are empty, lack a class in training, or share a group."""
     empty = [part for part in PARTS if not len(rows[part])]
     if empty:
-        raise DataError(f"the {empty[0]} part has no samples; give more, or other groups")
+        raise DataError(f"the {empty[0]} part has no samples; add samples, or choose other groups")
     # A class without training samples cannot be learned; without validation or test samples it only goes unmeasured.
     absent = sorted(set(range(len(classes))) - set(y[rows["train"]].tolist()))
     if absent:
-        raise DataError(f"class {classes[absent[0]]!r} has no sample in the training part; give it some, or other groups")
+        raise DataError(f"class {classes[absent[0]]!r} has no sample in the training part; add some, or choose other groups")
     if groups is None:
         return
     # Only parts that the data name can share a group.

@@ -127,26 +127,26 @@ class Majority:
 
 SENTENCES = {
     FindingKind.LABEL_COPY: (
-        "column {names} determines the class in all rows; if known only after the class, leave it out with {drop}",
-        "columns {names} each determine the class in all rows; if known only after the class, leave them out with {drop}",
+        "column {names} determines the class in all rows; if it is known only after the class, leave it out with {drop}",
+        "columns {names} each determine the class in all rows; if it is known only after the class, leave them out with {drop}",
     ),
     FindingKind.IDENTIFIER: (
-        "column {names} has a different value in at least 99 % of the rows, as an identifier; if it only names samples, leave"
+        "column {names} has a different value in at least 99 % of the rows, like an identifier; if it only names samples, leave"
         " it out with {drop}",
-        "columns {names} each have a different value in at least 99 % of the rows, as identifiers; if they only name samples,"
+        "columns {names} each have a different value in at least 99 % of the rows, like identifiers; if they only name samples,"
         " leave them out with {drop}",
     ),
     FindingKind.COUNTER: (
-        "column {names} only counts the rows; leave it out with {drop}",
-        "columns {names} only count the rows; leave them out with {drop}",
+        "column {names} only numbers the rows; leave it out with {drop}",
+        "columns {names} only number the rows; leave them out with {drop}",
     ),
     FindingKind.DATE: (
-        "column {names} holds dates or times and becomes no feature; write days or seconds since a date to use it",
-        "columns {names} hold dates or times and become no features; write days or seconds since a date to use them",
+        "column {names} holds dates or times and is not used as a feature; write days or seconds since a date to use it",
+        "columns {names} hold dates or times and are not used as features; write days or seconds since a date to use them",
     ),
     FindingKind.FREE_TEXT: (
-        "column {names} holds too many different texts and becomes no feature; join rare ones to use it",
-        "columns {names} hold too many different texts and become no features; join rare ones to use them",
+        "column {names} holds too many different texts and is not used as a feature; merge rare ones to use it",
+        "columns {names} hold too many different texts and are not used as features; merge rare ones to use them",
     ),
     FindingKind.CONSTANT: (
         "column {names} has one value in the training part, from which nothing can be learned; leave it out with {drop}",
@@ -272,7 +272,7 @@ def _of_rows(
         if count > tolerated * len(hashes_of[part])
     ]
     if clauses:
-        message = f"{' and '.join(clauses)}, so scores on them are optimistic{fixes[0]}"
+        message = f"{' and '.join(clauses)}, so scores on them are optimistically biased{fixes[0]}"
         yield DataFinding(kind=FindingKind.SHARED_ROWS, message=message)
     # Within a part, copies do not bias a score, but the samples are not independent.
     duplicates = sum(len(rows) - len(np.unique(rows)) for rows in hashes_of.values())
@@ -312,8 +312,8 @@ def _of_sizes(parts: Parts) -> Iterator[DataFinding]:
     widths = " and ".join(f"±{wilson_half_width(count):.2f}" for count in small.values())
     yield DataFinding(
         kind=FindingKind.SMALL_PART,
-        message=f"{sizes}, with which the 95 % interval of an accuracy reaches up to {widths}; collect more samples, at least"
-        f" {minimum} in each part",
+        message=f"{sizes}, so the 95 % confidence interval of an accuracy extends up to {widths}; collect more samples, at"
+        f" least {minimum} in each part",
     )
 
 

@@ -48,9 +48,7 @@ def project(fitted: Preprocessing, train: RawFeatures, components: int) -> Prepr
     most = min(features.shape)
     if components > most:
         samples, width = features.shape
-        raise DataError(
-            f"--pca {components} is more than {samples:,} samples of {width:,} features have; ask for {most} at most"
-        )
+        raise DataError(f"--pca {components} is too large for {samples:,} samples of {width:,} features; use at most {most}")
     # This solver is deterministic, and fast for tables with many more samples than features.
     pca = PCA(n_components=components, svd_solver="covariance_eigh").fit(features)
     deviations = np.sqrt(pca.explained_variance_)

@@ -86,9 +86,9 @@ def _renamed(frame: "pd.DataFrame") -> "pd.DataFrame":
     # Names may become equal only as texts, such as 1 and "1".
     duplicates = renamed.columns[renamed.columns.duplicated()].unique().tolist()
     if duplicates:
-        raise DataError(f"the data frame has two columns {', '.join(map(repr, duplicates[:5]))}; give each a name of its own")
+        raise DataError(f"the data frame has two columns {', '.join(map(repr, duplicates[:5]))}; give each its own name")
     if renamed.empty:
-        raise DataError(f"the data frame has {len(renamed):,} rows and {renamed.shape[1]:,} columns; give it samples")
+        raise DataError(f"the data frame has {len(renamed):,} rows and {renamed.shape[1]:,} columns; pass samples")
     return renamed
 
 

@@ -157,4 +157,4 @@ def _balanced(draw: Callable[[int], Points], samples: int) -> Points:
         lacking -= [len(label_rows) for label_rows in rows_of]
         if not lacking.any():
             return np.concatenate([x for x, _ in points]), np.concatenate([y for _, y in points])
-    raise DataError("nearly all points of such a task are of one class; take another seed")
+    raise DataError("nearly all points of this task are in one class; use another seed")

@@ -94,13 +94,13 @@ def read(name: str, data_dir: Path | None) -> RawData:
     images, labels, more_images, more_labels = (_read_file(name, directory, file) for file in IDX_FILES)
     y = np.concatenate((labels, more_labels))
     if y.max() > 9:
-        raise DataError(f"{directory}: {idx_set.title} has the classes 0 to 9; the label files hold a {y.max()}")
+        raise DataError(f"{directory}: {idx_set.title} has the classes 0 to 9; the label files contain {y.max()}")
     # Names, shapes and sizes of the files are equal for MNIST and Fashion-MNIST; only the class counts distinguish them.
     if (np.bincount(y, minlength=10) == IMAGES_PER_CLASS).all() != idx_set.is_balanced:
-        difference = "not as many, and are not" if idx_set.is_balanced else "as many, and are"
+        counts = "other numbers" if idx_set.is_balanced else "the same"
         raise DataError(
-            f"{directory}: Fashion-MNIST has {IMAGES_PER_CLASS:,} images of each class; these files have {difference}"
-            f" Fashion-MNIST's; name the directory of {name} with --data-dir"
+            f"{directory}: Fashion-MNIST has {IMAGES_PER_CLASS:,} images of each class and these files have {counts}, so they"
+            f" are not the files of {idx_set.title}; name the directory of {name} with --data-dir"
         )
     x = np.concatenate((images, more_images)).reshape(70_000, 784)
     return {"x": x, "y": y, "columns": PIXELS, "classes": np.array(idx_set.classes)}
@@ -121,7 +121,7 @@ def download(name: str, data_dir: Path | None) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the directory {directory}: {error.strerror}") from error
+        raise OutputError(f"cannot create the directory {directory}: {error.strerror}") from error
     try:
         with warnings.catch_warnings():
             # scikit-learn warns after each failed attempt; the error below reports the failure once.

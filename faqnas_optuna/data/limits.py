@@ -47,4 +47,4 @@ def check_names(path: Path, names: Sequence[str]) -> None:
     duplicates = [name for name, count in Counter(names).items() if count > 1]
     if duplicates:
         listed = ", ".join(map(repr, duplicates[:5]))
-        raise DataError(f"{path}: has two columns {listed}; give each column a name of its own")
+        raise DataError(f"{path}: has two columns {listed}; give each column its own name")

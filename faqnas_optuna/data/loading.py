@@ -65,7 +65,9 @@ def without_directories(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Fi
             return {**settings, "dataset": recipe.name}, None
         # The name may be followed by a colon and keys, whose values may contain a point.
         if Path(str(dataset).partition(":")[0]).suffix:
-            raise ConfigError(f"{dataset}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
+            raise ConfigError(
+                f"{dataset}: a data file must end in {', '.join(FILE_SUFFIXES)}; convert it to one of these formats"
+            )
         return dict(settings), None
     test_file = data.get("test_file") if isinstance(data, Mapping) else None
     files = Files(data=Path(dataset), test=Path(test_file) if isinstance(test_file, str) else None)
@@ -108,7 +110,7 @@ def load_splits(
         DataError: the data are not on this machine, are damaged, or cannot be used.
     """
     if config.dataset == SAMPLES:
-        raise DataError("the samples are in the memory of a program; the search goes on there, by search(x, y, …)")
+        raise DataError("the samples are in the memory of a Python program; continue the search there with search(x, y, …)")
     if not is_file(config.dataset):
         return named.load(config.dataset, seed=config.split_seed, data_dir=data_dir, pca=config.data.pca)
     # Imported late because this module imports scikit-learn, which commands that only read a study must not import.
@@ -133,5 +135,5 @@ def _find(name: str, last_path: Path | None, data_dir: Path | None) -> Path:
     for path in candidates:
         if path.exists():
             return path
-    directories = " nor in ".join(str(path.parent) for path in candidates) or "any directory that is named"
-    raise DataError(f"{name} is not in {directories}; name its directory with --data-dir or FAQNAS_DATA_DIR")
+    searched = f" in {' or '.join(str(path.parent) for path in candidates)}" if candidates else ""
+    raise DataError(f"cannot find {name}{searched}; name its directory with --data-dir or FAQNAS_DATA_DIR")

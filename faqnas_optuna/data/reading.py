@@ -40,18 +40,18 @@ def check_file(path: Path) -> None:
         DataError: the file is absent, not a regular file, of an unknown format, empty, or larger than `MAX_FILE_BYTES`.
     """
     if file_suffix(path.name) is None:
-        raise DataError(f"{path}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
+        raise DataError(f"{path}: a data file must end in {', '.join(FILE_SUFFIXES)}; convert it to one of these formats")
     # The directory of the file may be unreadable too, in which case `exists` raises OSError.
     try:
         if not path.exists():
-            raise DataError(f"{path}: there is no such file; name the directory it is in, or --data-dir")
+            raise DataError(f"{path}: the file does not exist; correct the path, or name its directory with --data-dir")
         if not path.is_file():
-            raise DataError(f"{path}: is no regular file; name a file of data")
+            raise DataError(f"{path}: is not a regular file; name a data file")
         size = path.stat().st_size
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     if not size:
-        raise DataError(f"{path}: is empty; a file of data has samples")
+        raise DataError(f"{path}: is empty; name a data file with samples")
     if size > MAX_FILE_BYTES:
         maximum = MAX_FILE_BYTES / 2**20
         raise DataError(f"{path}: has {size / 2**20:,.0f} MiB, and the maximum is {maximum:.0f} MiB; take a sample of it")
@@ -111,7 +111,7 @@ def _read_npz(path: Path) -> "pd.DataFrame":
             shapes = {member.filename.removesuffix(".npy"): _shape(path, archive, member) for member in archive.infolist()}
         absent = {"x", NPZ_TARGET} - shapes.keys()
         if absent:
-            raise DataError(f"{path}: lacks the array {min(absent)!r}; write it by numpy.savez(FILE, x=…, y=…)")
+            raise DataError(f"{path}: lacks the array {min(absent)!r}; write it with numpy.savez(FILE, x=…, y=…)")
         if len(shapes["x"]) != 2:
             raise DataError(f"{path}: x must be (samples, features); it is {shapes['x']}")
         misshapen = [name for name, shape in shapes.items() if name != "x" and shape != shapes["x"][:1]]
@@ -146,7 +146,7 @@ def _shape(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tup
     check_memory(path, values * max(dtype.itemsize, NUMBER_BYTES))
     # A forged header could otherwise make `np.load` allocate more than the file holds.
     if values * dtype.itemsize + header_bytes != member.file_size:
-        raise DataError(f"{path}: {member.filename} is damaged: its header tells of {values:,} values, and there are others")
+        raise DataError(f"{path}: {member.filename} is damaged: its header states {values:,} values, which is not its size")
     return shape
 
 

@@ -99,14 +99,14 @@ def splits_of(
     if test is not None:
         _check_same_columns(schema, source.frame, test.frame, config.test_file or "the test part")
         samples.append(test)
-    # Problems of all columns are collected here, and those of the division below, since it needs valid classes.
+    # All problems of columns are reported together. The division comes later, because it needs valid classes.
     columns = _columns(samples, schema, problems)
     y, classes = _classes(samples, schema, problems)
     groups = _groups(samples, schema, problems)
     fixed = _fixed(samples, schema, problems)
     problems.check()
     if not columns:
-        raise DataError(f"{name}: no column is left that a network can learn from; name fewer with --drop")
+        raise DataError(f"{name}: no column remains as a feature; leave out fewer with --drop")
     with problems.collected():
         rows = divide(y, classes, groups, fixed, seed)
     problems.check()
@@ -191,7 +191,7 @@ def _restored(source: Source, exceptions: Mapping[str, str]) -> Schema:
     """
     absent = [name for name in exceptions if name not in source.frame.columns]
     if absent:
-        raise DataError(f"column {absent[0]!r} is missing, which the study's data have")
+        raise DataError(f"column {absent[0]!r} of the study's data is missing")
     return Schema.completed(exceptions, source.frame.columns)
 
 
@@ -200,7 +200,7 @@ def _check_columns(frame: "pd.DataFrame", columns: Sequence[str], option: str) -
     names = [str(column) for column in frame.columns]
     absent = [column for column in columns if column not in names]
     if absent:
-        raise DataError(f"--{option} {absent[0]!r} is none of its columns{did_you_mean(absent[0], names[:50])}")
+        raise DataError(f"--{option} {absent[0]!r} is not a column of the data{did_you_mean(absent[0], names[:50])}")
 
 
 def _is_split(column: str) -> bool:
@@ -280,7 +280,7 @@ def _prepared(
     empty = [column.name for column in columns if column.is_missing[train].all()]
     if empty:
         options = " ".join(f"--drop {column!r}" for column in empty)
-        raise DataError(f"{name}: no value in the training part in {_listed(empty)}; leave out with {options}")
+        raise DataError(f"{name}: no value in the training part of {_listed(empty)}; leave these columns out with {options}")
     table = table_of(columns, len(columns[0].values))
     preprocessing = fit(
         table.rows(train),
@@ -309,7 +309,7 @@ def _described(
         if kind.is_feature:
             descriptions[name] = _feature_description(columns_by_name[name], preprocessing, train)
         elif kind is Kind.LEFT_OUT:
-            descriptions[name] = "left out, as asked" if name in config.drop else "left out: it has no name"
+            descriptions[name] = "left out with --drop" if name in config.drop else "left out: it has no name"
         else:
             descriptions[name] = words[kind]
     return descriptions

@@ -125,7 +125,7 @@ class BatchedStorage(CachedStorage):
             UpdateFinishedTrialError: the trial was given up in the meantime.
         """
         if trial_id not in self._drafts:
-            raise UpdateFinishedTrialError(f"the trial of id {trial_id} was given up")
+            raise UpdateFinishedTrialError(f"the trial with id {trial_id} was given up")
         trial, pending = self._drafts[trial_id]
         write_pending(self.backend.engine, trial, pending)
         self._drafts[trial_id] = (trial, Pending(started=pending.started))

@@ -48,7 +48,7 @@ def _try_file(file: Path) -> None:
     """
     check_place(f"sqlite:///{file}")
     if file.exists() and not os.access(file, os.W_OK):
-        raise StorageError(f"you may read the database {file}, not write it; its owner can let you")
+        raise StorageError(f"you may only read the database {file}; ask its owner for write access")
     directory = sqlite.beside(file, "").parent
     try:
         with (
@@ -100,7 +100,7 @@ def _write_and_undo(engine: Engine) -> None:
         name = _write(connection)
     with engine.connect() as connection:
         if connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)) is not None:
-            raise StorageError("the database keeps what is rolled back; name one with transactions")
+            raise StorageError("the database does not undo a rolled-back transaction; name a database with transactions")
 
 
 @contextmanager
@@ -148,7 +148,9 @@ def _create_and_drop(engine: Engine) -> None:
             connection.execute(insert(table).values(id=1))
         with engine.connect() as connection:
             if connection.scalar(select(table.c.id)) is not None:
-                raise StorageError("the database keeps what is rolled back; let it make tables with InnoDB")
+                raise StorageError(
+                    "the database does not undo a rolled-back transaction; make InnoDB its default storage engine"
+                )
     finally:
         with engine.begin() as connection:
             table.drop(connection)

@@ -36,8 +36,8 @@ DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, StorageBusyError)
 TRANSIENT = (OperationalError, InterfaceError, InternalError, DisconnectionError, PoolTimeoutError, StorageBusyError)
 """Types of errors that may pass, unless the message matches one of `PERMANENT`."""
 
-# Patterns of the messages of SQLite, PostgreSQL, MySQL, MariaDB, PgBouncer and their drivers. Only messages tell these
-# errors apart: drivers raise the same types, and most of them give no code for a failed connection.
+# Patterns of the messages of SQLite, PostgreSQL, MySQL, MariaDB, PgBouncer and their drivers. Only messages distinguish these
+# errors: drivers raise the same types for them, and often without a code.
 FULL = re.compile(r"disk is full|No space left on device|Disk full")
 REFUSED = re.compile(r"authentication failed|Access denied|role \"[^\"]*\" does not exist")
 NOT_ADMITTED = re.compile(r"no pg_hba\.conf entry|is not allowed to connect|is not permitted to log in")
@@ -62,17 +62,17 @@ PERMANENT = (FULL, REFUSED, NOT_ADMITTED, ABSENT, READ_ONLY_FILE, FORBIDDEN, BRO
 """Messages about problems that waiting does not solve."""
 ADVICE = {
     FULL: "free some space on the disk of the database",
-    READ_ONLY_FILE: "you may read it, not write it; its owner can let you, or copy it to a place of your own",
-    READ_ONLY: "it takes no changes from you: name the server that does, or let its owner allow you to write",
-    FORBIDDEN: "let the owner of the database allow your user to create and change tables there (GRANT)",
-    EMPTY: "it holds no studies; begin one with",
+    READ_ONLY_FILE: "you may only read it: ask its owner for write access, or copy it to a directory of yours",
+    READ_ONLY: "it accepts no changes from you: name the primary server, or ask its owner for write access",
+    FORBIDDEN: "ask the owner of the database for the right to create and change tables (GRANT)",
+    EMPTY: "it contains no studies; start one with",
     ABSENT: "create it, or name another",
     REFUSED: "check user and password",
-    NOT_ADMITTED: "let the administrator of the server admit this user from this machine",
-    SLOTS: "raise the server's limit of connections (max_connections), start fewer workers, or put PgBouncer before it",
-    ENCRYPTION: "check what the URL says of encryption: its options, and the files that they name",
-    UNKNOWN_HOST: "check host and port, and that the server runs and listens to this machine",
-    STARTING: "check host and port, and that the server runs and listens to this machine",
+    NOT_ADMITTED: "ask the administrator of the server to admit this user from this machine",
+    SLOTS: "raise the server's limit of connections (max_connections), start fewer workers, or put PgBouncer in front of it",
+    ENCRYPTION: "check the encryption options in the URL, and the files that they name",
+    UNKNOWN_HOST: "check host and port, and that the server is running and accepts connections from this machine",
+    STARTING: "check host and port, and that the server is running and accepts connections from this machine",
 }
 """Advice for users, by pattern of the message. The first match applies, so special patterns come before general ones."""
 PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)\S*")
@@ -165,8 +165,8 @@ def _state(error: BaseException) -> str:
     """Describe the state of the database for a warning."""
     reason = database_reason(error)
     if READ_ONLY.search(reason):
-        return "takes no changes"
-    return "has no connection to spare" if SLOTS.search(reason) else "does not answer"
+        return "accepts no changes"
+    return "has no free connection" if SLOTS.search(reason) else "does not answer"
 
 
 def has_no_studies(error: BaseException) -> bool:

@@ -120,13 +120,13 @@ def _typed_options(url: URL) -> dict[str, Any]:
         if name == "prepare_threshold":
             if value != "None":
                 raise StorageError(
-                    "no statement is prepared here, so that PgBouncer can be used:"
-                    f" leave prepare_threshold={value} out of the URL of the storage"
+                    "prepared statements are turned off, so that PgBouncer can be used;"
+                    f" remove prepare_threshold={value} from the URL of the storage"
                 )
             typed[name] = None
         if name in ("ssl_disabled", "ssl_verify_identity"):
             if value not in ("true", "false"):
-                raise StorageError(f"{name} in the URL of the storage is true or false; it is {value!r}")
+                raise StorageError(f"{name} in the URL of the storage must be true or false; it is {value!r}")
             typed[name] = value == "true"
     return typed
 
@@ -186,7 +186,7 @@ def check_engines(engine: Engine) -> None:
         name, kind = rows[0]
         raise StorageError(
             f"the table {name} of the database {engine.url.database} has the storage engine {kind}, which has no transactions,"
-            " so that trials would be damaged; name an empty database, whose tables will be made with InnoDB"
+            " so that trials would be damaged; name an empty database, whose tables will be created with InnoDB"
         )
 
 
@@ -227,7 +227,7 @@ def server_lock(url: URL, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[Callab
         is_postgresql = connection.dialect.name == "postgresql"
         take = _take_postgresql_lock if is_postgresql else _take_mysql_lock
         if not take(connection, timeout_s):
-            raise StorageBusyError(f"another process has kept its lock of the server for {timeout_s} s")
+            raise StorageBusyError(f"another process has held the lock of the server for {timeout_s} s; end that process")
 
         def is_held() -> bool:
             # The lock ends with its connection or transaction, neither of which is ever replaced.

@@ -106,8 +106,7 @@ class _OpenedFile:
         self._identity = self._identity or identity
         if identity != self._identity:
             raise StorageError(
-                f"the database {self._file} was moved or deleted meanwhile, or is another file now;"
-                " put it back where it was, then resume the study"
+                f"the database {self._file} was moved, deleted or replaced; move it back to its place, then resume the study"
             )
 
     def check_in_use(self, connection: Connection) -> None:
@@ -157,10 +156,10 @@ def file_lock(file: Path, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise StorageBusyError(f"another process has kept {lock.lock_file} for {timeout_s} s; end it") from error
+        raise StorageBusyError(f"another process has held {lock.lock_file} for {timeout_s} s; end that process") from error
     except OSError as error:
         raise StorageError(
-            f"cannot lock the database {file}: {error.strerror}: {lock.lock_file}; its owner can let you:"
+            f"cannot lock the database {file}: {error.strerror}: {lock.lock_file}; its owner can allow it with"
             f" chmod --reference={shlex.quote(str(file))} {shlex.quote(lock.lock_file)}"
         ) from error
     try:
@@ -200,10 +199,10 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
         )
     directory = beside(file, "").parent
     if not directory.is_dir():
-        raise StorageError(f"cannot make the database {file}: the directory {directory} does not exist")
+        raise StorageError(f"cannot create the database {file}: the directory {directory} does not exist")
     if not file.exists() and not os.access(directory, os.W_OK):
         raise StorageError(
-            f"cannot make the database {file}: you may not write to {directory}; name another place with --storage"
+            f"cannot create the database {file}: you may not write to {directory}; name another place with --storage"
         )
     if file.exists():
         _check_kind(file)
@@ -232,7 +231,7 @@ def _check_escapes(file: Path) -> None:
 def _check_kind(file: Path) -> None:
     """Refuse a directory, a device or a pipe."""
     if not file.is_file():
-        kind = "a directory" if file.is_dir() else "no regular file"
+        kind = "a directory" if file.is_dir() else "not a regular file"
         raise StorageError(f"the database {file} is {kind}; {ELSEWHERE}")
 
 
@@ -248,7 +247,7 @@ def _check_content(file: Path) -> None:
             tables = [name for (name,) in connection.execute(query)]
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
-            raise StorageError(f"{file} is no SQLite database; {ELSEWHERE}") from error
+            raise StorageError(f"{file} is not an SQLite database; {ELSEWHERE}") from error
         # Any other error is reported when the database is used.
         return
     if tables and "studies" not in tables:
@@ -264,12 +263,12 @@ def _check_names(file: Path) -> None:
     names = file.stat().st_nlink
     if names > 1:
         raise StorageError(
-            f"the database {file} is one file of {names} names, by each of which SQLite would keep another log:"
-            f" remove the others, or let them be symbolic links; find DIRECTORY -samefile {shlex.quote(str(file))} tells them"
+            f"the database {file} has {names} hard links, and SQLite would write a separate log for each: remove the others, or"
+            f" replace them by symbolic links; find DIRECTORY -samefile {shlex.quote(str(file))} lists them"
         )
     if file.resolve() in _mounts():
         raise StorageError(
-            f"the database {file} is mounted without what SQLite keeps beside it, so that trials would get lost;"
+            f"the database {file} is mounted as a single file, without SQLite's log beside it, so that trials would be lost;"
             " mount its directory instead"
         )
 

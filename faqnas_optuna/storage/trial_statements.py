@@ -216,7 +216,7 @@ def read_json(text: str, name: str, *, study: str) -> Any:
     try:
         return json.loads(text)
     except UNREADABLE as error:
-        raise DamagedStudyError.of(study, f"its attribute {name!r} is no JSON ({error})") from error
+        raise DamagedStudyError.of(study, f"its attribute {name!r} is not JSON ({error})") from error
 
 
 def reading(engine: Engine) -> Engine:

@@ -65,7 +65,7 @@ def parse(url: str) -> URL:
     except (ArgumentError, ValueError) as error:
         # The message must not repeat the text, which may contain a password.
         raise StorageError(
-            f"the storage is no database URL; write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST/DATABASE; {ESCAPES}"
+            f"the storage is not a database URL; write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST/DATABASE; {ESCAPES}"
         ) from error
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", *DRIVERS):

@@ -39,7 +39,7 @@ def damage(trial: FrozenTrial, record: type | None, required: Iterable[str]) -> 
     # SQLite does not check the types of columns, so a value may even be a text.
     are_finite = all(isinstance(value, int | float) and math.isfinite(value) for value in trial.values or ())
     if trial.values is None or len(trial.values) != 2 or not are_finite:
-        return f"trial {trial.number} has the values {trial.values}, and a successful one has two finite numbers"
+        return f"trial {trial.number} has the values {trial.values}, but a successful trial has two finite numbers"
     absent = [name for name in required if attributes.get(name) is None]
     if absent:
         return f"trial {trial.number} lacks its {absent[0]}"

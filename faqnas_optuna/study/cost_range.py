@@ -16,7 +16,7 @@ def cost_range(config: StudyConfig) -> tuple[float, float]:
     Only a few circuits need to be counted. In quantum FLOPs, whether of all gates or of effective gates only, a circuit costs
     at least as much as the same circuit with fewer qubits or without its last layers. It costs at most as much as the same
     circuit with its first rotation repeated in additional layers at the beginning. So the cheapest circuit is among the
-    smallest ones and the dearest among the largest ones.
+    smallest ones and the most expensive among the largest ones.
     """
     space = config.space
     if config.device:
@@ -34,7 +34,7 @@ def cost_range(config: StudyConfig) -> tuple[float, float]:
 
 
 def _costs(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float]:
-    """Yield the costs of circuits of one size, among them the cheapest and the dearest."""
+    """Yield the costs of circuits of one size, among them the cheapest and the most expensive."""
     space = config.space
     count = analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
     # The FLOPs of a layer depend on whether it is the first one that makes the state complex, and whether it follows the last

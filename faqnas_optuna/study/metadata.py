@@ -124,7 +124,7 @@ class Description:
     sizes: Mapping[str, int]
     """Number of samples in the parts `train`, `validation` and `test`."""
     flops_range: tuple[float, float]
-    """First objective, quantum FLOPs or -ln ESP, of the cheapest and of the dearest circuit of the space.
+    """First objective, quantum FLOPs or -ln ESP, of the cheapest and of the most expensive circuit of the space.
 
     It determines the reference box of hypervolumes.
     """
@@ -167,8 +167,8 @@ class Description:
         made_by = entry["versions"]["faqnas-optuna"]
         if "flops_range" not in entry:
             raise StudyMismatchError(
-                f"study {study!r} was made by an earlier faqnas-optuna, {made_by}, which measured hypervolumes otherwise:"
-                " read it with that, or start another study with --study"
+                f"study {study!r} was made by an earlier faqnas-optuna, {made_by}, which defined hypervolumes"
+                " differently: read it with that version, or start another study with --study"
             )
         try:
             config = StudyConfig.from_settings(entry["config"], source=f"study {study!r}")
@@ -176,12 +176,12 @@ class Description:
             # This version would never have written settings that it refuses, so they are damaged.
             if made_by == version("faqnas-optuna"):
                 raise ValueError(str(error)) from error
-            raise StudyMismatchError(f"{error}; it was made by faqnas-optuna {made_by}: install that") from error
+            raise StudyMismatchError(f"{error}; it was made by faqnas-optuna {made_by}: install that version") from error
         unknown_keys = entry.keys() - cls.__dataclass_fields__.keys()
         if unknown_keys:
             raise StudyMismatchError(
                 f"study {study!r} has a description with {', '.join(sorted(unknown_keys))}, unknown here; it was made by"
-                f" faqnas-optuna {made_by}: install that"
+                f" faqnas-optuna {made_by}: install that version"
             )
         # Raises ValueError if it is no time.
         datetime.fromisoformat(entry["created"])

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 BOX_MARGIN = 1.1
-"""Ratio of the upper cost of a hypervolume's box to the cost of the dearest circuit.
+"""Ratio of the upper cost of a hypervolume's box to the cost of the most expensive circuit.
 
-With a ratio of 1 the dearest circuit would lie on the edge, and even a perfect accuracy would add nothing.
+With a ratio of 1 the most expensive circuit would lie on the edge, and even a perfect accuracy would add nothing.
 """
 
 
@@ -61,7 +61,7 @@ def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float
     """Return the hypervolume of points (n, 2) of (cost F, validation error) in (log₁₀ F, error), from 0 to 1.
 
     The cost is quantum FLOPs, or -ln ESP on a device. The box reaches from the cheapest circuit of a space to `BOX_MARGIN`
-    times the dearest, and from an error of 0 to 1. Its area is normalised to 1.
+    times the most expensive, and from an error of 0 to 1. Its area is normalised to 1.
 
     On the logarithmic scale, halving the cost counts the same everywhere on the front. On a linear scale nearly all circuits
     would lie in a narrow strip at the edge of the box. The logarithm weights the area in F with 1 / F, and a weighted
@@ -73,10 +73,10 @@ def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float
 
     Args:
         points: cost and validation error of each circuit.
-        flops_range: cost of the cheapest and of the dearest circuit of the space.
+        flops_range: cost of the cheapest and of the most expensive circuit of the space.
     """
-    cheapest, dearest = flops_range
-    width = math.log10(BOX_MARGIN * dearest / cheapest)
+    cheapest, most_expensive = flops_range
+    width = math.log10(BOX_MARGIN * most_expensive / cheapest)
     # The cost runs from 0 for the cheapest circuit to 1 at the far edge of the box.
     scaled = np.log10(np.maximum(points[:, 0], cheapest) / cheapest) / width
     return hypervolume(np.column_stack([scaled, points[:, 1]]), (1.0, 1.0))
@@ -85,7 +85,7 @@ def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float
 def linear_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float]) -> float:
     """Return the hypervolume of points (n, 2) of (cost, validation error) as the literature defines it, from 0 to 1.
 
-    The box reaches from the origin to `BOX_MARGIN` times the cost of the dearest circuit, the second of `flops_range`, and to
-    an error of 1.
+    The box reaches from the origin to `BOX_MARGIN` times the cost of the most expensive circuit, the second of `flops_range`,
+    and to an error of 1.
     """
     return hypervolume(points, (BOX_MARGIN * flops_range[1], 1.0))

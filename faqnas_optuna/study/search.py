@@ -62,7 +62,7 @@ class Search(StoredStudy[SearchState]):
         return checks.damage(trial, TrialRecord, [f"val_{self.config.score.key}"]) or _damaged_genes(trial)
 
     def subject(self, trial: FrozenTrial) -> str | None:
-        # Optuna stores genes one by one, and a trial that has just begun has none.
+        # A trial has no genes until its worker has stored them.
         if len(trial.params) < len(self.config.space.genes):
             return None
         return str(Genome.from_params(trial.params).circuit)
@@ -156,7 +156,7 @@ class Search(StoredStudy[SearchState]):
         refusal = refusal_to_resume(closed=closed, limit=limit)
         if refusal:
             command = f"resume {self.name} --generations {closed + 4}"
-            raise ConfigError(f"study {self.name!r} {refusal}: give it more with", command=command)
+            raise ConfigError(f"study {self.name!r} {refusal}: raise the limit with", command=command)
         return limit
 
     def continuation(self) -> str:
@@ -178,7 +178,7 @@ class Search(StoredStudy[SearchState]):
             only_limit = [line.partition(":")[0] for line in lines] == ["search.generations"]
             raise StudyMismatchError(
                 f"study {self.name!r} exists with other settings: {'; '.join(lines)};"
-                " ask for the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
+                " use the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
                 command=f"resume {self.name} --generations N" if only_limit else None,
             )
 
@@ -310,7 +310,7 @@ def load(storage: BaseStorage, name: str) -> Search:
     """
     study, description = load_stored(storage, name)
     if description.confirms:
-        raise StudyMismatchError(f"study {name!r} is a confirmation, no search; choose another name with --study")
+        raise StudyMismatchError(f"study {name!r} is a confirmation, not a search; choose another name with --study")
     return Search.of(study, description)
 
 

@@ -25,7 +25,7 @@ class Rule(StrEnum):
     """Criterion for the selected circuit."""
 
     KNEE = "knee"
-    """Best trade-off: cheaper circuits are much less accurate, dearer ones hardly more accurate."""
+    """Best trade-off: cheaper circuits are much less accurate, more expensive ones hardly more accurate."""
     BEST = "best"
     """Lowest validation error."""
     CHEAPEST_WITHIN = "cheapest-within"

@@ -50,7 +50,7 @@ class StopReason(StrEnum):
         return {
             StopReason.GENERATIONS: all_done,
             StopReason.STAGNATION: f"{patience} brought no improvement",
-            StopReason.REQUESTED: "somebody asked for it",
+            StopReason.REQUESTED: "a user requested it",
             StopReason.CONFIRMED: "all trainings are done",
             StopReason.FAILURES: f"{limits.population} trials failed in a row",
         }[self]
@@ -129,7 +129,7 @@ class SearchFacts(FailureFacts):
     """Facts about a running search that decide which generations close and whether it stops."""
 
     flops_range: tuple[float, float]
-    """First objective of the cheapest and of the dearest circuit of the space."""
+    """First objective of the cheapest and of the most expensive circuit of the space."""
     circuits: Mapping[int, Mapping[str, Point]]
     """Values of each successful circuit, by generation and digest."""
     sizes: Mapping[int, int]

@@ -194,7 +194,7 @@ class StoredStudy(ABC, Generic[State]):
         # The time of creation distinguishes the study from a later one of the same name.
         created, stop = self.metadata.created_and_stop()
         if created != self.description.created:
-            raise StudyNotFoundError(f"study {self.name!r} was deleted meanwhile; see which are left with", command="status")
+            raise StudyNotFoundError(f"study {self.name!r} was deleted; list the remaining studies with", command="status")
         return stop
 
     def trials(self) -> list[FrozenTrial]:
@@ -298,14 +298,16 @@ def load_stored(storage: BaseStorage, name: str) -> tuple[optuna.Study, Descript
         names = list(our_studies(storage))
         if names:
             raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, names)}") from error
-        message = f"there is no study {name!r}, nor any other of faqnas-optuna; begin one with"
+        message = f"there is no study {name!r} and no other study of faqnas-optuna; start one with"
         raise StudyNotFoundError(message, command="start --dataset wine") from error
     description = StudyMetadata(study).description()
     if description is None:
-        raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; see which were with", command="status")
+        raise StudyNotFoundError(
+            f"study {name!r} was not created by faqnas-optuna; list those that were with", command="status"
+        )
     if study.directions != DIRECTIONS:
         directions = ", ".join(direction.name.lower() for direction in study.directions) or "none"
-        raise DamagedStudyError.of(name, f"both objectives are to be minimised, and its directions are: {directions}")
+        raise DamagedStudyError.of(name, f"both objectives must be minimised; its directions are: {directions}")
     return study, description
 
 
@@ -343,7 +345,7 @@ def default_name(dataset: str) -> str:
     name = dataset[: len(dataset) - len(suffix)]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100]
     if not name:
-        raise ConfigError(f"no study can be called after the file {dataset!r}; name it with --study")
+        raise ConfigError(f"the file name {dataset!r} gives no name for a study; choose one with --study")
     return name
 
 

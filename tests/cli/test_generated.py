@@ -88,7 +88,7 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
         ["seed", "0"],
     ]
     document = json.loads(cli_here("datasets", "spirals:features=20", "--json")[1])
-    assert document["keys"][4] == {"key": "noise", "value": 0.16, "meaning": "its standard deviation"}
+    assert document["keys"][4] == {"key": "noise", "value": 0.16, "meaning": "standard deviation of the noise"}
     assert json.loads(cli_here("datasets", "iris", "--json")[1])["keys"] == []
 
 
@@ -98,7 +98,7 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
     [
         ("two-curves:features=1", "two-curves: features is a whole number from 2 to 1,000; it is '1'"),
         ("two-curve:noise=0.1", "unknown data set 'two-curve': did you mean 'two-curves'?"),
-        ("wine:seed=1", "wine:seed=1: only generated data have keys; say wine, or take one of linearly-separable, "),
+        ("wine:seed=1", "wine:seed=1: only generated data sets have keys; write wine, or use one of linearly-separable, "),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(cli_here: Cli, tmp_path: Path, command: str, name: str, told: str) -> None:

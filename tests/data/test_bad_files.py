@@ -50,9 +50,9 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, cli_here: Cal
     (tmp_path / "device.csv").symlink_to("/dev/zero")
     for name in ("directory.csv", "pipe.csv", "device.csv"):
         code, _, err = cli_here("start", name, "--target", "y")
-        assert code == 2 and "is no regular file" in err
+        assert code == 2 and "is not a regular file" in err
     code, _, err = cli_here("start", "absent.csv", "--target", "y")
-    assert code == 2 and "absent.csv is not in" in err and "--data-dir" in err
+    assert code == 2 and "cannot find absent.csv in" in err and "--data-dir" in err
 
 
 HUGE = """

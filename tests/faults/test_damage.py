@@ -65,7 +65,7 @@ SEEN_BY_ALL = {
         "UPDATE study_directions SET direction = 'MAXIMIZE' WHERE study_id = 1 AND objective = 1",
         "its directions are: minimize, maximize",
     ),
-    "broken description": (study_attribute("faqnas", "{"), "attribute 'faqnas' is no JSON"),
+    "broken description": (study_attribute("faqnas", "{"), "attribute 'faqnas' is not JSON"),
     "number description": (study_attribute("faqnas", "5"), "attribute 'faqnas' holds"),
     "empty description": (study_attribute("faqnas", "{}"), "attribute 'faqnas' holds KeyError"),
     "setting": (
@@ -80,14 +80,14 @@ SEEN_BY_ALL = {
     ),
 }
 SEEN_BY_STATUS = {
-    "broken stop": (study_attribute("stop", "{"), "attribute 'stop' is no JSON"),
+    "broken stop": (study_attribute("stop", "{"), "attribute 'stop' is not JSON"),
     "resumed": (study_attribute("resumed", "5"), "attribute 'resumed' holds"),
 }
 SEEN_BY_WORKERS = {
     "closed generation": (study_attribute("generation:0", '"x"'), "attribute 'generation:0' holds"),
     "parents": (
         "INSERT INTO study_system_attributes (study_id, \"key\", value_json) VALUES (1, 'x', '{')",
-        "attribute 'x' is no JSON",
+        "attribute 'x' is not JSON",
     ),
 }
 

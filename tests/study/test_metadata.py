@@ -102,8 +102,8 @@ def test_a_study_of_before_the_range_of_flops_was_kept_is_refused_in_one_line() 
     with pytest.raises(StudyMismatchError) as refused:
         Description.from_json(entry | {"reference_point": [1.5, 1.0]}, study="s")
     assert str(refused.value) == (
-        "study 's' was made by an earlier faqnas-optuna, 0.1.0, which measured hypervolumes otherwise:"
-        " read it with that, or start another study with --study"
+        "study 's' was made by an earlier faqnas-optuna, 0.1.0, which defined hypervolumes differently:"
+        " read it with that version, or start another study with --study"
     )
 
 

@@ -192,7 +192,7 @@ class PostgresServer(DatabaseServer):
 
     @contextmanager
     def standing_by(self) -> Iterator[None]:
-        """Restart as a hot standby, which answers and takes no changes; until the end of the block."""
+        """Restart as a hot standby, which answers and accepts no changes; until the end of the block."""
         sign = self.directory / "data" / "standby.signal"
         self.stop()
         sign.touch()
