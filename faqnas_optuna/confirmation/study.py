@@ -173,7 +173,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
         else:
             return
         raise StudyMismatchError(
-            f"study {self.name!r} exists with other settings: {difference}; ask for the stored ones, or choose another name"
+            f"study {self.name!r} exists with other settings: {difference}; use the stored ones, or choose another name"
             " with --name"
         )
 

@@ -202,7 +202,7 @@ def check(
     n_train = len(parts["train"])
     names_of[FindingKind.CONSTANT] = [column.name for column in column_profiles if column.is_constant]
     names_of[FindingKind.NEAR_CONSTANT] = [column.name for column in column_profiles if column.is_near_constant(n_train)]
-    # Any identifier determines the class, and all constants repeat each other; neither is worth a second warning.
+    # Any identifier determines the class, and all constants repeat each other; neither needs a second warning.
     informative = [column for column in column_profiles if not column.is_constant and column.name not in identifiers]
     names_of[FindingKind.LABEL_COPY] = [column.name for column in informative if column.determines(y)]
     label_copies = set(names_of[FindingKind.LABEL_COPY])

@@ -170,18 +170,18 @@ class Recipe:
 
 
 def _texts_by_key(definition: Definition, listed: str) -> dict[str, str]:
-    """Return the text of the value of each key in a list `KEY=NUMBER,…`."""
+    """Return the text of the value of each key in a list `NAME=NUMBER,…`."""
     texts: dict[str, str] = {}
     names = [key.name for key in definition.keys]
     # An empty list is one empty entry, so that a name with a colon but without keys is refused.
     for entry in listed.split(","):
         name, equals, text = (part.strip() for part in entry.partition("="))
         if not equals:
-            raise DataError(f"{definition.name}: keys are written KEY=NUMBER,…; {entry[:40]!r} is not")
+            raise DataError(f"{definition.name}: parameters must be written NAME=NUMBER,…; {entry[:40]!r} is not")
         if name not in names:
-            raise DataError(f"{definition.name}: unknown key {name[:40]!r}{did_you_mean(name, names)}")
+            raise DataError(f"{definition.name}: unknown parameter {name[:40]!r}{did_you_mean(name, names)}")
         if name in texts:
-            raise DataError(f"{definition.name}: {name} is given twice; leave one of them out")
+            raise DataError(f"{definition.name}: {name} is given twice; remove one of them")
         texts[name] = text
     return texts
 

@@ -65,7 +65,9 @@ def recipe_of(name: str) -> Recipe | None:
         return Recipe.read(name)
     # Otherwise the keys would be reported as a part of an unknown name.
     if colon and plain in DATASETS:
-        raise DataError(f"{name}: only generated data sets have keys; write {plain}, or use one of {', '.join(DEFINITIONS)}")
+        raise DataError(
+            f"{name}: only generated data sets have parameters; write {plain}, or use one of {', '.join(DEFINITIONS)}"
+        )
     return None
 
 

@@ -132,7 +132,7 @@ def retry_while_away(
         timeout_s: time after the first failure from which errors are raised, in seconds.
         release: closes the idle connections of this process.
         keep_on: whether to continue after a first signal, so that a finished trial is stored; a second signal always ends this.
-        is_awaited: decides which errors are worth a retry.
+        is_awaited: decides which errors are retried.
 
     Raises:
         AskedToLeaveError: a signal ended the retries.

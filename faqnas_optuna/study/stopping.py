@@ -35,7 +35,7 @@ class StopReason(StrEnum):
     CONFIRMED = "confirmed"
     """All trainings of a confirmation are complete."""
     FAILURES = "failures"
-    """As many consecutive trials as the population have failed, on all workers."""
+    """Failure of as many consecutive trials as the population, on all workers."""
 
     @property
     def state(self) -> str:
