@@ -98,14 +98,14 @@ def numbers(series: "pd.Series[Any]", *, decimal_comma: bool = False) -> NDArray
     Raises:
         DataError: a cell is not a finite number.
     """
-    values = _parsed(series, decimal_comma=decimal_comma)
+    values = _parse_numbers(series, decimal_comma=decimal_comma)
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         raise DataError(f"holds an infinite number in row {infinite[0] + 1}; write a finite one, or leave it empty")
     return values
 
 
-def _parsed(series: "pd.Series[Any]", *, decimal_comma: bool) -> NDArray[np.float64]:
+def _parse_numbers(series: "pd.Series[Any]", *, decimal_comma: bool) -> NDArray[np.float64]:
     import pyarrow
     from pandas.api import types
     from pyarrow import compute

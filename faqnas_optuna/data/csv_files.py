@@ -50,15 +50,15 @@ def read_text(path: Path) -> tuple["pd.DataFrame", bool]:
     Raises:
         DataError: the file is damaged, too large, or not a table.
     """
-    content = _content(path)
-    layout = _layout(path, content)
+    content = _read_bytes(path)
+    layout = _detect_layout(path, content)
     # An upper bound, since a quoted cell may contain line breaks; it is known before pandas allocates anything.
     rows = content.count(b"\n") + 1
     check_memory(path, rows * len(layout.names) * NUMBER_BYTES)
-    return _parsed(path, content, layout), layout.separator != ","
+    return _parse(path, content, layout), layout.separator != ","
 
 
-def _content(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     """Return the bytes of a file, decompressed if it is gzipped."""
     if path.suffix.lower() != ".gz":
         return path.read_bytes()
@@ -73,7 +73,7 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _layout(path: Path, content: bytes) -> CsvLayout:
+def _detect_layout(path: Path, content: bytes) -> CsvLayout:
     """Detect encoding, separator and header of a file."""
     # The codec utf-8-sig reads UTF-8 with and without a byte-order mark.
     encoding = next((name for mark, name in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8-sig")
@@ -89,8 +89,10 @@ def _layout(path: Path, content: bytes) -> CsvLayout:
     if header >= len(lines):
         raise DataError(f"{path}: holds no samples; a data file begins with the names of its columns")
     if separator is None:
-        separator = _separator(lines[header:])
-    return CsvLayout(encoding=encoding, separator=separator, header=header, names=_names(path, lines[header:], separator))
+        separator = _detect_separator(lines[header:])
+    return CsvLayout(
+        encoding=encoding, separator=separator, header=header, names=_header_names(path, lines[header:], separator)
+    )
 
 
 def _first_lines(path: Path, content: bytes, encoding: str) -> list[str]:
@@ -109,7 +111,7 @@ def _first_lines(path: Path, content: bytes, encoding: str) -> list[str]:
     return lines
 
 
-def _separator(lines: Sequence[str]) -> str:
+def _detect_separator(lines: Sequence[str]) -> str:
     """Return the separator with which most lines have as many cells as the header; of several, the one with most cells."""
 
     def quality(separator: str) -> tuple[bool, int]:
@@ -132,7 +134,7 @@ def _rows(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
         return
 
 
-def _names(path: Path, lines: Sequence[str], separator: str) -> tuple[str, ...]:
+def _header_names(path: Path, lines: Sequence[str], separator: str) -> tuple[str, ...]:
     """Return the names in the header; a column without a name gets the name that pandas would give it."""
     try:
         cells = next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True, strict=True))
@@ -147,7 +149,7 @@ def _names(path: Path, lines: Sequence[str], separator: str) -> tuple[str, ...]:
     return tuple(name or f"{UNNAMED}{place}" for place, name in enumerate(names))
 
 
-def _parsed(path: Path, content: bytes, layout: CsvLayout) -> "pd.DataFrame":
+def _parse(path: Path, content: bytes, layout: CsvLayout) -> "pd.DataFrame":
     """Return the cells of a file as texts, without interpreting any as missing."""
     import pandas as pd
 

@@ -79,7 +79,7 @@ def profiles(columns: Mapping[str, NDArray[Any]], train: NDArray[np.int64]) -> l
     Args:
         train: row numbers of the training part.
     """
-    profile_of = {name: _of_texts(name, values, train) for name, values in columns.items() if values.dtype == object}
+    profile_of = {name: _profile_texts(name, values, train) for name, values in columns.items() if values.dtype == object}
     names = [name for name in columns if name not in profile_of]
     # Columns of numbers are profiled in blocks: one numpy call a column would dominate the time of wide tables, and one call
     # for all columns would need several times the memory of the data.
@@ -87,11 +87,11 @@ def profiles(columns: Mapping[str, NDArray[Any]], train: NDArray[np.int64]) -> l
     for begin in range(0, len(names), step):
         block = names[begin : begin + step]
         matrix = np.array([columns[name] for name in block], np.float64)
-        profile_of |= {profile.name: profile for profile in _of_numbers(block, matrix, train)}
+        profile_of |= {profile.name: profile for profile in _profile_numbers(block, matrix, train)}
     return [profile_of[name] for name in columns]
 
 
-def _of_texts(name: str, texts: NDArray[np.object_], train: NDArray[np.int64]) -> ColumnProfile:
+def _profile_texts(name: str, texts: NDArray[np.object_], train: NDArray[np.int64]) -> ColumnProfile:
     code_of: dict[str | None, int] = {}
     codes = np.array([code_of.setdefault(text, len(code_of)) for text in texts], np.int64)
     # No code is -1, so without a missing text every sample is present.
@@ -109,7 +109,7 @@ def _of_texts(name: str, texts: NDArray[np.object_], train: NDArray[np.int64]) -
     )
 
 
-def _of_numbers(names: Sequence[str], numbers: NDArray[np.float64], train: NDArray[np.int64]) -> Iterator[ColumnProfile]:
+def _profile_numbers(names: Sequence[str], numbers: NDArray[np.float64], train: NDArray[np.int64]) -> Iterator[ColumnProfile]:
     """Profile columns of numbers (columns, samples)."""
     samples = numbers.shape[1]
     is_missing = np.isnan(numbers)
@@ -125,7 +125,7 @@ def _of_numbers(names: Sequence[str], numbers: NDArray[np.float64], train: NDArr
     breaks = (np.diff(numbers, axis=1) != 1).sum(axis=1)
     # Two numbers in a row occur by chance. A difference that involves NaN counts as a break.
     is_counter = (samples > 2) & (breaks <= (1 - NEARLY_ALL) * (samples - 1))
-    exceptions = _exceptions(numbers[:, train])
+    exceptions = _count_exceptions(numbers[:, train])
     for place, name in enumerate(names):
         # A missing value has a code of its own.
         are_few = _are_few(int(distinct[place] + (present[place] < samples)), samples)
@@ -140,7 +140,7 @@ def _of_numbers(names: Sequence[str], numbers: NDArray[np.float64], train: NDArr
         )
 
 
-def _exceptions(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+def _count_exceptions(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
     """Count, in each column of numbers (columns, samples), the values that differ from the median by more than rounding."""
     # A value that more than half of the samples share is the median, so no mode is needed.
     ordered = np.sort(numbers, axis=1)
@@ -201,7 +201,7 @@ def _linear_copies(columns: Sequence[ColumnProfile]) -> list[tuple[str, str]]:
         are_close = (np.abs(ordered[distance:] - ordered[:-distance]) <= MAX_DISTANCE).all(axis=1)
         for position in np.flatnonzero(are_close).tolist():
             earlier, later = sorted((int(order[position]), int(order[position + distance])))
-            if _repeat(columns[earlier].numbers, columns[later].numbers):
+            if _are_copies(columns[earlier].numbers, columns[later].numbers):
                 earliest[later] = min(earliest[later], earliest[earlier])
     return [(columns[copy].name, columns[original].name) for copy, original in enumerate(earliest.tolist()) if original != copy]
 
@@ -214,11 +214,11 @@ def _projections(columns: Sequence[ColumnProfile]) -> NDArray[np.float64]:
     step = max(1, PROFILED_VALUES // samples)
     blocks = [columns[begin : begin + step] for begin in range(0, len(columns), step)]
     return np.concatenate(
-        [np.abs(_standardised(np.array([column.numbers for column in block])) @ directions) for block in blocks]
+        [np.abs(_standardise(np.array([column.numbers for column in block])) @ directions) for block in blocks]
     )
 
 
-def _standardised(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standardise(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return numbers (columns, samples) with mean 0 and norm 1 in each column, and 0 for missing values."""
     is_missing = np.isnan(numbers)
     # Values near the largest float overflow to infinity or NaN; such columns are then equal to none.
@@ -230,11 +230,11 @@ def _standardised(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     return standardised
 
 
-def _repeat(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+def _are_copies(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     """Return whether two columns (samples,) have the same missing values and are perfectly correlated."""
     if not np.array_equal(np.isnan(one), np.isnan(other)):
         return False
-    first, second = _standardised(np.array([one, other]))
+    first, second = _standardise(np.array([one, other]))
     return abs(float(first @ second)) >= SAME_CORRELATION
 
 

@@ -206,14 +206,14 @@ def check(
     informative = [column for column in column_profiles if not column.is_constant and column.name not in identifiers]
     names_of[FindingKind.LABEL_COPY] = [column.name for column in informative if column.determines(y)]
     label_copies = set(names_of[FindingKind.LABEL_COPY])
-    findings = [_of_columns(kind, names) for kind, names in names_of.items() if names]
+    findings = [_column_finding(kind, names) for kind, names in names_of.items() if names]
     if pairs := copies([column for column in informative if column.name not in label_copies]):
-        findings.append(_of_copies(pairs))
+        findings.append(_copy_finding(pairs))
     # Rows are compared without identifiers, which make copies of one sample look different.
     comparable = [column.numbers for column in column_profiles if column.name not in identifiers]
     if comparable:
-        findings += _of_rows(np.column_stack(comparable), parts, fixes=(KEEP_TOGETHER, DELETE))
-    findings += [*_of_classes(y, classes, parts), *_of_sizes(parts)]
+        findings += _check_rows(np.column_stack(comparable), parts, fixes=(KEEP_TOGETHER, DELETE))
+    findings += [*_check_classes(y, classes, parts), *_check_sizes(parts)]
     order = list(FindingKind)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.kind)))
 
@@ -227,7 +227,7 @@ def check_fixed(x: NDArray[Any], y: NDArray[np.int64], classes: Sequence[str | i
         classes: names of the classes, by index.
         parts: row numbers of each part.
     """
-    return (*_of_rows(x, parts, tolerated=TOLERATED), *_of_classes(y, classes, parts), *_of_sizes(parts))
+    return (*_check_rows(x, parts, tolerated=TOLERATED), *_check_classes(y, classes, parts), *_check_sizes(parts))
 
 
 def smallest_part() -> int:
@@ -248,7 +248,7 @@ def wilson_half_width(samples: int) -> float:
     return Z95 / (2 * math.sqrt(samples + Z95**2))
 
 
-def _of_rows(
+def _check_rows(
     x: NDArray[Any], parts: Parts, *, tolerated: float = 0.0, fixes: tuple[str, str] = ("", "")
 ) -> Iterator[DataFinding]:
     """Yield findings about rows that occur more than once.
@@ -284,7 +284,7 @@ def _of_rows(
         yield DataFinding(kind=FindingKind.DUPLICATE_ROWS, message=message)
 
 
-def _of_classes(y: NDArray[np.int64], classes: Sequence[str | int], parts: Parts) -> Iterator[DataFinding]:
+def _check_classes(y: NDArray[np.int64], classes: Sequence[str | int], parts: Parts) -> Iterator[DataFinding]:
     """Yield a finding if the classes have very different sizes."""
     counts = np.bincount(y, minlength=len(classes))
     largest = int(counts.argmax())
@@ -302,7 +302,7 @@ def _of_classes(y: NDArray[np.int64], classes: Sequence[str | int], parts: Parts
     )
 
 
-def _of_sizes(parts: Parts) -> Iterator[DataFinding]:
+def _check_sizes(parts: Parts) -> Iterator[DataFinding]:
     """Yield a finding if the validation or test part is too small for a reliable accuracy."""
     minimum = smallest_part()
     small = {part: len(parts[part]) for part in ("validation", "test") if len(parts[part]) < minimum}
@@ -317,14 +317,14 @@ def _of_sizes(parts: Parts) -> Iterator[DataFinding]:
     )
 
 
-def _of_columns(kind: FindingKind, names: Sequence[str]) -> DataFinding:
+def _column_finding(kind: FindingKind, names: Sequence[str]) -> DataFinding:
     """Return a finding of a kind about these columns."""
     one, several = SENTENCES[kind]
-    message = (one if len(names) == 1 else several).format(names=_listed(names), drop=_drop(names))
+    message = (one if len(names) == 1 else several).format(names=_list_names(names), drop=_drop_option(names))
     return DataFinding(kind=kind, columns=tuple(names), message=message)
 
 
-def _of_copies(pairs: Sequence[tuple[str, str]]) -> DataFinding:
+def _copy_finding(pairs: Sequence[tuple[str, str]]) -> DataFinding:
     """Return a finding about pairs of a column and the column that it repeats."""
     names = [copy for copy, _ in pairs]
     if len(pairs) == 1:
@@ -337,15 +337,15 @@ def _of_copies(pairs: Sequence[tuple[str, str]]) -> DataFinding:
         kind=FindingKind.COLUMN_COPY,
         columns=tuple(names),
         message=f"{subject}, perhaps in other units or codes; leave {'it' if len(names) == 1 else 'the copies'} out with"
-        f" {_drop(names)}",
+        f" {_drop_option(names)}",
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     listed = ", ".join(map(repr, names[:NAMED_COLUMNS]))
     return listed if len(names) <= NAMED_COLUMNS else f"{listed} and {len(names) - NAMED_COLUMNS:,} more"
 
 
-def _drop(names: Sequence[str]) -> str:
+def _drop_option(names: Sequence[str]) -> str:
     """Return the option that leaves these columns out."""
     return f"--drop {names[0]!r}" if len(names) == 1 else "--drop, once for each"

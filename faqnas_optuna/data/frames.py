@@ -25,10 +25,10 @@ def as_frame(data: Any, *, names: tuple[str, ...] | None = None) -> "pd.DataFram
 
     frame = _to_pandas(data)
     if isinstance(frame, pd.DataFrame):
-        return _renamed(frame)
+        return _rename(frame)
     values = as_array(data)
     if values.ndim != 2 or 0 in values.shape:
-        raise DataError(f"samples must be an array (samples, features), or a data frame; they are {_described(data, values)}")
+        raise DataError(f"samples must be an array (samples, features), or a data frame; they are {_description(data, values)}")
     if names is not None and values.shape[1] != len(names):
         raise DataError(f"samples must be (samples, {len(names)}); they are {values.shape}")
     # An array of mixed numbers and texts has the type `object`; its columns may still be purely numeric.
@@ -48,7 +48,7 @@ def as_series(data: Any, *, name: str) -> "pd.Series[Any]":
         return series.rename(name).reset_index(drop=True)
     values = as_array(data)
     if values.ndim != 1:
-        raise DataError(f"{name} must be an array (samples,) of classes; it is {_described(data, values)}")
+        raise DataError(f"{name} must be an array (samples,) of classes; it is {_description(data, values)}")
     return pd.Series(values, name=name).infer_objects()
 
 
@@ -78,7 +78,7 @@ def _to_pandas(data: Any) -> Any:
     return data.to_pandas() if hasattr(data, "to_pandas") else data
 
 
-def _renamed(frame: "pd.DataFrame") -> "pd.DataFrame":
+def _rename(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return a copy of a data frame with texts as column names and an index from 0."""
     if frame.columns.nlevels > 1:
         raise DataError("the columns of the data frame have several levels; give each column one name")
@@ -92,6 +92,6 @@ def _renamed(frame: "pd.DataFrame") -> "pd.DataFrame":
     return renamed
 
 
-def _described(data: Any, values: NDArray[Any]) -> str:
+def _description(data: Any, values: NDArray[Any]) -> str:
     """Describe the shape of an array, or the type of a scalar, for an error."""
     return f"of the shape {values.shape}" if values.ndim else f"a {type(data).__name__}"

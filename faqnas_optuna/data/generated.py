@@ -44,7 +44,7 @@ def linearly_separable(random: Generator, *, features: int, samples: int, margin
         # Index 0 is the class of positive sums, so that its label is the −1 of the source.
         return x[far], (total[far] < 0).astype(np.int64)
 
-    return _balanced(draw, samples)
+    return _draw_balanced(draw, samples)
 
 
 def hidden_manifold(random: Generator, *, features: int, samples: int, manifold: int) -> Points:
@@ -102,7 +102,7 @@ def hyperplanes(random: Generator, *, features: int, samples: int, hyperplanes: 
         points = random.normal(size=(count, subspace))
         return points, np.count_nonzero(points @ weights.T + biases > 0, axis=1) % 2
 
-    points, y = _balanced(draw, samples)
+    points, y = _draw_balanced(draw, samples)
     return points @ embedding, y
 
 
@@ -140,7 +140,7 @@ def spirals(random: Generator, *, features: int, samples: int, classes: int, tur
     return np.concatenate((plane, further + noise * random.normal(size=further.shape)), axis=1), y
 
 
-def _balanced(draw: Callable[[int], Points], samples: int) -> Points:
+def _draw_balanced(draw: Callable[[int], Points], samples: int) -> Points:
     """Draw until both classes have half of the samples; class 0 has one more if `samples` is odd.
 
     Raises:

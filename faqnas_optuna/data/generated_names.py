@@ -57,7 +57,7 @@ class Key:
         Raises:
             ValueError: the text is no number, or the number is out of range.
         """
-        highest = _resolved(self.highest, preceding)
+        highest = _resolve(self.highest, preceding)
         try:
             # Adding 0 turns -0 into 0; otherwise the same data would have two names.
             value = whole_number(text) if isinstance(self.lowest, int) else decimal_number(text) + 0.0
@@ -71,7 +71,7 @@ class Key:
         return value
 
 
-def _resolved(rule: Number | Callable[[Values], Number], preceding: Values) -> Number:
+def _resolve(rule: Number | Callable[[Values], Number], preceding: Values) -> Number:
     return round(rule(preceding), DECIMALS) if callable(rule) else rule
 
 
@@ -113,7 +113,7 @@ class Recipe:
         # In the order of the keys, since ranges and defaults may depend on the values of preceding keys.
         for key in definition.keys:
             try:
-                values[key.name] = key.read(texts[key.name], values) if key.name in texts else _resolved(key.default, values)
+                values[key.name] = key.read(texts[key.name], values) if key.name in texts else _resolve(key.default, values)
             except ValueError as error:
                 raise DataError(f"{name}: {error}") from error
         recipe = cls(definition=definition, values=values)
@@ -131,7 +131,7 @@ class Recipe:
         entries = [
             f"{key.name}={repr(self.values[key.name]).removesuffix('.0')}"
             for key in self.definition.keys
-            if self.values[key.name] != _resolved(key.default, self.values)
+            if self.values[key.name] != _resolve(key.default, self.values)
         ]
         return f"{self.definition.name}:{','.join(entries)}" if entries else self.definition.name
 

@@ -26,7 +26,7 @@ class Files:
 
     def located(self, data_dir: Path | None) -> "Files":
         """Return the paths, with a file that does not exist replaced by the file of that name in `data_dir` if there is one."""
-        return Files(data=_located(self.data, data_dir), test=_located(self.test, data_dir))
+        return Files(data=_locate(self.data, data_dir), test=_locate(self.test, data_dir))
 
     @classmethod
     def from_json(cls, entry: Mapping[str, str | None]) -> Self:
@@ -38,7 +38,7 @@ class Files:
         return {name: None if path is None else str(path) for name, path in vars(self).items()}
 
 
-def _located(path: Path | None, data_dir: Path | None) -> Path | None:
+def _locate(path: Path | None, data_dir: Path | None) -> Path | None:
     if path and data_dir and not path.exists() and (data_dir / path.name).exists():
         return data_dir / path.name
     return path

@@ -65,7 +65,7 @@ def load_file(
     target = NPZ_TARGET if config.target is None and file_suffix(path.name) == ".npz" else config.target
     if target is None:
         names = list(source.frame.columns)
-        raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_listed(names)}")
+        raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_first_names(names)}")
     test = None if test_path is None else read_source(test_path)
     return splits_of(source, target, config, name=path.name, seed=seed, test=test, exceptions=exceptions)
 
@@ -94,23 +94,23 @@ def splits_of(
         DataError: columns cannot be used, or the samples cannot be divided into parts; the message lists all problems.
     """
     problems = Problems(name)
-    schema = _inferred(source, target, config, problems) if exceptions is None else _restored(source, exceptions)
+    schema = _infer_schema(source, target, config, problems) if exceptions is None else _restore_schema(source, exceptions)
     samples = [source]
     if test is not None:
         _check_same_columns(schema, source.frame, test.frame, config.test_file or "the test part")
         samples.append(test)
     # All problems of columns are reported together. The division comes later, because it needs valid classes.
-    columns = _columns(samples, schema, problems)
-    y, classes = _classes(samples, schema, problems)
-    groups = _groups(samples, schema, problems)
-    fixed = _fixed(samples, schema, problems)
+    columns = _read_columns(samples, schema, problems)
+    y, classes = _read_classes(samples, schema, problems)
+    groups = _read_groups(samples, schema, problems)
+    fixed = _read_parts(samples, schema, problems)
     problems.check()
     if not columns:
         raise DataError(f"{name}: no column remains as a feature; leave out fewer with --drop")
     with problems.collected():
         rows = divide(y, classes, groups, fixed, seed)
     problems.check()
-    table, preprocessing = _prepared(columns, rows["train"], config.pca, name)
+    table, preprocessing = _prepare(columns, rows["train"], config.pca, name)
     parts = {part: Split(x=preprocessing.apply(table.rows(indices)), y=y[indices]) for part, indices in rows.items()}
     # Finite numbers may have a mean or variance that overflows.
     if not all(np.isfinite(part.x).all() for part in parts.values()):
@@ -124,7 +124,7 @@ def splits_of(
         preprocessing=preprocessing,
         schema=schema,
         fingerprint=_fingerprint(name, columns, classes, y, rows),
-        columns=_joined_descriptions(name, _described(schema, columns, preprocessing, rows["train"], config)),
+        columns=_join_descriptions(name, _describe_columns(schema, columns, preprocessing, rows["train"], config)),
         # The seed decides nothing if the data name all three parts.
         seed=None if fixed is not None and (fixed == "validation").any() else seed,
         findings=check(
@@ -138,7 +138,7 @@ def splits_of(
     )
 
 
-def _inferred(source: Source, target: str, config: DataConfig, problems: Problems) -> Schema:
+def _infer_schema(source: Source, target: str, config: DataConfig, problems: Problems) -> Schema:
     """Infer the kind of each column of the training data.
 
     A column whose kind cannot be inferred is collected as a problem and left out, so that the others can be checked.
@@ -161,7 +161,7 @@ def _inferred(source: Source, target: str, config: DataConfig, problems: Problem
             raise DataError(f"columns {first!r} and {second!r} both name the part of each sample; leave one out with --drop")
     kinds = {}
     for column in frame.columns:
-        declared = _declared(column, target, config)
+        declared = _declared_kind(column, target, config)
         kinds[column] = declared or Kind.LEFT_OUT
         if declared is None:
             with problems.collected(column):
@@ -169,7 +169,7 @@ def _inferred(source: Source, target: str, config: DataConfig, problems: Problem
     return Schema(kinds=kinds)
 
 
-def _declared(column: str, target: str, config: DataConfig) -> Kind | None:
+def _declared_kind(column: str, target: str, config: DataConfig) -> Kind | None:
     """Return the kind of a column by its name or a setting; None if its values must decide."""
     # The target comes first: a column that is also named by another setting must not lose the classes.
     if column == target:
@@ -183,7 +183,7 @@ def _declared(column: str, target: str, config: DataConfig) -> Kind | None:
     return Kind.CATEGORY if column in config.category else None
 
 
-def _restored(source: Source, exceptions: Mapping[str, str]) -> Schema:
+def _restore_schema(source: Source, exceptions: Mapping[str, str]) -> Schema:
     """Return the stored schema of a study for its file.
 
     Raises:
@@ -214,10 +214,10 @@ def _check_same_columns(schema: Schema, frame: "pd.DataFrame", test: "pd.DataFra
     unused = schema.names(Kind.LEFT_OUT, Kind.IDENTIFIER, Kind.DATE)
     different = sorted(({*map(str, frame.columns)} ^ {*map(str, test.columns)}) - {*unused})
     if different:
-        raise DataError(f"the data and {test_name} have different columns: {_listed(different)}; give both the same")
+        raise DataError(f"the data and {test_name} have different columns: {_first_names(different)}; give both the same")
 
 
-def _columns(samples: Sequence[Source], schema: Schema, problems: Problems) -> list[Column]:
+def _read_columns(samples: Sequence[Source], schema: Schema, problems: Problems) -> list[Column]:
     """Read the columns that become features, joined over all samples."""
     columns = []
     for name in schema.features:
@@ -229,7 +229,7 @@ def _columns(samples: Sequence[Source], schema: Schema, problems: Problems) -> l
     return columns
 
 
-def _classes(samples: Sequence[Source], schema: Schema, problems: Problems) -> tuple[NDArray[np.int64], tuple[Label, ...]]:
+def _read_classes(samples: Sequence[Source], schema: Schema, problems: Problems) -> tuple[NDArray[np.int64], tuple[Label, ...]]:
     """Return class indices (samples,) and the classes of the training data."""
     # Without a label a problem has been collected already, so the result is not used.
     if not schema.names(Kind.LABEL):
@@ -248,7 +248,7 @@ def _classes(samples: Sequence[Source], schema: Schema, problems: Problems) -> t
     return np.empty(0, np.int64), ()
 
 
-def _groups(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.int64] | None:
+def _read_groups(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.int64] | None:
     """Return the number of the group of each sample (samples,); None without groups."""
     import pandas as pd
 
@@ -258,7 +258,7 @@ def _groups(samples: Sequence[Source], schema: Schema, problems: Problems) -> ND
     return None
 
 
-def _fixed(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.str_] | None:
+def _read_parts(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.str_] | None:
     """Return the part of each sample (samples,); None if the data do not name the parts."""
     # With a test file, all samples of the first file are for training, and the validation part is drawn from them.
     if len(samples) > 1:
@@ -269,7 +269,7 @@ def _fixed(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDA
     return None
 
 
-def _prepared(
+def _prepare(
     columns: Sequence[Column], train: NDArray[np.int64], pca: int | None, name: str
 ) -> tuple[RawFeatures, Preprocessing]:
     """Return all samples as a table, and the preprocessing fitted on the training part.
@@ -280,7 +280,9 @@ def _prepared(
     empty = [column.name for column in columns if column.is_missing[train].all()]
     if empty:
         options = " ".join(f"--drop {column!r}" for column in empty)
-        raise DataError(f"{name}: no value in the training part of {_listed(empty)}; leave these columns out with {options}")
+        raise DataError(
+            f"{name}: no value in the training part of {_first_names(empty)}; leave these columns out with {options}"
+        )
     table = table_of(columns, len(columns[0].values))
     preprocessing = fit(
         table.rows(train),
@@ -292,7 +294,7 @@ def _prepared(
     return table, preprocessing
 
 
-def _described(
+def _describe_columns(
     schema: Schema, columns: Sequence[Column], preprocessing: Preprocessing, train: NDArray[np.int64], config: DataConfig
 ) -> dict[str, str]:
     """Describe the kind and treatment of each column, by name."""
@@ -331,7 +333,7 @@ def _feature_description(column: Column, preprocessing: Preprocessing, train: ND
     return f"{text}; {n_missing:,} missing: {fill}" if n_missing else text
 
 
-def _joined_descriptions(name: str, descriptions: dict[str, str]) -> dict[str, str]:
+def _join_descriptions(name: str, descriptions: dict[str, str]) -> dict[str, str]:
     """Join the descriptions of adjacent columns with equal treatment if there are more than `MAX_LINES` columns.
 
     Args:
@@ -376,7 +378,7 @@ def _fingerprint(name: str, columns: Sequence[Column], classes: tuple[Label, ...
     return digest.hexdigest()[:16]
 
 
-def _listed(columns: Sequence[str]) -> str:
+def _first_names(columns: Sequence[str]) -> str:
     """Return the first ten of the names, separated by commas."""
     listed = ", ".join(columns[:10])
     return listed if len(columns) <= 10 else f"{listed} …"

@@ -87,7 +87,7 @@ def _try_server(url: str) -> None:
             _write_and_undo(engine)
         elif engine.dialect.name == "postgresql":
             # PostgreSQL can roll back the creation of tables.
-            with _undone(engine) as connection:
+            with _rolled_back(engine) as connection:
                 create_tables(connection)
                 _write(connection)
         else:
@@ -96,7 +96,7 @@ def _try_server(url: str) -> None:
 
 def _write_and_undo(engine: Engine) -> None:
     """Write a study in a transaction that is rolled back, and check that the study is gone."""
-    with _undone(engine) as connection:
+    with _rolled_back(engine) as connection:
         name = _write(connection)
     with engine.connect() as connection:
         if connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)) is not None:
@@ -104,7 +104,7 @@ def _write_and_undo(engine: Engine) -> None:
 
 
 @contextmanager
-def _undone(engine: Engine) -> Iterator[Connection]:
+def _rolled_back(engine: Engine) -> Iterator[Connection]:
     """Run the block in a transaction that is rolled back at its end."""
     with engine.connect() as connection, connection.begin() as transaction:
         yield connection
@@ -122,7 +122,7 @@ def _write(connection: Connection) -> str:
     _insert(connection, VALUES, trial_id=trial_id, objective=0, value=0.5, value_type=FINITE)
     value = connection.scalar(select(VALUES.c.value).join(TRIALS).where(TRIALS.c.study_id == study_id))
     if value != 0.5:
-        raise StorageError(f"the database gave back {value} where 0.5 was written; name another")
+        raise StorageError(f"the database returned {value} after 0.5 was written; name another database")
     return name
 
 
@@ -144,7 +144,7 @@ def _create_and_drop(engine: Engine) -> None:
     with engine.begin() as connection:
         table.create(connection)
     try:
-        with _undone(engine) as connection:
+        with _rolled_back(engine) as connection:
             connection.execute(insert(table).values(id=1))
         with engine.connect() as connection:
             if connection.scalar(select(table.c.id)) is not None:

@@ -39,7 +39,7 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
         StorageError: the database cannot be reached or opened.
     """
     with opening_errors(url):
-        return _opened(url, create=create, grace_s=grace_s)
+        return _open(url, create=create, grace_s=grace_s)
 
 
 def open_for_work(
@@ -59,7 +59,7 @@ def open_for_work(
     """
 
     def open_and_check() -> BaseStorage:
-        storage = _opened(url, create=create, grace_s=grace_s)
+        storage = _open(url, create=create, grace_s=grace_s)
         assert isinstance(storage, BatchedStorage)
         if not is_sqlite(url):
             servers.check_writable(storage.backend.engine)
@@ -69,15 +69,15 @@ def open_for_work(
         return retry_while_away(open_and_check, signals, timeout_s=timeout_s, is_awaited=may_come_up)
 
 
-def _opened(url: str, *, create: bool, grace_s: int) -> BaseStorage:
+def _open(url: str, *, create: bool, grace_s: int) -> BaseStorage:
     parsed = parse(url)
     if is_sqlite(url):
         sqlite.check_file(sqlite_file(parsed), create=create)
     if not create:
-        return _cached(parsed, grace_s, create=False)
+        return _open_cached(parsed, grace_s, create=False)
     # Optuna's creation of tables fails if two processes do it at the same time.
     with storage_lock(url):
-        return _cached(parsed, grace_s, create=True)
+        return _open_cached(parsed, grace_s, create=True)
 
 
 @contextmanager
@@ -213,7 +213,7 @@ def disconnect(storage: BaseStorage) -> None:
     storage.backend.engine.dispose()
 
 
-def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
+def _open_cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
     """Open a database and put the cache in front of it."""
     is_file = url.get_backend_name() == "sqlite"
     storage = HeartbeatStorage(

@@ -125,7 +125,7 @@ def begin_trial(engine: Engine, study_id: int) -> tuple[FrozenTrial, Pending]:
             inserted = connection.execute(insert(TRIALS), {**row, "number": number}).inserted_primary_key
             assert inserted is not None
             trial_id = inserted[0]
-    trial = _frozen(trial_id=trial_id, number=number, state=TrialState.RUNNING, started=started, completed=None)
+    trial = _empty_trial(trial_id=trial_id, number=number, state=TrialState.RUNNING, started=started, completed=None)
     return trial, Pending(started=started)
 
 
@@ -161,7 +161,7 @@ def finish_trial(
     with engine.begin() as connection:
         _set_state(connection, trial, pending.started, {"state": state, "datetime_complete": completed})
         _write(connection, trial_id_of(trial), pending, values=values or ())
-    return _local(completed)
+    return _to_local(completed)
 
 
 def read_trials(engine: Engine, study_id: int, *, after: int, among: Iterable[int]) -> list[FrozenTrial]:
@@ -178,7 +178,9 @@ def read_trials(engine: Engine, study_id: int, *, after: int, among: Iterable[in
             rows[row.part][row.trial_id].append(row)
     trials = []
     for trial_id, (row,) in sorted(rows["trial"].items()):
-        trial = _frozen(trial_id=trial_id, number=row.number, state=row.state, started=row.started, completed=row.completed)
+        trial = _empty_trial(
+            trial_id=trial_id, number=row.number, state=row.state, started=row.started, completed=row.completed
+        )
         try:
             _fill(trial, {part: rows_by_trial.get(trial_id, []) for part, rows_by_trial in rows.items()})
         except UNREADABLE as error:
@@ -291,7 +293,7 @@ COLUMN_TYPES: dict[Table, dict[str, str]] = {
 """PostgreSQL's types of the columns of each table, without the trial's id."""
 
 
-def _writing_statement() -> TextClause:
+def _write_statement() -> TextClause:
     """Return the statement of `WRITE_AT_ONCE`, whose parameters are an array for each column."""
     # `unnest` turns the arrays of a table into rows; empty arrays insert nothing.
     inserts = [
@@ -307,10 +309,10 @@ def _writing_statement() -> TextClause:
     return text(f"WITH {', '.join([beat, *inserts])} SELECT 1")
 
 
-WRITE_AT_ONCE = _writing_statement()
+WRITE_AT_ONCE = _write_statement()
 
 
-def _reading_statement() -> Any:
+def _read_statement() -> Any:
     """Return the statement of `READ_TRIALS`: the rows of five tables in one result, with the table's role in `part`."""
     of_study = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == bindparam("study_id"))
     # For one condition with OR, databases would scan all trials of the study instead of using the index.
@@ -355,14 +357,14 @@ def _reading_statement() -> Any:
     )
 
 
-READ_TRIALS = _reading_statement()
+READ_TRIALS = _read_statement()
 
 
 def _fill(trial: FrozenTrial, rows: Mapping[str, list[Row[Any]]]) -> None:
     """Set the parameters, attributes and values of a trial from its rows, by part."""
     # By the id of the row, which is the order in which the parameters were suggested.
     for row in sorted(rows.get("param", []), key=lambda row: row.number):
-        distribution = _distribution(row.content)
+        distribution = _parse_distribution(row.content)
         trial.params[row.key] = distribution.to_external_repr(row.value)
         trial.distributions[row.key] = distribution
     for part, attributes in (("user", trial.user_attrs), ("system", trial.system_attrs)):
@@ -373,7 +375,7 @@ def _fill(trial: FrozenTrial, rows: Mapping[str, list[Row[Any]]]) -> None:
         trial.values = [float(row.content) if row.value is None else row.value for row in value_rows]
 
 
-def _frozen(
+def _empty_trial(
     *, trial_id: int, number: int, state: TrialState, started: datetime | None, completed: datetime | None
 ) -> FrozenTrial:
     """Return a trial without parameters, attributes and values."""
@@ -383,8 +385,8 @@ def _frozen(
         state=state,
         value=None,
         values=None,
-        datetime_start=started and _local(started),
-        datetime_complete=completed and _local(completed),
+        datetime_start=started and _to_local(started),
+        datetime_complete=completed and _to_local(completed),
         params={},
         distributions={},
         user_attrs={},
@@ -395,10 +397,10 @@ def _frozen(
 
 # Cached, because the same few texts occur in all trials.
 @lru_cache
-def _distribution(content: str) -> BaseDistribution:
+def _parse_distribution(content: str) -> BaseDistribution:
     return json_to_distribution(content)
 
 
-def _local(utc: datetime) -> datetime:
+def _to_local(utc: datetime) -> datetime:
     """Convert a time from UTC to local time without time zone, as in Optuna's trials."""
     return utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

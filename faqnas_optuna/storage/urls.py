@@ -48,7 +48,8 @@ SHOWN_OPTIONS = frozenset(
 """Driver options whose values may be shown in messages; the value of any other option may be a secret."""
 USER_AND_PASSWORD = re.compile(r"[^:]+://([^:/]*(:[^@]*)?@)?")
 """Part of a URL before the host, as SQLAlchemy splits it."""
-ESCAPES = "in a password, @ is written %40, / %2F, : %3A, ? %3F, and % %25"
+ESCAPES = "in a password, write %40 for @, %2F for /, %3A for :, %3F for ?, and %25 for %"
+"""Advice for a URL whose password is not escaped."""
 
 
 def parse(url: str) -> URL:
@@ -70,10 +71,10 @@ def parse(url: str) -> URL:
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", *DRIVERS):
         hint = "; write postgresql://" if kind in ("postgres", "pgsql") else ""
-        raise StorageError(f"a storage is an SQLite, PostgreSQL or MySQL database; {kind} is none of them{hint}")
+        raise StorageError(f"the storage must be an SQLite, PostgreSQL or MySQL database; it is {kind}{hint}")
     if parsed.get_backend_name() != "sqlite" and "@" in USER_AND_PASSWORD.sub("", url, count=1):
         # SQLAlchemy ends a password at its first @. The rest of the password would become part of the host and be shown.
-        raise StorageError(f"there is one @ too many in the URL of the storage: {ESCAPES}")
+        raise StorageError(f"the URL of the storage contains an unescaped @: {ESCAPES}")
     _check_options(url)
     return _with_socket_as_option(parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername)))
 
@@ -88,7 +89,7 @@ def _check_options(url: str) -> None:
     _, _, options = USER_AND_PASSWORD.sub("", url, count=1).partition("?")
     if any("=" not in option for option in options.split("&") if option):
         raise StorageError(
-            "options after the ? in the URL of the storage are written NAME=VALUE, with & between them;"
+            "options after the ? in the URL of the storage must be written NAME=VALUE, separated by &;"
             " a ? in a path or a password is written %3F"
         )
 

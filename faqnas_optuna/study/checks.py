@@ -42,7 +42,7 @@ def damage(trial: FrozenTrial, record: type | None, required: Iterable[str]) -> 
         return f"trial {trial.number} has the values {trial.values}, but a successful trial has two finite numbers"
     absent = [name for name in required if attributes.get(name) is None]
     if absent:
-        return f"trial {trial.number} lacks its {absent[0]}"
+        return f"trial {trial.number} has no {absent[0]}"
     return None
 
 

@@ -230,7 +230,7 @@ class StudyMetadata:
             DamagedStudyError: the description is damaged.
         """
         entry = self._read(DESCRIPTION)
-        with self._damage_reported(DESCRIPTION):
+        with self._report_damage(DESCRIPTION):
             return None if entry is None else Description.from_json(entry, study=self._study.study_name)
 
     def created_and_stop(self) -> tuple[str | None, Stop | None]:
@@ -238,7 +238,7 @@ class StudyMetadata:
         # One statement for both, because workers need them for every trial.
         entries = get_study_user_attrs(self._study, (DESCRIPTION, STOP))
         description = entries.get(DESCRIPTION)
-        with self._damage_reported(f"{DESCRIPTION} or {STOP}"):
+        with self._report_damage(f"{DESCRIPTION} or {STOP}"):
             return description and str(description["created"]), _stop(entries.get(STOP))
 
     def describe(self, description: Description) -> None:
@@ -274,15 +274,15 @@ class StudyMetadata:
         """Return the closed generations, sorted by number."""
         generations = []
         for name, entry in self._with_prefix(CLOSED_PREFIX).items():
-            with self._damage_reported(name):
+            with self._report_damage(name):
                 generations.append(_CLOSED.validate_python({k: v for k, v in entry.items() if k != "closed_at"}))
         return sorted(generations, key=lambda closed: closed.generation)
 
     def closing_times(self) -> dict[int, str]:
         """Return the time in UTC at which each closed generation was closed, by number."""
-        with self._damage_reported(CLOSED_PREFIX):
+        with self._report_damage(CLOSED_PREFIX):
             entries = self._with_prefix(CLOSED_PREFIX).values()
-            return {int(entry["generation"]): _checked_time(entry["closed_at"]) for entry in entries}
+            return {int(entry["generation"]): _check_time(entry["closed_at"]) for entry in entries}
 
     def close(self, closed: ClosedGeneration, *, at: str) -> None:
         """Write a closed generation.
@@ -295,7 +295,7 @@ class StudyMetadata:
     def stop(self) -> Stop | None:
         """Return when and why the study has stopped; None while it runs."""
         entry = self._read(STOP)
-        with self._damage_reported(STOP):
+        with self._report_damage(STOP):
             return _stop(entry)
 
     def write_stop(self, stop: Stop) -> None:
@@ -305,7 +305,7 @@ class StudyMetadata:
     def resumptions(self) -> list[Resumption]:
         """Return all resumptions in the order of time."""
         entries = self._read(RESUMED) or []
-        with self._damage_reported(RESUMED):
+        with self._report_damage(RESUMED):
             return _RESUMPTIONS.validate_python(entries)
 
     def resume(self, resumption: Resumption) -> None:
@@ -324,7 +324,7 @@ class StudyMetadata:
         return list(self._with_prefix(VERSIONS_PREFIX).values())
 
     @contextmanager
-    def _damage_reported(self, entry: str) -> Iterator[None]:
+    def _report_damage(self, entry: str) -> Iterator[None]:
         """Translate errors about the contents of an entry to `DamagedStudyError`."""
         try:
             yield
@@ -389,11 +389,11 @@ def _stop(entry: Mapping[str, Any] | None) -> Stop | None:
     """Return the stop of an entry, after checking its time."""
     stop = _STOP.validate_python(entry)
     if stop:
-        _checked_time(stop.at)
+        _check_time(stop.at)
     return stop
 
 
-def _checked_time(text: str) -> str:
+def _check_time(text: str) -> str:
     """Return a time in ISO format unchanged.
 
     Raises:

@@ -89,7 +89,7 @@ class _RememberingNSGAIISampler(NSGAIISampler):
         return generation
 
     def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        return self._viewed(self._memory.generations[generation])
+        return self._view_all(self._memory.generations[generation])
 
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         # Optuna stores the parents in the study, for all workers, and would read them for every trial.
@@ -103,10 +103,10 @@ class _RememberingNSGAIISampler(NSGAIISampler):
             parents = []
         # The worker that selects the parents has them in the order of selection, all others by number. Sorting makes the
         # crossover the same on all workers.
-        self._memory.parents[generation] = self._viewed(parents)
+        self._memory.parents[generation] = self._view_all(parents)
         return parents
 
-    def _viewed(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    def _view_all(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
         """Return trials sorted by number, with the values by which NSGA-II selects them."""
         return [self._view(trial) for trial in sorted(trials, key=lambda trial: trial.number)]
 

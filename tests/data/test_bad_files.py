@@ -34,7 +34,7 @@ def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path, cli_here: 
 
 def test_a_small_file_that_expands_beyond_the_maximum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the bomb of 513 MiB, which takes over a second to expand."""
-    monkeypatch.setattr(csv_files, "LARGEST_FILE", 2**20)
+    monkeypatch.setattr(csv_files, "MAX_FILE_BYTES", 2**20)
     (tmp_path / "d.csv.gz").write_bytes(gzip.compress(bytes(2**20 + 1)))
     with pytest.raises(DataError, match="expands to more than 1 MiB"):
         read_source(tmp_path / "d.csv.gz")

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from faqnas_optuna.config import DataConfig
 from faqnas_optuna.data.frames import as_frame
-from faqnas_optuna.data.limits import MOST_COLUMNS
+from faqnas_optuna.data.limits import MAX_COLUMNS
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
 from faqnas_optuna.data.reading import Source, read_source
@@ -195,8 +195,8 @@ def test_of_many_columns_is_told_together() -> None:
 
 
 def test_a_file_of_a_thousand_columns_is_read(tmp_path: Path) -> None:
-    names = [f"c{number}" for number in range(MOST_COLUMNS)]
-    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join("1" * MOST_COLUMNS) + "\n")
+    names = [f"c{number}" for number in range(MAX_COLUMNS)]
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join("1" * MAX_COLUMNS) + "\n")
     assert list(read_source(tmp_path / "wide.csv").frame.columns) == names
 
 

@@ -54,7 +54,7 @@ SEEN_BY_ALL = {
     "broken attribute": (user_attribute("worker", "{"), "trial 3 cannot be read: JSONDecodeError"),
     "no accuracy": (
         f"DELETE FROM trial_user_attributes {OF_TRIAL_3} AND \"key\" = 'val_accuracy'",
-        "trial 3 lacks its val_accuracy",
+        "trial 3 has no val_accuracy",
     ),
     "generation": (
         f"UPDATE trial_system_attributes SET value_json = '\"first\"' {OF_TRIAL_3}",
