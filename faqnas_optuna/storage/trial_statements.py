@@ -122,9 +122,9 @@ def begin_trial(engine: Engine, study_id: int) -> tuple[FrozenTrial, Pending]:
         else:
             # MySQL cannot insert and return a row in one statement.
             number = connection.scalar(NEXT_NUMBER, row)
-            inserted = connection.execute(insert(TRIALS), {**row, "number": number}).inserted_primary_key
-            assert inserted is not None
-            trial_id = inserted[0]
+            primary_key = connection.execute(insert(TRIALS), {**row, "number": number}).inserted_primary_key
+            assert primary_key is not None
+            trial_id = primary_key[0]
     trial = _empty_trial(trial_id=trial_id, number=number, state=TrialState.RUNNING, started=started, completed=None)
     return trial, Pending(started=started)
 

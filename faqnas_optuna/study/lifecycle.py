@@ -61,6 +61,7 @@ def last_resumption(study: StoredStudy[Any]) -> Resumption | None:
 
 def author() -> str:
     """Return user, host and process of the caller, for the records of stops and resumptions."""
+    # Users of a shared study want to know who stopped it, and on which machine the process is.
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -121,6 +121,7 @@ class Search(StoredStudy[SearchState]):
         return SearchObjective(state, splits, worker=worker, evaluate=evaluate)
 
     def priority(self, state: SearchState) -> tuple[int, int]:
+        # The number of trials decides between studies with equally many full generations.
         return state.full_generations, state.successful
 
     def progress(self, state: SearchState) -> SearchProgress:

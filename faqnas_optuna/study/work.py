@@ -101,6 +101,7 @@ class SearchProgress(Progress):
     def describe(self, *, short: bool = False) -> str:
         trials = counted(self.trials, self.noun)
         best = "–" if self.best_score is None else f"{self.best_score:.3f}"
+        # The narrow form leaves out the front and the hypervolume.
         if short:
             return f"gen {self.generation}/{self.generations} · {trials} · best {best}"
         front = "" if self.front is None else f" · front {self.front}"

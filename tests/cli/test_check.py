@@ -29,7 +29,7 @@ EXPECTED = {
     FindingKind.CONSTANT: "column 'ward' has one value in the training part, from which nothing can be learned",
     FindingKind.NEAR_CONSTANT: "column 'rare' has one value in at least 99 % of the training part, or in all samples but one",
     FindingKind.IMBALANCE: "always answering 'well' has an accuracy of 0.917; search by the mean recall with --score balanced",
-    FindingKind.SMALL_PART: "the validation part has 12 samples and the test part has 12 samples, with which the 95 % interval",
+    FindingKind.SMALL_PART: "the validation part has 12 samples and the test part has 12 samples, so the 95 % confidence",
 }
 
 

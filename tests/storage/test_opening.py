@@ -99,7 +99,7 @@ def test_a_database_is_only_made_when_asked(tmp_path: Path, storage_url: str) ->
         ("sqlite:////nowhere/at/all.db", "directory /nowhere/at does not exist"),
         ("postgresql://me:secret@127.0.0.1:1/db", r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/db: .*refused"),
         ("mysql://me:secret@127.0.0.1:1/db", r"mysql\+pymysql://me:\*\*\*@127.0.0.1:1/db"),
-        ("oracle://me:secret@127.0.0.1:1/db", "SQLite, PostgreSQL or MySQL database; oracle is none"),
+        ("oracle://me:secret@127.0.0.1:1/db", "SQLite, PostgreSQL or MySQL database; it is oracle"),
     ],
 )
 def test_storages_that_cannot_be_used_are_refused(url: str, message: str) -> None:

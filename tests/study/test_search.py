@@ -76,7 +76,7 @@ def test_other_settings_are_refused_field_by_field(
 ) -> None:
     new_search()
     asked = small_config(seed=1, training=TrainingConfig(epochs=9))
-    with pytest.raises(StudyMismatchError, match="seed: stored 0, asked 1; training.epochs: stored 1, asked 9"):
+    with pytest.raises(StudyMismatchError, match="seed: stored 0, requested 1; training.epochs: stored 1, requested 9"):
         searches.open_or_create(open_storage(storage_url), "iris", asked, iris)
     more = small_config(search=SearchConfig(population=4, generations=9))
     with pytest.raises(StudyMismatchError, match="or run: faqnas-optuna resume iris --generations N"):
