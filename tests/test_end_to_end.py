@@ -164,7 +164,7 @@ def test_stop_ends_a_worker_elsewhere(run_forked: RunCli, fork_cli: Fork, tmp_pa
     assert "Continue with: faqnas-optuna resume iris" in run_forked("stop", "iris").stdout
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
-    assert "\nStopped: somebody asked for it." in out
+    assert "\nStopped: a user requested it." in out
 
 
 def test_a_study_in_which_nothing_succeeds_ends_with_5(run_forked: RunCli) -> None:

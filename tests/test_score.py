@@ -296,7 +296,7 @@ def test_a_search_by_it_from_the_command_line(cli_here: Cli) -> None:
     assert code == 0 and out.splitlines()[0].split()[:3] == ["trial", "accuracy", "balanced"]
     assert "best balanced accuracy " in err
     # It is a part of the study, which goes on with no other.
-    told = "study 'iris' exists with other settings: score: stored balanced, requested accuracy; ask for the stored ones"
+    told = "study 'iris' exists with other settings: score: stored balanced, requested accuracy; use the stored ones"
     for others in ((), ("--score", "accuracy")):
         code, out, err = cli_here("start", "iris", *others, *TINY)
         assert (code, out) == (3, "") and told in err

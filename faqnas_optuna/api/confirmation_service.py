@@ -18,7 +18,7 @@ from faqnas_optuna.noise.report import noise_document
 from faqnas_optuna.signals import CallInterrupted
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.study import LONGEST_NAME, check_name
+from faqnas_optuna.study.study import MAX_NAME_LENGTH, check_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +89,10 @@ def confirmation_name(study: str, name: str | None) -> str:
     """
     check_name(study)
     chosen = name_for(study) if name is None else name
-    if name is None and len(chosen) > LONGEST_NAME:
-        raise ConfigError(f"a name has at most {LONGEST_NAME} characters but {chosen!r} has more; choose another with --name")
+    if name is None and len(chosen) > MAX_NAME_LENGTH:
+        raise ConfigError(
+            f"a name has at most {MAX_NAME_LENGTH} characters but {chosen!r} has more; choose another with --name"
+        )
     check_name(chosen)
     return chosen
 

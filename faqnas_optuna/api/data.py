@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from faqnas_optuna.api.settings import ResolvedSettings
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.data.loading import Files, check_known, load_splits
+from faqnas_optuna.data.loading import Files, check_exists, load_splits
 from faqnas_optuna.data.splits import DataSplits
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class DataSource:
             DataError: The data set is unknown, or the file does not exist.
         """
         files = settings.files and settings.files.located(data_dir)
-        check_known(settings.config, files)
+        check_exists(settings.config, files)
         return cls(files=files, data_dir=data_dir)
 
     @property

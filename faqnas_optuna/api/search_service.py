@@ -15,7 +15,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import NoStudiesError
 from faqnas_optuna.signals import CallInterrupted
 from faqnas_optuna.storage.opening import disconnect, storage_lock
-from faqnas_optuna.storage.outages import patiently
+from faqnas_optuna.storage.outages import retry_while_away
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.search import Search, check_existing, open_or_create
 from faqnas_optuna.study.stopping import StopReason
@@ -134,7 +134,7 @@ def _create(
     # The database may have become unavailable during the measurement, which can take minutes.
     with waiting(hooks, f"study {request.name} was not created") as signals:
         release = partial(disconnect, storage)
-        return patiently(make, signals, timeout_s=execution.timeouts.database_timeout_s, release=release)
+        return retry_while_away(make, signals, timeout_s=execution.timeouts.database_timeout_s, release=release)
 
 
 def _measured(request: SearchRequest, splits: DataSplits, execution: Execution, hooks: Hooks) -> Reliability | None:

@@ -218,7 +218,7 @@ def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Pa
     from faqnas_optuna.api.data import DataSource
     from faqnas_optuna.api.running import join_study
     from faqnas_optuna.reporting.documents import check_failures
-    from faqnas_optuna.storage.outages import patiently
+    from faqnas_optuna.storage.outages import retry_while_away
 
     with show_states(quiet=quiet) as on_trial:
         run = join_study(name, execution, signals, data=DataSource(data_dir=data_dir), on_trial=on_trial)
@@ -230,7 +230,7 @@ def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Pa
     try:
         if not signals.first:
             # It opens a connection, which a server with others at work may not have to spare.
-            patiently(partial(check_failures, run.study), signals, timeout_s=execution.timeouts.database_timeout_s)
+            retry_while_away(partial(check_failures, run.study), signals, timeout_s=execution.timeouts.database_timeout_s)
     except FaqnasError as error:
         # The `start` that launched this worker reports the failure once for all workers.
         if not quiet:
@@ -302,7 +302,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
     from faqnas_optuna.cli.display import print_status
     from faqnas_optuna.confirmation.opening import status_document
     from faqnas_optuna.storage.opening import failure
-    from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_passing
+    from faqnas_optuna.storage.outages import DATABASE_ERRORS, is_transient
     from faqnas_optuna.study.metadata import other_studies
 
     with opened_storage(storage) as opened:
@@ -310,7 +310,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
             try:
                 document = status_document(opened, study)
             except DATABASE_ERRORS as error:
-                if not (watch and is_passing(error)):
+                if not (watch and is_transient(error)):
                     raise
                 click.echo(f"{failure(storage, error)}; trying again in 2 s", err=True)
                 time.sleep(2)

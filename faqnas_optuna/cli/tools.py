@@ -37,7 +37,7 @@ def datasets(
     """
     from faqnas_optuna.cli.display import print_data, print_datasets
     from faqnas_optuna.data.idx_files import download as fetch
-    from faqnas_optuna.data.idx_files import downloaded_to
+    from faqnas_optuna.data.idx_files import download_directory
     from faqnas_optuna.data.named import DATASETS
 
     if file:
@@ -45,7 +45,7 @@ def datasets(
         print_json(document) if as_json else print_data(document)
         return
     if download:
-        click.echo(f"downloading {download} to {downloaded_to(download, data_dir)}; this takes a minute or two", err=True)
+        click.echo(f"downloading {download} to {download_directory(download, data_dir)}; this takes a minute or two", err=True)
         fetch(download, data_dir)
     listed = [asdict(info) for info in DATASETS.values()]
     if as_json:

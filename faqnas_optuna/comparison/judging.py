@@ -18,7 +18,7 @@ import optuna
 from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.comparison.replay import FrontCircuit, SearchTrace, TrainingBudget, estimated_front, replay, seeds_of
 from faqnas_optuna.comparison.samplers import searcher
-from faqnas_optuna.study.pareto import BEYOND
+from faqnas_optuna.study.pareto import BOX_MARGIN
 from faqnas_optuna.training.statistics import Comparison, compare, holm, mean_interval
 from faqnas_optuna.workers.pool import shared_out
 
@@ -173,11 +173,11 @@ def achieved_hypervolume(front: Sequence[FrontCircuit], accuracies: Sequence[flo
     Args:
         front: Circuits of the front, sorted by cost.
         accuracies: Accuracy of each circuit.
-        flops_range: Quantum FLOPs of the cheapest and the most expensive circuit of the space. The box ends at `BEYOND` times
+        flops_range: Quantum FLOPs of the cheapest and the most expensive circuit of the space. The box ends at `BOX_MARGIN` times
             the latter.
     """
     cheapest, most_expensive = flops_range
-    width = math.log10(BEYOND * most_expensive / cheapest)
+    width = math.log10(BOX_MARGIN * most_expensive / cheapest)
     starts = [math.log10(circuit.flops / cheapest) / width for circuit in front]
     # Each circuit is taken up to the cost of the next, the last up to the end of the box.
     ends = [*starts, 1.0][1:]

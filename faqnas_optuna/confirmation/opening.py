@@ -20,14 +20,14 @@ from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, FaqnasError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
-from faqnas_optuna.storage.opening import storage_lock, study_lock, unread
+from faqnas_optuna.storage.opening import storage_lock, study_lock, with_empty_cache
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import ConfirmationPlan, Description, our_studies
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
-from faqnas_optuna.study.study import StoredStudy, create_study, stored, versions
+from faqnas_optuna.study.study import StoredStudy, create_study, load_stored, versions
 
 Refusal = Callable[[Confirmation], FaqnasError]
 """Function that returns the error for a confirmation where a search is needed."""
@@ -42,7 +42,7 @@ def open_study(storage: BaseStorage, name: str) -> StoredStudy[Any]:
         StudyMismatchError: The study was made by a version of this package whose description this version cannot read.
         DamagedStudyError: The stored description was changed from outside.
     """
-    study, description = stored(storage, name)
+    study, description = load_stored(storage, name)
     if description.confirms is None:
         return Search.of(study, description)
     return Confirmation.of(study, description)
@@ -129,7 +129,7 @@ def confirmation_of(search: Search) -> Confirmation | None:
     """Return the confirmation of a search under its default name, for reading; None if there is none that can be read."""
     try:
         # SQLite reuses the ids of deleted studies, so trials in the cache may belong to an earlier study: read them afresh.
-        return find_confirmation(unread(storage_of(search.study)), name_for(search.name), search)
+        return find_confirmation(with_empty_cache(storage_of(search.study)), name_for(search.name), search)
     except (ConfigError, StudyMismatchError):
         # A problem with the confirmation must not keep anyone from reading the search.
         return None
@@ -179,7 +179,7 @@ def create_or_extend(
             return Confirmation.of(create_study(storage, name, description), description)
     with study_lock(confirmation.study), confirmation.existing():
         # Another process may have extended the study since this one read it, before it had the lock.
-        confirmation.as_it_is_now().check_budget(budget)
+        confirmation.reload().check_budget(budget)
         return confirmation.with_finalists(plan.finalists, repeats=budget.repeats)
 
 

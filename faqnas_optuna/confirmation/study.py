@@ -78,7 +78,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
             LookupError: The trial is not a finalist.
         """
         # The finalist may have been added since this process loaded the study.
-        finalist = self.plan.finalist(number) or self.as_it_is_now().plan.finalist(number)
+        finalist = self.plan.finalist(number) or self.reload().plan.finalist(number)
         if finalist is None:
             raise LookupError(f"trial {number} is no finalist")
         return finalist
@@ -129,7 +129,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
         if not may_begin():
             return None
         # The trials as last read suffice: claiming a waiting trial fails in the database if another worker was faster.
-        with batched(self.study).as_last_read():
+        with batched(self.study).cached_reads():
             return begin_queued_trial(self.study)
 
     def objective(
@@ -230,7 +230,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
         """Return whether, by the last reading, trainings must be queued or the confirmation is complete."""
         if state.waiting:
             return False
-        with batched(self.study).as_last_read():
+        with batched(self.study).cached_reads():
             trials = self.study.get_trials(deepcopy=False)
         return not state.running or bool(missing_trainings(self.all_trainings(), trials, since=state.resumed_at))
 
@@ -243,7 +243,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
             # Before this process had the lock, others may have added finalists, or queued and finished the missing trainings:
             # everything is read again.
             state.refresh()
-            trainings = self.as_it_is_now().all_trainings()
+            trainings = self.reload().all_trainings()
             state.resumed_at = self._resumed_at()
             due = missing_trainings(trainings, self.study.get_trials(deepcopy=False), since=state.resumed_at)
             if may_all_fail(state):

@@ -18,7 +18,7 @@ from faqnas_optuna.reporting.front_plot import ConfirmedError
 from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.reporting.plotly_front import hypervolume_figure, pareto_figure
 from faqnas_optuna.storage.attributes import study_ids
-from faqnas_optuna.storage.opening import unread
+from faqnas_optuna.storage.opening import with_empty_cache
 from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.metadata import Description, our_studies
 from faqnas_optuna.study.records import Candidate
@@ -170,7 +170,7 @@ class StudyWatcher:
         # A study that replaced a deleted one of its name may even have the same ids on SQLite. Its trials are read afresh,
         # without those of the old study in Optuna's cache.
         if state is None or state.study.description.created != study.description.created:
-            state = open_study(unread(self._storage), study.name).new_state()
+            state = open_study(with_empty_cache(self._storage), study.name).new_state()
             self._states[study.name] = state
         # The limit of generations may have changed since the last reading.
         state.study = replace(state.study, description=study.description)

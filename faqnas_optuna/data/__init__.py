@@ -1,1 +1,1 @@
-"""On what: data sets by name, split and scaled."""
+"""Reading, checking, preprocessing and splitting of data sets."""

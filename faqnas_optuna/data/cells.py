@@ -1,4 +1,4 @@
-"""Cells of a column as texts, numbers or truth values: one set of rules for every file format and data frame."""
+"""Conversion of the cells of a column to texts, numbers or truth values, by the same rules for all formats and data frames."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,45 +11,54 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEXT = "string[pyarrow]"
-"""Pandas' type of texts with missing values."""
+"""Type of pandas for texts that may be missing."""
 MISSING = frozenset(
     ("", "?", "-nan", "-NaN", "<NA>", "#N/A", "#N/A N/A", "#NA", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN")
     + ("N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")
 )
 """Texts that mean a missing value: those of `pandas.read_csv`, and the question mark of UCI's files."""
 NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|infinity))"
+"""Pattern of a number; infinities are recognised here to be refused with a message of their own."""
 WHOLE_WITH_POINT = r"^([+-]?(?:0|[1-9][0-9]*))\.0$"
+"""Pattern of a whole number with a decimal point, such as 7.0."""
 DECIMAL_COMMA = r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?"
+"""Pattern of a number with a decimal comma, such as 0,5."""
 BOOLEANS = {"true": 1.0, "false": 0.0}
-"""Truth values by their text, in any case."""
+"""Truth values by their text in lower case."""
 
 
 def texts(series: "pd.Series[Any]") -> "pd.Series[str]":
-    """Return the cells as stripped texts, missing where they hold none or one of `MISSING`.
+    """Return the cells as stripped texts; empty cells and those of `MISSING` are missing.
 
-    A whole number has the same text whatever its type: 7, 7.0 and "7.0" are all "7", since programs write a column of whole
-    numbers with a point where a value is missing.
+    A whole number has the same text for all types: 7, 7.0 and "7.0" all become "7".
 
     Raises:
-        DataError: a cell holds neither text, number nor truth value.
+        DataError: a cell holds something other than a text, number or truth value.
+
+    >>> import pandas as pd
+    >>> texts(pd.Series([" yes ", 7.0, None, "n/a"])).tolist()
+    ['yes', '7', <NA>, <NA>]
     """
     import pandas as pd
     from pandas.api import types
 
     if isinstance(series.dtype, pd.CategoricalDtype):
+        # Each category is converted once, however often it occurs. A missing value has the code -1, which `take` fills.
         categories = texts(pd.Series(series.cat.categories, name=series.name))
         codes = series.cat.codes.to_numpy()
-        taken = categories.array.take(codes, allow_fill=True)
-        return pd.Series(taken, index=series.index, name=series.name)
+        values = categories.array.take(codes, allow_fill=True)
+        return pd.Series(values, index=series.index, name=series.name)
     if types.is_string_dtype(series.dtype) and not types.is_object_dtype(series.dtype):
+        # Many programs write a column of whole numbers as 7.0 as soon as one value is missing.
         stripped = series.astype(TEXT).str.strip().str.replace(WHOLE_WITH_POINT, r"\1", regex=True)
         return stripped.mask(stripped.isin(MISSING))
+    # An object column may hold anything; its cells become texts one by one, and then follow the rules above.
     cells = series.astype(object).where(series.notna(), None)
     return texts(pd.Series([_text(cell) for cell in cells], index=series.index, name=series.name, dtype=TEXT))
 
 
 def _text(cell: Any) -> str | None:
-    """Return the text of a cell."""
+    """Return the text of a cell, None if it is missing."""
     if cell is None:
         return None
     if isinstance(cell, str):
@@ -57,6 +66,7 @@ def _text(cell: Any) -> str | None:
     if isinstance(cell, np.generic):
         return _text(cell.item())
     if isinstance(cell, float):
+        # As `texts` does for strings: a whole number has no decimal point.
         return str(int(cell)) if cell.is_integer() else repr(cell)
     if _is_number(cell):
         return str(cell)
@@ -64,12 +74,17 @@ def _text(cell: Any) -> str | None:
 
 
 def _is_number(cell: Any) -> bool:
-    """Tell a number (int, bool, Decimal, Fraction, …) by what it can be converted to."""
+    """Return whether a cell is a number (int, bool, Decimal, Fraction, …)."""
+    # Sized objects, such as arrays of one element, and dates are no numbers even if they convert to float.
     return hasattr(cell, "__float__") and not hasattr(cell, "__len__") and not hasattr(cell, "isoformat")
 
 
 def number_mask(cells: "pd.Series[str]", *, decimal_comma: bool) -> NDArray[np.bool_]:
-    """Return which texts (samples,) are numbers; a missing one is not."""
+    """Return the mask (samples,) of the texts that are numbers; a missing text is none.
+
+    Args:
+        decimal_comma: whether 0,5 is a number too.
+    """
     pattern = f"{NUMBER}|{DECIMAL_COMMA}" if decimal_comma else NUMBER
     return np.asarray(cells.str.fullmatch(pattern).fillna(False).to_numpy(bool), np.bool_)
 
@@ -78,19 +93,19 @@ def numbers(series: "pd.Series[Any]", *, decimal_comma: bool = False) -> NDArray
     """Return the cells as numbers (samples,), NaN where one is missing.
 
     Args:
-        decimal_comma: whether a text may write 0,5 for 0.5.
+        decimal_comma: whether texts may use a decimal comma, as in 0,5.
 
     Raises:
         DataError: a cell is not a finite number.
     """
-    values = _parsed(series, decimal_comma=decimal_comma)
+    values = _parse_numbers(series, decimal_comma=decimal_comma)
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         raise DataError(f"holds an infinite number in row {infinite[0] + 1}; write a finite one, or leave it empty")
     return values
 
 
-def _parsed(series: "pd.Series[Any]", *, decimal_comma: bool) -> NDArray[np.float64]:
+def _parse_numbers(series: "pd.Series[Any]", *, decimal_comma: bool) -> NDArray[np.float64]:
     import pyarrow
     from pandas.api import types
     from pyarrow import compute
@@ -120,20 +135,25 @@ def booleans(series: "pd.Series[Any]") -> NDArray[np.float64]:
     if types.is_bool_dtype(series.dtype):
         return np.asarray(series.to_numpy(np.float64, na_value=np.nan), np.float64)
     cells = texts(series)
-    known = {**BOOLEANS, "1": 1.0, "0": 0.0}
-    values = np.asarray(cells.str.lower().map(known).to_numpy(np.float64, na_value=np.nan), np.float64)
+    value_of = {**BOOLEANS, "1": 1.0, "0": 0.0}
+    values = np.asarray(cells.str.lower().map(value_of).to_numpy(np.float64, na_value=np.nan), np.float64)
     _check_cells(cells, ~np.isnan(values), "true or false")
     return values
 
 
-def _check_cells(cells: "pd.Series[str]", is_right: NDArray[np.bool_], wanted: str) -> None:
-    """Refuse a column with a text that is not what is wanted."""
-    strange = np.flatnonzero(cells.notna().to_numpy(bool) & ~is_right)
-    if strange.size:
-        row = int(strange[0])
-        raise DataError(f"must hold {wanted}; row {row + 1} has {cells.iloc[row][:30]!r}")
+def _check_cells(cells: "pd.Series[str]", is_valid: NDArray[np.bool_], expected: str) -> None:
+    """Refuse a column with a cell that is neither valid nor missing.
+
+    Args:
+        is_valid: mask (samples,) of the valid cells.
+        expected: description of valid cells, for the error.
+    """
+    invalid = np.flatnonzero(cells.notna().to_numpy(bool) & ~is_valid)
+    if invalid.size:
+        row = int(invalid[0])
+        raise DataError(f"must hold {expected}; row {row + 1} has {cells.iloc[row][:30]!r}")
 
 
 def as_objects(cells: "pd.Series[str]") -> NDArray[np.object_]:
-    """Return texts (samples,) as `str`, None where one is missing."""
+    """Return texts (samples,) as an array of `str`, None where one is missing."""
     return np.asarray(cells.astype(object).where(cells.notna(), None).to_numpy(object), object)

@@ -1,4 +1,4 @@
-"""Classes of samples: whole numbers, truth values or texts, read from texts by one rule for every format."""
+"""Classes of samples: whole numbers, truth values or texts, read from texts by the same rules for all formats."""
 
 import re
 from collections.abc import Sequence
@@ -14,17 +14,22 @@ from faqnas_optuna.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-FEWEST_SAMPLES = 5
-"""Samples of a class, so that each part can have one."""
+MIN_SAMPLES = 5
+"""Minimum number of samples of a class, so that each part can have one."""
 WHOLE = re.compile(r"([+-]?(?:0|[1-9][0-9]*))(?:\.0*)?")
-LARGEST_LABEL = 2**63 - 1
+"""Pattern of a whole number, with or without a decimal point; a leading zero makes a code of it, such as 007."""
+MAX_LABEL = 2**63 - 1
+"""Maximum absolute value of a whole number as a class."""
 
 
 def label_texts(name: str, series: "pd.Series[Any]") -> "pd.Series[str]":
-    """Return the class of each sample as a text, missing where there is none.
+    """Return the class of each sample (samples,) as a text.
+
+    Args:
+        name: name of the column, for the error.
 
     Raises:
-        DataError: the column holds dates, or values that are no classes.
+        DataError: the column holds dates, or values that are neither texts, numbers nor truth values.
     """
     from pandas.api import types
 
@@ -37,74 +42,100 @@ def label_texts(name: str, series: "pd.Series[Any]") -> "pd.Series[str]":
 
 
 def infer_classes(name: str, cells: "pd.Series[str]") -> tuple[Label, ...]:
-    """Return the classes of the training data, in order.
+    """Return the classes of the training data, sorted.
+
+    Args:
+        name: name of the column, for errors.
+        cells: class of each sample as a text (samples,).
 
     Raises:
-        DataError: a value is missing, there are fractions, or fewer than two classes.
+        DataError: a value is missing, a number is not whole, or there are fewer than two classes.
+
+    >>> import pandas as pd
+    >>> infer_classes("species", pd.Series(["10", "9.0", "9"], dtype="string[pyarrow]"))
+    (9, 10)
     """
     absent = np.flatnonzero(cells.isna().to_numpy(bool))
     if absent.size:
         raise DataError(
             f"the target {name!r} lacks a value in {absent.size:,} rows, the first in row {absent[0] + 1}; fill or delete them"
         )
-    different = sorted(set(cells))
-    classes: list[Label] = list(different)
-    if all(text.lower() in BOOLEANS for text in different):
-        classes = [*sorted({bool(BOOLEANS[text.lower()]) for text in different})]
-    elif all(WHOLE.fullmatch(text) for text in different):
-        numbers = sorted({int(text.partition(".")[0]) for text in different})
-        if largest := next((number for number in numbers if abs(number) > LARGEST_LABEL), None):
-            raise DataError(f"the target {name!r} holds whole numbers beyond 64 bits, as {largest}; write them as texts")
+    distinct = sorted(set(cells))
+    classes: list[Label] = list(distinct)
+    # Sorted by value, not in the order of the file, so that the index of a class does not depend on the order of the rows.
+    if all(text.lower() in BOOLEANS for text in distinct):
+        classes = [*sorted({bool(BOOLEANS[text.lower()]) for text in distinct})]
+    elif all(WHOLE.fullmatch(text) for text in distinct):
+        # Sorted as numbers: the texts would sort 10 before 9.
+        numbers = sorted({int(text.partition(".")[0]) for text in distinct})
+        largest = next((number for number in numbers if abs(number) > MAX_LABEL), None)
+        if largest is not None:
+            raise DataError(f"the target {name!r} holds whole numbers beyond 64 bits, such as {largest}; write them as texts")
         classes = [*numbers]
-    elif number_mask(cells, decimal_comma=True).all() and not any(re.fullmatch(r"[+-]?0[0-9]+", text) for text in different):
-        fraction = next(text for text in different if not WHOLE.fullmatch(text))
+    elif number_mask(cells, decimal_comma=True).all() and not any(re.fullmatch(r"[+-]?0[0-9]+", text) for text in distinct):
+        # All cells are numbers, none is a code such as 007, and some have a fraction: a target for regression.
+        fraction = next(text for text in distinct if not WHOLE.fullmatch(text))
         raise DataError(
             f"the target {name!r} holds {fraction}, and classes are texts or whole numbers; name another column with"
-            " --target, or sort its values into classes: there is no regression here"
+            " --target, or group its values into classes; regression is not supported"
         )
     if len(classes) < 2:
-        raise DataError(f"the target {name!r} has one class, {classes[0]!r}, in all {len(cells):,} rows; give at least two")
+        raise DataError(
+            f"the target {name!r} has one class, {classes[0]!r}, in all {len(cells):,} rows; at least two classes are needed"
+        )
     return tuple(classes)
 
 
 def class_indices(name: str, cells: "pd.Series[str]", classes: Sequence[Label]) -> NDArray[np.int64]:
-    """Return the index of the class of each sample (samples,), -1 where the class is missing.
+    """Return class indices (samples,), -1 for missing classes.
+
+    Args:
+        name: name of the column, for the error.
+        cells: class of each sample as a text (samples,).
+        classes: names of the classes, by index.
 
     Raises:
-        DataError: a sample is of another class.
+        DataError: a cell holds another class.
     """
-    place = {_key(str(label), classes): index for index, label in enumerate(classes)}
-    different = cells.dropna().unique().tolist()
-    unknown = [text for text in different if _key(text, classes) not in place]
+    index_of = {_key(str(label), classes): index for index, label in enumerate(classes)}
+    distinct = cells.dropna().unique().tolist()
+    unknown = [text for text in distinct if _key(text, classes) not in index_of]
     if unknown:
-        known = ", ".join(map(str, classes[:20]))
+        expected = ", ".join(map(str, classes[:20]))
         listed = ", ".join(map(repr, unknown[:5]))
-        raise DataError(f"column {name!r} holds {listed}, and the classes are {known}; correct it, or rename the column")
-    indices = {text: place[_key(text, classes)] for text in different}
+        raise DataError(f"column {name!r} holds {listed}, and the classes are {expected}; correct it, or rename the column")
+    indices = {text: index_of[_key(text, classes)] for text in distinct}
     return np.asarray(cells.map(indices).fillna(-1).to_numpy(np.int64), np.int64)
 
 
 def check_counts(name: str, y: NDArray[np.int64], classes: Sequence[Label]) -> None:
-    """Refuse classes that cannot be divided between the parts.
+    """Refuse classes that are too small to be divided between the parts.
+
+    Args:
+        name: name of the column, for the error.
+        y: class indices (samples,).
+        classes: names of the classes, by index.
 
     Raises:
-        DataError: a class has fewer than `FEWEST_SAMPLES`.
+        DataError: a class has fewer than `MIN_SAMPLES` samples.
     """
     counts = np.bincount(y, minlength=len(classes))
-    if counts.min() >= FEWEST_SAMPLES:
+    if counts.min() >= MIN_SAMPLES:
         return
-    rare = [f"{classes[index]!r} has {counts[index]}" for index in np.flatnonzero(counts < FEWEST_SAMPLES)[:5]]
+    rare = [f"{classes[index]!r} has {counts[index]}" for index in np.flatnonzero(counts < MIN_SAMPLES)[:5]]
+    # Many classes in few rows suggest that the target is not a column of classes at all.
     of = f"{len(classes):,} classes in {len(y):,} rows" if len(classes) > len(y) // 10 else f"{len(classes)} classes"
     raise DataError(
-        f"each class needs at least {FEWEST_SAMPLES} samples; of the {of} of target {name!r}, {', '.join(rare)}: name another"
-        " column with --target, or join rare classes"
+        f"each class needs at least {MIN_SAMPLES} samples; of the {of} of target {name!r}, {', '.join(rare)}: name another"
+        " column with --target, or merge rare classes"
     )
 
 
 def _key(text: str, classes: Sequence[Label]) -> str:
-    """Return what two spellings of a class have in common."""
+    """Return a key that is equal for all spellings of a class, such as 7 and 7.0, or true and TRUE."""
+    # The truth values come first, because a `bool` is an `int` too.
     if all(isinstance(label, bool) for label in classes):
         return text.lower()
-    if all(isinstance(label, int) for label in classes) and (whole := WHOLE.fullmatch(text)):
-        return str(int(whole[1]))
+    if all(isinstance(label, int) for label in classes) and (match := WHOLE.fullmatch(text)):
+        return str(int(match[1]))
     return text

@@ -1,4 +1,4 @@
-"""Kinds of columns, inferred from the training data, and the values of a column of known kind."""
+"""Inference of the kind of a column from the training data, and reading of columns of known kind."""
 
 import re
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from faqnas_optuna.data.reading import Source
 
-MOST_CATEGORIES = 50
-"""A column with more different texts is an identifier or free text."""
+MAX_CATEGORIES = 50
+"""Maximum number of distinct texts of a categorical column; a column with more is an identifier or free text."""
 _MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _TIME = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(?i:am|pm))?(Z| ?[+-]\d{2}:?\d{2}| ?UTC)?"
 _DAY = (
@@ -29,8 +29,9 @@ _DAY = (
     rf"|\d{{1,2}}[ -]?{_MONTH}[ -]?(\d{{4}}|\d{{2}})|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{4}}[ -]{_MONTH}[ -]\d{{1,2}}"
 )
 DATE = re.compile(rf"((?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?({_DAY})([T ,]+{_TIME})?|{_TIME}")
+"""Pattern of a date, a time of day, or both."""
 CODE = r"[+-]?0[0-9]+"
-"""A number with a leading zero, as 007: a code, whose digits are no quantity."""
+"""Pattern of a number with a leading zero, such as 007: a code, not a quantity."""
 DECORATED = {
     "a percent sign": re.compile(rf"{NUMBER}\s*%"),
     "a currency sign": re.compile(r"[+-]?\s*[$€£¥₹]\s*[\d.,]+|[+-]?[\d.,]+\s*[$€£¥₹]"),
@@ -38,25 +39,25 @@ DECORATED = {
     "a comma, which may mean thousands or a decimal point": re.compile(r"[+-]?\d*,\d+|[+-]?\d{1,3}(,\d{3})+(\.\d+)?"),
     "points or spaces between thousands": re.compile(r"[+-]?\d{1,3}([. ]\d{3})+(,\d+)?"),
 }
-"""Ways to write a number that would be guesswork to read."""
+"""Number formats that are refused because reading them would be a guess, by description."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column that becomes one or more features."""
+    """Column that becomes one or more features."""
 
     name: str
     kind: Kind
     values: NDArray[Any]
-    """(samples,) numbers with NaN, or `str` with None, where a value is missing."""
+    """Values (samples,): numbers with NaN, or `str` with None, for missing values."""
 
     @property
     def is_text(self) -> bool:
-        """Whether the values are texts."""
+        """True if the values are texts."""
         return self.kind is Kind.CATEGORY
 
     @property
-    def missing(self) -> NDArray[np.bool_]:
+    def is_missing(self) -> NDArray[np.bool_]:
         """Mask (samples,) of the missing values."""
         if self.is_text:
             return absent(self.values)
@@ -64,14 +65,17 @@ class Column:
 
 
 def infer_kind(series: "pd.Series[Any]", *, decimal_comma: bool) -> Kind:
-    """Return what a column of the training data is.
+    """Infer the kind of a column of the training data.
 
-    A type that already says so decides: numbers, truth values, dates, and pandas' categories. Text decides by what all its
-    cells look like: numbers, unless a leading zero makes codes of them; truth values; dates; else categories, or an
-    identifier if there are more than `MOST_CATEGORIES` of them.
+    The type of the column decides if it is one of numbers, truth values, dates or pandas' categories. Otherwise the form of all
+    cells decides: truth values; numbers, unless a leading zero makes them codes; dates. Any other texts are categories, or
+    identifiers if more than `MAX_CATEGORIES` of them are distinct or they occur less than twice on average.
+
+    Args:
+        decimal_comma: whether texts such as 0,5 are numbers.
 
     Raises:
-        DataError: the cells cannot be read without guessing, or there is none.
+        DataError: the column is empty, or its cells cannot be read without guessing.
     """
     import pandas as pd
     from pandas.api import types
@@ -80,6 +84,7 @@ def infer_kind(series: "pd.Series[Any]", *, decimal_comma: bool) -> Kind:
         raise DataError("holds complex numbers")
     if not series.notna().any():
         raise DataError("holds no value")
+    # Truth values come before numbers, because pandas counts them among the numeric types.
     if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
         return Kind.DATE
     if isinstance(series.dtype, pd.CategoricalDtype):
@@ -88,6 +93,7 @@ def infer_kind(series: "pd.Series[Any]", *, decimal_comma: bool) -> Kind:
         return Kind.BOOLEAN
     if types.is_numeric_dtype(series.dtype):
         return Kind.NUMBER
+    # Python's dates and times come in columns of the type `object`.
     if all(hasattr(value, "isoformat") for value in series.dropna()):
         return Kind.DATE
     return _kind_of_texts(texts(series), decimal_comma=decimal_comma)
@@ -99,59 +105,71 @@ def _kind_of_texts(cells: "pd.Series[str]", *, decimal_comma: bool) -> Kind:
     present = cells.dropna()
     if present.empty:
         raise DataError("holds no value")
-    different = pd.Series(present.unique(), dtype=TEXT)
-    if different.str.lower().isin(BOOLEANS).all():
+    distinct = pd.Series(present.unique(), dtype=TEXT)
+    if distinct.str.lower().isin(BOOLEANS).all():
         return Kind.BOOLEAN
-    is_number = number_mask(different, decimal_comma=decimal_comma)
-    is_code = bool(different.str.fullmatch(CODE).any())
+    is_number = number_mask(distinct, decimal_comma=decimal_comma)
+    is_code = bool(distinct.str.fullmatch(CODE).any())
     if is_number.all() and not is_code:
-        _check_one_decimal_mark(different)
+        _check_one_decimal_mark(distinct)
         return Kind.NUMBER
-    listed = different.tolist()
+    listed = distinct.tolist()
+    # After numbers, so that years such as 2024 are numbers.
     if all(DATE.fullmatch(text) for text in listed):
         return Kind.DATE
+    # A number that is misread, or a column of numbers that is taken for categories, would go unnoticed, so doubtful
+    # columns are refused.
     _check_undecorated(listed, is_number)
     if not is_code:
         _check_pure(present, decimal_comma=decimal_comma)
+    # As a feature, such a column would be useless, and the parts that the data set defines would be ignored.
     if {PARTS_BY_WORD.get(text.casefold()) for text in listed} >= {"train", "test"} and len(listed) <= len(PARTS_BY_WORD):
         raise DataError("names parts (train and test); rename it to 'split' to divide the samples by it")
-    if len(listed) > MOST_CATEGORIES or 2 * len(listed) > max(len(present), 4):
+    # Texts that occur less than twice on average hardly recur in the other parts.
+    if len(listed) > MAX_CATEGORIES or 2 * len(listed) > max(len(present), 4):
         return Kind.IDENTIFIER
     return Kind.CATEGORY
 
 
-def _check_one_decimal_mark(different: "pd.Series[str]") -> None:
-    comma = different[different.str.contains(",", regex=False)]
-    point = different[different.str.contains(".", regex=False)]
+def _check_one_decimal_mark(distinct: "pd.Series[str]") -> None:
+    """Refuse numbers some of which have a decimal comma and some a decimal point."""
+    comma = distinct[distinct.str.contains(",", regex=False)]
+    point = distinct[distinct.str.contains(".", regex=False)]
     if len(comma) and len(point):
-        raise DataError(f"mixes decimal commas and points, as {comma.iloc[0]!r} and {point.iloc[0]!r}; write all with a point")
+        raise DataError(
+            f"mixes decimal commas and points, such as {comma.iloc[0]!r} and {point.iloc[0]!r}; write all with a point"
+        )
 
 
-def _check_undecorated(different: Sequence[str], is_number: NDArray[np.bool_]) -> None:
-    """Refuse numbers with signs or separators of their own."""
-    others = [text for text, plain in zip(different, is_number, strict=True) if not plain]
-    ornaments = [next((name for name, form in DECORATED.items() if form.fullmatch(text)), None) for text in others]
-    if others and all(ornaments):
-        raise DataError(f"writes numbers with {ornaments[0]}, as {others[0]!r}; write plain numbers, as 1234.5")
+def _check_undecorated(distinct: Sequence[str], is_number: NDArray[np.bool_]) -> None:
+    """Refuse texts that are all numbers, some of them in a format of `DECORATED`."""
+    others = [text for text, is_plain in zip(distinct, is_number, strict=True) if not is_plain]
+    decorations = [next((name for name, form in DECORATED.items() if form.fullmatch(text)), None) for text in others]
+    if others and all(decorations):
+        raise DataError(f"writes numbers with {decorations[0]}, such as {others[0]!r}; write plain numbers, such as 1234.5")
 
 
 def _check_pure(present: "pd.Series[str]", *, decimal_comma: bool) -> None:
-    """Refuse texts most of which are numbers."""
+    """Refuse texts most of which are numbers, since the others are probably errors or unusual marks of missing values."""
     is_text = ~number_mask(present, decimal_comma=decimal_comma)
     if 0 < is_text.sum() < len(present) / 2:
-        strange = present[is_text]
-        # Rows are counted from 0 there.
+        exceptions = present[is_text]
+        # The index of the series counts the rows of the file from 0.
         raise DataError(
-            f"holds numbers, and {strange.iloc[0][:30]!r} in row {strange.index[0] + 1}; correct that, leave it empty, or if"
-            " all are codes say so with --category"
+            f"holds numbers, and {exceptions.iloc[0][:30]!r} in row {exceptions.index[0] + 1}; correct that"
+            " cell, leave it empty, or declare the column with --category if its values are codes"
         )
 
 
 def read_column(name: str, kind: Kind, series: "pd.Series[Any]", *, decimal_comma: bool = False) -> Column:
-    """Return the values of a column that becomes features.
+    """Read the values of a column that becomes features.
+
+    Args:
+        kind: a number, boolean or category.
+        decimal_comma: whether texts such as 0,5 are numbers.
 
     Raises:
-        DataError: a cell is not of that kind.
+        DataError: a cell is not of this kind.
     """
     match kind:
         case Kind.CATEGORY:
@@ -165,32 +183,36 @@ def read_column(name: str, kind: Kind, series: "pd.Series[Any]", *, decimal_comm
 
 
 def table_of(columns: Sequence[Column], samples: int) -> RawFeatures:
-    """Return columns as one table, numbers and texts apart."""
-    numbers = [column.values for column in columns if not column.is_text]
-    words = [column.values for column in columns if column.is_text]
+    """Return the columns as one table, numbers and texts in separate arrays."""
+    number_columns = [column.values for column in columns if not column.is_text]
+    text_columns = [column.values for column in columns if column.is_text]
     return RawFeatures(
-        numbers=np.column_stack(numbers) if numbers else np.empty((samples, 0)),
-        texts=np.column_stack(words) if words else np.empty((samples, 0), object),
+        numbers=np.column_stack(number_columns) if number_columns else np.empty((samples, 0)),
+        texts=np.column_stack(text_columns) if text_columns else np.empty((samples, 0), object),
     )
 
 
 def read_table(source: "Source", schema: Schema, preprocessing: Preprocessing, *, name: str = "samples") -> RawFeatures:
-    """Return samples for a model, whose columns are found by name and read by the training data's schema.
+    """Read the feature columns of new samples for a model, by the schema of the training data.
 
     Args:
-        name: of the file, for errors.
+        name: name of the file, for errors.
 
     Raises:
-        DataError: columns are missing, or hold what they should not; names all of them.
+        DataError: columns are absent, or hold values of another kind; the message names these columns.
     """
     frame = source.frame
-    if missing := [column for column in schema.features if column not in frame.columns]:
-        listed = ", ".join(map(repr, missing[:5])) + (f" and {len(missing) - 5} more" if missing[5:] else "")
+    absent_columns = [column for column in schema.features if column not in frame.columns]
+    if absent_columns:
+        more = f" and {len(absent_columns) - 5} more" if absent_columns[5:] else ""
+        listed = ", ".join(map(repr, absent_columns[:5])) + more
         raise DataError(
-            f"{name}: {'column' if len(missing) == 1 else 'columns'} {listed} missing; the model needs"
+            f"{name}: {'column' if len(absent_columns) == 1 else 'columns'} {listed} missing; the model needs"
             f" {len(schema.features)} columns"
         )
-    problems, columns = Problems(name), []
+    problems = Problems(name)
+    columns = []
+    # In the order of the preprocessing; the new samples may have their columns in another order.
     for column in (*preprocessing.numbers.names, *(category.name for category in preprocessing.categories)):
         with problems.collected(column, droppable=False):
             columns.append(read_column(column, schema.kinds[column], frame[column], decimal_comma=source.decimal_comma))

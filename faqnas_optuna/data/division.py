@@ -1,4 +1,4 @@
-"""Division of samples into training, validation and test part: by the data where they say so, else by chance."""
+"""Division of samples into training, validation and test part, by a column of the data or at random."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.data.classes import FEWEST_SAMPLES
+from faqnas_optuna.data.classes import MIN_SAMPLES
 from faqnas_optuna.data.splits import Label, stratified_rows
 from faqnas_optuna.errors import DataError
 
@@ -15,46 +15,60 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 SPLIT = "split"
-"""Name, in any case, of the column that names the part of each sample."""
+"""Name of the column that names the part of each sample, in upper or lower case."""
 PARTS_BY_WORD = {
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
     **dict.fromkeys(("test", "testing", "te"), "test"),
 }
+"""Parts by the words that data sets use for them, in lower case."""
 
 Rows = dict[str, NDArray[np.int64]]
-"""The samples of each part."""
+"""Row numbers of each part."""
 
 
 def fixed_parts(name: str, cells: "pd.Series[str]") -> NDArray[np.str_]:
-    """Return the part of each sample (samples,) that a column of texts names, in any usual spelling.
+    """Return the part of each sample (samples,) from a column of texts.
+
+    Args:
+        name: name of the column, for errors.
+        cells: words for the parts (samples,), as in `PARTS_BY_WORD`.
 
     Raises:
         DataError: a cell names no part, or no cell names the training or the test part.
     """
     parts = cells.str.lower().map(PARTS_BY_WORD)
-    strange = np.flatnonzero(parts.isna().to_numpy(bool))
-    if strange.size:
-        row = int(strange[0])
+    invalid = np.flatnonzero(parts.isna().to_numpy(bool))
+    if invalid.size:
+        row = int(invalid[0])
         value = "nothing" if cells.isna().iloc[row] else repr(cells.iloc[row][:30])
         raise DataError(
             f"column {name!r} names the part of each sample, train, validation or test, and has {value} in row {row + 1}"
-            f" ({strange.size:,} such rows); correct it, rename the column if it means something else, or --drop {name}"
+            f" ({invalid.size:,} such rows); correct it, rename the column if it means something else, or --drop {name}"
         )
-    if missing := [part for part in ("train", "test") if part not in set(parts)]:
+    # A validation part may be absent; it is then drawn from the training part.
+    absent = [part for part in ("train", "test") if part not in set(parts)]
+    if absent:
         raise DataError(
-            f"column {name!r} names no sample {missing[0]!r}; it must name samples of train and test, and may of validation"
+            f"column {name!r} names no sample {absent[0]!r}; it must name samples for train and test, and may name some for"
+            " validation"
         )
     return np.asarray(parts.to_numpy(object), np.str_)
 
 
 def group_numbers(cells: "pd.Series[str]") -> NDArray[np.int64]:
-    """Return the number of the group of each sample (samples,); a sample without group is a group of its own."""
+    """Return the group number of each sample (samples,); every sample without a group gets a number of its own.
+
+    >>> import pandas as pd
+    >>> group_numbers(pd.Series(["b", "a", None, "b", None], dtype="string[pyarrow]"))
+    array([0, 1, 2, 0, 3])
+    """
     import pandas as pd
 
-    codes, different = pd.factorize(cells)
-    alone = np.flatnonzero(codes < 0)
-    codes[alone] = len(different) + np.arange(len(alone))
+    # `factorize` numbers missing values -1.
+    codes, groups = pd.factorize(cells)
+    ungrouped = np.flatnonzero(codes < 0)
+    codes[ungrouped] = len(groups) + np.arange(len(ungrouped))
     return np.asarray(codes, np.int64)
 
 
@@ -65,61 +79,70 @@ def divide(
     fixed: NDArray[np.str_] | None,
     seed: int,
 ) -> Rows:
-    """Return the samples of each part.
+    """Divide samples into parts and return the row numbers of each part.
 
     Args:
-        y: (samples,) class indices.
-        groups: (samples,) numbers of the groups, none of which is divided.
-        fixed: (samples,) parts that the data name.
-        seed: decides what the data do not.
+        y: class indices (samples,).
+        classes: names of the classes, by index.
+        groups: group numbers (samples,), all samples of a group going to the same part; None for no groups.
+        fixed: parts (samples,) that the data name; None to draw all parts at random.
+        seed: random seed of parts that the data do not name.
 
     Raises:
         DataError: there are too few samples or groups, a part lacks a class, or a group is in two parts.
     """
-    everything = np.arange(len(y))
+    all_rows = np.arange(len(y))
     if fixed is not None:
-        rows = {part: everything[fixed == part] for part in PARTS}
+        rows = {part: all_rows[fixed == part] for part in PARTS}
         if not len(rows["validation"]):
-            rows["train"], rows["validation"] = _drawn(rows["train"], y, groups, 4, seed)
+            rows["train"], rows["validation"] = _draw_fold(rows["train"], y, groups, 4, seed)
     elif groups is None:
         rows = stratified_rows(y, seed)
     else:
-        rest, test = _drawn(everything, y, groups, 5, seed)
-        train, validation = _drawn(rest, y, groups, 4, seed)
+        # One fold of five is the test part, one of the remaining four the validation part: 60 / 20 / 20 %.
+        rest, test = _draw_fold(all_rows, y, groups, 5, seed)
+        train, validation = _draw_fold(rest, y, groups, 4, seed)
         rows = {"train": train, "validation": validation, "test": test}
     _check(rows, y, classes, groups)
     return rows
 
 
-def _drawn(
+def _draw_fold(
     pool: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64] | None, folds: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the samples outside and inside of one stratified fold, which divides no group."""
+    """Draw one stratified fold from a pool of rows and return the rows outside and inside it; no group is divided."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+    # scikit-learn would only warn of such a class, and leave it out of some folds.
     counts = np.bincount(y[pool])
     if counts[counts > 0].min() < folds:
         raise DataError(f"the training part needs {folds} samples of each class, from which the validation part is drawn")
     if groups is None:
         divisions = StratifiedKFold(folds, shuffle=True, random_state=seed).split(pool, y[pool])
     else:
-        if (count := len(np.unique(groups[pool]))) < folds:
+        count = len(np.unique(groups[pool]))
+        if count < folds:
             raise DataError(
-                f"--groups needs at least {FEWEST_SAMPLES} groups, to divide them between the parts; there are {count}"
+                f"--groups needs at least {MIN_SAMPLES} groups, to divide them between the parts; there are {count}"
             )
         divisions = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(pool, y[pool], groups[pool])
+    # Only the first fold is used; its indices refer to the pool.
     outside, fold = next(iter(divisions))
     return pool[outside], pool[fold]
 
 
 def _check(rows: Rows, y: NDArray[np.int64], classes: Sequence[Label], groups: NDArray[np.int64] | None) -> None:
-    if empty := [part for part in PARTS if not len(rows[part])]:
-        raise DataError(f"the {empty[0]} part has no samples; give more, or other groups")
+    """Refuse parts that are empty, lack a class in training, or share a group."""
+    empty = [part for part in PARTS if not len(rows[part])]
+    if empty:
+        raise DataError(f"the {empty[0]} part has no samples; add samples, or choose other groups")
+    # A class without training samples cannot be learned; without validation or test samples it only goes unmeasured.
     absent = sorted(set(range(len(classes))) - set(y[rows["train"]].tolist()))
     if absent:
-        raise DataError(f"class {classes[absent[0]]!r} has no sample in the training part; give it some, or other groups")
+        raise DataError(f"class {classes[absent[0]]!r} has no sample in the training part; add some, or choose other groups")
     if groups is None:
         return
+    # Only parts that the data name can share a group.
     train, validation, test = (set(groups[rows[part]].tolist()) for part in PARTS)
     if (train & validation) | (train & test) | (validation & test):
         raise DataError(

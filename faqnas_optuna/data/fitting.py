@@ -1,4 +1,7 @@
-"""Fitting a preprocessing on the training part, by scikit-learn, whose numbers are all that is kept."""
+"""Fitting of a preprocessing on the training part, with scikit-learn.
+
+The result holds only the fitted numbers, not scikit-learn's objects: it can be stored as JSON and applied with numpy alone.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +11,15 @@ from faqnas_optuna.errors import DataError
 
 
 def fit(train: RawFeatures, *, numbers: tuple[str, ...], categories: tuple[str, ...], pca: int | None) -> Preprocessing:
-    """What makes features of a table, fitted on the training part.
+    """Fit a preprocessing on the training part.
 
-    Missing numbers become the median, missing texts the most frequent one. Numbers are standardised, texts one-hot.
+    Missing numbers are replaced by the median and missing texts by the most frequent text. Numbers are standardised and texts
+    are one-hot encoded.
 
     Args:
-        numbers: what the numeric columns are called.
-        categories: what the categorical ones are.
-        pca: so many principal components, whitened, in place of the features; None for the features themselves.
+        numbers: names of the numeric columns.
+        categories: names of the categorical columns.
+        pca: number of whitened principal components that replace the features; None to keep the features.
 
     Raises:
         DataError: there are fewer features or samples than components.
@@ -28,7 +32,12 @@ def fit(train: RawFeatures, *, numbers: tuple[str, ...], categories: tuple[str, 
 
 
 def project(fitted: Preprocessing, train: RawFeatures, components: int) -> Preprocessing:
-    """The same with principal components of its features, whitened, in place of them.
+    """Return a preprocessing whose features are replaced by whitened principal components.
+
+    Args:
+        fitted: preprocessing without a projection.
+        train: training samples, on which the components are fitted.
+        components: number of components.
 
     Raises:
         DataError: there are fewer features or samples than components.
@@ -39,12 +48,11 @@ def project(fitted: Preprocessing, train: RawFeatures, components: int) -> Prepr
     most = min(features.shape)
     if components > most:
         samples, width = features.shape
-        raise DataError(
-            f"--pca {components} is more than {samples:,} samples of {width:,} features have; ask for {most} at most"
-        )
+        raise DataError(f"--pca {components} is too large for {samples:,} samples of {width:,} features; use at most {most}")
+    # This solver is deterministic, and fast for tables with many more samples than features.
     pca = PCA(n_components=components, svd_solver="covariance_eigh").fit(features)
     deviations = np.sqrt(pca.explained_variance_)
-    # What is left when all variance is explained is rounding, which nothing should magnify.
+    # A component without variance holds only rounding errors. Dividing by their deviation would scale them up to 1.
     deviations[deviations <= deviations.max(initial=0) * 1e-7] = 1.0
     projection = Projection(means=pca.mean_, components=pca.components_, deviations=deviations)
     return Preprocessing(numbers=fitted.numbers, categories=fitted.categories, projection=projection)
@@ -55,9 +63,12 @@ def _fit_numbers(names: tuple[str, ...], numbers: NDArray[np.float64]) -> Number
     from sklearn.preprocessing import StandardScaler
 
     if not names:
+        # scikit-learn refuses to fit an array without columns.
         empty = np.empty(0)
         return Numbers(names=(), fills=empty, means=empty, deviations=empty, lowest=empty, highest=empty)
+    # Every column has a value here: `SimpleImputer` would drop a column without any.
     imputer = SimpleImputer(strategy="median").fit(numbers)
+    # Deviations include the filled values, as they do when the preprocessing is applied.
     scaler = StandardScaler().fit(imputer.transform(numbers))
     return Numbers(
         names=names,

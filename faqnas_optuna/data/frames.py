@@ -1,4 +1,4 @@
-"""Data in the memory of a program, from any library, as one pandas data frame or series."""
+"""Conversion of data in memory, from any library, to a pandas data frame or series."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,34 +12,34 @@ if TYPE_CHECKING:
 
 
 def as_frame(data: Any, *, names: tuple[str, ...] | None = None) -> "pd.DataFrame":
-    """Return samples as a data frame of their own, with a text as the name of each column.
+    """Return samples as a new data frame whose columns are named by texts.
 
     Args:
-        data: a data frame of pandas, polars or Arrow, or anything that is an array (samples, features): a masked value of
-            numpy is missing, and of a tensor only the values are taken.
-        names: of the columns of an array; None for "0", "1", ….
+        data: data frame of pandas, polars or Arrow, or array-like (samples, features). A masked value of numpy is missing.
+        names: names of the columns of an array; None for "0", "1", ….
 
     Raises:
-        DataError: the data have another shape, or two columns of one name.
+        DataError: the data have another shape, or two columns have the same name.
     """
     import pandas as pd
 
     frame = _to_pandas(data)
     if isinstance(frame, pd.DataFrame):
-        return _named(frame)
+        return _rename(frame)
     values = as_array(data)
     if values.ndim != 2 or 0 in values.shape:
-        raise DataError(f"samples must be an array (samples, features), or a data frame; they are {_described(data, values)}")
+        raise DataError(f"samples must be an array (samples, features), or a data frame; they are {_description(data, values)}")
     if names is not None and values.shape[1] != len(names):
         raise DataError(f"samples must be (samples, {len(names)}); they are {values.shape}")
+    # An array of mixed numbers and texts has the type `object`; its columns may still be purely numeric.
     return pd.DataFrame(values, columns=names).infer_objects().rename(columns=str)
 
 
 def as_series(data: Any, *, name: str) -> "pd.Series[Any]":
-    """Return one value for each sample, with another name and rows counted from 0.
+    """Return values (samples,) as a series with this name and an index from 0.
 
     Raises:
-        DataError: the data have another shape.
+        DataError: the data are not one-dimensional.
     """
     import pandas as pd
 
@@ -48,19 +48,21 @@ def as_series(data: Any, *, name: str) -> "pd.Series[Any]":
         return series.rename(name).reset_index(drop=True)
     values = as_array(data)
     if values.ndim != 1:
-        raise DataError(f"{name} must be an array (samples,) of classes; it is {_described(data, values)}")
+        raise DataError(f"{name} must be an array (samples,) of classes; it is {_description(data, values)}")
     return pd.Series(values, name=name).infer_objects()
 
 
 def as_array(data: Any) -> NDArray[Any]:
-    """Return an array, with NaN or None for what is masked.
+    """Return data as an array, with NaN or None for masked values.
 
     Raises:
-        DataError: the rows have different lengths, or the data are no array.
+        DataError: the rows have different lengths, or the data cannot be converted.
     """
+    # A torch tensor, recognised without importing torch: numpy cannot convert one that needs a gradient or is on a GPU.
     if hasattr(data, "detach"):
         data = data.detach().cpu()
     if isinstance(data, np.ma.MaskedArray):
+        # `np.asarray` would return the values under the mask.
         is_numeric = data.dtype.kind in "fiub"
         values = np.array(data.data, dtype=np.float64 if is_numeric else object)
         values[np.ma.getmaskarray(data)] = np.nan if is_numeric else None
@@ -72,22 +74,24 @@ def as_array(data: Any) -> NDArray[Any]:
 
 
 def _to_pandas(data: Any) -> Any:
-    """Return what pandas makes of a data frame or series of another library."""
+    """Convert a data frame or series of polars, Arrow or another library to pandas; return anything else unchanged."""
     return data.to_pandas() if hasattr(data, "to_pandas") else data
 
 
-def _named(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Return a frame of its own, whose rows are counted from 0."""
+def _rename(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a copy of a data frame with texts as column names and an index from 0."""
     if frame.columns.nlevels > 1:
         raise DataError("the columns of the data frame have several levels; give each column one name")
-    named = frame.rename(columns=str).reset_index(drop=True)
-    if twice := named.columns[named.columns.duplicated()].unique().tolist():
-        raise DataError(f"the data frame has two columns {', '.join(map(repr, twice[:5]))}; give each a name of its own")
-    if named.empty:
-        raise DataError(f"the data frame has {len(named):,} rows and {named.shape[1]:,} columns; give it samples")
-    return named
+    renamed = frame.rename(columns=str).reset_index(drop=True)
+    # Names may become equal only as texts, such as 1 and "1".
+    duplicates = renamed.columns[renamed.columns.duplicated()].unique().tolist()
+    if duplicates:
+        raise DataError(f"the data frame has two columns {', '.join(map(repr, duplicates[:5]))}; give each its own name")
+    if renamed.empty:
+        raise DataError(f"the data frame has {len(renamed):,} rows and {renamed.shape[1]:,} columns; pass samples")
+    return renamed
 
 
-def _described(data: Any, values: NDArray[Any]) -> str:
-    """Return the shape of an array, or the type of anything else."""
+def _description(data: Any, values: NDArray[Any]) -> str:
+    """Describe the shape of an array, or the type of a scalar, for an error."""
     return f"of the shape {values.shape}" if values.ndim else f"a {type(data).__name__}"

@@ -1,12 +1,12 @@
-"""Data made by a definition, of any size: numbers of a random generator become samples.
+"""Generators of synthetic classification data of any size.
 
-Five definitions are those of Bowles, Ahmed and Schuld, "Better than classical? The subtle art of benchmarking quantum machine
-learning models" (arXiv 2403.07059) and of its code (XanaduAI/qml-benchmarks). Ours differ from that code in this: classes are
-always of equal size, and what is standardised is so by the training part, as of any data set (`data.splits`). Spirals are those
-of Kashif, Marchisio and Shafique (arXiv 2412.04991), as far as that paper defines them.
+Five of them follow Bowles, Ahmed and Schuld, "Better than classical? The subtle art of benchmarking quantum machine learning
+models" (arXiv 2403.07059) and its code (XanaduAI/qml-benchmarks), with two differences: classes always have equal sizes, and
+features are standardised by the training part like those of any data set (`data.splits`). Spirals follow Kashif, Marchisio and
+Shafique (arXiv 2412.04991), as far as that paper defines them.
 
-What defines the task is drawn before the samples: another number of samples is of the same task. `data.generated_names` lists
-the names of all tasks.
+A generator draws the parameters of the task before the samples, so that the task does not depend on the number of samples.
+`data.generated_names` lists the names of the tasks.
 """
 
 from collections.abc import Callable
@@ -18,105 +18,120 @@ from numpy.typing import NDArray
 from faqnas_optuna.errors import DataError
 
 DECIMALS = 6
-"""Of every feature: two processors, whose sines differ in the last bit, make the same bytes."""
-MOST_ROUNDS = 200
-"""As many draws of all samples until both classes are large enough."""
+"""Number of decimals to which features are rounded.
+
+Processors may compute sines that differ in the last bit; after rounding, the data are equal on all machines.
+"""
+MAX_ROUNDS = 200
+"""Maximum number of draws until both classes are large enough."""
 
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
-"""`x` (samples, features) and class indices `y` (samples,)."""
+"""Features `x` (samples, features) and class indices `y` (samples,)."""
 
 
 def linearly_separable(random: Generator, *, features: int, samples: int, margin: float) -> Points:
-    """Points of the cube [−1, 1]^features with |Σ xᵢ| > margin; class −1 where the sum is positive.
+    """Return points of the cube [−1, 1]^features with |Σ xᵢ| > margin; class −1 where the sum is positive.
 
-    The weight vector is (1, …, 1) and is no part of what is drawn. The margin is that of the sum: points are at least
-    margin / √features from the plane.
+    The weight vector is fixed to (1, …, 1), not drawn. The margin is that of the sum: points are at least margin / √features
+    away from the separating plane.
     """
 
     def draw(count: int) -> Points:
-        # Rounded before the margin is looked at, which so holds of what is kept.
+        # Rounding comes before the comparison, so that the margin also holds for the rounded points.
         x = np.round(random.uniform(-1, 1, (count, features)), DECIMALS)
         total = x.sum(axis=1)
         far = np.abs(total) > margin
+        # Index 0 is the class of positive sums, so that its label is the −1 of the source.
         return x[far], (total[far] < 0).astype(np.int64)
 
-    return _balanced(draw, samples)
+    return _draw_balanced(draw, samples)
 
 
 def hidden_manifold(random: Generator, *, features: int, samples: int, manifold: int) -> Points:
-    """Points x = tanh(c F / √m − b) of a manifold of m dimensions; class 1 where v · tanh(W c) / √m is above its median.
+    """Return points x = tanh(c F / √m − b) of an m-dimensional manifold; class 1 where v · tanh(W c) / √m exceeds its median.
 
-    F (m, features), W (m, m), v (m,) and the hidden coordinates c (samples, m) are normal, b uniform on [−1, 1]. After Goldt,
-    Mézard, Krzakala and Zdeborová (Physical Review X 10, 041044, 2020). With fewer features than m, x does not tell c.
+    F (m, features), W (m, m), v (m,) and the hidden coordinates c (samples, m) are normal, and b is uniform on [−1, 1]. After
+    Goldt, Mézard, Krzakala and Zdeborová (Physical Review X 10, 041044, 2020). With fewer than m features, x does not
+    determine c.
     """
+    # The order of the draws is part of the definition: another order gives other data for the same seed.
     embedding = random.normal(size=(manifold, features))
     biases = random.uniform(-1, 1, features)
-    hidden, output = random.normal(size=(manifold, manifold)), random.normal(size=manifold)
+    hidden = random.normal(size=(manifold, manifold))
+    output = random.normal(size=manifold)
     points = random.normal(size=(samples, manifold))
     x = np.tanh(points @ embedding / np.sqrt(manifold) - biases)
-    told = np.tanh(points @ hidden.T) @ output / np.sqrt(manifold)
-    # By rank rather than against the median, which is a sample's own value if their number is odd.
+    scores = np.tanh(points @ hidden.T) @ output / np.sqrt(manifold)
+    # Classes follow from the ranks. A comparison with the median would leave the median sample of an odd number undecided.
     y = np.empty(samples, dtype=np.int64)
-    y[np.argsort(told, kind="stable")] = np.arange(samples) >= samples // 2
+    y[np.argsort(scores, kind="stable")] = np.arange(samples) >= samples // 2
     return x, y
 
 
 def two_curves(random: Generator, *, features: int, samples: int, degree: int, offset: float, noise: float) -> Points:
-    """Points of a curve, and of the same curve shifted by `offset` in each feature, with normal noise on each feature.
+    """Return points of a curve, and of the same curve shifted by `offset` in each feature, with normal noise.
 
     A feature is a Fourier series of t, which is uniform on [0, 1]: a₀ + b₀ + Σ aₖ cos(πkt) + bₖ sin(πkt) up to k = degree. The
-    coefficients are uniform on [0, 1], divided by the norm of all of them together. After Buchanan, Gilboa and Wright, "Deep
-    networks and the multiple manifold problem" (ICLR 2021).
+    coefficients are uniform on [0, 1], divided by their common norm. After Buchanan, Gilboa and Wright, "Deep networks and the
+    multiple manifold problem" (ICLR 2021).
     """
     coefficients = random.uniform(size=(features, degree + 1, 2))
+    # Each has the shape (features, degree + 1).
     cosines, sines = np.moveaxis(coefficients / np.linalg.norm(coefficients), 2, 0)
     y = np.arange(samples) % 2
+    # π k t (samples, degree). The constant terms have no angle and are added separately.
     angles = np.pi * random.uniform(size=(samples, 1)) * np.arange(1, degree + 1)
     curve = cosines[:, 0] + sines[:, 0] + np.cos(angles) @ cosines[:, 1:].T + np.sin(angles) @ sines[:, 1:].T
     return curve + offset * y[:, None] + noise * random.normal(size=curve.shape), y
 
 
 def hyperplanes(random: Generator, *, features: int, samples: int, hyperplanes: int, subspace: int) -> Points:
-    """Normal points c of `subspace` dimensions, shown as c E; class 1 where c is above an odd number of the hyperplanes.
+    """Return points x = c E of normal c (subspace,); class 1 where c is above an odd number of the hyperplanes.
 
-    It is above one where w · c + b > 0. The w, the b and the E (subspace, features) are uniform on [0, 1]. With fewer features
-    than dimensions, x does not tell c.
+    A point is above a hyperplane if w · c + b > 0. All w (subspace,), b and E (subspace, features) are uniform on [0, 1]. With
+    fewer features than dimensions of the subspace, x does not determine c.
 
     Raises:
         DataError: nearly all points are of one class.
     """
-    weights, biases = random.uniform(size=(hyperplanes, subspace)), random.uniform(size=hyperplanes)
+    weights = random.uniform(size=(hyperplanes, subspace))
+    biases = random.uniform(size=hyperplanes)
     embedding = random.uniform(size=(subspace, features))
 
     def draw(count: int) -> Points:
         points = random.normal(size=(count, subspace))
         return points, np.count_nonzero(points @ weights.T + biases > 0, axis=1) % 2
 
-    points, y = _balanced(draw, samples)
+    points, y = _draw_balanced(draw, samples)
     return points @ embedding, y
 
 
 def bars_and_stripes(random: Generator, *, height: int, width: int, samples: int, noise: float) -> Points:
-    """Images of −1 on which whole columns ("bars") or whole rows ("stripes") are 1, with normal noise on each pixel.
+    """Return images of −1 on which whole columns ("bars") or whole rows ("stripes") are 1, with normal noise on each pixel.
 
-    Pixels come row by row. Each line of an image is drawn with probability 1/2, so that 2^(1−lines) of the images have all
-    pixels alike, and tell nothing of their class.
+    Pixels are ordered row by row. Each line of an image is set with probability 1/2, so a share of 2^(1−lines) of the images
+    is uniform and does not reveal the class.
     """
     y = np.arange(samples) % 2
-    columns, rows = random.random((samples, 1, width)) < 0.5, random.random((samples, height, 1)) < 0.5
+    columns = random.random((samples, 1, width)) < 0.5
+    rows = random.random((samples, height, 1)) < 0.5
+    # (samples, height, width): columns and rows broadcast over the other axis of the image.
     images = np.where(np.where(y[:, None, None] == 1, rows, columns), 1.0, -1.0)
     return (images + noise * random.normal(size=images.shape)).reshape(samples, height * width), y
 
 
 def spirals(random: Generator, *, features: int, samples: int, classes: int, turns: float, noise: float) -> Points:
-    """Points of one spiral arm for each class, and further features that are noisy non-linear functions of the first two.
+    """Return points of a spiral with one arm for each class, and further features that are noisy functions of the first two.
 
-    The paper tells of 1,500 samples, 3 classes, 10 to 110 features, each class an arm; further features are "non-linear
-    transformations of the existing features", and noise is 0.1 + 0.003 × features. The rest is our choice: with t uniform on
-    [0, 1], radius t and angle 2π (turns × t + class / classes), which has normal noise of that deviation in radians; further
-    features sin(π (x₁, x₂) · w + p), w normal and p uniform on [0, 2π], with normal noise of the same deviation.
+    The paper has 1,500 samples in 3 classes, each of them one arm, and 10 to 110 features. Its further features are "non-linear
+    transformations of the existing features", and its noise level is 0.1 + 0.003 × features. The rest is our choice. With t
+    uniform on [0, 1], the radius is t and the angle 2π (turns × t + class / classes), with normal noise whose standard
+    deviation in radians is the noise level. Further features are sin(π (x₁, x₂) · w + p), w normal and p uniform on [0, 2π],
+    with normal noise of the same standard deviation.
     """
-    mixing, phases = random.normal(size=(2, features - 2)), random.uniform(0, 2 * np.pi, features - 2)
+    mixing = random.normal(size=(2, features - 2))
+    phases = random.uniform(0, 2 * np.pi, features - 2)
+    # Classes alternate, so that their sizes differ by at most one; the split shuffles the samples.
     y = np.arange(samples) % classes
     radius = random.uniform(size=samples)
     angle = 2 * np.pi * (turns * radius + y / classes) + noise * random.normal(size=samples)
@@ -125,21 +140,21 @@ def spirals(random: Generator, *, features: int, samples: int, classes: int, tur
     return np.concatenate((plane, further + noise * random.normal(size=further.shape)), axis=1), y
 
 
-def _balanced(draw: Callable[[int], Points], samples: int) -> Points:
-    """Points of two classes in equal numbers, the first having one more if `samples` is odd, of as many draws as that takes.
+def _draw_balanced(draw: Callable[[int], Points], samples: int) -> Points:
+    """Draw until both classes have half of the samples; class 0 has one more if `samples` is odd.
 
     Raises:
-        DataError: it would take too many.
+        DataError: `MAX_ROUNDS` draws are not enough.
     """
-    drawn: list[Points] = []
+    points: list[Points] = []
     lacking = np.array([samples - samples // 2, samples // 2])
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
+        # Every round draws `samples` points, however few are lacking: points and their order are part of the definition.
         x, y = draw(samples)
-        # Of each class no more than is lacking.
-        places = [np.flatnonzero(y == label)[: lacking[label]] for label in (0, 1)]
-        kept = np.sort(np.concatenate(places))
-        drawn.append((x[kept], y[kept]))
-        lacking -= [len(place) for place in places]
+        rows_of = [np.flatnonzero(y == label)[: lacking[label]] for label in (0, 1)]
+        rows = np.sort(np.concatenate(rows_of))
+        points.append((x[rows], y[rows]))
+        lacking -= [len(label_rows) for label_rows in rows_of]
         if not lacking.any():
-            return np.concatenate([x for x, _ in drawn]), np.concatenate([y for _, y in drawn])
-    raise DataError("nearly all points of such a task are of one class; take another seed")
+            return np.concatenate([x for x, _ in points]), np.concatenate([y for _, y in points])
+    raise DataError("nearly all points of this task are in one class; use another seed")

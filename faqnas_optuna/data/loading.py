@@ -1,4 +1,4 @@
-"""The data that settings name: a data set that we know, or a file."""
+"""Loading of the data that the settings of a study name: a named data set or a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,52 +14,60 @@ from faqnas_optuna.study_file import override
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Where the files of data are; none of a data set that we know by name."""
+    """Paths of the data files of a study; both None for a named data set."""
 
     data: Path | None = None
     test: Path | None = None
 
     @property
     def absolute(self) -> "Files":
-        """The same from any working directory."""
+        """Absolute paths of the files."""
         return Files(data=self.data and self.data.absolute(), test=self.test and self.test.absolute())
 
     def located(self, data_dir: Path | None) -> "Files":
-        """The same, but for what is not there but in the directory of data."""
-        return Files(data=_located(self.data, data_dir), test=_located(self.test, data_dir))
+        """Return the paths, with a file that does not exist replaced by the file of that name in `data_dir` if there is one."""
+        return Files(data=_locate(self.data, data_dir), test=_locate(self.test, data_dir))
 
     @classmethod
     def from_json(cls, entry: Mapping[str, str | None]) -> Self:
-        """The inverse of `to_json`."""
+        """Restore the paths from the result of `to_json`."""
         return cls(**{name: None if path is None else Path(path) for name, path in entry.items()})
 
     def to_json(self) -> dict[str, str | None]:
-        """Plain values."""
+        """Return the paths as values for JSON."""
         return {name: None if path is None else str(path) for name, path in vars(self).items()}
 
 
-def _located(path: Path | None, data_dir: Path | None) -> Path | None:
+def _locate(path: Path | None, data_dir: Path | None) -> Path | None:
     if path and data_dir and not path.exists() and (data_dir / path.name).exists():
         return data_dir / path.name
     return path
 
 
 def without_directories(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Files | None]:
-    """Nested settings with files of data by name alone, since where they are decides nothing; and where they are.
+    """Return settings that name data files without their directories, and the paths of these files.
 
-    Generated data get the one name that is theirs.
+    The directory of a file does not affect the results, so it is not part of the configuration. Generated data get their
+    canonical name.
+
+    Args:
+        settings: nested settings of a study.
 
     Raises:
-        ConfigError: the data are in a file of another kind.
-        DataError: they are generated, and not with these keys.
+        ConfigError: the data file has an unknown format.
+        DataError: generated data have an unknown key, or a value that is out of range.
     """
-    dataset, data = settings["dataset"], settings.get("data")
+    dataset = settings["dataset"]
+    data = settings.get("data")
     if not (isinstance(dataset, str) and is_file(dataset)):
-        if isinstance(dataset, str) and (recipe := named.recipe_of(dataset)):
+        recipe = named.recipe_of(dataset) if isinstance(dataset, str) else None
+        if recipe:
             return {**settings, "dataset": recipe.name}, None
-        # Behind a colon stands what was meant as keys.
+        # The name may be followed by a colon and keys, whose values may contain a point.
         if Path(str(dataset).partition(":")[0]).suffix:
-            raise ConfigError(f"{dataset}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
+            raise ConfigError(
+                f"{dataset}: a data file must end in {', '.join(FILE_SUFFIXES)}; convert it to one of these formats"
+            )
         return dict(settings), None
     test_file = data.get("test_file") if isinstance(data, Mapping) else None
     files = Files(data=Path(dataset), test=Path(test_file) if isinstance(test_file, str) else None)
@@ -67,18 +75,18 @@ def without_directories(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Fi
     return override(settings, changes), files
 
 
-def check_known(config: StudyConfig, files: Files | None) -> None:
-    """Refuse data of which it is plain, before anything is loaded, that they are not there.
+def check_exists(config: StudyConfig, files: Files | None) -> None:
+    """Check, without loading the data, that they exist.
 
     Raises:
-        DataError: the name is unknown, or there is no such file.
+        DataError: the data set is unknown, or a file does not exist.
     """
     if not is_file(config.dataset):
-        named.check_known(config.dataset)
+        named.check_name(config.dataset)
         return
     from faqnas_optuna.data.reading import check_file
 
-    for path in _found(config, files or Files(), None):
+    for path in _current_paths(config, files or Files(), None):
         if path:
             check_file(path)
 
@@ -90,40 +98,42 @@ def load_splits(
     data_dir: Path | None = None,
     exceptions: Mapping[str, str] | None = None,
 ) -> DataSplits:
-    """The data of a study, split and scaled.
+    """Load the data of a study, split and standardised.
 
     Args:
-        files: where they were last; None of data that are no file.
-        data_dir: where they are looked for, by name, if they are not there, and the IDX files of a name.
-        exceptions: stored schema of files (`Schema.exceptions`); None to infer it.
+        config: configuration of the study.
+        files: last known paths of the data files; None for a named data set.
+        data_dir: directory of the data files by name, which precedes the last known paths, or of IDX files.
+        exceptions: stored schema of the files (`Schema.exceptions`); None to infer it.
 
     Raises:
-        DataError: they are not on this machine, are damaged, or cannot be used.
+        DataError: the data are not on this machine, are damaged, or cannot be used.
     """
     if config.dataset == SAMPLES:
-        raise DataError("the samples are in the memory of a program; the search goes on there, by search(x, y, …)")
+        raise DataError("the samples are in the memory of a Python program; continue the search there with search(x, y, …)")
     if not is_file(config.dataset):
         return named.load(config.dataset, seed=config.split_seed, data_dir=data_dir, pca=config.data.pca)
-    # It brings scikit-learn, which readers do without.
+    # Imported late because this module imports scikit-learn, which commands that only read a study must not import.
     from faqnas_optuna.data.user_data import load_file
 
-    path, test = _found(config, files or Files(), data_dir)
+    path, test_path = _current_paths(config, files or Files(), data_dir)
     assert path is not None
-    return load_file(path, config.data, seed=config.split_seed, test_path=test, exceptions=exceptions)
+    return load_file(path, config.data, seed=config.split_seed, test_path=test_path, exceptions=exceptions)
 
 
-def _found(config: StudyConfig, files: Files, data_dir: Path | None) -> tuple[Path | None, Path | None]:
-    """The files of a study, where they are now."""
-    wanted = ((config.dataset, files.data), (config.data.test_file, files.test))
-    found = [_find(name, last, data_dir) if name else None for name, last in wanted]
-    return found[0], found[1]
+def _current_paths(config: StudyConfig, files: Files, data_dir: Path | None) -> tuple[Path | None, Path | None]:
+    """Return the paths of the data file and of the test file of a study, None for a file that it does not have."""
+    path = _find(config.dataset, files.data, data_dir) if config.dataset else None
+    test_path = _find(config.data.test_file, files.test, data_dir) if config.data.test_file else None
+    return path, test_path
 
 
-def _find(name: str, last: Path | None, data_dir: Path | None) -> Path:
-    """A file in the directory that is named, or else where it was."""
-    places = [place for place in (data_dir and data_dir / name, last) if place]
-    for place in places:
-        if place.exists():
-            return place
-    looked = " nor in ".join(str(place.parent) for place in places) or "any directory that is named"
-    raise DataError(f"{name} is not in {looked}; name its directory with --data-dir or FAQNAS_DATA_DIR")
+def _find(name: str, last_path: Path | None, data_dir: Path | None) -> Path:
+    """Return the path of a file in `data_dir` or, failing that, its last known path."""
+    # The directory precedes: a user who names one may have moved the data, or use a copy on a faster disk.
+    candidates = [path for path in (data_dir and data_dir / name, last_path) if path]
+    for path in candidates:
+        if path.exists():
+            return path
+    searched = f" in {' or '.join(str(path.parent) for path in candidates)}" if candidates else ""
+    raise DataError(f"cannot find {name}{searched}; name its directory with --data-dir or FAQNAS_DATA_DIR")

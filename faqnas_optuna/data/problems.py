@@ -1,4 +1,4 @@
-"""Collection of all problems of a data set, so that one run reports them together."""
+"""Collection of all errors in a data set, so that one run reports them together."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,15 +6,15 @@ from shlex import quote
 
 from faqnas_optuna.errors import DataError
 
-MOST_LISTED = 12
-"""Problems that one message spells out."""
+MAX_LISTED = 12
+"""Maximum number of errors that a message lists."""
 
 
 class Problems:
-    """Errors that were met while a data set was read.
+    """Collector of the errors that occur while a data set is read.
 
     Args:
-        source: name of the file or data set, which begins the message.
+        source: name of the file or data set, with which the message begins.
     """
 
     def __init__(self, source: str) -> None:
@@ -24,11 +24,11 @@ class Problems:
 
     @contextmanager
     def collected(self, column: str | None = None, *, droppable: bool = True) -> Iterator[None]:
-        """Keep a `DataError` of the block for later.
+        """Catch a `DataError` of the block and keep it for `check`.
 
         Args:
-            column: the column that the error is about, to be named in front of it.
-            droppable: whether the column may be left out instead.
+            column: name of the column that causes the error, to be prefixed to the message.
+            droppable: whether leaving the column out would solve the problem.
         """
         try:
             yield
@@ -38,17 +38,19 @@ class Problems:
                 self._droppable.append(column)
 
     def check(self) -> None:
-        """Refuse the data if there was any problem.
+        """Raise one error for all collected errors, if there are any.
 
         Raises:
-            DataError: names every problem, and the columns that could be left out.
+            DataError: an error was collected; the message lists the errors and the columns that could be left out.
         """
         if not self._messages:
             return
-        listed = self._messages[:MOST_LISTED]
-        if more := len(self._messages) - len(listed):
+        listed = self._messages[:MAX_LISTED]
+        more = len(self._messages) - len(listed)
+        if more:
             listed.append(f"and {more} more problems")
         if self._droppable:
-            options = " ".join(f"--drop {quote(name)}" for name in self._droppable[:MOST_LISTED])
+            # Quoted for a shell, so that the options can be copied.
+            options = " ".join(f"--drop {quote(name)}" for name in self._droppable[:MAX_LISTED])
             listed.append(f"columns are left out with {options}")
         raise DataError(f"{self._source}: {'; '.join(listed)}")

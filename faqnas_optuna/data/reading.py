@@ -1,6 +1,7 @@
-"""Files of data as tables: CSV, TSV, Parquet and NumPy's NPZ, of bounded size, from which nothing is ever executed.
+"""Reading of data files: CSV, TSV, Parquet and NumPy's NPZ.
 
-Limits are checked before a file is read, and before pandas is imported.
+Files may come from anywhere: their size is limited, and no pickled objects are loaded. Limits are checked before a file is read
+and before pandas is imported.
 """
 
 import math
@@ -12,54 +13,55 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from faqnas_optuna.config import FILE_SUFFIXES, file_suffix
-from faqnas_optuna.data.limits import LARGEST_FILE, NUMBER_BYTES, check_memory, check_names
+from faqnas_optuna.data.limits import MAX_FILE_BYTES, NUMBER_BYTES, check_memory, check_names
 from faqnas_optuna.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NPZ_TARGET = "y"
-"""The array of the classes in a file of arrays."""
+"""Name of the array of classes in an NPZ file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Samples as they were read."""
+    """Samples of a file or data frame, before their columns are interpreted."""
 
     frame: "pd.DataFrame"
-    """A row for each sample; the columns have distinct names."""
+    """One row per sample; the columns have distinct names."""
     decimal_comma: bool = False
-    """Whether texts may write 0,5 for 0.5: in text files whose separator is not a comma."""
+    """True if numbers in texts may have a decimal comma: in text files with a separator other than the comma."""
 
 
 def check_file(path: Path) -> None:
-    """Refuse a path that is no file of data, or one too large.
+    """Refuse a path that is not a data file of acceptable size.
 
     Raises:
-        DataError: the path is absent, no regular file, of another kind, empty, or larger than `LARGEST_FILE`.
+        DataError: the file is absent, not a regular file, of an unknown format, empty, or larger than `MAX_FILE_BYTES`.
     """
     if file_suffix(path.name) is None:
-        raise DataError(f"{path}: data are read from {', '.join(FILE_SUFFIXES)}; write them as one of these")
+        raise DataError(f"{path}: a data file must end in {', '.join(FILE_SUFFIXES)}; convert it to one of these formats")
+    # The directory of the file may be unreadable too, in which case `exists` raises OSError.
     try:
         if not path.exists():
-            raise DataError(f"{path}: there is no such file; name the directory it is in, or --data-dir")
+            raise DataError(f"{path}: the file does not exist; correct the path, or name its directory with --data-dir")
         if not path.is_file():
-            raise DataError(f"{path}: is no regular file; name a file of data")
+            raise DataError(f"{path}: is not a regular file; name a data file")
         size = path.stat().st_size
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     if not size:
-        raise DataError(f"{path}: is empty; a file of data has samples")
-    if size > LARGEST_FILE:
-        maximum = LARGEST_FILE / 2**20
+        raise DataError(f"{path}: is empty; name a data file with samples")
+    if size > MAX_FILE_BYTES:
+        maximum = MAX_FILE_BYTES / 2**20
         raise DataError(f"{path}: has {size / 2**20:,.0f} MiB, and the maximum is {maximum:.0f} MiB; take a sample of it")
 
 
 def read_source(path: Path) -> Source:
-    """Return the samples of a file.
+    """Read the samples of a file.
 
     Raises:
-        DataError: the file cannot be read, is damaged, or too large.
+        DataError: the file cannot be read, is damaged, or is too large.
     """
     check_file(path)
     try:
@@ -92,33 +94,35 @@ def _read_parquet(path: Path) -> "pd.DataFrame":
         types = {field.name: field.type for field in metadata.schema.to_arrow_schema()}
         check_names(path, metadata.schema.to_arrow_schema().names)
         texts = [name for name, kind in types.items() if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)]
-        stored = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
-        check_memory(path, stored + metadata.num_rows * metadata.num_columns * NUMBER_BYTES)
-        # As a dictionary, a text that is repeated is in memory once.
+        data_bytes = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+        check_memory(path, data_bytes + metadata.num_rows * metadata.num_columns * NUMBER_BYTES)
+        # As a dictionary, each distinct text is in memory only once.
         frame = parquet.read_table(path, read_dictionary=texts).to_pandas()
     except (pyarrow.ArrowException, ValueError, KeyError, NotImplementedError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {' '.join(str(error).split())[:200]}") from error
+    # pandas makes categories of the dictionaries, which would be taken for categories that the user has declared.
     return frame.astype(dict.fromkeys(texts, object))
 
 
 def _read_npz(path: Path) -> "pd.DataFrame":
     try:
+        # The headers alone are read first, so that no array is loaded before its size has been checked.
         with zipfile.ZipFile(path) as archive:
             shapes = {member.filename.removesuffix(".npy"): _shape(path, archive, member) for member in archive.infolist()}
-        missing = {"x", NPZ_TARGET} - shapes.keys()
-        if missing:
-            raise DataError(f"{path}: lacks the array {min(missing)!r}; write it by numpy.savez(FILE, x=…, y=…)")
+        absent = {"x", NPZ_TARGET} - shapes.keys()
+        if absent:
+            raise DataError(f"{path}: lacks the array {min(absent)!r}; write it with numpy.savez(FILE, x=…, y=…)")
         if len(shapes["x"]) != 2:
             raise DataError(f"{path}: x must be (samples, features); it is {shapes['x']}")
-        others = [name for name, shape in shapes.items() if name != "x" and shape != shapes["x"][:1]]
-        if others:
-            raise DataError(
-                f"{path}: {others[0]} must be ({shapes['x'][0]},), one for each row of x; it is {shapes[others[0]]}"
-            )
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in shapes}
+        misshapen = [name for name, shape in shapes.items() if name != "x" and shape != shapes["x"][:1]]
+        if misshapen:
+            name = misshapen[0]
+            raise DataError(f"{path}: {name} must be ({shapes['x'][0]},), one for each row of x; it is {shapes[name]}")
+        with np.load(path, allow_pickle=False) as archive_arrays:
+            arrays = {name: archive_arrays[name] for name in shapes}
     except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: cannot be read as NPZ: {' '.join(str(error).split())[:200]}") from error
+    # Imported only after all checks of the file, because the import takes longer than they do.
     import pandas as pd
 
     x = arrays.pop("x")
@@ -129,21 +133,27 @@ def _read_npz(path: Path) -> "pd.DataFrame":
 
 
 def _shape(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[int, ...]:
-    """Return the shape in an array's header, if its size and the archive's directory agree."""
+    """Return the shape of an array from its header, after checking the size.
+
+    Raises:
+        DataError: the array holds Python objects, is too large, or has another size than its header states.
+    """
     with archive.open(member) as file:
-        shape, dtype, header = _array_header(file)
+        shape, dtype, header_bytes = _array_header(file)
     if dtype.hasobject:
         raise DataError(f"{path}: {member.filename} holds Python objects, which are never loaded; save numbers or text instead")
     values = math.prod(shape)
     check_memory(path, values * max(dtype.itemsize, NUMBER_BYTES))
-    if values * dtype.itemsize + header != member.file_size:
-        raise DataError(f"{path}: {member.filename} is damaged: its header tells of {values:,} values, and there are others")
+    # A forged header could otherwise make `np.load` allocate more than the file holds.
+    if values * dtype.itemsize + header_bytes != member.file_size:
+        raise DataError(f"{path}: {member.filename} is damaged: its header states {values:,} values, which is not its size")
     return shape
 
 
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Return shape and type of an array, and the length of its header."""
-    major, _ = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    """Return shape and type of an array, and the length of its header in bytes."""
+    major_version, _ = np.lib.format.read_magic(file)
+    # Version 3 differs from version 2 only in the encoding of field names, which arrays of numbers or texts do not have.
+    read_header = np.lib.format.read_array_header_1_0 if major_version == 1 else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
     return shape, dtype, file.tell()

@@ -1,4 +1,4 @@
-"""Schema of tabular data: what each column is, decided once from the training data and applied by name ever after."""
+"""Schema of tabular data: the kind of each column, inferred once from the training data and then applied by name."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,24 +11,25 @@ class Kind(StrEnum):
 
     NUMBER = "number"
     BOOLEAN = "boolean"
-    """True or false; a feature of 1 or 0."""
+    """Truth values; one feature of 1 or 0."""
     CATEGORY = "category"
-    """Text; a feature for each value of the training part."""
+    """Texts; one feature for each value of the training part."""
     LABEL = "label"
+    """Class of each sample."""
     GROUP = "group"
-    """Names the samples that must stay in one part."""
+    """Group of each sample; samples of one group stay in one part."""
     SPLIT = "split"
-    """Names the part of each sample."""
+    """Part of each sample: training, validation or test."""
     IDENTIFIER = "identifier"
-    """Text with too many different values for categories; no feature."""
+    """Texts with too many distinct values for categories; not used as a feature."""
     DATE = "date"
-    """Date or time; no feature."""
+    """Dates or times; not used as a feature."""
     LEFT_OUT = "left out"
-    """No feature, because the user says so or because it has no name."""
+    """Column without a name, or excluded by the user; not used as a feature."""
 
     @property
     def is_feature(self) -> bool:
-        """Whether the network learns from such a column."""
+        """True if the network learns from columns of this kind."""
         return self in (Kind.NUMBER, Kind.BOOLEAN, Kind.CATEGORY)
 
 
@@ -44,29 +45,32 @@ class Schema:
     """
 
     kinds: Mapping[str, Kind]
+    """Kind of each column, by name."""
 
     @classmethod
     def of_numbers(cls, names: Iterable[str], *, label: str) -> Self:
-        """Return the schema of columns that all hold numbers, and of their label."""
+        """Return the schema of a table whose columns are all numbers except for the label."""
         return cls(kinds={**dict.fromkeys(names, Kind.NUMBER), label: Kind.LABEL})
 
     @classmethod
     def completed(cls, exceptions: Mapping[str, str], names: Iterable[str]) -> Self:
-        """Return the schema with these exceptions, whose other columns hold numbers: the inverse of `exceptions`."""
+        """Return the schema of columns with these names, which hold numbers unless listed in `exceptions`."""
         return cls(kinds={name: Kind(exceptions.get(name, Kind.NUMBER)) for name in names})
 
     @classmethod
     def from_json(cls, entries: Iterable[tuple[str, str]]) -> Self:
-        """Return the schema that `to_json` has written."""
+        """Restore the schema from the result of `to_json`."""
         return cls(kinds={str(name): Kind(kind) for name, kind in entries})
 
     def to_json(self) -> list[list[str]]:
-        """Return pairs of name and kind."""
+        """Return pairs of column name and kind."""
         return [[name, str(kind)] for name, kind in self.kinds.items()]
 
     @property
     def exceptions(self) -> dict[str, str]:
-        """Kinds of the columns that do not hold numbers: all that a study must keep beside its data."""
+        """Kinds of the columns that do not hold numbers; `completed` restores the schema from these."""
+        # A study stores this instead of all kinds. A table may have hundreds of columns of numbers, and MySQL limits an
+        # attribute of a study to 64 KiB.
         return {name: str(kind) for name, kind in self.kinds.items() if kind is not Kind.NUMBER}
 
     @property
@@ -76,7 +80,8 @@ class Schema:
 
     @property
     def label(self) -> str:
-        """Name of the column of the classes."""
+        """Name of the column that holds the classes."""
+        # Exactly one column: settings name one target, and a stored schema comes from such settings.
         (name,) = self.names(Kind.LABEL)
         return name
 

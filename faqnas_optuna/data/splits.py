@@ -1,7 +1,7 @@
-"""A data set ready to train on: split into three parts, scaled by the first, and named by a fingerprint.
+"""Data sets that are ready to train on: split into three parts, standardised, and identified by a fingerprint.
 
-The split is ours (the paper does not tell its own): stratified, 60 % to train, 20 % to validate, 20 % to test. Features are
-standardised with the training part's mean and deviation. The search never looks at the test part.
+The paper does not state its split. Ours is stratified: 60 % for training, 20 % for validation, 20 % for testing. Features are
+standardised with the mean and standard deviation of the training part. The search never uses the test part.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, RawFeatures
 from faqnas_optuna.data.schema import Schema
 
 Label = str | int
-"""A class as the data call it; a truth value is a `bool`."""
+"""Name of a class in the data; a truth value is a `bool`."""
 NAMED_LABEL = "target"
-"""Column of the classes in a file with the samples of a data set that has a name."""
+"""Name of the class column in a file with samples of a named data set."""
 RawData = Mapping[str, NDArray[Any]]
-"""`x` (samples, features) and class indices `y` (samples,), of any type of numbers; what `columns` and `classes` are called."""
+"""Features `x` (samples, features) and class indices `y` (samples,), of any numeric type; names of `columns` and `classes`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One part of a data set."""
+    """Samples of one part of a data set."""
 
     x: NDArray[np.float32]
-    """Features as the preprocessing makes them, (samples, features)."""
+    """Preprocessed features (samples, features)."""
     y: NDArray[np.int64]
-    """Class indices, (samples,)."""
+    """Class indices (samples,)."""
 
     def __len__(self) -> int:
         return len(self.y)
@@ -42,24 +42,24 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSplits:
-    """A data set, ready to train on."""
+    """Data set that is ready to train on."""
 
     name: str
     train: Split
     validation: Split
     test: Split
     classes: tuple[Label, ...]
-    """What the data call the classes, by index."""
+    """Names of the classes, by index."""
     preprocessing: Preprocessing
-    """What has made the features, fitted on the training part."""
+    """Preprocessing that computed the features, fitted on the training part."""
     schema: Schema
-    """What each column of the samples is."""
+    """Kinds of the columns of the samples."""
     fingerprint: str
-    """Names the raw values and who is in which part; the same on every machine."""
+    """Digest of the raw values and of the parts, equal on all machines."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """What was done to each column of data of one's own, in words."""
+    """Description of the treatment of each column of user data; empty for named data sets."""
     seed: int | None = None
-    """That has decided who is in which part; None if none has."""
+    """Random seed of the split; None if the data define the parts."""
     findings: tuple[DataFinding, ...] = ()
     """Warnings about the data."""
 
@@ -73,7 +73,7 @@ class DataSplits:
 
     @property
     def majority(self) -> Majority:
-        """The scores of always answering the most frequent class."""
+        """Scores of always predicting the most frequent class."""
         return Majority.of({"train": self.train.y, "validation": self.validation.y, "test": self.test.y})
 
 
@@ -87,19 +87,24 @@ def split_and_scale(
     classes: tuple[Label, ...],
     pca: int | None = None,
 ) -> DataSplits:
-    """Stratified 60 / 20 / 20 parts of `x` (samples, features) and `y` (samples,), scaled by the training part.
+    """Split a data set into stratified 60 / 20 / 20 parts and standardise its features.
 
     Args:
-        columns: what each feature is called.
-        classes: what each class is called, by index.
-        pca: so many principal components in place of the features.
+        x: features (samples, features).
+        y: class indices (samples,).
+        seed: random seed of the split.
+        columns: names of the features.
+        classes: names of the classes, by index.
+        pca: number of principal components that replace the features; None to keep the features.
 
     Raises:
         DataError: there are fewer features or samples than components.
     """
     rows = stratified_rows(y, seed)
-    # Before scaling: sums may differ in the last bit between processors, the raw values do not.
+    # The fingerprint covers the values before scaling. Sums, and so means and deviations, may differ in the last bit between
+    # processors; the raw values do not.
     digest = hashlib.sha256(name.encode())
+    # Bytes in a fixed order, so that machines of either byte order agree.
     for part in rows.values():
         digest.update(np.ascontiguousarray(x[part], dtype="<f4").tobytes())
         digest.update(y[part].astype("<i8").tobytes())
@@ -122,12 +127,17 @@ def split_and_scale(
 
 
 def stratified_rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
-    """The samples of each part, kept once they were drawn: scikit-learn takes longer to import than a small search begins."""
-    drawn_by = f"{len(y)} {seed} scikit-learn {version('scikit-learn')} numpy {version('numpy')}"
-    digest = hashlib.sha256(drawn_by.encode() + y.astype("<i8").tobytes()).hexdigest()[:16]
+    """Return the row numbers of stratified 60 / 20 / 20 parts of class indices `y` (samples,).
+
+    The result is cached in a file, because importing scikit-learn takes longer than the start of a small search.
+    """
+    # Another version of scikit-learn or numpy may draw another split from the same seed.
+    key = f"{len(y)} {seed} scikit-learn {version('scikit-learn')} numpy {version('numpy')}"
+    digest = hashlib.sha256(key.encode() + y.astype("<i8").tobytes()).hexdigest()[:16]
 
     def read(content: bytes) -> dict[str, NDArray[np.int64]]:
         rows = from_npz(content, "train", "validation", "test")
+        # A damaged cache file must not change which samples are in the test part.
         if not np.array_equal(np.sort(np.concatenate([*rows.values()])), np.arange(len(y))):
             raise ValueError("its parts are not all samples, once each")
         return rows
@@ -138,6 +148,7 @@ def stratified_rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int
 def _draw(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
     from sklearn.model_selection import train_test_split
 
+    # 60 % first, then the remaining 40 % in halves.
     train, rest = train_test_split(np.arange(len(y)), test_size=0.4, stratify=y, random_state=seed)
     validation, test = train_test_split(rest, test_size=0.5, stratify=y[rest], random_state=seed)
     return {"train": train, "validation": validation, "test": test}

@@ -1,7 +1,7 @@
-"""Own data: a file or a data frame becomes a data set that is ready to train on.
+"""Preparation of user data: a file or data frame becomes a data set that is ready to train on.
 
-The schema says what each column is. It is inferred once, from the training data, or comes with a study; it then holds for the
-test file too. Features are fitted on the training part.
+The schema holds the kind of each column. It is inferred once, from the training data, or loaded with a study, and then also
+applies to a test file. The preprocessing is fitted on the training part.
 """
 
 import hashlib
@@ -33,10 +33,13 @@ from faqnas_optuna.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_LINES = 50
-"""Columns that are described one by one."""
-LONGEST_DESCRIPTION = 40_000
-"""Characters of what a study keeps of its columns: MySQL keeps 65,535 bytes of a study's description."""
+MAX_LINES = 50
+"""Maximum number of columns that are described one by one."""
+MAX_DESCRIPTION = 40_000
+"""Maximum number of characters of the description of all columns.
+
+It is stored with other metadata in one attribute of the study, and MySQL limits an attribute to 65,535 bytes.
+"""
 
 
 def load_file(
@@ -47,22 +50,22 @@ def load_file(
     test_path: Path | None = None,
     exceptions: Mapping[str, str] | None = None,
 ) -> DataSplits:
-    """Return a file as a data set of the same name.
+    """Load a file as a data set with the name of the file.
 
     Args:
-        seed: decides the split, as far as the data do not.
-        test_path: the file that `config.test_file` names.
+        seed: random seed of parts that the data do not name.
+        test_path: path of the file that `config.test_file` names.
         exceptions: stored schema of the study (`Schema.exceptions`); None to infer it.
 
     Raises:
-        DataError: a file cannot be read, or holds columns that a network cannot learn from.
+        DataError: a file cannot be read, or a column cannot be used.
     """
     source = read_source(path)
-    # The classes of a file of arrays have a name of their own.
+    # The array of the classes has a fixed name in NPZ files; in other formats the user names the column.
     target = NPZ_TARGET if config.target is None and file_suffix(path.name) == ".npz" else config.target
     if target is None:
         names = list(source.frame.columns)
-        raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_listed(names)}")
+        raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_first_names(names)}")
     test = None if test_path is None else read_source(test_path)
     return splits_of(source, target, config, name=path.name, seed=seed, test=test, exceptions=exceptions)
 
@@ -77,36 +80,39 @@ def splits_of(
     test: Source | None = None,
     exceptions: Mapping[str, str] | None = None,
 ) -> DataSplits:
-    """Return samples as a data set.
+    """Prepare samples as a data set.
 
     Args:
-        target: the column of the classes.
-        name: of the data set.
-        seed: decides the split, as far as the samples do not.
-        test: samples of the test part, read by the schema of the others.
+        source: all samples, or those outside the test part.
+        target: name of the column that holds the classes.
+        name: name of the data set.
+        seed: random seed of parts that the data do not name.
+        test: samples of the test part, with the same columns.
         exceptions: stored schema (`Schema.exceptions`); None to infer it.
 
     Raises:
-        DataError: a column holds what a network cannot learn from, or the samples cannot be divided so; names all problems.
+        DataError: columns cannot be used, or the samples cannot be divided into parts; the message lists all problems.
     """
     problems = Problems(name)
-    schema = _inferred(source, target, config, problems) if exceptions is None else _stored(source, exceptions)
+    schema = _infer_schema(source, target, config, problems) if exceptions is None else _restore_schema(source, exceptions)
     samples = [source]
     if test is not None:
         _check_same_columns(schema, source.frame, test.frame, config.test_file or "the test part")
         samples.append(test)
-    columns = _columns(samples, schema, problems)
-    y, classes = _classes(samples, schema, problems)
-    groups = _groups(samples, schema, problems)
-    fixed = _fixed(samples, schema, problems)
+    # All problems of columns are reported together. The division comes later, because it needs valid classes.
+    columns = _read_columns(samples, schema, problems)
+    y, classes = _read_classes(samples, schema, problems)
+    groups = _read_groups(samples, schema, problems)
+    fixed = _read_parts(samples, schema, problems)
     problems.check()
     if not columns:
-        raise DataError(f"{name}: no column is left that a network can learn from; name fewer with --drop")
+        raise DataError(f"{name}: no column remains as a feature; leave out fewer with --drop")
     with problems.collected():
         rows = divide(y, classes, groups, fixed, seed)
     problems.check()
-    table, preprocessing = _prepared(columns, rows["train"], config.pca, name)
-    parts = {part: Split(x=preprocessing.apply(table.rows(chosen)), y=y[chosen]) for part, chosen in rows.items()}
+    table, preprocessing = _prepare(columns, rows["train"], config.pca, name)
+    parts = {part: Split(x=preprocessing.apply(table.rows(indices)), y=y[indices]) for part, indices in rows.items()}
+    # Finite numbers may have a mean or variance that overflows.
     if not all(np.isfinite(part.x).all() for part in parts.values()):
         raise DataError(f"{name}: its numbers are too large to be scaled; write them in another unit")
     return DataSplits(
@@ -118,7 +124,8 @@ def splits_of(
         preprocessing=preprocessing,
         schema=schema,
         fingerprint=_fingerprint(name, columns, classes, y, rows),
-        columns=_described_together(name, _described(schema, columns, preprocessing, rows["train"], config)),
+        columns=_join_descriptions(name, _describe_columns(schema, columns, preprocessing, rows["train"], config)),
+        # The seed decides nothing if the data name all three parts.
         seed=None if fixed is not None and (fixed == "validation").any() else seed,
         findings=check(
             {column.name: column.values for column in columns},
@@ -131,26 +138,30 @@ def splits_of(
     )
 
 
-def _inferred(source: Source, target: str, config: DataConfig, problems: Problems) -> Schema:
-    """Infer what each column of the training data is; one that cannot be read without guessing is left out."""
+def _infer_schema(source: Source, target: str, config: DataConfig, problems: Problems) -> Schema:
+    """Infer the kind of each column of the training data.
+
+    A column whose kind cannot be inferred is collected as a problem and left out, so that the others can be checked.
+    """
     frame = source.frame
-    wanted = {
+    columns_of_options = {
         "target": [target],
         "groups": [config.groups] if config.groups else [],
         "drop": config.drop,
         "category": config.category,
     }
-    for option, columns in wanted.items():
+    for option, columns in columns_of_options.items():
         with problems.collected():
             _check_columns(frame, columns, option)
     with problems.collected():
-        of_parts = [column for column in frame.columns if _is_split(column) and column not in config.drop]
-        if len(of_parts) > 1:
-            first, second, *_ = of_parts
+        # The name of this column is recognised in any case, so there may be several, such as "split" and "Split".
+        split_columns = [column for column in frame.columns if _is_split(column) and column not in config.drop]
+        if len(split_columns) > 1:
+            first, second, *_ = split_columns
             raise DataError(f"columns {first!r} and {second!r} both name the part of each sample; leave one out with --drop")
     kinds = {}
     for column in frame.columns:
-        declared = _declared(column, target, config)
+        declared = _declared_kind(column, target, config)
         kinds[column] = declared or Kind.LEFT_OUT
         if declared is None:
             with problems.collected(column):
@@ -158,8 +169,9 @@ def _inferred(source: Source, target: str, config: DataConfig, problems: Problem
     return Schema(kinds=kinds)
 
 
-def _declared(column: str, target: str, config: DataConfig) -> Kind | None:
-    """Return the kind of a column that its name or a setting decides; None where its values do."""
+def _declared_kind(column: str, target: str, config: DataConfig) -> Kind | None:
+    """Return the kind of a column by its name or a setting; None if its values must decide."""
+    # The target comes first: a column that is also named by another setting must not lose the classes.
     if column == target:
         return Kind.LABEL
     if column in config.drop or not column.strip() or column.startswith(UNNAMED):
@@ -171,22 +183,24 @@ def _declared(column: str, target: str, config: DataConfig) -> Kind | None:
     return Kind.CATEGORY if column in config.category else None
 
 
-def _stored(source: Source, exceptions: Mapping[str, str]) -> Schema:
-    """Return the schema of a study for its file.
+def _restore_schema(source: Source, exceptions: Mapping[str, str]) -> Schema:
+    """Return the stored schema of a study for its file.
 
     Raises:
-        DataError: the file lacks a column.
+        DataError: a column of the schema is absent from the file.
     """
-    missing = [name for name in exceptions if name not in source.frame.columns]
-    if missing:
-        raise DataError(f"column {missing[0]!r} is missing, which the study's data have")
+    absent = [name for name in exceptions if name not in source.frame.columns]
+    if absent:
+        raise DataError(f"column {absent[0]!r} of the study's data is missing")
     return Schema.completed(exceptions, source.frame.columns)
 
 
-def _check_columns(frame: "pd.DataFrame", wanted: Sequence[str], option: str) -> None:
+def _check_columns(frame: "pd.DataFrame", columns: Sequence[str], option: str) -> None:
+    """Refuse an option that names a column that does not exist."""
     names = [str(column) for column in frame.columns]
-    if missing := [column for column in wanted if column not in names]:
-        raise DataError(f"--{option} {missing[0]!r} is none of its columns{did_you_mean(missing[0], names[:50])}")
+    absent = [column for column in columns if column not in names]
+    if absent:
+        raise DataError(f"--{option} {absent[0]!r} is not a column of the data{did_you_mean(absent[0], names[:50])}")
 
 
 def _is_split(column: str) -> bool:
@@ -194,28 +208,30 @@ def _is_split(column: str) -> bool:
 
 
 def _check_same_columns(schema: Schema, frame: "pd.DataFrame", test: "pd.DataFrame", test_name: str) -> None:
-    """Refuse a test file that lacks a column of the training data, or has one more."""
+    """Refuse a test file whose columns differ from those of the training data, except for columns that are not used."""
     if schema.names(Kind.SPLIT):
         raise DataError(f"the data have a column {SPLIT!r}, and {test_name} is the test part; leave one of them out")
-    unneeded = schema.names(Kind.LEFT_OUT, Kind.IDENTIFIER, Kind.DATE)
-    different = sorted(({*map(str, frame.columns)} ^ {*map(str, test.columns)}) - {*unneeded})
+    unused = schema.names(Kind.LEFT_OUT, Kind.IDENTIFIER, Kind.DATE)
+    different = sorted(({*map(str, frame.columns)} ^ {*map(str, test.columns)}) - {*unused})
     if different:
-        raise DataError(f"the data and {test_name} have different columns: {_listed(different)}; give both the same")
+        raise DataError(f"the data and {test_name} have different columns: {_first_names(different)}; give both the same")
 
 
-def _columns(samples: Sequence[Source], schema: Schema, problems: Problems) -> list[Column]:
-    """Return the columns that become features, of all samples."""
+def _read_columns(samples: Sequence[Source], schema: Schema, problems: Problems) -> list[Column]:
+    """Read the columns that become features, joined over all samples."""
     columns = []
     for name in schema.features:
         kind = schema.kinds[name]
         with problems.collected(name):
+            # Each file has its own decimal mark.
             parts = [read_column(name, kind, source.frame[name], decimal_comma=source.decimal_comma) for source in samples]
             columns.append(Column(name=name, kind=kind, values=np.concatenate([part.values for part in parts])))
     return columns
 
 
-def _classes(samples: Sequence[Source], schema: Schema, problems: Problems) -> tuple[NDArray[np.int64], tuple[Label, ...]]:
-    """Return the class of each sample as an index (samples,), and the classes of the training data."""
+def _read_classes(samples: Sequence[Source], schema: Schema, problems: Problems) -> tuple[NDArray[np.int64], tuple[Label, ...]]:
+    """Return class indices (samples,) and the classes of the training data."""
+    # Without a label a problem has been collected already, so the result is not used.
     if not schema.names(Kind.LABEL):
         return np.empty(0, np.int64), ()
     target = schema.label
@@ -223,14 +239,16 @@ def _classes(samples: Sequence[Source], schema: Schema, problems: Problems) -> t
         cells = [label_texts(target, source.frame[target]) for source in samples]
         classes = infer_classes(target, cells[0])
         y = np.concatenate([class_indices(target, part, classes) for part in cells])
-        if absent := np.count_nonzero(y < 0):
+        # `infer_classes` has refused missing classes in the first file.
+        absent = np.count_nonzero(y < 0)
+        if absent:
             raise DataError(f"the target {target!r} lacks a value in {absent:,} rows of the test file; fill or delete them")
         check_counts(target, y, classes)
         return y, classes
     return np.empty(0, np.int64), ()
 
 
-def _groups(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.int64] | None:
+def _read_groups(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.int64] | None:
     """Return the number of the group of each sample (samples,); None without groups."""
     import pandas as pd
 
@@ -240,8 +258,9 @@ def _groups(samples: Sequence[Source], schema: Schema, problems: Problems) -> ND
     return None
 
 
-def _fixed(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.str_] | None:
-    """Return the part of each sample (samples,), if the data say so."""
+def _read_parts(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.str_] | None:
+    """Return the part of each sample (samples,); None if the data do not name the parts."""
+    # With a test file, all samples of the first file are for training, and the validation part is drawn from them.
     if len(samples) > 1:
         return np.repeat(["train", "test"], [len(source.frame) for source in samples])
     for column in schema.names(Kind.SPLIT)[:1]:
@@ -250,13 +269,20 @@ def _fixed(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDA
     return None
 
 
-def _prepared(
+def _prepare(
     columns: Sequence[Column], train: NDArray[np.int64], pca: int | None, name: str
 ) -> tuple[RawFeatures, Preprocessing]:
-    """Return all samples by kind of column, and what makes features of them."""
-    if empty := [column.name for column in columns if column.missing[train].all()]:
+    """Return all samples as a table, and the preprocessing fitted on the training part.
+
+    Raises:
+        DataError: a column has no value in the training part, or a number is infinite or far outside the training range.
+    """
+    empty = [column.name for column in columns if column.is_missing[train].all()]
+    if empty:
         options = " ".join(f"--drop {column!r}" for column in empty)
-        raise DataError(f"{name}: no value in the training part in {_listed(empty)}; leave out with {options}")
+        raise DataError(
+            f"{name}: no value in the training part of {_first_names(empty)}; leave these columns out with {options}"
+        )
     table = table_of(columns, len(columns[0].values))
     preprocessing = fit(
         table.rows(train),
@@ -268,11 +294,11 @@ def _prepared(
     return table, preprocessing
 
 
-def _described(
+def _describe_columns(
     schema: Schema, columns: Sequence[Column], preprocessing: Preprocessing, train: NDArray[np.int64], config: DataConfig
 ) -> dict[str, str]:
-    """Return what each column is and what is done to it, in words."""
-    features = {column.name: column for column in columns}
+    """Describe the kind and treatment of each column, by name."""
+    columns_by_name = {column.name: column for column in columns}
     words = {
         Kind.LABEL: "label",
         Kind.GROUP: "group: its samples stay in one part; no feature",
@@ -280,68 +306,79 @@ def _described(
         Kind.IDENTIFIER: "identifier or free text; no feature",
         Kind.DATE: "date or time; no feature",
     }
-    described = {}
+    descriptions = {}
     for name, kind in schema.kinds.items():
         if kind.is_feature:
-            described[name] = _feature(features[name], preprocessing, train)
+            descriptions[name] = _feature_description(columns_by_name[name], preprocessing, train)
         elif kind is Kind.LEFT_OUT:
-            described[name] = "left out, as asked" if name in config.drop else "left out: it has no name"
+            descriptions[name] = "left out with --drop" if name in config.drop else "left out: it has no name"
         else:
-            described[name] = words[kind]
-    return described
+            descriptions[name] = words[kind]
+    return descriptions
 
 
-def _feature(column: Column, preprocessing: Preprocessing, train: NDArray[np.int64]) -> str:
-    """Return what a column that becomes features is, in words."""
-    missing = int(column.missing.sum())
+def _feature_description(column: Column, preprocessing: Preprocessing, train: NDArray[np.int64]) -> str:
+    """Describe the preprocessing of a column that becomes features."""
+    n_missing = int(column.is_missing.sum())
     if column.is_text:
-        category = next(one for one in preprocessing.categories if one.name == column.name)
+        category = next(category for category in preprocessing.categories if category.name == column.name)
         text = f"category, one-hot of {len(category.values)} values"
         fill = repr(category.fill)
     else:
         place = preprocessing.numbers.names.index(column.name)
         fills = preprocessing.numbers.fills
-        is_constant = np.ptp(column.values[train][~column.missing[train]]) == 0
+        is_constant = np.ptp(column.values[train][~column.is_missing[train]]) == 0
         text = f"{column.kind}, {'constant in the training part: always 0' if is_constant else 'standardised'}"
         fill = "" if fills is None else f"{fills[place]:g}"
-    return f"{text}; {missing:,} missing: {fill}" if missing else text
+    return f"{text}; {n_missing:,} missing: {fill}" if n_missing else text
 
 
-def _described_together(name: str, described: dict[str, str]) -> dict[str, str]:
-    """Return the same with one line for adjacent columns that are treated alike, where there are many."""
-    if len(described) > MOST_LINES:
-        runs = [(text, list(names)) for text, names in groupby(described, described.__getitem__)]
-        described = {
+def _join_descriptions(name: str, descriptions: dict[str, str]) -> dict[str, str]:
+    """Join the descriptions of adjacent columns with equal treatment if there are more than `MAX_LINES` columns.
+
+    Args:
+        name: name of the data set, for the error.
+        descriptions: description of each column, by name.
+
+    Raises:
+        DataError: the result is longer than `MAX_DESCRIPTION` characters.
+    """
+    if len(descriptions) > MAX_LINES:
+        runs = [(text, list(names)) for text, names in groupby(descriptions, descriptions.__getitem__)]
+        descriptions = {
             names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}": text
             if len(names) == 1
             else f"{len(names):,} columns, each {text}"
             for text, names in runs
         }
-    if (length := len(json.dumps(described))) > LONGEST_DESCRIPTION:
+    length = len(json.dumps(descriptions))
+    if length > MAX_DESCRIPTION:
         raise DataError(
-            f"{name}: the description of its columns takes {length:,} characters, and the maximum is {LONGEST_DESCRIPTION:,};"
+            f"{name}: the description of its columns takes {length:,} characters, and the maximum is {MAX_DESCRIPTION:,};"
             " leave columns out with --drop, or give them shorter names"
         )
-    return described
+    return descriptions
 
 
 def _fingerprint(name: str, columns: Sequence[Column], classes: tuple[Label, ...], y: NDArray[np.int64], rows: Rows) -> str:
-    """Return a digest of the raw values and the parts, the same on every machine."""
+    """Return a digest of the raw values and of the parts, equal on all machines."""
+    # Kinds belong to the raw values: the texts 1 and 2 as categories are other data than the numbers 1 and 2.
     form = {"columns": [[column.name, str(column.kind)] for column in columns], "classes": list(classes)}
     digest = hashlib.sha256(name.encode() + json.dumps(form).encode())
     for column in columns:
         if column.is_text:
             digest.update(json.dumps(column.values.tolist()).encode())
         else:
-            # There are many ways to write NaN, and two to write 0.
-            values = np.where(column.missing, np.nan, column.values + 0.0)
+            # Equal values must have equal bits: all bit patterns of NaN become one, and adding 0 turns -0 into 0.
+            values = np.where(column.is_missing, np.nan, column.values + 0.0)
             digest.update(values.astype("<f8").tobytes())
-    for chosen in (y, *(rows[part] for part in PARTS)):
-        digest.update(len(chosen).to_bytes(8, "little") + np.asarray(chosen, "<i8").tobytes())
+    # Lengths separate the arrays: rows that move from one part to the next must change the digest.
+    for integers in (y, *(rows[part] for part in PARTS)):
+        digest.update(len(integers).to_bytes(8, "little") + np.asarray(integers, "<i8").tobytes())
     return digest.hexdigest()[:16]
 
 
-def _listed(columns: Sequence[str]) -> str:
-    """Return the first names of a list."""
+def _first_names(columns: Sequence[str]) -> str:
+    """Return the first ten of the names, separated by commas."""
     listed = ", ".join(columns[:10])
     return listed if len(columns) <= 10 else f"{listed} …"

@@ -95,7 +95,7 @@ def evaluate_finalists(
 
 def finalists_among(confirmation: Confirmation, trials: Sequence[int]) -> list[Finalist]:
     """Return the finalists of these trials that have at least one successful training, the cheapest first."""
-    plan = confirmation.as_it_is_now().plan
+    plan = confirmation.reload().plan
     finalists = (finalist for finalist in plan.finalists if finalist.trial in trials and seeds_of(confirmation, finalist))
     return sorted(finalists, key=lambda finalist: (finalist.cost, finalist.trial))
 

@@ -29,7 +29,7 @@ def study_note(state: SearchState) -> dict[str, str]:
         "Objectives": _objectives(search.config),
         "Protocol": _protocol(search.description),
         "Reliability": _reliability(state),
-        "Origin": _origin(search.description, others=bool(search.metadata.noted_versions())),
+        "Origin": _origin(search.description, others=bool(search.metadata.worker_versions())),
     }
 
 

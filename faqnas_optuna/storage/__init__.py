@@ -1,1 +1,1 @@
-"""Where a study is kept: databases that many workers share."""
+"""Storage of studies in databases that many workers share."""

@@ -1,4 +1,7 @@
-"""Some attributes of studies in one statement, where Optuna reads all: a long study has hundreds."""
+"""Reading of single study attributes in one statement.
+
+Optuna always reads all attributes of a study, of which a long study has hundreds.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,10 +23,10 @@ _READ_NAMES = select(STUDIES.c.study_name, STUDIES.c.study_id)
 
 
 def get_study_user_attrs(study: Study, names: Iterable[str]) -> dict[str, Any]:
-    """Those of the named attributes that a study has.
+    """Return the attributes of a study with these names; absent attributes are left out.
 
     Raises:
-        DamagedStudyError: one of them is no JSON.
+        DamagedStudyError: the text of an attribute is not JSON.
     """
     with reading(backend(study).engine).connect() as connection:
         rows = connection.execute(_READ, {"study_id": study_id_of(study), "names": [*names]})
@@ -38,11 +41,12 @@ def study_ids(storage: BaseStorage) -> dict[str, int]:
 
 
 def texts_of_all_studies(storage: BaseStorage, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the named attributes of all studies as JSON, by study and attribute."""
+    """Return the attributes with these names of all studies as JSON texts, by study and attribute."""
     ids = study_ids(storage)
     assert isinstance(storage, BatchedStorage)
     texts: dict[int, dict[str, str]] = {study_id: {} for study_id in ids.values()}
     with reading(storage.backend.engine).connect() as connection:
         for study_id, name, text in connection.execute(_READ_ALL, {"names": [*names]}):
+            # A study may have been created since the ids were read.
             texts.setdefault(study_id, {})[name] = text
     return {study: texts[study_id] for study, study_id in ids.items()}

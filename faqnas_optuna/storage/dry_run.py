@@ -1,4 +1,4 @@
-"""Dry run of a search on a database: create, lock, write, read back, and undo it all."""
+"""Dry run of a search on a database: create, lock, write and read, then undo all changes."""
 
 import os
 from collections.abc import Iterator
@@ -29,10 +29,10 @@ from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
 
 
 def dry_run(url: str) -> None:
-    """Do to a database what a search does, and undo it; the ids that it uses up are lost.
+    """Make the same kinds of changes to a database as a search, and undo them. Only the ids that it uses are lost.
 
     Raises:
-        StorageError: says what the database refuses, and what to do.
+        StorageError: the database refuses a change, or does not undo it.
     """
     with opening_errors(url):
         if is_sqlite(url):
@@ -42,10 +42,13 @@ def dry_run(url: str) -> None:
 
 
 def _try_file(file: Path) -> None:
-    """Make a database beside the file, where SQLite needs to write too, and try a change of the file itself."""
+    """Try a new database in the directory of a file, then the file itself if it exists.
+
+    The directory matters because SQLite creates its log there.
+    """
     check_place(f"sqlite:///{file}")
     if file.exists() and not os.access(file, os.W_OK):
-        raise StorageError(f"you may read the database {file}, not write it; its owner can let you")
+        raise StorageError(f"you may only read the database {file}; ask its owner for write access")
     directory = sqlite.beside(file, "").parent
     try:
         with (
@@ -74,6 +77,7 @@ def _engine_of(file: Path, *, create: bool) -> Iterator[Engine]:
 
 
 def _try_server(url: str) -> None:
+    """Try a database on a server, with Optuna's tables if they exist."""
     engine = servers.lock_engine(parse(url))
     has_tables = inspect(engine).has_table(STUDIES.name)
     if has_tables:
@@ -82,7 +86,8 @@ def _try_server(url: str) -> None:
         if has_tables:
             _write_and_undo(engine)
         elif engine.dialect.name == "postgresql":
-            with _undone(engine) as connection:
+            # PostgreSQL can roll back the creation of tables.
+            with _rolled_back(engine) as connection:
                 create_tables(connection)
                 _write(connection)
         else:
@@ -90,58 +95,62 @@ def _try_server(url: str) -> None:
 
 
 def _write_and_undo(engine: Engine) -> None:
-    with _undone(engine) as connection:
+    """Write a study in a transaction that is rolled back, and check that the study is gone."""
+    with _rolled_back(engine) as connection:
         name = _write(connection)
     with engine.connect() as connection:
         if connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)) is not None:
-            raise StorageError("the database keeps what is rolled back; name one with transactions")
+            raise StorageError("the database does not undo a rolled-back transaction; name a database with transactions")
 
 
 @contextmanager
-def _undone(engine: Engine) -> Iterator[Connection]:
-    """Begin a transaction that is rolled back."""
+def _rolled_back(engine: Engine) -> Iterator[Connection]:
+    """Run the block in a transaction that is rolled back at its end."""
     with engine.connect() as connection, connection.begin() as transaction:
         yield connection
         transaction.rollback()
 
 
 def _write(connection: Connection) -> str:
-    """Write a study with a trial and read it back; its name."""
+    """Write a study with one trial, read the trial's value back, and return the name of the study."""
     name = f"faqnas-optuna doctor {uuid4().hex}"
-    study_id = _inserted(connection, STUDIES, study_name=name)
-    _inserted(connection, STUDY_USER_ATTRS, study_id=study_id, key="doctor", value_json="1")
+    study_id = _insert(connection, STUDIES, study_name=name)
+    _insert(connection, STUDY_USER_ATTRS, study_id=study_id, key="doctor", value_json="1")
     connection.execute(LOCK_STUDY, {"study_id": study_id})
-    trial_id = _inserted(connection, TRIALS, study_id=study_id, number=0, state=TrialState.RUNNING)
-    _inserted(connection, USER_ATTRS, trial_id=trial_id, key="doctor", value_json="1")
-    _inserted(connection, VALUES, trial_id=trial_id, objective=0, value=0.5, value_type=FINITE)
+    trial_id = _insert(connection, TRIALS, study_id=study_id, number=0, state=TrialState.RUNNING)
+    _insert(connection, USER_ATTRS, trial_id=trial_id, key="doctor", value_json="1")
+    _insert(connection, VALUES, trial_id=trial_id, objective=0, value=0.5, value_type=FINITE)
     value = connection.scalar(select(VALUES.c.value).join(TRIALS).where(TRIALS.c.study_id == study_id))
     if value != 0.5:
-        raise StorageError(f"the database gave back {value} where 0.5 was written; name another")
+        raise StorageError(f"the database returned {value} after 0.5 was written; name another database")
     return name
 
 
-def _inserted(connection: Connection, table: Table, **row: object) -> int:
-    """Insert a row; its id."""
+def _insert(connection: Connection, table: Table, **row: object) -> int:
+    """Insert a row and return its id."""
     key = connection.execute(insert(table).values(**row)).inserted_primary_key
     assert key is not None
     return int(key[0])
 
 
 def _create_and_drop(engine: Engine) -> None:
-    """Make a table on MySQL, where that cannot be rolled back, and drop it.
+    """Create a table on MySQL, try a transaction on it, and drop it.
 
     Raises:
-        StorageError: its storage engine has no transactions.
+        StorageError: the storage engine of new tables has no transactions.
     """
+    # MySQL commits when it creates a table, so that Optuna's own tables cannot be tried without leaving them behind.
     table = Table(f"faqnas_doctor_{uuid4().hex[:12]}", MetaData(), Column("id", Integer, primary_key=True))
     with engine.begin() as connection:
         table.create(connection)
     try:
-        with _undone(engine) as connection:
+        with _rolled_back(engine) as connection:
             connection.execute(insert(table).values(id=1))
         with engine.connect() as connection:
             if connection.scalar(select(table.c.id)) is not None:
-                raise StorageError("the database keeps what is rolled back; let it make tables with InnoDB")
+                raise StorageError(
+                    "the database does not undo a rolled-back transaction; make InnoDB its default storage engine"
+                )
     finally:
         with engine.begin() as connection:
             table.drop(connection)

@@ -1,8 +1,8 @@
 """Heartbeats of running trials, and requeueing of trials whose heartbeats have stopped.
 
-A heartbeat is a time by the clock of the database, and that clock may be set back or forward while trials run. A heartbeat that
-changes is a sign of life whatever time it states, so silence is measured from the last change, on the clock of the process that
-looks.
+A heartbeat is a time on the clock of the database, which may be set back or forward while trials run. Any change of a heartbeat
+is a sign of life, whatever time it states. Silence is therefore measured from the last change, on the clock of the observing
+process.
 """
 
 import logging
@@ -38,30 +38,34 @@ from faqnas_optuna.storage.trial_statements import UNREADABLE, read_study_attrib
 logger = logging.getLogger(__name__)
 
 DEFAULT_GRACE_S = 60
-"""A trial whose worker was silent for so long is given up, and tried anew by another worker."""
+"""Default grace period: time in seconds after which the trial of a silent worker is given up and requeued."""
 BEATS_IN_GRACE = 6
+"""Number of heartbeats in a grace period."""
 MAX_RETRIES = 2
+"""Maximum number of times that a trial is requeued."""
 FAILURE = "failure"
-"""The attribute of a failed trial that says why."""
+"""Name of the attribute that holds the reason of a failed trial."""
 GIVEN_UP = "given up"
-"""How the reason begins if it was not the trial's own error."""
+"""Beginning of the reason of a trial that failed because its worker was silent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """A heartbeat and when this process first saw it."""
+    """Heartbeat of a trial, and the time at which this process first observed it."""
 
     beat: datetime
-    """As stored."""
+    """Heartbeat as stored."""
     seen_at: float
-    """Seconds on the clock of this process."""
+    """Time of the first observation, in seconds on the clock of this process."""
     is_witnessed: bool
-    """Whether the process had looked at the study before, so that the heartbeat is no older than that look. Otherwise only the
-    clock of the database knows its age."""
+    """True if the process had read the study before, so that the heartbeat is newer than that reading.
+
+    Otherwise only the clock of the database can give its age.
+    """
 
 
 class Sightings:
-    """The last heartbeats of running trials, by study. Several threads may look."""
+    """Last observed heartbeats of running trials, by study. Safe for use by several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -69,56 +73,57 @@ class Sightings:
 
     @property
     def studies(self) -> list[int]:
-        """Ids of the studies that were looked at."""
+        """Ids of the studies whose heartbeats were read."""
         with self._lock:
             return list(self._by_study)
 
     def update(self, study_id: int, beats: Mapping[int, datetime], *, now: float) -> dict[int, Sighting]:
-        """Take in the heartbeats of all running trials of a study, and return their sightings, by trial id."""
+        """Record the heartbeats of all running trials of a study, and return their sightings by trial id."""
         with self._lock:
-            before = self._by_study.get(study_id)
-            known = before or {}
+            previous = self._by_study.get(study_id)
             sightings = {}
             for trial_id, beat in beats.items():
-                last = known.get(trial_id)
-                if last is None or last.beat != beat:
-                    last = Sighting(beat=beat, seen_at=now, is_witnessed=before is not None)
-                sightings[trial_id] = last
+                sighting = previous.get(trial_id) if previous else None
+                if sighting is None or sighting.beat != beat:
+                    sighting = Sighting(beat=beat, seen_at=now, is_witnessed=previous is not None)
+                sightings[trial_id] = sighting
+            # Trials that are no longer running drop out.
             self._by_study[study_id] = sightings
             return sightings
 
     def last(self, study_id: int, trial_id: int) -> Sighting | None:
-        """Return the last sighting of a trial that was running then."""
+        """Return the sighting of a trial in the last reading; None if the trial was not running then."""
         with self._lock:
             return self._by_study.get(study_id, {}).get(trial_id)
 
 
 class HeartbeatStorage(DatabaseStorage):
-    """Optuna's storage, with heartbeats that survive what they are there to survive.
+    """Optuna's storage with heartbeats that tolerate outages, suspended machines and wrong clocks.
 
-    A trial is silent while its heartbeat does not change, as this process sees it. The clock of the database only gives the age
-    of heartbeats which are older than the first look of this process, so that a newcomer need not wait for the whole grace
-    period; they too must stand still for two beats.
+    A trial is silent while this process observes no change of its heartbeat. Only for heartbeats that are older than the first
+    reading of this process does the clock of the database give the age, so that a new process need not wait for a whole grace
+    period. Such a heartbeat must also be unchanged for two intervals.
 
-    After an outage, or when the machine has slept, all who live are heard again before anybody is given up. A worker that has
-    been in touch with the database for the grace period knows that there was no outage; a newcomer listens for two beats. And
-    whatever a worker knows, the beats of others tell: a trial that was silent when somebody else was heard, a grace period ago.
-    Whoever looks also writes, as a beat must: a lock that beats wait for may let reading through.
-
-    Nobody beats less often than with the default grace period: workers with another one would give them up.
+    After an outage, or after the machine was suspended, all live workers must have a chance to beat before any trial is given
+    up. A worker that has been in contact with the database for the grace period knows that there was no outage. A new worker
+    waits for two intervals. Other heartbeats are evidence too: if some worker beat more than a grace period ago, the database
+    worked then, and a trial that was already silent at that time can be given up at once.
     """
 
     def __init__(self, url: str, *, engine_kwargs: dict[str, Any], grace_s: int, create: bool) -> None:
         super().__init__(url, engine_kwargs=engine_kwargs, create=create)
         self.grace_s = grace_s
+        # A worker with a longer grace period beats as often as by default. Otherwise workers with the default would give its
+        # trials up.
         self.interval_s = max(1, min(grace_s, DEFAULT_GRACE_S) // BEATS_IN_GRACE)
-        self._last_touch = _now()
-        self._in_touch_since = self._last_touch - grace_s + 2 * self.interval_s
+        self._last_contact = _now()
+        # As if the contact had lasted for a grace period less the two intervals that a new worker waits.
+        self._in_contact_since = self._last_contact - grace_s + 2 * self.interval_s
         self._sightings = Sightings()
         event.listen(self.engine, "handle_error", self._note_outage)
 
     def read_trials(self, study_id: int, *, after: int, among: set[int]) -> list[FrozenTrial]:
-        """Read the trials of a study whose ids are above one or among some, by id.
+        """Read the trials of a study whose ids are greater than `after` or in `among`, sorted by id.
 
         Raises:
             DamagedStudyError: the database holds a value that cannot be part of a trial.
@@ -129,9 +134,10 @@ class HeartbeatStorage(DatabaseStorage):
             raise DamagedStudyError.of(self.get_study_name_from_id(study_id), str(error)) from error
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        """By id, without those whose attributes cannot be read: one of them must not hide the others."""
+        """Return all studies sorted by id, without those whose attributes cannot be read."""
         with suppress(*UNREADABLE):
             return super().get_all_studies()
+        # Optuna cannot list any study if one is damaged, so they are read one by one.
         with Session(self.engine) as session:
             names = session.execute(select(STUDIES.c.study_id, STUDIES.c.study_name)).all()
         studies = []
@@ -151,73 +157,81 @@ class HeartbeatStorage(DatabaseStorage):
         )
 
     def record_heartbeat(self, trial_id: int) -> None:
-        began = self._touch()
+        """Write the current time as the heartbeat of a trial; errors are only logged."""
+        began = self._note_contact()
         try:
             super().record_heartbeat(trial_id)
         except AssertionError:
-            # Optuna's: the trial was deleted with its study.
+            # Raised by Optuna if the trial was deleted with its study.
             logger.debug("trial id %d is no longer there", trial_id)
         except Exception as error:
-            # Raised, whatever it is, it would end the thread that beats, and a live trial would be given up for ever after.
+            # Any error would end the heartbeat thread. The running trial would then be given up although its worker is alive.
             logger.debug("a heartbeat of trial id %d is lost: %s", trial_id, database_reason(error))
         self._note_wait(began)
 
     def seconds_silent(self, study_id: int) -> dict[int, float]:
-        """Return the age of each running trial's heartbeat by the database's clock, by trial id.
+        """Return the age of each running trial's heartbeat on the clock of the database, in seconds by trial id.
 
-        A heartbeat that is ahead of that clock, which must have been set back, has no age.
+        A heartbeat in the future is left out, because the clock must have been set back.
         """
         now, beats = self._read_beats(study_id)
         ages = {trial_id: (now - beat).total_seconds() for trial_id, beat in beats.items()}
         return {trial_id: max(age, 0.0) for trial_id, age in ages.items() if age >= -self.interval_s}
 
     def stale_trials(self, study_id: int) -> list[int]:
-        """Running trials whose workers are silent for longer than the grace period, by trial id."""
-        began = self._touch()
-        for trial_id in self._unheard_of(study_id):
-            # Its worker died before the first heartbeat, or is about to send it. From this one on it has its grace period.
+        """Return the ids of the running trials whose workers are silent for longer than the grace period."""
+        began = self._note_contact()
+        for trial_id in self._trials_without_heartbeat(study_id):
+            # The worker died before its first heartbeat, or is about to write it. Its grace period begins now.
             self.record_heartbeat(trial_id)
-        _, sightings = self._look(study_id)
+        _, sightings = self._read_sightings(study_id)
         if sightings:
             self._wait_as_a_beat(min(sightings, key=lambda trial_id: sightings[trial_id].beat))
+        # If this process had to wait, other workers may have had to, and could not beat.
         if self._note_wait(began):
             return []
         stale = self._silent_for_too_long(study_id, began)
         return [] if self._note_wait(began) else stale
 
     def _silent_for_too_long(self, study_id: int, began: float) -> list[int]:
-        now, sightings = self._look(study_id)
-        is_in_touch = began - self._in_touch_since > self.grace_s
-        stale, suspects = [], {}
-        for trial_id, seen in sightings.items():
-            age_s, unchanged_s = (now - seen.beat).total_seconds(), _now() - seen.seen_at
-            is_old = not seen.is_witnessed and age_s > self.grace_s and unchanged_s > 2 * self.interval_s
-            if is_in_touch and (unchanged_s > self.grace_s or is_old):
+        """Return the ids of the trials that are stale at a time `began`, by the rules of this class."""
+        now, sightings = self._read_sightings(study_id)
+        is_in_contact = began - self._in_contact_since > self.grace_s
+        stale = []
+        suspects = {}
+        for trial_id, sighting in sightings.items():
+            age_s = (now - sighting.beat).total_seconds()
+            unchanged_s = _now() - sighting.seen_at
+            is_old = not sighting.is_witnessed and age_s > self.grace_s and unchanged_s > 2 * self.interval_s
+            if is_in_contact and (unchanged_s > self.grace_s or is_old):
                 stale.append(trial_id)
             elif age_s > self.grace_s:
                 suspects[trial_id] = age_s
         if suspects:
-            outlasted = self._others_heard_ago() + 2 * self.interval_s
-            stale += [trial_id for trial_id, age_s in suspects.items() if age_s > outlasted]
+            # A heartbeat proves that the database worked at its time. A trial whose last heartbeat is more than two intervals
+            # older than such a proof was silent even then.
+            maximum_s = self._seconds_since_proven_contact() + 2 * self.interval_s
+            stale += [trial_id for trial_id, age_s in suspects.items() if age_s > maximum_s]
         return stale
 
-    def look_around(self) -> None:
-        """See which heartbeats have changed, in all studies that this process looks at."""
+    def refresh_sightings(self) -> None:
+        """Record which heartbeats have changed, in all studies that this process observes."""
         try:
             for study_id in self._sightings.studies:
-                self._look(study_id)
+                self._read_sightings(study_id)
         except Exception as error:
-            # Raised, it would end the thread that beats.
+            # Any error would end the heartbeat thread.
             logger.debug("heartbeats could not be read: %s", database_reason(error))
 
-    def _look(self, study_id: int) -> tuple[datetime, dict[int, Sighting]]:
-        """Return the database's time, and the heartbeats of a study's running trials by trial id."""
+    def _read_sightings(self, study_id: int) -> tuple[datetime, dict[int, Sighting]]:
+        """Read the heartbeats of a study; return the time of the database, and the sightings by trial id."""
         now, beats = self._read_beats(study_id)
         return now, self._sightings.update(study_id, beats, now=_now())
 
     def _read_beats(self, study_id: int) -> tuple[datetime, dict[int, datetime]]:
-        """The database's time, and the heartbeats of a study's running trials by trial id."""
-        trials, beats = TRIALS.c, HEARTBEATS.c
+        """Return the time of the database, and the heartbeats of a study's running trials by trial id."""
+        trials = TRIALS.c
+        beats = HEARTBEATS.c
         query = (
             select(trials.trial_id, beats.heartbeat)
             .join(HEARTBEATS, beats.trial_id == trials.trial_id)
@@ -228,68 +242,74 @@ class HeartbeatStorage(DatabaseStorage):
             return now, {trial_id: beat for trial_id, beat in session.execute(query)}
 
     def give_up(self, study_id: int, trial_id: int, *, retry: bool) -> int | None:
-        """Fail a stale trial and queue it anew, in one transaction.
+        """Fail a stale trial and, in the same transaction, requeue it.
 
         Args:
-            retry: queue it anew, unless it has had its retries, or nothing was decided about it yet.
+            retry: requeue the trial, unless it has used up its retries or has no genes yet.
 
         Returns:
-            The trial's number; None if it is not to be given up any more.
+            Number of the trial; None if it has finished or its worker has been heard again.
         """
-        began = self._touch()
+        began = self._note_contact()
         with Session(self.engine) as session, session.begin():
-            trial = self.locked_trial(session, study_id, trial_id)
-            silent_s = self._still_silent(session, trial)
+            row = self.locked_trial(session, study_id, trial_id)
+            silent_s = self._silence_s(session, row)
             if silent_s is None or self._note_wait(began):
                 return None
-            found = self.trial_of_row(trial)
-            queued = _retry_of(found) if retry else None
-            self._fail(session, trial, f"{found.user_attrs.get('worker', 'its worker')} was silent for {silent_s:.0f} s")
-            if queued is not None:
-                self.add_trial(session, study_id, queued)
-            return int(trial.number)
+            trial = self.trial_of_row(row)
+            successor = _retry_of(trial) if retry else None
+            self._fail(session, row, f"{trial.user_attrs.get('worker', 'its worker')} was silent for {silent_s:.0f} s")
+            if successor is not None:
+                self.add_trial(session, study_id, successor)
+            return int(row.number)
 
-    def _still_silent(self, session: Session, trial: Any) -> float | None:
-        """For how long a trial was silent; None if it has ended, or was heard again since it was found stale."""
-        beat = session.scalar(select(HEARTBEATS.c.heartbeat).where(HEARTBEATS.c.trial_id == trial.trial_id))
-        seen = self._sightings.last(trial.study_id, trial.trial_id)
-        if trial.state is not TrialState.RUNNING or beat is None or seen is None or beat != seen.beat:
+    def _silence_s(self, session: Session, row: Any) -> float | None:
+        """Return how many seconds a trial was silent; None if it has finished or its heartbeat has changed again."""
+        beat = session.scalar(select(HEARTBEATS.c.heartbeat).where(HEARTBEATS.c.trial_id == row.trial_id))
+        sighting = self._sightings.last(row.study_id, row.trial_id)
+        if row.state is not TrialState.RUNNING or beat is None or sighting is None or beat != sighting.beat:
             return None
-        unchanged_s = _now() - seen.seen_at
-        if seen.is_witnessed:
+        unchanged_s = _now() - sighting.seen_at
+        if sighting.is_witnessed:
             return unchanged_s
-        age_s = (_database_time(session) - seen.beat).total_seconds()
+        age_s = (_database_time(session) - sighting.beat).total_seconds()
         return max(age_s, unchanged_s)
 
     def abandon(self, study_id: int, trial_id: int, reason: str) -> None:
-        """Fail a running trial of this worker's own that it does not run, whatever came between."""
+        """Fail a trial that this worker has begun but does not run; a trial that has finished is left unchanged."""
         with Session(self.engine) as session, session.begin():
-            trial = self.locked_trial(session, study_id, trial_id)
-            if trial.state is TrialState.RUNNING:
-                self._fail(session, trial, reason)
+            row = self.locked_trial(session, study_id, trial_id)
+            if row.state is TrialState.RUNNING:
+                self._fail(session, row, reason)
 
-    def _fail(self, session: Session, trial: Any, reason: str) -> None:
-        # First: a trial that has failed is not written to.
-        self.write_user_attr(session, trial.trial_id, FAILURE, f"{GIVEN_UP}: {reason}")
-        trial.state = TrialState.FAIL
-        trial.datetime_complete = datetime.now()
+    def _fail(self, session: Session, row: Any, reason: str) -> None:
+        # The reason comes first, because attributes of a finished trial cannot be set.
+        self.write_user_attr(session, row.trial_id, FAILURE, f"{GIVEN_UP}: {reason}")
+        row.state = TrialState.FAIL
+        row.datetime_complete = datetime.now()
 
     def _wait_as_a_beat(self, trial_id: int) -> None:
-        """Write what is there already, after whatever keeps heartbeats from being written."""
+        """Write a heartbeat without changing it, which waits for any lock that also delays the heartbeats of others."""
+        # Reading would not wait: a lock on rows or on an SQLite file may let readers through.
         unchanged = update(HEARTBEATS).where(HEARTBEATS.c.trial_id == trial_id).values(heartbeat=HEARTBEATS.c.heartbeat)
         with Session(self.engine) as session, session.begin():
             session.execute(unchanged)
 
-    def _others_heard_ago(self) -> float:
-        """Seconds since the last beat of anybody that is older than the grace period; infinite if there is none."""
+    def _seconds_since_proven_contact(self) -> float:
+        """Return the age of the latest heartbeat of any trial that is older than the grace period; infinite without any.
+
+        Some worker was in contact with the database at that time.
+        """
         beat = HEARTBEATS.c.heartbeat
         with Session(self.engine) as session:
             now = _database_time(session)
             last = session.scalar(select(func.max(beat)).where(beat < now - timedelta(seconds=self.grace_s)))
         return math.inf if last is None else (now - last).total_seconds()
 
-    def _unheard_of(self, study_id: int) -> list[int]:
-        trials, beats = TRIALS.c, HEARTBEATS.c
+    def _trials_without_heartbeat(self, study_id: int) -> list[int]:
+        """Return the ids of the running trials that have no heartbeat."""
+        trials = TRIALS.c
+        beats = HEARTBEATS.c
         query = (
             select(trials.trial_id)
             .outerjoin(HEARTBEATS, beats.trial_id == trials.trial_id)
@@ -298,53 +318,58 @@ class HeartbeatStorage(DatabaseStorage):
         with Session(self.engine) as session:
             return list(session.scalars(query))
 
-    def _touch(self) -> float:
-        """Begin to talk with the database; the time."""
+    def _note_contact(self) -> float:
+        """Record that this process begins to use the database, and return the time."""
         now = _now()
-        if now - self._last_touch > 2 * self.interval_s:
-            # A worker beats more often: this process, or the machine with all workers on it, was asleep.
-            self._in_touch_since = now
-        self._last_touch = now
+        if now - self._last_contact > 2 * self.interval_s:
+            # Heartbeats are more frequent, so this process, or the machine with all its workers, was suspended.
+            self._in_contact_since = now
+        self._last_contact = now
         return now
 
     def _note_wait(self, began: float) -> bool:
-        """Whether something took so long that others cannot have been heard meanwhile, for instance for a lock."""
-        if waited := _now() - began > self.interval_s:
-            self._in_touch_since = _now()
-        return waited
+        """Return whether so much time has passed since `began` that other workers may not have been able to beat."""
+        has_waited = _now() - began > self.interval_s
+        if has_waited:
+            self._in_contact_since = _now()
+        return has_waited
 
     def _note_outage(self, context: ExceptionContext) -> None:
+        # Without a connection, the error happened while connecting.
         if context.is_disconnect or context.connection is None:
-            self._in_touch_since = _now()
+            self._in_contact_since = _now()
 
 
 def _database_time(session: Session) -> datetime:
-    """By the clock and in the time zone that beats are recorded with."""
+    """Return the time on the clock and in the time zone of the heartbeats."""
     now: Any = session.scalar(select(func.now()))
     without_zone: datetime = now.replace(tzinfo=None)
     return without_zone
 
 
 def _now() -> float:
-    """Seconds on a clock that goes on while the machine sleeps, where there is one; Linux's monotonic clock does not."""
+    """Return the seconds on a monotonic clock that also advances while the machine is suspended, if the system has one."""
+    # Linux's clock for `time.monotonic` stops while the machine is suspended.
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 @contextmanager
 def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
-    """Say again and again that a trial is alive, from a thread of its own; its first sign of life comes with its genes.
+    """Record heartbeats of a trial in a thread while the block runs.
 
-    The thread also listens to others: a trial may take longer than the grace period.
+    The first heartbeat is written together with the trial's genes, not here.
 
     Raises:
-        PlatformError: the system allows no further thread.
+        PlatformError: the operating system allows no further thread.
     """
-    done = Event()
+    has_ended = Event()
 
     def beat() -> None:
-        while not done.wait(storage.interval_s):
+        while not has_ended.wait(storage.interval_s):
             storage.record_heartbeat(trial_id)
-            storage.look_around()
+            # A trial may take longer than the grace period; without these readings, this worker would know nothing about the
+            # others at its end.
+            storage.refresh_sightings()
 
     thread = Thread(target=beat, daemon=True, name="heartbeat")
     try:
@@ -354,24 +379,25 @@ def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
     try:
         yield
     finally:
-        done.set()
-        # It may hang on a dead connection; a last beat that comes late does no harm.
+        has_ended.set()
+        # The thread may hang on a dead connection. A late last heartbeat does no harm.
         thread.join(timeout=1)
 
 
 def _retry_of(trial: FrozenTrial) -> FrozenTrial | None:
-    """The trial to queue, with its history as Optuna's `RetryHeartbeatStaleTrialCallback` has it.
+    """Return the queued trial that repeats a trial; None if the trial has used up its retries or has no genes yet.
 
-    None after the last retry; and if it was neither queued by hand nor given a generation yet: any other trial is as good.
+    The attributes that link the two are those of Optuna's `RetryHeartbeatStaleTrialCallback`.
     """
     history = [*trial.system_attrs.get("retry_history", []), trial.number]
+    # Without system attributes, the trial was neither queued by a user nor given a generation. Any new trial replaces it.
     if len(history) > MAX_RETRIES or not trial.system_attrs:
         return None
     return create_trial(
         state=TrialState.WAITING,
         params=trial.params,
         distributions=trial.distributions,
-        # Its worker may have died between writing down an error and failing the trial.
+        # The worker may have died after it stored an error and before it failed the trial.
         user_attrs={name: value for name, value in trial.user_attrs.items() if name != FAILURE},
         system_attrs={"failed_trial": trial.number, **trial.system_attrs, "retry_history": history},
     )

@@ -1,4 +1,4 @@
-"""URL of a database → Optuna storage, with the settings that each kind of database needs to be shared."""
+"""Opening of databases as Optuna storages, and access to the storage of a study."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,87 +18,89 @@ from faqnas_optuna.storage.outages import (
     DATABASE_ERRORS,
     advice,
     database_reason,
-    is_of_no_studies,
+    has_no_studies,
     may_come_up,
-    patiently,
+    retry_while_away,
 )
-from faqnas_optuna.storage.urls import is_sqlite, masked, parse, scrubbed, sqlite_file
+from faqnas_optuna.storage.urls import is_sqlite, masked_url, parse, remove_secrets, sqlite_file
 
 
 def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE_S) -> BaseStorage:
-    """Connect to a database, for workers and readers alike.
+    """Connect to a database.
 
     Args:
-        url: SQLAlchemy's: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://…`; what follows a `?`
-            goes to the driver, for instance `?sslmode=verify-full`.
-        create: make what is not there, file and tables; without it, that is an error.
-        grace_s: how long a worker may be silent before its trial is given up.
+        url: SQLAlchemy's URL of the database: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://…`.
+            Options after a `?` go to the driver, for instance `?sslmode=verify-full`.
+        create: whether to create a file or tables that do not exist.
+        grace_s: time in seconds after which the trial of a silent worker is given up.
 
     Raises:
-        NoStudiesError: there is none yet, and it is not to be made.
+        NoStudiesError: the file or tables do not exist, and `create` is False.
         StorageError: the database cannot be reached or opened.
     """
     with opening_errors(url):
-        return _opened(url, create=create, grace_s=grace_s)
+        return _open(url, create=create, grace_s=grace_s)
 
 
 def open_for_work(
     url: str, signals: Signals, *, timeout_s: float, create: bool = False, grace_s: int = DEFAULT_GRACE_S
 ) -> BaseStorage:
-    """Connect to a database that is to be written: wait for one that is not up yet, refuse one that takes no changes.
+    """Connect to a database for writing, and wait for a server that is not up yet.
 
     Args:
-        url: as `open_storage` takes it, and so are `create` and `grace_s`.
-        timeout_s: how long to wait.
+        url, create, grace_s: as for `open_storage`.
+        signals: signals that end the waiting.
+        timeout_s: maximum time to wait for the server, in seconds.
 
     Raises:
         AskedToLeaveError: a signal ended the waiting.
-        NoStudiesError: there is none yet, and it is not to be made.
-        StorageError: the database cannot be reached, opened or written.
+        NoStudiesError: the file or tables do not exist, and `create` is False.
+        StorageError: the database cannot be reached or opened, or accepts no changes.
     """
 
     def open_and_check() -> BaseStorage:
-        storage = _opened(url, create=create, grace_s=grace_s)
+        storage = _open(url, create=create, grace_s=grace_s)
         assert isinstance(storage, BatchedStorage)
         if not is_sqlite(url):
             servers.check_writable(storage.backend.engine)
         return storage
 
     with opening_errors(url):
-        return patiently(open_and_check, signals, timeout_s=timeout_s, is_awaited=may_come_up)
+        return retry_while_away(open_and_check, signals, timeout_s=timeout_s, is_awaited=may_come_up)
 
 
-def _opened(url: str, *, create: bool, grace_s: int) -> BaseStorage:
+def _open(url: str, *, create: bool, grace_s: int) -> BaseStorage:
     parsed = parse(url)
     if is_sqlite(url):
         sqlite.check_file(sqlite_file(parsed), create=create)
     if not create:
-        return _cached(parsed, grace_s, create=False)
-    # Making the tables races between processes.
+        return _open_cached(parsed, grace_s, create=False)
+    # Optuna's creation of tables fails if two processes do it at the same time.
     with storage_lock(url):
-        return _cached(parsed, grace_s, create=True)
+        return _open_cached(parsed, grace_s, create=True)
 
 
 @contextmanager
 def opening_errors(url: str) -> Iterator[None]:
-    """Turn whatever a database or its driver raises while it is opened into a `StorageError`."""
+    """Translate all errors that a database or its driver raises while it is opened to `StorageError`."""
     try:
         with translated_errors(url):
             yield
     except ImportError as error:
         raise StorageError(
-            f"the driver for {masked(url)} is not installed; run: pip install 'faqnas-optuna[postgres]' or '[mysql]'"
+            f"the driver for {masked_url(url)} is not installed; run: pip install 'faqnas-optuna[postgres]' or '[mysql]'"
         ) from error
     except (OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-        # RuntimeError: Optuna found tables of another of its versions. The three last: a driver does not know an option.
+        # Optuna raises RuntimeError for tables of another version of Optuna. Drivers raise the last three for options that
+        # they do not know.
         raise failure(url, error) from error
 
 
 def number_of_studies(url: str) -> int:
-    """How many studies a database holds.
+    """Return the number of studies in a database.
 
     Raises:
-        NoStudiesError: none ever; there may be no database.
+        NoStudiesError: the database does not exist, or has never held a study.
         StorageError: the database cannot be reached or opened.
     """
     with translated_errors(url):
@@ -106,10 +108,10 @@ def number_of_studies(url: str) -> int:
 
 
 def check_place(url: str) -> None:
-    """Refuse a place where no database can be made.
+    """Refuse an SQLite file that does not exist and cannot be created.
 
     Raises:
-        StorageError: says why, and what to do.
+        StorageError: the file cannot be created, is no database of studies, or is not on a local file system.
     """
     if is_sqlite(url):
         sqlite.check_file(sqlite_file(parse(url)), create=True)
@@ -117,21 +119,22 @@ def check_place(url: str) -> None:
 
 @contextmanager
 def storage_lock(url: str, *, timeout_s: int = servers.LOCK_TIMEOUT_S) -> Iterator[Callable[[], bool]]:
-    """Hold off other processes, on whatever machine, for instance while a database or a study is made.
+    """Hold an exclusive lock of a database, for instance while tables or a study are created.
 
     Args:
-        timeout_s: so long another process may keep the lock.
+        timeout_s: maximum time to wait for another process, in seconds.
 
     Yields:
-        Whether the lock is still held: a server takes it from a process that is cut off, or suspended for too long.
+        Function that returns whether the lock is still held. A server releases the lock of a process that is disconnected or
+        suspended for too long.
 
     Raises:
-        StorageBusyError: another process keeps the lock.
+        StorageBusyError: another process holds the lock for longer.
     """
     parsed = parse(url)
     if is_sqlite(url):
         with sqlite.file_lock(sqlite_file(parsed), timeout_s=timeout_s):
-            # The lock of a file lives as long as its process.
+            # The lock of a file is held until it is released or the process ends.
             yield lambda: True
     else:
         with servers.server_lock(parsed, timeout_s=timeout_s) as is_held:
@@ -140,7 +143,7 @@ def storage_lock(url: str, *, timeout_s: int = servers.LOCK_TIMEOUT_S) -> Iterat
 
 @contextmanager
 def translated_errors(url: str) -> Iterator[None]:
-    """Turn the errors of the database and its driver into a `StorageError` that never shows a password."""
+    """Translate the errors of a database and its driver to `StorageError`, whose message never contains a password."""
     try:
         yield
     except DATABASE_ERRORS as error:
@@ -148,37 +151,36 @@ def translated_errors(url: str) -> Iterator[None]:
 
 
 def failure(url: str, error: BaseException) -> StorageError:
-    """What is wrong with a database, and what to do about it."""
-    told = f"cannot use the database {masked(url)}: {scrubbed(database_reason(error), url)}"
-    helps = advice(error)
-    if is_of_no_studies(error):
-        return NoStudiesError(f"{told}; {helps}", command="start --dataset wine")
-    return StorageError(f"{told}; {helps}" if helps else told)
+    """Return the error for a database that cannot be used, with the reason and advice."""
+    message = f"cannot use the database {masked_url(url)}: {remove_secrets(database_reason(error), url)}"
+    fix = advice(error)
+    if has_no_studies(error):
+        return NoStudiesError(f"{message}; {fix}", command="start --dataset wine")
+    return StorageError(f"{message}; {fix}" if fix else message)
 
 
-def unread(storage: BaseStorage) -> BaseStorage:
-    """The same database with no trial in Optuna's cache, which knows nothing of studies that were deleted.
-
-    SQLite gives their ids again: a new study would be taken to have the trials of an old one.
-    """
+def with_empty_cache(storage: BaseStorage) -> BaseStorage:
+    """Return a storage for the same database without any trial in its cache."""
+    # Optuna's cache does not notice that a study is deleted. SQLite assigns the ids of deleted studies again, so that a new
+    # study would seem to have the trials of an old one.
     assert isinstance(storage, BatchedStorage)
     return BatchedStorage(storage.backend)
 
 
 def study_lock(study: Study) -> AbstractContextManager[Callable[[], bool]]:
-    """Hold off the other workers of all studies in this storage, for a moment."""
+    """Hold the exclusive lock of the database of a study, which all its studies share; hold it only briefly."""
     return storage_lock(backend(study).url)
 
 
 def batched(study: Study) -> BatchedStorage:
-    """The storage of a study, with what this process knows of its trials."""
+    """Return the storage of a study."""
     storage = storage_of(study)
     assert isinstance(storage, BatchedStorage)
     return storage
 
 
 def store_trial(trial: Trial) -> None:
-    """Store what was written to a running trial so far.
+    """Store the pending changes of a running trial.
 
     Raises:
         UpdateFinishedTrialError: the trial was given up in the meantime.
@@ -187,41 +189,42 @@ def store_trial(trial: Trial) -> None:
 
 
 def finished_trials(study: Study) -> list[FrozenTrial]:
-    """Those that have finished, in the order in which this process saw it; of a study in memory by number."""
+    """Return the finished trials in the order in which this process learned about them; for a study in memory, by number."""
     storage = storage_of(study)
     if isinstance(storage, BatchedStorage):
         return storage.history(study_id_of(study)).finished
     return study.get_trials(deepcopy=False, states=[state for state in TrialState if state.is_finished()])
 
 
-def as_it_is_now(study: Study) -> AbstractContextManager[None]:
-    """Let Optuna read what other processes have done, also where it is told to find the trials as they were last read."""
+def fresh_reads(study: Study) -> AbstractContextManager[None]:
+    """Let Optuna read new trials before every use within the block, even inside `BatchedStorage.cached_reads`."""
     storage = storage_of(study)
-    return storage.as_it_is_now() if isinstance(storage, BatchedStorage) else nullcontext()
+    return storage.fresh_reads() if isinstance(storage, BatchedStorage) else nullcontext()
 
 
 def backend(study: Study) -> HeartbeatStorage:
-    """The database of a study."""
+    """Return the storage behind the cache of a study's storage."""
     return batched(study).backend
 
 
 def disconnect(storage: BaseStorage) -> None:
-    """Close the idle connections of this process to a database; the next statement opens another."""
+    """Close the idle connections of this process to a database; the next statement opens a new one."""
     assert isinstance(storage, BatchedStorage)
     storage.backend.engine.dispose()
 
 
-def _cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
-    local = url.get_backend_name() == "sqlite"
-    opened = HeartbeatStorage(
+def _open_cached(url: URL, grace_s: int, *, create: bool) -> BaseStorage:
+    """Open a database and put the cache in front of it."""
+    is_file = url.get_backend_name() == "sqlite"
+    storage = HeartbeatStorage(
         url.render_as_string(hide_password=False),
-        engine_kwargs=sqlite.engine_settings(sqlite_file(url)) if local else servers.engine_settings(url),
+        engine_kwargs=sqlite.engine_settings(sqlite_file(url)) if is_file else servers.engine_settings(url),
         grace_s=grace_s,
         create=create,
     )
-    if local:
-        sqlite.share_between_processes(opened.engine, sqlite_file(url))
+    if is_file:
+        sqlite.share_between_processes(storage.engine, sqlite_file(url))
     else:
-        servers.share_between_machines(opened.engine)
-        servers.check_engines(opened.engine)
-    return BatchedStorage(opened)
+        servers.share_between_machines(storage.engine)
+        servers.check_engines(storage.engine)
+    return BatchedStorage(storage)

@@ -69,8 +69,9 @@ SYSTEM_ATTRS = _table(models.TrialSystemAttributeModel)
 HEARTBEATS = _table(models.TrialHeartbeatModel)
 FINITE, INF_POS, INF_NEG = models.TrialValueModel.TrialValueType
 NOT_FOUND: str = models.NOT_FOUND_MSG
-"""Message of the `KeyError` of a study that was deleted."""
+"""Message of Optuna's `KeyError` for a deleted study."""
 REVISION = re.compile(r'^(revision|down_revision) = "(.*)"$', re.MULTILINE)
+"""Assignments in the script of a migration."""
 
 
 def storage_of(study: Study) -> BaseStorage:
@@ -89,13 +90,14 @@ def trial_id_of(trial: Trial | FrozenTrial) -> int:
 
 
 def begin_queued_trial(study: Study) -> Trial | None:
-    """Begin a queued trial of a study; return None if there is none, where `Study.ask` would make one up."""
+    """Begin a queued trial of a study; return None if no trial is queued."""
+    # `Study.ask` would create a new trial instead.
     trial_id = study._pop_waiting_trial_id()
     return None if trial_id is None else Trial(study, trial_id)
 
 
 def stored_value(value: float) -> tuple[float | None, Any]:
-    """Return an objective value as the columns `value` and `value_type` of its table hold it."""
+    """Return an objective value as stored in the columns `value` and `value_type`, which represent infinities by type."""
     return models.TrialValueModel.value_to_stored_repr(value)
 
 
@@ -105,10 +107,10 @@ def create_tables(connection: Connection) -> None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Return whether the tables have the newest revision that the installed Optuna knows.
+    """Return whether the tables have the newest revision of the installed Optuna.
 
     Raises:
-        SQLAlchemyError: there are no tables, or no database.
+        SQLAlchemyError: the database or its tables do not exist.
     """
     with engine.connect() as connection:
         revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -117,19 +119,24 @@ def is_current(engine: Engine) -> bool:
 
 @cache
 def newest_revision() -> str:
-    """Return the revision that Optuna's migrations lead to, and none starts from."""
+    """Return the revision at the end of Optuna's chain of migrations."""
     scripts = (Path(models.__file__).parent / "alembic" / "versions").glob("*.py")
-    revisions = [dict(REVISION.findall(script.read_text(encoding="utf-8"))) for script in scripts]
+    migrations = [dict(REVISION.findall(script.read_text(encoding="utf-8"))) for script in scripts]
+    # The newest revision is the only one from which no migration starts.
     newest: str
-    (newest,) = {one["revision"] for one in revisions} - {one.get("down_revision") for one in revisions}
+    (newest,) = {migration["revision"] for migration in migrations} - {
+        migration.get("down_revision") for migration in migrations
+    }
     return newest
 
 
 class DatabaseStorage(RDBStorage):
-    """Optuna's storage in a database, with the steps of its transactions under public names.
+    """Optuna's storage in a database, with public names for the steps of its transactions.
 
     Args:
-        create: create the tables, unless they exist.
+        url: URL of the database.
+        engine_kwargs: arguments for SQLAlchemy's `create_engine`.
+        create: whether to create tables that do not exist.
     """
 
     def __init__(self, url: str, *, engine_kwargs: dict[str, Any], create: bool) -> None:
@@ -137,11 +144,9 @@ class DatabaseStorage(RDBStorage):
             super().__init__(url, engine_kwargs=engine_kwargs, skip_table_creation=not create)
 
     def _attach(self, url: str, engine_kwargs: dict[str, Any]) -> bool:
-        """Do what Optuna's constructor does for existing tables; return whether they have the installed Optuna's revision.
-
-        The constructor asks alembic for the revision. Importing alembic takes half as long as importing Optuna with all that
-        it needs, so only processes that create tables, or meet tables of another revision, do it.
-        """
+        """Connect to existing tables like Optuna's constructor; return whether they have the installed Optuna's revision."""
+        # The constructor would determine the revision with alembic, whose import takes half as long as that of Optuna and all
+        # its dependencies. Only processes that create tables, or find tables of another revision, need alembic.
         self.url = url
         self.engine_kwargs = engine_kwargs
         self.skip_compatibility_check = False
@@ -155,7 +160,7 @@ class DatabaseStorage(RDBStorage):
 
     @abstractmethod
     def read_trials(self, study_id: int, *, after: int, among: set[int]) -> list[FrozenTrial]:
-        """Return the trials of a study whose ids are above `after` or in `among`, by id."""
+        """Return the trials of a study whose ids are greater than `after` or in `among`, sorted by id."""
 
     def _get_trials(
         self,
@@ -164,34 +169,35 @@ class DatabaseStorage(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
+        # Optuna's own method executes seven statements.
         trials = self.read_trials(study_id, after=trial_id_greater_than, among=included_trial_ids)
         return [trial for trial in trials if states is None or trial.state in states]
 
     def locked_trial(self, session: Session, study_id: int, trial_id: int) -> Any:
-        """Return the row of a trial, locked until the transaction ends, with its columns as attributes.
+        """Lock a trial until the transaction ends and return its row, with the columns as attributes.
 
         Raises:
             KeyError: the trial was deleted.
         """
-        # The order of locks is Optuna's: the study, then the trial.
+        # The study first, then the trial, as in Optuna: transactions that lock in different orders could deadlock.
         models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
         return models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
 
     def trial_of_row(self, row: Any) -> FrozenTrial:
-        """Return the trial that a locked row belongs to."""
+        """Return the trial of a row that `locked_trial` returned."""
         return self._build_frozen_trial_from_trial_model(row)
 
     def add_trial(self, session: Session, study_id: int, trial: FrozenTrial) -> None:
-        """Add a trial to a study in a transaction."""
+        """Add a trial to a study within the transaction of a session."""
         self._get_prepared_new_trial(study_id, trial, session)
 
     def write_user_attr(self, session: Session, trial_id: int, key: str, value: Any) -> None:
-        """Set a user attribute of an unfinished trial in a transaction."""
+        """Set a user attribute of an unfinished trial within the transaction of a session."""
         self._set_trial_attr_without_commit(session, models.TrialUserAttributeModel, trial_id, key, value)
 
 
 class CachedStorage(_CachedStorage):
-    """Optuna's cache of trials before a database, with what a subclass needs of it under public names."""
+    """Optuna's cache of trials in front of a database, with public names for the parts that a subclass needs."""
 
     @property
     def lock(self) -> Lock:
@@ -200,17 +206,17 @@ class CachedStorage(_CachedStorage):
 
     @abstractmethod
     def on_read(self, study_id: int, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Return what to cache of trials that were read or begun. Called while the cache is locked."""
+        """Return the trials to cache for trials that were read or begun. Called while the cache is locked."""
 
     def _add_trials_to_cache(self, study_id: int, trials: list[FrozenTrial]) -> None:
         super()._add_trials_to_cache(study_id, self.on_read(study_id, trials))
 
     def read_new_trials(self, study_id: int) -> None:
-        """Read the trials that are new in the database, or were unfinished, into the cache."""
+        """Read into the cache all trials that are new in the database, or were unfinished when they were last read."""
         self._read_trials_from_remote_storage(study_id)
 
     def add_to_cache(self, study_id: int, trial: FrozenTrial) -> None:
-        """Cache a trial as this process knows it."""
+        """Add a trial of this process to the cache without reading it from the database."""
         with self._lock:
             self._studies.setdefault(study_id, _StudyInfo())
             self._add_trials_to_cache(study_id, [trial])
@@ -221,5 +227,5 @@ class CachedStorage(_CachedStorage):
         return study_id
 
     def distributions(self, study_id: int) -> dict[str, BaseDistribution]:
-        """Return the known distributions of a study's parameters, by name; changing the dictionary changes the cache."""
+        """Return the distributions of all parameters in the cache, by name; changing the dictionary changes the cache."""
         return self._studies[study_id].param_distribution

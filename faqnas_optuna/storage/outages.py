@@ -1,4 +1,4 @@
-"""What databases say when they do not do as asked, whether waiting helps, and waiting."""
+"""Classification of database errors, advice for users, and retries during an outage."""
 
 import logging
 import re
@@ -26,13 +26,18 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DATABASE_TIMEOUT_S = 600.0
-"""So long a worker waits for a database that has gone away or is not up yet."""
-LONGEST_DELAY_S = 15.0
+"""Default time for which a worker retries while a database is away or not up yet."""
+MAX_DELAY_S = 15.0
+"""Maximum delay between two attempts."""
 
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, StorageBusyError)
-"""What our locks, Optuna and SQLAlchemy raise when the database does not do as asked."""
-# PostgreSQL calls it an internal error when it has ended the transaction of a worker that was asleep.
-PASSING = (OperationalError, InterfaceError, InternalError, DisconnectionError, PoolTimeoutError, StorageBusyError)
+"""Errors that SQLAlchemy, Optuna and our locks raise if the database fails."""
+# PostgreSQL reports an internal error after it has ended the transaction of a worker that was suspended.
+TRANSIENT = (OperationalError, InterfaceError, InternalError, DisconnectionError, PoolTimeoutError, StorageBusyError)
+"""Types of errors that may pass, unless the message matches one of `PERMANENT`."""
+
+# Patterns of the messages of SQLite, PostgreSQL, MySQL, MariaDB, PgBouncer and their drivers. Only messages distinguish these
+# errors: drivers raise the same types for them, and often without a code.
 FULL = re.compile(r"disk is full|No space left on device|Disk full")
 REFUSED = re.compile(r"authentication failed|Access denied|role \"[^\"]*\" does not exist")
 NOT_ADMITTED = re.compile(r"no pg_hba\.conf entry|is not allowed to connect|is not permitted to log in")
@@ -41,7 +46,7 @@ READ_ONLY_FILE = re.compile(r"readonly database")
 READ_ONLY = re.compile(r"read[- ]only", re.IGNORECASE)
 FORBIDDEN = re.compile(r"permission denied for|command denied to user|Access denied for user .* to database")
 EMPTY = re.compile(r"alembic_version")
-"""The table that is read first."""
+"""Name of the table that is read first; an error that names it means that there are no tables."""
 ENCRYPTION = re.compile(r"certificate|private key|support SSL|SSL error")
 SLOTS = re.compile(r"too many (clients|connections)|connection slots|max_user_connections|no more connections", re.IGNORECASE)
 UNKNOWN_HOST = re.compile(r"Name or service not known|nodename nor servname|No address associated with hostname")
@@ -51,87 +56,89 @@ STARTING = re.compile(
     r"closed unexpectedly|Lost connection|gone away|on socket .* failed: No such file|Can't connect to|try again later|"
     r"cannot connect to server"
 )
-"""What drivers, servers and PgBouncer say of a server that is not up, or not yet."""
+"""Messages about a server that is down, starting or stopping."""
 BROKEN = re.compile(r"no such table|does(n't| not) exist|malformed")
-LASTING = (FULL, REFUSED, NOT_ADMITTED, ABSENT, READ_ONLY_FILE, FORBIDDEN, BROKEN)
-"""Troubles that waiting does not mend."""
+PERMANENT = (FULL, REFUSED, NOT_ADMITTED, ABSENT, READ_ONLY_FILE, FORBIDDEN, BROKEN)
+"""Messages about problems that waiting does not solve."""
 ADVICE = {
     FULL: "free some space on the disk of the database",
-    READ_ONLY_FILE: "you may read it, not write it; its owner can let you, or copy it to a place of your own",
-    READ_ONLY: "it takes no changes from you: name the server that does, or let its owner allow you to write",
-    FORBIDDEN: "let the owner of the database allow your user to create and change tables there (GRANT)",
-    EMPTY: "it holds no studies; begin one with",
+    READ_ONLY_FILE: "you may only read it: ask its owner for write access, or copy it to a directory of yours",
+    READ_ONLY: "it accepts no changes from you: name the primary server, or ask its owner for write access",
+    FORBIDDEN: "ask the owner of the database for the right to create and change tables (GRANT)",
+    EMPTY: "it contains no studies; start one with",
     ABSENT: "create it, or name another",
     REFUSED: "check user and password",
-    NOT_ADMITTED: "let the administrator of the server admit this user from this machine",
-    SLOTS: "raise the server's limit of connections (max_connections), start fewer workers, or put PgBouncer before it",
-    ENCRYPTION: "check what the URL says of encryption: its options, and the files that they name",
-    UNKNOWN_HOST: "check host and port, and that the server runs and listens to this machine",
-    STARTING: "check host and port, and that the server runs and listens to this machine",
+    NOT_ADMITTED: "ask the administrator of the server to admit this user from this machine",
+    SLOTS: "raise the server's limit of connections (max_connections), start fewer workers, or put PgBouncer in front of it",
+    ENCRYPTION: "check the encryption options in the URL, and the files that they name",
+    UNKNOWN_HOST: "check host and port, and that the server is running and accepts connections from this machine",
+    STARTING: "check host and port, and that the server is running and accepts connections from this machine",
 }
-"""What helps, by what databases say; the first that applies."""
+"""Advice for users, by pattern of the message. The first match applies, so special patterns come before general ones."""
 PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)\S*")
-"""In a URL, with its user before it, and all that follows: a database may cut a URL short, so that no @ ends the password."""
+"""User and everything after it in a URL; a driver may truncate a URL, so that no @ marks the end of the password."""
 
 
 def silence_libraries() -> None:
-    """What Optuna and SQLAlchemy have to say, partly with tracebacks, is told here, in one line each."""
+    """Turn off the logging of Optuna and SQLAlchemy, whose errors this package reports in one line each."""
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL)
 
 
 def database_reason(error: BaseException) -> str:
-    """What the driver says, in one line: not the statement, nor its values, nor the password of a URL."""
+    """Return the driver's message in one line, without the statement, its values or the password of a URL."""
     lines = str(getattr(_cause(error), "orig", None) or _cause(error)).strip().splitlines()
     return PASSWORD.sub(r"\1***", lines[0]) if lines else type(_cause(error)).__name__
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether a database that was in use and fails like this may be back in a moment.
+def is_transient(error: BaseException) -> bool:
+    """Return whether a database that worked before and fails with this error may soon work again.
 
-    A server that takes no changes may be a standby that is about to take over.
+    That a server refuses changes is transient too: it may be a standby that is about to take over.
     """
     reason = database_reason(error)
-    return isinstance(_cause(error), PASSING) and not any(lasting.search(reason) for lasting in LASTING)
+    return isinstance(_cause(error), TRANSIENT) and not any(pattern.search(reason) for pattern in PERMANENT)
 
 
 def may_come_up(error: BaseException) -> bool:
-    """Whether a database that was not reached yet may be up in a moment, or have a connection to spare.
+    """Return whether a database that has not been reached yet may soon be up, or have a free connection.
 
-    Only what is known to pass is waited for: a mistake in a URL is to be reported at once.
+    This is stricter than `is_transient`: a mistake in a URL must be reported at once.
     """
     reason = database_reason(error)
-    is_known = SLOTS.search(reason) or (STARTING.search(reason) and not UNKNOWN_HOST.search(reason))
-    return bool(is_known) and is_passing(error)
+    is_starting = STARTING.search(reason) and not UNKNOWN_HOST.search(reason)
+    return bool(SLOTS.search(reason) or is_starting) and is_transient(error)
 
 
 def advice(error: BaseException) -> str | None:
-    """Return what a user can do about an error; None if its reason says all that is known."""
+    """Return what a user can do about an error; None if there is nothing to add to its message."""
     reason = database_reason(error)
-    return next((advice for sign, advice in ADVICE.items() if sign.search(reason)), None)
+    return next((advice for pattern, advice in ADVICE.items() if pattern.search(reason)), None)
 
 
-def patiently(
+def retry_while_away(
     action: Callable[[], T],
     signals: Signals,
     *,
     timeout_s: float,
     release: Callable[[], object] = lambda: None,
     keep_on: bool = False,
-    is_awaited: Callable[[BaseException], bool] = is_passing,
+    is_awaited: Callable[[BaseException], bool] = is_transient,
 ) -> T:
-    """Retry an action while the database is away, within a time limit.
+    """Retry an action while the database is away.
 
     Args:
-        release: closes the idle connections of this process before it waits. Workers that keep one while they wait for a second
-            could wait for each other when a server has none to spare.
-        keep_on: retry after a first signal too, for a finished trial is to be stored. A second one ends this in any case.
-        is_awaited: tells which errors are worth a retry.
+        action: action that uses the database; it must be safe to repeat.
+        timeout_s: time after the first failure from which errors are raised, in seconds.
+        release: closes the idle connections of this process.
+        keep_on: whether to continue after a first signal, so that a finished trial is stored; a second signal always ends this.
+        is_awaited: decides which errors are retried.
 
     Raises:
-        AskedToLeaveError: a signal ended the waiting.
+        AskedToLeaveError: a signal ended the retries.
     """
-    deadline, delay = None, 0.25
+    deadline = None
+    delay = 0.25
     with signals.giving_up():
         while True:
             try:
@@ -143,32 +150,35 @@ def patiently(
                 if not is_awaited(error) or time.monotonic() + delay > deadline:
                     raise
                 logger.warning("the database %s (%s); trying again in %g s", _state(error), database_reason(error), delay)
+                # Workers that kept one connection while waiting for another could block each other on a server whose
+                # connections are all in use.
                 release()
                 if keep_on:
                     time.sleep(delay)
                 else:
                     signals.wait(delay)
-                delay = min(2 * delay, LONGEST_DELAY_S)
+                delay = min(2 * delay, MAX_DELAY_S)
     raise AskedToLeaveError
 
 
 def _state(error: BaseException) -> str:
+    """Describe the state of the database for a warning."""
     reason = database_reason(error)
     if READ_ONLY.search(reason):
-        return "takes no changes"
-    return "has no connection to spare" if SLOTS.search(reason) else "does not answer"
+        return "accepts no changes"
+    return "has no free connection" if SLOTS.search(reason) else "does not answer"
 
 
-def is_of_no_studies(error: BaseException) -> bool:
-    """Whether the database can be used, and never held a study."""
+def has_no_studies(error: BaseException) -> bool:
+    """Return whether an error means that the database works but never held a study."""
     return advice(error) == ADVICE[EMPTY]
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The first error of SQLAlchemy's, which Optuna may have wrapped."""
+    """Return SQLAlchemy's original error, which Optuna may have wrapped."""
     if isinstance(error, StorageInternalError) and error.__cause__:
         error = error.__cause__
-    # Optuna asks again when a large query fails, within the transaction that has just broken.
+    # If a large query fails, Optuna tries another one within the same transaction, which fails because of the first.
     if isinstance(error, PendingRollbackError) and error.__context__:
         error = error.__context__
     return error

@@ -1,4 +1,4 @@
-"""PostgreSQL and MySQL as databases that workers on many machines share."""
+"""PostgreSQL, MySQL and MariaDB databases that workers on several machines share."""
 
 import hashlib
 import random
@@ -17,37 +17,42 @@ from sqlalchemy.pool import NullPool
 from faqnas_optuna.errors import StorageBusyError, StorageError
 
 LOCK_TIMEOUT_S = 60
+"""Time after which a lock that another process holds is an error, in seconds."""
 UNCHECKED_S = 1.0
-"""A connection that was idle for longer is tried before it is used."""
+"""Idle time after which a connection is tested before it is used, in seconds."""
 RETURNED = "returned"
+"""Key of the time at which a connection was returned to SQLAlchemy's pool."""
 IDLE_S = 60
-"""So long a worker may hold locks without a word. One that is suspended in a transaction would stop all others."""
+"""Idle time after which the server ends a transaction (PostgreSQL) or connection (MySQL), in seconds.
+
+Otherwise a worker that is suspended within a transaction would block all others.
+"""
 
 _POSTGRESQL = {
-    # An unreachable server is noticed in seconds, also where a connection has gone dead in silence.
+    # With these values an unreachable server is noticed within seconds, even if it never closes the connection.
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
-    # With another encoding, or none (SQL_ASCII), psycopg returns bytes for text.
+    # With the encoding SQL_ASCII, psycopg would return bytes instead of text.
     "client_encoding": "utf8",
-    # PgBouncer may give each transaction another connection, where what was prepared does not exist.
+    # PgBouncer may run each transaction on another connection, where a prepared statement does not exist.
     "prepare_threshold": None,
 }
 _MYSQL = {
     "connect_timeout": 10,
     "read_timeout": LOCK_TIMEOUT_S + 10,
     "write_timeout": 60,
-    # Before Optuna makes its tables: other engines have no transactions.
+    # Optuna's tables need a storage engine with transactions; the server's default may be another one.
     "init_command": "SET default_storage_engine = InnoDB",
 }
 _CONNECT_ARGS = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
 
-# Heartbeats are compared by the server's clock, in the time zone of each session: one that changes to summer time would
-# give up every live trial. psycopg reads dates in ISO order only. PgBouncer knows both settings and keeps them for its client.
+# Heartbeats are times in the time zone of the session. At a change to summer time all running trials would look silent for an
+# hour. psycopg reads dates in ISO order only. PgBouncer tracks both settings and keeps them for each client.
 _SET_POSTGRESQL = ("SET TIME ZONE 'UTC'; SET DateStyle = 'ISO'",)
-# What a transaction has read is locked by MySQL unless told otherwise: two that add rows side by side would end one another.
+# By default MySQL locks the ranges that a transaction has read, so transactions that insert neighbouring rows would deadlock.
 _SET_MYSQL = (
     "SET time_zone = '+00:00'",
     f"SET wait_timeout = {IDLE_S}",
@@ -56,18 +61,20 @@ _SET_MYSQL = (
 _SETTINGS = {"postgresql": _SET_POSTGRESQL, "mysql": _SET_MYSQL, "mariadb": _SET_MYSQL}
 
 WITHOUT_TRANSACTION = "without_transaction"
-"""Execution option of an engine for single statements: on PostgreSQL a transaction would be two more journeys."""
+"""Execution option of an engine for single statements, which saves the two round trips of a transaction on PostgreSQL."""
 _BEGIN_POSTGRESQL = (
-    # In one journey, and for this transaction alone: PgBouncer gives the connection to others afterwards.
+    # One round trip. The settings are local to the transaction, because PgBouncer then gives the connection to other clients.
     f"BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S}s'"
 )
 
 _LOCK_NAME = "faqnas-optuna"
 _LOCK_NUMBER = int(hashlib.sha256(_LOCK_NAME.encode()).hexdigest()[:15], 16)
 LOCK_SLICE_MS = 50
-LONGEST_PAUSE_S = 0.25
+"""Time that one attempt to take the server's lock waits, in milliseconds."""
+MAX_PAUSE_S = 0.25
+"""Maximum pause between two attempts, in seconds."""
 LOCK_NOT_AVAILABLE = "55P03"
-"""PostgreSQL's SQLSTATE of a lock that was waited for in vain."""
+"""PostgreSQL's SQLSTATE of a lock timeout."""
 
 _TABLES_WITHOUT_TRANSACTIONS = text(
     "SELECT t.table_name, t.engine FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine"
@@ -78,7 +85,7 @@ _TABLES_WITHOUT_TRANSACTIONS = text(
 )
 
 FILE_OPTIONS = ("ssl_ca", "ssl_cert", "ssl_key", "sslrootcert")
-"""Options that name a file which must exist."""
+"""Driver options that name a file."""
 
 
 def engine_settings(url: URL) -> dict[str, Any]:
@@ -87,22 +94,22 @@ def engine_settings(url: URL) -> dict[str, Any]:
     Raises:
         StorageError: an option of the URL has a value that the driver cannot use.
     """
-    # An option of the URL is the user's wish; given here too, it would have no effect.
-    ours: dict[str, Any] = {
+    # These arguments override the options of the URL, so an option that the user has set is left out.
+    defaults: dict[str, Any] = {
         name: value for name, value in _CONNECT_ARGS[url.get_backend_name()].items() if name not in url.query
     }
     if url.get_backend_name() != "postgresql" and url.password:
-        # PyMySQL encodes text as Latin-1.
-        ours["password"] = url.password.encode()
-    # Connections that MySQL is about to close for being idle are replaced before, so that they are not taken for an outage.
-    return {"connect_args": ours | _typed_options(url), "pool_recycle": IDLE_S // 2}
+        # PyMySQL would encode a text as Latin-1.
+        defaults["password"] = url.password.encode()
+    # Idle connections are replaced before MySQL closes them, which would look like an outage.
+    return {"connect_args": defaults | _typed_options(url), "pool_recycle": IDLE_S // 2}
 
 
 def _typed_options(url: URL) -> dict[str, Any]:
-    """Return the options of a URL that its driver needs as numbers or truth values.
+    """Return the options of a URL whose values the driver does not accept as text.
 
     Raises:
-        StorageError: a value is neither, or the file that it names does not exist.
+        StorageError: a value is not allowed, or the file that it names does not exist.
     """
     typed: dict[str, Any] = {}
     for name, value in url.query.items():
@@ -113,24 +120,24 @@ def _typed_options(url: URL) -> dict[str, Any]:
         if name == "prepare_threshold":
             if value != "None":
                 raise StorageError(
-                    "no statement is prepared here, so that PgBouncer can be used:"
-                    f" leave prepare_threshold={value} out of the URL of the storage"
+                    "prepared statements are turned off, so that PgBouncer can be used;"
+                    f" remove prepare_threshold={value} from the URL of the storage"
                 )
             typed[name] = None
         if name in ("ssl_disabled", "ssl_verify_identity"):
             if value not in ("true", "false"):
-                raise StorageError(f"{name} in the URL of the storage is true or false; it is {value!r}")
+                raise StorageError(f"{name} in the URL of the storage must be true or false; it is {value!r}")
             typed[name] = value == "true"
     return typed
 
 
 def share_between_machines(engine: Engine) -> None:
-    """Set an engine up so that a worker that hangs or sleeps does not hold the others up for ever."""
+    """Set up an engine so that a worker that hangs or is suspended does not block the others forever."""
     is_postgresql = engine.dialect.name == "postgresql"
 
     def prepare(connection: Any, _record: object) -> None:
         if is_postgresql:
-            # The driver must not begin transactions by itself: `_begin_postgresql` does.
+            # The driver must not begin transactions on its own; `_begin_postgresql` does.
             connection.autocommit = True
         cursor = connection.cursor()
         for setting in _SETTINGS[engine.url.get_backend_name()]:
@@ -142,20 +149,21 @@ def share_between_machines(engine: Engine) -> None:
         record.info[RETURNED] = time.monotonic()
 
     def check(connection: Any, record: Any, _proxy: object) -> None:
-        # Not SQLAlchemy's `pool_pre_ping`, which would be a journey more for each of a trial's transactions.
+        # SQLAlchemy's `pool_pre_ping` would add a round trip to every transaction.
         if time.monotonic() - record.info.get(RETURNED, time.monotonic()) > UNCHECKED_S:
             try:
                 engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as error:
+                # SQLAlchemy replaces the connection on this error.
                 raise DisconnectionError("the connection is dead") from error
 
     event.listen(engine, "connect", prepare)
     if is_postgresql:
         event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "checkin", note_return)
-    # After a restart of the server, the connections of before are found dead and replaced.
+    # After a restart of the server, all connections in the pool are dead; this check replaces them.
     event.listen(engine, "checkout", check)
-    # Connections that were opened before the listener was there.
+    # Connections that were opened before the listeners existed are not prepared.
     engine.dispose()
 
 
@@ -165,10 +173,10 @@ def _begin_postgresql(connection: Connection) -> None:
 
 
 def check_engines(engine: Engine) -> None:
-    """Refuse MySQL tables whose storage engine has no transactions: others would read half-written trials.
+    """Refuse MySQL tables without transactions, from which other workers would read half-written trials.
 
     Raises:
-        StorageError: names such a table, and its storage engine.
+        StorageError: the storage engine of a table has no transactions.
     """
     if engine.dialect.name == "postgresql":
         return
@@ -178,15 +186,15 @@ def check_engines(engine: Engine) -> None:
         name, kind = rows[0]
         raise StorageError(
             f"the table {name} of the database {engine.url.database} has the storage engine {kind}, which has no transactions,"
-            " so that trials would be damaged; name an empty database, whose tables will be made with InnoDB"
+            " so that trials would be damaged; name an empty database, whose tables will be created with InnoDB"
         )
 
 
 def check_writable(engine: Engine) -> None:
-    """Try a change that affects no row, which a standby, a read-only server and a user without rights refuse.
+    """Check that the server accepts changes, with a change that affects no row.
 
     Raises:
-        SQLAlchemyError: the server refuses it.
+        SQLAlchemyError: the server is a standby or read-only, or the user may not write.
     """
     with engine.begin() as connection:
         connection.execute(text("UPDATE studies SET study_name = study_name WHERE study_id < 0"))
@@ -194,7 +202,7 @@ def check_writable(engine: Engine) -> None:
 
 @lru_cache
 def lock_engine(url: URL) -> Engine:
-    """Return an engine that makes a connection for each use. It is kept: a new one asks the server ten things about itself."""
+    """Return an engine that opens a connection for each use; it is cached, because a new engine first makes ten queries."""
     engine = create_engine(url, poolclass=NullPool, **engine_settings(url))
     share_between_machines(engine)
     return engine
@@ -202,26 +210,27 @@ def lock_engine(url: URL) -> Engine:
 
 @contextmanager
 def server_lock(url: URL, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[Callable[[], bool]]:
-    """Hold off all who take this lock on the same server.
+    """Hold an exclusive lock of the server.
 
     Args:
-        timeout_s: so long another process may keep it.
+        timeout_s: maximum time to wait for another process, in seconds.
 
     Yields:
-        Whether it is still held: the server takes it from a process that is cut off, or suspended for too long.
+        Function that returns whether the lock is still held. The server releases the lock of a process that is disconnected or
+        suspended for too long.
 
     Raises:
-        StorageBusyError: another process keeps it.
+        StorageBusyError: another process holds the lock for longer.
         SQLAlchemyError: the server does not answer.
     """
     with lock_engine(url).connect() as connection:
         is_postgresql = connection.dialect.name == "postgresql"
         take = _take_postgresql_lock if is_postgresql else _take_mysql_lock
         if not take(connection, timeout_s):
-            raise StorageBusyError(f"another process has kept its lock of the server for {timeout_s} s")
+            raise StorageBusyError(f"another process has held the lock of the server for {timeout_s} s; end that process")
 
         def is_held() -> bool:
-            # It lives as long as its connection and transaction, which are never made anew.
+            # The lock ends with its connection or transaction, neither of which is ever replaced.
             try:
                 return bool(connection.scalar(text("SELECT 1")))
             except SQLAlchemyError:
@@ -230,7 +239,7 @@ def server_lock(url: URL, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[Callab
         try:
             yield is_held
         finally:
-            # If the connection is gone the lock is too, and what was done inside is done.
+            # If the connection is lost, so is the lock. The work inside the block is complete and must not fail because of it.
             with suppress(SQLAlchemyError):
                 if not is_postgresql:
                     connection.execute(text(f"SELECT RELEASE_LOCK('{_LOCK_NAME}')"))
@@ -238,10 +247,13 @@ def server_lock(url: URL, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[Callab
 
 
 def _take_postgresql_lock(connection: Connection, timeout_s: float) -> bool:
-    """Wait for a lock that ends with its transaction, which has a connection to the server of its own behind PgBouncer too.
+    """Take PostgreSQL's advisory lock; return False after a timeout.
 
-    It is waited for in slices: those who wait would otherwise keep all connections of PgBouncer from the holder.
+    The lock ends with the transaction, so that it also works behind PgBouncer, which reserves a connection for a transaction
+    only.
     """
+    # Between short attempts the connection is free. Otherwise waiting processes could occupy all connections of PgBouncer, and
+    # the process that holds the lock would get none.
     began = time.monotonic()
     while True:
         try:
@@ -252,12 +264,12 @@ def _take_postgresql_lock(connection: Connection, timeout_s: float) -> bool:
             if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
             connection.rollback()
-        waited = time.monotonic() - began
-        if waited > timeout_s:
+        elapsed_s = time.monotonic() - began
+        if elapsed_s > timeout_s:
             return False
-        time.sleep(random.uniform(0, min(waited / 4, LONGEST_PAUSE_S)))
+        time.sleep(random.uniform(0, min(elapsed_s / 4, MAX_PAUSE_S)))
 
 
 def _take_mysql_lock(connection: Connection, timeout_s: float) -> bool:
-    # It is 0 after waiting in vain, and null if something else is wrong.
+    # The result is 0 after a timeout and NULL after an error.
     return bool(connection.scalar(text(f"SELECT GET_LOCK('{_LOCK_NAME}', {timeout_s})")))

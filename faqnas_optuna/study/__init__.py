@@ -1,1 +1,1 @@
-"""A search as an Optuna study: its sampler, metadata, state and decisions."""
+"""A search as an Optuna study: sampler, metadata, state and decisions."""

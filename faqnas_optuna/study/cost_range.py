@@ -1,4 +1,4 @@
-"""The range of costs of a search space, from which the boxes of hypervolumes follow."""
+"""Range of the costs of a search space, which determines the reference boxes of hypervolumes."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -11,40 +11,43 @@ from faqnas_optuna.hardware.cost import hardware_cost
 
 
 def cost_range(config: StudyConfig) -> tuple[float, float]:
-    """What the cheapest and the dearest circuit of the space cost, by the study's first objective.
+    """Return the minimum and maximum of the study's first objective over all circuits of its space.
 
-    By either count of FLOPs, of all gates or of the live ones, a circuit costs no less than the same with fewer qubits, nor
-    than the same without its last layers; and no more than the same with its first rotation repeated in further layers before
-    it. So the cheapest is among the smallest circuits, and the dearest among the largest. What a layer costs depends on whether
-    it is the first to make the state complex, or behind the last that mixes: between first and last layer one rotation is
-    repeated.
+    Only a few circuits need to be counted. In quantum FLOPs, whether of all gates or of effective gates only, a circuit costs
+    at least as much as the same circuit with fewer qubits or without its last layers. It costs at most as much as the same
+    circuit with its first rotation repeated in additional layers at the beginning. So the cheapest circuit is among the
+    smallest ones and the most expensive among the largest ones.
     """
     space = config.space
     if config.device:
-        # A ring of a device may hold a circle of more qubits for less. All are looked at, in seconds; of a wider space, whose
-        # circuits take minutes, the two smallest sizes and the largest with the next, which leaves as much room at the ends.
+        # On a device, a ring of qubits may hold a circle of more qubits at a lower cost, so all sizes are compiled. This takes
+        # seconds. In a wider space it would take minutes, so only the two smallest and the two largest sizes are compiled.
         sizes = {*product(space.n_qubits, space.depth)}
         if space.is_wider:
-            smallest_ones = product(space.n_qubits[:2], space.depth[:2])
-            sizes = {*smallest_ones, *product(space.n_qubits[-2:], space.depth[-1:])}
-        costs = [cost for n_qubits, depth in sizes for cost in _counts(config, n_qubits=n_qubits, depth=depth)]
+            smallest_sizes = product(space.n_qubits[:2], space.depth[:2])
+            sizes = {*smallest_sizes, *product(space.n_qubits[-2:], space.depth[-1:])}
+        costs = [cost for n_qubits, depth in sizes for cost in _costs(config, n_qubits=n_qubits, depth=depth)]
         return min(costs), max(costs)
-    smallest = _counts(config, n_qubits=min(space.n_qubits), depth=min(space.depth))
-    largest = _counts(config, n_qubits=max(space.n_qubits), depth=max(space.depth))
+    smallest = _costs(config, n_qubits=min(space.n_qubits), depth=min(space.depth))
+    largest = _costs(config, n_qubits=max(space.n_qubits), depth=max(space.depth))
     return min(smallest), max(largest)
 
 
-def _counts(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float]:
-    """What each circuit of this size costs."""
-    space, count = config.space, analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
+def _costs(config: StudyConfig, *, n_qubits: int, depth: int) -> Iterator[float]:
+    """Yield the costs of circuits of one size, among them the cheapest and the most expensive."""
+    space = config.space
+    count = analytic_flops if config.flops is FlopsCounter.ANALYTIC else profiler_flops
+    # The FLOPs of a layer depend on whether it is the first one that makes the state complex, and whether it follows the last
+    # one that mixes amplitudes. Layers between the first and the last can therefore share one rotation.
     layers_of = {(first, *[middle] * (depth - 2), last)[-depth:] for first, middle, last in product(space.rotation, repeat=3)}
     if config.device and not space.is_wider:
-        # Gates of neighbouring layers merge, or undo each other, by which rotations they have between them.
+        # On a device, gates of neighbouring layers merge or cancel, depending on the rotations between them.
         layers_of = {*product(space.rotation, repeat=depth)}
     elif config.device and depth == max(space.depth):
+        # The deepest circuits of a wider space take longest to compile.
         layers_of = {(rotation,) * depth for rotation in space.rotation}
-    kinds = product(space.embedding, space.entangler, space.topology, layers_of, space.reuploading)
-    for embedding, entangler, topology, rotations, reuploading in kinds:
+    choices = product(space.embedding, space.entangler, space.topology, layers_of, space.reuploading)
+    for embedding, entangler, topology, rotations, reuploading in choices:
         circuit = Circuit(
             n_qubits=n_qubits,
             embedding=embedding,

@@ -1,7 +1,7 @@
-"""Stops and resumptions, which are alike for every study.
+"""Stopping and resuming of studies of either kind.
 
-Every worker looks after each of its trials, and whoever looks does what is due. The decision to stop is written once, under the
-study's lock, and all workers read it before each trial.
+There is no coordinator. Every worker checks the study after each of its trials and makes any decision that is due. The decision
+to stop is written once, under the study's lock, and all workers read it before each trial.
 """
 
 import getpass
@@ -12,50 +12,56 @@ from typing import Any, TypeVar
 from faqnas_optuna.storage.opening import study_lock
 from faqnas_optuna.study.metadata import utc_now
 from faqnas_optuna.study.state import StudyState
-from faqnas_optuna.study.stopping import KnownFailures, Resumption, Stop, StopReason, all_fail
+from faqnas_optuna.study.stopping import FailureFacts, Resumption, Stop, StopReason, all_fail
 from faqnas_optuna.study.study import StoredStudy
 
 Kind = TypeVar("Kind", bound=StoredStudy[Any])
 
 
 def stop(study: StoredStudy[Any], reason: StopReason) -> Stop:
-    """Tell all workers to stop, unless a reason stands there already; return what stands there."""
+    """Store the reason to stop, which all workers then follow; return the stored stop, which may be an earlier one."""
     with study_lock(study.study), study.existing():
         return study.metadata.stop() or write_stop(study, reason)
 
 
 def resume(study: Kind, *, generations: int | None = None) -> Kind:
-    """Let a stopped study go on, with a new limit of generations if one is given. The patience counts from here.
+    """Resume a stopped study, or give a running one a new limit of generations. Stagnation is measured from here.
+
+    Args:
+        generations: new maximum number of generations; None to keep the stored one.
 
     Raises:
         ConfigError: the limit leaves no generation to run.
     """
+    # Under the lock, so that no worker stops the study between the check and the resumption.
     with study_lock(study.study), study.existing():
         limit = study.check_resumable(generations=generations)
-        stopped = study.metadata.stop()
+        last_stop = study.metadata.stop()
         if generations:
             study = study.with_limit(generations)
-        if generations or stopped:
+        # A running study without a new limit is left unchanged.
+        if generations or last_stop:
             resumption = Resumption(
                 generation=len(study.metadata.closed_generations()),
                 trial=max((trial.number + 1 for trial in study.study.get_trials(deepcopy=False)), default=0),
                 limit=limit,
                 at=utc_now(),
                 by=author(),
-                stop=stopped,
+                stop=last_stop,
             )
             study.metadata.resume(resumption)
         return study
 
 
 def last_resumption(study: StoredStudy[Any]) -> Resumption | None:
-    """The last time that somebody let the study go on or gave it a new limit."""
+    """Return the last resumption of a study; None if it was never resumed."""
     resumptions = study.metadata.resumptions()
     return resumptions[-1] if resumptions else None
 
 
 def author() -> str:
-    """Who acts: user, host and process."""
+    """Return user, host and process of the caller, for the records of stops and resumptions."""
+    # Users of a shared study want to know who stopped it, and on which machine the process is.
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -65,12 +71,16 @@ def author() -> str:
 
 
 def may_all_fail(state: StudyState) -> bool:
-    """Whether the study is to stop because all its trials fail. Asked without the lock, after each trial that fails."""
+    """Return whether a study should stop because all its trials fail.
+
+    The check needs no lock; the decision is made again under the lock.
+    """
     study = state.study
+    # Nearly always true, and it saves reading the resumptions.
     if len(state.failing) < study.config.search.population:
         return False
     return all_fail(
-        KnownFailures(
+        FailureFacts(
             limits=study.config.search,
             resumed=last_resumption(study),
             failing=state.failures,
@@ -80,7 +90,7 @@ def may_all_fail(state: StudyState) -> bool:
 
 
 def write_stop(study: StoredStudy[Any], reason: StopReason) -> Stop:
-    """Write down why a study stops. The caller holds the study lock."""
-    stopped = Stop(reason=reason, at=utc_now(), by=author())
-    study.metadata.write_stop(stopped)
-    return stopped
+    """Store why a study stops, and return it. The caller holds the study lock."""
+    new_stop = Stop(reason=reason, at=utc_now(), by=author())
+    study.metadata.write_stop(new_stop)
+    return new_stop

@@ -1,16 +1,17 @@
-"""What a study keeps beside its trials. No other module reads or writes it.
+"""Attributes of a study. No other module reads or writes them.
 
-| entry                | type                            | written by                                             | lock  |
-| -------------------- | ------------------------------- | ------------------------------------------------------ | ----- |
-| `faqnas`             | `Description`                   | whoever makes the study; `resume`, `confirm` extend it | study |
-| `generation:N`       | `ClosedGeneration`, `closed_at` | the worker that first sees generation N closed         | study |
-| `stop`               | `Stop`, or null                 | the worker that first sees a reason; `stop`; `resume`  | study |
-| `resumed`            | list of `Resumption`            | `resume`                                               | study |
-| `versions:DIGEST`    | versions by package             | a worker with other versions than the description's    | none  |
-| `study:metric_names` | names of objectives (Optuna's)  | whoever makes the study                                | study |
+| entry                | type                            | written by                                              | lock  |
+| -------------------- | ------------------------------- | ------------------------------------------------------- | ----- |
+| `faqnas`             | `Description`                   | creation of the study; `resume` and `confirm` extend it | study |
+| `generation:N`       | `ClosedGeneration`, `closed_at` | the first worker to find generation N complete          | study |
+| `stop`               | `Stop`, or null                 | the first worker to find a reason; `stop`; `resume`     | study |
+| `resumed`            | list of `Resumption`            | `resume`                                                | study |
+| `versions:DIGEST`    | versions by package             | a worker with other versions than the description's     | none  |
+| `study:metric_names` | names of objectives (Optuna's)  | creation of the study                                   | study |
 
-Each entry is a study attribute of its own in JSON, so that writing one cannot damage another; `generation:N` is written
-once, and `versions:DIGEST` is the same whoever writes it. The lock is `storage.opening.study_lock`, that of the whole storage.
+Each entry is a separate study attribute in JSON, so that writing one cannot damage another. `generation:N` is written only
+once, and all workers with the same versions write the same `versions:DIGEST`. The lock is `storage.opening.study_lock`, which
+the whole storage shares.
 """
 
 import hashlib
@@ -38,148 +39,165 @@ from faqnas_optuna.storage.trial_statements import UNREADABLE
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop
 from faqnas_optuna.training.reliability import Reliability
 
-DESCRIPTION, STOP, RESUMED, CLOSED_PREFIX, VERSIONS_PREFIX = "faqnas", "stop", "resumed", "generation:", "versions:"
+DESCRIPTION = "faqnas"
+STOP = "stop"
+RESUMED = "resumed"
+CLOSED_PREFIX = "generation:"
+VERSIONS_PREFIX = "versions:"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finalist:
-    """A circuit that is confirmed, as the search saw it."""
+    """Circuit that is confirmed, with its values in the search."""
 
     trial: int
+    """Number of its trial in the search."""
     genome: Genome
     quantum_flops: int
     search_estimate: tuple[float, float | None, int]
-    """Mean and deviation of the scores that the search's trainings had on the validation part, and how many there were."""
+    """Search estimate: mean and standard deviation of the scores on the validation part, and the number of trainings."""
     networks: Mapping[str, str]
-    """What is trained for it, in words: the circuit and its controls, by kind."""
+    """Descriptions of the circuit and its controls, by kind; each of them is trained."""
     neg_log_esp: float | None = None
-    """On the search's device; None where it has none."""
+    """Cost of the circuit on the search's device; None if the search has no device."""
 
     @property
     def cost(self) -> float:
-        """The search's first objective."""
+        """First objective of the search."""
         return self.quantum_flops if self.neg_log_esp is None else self.neg_log_esp
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`."""
+        """Restore a finalist from the result of `to_json`."""
         mean, deviation, count = entry["search_estimate"]
         return cls(**{**entry, "genome": Genome.from_params(entry["genome"]), "search_estimate": (mean, deviation, count)})
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the finalist as values for JSON."""
         return {**vars(self), "genome": self.genome.to_params(), "networks": dict(self.networks)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmationPlan:
-    """What a confirmation confirms."""
+    """Circuits and baselines of a confirmation."""
 
     study: str
-    """The search's."""
+    """Name of the search."""
     created: str
-    """That of the search."""
+    """Time at which the search was created, which identifies it among searches of the same name."""
     epochs: int
-    """Of the search's trainings."""
+    """Epochs of each training in the search."""
     finalists: tuple[Finalist, ...]
     baselines: tuple[str, ...]
-    """What is fitted once, without seeds."""
+    """Names of the baselines that are fitted only once, because they need no seed."""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`."""
+        """Restore a plan from the result of `to_json`."""
         finalists = tuple(Finalist.from_json(finalist) for finalist in entry["finalists"])
         return cls(**{**entry, "finalists": finalists, "baselines": tuple(entry["baselines"])})
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the plan as values for JSON."""
         return {**vars(self), "finalists": [finalist.to_json() for finalist in self.finalists]}
 
     def finalist(self, trial: int) -> Finalist | None:
-        """Return the finalist that is a trial of the search; None if the trial is no finalist."""
+        """Return the finalist with this trial number; None if that trial is not a finalist."""
         return next((finalist for finalist in self.finalists if finalist.trial == trial), None)
 
     def with_more(self, finalists: Iterable[Finalist]) -> "ConfirmationPlan":
-        """The same with those finalists that it lacks."""
-        known = {finalist.trial for finalist in self.finalists}
-        return replace(self, finalists=(*self.finalists, *(one for one in finalists if one.trial not in known)))
+        """Return the plan with additional finalists; those that it has already are left unchanged."""
+        trials = {finalist.trial for finalist in self.finalists}
+        new = tuple(finalist for finalist in finalists if finalist.trial not in trials)
+        return replace(self, finalists=self.finalists + new)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """Everything that decides what a study finds: a worker needs no more than the storage and the study's name."""
+    """Everything that decides the results of a study.
+
+    A worker on another machine needs only the storage, the name of the study and the data.
+    """
 
     config: StudyConfig
     data_fingerprint: str
     sizes: Mapping[str, int]
-    """Samples in the parts `train`, `validation` and `test`."""
+    """Number of samples in the parts `train`, `validation` and `test`."""
     flops_range: tuple[float, float]
-    """The first objective of the cheapest and the dearest circuit of the space, from which the boxes of hypervolumes follow:
-    quantum FLOPs, or -ln ESP."""
+    """First objective, quantum FLOPs or -ln ESP, of the cheapest and of the most expensive circuit of the space.
+
+    It determines the reference box of hypervolumes.
+    """
     created: str
-    """UTC, to the microsecond: it tells a study from a later one of the same name."""
+    """Time of creation in UTC, to the microsecond; it distinguishes the study from a later one of the same name."""
     versions: Mapping[str, str]
-    """Of what a result depends on, by package."""
+    """Versions that may affect results, by package."""
     reliability: Reliability | None = None
-    """Of one training, as measured before the search; None if it was not."""
+    """Reliability of a single training, measured before the search; None if it was not measured."""
     confirms: ConfirmationPlan | None = None
-    """Of a confirmation; None of a search."""
+    """Plan of a confirmation; None for a search."""
     files: Files | None = None
-    """Where the files of its data were; None of a data set that we know by name."""
+    """Paths of the data files when the study was created; None for a named data set."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """What was done to each column of such files, in words."""
+    """Description of the treatment of each column of the data files."""
     schema: Mapping[str, str] = field(default_factory=dict)
-    """Kinds of the columns of such files that do not hold numbers (`Schema.exceptions`)."""
+    """Kinds of the columns of the data files that do not hold numbers (`Schema.exceptions`)."""
     majority: Majority | None = None
-    """Scores of always answering the most frequent class; None of a study of an earlier version."""
+    """Scores of always predicting the most frequent class; None for a study of an earlier version."""
 
     @property
     def majority_score(self) -> float | None:
-        """The score of always answering the most frequent class, on the validation part, or the test part of a confirmation."""
+        """Score of always predicting the most frequent class, on the validation part or, for a confirmation, the test part."""
         part = "validation" if self.confirms is None else "test"
         return None if self.majority is None else self.majority.score(self.config.score, part)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
-        """The inverse of `to_json`.
+        """Restore a description from the result of `to_json`.
+
+        Args:
+            study: name of the study, for errors.
 
         Raises:
-            StudyMismatchError: another version of this package has written it, with settings that this one does not know, or
-                without the range of FLOPs.
-            LookupError, TypeError, ValueError: nobody has written it so.
+            StudyMismatchError: another version of this package wrote the description, with entries or settings that this one
+                does not know, or without the range of costs.
+            LookupError, TypeError, ValueError: the description is damaged.
         """
+        # The version comes first, because every message below names it.
         made_by = entry["versions"]["faqnas-optuna"]
         if "flops_range" not in entry:
             raise StudyMismatchError(
-                f"study {study!r} was made by an earlier faqnas-optuna, {made_by}, which measured hypervolumes otherwise:"
-                " read it with that, or start another study with --study"
+                f"study {study!r} was made by an earlier faqnas-optuna, {made_by}, which defined hypervolumes"
+                " differently: read it with that version, or start another study with --study"
             )
         try:
             config = StudyConfig.from_settings(entry["config"], source=f"study {study!r}")
-        except ConfigError as unknown:
+        except ConfigError as error:
+            # This version would never have written settings that it refuses, so they are damaged.
             if made_by == version("faqnas-optuna"):
-                raise ValueError(str(unknown)) from unknown
-            raise StudyMismatchError(f"{unknown}; it was made by faqnas-optuna {made_by}: install that") from unknown
-        if unknown_keys := entry.keys() - cls.__dataclass_fields__.keys():
+                raise ValueError(str(error)) from error
+            raise StudyMismatchError(f"{error}; it was made by faqnas-optuna {made_by}: install that version") from error
+        unknown_keys = entry.keys() - cls.__dataclass_fields__.keys()
+        if unknown_keys:
             raise StudyMismatchError(
                 f"study {study!r} has a description with {', '.join(sorted(unknown_keys))}, unknown here; it was made by"
-                f" faqnas-optuna {made_by}: install that"
+                f" faqnas-optuna {made_by}: install that version"
             )
+        # Raises ValueError if it is no time.
         datetime.fromisoformat(entry["created"])
-        measured, confirmed = entry.get("reliability"), entry.get("confirms")
-        read = {
+        values = {
             "config": config,
             **{name: kind.validate_python(entry[name]) for name, kind in _PLAIN.items()},
             "sizes": {part: int(entry["sizes"][part]) for part in ("train", "validation", "test")},
-            "reliability": _RELIABILITY.validate_python(measured),
-            "confirms": None if confirmed is None else ConfirmationPlan.from_json(confirmed),
+            "reliability": _RELIABILITY.validate_python(entry.get("reliability")),
+            "confirms": None if entry.get("confirms") is None else ConfirmationPlan.from_json(entry["confirms"]),
             "files": None if entry.get("files") is None else Files.from_json(entry["files"]),
             "majority": None if entry.get("majority") is None else Majority.from_json(entry["majority"]),
         }
-        return cls(**{**entry, **read})
+        return cls(**{**entry, **values})
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the description as values for JSON."""
         reliability = None if self.reliability is None else asdict(self.reliability)
         confirms = None if self.confirms is None else self.confirms.to_json()
         return {
@@ -195,42 +213,46 @@ class Description:
 
 
 class StudyMetadata:
-    """The entries of one study. Each is read from the database when it is asked for."""
+    """Access to the entries of one study. Every call reads from or writes to the database."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
 
     def is_blank(self) -> bool:
-        """Whether nothing is kept, as in a study that is just being made."""
+        """Return whether the study has no entries, as when its creation was interrupted."""
         return not self._study.user_attrs
 
     def description(self) -> Description | None:
-        """What decides the study; None if it is not one of ours, or was deleted.
+        """Return the description of the study; None if this package did not create the study, or if it was deleted.
 
         Raises:
-            StudyMismatchError: another version of this package has made it, whose description this one does not understand.
+            StudyMismatchError: another version of this package wrote the description, and this one cannot read it.
+            DamagedStudyError: the description is damaged.
         """
         entry = self._read(DESCRIPTION)
-        with self._understood(DESCRIPTION):
+        with self._report_damage(DESCRIPTION):
             return None if entry is None else Description.from_json(entry, study=self._study.study_name)
 
     def created_and_stop(self) -> tuple[str | None, Stop | None]:
-        """When the study was made, None if it was deleted, and why it has stopped: in one statement, asked for every trial."""
+        """Return when the study was created, None if it was deleted, and the stop, None while it runs."""
+        # One statement for both, because workers need them for every trial.
         entries = get_study_user_attrs(self._study, (DESCRIPTION, STOP))
         description = entries.get(DESCRIPTION)
-        with self._understood(f"{DESCRIPTION} or {STOP}"):
+        with self._report_damage(f"{DESCRIPTION} or {STOP}"):
             return description and str(description["created"]), _stop(entries.get(STOP))
 
     def describe(self, description: Description) -> None:
-        """Write down what decides the study, which makes it one of ours."""
+        """Write the description, which makes the study one of this package."""
         with warnings.catch_warnings():
-            # Marked experimental since Optuna 3.2; the dashboard labels its axes with it.
+            # Optuna has called metric names experimental since version 3.2. The dashboard labels its axes with them.
             warnings.simplefilter("ignore", ExperimentalWarning)
             self._study.set_metric_names(metrics(description))
+        # Last: an interruption before leaves a study that counts as not created yet.
         self._write(DESCRIPTION, description.to_json())
 
     def raise_limit(self, generations: int) -> Description:
-        """Write down a new limit of generations; the sampler knows nothing of it."""
+        """Write a new maximum number of generations, and return the new description."""
+        # Genomes do not depend on the limit, so the sampler need not be changed.
         description = self.description()
         assert description is not None
         limits = description.config.search.model_copy(update={"generations": generations})
@@ -239,7 +261,7 @@ class StudyMetadata:
         return changed
 
     def extend(self, finalists: Iterable[Finalist], *, repeats: int | None) -> Description:
-        """Write down what a confirmation has to do more than before."""
+        """Add finalists to a confirmation, or raise its number of trainings per circuit, and return the new description."""
         description = self.description()
         assert description is not None and description.confirms is not None
         config = description.config if repeats is None else description.config.with_repeats(repeats)
@@ -249,56 +271,61 @@ class StudyMetadata:
         return changed
 
     def closed_generations(self) -> list[ClosedGeneration]:
-        """By number."""
-        found = []
+        """Return the closed generations, sorted by number."""
+        generations = []
         for name, entry in self._with_prefix(CLOSED_PREFIX).items():
-            with self._understood(name):
-                found.append(_CLOSED.validate_python({k: v for k, v in entry.items() if k != "closed_at"}))
-        return sorted(found, key=lambda closed: closed.generation)
+            with self._report_damage(name):
+                generations.append(_CLOSED.validate_python({k: v for k, v in entry.items() if k != "closed_at"}))
+        return sorted(generations, key=lambda closed: closed.generation)
 
     def closing_times(self) -> dict[int, str]:
-        """When each closed generation was seen to be so, UTC, by number."""
-        with self._understood(CLOSED_PREFIX):
+        """Return the time in UTC at which each closed generation was closed, by number."""
+        with self._report_damage(CLOSED_PREFIX):
             entries = self._with_prefix(CLOSED_PREFIX).values()
-            return {int(entry["generation"]): _checked_time(entry["closed_at"]) for entry in entries}
+            return {int(entry["generation"]): _check_time(entry["closed_at"]) for entry in entries}
 
     def close(self, closed: ClosedGeneration, *, at: str) -> None:
-        """Write down what is kept of a generation."""
+        """Write a closed generation.
+
+        Args:
+            at: present time in UTC.
+        """
         self._write(f"{CLOSED_PREFIX}{closed.generation}", {**asdict(closed), "closed_at": at})
 
     def stop(self) -> Stop | None:
-        """Why the study has stopped; None while it runs."""
+        """Return when and why the study has stopped; None while it runs."""
         entry = self._read(STOP)
-        with self._understood(STOP):
+        with self._report_damage(STOP):
             return _stop(entry)
 
     def write_stop(self, stop: Stop) -> None:
-        """Tell all workers to leave."""
+        """Write a stop, after which workers leave the study."""
         self._write(STOP, asdict(stop))
 
     def resumptions(self) -> list[Resumption]:
-        """In order."""
+        """Return all resumptions in the order of time."""
         entries = self._read(RESUMED) or []
-        with self._understood(RESUMED):
+        with self._report_damage(RESUMED):
             return _RESUMPTIONS.validate_python(entries)
 
     def resume(self, resumption: Resumption) -> None:
-        """Write down that the study goes on, and take the stop away."""
-        self._write(RESUMED, [asdict(one) for one in (*self.resumptions(), resumption)])
+        """Add a resumption, and remove the stop."""
+        # In this order, an interruption between the two leaves the study stopped.
+        self._write(RESUMED, [asdict(entry) for entry in (*self.resumptions(), resumption)])
         self._write(STOP, None)
 
-    def note_versions(self, versions: Mapping[str, str]) -> None:
-        """Keep the versions of a worker, once for all who have the same."""
+    def record_versions(self, versions: Mapping[str, str]) -> None:
+        """Write the versions of a worker; workers with equal versions share one entry."""
         digest = hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:8]
         self._write(f"{VERSIONS_PREFIX}{digest}", dict(versions))
 
-    def noted_versions(self) -> list[dict[str, str]]:
-        """Those of workers that had others than the description's."""
+    def worker_versions(self) -> list[dict[str, str]]:
+        """Return the distinct versions of workers that differ from those of the description."""
         return list(self._with_prefix(VERSIONS_PREFIX).values())
 
     @contextmanager
-    def _understood(self, entry: str) -> Iterator[None]:
-        """Report an entry that holds something else than was written as damage of the study."""
+    def _report_damage(self, entry: str) -> Iterator[None]:
+        """Translate errors about the contents of an entry to `DamagedStudyError`."""
         try:
             yield
         except UNREADABLE as error:
@@ -315,14 +342,14 @@ class StudyMetadata:
 
 
 def metrics(description: Description) -> list[str]:
-    """What the two objectives of a study are called."""
+    """Return the names of the two objectives of a study, which optuna-dashboard shows."""
     part = "validation" if description.confirms is None else "test"
     return [description.config.cost_name, f"{part} error{description.config.score.remark}"]
 
 
 def our_studies(storage: BaseStorage) -> dict[str, bool]:
-    """Whether each study of a storage that is ours has stopped, by name in order."""
-    # As text: whether a study can be read is seen when it is loaded, and does not concern the others.
+    """Return the studies of this package in a storage, sorted by name, with whether each has stopped."""
+    # The attributes are not interpreted: a damaged study is reported when it is loaded, and must not hide the others.
     texts = texts_of_all_studies(storage, (DESCRIPTION, STOP))
     return {name: _has_stopped(texts[name].get(STOP)) for name in sorted(texts) if DESCRIPTION in texts[name]}
 
@@ -331,21 +358,22 @@ def _has_stopped(text: str | None) -> bool:
     try:
         return bool(text and json.loads(text))
     except ValueError:
-        # Whoever takes the study up then sees what is wrong with it.
+        # As a running study it will be loaded, which reports the damage.
         return False
 
 
 def other_studies(storage: BaseStorage) -> list[str]:
-    """Names of the studies of a storage that are not ours."""
+    """Return the names of the studies in a storage that this package did not create."""
     texts = texts_of_all_studies(storage, (DESCRIPTION,))
     return [name for name in texts if DESCRIPTION not in texts[name]]
 
 
 def utc_now() -> str:
-    """The time as entries have it, in whole seconds."""
+    """Return the present time in UTC as entries store it, in whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+# Built once: the creation of an adapter takes longer than a validation.
 _PLAIN: dict[str, TypeAdapter[Any]] = {
     "data_fingerprint": TypeAdapter(str),
     "flops_range": TypeAdapter(tuple[float, float]),
@@ -358,17 +386,18 @@ _RESUMPTIONS = TypeAdapter(list[Resumption])
 
 
 def _stop(entry: Mapping[str, Any] | None) -> Stop | None:
+    """Return the stop of an entry, after checking its time."""
     stop = _STOP.validate_python(entry)
     if stop:
-        _checked_time(stop.at)
+        _check_time(stop.at)
     return stop
 
 
-def _checked_time(text: str) -> str:
-    """Return a time as it is written.
+def _check_time(text: str) -> str:
+    """Return a time in ISO format unchanged.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not such a time.
     """
     datetime.fromisoformat(text)
     return text

@@ -1,6 +1,6 @@
-"""A trial's two values: suggest a genome, reuse or evaluate its circuit, record. The only glue of Optuna and training.
+"""Objective functions of trials, which connect Optuna with the training.
 
-A circuit is not trained again, nor is another with the same effective gates, which costs something else but is worth the same.
+An effective circuit is trained only once. Circuits that differ in inert gates alone have different costs but the same scores.
 """
 
 import logging
@@ -29,14 +29,15 @@ from faqnas_optuna.training.values import Costs
 
 logger = logging.getLogger(__name__)
 
-LONGEST_REASON = 1000
+MAX_REASON_LENGTH = 1000
+"""Maximum number of characters of the reason of a failed trial."""
 
 
 class Objective(ABC):
-    """What a worker does in a trial."""
+    """Objective function of a study: the work of one trial."""
 
     def __call__(self, trial: optuna.Trial) -> TrialOutcome:
-        """Run a trial. A candidate that fails is an outcome.
+        """Run a trial and return its outcome, which may be a failure.
 
         Raises:
             UpdateFinishedTrialError: the trial was given up in the meantime.
@@ -45,26 +46,27 @@ class Objective(ABC):
         try:
             return self._outcome(trial)
         except (*DATABASE_ERRORS, UpdateFinishedTrialError):
+            # The worker retries after an outage, and drops a trial that was given up.
             raise
         except (Exception, KeyboardInterrupt) as error:
-            # One line, and not more than a database takes.
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+            # One line, and not longer than an attribute may be in any database.
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON_LENGTH]
             logger.warning("trial %d failed: %s", trial.number, reason)
             return TrialOutcome(values=None, attributes={FAILURE: reason})
 
     @abstractmethod
     def _outcome(self, trial: optuna.Trial) -> TrialOutcome:
-        """Train what the trial is about."""
+        """Do the work of a trial."""
 
 
 class SearchObjective(Objective):
-    """Suggests a genome, and reuses or evaluates its circuit.
+    """Objective function of a search: suggest a genome, then reuse or evaluate its circuit.
 
     Args:
-        state: the search; the caller refreshes it before each trial.
-        splits: its data.
-        worker: the name of this process, kept with the trial.
-        evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
+        state: state of the search; the caller refreshes it before each trial.
+        splits: data of the search.
+        worker: name of this process, stored with each trial.
+        evaluate: function that counts and trains a circuit; None for `training.evaluation.evaluate`.
     """
 
     def __init__(self, state: SearchState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:
@@ -78,45 +80,56 @@ class SearchObjective(Objective):
         started = time.perf_counter()
         genome = suggest(trial, self._config.space)
         trial.set_user_attr("worker", self._worker)
+        # Genes and worker are stored before the training, so that others see them, and can repeat the trial if this worker
+        # dies.
         store_trial(trial)
         circuit = genome.circuit
         effective = effective_circuit(circuit).digest
-        if known := self._state.by_effective.get(effective):
-            n_features, n_classes = self._splits.n_features, self._splits.n_classes
-            costs = Costs.of(circuit, n_features=n_features, n_classes=n_classes, device=self._config.device)
-            values: tuple[float, float] = (costs.objective(self._config), known.values[1])
+        twin = self._state.by_effective.get(effective)
+        if twin:
+            costs = Costs.of(
+                circuit,
+                n_features=self._splits.n_features,
+                n_classes=self._splits.n_classes,
+                device=self._config.device,
+            )
+            values: tuple[float, float] = (costs.objective(self._config), twin.values[1])
             record = replace(
-                TrialRecord.from_attributes(known.user_attrs),
+                TrialRecord.from_attributes(twin.user_attrs),
                 circuit=circuit.digest,
                 summary=str(circuit),
                 effective=effective,
                 costs=costs,
                 seconds=round(time.perf_counter() - started, 6),
                 worker=self._worker,
-                reused_from=known.user_attrs.get("reused_from", known.number),
+                # The trial with the training, even if the twin reused it too.
+                reused_from=twin.user_attrs.get("reused_from", twin.number),
             )
         else:
-            found = self._evaluate(circuit, self._splits, self._config)
-            values = found.objectives(self._config)
-            record = _record(circuit, effective, found, worker=self._worker)
+            result = self._evaluate(circuit, self._splits, self._config)
+            values = result.objectives(self._config)
+            record = _record(circuit, effective, result, worker=self._worker)
+        # `study.checks` would report other values as damage of the study.
         if not all(map(math.isfinite, values)):
             raise TrainingError(f"the objectives must be finite; they are {values}")
         return TrialOutcome(values=values, attributes=record.to_attributes())
 
 
-def _record(circuit: Circuit, effective: str, found: Evaluation, *, worker: str) -> TrialRecord:
+def _record(circuit: Circuit, effective: str, result: Evaluation, *, worker: str) -> TrialRecord:
+    """Return the record of a trial that was evaluated, not reused."""
     return TrialRecord(
         circuit=circuit.digest,
         summary=str(circuit),
         effective=effective,
-        costs=found.costs,
-        scores=found.scores,
-        seconds=round(found.seconds, 6),
+        costs=result.costs,
+        scores=result.scores,
+        seconds=round(result.seconds, 6),
         worker=worker,
         reused_from=None,
     )
 
 
 def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:
-    """All genes of the space, the inactive ones too: a conditional space would break NSGA-II's crossover."""
+    """Suggest all genes of a space, including those that the other genes make inactive."""
+    # NSGA-II crosses only trials that have the same parameters, so a conditional space would break it.
     return Genome.from_params({gene: trial.suggest_categorical(gene, choices) for gene, choices in space.genes.items()})

@@ -1,43 +1,55 @@
-"""Fronts and hypervolumes of points with two objectives, both minimised."""
+"""Pareto fronts and hypervolumes of points with two objectives, both minimised."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-BEYOND = 1.1
-"""Boxes reach a tenth beyond the dearest circuit: at their edge a better one at that price would count nothing."""
+BOX_MARGIN = 1.1
+"""Ratio of the upper cost of a hypervolume's box to the cost of the most expensive circuit.
+
+With a ratio of 1 the most expensive circuit would lie on the edge, and even a perfect accuracy would add nothing.
+"""
 
 
 def non_dominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of the points (n, 2) no other point dominates.
+    """Return the mask (n,) of the non-dominated points among points (n, 2).
 
-    A point dominates another if it is nowhere worse and somewhere better; equal points do not dominate each other.
+    A point dominates another if it is at least as good in both objectives and better in one. Equal points do not dominate each
+    other.
+
+    >>> non_dominated(np.array([[1.0, 0.5], [2.0, 0.1], [3.0, 0.2], [2.0, 0.1]]))
+    array([ True,  True, False,  True])
     """
-    keep = np.zeros(len(points), dtype=np.bool_)
-    best = np.inf
-    # By the first objective, then the second: a point is on the front if its second beats all that came before,
-    # or if it equals the point that did.
+    is_on_front = np.zeros(len(points), dtype=np.bool_)
+    lowest = np.inf
+    # In the order of the first objective, then the second, a point is on the front if its second objective is lower than all
+    # before, or if it equals the last point on the front.
     order = np.lexsort((points[:, 1], points[:, 0]))
     last: NDArray[np.float64] | None = None
     for index in order:
-        if points[index, 1] < best:
-            best, last = points[index, 1], points[index]
-            keep[index] = True
+        if points[index, 1] < lowest:
+            lowest = points[index, 1]
+            last = points[index]
+            is_on_front[index] = True
         elif last is not None and (points[index] == last).all():
-            keep[index] = True
-    return keep
+            is_on_front[index] = True
+    return is_on_front
 
 
 def hypervolume(points: NDArray[np.float64], reference: tuple[float, float]) -> float:
-    """Share of the box between the origin and `reference` that the points (n, 2) dominate, from 0 to 1.
+    """Return the share, from 0 to 1, of the box between the origin and `reference` that points (n, 2) dominate.
 
-    Both objectives are non-negative. Points beyond the reference count nothing. (Zitzler & Thiele 1998,
-    DOI 10.1007/BFb0056872; in two dimensions a sum of rectangles.)
+    Both objectives are non-negative. Points outside the box are ignored. (Zitzler & Thiele 1998, DOI 10.1007/BFb0056872.)
+
+    >>> hypervolume(np.array([[0.5, 0.5]]), (1.0, 1.0))
+    0.25
     """
     inside = points[(points < reference).all(axis=1)]
-    area, ceiling = 0.0, reference[1]
-    # By both, so that the sum is the same to the last bit in whatever order the points come.
+    area = 0.0
+    ceiling = reference[1]
+    # In two dimensions the hypervolume is a sum of rectangles. Sorting by both objectives makes the order of the summands, and
+    # so the last bit of the sum, independent of the order of the points.
     for first, second in inside[np.lexsort((inside[:, 1], inside[:, 0]))]:
         if second < ceiling:
             area += (reference[0] - first) * (ceiling - second)
@@ -46,25 +58,34 @@ def hypervolume(points: NDArray[np.float64], reference: tuple[float, float]) -> 
 
 
 def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float]) -> float:
-    """Share that the points (n, 2) of (cost F, validation error) dominate of a box in (log₁₀ F, error), from 0 to 1.
+    """Return the hypervolume of points (n, 2) of (cost F, validation error) in (log₁₀ F, error), from 0 to 1.
 
-    The cost is quantum FLOPs, or -ln ESP on a device. The box reaches from the cheapest circuit of a space to `BEYOND` times
-    the dearest, the two of `flops_range`, and from an error of 0 to 1. What is summed is d(log₁₀ F) · d(error) over
-    log₁₀(BEYOND · dearest / cheapest): halving the cost is worth the same wherever on the front, while in F itself all but the
-    dearest circuits lie in a sliver at its edge. To take logarithms gives each part of the box in F the weight 1 / F, and a
-    hypervolume with such a weight still grows with every point that dominates more (Zitzler, Brockhoff & Thiele 2007,
+    The cost is quantum FLOPs, or -ln ESP on a device. The box reaches from the cheapest circuit of a space to `BOX_MARGIN`
+    times the most expensive, and from an error of 0 to 1. Its area is normalised to 1.
+
+    On the logarithmic scale, halving the cost counts the same everywhere on the front. On a linear scale nearly all circuits
+    would lie in a narrow strip at the edge of the box. The logarithm weights the area in F with 1 / F, and a weighted
+    hypervolume still increases with every point that dominates more (Zitzler, Brockhoff & Thiele 2007,
     DOI 10.1007/978-3-540-70928-2_64).
 
-    A point that is cheaper than the box, as by the counts of another version, lies at its edge. Where all circuits cost the
-    same all lie there, and the share is 1 - the lowest error.
+    A point that is cheaper than the cheapest circuit, for example by the FLOP counts of another version, is moved to the edge
+    of the box. If all circuits have the same cost, the hypervolume is 1 - the lowest error.
+
+    Args:
+        points: cost and validation error of each circuit.
+        flops_range: cost of the cheapest and of the most expensive circuit of the space.
     """
-    cheapest, dearest = flops_range
-    width = math.log10(BEYOND * dearest / cheapest)
+    cheapest, most_expensive = flops_range
+    width = math.log10(BOX_MARGIN * most_expensive / cheapest)
+    # The cost runs from 0 for the cheapest circuit to 1 at the far edge of the box.
     scaled = np.log10(np.maximum(points[:, 0], cheapest) / cheapest) / width
     return hypervolume(np.column_stack([scaled, points[:, 1]]), (1.0, 1.0))
 
 
 def linear_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float]) -> float:
-    """Share that the points (n, 2) of (cost, validation error) dominate of the box from the origin to `BEYOND` times
-    the dearest circuit of a space, the second of `flops_range`, and an error of 1: what the literature calls hypervolume."""
-    return hypervolume(points, (BEYOND * flops_range[1], 1.0))
+    """Return the hypervolume of points (n, 2) of (cost, validation error) as the literature defines it, from 0 to 1.
+
+    The box reaches from the origin to `BOX_MARGIN` times the cost of the most expensive circuit, the second of `flops_range`,
+    and to an error of 1.
+    """
+    return hypervolume(points, (BOX_MARGIN * flops_range[1], 1.0))

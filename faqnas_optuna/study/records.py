@@ -1,4 +1,4 @@
-"""The record that is stored with a successful trial, and the trial read back as a candidate."""
+"""Records that are stored with successful trials, and trials read back as candidates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
@@ -12,35 +12,37 @@ from faqnas_optuna.config import ErrorEstimate, Score, StudyConfig
 from faqnas_optuna.training.values import Costs, ValidationScores
 
 GENERATION_KEY = "NSGAIISampler:generation"
-"""Where Optuna's sampler keeps a trial's generation."""
+"""Name of the system attribute in which Optuna's sampler stores the generation of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """The record of a trial. It is stored as flat user attributes, which a reader of optuna-dashboard sees."""
+    """Result of a successful trial, stored as flat user attributes that optuna-dashboard shows."""
 
     circuit: str
-    """The circuit's digest."""
+    """Digest of the circuit."""
     summary: str
-    """The circuit in words."""
+    """Readable form of the circuit."""
     effective: str
-    """The effective circuit's digest."""
+    """Digest of the effective circuit."""
     costs: Costs
     scores: ValidationScores
     seconds: float
-    """Spent by this trial: near nothing if it was reused."""
+    """Duration of this trial; close to 0 if it reused a training."""
     worker: str
+    """Name of the process that ran the trial."""
     reused_from: int | None
-    """The trial whose training serves this one too."""
+    """Number of the trial whose training this one reused; None if it has its own."""
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the flat attributes, without those that are None."""
+        """Return the record as flat attributes, without those that are None."""
+        # All fields end up on one level, so their names must be distinct.
         values = vars(self) | vars(self.costs) | vars(self.scores)
         return {name: value for name, value in values.items() if value is not None and not is_dataclass(value)}
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
-        """Return the record of `to_attributes`; what is missing is None."""
+        """Restore the record from the result of `to_attributes`; absent attributes become None."""
 
         def read(kind: type[TrialRecord] | type[Costs] | type[ValidationScores]) -> dict[str, Any]:
             return {name: attributes.get(name) for name in kind.__dataclass_fields__}
@@ -49,7 +51,7 @@ class TrialRecord:
 
 
 def attribute_types(record: Any) -> dict[str, Any]:
-    """Return the types of the flat attributes of a record by name; a nested dataclass gives those of its fields."""
+    """Return the types of the flat attributes of a record, by name, including those of nested dataclasses."""
     types: dict[str, Any] = {}
     for name, kind in get_type_hints(record).items():
         types |= attribute_types(kind) if is_dataclass(kind) else {name: kind}
@@ -58,55 +60,58 @@ def attribute_types(record: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A successful trial."""
+    """Circuit of a successful trial with its values."""
 
     trial: int
+    """Number of the trial."""
     generation: int | None
-    """None of a trial that NSGA-II did not suggest."""
+    """Generation of the trial; None if NSGA-II did not suggest it."""
     genome: Genome
     quantum_flops: int
-    """By the study's counter."""
+    """Quantum FLOPs by the study's counter."""
     val_error: float
-    """1 - the score that the study goes by, as its front is chosen by."""
+    """1 - score on the validation part, by which the front is selected."""
     record: TrialRecord
 
     @property
     def cost(self) -> float:
-        """The first objective of the study: quantum FLOPs, or -ln ESP on its device."""
+        """First objective of the study: quantum FLOPs, or -ln ESP on its device."""
         return self.quantum_flops if self.costs.neg_log_esp is None else self.costs.neg_log_esp
 
     @property
     def costs(self) -> Costs:
-        """The costs of the circuit and its network."""
+        """Costs of the circuit and its network."""
         return self.record.costs
 
     @property
     def scores(self) -> ValidationScores:
-        """The scores of the circuit on the validation part."""
+        """Scores of the circuit on the validation part."""
         return self.record.scores
 
     @property
     def effective_gates(self) -> EffectiveGates:
-        """The effective gates of the circuit; as text, the circuit with brackets around its inert gates."""
+        """Effective gates of the circuit; as text, the circuit with brackets around its inert gates."""
         return EffectiveGates(circuit=self.genome.circuit)
 
     def search_estimate(self, config: StudyConfig) -> float:
-        """The score that the study believes it to have."""
+        """Return the search estimate: the score by which the study selected the circuit."""
         return 1 - self.val_error if config.search.front is ErrorEstimate.POOLED else self.scores.mean(config.score)
 
     def val_error_interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
-        """The 95 % interval of its error: that of the score which the study goes by, from the other end."""
+        """Return the 95 % confidence interval of the validation error; None if the score has no interval."""
         interval = self.scores.interval(score, repeats)
+        # The error is 1 - the score, so the bounds change places.
         return interval and (1 - interval[1], 1 - interval[0])
 
     @classmethod
     def of_trial(cls, trial: FrozenTrial, config: StudyConfig) -> Self:
-        """A successful trial of a study of ours, as Optuna has it."""
+        """Return the candidate of a successful trial that has a `TrialRecord`."""
         record = TrialRecord.from_attributes(trial.user_attrs)
         return cls(
             trial=trial.number,
             generation=generation_of(trial),
             genome=Genome.from_params(trial.params),
+            # On a device, the first objective is -ln ESP.
             quantum_flops=int(trial.values[0]) if config.device is None else record.costs.quantum_flops(config),
             val_error=trial.values[1],
             record=record,
@@ -114,6 +119,6 @@ class Candidate:
 
 
 def generation_of(trial: FrozenTrial) -> int | None:
-    """The generation, from 0, that the sampler gave to a trial; None if it has none, or none yet."""
+    """Return the generation of a trial, from 0; None if the sampler has not assigned one."""
     generation: int | None = trial.system_attrs.get(GENERATION_KEY)
     return generation

@@ -1,4 +1,4 @@
-"""Optuna's NSGA-II with randomness that depends on the study's seed and the trial's number alone."""
+"""Optuna's NSGA-II with randomness that depends only on the study's seed and the trial's number."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,60 +13,65 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.genome import GeneValue
 from faqnas_optuna.config import Objectives, SearchConfig
-from faqnas_optuna.storage.opening import as_it_is_now, finished_trials
+from faqnas_optuna.storage.opening import finished_trials, fresh_reads
 from faqnas_optuna.storage.optuna_internals import storage_of, trial_id_of
 from faqnas_optuna.study.records import GENERATION_KEY, generation_of
 from faqnas_optuna.study.stopping import full_generations
 
-LEAST_PARENTS = 2
-"""A crossover needs as many."""
+MIN_PARENTS = 2
+"""Minimum number of parents for a crossover."""
 
 
 class _Memory:
-    """Successful trials by generation, and the parents of each, kept from trial to trial."""
+    """Successful trials by generation, and the parents of each generation, kept between trials."""
 
     def __init__(self, counts: Callable[[FrozenTrial], bool]) -> None:
         self._counts = counts
         self.generations: defaultdict[int, list[FrozenTrial]] = defaultdict(list)
         self.parents: dict[int, list[FrozenTrial]] = {}
-        self._seen = 0
+        self._n_read = 0
 
-    def take_in(self, finished: list[FrozenTrial]) -> None:
-        """Add those that have finished since.
+    def update(self, finished: list[FrozenTrial]) -> None:
+        """Add the trials that have finished since the last call.
 
         Args:
-            finished: all, in the order in which they were seen to have.
+            finished: all finished trials, in the order in which this process learned about them.
         """
-        for trial in finished[self._seen :]:
+        for trial in finished[self._n_read :]:
             if trial.state is not TrialState.COMPLETE or not self._counts(trial):
                 continue
-            if (generation := generation_of(trial)) is not None:
+            generation = generation_of(trial)
+            if generation is not None:
                 self.generations[generation].append(trial)
-        self._seen = len(finished)
+        self._n_read = len(finished)
 
     def first_with_room(self, population: int) -> int:
-        """The generation that new trials belong to: the last one or, where trials were deleted, the one that lacks them."""
+        """Return the first generation that is not full, to which new trials belong."""
+        # If trials were deleted from the database, this is not the last generation.
         sizes = {generation: len(trials) for generation, trials in self.generations.items()}
         return full_generations(sizes, population)
 
 
-def _as_it_is(trial: FrozenTrial) -> FrozenTrial:
+def _unchanged(trial: FrozenTrial) -> FrozenTrial:
     return trial
 
 
-def _by_error(trial: FrozenTrial) -> FrozenTrial:
-    """The trial as if all circuits cost the same: neither dominance nor crowding sees a value that all share."""
-    seen = copy(trial)
-    seen.values = [0.0, trial.values[1]]
-    return seen
+def _with_equal_cost(trial: FrozenTrial) -> FrozenTrial:
+    """Return a copy of a trial with a cost of 0; a value that all trials share affects neither dominance nor crowding."""
+    changed = copy(trial)
+    changed.values = [0.0, trial.values[1]]
+    return changed
 
 
-VIEWS: dict[Objectives, Callable[[FrozenTrial], FrozenTrial]] = {Objectives.BOTH: _as_it_is, Objectives.ERROR: _by_error}
-"""What NSGA-II sees of a trial when it selects."""
+VIEWS: dict[Objectives, Callable[[FrozenTrial], FrozenTrial]] = {
+    Objectives.BOTH: _unchanged,
+    Objectives.ERROR: _with_equal_cost,
+}
+"""Function that returns a trial with the values by which NSGA-II selects it."""
 
 
 class _RememberingNSGAIISampler(NSGAIISampler):
-    """NSGA-II that does not read all trials anew for each one."""
+    """NSGA-II that remembers trials and parents instead of reading all of them for every trial."""
 
     def __init__(self, memory: _Memory, objectives: Objectives, **settings: Any) -> None:
         super().__init__(**settings)
@@ -74,48 +79,50 @@ class _RememberingNSGAIISampler(NSGAIISampler):
         self._view = VIEWS[objectives]
 
     def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
-        if (known := generation_of(trial)) is not None:
-            return known
-        self._memory.take_in(finished_trials(study))
+        generation = generation_of(trial)
+        if generation is not None:
+            return generation
+        self._memory.update(finished_trials(study))
         assert self.population_size is not None
         generation = self._memory.first_with_room(self.population_size)
         storage_of(study).set_trial_system_attr(trial_id_of(trial), GENERATION_KEY, generation)
         return generation
 
     def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        return self._seen(self._memory.generations[generation])
+        return self._view_all(self._memory.generations[generation])
 
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        # Optuna keeps them in the study, for all workers, and reads that again for each trial.
+        # Optuna stores the parents in the study, for all workers, and would read them for every trial.
         if generation in self._memory.parents:
             return self._memory.parents[generation]
-        # Another worker may have chosen, just now, among trials that have finished since we have read them.
-        with as_it_is_now(study):
+        # Another worker may have selected parents among trials that finished after our last reading.
+        with fresh_reads(study):
             parents = super().get_parent_population(study, generation)
-        if len(parents) < LEAST_PARENTS:
-            # The others were deleted from the database.
+        if len(parents) < MIN_PARENTS:
+            # The other parents were deleted from the database.
             parents = []
-        # Whoever has chosen them crosses them in the order of choice, whoever reads them in that of their numbers.
-        self._memory.parents[generation] = self._seen(parents)
+        # The worker that selects the parents has them in the order of selection, all others by number. Sorting makes the
+        # crossover the same on all workers.
+        self._memory.parents[generation] = self._view_all(parents)
         return parents
 
-    def _seen(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-        """Trials by number, with the values that they are selected by."""
+    def _view_all(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+        """Return trials sorted by number, with the values by which NSGA-II selects them."""
         return [self._view(trial) for trial in sorted(trials, key=lambda trial: trial.number)]
 
 
 class SeededNSGAIISampler(BaseSampler):
-    """NSGA-II that goes on after an interruption as if there had been none, and never repeats itself between workers.
+    """NSGA-II that continues after an interruption as if there had been none, and whose workers never repeat each other.
 
-    `NSGAIISampler` seeds one generator when it is made: a resumed study would repeat its first trials, and workers with one
-    seed would suggest the same genomes. Here each trial gets a sampler of its own, seeded from (seed, trial number); all that
-    NSGA-II remembers (generations, parents) is in the storage.
+    `NSGAIISampler` seeds its generator once, when it is created. A resumed study would repeat its first trials, and workers
+    with the same seed would suggest the same genomes. Here every trial has its own sampler, seeded from (seed, trial number),
+    and the generations and parents are in the storage.
 
     Args:
         config: population size and probabilities.
-        genes: the choices of every gene. Optuna would infer the space from finished trials, at a cost that grows with them.
-        seed: the study's.
-        counts: whether a successful trial belongs to its generation.
+        genes: choices of every gene. Optuna would infer them from finished trials, in a time that grows with their number.
+        seed: random seed of the study.
+        counts: returns whether a successful trial counts as a member of its generation.
     """
 
     def __init__(
@@ -128,32 +135,32 @@ class SeededNSGAIISampler(BaseSampler):
     ) -> None:
         self._config = config
         self._seed = seed
-        # A gene with one choice is left to `sample_independent`, as Optuna's samplers do.
+        # As in Optuna's samplers, `sample_independent` handles a gene with only one choice.
         self._space = {gene: CategoricalDistribution(choices) for gene, choices in genes.items() if len(choices) > 1}
         self._memory = _Memory(counts)
         self._nsga2, self._random = self._samplers(trial_number=0)
 
     def _samplers(self, *, trial_number: int) -> tuple[NSGAIISampler, RandomSampler]:
-        """One that crosses, and one that draws genes anew.
-
-        `NSGAIISampler` has both, but gives them one seed. Where they begin together, as here in each trial, the number that
-        decides on a crossover would also choose the first gene that is drawn.
-        """
-        crossing, drawing = np.random.SeedSequence([self._seed, trial_number]).generate_state(2)
+        """Return the samplers of a trial: one for crossover and mutation, and one for genes drawn at random."""
+        # `NSGAIISampler` contains a random sampler with the same seed. Both start with every trial here, so the random number
+        # that decides on a crossover would also decide the first drawn gene.
+        nsga2_seed, random_seed = np.random.SeedSequence([self._seed, trial_number]).generate_state(2)
         nsga2 = _RememberingNSGAIISampler(
             self._memory,
             self._config.objectives,
             population_size=self._config.population,
             crossover_prob=self._config.crossover,
             mutation_prob=self._config.mutation,
-            seed=int(crossing),
+            seed=int(nsga2_seed),
         )
-        return nsga2, RandomSampler(seed=int(drawing))
+        return nsga2, RandomSampler(seed=int(random_seed))
 
+    # Optuna calls the methods below in this order for every trial.
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self._nsga2, self._random = self._samplers(trial_number=trial.number)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        # A copy, because Optuna may change what it gets.
         return dict(self._space)
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The search: a study that looks for accurate and cheap circuits, generation by generation."""
+"""Searches: studies that look for accurate and cheap circuits, generation by generation."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,22 +25,23 @@ from faqnas_optuna.study.records import TrialRecord
 from faqnas_optuna.study.sampler import SeededNSGAIISampler
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.status import study_status
-from faqnas_optuna.study.stopping import Known, Stop, StopReason, decide, ready_to_close, refusal_to_resume
-from faqnas_optuna.study.study import StoredStudy, create_study, stored, versions
+from faqnas_optuna.study.stopping import SearchFacts, Stop, StopReason, decide, ready_to_close, refusal_to_resume
+from faqnas_optuna.study.study import StoredStudy, create_study, load_stored, versions
 from faqnas_optuna.study.work import Evaluate, Lock, RunTrial, SearchProgress, WorkerAction
 from faqnas_optuna.study_file import differences
 from faqnas_optuna.training.reliability import Reliability
 
 
 class Search(StoredStudy[SearchState]):
-    """A search over a data set."""
+    """Search for the non-dominated circuits of a data set."""
 
     result_attribute = "circuit"
 
     @classmethod
     def of(cls, study: optuna.Study, description: Description) -> Self:
-        """Return a search that is ready to suggest genomes."""
+        """Return the search of an Optuna study, whose sampler is replaced by ours."""
         config = description.config
+        # Trials that other programs have added must not become parents: they may lack genes, or have other values.
         study.sampler = SeededNSGAIISampler(
             config.search, config.space.genes, seed=config.seed, counts=lambda trial: cls.result_attribute in trial.user_attrs
         )
@@ -55,19 +56,22 @@ class Search(StoredStudy[SearchState]):
         return limits.population * limits.generations
 
     def damage(self, trial: FrozenTrial) -> str | None:
+        # A running or failed trial has no result, only the attributes that its worker has stored so far.
         if not self.has_result(trial):
             return checks.damage(trial, None, ())
         return checks.damage(trial, TrialRecord, [f"val_{self.config.score.key}"]) or _damaged_genes(trial)
 
     def subject(self, trial: FrozenTrial) -> str | None:
+        # A trial has no genes until its worker has stored them.
         if len(trial.params) < len(self.config.space.genes):
             return None
         return str(Genome.from_params(trial.params).circuit)
 
     def advance(self, state: SearchState, *, lock: Lock = study_lock) -> WorkerAction:
-        """Close the generations that are ready, and stop the study if there is a reason."""
+        """Close the generations that are ready, and stop the study if there is a reason to."""
         state.has_stopped = bool(self.stop())
         if not state.has_stopped:
+            # After most trials nothing is due, and the lock is not needed.
             ready = ready_to_close(
                 state.generation_sizes,
                 state.open_generations,
@@ -80,11 +84,11 @@ class Search(StoredStudy[SearchState]):
         return WorkerAction.RUNNING if self.wants_trials(state) else WorkerAction.FULL
 
     def wants_trials(self, state: SearchState) -> bool:
-        """Whether not all generations that the study may have are full."""
+        """Return whether some generation up to the limit is not full."""
         full = state.full_generations
         if full < self.config.search.generations:
             return True
-        # Somebody may have raised the limit since this process came.
+        # The limit may have been raised since this process loaded the study.
         description = self.metadata.description()
         return description is None or full < description.config.search.generations
 
@@ -93,29 +97,31 @@ class Search(StoredStudy[SearchState]):
             return self._ask() if may_begin() else None
         if not state.has_room:
             return None
+        # In a synchronous search no generation gets more trials than the population, so workers begin trials one at a time.
         with lock(self.study) as is_held, self.existing():
             full = state.full_generations
             state.refresh()
-            # A generation that has become full since the last look may have been the last.
+            # If a generation has become full since the last reading, it may have been the last one; `advance` decides.
             if state.full_generations > full or not state.has_room or not may_begin():
                 return None
             trial = self._ask()
-            # The others must see its generation when the lock is released.
+            # Other workers must find the generation of this trial as soon as the lock is released.
             with suppress(UpdateFinishedTrialError):
                 store_trial(trial)
             if is_held():
                 return trial
-        # This worker was suspended, or the server restarted. Others may have filled the generation since.
+        # This worker was suspended, or the server was restarted. Other workers may have filled the generation since then.
         backend(self.study).abandon(study_id_of(self.study), trial_id_of(trial), "its worker lost the lock of the study")
         return None
 
     def objective(self, state: SearchState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> RunTrial:
-        # It brings numba, which readers do without.
+        # Imported late because this module imports numba, which commands that only read a study must not import.
         from faqnas_optuna.study.objective import SearchObjective
 
         return SearchObjective(state, splits, worker=worker, evaluate=evaluate)
 
     def priority(self, state: SearchState) -> tuple[int, int]:
+        # The number of trials decides between studies with equally many full generations.
         return state.full_generations, state.successful
 
     def progress(self, state: SearchState) -> SearchProgress:
@@ -125,6 +131,7 @@ class Search(StoredStudy[SearchState]):
             generation=min(state.full_generations + 1, generations),
             generations=generations,
             trials=state.successful,
+            # A search may stop early; its bar is then full.
             planned=state.successful if state.has_stopped else self.planned,
             best_score=state.best_score,
             front=state.front_size,
@@ -147,55 +154,61 @@ class Search(StoredStudy[SearchState]):
     def check_resumable(self, *, generations: int | None = None) -> int:
         closed = len(self.metadata.closed_generations())
         limit = generations or self.config.search.generations
-        if refusal := refusal_to_resume(closed=closed, limit=limit):
+        refusal = refusal_to_resume(closed=closed, limit=limit)
+        if refusal:
             command = f"resume {self.name} --generations {closed + 4}"
-            raise ConfigError(f"study {self.name!r} {refusal}: give it more with", command=command)
+            raise ConfigError(f"study {self.name!r} {refusal}: raise the limit with", command=command)
         return limit
 
     def continuation(self) -> str:
-        """Return the command that goes on with the search, which needs a new limit if the old one is reached."""
-        stopped = self.metadata.stop()
-        is_used_up = stopped is not None and stopped.reason is StopReason.GENERATIONS
-        more = f" --generations {self.config.search.generations + 4}" if is_used_up else ""
-        return f"resume {self.name}{more}"
+        """Return the command that resumes the search, with a new limit if the old one is reached."""
+        last_stop = self.metadata.stop()
+        is_used_up = last_stop is not None and last_stop.reason is StopReason.GENERATIONS
+        option = f" --generations {self.config.search.generations + 4}" if is_used_up else ""
+        return f"resume {self.name}{option}"
 
-    def check_config(self, asked: StudyConfig) -> None:
-        """Refuse a configuration other than the stored one.
+    def check_config(self, config: StudyConfig) -> None:
+        """Refuse a configuration that differs from the stored one.
 
         Raises:
-            StudyMismatchError: names every setting that differs.
+            StudyMismatchError: settings differ; the message lists them.
         """
-        if lines := differences(self.config, asked):
+        lines = differences(self.config, config)
+        if lines:
+            # The limit is the one setting that `resume` can change.
             only_limit = [line.partition(":")[0] for line in lines] == ["search.generations"]
             raise StudyMismatchError(
                 f"study {self.name!r} exists with other settings: {'; '.join(lines)};"
-                " ask for the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
+                " use the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
                 command=f"resume {self.name} --generations N" if only_limit else None,
             )
 
     def _ask(self) -> Trial:
-        """Begin a trial, and have its generation numbered and its parents crossed, by what was read last."""
-        with batched(self.study).as_last_read():
+        """Begin a trial whose generation and genes follow from the trials as of the last reading."""
+        with batched(self.study).cached_reads():
             trial = self.study.ask()
+            # Optuna suggests genes only when they are needed; this assigns the generation and crosses the parents now.
             _ = trial.relative_params
         return trial
 
     def _decide(self, state: SearchState, lock: Lock) -> Stop | None:
-        """Do what is due, unless somebody else has; return why the study has stopped, if it has."""
+        """Close generations and stop the study under its lock, unless it has stopped already; return the stop, if any."""
         with lock(self.study), self.existing():
-            if stopped := self.metadata.stop():
-                return stopped
-            # Read under the lock: meanwhile somebody may have resumed the study, with a new limit.
-            known = self._known(state)
-            decision = decide(known)
+            earlier_stop = self.metadata.stop()
+            if earlier_stop:
+                return earlier_stop
+            # The facts are read under the lock, because the study may have been resumed with a new limit in the meantime.
+            facts = self._facts(state)
+            decision = decide(facts)
+            # Generations before the stop: after an interruption, the next worker still finds the reason to stop.
             for closed in decision.close:
                 self.metadata.close(closed, at=utc_now())
-            state.closed = len(known.closed) + len(decision.close)
+            state.closed = len(facts.closed) + len(decision.close)
             return write_stop(self, decision.stop) if decision.stop else None
 
-    def _known(self, state: SearchState) -> Known:
-        description = self.as_it_is_now().description
-        return Known(
+    def _facts(self, state: SearchState) -> SearchFacts:
+        description = self.reload().description
+        return SearchFacts(
             limits=description.config.search,
             flops_range=description.flops_range,
             circuits=state.circuits,
@@ -217,14 +230,14 @@ def create(
     reliability: Reliability | None = None,
     files: Files | None = None,
 ) -> Search:
-    """Make a search. The caller holds the lock of the storage.
+    """Create a search. The caller holds the lock of the storage.
 
     Args:
-        reliability: of one training, if it was measured.
-        files: where the data are, if they are files.
+        reliability: reliability of a single training; None if it was not measured.
+        files: paths of the data files; None for a named data set.
 
     Raises:
-        ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
+        ConfigError: the name is invalid, or belongs to a study that this package did not create.
     """
     description = Description(
         config=config,
@@ -236,6 +249,7 @@ def create(
         reliability=reliability,
         files=files and files.absolute,
         columns=splits.columns,
+        # The columns of named data sets never change.
         schema=splits.schema.exceptions if files else {},
         majority=splits.majority,
     )
@@ -251,15 +265,16 @@ def open_or_create(
     reliability: Reliability | None = None,
     files: Files | None = None,
 ) -> Search:
-    """Go on with the search of this name, or make it. The caller holds the lock of the storage.
+    """Open the search of this name, or create it. The caller holds the lock of the storage.
 
     Args:
-        reliability: of one training, if it was measured.
-        files: where the data are, if they are files.
+        reliability: reliability of a single training; None if it was not measured.
+        files: paths of the data files; None for a named data set.
 
     Raises:
-        StudyMismatchError: it exists with other settings or other data.
+        StudyMismatchError: the search exists with other settings or other data.
     """
+    # Settings are compared before data, because their differences explain more than different fingerprints.
     search = check_existing(storage, name, config)
     if search is None:
         return create(storage, name, config, splits, reliability=reliability, files=files)
@@ -268,13 +283,13 @@ def open_or_create(
 
 
 def check_existing(storage: BaseStorage, name: str, config: StudyConfig, *, any_repeats: bool = False) -> Search | None:
-    """The study of this name, if there is one and it agrees: known before any data are read.
+    """Return the search of this name if it exists and agrees with a configuration; None if it does not exist.
 
     Args:
-        any_repeats: whether it may have any number of repeats.
+        any_repeats: whether the number of repeats may differ.
 
     Raises:
-        StudyMismatchError: it exists with other settings, or was made by other versions.
+        StudyMismatchError: the search exists with other settings, or was created by other versions.
     """
     try:
         search = load(storage, name)
@@ -286,21 +301,22 @@ def check_existing(storage: BaseStorage, name: str, config: StudyConfig, *, any_
 
 
 def load(storage: BaseStorage, name: str) -> Search:
-    """Open a search that exists.
+    """Load an existing search.
 
     Raises:
-        ConfigError: no study can have this name.
-        StudyNotFoundError: there is no study of this name, or it is not one of ours.
-        StudyMismatchError: it is a confirmation, or another version of this package has made it.
-        DamagedStudyError: its description is not what was written.
+        ConfigError: the name is invalid.
+        StudyNotFoundError: no study has this name, or this package did not create it.
+        StudyMismatchError: the study is a confirmation, or another version of this package created it.
+        DamagedStudyError: the description of the study is damaged.
     """
-    study, description = stored(storage, name)
+    study, description = load_stored(storage, name)
     if description.confirms:
-        raise StudyMismatchError(f"study {name!r} is a confirmation, no search; choose another name with --study")
+        raise StudyMismatchError(f"study {name!r} is a confirmation, not a search; choose another name with --study")
     return Search.of(study, description)
 
 
 def _damaged_genes(trial: FrozenTrial) -> str | None:
+    """Describe the damage of a trial whose parameters are no genome; return None if they are one."""
     try:
         Genome.from_params(trial.params)
     except GenomeError as error:

@@ -1,4 +1,4 @@
-"""Which circuit of a front to take: rules that choose one, and say why."""
+"""Rules that select one circuit of a front, and explain the choice."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,46 +10,48 @@ from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.literals import decimal_number
 
 if TYPE_CHECKING:
-    # At run time it would bring Optuna to whoever only completes a word.
+    # This import at run time would load Optuna for the completion of command lines.
     from faqnas_optuna.study.records import Candidate
 
 ROUNDING = 1e-9
-"""Errors are differences of fractions: 1 - 0.94 is a little more than 0.05 + 0.01."""
+"""Tolerance for rounding errors: 1 - 0.94 is a little larger than 0.05 + 0.01."""
 
 
 EXAMPLES = ("knee", "best", "cheapest-within:0.01")
-"""Each rule as it is typed."""
+"""An example of each rule, as a user types it."""
 
 
 class Rule(StrEnum):
-    """What makes a circuit of a front the one to take."""
+    """Criterion for the selected circuit."""
 
     KNEE = "knee"
-    """Up to it cost buys much accuracy, from there on little."""
+    """Best trade-off: cheaper circuits are much less accurate, more expensive ones hardly more accurate."""
     BEST = "best"
-    """It has the lowest validation error."""
+    """Lowest validation error."""
     CHEAPEST_WITHIN = "cheapest-within"
-    """It is the cheapest whose validation error is so little above the lowest."""
+    """Lowest cost among the circuits whose validation error is within a tolerance of the lowest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionRule:
-    """A rule with what it needs."""
+    """Criterion with its parameter."""
 
     rule: Rule
     within: float = 0.0
-    """How far above the lowest validation error still counts: of `cheapest-within` alone."""
+    """Maximum difference from the lowest validation error; for `cheapest-within` only."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A rule as it is typed: `knee`, `best`, `cheapest-within:0.01`.
+        """Parse a rule: `knee`, `best` or, for example, `cheapest-within:0.01`.
 
         Raises:
-            ConfigError: it is none, or the number is missing, out of place, or outside 0 to 1.
+            ConfigError: the text is no rule, or the number is absent, out of place, or not between 0 and 1.
         """
         name, colon, number = text.partition(":")
-        if name == Rule.CHEAPEST_WITHIN and (within := _fraction(number)) is not None:
+        within = _fraction(number)
+        if name == Rule.CHEAPEST_WITHIN and within is not None:
             return cls(rule=Rule.CHEAPEST_WITHIN, within=within)
+        # The other rules take no number, not even an empty one.
         if name in (Rule.KNEE, Rule.BEST) and not colon:
             return cls(rule=Rule(name))
         raise ConfigError(
@@ -57,56 +59,60 @@ class SelectionRule:
         )
 
     def __str__(self) -> str:
-        """As it is typed."""
+        """Return the rule as a user types it."""
         return f"{self.rule}:{self.within:g}" if self.rule is Rule.CHEAPEST_WITHIN else str(self.rule)
 
     def choose(self, front: Sequence["Candidate"]) -> "Candidate":
-        """The circuit to take; of circuits that are equal in both values the one of the first trial.
+        """Return the selected circuit; of circuits with equal values, the one with the lowest trial number.
 
-        `knee`: the point of the front farthest below the straight line from its cheapest point to its most accurate one, both
-        axes scaled to 1 between the two. With F the cost and e the validation error of a point, those of the cheapest
-        F₀ and e₀ and of the most accurate F₁ and e₁, its distance is (1 - u - v) / √2 where u = log(F / F₀) / log(F₁ / F₀) and
-        v = (e - e₁) / (e₀ - e₁). (Das 1999, DOI 10.1007/BF01195985.) Where no point lies below the line, as on a front of one
-        or two points, nothing is traded off better than at its ends, and it is the most accurate.
+        The knee is the point of the front farthest below the straight line from its cheapest point to its most accurate point,
+        with both axes scaled to 1 between the two (Das 1999, DOI 10.1007/BF01195985). For a point with cost F and validation
+        error e, the cheapest point (F₀, e₀) and the most accurate point (F₁, e₁), the distance is (1 - u - v) / √2 with
+        u = log(F / F₀) / log(F₁ / F₀) and v = (e - e₁) / (e₀ - e₁). If no point lies below the line, as on a front of one or
+        two points, no point is a better trade-off than the ends, and the most accurate point is selected.
 
         Args:
-            front: non-dominated, in any order, not empty.
+            front: non-dominated circuits in any order; at least one.
         """
         if self.rule is Rule.KNEE:
-            return min(front, key=lambda one: (-_below_line(one, front), one.val_error, one.trial))
-        return min(self._near_lowest(front), key=lambda one: (one.cost, one.val_error, one.trial))
+            return min(front, key=lambda point: (-_below_line(point, front), point.val_error, point.trial))
+        return min(self._near_lowest(front), key=lambda point: (point.cost, point.val_error, point.trial))
 
     def why(self, front: Sequence["Candidate"], *, cost_with_name: Callable[[float], str]) -> str:
-        """Why this circuit of the front, to be read after a colon.
+        """Explain the choice, as the continuation of a sentence after a colon.
 
         Args:
-            cost_with_name: a cost with its name.
+            cost_with_name: returns a cost with its unit.
         """
-        chosen, many = self.choose(front), len(front)
-        error, cost = f"{chosen.val_error:.3f}", cost_with_name(chosen.cost)
-        if many == 1:
+        choice = self.choose(front)
+        count = len(front)
+        error = f"{choice.val_error:.3f}"
+        cost = cost_with_name(choice.cost)
+        if count == 1:
             return f"it is the only circuit of the front, with an error of {error} at {cost}"
         if self.rule is Rule.BEST:
-            return f"of {many} circuits it has the lowest error, {error}, at {cost}"
+            return f"of {count} circuits it has the lowest error, {error}, at {cost}"
         if self.rule is Rule.CHEAPEST_WITHIN:
-            near, lowest = len(self._near_lowest(front)), _lowest(front)
-            return f"within {self.within:g} of the lowest error, {lowest:.3f}, it is the cheapest of {near}: {cost}"
-        if below := _below_line(chosen, front):
+            near = len(self._near_lowest(front))
+            return f"within {self.within:g} of the lowest error, {_lowest(front):.3f}, it is the cheapest of {near}: {cost}"
+        below = _below_line(choice, front)
+        if below:
             return (
-                f"of {many} circuits it lies farthest below the line from the cheapest to the most accurate,"
+                f"of {count} circuits it lies farthest below the line from the cheapest to the most accurate,"
                 f" {below:.2f} of the way to the ideal corner, with an error of {error} at {cost}"
             )
         return (
-            f"none of {many} circuits lies below the line from the cheapest to the most accurate,"
+            f"none of {count} circuits lies below the line from the cheapest to the most accurate,"
             f" so it is the most accurate, with an error of {error} at {cost}"
         )
 
     def _near_lowest(self, front: Sequence["Candidate"]) -> list["Candidate"]:
-        return [one for one in front if one.val_error <= _lowest(front) + self.within + ROUNDING]
+        """Return the circuits within the tolerance of the lowest error."""
+        return [point for point in front if point.val_error <= _lowest(front) + self.within + ROUNDING]
 
 
 def _fraction(text: str) -> float | None:
-    """A number from 0 to 1; None if it is none."""
+    """Return the number in a text if it is between 0 and 1, otherwise None."""
     try:
         number = decimal_number(text)
     except ValueError:
@@ -115,17 +121,21 @@ def _fraction(text: str) -> float | None:
 
 
 def _lowest(front: Sequence["Candidate"]) -> float:
-    return min(one.val_error for one in front)
+    return min(point.val_error for point in front)
 
 
 def _below_line(candidate: "Candidate", front: Sequence["Candidate"]) -> float:
-    """1 - u - v of `SelectionRule.choose`: 0 on the line, 1 in the corner that is as cheap and as accurate as any."""
-    costs, errors = [one.cost for one in front], [one.val_error for one in front]
-    cheapest, lowest = min(costs), min(errors)
-    width, height = math.log(max(costs) / cheapest), max(errors) - lowest
+    """Return 1 - u - v of `SelectionRule.choose`: 0 on the line, 1 at the ideal corner of lowest cost and lowest error."""
+    costs = [point.cost for point in front]
+    errors = [point.val_error for point in front]
+    cheapest = min(costs)
+    lowest = min(errors)
+    width = math.log(max(costs) / cheapest)
+    height = max(errors) - lowest
     if not width:
-        # Circuits that are equal in both values have no line between them.
+        # All points of the front are equal, and there is no line.
         return 0.0
-    u, v = math.log(candidate.cost / cheapest) / width, (candidate.val_error - lowest) / height
-    # Points that are equally far, or on the line, must not differ by the last digit.
+    u = math.log(candidate.cost / cheapest) / width
+    v = (candidate.val_error - lowest) / height
+    # Rounded, so that rounding errors do not decide between points at equal distances, or lift points from the line.
     return round(1 - u - v, 9)

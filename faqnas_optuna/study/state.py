@@ -1,4 +1,4 @@
-"""The state of a study, refreshed after every trial at the cost of what is new."""
+"""State of a study, updated incrementally after every trial."""
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict, deque
@@ -23,52 +23,59 @@ from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.pooling import pooled_errors
 
 RECENT = 30
-"""How many of the last trials tell the pace."""
+"""Number of recent trials from which the pace is computed."""
 PAUSE_S = 30
-"""Time beside its training that a trial may take, for instance to wait for the database, before that counts as a pause."""
+"""Maximum time in seconds between two trials, beside a training, that does not count as a pause of the study."""
 INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
-"""How the reason begins of a trial that was ended by a signal."""
+"""Beginnings of the reason of a trial that a signal ended."""
 
 
 class StudyState(ABC):
-    """The trials of a study, summed up. It begins empty: call `refresh`.
+    """Summary of the trials of a study. It is empty until the first call of `refresh`.
 
-    A study has thousands of trials and is looked at after each of them, so what is derived from finished trials is kept, and
-    only those that have finished since the last look are added.
+    A study has thousands of trials and is read after each of them. A call of `refresh` therefore processes only the trials that
+    have finished since the last call.
     """
 
     def __init__(self, study: StoredStudy[Any]) -> None:
         self.study = study
         self.has_stopped = False
-        """Whether this process knows that the study has stopped."""
+        """True if this process knows that the study has stopped."""
         self.successful = 0
+        """Number of successful trials with a result."""
         self.failed = 0
+        """Number of failed trials."""
         self.errors: list[int] = []
-        """Numbers of the trials that failed by an error of their own, not by a signal or the death of their worker."""
+        """Numbers of the trials that failed with an error, not by a signal or the death of their worker."""
         self.failing: list[FrozenTrial] = []
-        """Those since a trial was last seen to be trained with success."""
+        """Trials that failed with an error after the last successful training."""
         self.without_result = 0
-        """Successful trials that have a generation but no result: their attributes were deleted, or somebody has run another
-        objective."""
-        self.missing = 0
-        """Trials whose numbers were given, and which are not in the database."""
+        """Number of successful trials with a generation but without result.
+
+        Their attributes were deleted, or another objective function was used with the study.
+        """
+        self.n_missing = 0
+        """Number of trials whose numbers were assigned but which are not in the database."""
         self.running: list[FrozenTrial] = []
         self.waiting = 0
+        """Number of queued trials."""
         self._completed: deque[tuple[float, float]] = deque(maxlen=RECENT)
-        """When each of the last trials ended, by the clock of its worker, and for how many seconds it trained."""
-        self._seen = 0
+        """End of each recent trial on the clock of its worker, and the duration of its training, in seconds."""
+        self._n_read = 0
         self._last = -1
 
     def refresh(self) -> None:
-        """Read the study's trials, and take in those that have finished since."""
+        """Read the trials of the study and add those that have finished since the last call."""
         optuna_study = self.study.study
         history = batched(optuna_study).read(study_id_of(optuna_study))
         unfinished = [trial for _, trial in sorted(history.unfinished.items())]
         self.running = [trial for trial in unfinished if trial.state is TrialState.RUNNING]
         self.waiting = len(unfinished) - len(self.running)
-        new = sorted(history.finished[self._seen :], key=lambda trial: trial.number)
+        new = sorted(history.finished[self._n_read :], key=lambda trial: trial.number)
+        # Before anything is changed: if a trial is damaged, the state stays consistent.
         self.study.check_trials((*new, *unfinished))
-        self._seen += len(new)
+        self._n_read += len(new)
+        # Failures are added first, and `_add` clears them after a success, because the order in time is unknown here.
         failed = [trial for trial in new if trial.state is TrialState.FAIL]
         self.failed += len(failed)
         errors = [trial for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
@@ -76,40 +83,40 @@ class StudyState(ABC):
         self.failing += errors
         complete = [trial for trial in new if self.study.has_result(trial)]
         self.without_result += sum(self._lacks_result(trial) for trial in new)
+        # Numbers are assigned without gaps, so a gap means that a trial was deleted from the database.
         self._last = max([self._last, *(trial.number for trial in (*new, *unfinished))])
-        self.missing = self._last + 1 - len(history.finished) - len(unfinished)
+        self.n_missing = self._last + 1 - len(history.finished) - len(unfinished)
         for trial in complete:
             self.successful += 1
+            # A trial that another program added may lack the time or the duration.
             if trial.datetime_complete:
                 self._completed.append((trial.datetime_complete.timestamp(), trial.user_attrs.get("seconds", 0.0)))
         self._add(complete)
 
     @abstractmethod
     def _add(self, trials: Sequence[FrozenTrial]) -> None:
-        """Take in successful trials with a result, sorted by number."""
+        """Add successful trials with a result, sorted by number."""
 
     @property
     def given_up(self) -> int:
-        """How many trials failed by no error of their own."""
+        """Number of trials that failed by a signal or by the death of their worker."""
         return self.failed - len(self.errors)
 
     @property
     def failures(self) -> list[Failure]:
-        """What has failed since a trial was last trained with success, in order."""
+        """Failures after the last successful training, in the order of their trials."""
         return [Failure(trial=trial.number, worker=trial.user_attrs.get("worker", "unknown")) for trial in self.failing]
 
     @property
     def running_workers(self) -> list[str]:
-        """The workers of the running trials; an empty name of one that has not stored its name yet."""
+        """Names of the workers of the running trials; empty for a worker that has not stored its name yet."""
         return [trial.user_attrs.get("worker", "") for trial in self.running]
 
     @property
     def trials_per_minute(self) -> float | None:
-        """The pace of the last trials, by the clocks of the workers; None before there are two.
-
-        While anybody works, the ends of two trials are no further apart than the longest training takes. A longer gap is a
-        pause of the study, or a clock that was set back or forward, and does not count.
-        """
+        """Pace of the recent trials, by the clocks of the workers; None for fewer than two trials."""
+        # While a study runs, the ends of two trials are no further apart than the longest training takes. A longer gap is a
+        # pause, or a clock that was changed, and is left out.
         longest_s = 2 * max((seconds for _, seconds in self._completed), default=0.0) + PAUSE_S
         ends = sorted(end for end, _ in self._completed)
         gaps = [later - earlier for earlier, later in pairwise(ends) if later - earlier <= longest_s]
@@ -124,86 +131,92 @@ KindOfState = TypeVar("KindOfState", bound=StudyState)
 
 
 def read_state(study: StoredStudy[KindOfState]) -> KindOfState:
-    """Return the state of a study as it is now."""
+    """Read the state of a study."""
     state = study.new_state()
     state.refresh()
     return state
 
 
 class SearchState(StudyState):
-    """The trials of a search, summed up."""
+    """Summary of the trials of a search."""
 
     def __init__(self, study: StoredStudy[Any]) -> None:
         super().__init__(study)
         self.by_circuit: dict[str, FrozenTrial] = {}
-        """The first successful trial of each circuit, by digest."""
+        """First successful trial of each circuit, by digest."""
         self.by_effective: dict[str, FrozenTrial] = {}
-        """The first of those whose effective gates are the same, by the digest of the circuit that stands for them."""
+        """First successful trial of each effective circuit, by digest."""
         self.generation_sizes: Counter[int] = Counter()
-        """Successful trials of each generation that the sampler numbered."""
+        """Number of successful trials of each generation."""
         self.circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
-        """Values of the circuits of each such generation, by digest."""
+        """Values of the circuits of each generation, by digest."""
         self.closed = 0
-        """How many generations this process knows to be closed."""
+        """Number of generations that this process knows to be closed."""
         self.reused = 0
+        """Number of trials that reused a training."""
         self.best_score: float | None = None
-        """On the validation part, of the score that the study goes by."""
+        """Highest score on the validation part, by the study's kind of score."""
         self._front: list[str] = []
         self._pooled: tuple[int, list[Candidate]] = (0, [])
-        """All circuits with pooled errors, and from how many finished trials these were computed, which takes a tenth of a
-        second."""
+        """All circuits with pooled errors, and the number of finished trials from which these were computed.
+
+        The computation takes about 0.1 s.
+        """
 
     @property
     def front(self) -> list[Candidate]:
-        """The distinct non-dominated circuits by cost; of clones the first trial."""
+        """Distinct non-dominated circuits, sorted by cost; each with its first trial."""
         if self.study.config.search.front is ErrorEstimate.POOLED:
             candidates = self.candidates
-            points = np.array([(one.cost, one.val_error) for one in candidates], np.float64).reshape(-1, 2)
-            found = [one for one, kept in zip(candidates, non_dominated(points), strict=True) if kept]
+            points = np.array([(candidate.cost, candidate.val_error) for candidate in candidates], np.float64).reshape(-1, 2)
+            is_on_front = non_dominated(points)
+            front = [candidate for candidate, is_member in zip(candidates, is_on_front, strict=True) if is_member]
         else:
-            found = self._as_trained(self._front)
-        return sorted(found, key=lambda candidate: (candidate.cost, candidate.trial))
+            front = self._as_trained(self._front)
+        return sorted(front, key=lambda candidate: (candidate.cost, candidate.trial))
 
     @property
     def front_size(self) -> int | None:
-        """The number of circuits on the front; None of a pooled front, which is too expensive to be computed for a number."""
+        """Number of circuits on the front; None for a pooled front, whose computation would take too long for a number."""
         return None if self.study.config.search.front is ErrorEstimate.POOLED else len(self._front)
 
     @property
     def candidates(self) -> list[Candidate]:
-        """All distinct circuits, with the errors that the front is chosen by; of clones the first trial."""
+        """Distinct circuits of the search, with the errors by which the front is selected; each with its first trial."""
         if self.study.config.search.front is ErrorEstimate.TRAINED:
             return self._as_trained(self.by_circuit)
-        if self._pooled[0] != self._seen:
-            self._pooled = (self._seen, _pooled(self._as_trained(self.by_circuit)))
+        if self._pooled[0] != self._n_read:
+            self._pooled = (self._n_read, _pooled(self._as_trained(self.by_circuit)))
         return self._pooled[1]
 
     def _as_trained(self, circuits: Iterable[str]) -> list[Candidate]:
+        """Return candidates with the errors of their own trainings, for digests of circuits."""
         return [Candidate.of_trial(self.by_circuit[circuit], self.study.config) for circuit in circuits]
 
     @property
     def hypervolume(self) -> float:
-        """Share that is dominated of the box around all circuits in (log₁₀ cost, validation error), as trained."""
+        """Hypervolume of the front in (log₁₀ cost, validation error), from 0 to 1, with errors as trained."""
         return log_hypervolume(self._points(self._front), self.study.description.flops_range)
 
     @property
     def linear_hypervolume(self) -> float:
-        """The same in (cost, validation error), for comparison with the literature."""
+        """Hypervolume of the front in (cost, validation error), for comparison with the literature."""
         return linear_hypervolume(self._points(self._front), self.study.description.flops_range)
 
     @property
     def full_generations(self) -> int:
-        """How many generations, from the first, have as many successful trials as the population."""
+        """Number of consecutive generations, from the first, with as many successful trials as the population."""
         return full_generations(self.generation_sizes, self.study.config.search.population)
 
     @property
     def open_generations(self) -> set[int]:
-        """Those of the running trials that have one already."""
+        """Generations of the running trials."""
+        # A trial that has just begun may have no generation yet.
         return {number for trial in self.running if (number := generation_of(trial)) is not None}
 
     @property
     def has_room(self) -> bool:
-        """Whether the first generation that is not full has fewer successful and running trials than the population."""
+        """True if successful and running trials together do not fill the first generation that is not full."""
         generation = self.full_generations
         running = [trial for trial in self.running if generation_of(trial) == generation]
         return self.generation_sizes[generation] + len(running) < self.study.config.search.population
@@ -212,45 +225,54 @@ class SearchState(StudyState):
         circuits = set(self._front)
         score = f"val_{self.study.config.score.key}"
         for trial in trials:
-            circuit, generation = trial.user_attrs["circuit"], generation_of(trial)
+            circuit = trial.user_attrs["circuit"]
+            generation = generation_of(trial)
             _keep_first(self.by_circuit, circuit, trial)
-            # Studies without this attribute trained each circuit for itself.
+            # Older studies, which lack this attribute, trained every circuit.
             _keep_first(self.by_effective, trial.user_attrs.get("effective", circuit), trial)
             circuits.add(circuit)
             if "reused_from" in trial.user_attrs:
                 self.reused += 1
             else:
-                # A circuit that is reused says nothing of the health of the workers.
+                # A reused training does not show that the workers can train.
                 self.failing = []
             self.best_score = max(self.best_score or 0.0, trial.user_attrs[score])
             if generation is not None:
                 self.generation_sizes[generation] += 1
                 self.circuits[generation][circuit] = (trial.values[0], trial.values[1])
+        # The new front follows from the old front and the new circuits: a dominated circuit stays dominated.
         pool = sorted(circuits)
-        keep = non_dominated(self._points(pool))
-        self._front = [circuit for circuit, kept in zip(pool, keep, strict=True) if kept]
+        is_on_front = non_dominated(self._points(pool))
+        self._front = [circuit for circuit, is_member in zip(pool, is_on_front, strict=True) if is_member]
 
     def _points(self, circuits: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        """Return the points (circuits, 2) of cost and validation error, for digests of circuits."""
         points = [self.by_circuit[circuit].values for circuit in circuits]
         return np.array(points, dtype=np.float64).reshape(-1, 2)
 
 
 def _pooled(candidates: list[Candidate]) -> list[Candidate]:
-    """Replace the error of each circuit by what all trainings say together."""
+    """Return candidates whose errors are estimated from the trainings of all of them."""
     if not candidates:
         return []
     effective = [effective_circuit(candidate.genome.circuit) for candidate in candidates]
-    errors = {circuit: one.val_error for circuit, one in zip(effective, candidates, strict=True)}
+    # Circuits that share an effective circuit share a training, which counts once.
+    errors = {circuit: candidate.val_error for circuit, candidate in zip(effective, candidates, strict=True)}
     pooled = pooled_errors(list(errors), list(errors.values()), [1] * len(errors))
-    by_circuit = dict(zip(errors, pooled.tolist(), strict=True))
-    return [replace(one, val_error=by_circuit[circuit]) for one, circuit in zip(candidates, effective, strict=True)]
+    pooled_error_of = dict(zip(errors, pooled.tolist(), strict=True))
+    return [
+        replace(candidate, val_error=pooled_error_of[circuit]) for candidate, circuit in zip(candidates, effective, strict=True)
+    ]
 
 
 def _keep_first(trials: dict[str, FrozenTrial], digest: str, trial: FrozenTrial) -> None:
-    known = trials.get(digest)
-    if known is None or trial.number < known.number:
+    """Store a trial under its circuit's digest unless a trial with a lower number is there."""
+    # Trials do not finish in the order of their numbers.
+    earlier = trials.get(digest)
+    if earlier is None or trial.number < earlier.number:
         trials[digest] = trial
 
 
 def _is_error(failure: str | None) -> bool:
+    """Return whether the reason of a failed trial is an error, not a signal or the death of its worker."""
     return failure is not None and not failure.startswith((*INTERRUPTED, GIVEN_UP))

@@ -1,4 +1,4 @@
-"""How far a study is and who works on it, as plain values: for tables and JSON."""
+"""Status of a study and its workers, as values for tables and JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,10 +12,10 @@ from faqnas_optuna.study.study import StoredStudy
 
 
 def study_status(state: StudyState, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how far a study is, and who works on it.
+    """Return the status of a study and its workers.
 
     Args:
-        own: the values that a study of its kind has; the others are None.
+        own: values that only this kind of study has; those of other kinds are None.
     """
     study = state.study
     stop = stop_document(study)
@@ -23,6 +23,7 @@ def study_status(state: StudyState, own: Mapping[str, Any]) -> dict[str, Any]:
         "study": study.name,
         "dataset": study.config.dataset,
         **stop,
+        # A study is idle if no worker runs a trial, whether it waits for workers or they have died.
         "state": stop["state"] or ("running" if state.running else "idle"),
         "resumed": [asdict(resumption) for resumption in study.metadata.resumptions()],
         "confirms": None,
@@ -50,25 +51,27 @@ def study_status(state: StudyState, own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stop_document(study: StoredStudy[Any]) -> dict[str, Any]:
-    """Whether, why and when a study has stopped."""
-    stopped = study.metadata.stop()
-    if stopped is None:
+    """Return whether, why and when a study has stopped, with the time since its creation."""
+    stop = study.metadata.stop()
+    if stop is None:
         return {"state": None, "because": None, "stop": None}
-    began, ended = (datetime.fromisoformat(at) for at in (study.description.created, stopped.at))
-    # The stop is kept in whole seconds. An earlier one says that the clock was set back, and nothing about the time between.
-    took = (ended - began).total_seconds()
-    seconds = None if took < -1 else round(max(took, 0), 3)
-    because = stopped.reason.in_words(study.config.search)
-    return {"state": stopped.reason.state, "because": because, "stop": asdict(stopped) | {"seconds": seconds}}
+    began = datetime.fromisoformat(study.description.created)
+    ended = datetime.fromisoformat(stop.at)
+    # The time of a stop is in whole seconds, so it may be up to a second before the creation. If it is earlier, the clock was
+    # set back, and the duration is unknown.
+    duration = (ended - began).total_seconds()
+    seconds = None if duration < -1 else round(max(duration, 0), 3)
+    because = stop.reason.in_words(study.config.search)
+    return {"state": stop.reason.state, "because": because, "stop": asdict(stop) | {"seconds": seconds}}
 
 
 def _workers(state: StudyState) -> list[dict[str, Any]]:
-    """Who is at a trial: host and process, what it runs, and how long ago its last heartbeat was."""
+    """Return the worker of each running trial, with its circuit and the age of its last heartbeat in seconds."""
     study = state.study
     silent = backend(study.study).seconds_silent(study_id_of(study.study))
     return [
         {
-            # Each is stored by the worker in its own time: a trial may have just begun.
+            # A trial that has just begun may have neither worker, circuit nor heartbeat yet.
             "worker": trial.user_attrs.get("worker"),
             "trial": trial.number,
             "circuit": study.subject(trial),
@@ -79,6 +82,7 @@ def _workers(state: StudyState) -> list[dict[str, Any]]:
 
 
 def _minutes_left(state: StudyState) -> float | None:
-    """Until all planned trials are done, at the pace of the last trials; the study may stop sooner."""
-    left = state.study.planned - state.successful
-    return max(left, 0) / state.trials_per_minute if state.trials_per_minute else None
+    """Return the minutes until all planned trials are done, at the pace of the recent trials; None if the pace is unknown."""
+    # An upper bound: the study may stop earlier, for example by stagnation.
+    n_remaining = max(state.study.planned - state.successful, 0)
+    return n_remaining / state.trials_per_minute if state.trials_per_minute else None

@@ -1,8 +1,9 @@
-"""When generations close and studies stop: decided from what is known, without reading or writing anything.
+"""Decisions to close generations and to stop studies, as pure functions of known facts.
 
-A generation is *full* when as many of its trials have succeeded as the population has. It *closes* when, besides, none of its
-trials runs any more. What is kept of it then is of all trials up to it, so that it does not matter in which order workers
-report, nor who looks when. Generations close in order, and after each the study may have a reason to stop.
+A generation is *full* when the number of its successful trials has reached the population. It *closes* when, in addition, none
+of its trials is running any more. The values of a closed generation cover all trials up to and including it, so they do not
+depend on the order in which workers report, or on the worker that closes it. Generations close in order, and after each there
+may be a reason to stop the study.
 """
 
 import math
@@ -16,39 +17,40 @@ from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.study.pareto import linear_hypervolume, log_hypervolume, non_dominated
 
 IMPROVEMENT = 1e-9
-"""A hypervolume that grows by less, relatively, has not grown: such a difference is rounding."""
+"""Minimum relative growth of a hypervolume that counts as an improvement; less is a rounding error."""
 
 Point = tuple[float, float]
-"""(cost, validation error)"""
+"""Cost and validation error of a circuit."""
 
 
 class StopReason(StrEnum):
-    """Why a study has stopped."""
+    """Reason for which a study has stopped."""
 
     GENERATIONS = "generations"
-    """All generations that were asked for are closed."""
+    """All generations up to the limit are closed."""
     STAGNATION = "stagnation"
-    """The hypervolume has not grown for as many generations as the patience allows."""
+    """The hypervolume has not grown for a number of generations, the patience."""
     REQUESTED = "requested"
-    """Somebody ran `faqnas-optuna stop`."""
+    """A user has run `faqnas-optuna stop`."""
     CONFIRMED = "confirmed"
-    """All trainings of a confirmation are done."""
+    """All trainings of a confirmation are complete."""
     FAILURES = "failures"
-    """As many trials as a generation has failed one after the other, on every worker."""
+    """Failure of as many consecutive trials as the population, on all workers."""
 
     @property
     def state(self) -> str:
-        """Of a study that has stopped for it: one that has done what was asked of it is finished."""
+        """State of a study that has stopped for this reason: finished, stopped or failed."""
         return {StopReason.REQUESTED: "stopped", StopReason.FAILURES: "failed"}.get(self, "finished")
 
     def in_words(self, limits: SearchConfig) -> str:
-        """The reason, to be read after a colon."""
-        one = limits.generations == 1
+        """Return the reason as the continuation of a sentence after a colon."""
+        is_single = limits.generations == 1
+        all_done = "the only generation is done" if is_single else f"all {limits.generations} generations are done"
         patience = "1 generation" if limits.patience == 1 else f"{limits.patience} generations"
         return {
-            StopReason.GENERATIONS: "the only generation is done" if one else f"all {limits.generations} generations are done",
+            StopReason.GENERATIONS: all_done,
             StopReason.STAGNATION: f"{patience} brought no improvement",
-            StopReason.REQUESTED: "somebody asked for it",
+            StopReason.REQUESTED: "a user requested it",
             StopReason.CONFIRMED: "all trainings are done",
             StopReason.FAILURES: f"{limits.population} trials failed in a row",
         }[self]
@@ -56,95 +58,104 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClosedGeneration:
-    """What is kept of a generation."""
+    """Values of a closed generation, stored in the study."""
 
     generation: int
+    """Number of the generation, from 0."""
     trials: int
-    """Its successful trials."""
+    """Number of its successful trials."""
     front: int
-    """Distinct circuits on the front of all generations up to it."""
+    """Number of distinct circuits on the front of all generations up to this one."""
     hypervolume: float
-    """Of that front, in (log₁₀ cost, validation error): it decides whether the search still gets anywhere."""
+    """Hypervolume of that front in (log₁₀ cost, validation error), by which stagnation is detected."""
     linear_hypervolume: float
-    """The same in (cost, validation error), for comparison with the literature."""
+    """Hypervolume of that front in (cost, validation error), for comparison with the literature."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """That a study has stopped."""
+    """Record of the stop of a study."""
 
     reason: StopReason
     at: str
-    """UTC."""
+    """Time in UTC."""
     by: str
-    """User, host and process."""
+    """User, host and process that stopped the study."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resumption:
-    """That a study goes on, or was given a new limit."""
+    """Record of a resumption of a study, or of a new limit of generations."""
 
     generation: int
-    """Closed generations at that time."""
+    """Number of closed generations at that time."""
     trial: int
-    """Trials at that time."""
+    """Number of trials at that time."""
     limit: int
-    """Of generations, from then on."""
+    """Maximum number of generations from then on."""
     at: str
-    """UTC."""
+    """Time in UTC."""
     by: str
-    """User, host and process."""
+    """User, host and process that resumed the study."""
     stop: Stop | None
-    """The one that it ended, if the study had stopped."""
+    """Stop that the resumption ended; None if the study was running."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A trial that failed by an error of its own."""
+    """Trial that failed with an error."""
 
     trial: int
+    """Number of the trial."""
     worker: str
+    """Name of the worker that ran the trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownFailures:
-    """What decides whether a study stops because all its trials fail."""
+class FailureFacts:
+    """Facts that decide whether a study stops because all its trials fail."""
 
     limits: SearchConfig
     resumed: Resumption | None = None
-    """The last resumption."""
+    """Last resumption of the study."""
     failing: Sequence[Failure] = ()
-    """What has failed since a trial was last trained with success, in order."""
+    """Failures after the last successful training, in the order of their trials."""
     running_workers: Collection[str] = ()
-    """The workers of the running trials; an empty name of one that has not stored its name yet."""
+    """Names of the workers of the running trials; empty for a worker that has not stored its name yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known(KnownFailures):
-    """What is known of a search that has not stopped."""
+class SearchFacts(FailureFacts):
+    """Facts about a running search that decide which generations close and whether it stops."""
 
     flops_range: tuple[float, float]
-    """The first objective of the cheapest and the dearest circuit of the space."""
+    """First objective of the cheapest and of the most expensive circuit of the space."""
     circuits: Mapping[int, Mapping[str, Point]]
-    """The values of each circuit that succeeded, by generation and digest."""
+    """Values of each successful circuit, by generation and digest."""
     sizes: Mapping[int, int]
-    """Successful trials of each generation; several may be of one circuit."""
+    """Number of successful trials of each generation; several of them may have the same circuit."""
     open_generations: Collection[int] = ()
-    """Those of the running trials."""
+    """Generations of the running trials."""
     closed: Sequence[ClosedGeneration] = ()
-    """What is kept so far, in order."""
+    """Closed generations in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What is to be written down."""
+    """Changes that a worker must store in the study."""
 
     close: tuple[ClosedGeneration, ...] = field(default=())
+    """Generations to close, in order."""
     stop: StopReason | None = None
+    """Reason to stop the study; None to continue."""
 
 
 def full_generations(sizes: Mapping[int, int], population: int) -> int:
-    """How many generations, from the first, are full."""
+    """Return the number of consecutive generations, from the first, that are full.
+
+    >>> full_generations({0: 20, 1: 20, 2: 7}, population=20)
+    2
+    """
     full = 0
     while sizes.get(full, 0) >= population:
         full += 1
@@ -152,74 +163,89 @@ def full_generations(sizes: Mapping[int, int], population: int) -> int:
 
 
 def ready_to_close(sizes: Mapping[int, int], open_generations: Iterable[int], *, population: int, closed: int) -> range:
-    """The generations after the first `closed` that are full, and of which no trial, nor of one before, still runs."""
-    last = min(full_generations(sizes, population), min(open_generations, default=math.inf))
-    return range(closed, max(closed, int(last)))
+    """Return the generations that can be closed after the first `closed` ones.
 
-
-def decide(known: Known) -> Decision:
-    """Which generations to close, and whether to stop after the last of them.
-
-    The reasons are asked for after each generation in turn, as if each had been looked at when it closed.
+    They are full, and no trial of them or of an earlier generation is running.
     """
-    ready = ready_to_close(known.sizes, known.open_generations, population=known.limits.population, closed=len(known.closed))
-    closed = list(known.closed)
-    # Of those that are kept already too: whoever wrote the last one down may have died before the stop.
-    reason = _reason_to_stop(closed, known)
+    # A running trial of an earlier generation may still enter the front, so later generations wait for it.
+    end = min(full_generations(sizes, population), min(open_generations, default=math.inf))
+    return range(closed, max(closed, int(end)))
+
+
+def decide(facts: SearchFacts) -> Decision:
+    """Decide which generations to close, and whether to stop the study after the last of them."""
+    ready = ready_to_close(facts.sizes, facts.open_generations, population=facts.limits.population, closed=len(facts.closed))
+    closed = list(facts.closed)
+    # There may be a reason already: the worker that closed the last generation may have died before it stored the stop.
+    reason = _reason_to_stop(closed, facts)
+    # Reasons are checked after every generation, so that the result is the same if several become ready at once.
     for generation in ready:
         if reason:
             break
-        closed.append(_close(generation, known))
-        reason = _reason_to_stop(closed, known)
-    if reason is None and all_fail(known):
+        closed.append(_close(generation, facts))
+        reason = _reason_to_stop(closed, facts)
+    if reason is None and all_fail(facts):
         reason = StopReason.FAILURES
-    return Decision(close=tuple(closed[len(known.closed) :]), stop=reason)
+    return Decision(close=tuple(closed[len(facts.closed) :]), stop=reason)
 
 
-def all_fail(known: KnownFailures) -> bool:
-    """Whether, since the last resumption and success, as many as a generation failed, and all who run a trial are among them.
+def all_fail(facts: FailureFacts) -> bool:
+    """Return whether all trials of a study fail.
 
-    A machine on which every training fails fails fast: it must not end the work of others.
+    That is so if, after the last resumption and the last success, at least as many trials as the population have failed, and
+    each worker with a running trial has failed at least once.
     """
-    since = known.resumed.trial if known.resumed else 0
-    failing = [failure for failure in known.failing if failure.trial >= since]
+    since = facts.resumed.trial if facts.resumed else 0
+    failing = [failure for failure in facts.failing if failure.trial >= since]
+    # A machine on which every training fails goes through many trials quickly. It must not stop the work of the others.
     workers = {failure.worker for failure in failing}
-    return len(failing) >= known.limits.population and workers.issuperset(known.running_workers)
+    return len(failing) >= facts.limits.population and workers.issuperset(facts.running_workers)
 
 
 def stagnated(hypervolumes: Sequence[float], patience: int) -> bool:
-    """Whether the last `patience` hypervolumes brought nothing over the one before them."""
+    """Return whether the last `patience` hypervolumes brought no improvement over the one before them.
+
+    >>> stagnated([0.5, 0.6, 0.6, 0.6], patience=2)
+    True
+    """
     if len(hypervolumes) <= patience:
         return False
     return hypervolumes[-1] <= hypervolumes[-1 - patience] * (1 + IMPROVEMENT)
 
 
 def refusal_to_resume(*, closed: int, limit: int) -> str | None:
-    """Why a study with so many closed generations cannot go on up to a limit; None if it can."""
+    """Return why a study cannot be resumed, as the continuation of a sentence about it; None if it can.
+
+    Args:
+        closed: number of closed generations.
+        limit: maximum number of generations.
+    """
     if limit > closed:
         return None
     return f"has closed {closed} generations and its limit is {limit}"
 
 
-def _reason_to_stop(closed: Sequence[ClosedGeneration], known: Known) -> StopReason | None:
-    """What the closed generations say."""
-    if len(closed) >= known.limits.generations:
+def _reason_to_stop(closed: Sequence[ClosedGeneration], facts: SearchFacts) -> StopReason | None:
+    """Return the reason to stop after these closed generations; None if there is none."""
+    if len(closed) >= facts.limits.generations:
         return StopReason.GENERATIONS
-    # The generation before the last resumption is what the next ones must beat.
-    since = max(known.resumed.generation - 1, 0) if known.resumed else 0
+    # After a resumption the patience starts again, from the last generation before it.
+    since = max(facts.resumed.generation - 1, 0) if facts.resumed else 0
     hypervolumes = [generation.hypervolume for generation in closed[since:]]
-    return StopReason.STAGNATION if stagnated(hypervolumes, known.limits.patience) else None
+    return StopReason.STAGNATION if stagnated(hypervolumes, facts.limits.patience) else None
 
 
-def _close(generation: int, known: Known) -> ClosedGeneration:
+def _close(generation: int, facts: SearchFacts) -> ClosedGeneration:
+    """Return the values of a generation, over all generations up to it."""
+    # By digest, so that a circuit that occurs in several generations counts once.
     circuits: dict[str, Point] = {}
     for number in range(generation + 1):
-        circuits |= known.circuits[number]
+        circuits |= facts.circuits[number]
     points = np.array(list(circuits.values()), dtype=np.float64)
     return ClosedGeneration(
         generation=generation,
-        trials=known.sizes[generation],
+        trials=facts.sizes[generation],
         front=int(non_dominated(points).sum()),
-        hypervolume=log_hypervolume(points, known.flops_range),
-        linear_hypervolume=linear_hypervolume(points, known.flops_range),
+        hypervolume=log_hypervolume(points, facts.flops_range),
+        linear_hypervolume=linear_hypervolume(points, facts.flops_range),
     )

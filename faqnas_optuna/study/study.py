@@ -1,6 +1,6 @@
-"""The interface of a stored study, which a search and a confirmation implement.
+"""Interface of stored studies, which searches and confirmations implement.
 
-Whatever runs, follows or shows a study uses this interface, and does not ask which of the two it has.
+Workers, status and dashboard use this interface and do not distinguish the two kinds.
 """
 
 import re
@@ -31,188 +31,190 @@ from faqnas_optuna.study.work import Evaluate, Lock, Progress, RunTrial, WorkerA
 
 DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
 SERIES = {"faqnas-optuna": 2, "optuna": 1}
-"""How many parts of a version must agree between workers of one study."""
-LONGEST_NAME = 100
-NAME_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
+"""Number of leading parts of a version that must be equal for all workers of a study, by package."""
+MAX_NAME_LENGTH = 100
+"""Maximum number of characters of a study's name."""
+NAME_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}")
+"""Pattern of names that are valid in every database and as the name of a file."""
 
 State = TypeVar("State")
-"""The state of a study of one kind."""
+"""Type of the state of a kind of study."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredStudy(ABC, Generic[State]):
-    """An Optuna study with the description that decides it."""
+    """Optuna study with the description that decides its results."""
 
     result_attribute: ClassVar[str]
-    """Attribute of each successful trial of ours; a trial without it was put there by somebody else."""
+    """Name of an attribute that every successful trial of this package has; others were added by other programs."""
     study: optuna.Study
     description: Description
-    """As it was when the study was loaded."""
+    """Description when the study was loaded."""
 
     @abstractmethod
     def new_state(self) -> State:
-        """Return an empty state of the study, to be refreshed."""
+        """Return an empty state of the study, which the caller refreshes."""
 
     @property
     @abstractmethod
     def planned(self) -> int:
-        """Number of successful trials that the study needs, unless it stops sooner."""
+        """Number of successful trials that the study needs, unless it stops earlier."""
 
     @abstractmethod
     def damage(self, trial: FrozenTrial) -> str | None:
-        """Return what is wrong with a stored trial, to be read after the study's name; None if nothing is."""
+        """Describe the damage of a stored trial, to follow the name of the study in an error; return None if it is valid."""
 
     @abstractmethod
     def subject(self, trial: FrozenTrial) -> str | None:
-        """Return in words what a trial trains; None while it has not stored that."""
+        """Describe the network that a trial trains; return None if the trial has not stored it yet."""
 
     @abstractmethod
     def advance(self, state: State, *, lock: Lock = study_lock) -> WorkerAction:
-        """Write down what is due in the study, and say what its workers do next.
+        """Store the decisions that are due in the study, and return the next action of its workers.
 
         Args:
-            state: the study, read just now.
-            lock: holds off the other workers while a decision is made and written.
+            state: state of the study, refreshed just before.
+            lock: exclusive lock, held while a decision is made and stored.
         """
 
     @abstractmethod
     def wants_trials(self, state: State) -> bool:
-        """Whether a trial whose worker is gone is worth running again."""
+        """Return whether the trial of a dead worker should be requeued."""
 
     @abstractmethod
     def next_trial(self, state: State, *, lock: Lock, may_begin: Callable[[], bool]) -> Trial | None:
-        """Begin a trial.
+        """Begin a trial; return None if no trial should be run now.
 
         Args:
-            state: the study, as it was read last.
-            lock: holds off the other workers.
-            may_begin: called just before the trial begins; False if it must not.
-
-        Returns:
-            None if there is no trial to run now.
+            state: state of the study as of the last refresh.
+            lock: exclusive lock, held if workers must begin trials one at a time.
+            may_begin: called just before the trial begins; returns False if it must not begin.
         """
 
     @abstractmethod
     def objective(self, state: State, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> RunTrial:
-        """Return what a worker does in a trial.
+        """Return the function that runs a trial.
 
         Args:
-            state: the study; the caller refreshes it before each trial.
-            splits: its data.
-            worker: the name of this process, kept with the trial.
-            evaluate: counts and trains a circuit; None for `training.evaluation.evaluate`.
+            state: state of the study; the caller refreshes it before each trial.
+            splits: data of the study.
+            worker: name of this process, stored with each trial.
+            evaluate: function that counts and trains a circuit; None for `training.evaluation.evaluate`.
         """
 
     @abstractmethod
     def priority(self, state: State) -> tuple[int, int]:
-        """Return how far the study is, comparable with other studies: of several the least advanced is served first."""
+        """Return the progress of the study as a sort key; of several studies, the one with the lowest key is served first."""
 
     @abstractmethod
     def progress(self, state: State) -> Progress:
-        """Return how far the study is, to be shown while it runs."""
+        """Return the progress of the study, for display while it runs."""
 
     @abstractmethod
     def status(self, state: State) -> dict[str, Any]:
-        """Return how far the study is and who works on it, as plain values."""
+        """Return the status of the study and its workers, as values for JSON."""
 
     @abstractmethod
     def check_resumable(self, *, generations: int | None = None) -> int:
-        """Return the limit of generations with which the study would go on.
+        """Return the limit of generations of the study after a resumption.
 
         Args:
-            generations: the new limit; None for the stored one.
+            generations: new limit; None for the stored one.
 
         Raises:
-            ConfigError: the study cannot go on with this limit.
+            ConfigError: the limit leaves no generation to run.
         """
 
     @abstractmethod
     def continuation(self) -> str:
-        """Return the command that goes on with the study, or else shows it, to be typed after `faqnas-optuna`."""
+        """Return the command, without the program's name, that resumes the study or, if it is complete, shows it."""
 
     def has_result(self, trial: FrozenTrial) -> bool:
-        """Whether a trial is successful and has a result of ours."""
+        """Return whether a trial is successful and has a result of this package."""
         return trial.state is TrialState.COMPLETE and self.result_attribute in trial.user_attrs
 
     @property
     def name(self) -> str:
-        """The study's."""
+        """Name of the study."""
         return self.study.study_name
 
     @property
     def config(self) -> StudyConfig:
-        """The study's settings."""
+        """Settings of the study."""
         return self.description.config
 
     @property
     def metadata(self) -> StudyMetadata:
-        """What the study keeps beside its trials, as it is now."""
+        """Access to the attributes of the study in the database."""
         return StudyMetadata(self.study)
 
-    def as_it_is_now(self) -> Self:
-        """With the description as somebody may have changed it since."""
+    def reload(self) -> Self:
+        """Return the study with its present description, which a resumption may have changed."""
         description = self.metadata.description()
         assert description is not None
         return replace(self, description=description)
 
     def with_limit(self, generations: int) -> Self:
-        """Write a new limit of generations into the study, and return it with that. The caller holds the study lock."""
+        """Store a new limit of generations, and return the study with it. The caller holds the study lock."""
         return replace(self, description=self.metadata.raise_limit(generations))
 
     @contextmanager
     def existing(self) -> Iterator[None]:
-        """Do something with the study's trials, unless somebody has deleted it, as one can with Optuna's own tools.
+        """Run the block only if the study has not been deleted, as it can be with Optuna's tools.
 
         Raises:
-            StudyNotFoundError: it was deleted, before or meanwhile. A new one may be in its place, with the same ids on SQLite:
-                results of the old one must not become results of the new one.
+            StudyNotFoundError: the study was deleted before or during the block.
         """
+        # On SQLite a new study may have the ids of the deleted one. Results of the old study must not become results of the
+        # new one.
         self.stop()
         with self.if_it_exists():
             yield
 
     @contextmanager
     def if_it_exists(self) -> Iterator[None]:
-        """The same, without a look beforehand: what Optuna does not find may have been deleted with the study.
+        """Translate `KeyError` of the block if the study has been deleted, without the check of `existing` before the block.
 
         Raises:
-            StudyNotFoundError: it was deleted meanwhile.
+            StudyNotFoundError: the study was deleted.
         """
         try:
             yield
         except KeyError:
+            # Optuna raises it for a study or trial that it does not find.
             self.stop()
             raise
 
     def stop(self) -> Stop | None:
-        """Why the study has stopped; None while it runs.
+        """Return when and why the study has stopped; None while it runs.
 
         Raises:
-            StudyNotFoundError: it was deleted.
+            StudyNotFoundError: the study was deleted.
         """
+        # The time of creation distinguishes the study from a later one of the same name.
         created, stop = self.metadata.created_and_stop()
         if created != self.description.created:
-            raise StudyNotFoundError(f"study {self.name!r} was deleted meanwhile; see which are left with", command="status")
+            raise StudyNotFoundError(f"study {self.name!r} was deleted; list the remaining studies with", command="status")
         return stop
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials by number, as they are now.
+        """Read all trials, sorted by number.
 
         Raises:
-            DamagedStudyError: one of them is not as a worker has stored it.
+            DamagedStudyError: a trial is damaged.
         """
         trials = self.study.get_trials(deepcopy=False)
         self.check_trials(trials)
         return trials
 
     def trial(self, number: int) -> FrozenTrial:
-        """Return one trial.
+        """Read the trial with a number.
 
         Raises:
-            StudyNotFoundError: the study has no such trial.
-            DamagedStudyError: a trial is not as a worker has stored it.
+            StudyNotFoundError: the study has no trial with this number.
+            DamagedStudyError: a trial is damaged.
         """
-        # Not by its place in the list: others may have been deleted.
+        # The number is not the index in the list if trials were deleted.
         trials = {trial.number: trial for trial in self.trials()}
         if number not in trials:
             have = f"0 to {max(trials)}" if trials else "none yet"
@@ -220,124 +222,138 @@ class StoredStudy(ABC, Generic[State]):
         return trials[number]
 
     def check_trials(self, trials: Iterable[FrozenTrial]) -> None:
-        """Refuse trials that are not as a worker has stored them.
+        """Refuse damaged trials.
 
         Raises:
-            DamagedStudyError: names the first of them.
+            DamagedStudyError: a trial is damaged; the message names the first one.
         """
         for trial in trials:
-            if reason := self.damage(trial):
+            reason = self.damage(trial)
+            if reason:
                 raise DamagedStudyError.of(self.name, reason)
 
     def check_data(self, splits: DataSplits) -> None:
-        """Refuse data other than those the study was made with.
+        """Refuse data that differ from those with which the study was created.
 
         Raises:
             StudyMismatchError: the fingerprints differ.
         """
-        stored = self.description.data_fingerprint
-        if splits.fingerprint != stored:
+        fingerprint = self.description.data_fingerprint
+        if splits.fingerprint != fingerprint:
             raise StudyMismatchError(
-                f"study {self.name!r} was made with other data; {splits.name} fingerprint: stored {stored},"
+                f"study {self.name!r} was made with other data; {splits.name} fingerprint: stored {fingerprint},"
                 f" here {splits.fingerprint}; use the same files, or start another study with --study"
             )
 
     def check_versions(self) -> None:
-        """Refuse versions that may mean other things by the same words; note others that may give other numbers.
+        """Refuse incompatible versions, and record other versions that may affect results.
 
         Raises:
-            StudyMismatchError: Optuna's or this package's series differs.
+            StudyMismatchError: Optuna or this package is of another series.
         """
-        stored, here = self.description.versions, versions()
-        if breaking := [package for package in SERIES if _series(package, stored) != _series(package, here)]:
-            found = "; ".join(f"{package}: stored {stored[package]}, here {here[package]}" for package in breaking)
+        # Another series may give another meaning to the same settings. Other differences may change numbers in the last digits.
+        original = self.description.versions
+        here = versions()
+        incompatible = [package for package in SERIES if _series(package, original) != _series(package, here)]
+        if incompatible:
+            listed = "; ".join(f"{package}: stored {original[package]}, here {here[package]}" for package in incompatible)
             raise StudyMismatchError(
-                f"study {self.name!r} was made with other versions: {found}; install those, or start another study with --study"
+                f"study {self.name!r} was made with other versions: {listed}; install those, or start another study with"
+                " --study"
             )
-        if stored != here:
-            self.metadata.note_versions(here)
+        if original != here:
+            self.metadata.record_versions(here)
 
 
 def create_study(storage: BaseStorage, name: str, description: Description) -> optuna.Study:
-    """Make a study with its description. The caller holds the lock of the storage.
+    """Create a study with its description. The caller holds the lock of the storage.
 
     Raises:
-        ConfigError: the name is none that every database and file system takes, or belongs to a study that is not ours.
+        ConfigError: the name is invalid, or belongs to a study that this package did not create.
     """
     check_name(name)
+    # A creation that a crash or an outage has interrupted is completed here.
     study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True)
     metadata = StudyMetadata(study)
-    # What is there already must be what an interrupted creation leaves: nothing.
+    # An existing study must be empty, as an interrupted creation leaves it.
     if study.directions != DIRECTIONS or not metadata.is_blank() or study.get_trials(deepcopy=False):
         raise ConfigError(f"there is a study {name!r} that faqnas-optuna did not make; choose another name with --study")
     metadata.describe(description)
     return study
 
 
-def stored(storage: BaseStorage, name: str) -> tuple[optuna.Study, Description]:
-    """Return an existing study of either kind with its description.
+def load_stored(storage: BaseStorage, name: str) -> tuple[optuna.Study, Description]:
+    """Load an existing study of either kind with its description.
 
     Raises:
-        ConfigError: no study can have this name.
-        StudyNotFoundError: there is no study of this name, or it is not one of ours.
-        StudyMismatchError: another version of this package has made it, whose description this one does not understand.
-        DamagedStudyError: its description is not what was written.
+        ConfigError: the name is invalid.
+        StudyNotFoundError: no study has this name, or this package did not create it.
+        StudyMismatchError: another version of this package created the study, and this one cannot read its description.
+        DamagedStudyError: the description of the study is damaged.
     """
     check_name(name)
     try:
         study = optuna.load_study(storage=storage, study_name=name)
     except KeyError as error:
-        if known := list(our_studies(storage)):
-            raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, known)}") from error
-        told = f"there is no study {name!r}, nor any other of faqnas-optuna; begin one with"
-        raise StudyNotFoundError(told, command="start --dataset wine") from error
+        names = list(our_studies(storage))
+        if names:
+            raise StudyNotFoundError(f"there is no study {name!r}{did_you_mean(name, names)}") from error
+        message = f"there is no study {name!r} and no other study of faqnas-optuna; start one with"
+        raise StudyNotFoundError(message, command="start --dataset wine") from error
     description = StudyMetadata(study).description()
     if description is None:
-        raise StudyNotFoundError(f"study {name!r} was not made by faqnas-optuna; see which were with", command="status")
+        raise StudyNotFoundError(
+            f"study {name!r} was not created by faqnas-optuna; list those that were with", command="status"
+        )
     if study.directions != DIRECTIONS:
-        told = ", ".join(direction.name.lower() for direction in study.directions) or "none"
-        raise DamagedStudyError.of(name, f"both objectives are to be minimised, and its directions are: {told}")
+        directions = ", ".join(direction.name.lower() for direction in study.directions) or "none"
+        raise DamagedStudyError.of(name, f"both objectives must be minimised; its directions are: {directions}")
     return study, description
 
 
 def load_data(study: StoredStudy[Any], data_dir: Path | None, *, files: Files | None = None) -> DataSplits:
-    """The data of a study.
+    """Load the data of a study.
 
     Args:
-        data_dir: where its files are; None for where they were, and for IDX files the user's cache directory.
-        files: where they are said to be; None for where they were when the study was made.
+        data_dir: directory of the data files; None for their last known paths, and for the user's cache for IDX files.
+        files: paths of the data files; None for the paths when the study was created.
 
     Raises:
-        DataError: it is not on this machine.
-        StudyMismatchError: it is, but it or the versions installed here differ from what the study was made with.
+        DataError: the data are not on this machine, or cannot be used.
+        StudyMismatchError: data or installed versions differ from those with which the study was created.
     """
+    # Before the data: with other versions the fingerprints may differ for reasons that the user cannot see.
     study.check_versions()
-    described = study.description
-    exceptions = described.schema or None
-    splits = load_splits(study.config, files=files or described.files, data_dir=data_dir, exceptions=exceptions)
+    description = study.description
+    exceptions = description.schema or None
+    splits = load_splits(study.config, files=files or description.files, data_dir=data_dir, exceptions=exceptions)
     study.check_data(splits)
     return splits
 
 
 def default_name(dataset: str) -> str:
-    """What a study is called if nothing else is said: as its data set, or its file, without what no study's name has.
+    """Return the default name of a study: that of its data set or file, without suffix and invalid characters.
 
     Raises:
-        ConfigError: nothing of the file's name can be in that of a study.
+        ConfigError: no character of the file name is valid in the name of a study.
+
+    >>> default_name("patients 2024.csv")
+    'patients-2024'
     """
+    # A suffix may have two parts, such as .csv.gz.
     suffix = file_suffix(dataset) or ""
     name = dataset[: len(dataset) - len(suffix)]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100]
     if not name:
-        raise ConfigError(f"no study can be called after the file {dataset!r}; name it with --study")
+        raise ConfigError(f"the file name {dataset!r} gives no name for a study; choose one with --study")
     return name
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a study.
+    """Refuse an invalid name of a study.
 
     Raises:
-        ConfigError: it has other characters than letters, digits, and . _ -
+        ConfigError: the name does not match `NAME_PATTERN`.
     """
     if not NAME_PATTERN.fullmatch(name):
         raise ConfigError(
@@ -346,11 +362,13 @@ def check_name(name: str) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on, by package; and the processor, for which numba orders sums."""
+    """Return the installed versions that may affect results, by package, and the model of the processor."""
     packages = ("faqnas-optuna", "optuna", "torch", "pennylane", "numba", "numpy", "scikit-learn")
-    own = {"python": sys.version.split()[0], "processor": processor()}
-    return own | {package: version(package) for package in packages}
+    # numba compiles for the processor, which decides the order of summands and so the last bits of results.
+    machine = {"python": sys.version.split()[0], "processor": processor()}
+    return machine | {package: version(package) for package in packages}
 
 
-def _series(package: str, found: Mapping[str, str]) -> list[str]:
-    return found[package].split(".")[: SERIES[package]]
+def _series(package: str, versions_by_package: Mapping[str, str]) -> list[str]:
+    """Return the leading parts of a package's version that must be equal for all workers."""
+    return versions_by_package[package].split(".")[: SERIES[package]]

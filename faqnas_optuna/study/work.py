@@ -14,24 +14,24 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.wording import counted
 
 if TYPE_CHECKING:
-    # At run time it would bring numba into commands that only read.
+    # This import at run time would load numba in commands that only read a study.
     from faqnas_optuna.training.evaluation import Evaluation
 
 Evaluate = Callable[[Circuit, DataSplits, StudyConfig], "Evaluation"]
-"""Counts and trains a circuit."""
+"""Function that counts and trains a circuit."""
 Lock = Callable[[optuna.Study], AbstractContextManager[Callable[[], bool]]]
-"""Holds off the other workers of a study. It yields a function that says whether the lock is still held."""
+"""Exclusive lock of a study. It yields a function that returns whether the lock is still held."""
 
 
 class WorkerAction(Enum):
-    """What a study asks of its workers."""
+    """Next action of the workers of a study."""
 
     RUNNING = auto()
-    """To run trials."""
+    """Run trials."""
     FULL = auto()
-    """To wait for the trials that still run: no other is needed."""
+    """Wait for the running trials, because no other trial is needed."""
     STOPPED = auto()
-    """To leave."""
+    """Leave the study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +39,13 @@ class TrialOutcome:
     """Result of a trial, before it is stored."""
 
     values: tuple[float, float] | None
-    """(cost, error); None if it failed."""
+    """Cost and error; None if the trial failed."""
     attributes: Mapping[str, Any]
-    """What is stored with it: the record, or the reason of the failure."""
+    """User attributes to store: the record of the result, or the reason of the failure."""
 
 
 RunTrial = Callable[[optuna.Trial], TrialOutcome]
+"""Function that runs a trial and returns its outcome."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,38 +54,42 @@ class Progress:
 
     study: str
     trials: int
-    """Successful trials."""
+    """Number of successful trials."""
     planned: int
-    """Trials that are needed; of a study that has stopped, those it has."""
+    """Number of trials that the study needs; for a study that has stopped, the number of its trials."""
     generation: int = 1
-    """The generation that is being filled, from 1."""
+    """Number, from 1, of the generation that is not full yet."""
     noun: str = "training"
-    """Name of a trial."""
+    """Word for a trial."""
 
     @property
     def best(self) -> str | None:
-        """The best results so far, to be shown beside a bar; None while there are none."""
+        """Best results so far, as text beside a progress bar; None if there are none."""
         return None
 
     def describe(self, *, short: bool = False) -> str:
-        """Return the progress in words."""
+        """Return the progress as text.
+
+        Args:
+            short: whether the text must fit into a narrow terminal.
+        """
         return f"{self.trials:,} of {counted(self.planned, self.noun)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchProgress(Progress):
-    """Progress of a search, which may stop before all generations are run."""
+    """Progress of a search, which may stop before all generations are complete."""
 
     noun: str = "trial"
     generations: int
     best_score: float | None
-    """Of the circuits, on the validation part."""
+    """Highest score of a circuit on the validation part."""
     front: int | None
-    """Number of circuits on the front; None of a pooled front, which would have to be computed after each trial."""
+    """Number of circuits on the front; None for a pooled front, which would have to be computed after every trial."""
     hypervolume: float
-    """In (log₁₀ cost, validation error)."""
+    """Hypervolume in (log₁₀ cost, validation error)."""
     score: Score = Score.ACCURACY
-    """The one that the study goes by."""
+    """Kind of score by which the study selects circuits."""
 
     @property
     def best(self) -> str | None:
@@ -96,6 +101,7 @@ class SearchProgress(Progress):
     def describe(self, *, short: bool = False) -> str:
         trials = counted(self.trials, self.noun)
         best = "–" if self.best_score is None else f"{self.best_score:.3f}"
+        # The narrow form leaves out the front and the hypervolume.
         if short:
             return f"gen {self.generation}/{self.generations} · {trials} · best {best}"
         front = "" if self.front is None else f" · front {self.front}"

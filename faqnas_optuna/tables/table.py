@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.genome import GENES, Circuit, Embedding, Entangler, GeneValue, Genome, Rotation, Topology
 from faqnas_optuna.errors import ConfigError, GenomeError
-from faqnas_optuna.study.pareto import BEYOND, non_dominated
+from faqnas_optuna.study.pareto import BOX_MARGIN, non_dominated
 from faqnas_optuna.tables.schema import loss_column, read_document, right_column, seconds_column, seconds_file
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Table:
     @property
     def reference_point(self) -> tuple[float, float]:
         """Reference point of a hypervolume: quantum FLOPs and validation error that are worse than those of any circuit."""
-        return BEYOND * int(self.column("quantum_flops_profiler").max()), 1.0
+        return BOX_MARGIN * int(self.column("quantum_flops_profiler").max()), 1.0
 
     def val_right(self, epochs: int = 5) -> NDArray[np.int64]:
         """Return the numbers of correct predictions on the validation part, of shape (circuits, seeds)."""

@@ -70,7 +70,7 @@ def work(assignment: Assignment) -> None:
     from faqnas_optuna.signals import AskedToLeaveError, Signals
     from faqnas_optuna.storage.opening import open_for_work, translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
-    from faqnas_optuna.storage.urls import is_sqlite, masked
+    from faqnas_optuna.storage.urls import is_sqlite, masked_url
     from faqnas_optuna.study.study import load_data
     from faqnas_optuna.workers.loop import run
 
@@ -86,7 +86,7 @@ def work(assignment: Assignment) -> None:
         if study.description.created != assignment.created:
             # For example, a container with the same host name and a database of its own.
             raise ConfigError(
-                f"{masked(url)} on {socket.gethostname()} has another study named {study.name!r}; use a database that all"
+                f"{masked_url(url)} on {socket.gethostname()} has another study named {study.name!r}; use a database that all"
                 " workers reach"
             )
         splits = load_data(study, assignment.data_dir)
@@ -251,7 +251,7 @@ def watch(
     from faqnas_optuna.storage.heartbeats import FAILURE
     from faqnas_optuna.storage.opening import disconnect
     from faqnas_optuna.storage.optuna_internals import storage_of
-    from faqnas_optuna.storage.outages import patiently
+    from faqnas_optuna.storage.outages import retry_while_away
     from faqnas_optuna.study.work import WorkerAction
 
     state: StudyState = study.new_state()
@@ -262,7 +262,11 @@ def watch(
             return study.advance(state)
 
     patient_look = partial(
-        patiently, look, signals, timeout_s=workers.database_timeout_s, release=partial(disconnect, storage_of(study.study))
+        retry_while_away,
+        look,
+        signals,
+        timeout_s=workers.database_timeout_s,
+        release=partial(disconnect, storage_of(study.study)),
     )
     patient_look()
     failed = len(state.errors)

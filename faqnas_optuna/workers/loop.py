@@ -24,7 +24,7 @@ from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
 from faqnas_optuna.storage.opening import backend, disconnect, study_lock
 from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of, trial_id_of
-from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_passing, patiently
+from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_transient, retry_while_away
 from faqnas_optuna.study.lifecycle import last_resumption
 from faqnas_optuna.study.state import StudyState
 from faqnas_optuna.study.study import StoredStudy
@@ -107,7 +107,7 @@ class StudyWorker:
     def _warn_of_gaps(self) -> None:
         """Log once that trials of the study, or their attributes, were deleted from the database."""
         state = self.state
-        gaps = state.missing + state.without_result
+        gaps = state.n_missing + state.without_result
         if gaps and not self._has_warned_of_gaps:
             self._has_warned_of_gaps = True
             logger.warning(
@@ -208,7 +208,7 @@ class StudyWorker:
         except DATABASE_ERRORS as error:
             # The trial will be requeued like that of a dead worker.
             logger.warning("trial %d was lost with the database: %s", trial.number, database_reason(error))
-            if is_passing(error):
+            if is_transient(error):
                 return
             raise
         if outcome is None:
@@ -241,7 +241,7 @@ class StudyWorker:
                 return action()
 
         release = partial(disconnect, storage_of(self._study))
-        return patiently(act, self._signals, timeout_s=self._database_timeout_s, release=release, keep_on=keep_on)
+        return retry_while_away(act, self._signals, timeout_s=self._database_timeout_s, release=release, keep_on=keep_on)
 
 
 def _drop(trial: optuna.Trial) -> None:

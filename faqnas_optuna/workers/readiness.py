@@ -14,13 +14,13 @@ from packaging.specifiers import SpecifierSet
 from faqnas_optuna.cache import user_cache
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.generated_names import DEFINITIONS
-from faqnas_optuna.data.idx_files import IDX_SETS, are_there
+from faqnas_optuna.data.idx_files import IDX_SETS, is_cached
 from faqnas_optuna.data.named import DATASETS, load
 from faqnas_optuna.errors import FaqnasError, NoStudiesError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.storage.dry_run import dry_run
 from faqnas_optuna.storage.opening import number_of_studies
-from faqnas_optuna.storage.urls import masked
+from faqnas_optuna.storage.urls import masked_url
 from faqnas_optuna.training.evaluation import prepare
 
 US = "faqnas-optuna"
@@ -136,7 +136,7 @@ def _data() -> str:
     packaged = [name for name in DATASETS if name not in {*IDX_SETS, *DEFINITIONS}]
     for name in packaged:
         load(name, seed=0)
-    ready = [*packaged, *filter(are_there, IDX_SETS)]
+    ready = [*packaged, *filter(is_cached, IDX_SETS)]
     absent = [name for name in IDX_SETS if name not in ready]
     hint = f"; download {', '.join(absent)} with: {US} datasets --download {absent[0]}" if absent else ""
     return ", ".join(ready) + hint
@@ -149,4 +149,4 @@ def _database(url: str) -> str:
     except NoStudiesError:
         studies = "no studies yet"
     dry_run(url)
-    return f"{masked(url)}, {studies}"
+    return f"{masked_url(url)}, {studies}"

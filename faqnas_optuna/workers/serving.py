@@ -13,8 +13,8 @@ from optuna.storages import BaseStorage
 from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.errors import DataError, FailingWorkerError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
-from faqnas_optuna.storage.opening import disconnect, unread
-from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, patiently
+from faqnas_optuna.storage.opening import disconnect, with_empty_cache
+from faqnas_optuna.storage.outages import DATABASE_TIMEOUT_S, retry_while_away
 from faqnas_optuna.study.metadata import our_studies
 from faqnas_optuna.study.state import StudyState
 from faqnas_optuna.study.study import load_data
@@ -64,7 +64,7 @@ class _StudyScheduler:
 
     def _patiently(self, action: Callable[[], T]) -> T:
         release = partial(disconnect, self._storage)
-        return patiently(action, self._signals, timeout_s=self._database_timeout_s, release=release)
+        return retry_while_away(action, self._signals, timeout_s=self._database_timeout_s, release=release)
 
     def _running_names(self) -> list[str]:
         return [name for name, has_stopped in our_studies(self._storage).items() if not has_stopped]
@@ -111,7 +111,7 @@ class _StudyScheduler:
 
     def _take_up(self, name: str) -> None:
         try:
-            study = open_study(unread(self._storage), name)
+            study = open_study(with_empty_cache(self._storage), name)
             splits = load_data(study, self._data_dir)
         except (DataError, StudyMismatchError) as error:
             logger.warning("skipping study %s: %s", name, error)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna import Table
-from faqnas_optuna.study.pareto import BEYOND
+from faqnas_optuna.study.pareto import BOX_MARGIN
 from faqnas_optuna.training.statistics import kendall_tau
 from studies.claims.intervals import Interval, jackknife
 
@@ -62,7 +62,7 @@ class CircuitsByCost:
         costs = table.column("quantum_flops_profiler").astype(np.int64)
         self.flops, firsts = np.unique(np.sort(costs), return_index=True)
         """(prices,) distinct quantum FLOPs, ascending."""
-        ends = np.log10(np.append(self.flops, BEYOND * self.flops[-1]))
+        ends = np.log10(np.append(self.flops, BOX_MARGIN * self.flops[-1]))
         self.widths: NDArray[np.float64] = np.diff(ends) / (ends[-1] - ends[0])
         """(prices,) fraction of the axis of log₁₀ quantum FLOPs from each price to the next, with the ends of hypervolumes."""
         self._table = table

@@ -99,7 +99,7 @@ def test_a_detached_study_waits_until_it_is_resumed(storage_url: str) -> None:
     assert (study.status()["state"], len(study.optuna.trials)) == ("idle", 0)
     assert study.resume() is study
     assert (study.status()["state"], len(study.optuna.trials)) == ("finished", 8)
-    with pytest.raises(ConfigError, match="give it more with: faqnas-optuna resume iris --generations 6"):
+    with pytest.raises(ConfigError, match="raise the limit with: faqnas-optuna resume iris --generations 6"):
         study.resume()
     study.resume(generations=3)
     assert study.config.search.generations == 3 and len(study.optuna.trials) == 12

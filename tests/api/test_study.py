@@ -187,7 +187,7 @@ def test_samples_are_searched_over_and_confirmed_as_a_data_set_is(storage_url: s
     assert len(study.confirm(top=1, epochs=1, repeats=2)) == 1
     with pytest.raises(StudyMismatchError, match="study 'samples' was made with other data"):
         search(x * 2, y, storage=storage_url, **SMALL)
-    with pytest.raises(DataError, match="the samples are in the memory of a program; the search goes on there"):
+    with pytest.raises(DataError, match="the samples are in the memory of a Python program; continue the search there"):
         Study.load("samples", storage=storage_url).confirm(repeats=3)
 
 
@@ -252,9 +252,9 @@ def test_a_file_is_searched_over_as_by_the_command(
     # The same samples from memory.
     samples = search(frame, target="cultivar", drop=["ash"], storage=storage_url, **SMALL)
     assert samples.front.equals(study.front) and "cultivar" in frame
-    with pytest.raises(DataError, match="samples: --target 'cultivr' is none of its columns: did you mean 'cultivar'"):
+    with pytest.raises(DataError, match="samples: --target 'cultivr' is not a column of the data: did you mean 'cultivar'"):
         search(frame, target="cultivr", storage=storage_url, **SMALL)
-    with pytest.raises(DataError, match="absent.csv is not in .; name its directory with --data-dir"):
+    with pytest.raises(DataError, match="cannot find absent.csv in .; name its directory with --data-dir"):
         search("absent.csv", target="cultivar", storage=storage_url, **SMALL)
     with pytest.raises(ConfigError, match="data.test_file applies to data files; 'samples' is not a file"):
         search(frame, target="cultivar", test_file="x.csv", storage=storage_url, **SMALL)
@@ -288,7 +288,7 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("iris", {"epochs": 0}, ConfigError, r"search: training.epochs: .* \(it is 0\)"),
     ("iris", {"space": {"n_qubits": [13]}}, ConfigError, "search: space.n_qubits: 13 is none of 2, 3"),
     ("iris", {"study": "../x"}, ConfigError, "a study's name has 1 to 100 letters"),
-    ("iris", {"storage": "iris.db"}, StorageError, "the storage is no database URL; write sqlite:///FILE.db"),
+    ("iris", {"storage": "iris.db"}, StorageError, "the storage is not a database URL; write sqlite:///FILE.db"),
 ]
 
 

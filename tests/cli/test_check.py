@@ -22,14 +22,14 @@ VALUES = RANDOM.normal(size=(ROWS, 2)).round(3)
 BUDGET = ("--population", "2", "--generations", "1", "--epochs", "1")
 SMALL: dict[str, Any] = {"population": 2, "generations": 1, "epochs": 1}
 EXPECTED = {
-    FindingKind.LABEL_COPY: "column 'diagnosis' determines the class in all rows; if known only after the class, leave it out",
-    FindingKind.IDENTIFIER: "column 'patient' has a different value in at least 99 % of the rows, as an identifier",
-    FindingKind.COUNTER: "column 'row' only counts the rows; leave it out with --drop 'row'",
+    FindingKind.LABEL_COPY: "column 'diagnosis' determines the class in all rows; if it is known only after the class",
+    FindingKind.IDENTIFIER: "column 'patient' has a different value in at least 99 % of the rows, like an identifier",
+    FindingKind.COUNTER: "column 'row' only numbers the rows; leave it out with --drop 'row'",
     FindingKind.COLUMN_COPY: "column 'fahrenheit' repeats 'celsius', perhaps in other units or codes",
     FindingKind.CONSTANT: "column 'ward' has one value in the training part, from which nothing can be learned",
     FindingKind.NEAR_CONSTANT: "column 'rare' has one value in at least 99 % of the training part, or in all samples but one",
     FindingKind.IMBALANCE: "always answering 'well' has an accuracy of 0.917; search by the mean recall with --score balanced",
-    FindingKind.SMALL_PART: "the validation part has 12 samples and the test part has 12 samples, with which the 95 % interval",
+    FindingKind.SMALL_PART: "the validation part has 12 samples and the test part has 12 samples, so the 95 % confidence",
 }
 
 
@@ -195,7 +195,7 @@ def test_python_is_silent_where_that_is_asked_or_the_search_has_ended(
 
 
 def test_python_warns_of_samples_in_memory(storage_url: str) -> None:
-    with pytest.warns(DataWarning, match=r"^column '2' only counts the rows; leave it out with --drop '2'\.$"):
+    with pytest.warns(DataWarning, match=r"^column '2' only numbers the rows; leave it out with --drop '2'\.$"):
         search(
             np.column_stack([np.repeat(VALUES, 2, axis=0) + RANDOM.normal(size=(2 * ROWS, 2)), np.arange(2 * ROWS)]),
             np.arange(2 * ROWS) * 7 % 2,

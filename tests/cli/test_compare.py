@@ -102,7 +102,7 @@ def test_searchers_are_compared_live_on_a_file(compare: Cli, tmp_path: Path) -> 
 def test_what_cannot_be_compared_live_is_refused(cli_here: Cli) -> None:
     for arguments, message in (
         (("whine", "--live"), "unknown data set 'whine': did you mean 'wine'?"),
-        (("own.csv", "--live", "--target", "y"), "own.csv is not in .; name its directory"),
+        (("own.csv", "--live", "--target", "y"), "cannot find own.csv in .; name its directory"),
         (("iris", "--split-seed", "1"), "--split-seed says how data are read but a table needs no data"),
         (("iris", "--target", "y"), "--target says how data are read but a table needs no data"),
         (("iris", "--live", "--searcher", "nsga2:10"), "nsga2:10 uses all 10 seeds"),

@@ -150,7 +150,7 @@ def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Confirmatio
     assert err == "Error: study 'iris.confirm' is a confirmation, which has no generations; leave out --generations\n"
     code, out, err = stored("start", "iris", "--study", "iris.confirm", "--epochs", "2", "--repeats", "3")
     assert (code, out) == (3, "")
-    assert err == "Error: study 'iris.confirm' is a confirmation, no search; choose another name with --study\n"
+    assert err == "Error: study 'iris.confirm' is a confirmation, not a search; choose another name with --study\n"
     before = confirmation_document(confirmed)["circuits"]
     code, out, _ = stored("resume", "iris.confirm", "--json")
     assert (code, json.loads(out)["circuits"]) == (0, json.loads(json.dumps(before)))
@@ -251,7 +251,7 @@ def test_a_confirmation_that_is_deleted_ends_its_workers(
     monkeypatch.setattr(objective, "confirm_once", deleting)
     code, out, err = stored("confirm", "iris", *SMALL, "--name", "new")
     assert (code, out) == (2, "")
-    told = "Error: study 'new' was deleted meanwhile; see which are left with: faqnas-optuna status"
+    told = "Error: study 'new' was deleted; list the remaining studies with: faqnas-optuna status"
     assert err.splitlines()[-1] == told
 
 

@@ -52,7 +52,7 @@ def test_a_study_file_names_them_with_components(cli_here: Cli, tmp_path: Path) 
     (tmp_path / "arms.toml").write_text('dataset = "spirals:arms=3"\n')
     code, out, err = cli_here("start", "--config", "arms.toml", *TINY)
     assert (code, out) == (2, "")
-    assert err == "Error: spirals: unknown key 'arms'; choose from features, samples, classes, turns, noise, seed\n"
+    assert err == "Error: spirals: unknown parameter 'arms'; choose from features, samples, classes, turns, noise, seed\n"
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
         ["seed", "0"],
     ]
     document = json.loads(cli_here("datasets", "spirals:features=20", "--json")[1])
-    assert document["keys"][4] == {"key": "noise", "value": 0.16, "meaning": "its standard deviation"}
+    assert document["keys"][4] == {"key": "noise", "value": 0.16, "meaning": "standard deviation of the noise"}
     assert json.loads(cli_here("datasets", "iris", "--json")[1])["keys"] == []
 
 
@@ -99,7 +99,10 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
     [
         ("two-curves:features=1", "two-curves: features is a whole number from 2 to 1,000; it is '1'"),
         ("two-curve:noise=0.1", "unknown data set 'two-curve': did you mean 'two-curves'?"),
-        ("wine:seed=1", "wine:seed=1: only generated data have keys; say wine, or take one of linearly-separable, "),
+        (
+            "wine:seed=1",
+            "wine:seed=1: only generated data sets have parameters; write wine, or use one of linearly-separable, ",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(cli_here: Cli, tmp_path: Path, command: str, name: str, told: str) -> None:

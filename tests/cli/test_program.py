@@ -137,7 +137,7 @@ def test_the_list_of_data_sets(cli_here: Cli) -> None:
         (["start", "--dataset", "wine", "--study", "../x"], 2, "a study's name has"),
         (["start", "--dataset", "wine", "--config", "absent.toml"], 2, "absent.toml: cannot read the study file"),
         (["start", "--dataset", "mnist", "--data-dir", "."], 2, "train-images-idx3-ubyte.*datasets --download mnist"),
-        (["start", "--dataset", "wine", "--storage", "wine.db"], 4, "no database URL"),
+        (["start", "--dataset", "wine", "--storage", "wine.db"], 4, "not a database URL"),
         (["start", "--dataset", "wine", "--bogus"], 2, "No such option.*--bogus"),
         (["sttus"], 2, "No such command 'sttus'"),
         (["status"], 4, "there is no database"),
@@ -170,7 +170,7 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
     assert (code, out) == (3, "")
     assert err == (
         "Error: study 'iris' exists with other settings: training.epochs: stored 1, requested 9;"
-        " ask for the stored ones, or start another study with --study\n"
+        " use the stored ones, or start another study with --study\n"
     )
 
 
@@ -286,9 +286,9 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     assert stored("stop", "iris")[0] == 0
     code, out, _ = stored("stop", "iris")
     assert code == 0
-    assert out.startswith("study iris is stopped: somebody asked for it (20")
+    assert out.startswith("study iris is stopped: a user requested it (20")
     code, _, err = stored("worker", "iris")
-    assert (code, err) == (0, "study iris is stopped: somebody asked for it. Continue with: faqnas-optuna resume iris\n")
+    assert (code, err) == (0, "study iris is stopped: a user requested it. Continue with: faqnas-optuna resume iris\n")
     assert stored("worker", "iris", "--quiet") == (0, "", "")
     told = "no study is running; start one with: faqnas-optuna start --dataset wine\n"
     assert stored("worker", "--until-idle") == (0, "", told)
@@ -489,7 +489,8 @@ def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(tmp_path: Path) -> N
 def test_an_unknown_study_in_an_empty_storage_tells_how_to_begin(cli_here: Cli, storage_url: str) -> None:
     open_storage(storage_url, create=True)
     told = (
-        "Error: there is no study 'iris', nor any other of faqnas-optuna; begin one with: faqnas-optuna start --dataset wine\n"
+        "Error: there is no study 'iris' and no other study of faqnas-optuna; start one with: faqnas-optuna start"
+        " --dataset wine\n"
     )
     for command in (("status", "iris"), ("stop", "iris"), ("resume", "iris"), ("pareto", "iris"), ("show", "iris", "0")):
         assert cli_here(*command) == (2, "", told)
@@ -502,7 +503,7 @@ def test_studies_of_others_are_told_apart(cli_here: Cli, storage_url: str) -> No
     told = "no studies yet (and 2 of other programs); start one with: faqnas-optuna start --dataset wine\n"
     assert cli_here("status") == (0, told, "")
     assert json.loads(cli_here("status", "--json")[1])["studies"] == []
-    told = "Error: study 'mine' was not made by faqnas-optuna; see which were with: faqnas-optuna status\n"
+    told = "Error: study 'mine' was not created by faqnas-optuna; list those that were with: faqnas-optuna status\n"
     for command in (("status", "mine"), ("stop", "mine"), ("pareto", "mine"), ("show", "mine", "0"), ("worker", "mine")):
         assert cli_here(*command) == (2, "", told)
     code, _, err = cli_here("start", "iris", "--study", "mine")

@@ -38,5 +38,5 @@ def test_a_confirmation_is_refused_where_a_search_is_needed(confirmation: Make, 
         load_search(storage, "iris.confirm")
     with pytest.raises(ConfigError, match=r"confirm more of those with: faqnas-optuna confirm iris --trials N,N$"):
         load_search(storage, "iris.confirm", refusal=not_a_search_error)
-    with pytest.raises(StudyMismatchError, match="study 'iris.confirm' is a confirmation, no search"):
+    with pytest.raises(StudyMismatchError, match="study 'iris.confirm' is a confirmation, not a search"):
         check_existing(storage, "iris.confirm", search_of_eight.config)

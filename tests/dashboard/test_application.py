@@ -262,7 +262,7 @@ def test_a_database_that_is_away_is_told_once(
         address, lambda: shutil.move(file, tmp_path / "kept"), lambda: shutil.move(tmp_path / "kept", file), caplog
     )
     assert len(told) == 2
-    assert told[0].startswith("the database does not answer (the database ") and "was moved or deleted" in told[0]
+    assert told[0].startswith("the database does not answer (the database ") and "was moved, deleted or replaced" in told[0]
     assert told[1] == "the database answers again"
     assert capfd.readouterr().err == ""
 

@@ -34,7 +34,7 @@ def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path, cli_here: 
 
 def test_a_small_file_that_expands_beyond_the_maximum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the bomb of 513 MiB, which takes over a second to expand."""
-    monkeypatch.setattr(csv_files, "LARGEST_FILE", 2**20)
+    monkeypatch.setattr(csv_files, "MAX_FILE_BYTES", 2**20)
     (tmp_path / "d.csv.gz").write_bytes(gzip.compress(bytes(2**20 + 1)))
     with pytest.raises(DataError, match="expands to more than 1 MiB"):
         read_source(tmp_path / "d.csv.gz")
@@ -50,9 +50,9 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, cli_here: Cal
     (tmp_path / "device.csv").symlink_to("/dev/zero")
     for name in ("directory.csv", "pipe.csv", "device.csv"):
         code, _, err = cli_here("start", name, "--target", "y")
-        assert code == 2 and "is no regular file" in err
+        assert code == 2 and "is not a regular file" in err
     code, _, err = cli_here("start", "absent.csv", "--target", "y")
-    assert code == 2 and "absent.csv is not in" in err and "--data-dir" in err
+    assert code == 2 and "cannot find absent.csv in" in err and "--data-dir" in err
 
 
 HUGE = """

@@ -59,8 +59,8 @@ def test_a_type_decides(series: "pd.Series[Any]", kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (["12%", "5"], "a percent sign, as '12%'"),
-        (["€5", "7 €"], "a currency sign, as '€5'"),
+        (["12%", "5"], "a percent sign, such as '12%'"),
+        (["€5", "7 €"], "a currency sign, such as '€5'"),
         (["0x1F", "0x2"], "hexadecimal digits"),
         (["26,678", "1"], "a comma, which may mean thousands or a decimal point"),
         (["1 000", "20"], "points or spaces between thousands"),
@@ -79,9 +79,9 @@ def test_decimal_commas_are_read_where_the_file_has_another_separator() -> None:
     cells = pd.Series(["0,5", "26,678", "3"], dtype=TEXT)
     assert infer_kind(cells, decimal_comma=True) is Kind.NUMBER
     assert read_column("a", Kind.NUMBER, cells, decimal_comma=True).values.tolist() == [0.5, 26.678, 3.0]
-    with pytest.raises(DataError, match="mixes decimal commas and points, as '0,5' and '0.7'"):
+    with pytest.raises(DataError, match="mixes decimal commas and points, such as '0,5' and '0.7'"):
         infer_kind(pd.Series(["0,5", "0.7"], dtype=TEXT), decimal_comma=True)
-    with pytest.raises(DataError, match="points or spaces between thousands, as '1.234,5'"):
+    with pytest.raises(DataError, match="points or spaces between thousands, such as '1.234,5'"):
         infer_kind(pd.Series(["1.234,5", "3"], dtype=TEXT), decimal_comma=True)
 
 

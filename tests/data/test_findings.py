@@ -174,7 +174,7 @@ def test_rows_are_found_again_in_other_parts() -> None:
     assert shared.kind is FindingKind.SHARED_ROWS and repeated.kind is FindingKind.DUPLICATE_ROWS
     assert shared.message.startswith(
         "4 of 40 test rows also occur in the training or validation part and 2 of 40 validation rows also occur in the training"
-        " part, so scores on them are optimistic; delete the copies, or"
+        " part, so scores on them are optimistically biased; delete the copies, or"
     )
     # The copies of row 1 are both in the test part.
     assert repeated.message.startswith("3 of 200 rows repeat another row of the same part, ")
@@ -252,8 +252,8 @@ def test_small_parts_are_told_with_their_intervals() -> None:
     x, y = RANDOM.normal(size=(12, 3)), np.arange(12) % 2
     (small,) = check_fixed(x, y, (0, 1), {"train": np.arange(7), "validation": np.arange(7, 9), "test": np.arange(9, 12)})
     assert small.message == (
-        "the validation part has 2 samples and the test part has 3 samples, with which the 95 % interval of an accuracy reaches"
-        " up to ±0.41 and ±0.37; collect more samples, at least 21 in each part"
+        "the validation part has 2 samples and the test part has 3 samples, so the 95 % confidence interval of an accuracy"
+        " extends up to ±0.41 and ±0.37; collect more samples, at least 21 in each part"
     )
     assert check_fixed(RANDOM.normal(size=(105, 3)), np.arange(105) % 2, (0, 1), parts(105)) == ()
 

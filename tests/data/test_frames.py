@@ -49,7 +49,7 @@ def test_a_masked_value_is_missing(dtype: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has two columns 'a'; give each a name of its own"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has two columns 'a'; give each its own name"),
         (pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])), "have several levels"),
         (pd.DataFrame([[1, 2]], columns=[1, "1"]), "has two columns '1'"),
         (pd.DataFrame({"a": []}), "has 0 rows and 1 columns"),

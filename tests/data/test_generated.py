@@ -113,7 +113,7 @@ LOPSIDED = 3
 
 
 def test_hyperplanes_that_leave_nearly_all_on_one_side_are_refused() -> None:
-    with pytest.raises(DataError, match="nearly all points of such a task are of one class; take another seed"):
+    with pytest.raises(DataError, match="nearly all points of this task are in one class; use another seed"):
         hyperplanes(random(LOPSIDED), features=2, samples=20, hyperplanes=1, subspace=2)
 
 

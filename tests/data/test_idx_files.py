@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.data import idx_files
-from faqnas_optuna.data.idx_files import IDX_FILES, IDX_SETS, OF_A_CLASS, directory_of, download, read
+from faqnas_optuna.data.idx_files import IDX_FILES, IDX_SETS, IMAGES_PER_CLASS, directory_of, download, read
 from faqnas_optuna.data.named import load
 from faqnas_optuna.errors import DataError, OutputError
 from tests.support.mnist import idx_bytes
@@ -97,23 +97,27 @@ def test_a_download_is_refused_that_is_something_else_or_has_no_place(tmp_path: 
     with pytest.raises(DataError, match=r"OpenML sent 60000 images of \(1,\) pixels; Fashion-MNIST has 70000 of \(784,\)"):
         download("fashion-mnist", tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot make the directory .*file/mnist"):
+    with pytest.raises(OutputError, match="cannot create the directory .*file/mnist"):
         download("mnist", tmp_path / "file")
 
 
 def test_fashion_mnist_has_a_directory_of_its_own_and_names_its_classes(fashion_dir: Path) -> None:
     raw = read("fashion-mnist", fashion_dir)
     assert raw["x"].shape == (70_000, 784) and len(raw["columns"]) == 784
-    assert np.bincount(raw["y"]).tolist() == 10 * [OF_A_CLASS]
+    assert np.bincount(raw["y"]).tolist() == 10 * [IMAGES_PER_CLASS]
     assert raw["classes"][[0, 9]].tolist() == ["T-shirt/top", "Ankle boot"]
     # The same directory, named outright.
     assert np.array_equal(read("fashion-mnist", fashion_dir / "fashion-mnist")["y"], raw["y"])
 
 
 def test_the_files_of_one_set_are_not_taken_for_another(idx_dir: Path, fashion_dir: Path) -> None:
-    with pytest.raises(DataError, match="Fashion-MNIST has 7,000 images of each class; these files .* are not .*--data-dir"):
+    with pytest.raises(
+        DataError, match="Fashion-MNIST has 7,000 images of each class and these files have other numbers, .*--data-dir"
+    ):
         read("fashion-mnist", idx_dir)
-    with pytest.raises(DataError, match="have as many, and are Fashion-MNIST's; name the directory of mnist with --data-dir"):
+    with pytest.raises(
+        DataError, match="have the same, so they are not the files of MNIST; name the directory of mnist with --data-dir"
+    ):
         read("mnist", fashion_dir / "fashion-mnist")
 
 
@@ -124,6 +128,6 @@ def test_the_cache_has_a_directory_for_each(name: str, tmp_path: Path, monkeypat
     assert directory == tmp_path / "faqnas-optuna" / name
     directory.mkdir(parents=True)
     for number, file in enumerate(IDX_FILES):
-        assert not idx_files.are_there(name)
+        assert not idx_files.is_cached(name)
         (directory / (f"{file}.gz" if number % 2 else file)).touch()
-    assert idx_files.are_there(name)
+    assert idx_files.is_cached(name)

@@ -68,7 +68,7 @@ def test_unknown_data_sets_get_a_suggestion() -> None:
 def test_what_is_not_generated_has_no_keys() -> None:
     assert recipe_of("wine") is recipe_of("two-curve:features=3") is None
     with pytest.raises(
-        DataError, match="wine:features=3: only generated data have keys; say wine, or take one of linearly-sep"
+        DataError, match="wine:features=3: only generated data sets have parameters; write wine, or use one of linearly-sep"
     ):
         recipe_of("wine:features=3")
 

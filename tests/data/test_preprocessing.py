@@ -5,7 +5,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from faqnas_optuna.data.named import load
-from faqnas_optuna.data.preprocessing import FARTHEST, Category, Numbers, Preprocessing, RawFeatures
+from faqnas_optuna.data.preprocessing import MAX_DEVIATIONS, Category, Numbers, Preprocessing, RawFeatures
 from faqnas_optuna.errors import DataError
 
 
@@ -42,7 +42,7 @@ def table(a: float = 1.0, b: float = 5.0, c: str | None = "y") -> RawFeatures:
     [
         (table(a=np.inf), "t: column 'a' holds an infinite number in row 2"),
         (table(b=np.nan), "t: column 'b' lacks a value in row 2"),
-        (table(a=3 * FARTHEST), "t: column 'a' holds 3e\\+06 in row 2, far outside the training range of 0 to 4"),
+        (table(a=3 * MAX_DEVIATIONS), "t: column 'a' holds 3e\\+06 in row 2, far outside the training range of 0 to 4"),
         (table(a=np.inf, b=-1e9), "column 'a' .*; column 'b' holds -1e\\+09"),
     ],
 )

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from faqnas_optuna.config import DataConfig
 from faqnas_optuna.data.frames import as_frame
-from faqnas_optuna.data.limits import MOST_COLUMNS
+from faqnas_optuna.data.limits import MAX_COLUMNS
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
 from faqnas_optuna.data.reading import Source, read_source
@@ -170,7 +170,7 @@ def test_every_kind_of_file_holds_the_same(patients: pd.DataFrame, tmp_path: Pat
 def test_what_was_done_is_told(patients: pd.DataFrame) -> None:
     frame = patients.assign(constant=1, row=np.arange(ROWS)).rename(columns={"bmi": "Unnamed: 0"})
     told = split(frame, drop=("smokes",), groups="patient").columns
-    assert told["smokes"] == "left out, as asked" and told["Unnamed: 0"] == "left out: it has no name"
+    assert told["smokes"] == "left out with --drop" and told["Unnamed: 0"] == "left out: it has no name"
     assert told["patient"] == "group: its samples stay in one part; no feature"
     assert told["constant"] == "number, constant in the training part: always 0"
     assert told["row"] == "number, standardised" and told["outcome"] == "label"
@@ -195,8 +195,8 @@ def test_of_many_columns_is_told_together() -> None:
 
 
 def test_a_file_of_a_thousand_columns_is_read(tmp_path: Path) -> None:
-    names = [f"c{number}" for number in range(MOST_COLUMNS)]
-    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join("1" * MOST_COLUMNS) + "\n")
+    names = [f"c{number}" for number in range(MAX_COLUMNS)]
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join("1" * MAX_COLUMNS) + "\n")
     assert list(read_source(tmp_path / "wide.csv").frame.columns) == names
 
 
@@ -222,7 +222,7 @@ def test_named_data_may_be_projected() -> None:
     assert splits.n_features == 8 and splits.fingerprint == plain.fingerprint
     found = np.abs(np.corrcoef(splits.test.x.T, theirs.transform(plain.test.x.astype(np.float64)).T)[:8, 8:].diagonal())
     assert found.min() > 0.999
-    with pytest.raises(DataError, match="--pca 5 is more than 90 samples of 4 features have; ask for 4 at most"):
+    with pytest.raises(DataError, match="--pca 5 is too large for 90 samples of 4 features; use at most 4"):
         load("iris", seed=0, pca=5)
 
 
@@ -242,7 +242,7 @@ def test_a_study_finds_its_file_again(
     (tmp_path / "elsewhere").mkdir()
     file.rename(moved := tmp_path / "elsewhere" / file.name)
     code, _, err = cli_here("resume", "my-patients", "--generations", "2")
-    assert code == 2 and "my patients.csv is not in" in err and "--data-dir" in err
+    assert code == 2 and "cannot find my patients.csv in" in err and "--data-dir" in err
     assert cli_here("resume", "my-patients", "--generations", "2", "--data-dir", "elsewhere")[0] == 0
     code, out, _ = cli_here(
         "confirm", "my-patients", "--top", "1", "--repeats", "2", "--epochs", "1", "--data-dir", "elsewhere"

@@ -70,7 +70,7 @@ def test_another_space_or_protocol_is_refused(search: Search, crew: Crew, tmp_pa
         file.write_text(settings)
     assert refused(crew, *[(*START_SMALL, "--config", str(file)) for file in files]) == [
         f"Error: study 'iris' exists with other settings: {difference};"
-        " ask for the stored ones, or start another study with --study\n"
+        " use the stored ones, or start another study with --study\n"
         for difference in differences.values()
     ]
     assert trials_of(search) == []
@@ -95,4 +95,4 @@ def test_another_version_of_torch_is_recorded(search: Search, crew: Crew, comman
     crew.start(*command)
     assert crew.leave() == [0], crew.printed()
     assert len(trials_of(search)) == 2
-    assert search.metadata.noted_versions() == [versions()]
+    assert search.metadata.worker_versions() == [versions()]

@@ -60,7 +60,7 @@ SEEN_BY_ALL = {
     "broken attribute": (user_attribute("worker", "{"), "trial 3 cannot be read: JSONDecodeError"),
     "no accuracy": (
         f"DELETE FROM trial_user_attributes {OF_TRIAL_3} AND \"key\" = 'val_accuracy'",
-        "trial 3 lacks its val_accuracy",
+        "trial 3 has no val_accuracy",
     ),
     "generation": (
         f"UPDATE trial_system_attributes SET value_json = '\"first\"' {OF_TRIAL_3}",
@@ -71,7 +71,7 @@ SEEN_BY_ALL = {
         "UPDATE study_directions SET direction = 'MAXIMIZE' WHERE study_id = 1 AND objective = 1",
         "its directions are: minimize, maximize",
     ),
-    "broken description": (study_attribute("faqnas", "{"), "attribute 'faqnas' is no JSON"),
+    "broken description": (study_attribute("faqnas", "{"), "attribute 'faqnas' is not JSON"),
     "number description": (study_attribute("faqnas", "5"), "attribute 'faqnas' holds"),
     "empty description": (study_attribute("faqnas", "{}"), "attribute 'faqnas' holds KeyError"),
     "setting": (
@@ -86,14 +86,14 @@ SEEN_BY_ALL = {
     ),
 }
 SEEN_BY_STATUS = {
-    "broken stop": (study_attribute("stop", "{"), "attribute 'stop' is no JSON"),
+    "broken stop": (study_attribute("stop", "{"), "attribute 'stop' is not JSON"),
     "resumed": (study_attribute("resumed", "5"), "attribute 'resumed' holds"),
 }
 SEEN_BY_WORKERS = {
     "closed generation": (study_attribute("generation:0", '"x"'), "attribute 'generation:0' holds"),
     "parents": (
         "INSERT INTO study_system_attributes (study_id, \"key\", value_json) VALUES (1, 'x', '{')",
-        "attribute 'x' is no JSON",
+        "attribute 'x' is not JSON",
     ),
 }
 

@@ -184,7 +184,7 @@ def test_a_study_that_is_deleted_ends_its_workers_with_one_line(any_storage_url:
     wait_until(is_deleted, SOON_S, "the study is deleted")
     assert crew.leave() == [2, 2], crew.printed()
     told = [line for line in crew.printed().splitlines() if not line.startswith("trial ")]
-    assert told == ["Error: study 's' was deleted meanwhile; see which are left with: faqnas-optuna status"] * 2
+    assert told == ["Error: study 's' was deleted; list the remaining studies with: faqnas-optuna status"] * 2
 
 
 @sqlite_and_postgres

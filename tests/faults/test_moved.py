@@ -48,7 +48,7 @@ def test_a_database_that_is_moved_or_deleted_ends_its_workers(
     for worker in workers:
         worker.join(SOON_S)
     assert [worker.exitcode for worker in workers] == [4, 4], crew.printed()
-    assert "was moved or deleted meanwhile, or is another file now" in crew.printed()
+    assert "was moved, deleted or replaced" in crew.printed()
     assert "Traceback" not in crew.printed()
     if do is move:
         moved: Search = load(open_storage(f"sqlite:///{file.with_name('kept.db')}"), "s")

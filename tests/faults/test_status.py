@@ -114,7 +114,7 @@ def test_who_stops_and_resumes_a_study_is_on_record(any_storage_url: str, crew: 
     assert (stopped.reason, stopped.by) == ("requested", f"{getpass.getuser()}@{HOST}:{stopper.pid}")
     assert_just_now(stopped.at, began)
     assert asdict(stopped).items() <= status(cli_here, any_storage_url)["stop"].items()
-    told = f"\ns stopped {to_the_minute(stopped.at)}: somebody asked for it ({stopped.by})\n"
+    told = f"\ns stopped {to_the_minute(stopped.at)}: a user requested it ({stopped.by})\n"
     assert told in cli_here("status", "--storage", any_storage_url)[1]
 
     began = datetime.now(UTC)

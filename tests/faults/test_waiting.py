@@ -46,7 +46,7 @@ def test_twenty_workers_share_ten_connections(logs: Path) -> None:
             for _ in range(CROWD):
                 crew.start("worker", "s", trial_s=0.2)
             assert crew.leave(within_s=500) == [0] * CROWD, crew.printed()
-            assert "the database has no connection to spare" in crew.printed()
+            assert "the database has no free connection" in crew.printed()
             assert violations_of(load(open_storage(url), "s"), crew.log()) == []
 
 
@@ -171,7 +171,7 @@ def test_a_hot_standby_is_refused_as_such(
     with postgres_server.standing_by():
         code, out, err = cli_here(*command, "--storage", postgres_url)
     assert (code, out) == (4, "")
-    assert "in a read-only transaction; it takes no changes from you: name the server that does" in err
+    assert "in a read-only transaction; it accepts no changes from you: name the server that does" in err
     assert err.count("\n") == 1
 
 
@@ -189,5 +189,5 @@ def test_a_read_only_mysql_server_is_refused_as_such(
     finally:
         mariadb_server.execute("SET GLOBAL read_only = 0")
     assert (code, out) == (4, "")
-    assert "--read-only option" in err and "it takes no changes from you" in err
+    assert "--read-only option" in err and "it accepts no changes from you" in err
     assert err.count("\n") == 1

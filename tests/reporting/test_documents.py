@@ -201,8 +201,8 @@ def test_a_study_of_before_hypervolumes_were_logarithmic_is_left_out_of_all(
     entry = {name: value for name, value in study.user_attrs[DESCRIPTION].items() if name != "flops_range"}
     study.set_user_attr(DESCRIPTION, entry | {"reference_point": [1.5, 1.0]})
     told = (
-        f"study 'older' was made by an earlier faqnas-optuna, {__version__}, which measured hypervolumes otherwise:"
-        " read it with that, or start another study with --study"
+        f"study 'older' was made by an earlier faqnas-optuna, {__version__}, which defined hypervolumes differently:"
+        " read it with that version, or start another study with --study"
     )
     code, out, err = cli_here("status")
     assert (code, err) == (0, "")
@@ -264,7 +264,7 @@ def test_status_shows_a_stopped_study_whose_last_trials_still_run(
     stop(search, StopReason.REQUESTED)
     code, out, err = cli_here("status")
     assert (code, err) == (0, "")
-    assert re.search(r"^iris stopped 2[-0-9]+ [:0-9]+ UTC: somebody asked for it \(", out, re.MULTILINE)
+    assert re.search(r"^iris stopped 2[-0-9]+ [:0-9]+ UTC: a user requested it \(", out, re.MULTILINE)
     assert "stopped, 1 worker\n" in out
     assert "minutes left" not in out
 

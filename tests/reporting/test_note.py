@@ -54,7 +54,7 @@ def test_who_made_it_is_told(search_of_eight: Search) -> None:
     created = datetime.fromisoformat(search_of_eight.description.created)
     assert f"on {created:%Y-%m-%d %H:%M} UTC by faqnas-optuna {versions()['faqnas-optuna']}" in told
     assert "other versions" not in told
-    search_of_eight.metadata.note_versions({**versions(), "numpy": "1.26.0"})
+    search_of_eight.metadata.record_versions({**versions(), "numpy": "1.26.0"})
     assert "some workers had other versions" in study_note(read_state(search_of_eight))["Origin"]
 
 

@@ -156,9 +156,9 @@ def test_as_last_read_spares_the_database(study: optuna.Study) -> None:
     begin(elsewhere(study))
     assert len(study.get_trials()) == 1
     begin(elsewhere(study))
-    with batched(study).as_last_read():
+    with batched(study).cached_reads():
         assert len(study.get_trials()) == 1
-        with batched(study).as_it_is_now():
+        with batched(study).fresh_reads():
             assert len(study.get_trials()) == 2
 
 

@@ -63,7 +63,7 @@ def guest_url(any_storage_url: str, request: pytest.FixtureRequest) -> Iterator[
 
 @on_servers
 def test_a_user_without_rights_is_told_what_to_ask_for(any_storage_url: str, guest_url: str) -> None:
-    told = "(permission|command) denied .*; let the owner of the database allow your user to create and change tables"
+    told = "(permission|command) denied .*; ask the owner of the database for the right to create and change tables"
     with pytest.raises(StorageError, match=told):
         dry_run(guest_url)
     new_study(any_storage_url, "s")
@@ -81,7 +81,7 @@ def test_doctor_finds_a_standby_lacking(
         code, out, _ = cli_here("doctor", "--storage", postgres_url)
     assert code == 1
     last = " ".join(out.split("database")[-1].split())
-    assert "read-only transaction; it takes no changes from you" in last
+    assert "read-only transaction; it accepts no changes from you" in last
 
 
 def report_lack(url: str, reports: Connection) -> None:
@@ -96,7 +96,7 @@ def report_lack(url: str, reports: Connection) -> None:
 @pytest.mark.parametrize(
     ("directory_mode", "file_mode", "reason"),
     [
-        (0o777, 0o644, "you may read the database .*, not write it"),
+        (0o777, 0o644, "you may only read the database .*; ask its owner"),
         (0o755, 0o666, "cannot write beside the database .* make .* writable"),
     ],
 )

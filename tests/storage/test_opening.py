@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage import servers
 from faqnas_optuna.storage.opening import backend, failure, open_storage, storage_lock
-from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason, is_passing
+from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason, is_transient
 from tests.conftest import TIMEOUT_S
 from tests.support.crew import forking
 from tests.support.databases import on_servers
@@ -93,13 +93,13 @@ def test_a_database_is_only_made_when_asked(tmp_path: Path, storage_url: str) ->
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("faqnas.db", "no database URL; write sqlite:///FILE.db"),
-        ("postgresql://u:secret@host:port/db", "no database URL"),
+        ("faqnas.db", "not a database URL; write sqlite:///FILE.db"),
+        ("postgresql://u:secret@host:port/db", "not a database URL"),
         ("sqlite://", "must be a file that workers can share"),
         ("sqlite:////nowhere/at/all.db", "directory /nowhere/at does not exist"),
         ("postgresql://me:secret@127.0.0.1:1/db", r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/db: .*refused"),
         ("mysql://me:secret@127.0.0.1:1/db", r"mysql\+pymysql://me:\*\*\*@127.0.0.1:1/db"),
-        ("oracle://me:secret@127.0.0.1:1/db", "SQLite, PostgreSQL or MySQL database; oracle is none"),
+        ("oracle://me:secret@127.0.0.1:1/db", "SQLite, PostgreSQL or MySQL database; it is oracle"),
     ],
 )
 def test_storages_that_cannot_be_used_are_refused(url: str, message: str) -> None:
@@ -111,7 +111,7 @@ def test_storages_that_cannot_be_used_are_refused(url: str, message: str) -> Non
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to be looked at as one\n" * 40)
-    with pytest.raises(StorageError, match="is no SQLite database; name another file"):
+    with pytest.raises(StorageError, match="is not an SQLite database; name another file"):
         open_storage(f"sqlite:///{tmp_path}/notes.txt")
 
 
@@ -128,7 +128,7 @@ def test_a_driver_that_repeats_a_secret_is_not_quoted() -> None:
 def test_a_database_without_studies_says_how_to_begin(any_storage_url: str) -> None:
     if any_storage_url.startswith("sqlite"):
         Path(str(make_url(any_storage_url).database)).touch()
-    with pytest.raises(StorageError, match="it holds no studies; begin one with: faqnas-optuna start --dataset wine$"):
+    with pytest.raises(StorageError, match="it contains no studies; start one with: faqnas-optuna start --dataset wine$"):
         open_storage(any_storage_url)
 
 
@@ -146,7 +146,7 @@ def test_tables_of_another_optuna_are_refused_with_what_to_do(any_storage_url: s
     [
         ({"database": "nowhere"}, "create it, or name another"),
         ({"password": "guess"}, "check user and password"),
-        ({"port": 1}, "check host and port, and that the server runs and listens to this machine"),
+        ({"port": 1}, "check host and port, and that the server is running and accepts connections from this machine"),
     ],
     ids=["database", "password", "port"],
 )
@@ -165,7 +165,7 @@ def test_a_transaction_that_the_server_has_ended_is_begun_again(postgres_url: st
         connection.execute(text("SET idle_in_transaction_session_timeout = '100ms'"))
         time.sleep(1)
         connection.execute(text("SELECT 1"))
-    assert is_passing(ended.value)
+    assert is_transient(ended.value)
 
 
 @pytest.mark.parametrize("option", ["sslmode=verify-full", "charset=nope"])
@@ -194,10 +194,10 @@ def test_a_lock_that_the_server_has_taken_away_is_known_to_be_lost(any_storage_u
 def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(any_storage_url: str) -> None:
     open_storage(any_storage_url, create=True)
     with storage_lock(any_storage_url):
-        told = "another process has kept|lock timeout"
+        told = "another process has held|lock timeout"
         with pytest.raises(DATABASE_ERRORS, match=told) as refused, storage_lock(any_storage_url, timeout_s=1):
             pass
         # It may be free in a moment.
-        assert is_passing(refused.value)
+        assert is_transient(refused.value)
     with storage_lock(any_storage_url):
         pass

@@ -1,10 +1,10 @@
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from faqnas_optuna.storage.outages import advice, is_passing, may_come_up
+from faqnas_optuna.storage.outages import advice, is_transient, may_come_up
 
 CREATE = "create it"
-ENCRYPTION = "check what the URL says of encryption"
+ENCRYPTION = "check the encryption options in the URL"
 CONNECTIONS = "raise the server's limit of connections"
 REACH = "check host and port"
 
@@ -22,8 +22,8 @@ def error(reason: str) -> OperationalError:
         ("server does not support SSL, but SSL was required", ENCRYPTION, False),
         ("SSL connection has been closed unexpectedly", REACH, True),
         ('FATAL:  role "me" does not exist', "check user and password", False),
-        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "let the administrator", False),
-        ("permission denied for schema public", "let the owner of the database allow", False),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "ask the administrator", False),
+        ("permission denied for schema public", "ask the owner of the database", False),
         ("FATAL:  sorry, too many clients already", CONNECTIONS, True),
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", CONNECTIONS, True),
         ("(1040, 'Too many connections')", CONNECTIONS, True),
@@ -32,8 +32,8 @@ def error(reason: str) -> OperationalError:
         ("failed to resolve host 'db': [Errno -3] Temporary failure in name resolution", REACH, True),
         ("failed to resolve host 'db': [Errno -2] Name or service not known", REACH, False),
         ("(2003, \"Can't connect to MySQL server on 'db' ([Errno -2] Name or service not known)\")", REACH, False),
-        ("cannot execute INSERT in a read-only transaction", "it takes no changes from you", False),
-        ("attempt to write a readonly database", "you may read it, not write it", False),
+        ("cannot execute INSERT in a read-only transaction", "it accepts no changes from you", False),
+        ("attempt to write a readonly database", "you may only read it", False),
     ],
 )
 def test_advice_and_waiting_follow_from_the_reason(reason: str, expected: str, is_awaited: bool) -> None:
@@ -43,6 +43,6 @@ def test_advice_and_waiting_follow_from_the_reason(reason: str, expected: str, i
 
 def test_a_server_in_use_may_take_changes_again() -> None:
     """As a standby that is about to take over; a host whose name is lost for a moment may be found again too."""
-    assert is_passing(error("cannot execute INSERT in a read-only transaction"))
-    assert is_passing(error("failed to resolve host 'db': [Errno -2] Name or service not known"))
-    assert not is_passing(error("attempt to write a readonly database"))
+    assert is_transient(error("cannot execute INSERT in a read-only transaction"))
+    assert is_transient(error("failed to resolve host 'db': [Errno -2] Name or service not known"))
+    assert not is_transient(error("attempt to write a readonly database"))

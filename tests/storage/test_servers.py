@@ -89,7 +89,7 @@ def test_a_server_with_a_certificate_of_somebody_else_is_refused(
         code, out, err = cli_here(*command, "--storage", f"{encrypted_url}?sslmode=verify-full&sslrootcert={other}")
         assert (code, out) == (4, "")
         assert err.startswith("Error: cannot use the database postgresql+psycopg://faqnas:***@127.0.0.1:")
-        assert "certificate verify failed; check what the URL says of encryption: its options, and the files" in err
+        assert "certificate verify failed; check the encryption options in the URL, and the files" in err
         assert err.count("\n") == 1
 
 

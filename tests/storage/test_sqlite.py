@@ -64,7 +64,7 @@ def test_what_is_no_database_of_ours_is_refused_and_left_as_it_is(tmp_path: Path
     before = sorted(path.name for path in tmp_path.iterdir())
     for name, reason in (
         ("directory", "is a directory"),
-        ("picture", "is no SQLite database"),
+        ("picture", "is not an SQLite database"),
         ("foreign", "is the database of another program, with a table 'customers'"),
     ):
         with pytest.raises(StorageError, match=f"{name} {reason}; name another file with --storage"):
@@ -98,11 +98,11 @@ def test_a_new_database_and_its_lock_have_one_mode(tmp_path: Path, umask: int, m
 
 
 def test_a_device_is_refused_and_no_lock_is_left_beside_it(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="the database /dev/null is no regular file; name another file with --storage"):
+    with pytest.raises(StorageError, match="the database /dev/null is not a regular file; name another file with --storage"):
         open_storage("sqlite:////dev/null", create=True)
     assert not Path("/dev/null.lock").exists()
     os.mkfifo(tmp_path / "pipe.db")
-    with pytest.raises(StorageError, match=r"pipe\.db is no regular file"):
+    with pytest.raises(StorageError, match=r"pipe\.db is not a regular file"):
         open_storage(f"sqlite:///{tmp_path}/pipe.db", create=True)
 
 
@@ -131,7 +131,9 @@ def test_what_lies_beside_a_database_lies_beside_the_file_that_a_link_means(tmp_
     assert {"faqnas.db", "faqnas.db.lock", "faqnas.db-wal"} <= {path.name for path in (tmp_path / "data").iterdir()}
     assert number_of_studies(f"sqlite:///{tmp_path}/data/faqnas.db") == 1
     (tmp_path / "other.db").symlink_to("nowhere/faqnas.db")
-    with pytest.raises(StorageError, match=r"cannot make the database \S+/other\.db: the directory \S+/nowhere does not exist"):
+    with pytest.raises(
+        StorageError, match=r"cannot create the database \S+/other\.db: the directory \S+/nowhere does not exist"
+    ):
         open_storage(f"sqlite:///{tmp_path}/other.db", create=True)
 
 
@@ -142,14 +144,14 @@ def test_a_link_that_is_led_elsewhere_is_noticed(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "first.db", tmp_path / "second.db")
     (tmp_path / "link.db").unlink()
     (tmp_path / "link.db").symlink_to("second.db")
-    with pytest.raises(StorageError, match=r"the database \S+/link\.db was moved or deleted meanwhile, or is another file now"):
+    with pytest.raises(StorageError, match=r"the database \S+/link\.db was moved, deleted or replaced"):
         study.set_user_attr("key", "value")
 
 
 def test_a_file_of_several_names_is_refused(search_of_eight: Search, tmp_path: Path) -> None:
     (tmp_path / "other.db").hardlink_to(tmp_path / "faqnas.db")
     for name in ("faqnas.db", "other.db"):
-        with pytest.raises(StorageError, match=f"{name} is one file of 2 names, .* remove the others"):
+        with pytest.raises(StorageError, match=f"{name} has 2 hard links, .* remove the others"):
             open_storage(f"sqlite:///{tmp_path}/{name}")
     (tmp_path / "other.db").unlink()
     assert number_of_studies(f"sqlite:///{tmp_path}/faqnas.db") == 1
@@ -161,7 +163,7 @@ def test_a_file_that_is_mounted_alone_is_refused(search_of_eight: Search, tmp_pa
     (mounted := tmp_path / "mounted.db").touch()
     subprocess.run(["mount", "--bind", str(tmp_path / "faqnas.db"), str(mounted)], check=True, timeout=TIMEOUT_S)
     try:
-        with pytest.raises(StorageError, match=r"mounted\.db is mounted without .* mount its directory instead"):
+        with pytest.raises(StorageError, match=r"mounted\.db is mounted as a single file, .* mount its directory instead"):
             open_storage(f"sqlite:///{mounted}")
     finally:
         subprocess.run(["umount", str(mounted)], check=True, timeout=TIMEOUT_S)

@@ -2,7 +2,7 @@ import pytest
 
 from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.storage.urls import masked
+from faqnas_optuna.storage.urls import masked_url
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from faqnas_optuna.storage.urls import masked
     ],
 )
 def test_passwords_are_masked(url: str, shown: str) -> None:
-    assert masked(url) == shown
+    assert masked_url(url) == shown
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ def test_passwords_are_masked(url: str, shown: str) -> None:
     ],
 )
 def test_a_password_with_an_at_sign_is_refused_and_not_repeated(url: str) -> None:
-    with pytest.raises(StorageError, match="in a password, @ is written %40") as refused:
+    with pytest.raises(StorageError, match="in a password, write %40 for @") as refused:
         open_storage(url)
     assert "tPASS" not in str(refused.value)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "pgsql"])
 def test_other_names_of_postgresql_are_refused_with_the_right_one(scheme: str) -> None:
-    with pytest.raises(StorageError, match=f"{scheme} is none of them; write postgresql://"):
+    with pytest.raises(StorageError, match=f"it is {scheme}; write postgresql://"):
         open_storage(f"{scheme}://me:s3cret@host/db")
 
 
@@ -51,5 +51,5 @@ def test_other_names_of_postgresql_are_refused_with_the_right_one(scheme: str) -
 )
 def test_an_option_without_a_value_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(StorageError, match=r"written NAME=VALUE, .* a \? in a path or a password is written %3F") as refused:
-        masked(url)
+        masked_url(url)
     assert "s3cret" not in str(refused.value)

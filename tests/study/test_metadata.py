@@ -37,7 +37,7 @@ def description() -> Description:
 def test_a_blank_ledger_has_nothing(metadata: StudyMetadata) -> None:
     assert metadata.is_blank()
     assert (metadata.description(), metadata.created_and_stop(), metadata.stop()) == (None, (None, None), None)
-    assert not (metadata.closed_generations() or metadata.resumptions() or metadata.noted_versions())
+    assert not (metadata.closed_generations() or metadata.resumptions() or metadata.worker_versions())
 
 
 def test_a_description_is_read_as_it_was_written(metadata: StudyMetadata) -> None:
@@ -79,8 +79,8 @@ def test_a_resumption_takes_the_stop_away_and_keeps_it(metadata: StudyMetadata) 
 
 def test_the_same_versions_are_noted_once(metadata: StudyMetadata) -> None:
     for torch in ("2.10.0", "2.13.0", "2.10.0"):
-        metadata.note_versions({"torch": torch})
-    assert sorted(noted["torch"] for noted in metadata.noted_versions()) == ["2.10.0", "2.13.0"]
+        metadata.record_versions({"torch": torch})
+    assert sorted(noted["torch"] for noted in metadata.worker_versions()) == ["2.10.0", "2.13.0"]
 
 
 def test_the_objectives_have_names(new_search: Callable[..., Search]) -> None:
@@ -102,8 +102,8 @@ def test_a_study_of_before_the_range_of_flops_was_kept_is_refused_in_one_line() 
     with pytest.raises(StudyMismatchError) as refused:
         Description.from_json(entry | {"reference_point": [1.5, 1.0]}, study="s")
     assert str(refused.value) == (
-        "study 's' was made by an earlier faqnas-optuna, 0.1.0, which measured hypervolumes otherwise:"
-        " read it with that, or start another study with --study"
+        "study 's' was made by an earlier faqnas-optuna, 0.1.0, which defined hypervolumes differently:"
+        " read it with that version, or start another study with --study"
     )
 
 

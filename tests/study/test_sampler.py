@@ -162,7 +162,7 @@ def test_parents_that_another_worker_has_just_chosen_are_read_with_their_values(
     other.study.get_trials()
     # The fourth closes the generation, the fifth chooses the parents; the other has seen neither.
     run_trials(search, 2, cheap_values)
-    with batched(other.study).as_last_read():
+    with batched(other.study).cached_reads():
         sampler: Any = other.study.sampler
         parents = sampler._nsga2.get_parent_population(other.study, 1)
     assert [trial.number for trial in parents] == [0, 1, 2, 3]

@@ -47,7 +47,7 @@ def test_unknown_and_foreign_studies_are_refused(new_search: Callable[..., Searc
     optuna.create_study(storage=storage, study_name="foreign")
     with pytest.raises(StudyNotFoundError, match="no study 'irs': did you mean 'iris'?"):
         searches.load(storage, "irs")
-    with pytest.raises(StudyNotFoundError, match="'foreign' was not made by faqnas-optuna"):
+    with pytest.raises(StudyNotFoundError, match="'foreign' was not created by faqnas-optuna"):
         searches.load(storage, "foreign")
     assert list(our_studies(storage)) == ["iris"]
 
@@ -129,16 +129,16 @@ def test_a_study_with_settings_of_another_version_is_refused(new_search: Callabl
     description = search.study.user_attrs[DESCRIPTION]
     newer = {"config": description["config"] | {"annealing": 3}, "versions": {"faqnas-optuna": "7.0"}}
     search.study.set_user_attr(DESCRIPTION, description | newer)
-    with pytest.raises(StudyMismatchError, match=r"annealing.*; it was made by faqnas-optuna 7\.0: install that"):
+    with pytest.raises(StudyMismatchError, match=r"annealing.*; it was made by faqnas-optuna 7\.0: install that version"):
         searches.load(open_storage(storage_url), "iris")
 
 
 def test_versions_that_may_give_other_numbers_are_recorded(new_search: Callable[..., Search]) -> None:
     search = new_search()
     search.check_versions()
-    assert search.metadata.noted_versions() == []
+    assert search.metadata.worker_versions() == []
     change_versions(search, torch="2.10.0").check_versions()
-    assert search.metadata.noted_versions() == [versions()]
+    assert search.metadata.worker_versions() == [versions()]
 
 
 def test_the_seed_of_a_study_splits_its_data(storage_url: str) -> None:

@@ -16,9 +16,9 @@ from faqnas_optuna.study.stopping import (
     ClosedGeneration,
     Decision,
     Failure,
-    Known,
     Point,
     Resumption,
+    SearchFacts,
     StopReason,
     all_fail,
     decide,
@@ -89,7 +89,7 @@ class Report:
         return repr(self.point)
 
 
-def known(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[Report] = ()) -> Known:
+def known(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[Report] = ()) -> SearchFacts:
     """What is known after these reports, in their order."""
     circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
     failing: list[Failure] = []
@@ -99,7 +99,7 @@ def known(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[
         else:
             circuits[report.generation][report.circuit] = report.point
             failing = []
-    return Known(
+    return SearchFacts(
         limits=limits,
         flops_range=FLOPS_RANGE,
         circuits=circuits,

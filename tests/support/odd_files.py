@@ -88,7 +88,7 @@ ODD: dict[str, Odd] = {
     "glass": Odd(write=csv(base(Id=range(1, ROWS + 1)))),
     "sonar": Odd(write=csv(base(**{f"band{n}": RANDOM.random(ROWS) for n in range(58)}, y=cycle("R", "M")))),
     "abalone": Odd(write=csv(base(y=range(ROWS))), refused="each class needs at least 5 samples"),
-    "auto mpg": Odd(write=csv(base(car=cycle("ford", "audi"), y=NUMBERS[:, 2])), refused="there is no regression here"),
+    "auto mpg": Odd(write=csv(base(car=cycle("ford", "audi"), y=NUMBERS[:, 2])), refused="regression is not supported"),
     "forest fires": Odd(write=csv(base(month=cycle("mar", "oct"), day=cycle("fri", "tue", "sat")))),
     "household power": Odd(
         write=lines(
@@ -118,7 +118,7 @@ ODD: dict[str, Odd] = {
         name="D.CSV.GZ", write=lambda path: path.write_bytes(gzip.compress(base().to_csv(index=False).encode()))
     ),
     "percentages": Odd(write=csv(base(share=[f"{row}%" for row in range(ROWS)])), refused="a percent sign, as '0%'"),
-    "prices": Odd(write=csv(base(price=[f"${row}.50" for row in range(ROWS)])), refused="a currency sign, as '$0.50'"),
+    "prices": Odd(write=csv(base(price=[f"${row}.50" for row in range(ROWS)])), refused="a currency sign, such as '$0.50'"),
     "hexadecimal": Odd(write=csv(base(mask=[hex(row) for row in range(ROWS)])), refused="hexadecimal digits"),
     "thousands": Odd(write=csv(base(sum=[f"{row},678" for row in range(1, ROWS + 1)])), refused="may mean thousands"),
     "three bad columns": Odd(

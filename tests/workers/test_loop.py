@@ -183,7 +183,7 @@ def test_a_study_that_is_deleted_ends_its_worker(
 ) -> None:
     search = new_search(small_config(space=FEW, search=SearchConfig(population=4, synchronous=synchronous)))
     delete_in_trial(monkeypatch, storage_url, "iris", number=2, before=before)
-    with pytest.raises(StudyNotFoundError, match="was deleted meanwhile; .*: faqnas-optuna status$"):
+    with pytest.raises(StudyNotFoundError, match="was deleted; .*: faqnas-optuna status$"):
         run(search, iris, Signals(), on_trial=nothing)
 
 
