@@ -173,8 +173,8 @@ def achieved_hypervolume(front: Sequence[FrontCircuit], accuracies: Sequence[flo
     Args:
         front: Circuits of the front, sorted by cost.
         accuracies: Accuracy of each circuit.
-        flops_range: Quantum FLOPs of the cheapest and the most expensive circuit of the space. The box ends at `BOX_MARGIN` times
-            the latter.
+        flops_range: Quantum FLOPs of the cheapest and the most expensive circuit of the space. The box ends at `BOX_MARGIN`
+            times the latter.
     """
     cheapest, most_expensive = flops_range
     width = math.log10(BOX_MARGIN * most_expensive / cheapest)

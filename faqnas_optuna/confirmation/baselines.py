@@ -243,7 +243,11 @@ def label(model: Model, circuit: Circuit, *, n_features: int, n_classes: int) ->
         case Model.SEPARABLE:
             rotations = " ".join(str(layer.rotation) for layer in layers_of(model, circuit) or ())
             # Without rotations nothing is left but the embedding.
-            return f"{circuit.n_qubits} qubits, {circuit.embedding_label}, {rotations}, no entangler" if rotations else embedding_alone
+            return (
+                f"{circuit.n_qubits} qubits, {circuit.embedding_label}, {rotations}, no entangler"
+                if rotations
+                else embedding_alone
+            )
         case Model.MLP:
             return f"mlp, {mlp_width(circuit, n_features=n_features, n_classes=n_classes)} tanh units"
 
