@@ -169,7 +169,7 @@ def test_what_is_shown_of_it(search: Search, cli_here: Cli) -> None:
     table = front_table(state, state.front)
     assert r"$-\ln\mathrm{ESP}$" in table and f"{state.front[0].cost:.4f}" in table
     assert (
-        "(ESP) of the circuit's effective gates on bench, by its errors and times of 2026-01-31"
+        "(ESP) of the circuit's effective gates on bench, from its error rates and gate times of 2026-01-31"
         in study_note(state)["Objectives"]
     )
 
