@@ -25,7 +25,7 @@ from faqnas_optuna.training.statistics import Comparison, bounded_interval, comp
 SIGNIFICANT = 0.05
 """Significance level, for p with Holm's correction."""
 CONTROL_NAMES = {
-    Model.LINEAR: "the network without circuit",
+    Model.LINEAR: "the network without a circuit",
     Model.EMBEDDING: "its embedding alone",
     Model.SEPARABLE: "the circuit without entanglers",
     Model.MLP: "a classical network of equal size",

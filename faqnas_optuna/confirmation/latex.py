@@ -56,7 +56,7 @@ def _caption(document: Mapping[str, Any], score: Score) -> Latex:
         f" {_seeds(document)} seeds: mean {score.of(accuracy='', balanced='balanced ')}accuracy on"
         f" {grouped(document['test_samples'])} test samples of {escaped(document['dataset'])} with its $t$ interval, and the"
         f" validation accuracy estimated by the search after {grouped(document['search_epochs'])} epochs.{majority}"
-        " $\\Delta$: mean paired difference to a control, which is the network without circuit (linear), the embedding alone,"
+        " $\\Delta$: mean paired difference to a control, which is the network without a circuit (linear), the embedding alone,"
         " the circuit without entanglers (separable), or a classical network of equal size (mlp)."
         rf" Star: $p < {SIGNIFICANT}$ in an exact Wilcoxon signed-rank test with Holm's correction over the circuits."
     )

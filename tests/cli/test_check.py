@@ -162,7 +162,7 @@ def test_so_few_seeds_are_said_to_show_nothing(odd: Path, cli_here: Cli) -> None
     code, out, err = cli_here("confirm", "odd", "--top", "1", "--repeats", "2", "--epochs", "1")
     assert code == 0, err
     (told,) = [line for line in out.splitlines() if line.startswith("Trial ")]
-    assert "cannot differ significantly from the network without circuit (" in told
+    assert "cannot differ significantly from the network without a circuit (" in told
     assert told.endswith(" with 2 seeds, whose smallest possible p is 0.500.")
     assert "adds nothing" not in out and "-0.000" not in out
     document = json.loads(cli_here("confirm", "odd", "--json")[1])

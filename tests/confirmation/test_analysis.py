@@ -280,7 +280,7 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
 @pytest.mark.parametrize(
     ("controls", "sentence"),
     [
-        ([ADDS], "Trial 7 is better than the network without circuit by 0.050 (0.040 to 0.060, p 0.012)."),
+        ([ADDS], "Trial 7 is better than the network without a circuit by 0.050 (0.040 to 0.060, p 0.012)."),
         ([LACKS], "Trial 7 is worse than a classical network of equal size by 0.031 (0.021 to 0.041, p 0.004)."),
         ([NOTHING], f"Trial 7 {UNSHOWN} {DIFFERENCE}{COULD}"),
         (
@@ -296,12 +296,12 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
         # Without an interval all differences are equal.
         (
             [ADDS | {"difference_interval": None}, NOTHING | {"difference": 0.0, "difference_interval": None}],
-            f"Trial 7 is better than the network without circuit by 0.050 (with every seed, p 0.012); it {UNSHOWN} the circuit"
+            f"Trial 7 is better than the network without a circuit by 0.050 (with every seed, p 0.012); it {UNSHOWN} the circuit"
             f" without entanglers (+0.000, with every seed, p 0.400){COULD}",
         ),
         (
             [ADDS, control(Model.EMBEDDING, 0.02, 0.03, 0.8), NOTHING, LACKS],
-            "Trial 7 is better than the network without circuit by 0.050 (0.040 to 0.060, p 0.012) and its embedding alone by"
+            "Trial 7 is better than the network without a circuit by 0.050 (0.040 to 0.060, p 0.012) and its embedding alone by"
             " 0.020 (0.010 to 0.030, p 0.030); it is worse than a classical network of equal size by 0.031 (0.021 to 0.041,"
             f" p 0.004); it {UNSHOWN} {DIFFERENCE}{COULD}",
         ),
@@ -312,11 +312,11 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
         # The ranks, which p is of, speak for the other side than the mean, or the mean for none.
         (
             [control(Model.LINEAR, -0.02, 0.01, 0.7)],
-            f"Trial 7 {UNSHOWN} the network without circuit (-0.020, -0.030 to -0.010, p 0.010){COULD}",
+            f"Trial 7 {UNSHOWN} the network without a circuit (-0.020, -0.030 to -0.010, p 0.010){COULD}",
         ),
         (
             [control(Model.LINEAR, 0.0, 0.01, 0.7)],
-            f"Trial 7 {UNSHOWN} the network without circuit (+0.000, -0.010 to +0.010, p 0.010){COULD}",
+            f"Trial 7 {UNSHOWN} the network without a circuit (+0.000, -0.010 to +0.010, p 0.010){COULD}",
         ),
     ],
     ids=[
