@@ -296,8 +296,8 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
         # Without an interval all differences are equal.
         (
             [ADDS | {"difference_interval": None}, NOTHING | {"difference": 0.0, "difference_interval": None}],
-            f"Trial 7 is better than the network without a circuit by 0.050 (with every seed, p 0.012); it {UNSHOWN} the circuit"
-            f" without entanglers (+0.000, with every seed, p 0.400){COULD}",
+            f"Trial 7 is better than the network without a circuit by 0.050 (with every seed, p 0.012); it {UNSHOWN} the"
+            f" circuit without entanglers (+0.000, with every seed, p 0.400){COULD}",
         ),
         (
             [ADDS, control(Model.EMBEDDING, 0.02, 0.03, 0.8), NOTHING, LACKS],
