@@ -55,7 +55,7 @@ class JudgedSearch:
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """All searches of all search algorithms."""
+    """Judged searches of several search algorithms."""
 
     searches: dict[str, tuple[JudgedSearch, ...]]
     """Searches by the name of the algorithm, in the order of their seeds."""

@@ -175,6 +175,7 @@ def estimated_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) -
         rows[step.row] = None
         if step.value is not None:
             accuracies[benchmark.effective[step.row]].append(step.value)
+    # As in a search, circuits with equal effective circuits share their trainings.
     estimates = {effective: float(np.mean(values)) for effective, values in accuracies.items()}
     if trace.pooled and accuracies:
         circuits = [benchmark.circuits[effective] for effective in accuracies]

@@ -276,14 +276,14 @@ def comparison_message(entry: Mapping[str, Any]) -> str:
     if not tested:
         return f"{name} has not been compared with its controls yet."
     significant = [control for control in tested if is_significant(control)]
-    more = [_by(control) for control in significant if control["difference"] > 0]
-    less = [_by(control) for control in significant if control["difference"] < 0]
+    better = [_by(control) for control in significant if control["difference"] > 0]
+    worse = [_by(control) for control in significant if control["difference"] < 0]
     undecided = [control for control in tested if control not in significant]
     parts = []
-    if more:
-        parts.append(f"is better than {_enumeration(more)}")
-    if less:
-        parts.append(f"is worse than {_enumeration(less)}")
+    if better:
+        parts.append(f"is better than {_enumeration(better)}")
+    if worse:
+        parts.append(f"is worse than {_enumeration(worse)}")
     if undecided:
         parts.append(_undecided(undecided))
     return f"{name} {'; it '.join(parts)}."

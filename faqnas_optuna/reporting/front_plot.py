@@ -10,7 +10,7 @@ from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
 # Blue and vermilion of Okabe and Ito remain distinct with colour vision deficiencies; in grey print the shapes differ.
-BELIEVED = "#0072B2"
+ESTIMATED = "#0072B2"
 """Colour of the values from the search."""
 CONFIRMED = "#D55E00"
 """Colour of the values from a confirmation."""

@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.reporting.front_plot import (
-    BELIEVED,
     CONFIRMED,
     CONFIRMED_NAME,
     DOMINATED,
     DOMINATED_NAME,
+    ESTIMATED,
     FrontPlot,
     Mark,
     points,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 POINTS_PER_INCH = 72
 INK = "0.15"
-BELIEVED_RANGE = "#9CC7E1"
+ESTIMATED_RANGE = "#9CC7E1"
 """Colour of the intervals from the search: a light blue, since the confirmed values are drawn over them."""
 TIGHT: dict[str, Any] = {"handlelength": 1.5, "handletextpad": 0.5, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.2}
 """Distances in a legend, in multiples of its font size."""
@@ -107,7 +107,7 @@ def _circuits(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
     handles: list[Handle] = []
     if plot.dominated:
         handles += axes.plot(*points(plot.dominated), **faint, label=DOMINATED_NAME)
-    steps: dict[str, Any] = {"drawstyle": "steps-post", "color": BELIEVED, "linewidth": 0.7 * form.line_pt}
+    steps: dict[str, Any] = {"drawstyle": "steps-post", "color": ESTIMATED, "linewidth": 0.7 * form.line_pt}
     axes.plot(*points(plot.front), **steps)
     # An empty line joins steps and filled circle in one entry of the legend.
     handles += axes.plot([], [], **steps, **_mark(Mark.EFFECTIVE, form), label="front (labels: trial numbers)")
@@ -126,8 +126,8 @@ def _mark(mark: Mark, form: Form) -> dict[str, Any]:
         "marker": "s" if mark.is_square else "o",
         "markersize": form.mark_pt,
         "markeredgewidth": form.line_pt,
-        "markeredgecolor": BELIEVED,
-        "markerfacecolor": BELIEVED if mark.is_filled else "white",
+        "markeredgecolor": ESTIMATED,
+        "markerfacecolor": ESTIMATED if mark.is_filled else "white",
     }
 
 
@@ -137,7 +137,7 @@ def _intervals(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
     bars = plot.bars
     if bars:
         x, y = points([candidate for candidate, _ in bars])
-        thick: dict[str, Any] = {"fmt": "none", "ecolor": BELIEVED_RANGE, "elinewidth": 2 * form.line_pt, "zorder": 1.5}
+        thick: dict[str, Any] = {"fmt": "none", "ecolor": ESTIMATED_RANGE, "elinewidth": 2 * form.line_pt, "zorder": 1.5}
         lengths = _bar_lengths(y, [interval for _, interval in bars])
         handles.append(axes.errorbar(x, y, yerr=lengths, **thick, label=plot.interval_name))
     pairs = plot.pairs

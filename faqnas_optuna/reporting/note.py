@@ -48,7 +48,7 @@ def _protocol(description: Description) -> str:
     config = description.config
     sizes = description.sizes
     training = config.training
-    seeds = f"from seed {config.seed}" if training.repeats == 1 else f"{training.repeats} times from seed {config.seed} on"
+    seeds = f"from seed {config.seed}" if training.repeats == 1 else f"{training.repeats} times from seed {config.seed}"
     return (
         f"Each circuit was trained by the {config.engine} engine {seeds} on {sizes['train']:,} samples of {config.dataset},"
         f" whose means and standard deviations standardise all features, for {counted(training.epochs, 'epoch')} of Adam with a"
@@ -81,6 +81,7 @@ def _reliability(state: SearchState) -> str:
 
 def _origin(description: Description, *, others: bool) -> str:
     created = to_the_minute(description.created)
+    # Results of other versions may differ in the last digits.
     more = "; some workers had other versions" if others else ""
     return f"The study was created on {created} by faqnas-optuna {_versions(description.versions)}{more}."
 

@@ -11,11 +11,11 @@ from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.front_plot import (
-    BELIEVED,
     CONFIRMED,
     CONFIRMED_NAME,
     DOMINATED,
     DOMINATED_NAME,
+    ESTIMATED,
     ConfirmedError,
     FrontPlot,
     Mark,
@@ -120,7 +120,7 @@ def hypervolume_figure(generations: Sequence[ClosedGeneration], closing_times: M
         x=[record.generation + 1 for record in generations],
         y=[record.hypervolume for record in generations],
         mode="lines+markers",
-        marker={"color": BELIEVED, "size": 9},
+        marker={"color": ESTIMATED, "size": 9},
         customdata=[[record.trials, record.front, closing_times[record.generation]] for record in generations],
         hovertemplate=(
             "generation %{x}, closed %{customdata[2]}<br>hypervolume %{y:.4f}"
@@ -152,12 +152,12 @@ def interactive_figure(plot: FrontPlot) -> "Figure":
         **_trace(plot, plot.front),
         name=_front_name(plot),
         mode="lines+markers",
-        line={"shape": "hv", "width": 1, "color": BELIEVED},
+        line={"shape": "hv", "width": 1, "color": ESTIMATED},
         error_y=_error_bars(plot) if plot.bars else None,
         marker={
             "symbol": ["square" if mark.is_square else "circle" for mark in marks],
-            "color": [BELIEVED if mark.is_filled else "white" for mark in marks],
-            "line": {"color": BELIEVED, "width": 2},
+            "color": [ESTIMATED if mark.is_filled else "white" for mark in marks],
+            "line": {"color": ESTIMATED, "width": 2},
             "size": 11,
         },
     )
@@ -217,7 +217,7 @@ def _error_bars(plot: FrontPlot) -> dict[str, Any]:
     return {
         "array": [high - error for error, (_, high) in bars],
         "arrayminus": [error - low for error, (low, _) in bars],
-        "color": BELIEVED,
+        "color": ESTIMATED,
         "thickness": 1,
     }
 

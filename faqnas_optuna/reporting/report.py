@@ -7,6 +7,7 @@ from typing import Any
 from faqnas_optuna.config import Score
 from faqnas_optuna.reporting.text_tables import TextTable
 
+# One wording for the terminal and for LaTeX.
 BRACKETS = "Gates in brackets do not affect any measurement."
 
 

@@ -110,6 +110,7 @@ def _next_commands(document: Mapping[str, Any], storage_option: str) -> Iterator
         document: A `start_document`. The most accurate circuit is the last of its front, which is sorted by cost.
     """
     name = document["study"]
+    # Ready to be copied: with the name of the study, a trial of its front, and the option for its database.
     commands = {
         f"show {name} {document['front'][-1]['trial']}{storage_option}": "draw the most accurate circuit",
         f"confirm {name}{storage_option}": "retrain the front and judge it on the test part, beside controls",

@@ -83,6 +83,7 @@ def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> Non
     trained, majority, ranked, smallest = remarks(document)
     assert trained == (
         "Retrained for 2 epochs (search: 1) from 3 new seeds and judged on 30 test samples that the search did not use."
+        " Optimism is the search estimate minus the test score: positive if the search overestimated the circuit."
     )
     # Iris has ten test samples of each class.
     assert majority == "The majority class has a test accuracy of 0.333."

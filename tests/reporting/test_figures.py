@@ -24,7 +24,7 @@ from scipy import stats
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.errors import OutputError
-from faqnas_optuna.reporting.front_plot import BELIEVED, CONFIRMED, ConfirmedError, FrontPlot, Mark
+from faqnas_optuna.reporting.front_plot import CONFIRMED, ESTIMATED, ConfirmedError, FrontPlot, Mark
 from faqnas_optuna.reporting.matplotlib_front import legend_below, printed_figure
 from faqnas_optuna.reporting.plotly_front import interactive_figure, pareto_figure, write_pareto_plot
 from faqnas_optuna.reporting.sizes import Size
@@ -280,7 +280,7 @@ def test_marks_tell_what_is_inert() -> None:
     for line in drawn.axes.lines:
         for flops, error in values(line) if line.get_linestyle() == "None" else []:
             looks[int(flops), round(error, 3)] = (line.get_marker(), line.get_markerfacecolor())
-    expected = {Mark.EFFECTIVE: ("o", BELIEVED), Mark.INERT: ("o", "white"), Mark.LACKING: ("s", "white")}
+    expected = {Mark.EFFECTIVE: ("o", ESTIMATED), Mark.INERT: ("o", "white"), Mark.LACKING: ("s", "white")}
     assert looks == {(flops, error): expected[mark] for mark, (_, flops, error) in zip(MARKS, FRONT, strict=True)}
 
 
@@ -320,7 +320,7 @@ def test_what_was_confirmed_stands_beside_what_was_believed() -> None:
     (container,) = drawn.axes.containers
     diamonds, _, (bars,) = container
     known = [(one, seen.confirmed[one.record.circuit]) for one in seen.front]
-    assert diamonds.get_marker() == "D" and diamonds.get_color() == CONFIRMED != BELIEVED
+    assert diamonds.get_marker() == "D" and diamonds.get_color() == CONFIRMED != ESTIMATED
     assert diamonds.get_xydata() == pytest.approx(np.array([[one.quantum_flops, test.error] for one, test in known]))
     reach = [[[one.quantum_flops, test.low], [one.quantum_flops, test.high]] for one, test in known]
     assert np.array(bars.get_segments()) == pytest.approx(np.array(reach))
@@ -346,7 +346,7 @@ def test_the_figure_of_a_page_tells_the_same(search: Search) -> None:
     figure = interactive_figure(shown(deviation=0.03, confirmed=True, dominated=5))
     _, front, links, confirmed = figure.data
     assert [*front.marker.symbol] == ["square" if mark is Mark.LACKING else "circle" for mark in MARKS]
-    assert [*front.marker.color] == [BELIEVED if mark is Mark.EFFECTIVE else "white" for mark in MARKS]
+    assert [*front.marker.color] == [ESTIMATED if mark is Mark.EFFECTIVE else "white" for mark in MARKS]
     half = stats.t.ppf(0.975, 4) * 0.03 / math.sqrt(5)
     assert [*front.error_y.array] == pytest.approx([half] * 8)
     assert [*front.error_y.arrayminus] == pytest.approx([min(half, error) for _, _, error in FRONT])

@@ -32,7 +32,7 @@ def test_other_settings_are_told_too(new_search: Callable[..., Search]) -> None:
     config = small_config(training=training, seed=7, engine=Engine.PENNYLANE, flops=FlopsCounter.ANALYTIC)
     note = study_note(read_state(new_search(config)))
     assert "counted from the arithmetic on the state vector" in note["Objectives"]
-    assert "by the pennylane engine 5 times from seed 7 on" in note["Protocol"]
+    assert "by the pennylane engine 5 times from seed 7" in note["Protocol"]
     assert "for 50 epochs of Adam with a learning rate of 0.01 and batches of 8" in note["Protocol"]
     assert note["Reliability"] == "The agreement of two means of 5 trainings of one circuit was not measured."
 
