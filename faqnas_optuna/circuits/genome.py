@@ -174,8 +174,8 @@ class Genome:
                 continue
             # `in` alone would accept True for 1 and 2.0 for 2, because they are equal.
             if value not in choices or type(value) is float or isinstance(value, bool) is not isinstance(choices[0], bool):
-                listed = ", ".join(str(choice) for choice in choices)
-                raise GenomeError(f"gene {gene!r} must be one of {listed}; it is {value!r}")
+                names = ", ".join(str(choice) for choice in choices)
+                raise GenomeError(f"gene {gene!r} must be one of {names}; it is {value!r}")
         # Plain strings (from JSON or a database) become members of their enum. The dataclass is frozen: only
         # `object.__setattr__` can replace them.
         for gene, kind in (("embedding", Embedding), ("entangler", Entangler), ("topology", Topology)):

@@ -16,6 +16,7 @@ import numpy as np
 from faqnas_optuna.cache import in_subprocess
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.engine.basis_patterns import (
+    Patterns,
     list_patterns,
     look_up,
     make_patterns,
@@ -97,9 +98,8 @@ def train_epoch(
     weights = _layers(optimiser.parameters, features, program, n_classes)
     gradients = _layers(optimiser.gradients, features, program, n_classes)
     of_bits = program.embedding == BASIS
-    capacity = workspace.embedding.shape[2]
     # Encoded and measured values, their gradients, and inputs and outputs of patterns. Smaller batches use the front.
-    buffers = np.empty((6, n_qubits * capacity), x.dtype)
+    buffers = np.empty((6, n_qubits * workspace.embedding.shape[2]), x.dtype)
     score_buffer = np.empty(n_classes * batch_size, x.dtype)
     patterns = make_patterns(n_qubits if of_bits else 0, batch_size, x)
     total = 0.0
@@ -113,24 +113,7 @@ def train_epoch(
         scores = score_buffer[: n_classes * rows.size].reshape(n_classes, rows.size)
 
         _encode(x, rows, weights.encoder_weights, weights.encoder_bias, encoded)
-        # With basis embedding, patterns are simulated instead of samples. Those of the samples come last, because `backward`
-        # starts from the last state. Both cases share one call of `forward`: a second one would take a third longer to compile.
-        own, count = list_patterns(encoded, patterns) if of_bits else (rows.size, rows.size)
-        inputs = encoded
-        outputs = measured
-        end = count
-        while end > 0:
-            begin = max(own, end - capacity) if end > own else 0
-            if of_bits:
-                inputs = _front(buffers[4], n_qubits, end - begin)
-                outputs = _front(buffers[5], n_qubits, end - begin)
-                write_bits(patterns.distinct[begin:end], inputs)
-            forward(inputs, weights.angles, program, workspace, outputs, end < count)
-            if of_bits:
-                store_measured(patterns.distinct[begin:end], outputs, patterns)
-            end = begin
-        if of_bits:
-            look_up(encoded, patterns, measured)
+        inputs, outputs = _simulate(encoded, weights.angles, program, workspace, patterns, buffers, measured)
         _classify(measured, weights.classifier_weights, weights.classifier_bias, scores)
         # `nll_loss` averages over a batch, also over a last one that is smaller.
         total += _negative_log_likelihood(scores, y, rows)
@@ -152,6 +135,41 @@ def train_epoch(
         batches += 1
         _adam(optimiser, steps_before + batches, learning_rate)
     return total / batches
+
+
+@jit
+def _simulate(
+    encoded: Array,
+    angles: Array,
+    program: Program,
+    workspace: Workspace,
+    patterns: Patterns,
+    buffers: Array,
+    measured: Array,
+) -> tuple[Array, Array]:
+    """Write ⟨Z⟩ (n, B) of every sample, and return inputs and outputs of the last simulation, from which `backward` starts."""
+    # With basis embedding, patterns are simulated instead of samples; those of the samples come last. Both cases share one
+    # call of `forward`: a second one would take a third longer to compile.
+    of_bits = program.embedding == BASIS
+    capacity = workspace.embedding.shape[2]
+    n_qubits, batch = encoded.shape
+    own, count = list_patterns(encoded, patterns) if of_bits else (batch, batch)
+    inputs = encoded
+    outputs = measured
+    end = count
+    while end > 0:
+        begin = max(own, end - capacity) if end > own else 0
+        if of_bits:
+            inputs = _front(buffers[4], n_qubits, end - begin)
+            outputs = _front(buffers[5], n_qubits, end - begin)
+            write_bits(patterns.distinct[begin:end], inputs)
+        forward(inputs, angles, program, workspace, outputs, end < count)
+        if of_bits:
+            store_measured(patterns.distinct[begin:end], outputs, patterns)
+        end = begin
+    if of_bits:
+        look_up(encoded, patterns, measured)
+    return inputs, outputs
 
 
 @jit

@@ -246,7 +246,7 @@ def zz_phases(angles: Array, pairs: Integers, order: Integers, scratch: Array, p
     for pair in range(angles.size):
         angle = angles[pair]
         for k in range(order.size):
-            scratch[k, 0] += angle if _aligned(k, pairs, pair) else -angle
+            scratch[k, 0] += angle if _are_aligned(k, pairs, pair) else -angle
     turn_phases(scratch, order, phases)
 
 
@@ -256,12 +256,12 @@ def adjoint_of_zz_phases(gradients: Array, pairs: Integers, grad_angles: Array) 
     for pair in range(grad_angles.size):
         total = gradients.dtype.type(0)
         for k in range(gradients.shape[0]):
-            total += gradients[k, 0] if _aligned(k, pairs, pair) else -gradients[k, 0]
+            total += gradients[k, 0] if _are_aligned(k, pairs, pair) else -gradients[k, 0]
         grad_angles[pair] = total
 
 
 @jit
-def _aligned(k: int, pairs: Integers, pair: int) -> bool:
+def _are_aligned(k: int, pairs: Integers, pair: int) -> bool:
     """Return whether both bits of a pair are equal in basis state k."""
     return bool(((k >> pairs[pair, 0]) ^ (k >> pairs[pair, 1])) & 1 == 0)
 

@@ -135,15 +135,7 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         return
     state = workspace.buffers[0]
     spare = workspace.buffers[1]
-    of_bits = program.embedding == BASIS
-    if program.embedding == ANGLE or (of_bits and program.joined):
-        embed_angles(inputs, weights[0], program.joined, of_bits, state, workspace.embedding)
-    elif program.embedding == AMPLITUDE:
-        embed_amplitudes(inputs, state, workspace.embedding)
-    elif of_bits:
-        embed_bits(inputs, state)
-    else:
-        embed_phases(inputs, state, workspace.embedding, spare)
+    _embed(inputs, weights, program, workspace.embedding, state, spare)
     for step in program.rotating_steps:
         planes = program.planes[step]
         new_planes = program.planes[step + 1]
@@ -160,6 +152,20 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         else:
             rotate(state, new_planes * batch, weights[program.rows[step]][: program.n_qubits], program.order)
     measure(state, program.readout, batch, program.planes[-1], spare, measured)
+
+
+@jit
+def _embed(inputs: Array, weights: Array, program: Program, embedding: Array, state: Array, scratch: Array) -> None:
+    """Write the state after the embedding, and after layer 0 if that is joined to it."""
+    of_bits = program.embedding == BASIS
+    if program.embedding == ANGLE or (of_bits and program.joined):
+        embed_angles(inputs, weights[0], program.joined, of_bits, state, embedding)
+    elif program.embedding == AMPLITUDE:
+        embed_amplitudes(inputs, state, embedding)
+    elif of_bits:
+        embed_bits(inputs, state)
+    else:
+        embed_phases(inputs, state, embedding, scratch)
 
 
 @jit
@@ -223,29 +229,49 @@ def backward(
             # The gradients of all angles in the monomial follow from one pass over ψ and λ.
             if program.has_angles[step]:
                 phase_gradients(state, adjoint, batch, gradients)
-            for rz_step in range(program.begin[step], step):
-                grad_angles = grad_weights[program.rows[rz_step]][: program.n_qubits]
-                adjoint_of_rz_phases(gradients, program.sources[rz_step], scratch, grad_angles)
-            for zz_step in range(max(program.begin[step] - 1, 0), step):
-                if program.has_pair_angles[zz_step]:
-                    grad_angles = grad_weights[program.rows[zz_step]][program.n_qubits :]
-                    adjoint_of_zz_phases(gradients, program.pairs, grad_angles)
+                _adjoint_of_set_phases(step, program, gradients, scratch, grad_weights)
             sources = program.sources[step]
             phases = workspace.phases[step]
             # λ goes to the buffer that ψ leaves, so that three buffers are enough.
             undo_monomial(state, spare, sources, phases, batch, planes, new_planes)
             undo_monomial(adjoint, state, sources, phases, batch, planes, new_planes)
             state, adjoint, spare = spare, state, adjoint
+    _adjoint_of_embed(state, adjoint, program, workspace, spare, grad_inputs, grad_weights)
+
+
+@jit
+def _adjoint_of_set_phases(step: int, program: Program, gradients: Array, scratch: Array, grad_weights: Array) -> None:
+    """Write the gradients of the angles in the monomial before a step."""
+    for rz_step in range(program.begin[step], step):
+        grad_angles = grad_weights[program.rows[rz_step]][: program.n_qubits]
+        adjoint_of_rz_phases(gradients, program.sources[rz_step], scratch, grad_angles)
+    for zz_step in range(max(program.begin[step] - 1, 0), step):
+        if program.has_pair_angles[zz_step]:
+            grad_angles = grad_weights[program.rows[zz_step]][program.n_qubits :]
+            adjoint_of_zz_phases(gradients, program.pairs, grad_angles)
+
+
+@jit
+def _adjoint_of_embed(
+    state: Array,
+    adjoint: Array,
+    program: Program,
+    workspace: Workspace,
+    scratch: Array,
+    grad_inputs: Array,
+    grad_weights: Array,
+) -> None:
+    """Write the gradients of the inputs, and of layer 0 if that is joined to the embedding."""
     if program.embedding == ANGLE or (program.embedding == BASIS and program.joined):
         adjoint_of_embed_angles(state, adjoint, program.joined, workspace.embedding, grad_inputs, grad_weights[0])
-        if grad_uploads.size:
-            for wire in range(program.n_qubits):
-                for b in range(batch):
-                    grad_inputs[wire, b] += grad_uploads[wire, b]
+        if workspace.grad_uploads.size:
+            for wire in range(grad_inputs.shape[0]):
+                for b in range(grad_inputs.shape[1]):
+                    grad_inputs[wire, b] += workspace.grad_uploads[wire, b]
     elif program.embedding == AMPLITUDE:
         adjoint_of_embed_amplitudes(state, adjoint, workspace.embedding, grad_inputs)
     elif program.embedding == IQP:
-        adjoint_of_embed_phases(state, adjoint, workspace.embedding, spare, grad_inputs)
+        adjoint_of_embed_phases(state, adjoint, workspace.embedding, scratch, grad_inputs)
     if program.embedding == BASIS:
         # Bits have no derivative. The training uses the substitute of `basis_patterns.straight_through`.
         grad_inputs[:] = 0

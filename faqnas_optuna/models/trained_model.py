@@ -84,10 +84,10 @@ class TrainedModel:
 
         For the arguments see `predict`.
         """
-        table = data if isinstance(data, RawFeatures) else self._checked(data)
+        table = data if isinstance(data, RawFeatures) else self._table_with_warning(data)
         return self.preprocessing.apply(table)
 
-    def _checked(self, data: Any) -> RawFeatures:
+    def _table_with_warning(self, data: Any) -> RawFeatures:
         """Return samples as a table, with a warning about categories that the training part did not have."""
         table = self.table(data)
         unseen = [str(entry) for entry in self.preprocessing.unfamiliar(table) if entry.is_unseen]

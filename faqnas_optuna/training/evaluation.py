@@ -71,13 +71,13 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
     effective = effective_circuit(circuit)
     # Before the clock starts, so that the first trial does not include the loading.
     load(config.engine.of(effective))
-    started = time.perf_counter()
+    start = time.perf_counter()
     results = [train_once(effective, splits, config, repeat=repeat) for repeat in range(config.training.repeats)]
     return Evaluation(
         costs=costs,
         val_accuracies=tuple(result.validation.accuracy for result in results),
         val_balanced_accuracies=tuple(result.validation.balanced for result in results),
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - start,
     )
 
 

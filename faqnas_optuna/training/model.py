@@ -43,9 +43,9 @@ class FastLayer(nn.Module):
         if inputs.ndim != 2 or inputs.shape[1] != self.circuit.n_qubits:
             raise ValueError(f"inputs must have the shape (batch, {self.circuit.n_qubits}); they have {tuple(inputs.shape)}")
         is_of_bits = EMBEDDINGS[self.circuit.embedding].one_basis_state
-        return through_bits(self._measured, inputs) if is_of_bits else self._measured(inputs)
+        return through_bits(self._measure, inputs) if is_of_bits else self._measure(inputs)
 
-    def _measured(self, inputs: Tensor) -> Tensor:
+    def _measure(self, inputs: Tensor) -> Tensor:
         if torch.is_grad_enabled() and (inputs.requires_grad or self.weights.requires_grad):
             measured: Tensor = _Expectations.apply(inputs, self.weights, self._program)  # type: ignore[no-untyped-call]  # torch's
             return measured

@@ -81,11 +81,11 @@ def measure_reliability(
     logger.info("measuring the reliability of a training: %d random circuits, %d trainings of each", CIRCUITS, TRAININGS)
     # Loading and compiling must not count against the time limit.
     prepare(config.engines)
-    started = time.monotonic()
+    start = time.monotonic()
     if limit_s is not None and _takes_longer(limit_s, splits, config):
         logger.info("not measuring the reliability of a training: it would take too long")
         return None
-    plan = PilotPlan(splits=splits, config=config, deadline=math.inf if limit_s is None else started + limit_s)
+    plan = PilotPlan(splits=splits, config=config, deadline=math.inf if limit_s is None else start + limit_s)
     scores = _complete_scores(_train_circuits(plan, hand_out or _run_in_turn))
     return intraclass_correlation(np.array(scores)) if len(scores) >= MIN_CIRCUITS else None
 
@@ -162,10 +162,10 @@ def _takes_longer(limit_s: float, splits: DataSplits, config: StudyConfig) -> bo
         if epochs > config.training.epochs or epochs * epoch_s > limit_s:
             break
         short = config.training.model_copy(update={"epochs": epochs})
-        started = time.monotonic()
+        start = time.monotonic()
         with suppress(TrainingError):
             _score(circuit, splits, config.model_copy(update={"training": short}), repeat=0)
-        epoch_s = (time.monotonic() - started) / epochs
+        epoch_s = (time.monotonic() - start) / epochs
         if epoch_s * needed_epochs <= limit_s:
             return False
     return True

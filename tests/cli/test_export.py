@@ -191,7 +191,7 @@ def test_what_is_wrong_with_data_is_told(folder: Path, cli_here: Cli) -> None:
     code, _, err = cli_here("predict", "model", "absent.csv")
     assert code == 2 and "there is no such file" in err
     code, _, err = cli_here("predict", "absent", "other.csv")
-    assert code == 2 and "absent lacks model.json" in err
+    assert code == 2 and "absent has no model.json" in err
 
 
 def test_an_export_that_is_there_is_not_written_over(folder: Path, cli_here: Cli) -> None:

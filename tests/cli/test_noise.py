@@ -155,7 +155,7 @@ def test_ctrl_c_keeps_the_confirmation(stored: Cli, monkeypatch: pytest.MonkeyPa
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("it goes on")
 
-    monkeypatch.setattr(noisy, "_judged", interrupting)
+    monkeypatch.setattr(noisy, "_noisy_scores", interrupting)
     code, out, err = stored("confirm", "iris", "--noise", "eagle")
     assert code == 130
     assert out.startswith("trial  test accuracy")

@@ -162,7 +162,7 @@ def test_the_fast_layer_says_what_it_cannot_do() -> None:
     layer = FastLayer(circuit(), angles())
     with pytest.raises(TypeError, match="must have the same type; they are torch.float64 and torch.float32"):
         layer(torch.rand(2, 3, dtype=torch.float64))
-    with pytest.raises(ValueError, match=r"inputs must be \(batch, 3\); they are \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"inputs must have the shape \(batch, 3\); they have \(2, 4\)"):
         layer(torch.rand(2, 4))
     inputs = torch.rand(2, 3, requires_grad=True)
     (grad,) = torch.autograd.grad(layer(inputs).square().sum(), inputs, create_graph=True)
