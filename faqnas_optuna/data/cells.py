@@ -85,6 +85,7 @@ def number_mask(cells: "pd.Series[str]", *, decimal_comma: bool) -> NDArray[np.b
     Args:
         decimal_comma: whether 0,5 is a number too.
     """
+    # `fullmatch` is missing for a missing cell, hence the fill.
     pattern = f"{NUMBER}|{DECIMAL_COMMA}" if decimal_comma else NUMBER
     return np.asarray(cells.str.fullmatch(pattern).fillna(False).to_numpy(bool), np.bool_)
 
@@ -135,6 +136,7 @@ def booleans(series: "pd.Series[Any]") -> NDArray[np.float64]:
     if types.is_bool_dtype(series.dtype):
         return np.asarray(series.to_numpy(np.float64, na_value=np.nan), np.float64)
     cells = texts(series)
+    # A file for `predict` may write 1 and 0 where the training data had true and false.
     value_of = {**BOOLEANS, "1": 1.0, "0": 0.0}
     values = np.asarray(cells.str.lower().map(value_of).to_numpy(np.float64, na_value=np.nan), np.float64)
     _check_cells(cells, ~np.isnan(values), "true or false")

@@ -33,6 +33,7 @@ def label_texts(name: str, series: "pd.Series[Any]") -> "pd.Series[str]":
     """
     from pandas.api import types
 
+    # As texts, nearly every date would be a class of its own.
     if types.is_datetime64_any_dtype(series.dtype):
         raise DataError(f"the target {name!r} holds dates; name a column of classes with --target")
     try:

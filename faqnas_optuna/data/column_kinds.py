@@ -80,6 +80,7 @@ def infer_kind(series: "pd.Series[Any]", *, decimal_comma: bool) -> Kind:
     import pandas as pd
     from pandas.api import types
 
+    # pandas counts complex numbers among the numeric types.
     if types.is_complex_dtype(series.dtype):
         raise DataError("holds complex numbers")
     if not series.notna().any():

@@ -173,6 +173,7 @@ def _parse(path: Path, content: bytes, layout: CsvLayout) -> "pd.DataFrame":
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from error
     except (pd.errors.ParserError, ValueError, MemoryError) as error:
+        # pandas' message may have several lines; its prefix says nothing to a user.
         message = " ".join(str(error).removeprefix("Error tokenizing data. C error: ").split())
         raise DataError(f"{path}: cannot be read as CSV: {message[:200]}; correct that line") from error
     extra_cells = frame.pop(extra)

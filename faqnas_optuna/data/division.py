@@ -94,6 +94,7 @@ def divide(
     all_rows = np.arange(len(y))
     if fixed is not None:
         rows = {part: all_rows[fixed == part] for part in PARTS}
+        # A quarter of the training part: with a test part of 20 %, the parts have 60 / 20 / 20 %.
         if not len(rows["validation"]):
             rows["train"], rows["validation"] = _draw_fold(rows["train"], y, groups, 4, seed)
     elif groups is None:

@@ -93,6 +93,7 @@ def read(name: str, data_dir: Path | None) -> RawData:
     # In the order of `IDX_FILES`.
     images, labels, more_images, more_labels = (_read_file(name, directory, file) for file in IDX_FILES)
     y = np.concatenate((labels, more_labels))
+    # The header of a file of labels cannot show whether the labels are those of ten classes.
     if y.max() > 9:
         raise DataError(f"{directory}: {idx_set.title} has the classes 0 to 9; the label files contain {y.max()}")
     # Names, shapes and sizes of the files are equal for MNIST and Fashion-MNIST; only the class counts distinguish them.

@@ -274,6 +274,7 @@ class Preprocessing:
         for place, category in enumerate(self.categories):
             texts = table.texts[:, place]
             unseen = category.unseen(texts)
+            # Distinct values in the order of the samples.
             examples = tuple(dict.fromkeys(unseen))[:3]
             entries.append(Unfamiliar(column=category.name, what="unseen in training", samples=len(unseen), examples=examples))
             entries.append(Unfamiliar(column=category.name, what="missing", samples=int(absent(texts).sum())))

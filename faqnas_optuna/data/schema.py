@@ -55,6 +55,7 @@ class Schema:
     @classmethod
     def completed(cls, exceptions: Mapping[str, str], names: Iterable[str]) -> Self:
         """Return the schema of columns with these names, which hold numbers unless listed in `exceptions`."""
+        # A column that is new in the file is taken for numbers; the comparison with the data's fingerprint reports it.
         return cls(kinds={name: Kind(exceptions.get(name, Kind.NUMBER)) for name in names})
 
     @classmethod

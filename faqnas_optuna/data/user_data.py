@@ -343,6 +343,7 @@ def _join_descriptions(name: str, descriptions: dict[str, str]) -> dict[str, str
     Raises:
         DataError: the result is longer than `MAX_DESCRIPTION` characters.
     """
+    # Only neighbours are joined, so that "x1 … x9" describes exactly the columns between the two names.
     if len(descriptions) > MAX_LINES:
         runs = [(text, list(names)) for text, names in groupby(descriptions, descriptions.__getitem__)]
         descriptions = {

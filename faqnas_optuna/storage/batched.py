@@ -139,6 +139,7 @@ class BatchedStorage(CachedStorage):
         return read_study_attributes(self.backend.engine, study_id, STUDY_SYSTEM_ATTRS)
 
     def delete_study(self, study_id: int) -> None:
+        # SQLite may assign the id to a new study, which must not inherit the history.
         super().delete_study(study_id)
         self._histories.pop(study_id, None)
 

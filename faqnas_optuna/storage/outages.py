@@ -153,6 +153,7 @@ def retry_while_away(
                 # Workers that kept one connection while waiting for another could block each other on a server whose
                 # connections are all in use.
                 release()
+                # `signals.wait` ends at a first signal, which must not end a delay before a finished trial is stored.
                 if keep_on:
                     time.sleep(delay)
                 else:

@@ -267,6 +267,7 @@ def _take_postgresql_lock(connection: Connection, timeout_s: float) -> bool:
         elapsed_s = time.monotonic() - began
         if elapsed_s > timeout_s:
             return False
+        # Random pauses spread the attempts of many workers, and grow so that a long wait costs little.
         time.sleep(random.uniform(0, min(elapsed_s / 4, MAX_PAUSE_S)))
 
 

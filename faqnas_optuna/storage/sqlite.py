@@ -333,6 +333,7 @@ def _begin_immediate(raw: Any) -> None:
                 # The lowest byte is the primary error code; the others extend it with the cause.
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+                # Random, so that waiting processes do not try at the same moments.
                 time.sleep(random.uniform(LOCK_STEP_S / 2, LOCK_STEP_S))
     finally:
         raw.execute(f"PRAGMA busy_timeout={1000 * LOCK_TIMEOUT_S}")

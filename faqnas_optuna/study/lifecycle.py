@@ -43,6 +43,7 @@ def resume(study: Kind, *, generations: int | None = None) -> Kind:
         if generations or last_stop:
             resumption = Resumption(
                 generation=len(study.metadata.closed_generations()),
+                # Not the number of trials, since some may have been deleted from the database.
                 trial=max((trial.number + 1 for trial in study.study.get_trials(deepcopy=False)), default=0),
                 limit=limit,
                 at=utc_now(),

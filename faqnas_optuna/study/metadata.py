@@ -246,6 +246,7 @@ class StudyMetadata:
         with warnings.catch_warnings():
             # Optuna has called metric names experimental since version 3.2. The dashboard labels its axes with them.
             warnings.simplefilter("ignore", ExperimentalWarning)
+            # The objectives of a confirmation are measured on the test part, so the names depend on the description.
             self._study.set_metric_names(metrics(description))
         # Last: an interruption before leaves a study that counts as not created yet.
         self._write(DESCRIPTION, description.to_json())

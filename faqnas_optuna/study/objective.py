@@ -48,6 +48,7 @@ class Objective(ABC):
         except (*DATABASE_ERRORS, UpdateFinishedTrialError):
             # The worker retries after an outage, and drops a trial that was given up.
             raise
+        # A second signal arrives as KeyboardInterrupt; the trial then fails with the signal as its reason.
         except (Exception, KeyboardInterrupt) as error:
             # One line, and not longer than an attribute may be in any database.
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON_LENGTH]

@@ -74,6 +74,7 @@ class SelectionRule:
         Args:
             front: non-dominated circuits in any order; at least one.
         """
+        # The further keys decide ties, so that the choice does not depend on the order of the front.
         if self.rule is Rule.KNEE:
             return min(front, key=lambda point: (-_below_line(point, front), point.val_error, point.trial))
         return min(self._near_lowest(front), key=lambda point: (point.cost, point.val_error, point.trial))

@@ -69,6 +69,7 @@ class StudyState(ABC):
         optuna_study = self.study.study
         history = batched(optuna_study).read(study_id_of(optuna_study))
         unfinished = [trial for _, trial in sorted(history.unfinished.items())]
+        # An unfinished trial that is not running waits in Optuna's queue.
         self.running = [trial for trial in unfinished if trial.state is TrialState.RUNNING]
         self.waiting = len(unfinished) - len(self.running)
         new = sorted(history.finished[self._n_read :], key=lambda trial: trial.number)

@@ -39,6 +39,7 @@ def study_status(state: StudyState, own: Mapping[str, Any]) -> dict[str, Any]:
         },
         "workers": _workers(state),
         "trials_per_minute": state.trials_per_minute,
+        # A study that has stopped needs no more trials, however many were planned.
         "minutes_left": None if stop["stop"] else _minutes_left(state),
         "score": str(study.config.score),
         "best_score": None,

@@ -30,6 +30,7 @@ from faqnas_optuna.study.stopping import Stop
 from faqnas_optuna.study.work import Evaluate, Lock, Progress, RunTrial, WorkerAction
 
 DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
+# Before version 1.0 of this package, a minor version may change the meaning of settings.
 SERIES = {"faqnas-optuna": 2, "optuna": 1}
 """Number of leading parts of a version that must be equal for all workers of a study, by package."""
 MAX_NAME_LENGTH = 100
