@@ -30,7 +30,7 @@ def explained(detail: ErrorDetails, settings_of: Callable[[list[str]], Iterable[
         return f"unknown setting {name!r}{did_you_mean(path[-1], settings_of(path[:-1]))}"
     if detail["type"] == "missing":
         return f"setting {name!r} is missing"
-    # pydantic puts this prefix before the text of our own validators.
+    # pydantic puts this prefix before the text of our validators.
     message = KINDS.get(detail["type"], "").format(name=name) or detail["msg"].removeprefix("Value error, ")
     if not path:
         # A rule about several settings names them in its message.
