@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# For type checkers and editors, which do not follow `__getattr__`.
 if TYPE_CHECKING:
     from faqnas_optuna.api.classifier import FAQNASClassifier
     from faqnas_optuna.api.search import search
@@ -65,6 +66,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from faqnas_optuna.machine import check_platform
 
+    # Before the import of torch, numba or Optuna, whose errors on an unsupported system would not name the reason.
     check_platform()
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 

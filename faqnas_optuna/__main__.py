@@ -94,13 +94,16 @@ def main(load_command: "Callable[[], Command]" = _load_cli, name: str = "faqnas-
             libraries read when they are imported.
         name: Name of the command as typed.
     """
+    # Before the imports, which create most of the objects.
     gc.set_threshold(COLLECT_EVERY)
     _silence_libraries()
+    # Before the streams are wrapped: only the original ones can be reconfigured.
     _spell_for(sys.stdout, sys.stderr)
     # The streams are None if the process was started without them.
     out = sys.stdout and cast(TextIO, EscapingStream(cast(TextIO, ResultStream(sys.stdout))))
     err = sys.stderr and cast(TextIO, EscapingStream(cast(TextIO, MessageStream(sys.stderr))))
     with redirect_stdout(out), redirect_stderr(err):
+        # Names of files, columns and studies come from users: their control characters are escaped.
         code = _run(load_command, name)
     try:
         # Flush here: an error in the interpreter's own flush at exit would print a traceback.
@@ -112,6 +115,7 @@ def main(load_command: "Callable[[], Command]" = _load_cli, name: str = "faqnas-
 
 def _silence_libraries() -> None:
     """Hide logs and warnings of libraries; this program reports what matters itself."""
+    # Without a handler, logging would print warnings of libraries on stderr.
     logging.getLogger().addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
@@ -157,6 +161,7 @@ def _lead_nowhere(stream: TextIO) -> None:
 
     Otherwise flushing its buffer at exit would fail again and change the exit code.
     """
+    # The descriptor is replaced, not the stream: the buffer still holds text that Python flushes at exit.
     with suppress(OSError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
 
@@ -195,10 +200,12 @@ def _run_command(load_command: "Callable[[], Command]", name: str) -> int:
     from faqnas_optuna.cli.exits import exit_code_of
 
     command = load_command()
+    # Without `standalone_mode`, click raises its errors instead of printing them and exiting.
     return exit_code_of(lambda: command.main(prog_name=name, standalone_mode=False))
 
 
 def _fail(message: str, code: int) -> int:
+    # Needs no library: the error may be that one of them cannot be loaded.
     from faqnas_optuna.cli.failure import fail
 
     return fail(message, code)

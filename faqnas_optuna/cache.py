@@ -87,6 +87,7 @@ def user_cache() -> CachePaths:
     try:
         return CachePaths(user_cache_path("faqnas-optuna"))
     except RuntimeError:
+        # A path below a device: every attempt to write there fails, as for any cache that cannot be written.
         return CachePaths(Path(os.devnull, "no-home-directory", "faqnas-optuna"))
 
 
@@ -114,6 +115,7 @@ def cached_file(path: Path, make: Callable[[], T], *, read: Callable[[bytes], T]
     with ExitStack() as locks:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # The lock is a file beside the cached one. The system releases it when the process ends, even if it is killed.
             locks.enter_context(FileLock(CachePaths.lock(path)))
         except OSError as error:
             logger.warning("cannot cache %s, so every run computes it again: %s", path, error.strerror)
@@ -138,6 +140,7 @@ def in_subprocess(make: Callable[[], Any]) -> Iterator[None]:
     """
     # A child process inherits the blocked signals.
     unblock = "import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())"
+    # By its source text rather than by `multiprocessing`, which would import the main module of the user's program.
     program = f"{unblock}; from {make.__module__} import {make.__name__}; {make.__name__}()"
     process = None
     try:
@@ -164,6 +167,7 @@ def in_subprocess(make: Callable[[], Any]) -> Iterator[None]:
 
 def _read(path: Path, read: Callable[[bytes], T]) -> T | None:
     try:
+        # Without the lock: a file is renamed into its place and never changed, so readers need not wait.
         return read(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -175,6 +179,7 @@ def _read(path: Path, read: Callable[[bytes], T]) -> T | None:
 def to_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Encode named arrays as the content of an NPZ file."""
     buffer = BytesIO()
+    # Pickles are excluded here and on reading: a cache must not run code.
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 

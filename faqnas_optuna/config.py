@@ -125,18 +125,22 @@ FILE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".npz")
 SAMPLES = "samples"
 """Name of a data set that consists of samples in memory."""
 MOST_COMPONENTS = 1_000
-FLOPS, HARDWARE = "flops", "hardware:"
-"""Values of `cost`: quantum FLOPs, or the prefix of a device."""
+FLOPS = "flops"
+"""Value of `cost` for quantum FLOPs."""
+HARDWARE = "hardware:"
+"""Prefix of a device in the value of `cost`."""
 AUTO = "auto"
 """Number of repeats that is determined from the measured reliability."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+# The columns and the parts of a named data set are fixed.
 FOR_ANY_DATA = ("pca", "split_seed")
 """Fields of `DataConfig` that also apply to data sets known by name."""
 
 
 class _Section(BaseModel):
+    # Strict: TOML has types, and "5" is no number. Unknown keys are most often misspelt.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -216,6 +220,7 @@ class SpaceConfig(_Section):
     @classmethod
     def _narrow(cls, values: tuple[GeneValue, ...], info: Any) -> tuple[GeneValue, ...]:
         """Check the choices of a gene and sort them, so that equal spaces are stored alike."""
+        # The four rotations have the same choices, under one setting.
         allowed = EVERY_GENE["rotation_1" if info.field_name == "rotation" else info.field_name]
         listed = ", ".join(str(value) for value in allowed)
         if not values:
@@ -257,6 +262,7 @@ class SpaceConfig(_Section):
         chosen = {
             gene: getattr(self, "rotation" if gene in ROTATION_GENES else gene) for gene in EVERY_GENE if gene in searched
         }
+        # In the order of `EVERY_GENE`: Optuna refuses a parameter whose choices are in another order than before.
         return {gene: tuple(value for value in EVERY_GENE[gene] if value in values) for gene, values in chosen.items()}
 
 
@@ -294,6 +300,7 @@ class StudyConfig(_Section):
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:
+        # Samples in memory have no file for the test part; other settings apply to their columns.
         own = [name for name in DataConfig.model_fields if name not in FOR_ANY_DATA]
         settings = [name for name in (["test_file"] if self.dataset == SAMPLES else own) if getattr(self.data, name)]
         if self.dataset and settings and not is_file(self.dataset):
@@ -375,12 +382,14 @@ def _with_device(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
     Raises:
         ConfigError: The cost is invalid, or the device unknown.
     """
+    # A copy, since `cost` is removed from it.
     settings = dict(settings)
     cost = settings.pop("cost", None)
     if cost is None or cost == FLOPS:
         return settings
     if not isinstance(cost, str) or not cost.startswith(HARDWARE):
         raise ConfigError(f"{source}: cost: must be {FLOPS} or {HARDWARE}DEVICE, such as hardware:heron-r3 (it is {cost!r})")
+    # The figures of the device are stored, not its name: a later calibration must not change a study.
     return settings | {"device": device_of(cost.removeprefix(HARDWARE)).model_dump(mode="json")}
 
 

@@ -30,6 +30,7 @@ def explained(detail: ErrorDetails, settings_of: Callable[[list[str]], Iterable[
         return f"unknown setting {name!r}{did_you_mean(path[-1], settings_of(path[:-1]))}"
     if detail["type"] == "missing":
         return f"setting {name!r} is missing"
+    # pydantic puts this prefix before the text of our validators.
     message = KINDS.get(detail["type"], "").format(name=name) or detail["msg"].removeprefix("Value error, ")
     if not path:
         # A rule about several settings names them in its message.
@@ -44,6 +45,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     ": did you mean 'iris'?"
     """
     choices = list(choices)
+    # At least 60 % similar, the default of `difflib`.
     if close := get_close_matches(word, choices, n=1):
         return f": did you mean {close[0]!r}?"
     return f"; choose from {', '.join(choices)}" if choices else ""

@@ -42,6 +42,7 @@ class FaqnasError(Exception):
         super().__init__(message)
         self.command = command
 
+    # Joined here and not in the constructor: the command line first adds options, such as the storage, to the command.
     def __str__(self) -> str:
         message = super().__str__()
         return f"{message}: faqnas-optuna {self.command}" if self.command else message

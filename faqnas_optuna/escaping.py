@@ -36,6 +36,7 @@ class EscapingStream:
 
     def write(self, text: str) -> int:
         self.unescaped.write(escaped(text))
+        # Of the text before escaping: callers compare the number with what they passed.
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

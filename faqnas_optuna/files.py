@@ -21,14 +21,17 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OutputError: The directory is absent, not writable or full.
     """
+    # Renaming onto a symbolic link would replace the link itself.
     target = path.resolve()
     beside = _name_beside(target)
     try:
+        # An open stream cannot be replaced by another file, and opening it again would start at its beginning.
         if opened := OPENED.fullmatch(str(path)):
             # A duplicate shares its position with the original, so that later output follows.
             with os.fdopen(os.dup(STANDARD.get(opened[1]) or int(opened[1])), "wb") as file:
                 file.write(content)
             return
+        # Devices and named pipes: a file in their place would lose their readers.
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
@@ -61,11 +64,13 @@ def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
             _write_durably(beside / name, content)
         _sync_directory(beside)
         if target.exists():
+            # A folder cannot be renamed onto one that is not empty, so the old one moves aside first.
             target.rename(old)
         beside.rename(target)
         _sync_directory(target.parent)
     except OSError as error:
         with suppress(OSError):
+            # If the new folder could not take its place, the old one returns; else this fails and changes nothing.
             old.rename(target)
         raise OutputError(f"cannot write {directory}: {error.strerror}") from error
     finally:
@@ -75,6 +80,7 @@ def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
 
 def _name_beside(target: Path) -> Path:
     """Return a new name in the directory of a file or folder."""
+    # In the same directory, since a rename is atomic within one file system only. The dot hides it from listings.
     return target.with_name(f".{uuid4().hex[:12]}.tmp")
 
 
@@ -83,6 +89,7 @@ def _write_durably(file: Path, content: bytes) -> None:
     with file.open("wb") as opened:
         opened.write(content)
         opened.flush()
+        # Before the rename: otherwise the new name could point to an empty file after a power failure.
         os.fsync(opened.fileno())
 
 
@@ -103,6 +110,7 @@ STANDARD = {"stdout": 1, "stderr": 2}
 def _make_alike(file: Path, model: os.stat_result) -> None:
     """Give a file the mode and, where permitted, the group of another."""
     with suppress(OSError):
+        # The owner needs privileges that users rarely have; the group suffices for shared directories.
         os.chown(file, -1, model.st_gid)
     file.chmod(stat.S_IMODE(model.st_mode))
 

@@ -2,6 +2,7 @@
 
 import re
 
+# Python's `\d` also matches digits of other scripts.
 WHOLE = re.compile(r"-?[0-9]+")
 DECIMAL = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

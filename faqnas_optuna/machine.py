@@ -51,6 +51,7 @@ def leave(code: int) -> NoReturn:
     if any(thread.name == FOREIGN for thread in threading.enumerate()):
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
+        # This skips all clean-up, so the streams were flushed above.
         os._exit(code)
     sys.exit(code)
 
@@ -60,6 +61,7 @@ def address_space_limit() -> int | None:
     # Imported here: Windows lacks this module and must get as far as its refusal.
     import resource
 
+    # The soft limit is the one that applies.
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if limit == resource.RLIM_INFINITY else limit
 
@@ -85,4 +87,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error and those that it was raised from or after."""
     while error is not None:
         yield error
+        # Libraries wrap a lack of memory in errors of their own.
         error = error.__cause__ or error.__context__

@@ -42,6 +42,7 @@ def signals_blocked() -> Iterator[set[signal.Signals]]:
     Yields:
         Signals that were blocked before.
     """
+    # Signals that arrive meanwhile are delivered after the block.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield {signal.Signals(number) for number in before}
@@ -115,6 +116,7 @@ class Signals:
         # Ignored signals stay ignored: nohup starts a program that way.
         caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         previous = {number: signal.signal(number, self._handle) for number in caught}
+        # Python prints and drops an exception in a callback from C; an interruption must be raised once more.
         previous_hook = sys.unraisablehook
         sys.unraisablehook = lambda lost: self._raise_again(lost) or previous_hook(lost)
         try:
@@ -130,6 +132,7 @@ class Signals:
 
         This also works for process 1 of a container, which the system protects from signals that it does not handle.
         """
+        # In a thread, since a server's `shutdown` waits for the loop that the handler interrupts.
         self.on_signal.append(lambda _: Thread(target=end, daemon=True).start())
         with self.caught():
             yield self
@@ -156,6 +159,7 @@ class Signals:
         """Sleep until the time is over or a first signal arrives."""
         until = time.monotonic() + seconds
         while not self.first and (remaining := until - time.monotonic()) > 0:
+            # In short pieces: Python resumes an interrupted sleep after the handler (PEP 475).
             time.sleep(min(remaining, POLL_S))
 
     def listen(self, file: int) -> None:
@@ -166,8 +170,10 @@ class Signals:
         """
 
         def listen() -> None:
+            # Ends when the parent has closed its end of the pipe.
             while number := os.read(file, 1):
                 self._forwarded += 1
+                # Unless this process received the signal, too. Handlers run in the main thread only, so it is raised there.
                 if self._forwarded > self._received and signal.getsignal(number[0]) == self._handle:
                     self._is_forwarded = True
                     _interrupt_main(number[0])
@@ -199,6 +205,7 @@ class Signals:
         return False
 
     def _heed(self, received: signal.Signals) -> None:
+        # First, so that children end at the same time as this process.
         for callback in self.on_signal:
             callback(received)
         signals = [received] if self.first is None else [self.first, received]
@@ -222,4 +229,5 @@ class Signals:
 
 def _interrupt_main(number: int) -> None:
     """Send a signal to the main thread, interrupting any system call."""
+    # With `os.kill` the system may choose another thread, and a blocking call of the main thread would continue.
     signal.pthread_kill(main_thread().ident or 0, number)

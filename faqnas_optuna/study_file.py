@@ -16,6 +16,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: The file cannot be read or is not TOML.
     """
     try:
+        # Windows editors write a byte-order mark, which TOML does not allow.
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the study file: {error.strerror}") from error
@@ -30,6 +31,7 @@ def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
         settings: Nested settings.
         changes: Values by dotted names, such as `training.epochs`.
     """
+    # Sections are copied, so that the caller's settings do not change.
     merged = {name: dict(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
     for dotted, value in changes.items():
         if value is None:
@@ -54,10 +56,12 @@ LEFT_OUT: dict[str, Any] = {"space.reuploading": [False]}
 """Values that a stored configuration omits, by dotted names."""
 
 
-def differences(stored: StudyConfig, asked: StudyConfig) -> list[str]:
+def differences(stored: StudyConfig, requested: StudyConfig) -> list[str]:
     """Return a line for each setting in which two configurations differ."""
-    before, after = (LEFT_OUT | _flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, asked))
-    if stored.cost != asked.cost:
+    before, after = (
+        LEFT_OUT | _flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, requested)
+    )
+    if stored.cost != requested.cost:
         # Of two different devices only the names are compared.
         before, after = ({name: of[name] for name in of if not name.startswith("device.")} for of in (before, after))
     return [f"{name}: stored {before[name]}, requested {after[name]}" for name in before if before[name] != after[name]]

@@ -25,4 +25,5 @@ def interval_text(ends: Sequence[float] | None, digits: int = 3) -> str:
     >>> interval_text((0.25, 0.5))
     '0.250 to 0.500'
     """
+    # The format `z` turns a rounded -0.000 into 0.000.
     return MISSING if ends is None else f"{ends[0]:z.{digits}f} to {ends[1]:z.{digits}f}"

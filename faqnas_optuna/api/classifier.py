@@ -100,6 +100,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         progress: bool | None = False,
         random_state: Any = None,
     ) -> None:
+        # scikit-learn's `clone` needs every parameter unchanged, as an attribute of its name; `fit` checks them.
         self.population = population
         self.generations = generations
         self.patience = patience
@@ -133,21 +134,26 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         """
         config, pick = self._config()
         x, y = validate_data(self, X, y, dtype=np.float64)
+        # Refuses fractions, which would otherwise give a class for each value.
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
         folds = self._folds(indices, config.seed)
         with self._storage() as url, using(url):
+            # Samples in memory: only this process can read them, so there is one worker.
             splits = _splits(x, indices, tuple(self.classes_.tolist()), config)
             request = SearchRequest(name=self.study, config=config, data=DataSource(samples=splits), is_measured=False)
             run = start_search(request, Execution(storage=url), program_hooks(self.progress))
             check_result(run)
             front = _finished_front(search_of(run.study))
             if self.storage is None:
+                # Nothing may use the database after its temporary directory is removed.
                 disconnect(storage_of(run.study.study))
+        # Every circuit of the front on the same folds, so that their errors are paired.
         correct = [self._cross_validated(x, indices, candidate, folds, config.seed) for candidate in front]
         picked = _picked(front, [1 - float(hits.mean()) for hits in correct], pick)
         self.front_ = _front_frame(front, correct, picked)
         self.genome_ = picked.genome.to_params()
+        # The number after those of the folds, so that no fold has the seed of the final training.
         self.best_estimator_ = self._network(picked, config.seed, self.confirm_folds).fit(x, y)
         return self
 
@@ -192,6 +198,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
                 f"each class needs a sample in each of the confirm_folds={self.confirm_folds} folds; class"
                 f" {labels[counts.argmin()]!r} has {counts.min()}; lower confirm_folds or leave the class out"
             )
+        # Shuffled, since neighbouring samples are often related.
         folds = StratifiedKFold(self.confirm_folds, shuffle=True, random_state=seed)
         return list(folds.split(indices, indices))
 
@@ -220,20 +227,25 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _network(self, candidate: Candidate, seed: int, number: int) -> Pipeline:
         """Return an untrained network whose seed differs from those of the search and of other numbers."""
+        # Numbers that differ in any entry give independent seeds, which `seed + number` would not.
         own_seed = int(np.random.SeedSequence([seed, number, CONFIRMATIONS]).generate_state(1)[0])
         budget: dict[str, Any] = {name: getattr(self, name) for name in BUDGET}
         genes: dict[str, Any] = candidate.genome.to_params()
         network = HQNNClassifier(**genes, **budget, random_state=own_seed)
+        # The scaler is part of the network, so each fold fits it without its held-out samples.
         return make_pipeline(StandardScaler(), network)
 
 
 def _splits(x: NDArray[np.float64], y: NDArray[np.int64], classes: tuple[Any, ...], config: StudyConfig) -> DataSplits:
     """Split off a quarter of the samples, or at least one per class, for validation; the folds replace a test part."""
+    # At least one sample per class, as a stratified split needs.
     size = max(round(VALIDATION_SHARE * len(y)), len(classes))
     rows = train_test_split(np.arange(len(y)), test_size=size, stratify=y, random_state=config.seed)
+    # The samples have no name, so the fingerprint is that of their values.
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(values).tobytes() for part in rows for values in (x[part], y[part])))
     columns = tuple(f"x{number}" for number in range(x.shape[1]))
     preprocessing = Preprocessing(numbers=Numbers.fitted(columns, x[rows[0]]))
+    # The test part is empty.
     train, validation, test = (
         Split(x=preprocessing.apply(RawFeatures.of_numbers(x[part])), y=y[part]) for part in (*rows, rows[0][:0])
     )
@@ -261,8 +273,10 @@ def _finished_front(search: Search) -> list[Candidate]:
 
 def _picked(front: Sequence[Candidate], errors: Sequence[float], pick: SelectionRule) -> Candidate:
     """Apply a selection rule to the circuits that are non-dominated by the cross-validated errors."""
+    # Rules read the validation error, so the cross-validated error takes its place.
     confirmed = [replace(candidate, val_error=error) for candidate, error in zip(front, errors, strict=True)]
     points = np.array([(candidate.cost, candidate.val_error) for candidate in confirmed], np.float64)
+    # Cross-validated errors differ from those of the search, so some circuits are dominated now.
     on_front = non_dominated(points)
     return pick.choose([candidate for candidate, is_on_front in zip(confirmed, on_front, strict=True) if is_on_front])
 

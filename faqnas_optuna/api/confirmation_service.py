@@ -88,6 +88,7 @@ def confirmation_name(study: str, name: str | None) -> str:
         ConfigError: The name is invalid.
     """
     check_name(study)
+    # A derived name is longer than the study's, which may be as long as a name can be.
     chosen = name_for(study) if name is None else name
     if name is None and len(chosen) > MAX_NAME_LENGTH:
         raise ConfigError(
@@ -114,6 +115,7 @@ def confirm_study(
     execution.check_reach(data)
     storage = open_patiently(execution, hooks)
     search = load_search(storage, request.study, refusal=not_a_search_error)
+    # Before the data are read, which an unknown trial must not wait for.
     candidates = choose_finalists(search, numbers=request.trials, top=request.top, pick=request.pick)
     if request.noise:
         check_noise(candidates, request.noise)
@@ -121,6 +123,7 @@ def confirm_study(
     if existing := find_confirmation(storage, request.name, search):
         existing.check_versions()
         existing.check_budget(request.budget)
+        # Showing results needs neither the data nor torch.
         if existing.is_done(candidates, request.budget):
             return ConfirmationRun(study=existing, done_before=True, **requested)
     splits = data.load_for(search)
@@ -157,6 +160,7 @@ def judge_under_noise(
     confirmation = run.study
     config = confirmation.config
     with catch_signals() as signals, signals.giving_up(at_first=True):
+        # A confirmation that was complete before has not loaded its data.
         splits = data.load_for(run.search) if run.splits is None else run.splits
         planned = sum(len(seeds_of(confirmation, finalist)) for finalist in finalists_among(confirmation, run.trials))
         with show_work(planned) as on_done:
@@ -169,6 +173,7 @@ def judge_under_noise(
                 engine=run.search.config.engine,
                 on_done=on_done,
             )
+        # Noisy simulations are slow, so large test parts are sampled.
         part = noisy_samples(splits.test, seed=config.seed)
         constant = constant_score(splits.train, part, config.score)
         return noise_document(results, noise, shots=shots, samples=len(part), constant=constant, score=config.score)

@@ -33,6 +33,7 @@ class DataSource:
             DataError: The data set is unknown, or the file does not exist.
         """
         files = settings.files and settings.files.located(data_dir)
+        # Here and not while loading: a misspelt name is refused before the database is opened.
         check_exists(settings.config, files)
         return cls(files=files, data_dir=data_dir)
 
@@ -72,5 +73,6 @@ class DataSource:
 
         if self.samples is None:
             return load_data(study, self._loading_dir, files=self.files)
+        # Samples in memory are compared by their fingerprint; files are compared as they are loaded.
         study.check_data(self.samples)
         return self.samples

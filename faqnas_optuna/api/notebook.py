@@ -106,6 +106,7 @@ def heeded_signals() -> Iterator[Signals]:
     A signal other than Ctrl-C ends the process once everything is stored.
     """
     signals = Signals()
+    # Python allows signal handlers in the main thread only.
     if current_thread() is not main_thread():
         yield signals
         return
@@ -113,6 +114,7 @@ def heeded_signals() -> Iterator[Signals]:
         with signals.caught():
             yield signals
     finally:
+        # After Ctrl-C a notebook goes on, but a program that a batch system ends must end.
         if signals.first not in (None, signal.SIGINT):
             signal.raise_signal(signals.first)
 
@@ -130,4 +132,5 @@ def check_result(run: StudyRun) -> None:
 
 def path_of(directory: Path | str | None) -> Path | None:
     """Return the absolute path of a directory; None if none is given."""
+    # Absolute, since a program may change its working directory later.
     return None if directory is None else Path(directory).absolute()

@@ -24,6 +24,7 @@ def progress_bar(is_visible: bool | None) -> Iterator[Callable[[StudyState], Non
     Args:
         is_visible: Whether to show the bar; None to show it in notebooks and on terminals.
     """
+    # The total is unknown until the first call.
     with _bar(is_visible) as bar:
 
         def update(state: StudyState) -> None:
@@ -32,8 +33,11 @@ def progress_bar(is_visible: bool | None) -> Iterator[Callable[[StudyState], Non
                 # Earlier trials must not count towards the pace of this process.
                 bar.initial = progress.trials
                 bar.unit = f" {progress.noun}s"
+            # All parts are drawn at once, by `refresh` below.
             bar.set_description(progress.study, refresh=False)
+            # Not fixed: a search may be extended, and other workers add trials.
             bar.total = progress.planned
+            # Set, not added: other workers have finished trials meanwhile.
             bar.n = progress.trials
             if progress.best:
                 bar.set_postfix_str(progress.best, refresh=False)

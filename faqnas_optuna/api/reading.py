@@ -67,6 +67,7 @@ class StudyReader:
         return {
             "name": self.name,
             "created": self._search.description.created,
+            # A pickle may be loaded in another directory.
             "storage": absolute(self._url),
             "data": self._data,
         }
@@ -80,6 +81,7 @@ class StudyReader:
         """
         with using(state["storage"]):
             search = open_study(open_storage(state["storage"]), state["name"])
+        # A name alone does not identify a study: it can be deleted and its name used again.
         if search.description.created != state["created"]:
             message = f"study {search.name!r} was deleted after it was pickled, and another has its name; list the studies with"
             raise StudyNotFoundError(message, command="status")
@@ -198,6 +200,7 @@ class StudyReader:
         state = self._state()
         check_successful(state)
         with using(self._url):
+            # Empty without a confirmation.
             confirmed = confirmed_errors(confirmation_of(search_of(self._search)))
             write_pareto_plot(state, Path(file), size=Size(size) if size else None, confirmed=confirmed)
 

@@ -93,6 +93,7 @@ def run_study(
         StorageError: The database was unavailable for too long, or is lost.
     """
     started = time.perf_counter()
+    # Before the run: if the database is lost, it cannot be asked any more.
     command = study.continuation()
     with (
         reported_outages(execution.storage, command, study=study.name),
@@ -193,10 +194,12 @@ def _run_here(
     from faqnas_optuna.workers.loop import run
 
     # Passed in the environment: every user of the machine could read a password in the arguments of a process.
+    # A storage file in the environment would beat the URL, so it is emptied.
     environment = {"FAQNAS_STORAGE": execution.storage, "FAQNAS_STORAGE_FILE": "", **execution.timeouts.environment}
     if worker_dir:
         environment["FAQNAS_DATA_DIR"] = str(worker_dir)
     work = None
+    # A fork has the data in its memory already; a new process loads them from `worker_dir`.
     if hooks.run_forked:
         work = partial(_work_beside, study.name, splits, execution, hooks.run_forked)
     with (
@@ -225,6 +228,7 @@ def _work_beside(
             Signals().caught() as signals,
             suppress(AskedToLeaveError),
         ):
+            # This process has its own session, so signals of a terminal reach the parent only.
             signals.listen(file)
             join_study(name, execution, signals, data=DataSource(samples=splits), on_trial=lambda _: None)
         return signals.exit_code
@@ -243,6 +247,7 @@ def _run_on_cluster(
     """Run trials on a Dask cluster while this process follows them."""
     from faqnas_optuna.workers.cluster import dask_workers, watch
 
+    # The time limits have the names of the keyword arguments.
     settings = {"storage_url": execution.storage, "data_dir": worker_dir, **asdict(execution.timeouts)}
     with (
         hooks.show_progress() as on_look,

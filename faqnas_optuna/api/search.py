@@ -77,6 +77,7 @@ def search(
         dataset = None if data is None else fspath(data)
     resolved = resolve_settings(dataset, settings, source="search", file=file)
     if is_named:
+        # Absolute paths: the study stores them, and a program may change its working directory.
         source = DataSource.located(resolved, path_of(data_dir)).absolute
     else:
         source = DataSource(samples=_splits_of(data, y, resolved.config))
@@ -111,12 +112,14 @@ def _splits_of(x: Any, y: Any, config: StudyConfig) -> DataSplits:
     frame = as_frame(x)
     if target is None:
         target = NPZ_TARGET
+        # The name of the class column must not be that of a feature.
         while target in frame.columns:
             target = f"{target}_"
         classes = as_series(y, name="y")
         if len(classes) != len(frame):
             raise DataError(f"x has {len(frame):,} samples but y {len(classes):,} classes; give one class per sample")
         frame = frame.assign(**{target: classes})
+    # The path of a data file, so that a column is classified as number or category by the same rules.
     return user_data.splits_of(Source(frame=frame), target, config.data, name=SAMPLES, seed=config.split_seed)
 
 

@@ -56,6 +56,7 @@ def start_search(
         StudyMismatchError: A study of this name has other settings or other data.
         CallInterrupted: A signal arrived before the study was created.
     """
+    # The checks that need least come first.
     check_name(request.name)
     execution.check_reach(request.data)
     storage, search = _look_for_study(request, execution, hooks)
@@ -65,6 +66,7 @@ def start_search(
         # The study is created only after the data have been read without error.
         search = _create(request, splits, storage, execution, hooks)
     else:
+        # Files are compared when they are loaded, below.
         if request.data.samples is not None:
             search.check_data(request.data.samples)
         stopped = search.metadata.stop()
@@ -91,6 +93,7 @@ def resume_study(name: str, data: DataSource, execution: Execution, hooks: Hooks
         ConfigError: The limit leaves no generation to run.
     """
     execution.check_reach(data)
+    # A study of either kind: searches and confirmations are resumed in the same way.
     study = open_study(open_patiently(execution, hooks), name)
     # Checked before the data are read, and again by `resume` under the lock of the study.
     study.check_resumable(generations=generations)
@@ -104,6 +107,7 @@ def _look_for_study(request: SearchRequest, execution: Execution, hooks: Hooks) 
     try:
         storage = open_patiently(execution, hooks)
     except NoStudiesError:
+        # Not an error yet: the data are checked before the database is created.
         return None, None
     return storage, check_existing(storage, request.name, request.config, any_repeats=request.auto_repeats)
 
@@ -115,6 +119,7 @@ def _create(
     from faqnas_optuna.training.pilot import with_repeats_for
 
     if storage is None:
+        # Only now: a refusal must not leave an empty database behind.
         storage = open_patiently(execution, hooks, create=True)
     config = request.config
     reliability = None
@@ -128,6 +133,7 @@ def _create(
         logger.info(message, repeats, reliability.of_mean(repeats), reliability.value)
 
     def make() -> Search:
+        # Of two processes that create the same study at once, the second opens the study of the first.
         with storage_lock(execution.storage):
             return open_or_create(storage, request.name, config, splits, reliability=reliability, files=request.data.files)
 
@@ -146,6 +152,7 @@ def _measured(request: SearchRequest, splits: DataSplits, execution: Execution, 
     # A cluster trains elsewhere, so this process measures alone.
     if execution.workers > 1 and execution.client is None and hooks.run_forked:
         hand_out = partial(shared_out, processes=execution.workers)
+    # The number of repeats depends on the result; without `auto` the measurement is only information.
     limit_s = None if request.auto_repeats else LIMIT_S
     with hooks.catch_signals() as signals, signals.giving_up(at_first=True):
         reliability = measure_reliability(splits, request.config, limit_s=limit_s, hand_out=hand_out)

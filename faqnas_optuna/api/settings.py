@@ -18,6 +18,7 @@ DEFAULT_STORAGE = "sqlite:///faqnas.db"
 MOST_WORKERS = 1024
 MOST_SHOTS = 10_000_000
 SHORTEST_TIMEOUT_S = 2
+# Sections are flattened; a device is set by `cost`, which is no field of the configuration.
 SETTINGS = {
     **{name: f"data.{name}" for name in DataConfig.model_fields},
     **{name: f"search.{name}" for name in SearchConfig.model_fields},
@@ -68,9 +69,11 @@ def resolve_settings(
     Raises:
         ConfigError: A setting is unknown or has an invalid value, or no data set is given.
     """
+    # Imports NumPy.
     from faqnas_optuna.data.loading import without_directories
 
     for name in settings:
+        # Checked by their plain names, which users typed; pydantic would report the dotted ones.
         if name not in SETTINGS:
             raise ConfigError(f"{source}: unknown setting {name!r}{did_you_mean(name, SETTINGS)}")
     stored = {}
@@ -82,6 +85,7 @@ def resolve_settings(
     nested, auto_repeats = without_auto_repeats(override(stored, {"dataset": dataset, **changes}))
     if "dataset" not in nested:
         raise ConfigError("no data set is given; add one, for instance --dataset wine ('faqnas-optuna datasets' lists them)")
+    # Paths are not part of the configuration: the same file in another directory gives the same study.
     nested, files = without_directories(nested)
     return ResolvedSettings(config=StudyConfig.from_settings(nested, source=source), auto_repeats=auto_repeats, files=files)
 

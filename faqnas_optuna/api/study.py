@@ -63,6 +63,7 @@ class Study(StudyReader):
         with self._execution(workers, dask, grace_s, database_timeout_s) as execution:
             run = resume_study(self.name, self._data, execution, program_hooks(progress), generations=generations)
             check_result(run)
+        # A resumed study has a new description, with the new limit.
         self._search = run.study
         return self
 
@@ -121,6 +122,7 @@ class Study(StudyReader):
             check_result(run)
             try:
                 document = confirmation_document(run.study)
+            # A confirmation that was only created has no results yet, which is no error.
             except NoSuccessfulTrialError:
                 if not detach:
                     raise
@@ -158,13 +160,17 @@ class Study(StudyReader):
         """
         check_range("shots", shots, 1, MOST_SHOTS)
         if plot is not None:
+            # Before the trainings: a wrong file name must not cost them.
             check_printed(Path(plot))
             check_directory(Path(plot))
+        # Before the trainings, since it may read a device file.
         model = noise_of(noise)
         request = ConfirmationRequest.checked(self.name, name, top=top, pick=pick, trials=trials, noise=model)
+        # The scores are computed by this process, so extra workers would not help.
         with self._execution() as execution:
             run = confirm_study(request, self._data, execution, program_hooks(progress))
             check_result(run)
+            # Within the execution, since the database is read for the seeds of the networks.
             document = judge_under_noise(
                 run,
                 model,
@@ -210,6 +216,7 @@ class Study(StudyReader):
         with using(self._url):
             search = search_of(self._search)
             candidate = self.pick(pick or "best") if trial is None else candidates_of(search, [trial])[0]
+            # Before the training, which takes longest.
             check_target(Path(folder), replace=replace)
             splits = self._data.load_for(search)
             model, _ = export(search, candidate, splits, Path(folder), qasm=qasm, replace=replace)

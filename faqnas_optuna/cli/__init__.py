@@ -1,1 +1,1 @@
-"""What is typed: options, commands, and what a person sees."""
+"""Command line: options, commands and printed results."""

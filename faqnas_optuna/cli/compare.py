@@ -74,6 +74,7 @@ def compare(
     accuracies of trainings that the search has not used. Algorithms are nsga2 (the paper's), nsga2-error, nsga2-pooled,
     random, random-pooled, random-distinct, tpe, nsga3 and gp; by default nsga2, nsga2-error, nsga2-pooled, random and tpe.
     """
+    # Refusals come before the imports, which take seconds.
     if trainings and seconds:
         raise ConfigError("--trainings and --seconds each set the budget of a search; leave one of them out")
     if size and not plot:
@@ -84,6 +85,7 @@ def compare(
         check_printed(plot)
     from faqnas_optuna.comparison.samplers import DEFAULT, searcher
 
+    # Without duplicates, in the order given: the first is the default reference.
     called = list(dict.fromkeys(searcher(name).name for name in names or DEFAULT))
     reference = called[0] if reference is None else searcher(reference).name
     if reference not in called:
@@ -99,6 +101,7 @@ def compare(
     from faqnas_optuna.signals import Signals
 
     budget = TrainingBudget(seconds=seconds) if seconds else TrainingBudget(trainings=trainings or DEFAULT_TRAININGS)
+    # Rules that need the table; those above need only the options.
     _check(benchmark, budget, called)
     with Signals().caught() as signals:
         contest = _run(benchmark, budget, called, searches, workers or cores(), signals)
@@ -120,6 +123,7 @@ def _replayed(table: str, epochs: int) -> "Benchmark":
     """Return the benchmark of a table."""
     from faqnas_optuna.tables.loading import load_table
 
+    # A wrong name is refused before the next import, which loads the engine.
     loaded = load_table(table)
     from faqnas_optuna.comparison.tabular import TabularBenchmark
 
@@ -132,6 +136,7 @@ def _check_no_data_options(names: list[str]) -> None:
     Raises:
         ConfigError: One of them was typed.
     """
+    # Options from the environment may be meant for other commands, so they are ignored.
     if typed := [name for name in names if is_typed(name)]:
         option = f"--{typed[0].replace('_', '-')}"
         raise ConfigError(f"{option} says how data are read but a table needs no data; leave it out or add --live")
@@ -145,6 +150,7 @@ def _live(dataset: str, epochs: int, data: Mapping[str, Any], data_dir: Path | N
     """
     from faqnas_optuna.api.data import DataSource
 
+    # There is no study whose seed the split could take.
     settings = {"epochs": epochs, **data, "split_seed": data["split_seed"] or 0}
     resolved = resolve_settings(dataset, settings, source="options")
     source = DataSource.located(resolved, data_dir)
@@ -161,6 +167,7 @@ def _check(benchmark: "Benchmark", budget: "TrainingBudget", names: list[str]) -
             "the table has no file of training times, FILE.seconds.parquet; give --trainings instead of --seconds"
         )
     for name in names:
+        # A circuit is judged by trainings that the search has not used.
         if searcher(name).repeats >= benchmark.seeds:
             raise ConfigError(
                 f"{name} uses all {benchmark.seeds} seeds of the table but one must be left to judge with; lower its number"
@@ -200,6 +207,7 @@ def _print(document: dict[str, Any]) -> None:
                 entry["name"],
                 f"{hypervolume['mean']:.4f}",
                 f"{hypervolume['low']:.4f} to {hypervolume['high']:.4f}",
+                # A live benchmark has no table of all circuits, so its best possible value is unknown.
                 f"{hypervolume['mean'] / document['best']:.3f}" if document["best"] else "",
                 f"{entry['estimated_hypervolume']['mean']:.3f}",
                 *(f"{entry[name]['mean']:.3f}" for name in ("optimism", "best", "cheapest_within_tolerance")),

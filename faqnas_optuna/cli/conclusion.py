@@ -28,6 +28,7 @@ def conclude(run: "StudyRun", *, as_json: bool, is_checked: bool = False, noise:
     from faqnas_optuna.storage.outages import DATABASE_ERRORS
 
     signals = run.signals
+    # Before the report: reading it may take seconds, or fail with the database.
     print_interruption(signals, run.command)
     try:
         report = _report(run, is_checked=is_checked)
@@ -54,6 +55,7 @@ def _report(run: "StudyRun", *, is_checked: bool) -> "Report":
     checks = None
     if is_checked and run.splits is not None:
         checks = [finding.to_json() for finding in relevant(run.splits.findings, run.study.config.score)]
+    # Another user may have deleted the study meanwhile.
     with run.study.existing():
         return study_report(
             run.study,
@@ -70,6 +72,7 @@ def _print(report: "Report", *, as_json: bool, noise: "NoiseEvaluation | None") 
 
     if not as_json:
         print_blocks(report.blocks)
+    # Computed after the report is printed, since it takes minutes; JSON is one document and waits for it.
     under_noise = noise.report() if noise else None
     if as_json:
         print_json({**report.document, **({"noise": under_noise.document} if under_noise else {})})
@@ -99,6 +102,7 @@ def print_detached(study: "StoredStudy[Any]", *, as_json: bool) -> int:
     from faqnas_optuna.confirmation.opening import status_document
     from faqnas_optuna.storage.optuna_internals import storage_of
 
+    # On stderr, so that stdout has nothing but the document.
     click.echo(f"study {study.name} is waiting for workers: {typed(f'worker {study.name}')}", err=True)
     if as_json:
         print_json(status_document(storage_of(study.study), study.name))

@@ -87,6 +87,7 @@ def confirm(
     The circuits are judged on the test part, which nothing else uses, beside baselines. A confirmation is a study that workers
     can join. The same command continues it, or shows its results.
     """
+    # All refusals that need neither the database nor heavy imports come first.
     chosen_by = _choice({"trials": trials, "top": top, "pick": pick})
     if latex_file in STDOUT:
         raise ConfigError(f"--latex {latex_file}: stdout already has the results; give a file name")
@@ -99,8 +100,10 @@ def confirm(
             check_directory(file)
     if detach and dask:
         raise ConfigError("--detach starts no workers but --dask says where to run them; leave one of them out")
+    # A wrong device is refused before the trainings.
     model = _noise(noise, shots, elsewhere="--detach" if detach else "--dask" if dask else None)
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
+    # Connects before the heavy imports: a wrong address is refused at once.
     client = dask_client(dask, storage)
     from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, confirmation_name
     from faqnas_optuna.api.data import DataSource
@@ -128,6 +131,7 @@ def confirm(
 
             noisily = NoiseEvaluation(run=run, noise=model, shots=shots, data=data, plot=plot)
         code = conclude(run, as_json=as_json, noise=noisily)
+        # Only a complete run has a table: after a signal or a failure it is not written.
         return code or _write_table(run.study, latex_file)
 
 
@@ -172,10 +176,11 @@ def _check_plot(file: Path, noise: str | None) -> None:
     check_printed(file)
 
 
-def _choice(given: Mapping[str, object]) -> str | None:
+def _choice(values: Mapping[str, object]) -> str | None:
     """Return the one option that selects circuits; a typed one beats the environment."""
-    named = [name for name in given if given[name] is not None]
-    chosen = [name for name in named if is_typed(name)] or named
+    names = [name for name in values if values[name] is not None]
+    # Options that come from the environment count only if none is typed.
+    chosen = [name for name in names if is_typed(name)] or names
     if len(chosen) > 1:
         raise ConfigError("--trials, --top and --pick each select circuits; give only one of them")
     return chosen[0] if chosen else None
@@ -186,6 +191,7 @@ def _trial_numbers(text: str) -> list[int]:
     try:
         numbers = [whole_number(part.strip()) for part in text.split(",")]
     except ValueError:
+        # Refused below, like a negative number.
         numbers = [-1]
     if min(numbers) < 0:
         raise ConfigError(f"--trials must be a list of trial numbers such as 19,48; it is {text!r}")

@@ -51,6 +51,7 @@ class _Console(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
+            # Control segments are Rich's own, such as movements of the cursor.
             yield segment if segment.control else Segment(escaped(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
@@ -104,6 +105,7 @@ def messages(*, quiet: bool = False) -> Iterator[None]:
     handler = ConsoleHandler(error_console())
     level_before = logger.level
     logger.addHandler(handler)
+    # The package's logger, not the root: libraries stay silent.
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
         yield
@@ -114,6 +116,7 @@ def messages(*, quiet: bool = False) -> Iterator[None]:
 
 def forget_console() -> None:
     """Drop the console, so that a forked process makes one for its own stderr."""
+    # The handler holds the console of the parent and its lock.
     logging.getLogger("faqnas_optuna").handlers.clear()
     error_console.cache_clear()
 
@@ -135,10 +138,12 @@ def show_progress(*, quiet: bool = False, console: Console | None = None) -> Ite
 
 @contextmanager
 def _live_bar(console: Console) -> Iterator[ProgressCallback]:
+    # Rich cuts a line that is too long, so a narrow terminal gets fewer figures.
     short = console.width < WIDE
     width = 16 if short else 24
     columns = (SpinnerColumn(), BarColumn(bar_width=width), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with ProgressBar(*columns, console=console) as bar:
+        # No total yet: the bar pulses until the first progress.
         task = bar.add_task("starting", total=None)
 
         def update(progress: "Progress | None") -> None:
@@ -168,7 +173,9 @@ def _plain_lines(console: Console) -> Iterator[ProgressCallback]:
             return
         is_idle = False
         now = time.monotonic()
+        # The first progress of a study is printed only with the next generation, or after some seconds.
         last = printed.setdefault(progress.study, progress)
+        # A study that was complete from the beginning gets one line, too.
         ended = progress.trials == progress.planned and (progress is last or progress.trials > last.trials)
         if ended or progress.generation > last.generation or now - last_line >= PLAIN_LINE_EVERY_S:
             last_line = now
@@ -205,9 +212,11 @@ def show_work(name: str, noun: str, planned: int, *, console: Console | None = N
             if before is None:
                 started = now
                 before = done
+                # So that the first call prints a line.
                 last_line = now - PLAIN_LINE_EVERY_S
             line = f"{name}: {done:,} of {planned:,} {noun}s{_expected_end(now - started, done - before, planned - done)}"
             bar.update(task, completed=done, description=line)
+            # Without a terminal, a line every few seconds keeps log files short.
             if bar.disable and (now - last_line >= PLAIN_LINE_EVERY_S or done == planned):
                 last_line = now
                 console.print(line, soft_wrap=True)
@@ -219,6 +228,7 @@ def _expected_end(seconds: float, done: int, remaining: int) -> str:
     """Return when the remaining work will be finished at the average pace so far."""
     if not (done and remaining):
         return ""
+    # Naive local time, as on the user's clock.
     end = datetime.now() + timedelta(seconds=remaining * seconds / done)
     day = "" if end.date() == datetime.now().date() else f"{end:%d %B} "
     return f" · ends at {day}{end:%H:%M}"

@@ -26,6 +26,7 @@ def print_trial(document: Mapping[str, Any]) -> None:
         effective = document["effective"]
         fields |= {"summary": effective["summary"], "circuit": document["circuit"]}
         fields |= {name: effective[name] for name in ("inert", "lacks") if effective[name]}
+        # The circuit itself is the cheapest if it has no inert gates.
         if document["circuit"] != effective["circuit"]:
             fields["cheapest"] = effective["cheapest"]
             if effective["cheapest_flops"] is not None:
@@ -33,6 +34,7 @@ def print_trial(document: Mapping[str, Any]) -> None:
         fields |= {"genome": "as suggested"} | document["genome"]
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
     labels |= {name: column.label for name, column in BY_NAME.items() if name in fields}
+    # The labels of these values do not say which score they are.
     for name in {"val_error", "majority_score"} & labels.keys():
         labels[name] += Score(document["score"]).remark
     room = max(map(len, labels.values())) + 2
@@ -88,9 +90,11 @@ def print_status(document: Mapping[str, Any]) -> None:
     studies = document["studies"]
     table = TextTable(names=["study"], numbers=("gen", "trials", "best", "front", "hypervolume"), last="state")
     workers = TextTable(names=("worker", "study"), numbers=("trial", "last heartbeat"), last="circuit")
+    # The history of a single study; in a list of studies it would hide the table.
     remarks = [_history(studies[0]), _majority(studies[0])] if len(studies) == 1 else []
     for study in studies:
-        best, volume = study["best_score"], study["hypervolume"]
+        best = study["best_score"]
+        volume = study["hypervolume"]
         table.rows.append(
             (
                 study["study"],
@@ -104,9 +108,9 @@ def print_status(document: Mapping[str, Any]) -> None:
         )
         remarks.append(_pace(study))
         for worker in study["workers"]:
-            heard = MISSING if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
+            heartbeat = MISSING if worker["heard_s_ago"] is None else f"{worker['heard_s_ago']:.0f} s ago"
             workers.rows.append(
-                (worker["worker"] or MISSING, study["study"], str(worker["trial"]), heard, worker["circuit"] or MISSING)
+                (worker["worker"] or MISSING, study["study"], str(worker["trial"]), heartbeat, worker["circuit"] or MISSING)
             )
     remarks += [f"skipping study {on_one_line(entry['study'])}: {entry['reason']}" for entry in document["left_out"]]
     if table.rows:
@@ -149,8 +153,10 @@ def _majority(study: Mapping[str, Any]) -> str | None:
 
 def _pace(study: Mapping[str, Any]) -> str | None:
     minutes = study["minutes_left"]
+    # Without workers the time left is unknown, and so is the pace.
     if not study["workers"] or minutes is None:
         return None
+    # The maximum number of generations limits a search, which may stop earlier.
     limit = f"at most {counted(round(minutes), 'minute')}" if minutes >= 0.5 else "less than a minute"
     return f"{study['study']}: {study['trials_per_minute']:.1f} trials per minute, {limit} left"
 
@@ -198,6 +204,7 @@ def print_study(document: Mapping[str, Any]) -> None:
     """Print a `study_document`: a line per setting, and per column of a data file."""
     settings = document["settings"]
     plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
+    # Nested settings by their dotted names, as in messages about differences.
     inner = {
         f"{section}.{name}": value
         for section, values in settings.items()
@@ -244,6 +251,7 @@ def print_blocks(blocks: Iterable[Block]) -> None:
 
 
 def print_table(table: TextTable) -> None:
+    # A terminal shortens the columns to its width; a file gets all text.
     header, *rows = table.lines(_columns())
     print_line(header, style="bold" if is_moving_terminal() else None)
     for row in rows:
@@ -253,6 +261,7 @@ def print_table(table: TextTable) -> None:
 def print_prose(text: str) -> None:
     """Print sentences, wrapped to the width of a terminal."""
     console = make_console()
+    # Files get one line per paragraph, which other tools can search.
     console.print(text, soft_wrap=not console.is_terminal)
 
 

@@ -80,10 +80,12 @@ def enumerate_space(
         raise ConfigError(
             "--dask uses all threads of its cluster but --workers counts processes on this machine; leave one of them out"
         )
+    # No URL: the cluster returns its results to this process and needs no database.
     client = dask_client(dask, None)
     from faqnas_optuna.api.data import DataSource
     from faqnas_optuna.study.study import default_name
 
+    # Without a study there is no seed whose value the split could take.
     settings["split_seed"] = settings["split_seed"] or 0
     resolved = resolve_settings(dataset, {"epochs": epochs, **settings}, source="options")
     config = resolved.config
@@ -99,6 +101,7 @@ def enumerate_space(
         plan = TablePlan.of(config, seeds=repeats, fraction=fraction)
         started = time.perf_counter()
         with Signals().caught() as signals:
+            # The same plan continues from the parts of an earlier run.
             _make(plan, splits, file, signals, workers=workers or cores(), client=client)
         if signals.first:
             click.echo(f"interrupted. {RESUME_HINT}", err=True)
@@ -112,6 +115,7 @@ def _checked(file: Path, files: "Files | None") -> Path:
     if file.suffix != SUFFIX:
         raise ConfigError(f"a table is a Parquet file, so --out must end with {SUFFIX}; it is {file}")
     check_directory(file)
+    # With a data file in Parquet, `--out` could overwrite it.
     if files and files.data and file.resolve() == files.data.resolve():
         raise ConfigError(f"{file} is the data file; give another --out")
     return file
@@ -123,6 +127,7 @@ def _make(
     from faqnas_optuna.cli.console import show_work
     from faqnas_optuna.tables.enumeration import make_table
 
+    # Both functions have one signature, so `make_table` does not know where trainings run.
     hand_out: HandOut
     if client:
         from faqnas_optuna.workers.cluster import shared_out_on
@@ -132,6 +137,7 @@ def _make(
         from faqnas_optuna.workers.pool import shared_out
 
         hand_out = partial(shared_out, processes=workers)
+    # Finished trainings are in a folder beside the table, so the first signal may interrupt.
     with signals.giving_up(at_first=True), show_work(splits.name, "training", plan.trainings) as update:
         make_table(plan, splits, file, hand_out, on_done=update)
 
@@ -140,6 +146,7 @@ def _print_summary(plan: "TablePlan", file: Path, *, seconds: float, as_json: bo
     """Print a summary of the table."""
     from faqnas_optuna.wording import counted
 
+    # Read again: the digest is that of the file as it is on disk.
     content = file.read_bytes()
     document = {
         "schema_version": 1,

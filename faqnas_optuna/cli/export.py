@@ -67,14 +67,16 @@ def export(
         from faqnas_optuna.models.folder import check_target
 
         target = directory or Path(f"{study}-{candidate.trial}")
+        # Before the training, which takes longest.
         check_target(target, replace=replace)
         splits = load_data(search, data_dir)
         _, document = export_folder(search, candidate, splits, target, qasm=int(qasm), replace=replace)
     if as_json:
         print_json({"schema_version": 1, "folder": str(target), **document})
         return
-    for part, found in document["accuracies"].items():
-        click.echo(f"{part:10}  {found['right']:,} of {found['samples']:,} right  ({found['accuracy']:.3f})")
+    for part, scores in document["accuracies"].items():
+        click.echo(f"{part:10}  {scores['right']:,} of {scores['samples']:,} right  ({scores['accuracy']:.3f})")
+    # Processors of another kind add up in another order, which may change a prediction.
     if not document["training"]["as_stored"]:
         click.echo("Note: retraining on this machine gave predictions that differ from the stored ones", err=True)
     click.echo(f"wrote {target}", err=True)
@@ -86,18 +88,18 @@ def _has_no_model(confirmation: "Confirmation") -> ConfigError:
     return ConfigError(message, command=f"export {confirmation.plan.study}")
 
 
-def _chosen(search: "Search", wanted: "int | SelectionRule | None") -> "Candidate":
+def _chosen(search: "Search", selection: "int | SelectionRule | None") -> "Candidate":
     """Return the circuit of a trial, or the one that a rule selects from the front."""
     from faqnas_optuna.confirmation.plan import candidates_of
     from faqnas_optuna.reporting.documents import check_successful
     from faqnas_optuna.study.selection import Rule, SelectionRule
     from faqnas_optuna.study.state import read_state
 
-    if isinstance(wanted, int):
-        return candidates_of(search, [wanted])[0]
+    if isinstance(selection, int):
+        return candidates_of(search, [selection])[0]
     state = read_state(search)
     check_successful(state)
-    return (wanted or SelectionRule(rule=Rule.BEST)).choose(state.front)
+    return (selection or SelectionRule(rule=Rule.BEST)).choose(state.front)
 
 
 @click.command()
@@ -117,6 +119,7 @@ def predict(folder: Path, file: Path, out: Path | None, strict: bool, as_json: b
         raise ConfigError(f"--out {out} and --json both print to stdout; leave one of them out or give a file name")
     from faqnas_optuna.data.reading import check_file, read_source
 
+    # Before the imports of the model: a wrong name is refused at once.
     check_file(file)
     from faqnas_optuna.models.folder import read_folder
     from faqnas_optuna.models.prediction import check_familiar, predictions_csv, report_lines, score, unused
@@ -125,16 +128,20 @@ def predict(folder: Path, file: Path, out: Path | None, strict: bool, as_json: b
     source = read_source(file)
     samples = model.table(source, name=file.name)
     unfamiliar = model.unfamiliar(samples)
+    # Before the prediction: nothing is written if a value is unfamiliar.
     if strict:
         check_familiar(unfamiliar, file.name)
+    # (samples, classes) in the order of the model's classes.
     probabilities = model.predict_proba(samples)
+    # None if the file has no labels.
     scored = score(source, probabilities, model)
     if extra := unused(source, model):
         click.echo(f"Note: not used: {extra}", err=True)
     for line in report_lines(unfamiliar):
         click.echo(f"Note: {line}", err=True)
     if scored:
-        share, balanced = scored["accuracy"], scored["balanced_accuracy"]
+        share = scored["accuracy"]
+        balanced = scored["balanced_accuracy"]
         labelled = "" if scored["samples"] == len(samples) else " with a label"
         click.echo(
             f"{scored['right']:,} of {scored['samples']:,}{labelled} right ({share:.4f}), balanced accuracy {balanced:.4f}",
@@ -144,5 +151,6 @@ def predict(folder: Path, file: Path, out: Path | None, strict: bool, as_json: b
     if as_json:
         report = {"score": scored, "unfamiliar": [entry.to_json() for entry in unfamiliar]}
         print_json({"schema_version": 1, "folder": str(folder), "samples": len(samples), **report})
+    # With --json the predictions are printed only if a file is given.
     if out or not as_json:
         deliver(table, out or STDOUT[0])

@@ -69,13 +69,16 @@ def pareto(
     elif drawn:
         raise ConfigError(f"--size {drawn} is the size of a plot; add --plot, for instance --plot front.pdf")
     files = {"--csv": csv_file, "--latex": latex_file}
+    # A program could not separate two results on one stream.
     to_stdout = [f"{option} {file}" for option, file in files.items() if file in STDOUT] + ["--json"] * as_json
     if len(to_stdout) > 1:
         raise ConfigError(f"{' and '.join(to_stdout[:2])} both print to stdout; leave one of them out or give a file name")
     with opened_storage(storage) as opened:
         search = load_search(opened, study)
         state = read_state(search)
+        # Only plots show confirmed errors beside the front.
         confirmed = confirmed_errors(confirmation_of(search)) if plot else {}
+    # Outside the storage: everything below is computed from memory.
     document = pareto_document(state, pick)
     candidates = [pick.choose(state.front)] if pick else state.front
     if plot:
@@ -89,6 +92,7 @@ def pareto(
     elif not to_stdout:
         print_blocks(front_blocks(candidates, search.description, pick=document.get("pick")))
     for file in (plot, csv_file, latex_file):
+        # On stderr, and not for stdout, which has the result itself.
         if file and file not in STDOUT:
             click.echo(f"wrote {file}", err=True)
 
@@ -119,6 +123,7 @@ def show(study: str, trial: "int | SelectionRule | None", storage: str, as_json:
         if not isinstance(trial, int):
             state = read_state(search_of(search))
             check_successful(state)
+            # The rule is resolved here, so that the document is the same as for a number.
             trial = trial.choose(state.front).trial
         document = trial_document(search, trial)
     if as_json:

@@ -26,12 +26,14 @@ def reporting(url: str, *, quiet: bool = False) -> Iterator[None]:
     from faqnas_optuna.storage.opening import translated_errors
     from faqnas_optuna.storage.outages import silence_libraries
 
+    # Optuna and SQLAlchemy log every failed attempt; the retries report what matters.
     silence_libraries()
     with messages(quiet=quiet), translated_errors(url):
         try:
             yield
         except CallInterrupted as interrupted:
             click.echo(str(interrupted), err=True)
+            # Ends the command here, whatever encloses this block.
             click.get_current_context().exit(interrupted.exit_code)
 
 
@@ -68,6 +70,7 @@ def show_states(*, quiet: bool = False) -> Iterator["OnTrial"]:
     from faqnas_optuna.cli.console import show_progress
 
     with show_progress(quiet=quiet) as update:
+        # The console shows progress of any kind and knows nothing of studies.
         yield lambda state: update(state.study.progress(state))
 
 
@@ -76,6 +79,7 @@ def _run_forked(url: str, work: Callable[[], int]) -> int:
     from faqnas_optuna.cli.console import forget_console
     from faqnas_optuna.cli.exits import exit_code_of
 
+    # The console and its lock belong to the parent.
     forget_console()
 
     def reported() -> int:
@@ -95,4 +99,5 @@ def dask_client(address: str | None, storage_url: str | None) -> "Client | None"
     """
     from faqnas_optuna.workers.cluster import connected
 
+    # Closed by click when the command ends, also by an error.
     return click.get_current_context().with_resource(connected(address, storage_url=storage_url)) if address else None

@@ -31,6 +31,7 @@ HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110
 
 def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Command]:
     """Return a click option that also reads its value from the environment: FAQNAS_STORAGE for --storage."""
+    # The name of the option, not of its parameter: users know only the option.
     variable = f"FAQNAS_{name.lstrip('-').replace('-', '_').upper()}"
     return click.option(name, *targets, envvar=variable, show_envvar=True, **settings)
 
@@ -46,8 +47,10 @@ def setting_option(name: str, section: type[BaseModel], *, help: str, field: str
     if isinstance(setting.annotation, type) and issubclass(setting.annotation, StrEnum):
         choices = click.Choice([choice.value for choice in setting.annotation])
         return option(name, field, type=choices, help=f"{help}  [default: {setting.default}]")
+    # pydantic keeps the limits of a field as a list of objects, one for each kind.
     limits = {name: getattr(part, name) for part in setting.metadata for name in ("ge", "gt", "le") if hasattr(part, name)}
-    least, most = limits.get("ge", limits.get("gt")), limits["le"]
+    least = limits.get("ge", limits.get("gt"))
+    most = limits["le"]
     kind = IntRange(least, most) if setting.annotation is int else FloatRange(least, most, min_open="gt" in limits)
     return option(name, field, type=kind, help=f"{help}  [default: {setting.default}]")
 
@@ -104,12 +107,14 @@ def data_options(command: Command) -> Command:
             "--pca", type=IntRange(1, MOST_COMPONENTS), help="Number of principal components to use instead of the features."
         ),
     )
+    # Decorators apply from the bottom up, and the last one applied is listed first.
     for decorate in reversed(options):
         command = decorate(command)
     return command
 
 
 def _none_if_empty(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
+    # An empty tuple would count as a given setting and override that of a study file.
     return list(values) or None
 
 
@@ -140,6 +145,7 @@ def study_names(context: click.Context, _parameter: click.Parameter, begun: str)
 
     silence_libraries()
     file, url = (context.params.get(name) for name in ("storage_file", "storage"))
+    # A shell shows what a completion prints, so errors are silent.
     with suppress(FaqnasError, *DATABASE_ERRORS):
         studies = our_studies(open_storage(read_storage_file(Path(file)) if file else url or DEFAULT_STORAGE))
         return [name for name in studies if name.startswith(begun)]
@@ -170,6 +176,7 @@ def _read_trial(context: click.Context, parameter: click.Parameter, text: str | 
     from faqnas_optuna.study.selection import SelectionRule
 
     try:
+        # First: no rule is a number.
         return whole_number(text)
     except ValueError:
         pass
@@ -198,6 +205,7 @@ class StudyCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Replace `--study NAME` by the argument STUDY."""
         for position, argument in enumerate(args):
+            # Only the first occurrence, and only with a value; click reports everything else.
             if argument == "--study" and args[position + 1 :]:
                 return super().parse_args(ctx, [args[position + 1], *args[:position], *args[position + 2 :]])
             if argument.startswith("--study="):
@@ -213,6 +221,7 @@ def is_typed(name: str) -> bool:
 def data_set_options(command: Command) -> Command:
     """Add the data set, an argument or --dataset; a typed one beats the environment."""
 
+    # The argument needs another name than the option, whose value arrives as `dataset`.
     @click.argument("name", metavar="[DATASET]", required=False, shell_complete=data_set_names)
     @option("--dataset", metavar="NAME|FILE", shell_complete=data_set_names, help="Same as the argument DATASET.")
     @wraps(command)
@@ -231,12 +240,14 @@ def storage_options(command: Command) -> Command:
     @option("--storage-file", type=click.Path(path_type=Path, dir_okay=False), help="File with that URL, instead of --storage.")
     @wraps(command)
     def with_storage(*arguments: Any, storage: str, storage_file: Path | None, **others: Any) -> Any:
+        # A typed option beats the environment; between equals, the file beats the URL.
         if storage_file and (is_typed("storage_file") or not is_typed("storage")):
             storage = read_storage_file(storage_file)
         try:
             return command(*arguments, storage=storage, **others)
         except FaqnasError as error:
             if error.command:
+                # Only here is it known how the storage was given.
                 error.command += storage_option()
             raise
 
@@ -305,4 +316,5 @@ def read_storage_file(file: Path) -> str:
 
 def cores() -> int:
     """Return the number of processor cores that this process may use."""
+    # Containers and batch systems restrict a process to some cores of the machine; macOS lacks the call.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

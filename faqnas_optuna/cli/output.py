@@ -22,6 +22,7 @@ def deliver(table: str, file: Path) -> None:
 
     if file in STDOUT:
         out: Any = sys.stdout
+        # A pipe gets the table byte for byte; a terminal would obey control characters.
         is_piped = isinstance(out, EscapingStream) and not out.isatty()
         click.echo(table, nl=False, file=out.unescaped if is_piped else None)
     else:

@@ -35,6 +35,7 @@ def cli() -> None:
     """
 
 
+# In this order in `--help`.
 for command in (
     start,
     worker,

@@ -51,12 +51,14 @@ def space(
     if not dataset and (data_options := [option for option in settings if is_typed(option)]):
         name = data_options[0].replace("_", "-")
         raise ConfigError(f"--{name} needs a data set; add one, as in 'faqnas-optuna space wine'")
+    # Before the imports below: a wrong data set is refused at once.
     sizes = _sizes(dataset, data_dir, settings) if dataset else None
     from faqnas_optuna.cli.console import messages, show_work
     from faqnas_optuna.files import write_atomically
     from faqnas_optuna.tables.costs import space_costs, space_document
     from faqnas_optuna.tables.space import all_circuits, sample
 
+    # A sample has the same circuits in every run.
     circuits = all_circuits() if fraction == 1 else sample(all_circuits(), fraction)
     with messages(), show_work("space", "circuit", len(circuits)) as update:
         costs = space_costs(circuits, sizes=sizes, on_done=update)
@@ -87,6 +89,7 @@ def _print(document: Mapping[str, Any]) -> None:
         table.rows.append((_label(name), *(cost_text(costs[which]) for which in ("least", "median", "most"))))
     print_table(table)
     print_line("")
+    # By group of circuits, count of FLOPs, and cost on a device.
     taus = {(one["group"], one["a"], one["b"]): one["tau"] for one in document["kendall_tau"]}
     groups = list(dict.fromkeys(group for group, _, _ in taus))
     devices = list(document["devices"])

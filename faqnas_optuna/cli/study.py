@@ -104,6 +104,7 @@ def start(
     own (patients.csv --target outcome). The search is stored as a study, named after the data set or by --study; the other
     commands take this name.
     """
+    # Refused before the connection to the cluster.
     if detach and dask:
         raise ConfigError("--detach starts no workers but --dask says where to run them; leave one of them out")
     client = dask_client(dask, storage)
@@ -122,6 +123,7 @@ def start(
         auto_repeats=resolved.auto_repeats,
     )
     execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
+    # Called when the data are loaded, before the first trial: the user may still interrupt.
     on_data = partial(_print_findings, resolved.config, is_checked=not no_check)
     with reporting(storage):
         run = start_search(request, execution, terminal_hooks(storage), on_data=on_data, detach=detach)
@@ -186,6 +188,7 @@ def worker(
                 code = _serve_one(study, execution, signals, data_dir, quiet=quiet)
         if not quiet:
             print_interruption(signals, command)
+    # A signal matters more to the caller than a failure at the same time.
     return signals.exit_code or code
 
 
@@ -310,6 +313,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
             try:
                 document = status_document(opened, study)
             except DATABASE_ERRORS as error:
+                # A restart of the database does not end a watch.
                 if not (watch and is_transient(error)):
                     raise
                 click.echo(f"{failure(storage, error)}; trying again in 2 s", err=True)
@@ -325,6 +329,7 @@ def status(study: str | None, storage: str, watch: bool, as_json: bool) -> None:
                 others = len(other_studies(opened))
                 note = f" (and {others} of other programs)" if others else ""
                 click.echo(f"no studies yet{note}; start one with: {typed('start --dataset wine')}")
+            # Without any study, --watch waits for the first.
             if not watch or document["studies"] and all(entry["stop"] for entry in document["studies"]):
                 return
             time.sleep(2)

@@ -60,6 +60,7 @@ def _described(file: str, data_dir: Path | None, settings: Mapping[str, Any], *,
 
     resolved = resolve_settings(file, settings, source="options")
     data = DataSource.located(resolved, data_dir)
+    # After the checks of `located`, which need none of its libraries.
     from faqnas_optuna.reporting.documents import data_document
 
     return data_document(data.load(resolved.config), is_checked=is_checked)
@@ -92,6 +93,7 @@ def dashboard(storage: str, host: str, port: int, allow_host: tuple[str, ...]) -
 
         with make_dashboard(opened, host=host, port=port, allowed=allow_host) as server:
             url = f"http://{in_url(host)}:{server.server_port}/"
+            # Printed before the server answers its first request.
             if server.hosts.are_exposed:
                 click.echo(f"Note: {EXPOSED.format(port=server.server_port)}", err=True)
             click.echo(f"the dashboard is at {url} (Ctrl-C ends it)", err=True)
@@ -117,6 +119,7 @@ def doctor(storage: str, as_json: bool) -> int:
     with reporting(storage):
         for finding in examine(storage):
             findings.append(finding)
+            # Each finding as soon as it is known, since compiling takes seconds.
             if not as_json:
                 print_finding(finding)
     ready = all(finding.ready for finding in findings)

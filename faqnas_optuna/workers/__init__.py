@@ -1,1 +1,1 @@
-"""Who does the work: the loop of a worker, of one that serves all studies, and workers on a cluster."""
+"""Workers: the run loop, serving of all studies, extra processes and clusters."""

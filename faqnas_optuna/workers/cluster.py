@@ -76,6 +76,7 @@ def work(assignment: Assignment) -> None:
 
     url = assignment.storage_url
     timeout_s = assignment.database_timeout_s
+    # Also checked before the tasks are submitted, but a cluster may have machines other than its scheduler's.
     if is_sqlite(url) and socket.gethostname() != assignment.host:
         raise ConfigError(f"the worker is on {socket.gethostname()} but the study on {assignment.host}: {SQLITE_IS_LOCAL}")
     silence_libraries()
@@ -108,6 +109,7 @@ def _obeying(dismissal: str, signals: "Signals") -> Iterator[None]:
             while not finished.wait(POLL_S):
                 if event.is_set():
                     break
+        # Set directly, since only the main thread of a process can have signal handlers.
         signals.first = signal.SIGTERM
 
     threading.Thread(target=obey, daemon=True, name="dismissal").start()
@@ -144,6 +146,7 @@ def connected(address: str, *, storage_url: str | None, timeout_s: float = CONNE
         # This module reports failures of Dask itself, in one line each.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        # Not the default client: a user's notebook may have its own.
         client = Client(scheduler, timeout=timeout_s, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(f"no Dask scheduler answers at {scheduler}; start one or correct --dask") from error
@@ -210,6 +213,7 @@ def dask_workers(
     )
     dismissal = Event(assignment.dismissal, client=client)
     signals.without_trial = OTHERS_FINISH
+    # Separate keys, and not pure: Dask would run equal calls only once.
     futures = [client.submit(work, assignment, key=f"{assignment.dismissal}-{number}", pure=False) for number in range(count)]
     workers = DaskWorkers(futures, database_timeout_s=database_timeout_s)
     if (threads := sum(client.nthreads().values())) < count:
@@ -257,6 +261,7 @@ def watch(
     state: StudyState = study.new_state()
 
     def look() -> WorkerAction:
+        # Another user may have deleted the study.
         with study.if_it_exists():
             state.refresh()
             return study.advance(state)
@@ -305,6 +310,7 @@ def shared_out_on(
     scattered = client.scatter(shared, broadcast=True, hash=False)
     futures = [client.submit(work, scattered, task, pure=False) for task in tasks]
     try:
+        # There is no default client whose loop Dask could use.
         for future in as_completed(futures, loop=client.loop):
             if future.cancelled() or future.status == "lost":
                 raise ClusterError("the connection to the Dask cluster is lost; restart the cluster")

@@ -54,6 +54,7 @@ def extra_workers(
             stderr.
     """
     command = [sys.executable, "-m", "faqnas_optuna", "worker", study.name, "--quiet", "--listen"]
+    # Filled one by one: a signal during the start must reach those that exist already.
     processes: list[subprocess.Popen[bytes] | ForkedProcess] = []
     listeners: list[threading.Thread] = []
 
@@ -99,6 +100,7 @@ def extra_workers(
         raise
     finally:
         for process in processes:
+            # Even after an error: workers have been asked to leave, and finish their trials first.
             _see_off(process.pid, signals)
             # This process itself reports that no trial succeeded, or the signal that ended all workers.
             if (code := process.wait()) not in (0, NoSuccessfulTrialError.exit_code, signals.exit_code):
@@ -143,6 +145,7 @@ def _see_off(pid: int, signals: Signals) -> None:
                 if is_suspended or time.monotonic() > deadline:
                     process.kill()
             time.sleep(pause_s)
+            # Polled, since waiting for the exit would not notice that a worker is suspended.
             pause_s = min(2 * pause_s, POLL_S)
     except psutil.NoSuchProcess:
         # Its exit code was collected elsewhere.
@@ -152,4 +155,5 @@ def _see_off(pid: int, signals: Signals) -> None:
 def _hand_on(lines: IO[bytes], on_message: Callable[[str], None]) -> None:
     with lines:
         for line in lines:
+            # A line may hold a file name in another encoding.
             on_message(line.decode(errors="replace").rstrip("\n"))

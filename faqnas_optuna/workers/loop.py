@@ -123,6 +123,7 @@ class StudyWorker:
         population = self.study.config.search.population
         if len(failed) < population:
             return False
+        # Resuming gives a failing worker another chance: its cause may have been mended.
         resumed = last_resumption(self.study)
         return resumed is None or failed[-population] >= resumed.trial
 
@@ -181,7 +182,8 @@ class StudyWorker:
         """Fail the trials of dead workers, and requeue them if the study still needs trials."""
         if time.monotonic() < self._next_giving_up:
             return
-        storage, study_id = backend(self._study), study_id_of(self._study)
+        storage = backend(self._study)
+        study_id = study_id_of(self._study)
         for trial_id in storage.stale_trials(study_id):
             retry = self.study.metadata.stop() is None and self.study.wants_trials(self.state)
             number = storage.give_up(study_id, trial_id, retry=retry)
@@ -224,6 +226,7 @@ class StudyWorker:
         """Store an outcome, unless the trial was given up meanwhile, for example while this process was suspended."""
         state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
         try:
+            # Attributes first: a trial with values must never lack them, however this worker ends.
             for name, value in outcome.attributes.items():
                 trial.set_user_attr(name, value)
             self._study.tell(trial, values=outcome.values, state=state)

@@ -44,10 +44,12 @@ def shared_out(
     crew: dict[Connection, BaseProcess] = {}
     try:
         for task in islice(remaining, processes):
+            # A pipe for each process: with one queue a killed process could take its lock along.
             ours, theirs = context.Pipe()
             crew[ours] = context.Process(target=_serve, args=(work, shared, theirs, is_forked), daemon=True)
             with signals_blocked():
                 crew[ours].start()
+            # Then a dead process is noticed as the end of its pipe.
             theirs.close()
             with _alive(crew[ours]):
                 ours.send(task)
@@ -68,6 +70,7 @@ def shared_out(
     finally:
         started = [process for process in crew.values() if process.pid]
         for process in started:
+            # They hold nothing that must be stored: results that were not received are computed again.
             process.kill()
         for process in started:
             process.join()

@@ -48,6 +48,7 @@ def examine(url: str) -> Iterator[Finding]:
     Args:
         url: URL of the database.
     """
+    # In this order, since later checks need what earlier ones examine.
     checks: dict[str, Callable[[], str]] = {
         "Python": check_python,
         "packages": check_packages,
@@ -88,6 +89,7 @@ def check_packages(needed: Iterable[str] | None = None) -> str:
     remedy: list[str] = []
     suitable: list[str] = []
     for requirement in map(Requirement, needed or requires(US) or []):
+        # Requirements of extras and of other systems do not apply here.
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
@@ -111,6 +113,7 @@ def _cache() -> str:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe = paths.write_probe()
+        # An earlier run may have been killed between writing and deleting it.
         probe.unlink(missing_ok=True)
         write_atomically(probe, b"")
         probe.unlink()

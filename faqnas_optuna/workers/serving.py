@@ -111,6 +111,7 @@ class _StudyScheduler:
 
     def _take_up(self, name: str) -> None:
         try:
+            # SQLite reuses the ids of deleted studies, whose trials would reappear from Optuna's cache.
             study = open_study(with_empty_cache(self._storage), name)
             splits = load_data(study, self._data_dir)
         except (DataError, StudyMismatchError) as error:
@@ -154,12 +155,14 @@ def serve(
     with suppress(AskedToLeaveError):
         while not signals.first:
             scheduler.find_studies()
+            # Sorted again after each trial: all studies advance at the same pace.
             running = sorted(scheduler.running(), key=lambda worker: worker.study.priority(worker.state))
             if state := scheduler.run_trial(running):
                 on_trial(state)
             elif until_idle and scheduler.is_idle():
                 break
             else:
+                # All studies wait for trials of others; the bar shows the first.
                 for worker in list(scheduler.workers.values())[:1]:
                     on_trial(worker.state)
                 if not scheduler.workers:
