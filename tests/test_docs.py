@@ -1,5 +1,6 @@
 """The documents are true: what they show runs, their tables are what the program says, their links lead somewhere."""
 
+import json
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from faqnas_optuna.cli.program import cli
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.generated_names import DEFINITIONS, Recipe
 from faqnas_optuna.data.named import DATASETS
+from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.hardware.devices import DEVICES, device_of
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.signals import SIGNALS
@@ -135,6 +137,27 @@ def test_a_trial_that_a_sentence_quotes_is_on_the_front_of_the_readme() -> None:
         accuracy, cost, _, _, shown = front[number].split(maxsplit=4)
         assert (cost.replace(",", ""), f"{1 - float(accuracy):.3f}") == (flops, error)
         assert re.sub(r" \[the last\]|[][]", "", shown) == circuit
+
+
+def in_one_line(text: str) -> str:
+    """Return a text without line breaks, without the names of workers, and without durations, which differ from run to run."""
+    text = re.sub(r"\S+:\d+-\w{6}|(?<=seconds)\s+[\d.]+|\b\d+ s\.", "", text)
+    return " ".join(text.split())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(processor() != "znver4", reason="the documents show the output on a processor of the kind znver4")
+def test_documents_quote_the_default_search_on_wine_as_it_runs(run_forked: RunCli) -> None:
+    printed = in_one_line(run_forked("start", "wine").stdout)
+    (front, *_) = [block for _, block in blocks(TEXTS["README.md"]) if block.startswith("trial")]
+    # How many trainings measure the reliability depends on the speed of the machine.
+    assert in_one_line(front).partition("Note:")[0] in printed
+    results = [in_one_line(block) for _, block in blocks(TEXTS["docs/results.md"])]
+    for command in ("show wine 3", "pareto wine --pick cheapest-within:0.2"):
+        assert in_one_line(run_forked(*command.split()).stdout) in results, command
+    document = json.loads(run_forked("start", "wine", "--json").stdout)
+    sentences = TEXTS["docs/numbers.md"]
+    assert f"{document['hypervolume']:.4f}" in sentences and f"{document['linear_hypervolume']:.4f}" in sentences
 
 
 def numbers(text: str) -> list[float]:
