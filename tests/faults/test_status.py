@@ -91,7 +91,7 @@ def test_status_as_text_tells_the_same(any_storage_url: str, crew: Crew, cli_her
         _, last[0], _ = cli_here("status", "--storage", any_storage_url)
         lines = last[0].splitlines()
         workers = [rf"{re.escape(HOST)}:{pid}-[0-9a-f]{{6}} +s +\d+ +\d+ s ago  \d+ qubits, .*" for pid in pids]
-        pace = r"s: \d+\.\d trials a minute, (at most \d+ minutes?|less than a minute) left"
+        pace = r"s: \d+\.\d trials per minute, (at most \d+ minutes?|less than a minute) left"
         return all(any(re.fullmatch(told, line) for line in lines) for told in [*workers, pace])
 
     try:

@@ -191,15 +191,15 @@ def test_a_socket_of_mysql(mariadb_server: MariadbServer, mariadb_url: str) -> N
     [
         (
             "postgresql://me:s3cret@127.0.0.1:1/db?prepare_threshold=0",
-            "so that PgBouncer can be used: leave prepare_threshold=0",
+            "so that PgBouncer can be used; remove prepare_threshold=0",
         ),
-        ("postgresql://me:s3cret@127.0.0.1:1/db?prepare_threshold=often", "leave prepare_threshold=often out of the URL"),
+        ("postgresql://me:s3cret@127.0.0.1:1/db?prepare_threshold=often", "remove prepare_threshold=often from the URL"),
         (
             "postgresql://me:s3cret@127.0.0.1:1/db?sslmode=verify-full&sslrootcert=/no/ca.pem",
             "sslrootcert .* names the file /no/ca.pem",
         ),
         ("mysql://me:s3cret@127.0.0.1:1/db?ssl_ca=/no/ca.pem", "ssl_ca in .* names the file /no/ca.pem, which does not exist"),
-        ("mysql://me:s3cret@127.0.0.1:1/db?ssl_disabled=no", "ssl_disabled in .* is true or false; it is 'no'"),
+        ("mysql://me:s3cret@127.0.0.1:1/db?ssl_disabled=no", "ssl_disabled in .* must be true or false; it is 'no'"),
         ("mysql://me:s3cret@127.0.0.1:1/db?connect_timeout=long", "connect_timeout=long: .*long"),
     ],
 )
