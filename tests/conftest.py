@@ -72,6 +72,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet() -> None:
+    # Optuna reports each trial, which hides the output of a failing test.
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
 
 
@@ -138,6 +139,7 @@ def new_search(empty_database: Path, tmp_path: Path, storage_url: str, iris: Dat
         if not file.exists():
             copy_database(empty_database, file)
         storage = open_storage(storage_url)
+        # Creating a study requires the lock, as in the program.
         with storage_lock(storage_url):
             return create(storage, name, config or small_config(), iris)
 
@@ -168,6 +170,7 @@ def confirmed_database(database_of_eight: Path, iris: DataSplits, tmp_path_facto
     url = f"sqlite:///{file}"
     search = load(open_storage(url), "iris")
     confirmation = confirm(search, url, read_state(search).front, ConfirmationBudget(epochs=2, repeats=3))
+    # This trains all networks, once in a process of the tests.
     run(confirmation, iris, Signals(), on_trial=lambda _: None)
     return file
 
@@ -229,6 +232,7 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
         try:
             flops, error = values(genome)
         except Exception as failure:
+            # Workers store the reason of a failure like this.
             trial.set_user_attr(FAILURE, repr(failure))
             raise
         attributes = {

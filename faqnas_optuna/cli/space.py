@@ -90,13 +90,13 @@ def _print(document: Mapping[str, Any]) -> None:
     print_table(table)
     print_line("")
     # By group of circuits, count of FLOPs, and cost on a device.
-    taus = {(one["group"], one["a"], one["b"]): one["tau"] for one in document["kendall_tau"]}
+    taus = {(entry["group"], entry["a"], entry["b"]): entry["tau"] for entry in document["kendall_tau"]}
     groups = list(dict.fromkeys(group for group, _, _ in taus))
     devices = list(document["devices"])
     agreement = TextTable(names=["Kendall's tau of", "circuits"], numbers=devices[:-1], last=devices[-1])
     for name in FLOPS:
         # By number of qubits only for the paper's count; JSON has all.
-        for group in groups if name == next(iter(FLOPS)) else [one for one in groups if "qubits" not in one]:
+        for group in groups if name == next(iter(FLOPS)) else [group for group in groups if "qubits" not in group]:
             values = [taus[group, name, neg_log_esp_column(device)] for device in devices]
             agreement.rows.append((FLOPS[name], group, *(number_text(tau, ".2f") for tau in values)))
     print_table(agreement)

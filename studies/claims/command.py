@@ -81,6 +81,7 @@ def _check_writable(out: Path) -> None:
         ConfigError: The file is no Markdown file.
         OutputError: Its directory does not exist, or a file has the name of the directory of the figures.
     """
+    # The figures go to a directory of the same name without this ending.
     if out.suffix != ".md":
         raise ConfigError(f"--out must end with .md, since the report is Markdown; it is {out}")
     if not out.absolute().parent.is_dir():
@@ -145,6 +146,7 @@ def _write(document: Mapping[str, Any], out: Path) -> None:
     # The report comes last: where it exists, so do its figures.
     for number in FIGURES:
         write_atomically(folder / f"{number}.svg", claim_figure(number, document))
+    # As typed, so that a reader can repeat it.
     command = shlex.join(["python", "-m", "studies.claims", *sys.argv[1:]])
     write_atomically(out, claims_text(document, command=command, figures=folder.name).encode())
     click.echo(f"wrote {out} and {len(FIGURES)} figures in {folder}", err=True)

@@ -62,6 +62,7 @@ class CircuitsByCost:
         costs = table.column("quantum_flops_profiler").astype(np.int64)
         self.flops, firsts = np.unique(np.sort(costs), return_index=True)
         """(prices,) distinct quantum FLOPs, ascending."""
+        # The box of hypervolumes reaches a little beyond the most expensive circuit.
         ends = np.log10(np.append(self.flops, BOX_MARGIN * self.flops[-1]))
         self.widths: NDArray[np.float64] = np.diff(ends) / (ends[-1] - ends[0])
         """(prices,) fraction of the axis of log₁₀ quantum FLOPs from each price to the next, with the ends of hypervolumes."""

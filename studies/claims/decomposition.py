@@ -117,6 +117,7 @@ class Genomes:
         """Return the means (groups, k) of values (rows, k) over the genomes with equal values of a factor."""
         groups = self.groups[factor]
         weighted = self.weights[:, np.newaxis] * rows
+        # `bincount` takes one column at a time.
         sums = np.stack([np.bincount(groups, column) for column in weighted.T], axis=1)
         means: NDArray[np.float64] = sums / np.bincount(groups, self.weights)[:, np.newaxis]
         return means

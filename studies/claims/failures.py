@@ -52,6 +52,7 @@ def failures(genomes: Genomes, table: Table, splits: DataSplits, epochs: int) ->
     # (rows, seeds), one row for each circuit or, on two qubits, for each topology of it.
     failing = genomes.spread(right <= constant)
     below = genomes.spread(right < HALF * len(splits.test))
+    # (circuits, seeds)
     losses = np.stack([table.column(loss_column("train", epochs, seed)) for seed in table.seeds], axis=1)
     unmoved = genomes.spread(losses >= UNMOVED * _entropy(classes))
     expensive = genomes.most_expensive(DEAR)

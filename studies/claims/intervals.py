@@ -36,6 +36,7 @@ def jackknife(statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], see
         seeds: number of seeds, at least three, since most statistics need the two that remain.
     """
     all_seeds = np.arange(seeds)
+    # (seeds, k)
     replicates = np.array([statistic(np.delete(all_seeds, seed)) for seed in all_seeds])
     # The jackknife's variance is (S − 1) / S · Σ (θᵢ − θ̄)². `mean_interval` expects the standard deviation of single
     # values, whose variance is S times as large as that of the mean.

@@ -48,6 +48,7 @@ def _plain(value: Any) -> Any:
     """Return a nested value with its arrays as lists."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
+    # JSON has no arrays of NumPy.
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
@@ -323,6 +324,7 @@ def verdicts(document: Row) -> dict[int, list[tuple[str, ...]]]:
     """Return by epochs the number and the statement of each claim and its verdicts on the tables, empty where there is none."""
     tables = document["tables"]
     rows_by_epochs = {}
+    # Tables may have different numbers of epochs, and each number gets a table of verdicts.
     for epochs in sorted({measured["epochs"] for table in tables for measured in table["after"]}):
         by_table = [_after(table, epochs).get("verdicts", {}) for table in tables]
         rows = [

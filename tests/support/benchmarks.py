@@ -47,6 +47,7 @@ class MadeUp(Benchmark):
     def __init__(self, accuracy: Callable[[Circuit], float], *, noise: float, seeds: int = 5) -> None:
         circuits, effective, flops = space()
         super().__init__(circuits, effective, flops, seeds=seeds, document={})
+        # (circuits,)
         means = np.array([accuracy(circuits[row]) for row in effective])
         # Circuits with the same effective circuit share their noise, as they share their trainings.
         generator = np.random.default_rng(0)
@@ -82,6 +83,7 @@ def made_up_table(file: Path, splits: DataSplits, right: Right, *, seeds: int = 
     plan = TablePlan(config=config, seeds=seeds, fraction=1, effective_of=_effective_of())
     values = TableValues.empty(plan)
     values.right[...] = right(plan.circuits, values.right.shape)
+    # Tests of these tables do not depend on losses and times.
     values.loss[...] = 1.5
     values.seconds[...] = 0.5
     document = table_document(plan, splits)

@@ -18,6 +18,7 @@ def genome_of(n_qubits: int, entangler: str, *rotations: str, embedding: str = "
 
 def candidate(trial: int, genome: Genome, *, flops: int, error: float, deviation: float | None = None) -> Candidate:
     circuit = genome.circuit
+    # The circuit counts as its own effective circuit, so that candidates differ wherever their circuits do.
     record = TrialRecord(
         circuit=circuit.digest,
         summary=str(circuit),

@@ -162,6 +162,7 @@ class Crew:
         """Wait for all processes to end, and return their exit codes."""
         deadline = time.monotonic() + within_s
         for process in self.processes:
+            # One limit for all; a process that has ended by then is still joined.
             process.join(max(deadline - time.monotonic(), 0.1))
         return [process.exitcode for process in self.processes]
 
@@ -189,6 +190,7 @@ def forking() -> ForkServerContext:
         for variable in THREAD_VARIABLES:
             # The command line sets these before it imports torch; forked processes inherit the imported torch.
             patch.setenv(variable, os.environ.get(variable, "1"))
+        # The first process starts the server, which imports everything before it forks.
         first.start()
     first.join(IMPORTS_S)
     assert first.exitcode == 0, f"imports take longer than {IMPORTS_S} s"
@@ -318,15 +320,15 @@ def _work(
 
 
 def train_nothing(trial_s: float, fault: str | None = None, fault_in: int = 1) -> None:
-    """Let evaluations in this process sleep and take their values from the circuit; confirmations sleep and train."""
+    """Make evaluations in this process sleep and compute their values from the circuit; confirmations sleep and train."""
     slow_down(lambda circuit, _splits, _config: instant_evaluation(circuit), trial_s, fault, fault_in)
-    # Without trainings no kernels are needed, and nothing can be measured.
+    # Nothing is trained: kernels need not be compiled, and there is no reliability to measure.
     vars(evaluation)["prepare"] = lambda _engine: None
     vars(pilot)["measure_reliability"] = lambda *_, **__: None
 
 
 def confirm_nothing(trial_s: float) -> None:
-    """Let confirmations in this process sleep and take their values from the network and the seed."""
+    """Make confirmations in this process sleep and compute their values from the network and the seed."""
 
     def confirm(
         model: Model, circuit: Circuit, splits: DataSplits, _training: TrainingConfig, *, generator: np.random.Generator
@@ -360,6 +362,7 @@ def slow_down(evaluate: Evaluate, trial_s: float, fault: str | None = None, faul
             return evaluate(circuit, splits, config)
         return FAULTS[fault](evaluate(circuit, splits, config))
 
+    # In the module, where workers look the function up at each trial.
     vars(evaluation)["evaluate"] = slow
 
     def slow_confirmation(*arguments: Any, **settings: Any) -> ConfirmationResult:

@@ -83,6 +83,7 @@ class DatabaseServer(ABC):
         while not self._takes_connections():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server does not start:\n{(self.directory / 'server.log').read_text()[-2000:]}")
+            # Drivers have no call that waits for a server.
             time.sleep(0.05)
 
     def stop(self, *, immediate: bool = False) -> None:
@@ -148,6 +149,7 @@ class DatabaseServer(ABC):
             raise RuntimeError(f"{command[0]}: exit code {code}:\n{(self.directory / 'server.log').read_text()[-2000:]}")
 
     def _popen(self, command: list[str], log: int) -> subprocess.Popen[bytes]:
+        # A server must not keep the groups of root.
         group = None if self.owner is None else pwd.getpwnam(self.owner).pw_gid
         return subprocess.Popen(
             command,
@@ -189,6 +191,7 @@ class PostgresServer(DatabaseServer):
         return [str(self.bin_dir / "postgres"), "-D", "data", *(word for setting in settings for word in ("-c", setting))]
 
     def drop(self, name: str) -> None:
+        # Workers that were killed may still have open sessions.
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     @contextmanager
@@ -365,6 +368,7 @@ def search_path(first: Path) -> str:
 def free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
+        # Another process could take the port before the server does, which is unlikely, since the system chooses at random.
         port: int = bound.getsockname()[1]
         return port
 

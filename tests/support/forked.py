@@ -105,6 +105,7 @@ class Forked:
     def end(self) -> None:
         """Kill the process with all its children, and close the pipes."""
         # The children first: afterwards they would have another parent.
+        # The process may have ended by itself.
         with suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.pid).children(recursive=True):
                 child.kill()
@@ -188,6 +189,7 @@ class StderrReader:
     def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
         self.text = ""
         self._process = process
+        # In a thread, since a full pipe would stop the process.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -17,6 +17,7 @@ def mixed() -> pd.DataFrame:
     """Return Wine with a categorical column, and with missing values in it and in a numeric one."""
     frame = named(load_wine).rename(columns={"target": "cultivar"})
     frame["colour"] = frame.pop("color_intensity").map(lambda value: "dark, red" if value > 5 else "light")
+    # At different rows, so that some samples lack both values.
     frame.loc[::7, "colour"] = None
     frame.loc[::5, "ash"] = None
     return frame

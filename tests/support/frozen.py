@@ -1,5 +1,6 @@
-"""The last import of the process that workers are forked from: in their garbage collections its objects are left alone."""
+"""Exclusion of all objects so far from garbage collections; the last import of the process from which workers are forked."""
 
 import gc
 
+# A collection in a forked process would write to every object and so copy the memory of its parent.
 gc.freeze()

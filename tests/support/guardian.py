@@ -46,9 +46,11 @@ def begin() -> subprocess.Popen[bytes]:
     name = f"faqnas-{secrets.token_hex(4)}"
     # A test may start another run. The guardian of that run must not have the mark of this one, which would kill it.
     env = {variable: value for variable, value in os.environ.items() if variable != MARK}
+    # In a session of its own: Ctrl-C must not end it before the run.
     guardian = subprocess.Popen([sys.executable, __file__, name], stdin=subprocess.PIPE, env=env, start_new_session=True)
     os.environ[MARK] = name
     run_directory().mkdir()
+    # Other users may enter it but not list it.
     run_directory().chmod(0o711)
     return guardian
 

@@ -85,8 +85,10 @@ def jepsen(
             time.sleep(chance.uniform(0, 2 * gap_s))
             victim = living.pop(chance.randrange(workers))
             victim.kill()
+            # After the kill: a trial that is open for the permitted time counts from here.
             killed_at[victim.name] = time.time()
             victim.join()
+            # A worker that ended before it was killed has failed by itself.
             if victim.exitcode != -SIGKILL:
                 violations.append(f"worker {victim.name} had already ended with {victim.exitcode}")
             living.append(crew.start("worker", name, "--quiet", trial_s=trial_s))

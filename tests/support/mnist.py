@@ -25,6 +25,7 @@ def idx_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Some random bytes, repeated: random bytes for all images would take seconds.
         values = np.resize(random.integers(0, high, 28 * 28 * 7, dtype=np.uint8), shape)
         content = idx_bytes(shape, values)
+        # Both forms must be read, and the test part is the smaller one.
         if "t10k" in name:
             (directory / f"{name}.gz").write_bytes(gzip.compress(content, compresslevel=1))
         else:

@@ -21,6 +21,7 @@ def module_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
     def run(module: str, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [module, *arguments])
+        # Commands end by SystemExit, also when they succeed.
         with pytest.raises(SystemExit, match=r"^\d+$") as exited:
             runpy.run_module(module, run_name="__main__")
         captured = capsys.readouterr()

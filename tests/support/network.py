@@ -53,6 +53,7 @@ class Machine:
             self._lay_cable()
             _ip("address", "add", f"{self.host}/24", "dev", self._cable)
             _ip("-n", self.name, "address", "add", f"{subnet}.2/24", "dev", "eth0")
+            # A new network has all its interfaces down, the loopback too.
             for link in ("lo", "eth0"):
                 _ip("-n", self.name, "link", "set", link, "up")
             self.plug_in()
@@ -89,6 +90,7 @@ class Machine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # So that all its processes can be killed as a group.
             start_new_session=True,
         )
         try:

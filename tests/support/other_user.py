@@ -1,4 +1,4 @@
-"""Work of another user of this machine, in a process that is forked from one that has imported everything."""
+"""Processes of another user of this machine, forked from a process that has imported everything."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be ano
 
 @contextmanager
 def another_user(work: Callable[[str, Connection], None], url: str) -> Iterator[Connection]:
-    """Run a function of a database and a pipe as another user, and yield the other end of the pipe.
+    """Run a function as another user, with the URL of a database and a pipe, and yield the other end of the pipe.
 
     At the end of the block the pipe is closed, and the process must end without an error.
     """
@@ -35,6 +35,7 @@ def another_user(work: Callable[[str, Connection], None], url: str) -> Iterator[
 
 
 def _work_as_nobody(work: Callable[[str, Connection], None], url: str, pipe: Connection) -> None:
+    # The groups first: afterwards the process lacks the privilege.
     os.environ["HOME"] = "/"
     os.setgroups([])
     os.setgid(NOBODY)

@@ -1,4 +1,4 @@
-"""Many circuits in one execution of PennyLane: its cost is that of a gate, not of the samples that the gate is applied to."""
+"""Many circuits in one execution of PennyLane, whose cost is that of the gates, whatever the number of samples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotatio
 from faqnas_optuna.circuits.pennylane_circuit import ROTATIONS
 
 MAX_AMPLITUDES = 2**17
-"""Of all samples of an execution together: backpropagation keeps as many for each gate."""
+"""Maximum number of amplitudes of all samples of an execution; backpropagation keeps as many for each gate."""
 
 
 def batches(circuits: Sequence[Circuit], samples: Sequence[int]) -> list[list[int]]:
@@ -41,12 +41,13 @@ def references(
 
     Args:
         arguments: Inputs (samples, wires), weights, and the gradient of the expectations, of each circuit.
-        layers: The gates that are applied of each circuit; all if None.
+        layers: Layers of each circuit to apply; None for all.
     """
     layers = layers or [all_layers(circuit) for circuit in circuits]
     owners = [number for number, (inputs, _, _) in enumerate(arguments) for _ in inputs]
     inputs = torch.tensor(np.concatenate([inputs for inputs, _, _ in arguments]), requires_grad=True)
     shapes = [weights.shape for _, weights, _ in arguments]
+    # All circuits in one array, padded with zeros.
     angles = torch.zeros(len(circuits), *map(max, zip(*shapes, strict=True)), dtype=torch.float64)
     for number, (_, weights, _) in enumerate(arguments):
         angles[number, : weights.shape[0], : weights.shape[1]] = torch.tensor(weights)
@@ -69,19 +70,22 @@ def measured_in_bulk(
 ) -> Tensor:
     """Return ⟨Z⟩ of every wire (samples, wires) for circuits that have the same number of qubits.
 
-    A gate is applied to all samples, with a matrix for each of them. To samples of a circuit that lacks the gate it is the
-    identity. All matrices are PennyLane's.
+    A gate is applied to all samples, with a matrix for each of them, which is the identity for circuits that lack the gate. All
+    matrices are PennyLane's.
 
     Args:
-        layers: The gates that are applied of each circuit.
-        owners: The number of the circuit of each sample.
+        layers: Layers of each circuit to apply.
+        owners: Number of the circuit of each sample.
         inputs: (samples, wires)
         angles: (circuits, layers, angles of a layer), as wide as the largest of the circuits needs.
     """
-    n_qubits, depth, owner = circuits[0].n_qubits, max(map(len, layers)), torch.tensor(owners)
+    n_qubits = circuits[0].n_qubits
+    depth = max(map(len, layers))
+    owner = torch.tensor(owners)
     wires = range(n_qubits)
     states = _embedded([circuits[number].embedding for number in owners], inputs)
     rotations = _rotations(layers, angles[:, :depth, :n_qubits])[owner]
+    # The matrices of uploading the data once more, by angle embedding.
     uploads = qml.RY.compute_matrix(2 * inputs.flatten()).reshape(*inputs.shape, 2, 2)
     pairs = max((circuit.entangled_pairs for circuit in circuits), key=len)
     assert all(circuit.entangled_pairs == pairs[: len(circuit.entangled_pairs)] for circuit in circuits)
@@ -112,7 +116,8 @@ def _execute(run: Any, n_qubits: int) -> Any:
 def _embedded(embeddings: Sequence[Embedding], inputs: Tensor) -> Tensor:
     """Return the states (samples, amplitudes) of samples, each by its embedding."""
     n_qubits = inputs.shape[1]
-    places, states = [], []
+    places: list[int] = []
+    states = []
     for embedding in dict.fromkeys(embeddings):
         chosen = [place for place, other in enumerate(embeddings) if other is embedding]
 
@@ -122,6 +127,7 @@ def _embedded(embeddings: Sequence[Embedding], inputs: Tensor) -> Tensor:
 
         places += chosen
         states.append(_execute(run, n_qubits).to(torch.complex128))
+    # Back into the order of the samples.
     return torch.cat(states)[torch.argsort(torch.tensor(places))]
 
 
@@ -160,6 +166,7 @@ def _entanglers(
 def _entangler_matrix(entangler: Entangler, angles: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the matrices (circuits, layers, pairs, 4, 4) of an entangler; the angles of missing pairs count as 0."""
     block = ENTANGLERS[entangler]
+    # A circuit may have fewer pairs than the largest.
     padded = torch.nn.functional.pad(angles, (0, shape[-1] - angles.shape[-1]))
     with qml.queuing.AnnotatedQueue() as applied:
         block.apply((0, 1), padded.flatten() if block.has_angle else None)

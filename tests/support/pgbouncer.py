@@ -52,6 +52,7 @@ class PgBouncer:
         deadline = time.monotonic() + READY_S
         while True:
             try:
+                # Connects through the pooler, so the server behind it is reached, too.
                 psycopg.connect(host=LOCAL, port=self.port, user=USER, password=PASSWORD, dbname="postgres").close()
             except psycopg.OperationalError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:

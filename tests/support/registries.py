@@ -1,7 +1,7 @@
 """Numba's registries, filled when this module is imported.
 
-A process fills them with the first kernel that it compiles or finds on disk, which takes half a second; one that is forked from
-a process that has imported this module has them.
+A process fills them with the first kernel that it compiles or finds on disk, which takes half a second. Processes that are
+forked from one that has imported this module have them already.
 """
 
 from numba.core.registry import cpu_target

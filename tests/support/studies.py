@@ -82,6 +82,7 @@ def wait_for_trials(tmp_path: Path, count: int) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         if (tmp_path / "faqnas.db").exists():
+            # Without Optuna, which would take seconds and locks.
             connection = sqlite3.connect(tmp_path / "faqnas.db", timeout=10)
             try:
                 if connection.execute("SELECT count(*) FROM trials").fetchone()[0] >= count:
@@ -103,5 +104,6 @@ def workers_of(search: Search) -> set[str]:
 def until_all_have_shared(search: Search, workers: int) -> None:
     """Wait until `workers` workers have stored a trial, and two more generations are closed."""
     wait_until(lambda: len(workers_of(search)) == workers, TIMEOUT_S, "all workers have stored a trial")
+    # Counted now, since workers may have joined late.
     closed = len(search.metadata.closed_generations())
     wait_until(lambda: len(search.metadata.closed_generations()) >= closed + 2, TIMEOUT_S, "two more generations are closed")

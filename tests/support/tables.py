@@ -19,6 +19,7 @@ EPOCHS = 5
 
 def plan_of(**changes: Any) -> TablePlan:
     config = StudyConfig(dataset="iris", data=DataConfig(split_seed=0), training=TrainingConfig(epochs=EPOCHS))
+    # A small part of the space, so that a table takes seconds.
     among = [genome.circuit for genome in enumerate_genomes(SPACE.genes)]
     return TablePlan.of(**{"config": config, "seeds": SEEDS, "among": among, **changes})
 

@@ -40,6 +40,7 @@ class Terminal:
         self.output = b""
         """All bytes that the command has written, control sequences included."""
         ours, theirs = os.openpty()
+        # The kernel tells programs this size; rich asks for it.
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         self._terminal = ours
         environment = cli_environment({"TERM": "xterm-256color", **(env or {})})
@@ -89,6 +90,7 @@ class Terminal:
 
     def _read(self) -> bool:
         """Read new output, and return whether more may follow."""
+        # A tenth of a second without output is not the end.
         if not select.select([self._terminal], [], [], 0.1)[0]:
             return True
         try:
@@ -129,6 +131,7 @@ def on_a_terminal(
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Start `faqnas-optuna` on a separate terminal, and yield the process and the other side of the terminal."""
     ours, theirs = os.openpty()
+    # Tests read what is there without waiting for more.
     os.set_blocking(ours, False)
     program = f"exec {shlex.join([sys.executable, '-m', 'faqnas_optuna', *command])}"
     # The shell opens the terminal first, so it becomes the controlling terminal: closing it sends SIGHUP.

@@ -1,6 +1,7 @@
 """A small study, run when this module is imported.
 
-A process that workers are forked from imports it: what Optuna, SQLAlchemy and others do when they are first used is done then.
+The process from which workers are forked imports it, so that the set-up of Optuna, SQLAlchemy and others at their first use is
+done only once.
 """
 
 from tempfile import TemporaryDirectory
