@@ -189,7 +189,7 @@ def test_what_is_wrong_with_data_is_told(folder: Path, cli_here: Cli) -> None:
     code, err = told(frame.drop(columns="target").assign(note="x"))
     assert code == 0 and err.splitlines()[0] == "Note: not used: note"
     code, _, err = cli_here("predict", "model", "absent.csv")
-    assert code == 2 and "there is no such file" in err
+    assert code == 2 and "the file does not exist" in err
     code, _, err = cli_here("predict", "absent", "other.csv")
     assert code == 2 and "absent has no model.json" in err
 
