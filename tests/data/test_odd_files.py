@@ -40,10 +40,10 @@ def test_an_odd_file_is_described_right_or_refused(name: str, tmp_path: Path, cl
 
 @pytest.mark.parametrize("name", mostly_slow(name for name, odd in ODD.items() if not odd.refused))
 def test_an_odd_file_goes_all_the_way(
-    name: str, tmp_path: Path, database_of_none: Path, cli_here: Cli, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, empty_database: Path, cli_here: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`predict` must find as many samples right as the export did."""
-    copy_database(database_of_none, tmp_path / "faqnas.db")
+    copy_database(empty_database, tmp_path / "faqnas.db")
     # The picture of a circuit is the same for every file, and takes longer than the trainings.
     monkeypatch.setattr(pennylane_circuit, "draw_svg", lambda circuit: b"")
     odd = ODD[name]

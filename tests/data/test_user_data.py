@@ -230,9 +230,9 @@ TINY = ("--population", "4", "--generations", "1", "--epochs", "1")
 
 
 def test_a_study_finds_its_file_again(
-    patients: pd.DataFrame, tmp_path: Path, database_of_none: Path, cli_here: Callable[..., tuple[int, str, str]]
+    patients: pd.DataFrame, tmp_path: Path, empty_database: Path, cli_here: Callable[..., tuple[int, str, str]]
 ) -> None:
-    copy_database(database_of_none, tmp_path / "faqnas.db")
+    copy_database(empty_database, tmp_path / "faqnas.db")
     file = tmp_path / "my patients.csv"
     patients.to_csv(file, index=False)
     start = ("start", "my patients.csv", "--target", "outcome", "--groups", "patient")
@@ -265,9 +265,9 @@ REAL = {
 
 @pytest.mark.parametrize("name", mostly_slow(REAL))
 def test_real_files_are_searched_over_by_one_command(
-    name: str, tmp_path: Path, database_of_none: Path, cli_here: Callable[..., tuple[int, str, str]]
+    name: str, tmp_path: Path, empty_database: Path, cli_here: Callable[..., tuple[int, str, str]]
 ) -> None:
-    copy_database(database_of_none, tmp_path / "faqnas.db")
+    copy_database(empty_database, tmp_path / "faqnas.db")
     (package,) = (Path(place) for place in find_spec("statsmodels").submodule_search_locations)  # type: ignore[union-attr]
     code, out, err = cli_here("start", str(package / name), "--target", REAL[name], *TINY, "--json")
     assert code == 0, err

@@ -70,7 +70,7 @@ ODD: dict[str, Odd] = {
     "german credit": Odd(write=csv(base(status=cycle("A11", "A12", "A14"))), kinds={"status": "category"}),
     "mushroom": Odd(write=csv(base(odor=cycle("n", "f", "?"), y=cycle("e", "p")))),
     "horse colic": Odd(write=csv(base(pulse=cycle("66", "?", "88 ")))),
-    "car evaluation": Odd(write=csv(base(doors=cycle("2", "3", "5more"))), refused="say so with --category"),
+    "car evaluation": Odd(write=csv(base(doors=cycle("2", "3", "5more"))), refused="declare the column with --category"),
     "car evaluation, coded": Odd(
         write=csv(base(doors=cycle("2", "3", "5more"))),
         options=("--target", "y", "--category", "doors"),
@@ -117,7 +117,7 @@ ODD: dict[str, Odd] = {
     "gzip with capitals": Odd(
         name="D.CSV.GZ", write=lambda path: path.write_bytes(gzip.compress(base().to_csv(index=False).encode()))
     ),
-    "percentages": Odd(write=csv(base(share=[f"{row}%" for row in range(ROWS)])), refused="a percent sign, as '0%'"),
+    "percentages": Odd(write=csv(base(share=[f"{row}%" for row in range(ROWS)])), refused="a percent sign, such as '0%'"),
     "prices": Odd(write=csv(base(price=[f"${row}.50" for row in range(ROWS)])), refused="a currency sign, such as '$0.50'"),
     "hexadecimal": Odd(write=csv(base(mask=[hex(row) for row in range(ROWS)])), refused="hexadecimal digits"),
     "thousands": Odd(write=csv(base(sum=[f"{row},678" for row in range(1, ROWS + 1)])), refused="may mean thousands"),
