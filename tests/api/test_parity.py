@@ -128,7 +128,7 @@ def test_the_front_is_drawn_as_by_the_command(study: Study, cli_here: Cli, tmp_p
     assert (tmp_path / "by_python.svg").read_text() == (tmp_path / "by_command.svg").read_text()
     with pytest.raises(ConfigError, match="size must be one of column, page, slide; it is 'poster'"):
         study.save_plot(tmp_path / "front.svg", size="poster")
-    with pytest.raises(OutputError, match="a plot is a .png, .pdf, .svg or .html file"):
+    with pytest.raises(OutputError, match="the name of a plot must end in .png, .pdf, .svg or .html"):
         study.save_plot(tmp_path / "front.gif")
 
 

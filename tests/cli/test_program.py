@@ -178,11 +178,11 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
     ("arguments", "code", "message"),
     [
         (["pareto", "irs"], 2, "no study 'irs': did you mean 'iris'?"),
-        (["pareto", "iris", "--plot", "front.gif"], 2, "a plot is a .png, .pdf, .svg or .html file"),
+        (["pareto", "iris", "--plot", "front.gif"], 2, "the name of a plot must end in .png, .pdf, .svg or .html"),
         (
             ["pareto", "iris", "--plot", "front.html", "--size", "slide"],
             2,
-            "leave out --size, or draw a .png, .pdf or .svg file",
+            "leave out --size, or choose a .png, .pdf or .svg file",
         ),
         (["pareto", "iris", "--size", "column"], 2, "add --plot, for instance --plot front.pdf"),
         (["pareto", "iris", "--size", "poster"], 2, "'poster' is not one of 'column', 'page', 'slide'"),
