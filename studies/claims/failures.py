@@ -13,7 +13,7 @@ from faqnas_optuna.tables.schema import loss_column
 from studies.claims.decomposition import Genomes
 from studies.claims.intervals import Interval, jackknife
 
-DEAR = 0.25
+EXPENSIVE = 0.25
 """Fraction of the genomes, those with the most quantum FLOPs, that is compared with the rest."""
 HALF = 0.5
 """Accuracy below which the paper calls a circuit a failure."""
@@ -28,7 +28,7 @@ class Failures:
     failing: Interval
     """Trainings no better on the test part than a constant prediction, the most frequent class of the training part."""
     more_if_dear: Interval
-    """Difference in that fraction: the most expensive `DEAR` of the genomes minus the others."""
+    """Difference in that fraction: the most expensive `EXPENSIVE` of the genomes minus the others."""
     below_half: Interval
     """Among the most expensive, the trainings with a test accuracy below `HALF`."""
     unmoved: Interval
@@ -55,7 +55,7 @@ def failures(genomes: Genomes, table: Table, splits: DataSplits, epochs: int) ->
     # (circuits, seeds)
     losses = np.stack([table.column(loss_column("train", epochs, seed)) for seed in table.seeds], axis=1)
     unmoved = genomes.spread(losses >= UNMOVED * _entropy(classes))
-    expensive = genomes.most_expensive(DEAR)
+    expensive = genomes.most_expensive(EXPENSIVE)
 
     def statistics(seeds: NDArray[np.int64]) -> NDArray[np.float64]:
         shares = failing[:, seeds].mean(axis=1)

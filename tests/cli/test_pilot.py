@@ -68,7 +68,7 @@ def test_auto_repeats_are_a_number_from_then_on(cli_here: Cli, storage_url: str,
     assert f"training.repeats: stored {stored}, requested 3" in err
     code, _, err = cli_here(*TINY, *auto, "--epochs", "2")
     assert code == 3
-    assert "training.epochs: stored 1, requested 2; use" in err
+    assert "training.epochs: stored 1, requested 2; use the stored ones" in err
 
 
 def test_other_words_for_repeats_are_refused(cli_here: Cli, tmp_path: Path) -> None:
