@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {"population": 4, "generations": 2, "epochs": 30, "learn
 
 @pytest.fixture(scope="module")
 def data(iris: DataSplits) -> tuple[Any, Any]:
-    """Iris as it comes, with names and texts."""
+    """Return Iris as a data frame in arbitrary units, with class names as labels."""
     x = pd.DataFrame(iris.train.x * 3 + 10, columns=["a", "b", "c", "d"])
     return x, np.array(["setosa", "versicolor", "virginica"])[iris.train.y]
 
@@ -39,7 +39,7 @@ def fitted(data: tuple[Any, Any]) -> FAQNASClassifier:
 
 
 @pytest.mark.slow
-# Of the space those circuits that learn within few epochs: what is checked is the classifier, not what a search of two finds.
+# Restricted to circuits that learn within a few epochs: the checks are about the classifier, not about the search.
 @parametrize_with_checks([FAQNASClassifier(**TINY, epochs=40, learning_rate=0.02, space=SPACE)])  # type: ignore[untyped-decorator, unused-ignore]
 def test_it_is_a_classifier_as_scikit_learn_has_them(estimator: FAQNASClassifier, check: Callable[..., None]) -> None:
     check(estimator)
@@ -64,14 +64,14 @@ def test_what_the_folds_say_is_what_trainings_that_have_not_seen_them_say(
 ) -> None:
     x, y = data[0].to_numpy(), data[1]
     entry = fitted.front_.iloc[-1]
-    right = []
+    correct = []
     for number, (rest, held_out) in enumerate(StratifiedKFold(5, shuffle=True, random_state=0).split(x, y)):
         seed = int(np.random.SeedSequence([0, number, classifier.CONFIRMATIONS]).generate_state(1)[0])
         genes = {gene: entry[gene] for gene in fitted.genome_}
         network = HQNNClassifier(**genes, epochs=30, learning_rate=0.02, random_state=seed)
         by_hand = make_pipeline(StandardScaler(), network).fit(x[rest], y[rest])
-        right.append(by_hand.predict(x[held_out]) == y[held_out])
-    assert entry["confirmed"] == pytest.approx(np.concatenate(right).mean())
+        correct.append(by_hand.predict(x[held_out]) == y[held_out])
+    assert entry["confirmed"] == pytest.approx(np.concatenate(correct).mean())
 
 
 def test_the_pick_is_by_what_was_confirmed(search_of_eight: Any) -> None:
@@ -79,7 +79,7 @@ def test_the_pick_is_by_what_was_confirmed(search_of_eight: Any) -> None:
 
     front = read_state(search_of_eight).front
     assert len(front) > 2
-    # The cheapest is confirmed as the best: then the others are not worth their FLOPs, whatever the search believed.
+    # If the confirmation ranks the cheapest circuit first, every rule picks it, regardless of the search estimates.
     errors = [0.1, *(0.2 for _ in front[1:])]
     for rule in ("knee", "best", "cheapest-within:0.5"):
         assert classifier._picked(front, errors, SelectionRule.parse(rule)).trial == front[0].trial
@@ -143,11 +143,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "told"), WRONG, ids=[str(settings) for settings, _ in WRONG])
-def test_wrong_parameters_are_refused_when_it_is_fitted(data: tuple[Any, Any], settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told) as caught:
+@pytest.mark.parametrize(("settings", "message"), WRONG, ids=[str(settings) for settings, _ in WRONG])
+def test_wrong_parameters_are_refused_when_it_is_fitted(data: tuple[Any, Any], settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
         FAQNASClassifier(**settings).fit(*data)
-    assert isinstance(caught.value, FaqnasError)
+    assert isinstance(error.value, FaqnasError)
 
 
 def test_one_class_is_refused(data: tuple[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What commands can do beyond a plain search, done from Python."""
+"""Python equivalents of the commands beyond a plain search."""
 
 import json
 import tomllib
@@ -29,13 +29,13 @@ X, Y = np.random.default_rng(0).normal(size=(60, 2)), np.repeat([0, 1], 30)
 
 @pytest.fixture
 def study(search_of_eight: Search, storage_url: str) -> Study:
-    """A study of eight trials, not stopped."""
+    """Return a study of eight trials, not stopped."""
     return Study.load("iris", storage=storage_url)
 
 
 @pytest.fixture
 def confirmed_study(confirmed: Search, storage_url: str) -> Study:
-    """A study of eight trials, with its confirmation."""
+    """Return a study of eight trials that has a confirmation."""
     return Study.load("iris", storage=storage_url)
 
 
@@ -51,7 +51,7 @@ def test_several_workers_share_a_search(storage_url: str, monkeypatch: pytest.Mo
 
 
 def workers_of(url: str) -> set[str]:
-    """Return the names of the workers that have begun trials of the study `iris`."""
+    """Return the names of the workers that have started trials of the study `iris`."""
     trials = open_study(open_storage(url), "iris").study.get_trials(deepcopy=False)
     return {trial.user_attrs["worker"] for trial in trials if "worker" in trial.user_attrs}
 
@@ -66,13 +66,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "told"), WRONG, ids=[told for _, told in WRONG])
+@pytest.mark.parametrize(("settings", "message"), WRONG, ids=[message for _, message in WRONG])
 def test_what_cannot_be_run_is_refused_before_anything_is_made(
-    asked: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=told):
-        search("iris", **SMALL, **asked)
+    with pytest.raises(ConfigError, match=message):
+        search("iris", **SMALL, **settings)
     assert list(tmp_path.iterdir()) == []
 
 

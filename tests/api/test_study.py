@@ -48,25 +48,25 @@ SMALL: dict[str, Any] = {"population": 4, "generations": 2, "epochs": 2}
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study over Iris that a search has made and ended."""
+    """Run a search over Iris to its end and return the study."""
     return search("iris", storage=f"sqlite:///{tmp_path_factory.mktemp('found')}/faqnas.db", **SMALL)
 
 
 @pytest.fixture
 def confirmed_study(confirmed: Confirmation, storage_url: str) -> Study:
-    """One of eight trials, with its confirmation."""
+    """Return a study of eight trials that has a confirmation."""
     return Study.load("iris", storage=storage_url)
 
 
 @pytest.mark.slow
 def test_a_study_can_be_pickled(found: Study, tmp_path: Path) -> None:
-    """And read in another process, from another directory."""
+    """Unpickle the study in another process with another working directory."""
     file = tmp_path / "study.pickle"
     file.write_bytes(pickle.dumps(found))
     program = "import pickle; study = pickle.load(open('study.pickle', 'rb')); print(repr(study)); print(study.front.to_json())"
     run_python = [sys.executable, "-c", program]
-    told = subprocess.run(run_python, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
-    assert told.stdout.splitlines() == [repr(found), found.front.to_json()]
+    process = subprocess.run(run_python, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
+    assert process.stdout.splitlines() == [repr(found), found.front.to_json()]
 
 
 def test_a_study_of_samples_is_pickled_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_study_of_samples_is_pickled_with_them(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path / "elsewhere")
     again = pickle.loads(pickled)
     assert again.front.equals(study.front)
-    # Which needs the samples.
+    # An export trains on the samples, so this fails if the pickle lacks them.
     assert (again.export("model").predict(x) == study.export("other").predict(x)).all()
 
 
@@ -99,7 +99,7 @@ def test_no_password_is_shown_by_a_study(postgres_url: str) -> None:
     again = pickle.loads(pickle.dumps(study))
     assert again.name == "iris"
     password = make_url(postgres_url).password
-    assert password and not any(password in shown for shown in (repr(again), str(again), f"{again}"))
+    assert password and not any(password in text for text in (repr(again), str(again), f"{again}"))
 
 
 def test_a_search_finds_what_the_command_finds(found: Study, cli_here: Any) -> None:
@@ -109,7 +109,7 @@ def test_a_search_finds_what_the_command_finds(found: Study, cli_here: Any) -> N
     assert found.front.equals(by_command.front) and found.trials.equals(by_command.trials)
     assert found.config == by_command.config
     assert repr(found) == repr(by_command) == "<Study 'iris' over iris: 8 trials, finished>"
-    # What trainings are worth is measured as by the command.
+    # The pilot measures the same reliability as the command does.
     assert found._search.description.reliability == by_command._search.description.reliability != None  # noqa: E711
 
 
@@ -117,10 +117,10 @@ def test_its_front_and_trials_are_frames(found: Study) -> None:
     front, trials = found.front, found.trials
     genes = list(GENES)
     scores = [f"{name}{end}" for name in ("val_accuracy", "val_balanced_accuracy") for end in ("", "_low", "_high")]
-    told = ["trial", "quantum_flops", *scores, "parameters", "circuit"]
-    assert list(front.columns) == [*told, *genes]
-    assert list(trials.columns) == [*told, *genes, "on_front"]
-    # Each costs more than the one before, and is better.
+    columns = ["trial", "quantum_flops", *scores, "parameters", "circuit"]
+    assert list(front.columns) == [*columns, *genes]
+    assert list(trials.columns) == [*columns, *genes, "on_front"]
+    # Along the front both cost and accuracy increase.
     assert front["quantum_flops"].is_monotonic_increasing and front["val_accuracy"].is_monotonic_increasing
     assert set(trials.loc[trials["on_front"], "trial"]) == set(front["trial"])
     for row in trials.to_dict("records"):
@@ -179,7 +179,7 @@ def test_a_study_that_was_stopped_goes_on(search_of_eight: Search, storage_url: 
 def test_samples_are_searched_over_and_confirmed_as_a_data_set_is(storage_url: str, found: Study) -> None:
     x, y = load_iris(return_X_y=True, as_frame=True)
     study = search(x, y.map({0: "a", 1: "b", 2: "c"}), storage=storage_url, check=False, **SMALL)
-    # The same samples in the same parts, whatever they are called.
+    # The names of classes and columns do not affect the split or the results.
     assert study.name == "samples" and study.front.equals(found.front)
     assert search(x.to_numpy(), y.to_numpy(), study="arrays", storage=storage_url, check=False, **SMALL).front.equals(
         found.front
@@ -219,14 +219,14 @@ SILLY: list[tuple[Any, Any, type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("x", "y", "error", "told"), SILLY, ids=[told for *_, told in SILLY])
+@pytest.mark.parametrize(("x", "y", "error", "message"), SILLY, ids=[message for *_, message in SILLY])
 def test_samples_that_cannot_be_searched_over_are_refused(
-    x: Any, y: Any, error: type[Exception], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    x: Any, y: Any, error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(error, match=told) as caught:
+    with pytest.raises(error, match=message) as refusal:
         search(x, y, **SMALL)
-    assert len(str(caught.value).splitlines()) == 1 and list(tmp_path.iterdir()) == []
+    assert len(str(refusal.value).splitlines()) == 1 and list(tmp_path.iterdir()) == []
 
 
 def test_a_file_is_searched_over_as_by_the_command(
@@ -241,15 +241,15 @@ def test_a_file_is_searched_over_as_by_the_command(
     document = json.loads(out)
     assert document["files"]["data"] == str(tmp_path / "my wine.csv")
     assert document["columns"]["colour"] == "category, one-hot of 2 values; 26 missing: 'light'"
-    # Where the working directory is does not matter, nor that the search was begun elsewhere.
+    # The stored path is absolute, so another working directory must not matter.
     monkeypatch.chdir("/")
     confirmed = Study.load("my-wine", storage=storage_url).confirm(top=1, epochs=3, repeats=1)
-    told = study.export(tmp_path / "model", trial=int(confirmed["trial"][0])).predict(frame) == frame["cultivar"]
+    correct = study.export(tmp_path / "model", trial=int(confirmed["trial"][0])).predict(frame) == frame["cultivar"]
     model = json.loads((tmp_path / "model" / "model.json").read_text())
     assert model["training"] == {"of": "confirmation", "seed": 0, "epochs": 3, "as_stored": True}
-    assert told.sum() == sum(part["right"] for part in model["accuracies"].values())
+    assert correct.sum() == sum(part["right"] for part in model["accuracies"].values())
     assert model["accuracies"]["test"]["accuracy"] == confirmed["test_accuracy"][0]
-    # The same samples from memory.
+    # A data frame in memory gives the same results as the file.
     samples = search(frame, target="cultivar", drop=["ash"], storage=storage_url, **SMALL)
     assert samples.front.equals(study.front) and "cultivar" in frame
     with pytest.raises(DataError, match="samples: --target 'cultivr' is not a column of the data: did you mean 'cultivar'"):
@@ -292,19 +292,19 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("data", "settings", "error", "told"), WRONG, ids=[told for *_, told in WRONG])
+@pytest.mark.parametrize(("data", "settings", "error", "message"), WRONG, ids=[message for *_, message in WRONG])
 def test_what_cannot_be_searched_is_refused_before_anything_is_made(
-    data: str, settings: dict[str, Any], error: type[Exception], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: str, settings: dict[str, Any], error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         search(data, **settings)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_have_the_names_of_a_study_file_and_numpy_may_give_them() -> None:
-    told = {"epochs": np.int64(3), "gates": "effective", "repeats": "auto", "space": {"n_qubits": np.array([2, 3])}}
-    resolved = resolve_settings("iris", told, source="test")
+    settings = {"epochs": np.int64(3), "gates": "effective", "repeats": "auto", "space": {"n_qubits": np.array([2, 3])}}
+    resolved = resolve_settings("iris", settings, source="test")
     config = resolved.config
     assert resolved.auto_repeats and config.training.epochs == 3 and config.gates is CountedGates.EFFECTIVE
     assert config.space.n_qubits == (2, 3)
@@ -314,7 +314,7 @@ def test_repeats_can_be_found(storage_url: str) -> None:
     study = search("iris", storage=storage_url, repeats="auto", **SMALL | {"generations": 1})
     reliability = study._search.description.reliability
     assert reliability is not None and study.config.training.repeats == reliability.repeats
-    # Whatever it has found, to ask again is to mean it.
+    # A second call with "auto" accepts the stored number of repeats.
     assert search("iris", storage=storage_url, repeats="auto", **SMALL | {"generations": 1}).front.equals(study.front)
 
 
@@ -357,12 +357,12 @@ CONFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "error", "told"), CONFUSED, ids=[told for *_, told in CONFUSED])
+@pytest.mark.parametrize(("settings", "error", "message"), CONFUSED, ids=[message for *_, message in CONFUSED])
 def test_what_cannot_be_confirmed_is_refused(
-    confirmed_study: Study, asked: dict[str, Any], error: type[Exception], told: str
+    confirmed_study: Study, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=told):
-        confirmed_study.confirm(**asked)
+    with pytest.raises(error, match=message):
+        confirmed_study.confirm(**settings)
 
 
 def test_a_plot_has_what_was_confirmed(confirmed_study: Study, found: Study) -> None:
@@ -386,17 +386,17 @@ def test_a_study_without_trials_has_no_front(new_search: Any, storage_url: str) 
 
 @pytest.fixture
 def interrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Ctrl-C in the third trial of a search; what handled signals then."""
-    begun: list[int] = []
+    """Send SIGINT during the third trial of a search; yield a list with one entry per started trial."""
+    started: list[int] = []
 
     def evaluate(*arguments: Any) -> Any:
-        begun.append(1)
-        if len(begun) == 3:
+        started.append(1)
+        if len(started) == 3:
             os.kill(os.getpid(), signal.SIGINT)
         return faqnas_optuna.evaluate(*arguments)
 
     monkeypatch.setattr(loop, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=evaluate))
-    yield begun
+    yield started
 
 
 def test_ctrl_c_loses_nothing_and_the_same_call_goes_on(
@@ -427,8 +427,8 @@ loop.run = lambda *arguments, **named: run(*arguments, **named, evaluate=ending)
 search("iris", storage={storage_url!r}, **{SMALL})
 print("not reached")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S)
-    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "")
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (process.returncode, process.stdout) == (-signal.SIGTERM, "")
     assert len(Study.load("iris", storage=storage_url).trials) == 1
 
 
@@ -464,9 +464,9 @@ def test_a_search_says_nothing_where_no_bar_moves(storage_url: str, capfd: pytes
 
 def test_a_bar_tells_how_far_it_is(storage_url: str, capfd: pytest.CaptureFixture[str]) -> None:
     study = search("iris", storage=storage_url, progress=True, **SMALL)
-    told = capfd.readouterr().err.rpartition("\r")[2]
-    assert told.startswith("iris: 100%") and "8/8" in told
-    assert f"best accuracy {study.trials['val_accuracy'].max():.3f}, front {len(study.front)}" in told
+    line = capfd.readouterr().err.rpartition("\r")[2]
+    assert line.startswith("iris: 100%") and "8/8" in line
+    assert f"best accuracy {study.trials['val_accuracy'].max():.3f}, front {len(study.front)}" in line
 
 
 def test_failures_are_told(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,7 +476,7 @@ def test_failures_are_told(storage_url: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(loop, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=fail))
     with pytest.raises(NoSuccessfulTrialError, match="no trial of study 'iris' has succeeded"):
         search("iris", storage=storage_url, **SMALL)
-    # And again, when nothing is run any more.
+    # The second call runs no trial and must fail in the same way.
     with pytest.raises(NoSuccessfulTrialError, match="no trial of study 'iris' has succeeded"):
         search("iris", storage=storage_url, **SMALL)
 

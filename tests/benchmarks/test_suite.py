@@ -1,4 +1,4 @@
-"""Benchmarks measure what they say; their speed is not tested."""
+"""Tests of the benchmarks' measurements and of their output, not of their speed."""
 
 import json
 import logging
@@ -38,31 +38,33 @@ def check(measurement: Measurement) -> None:
 
 
 def test_steps_are_measured_for_every_frame() -> None:
-    measured = list(computing.steps((2,), repeats=1))
-    assert len(measured) == 2 * 4
-    assert {one.case for one in measured} == {f"2 qubits, {embedding}, {entangler}" for embedding, entangler in FRAMES}
-    for one in measured:
-        check(one)
-        assert one.ratio == pytest.approx((one.reference or 0) / one.value)
+    measurements = list(computing.steps((2,), repeats=1))
+    assert len(measurements) == 2 * 4
+    assert {measurement.case for measurement in measurements} == {
+        f"2 qubits, {embedding}, {entangler}" for embedding, entangler in FRAMES
+    }
+    for measurement in measurements:
+        check(measurement)
+        assert measurement.ratio == pytest.approx((measurement.reference or 0) / measurement.value)
 
 
 def test_lightning_runs_the_same_circuits() -> None:
-    """Its simulator knows nothing of batches, and must be asked for every sample."""
-    (measured,) = computing.against_lightning((2,), repeats=1)
-    check(measured)
+    (measurement,) = computing.against_lightning((2,), repeats=1)
+    check(measurement)
     circuit, _ = computing._frame(2, Embedding.AMPLITUDE, Entangler.CZ)
     sample, weights = torch.tensor([0.3, 0.8]), torch.rand(circuit.depth, circuit.n_qubits)
+    # lightning.qubit has no batches: it is called for one sample at a time.
     theirs = torch.stack(lightning(circuit)(sample, weights))
     ours = quantum_layer(circuit, Engine.FAST, weights)(sample[None])[0]
     assert theirs.detach().numpy() == pytest.approx(ours.detach().numpy(), abs=1e-6)
 
 
 def test_what_the_papers_space_lacks_is_held_against_angle_embedding() -> None:
-    measured = list(computing.wider_steps((2,), repeats=1))
-    assert [one.case.split(", ")[1] for one in measured] == ["basis", "iqp", "re-uploading", "ZZ"]
-    for one in measured:
-        check(one)
-        assert one.ratio == pytest.approx(one.value / (one.reference or 0))
+    measurements = list(computing.wider_steps((2,), repeats=1))
+    assert [measurement.case.split(", ")[1] for measurement in measurements] == ["basis", "iqp", "re-uploading", "ZZ"]
+    for measurement in measurements:
+        check(measurement)
+        assert measurement.ratio == pytest.approx(measurement.value / (measurement.reference or 0))
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed: pip install jax")
@@ -87,19 +89,23 @@ def test_without_jax_the_comparison_is_left_out_and_says_so(
 
 def test_noise_is_simulated_beside_pennylane_as_far_as_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(computing, "NOISY_TARGETS_S", {3: 1.0})
-    both, alone = computing.noisy((2, 3), repeats=1)
-    check(both)
-    check(alone)
-    assert (both.reference is None, alone.reference is None) == (False, True)
+    with_reference, without_reference = computing.noisy((2, 3), repeats=1)
+    check(with_reference)
+    check(without_reference)
+    assert (with_reference.reference is None, without_reference.reference is None) == (False, True)
 
 
 @pytest.mark.skipif(find_spec("qiskit") is None, reason="qiskit is not installed: pip install qiskit")
 def test_gates_are_counted_beside_qiskit_on_every_chip() -> None:
-    measured = list(computing.against_qiskit(circuits=2, seeds=1))
-    assert [one.case.partition(",")[0] for one in measured] == [name for name in DEVICES if name != "all-to-all"]
-    for one in measured:
-        check(one)
-        assert one.reference is not None and one.ratio == pytest.approx(one.reference / one.value)
+    measurements = list(computing.against_qiskit(circuits=2, seeds=1))
+    assert [measurement.case.partition(",")[0] for measurement in measurements] == [
+        name for name in DEVICES if name != "all-to-all"
+    ]
+    for measurement in measurements:
+        check(measurement)
+        assert measurement.reference is not None and measurement.ratio == pytest.approx(
+            measurement.reference / measurement.value
+        )
 
 
 def test_without_qiskit_the_comparison_is_left_out_and_says_so(
@@ -126,9 +132,9 @@ def test_counters_are_compared_on_the_same_circuits() -> None:
 
 
 def test_a_search_is_measured_against_the_same_genomes_by_hand() -> None:
-    measured = trials.search("wine", trials=2)
-    check(measured)
-    assert measured.case == "wine"
+    measurement = trials.search("wine", trials=2)
+    check(measurement)
+    assert measurement.case == "wine"
 
 
 @pytest.mark.slow
@@ -143,13 +149,14 @@ def test_the_overhead_of_a_trial_is_measured_while_a_study_grows(storage_url: st
 @pytest.mark.slow
 def test_a_crowd_works_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowds, "CROWD", 2)
-    measured = crowds.crowd(trials=100)
-    check(measured)
-    assert measured.unit == "trials/s"
+    measurement = crowds.crowd(trials=100)
+    check(measurement)
+    assert measurement.unit == "trials/s"
 
 
 @pytest.mark.slow
 def test_memory_is_the_workers_own(tmp_path: Path) -> None:
+    # Memory of this process must not be counted as the worker's; touching each page makes it resident.
     ballast = bytearray(700 * 1024**2)
     ballast[::4096] = b"x" * len(ballast[::4096])
     megabytes = commands.start(tmp_path, "iris", "--population", "2", "--generations", "1")
@@ -172,10 +179,10 @@ def test_the_table_shows_every_measurement(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.slow
 def test_loading_a_table_and_asking_it_are_measured(iris: DataSplits, tmp_path: Path) -> None:
     tables.make(tmp_path / "iris.parquet", iris)
-    measured = list(lookups(tmp_path / "iris.parquet"))
-    assert [one.what for one in measured] == ["loading a table", "a query of a table"]
-    for one in measured:
-        check(one)
+    measurements = list(lookups(tmp_path / "iris.parquet"))
+    assert [measurement.what for measurement in measurements] == ["loading a table", "a query of a table"]
+    for measurement in measurements:
+        check(measurement)
 
 
 def test_the_command_prints_what_was_measured(module_here: RunModule, monkeypatch: pytest.MonkeyPatch) -> None:

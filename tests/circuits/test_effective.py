@@ -42,7 +42,7 @@ def test_the_space_has_6786_effective_circuits() -> None:
         groups[one.n_qubits, one.embedding, live.layers, entanglers].append(live)
     assert len(CIRCUITS) == 8160
     assert len(groups) == 6786
-    # The effective circuit of each group is itself of the group, and no shallower one is.
+    # The effective circuit of a group belongs to the group and is its shallowest member.
     for members in groups.values():
         (effective,) = {effective_circuit(live.circuit) for live in members}
         assert effective in {live.circuit for live in members}
@@ -137,7 +137,7 @@ def test_what_is_inert_is_told(suggested: Circuit, layers: tuple[Layer, ...], in
 
 
 def wider(n_qubits: int) -> list[Circuit]:
-    """Circuits of so many qubits that the paper's space lacks: on two all of two layers, on three circular ones of three."""
+    """Return the circular circuits outside the paper's space whose depth is at most the number of qubits."""
     genes: dict[str, tuple[GeneValue, ...]] = {**EVERY_GENE, "n_qubits": (n_qubits,), "topology": ("circular",)}
     genes |= {"depth": tuple(range(1, n_qubits + 1))} | {f"rotation_{layer}": ("RX",) for layer in range(n_qubits + 1, 9)}
     return sorted({genome.circuit for genome in enumerate_genomes(genes)} - set(CIRCUITS), key=str)
@@ -150,7 +150,7 @@ def wider(n_qubits: int) -> list[Circuit]:
     + [pytest.param(wider(n), id=f"{n} qubits, wider") for n in (2, 3)],
 )
 def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circuits: list[Circuit], quick_share: bool) -> None:
-    """Of every circuit, for random inputs and weights."""
+    """Compare every circuit with its effective gates, for random inputs and weights."""
     groups: dict[tuple[object, ...], list[EffectiveGates]] = defaultdict(list)
     for one in circuits:
         gates = EffectiveGates(circuit=one)
@@ -163,10 +163,10 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
 
 
 def assert_live_gates_suffice(members: list[EffectiveGates], generator: np.random.Generator) -> None:
-    """Compare circuits of the same number of qubits with their live gates, each for one sample."""
+    """Compare circuits of the same number of qubits with their effective gates, one sample each."""
     circuits, owners = [gates.circuit for gates in members], range(len(members))
     n_qubits = circuits[0].n_qubits
-    # With basis embedding the first wire, which controls, is |1⟩.
+    # The first input is positive, so that with basis embedding the first wire, a control, is |1⟩.
     signs = [1, *generator.choice([-1, 1], n_qubits - 1)]
     inputs = torch.tensor(generator.uniform(0.1, 3, (len(members), n_qubits)) * signs)
     widest = map(max, zip(*(one.weights_shape for one in circuits), strict=True))
@@ -189,13 +189,13 @@ def assert_live_gates_suffice(members: list[EffectiveGates], generator: np.rando
         assert is_felt.sum() <= gates.effective_angles, str(one)
         np.testing.assert_allclose(gradients_of_live[number, :depth, :width], gradient, rtol=0, atol=1e-12, err_msg=str(one))
         if mixing:
-            # An angle of an effective layer may still be without effect on what is measured, but not all of them are.
+            # Single angles of an effective layer may have no effect on the measurements, but never all angles of a layer.
             is_clear = np.abs(gradient) > 1e-6
             if ENTANGLERS[one.entangler].mixes and one.embedding is not Embedding.AMPLITUDE:
                 assert is_clear[leading:mixing, :n_qubits].any(axis=1).all(), str(one)
                 assert not width > n_qubits or is_clear[:, n_qubits:].any(axis=1).all(), str(one)
             elif not (ENTANGLERS[one.entangler].mixes and set(one.rotations) == {Rotation.RZ}):
-                # Behind amplitude embedding RZ alone may find nothing to act on.
+                # After amplitude embedding, circuits of RZ alone may have a vanishing gradient.
                 assert is_clear[leading:mixing, :n_qubits].any(), str(one)
 
 

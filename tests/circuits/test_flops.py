@@ -31,7 +31,7 @@ from tests.support.sampling import drawn_circuits, mostly_slow
 
 
 def wider_circuits(count: int) -> list[Circuit]:
-    """Some of whatever is declared beyond the paper's space, on up to five qubits."""
+    """Return a sample of circuits beyond the paper's space, on up to five qubits."""
     genes = {**EVERY_GENE, "n_qubits": (2, 3, 5)}
     drawn = random.Random(2)
     genomes = (Genome.from_params({gene: drawn.choice(values) for gene, values in genes.items()}) for _ in range(10 * count))
@@ -44,7 +44,7 @@ def wider_circuits(count: int) -> list[Circuit]:
 def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> None:
     import pennylane as qml
 
-    # As a user would write it: PennyLane's own TorchLayer, nothing of ours but the circuit.
+    # PennyLane's own TorchLayer, as a user would write it: only the circuit is this package's.
     layer = qml.qnn.TorchLayer(qnode(circuit), {"weights": circuit.weights_shape})
     sample = torch.rand(1, circuit.n_qubits) + 0.1
     assert profiler_flops(circuit) == reported_by_torch_profiler(layer, sample)
@@ -52,7 +52,7 @@ def test_profiler_flops_are_what_torch_profiler_reports(circuit: Circuit) -> Non
 
 @pytest.mark.slow
 def test_profiler_flops_of_parts_add_up_to_those_of_the_whole() -> None:
-    """Every frame (qubits, embedding, entangler, topology) and depth, with rotations drawn at random."""
+    """Check every frame (qubits, embedding, entangler, topology), each with random rotations and depth."""
     drawn = random.Random(1)
     frames = {replace(circuit, rotations=()) for circuit in all_circuits()}
     assert len(frames) == 9 * 8 - 4
@@ -72,7 +72,7 @@ def test_counts_are_kept_and_made_anew_when_damaged(
     whole = counts_file().read_text()
     assert json.loads(whole) == counted == profiler_counts()
     counts_file().write_text(whole.replace('"RX"', '"RW"', 1))
-    # That they are counted is seen above; to count them once more takes a second.
+    # The first call above tests the counting itself; counting again would take a second.
     monkeypatch.setattr(flops, "_count", lambda *, wider: json.loads(whole))
     assert profiler_counts.__wrapped__() == counted
     assert "some parts have no count" in caplog.text
@@ -105,9 +105,9 @@ class Counted:
 
 
 def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) -> tuple[list[float], int]:
-    """The circuit on lists of real and imaginary parts, one counted operation at a time.
+    """Simulate the circuit on lists of real and imaginary parts, one counted operation at a time.
 
-    While all imaginary parts are None the state is real.
+    The imaginary part is None while the state is real.
     """
     n, size, count = circuit.n_qubits, 2**circuit.n_qubits, Counted()
     re, im = _embed_phases(inputs, count) if circuit.embedding is Embedding.IQP else (_embed(circuit, inputs, count), None)
@@ -121,7 +121,7 @@ def simulate(circuit: Circuit, inputs: list[float], weights: list[list[float]]) 
             re, im = _rotate(rotation, re, im, bit, c, s, weights[layer][wire], count)
         for number, (control, target) in enumerate(circuit.entangled_pairs, n):
             if circuit.entangler is Entangler.ZZ:
-                # diag(1, exp iθ, exp iθ, 1), which is ZZ but for a phase of the whole state
+                # diag(1, exp iθ, exp iθ, 1), which is ZZ up to a global phase
                 angle, places = weights[layer][number], [1 << (n - 1 - wire) for wire in (control, target)]
                 count(math.cos(angle)), count(math.sin(angle))
                 bits = [(index & places[0] > 0) != (index & places[1] > 0) for index in range(size)]
@@ -167,7 +167,10 @@ def _embed(circuit: Circuit, inputs: list[float], count: Counted) -> list[float]
 
 
 def _embed_phases(inputs: list[float], count: Counted) -> tuple[list[float], list[float] | None]:
-    """Of the phase -(S + S²/2)/2 with S = Σ ±x, by T = -S/2, which is T - T²."""
+    """Return real and imaginary parts after IQP embedding.
+
+    The phase -(S + S²/2)/2 with S = Σ ±x is T - T² with T = -S/2.
+    """
     halves, sums = [count(-x / 2) for x in inputs], [0.0]
     for half in halves:
         sums = [count(total + sign * half) for total in sums for sign in (1, -1)]
@@ -186,7 +189,7 @@ def _rotate(
         other = index ^ bit
         a, b, x, y = old_re[index], old_im[index], old_re[other], old_im[other]
         if rotation is Rotation.RX:
-            # cos a - i sin x, and the same of the imaginary parts
+            # cos a - i sin x, for real and imaginary parts alike
             new_re[index] = count(c * a) if real else count(count(c * a) + count(s * y))
             new_im[index] = count(-s * x) if real else count(count(c * b) - count(s * x))
         elif rotation is Rotation.RY:
@@ -195,7 +198,7 @@ def _rotate(
             if not real:
                 new_im[index] = count(count(c * b) + count(sign * s * y))
     if rotation is Rotation.RZ:
-        # diag(1, exp iθ), which is RZ but for a phase of the whole state
+        # diag(1, exp iθ), which is RZ up to a global phase
         return _turn(re, im, [index & bit > 0 for index in range(len(re))], angle, count)
     return new_re, None if real and rotation is Rotation.RY else new_im
 
@@ -203,7 +206,7 @@ def _rotate(
 def _rotate_where(
     control: int, re: list[float], im: list[float] | None, bit: int, c: float, s: float, count: Counted
 ) -> tuple[list[float], list[float]]:
-    """RX of the amplitudes whose control bit is 1, which are a state of half the size."""
+    """Apply RX to the amplitudes whose control bit is 1, a state of half the size."""
     inside = [index for index in range(len(re)) if index & control]
     half = _rotate(
         Rotation.RX,
@@ -225,7 +228,7 @@ def _rotate_where(
 def _turn(
     re: list[float], im: list[float] | None, turned: list[bool], angle: float, count: Counted
 ) -> tuple[list[float], list[float]]:
-    """Some amplitudes times exp iθ, whose cos and sin are counted elsewhere."""
+    """Multiply selected amplitudes by exp iθ, whose cos and sin are counted elsewhere."""
     new_re, new_im, c, s = list(re), list(im) if im else [0.0] * len(re), math.cos(angle), math.sin(angle)
     for index in range(len(re)):
         if turned[index]:

@@ -67,7 +67,7 @@ def test_entangled_pairs() -> None:
 
 
 def test_the_digest_never_changes() -> None:
-    # Stored studies look circuits up by it.
+    # Stored studies look circuits up by digest.
     circuit = Circuit(
         n_qubits=4,
         embedding=Embedding.AMPLITUDE,
@@ -85,7 +85,7 @@ def test_a_wider_genome_has_the_genes_that_say_something() -> None:
     genome = Genome.from_params(deep)
     assert genome.to_params() == deep and Genome.from_json(genome.to_json()) == genome
     assert genome.circuit.rotations == ("RX", "RX", "RX", "RX", "RY", "RZ")
-    # What a shallower one has of them is without effect.
+    # Rotations beyond the depth do not affect the circuit but remain among the genes.
     shallow = Genome.from_params(deep | {"depth": 2})
     assert shallow.circuit.depth == 2 and shallow.to_params() == deep | {"depth": 2}
 
@@ -97,7 +97,7 @@ def test_data_are_uploaded_again_where_that_means_something() -> None:
     circuit = again.circuit
     assert circuit.reuploading and circuit.digest != Genome.from_params(once).circuit.digest
     assert str(circuit) == "2 qubits, angle re-uploaded, RX RX, CNOT linear"
-    # What was asked for is told, so that all genomes of a study have the same genes.
+    # An explicit False is kept, so that all genomes of a study have the same genes.
     assert Genome.from_params(once | {"reuploading": False}).to_params() == once | {"reuploading": False}
     assert Genome.from_params(once | {"reuploading": False}).circuit == Genome.from_params(once).circuit
     changes: list[dict[str, GeneValue]] = [{"depth": 1}, {"embedding": "amplitude"}, {"embedding": "iqp"}]

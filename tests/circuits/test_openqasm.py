@@ -1,4 +1,4 @@
-"""What Qiskit reads is the circuit that PennyLane defines."""
+"""Exported OpenQASM, read by Qiskit and compared with the circuit in PennyLane."""
 
 import numpy as np
 import pytest
@@ -26,15 +26,15 @@ CASES = [
 
 
 def expectations(circuit: QuantumCircuit) -> list[float]:
-    """⟨Z⟩ of every qubit."""
-    # OpenQASM 2 has the whole circuit as one gate, whose matrix of all qubits takes seconds.
+    """Return ⟨Z⟩ of every qubit."""
+    # In OpenQASM 2 the whole circuit is one gate; computing its matrix over all qubits would take seconds.
     state = Statevector(circuit.decompose("hqnn"))
     return [float(state.expectation_value(Pauli("Z"), [wire]).real) for wire in range(circuit.num_qubits)]
 
 
 @pytest.mark.parametrize(
     ("embedding", "n_qubits", "rotations", "entangler", "topology"),
-    # The large ones take Qiskit their time: of embeddings beyond the paper the small ones will do.
+    # Qiskit is slow on large circuits, so embeddings beyond the paper are tested on small ones only.
     mostly_slow(
         (embedding, *case) for embedding in Embedding for case in CASES if embedding in PAPER_EMBEDDINGS or case[0] < 9
     ),

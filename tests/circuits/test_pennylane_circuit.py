@@ -24,7 +24,7 @@ def circuit(**changes: object) -> Circuit:
 
 
 def state(of: Circuit, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The state before the measurement."""
+    """Return the state vector before the measurement."""
     tape = qml.tape.make_qscript(quantum_function(of))(inputs, weights)
     matrices = qml.tape.QuantumScript(tape.operations, [qml.state()])
     vector: np.ndarray = qml.execute([matrices], qml.device("default.qubit", wires=of.n_qubits))[0]
@@ -33,7 +33,7 @@ def state(of: Circuit, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def test_angle_embedding_is_the_papers_equation() -> None:
     x = np.array([0.3, -1.2, 2.5])
-    # Without rotation, entanglers act on what the embedding made; undo them to see it.
+    # Without rotations there are no layers, so the state is that of the embedding alone.
     vector = state(circuit(rotations=()), x, np.zeros((0, 3)))
     expected = np.ones(1)
     for value in x:
@@ -90,7 +90,7 @@ def test_the_drawing_has_a_line_for_each_wire(embedding: Embedding) -> None:
 
 @pytest.mark.parametrize("n_qubits", [2, 3])
 def test_circuits_computed_in_bulk_are_those_of_single_executions(n_qubits: int) -> None:
-    """Every embedding, entangler and topology; tests of all circuits compute them in bulk."""
+    """Check every embedding, entangler and topology: other tests rely on the bulk computation."""
     rng, circuits = np.random.default_rng(n_qubits), []
     for embedding, entangler, topology in itertools.product(Embedding, Entangler, Topology):
         rotations = tuple(list(Rotation)[number] for number in rng.integers(3, size=rng.integers(1, 4)))
@@ -100,9 +100,9 @@ def test_circuits_computed_in_bulk_are_those_of_single_executions(n_qubits: int)
         (*rng.normal(size=(1, 2, n_qubits)), rng.uniform(0, 6, one.weights_shape), rng.normal(size=(2, n_qubits)))
         for one in circuits
     ]
-    for one, (inputs, weights, grad), found in zip(circuits, arguments, references(circuits, arguments), strict=True):
+    for one, (inputs, weights, grad), results in zip(circuits, arguments, references(circuits, arguments), strict=True):
         tensors = [torch.tensor(array, requires_grad=True) for array in (inputs, weights)]
         measured = torch.stack(qnode(one)(*tensors), dim=-1)
         of_inputs, of_weights = torch.autograd.grad(measured, tensors, torch.tensor(grad), materialize_grads=True)
-        for actual, expected in zip(found, (measured.detach(), of_inputs, of_weights), strict=True):
+        for actual, expected in zip(results, (measured.detach(), of_inputs, of_weights), strict=True):
             np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12, err_msg=str(one))
