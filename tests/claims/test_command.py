@@ -33,7 +33,7 @@ def claims(module_here: RunModule) -> Cli:
 
 @pytest.fixture(scope="module")
 def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of the whole space, made up: more qubits tell more samples right."""
+    """Return the path of a made-up table of the whole space, in which accuracy grows with the number of qubits."""
 
     def right(circuits: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
         qubits = np.array([circuit.n_qubits for circuit in circuits])
@@ -54,8 +54,8 @@ def test_claims_are_measured_and_written(file: Path, claims: Cli, tmp_path: Path
     assert set(table["agreements"]) == {"5"} and len(table["prices"]) == len(table["after"][0]["saturation"]["curve"])
 
     text = (tmp_path / "claims.md").read_text()
-    found = table["after"][0]["decomposition"]["flops"]
-    assert f"| iris | 5 | {found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f}) |" in text
+    correlation = table["after"][0]["decomposition"]["flops"]
+    assert f"| iris | 5 | {correlation['value']:.2f} ({correlation['low']:.2f} to {correlation['high']:.2f}) |" in text
     assert (
         "Written by `python -m studies.claims " in text
         and "| 1a | Circuits with more quantum FLOPs are more accurate | **holds** |" in text
@@ -66,7 +66,7 @@ def test_claims_are_measured_and_written(file: Path, claims: Cli, tmp_path: Path
     for name, figure in figures.items():
         assert outside(figure) == [], name
 
-    # Again, in one process: the same bytes.
+    # A run in one process must write the same bytes.
     code, out, err = claims(str(file), "--searches", "2", "--workers", "1", "--out", "again.md")
     assert code == 0 and "After 5 epochs" in out and "does not hold" in out
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == figures
@@ -74,15 +74,15 @@ def test_claims_are_measured_and_written(file: Path, claims: Cli, tmp_path: Path
 
 
 def outside(figure: bytes) -> list[str]:
-    """Return the texts of an SVG figure that do not begin inside it, or end outside by a wide estimate of their letters."""
+    """Return the texts of an SVG figure that start outside of it, or end outside by a generous estimate of their width."""
     root = ElementTree.fromstring(figure)
     _, _, width, _ = map(float, root.attrib["viewBox"].split())
     cut = []
     for element in root.iter("{http://www.w3.org/2000/svg}text"):
         place = re.search(r"translate\(([-\d.]+) ", element.attrib.get("transform", ""))
-        left = float(place[1]) if place else float(element.attrib.get("x", 0))
+        start = float(place[1]) if place else float(element.attrib.get("x", 0))
         text = "".join(element.itertext())
-        if not 0 <= left <= width - 3 * len(text) and "rotate(-90)" not in element.attrib.get("transform", ""):
+        if not 0 <= start <= width - 3 * len(text) and "rotate(-90)" not in element.attrib.get("transform", ""):
             cut.append(text)
     return cut
 

@@ -1,4 +1,4 @@
-"""What is chosen by half of the seeds, against brute force."""
+"""Choices by half of the seeds, compared with brute force."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -18,7 +18,7 @@ from tests.support.benchmarks import made_up_table
 
 @pytest.fixture(scope="module")
 def table(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Table:
-    """Whose accuracy rises up to five qubits; more epochs tell more."""
+    """Return a table in which accuracy rises up to five qubits and more epochs give more correct predictions."""
 
     def right(circuits: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
         qubits = np.array([min(circuit.n_qubits, 5) for circuit in circuits])[:, np.newaxis, np.newaxis, np.newaxis]
@@ -28,7 +28,7 @@ def table(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 
 def brute(table: Table, price: int, choosing: Sequence[int], epochs: int) -> int:
-    """The row that is chosen for so many FLOPs: the most accurate, then the cheapest, then the first."""
+    """Return the row chosen for `price` FLOPs: the most accurate, then the cheapest, then the first."""
     right, costs = table.right("validation", epochs)[:, choosing].sum(axis=1), table.column("quantum_flops_profiler")
     return min((row for row in range(len(table)) if costs[row] <= price), key=lambda row: (-right[row], costs[row], row))
 
@@ -74,20 +74,20 @@ def test_the_knee_is_that_of_least_squares() -> None:
 
 @pytest.mark.slow
 def test_a_threshold_that_was_put_in_is_found(table: Table) -> None:
-    found = saturation(CircuitsByCost(table), table, 20)
+    result = saturation(CircuitsByCost(table), table, 20)
     costs, qubits = table.column("quantum_flops_profiler"), table.column("n_qubits")
-    assert costs[qubits == 4].min() < found.flops.value < np.median(costs[qubits == 6])
-    assert found.rise.low > 0.1 and abs(found.beyond.value) < 0.05
-    assert found.flops_share.value == pytest.approx(found.flops.value / costs.max())
-    assert found.curve.shape == found.line.shape == found.classical_flops.shape == CircuitsByCost(table).flops.shape
-    assert found.classical_ratio.value == pytest.approx(found.classical_flops[-1] / found.classical_flops[0], rel=0.1)
+    assert costs[qubits == 4].min() < result.flops.value < np.median(costs[qubits == 6])
+    assert result.rise.low > 0.1 and abs(result.beyond.value) < 0.05
+    assert result.flops_share.value == pytest.approx(result.flops.value / costs.max())
+    assert result.curve.shape == result.line.shape == result.classical_flops.shape == CircuitsByCost(table).flops.shape
+    assert result.classical_ratio.value == pytest.approx(result.classical_flops[-1] / result.classical_flops[0], rel=0.1)
 
 
 @pytest.mark.slow
 def test_regret_overlap_and_rankings_are_those_of_brute_force(table: Table) -> None:
     by_cost = CircuitsByCost(table)
-    found = agreements(by_cost, [5], 20)[5]
-    halves, worth, shares, taus = Halves.of(np.arange(5), 5), [], [], []
+    result = agreements(by_cost, [5], 20)[5]
+    halves, gains, shares, taus = Halves.of(np.arange(5), 5), [], [], []
     names, firsts = np.unique(table.column("trained"), return_index=True)
     for choosing in combinations(range(5), 2):
         judging = [seed for seed in range(5) if seed not in choosing]
@@ -96,17 +96,17 @@ def test_regret_overlap_and_rankings_are_those_of_brute_force(table: Table) -> N
             for epochs in (5, 20)
         }
         test = table.right("test", 20)[:, judging].mean(axis=1) / table.document["sizes"]["test"]
-        worth.append(test[rows[20][-1]] - test[rows[5][-1]])
+        gains.append(test[rows[20][-1]] - test[rows[5][-1]])
         validation = {epochs: table.right("validation", epochs)[firsts] for epochs in (5, 20)}
         taus.append(kendall_tau(validation[5][:, choosing].sum(axis=1), validation[20][:, judging].sum(axis=1)))
-    # At the dearest price the choices are these; the regret is the mean over all prices.
+    # Brute force gives the gain at the highest price; the regret is the mean over all prices.
     few, many = (by_cost.judge(by_cost.choose(epochs, halves.choosing), 20, halves.judging) for epochs in (5, 20))
-    assert (many - few)[-1] == pytest.approx(worth)
-    assert found.regret.value == pytest.approx(float(by_cost.widths @ (many - few).mean(axis=1)))
+    assert (many - few)[-1] == pytest.approx(gains)
+    assert result.regret.value == pytest.approx(float(by_cost.widths @ (many - few).mean(axis=1)))
     step = -(-len(taus) // 8)
-    assert found.tau.value == pytest.approx(np.mean([tau or 0 for tau in taus[::step]])) and len(names) == 6786
-    for choosing, column in zip(halves.choosing.T, range(len(worth)), strict=True):
+    assert result.tau.value == pytest.approx(np.mean([tau or 0 for tau in taus[::step]])) and len(names) == 6786
+    for choosing, column in zip(halves.choosing.T, range(len(gains)), strict=True):
         front = set(table.column("trained")[np.unique(by_cost.choose(5, choosing[:, np.newaxis]))])
         other = set(table.column("trained")[np.unique(by_cost.choose(20, halves.judging[:, column : column + 1]))])
         shares.append(len(front & other) / len(front))
-    assert found.overlap.value == pytest.approx(np.mean(shares))
+    assert result.overlap.value == pytest.approx(np.mean(shares))

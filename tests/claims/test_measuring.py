@@ -1,4 +1,4 @@
-"""Verdicts, and the numbers behind them on tables whose truth is known."""
+"""Verdicts and the numbers behind them, on tables with known true values."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ Make = Callable[[Callable[[Circuit], float]], Table]
 
 @pytest.fixture
 def make(iris: DataSplits, tmp_path: Path) -> Make:
-    """A table from what circuits tell right on average, with luck."""
+    """Return a function that makes a table from expected accuracies, with seed noise."""
 
     def made(accuracy: Callable[[Circuit], float]) -> Table:
         def right(circuits: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -58,7 +58,7 @@ CHEAP = Contest(
         "nsga2-error": tuple(judged(flops=10 * (100 + one), accuracy=0.8) for one in range(8)),
     }
 )
-"""Searches that save nine tenths, and of which every other one has a front of one circuit."""
+"""Searches that save 90 % of the FLOPs; every other front consists of one circuit."""
 
 
 def interval(low: float, high: float) -> Interval:
@@ -74,10 +74,10 @@ def test_a_verdict_needs_the_whole_interval() -> None:
 
 
 def test_what_was_saved_is_found() -> None:
-    found = saving(CHEAP)
-    assert (found.flops_ratio.value, found.flops_ratio.low, found.flops_ratio.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert found.accuracy.value == found.achieved_hypervolume.value == 0
-    assert found.collapsed.value == 0.5 and found.collapsed.low < 0.25 < found.collapsed.high
+    savings = saving(CHEAP)
+    assert (savings.flops_ratio.value, savings.flops_ratio.low, savings.flops_ratio.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert savings.accuracy.value == savings.achieved_hypervolume.value == 0
+    assert savings.collapsed.value == 0.5 and savings.collapsed.low < 0.25 < savings.collapsed.high
 
 
 @pytest.mark.slow
@@ -85,8 +85,8 @@ def test_where_qubits_decide_flops_tell_no_more_than_they(make: Make, iris: Data
     table = make(lambda circuit: 0.3 + 0.06 * circuit.n_qubits)
     check_table(table)
     assert epochs_of(table) == (5,)
-    (found,) = measure(table, iris, {5: CHEAP}).after
-    verdicts = {claim.number: claim.verdict(found) for claim in CLAIMS}
+    (result,) = measure(table, iris, {5: CHEAP}).after
+    verdicts = {claim.number: claim.verdict(result) for claim in CLAIMS}
     assert verdicts == {
         "1a": Verdict.HOLDS,
         "1b": Verdict.FAILS,
@@ -98,19 +98,19 @@ def test_where_qubits_decide_flops_tell_no_more_than_they(make: Make, iris: Data
         "6a": Verdict.FAILS,
         "6b": Verdict.OPEN,
     }
-    shares = found.decomposition.shares
+    shares = result.decomposition.shares
     assert shares["qubits"].value + shares["seed_variance"].value == pytest.approx(1, abs=0.02)
-    assert found.decomposition.beyond_qubits.value == pytest.approx(0, abs=0.05)
+    assert result.decomposition.beyond_qubits.value == pytest.approx(0, abs=0.05)
 
 
 @pytest.mark.slow
 def test_where_nothing_decides_nothing_is_claimed(make: Make, iris: DataSplits) -> None:
-    (found,) = measure(make(lambda _: 0.5), iris, {5: CHEAP}).after
-    verdicts = {claim.number: claim.verdict(found) for claim in CLAIMS}
+    (result,) = measure(make(lambda _: 0.5), iris, {5: CHEAP}).after
+    verdicts = {claim.number: claim.verdict(result) for claim in CLAIMS}
     assert verdicts["1a"] == Verdict.FAILS and verdicts["4"] != Verdict.HOLDS
-    assert found.decomposition.shares["seed_variance"].value == pytest.approx(1, abs=0.01)
-    # At a third of 30, chance, nothing is: it ends at 12.
-    assert found.failures.failing.value == 0
+    assert result.decomposition.shares["seed_variance"].value == pytest.approx(1, abs=0.01)
+    # At least 12 of 30 predictions are correct, which is above chance (10).
+    assert result.failures.failing.value == 0
 
 
 @pytest.mark.slow
@@ -119,20 +119,20 @@ def test_what_fails_is_counted_over_genomes(make: Make, iris: DataSplits) -> Non
     circuits = [table.circuit(digest) for digest in table.circuits]
     costs = dict(zip(table.circuits, table.column("quantum_flops_profiler").tolist(), strict=True))
     genomes = Genomes.of(circuits, table.column("quantum_flops_profiler"))
-    found = failures(genomes, table, iris, 5)
-    known = [(genome.n_qubits >= 9, costs[genome.circuit.digest]) for genome in enumerate_genomes()]
-    dearest = sorted((cost for _, cost in known), reverse=True)[len(known) // 4 - 1]
-    dear, rest = ([fails for fails, cost in known if (cost >= dearest) == is_dear] for is_dear in (True, False))
-    assert found.constant == pytest.approx(1 / 3)
-    assert found.failing.value == pytest.approx(2 / 9)
-    assert found.more_if_dear.value == pytest.approx(np.mean(dear) - np.mean(rest))
-    assert found.below_half.value == pytest.approx(np.mean(dear))
-    # Its loss is made up: 1.5, more than that of telling three shares of a third each.
-    assert found.unmoved.value == pytest.approx(1)
-    assert found.by_qubits == {"angle": [0] * 7 + [1, 1], "amplitude": [0] * 7 + [1, 1]}
+    result = failures(genomes, table, iris, 5)
+    outcomes = [(genome.n_qubits >= 9, costs[genome.circuit.digest]) for genome in enumerate_genomes()]
+    dearest = sorted((cost for _, cost in outcomes), reverse=True)[len(outcomes) // 4 - 1]
+    dear, rest = ([fails for fails, cost in outcomes if (cost >= dearest) == is_dear] for is_dear in (True, False))
+    assert result.constant == pytest.approx(1 / 3)
+    assert result.failing.value == pytest.approx(2 / 9)
+    assert result.more_if_dear.value == pytest.approx(np.mean(dear) - np.mean(rest))
+    assert result.below_half.value == pytest.approx(np.mean(dear))
+    # The made-up loss is 1.5, above ln 3, the loss of predicting three classes with equal probability.
+    assert result.unmoved.value == pytest.approx(1)
+    assert result.by_qubits == {"angle": [0] * 7 + [1, 1], "amplitude": [0] * 7 + [1, 1]}
     verdicts = {claim.number: claim for claim in CLAIMS}
-    (measured,) = measure(table, iris, {5: CHEAP}).after
-    assert verdicts["6a"].verdict(measured) == Verdict.HOLDS
+    (measurement,) = measure(table, iris, {5: CHEAP}).after
+    assert verdicts["6a"].verdict(measurement) == Verdict.HOLDS
 
 
 @pytest.mark.slow
