@@ -1,4 +1,4 @@
-"""Warnings about data where people look: each is seen on a real run over a small file."""
+"""Warnings about data, each seen on a real run over a small file."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -35,14 +35,14 @@ EXPECTED = {
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """A file of which there is all to say, but for equal rows."""
+    """Write a file that triggers every warning except that about equal rows."""
     y = (np.arange(ROWS) % 12 == 0).astype(int)
     celsius = VALUES[:, 0] + 20
     frame = pd.DataFrame({"celsius": celsius, "fahrenheit": celsius * 9 / 5 + 32, "row": np.arange(1, ROWS + 1)})
     frame["patient"] = RANDOM.permutation(ROWS) * 13 + 1000
     frame["ward"], frame["rare"] = 7, 0
     frame["diagnosis"], frame["outcome"] = np.array(["N", "P"])[y], np.array(["well", "ill"])[y]
-    # Any sample of the training part may be the exception: all parts have one.
+    # Only row 1, which is in the training part, has another value.
     frame.loc[[12 * place + 1 for place in range(5)], "rare"] = 1
     frame.loc[[13, 25, 37, 49], "rare"] = 0
     frame["split"] = "train"
@@ -53,7 +53,7 @@ def odd(tmp_path: Path) -> Path:
 
 
 def kinds(checks: list[Mapping[str, Any]]) -> list[str]:
-    return [found["kind"] for found in checks]
+    return [entry["kind"] for entry in checks]
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_start_and_datasets_say_the_same_once(odd: Path, cli_here: Cli) -> None:
     assert code == 0 and err == ""
     assert [line for line in out.splitlines() if line.startswith("Warning: ")] == warnings
     assert "accuracy of the majority class: 0.917 train, 0.917 validation, 0.917 test" in out
-    # What has ended is shown without its data.
+    # A finished study is shown without loading its data, so nothing is checked.
     assert "Warning" not in cli_here("start", str(odd), "--target", "outcome", *BUDGET)[2]
 
 
@@ -111,7 +111,7 @@ def test_dropping_what_is_named_silences(odd: Path, cli_here: Cli) -> None:
 
 
 def test_rows_of_several_parts_are_found(cli_here: Cli, tmp_path: Path) -> None:
-    """Ten samples that are in the file twice."""
+    """Write ten samples twice."""
     frame = pd.DataFrame(VALUES, columns=["a", "b"]).assign(row=np.arange(ROWS), y=Y)
     copies = frame.head(10).assign(row=np.arange(ROWS, ROWS + 10))
     test = frame.iloc[10:20].assign(row=np.arange(90, 100))
@@ -120,7 +120,7 @@ def test_rows_of_several_parts_are_found(cli_here: Cli, tmp_path: Path) -> None:
     options = ("--target", "y", "--test-file", str(tmp_path / "test.csv"), "--json")
     code, out, err = cli_here("datasets", str(tmp_path / "train.csv"), *options)
     assert code == 0, err
-    (shared,) = [found["message"] for found in json.loads(out)["checks"] if found["kind"] == "shared-rows"]
+    (shared,) = [entry["message"] for entry in json.loads(out)["checks"] if entry["kind"] == "shared-rows"]
     assert shared.startswith("10 of 10 test rows also occur in the training or validation part")
 
 
@@ -138,8 +138,8 @@ def test_every_place_of_an_accuracy_has_the_majority_beside_it(odd: Path, cli_he
     assert cli_here("start", str(odd), "--target", "outcome", *BUDGET, "--no-check")[0] == 0
     sentence = "The majority class has a validation accuracy of 0.917."
     assert sentence in cli_here("pareto", "odd")[1]
-    shown = cli_here("show", "odd", "0")[1].splitlines()
-    assert any(line.split() == ["majority", "class", "0.917"] for line in shown)
+    lines = cli_here("show", "odd", "0")[1].splitlines()
+    assert any(line.split() == ["majority", "class", "0.917"] for line in lines)
     assert "majority class, test" in cli_here("show", "odd")[1]
     assert sentence in cli_here("status", "odd")[1].splitlines()
     assert "Majority class: 0.917." in cli_here("pareto", "odd", "--latex", "-")[1]
@@ -157,13 +157,13 @@ def test_every_place_of_an_accuracy_has_the_majority_beside_it(odd: Path, cli_he
 
 @pytest.mark.slow
 def test_so_few_seeds_are_said_to_show_nothing(odd: Path, cli_here: Cli) -> None:
-    """Two seeds give no p below 1/2; no interval has width 0 or leaves its range, and no zero has a sign."""
+    """Check that two seeds give no p below 1/2, no interval of width 0 or beyond its range, and no signed zero."""
     assert cli_here("start", str(odd), "--target", "outcome", *BUDGET, "--no-check")[0] == 0
     code, out, err = cli_here("confirm", "odd", "--top", "1", "--repeats", "2", "--epochs", "1")
     assert code == 0, err
-    (told,) = [line for line in out.splitlines() if line.startswith("Trial ")]
-    assert "cannot differ significantly from the network without a circuit (" in told
-    assert told.endswith(" with 2 seeds, whose smallest possible p is 0.500.")
+    (sentence,) = [line for line in out.splitlines() if line.startswith("Trial ")]
+    assert "cannot differ significantly from the network without a circuit (" in sentence
+    assert sentence.endswith(" with 2 seeds, whose smallest possible p is 0.500.")
     assert "adds nothing" not in out and "-0.000" not in out
     document = json.loads(cli_here("confirm", "odd", "--json")[1])
     for control in document["circuits"][0]["controls"]:
@@ -171,27 +171,27 @@ def test_so_few_seeds_are_said_to_show_nothing(odd: Path, cli_here: Cli) -> None
         ends = control["difference_interval"]
         assert ends is None or -1 <= ends[0] < ends[1] <= 1
     assert cli_here("export", "odd", "--out", "model")[0] == 0
-    assert told in Path("model/README.md").read_text()
+    assert sentence in Path("model/README.md").read_text()
 
 
 def test_python_warns_of_the_same(odd: Path, storage_url: str) -> None:
     with pytest.warns(DataWarning) as caught:
         search(odd, target="outcome", storage=storage_url, **SMALL)
-    messages = [str(one.message) for one in caught]
+    messages = [str(warning.message) for warning in caught]
     assert len(messages) == len(EXPECTED)
-    assert all(any(message in told for told in messages) for message in EXPECTED.values())
-    # They lead to the line of the caller.
-    assert {one.filename for one in caught} == {__file__}
+    assert all(any(message in text for text in messages) for message in EXPECTED.values())
+    # The warnings point to the caller's line.
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 @pytest.mark.parametrize("silenced", [{"check": False}, {}])
 def test_python_is_silent_where_that_is_asked_or_the_search_has_ended(
     odd: Path, storage_url: str, silenced: dict[str, Any], recwarn: pytest.WarningsRecorder
 ) -> None:
-    asked: Callable[..., Study] = search
-    asked(odd, target="outcome", storage=storage_url, check=False, **SMALL)
-    asked(odd, target="outcome", storage=storage_url, **SMALL, **silenced)
-    assert not [one for one in recwarn if issubclass(one.category, DataWarning)]
+    call: Callable[..., Study] = search
+    call(odd, target="outcome", storage=storage_url, check=False, **SMALL)
+    call(odd, target="outcome", storage=storage_url, **SMALL, **silenced)
+    assert not [warning for warning in recwarn if issubclass(warning.category, DataWarning)]
 
 
 def test_python_warns_of_samples_in_memory(storage_url: str) -> None:

@@ -24,7 +24,7 @@ SMALL = ("--searches", "2", "--trainings", "12", "--workers", "1", "--searcher",
 
 @pytest.fixture
 def compare(run_forked: RunCli) -> Cli:
-    """Run `faqnas-optuna compare` in a fork, whose processes are forked too and import nothing."""
+    """Run `faqnas-optuna compare` in a fork, whose worker processes are forked too and import nothing."""
 
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         forked = run_forked("compare", *arguments, env=env)
@@ -35,7 +35,7 @@ def compare(run_forked: RunCli) -> Cli:
 
 @pytest.fixture(scope="module")
 def file(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of the whole space, made up: more qubits tell more samples right."""
+    """Return the path of a made-up table of the whole space, in which accuracy grows with the number of qubits."""
 
     def right(circuits: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
         qubits = np.array([circuit.n_qubits for circuit in circuits])
@@ -49,17 +49,17 @@ def test_searchers_are_compared(file: Path, compare: Cli, tmp_path: Path) -> Non
     code, out, err = compare(str(file), *SMALL, "--json")
     assert code == 0, err
     document = json.loads(out)
-    assert [found["name"] for found in document["searchers"]] == ["nsga2", "random"]
-    # Two pairs, both of one side: 2 / 2².
-    assert [found["smallest_p_holm"] for found in document["comparisons"]] == [0.5]
-    assert document["reference"] == "nsga2" and [found["searcher"] for found in document["comparisons"]] == ["random"]
-    for found in document["searchers"]:
-        shares = [one["achieved_hypervolume"][-1] for one in found["searches"]]
-        assert found["achieved_hypervolume"]["mean"] == pytest.approx(np.mean(shares)) and len(shares) == 2
-        assert found["course"][-1]["mean"] == pytest.approx(np.mean(shares))
-        assert found["trainings"] == {"mean": 12, "low": 12, "high": 12}
-        assert 0 < found["achieved_hypervolume"]["mean"] < document["best"] < 1
-    # Again, by other processes, the same.
+    assert [entry["name"] for entry in document["searchers"]] == ["nsga2", "random"]
+    # Two pairs of searches, both with the same sign: p = 2 / 2².
+    assert [entry["smallest_p_holm"] for entry in document["comparisons"]] == [0.5]
+    assert document["reference"] == "nsga2" and [entry["searcher"] for entry in document["comparisons"]] == ["random"]
+    for entry in document["searchers"]:
+        shares = [one["achieved_hypervolume"][-1] for one in entry["searches"]]
+        assert entry["achieved_hypervolume"]["mean"] == pytest.approx(np.mean(shares)) and len(shares) == 2
+        assert entry["course"][-1]["mean"] == pytest.approx(np.mean(shares))
+        assert entry["trainings"] == {"mean": 12, "low": 12, "high": 12}
+        assert 0 < entry["achieved_hypervolume"]["mean"] < document["best"] < 1
+    # The number of worker processes must not change the result.
     assert json.loads(compare(str(file), *SMALL[:4], "--workers", "2", *SMALL[6:], "--json")[1]) == document
     code, out, err = compare(str(file), *SMALL, "--reference", "random", "--plot", "searchers.svg", "--size", "column")
     assert code == 0 and "wrote searchers.svg" in err and "nsga2" in (tmp_path / "searchers.svg").read_text()

@@ -1,4 +1,4 @@
-"""`confirm`, and what the other commands make of a confirmation."""
+"""`confirm`, and other commands applied to a confirmation."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SMALL = ("--trials", "5", "--epochs", "1", "--repeats", "2")
 
 @pytest.fixture
 def stored(confirmed: Confirmation, cli_here: Cli) -> Cli:
-    """The command line beside a confirmation that is finished, and the study that it confirms."""
+    """Return the command line, next to a study and its finished confirmation."""
     return cli_here
 
 
@@ -63,7 +63,7 @@ def test_what_cannot_be_confirmed_is_one_line(stored: Cli, arguments: tuple[str,
 
 
 CHOSEN: dict[tuple[str, ...], list[int]] = {
-    # The front, the most accurate first; of trials the order is kept.
+    # The front is sorted by accuracy, best first; --trials keeps its order.
     (): [0, 4, 5],
     ("--top", "2"): [0, 4],
     ("--top", "9"): [0, 4, 5],
@@ -90,8 +90,8 @@ def test_a_choice_in_the_environment_is_beaten_by_what_is_typed(
     code, _, err = stored("confirm", "iris", "--name", "both", "--detach")
     assert code == 2 and ONE_CHOICE in err
     assert stored("confirm", "iris", "--pick", "knee", "--name", "picked", "--detach")[0] == 0
-    found = [load_confirmation(open_storage(storage_url), name).plan for name in ("ruled", "top", "trials", "picked")]
-    assert [[one.trial for one in confirms.finalists] for confirms in found if confirms] == [[0], [0, 4], [1, 2], [4]]
+    plans = [load_confirmation(open_storage(storage_url), name).plan for name in ("ruled", "top", "trials", "picked")]
+    assert [[one.trial for one in confirms.finalists] for confirms in plans if confirms] == [[0], [0, 4], [1, 2], [4]]
 
 
 def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:
@@ -102,7 +102,7 @@ def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:
     assert json.loads(out) == json.loads(stored("status", "new", "--json")[1])
     (study,) = json.loads(out)["studies"]
     assert (study["study"], study["confirms"], study["state"], study["trials"]["successful"]) == ("new", "iris", "idle", 0)
-    # With several it is stopped, and resumed by being asked for again.
+    # A stopped confirmation resumes when `confirm` is run again.
     assert (
         stored("stop", "new")[1]
         == "study new is stopping; running trials will finish. Continue with: faqnas-optuna resume new\n"
@@ -115,9 +115,9 @@ def test_what_is_confirmed_is_shown_again_as_it_was(stored: Cli, confirmed: Conf
     code, out, err = stored("confirm", "iris", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == json.loads(json.dumps(confirmation_document(confirmed))) | {"seconds": 0}
-    # Nothing was done, so this is no measured time.
+    # Nothing was run, so the time is the integer 0, not a measurement.
     assert out.endswith('"seconds": 0\n}\n')
-    # Also what is less than was confirmed.
+    # A smaller confirmation than the stored one gives the same document.
     assert stored("confirm", "iris", "--trials", "4", "--epochs", "2", "--repeats", "3", "--json") == (0, out, "")
     assert len(successful(confirmed)) == 45
 
@@ -127,8 +127,8 @@ def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: 
     assert code == 0, err
     before, document = confirmation_document(confirmed), json.loads(out)
     assert [entry["trial"] for entry in document["circuits"]] == [5, 4, 0, 2]
-    found = [[entry["test_accuracies"] for entry in told["circuits"][:3]] for told in (before, document)]
-    assert found[0] == found[1]
+    accuracies = [[entry["test_accuracies"] for entry in result["circuits"][:3]] for result in (before, document)]
+    assert accuracies[0] == accuracies[1]
     code, out, err = stored("confirm", "iris", "--top", "1", "--repeats", "4", "--json")
     assert code == 0, err
     document = json.loads(out)
@@ -139,8 +139,8 @@ def test_another_circuit_and_another_seed_go_on_with_it(stored: Cli, confirmed: 
 def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Confirmation) -> None:
     code, out, _ = stored("stop", "iris.confirm")
     assert code == 0 and out.startswith("study iris.confirm is finished: all trainings are done (20")
-    told = "study iris.confirm is finished: all trainings are done. Continue with: faqnas-optuna confirm iris\n"
-    assert stored("worker", "iris.confirm") == (0, "", told)
+    message = "study iris.confirm is finished: all trainings are done. Continue with: faqnas-optuna confirm iris\n"
+    assert stored("worker", "iris.confirm") == (0, "", message)
     table = stored("status")[1].splitlines()
     assert table[2].split() == ["iris.confirm", "–", "45", "–", "–", "–", "finished"]
     (study,) = json.loads(stored("status", "iris.confirm", "--json")[1])["studies"]
@@ -171,7 +171,7 @@ def test_a_worker_of_all_studies_serves_a_confirmation_beside_a_search(stored: C
 
 
 def failing(*models: Model) -> Callable[..., ConfirmationResult]:
-    """Training, but of these models."""
+    """Return a training function that fails for `models`."""
 
     def confirm(model: Model, *others: object, **named: object) -> ConfirmationResult:
         if model in models:
@@ -191,9 +191,9 @@ def test_a_training_that_fails_is_told_and_tried_again(stored: Cli, monkeypatch:
     assert [control["model"] for control in document["circuits"][0]["controls"]] == ["embedding", "separable", "mlp"]
     code, out, _ = stored("show", "new", str(number))
     assert code == 0
-    shown = dict(re.split(r" {2,}", line) for line in out.splitlines())
-    assert (shown["state"], shown["failure"]) == ("fail", "TrainingError: the loss is nan")
-    assert (shown["model"], shown["network"]) == ("linear", "linear, 3 wide")
+    values = dict(re.split(r" {2,}", line) for line in out.splitlines())
+    assert (values["state"], values["failure"]) == ("fail", "TrainingError: the loss is nan")
+    assert (values["model"], values["network"]) == ("linear", "linear, 3 wide")
     assert "finished, 2 failed" in stored("status", "new")[1]
     assert (
         stored("confirm", "iris", *SMALL, "--name", "new")[1].splitlines()[-1]
@@ -210,14 +210,16 @@ def test_a_confirmation_in_which_all_fails_says_so(stored: Cli, monkeypatch: pyt
     monkeypatch.setattr(objective, "confirm_once", failing(*Model))
     code, out, err = stored("confirm", "iris", *SMALL, "--name", "new")
     assert (code, out) == (5, "")
-    # The population is four; the classical models come last.
-    told = "study 'new' has confirmed no circuit, and 4 of its trials have failed; see the last with: faqnas-optuna show new 3"
-    assert err.splitlines()[-1] == f"Error: {told}"
+    # Four consecutive failures, the population, end it before the classical models are reached.
+    message = (
+        "study 'new' has confirmed no circuit, and 4 of its trials have failed; see the last with: faqnas-optuna show new 3"
+    )
+    assert err.splitlines()[-1] == f"Error: {message}"
     assert reason_of(load_confirmation(open_storage(storage_url), "new")) is StopReason.FAILURES
 
 
 def before(model: Model, act: Callable[[], None]) -> Callable[..., ConfirmationResult]:
-    """Training, where something happens before one of this model."""
+    """Return a training function that calls `act` before training `model`."""
 
     def confirm(trained: Model, *others: object, **named: object) -> ConfirmationResult:
         if trained is model:
@@ -234,7 +236,7 @@ def test_ctrl_c_shows_what_there_is_and_how_to_go_on(stored: Cli, monkeypatch: p
     assert code == 130
     assert "SIGINT: finishing the running trial; signal again to abandon it" in err
     assert err.splitlines()[-1] == "interrupted; finished trials are kept. Continue with: faqnas-optuna resume new"
-    # The circuit and its first control are done.
+    # Two trainings are done: those of the circuit and of its first control.
     assert out.startswith("trial  test accuracy")
     assert out.splitlines()[-1] == "11 of 13 trainings are not finished yet."
     search = load_confirmation(open_storage(storage_url), "new")
@@ -251,8 +253,8 @@ def test_a_confirmation_that_is_deleted_ends_its_workers(
     monkeypatch.setattr(objective, "confirm_once", deleting)
     code, out, err = stored("confirm", "iris", *SMALL, "--name", "new")
     assert (code, out) == (2, "")
-    told = "Error: study 'new' was deleted; list the remaining studies with: faqnas-optuna status"
-    assert err.splitlines()[-1] == told
+    message = "Error: study 'new' was deleted; list the remaining studies with: faqnas-optuna status"
+    assert err.splitlines()[-1] == message
 
 
 def test_what_was_confirmed_outlives_its_search(stored: Cli, confirmed: Confirmation) -> None:

@@ -1,4 +1,4 @@
-"""Names with control characters, which a terminal would obey, on real terminals and in pipes."""
+"""Names with control characters, on real terminals and in pipes."""
 
 import json
 import re
@@ -22,7 +22,7 @@ FILE = "data\x1b[31m.csv"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A CSV file whose path, columns and classes have control characters."""
+    """Write a CSV file whose path, columns and classes contain control characters."""
     generator, path = np.random.default_rng(0), tmp_path / FILE
     rows = [f"{x:.4f},{y:.4f},yes\x1b[1m{x > 0.5}" for x, y in generator.uniform(size=(60, 2))]
     path.write_text("\n".join([f'"{EVIL}",other,target', *rows, ""]), newline="")
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def controls(text: str) -> set[str]:
-    """Return the characters that a terminal would obey."""
+    """Return the control characters in a text."""
     return {character for character in text if escaped(character) != character}
 
 
@@ -49,21 +49,21 @@ def controls(text: str) -> set[str]:
     ),
 )
 def test_names_do_not_move_the_cursor(file: Path, run_forked: RunCli, arguments: tuple[str, ...]) -> None:
-    done = run_forked(*arguments)
-    text = done.stdout + done.stderr
+    process = run_forked(*arguments)
+    text = process.stdout + process.stderr
     assert not controls(text)
     assert re.search(r"\\(u001b|x1b)\[", text)
     terminal = Terminal(*arguments, columns=200, directory=file.parent)
     terminal.end()
-    # The terminal's driver ends lines with a carriage return; of escape sequences there are only ours, for bold text.
-    written = terminal.output.replace(b"\r\n", b"\n").replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"").decode()
-    assert not controls(written)
+    # Carriage returns come from the terminal driver; the program's own escape sequences are those for bold text.
+    output = terminal.output.replace(b"\r\n", b"\n").replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"").decode()
+    assert not controls(output)
 
 
 def test_columns_are_shown_whole(file: Path, run_forked: RunCli) -> None:
-    shown = run_forked("datasets", FILE, "--target", "target").stdout
-    assert SHOWN in shown
-    assert "yes\\u001b[1mTrue" in shown
+    output = run_forked("datasets", FILE, "--target", "target").stdout
+    assert SHOWN in output
+    assert "yes\\u001b[1mTrue" in output
 
 
 def test_json_keeps_its_values(file: Path, run_forked: RunCli) -> None:
@@ -75,8 +75,8 @@ def test_json_keeps_its_values(file: Path, run_forked: RunCli) -> None:
 def test_studies_of_others_are_named_without_harm(search_of_eight: Search, storage_url: str, run_forked: RunCli) -> None:
     storage = open_storage(storage_url)
     optuna.copy_study(from_study_name="iris", from_storage=storage, to_storage=storage, to_study_name=f"{EVIL}\nforged")
-    done = run_forked("status")
-    text = done.stdout + done.stderr
+    process = run_forked("status")
+    text = process.stdout + process.stderr
     assert not controls(text)
     assert f"skipping study {SHOWN}\\u000aforged: a study's name has" in text
 

@@ -22,7 +22,7 @@ def at(trials: int, study: str = "iris") -> SearchProgress:
 
 
 def text_on(console: Console) -> str:
-    """What was written there."""
+    """Return the text written to a console."""
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -101,7 +101,7 @@ def test_a_worker_without_a_study_says_that_it_waits(is_terminal: bool) -> None:
             update(progress)
     if is_terminal:
         assert "waiting for a study" in text_on(output)
-        # The bar is not left at the last study's end.
+        # The bar must not still show the last study.
         assert "4 trials" not in text_on(output).splitlines()[-1]
     else:
         assert text_on(output) == 2 * "waiting for a study\n"
@@ -116,8 +116,8 @@ def test_what_is_waited_for_at_the_end_is_told_once() -> None:
 
 
 def test_one_is_not_many() -> None:
-    told = at(1).describe()
-    assert "1 trial ·" in told and "1 trials" not in told
+    text = at(1).describe()
+    assert "1 trial ·" in text and "1 trials" not in text
 
 
 @pytest.mark.parametrize("quiet", [False, True])

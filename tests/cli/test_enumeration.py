@@ -1,4 +1,4 @@
-"""The command that makes a table, as processes: interrupted, killed, refused."""
+"""`enumerate` as a process: interrupted, killed and refused."""
 
 import hashlib
 import json
@@ -41,26 +41,26 @@ def test_a_table_is_made_once(cli_here: Cli, tmp_path: Path) -> None:
 
 
 def has_parts(folder: Path, count: int) -> bool:
-    """Whether so many are kept."""
+    """Return whether at least `count` parts are stored."""
     return len([*folder.glob("*.npz")]) >= count
 
 
 @pytest.mark.slow
 def test_it_survives_ctrl_c_and_kills(fork_cli: Callable[..., Forked], run_forked: RunCli, tmp_path: Path) -> None:
-    """The same command goes on, and ends in the same file."""
+    """Check that repeating the command continues and writes the same file as an uninterrupted run."""
     whole, broken = (("--epochs", "5", "--out", f"{name}.parquet") for name in ("whole", "broken"))
     assert run_forked(*SMALL, *whole).returncode == 0
     parts = tmp_path / "broken.parquet.parts"
-    for number, kept in ((signal.SIGINT, 3), (signal.SIGKILL, 9)):
+    for number, count in ((signal.SIGINT, 3), (signal.SIGKILL, 9)):
         process = fork_cli(*SMALL, *broken)
-        wait_until(partial(has_parts, parts, kept), TIMEOUT_S, f"{kept} parts")
+        wait_until(partial(has_parts, parts, count), TIMEOUT_S, f"{count} parts")
         process.send_signal(number)
         _, err = process.communicate(timeout=TIMEOUT_S)
         if number == signal.SIGINT:
             assert process.returncode == 130
             assert "SIGINT: leaving\ninterrupted. Finished trainings are kept; repeat the command to resume\n" in err
             assert not [*parts.glob("*.tmp")]
-    # A kill in the middle of a write leaves a file, which goes with the folder at the end.
+    # A kill during a write may leave a temporary file, which is deleted with the folder at the end.
     assert not (tmp_path / "broken.parquet").exists()
     finished = run_forked(*SMALL, *broken)
     assert finished.returncode == 0 and "iris: 0 of" not in finished.stderr
@@ -78,11 +78,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code", "told"), REFUSED, ids=[told for *_, told in REFUSED])
-def test_what_cannot_be_made_is_refused(arguments: list[str], code: int, told: str, cli_here: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("arguments", "code", "message"), REFUSED, ids=[message for *_, message in REFUSED])
+def test_what_cannot_be_made_is_refused(arguments: list[str], code: int, message: str, cli_here: Cli, tmp_path: Path) -> None:
     (tmp_path / "mine.parquet").write_text("")
-    found, out, err = cli_here("enumerate", *arguments)
-    assert (found, out) == (code, "") and told in err and err.count("\n") == 1
+    exit_code, out, err = cli_here("enumerate", *arguments)
+    assert (exit_code, out) == (code, "") and message in err and err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mine.parquet"]
 
 
@@ -90,10 +90,10 @@ def test_how_far_it_is_and_when_it_ends_is_told(monkeypatch: pytest.MonkeyPatch,
     clock = iter([0.0, 10.0, 12.0, 7_220.0, 7_230.0])
     monkeypatch.setattr("faqnas_optuna.cli.console.time.monotonic", lambda: next(clock))
     with (tmp_path / "err").open("w") as file, show_work("wine", "training", 3_000, console=Console(file=file)) as update:
-        for done in (1_000, 1_500, 1_600, 2_000, 3_000):
-            update(done)
+        for count in (1_000, 1_500, 1_600, 2_000, 3_000):
+            update(count)
     lines = (tmp_path / "err").read_text().splitlines()
     assert [line.partition(" · ends at ")[0] for line in lines] == [
-        f"wine: {done} of 3,000 trainings" for done in ("1,000", "1,500", "2,000", "3,000")
+        f"wine: {count} of 3,000 trainings" for count in ("1,000", "1,500", "2,000", "3,000")
     ]
     assert ["ends at" in line for line in lines] == [False, True, True, False]

@@ -1,4 +1,4 @@
-"""From a search to a network that is used elsewhere: each step tells the same samples right."""
+"""The way from a search to a network used elsewhere: every step makes the same predictions."""
 
 import ast
 import csv
@@ -101,29 +101,29 @@ def test_all_tell_the_same_samples_right(
     document = json.loads(out)
     assert document["training"]["of"] == ("confirmation" if confirm else "search")
     if confirm:
-        shown = json.loads(cli_here("confirm", study, "--top", "1", "--json")[1])["circuits"]
-        assert [entry["trial"] for entry in shown] == [document["trial"]]
-        assert document["accuracies"]["test"]["accuracy"] in shown[0]["test_accuracies"]
+        circuits = json.loads(cli_here("confirm", study, "--top", "1", "--json")[1])["circuits"]
+        assert [entry["trial"] for entry in circuits] == [document["trial"]]
+        assert document["accuracies"]["test"]["accuracy"] in circuits[0]["test_accuracies"]
     else:
         assert document["accuracies"]["validation"]["accuracy"] == document["search_estimate"]["val_accuracy"]
-    right = sum(part["right"] for part in document["accuracies"].values())
+    n_correct = sum(part["right"] for part in document["accuracies"].values())
 
     code, out, err = cli_here("predict", "model", "data.csv")
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert code == 0 and err.splitlines()[-1].startswith(f"{right} of {len(frame)} right")
+    assert code == 0 and err.splitlines()[-1].startswith(f"{n_correct} of {len(frame)} right")
     assert list(rows[0])[1:] == [f"p_{label}" for label in load_model(tmp_path / "model").classes]
     assert all(sum(float(row[name]) for name in row if name != "label") == pytest.approx(1, abs=1e-5) for row in rows)
-    told = [row["label"] for row in rows]
-    assert load_model(tmp_path / "model").predict(pd.read_csv(tmp_path / "data.csv")).tolist() == told
-    assert predicted_alone(pennylane_alone, tmp_path) == told[::ONE_ROW_IN]
+    labels = [row["label"] for row in rows]
+    assert load_model(tmp_path / "model").predict(pd.read_csv(tmp_path / "data.csv")).tolist() == labels
+    assert predicted_alone(pennylane_alone, tmp_path) == labels[::ONE_ROW_IN]
 
 
 ONE_ROW_IN = 3
-"""PennyLane, which runs the circuit once for each row, predicts one in so many."""
+"""PennyLane predicts only every third row, because it runs the circuit once per row."""
 
 
 def predicted_alone(process: subprocess.Popen[str], directory: Path) -> list[str]:
-    """Return the labels that the program on the folder's page predicts for rows of `data.csv`."""
+    """Return the labels that the program in the folder's README predicts for rows of `data.csv`."""
     (snippet,) = re.findall(r"```python\n(.*?)```", (directory / "model" / "README.md").read_text(), re.DOTALL)
     model = load_model(directory / "model")
     features = model.features(pd.read_csv(directory / "data.csv"))[::ONE_ROW_IN]
@@ -137,13 +137,13 @@ def predicted_alone(process: subprocess.Popen[str], directory: Path) -> list[str
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a tiny search and its exported model, filled by the first test that needs it."""
+    """Return the directory of a tiny search and its exported model, filled by the first test that needs it."""
     return tmp_path_factory.mktemp("exported")
 
 
 @pytest.fixture
 def folder(exported: Path, tmp_path: Path, cli_here: Cli) -> Path:
-    """The folder of a tiny search over Iris, with all of its data beside it."""
+    """Copy the folder of a model of Iris into the test's directory, with its database and all samples beside it."""
     if not (exported / "model").exists():
         storage = ("--storage", f"sqlite:///{exported}/faqnas.db")
         assert cli_here("start", "iris", *TINY, *storage)[0] == 0
@@ -162,7 +162,7 @@ def test_a_prediction_needs_neither_database_nor_torch_nor_pennylane(folder: Pat
         "atexit.register(lambda: print('loaded:', *(name for name in large if name in sys.modules)))\n"
         "from faqnas_optuna.__main__ import main; main()"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, "predict", "model", "data.csv", "--out", "told.csv"],
         cwd=folder.parent,
         env=cli_environment(),
@@ -170,23 +170,23 @@ def test_a_prediction_needs_neither_database_nor_torch_nor_pennylane(folder: Pat
         text=True,
         timeout=TIMEOUT_S,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "loaded:\n" and len((folder.parent / "told.csv").read_text().splitlines()) == 151
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == "loaded:\n" and len((folder.parent / "told.csv").read_text().splitlines()) == 151
 
 
 def test_what_is_wrong_with_data_is_told(folder: Path, cli_here: Cli) -> None:
     frame = named(load_iris)
 
-    def told(changed: pd.DataFrame) -> tuple[int, str]:
+    def predict(changed: pd.DataFrame) -> tuple[int, str]:
         changed.to_csv("other.csv", index=False)
         code, _, err = cli_here("predict", "model", "other.csv")
         return code, err
 
-    code, err = told(frame.drop(columns="petal width (cm)"))
+    code, err = predict(frame.drop(columns="petal width (cm)"))
     assert code == 2 and "column 'petal width (cm)' missing" in err
-    code, err = told(frame.replace({"target": {"setosa": "rose"}}))
+    code, err = predict(frame.replace({"target": {"setosa": "rose"}}))
     assert code == 2 and "holds 'rose', and the classes are setosa, versicolor, virginica" in err
-    code, err = told(frame.drop(columns="target").assign(note="x"))
+    code, err = predict(frame.drop(columns="target").assign(note="x"))
     assert code == 0 and err.splitlines()[0] == "Note: not used: note"
     code, _, err = cli_here("predict", "model", "absent.csv")
     assert code == 2 and "the file does not exist" in err
@@ -219,13 +219,13 @@ WARDS = ["007", "012", "A12", "B3"]
 
 @pytest.fixture(scope="module")
 def model_of_wards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the model, made by the first test that needs it and copied by the others."""
+    """Return the folder of the model of wards, made by the first test that needs it and copied by the others."""
     return tmp_path_factory.mktemp("wards") / "model"
 
 
 @pytest.fixture
 def wards(model_of_wards: Path, tmp_path: Path, cli_here: Cli) -> pd.DataFrame:
-    """Patients whose ward decides the outcome, and a model of them in `model`."""
+    """Write patients whose ward determines the outcome, and a model of them in `model`; return the samples."""
     ward = [WARDS[row % 4] for row in range(80)]
     frame = pd.DataFrame({"ward": ward, "age": [str(20 + row % 60) for row in range(80)]})
     frame["ill"] = ["yes" if name in ("007", "B3") else "no" for name in ward]

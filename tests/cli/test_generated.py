@@ -1,4 +1,4 @@
-"""Generated data, wherever a data set is named."""
+"""Generated data, in every place that accepts a data set."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def test_a_search_over_generated_data_goes_all_the_way(cli_here: Cli, tmp_path: 
     assert code == 0, err
     document, study, dataset = json.loads(out), "two-curves-features-4-samples-60", "two-curves:features=4,samples=60"
     assert (document["study"], document["dataset"]) == (study, dataset)
-    # The same data spelt in another way are the same study; others are not.
+    # Another spelling of the same data selects the same study; other data do not.
     code, out, err = cli_here("start", "--dataset", "two-curves:features=04,samples=60,degree=5", *TINY, "--json")
     assert (code, json.loads(out)["study"]) == (0, study), err
     code, _, err = cli_here("start", "two-curves:features=4,samples=60,seed=1", "--study", study, *TINY)
@@ -47,8 +47,8 @@ def test_a_search_over_generated_data_goes_all_the_way(cli_here: Cli, tmp_path: 
 def test_a_study_file_names_them_with_components(cli_here: Cli, tmp_path: Path) -> None:
     (tmp_path / "arms.toml").write_text('dataset = "spirals:samples=90,classes=3"\n[data]\npca = 2\n')
     assert cli_here("start", "--config", "arms.toml", *TINY)[0] == 0
-    shown = json.loads(cli_here("show", "spirals-samples-90", "--json")[1])
-    assert shown["settings"]["dataset"] == "spirals:samples=90" and shown["settings"]["data"]["pca"] == 2
+    document = json.loads(cli_here("show", "spirals-samples-90", "--json")[1])
+    assert document["settings"]["dataset"] == "spirals:samples=90" and document["settings"]["data"]["pca"] == 2
     (tmp_path / "arms.toml").write_text('dataset = "spirals:arms=3"\n')
     code, out, err = cli_here("start", "--config", "arms.toml", *TINY)
     assert (code, out) == (2, "")
@@ -95,7 +95,7 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
 
 @pytest.mark.parametrize("command", ["start", "enumerate", "datasets"])
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "error"),
     [
         ("two-curves:features=1", "two-curves: features is a whole number from 2 to 1,000; it is '1'"),
         ("two-curve:noise=0.1", "unknown data set 'two-curve': did you mean 'two-curves'?"),
@@ -105,9 +105,9 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
         ),
     ],
 )
-def test_what_cannot_be_made_is_refused_in_one_line(cli_here: Cli, tmp_path: Path, command: str, name: str, told: str) -> None:
+def test_what_cannot_be_made_is_refused_in_one_line(cli_here: Cli, tmp_path: Path, command: str, name: str, error: str) -> None:
     code, out, err = cli_here(command, name)
-    assert (code, out) == (2, "") and err.startswith(f"Error: {told}") and err.count("\n") == 1
+    assert (code, out) == (2, "") and err.startswith(f"Error: {error}") and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""What `--help` says, as it is read on a terminal of 80 columns."""
+"""Texts of `--help`, as shown on a terminal of 80 columns."""
 
 import re
 
@@ -19,7 +19,7 @@ def test_no_summary_of_a_command_is_cut() -> None:
 @pytest.mark.parametrize("name", cli.commands)
 def test_a_default_names_no_option_of_another_command(name: str) -> None:
     options = [parameter for parameter in cli.commands[name].params if isinstance(parameter, click.Option)]
-    known = {name for option in options for name in option.opts}
+    names = {name for option in options for name in option.opts}
     for option in options:
         for default in re.findall(r"\[default: .*?\]", option.help or ""):
-            assert set(re.findall(r"--[a-z-]+", default)) <= known, default
+            assert set(re.findall(r"--[a-z-]+", default)) <= names, default

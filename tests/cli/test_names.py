@@ -1,4 +1,4 @@
-"""Names of studies that mean harm: refused in one line, in which they can do none."""
+"""Malicious study names: refused in one line, without any effect."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,10 +43,10 @@ def test_harmful_names_are_refused_in_one_line(
         code, out, err = cli_here(*COMMANDS[command], name, *trial, "--storage", any_storage_url)
         assert (code, out) == (2, "")
         assert err.startswith("Error: ") and err.endswith("\n") and len(err) < 300
-        # A terminal would take anything else for orders.
+        # A terminal could interpret unprintable characters as commands.
         assert err[:-1].isprintable()
         assert repr(name)[:40] in err
     assert {*tmp_path.rglob("*")} <= before
     assert not (tmp_path.parent / "x").exists() and not Path("/tmp/faqnas-x").exists()
-    # What was there is there still.
+    # The existing study must be unharmed.
     assert cli_here("status", "s", "--storage", any_storage_url)[0] == 0

@@ -1,4 +1,4 @@
-"""`confirm --noise`."""
+"""The command `confirm --noise`."""
 
 import json
 import os
@@ -26,7 +26,7 @@ Cli = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def stored(confirmed: Confirmation, cli_here: Cli) -> Cli:
-    """The command line beside a confirmation that is finished, and the study that it confirms."""
+    """Return the command line, next to a study and its finished confirmation."""
     return cli_here
 
 
@@ -65,8 +65,8 @@ def test_a_device_that_is_too_small_is_refused_before_anything_is_trained(stored
     (tmp_path / "small.toml").write_text("\n".join(lines))
     code, out, err = stored("confirm", "iris", "--trials", "5", "--name", "new", "--noise", "small.toml")
     assert (code, out) == (2, "")
-    told = "trial 5 has 3 qubits, but small has 2; choose other trials with --trials or --top, or another device"
-    assert err == f"Error: {told}\n"
+    message = "trial 5 has 3 qubits, but small has 2; choose other trials with --trials or --top, or another device"
+    assert err == f"Error: {message}\n"
     assert "new" not in stored("status")[1]
 
 
@@ -74,8 +74,8 @@ def test_what_takes_too_many_qubits_is_refused(stored: Cli, monkeypatch: pytest.
     monkeypatch.setattr(noisy, "MAX_QUBITS", 2)
     code, out, err = stored("confirm", "iris", "--trials", "5", "--noise", "heron-r3")
     assert (code, out) == (2, "")
-    told = "trial 5 needs 3 qubits of heron-r3, SWAPs included, but at most 2 can be simulated;"
-    assert told in err
+    message = "trial 5 needs 3 qubits of heron-r3, SWAPs included, but at most 2 can be simulated;"
+    assert message in err
 
 
 @pytest.mark.slow
@@ -83,8 +83,8 @@ def test_finalists_of_wine_are_judged_under_noise(cli_here: Cli, tmp_path: Path)
     (tmp_path / "small.toml").write_text('dataset = "wine"\n[space]\nn_qubits = [2, 3, 4]\n')
     small = ("--population", "4", "--generations", "1", "--epochs", "1")
     assert cli_here("start", "--config", "small.toml", *small)[0] == 0
-    asked = ("--trials", "0,1", "--epochs", "2", "--repeats", "2", "--noise", "eagle", "--shots", "100", "--json")
-    code, out, err = cli_here("confirm", "wine", *asked)
+    arguments = ("--trials", "0,1", "--epochs", "2", "--repeats", "2", "--noise", "eagle", "--shots", "100", "--json")
+    code, out, err = cli_here("confirm", "wine", *arguments)
     assert code == 0, err
     assert re.search("^wine.confirm under noise: 4 of 4 networks$", err, re.MULTILINE)
     document = json.loads(out)
@@ -95,23 +95,23 @@ def test_finalists_of_wine_are_judged_under_noise(cli_here: Cli, tmp_path: Path)
     for entry in noise["circuits"]:
         assert len(entry["test_accuracies"]) == len(STRENGTHS) == len(noise["strengths"])
         assert {len(values) for values in entry["test_accuracies"]} == {2}
-    # The same seeds, the same shots; the trainings are not done again for others.
-    code, out, err = cli_here("confirm", "wine", *asked, "--plot", "noise.svg")
+    # The shots are seeded, so a repeated call gives the same result, without training again.
+    code, out, err = cli_here("confirm", "wine", *arguments, "--plot", "noise.svg")
     assert json.loads(out)["noise"] == noise
     assert code == 0 and err.splitlines()[-1] == "wrote noise.svg"
     assert "times the noise of eagle" in (tmp_path / "noise.svg").read_text()
-    exact = json.loads(cli_here("confirm", "wine", *(one for one in asked if one not in ("--shots", "100")))[1])
+    exact = json.loads(cli_here("confirm", "wine", *(one for one in arguments if one not in ("--shots", "100")))[1])
     assert exact["noise"]["shots"] is None
-    for entry, told in zip(exact["noise"]["circuits"], exact["circuits"], strict=True):
-        assert entry["test_accuracies"][0] == told["test_accuracies"]
+    for entry, confirmed in zip(exact["noise"]["circuits"], exact["circuits"], strict=True):
+        assert entry["test_accuracies"][0] == confirmed["test_accuracies"]
     assert exact["noise"]["circuits"] != noise["circuits"]
 
 
 def noise_of_two(stored: Cli, *more: str) -> dict[str, Any]:
     code, out, err = stored("confirm", "iris", "--trials", "4,5", "--noise", "depolarizing:0.1", *more)
     assert code == 0, err
-    found: dict[str, Any] = json.loads(out)["noise"] if "--json" in more else {"text": out}
-    return found
+    result: dict[str, Any] = json.loads(out)["noise"] if "--json" in more else {"text": out}
+    return result
 
 
 def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirmation) -> None:
@@ -143,10 +143,10 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirm
     )
     sentences = list(overtaking_sentences(document["overtakings"], "depolarizing:0.1"))
     assert lines[2 * len(STRENGTHS) : -1] == ["", *sentences]
-    # Without noise it is what the confirmation has shown; nothing is stored.
-    shown = {entry["trial"]: entry for entry in confirmation_document(confirmed)["circuits"]}
+    # At noise strength 0 the accuracies are those of the confirmation; nothing is stored.
+    confirmed_circuits = {entry["trial"]: entry for entry in confirmation_document(confirmed)["circuits"]}
     for entry in document["circuits"]:
-        assert entry["test_accuracies"][0] == shown[entry["trial"]]["test_accuracies"]
+        assert entry["test_accuracies"][0] == confirmed_circuits[entry["trial"]]["test_accuracies"]
     assert len(successful(confirmed)) == 45
 
 
@@ -178,7 +178,7 @@ def test_a_search_on_pennylane_has_its_noise_from_there(cli_here: Cli, monkeypat
         return defined(program, inputs, weights)
 
     monkeypatch.setattr(mixed, "probabilities", counting)
-    asked = ("--trials", "0", "--epochs", "1", "--repeats", "1", "--noise", "depolarizing:0.1")
-    code, _, err = cli_here("confirm", "iris", *asked)
+    arguments = ("--trials", "0", "--epochs", "1", "--repeats", "1", "--noise", "depolarizing:0.1")
+    code, _, err = cli_here("confirm", "iris", *arguments)
     assert code == 0, err
     assert len(simulated) == len(STRENGTHS)

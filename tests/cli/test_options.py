@@ -1,4 +1,4 @@
-"""Which storage is meant, and what messages tell to type."""
+"""Choice of the storage, and the commands that messages suggest."""
 
 import os
 import re
@@ -63,28 +63,28 @@ def test_a_storage_on_the_line_beats_a_file_in_the_environment(
 
 
 def hints(text: str) -> list[list[str]]:
-    """The commands that a message tells to type, as a shell takes them."""
+    """Return the commands that a message suggests, split as by a shell."""
     return [shlex.split(command) for command in re.findall(r": faqnas-optuna (.*)$", text, re.MULTILINE)]
 
 
 @pytest.fixture(scope="module")
 def in_several_states(tmp_path_factory: pytest.TempPathFactory, iris: DataSplits) -> Path:
-    """A database with studies that are done, bad, ended, and new."""
+    """Return a database with studies that are finished, failed, stopped and new."""
     file = tmp_path_factory.mktemp("states") / "studies.db"
     storage = open_storage(f"sqlite:///{file}", create=True)
-    done, bad, ended, _ = (create(storage, name, small_config(), iris) for name in ("done", "bad", "ended", "new"))
-    run_trials(done, 8, cheap_values)
-    done.advance(read_state(done))
+    finished, failed, stopped, _ = (create(storage, name, small_config(), iris) for name in ("done", "bad", "ended", "new"))
+    run_trials(finished, 8, cheap_values)
+    finished.advance(read_state(finished))
     for _ in range(4):
         with suppress(ZeroDivisionError):
-            run_trials(bad, 1, lambda _: (1 / 0, 0))
-    stop(ended, StopReason.REQUESTED)
+            run_trials(failed, 1, lambda _: (1 / 0, 0))
+    stop(stopped, StopReason.REQUESTED)
     return file
 
 
 @pytest.fixture
 def awkward(tmp_path: Path, in_several_states: Path) -> str:
-    """The URL of a database with studies in several states, which a shell would not take as it is."""
+    """Return the URL of a database with studies in several states, whose path needs quoting in a shell."""
     (tmp_path / "R & D").mkdir()
     copy_database(in_several_states, tmp_path / "R & D" / "$studies.db")
     return f"sqlite:///{tmp_path}/R & D/$studies.db?timeout=5"
@@ -116,9 +116,9 @@ def test_hints_name_the_storage_that_was_named(cli_here: Cli, awkward: str, tmp_
     file = tmp_path / "my storage"
     file.write_text(awkward)
     file.chmod(0o600)
-    found = cli_here("pareto", "new", "--storage-file", "my storage")[2]
-    assert hints(found) == [["status", "new", "--storage-file", "my storage"]]
-    assert cli_here(*hints(found)[0])[0] == 0
+    message = cli_here("pareto", "new", "--storage-file", "my storage")[2]
+    assert hints(message) == [["status", "new", "--storage-file", "my storage"]]
+    assert cli_here(*hints(message)[0])[0] == 0
     file.chmod(0o644)
     assert cli_here("status", "--storage-file", "my storage")[2].endswith("run: chmod 600 'my storage'\n")
 

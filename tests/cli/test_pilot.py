@@ -1,4 +1,4 @@
-"""How far trainings agree, as `start` measures it, and `--repeats auto`."""
+"""The pilot that measures the reliability of trainings, and `--repeats auto`."""
 
 import json
 import os
@@ -33,12 +33,12 @@ def test_a_study_measures_what_its_trainings_are_worth(cli_here: Cli, iris: Data
     assert code == 0
     assert err.splitlines()[0] == MEASURING
     config = StudyConfig(dataset="iris", search=SearchConfig(population=2, generations=1), training=TrainingConfig(epochs=1))
-    measured = measure_reliability(iris, config, limit_s=None)
-    assert measured is not None
+    reliability = measure_reliability(iris, config, limit_s=None)
+    assert reliability is not None
     provenance = json.loads(out)["provenance"]
-    assert provenance["reliability"] == asdict(measured)
+    assert provenance["reliability"] == asdict(reliability)
     assert provenance["settings"]["training"]["repeats"] == 1
-    # Once: what goes on with the study, or shows it, does not measure again.
+    # Continuing or showing the study does not measure again.
     code, out, err = cli_here(*TINY, "--json")
     assert (code, json.loads(out)["provenance"], err) == (0, provenance, "")
 
@@ -52,17 +52,17 @@ def test_auto_repeats_are_a_number_from_then_on(cli_here: Cli, storage_url: str,
     document = json.loads(out)
     stored, reliability = document["provenance"]["settings"]["training"]["repeats"], document["provenance"]["reliability"]
     one = reliability["value"]
-    # By Spearman and Brown: as many as give 0.8, if fifty do.
+    # Spearman-Brown: the smallest number of repeats, at most 50, with a reliability of 0.8.
     of_mean = {repeats: repeats * one / (1 + (repeats - 1) * one) for repeats in range(1, 51)}
     assert stored == next((repeats for repeats, value in of_mean.items() if value >= 0.8 - 1e-9), 50) > 1
-    told = f"--repeats auto: {stored} repeats, which give a reliability of {of_mean[stored]:.2f}; one training has {one:.2f}"
-    assert err.splitlines()[:2] == [MEASURING, told]
+    message = f"--repeats auto: {stored} repeats, which give a reliability of {of_mean[stored]:.2f}; one training has {one:.2f}"
+    assert err.splitlines()[:2] == [MEASURING, message]
     assert load(open_storage(storage_url), "iris").config.training.repeats == stored
     assert json.loads(cli_here("pareto", "iris", "--json")[1])["provenance"] == document["provenance"]
     for again in (auto, ("--repeats", str(stored))):
         code, out, err = cli_here(*TINY, *again, "--json")
         assert (code, json.loads(out)["provenance"], err) == (0, document["provenance"], "")
-    # What is typed beats the file.
+    # The command line overrides the file.
     code, out, err = cli_here(*TINY, *auto, "--repeats", "3")
     assert (code, out) == (3, "")
     assert f"training.repeats: stored {stored}, requested 3" in err
@@ -88,7 +88,7 @@ def test_where_nothing_is_told_apart_auto_repeats_are_refused(cli_here: Cli, mon
     assert (code, out) == (2, "")
     assert "--repeats auto needs random circuits with different scores" in err.splitlines()[-1]
     assert "no studies yet" in cli_here("status")[1]
-    # A number needs nothing to be measured.
+    # An explicit number of repeats does not depend on the pilot.
     code, out, _ = cli_here(*TINY, "--json")
     assert (code, json.loads(out)["provenance"]["reliability"]) == (0, None)
 
@@ -113,8 +113,8 @@ def test_ctrl_c_while_it_is_measured_makes_no_study(cli_here: Cli, monkeypatch: 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_all_processes_that_measure(start_cli: Callable[..., subprocess.Popen[str]], storage_url: str) -> None:
-    """A terminal sends it to each of them."""
-    # Without a limit of time, minutes of training.
+    """Send SIGINT to every process, as a terminal does."""
+    # The pilot has no time limit here and would train for minutes.
     process = start_cli("start", "iris", "--repeats", "auto", "--epochs", "20000", "--batch-size", "1", "--workers", "2")
 
     def at_work() -> list[psutil.Process]:
@@ -122,7 +122,7 @@ def test_ctrl_c_ends_all_processes_that_measure(start_cli: Callable[..., subproc
         children: list[psutil.Process] = psutil.Process(process.pid).children()
         return [child for child in children if child.cpu_times().user > 0.2]
 
-    # What counts FLOPs where they are not kept is a child too, and alone.
+    # Counting FLOPs, if they are not cached, takes one child; two children are the trainings.
     wait_until(lambda: len(at_work()) == 2, SOON_S, "two processes train")
     children = at_work()
     for one in (*children, process):

@@ -1,4 +1,4 @@
-"""A study whose front is chosen by all of its trainings together, from the command line."""
+"""A study whose front is selected by the pooled results of all trainings, from the command line."""
 
 import json
 from collections.abc import Callable
@@ -16,9 +16,9 @@ def test_a_pooled_front_is_shown_picked_and_confirmed(cli_here: Cli) -> None:
     header, *rows = out.splitlines()
     assert header.split()[:3] == ["trial", "pooled", "accuracy"]
     front = json.loads(cli_here("pareto", "iris", "--json")[1])["front"]
-    shown = {row.split()[0]: row.split()[1] for row in rows if row[:1].isdigit()}
-    assert shown == {str(entry["trial"]): f"{1 - entry['val_error']:.3f}" for entry in front}
-    # The errors fall along the front, those of the single trainings need not.
+    accuracies = {row.split()[0]: row.split()[1] for row in rows if row[:1].isdigit()}
+    assert accuracies == {str(entry["trial"]): f"{1 - entry['val_error']:.3f}" for entry in front}
+    # Pooled errors decrease along the front; errors of single trainings need not.
     errors = [entry["val_error"] for entry in front]
     assert errors == sorted(errors, reverse=True)
     code, out, err = cli_here("confirm", "iris", "--top", "1", "--repeats", "2", "--epochs", "2", "--json")

@@ -150,8 +150,8 @@ def test_the_list_of_data_sets(cli_here: Cli) -> None:
 def test_wrong_input_is_one_line_and_writes_nothing(
     cli_here: Cli, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
-    found, out, err = cli_here(*arguments)
-    assert (found, out) == (code, "")
+    exit_code, out, err = cli_here(*arguments)
+    assert (exit_code, out) == (code, "")
     assert err.count("\n") == 1
     assert err.startswith("Error: ")
     assert re.search(message, err)
@@ -196,8 +196,8 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
     ],
 )
 def test_wrong_names_are_one_line(stored: Cli, arguments: list[str], code: int, message: str) -> None:
-    found, out, err = stored(*arguments)
-    assert (found, out) == (code, "")
+    exit_code, out, err = stored(*arguments)
+    assert (exit_code, out) == (code, "")
     assert err.count("\n") == 1
     assert message in err
 
@@ -224,7 +224,7 @@ def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
     assert out.splitlines()[-2].startswith("Gates in brackets do not affect any measurement.")
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
     assert (tmp_path / "front.tex").read_text().count(r" \\") == 1 + len(front)
-    # A slide's pixels.
+    # The pixels of a slide, in the PNG header.
     assert (tmp_path / "front.png").read_bytes()[16:24] == struct.pack(">II", 1920, 1080)
 
 
@@ -234,7 +234,7 @@ def test_pareto_picks_one_circuit_and_says_why(stored: Cli, tmp_path: Path) -> N
     code, out, err = stored("pareto", "iris", "--pick", "best", "--csv", "front.csv", "--plot", "front.html")
     assert (code, err.splitlines()) == (0, ["wrote front.html", "wrote front.csv"])
     header, row, *_, why = out.splitlines()
-    # The same cells; the columns are as wide as this one needs.
+    # The cells are equal; the column widths fit this single row.
     assert (header.split(), row.split()) == (whole[0].split(), whole[len(front)].split())
     lowest = front[-1]
     assert why == (
@@ -251,12 +251,12 @@ def test_pareto_picks_one_circuit_and_says_why(stored: Cli, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("rule", ["cheapest", "cheapest-within:2", ""])
 def test_a_wrong_rule_is_refused_before_the_database_is_opened(cli_here: Cli, tmp_path: Path, rule: str) -> None:
-    told = (
+    message = (
         "Error: Invalid value for '--pick' (env var: 'FAQNAS_PICK'):"
         " a rule is knee, best, or cheapest-within:X with X from 0 to 1,"
         f" as in cheapest-within:0.01; it is {rule!r}\n"
     )
-    assert cli_here("pareto", "iris", "--pick", rule) == (2, "", told)
+    assert cli_here("pareto", "iris", "--pick", rule) == (2, "", message)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -277,9 +277,9 @@ def test_show_draws_the_circuit(stored: Cli) -> None:
     code, out, err = stored("show", "iris", "0")
     assert (code, err) == (0, "")
     assert "┤  <Z>" in out
-    shown = json.loads(stored("show", "iris", "0", "--json")[1])
-    assert shown["trial"] == 0
-    assert shown["drawing"] in out
+    document = json.loads(stored("show", "iris", "0", "--json")[1])
+    assert document["trial"] == 0
+    assert document["drawing"] in out
 
 
 def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
@@ -290,15 +290,15 @@ def test_stop_and_a_worker_that_finds_nothing_to_do(stored: Cli) -> None:
     code, _, err = stored("worker", "iris")
     assert (code, err) == (0, "study iris is stopped: a user requested it. Continue with: faqnas-optuna resume iris\n")
     assert stored("worker", "iris", "--quiet") == (0, "", "")
-    told = "no study is running; start one with: faqnas-optuna start --dataset wine\n"
-    assert stored("worker", "--until-idle") == (0, "", told)
+    message = "no study is running; start one with: faqnas-optuna start --dataset wine\n"
+    assert stored("worker", "--until-idle") == (0, "", message)
     assert stored("worker", "--until-idle", "--quiet") == (0, "", "")
     assert json.loads(stored("status", "--json")[1])["studies"][0]["trials"]["successful"] == 8
 
 
 @pytest.fixture
 def failing(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) -> Search:
-    """A study none of whose circuits can be trained."""
+    """Return a study whose circuits all fail to train."""
 
     def evaluate(*_: object) -> None:
         raise TrainingError("the loss is nan")
@@ -327,14 +327,14 @@ def test_a_study_that_stops_by_failures_ends_its_workers_with_their_code(
     code, _, err = cli_here(*command)
     assert (code, err.splitlines()[-1]) == (expected, f"Error: {message}")
     assert err.count("Error: study") + err.count("Error: no") == 1
-    # One that comes when it has stopped finds nothing to do.
-    told = "study iris has failed: 4 trials failed in a row. Continue with: faqnas-optuna resume iris\n"
-    assert cli_here("worker", "iris") == (0, "", told)
+    # A worker started after the study has stopped does nothing.
+    line = "study iris has failed: 4 trials failed in a row. Continue with: faqnas-optuna resume iris\n"
+    assert cli_here("worker", "iris") == (0, "", line)
 
 
 def test_the_front_of_a_study_in_which_all_fails_says_so(failing: Search, cli_here: Cli) -> None:
-    told = cli_here("worker", "iris")[2].splitlines()[-1]
-    assert cli_here("pareto", "iris") == (5, "", f"{told}\n")
+    message = cli_here("worker", "iris")[2].splitlines()[-1]
+    assert cli_here("pareto", "iris") == (5, "", f"{message}\n")
 
 
 def test_a_quiet_worker_leaves_the_telling_to_others(failing: Search, cli_here: Cli) -> None:
@@ -368,7 +368,7 @@ def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
 def test_a_reader_that_has_had_enough_is_told_nothing(
     search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]], form: tuple[str, ...]
 ) -> None:
-    """As with `| head -1`."""
+    """Close standard output early, as `| head -1` does."""
     process = start_cli("pareto", "iris", *form)
     assert process.stdout is not None
     process.stdout.close()
@@ -382,8 +382,8 @@ def test_results_that_cannot_be_written_are_an_error(stored: Cli, tmp_path: Path
         pytest.skip("there is no device that is always full")
     command = f"{sys.executable} -m faqnas_optuna pareto iris --json >/dev/full"
     env = cli_environment({"PYTHONUNBUFFERED": unbuffered})
-    found = subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=TIMEOUT_S)
-    assert (found.returncode, found.stderr) == (1, "Error: No space left on device: standard output\n")
+    process = subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (process.returncode, process.stderr) == (1, "Error: No space left on device: standard output\n")
 
 
 def test_an_error_without_a_file_is_not_said_to_be_of_standard_output(
@@ -413,7 +413,7 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code(
 
 
 def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
-    """Whose reader is slow; a second message then waits for the first, in the same thread."""
+    """Check that a signal handler may print while a message waits for a slow reader."""
     reader, writer = os.pipe()
     read: list[bytes] = []
 
@@ -440,7 +440,6 @@ def test_a_signal_may_come_in_the_middle_of_a_message() -> None:
 def test_the_dashboard_command_serves_until_a_signal(
     search_of_eight: Search, fork_cli: Callable[..., Forked], number: signal.Signals, code: int
 ) -> None:
-    """Ctrl-C is its announced end."""
     process = fork_cli("dashboard", "--port", "0")
     line = process.stderr.readline()
     assert line.startswith("the dashboard is at http://127.0.0.1:") and line.endswith("/ (Ctrl-C ends it)\n")
@@ -475,7 +474,7 @@ def test_the_dashboard_says_what_it_exposes_and_takes_the_names_it_is_given(
 
 def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "faqnas_optuna", "status"],
         cwd=tmp_path,
         env=cli_environment(),
@@ -483,48 +482,48 @@ def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(tmp_path: Path) -> N
         text=True,
         timeout=TIMEOUT_S,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (process.returncode, process.stdout, process.stderr) == (130, "", "")
 
 
 def test_an_unknown_study_in_an_empty_storage_tells_how_to_begin(cli_here: Cli, storage_url: str) -> None:
     open_storage(storage_url, create=True)
-    told = (
+    message = (
         "Error: there is no study 'iris' and no other study of faqnas-optuna; start one with: faqnas-optuna start"
         " --dataset wine\n"
     )
     for command in (("status", "iris"), ("stop", "iris"), ("resume", "iris"), ("pareto", "iris"), ("show", "iris", "0")):
-        assert cli_here(*command) == (2, "", told)
+        assert cli_here(*command) == (2, "", message)
 
 
 def test_studies_of_others_are_told_apart(cli_here: Cli, storage_url: str) -> None:
     storage = open_storage(storage_url, create=True)
     for name in ("mine", "yours"):
         optuna.create_study(storage=storage, study_name=name)
-    told = "no studies yet (and 2 of other programs); start one with: faqnas-optuna start --dataset wine\n"
-    assert cli_here("status") == (0, told, "")
+    message = "no studies yet (and 2 of other programs); start one with: faqnas-optuna start --dataset wine\n"
+    assert cli_here("status") == (0, message, "")
     assert json.loads(cli_here("status", "--json")[1])["studies"] == []
-    told = "Error: study 'mine' was not created by faqnas-optuna; list those that were with: faqnas-optuna status\n"
+    message = "Error: study 'mine' was not created by faqnas-optuna; list those that were with: faqnas-optuna status\n"
     for command in (("status", "mine"), ("stop", "mine"), ("pareto", "mine"), ("show", "mine", "0"), ("worker", "mine")):
-        assert cli_here(*command) == (2, "", told)
+        assert cli_here(*command) == (2, "", message)
     code, _, err = cli_here("start", "iris", "--study", "mine")
     assert code == 2 and "did not make; choose another name with --study" in err
 
 
 @pytest.mark.slow
 def test_a_finished_study_is_shown_at_once(stored: Cli, search_of_eight: Search) -> None:
-    """Without its data, and without torch; what it took is told, and nothing is trained."""
+    """Check that neither the data nor torch are loaded and that nothing is trained."""
     search_of_eight.advance(read_state(search_of_eight))
-    first, second = (stored("start", *given, "--population", "4", "--generations", "2", "--epochs", "1") for given in ASKED)
+    first, second = (stored("start", *data, "--population", "4", "--generations", "2", "--epochs", "1") for data in ASKED)
     assert first == second
     code, out, err = first
     assert (code, err) == (0, "")
     assert re.search(r"^Finished 2[-\d]+ [:\d]+ UTC: all 2 generations are done\. 8 trials ", out, re.MULTILINE)
     assert re.search(r", \d+ s after the start\.$", out, re.MULTILINE)
-    written = stored("start", *SMALL, "--json")[1]
-    document = json.loads(written)
+    output = stored("start", *SMALL, "--json")[1]
+    document = json.loads(output)
     assert (document["state"], document["trials"]) == ("finished", 8)
-    # A whole number: nothing was measured.
-    assert '"seconds": 0,' in written
+    # Nothing was run, so the time is the integer 0, not a measurement.
+    assert '"seconds": 0,' in output
     program = "import sys; from faqnas_optuna.__main__ import main\ntry: main()\nexcept SystemExit: print(*{*sys.modules})"
     loaded = subprocess.run(
         [sys.executable, "-c", program, "start", *SMALL],
@@ -535,7 +534,7 @@ def test_a_finished_study_is_shown_at_once(stored: Cli, search_of_eight: Search)
         timeout=TIMEOUT_S,
     )
     assert not {"torch", "pennylane", "numba", "sklearn"} & {*loaded.stdout.splitlines()[-1].split()}
-    # The settings still have to be those of the study.
+    # Settings are still compared with the stored ones.
     assert stored("start", "iris")[0] == 3
 
 
@@ -551,15 +550,15 @@ def test_the_data_set_stands_by_itself(cli_here: Cli, monkeypatch: pytest.Monkey
     assert "unknown data set 'whine'" in cli_here("start", "whine")[2]
 
 
-@pytest.mark.parametrize("given", [("--study", "iris"), ("--study=iris",)], ids=" ".join)
-def test_a_study_may_be_named_as_start_names_it(stored: Cli, given: tuple[str, ...]) -> None:
-    assert stored("pareto", *given) == stored("pareto", "iris")
-    assert stored("show", *given, "3") == stored("show", "3", *given) == stored("show", "iris", "3")
-    assert stored("status", *given) == stored("status", "iris")
+@pytest.mark.parametrize("name", [("--study", "iris"), ("--study=iris",)], ids=" ".join)
+def test_a_study_may_be_named_as_start_names_it(stored: Cli, name: tuple[str, ...]) -> None:
+    assert stored("pareto", *name) == stored("pareto", "iris")
+    assert stored("show", *name, "3") == stored("show", "3", *name) == stored("show", "iris", "3")
+    assert stored("status", *name) == stored("status", "iris")
     assert stored("status", "iris", "--study", "other")[0] == 2
 
 
 def test_limits_are_in_the_help() -> None:
-    told = CliRunner().invoke(cli, ["start", "--help"], terminal_width=200).output
+    text = CliRunner().invoke(cli, ["start", "--help"], terminal_width=200).output
     for name, limit in {"population": "2<=x<=10000", "lr": "0<x<=10", "epochs": "1<=x<=100000"}.items():
-        assert re.search(rf"--{name} .*{re.escape(limit)}", told)
+        assert re.search(rf"--{name} .*{re.escape(limit)}", text)

@@ -1,4 +1,4 @@
-"""What a person sees at a terminal, narrow and wide."""
+"""Output on narrow and wide terminals."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ NAME = "breast-cancer-with-fifty-epochs-and-more"
 
 @pytest.fixture
 def long_names(new_search: Callable[..., Search]) -> Search:
-    """A finished study and one at which two workers are, with names of 40 characters."""
+    """Return a finished study; a second one has two workers, and both have names of 40 characters."""
     finished = new_search(name=NAME)
     run_trials(finished, 8, cheap_values)
     finished.advance(read_state(finished))
@@ -40,7 +40,7 @@ def test_status_is_whole(long_names: Search, at_terminal: LongSearch, columns: i
     assert terminal.end() == 0
     header, first, *others = terminal.lines
     assert header.split()[:6] == ["study", "gen", "trials", "best", "front", "hypervolume"]
-    # Shortened in the middle, and no line was broken by the terminal.
+    # The name is shortened in the middle, so that the terminal breaks no line.
     assert first.split()[0] == NAME or re.fullmatch(r"breast[\w-]*…[\w-]*more", first.split()[0])
     assert first.split()[1:3] == ["2/2", "8"]
     text = "\n".join(terminal.lines)
@@ -77,10 +77,10 @@ def test_one_trial_is_shown(long_names: Search, at_terminal: LongSearch, columns
     document = trial_document(long_names, 3)
     terminal = at_terminal("show", NAME, "3", columns=columns)
     assert terminal.end() == 0
-    shown = dict(re.findall(r"^(\S.*?) {2,}(\S.*)$", "\n".join(terminal.lines), re.MULTILINE))
-    # 60 columns are what the widest value needs beside its label.
-    assert shown["study"] == NAME
-    assert (shown["generation"], shown["accuracy"]) == ("1", f"{document['val_accuracy']:.3f}")
+    values = dict(re.findall(r"^(\S.*?) {2,}(\S.*)$", "\n".join(terminal.lines), re.MULTILINE))
+    # 60 columns suffice for the widest value next to its label.
+    assert values["study"] == NAME
+    assert (values["generation"], values["accuracy"]) == ("1", f"{document['val_accuracy']:.3f}")
     drawn = [line for line in terminal.lines if re.match(r"\d: ", line)]
     for wire, line in enumerate(document["drawing"].splitlines()):
         assert f"{wire}: " + "".join(part[3:] for part in drawn if part.startswith(f"{wire}: ")) == line
@@ -97,12 +97,12 @@ def test_ctrl_c_and_messages_leave_the_bar_whole(at_terminal: LongSearch, worker
     assert terminal.end() == 130
     bars = [line for line in terminal.lines if "gen " in line and "/9999" in line]
     assert len(bars) == 1, terminal.lines
-    # All that is in the line is the bar.
+    # The line must contain nothing but the bar.
     assert re.fullmatch(r"(\^C)?\S? ?[━╸╺ ]+ iris: gen \d+/9999 · \d+ trials · best \d\.\d+ \d:\d\d:\d\d", bars[0]), bars
-    (told,) = [line for line in terminal.lines if "SIGINT" in line]
-    # Between two trials there is none to finish here, but perhaps at another worker.
+    (message,) = [line for line in terminal.lines if "SIGINT" in line]
+    # Between two trials this process has none to finish, but another worker may have one.
     idle = "leaving" if workers == "1" else "finishing the running trials; signal again to abandon them"
-    assert re.fullmatch(rf"(\^C)?SIGINT: (finishing the running trial; signal again to abandon it|{idle})", told)
+    assert re.fullmatch(rf"(\^C)?SIGINT: (finishing the running trial; signal again to abandon it|{idle})", message)
     after = "\n".join(terminal.lines[terminal.lines.index(bars[0]) :])
     assert "interrupted; finished trials are kept. Continue with: faqnas-optuna resume iris" in after.replace("\n", " ")
 
@@ -119,18 +119,18 @@ def test_who_wants_plain_lines_gets_them(at_terminal: LongSearch, env: dict[str,
 
 @pytest.mark.slow
 def test_libraries_say_nothing(long_names: Search, run_cli: RunCli, tmp_path: Path) -> None:
-    """Matplotlib would tell of a place for its cache."""
+    """Give Matplotlib an unusable cache directory, which it would warn about."""
     (tmp_path / "a-file").touch()
     drawn = run_cli("pareto", NAME, "--plot", "front.png", env={"MPLCONFIGDIR": str(tmp_path / "a-file" / "x")})
     assert (drawn.returncode, drawn.stderr) == (0, "wrote front.png\n")
 
 
 def complete(run_forked: RunCli, shell: str, *words: str) -> list[str]:
-    """What the completion of a shell offers for the last word."""
+    """Return the completions that a shell offers for the last word."""
     line = {"COMP_WORDS": "faqnas-optuna " + " ".join(words), "COMP_CWORD": str(len(words))}
-    found = run_forked(env={**line, "_FAQNAS_OPTUNA_COMPLETE": f"{shell}_complete"})
-    assert (found.returncode, found.stderr) == (0, "")
-    return [line.partition(",")[2] for line in found.stdout.split()]
+    process = run_forked(env={**line, "_FAQNAS_OPTUNA_COMPLETE": f"{shell}_complete"})
+    assert (process.returncode, process.stderr) == (0, "")
+    return [line.partition(",")[2] for line in process.stdout.split()]
 
 
 @pytest.mark.parametrize(
