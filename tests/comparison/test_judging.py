@@ -35,7 +35,7 @@ def test_what_is_attained_is_a_sum_of_rectangles() -> None:
     width = math.log10(1.1 * 1000 / 10)
     expected = (0.4 * math.log10(100 / 10) + 0.7 * math.log10(1100 / 100)) / width
     assert achieved_hypervolume(front, [0.4, 0.7], (10, 1000)) == pytest.approx(expected)
-    # A promise that is not kept is paid for.
+    # A circuit worse than estimated lowers the achieved hypervolume.
     assert achieved_hypervolume(front, [0.4, 0.2], (10, 1000)) < achieved_hypervolume(front[:1], [0.4], (10, 1000))
 
 
@@ -53,10 +53,14 @@ def test_of_promises_that_are_kept_it_is_the_hypervolume() -> None:
 
 def test_without_noise_all_is_as_promised() -> None:
     benchmark = MadeUp(by_qubits, noise=0)
-    found = judge(replay(searcher("nsga2"), benchmark, BUDGET, seed=0), benchmark, BUDGET)
-    assert found.optimism == pytest.approx(0) and found.achieved_hypervolume[-1] == pytest.approx(found.estimated_hypervolume)
-    assert list(found.achieved_hypervolume) == sorted(found.achieved_hypervolume) and len(found.achieved_hypervolume) == LOOKS
-    assert found.trainings == found.circuits == found.spent == 32
+    result = judge(replay(searcher("nsga2"), benchmark, BUDGET, seed=0), benchmark, BUDGET)
+    assert result.optimism == pytest.approx(0) and result.achieved_hypervolume[-1] == pytest.approx(
+        result.estimated_hypervolume
+    )
+    assert (
+        list(result.achieved_hypervolume) == sorted(result.achieved_hypervolume) and len(result.achieved_hypervolume) == LOOKS
+    )
+    assert result.trainings == result.circuits == result.spent == 32
 
 
 def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
@@ -64,34 +68,34 @@ def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
     trace = replay(searcher("random:2"), benchmark, BUDGET, seed=5)
     paid = set(benchmark.validation_lookups)
     benchmark.validation_lookups.clear()
-    found = judge(trace, benchmark, BUDGET)
+    result = judge(trace, benchmark, BUDGET)
     assert paid.isdisjoint(benchmark.validation_lookups) and paid.isdisjoint(benchmark.test_lookups)
     best = max(estimated_front(trace, benchmark, spent=math.inf), key=lambda chosen: chosen.search_estimate)
     effective = benchmark.effective[best.row]
     unseen = seeds_of(benchmark, effective, search=5)[2:]
-    assert found.best == pytest.approx(np.mean([benchmark.test(effective, seed) for seed in unseen]))
-    assert found.optimism == pytest.approx(
+    assert result.best == pytest.approx(np.mean([benchmark.test(effective, seed) for seed in unseen]))
+    assert result.optimism == pytest.approx(
         best.search_estimate - np.mean([benchmark.validation(effective, seed) for seed in unseen])
     )
 
 
 def test_luck_alone_attains_nothing() -> None:
-    """Where all circuits are alike, the front believes in much, and is judged to be what each circuit is."""
+    """Check that with equal circuits the search estimates are optimistic, but the judged accuracy is unbiased."""
     benchmark = MadeUp(lambda _: 0.5, noise=0.1)
-    found = [judge(replay(searcher("random"), benchmark, BUDGET, seed=seed), benchmark, BUDGET) for seed in range(40)]
-    optimism = np.array([judged.optimism for judged in found])
+    results = [judge(replay(searcher("random"), benchmark, BUDGET, seed=seed), benchmark, BUDGET) for seed in range(40)]
+    optimism = np.array([result.optimism for result in results])
     assert optimism.mean() > 0.1
-    best = np.array([judged.best for judged in found])
+    best = np.array([result.best for result in results])
     assert abs(best.mean() - 0.5) < 4 * best.std(ddof=1) / math.sqrt(len(best))
 
 
 def test_searchers_are_held_against_one_pair_by_pair() -> None:
     generator = np.random.default_rng(1)
     shares = {"a": generator.random(12), "b": generator.random(12) + 0.2, "c": generator.random(12)}
-    found = Contest(searches={name: tuple(map(judged, values)) for name, values in shares.items()}).comparisons_with("a")
-    assert set(found) == {"b", "c"}
-    p = {name: wilcoxon(shares[name], shares["a"], method="exact").pvalue for name in found}
-    for name, (comparison, adjusted) in found.items():
+    comparisons = Contest(searches={name: tuple(map(judged, values)) for name, values in shares.items()}).comparisons_with("a")
+    assert set(comparisons) == {"b", "c"}
+    p = {name: wilcoxon(shares[name], shares["a"], method="exact").pvalue for name in comparisons}
+    for name, (comparison, adjusted) in comparisons.items():
         assert comparison.difference == pytest.approx((shares[name] - shares["a"]).mean())
         assert comparison.p == pytest.approx(p[name])
         assert adjusted == pytest.approx(
@@ -124,9 +128,9 @@ def test_intervals_are_those_of_student() -> None:
 @pytest.mark.slow
 def test_processes_find_what_one_finds() -> None:
     benchmark, names = MadeUp(by_qubits, noise=0.1), ["random", "nsga2"]
-    done: list[int] = []
-    found = run_contest(names, benchmark, TrainingBudget(trainings=8), searches=2, processes=2, on_done=done.append)
-    assert done == [0, 1, 2, 3, 4]
+    counts: list[int] = []
+    contest = run_contest(names, benchmark, TrainingBudget(trainings=8), searches=2, processes=2, on_done=counts.append)
+    assert counts == [0, 1, 2, 3, 4]
     for name in names:
         expected = [
             judge(
@@ -136,7 +140,7 @@ def test_processes_find_what_one_finds() -> None:
             )
             for seed in (0, 1)
         ]
-        assert list(found.searches[name]) == expected
+        assert list(contest.searches[name]) == expected
 
 
 def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> None:

@@ -44,6 +44,6 @@ def test_nothing_is_trained_but_what_a_search_pays_for(live: LiveBenchmark, monk
     monkeypatch.setattr("faqnas_optuna.tables.live.train_to_checkpoints", train)
     trace = replay(searcher("nsga2"), live, TrainingBudget(trainings=30), seed=0)
     assert len(trained) == trace.trainings == 30
-    # Another process does not need them, and finds the same.
+    # A pickled benchmark, as another process gets it, carries no trainings and gives the same result.
     elsewhere = pickle.loads(pickle.dumps(live))
     assert replay(searcher("nsga2"), elsewhere, TrainingBudget(trainings=30), seed=0) == trace and len(trained) == 60

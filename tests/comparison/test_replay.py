@@ -26,14 +26,14 @@ def by_qubits(circuit: Circuit) -> float:
 def test_a_search_looks_at_nothing_that_it_has_not_paid_for(name: str) -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
     trace = replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1)
-    # Each training once, as many as were paid for, and of the test part nothing.
+    # Each training within the budget is looked up once, and no test accuracy is.
     assert len(benchmark.validation_lookups) == trace.trainings == 24
     assert max(Counter(benchmark.validation_lookups).values()) == 1
     assert benchmark.test_lookups == []
     paid = Counter(effective for effective, _ in benchmark.validation_lookups)
     assert set(paid.values()) == {searcher(name).repeats}
     assert [step.spent for step in trace.steps if step.value is not None][-1] == 24
-    # The same seed, the same search; another, another.
+    # The random seed determines the search.
     assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=1) == trace
     assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=2) != trace
 
@@ -44,11 +44,11 @@ def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: 
     study = search("iris", storage=storage_url, objectives=str(objectives), flops="analytic", progress=False, **settings)
     trials = study.optuna.get_trials(deepcopy=False)
     circuits = [Genome.from_params(trial.params).circuit for trial in trials]
-    known = {effective_circuit(circuit): 1 - trial.values[1] for circuit, trial in zip(circuits, trials, strict=True)}
-    # Whatever is suggested beyond the search is worth nothing.
-    benchmark = MadeUp(lambda circuit: known.get(circuit, 0.0), noise=0)
+    accuracies = {effective_circuit(circuit): 1 - trial.values[1] for circuit, trial in zip(circuits, trials, strict=True)}
+    # Circuits outside the search get an accuracy of 0.
+    benchmark = MadeUp(lambda circuit: accuracies.get(circuit, 0.0), noise=0)
     name = "nsga2" if objectives is Objectives.BOTH else "nsga2-error"
-    trace = replay(searcher(name), benchmark, TrainingBudget(trainings=len(known)), seed=4)
+    trace = replay(searcher(name), benchmark, TrainingBudget(trainings=len(accuracies)), seed=4)
     assert len(trials) == 60
     suggested = [benchmark.circuits[step.row] for step in trace.steps]
     assert suggested == circuits[: len(suggested)] and set(suggested) == set(circuits[: len(suggested)])
@@ -58,10 +58,10 @@ def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: 
 def test_a_budget_in_seconds_is_spent_by_the_clock_of_the_trainings() -> None:
     benchmark = MadeUp(by_qubits, noise=0.1)
     trace = replay(searcher("random"), benchmark, TrainingBudget(seconds=10), seed=0)
-    taken = [benchmark.seconds(benchmark.effective[step.row], 0) for step in trace.steps if step.value is not None]
-    assert [step.spent for step in trace.steps if step.value is not None] == pytest.approx(np.cumsum(taken))
-    # The last one begins before the end.
-    assert sum(taken[:-1]) < 10 <= sum(taken)
+    seconds = [benchmark.seconds(benchmark.effective[step.row], 0) for step in trace.steps if step.value is not None]
+    assert [step.spent for step in trace.steps if step.value is not None] == pytest.approx(np.cumsum(seconds))
+    # The last training starts within the budget and may end after it.
+    assert sum(seconds[:-1]) < 10 <= sum(seconds)
 
 
 def test_a_search_that_finds_nothing_new_ends() -> None:
@@ -96,7 +96,7 @@ def test_what_a_search_believes_is_the_mean_of_what_it_paid_for() -> None:
     assert {len(paid) for paid in values.values()} == {3}
     for one in estimated_front(trace, benchmark, spent=30):
         assert one.search_estimate == pytest.approx(np.mean(values[one.row])) and one.trainings == 3
-    # At half of the budget, what was known then.
+    # At half of the budget the front contains only circuits trained by then.
     early = {step.row for step in trace.steps if step.spent <= 15}
     assert {one.row for one in estimated_front(trace, benchmark, spent=15)} <= early
 
@@ -105,39 +105,39 @@ def test_a_front_is_that_of_brute_force() -> None:
     generator = np.random.default_rng(0)
     for _ in range(50):
         flops, estimate = generator.integers(1, 12, 25), generator.integers(0, 8, 25) / 8
-        known = [
+        circuits = [
             FrontCircuit(row=row, flops=int(f), search_estimate=float(b), trainings=1)
             for row, (f, b) in enumerate(zip(flops, estimate, strict=True))
         ]
-        found = front(known)
+        result = front(circuits)
         expected = {
             (one.flops, one.search_estimate)
-            for one in known
+            for one in circuits
             if not any(
                 other.flops <= one.flops
                 and other.search_estimate >= one.search_estimate
                 and (other.flops, other.search_estimate) != (one.flops, one.search_estimate)
-                for other in known
+                for other in circuits
             )
         }
-        assert [(one.flops, one.search_estimate) for one in found] == sorted(expected)
-        # Of equals the first.
+        assert [(one.flops, one.search_estimate) for one in result] == sorted(expected)
+        # Among equal circuits the first one is kept.
         assert all(
             one.row
-            == min(other.row for other in known if (other.flops, other.search_estimate) == (one.flops, one.search_estimate))
-            for one in found
+            == min(other.row for other in circuits if (other.flops, other.search_estimate) == (one.flops, one.search_estimate))
+            for one in result
         )
     assert front([]) == []
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("name", "message"),
     [
         ("nsga", "there is no searcher 'nsga': did you mean 'nsga"),
         ("nsga2:x", "searcher 'nsga2:x': the number of trainings per circuit must be from 1 to 100, as in nsga2:3"),
         ("nsga2:0", "must be from 1 to 100"),
     ],
 )
-def test_an_unknown_searcher_is_refused(written: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        searcher(written)
+def test_an_unknown_searcher_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        searcher(name)
