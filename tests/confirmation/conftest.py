@@ -1,4 +1,4 @@
-"""Confirmations that several test files make."""
+"""Confirmations used by several test files."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ SHORT = ConfirmationBudget(epochs=1, repeats=2)
 
 @pytest.fixture
 def confirmation(search_of_eight: Search, storage_url: str) -> Make:
-    """Make the confirmation of some trials of a study of eight, or add to it."""
+    """Return a function that confirms trials of a study of eight, or adds to the confirmation."""
 
     def make(*trials: int, budget: ConfirmationBudget = SHORT, name: str = "iris.confirm") -> Confirmation:
         return confirm(search_of_eight, storage_url, candidates_of(search_of_eight, trials), budget, name)

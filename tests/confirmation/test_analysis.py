@@ -29,14 +29,14 @@ ERROR = "TrainingError: the loss is nan"
 
 
 def by_training(search: Confirmation) -> dict[tuple[str, int], FrozenTrial]:
-    """The trainings that have succeeded, by network and seed."""
+    """Return the successful trainings by network and seed."""
     return {(trial.user_attrs["network"], trial.user_attrs["seed"]): trial for trial in successful(search)}
 
 
 def accuracies(search: Confirmation, network: str) -> list[float]:
-    """On the test part, by seed, from the confusion matrices."""
-    found = sorted((seed, trial) for (name, seed), trial in by_training(search).items() if name == network)
-    return [float(np.trace(matrix) / np.sum(matrix)) for matrix in (trial.user_attrs["confusion"] for _, trial in found)]
+    """Return test accuracies, sorted by seed, from the confusion matrices."""
+    trials = sorted((seed, trial) for (name, seed), trial in by_training(search).items() if name == network)
+    return [float(np.trace(matrix) / np.sum(matrix)) for matrix in (trial.user_attrs["confusion"] for _, trial in trials)]
 
 
 def finalist_of(search: Confirmation, entry: dict[str, Any]) -> Finalist:
@@ -48,7 +48,7 @@ def circuit_of(finalist: Finalist) -> str:
 
 
 def t_interval(values: Sequence[float], lowest: float) -> list[float] | None:
-    """By scipy, from `lowest` to 1; None of values that are all the same."""
+    """Return scipy's t interval, clipped to `lowest` and 1, or None if all values are equal."""
     if len(set(np.round(values, 9))) == 1:
         return None
     ends = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
@@ -56,7 +56,7 @@ def t_interval(values: Sequence[float], lowest: float) -> list[float] | None:
 
 
 def by_signs(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    """The signed-rank test with all signs written out, ranks by scipy: p, and the rank-biserial correlation."""
+    """Return p of the signed-rank test, enumerating all signs with scipy's ranks, and the rank-biserial correlation."""
     differences = np.round(np.subtract(a, b), 9)
     ranks = stats.rankdata(np.abs(differences))
     balance, counted = np.sign(differences) @ ranks, ranks[differences != 0]
@@ -65,29 +65,29 @@ def by_signs(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
 
 
 def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Confirmation) -> None:
-    document, seen = confirmation_document(confirmed), set()
+    document, distinct = confirmation_document(confirmed), set()
     for entry in document["circuits"]:
         finalist = finalist_of(confirmed, entry)
         assert {control["model"]: control["network"] for control in entry["controls"]} == {
             model: network for model, network in finalist.networks.items() if model != Model.CIRCUIT
         }
-        for shown in (entry | {"network": finalist.networks[Model.CIRCUIT]}, *entry["controls"]):
-            values = accuracies(confirmed, shown["network"])
-            seen.add(tuple(values))
-            assert shown["test_accuracies"] == pytest.approx(values) and len(values) == 3
-            assert shown["test_accuracy"] == pytest.approx(np.mean(values))
-            assert shown["test_accuracy_std"] == pytest.approx(np.std(values, ddof=1))
-            assert shown["test_accuracy_interval"] == pytest.approx(t_interval(values, 0))
-            trials = [by_training(confirmed)[shown["network"], seed].user_attrs for seed in range(3)]
+        for result in (entry | {"network": finalist.networks[Model.CIRCUIT]}, *entry["controls"]):
+            values = accuracies(confirmed, result["network"])
+            distinct.add(tuple(values))
+            assert result["test_accuracies"] == pytest.approx(values) and len(values) == 3
+            assert result["test_accuracy"] == pytest.approx(np.mean(values))
+            assert result["test_accuracy_std"] == pytest.approx(np.std(values, ddof=1))
+            assert result["test_accuracy_interval"] == pytest.approx(t_interval(values, 0))
+            trials = [by_training(confirmed)[result["network"], seed].user_attrs for seed in range(3)]
             summed = np.sum([trial["confusion"] for trial in trials], axis=0)
-            # Iris has ten test samples of each class.
+            # Iris has ten test samples of each class, summed over three seeds.
             assert summed.sum(axis=1).tolist() == [30, 30, 30]
-            assert shown["confusion"] == summed.tolist()
-            assert shown["recalls"] == pytest.approx(np.diag(summed) / 30)
-            assert {shown["parameters"]} == {trial["parameters"] for trial in trials}
+            assert result["confusion"] == summed.tolist()
+            assert result["recalls"] == pytest.approx(np.diag(summed) / 30)
+            assert {result["parameters"]} == {trial["parameters"] for trial in trials}
         assert entry["optimism"] == pytest.approx(entry["val_accuracy"] - np.mean(accuracies(confirmed, circuit_of(finalist))))
         assert (entry["val_accuracy"], entry["quantum_flops"]) == (finalist.search_estimate[0], finalist.quantum_flops)
-    assert len(seen) > 3, "all networks are worth the same"
+    assert len(distinct) > 3, "all networks are worth the same"
 
 
 def test_circuits_are_compared_with_their_controls_seed_by_seed(confirmed: Confirmation) -> None:
@@ -113,17 +113,17 @@ def test_p_is_corrected_for_the_finalists_that_have_the_same_control(confirmed: 
         raw = sorted(control["p"] for control in family)
         sizes.append(len(raw))
         for control in family:
-            # Holm's steps up to this one, written out.
+            # Holm's correction: the maximum of the steps up to this p.
             steps = [min(1.0, (len(raw) - place) * p) for place, p in enumerate(raw) if p <= control["p"]]
             assert control["p_holm"] == pytest.approx(max(steps))
-    # One of the three finalists has no effective entangler.
+    # One of the three finalists has no effective entangler, hence no separable control.
     assert sizes == [0, 3, 3, 2, 3]
 
 
 def test_rankings_curves_and_classical_models(confirmed: Confirmation) -> None:
     document = confirmation_document(confirmed)
-    estimate, found = ([round(entry[name], 9) for entry in document["circuits"]] for name in ("val_accuracy", "test_accuracy"))
-    assert document["kendall_tau"] == pytest.approx(stats.kendalltau(estimate, found).statistic)
+    estimates, tests = ([round(entry[name], 9) for entry in document["circuits"]] for name in ("val_accuracy", "test_accuracy"))
+    assert document["kendall_tau"] == pytest.approx(stats.kendalltau(estimates, tests).statistic)
     assert [entry["trial"] for entry in document["circuits"]] == [5, 4, 0]
     for entry in document["circuits"]:
         network = circuit_of(finalist_of(confirmed, entry))
@@ -131,29 +131,29 @@ def test_rankings_curves_and_classical_models(confirmed: Confirmation) -> None:
         assert entry["curves"]["epochs"] == [1, 2]
         for name in ("losses", "validation_accuracies"):
             assert entry["curves"][name] == pytest.approx(np.mean([trial[name] for trial in trials], axis=0), abs=1e-6)
-    baselines = {found["baseline"]: found for found in document["baselines"]}
+    baselines = {baseline["baseline"]: baseline for baseline in document["baselines"]}
     assert [*baselines] == list(Baseline)
-    for name, found in baselines.items():
-        assert [found["test_accuracy"]] == pytest.approx(accuracies(confirmed, name))
+    for name, baseline in baselines.items():
+        assert [baseline["test_accuracy"]] == pytest.approx(accuracies(confirmed, name))
     assert document["trainings"] == {"needed": 45, "done": 45, "running": 0, "waiting": 0, "failed": 0}
     assert (document["state"], document["because"]) == ("finished", "all trainings are done")
     assert (document["confirms"], document["epochs"], document["search_epochs"], document["repeats"]) == ("iris", 2, 1, 3)
 
 
 Fate = Callable[[Training], str | None]
-"""What becomes of a training: None if it succeeds, as it did in the real confirmation, or else why it fails."""
+"""Outcome of a training: None to replay the real result, or the reason of a failure."""
 Replay = Callable[..., Confirmation]
 
 
 @pytest.fixture
 def replay(confirmed: Confirmation, storage_url: str) -> Replay:
-    """Another confirmation of the same circuits, `iris.other`, in which chosen trainings come to what they really came to."""
+    """Return a function that confirms the same circuits as `iris.other`, replaying the real results of selected trainings."""
     storage, real = confirmed.study._storage, by_training(confirmed)
     search = load(storage, "iris")
 
-    def replay(wanted: Callable[[Training], bool], fate: Fate = lambda _: None) -> Confirmation:
+    def replay(selection: Callable[[Training], bool], fate: Fate = lambda _: None) -> Confirmation:
         again = confirm(search, storage_url, read_state(search).front, ConfirmationBudget(epochs=2, repeats=3), "iris.other")
-        chosen = {(training.network, training.seed): training for training in again.all_trainings() if wanted(training)}
+        chosen = {(training.network, training.seed): training for training in again.all_trainings() if selection(training)}
         with study_lock(again.study):
             enqueue(again.study, chosen.values())
         while (trial := begin_queued_trial(again.study)) is not None:
@@ -175,8 +175,8 @@ def test_of_one_seed_nothing_is_said_that_needs_several(replay: Replay) -> None:
     for entry in document["circuits"]:
         assert len(entry["test_accuracies"]) == 1
         assert entry["message"] == f"Trial {entry['trial']} has not been compared with its controls yet."
-        for shown in (entry, *entry["controls"]):
-            assert shown["test_accuracy_std"] is shown["test_accuracy_interval"] is None
+        for network in (entry, *entry["controls"]):
+            assert network["test_accuracy_std"] is network["test_accuracy_interval"] is None
         for control in entry["controls"]:
             assert {control[name] for name in ("difference", "difference_interval", "p", "p_holm", "rank_biserial")} == {None}
     assert document["trainings"] == {"needed": 45, "done": 17, "running": 0, "waiting": 0, "failed": 0}
@@ -195,7 +195,7 @@ def is_linear_of_5(training: Training) -> bool:
 
 
 def fate_of_one(failure: str) -> Fate:
-    """One training of one network fails."""
+    """Return a fate in which one training of one network fails."""
     return lambda training: failure if is_linear_of_5(training) and training.seed == 1 else None
 
 
@@ -220,7 +220,7 @@ def test_what_failed_and_was_then_done_has_not_failed(replay: Replay) -> None:
     search = replay(lambda _: True, fate_of_one(ERROR))
     search.advance(read_state(search))
     search = resume(search)
-    # It is to be tried again now.
+    # The failed training is due again, so it no longer counts as failed.
     assert confirmation_document(search)["trainings"] == {"needed": 45, "done": 44, "running": 0, "waiting": 0, "failed": 0}
     assert search.advance(read_state(search)) is WorkerAction.RUNNING
     assert confirmation_document(search)["trainings"] == {"needed": 45, "done": 44, "running": 0, "waiting": 1, "failed": 0}
@@ -261,7 +261,7 @@ def test_what_the_search_believed_has_an_interval_within_what_accuracies_can_be(
 
 
 def control(model: Model, difference: float | None, p: float | None, effect: float = 0.0) -> dict[str, Any]:
-    """What is compared, for a sentence."""
+    """Return the entry of a control in the document, for the test of a sentence."""
     ends = None if difference is None else [difference - 0.01, difference + 0.01]
     least = None if p is None else 0.002
     values = {"model": str(model), "difference": difference, "difference_interval": ends, "p_holm": p}
@@ -287,13 +287,13 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
             [NOTHING, control(Model.EMBEDDING, -0.0001, 0.05, 0.5)],
             f"Trial 7 {UNSHOWN} {DIFFERENCE} and its embedding alone (+0.000, -0.010 to +0.010, p 0.050){COULD}",
         ),
-        # Three seeds, and one finalist: no p is below 2 / 2³.
+        # With three seeds and one finalist the smallest possible p is 2 / 2³.
         (
             [NOTHING | {"pairs": 3, "smallest_p_holm": 0.25}, LACKS],
             "Trial 7 is worse than a classical network of equal size by 0.031 (0.021 to 0.041, p 0.004); it cannot differ"
             f" significantly from {DIFFERENCE} with 3 seeds, whose smallest possible p is 0.250.",
         ),
-        # Without an interval all differences are equal.
+        # There is no interval if all differences are equal.
         (
             [ADDS | {"difference_interval": None}, NOTHING | {"difference": 0.0, "difference_interval": None}],
             f"Trial 7 is better than the network without a circuit by 0.050 (with every seed, p 0.012); it {UNSHOWN} the"
@@ -305,11 +305,11 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
             " 0.020 (0.010 to 0.030, p 0.030); it is worse than a classical network of equal size by 0.031 (0.021 to 0.041,"
             f" p 0.004); it {UNSHOWN} {DIFFERENCE}{COULD}",
         ),
-        # Not of all: one is not done yet.
+        # One control has not been trained yet.
         ([NOTHING, control(Model.LINEAR, None, None)], f"Trial 7 {UNSHOWN} {DIFFERENCE}{COULD}"),
         ([control(Model.LINEAR, None, None)], "Trial 7 has not been compared with its controls yet."),
         ([], "Trial 7 has not been compared with its controls yet."),
-        # The ranks, which p is of, speak for the other side than the mean, or the mean for none.
+        # The ranks, on which p is based, and the mean have opposite signs, or the mean is 0.
         (
             [control(Model.LINEAR, -0.02, 0.01, 0.7)],
             f"Trial 7 {UNSHOWN} the network without a circuit (-0.020, -0.030 to -0.010, p 0.010){COULD}",
@@ -339,8 +339,8 @@ def test_what_a_circuit_adds_is_a_sentence(controls: list[dict[str, Any]], sente
 
 
 def test_a_confirmation_has_no_front(confirmed: Confirmation, replay: Replay) -> None:
-    told = r"study 'iris.confirm' has no front: it confirms circuits of 'iris'; see .*: faqnas-optuna confirm iris$"
-    with pytest.raises(ConfigError, match=told):
+    message = r"study 'iris.confirm' has no front: it confirms circuits of 'iris'; see .*: faqnas-optuna confirm iris$"
+    with pytest.raises(ConfigError, match=message):
         search_of(confirmed)
     other = replay(lambda _: False)
     with pytest.raises(ConfigError, match=r"'iris.other' has no front: .*: faqnas-optuna confirm iris --name iris.other$"):
@@ -349,11 +349,11 @@ def test_a_confirmation_has_no_front(confirmed: Confirmation, replay: Replay) ->
 
 def test_before_a_circuit_is_confirmed_there_is_nothing_to_show(replay: Replay, storage_url: str) -> None:
     search = replay(lambda training: training.model == Baseline.SVM)
-    told = r"study 'iris.other' has confirmed no circuit yet; see: faqnas-optuna status iris.other$"
-    with pytest.raises(NoSuccessfulTrialError, match=told) as nothing:
+    message = r"study 'iris.other' has confirmed no circuit yet; see: faqnas-optuna status iris.other$"
+    with pytest.raises(NoSuccessfulTrialError, match=message) as nothing:
         confirmation_document(search)
     assert nothing.value.exit_code == 5
     replay(lambda training: training.model == Model.CIRCUIT and training.seed == 0, lambda _: ERROR)
-    told = r"has confirmed no circuit, and 3 of its trials have failed; see the last with: faqnas-optuna show iris.other 3$"
-    with pytest.raises(NoSuccessfulTrialError, match=told):
+    message = r"has confirmed no circuit, and 3 of its trials have failed; see the last with: faqnas-optuna show iris.other 3$"
+    with pytest.raises(NoSuccessfulTrialError, match=message):
         confirmation_document(load_confirmation(open_storage(storage_url), "iris.other"))

@@ -59,7 +59,7 @@ def without_time(result: ConfirmationResult) -> ConfirmationResult:
 
 
 def test_parameters_by_hand(iris: DataSplits) -> None:
-    """Four features, three qubits, three classes: 4·3 + 3 before and 3·3 + 3 behind; of three angles each RZ is inert."""
+    # Four features, three qubits, three classes: 4·3 + 3 before the circuit and 3·3 + 3 after it.
     linear_layers = 15 + 12
     counted = {model: confirmed(model, iris, epochs=1).parameters for model in Model}
     assert counted == {
@@ -67,7 +67,7 @@ def test_parameters_by_hand(iris: DataSplits) -> None:
         Model.LINEAR: linear_layers,
         Model.EMBEDDING: linear_layers,
         Model.SEPARABLE: linear_layers + 2 * 3,
-        # Three hidden units; a fourth would need eight parameters more, the angles are six.
+        # Three hidden units: a fourth would add eight parameters, but only six angles are effective (each RZ is inert).
         Model.MLP: linear_layers,
     }
 
@@ -81,13 +81,13 @@ def test_the_classical_network_is_the_widest_with_no_more_parameters() -> None:
 
 
 def test_the_circuit_is_trained_as_the_search_trains_it(iris: DataSplits) -> None:
-    """Its effective circuit is trained, without the inert layers."""
     suggested = circuit(RX, RY, RZ, RZ, entangler=Entangler.CZ)
+    # The effective circuit is trained, without the inert layers.
     effective = effective_circuit(suggested)
     training = TrainingConfig(epochs=12, learning_rate=0.03)
     result = train(effective, iris, training, generator=confirmation_generator(0, 0))
-    found = confirmed(Model.CIRCUIT, iris, suggested)
-    assert (found.losses, found.validation_accuracy) == (result.losses, result.validation.accuracy)
+    confirmation = confirmed(Model.CIRCUIT, iris, suggested)
+    assert (confirmation.losses, confirmation.validation_accuracy) == (result.losses, result.validation.accuracy)
 
 
 def test_the_separable_control_of_a_circuit_without_live_entangler_is_that_circuit(iris: DataSplits) -> None:
@@ -133,13 +133,13 @@ def test_a_control_is_that_network_trained_by_torch(model: Model, iris: DataSpli
             of_epoch.append(loss.item())
         losses.append(np.mean(of_epoch))
         accuracies.append(share_right(iris.validation))
-    found = confirmed(model, iris, of)
-    assert found.losses == pytest.approx(losses, abs=1e-4)
-    assert found.validation_accuracies == pytest.approx(accuracies)
-    assert found.validation_accuracy == accuracies[-1] > accuracies[0]
-    assert found.test_accuracy == pytest.approx(share_right(iris.test))
-    told = scores(iris.test.x).argmax(dim=1).numpy()
-    assert [list(row) for row in found.confusion] == confusion_matrix(iris.test.y, told).tolist()
+    result = confirmed(model, iris, of)
+    assert result.losses == pytest.approx(losses, abs=1e-4)
+    assert result.validation_accuracies == pytest.approx(accuracies)
+    assert result.validation_accuracy == accuracies[-1] > accuracies[0]
+    assert result.test_accuracy == pytest.approx(share_right(iris.test))
+    predictions = scores(iris.test.x).argmax(dim=1).numpy()
+    assert [list(row) for row in result.confusion] == confusion_matrix(iris.test.y, predictions).tolist()
 
 
 @pytest.mark.parametrize("model", Model)
@@ -155,7 +155,7 @@ def test_the_test_part_is_judged_and_never_trained_on(model: Model, iris: DataSp
     turned = confirmed(model, replace(iris, test=Split(x=iris.test.x, y=(iris.test.y + 1) % 3)))
     assert (turned.losses, turned.validation_accuracies) == (result.losses, result.validation_accuracies)
     assert turned.test_accuracy != result.test_accuracy
-    # What was the row of a class is that of the next.
+    # The labels of the test part are shifted by one class, and so are the rows.
     assert turned.confusion == (result.confusion[-1], *result.confusion[:-1])
     assert sum(map(sum, result.confusion)) == len(iris.test)
     assert result.test_accuracy == sum(result.confusion[c][c] for c in range(3)) / len(iris.test)
@@ -187,7 +187,7 @@ def test_baselines_are_scikit_learns(name: str) -> None:
         result = fit_baseline(baseline, splits, score=Score.ACCURACY)
         assert_is(result, model, splits)
         assert result.validation_accuracy == model.score(splits.validation.x, splits.validation.y)
-    # Two classes are told by one score.
+    # scikit-learn uses a single decision function for two classes.
     scores = 3 if splits.n_classes == 3 else 1
     parameters = [fit_baseline(one, splits, score=Score.ACCURACY).parameters for one in (Baseline.LOGISTIC, Baseline.SVM)]
     assert parameters == [scores * (splits.n_features + 1), (splits.n_classes - 1) * len(svm.support_) + scores]
@@ -240,9 +240,9 @@ leave(signals.exit_code)
 
 @pytest.mark.slow
 def test_a_second_signal_ends_the_fit_of_a_support_vector_machine() -> None:
-    """The fit of noise would take many minutes."""
-    done = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert (done.returncode, done.stdout) == (143, ""), done.stderr
+    """Fit noise, which would take many minutes, and interrupt it."""
+    process = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert (process.returncode, process.stdout) == (143, ""), process.stderr
 
 
 def test_labels_name_what_is_trained() -> None:
@@ -254,13 +254,13 @@ def test_labels_name_what_is_trained() -> None:
         Model.SEPARABLE: "3 qubits, angle, RX RY, no entangler",
         Model.MLP: "mlp, 3 tanh units",
     }
-    # Phases alone turn nothing that is measured: without entanglers nothing is left but the embedding.
+    # Without entanglers, RZ does not affect the measurements, so only the embedding remains.
     assert label(Model.SEPARABLE, circuit(RZ, RZ), n_features=4, n_classes=3) == "angle embedding, 3 qubits"
     assert label(Model.CIRCUIT, circuit(RX, RZ, entangler=Entangler.CZ), n_features=4, n_classes=3).endswith("RX, CZ linear")
 
 
 def test_controls_are_alike_if_their_labels_are(iris: DataSplits) -> None:
-    """Circuits that share a control for one reason or another, and others."""
+    """Compare controls of circuits of which some share a control, for different reasons."""
     of = [
         CIRCUIT,
         circuit(RX, RY, RZ, topology=Topology.CIRCULAR),
@@ -272,16 +272,16 @@ def test_controls_are_alike_if_their_labels_are(iris: DataSplits) -> None:
         circuit(RX, RY, RX, RY, n_qubits=2),
     ]
     controls = [model for model in Model if model is not Model.CIRCUIT]
-    found: dict[str, set[ConfirmationResult]] = {}
+    by_label: dict[str, set[ConfirmationResult]] = {}
     for one, model in itertools.product(of, controls):
         result = without_time(confirmed(model, iris, one, epochs=3))
-        found.setdefault(label(model, one, n_features=4, n_classes=3), set()).add(result)
-    assert all(len(results) == 1 for results in found.values())
-    assert len(set.union(*found.values())) == len(found) < len(of) * len(controls) - 10
+        by_label.setdefault(label(model, one, n_features=4, n_classes=3), set()).add(result)
+    assert all(len(results) == 1 for results in by_label.values())
+    assert len(set.union(*by_label.values())) == len(by_label) < len(of) * len(controls) - 10
 
 
 def test_circuit_and_controls_begin_alike(iris: DataSplits) -> None:
-    """Where they have the same layers before and behind: pairs differ in nothing but what is between."""
+    """Check that the linear layers start from the same values, so that pairs differ in the part between only."""
     without, whole = (
         Layout(n_features=4, n_qubits=3, depth=depth, n_classes=3).draw(confirmation_generator(5, 1))[:15] for depth in (0, 3)
     )
@@ -292,7 +292,7 @@ def test_the_seeds_of_a_confirmation_are_its_own() -> None:
     drawn = {confirmation_generator(seed, repeat).random() for seed in range(5) for repeat in range(5)}
     searched = {training_generator(seed, CIRCUIT, repeat).random() for seed in range(5) for repeat in range(5)}
     assert len(drawn | searched) == 50
-    # numpy takes seeds that differ in zeros at their end for one.
+    # numpy ignores trailing zeros of a seed sequence, so repeat 0 must not end up with the plain seed.
     assert np.random.default_rng([3, 1, 0]).random() == np.random.default_rng([3, 1]).random()
     assert confirmation_generator(3, 0).random() != np.random.default_rng(3).random()
 
@@ -311,9 +311,9 @@ def test_the_epochs_of_a_curve() -> None:
     assert curve_epochs(100) == tuple(range(1, 101))
     assert curve_epochs(200) == tuple(range(2, 201, 2))
     for epochs in (101, 137, 999, 100_000):
-        kept = curve_epochs(epochs)
-        assert (len(kept), kept[-1]) == (100, epochs)
-        assert {later - earlier for earlier, later in itertools.pairwise(kept)} <= {epochs // 100, epochs // 100 + 1}
+        curve = curve_epochs(epochs)
+        assert (len(curve), curve[-1]) == (100, epochs)
+        assert {later - earlier for earlier, later in itertools.pairwise(curve)} <= {epochs // 100, epochs // 100 + 1}
 
 
 def test_recall_is_the_share_of_a_class_that_is_told_right() -> None:

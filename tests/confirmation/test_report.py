@@ -1,4 +1,4 @@
-"""What a person sees of a confirmation."""
+"""Terminal output of a confirmation."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def shown_ends(ends: list[float] | None) -> str:
 
 
 def numbers_of(document: dict[str, Any]) -> list[list[str]]:
-    """What stands before the last column in each line of the tables of circuits and of controls."""
+    """Return the cells before the last column, for each line of the tables of circuits and controls."""
     rows = []
     for entry in document["circuits"]:
         accuracy, estimate = shown(entry["test_accuracy"]), shown(entry["val_accuracy"])
@@ -52,8 +52,8 @@ def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.Ca
     lines = capsys.readouterr().out.splitlines()
     split = [re.split(r" {2,}", line) for line in lines]
     assert re.split(r" {2,}", CIRCUITS) in split and re.split(r" {2,}", CONTROLS) in split
-    found = [cells[:-1] for cells in split if cells[0] in ("0", "4", "5")]
-    assert found == numbers_of(document)
+    cells_of_trials = [cells[:-1] for cells in split if cells[0] in ("0", "4", "5")]
+    assert cells_of_trials == numbers_of(document)
     last = [cells[-1] for cells in split if cells[0] in ("0", "4", "5")]
     circuits = [entry["effective"] for entry in document["circuits"]]
     networks = [control["network"] for entry in document["circuits"] for control in entry["controls"]]
@@ -67,7 +67,7 @@ def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.Ca
 def test_the_tables_are_whole(document: dict[str, Any], confirmed: Confirmation, at_terminal: LongSearch, columns: int) -> None:
     terminal = at_terminal("confirm", "iris", columns=columns)
     assert terminal.end() == 0
-    # No line of a table was broken by the terminal: every cell is whole, and the first ones begin a line.
+    # The terminal has wrapped no line of a table: every cell is whole and first cells start a line.
     begun = [re.split(r" +", line)[:2] for line in terminal.lines if re.match(r"[045] ", line)]
     assert begun == [cells[:2] for cells in numbers_of(document)]
     tables = "\n".join(terminal.lines[: terminal.lines.index(next(line for line in terminal.lines if "Trial " in line))])
@@ -88,7 +88,7 @@ def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> Non
     # Iris has ten test samples of each class.
     assert majority == "The majority class has a test accuracy of 0.333."
     assert ranked.startswith("Kendall's tau between the rankings of the 3 circuits by the search and by the confirmation is ")
-    # All three signs alike, on either side.
+    # The smallest p is that of three equal signs, two-sided: 2 / 2³.
     assert smallest == (
         "The smallest possible p with 3 seeds is 0.2500, or 0.7500 with Holm's correction over 3 circuits:"
         " too few for significance, use more --repeats."
@@ -98,13 +98,13 @@ def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> Non
         "The smallest possible p with 10 seeds is 0.0020, or 0.0059 with Holm's correction over 3 circuits."
     )
     document["repeats"] = 3
-    for told in ("kendall_tau", "circuits"):
-        document[told] = [] if told == "circuits" else None
+    for key in ("kendall_tau", "circuits"):
+        document[key] = [] if key == "circuits" else None
     assert remarks(document) == [trained, majority]
 
 
 @pytest.mark.parametrize(
-    ("done", "failed", "told"),
+    ("finished", "failed", "sentences"),
     [
         (45, 0, []),
         (44, 0, ["1 of 45 trainings is not finished yet."]),
@@ -113,10 +113,10 @@ def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> Non
         (40, 2, ["3 of 45 trainings are not finished yet.", "2 trainings failed; repeat the command to retry."]),
     ],
 )
-def test_what_is_left_is_told(document: dict[str, Any], done: int, failed: int, told: list[str]) -> None:
+def test_what_is_left_is_told(document: dict[str, Any], finished: int, failed: int, sentences: list[str]) -> None:
     before = remarks(document)
-    document["trainings"] |= {"done": done, "failed": failed}
-    assert remarks(document) == [*before, *told]
+    document["trainings"] |= {"done": finished, "failed": failed}
+    assert remarks(document) == [*before, *sentences]
 
 
 def test_what_is_not_known_yet_is_a_dash_and_no_table_is_empty(

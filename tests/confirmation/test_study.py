@@ -22,25 +22,25 @@ from tests.conftest import reason_of
 
 
 def finish(search: Confirmation, outcome: Callable[[object], TrialOutcome]) -> int:
-    """Run what is queued; how many trials that were."""
+    """Run the queued trainings and return their number."""
     count = 0
     state = read_state(search)
     while state.study.advance(state) is WorkerAction.RUNNING:
         trial = begin_queued_trial(search.study)
         assert trial is not None
-        found = outcome(trial)
-        for name, value in found.attributes.items():
+        result = outcome(trial)
+        for name, value in result.attributes.items():
             trial.set_user_attr(name, value)
-        trial_state = TrialState.FAIL if found.values is None else TrialState.COMPLETE
-        search.study.tell(trial, values=found.values, state=trial_state)
+        trial_state = TrialState.FAIL if result.values is None else TrialState.COMPLETE
+        search.study.tell(trial, values=result.values, state=trial_state)
         state.refresh()
         count += 1
     return count
 
 
 def done(_: object) -> TrialOutcome:
-    kept = {"confusion": [[5, 5], [5, 5]], "losses": [], "validation_accuracies": [], "parameters": 3}
-    return TrialOutcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5, **kept})
+    attributes = {"confusion": [[5, 5], [5, 5]], "losses": [], "validation_accuracies": [], "parameters": 3}
+    return TrialOutcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5, **attributes})
 
 
 def test_a_known_finalist_is_found_although_the_study_was_deleted(confirmation: Make) -> None:
@@ -62,7 +62,7 @@ def test_it_ends_when_all_is_done_and_another_finalist_goes_on_with_it(confirmat
 def test_more_seeds_go_on_with_it(confirmation: Make) -> None:
     finish(confirmation(0), done)
     search = resume(confirmation(0, budget=ConfirmationBudget(repeats=3)))
-    # One seed of the circuit and its controls.
+    # One more seed of the circuit and of each control.
     assert finish(search, done) == len(search.plan.finalists[0].networks)
 
 
@@ -130,7 +130,7 @@ def test_real_trainings_are_judged_on_the_test_part(confirmation: Make, iris: Da
         assert sum(map(sum, trial.user_attrs["confusion"])) == len(iris.test)
     by_model = {trial.params["model"]: trial.values[0] for trial in trials}
     assert by_model["circuit"] == search.plan.finalists[0].quantum_flops
-    # The search's count is made up here.
+    # The FLOPs of the circuit itself come from the made-up search, so they are not compared with these.
     assert by_model["embedding"] > 0
     assert by_model["linear"] == by_model["mlp"] == by_model["svm"] == 0
 
@@ -146,7 +146,7 @@ def test_other_epochs_and_fewer_seeds_are_refused(confirmation: Make) -> None:
 
 def test_a_finalist_comes_back_from_the_ledger_as_it_was(confirmation: Make) -> None:
     search = confirmation(0, 1)
-    described, kept = search.description, search.metadata.description()
-    assert kept == described
-    assert kept is not None and kept.confirms is not None
-    assert all(isinstance(finalist, Finalist) for finalist in kept.confirms.finalists)
+    description, stored = search.description, search.metadata.description()
+    assert stored == description
+    assert stored is not None and stored.confirms is not None
+    assert all(isinstance(finalist, Finalist) for finalist in stored.confirms.finalists)
