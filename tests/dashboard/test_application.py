@@ -35,7 +35,7 @@ from tests.support.databases import PostgresServer
 
 @contextmanager
 def served(url: str, *, host: str = "127.0.0.1") -> Iterator[str]:
-    """The address of a dashboard over a database."""
+    """Serve a database and yield the dashboard's address."""
     with make_dashboard(open_storage(url), host=host, port=0) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
@@ -59,7 +59,7 @@ def get(url: str) -> str:
 
 
 def asked(url: str, method: str = "GET", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """Status, headers and body, whatever the status."""
+    """Return status, headers and body, also of an error."""
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_S)
     try:
@@ -80,8 +80,8 @@ def test_a_study_has_a_page_with_its_front_and_its_note(address: str, search_of_
     page = get(f"{address}/study/iris")
     for candidate in read_state(search_of_eight).front:
         assert str(candidate.effective_gates) in page
-    for told in ("Two values are minimised", "Adam", "Wilson 95 % CI", "by faqnas-optuna 0."):
-        assert told in page
+    for text in ("Two values are minimised", "Adam", "Wilson 95 % CI", "by faqnas-optuna 0."):
+        assert text in page
 
 
 def test_the_page_of_a_study_shows_what_is_new(address: str, search_of_eight: Search) -> None:
@@ -93,10 +93,10 @@ def test_the_page_of_a_study_shows_what_is_new(address: str, search_of_eight: Se
 
 
 def hypervolumes(page: str) -> list[float]:
-    """Those that the second figure shows."""
+    """Return the values shown in the second figure."""
     figure = json.loads(page.partition('data-figure="hypervolume">')[2].partition("</script>")[0])
-    found: list[float] = figure["data"][0]["y"]
-    return found
+    values: list[float] = figure["data"][0]["y"]
+    return values
 
 
 def test_a_study_in_the_place_of_a_deleted_one_is_another(
@@ -156,7 +156,7 @@ def test_every_trial_is_in_optuna_dashboard(address: str) -> None:
 
 @pytest.mark.parametrize("path", ["/dashboard", "/dashboard/studies/1"])
 def test_optuna_dashboard_leads_back(address: str, path: str) -> None:
-    # Also if the browser has its page from before.
+    # A cached page must not be used instead: the request is conditional.
     status, headers, body = asked(address + path, If_Modified_Since="Fri, 01 Jan 2100 00:00:00 GMT")
     assert (status, int(headers["Content-Length"])) == (200, len(body))
     assert b"<title>Optuna Dashboard</title>" in body
@@ -206,7 +206,7 @@ def test_a_page_of_ours_runs_no_script_but_its_own(address: str) -> None:
 
 
 def test_a_connection_that_is_dropped_leaves_no_trace(address: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Before the request, in the middle of it, and in the middle of the answer."""
+    """Drop it before the request, within it and within the answer."""
     port = urllib.parse.urlsplit(address).port
     plotly = b"GET /assets/plotly.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for request in (b"", plotly[:20], plotly, plotly) * 3:
@@ -214,7 +214,7 @@ def test_a_connection_that_is_dropped_leaves_no_trace(address: str, capfd: pytes
             connection.sendall(request)
             if request == plotly:
                 assert connection.recv(10)
-            # A reset instead of an orderly end.
+            # With a linger time of 0 the connection is reset instead of closed.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     get(address)
     assert capfd.readouterr().err == ""
@@ -239,7 +239,7 @@ def is_away(address: str) -> bool:
 def check_an_outage(
     address: str, go: Callable[[], object], come: Callable[[], object], caplog: pytest.LogCaptureFixture
 ) -> list[str]:
-    """Take a database away and bring it back; what the log says of it."""
+    """Take a database away, bring it back and return the log messages about it."""
     caplog.set_level(logging.INFO, logger="faqnas_optuna")
     assert asked(f"{address}/study/iris")[0] == 200
     go()
@@ -258,12 +258,15 @@ def test_a_database_that_is_away_is_told_once(
     address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "faqnas.db"
-    told = check_an_outage(
+    messages = check_an_outage(
         address, lambda: shutil.move(file, tmp_path / "kept"), lambda: shutil.move(tmp_path / "kept", file), caplog
     )
-    assert len(told) == 2
-    assert told[0].startswith("the database does not answer (the database ") and "was moved, deleted or replaced" in told[0]
-    assert told[1] == "the database answers again"
+    assert len(messages) == 2
+    assert (
+        messages[0].startswith("the database does not answer (the database ")
+        and "was moved, deleted or replaced" in messages[0]
+    )
+    assert messages[1] == "the database answers again"
     assert capfd.readouterr().err == ""
 
 
@@ -278,9 +281,9 @@ def test_a_server_that_is_away_is_told_once(
     run_trials(create(open_storage(postgres_url, create=True), "iris", small_config(), iris), 4, cheap_values)  # type: ignore[arg-type]
     capfd.readouterr()
     with served(postgres_url) as address:
-        told = check_an_outage(address, postgres_server.stop, postgres_server.start, caplog)
-    assert len(told) == 2, told
-    assert told[0].startswith("the database does not answer (") and told[1] == "the database answers again"
+        messages = check_an_outage(address, postgres_server.stop, postgres_server.start, caplog)
+    assert len(messages) == 2, messages
+    assert messages[0].startswith("the database does not answer (") and messages[1] == "the database answers again"
     assert capfd.readouterr().err == ""
 
 
@@ -312,7 +315,7 @@ def test_it_also_listens_to_version_six(search_of_eight: Search, storage_url: st
 def test_its_end_may_come_before_it_is_woken_for_it(
     search_of_eight: Search, storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The thread that serves may be awake when another asks it to end, and close the trigger before that is pulled."""
+    """Reproduce a race: the serving thread, awake already, closes the trigger before the other thread pulls it."""
     with make_dashboard(open_storage(storage_url), host="127.0.0.1", port=0) as running:
         thread = threading.Thread(target=running.serve_forever)
         trigger = running._server.trigger
@@ -346,10 +349,10 @@ print(*[name for name in ("torch", "pennylane", "numba", "sklearn") if name in s
 
 @pytest.mark.slow
 def test_whoever_only_watches_loads_nothing_large(search_of_eight: Search, storage_url: str) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM, storage_url], env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "\n", "")
 
 
 def test_many_may_watch_at_once(address: str) -> None:
@@ -393,7 +396,7 @@ def test_a_request_that_hangs_does_not_keep_the_server_from_its_end(search_of_ei
             connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert has_begun.wait(TIMEOUT_S)
             running.shutdown()
-            # As another signal does.
+            # A second signal calls shutdown again.
             running.shutdown()
             assert connection.recv(10) == b""
         may_end.set()
@@ -464,7 +467,7 @@ def test_threads_that_ask_at_the_same_time_share_what_is_read() -> None:
         wait_until(lambda: all(other.running() for other in others), TIMEOUT_S, "all have asked")
         first_may_end.set()
         assert first.result(TIMEOUT_S) == 1
-        # They asked after the first reading had begun.
+        # They asked after the first reading had started, so its result may be too old for them.
         assert min(other.result(TIMEOUT_S) for other in others) == 2
     assert shared.get("iris") == len(readings)
     assert shared.get("wine") == len(readings)

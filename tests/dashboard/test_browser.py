@@ -1,4 +1,4 @@
-"""What a browser makes of the dashboard. Without Chromium the tests are skipped, and the reason is told."""
+"""The dashboard in Chromium. Without Chromium the tests are skipped, with the reason."""
 
 import math
 import os
@@ -32,7 +32,7 @@ BLUE = (0, 114, 178)
 
 
 class Element:
-    """An element of a page, with what is in it."""
+    """Element of a page, with its content."""
 
     def __init__(self, tag: str, attributes: dict[str, str]) -> None:
         self.tag, self.attributes = tag, attributes
@@ -40,15 +40,15 @@ class Element:
         self.text = ""
 
     def find(self, tag: str, **attributes: str) -> Iterator["Element"]:
-        """All of a tag within that have these attributes; of `class_` it is enough to be among the words."""
+        """Yield the descendants of a tag with these attributes; `class_` names one of the classes."""
         for child in self.children:
             if child.tag == tag and all(child.has(name, value) for name, value in attributes.items()):
                 yield child
             yield from child.find(tag, **attributes)
 
     def has(self, name: str, value: str) -> bool:
-        found = self.attributes.get(name.rstrip("_"), "")
-        return value in found.split() if name == "class_" else value == found
+        attribute = self.attributes.get(name.rstrip("_"), "")
+        return value in attribute.split() if name == "class_" else value == attribute
 
     @property
     def words(self) -> str:
@@ -56,7 +56,7 @@ class Element:
 
 
 class Tree(HTMLParser):
-    """A page as Chromium has it at the end."""
+    """Page as Chromium has it at the end."""
 
     VOID = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source"})
 
@@ -86,13 +86,13 @@ Browse = Callable[..., Element]
 
 @pytest.fixture(scope="module")
 def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A profile of Chromium that all pages share: to make one takes a third of the time of a test."""
+    """Return a Chromium profile shared by all pages: creating one takes a third of a test's time."""
     return tmp_path_factory.mktemp("profile")
 
 
 @pytest.fixture
 def chromium(profile: Path) -> Callable[..., str]:
-    """Run Chromium until its clock, which does not wait where nothing happens, has gone on for some seconds."""
+    """Return a function that runs Chromium for some seconds of its virtual time, which skips idle waiting."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
 
@@ -110,7 +110,7 @@ def chromium(profile: Path) -> Callable[..., str]:
         try:
             out, err = process.communicate(timeout=TIMEOUT_S)
         finally:
-            # With the processes that it has started.
+            # Chromium's child processes are in its process group.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=TIMEOUT_S)
@@ -122,7 +122,7 @@ def chromium(profile: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def browse(chromium: Callable[..., str]) -> Browse:
-    """Look at a page: what is in it when its scripts have run."""
+    """Return a function that returns the content of a page after its scripts have run."""
     return lambda url, **settings: Tree(chromium(url, "--dump-dom", **settings)).root
 
 
@@ -141,7 +141,7 @@ def address(server: DashboardServer, path: str) -> str:
 
 
 def probe(server: DashboardServer, script: str) -> None:
-    """Let a script of the test run in every page, as the server's own scripts do."""
+    """Add a script of the test to every page."""
     inner = server.application
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -158,7 +158,7 @@ def probe(server: DashboardServer, script: str) -> None:
 
 
 def points(page: Element, figure: str) -> list[list[tuple[float, float]]]:
-    """Where the points of a figure are drawn, by trace."""
+    """Return the positions of the points of a figure, by trace."""
     (drawn,) = page.find("div", id=figure)
     return [
         [position(point.attributes["transform"]) for point in trace.find("path", class_="point")]
@@ -184,7 +184,7 @@ def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardSe
     dominated, front = points(page, "front")
     assert len(front) == len(state.front) > 1
     assert len(dominated) == len(state.by_circuit) - len(front)
-    # The scale is logarithmic: the same factor is the same distance.
+    # On the logarithmic scale equal factors are equal distances.
     flops = [math.log(candidate.quantum_flops) for candidate in state.front]
     share = [(x - front[0][0]) / (front[-1][0] - front[0][0]) for x, _ in front]
     assert share == pytest.approx([(one - flops[0]) / (flops[-1] - flops[0]) for one in flops], abs=0.01)
@@ -195,10 +195,10 @@ def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardSe
     assert len(list(note.find("dd"))) == 4
     (trouble,) = page.find("p", id="trouble")
     assert trouble.words == ""
-    # Nothing leaves this machine by a button.
+    # No button may send data to another site.
     buttons = {button.attributes.get("data-title") for button in page.find("button", class_="modebar-btn")}
     assert "Reset axes" in buttons and not any("hare" in str(button) or "loud" in str(button) for button in buttons)
-    # The mouse tells which circuit is which.
+    # Hovering over a point identifies the circuit.
     on_front, grown = ("\n".join(part.words for part in one.find("g", class_="hoverlayer")) for one in drawn(page))
     second = state.front[1]
     assert f"trial {second.trial}" in on_front and str(second.effective_gates) in on_front
@@ -206,7 +206,7 @@ def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardSe
 
 
 def drawn(page: Element) -> list[Element]:
-    """The two figures."""
+    """Return the two figures."""
     return list(page.find("div", class_="figure"))
 
 
@@ -220,7 +220,7 @@ def test_a_picture_of_the_page_shows_the_front(
         assert picture.size == (1200, 1600)
         colours = {colour: count for count, colour in picture.convert("RGB").getcolors(maxcolors=1 << 24) or []}
     assert len(colours) > 100
-    # Each point has a radius of five pixels or so.
+    # Each point has a radius of about five pixels.
     assert colours[BLUE] > 60 * len(read_state(search_of_eight).front)
 
 
@@ -253,7 +253,7 @@ def test_the_page_takes_in_what_is_new_and_stays_where_it_is(
     server.application = growing
     probe(server, ZOOM)
     page = browse(address(server, "/study/growing"), seconds=30)
-    # It has stopped, and nobody asks any more.
+    # The study has stopped, so the page stops asking for updates.
     assert len(looks) == 2
     (facts,) = page.find("section", id="facts")
     assert "finished" in facts.words and "generations are done" in facts.words and "8, 0 running" in facts.words
@@ -280,8 +280,8 @@ def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered
     page = browse(address(server, "/hub/studies/study/iris"))
     assert len(points(page, "front")[1]) == len(read_state(search_of_eight).front)
     assert [link.words for link in page.find("a")] == ["Studies"]
-    (told,) = page.find("p", id="prefix")
-    assert "hidden" not in told.attributes and "needs an address of its own" in told.words
+    (note,) = page.find("p", id="prefix")
+    assert "hidden" not in note.attributes and "needs an address of its own" in note.words
     overview = browse(address(server, "/hub/studies/"))
     assert [link.attributes["href"] for link in overview.find("a")] == ["./study/iris"]
 
@@ -289,8 +289,8 @@ def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered
 def test_without_a_proxy_the_way_to_optuna_dashboard_is_there(browse: Browse, server: DashboardServer) -> None:
     page = browse(address(server, "/"))
     assert [link.attributes["href"] for link in page.find("a")] == ["./study/iris", "./dashboard/studies/1"]
-    (told,) = page.find("p", id="prefix")
-    assert "hidden" in told.attributes
+    (note,) = page.find("p", id="prefix")
+    assert "hidden" in note.attributes
 
 
 SHOWN = """
@@ -304,33 +304,33 @@ OFFERS = {
     "/dashboard/studies/1/trials?numbers=0": {"EditIcon"},
     "/dashboard/studies/1/trials?numbers=8": {"EditIcon", "StopCircleIcon"},
 }
-"""What would be refused, by page of optuna-dashboard."""
+"""Buttons whose requests would be refused, by page of optuna-dashboard."""
 SHOWN_OPTIONS = {
     "/dashboard": {"open drawer", "RefreshIcon", "ChevronLeftIcon", "Compare"},
     "/dashboard/studies/1/note": {"open drawer", "ChevronLeftIcon"},
     "/dashboard/studies/1/trials?numbers=0": {"open drawer", "ChevronLeftIcon", "Filter"},
     "/dashboard/studies/1/trials?numbers=8": {"open drawer", "ChevronLeftIcon", "Filter"},
 }
-"""The rest of their buttons. What a new version adds must be looked at: it may offer something that is refused."""
+"""All other buttons. A button added by a new version must be reviewed: its request may be refused."""
 
 
 @pytest.mark.parametrize("path", OFFERS)
 def test_what_would_be_refused_is_not_offered(
     browse: Browse, server: DashboardServer, search_of_eight: Search, path: str
 ) -> None:
-    # Trial 8 runs.
+    # Trial 8 is running, so its page offers to stop it.
     search_of_eight.study.ask()
     probe(server, SHOWN)
     page = browse(address(server, path), seconds=20)
-    shown = {name(button): button.attributes["data-shown"] for button in page.find("button")}
-    hidden = {label for label, is_shown in shown.items() if is_shown == "false"}
+    visibility = {name(button): button.attributes["data-shown"] for button in page.find("button")}
+    hidden = {label for label, is_shown in visibility.items() if is_shown == "false"}
     assert hidden >= OFFERS[path]
-    assert set(shown) - hidden <= SHOWN_OPTIONS[path]
+    assert set(visibility) - hidden <= SHOWN_OPTIONS[path]
     (mark,) = page.find("div", id="read-only")
     assert "Read-only" in mark.words
 
 
 def name(button: Element) -> str:
-    """How a button is told from others: its label, its text, or its picture."""
+    """Return an identifying label of a button: its label, its icon or its text."""
     icons = [icon.attributes["data-testid"] for icon in button.find("svg") if "data-testid" in icon.attributes]
     return button.attributes.get("aria-label") or (icons[0] if icons else button.words)

@@ -18,23 +18,23 @@ EVIL = "<script>alert(1)</script>"
 
 
 class Tags(HTMLParser):
-    """The elements of a page, in order, and its text."""
+    """Elements of a page, in order, and its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
     def links(self) -> Iterator[str]:
-        """Whatever a browser would ask for."""
-        for _, attributes in self.found:
+        """Yield the URLs that a browser would request."""
+        for _, attributes in self.elements:
             yield from (str(attributes[name]) for name in ("href", "src") if name in attributes)
 
 
@@ -44,7 +44,7 @@ def view(search_of_eight: Search) -> StudyView:
 
 
 def evil(view: StudyView) -> StudyView:
-    """With a script wherever a text of the database stands."""
+    """Return the view with a script in place of every text from the database."""
     figures = {name: figure.replace("iris", EVIL) for name, figure in view.figures.items()}
     return replace(
         view,
@@ -55,7 +55,7 @@ def evil(view: StudyView) -> StudyView:
 
 
 def scripts(page: str) -> list[dict[str, str | None]]:
-    return [attributes for tag, attributes in Tags(page).found if tag == "script"]
+    return [attributes for tag, attributes in Tags(page).elements if tag == "script"]
 
 
 def test_whatever_a_study_says_is_text(view: StudyView) -> None:
@@ -75,8 +75,8 @@ def test_whatever_a_list_or_a_message_says_is_text(view: StudyView) -> None:
 
 def test_the_figures_of_a_page_can_be_read_back(view: StudyView) -> None:
     page = study_page(evil(view), path="/study/iris")
-    found = dict(re.findall(r'<script type="application/json" data-figure="(\w+)">(.*?)</script>', page))
-    assert {name: json.loads(text) for name, text in found.items()} == {
+    figures = dict(re.findall(r'<script type="application/json" data-figure="(\w+)">(.*?)</script>', page))
+    assert {name: json.loads(text) for name, text in figures.items()} == {
         name: json.loads(text) for name, text in evil(view).figures.items()
     }
 
@@ -135,10 +135,10 @@ def test_an_empty_storage_tells_how_to_begin() -> None:
 def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Confirmation) -> None:
     watched = StudyWatcher(batched(confirmed.study))
     view = watched.study("iris")
-    shown = {entry["circuit"]: entry for entry in confirmation_document(confirmed)["circuits"]}
-    assert view.confirmed.keys() == shown.keys()
+    circuits = {entry["circuit"]: entry for entry in confirmation_document(confirmed)["circuits"]}
+    assert view.confirmed.keys() == circuits.keys()
     page = Tags(study_page(view, path="/study/iris"))
-    for circuit, entry in shown.items():
+    for circuit, entry in circuits.items():
         low, high = entry["test_accuracy_interval"]
         assert f"{entry['test_accuracy']:.3f}{low:.3f} to {high:.3f}" in page.text
         assert view.confirmed[circuit].error == pytest.approx(1 - entry["test_accuracy"])
