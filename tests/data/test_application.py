@@ -1,5 +1,5 @@
-"""A schema, decided from the training data, applied to any part of them in any format: what a sample means never depends on
-the samples beside it."""
+"""A schema, inferred from the training data and applied to other samples in any format: the meaning of a sample never depends
+on the samples next to it."""
 
 import gzip
 from collections.abc import Callable
@@ -25,7 +25,7 @@ ROWS = 60
 
 
 def patients() -> pd.DataFrame:
-    """Return texts of every kind that a type inferred from some of the rows would change."""
+    """Return text columns of every kind whose inferred type would differ if inferred from some of the rows."""
     random = np.random.default_rng(3)
     return pd.DataFrame(
         {
@@ -42,7 +42,7 @@ def patients() -> pd.DataFrame:
 
 
 def with_commas(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return numbers as a German spreadsheet writes them."""
+    """Return the numbers with decimal commas, as a German spreadsheet writes them."""
     return frame.assign(**{name: frame[name].str.replace(".", ",") for name in ("stay", "weight")})
 
 
@@ -58,7 +58,7 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return numbers and truth values with their own types, and categories of pandas."""
+    """Return numbers and truth values in their own dtypes, and a pandas categorical."""
     return frame.assign(
         weight=pd.to_numeric(frame["weight"]),
         stay=pd.to_numeric(frame["stay"]),
@@ -153,7 +153,7 @@ def test_a_test_file_is_read_by_the_schema_of_the_training_file(test_rows: slice
 
 
 def test_groups_are_the_same_in_both_files(tmp_path: Path) -> None:
-    """Beside a lettered group in one file, 007 is the 007 of the other, not the number 7."""
+    """Check that 007 is the same text in both files, not the number 7, with a group X in one of them only."""
     frame = patients().assign(patient=[f"{row // 2:03}" for row in range(ROWS)])
     frame[:40].assign(patient=[*frame["patient"][:39], "X"]).to_csv(tmp_path / "a.csv", index=False)
     frame[38:].to_csv(tmp_path / "b.csv", index=False)

@@ -1,4 +1,4 @@
-"""Hostile and silly files: one line that says what to do, exit code 2, and nothing is left behind."""
+"""Hostile and malformed files: one line that names the remedy, exit code 2, and no files left behind."""
 
 import gzip
 import resource
@@ -16,24 +16,24 @@ from tests.support.bad_files import BAD, write
 from tests.support.processes import TIMEOUT_S
 
 MEMORY = 3 * 2**30
-"""More than numpy, pandas and scikit-learn reserve, and less than any of the bombs would take."""
+"""Bytes: more than numpy, pandas and scikit-learn reserve, and less than any of the bombs would take."""
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name == "a gzip bomb" else name for name in BAD]
 )
 def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path, cli_here: Callable[..., tuple[int, str, str]]) -> None:
-    file, _, told = BAD[name]
+    file, _, message = BAD[name]
     write(tmp_path, name)
     target = ("--target", "y") if not file.endswith(".npz") else ()
     code, out, err = cli_here("start", file, *target)
     assert (code, out) == (2, ""), err
-    assert told in err and err.startswith("Error: ") and err.count("\n") == 1 and len(err) < 500
+    assert message in err and err.startswith("Error: ") and err.count("\n") == 1 and len(err) < 500
     assert {path.name for path in tmp_path.iterdir()} == {file}
 
 
 def test_a_small_file_that_expands_beyond_the_maximum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the bomb of 513 MiB, which takes over a second to expand."""
+    """Lower the maximum, because the 513 MiB of the real bomb take over a second to expand."""
     monkeypatch.setattr(csv_files, "MAX_FILE_BYTES", 2**20)
     (tmp_path / "d.csv.gz").write_bytes(gzip.compress(bytes(2**20 + 1)))
     with pytest.raises(DataError, match="expands to more than 1 MiB"):
@@ -72,19 +72,19 @@ for name in sys.argv[1:]:
 
 
 def sparse_csv(path: Path) -> None:
-    """A line of a header, and 10⁹ that are said to follow."""
+    """Write a header line into a sparse file of 6 GB."""
     with path.open("wb") as file:
         file.write(b"a,b,y\n")
         file.truncate(6 * 10**9)
 
 
 def dense_csv(path: Path) -> None:
-    """Little but separators: values without number in few bytes."""
+    """Write hardly anything but separators: missing values in few bytes."""
     path.write_bytes(b"a,b,y\n" + b",,\n" * (130 * 2**20 // 3))
 
 
 def parquet_of_one_value(path: Path) -> None:
-    """10⁹ samples that take nearly no room."""
+    """Write 6·10⁷ equal samples, which take almost no space."""
     import pyarrow
     from pyarrow import parquet
 
@@ -96,7 +96,7 @@ def parquet_of_one_value(path: Path) -> None:
 
 
 def parquet_of_one_text(path: Path) -> None:
-    """4 GB of characters in some kilobytes, which are in memory once."""
+    """Write 4 GB of text, compressed to less than 1 MiB."""
     import pyarrow
     from pyarrow import parquet
 
@@ -109,7 +109,7 @@ def parquet_of_one_text(path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_huge_file_takes_no_memory(tmp_path: Path) -> None:
-    """One process reads all of them: to import what reads files takes longer than to refuse one."""
+    """Read all files in one process, because importing the readers takes longer than refusing a file."""
     files = {
         "sparse.csv": sparse_csv,
         "dense.csv": dense_csv,
@@ -123,8 +123,8 @@ def test_a_huge_file_takes_no_memory(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
     command = [sys.executable, "-c", HUGE, *(str(tmp_path / name) for name in files)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, preexec_fn=limit)
-    *refusals, last = done.stdout.splitlines()
-    assert (len(refusals), last, done.returncode) == (3, "read", 0), done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, preexec_fn=limit)
+    *refusals, last = process.stdout.splitlines()
+    assert (len(refusals), last, process.returncode) == (3, "read", 0), process.stderr
     for name, refusal in zip(files, refusals, strict=False):
         assert name in refusal and "the maximum is" in refusal

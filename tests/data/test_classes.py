@@ -1,4 +1,4 @@
-"""Classes of samples, in the type that their texts have."""
+"""Class labels, in the type inferred from their texts."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_classes_have_the_type_of_their_texts(cells: list[Any], classes: tuple[L
 
 
 def _label(classes: tuple[Label, ...]) -> Any:
-    """Return the class of a cell by Python's own conversions."""
+    """Return a conversion of cells to class labels by Python's own types."""
     kind = type(classes[0])
     if kind is bool:
         return lambda cell: str(cell).lower() == "true"

@@ -1,4 +1,4 @@
-"""What a column is taken for, and what is refused rather than guessed."""
+"""Inferred kinds of columns, and columns that are refused because their kind would be a guess."""
 
 import datetime
 import decimal

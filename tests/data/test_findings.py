@@ -33,12 +33,12 @@ ROWS = 200
 Y = (np.arange(ROWS) * 7 % 2).astype(np.int64)
 RANDOM = np.random.default_rng(0)
 MEASURED = RANDOM.normal(size=ROWS)
-"""A column of which there is nothing to say."""
+"""Unsuspicious column, without findings."""
 SITES = np.array(["north", "south", "west", None], object)[RANDOM.integers(0, 4, ROWS)]
 
 
 def parts(rows: int, *, validation: float = 0.2, test: float = 0.2) -> dict[str, NDArray[np.int64]]:
-    """The last rows as test part, those before them as validation part."""
+    """Return row indices of the parts: the last rows are the test part, and those before them the validation part."""
     order, n_test, n_validation = np.arange(rows), round(test * rows), round(validation * rows)
     n_train = rows - n_test - n_validation
     return {
@@ -49,7 +49,7 @@ def parts(rows: int, *, validation: float = 0.2, test: float = 0.2) -> dict[str,
 
 
 def found(columns: Mapping[str, NDArray[Any]], y: NDArray[np.int64] = Y) -> dict[FindingKind, DataFinding]:
-    """The findings about columns of `ROWS` samples, beside one of which there is nothing to say."""
+    """Return the findings about columns of `ROWS` samples, by kind, next to an unsuspicious column."""
     findings = check({"measured": MEASURED[: len(y)], **columns}, y, ("well", "ill"), parts(len(y)))
     by_kind = {finding.kind: finding for finding in findings}
     assert len(by_kind) == len(findings)
@@ -69,13 +69,13 @@ def test_of_ordinary_columns_there_is_nothing_to_say() -> None:
         (Y.astype(np.float64), FindingKind.LABEL_COPY),
         (np.where(Y == 1, -7.5, 3.0), FindingKind.LABEL_COPY),
         (np.array(["N", "P"], object)[Y], FindingKind.LABEL_COPY),
-        # More codes than classes: each belongs to one class alone.
+        # More codes than classes: each code belongs to a single class.
         (Y + 2.0 * RANDOM.integers(0, 3, ROWS), FindingKind.LABEL_COPY),
         (np.arange(ROWS) + 17.0, FindingKind.COUNTER),
         (RANDOM.permutation(ROWS) + 1e9, FindingKind.IDENTIFIER),
         (np.array([f"patient {row}" for row in RANDOM.permutation(ROWS)], object), FindingKind.IDENTIFIER),
         (np.full(ROWS, 7.0), FindingKind.CONSTANT),
-        # A missing text becomes the most frequent one.
+        # Missing texts are imputed with the most frequent one, so the column becomes constant.
         (np.array(["P", None], object)[Y], FindingKind.CONSTANT),
         (np.where(np.arange(ROWS) % 3 == 0, np.nan, 7.0), FindingKind.CONSTANT),
         (np.where(np.arange(ROWS) < 160, "a", "b").astype(object), FindingKind.CONSTANT),
@@ -84,7 +84,7 @@ def test_of_ordinary_columns_there_is_nothing_to_say() -> None:
         (np.where(np.arange(ROWS) == 3, "rare", "usual").astype(object), FindingKind.NEAR_CONSTANT),
         (MEASURED.copy(), FindingKind.COLUMN_COPY),
         (32 - 1.8 * MEASURED, FindingKind.COLUMN_COPY),
-        # In other units, and rounded.
+        # Converted to other units and rounded.
         ((1.8 * MEASURED).round(3), FindingKind.COLUMN_COPY),
     ],
     ids=[
@@ -133,14 +133,14 @@ def test_what_only_resembles_is_no_copy() -> None:
 
 
 def test_of_few_rows_a_recoding_says_nothing() -> None:
-    """Where all values differ, every column is a recoding of every other, and determines the class."""
+    """Check columns of distinct values: each is a recoding of every other and determines the class."""
     y = np.arange(12) % 2
     columns = {str(place): RANDOM.normal(size=12).round(1) for place in range(5)}
     assert [finding.kind for finding in check(columns, y, (0, 1), parts(12))] == [FindingKind.SMALL_PART]
 
 
 def test_nearly_all_is_nearly_all() -> None:
-    """A counter that begins again once, an identifier of which one is given twice, and the limits."""
+    """Check a counter that restarts once, an identifier with one duplicate, and the limits."""
     rows = np.arange(ROWS, dtype=np.float64)
     assert list(found({"odd": np.where(rows < 160, rows, rows - 160)})) == [FindingKind.COUNTER]
     shuffled = RANDOM.permutation(ROWS).astype(np.float64)
@@ -148,7 +148,7 @@ def test_nearly_all_is_nearly_all() -> None:
         values = shuffled.copy()
         values[:twice] = values[twice : 2 * twice]
         assert list(found({"odd": values})) == kinds
-    # Of 120 training rows 1 % is one.
+    # 1 % of 120 training rows is one row, rounded down.
     for rare, kinds in ((1, [FindingKind.NEAR_CONSTANT]), (2, [])):
         assert list(found({"odd": (rows < rare).astype(np.float64)})) == kinds
 
@@ -164,10 +164,10 @@ def test_many_columns_are_one_sentence() -> None:
 
 def test_rows_are_found_again_in_other_parts() -> None:
     values, sites = MEASURED.copy(), SITES.copy()
-    # Of the test part 3 are of the training part and 1 is of the validation part; of the validation part 2 are of the former.
+    # Three test rows come from the training part and one from the validation part; two validation rows from the training part.
     for copy, original in ((160, 0), (161, 1), (199, 1), (162, 120), (130, 5), (131, 6)):
         values[copy], sites[copy] = values[original], sites[original]
-    # Within the training part one row occurs three times.
+    # One row occurs three times within the training part.
     values[50], sites[50], values[51], sites[51] = values[20], sites[20], values[20], sites[20]
     columns = {"value": values, "site": sites}
     shared, repeated = check(columns, Y, ("well", "ill"), parts(ROWS))
@@ -178,20 +178,20 @@ def test_rows_are_found_again_in_other_parts() -> None:
     )
     # The copies of row 1 are both in the test part.
     assert repeated.message.startswith("3 of 200 rows repeat another row of the same part, ")
-    # A number of each row hides nothing.
+    # A column of row numbers must not hide equal rows.
     numbered = {"row": np.arange(ROWS, dtype=np.float64), **columns}
     assert [one.message for one in check(numbered, Y, ("well", "ill"), parts(ROWS))][0::2] == [shared.message, repeated.message]
 
 
 def by_sets(frame: pd.DataFrame, rows: Mapping[str, NDArray[np.int64]]) -> tuple[int, int, int]:
-    """Test and validation rows that occur in a part before, and rows that repeat one of their part, by Python's own sets."""
+    """Count, with Python sets, test and validation rows that occur in an earlier part, and rows repeated within a part."""
     keys = [tuple(map(str, row)) for row in frame.itertuples(index=False)]
     of_part = {part: [keys[row] for row in chosen] for part, chosen in rows.items()}
     before = set(of_part["train"]) | set(of_part["validation"])
     return (
         sum(key in before for key in of_part["test"]),
         sum(key in of_part["train"] for key in of_part["validation"]),
-        sum(len(found) - len(set(found)) for found in of_part.values()),
+        sum(len(values) - len(set(values)) for values in of_part.values()),
     )
 
 
@@ -207,12 +207,12 @@ def test_equal_rows_are_counted_as_sets_count_them(seed: int) -> None:
     columns = {"a": frame["a"].to_numpy(), "b": frame["b"].to_numpy(), "c": frame["c"].to_numpy(object, na_value=None)}
     messages = " ".join(finding.message for finding in check(columns, y, (0, 1), rows))
     assert test and validation and repeated
-    for told in (f"{test} of 60 test rows", f"{validation} of 60 validation rows", f"{repeated} of 300 rows"):
-        assert told in messages
+    for text in (f"{test} of 60 test rows", f"{validation} of 60 validation rows", f"{repeated} of 300 rows"):
+        assert text in messages
 
 
 def test_hashes_see_values_alone() -> None:
-    """-0 is 0, every NaN is one, a small change or an exchange of two values is another row."""
+    """Check that -0 equals 0 and NaNs are equal, but a small change or swapped values give another hash."""
     other_nan = np.array([0x7FF8000000000123], np.uint64).view(np.float64)[0]
     rows = np.array([[0.0, 1.0, np.nan], [-0.0, 1.0, other_nan], [1.0, 0.0, np.nan], [0.0, 1.0 + 2e-16, np.nan]])
     first, second, exchanged, changed = row_hashes(rows).tolist()
@@ -222,7 +222,7 @@ def test_hashes_see_values_alone() -> None:
 
 
 def test_imbalance_names_classes_scores_and_the_option() -> None:
-    """Nine to one is not yet more than nine times as many."""
+    """Check the limit, too: a ratio of exactly nine is not a finding."""
     for ill, kinds in ((20, []), (19, [FindingKind.IMBALANCE])):
         y = np.zeros(ROWS, np.int64)
         y[:: ROWS // ill][:ill] = 1
@@ -264,11 +264,11 @@ def test_the_majority_is_scikit_learns_dummy() -> None:
     majority = Majority.of(y)
     dummy = DummyClassifier(strategy="most_frequent").fit(np.zeros((100, 1)), y["train"])
     for part, labels in y.items():
-        told = dummy.predict(np.zeros((len(labels), 1)))
-        assert majority.score(Score.ACCURACY, part) == pytest.approx(accuracy_score(labels, told))
-        assert majority.score(Score.BALANCED, part) == pytest.approx(balanced_accuracy_score(labels, told))
+        answers = dummy.predict(np.zeros((len(labels), 1)))
+        assert majority.score(Score.ACCURACY, part) == pytest.approx(accuracy_score(labels, answers))
+        assert majority.score(Score.BALANCED, part) == pytest.approx(balanced_accuracy_score(labels, answers))
     assert Majority.from_json(majority.to_json()) == majority
-    # A classifier that splits its samples itself has no test part.
+    # The scikit-learn classifier has no test part.
     assert [*Majority.of(y | {"test": np.empty(0, np.int64)}).accuracy] == ["train", "validation"]
 
 
@@ -296,13 +296,13 @@ def test_of_data_sets_with_a_name_there_is_nothing_to_say(name: str) -> None:
 def test_generated_images_without_noise_are_few() -> None:
     shared, repeated = load("bars-and-stripes:noise=0", seed=0).findings
     assert shared.message.startswith("240 of 240 test rows also occur in the training or validation part")
-    # There are 2 (2⁴ − 1) images, of which each part holds nearly all.
+    # There are only 2 (2⁴ − 1) distinct images, so each part holds nearly all of them.
     assert repeated.kind is FindingKind.DUPLICATE_ROWS and "--groups" not in shared.message
 
 
 @pytest.mark.parametrize(("samples", "width"), [(100_000, 50), (100, 20_000)])
 def test_the_check_takes_no_pairs(samples: int, width: int) -> None:
-    """Ten seconds of one core are far more than it needs, and far less than a comparison of all pairs of columns or rows."""
+    """Check that ten CPU seconds suffice, far too few to compare all pairs of columns or rows."""
     random = np.random.default_rng(3)
     values = random.normal(size=(width, samples))
     values[1::2] = np.round(values[1::2])

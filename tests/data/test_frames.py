@@ -1,4 +1,4 @@
-"""Data in memory, as any library holds them."""
+"""Data in memory, in the containers of several libraries."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""What each definition promises, looked for in the samples.
+"""Properties that the definitions of generated data promise, tested on the samples.
 
-Where that needs what is hidden (a network, a plane, a curve), it is drawn again in the order of the definition, and applied
-sample by sample as in the code of arXiv 2403.07059.
+Tests that need a hidden network, plane or curve draw it again, in the order of the definition, and apply it to each sample as
+the code of arXiv 2403.07059 does.
 """
 
 import math
@@ -37,7 +37,7 @@ def test_a_margin_separates_the_linearly_separable() -> None:
     assert np.all(np.abs(total) > 0.7) and np.abs(total).min() < 0.72
     assert np.array_equal(y == 0, total > 0)
     assert np.abs(x).max() <= 1 and x.min() < -0.99 and x.max() > 0.99
-    # Learned, rather than known.
+    # Linear classifiers learn the separation from the samples alone.
     learned = LinearSVC(C=1e4, max_iter=100_000).fit(x, y)
     assert learned.score(x, y) == 1 and Perceptron(max_iter=10_000, tol=None).fit(x, y).score(x, y) == 1
     ones = np.ones(5) / math.sqrt(5)
@@ -59,19 +59,19 @@ def test_the_network_of_a_hidden_manifold_tells_the_classes_from_the_samples() -
     hidden, output = again.normal(size=(4, 4)), again.normal(size=4)
     values = []
     for sample in x:
-        # Back to the hidden coordinates of this sample.
+        # Solve for the hidden coordinates of this sample.
         point = np.linalg.lstsq(embedding.T / math.sqrt(4), np.arctanh(sample) + biases, rcond=None)[0]
         values.append(float(np.dot(output, np.tanh(hidden @ point) / np.sqrt(4))))
     assert np.array_equal(y == 1, values > np.median(values))
 
 
 def fourier(t: float, coefficients: np.ndarray) -> float:
-    """One feature of a curve, term by term."""
-    found = coefficients[0, 0] + coefficients[0, 1]
+    """Return one feature of a curve, summed term by term."""
+    total = coefficients[0, 0] + coefficients[0, 1]
     for frequency in range(1, len(coefficients)):
-        found += coefficients[frequency, 0] * math.cos(frequency * math.pi * t)
-        found += coefficients[frequency, 1] * math.sin(frequency * math.pi * t)
-    return float(found)
+        total += coefficients[frequency, 0] * math.cos(frequency * math.pi * t)
+        total += coefficients[frequency, 1] * math.sin(frequency * math.pi * t)
+    return float(total)
 
 
 def test_each_of_two_curves_is_a_fourier_series_within_the_noise() -> None:
@@ -82,7 +82,7 @@ def test_each_of_two_curves_is_a_fourier_series_within_the_noise() -> None:
     curve = np.array([[fourier(t, one) for one in coefficients] for t in np.linspace(0, 1, 2_000)])
     for label, shift in ((0, 0.0), (1, offset)):
         away = np.linalg.norm(x[y == label][:, None] - (curve + shift)[None], axis=2).min(axis=1)
-        # Of the noise, all but what is along the curve.
+        # The distance to the curve contains the noise in all directions but that of the curve.
         assert away.max() < 5 * noise * math.sqrt(features)
         assert math.sqrt((away**2).mean() / (features - 1)) == pytest.approx(noise, rel=0.1)
         other = np.linalg.norm(x[y == label][:, None] - (curve + offset - shift)[None], axis=2).min(axis=1)
@@ -109,7 +109,7 @@ def test_the_class_is_the_parity_of_the_hyperplanes_below_a_point() -> None:
 
 
 LOPSIDED = 3
-"""A seed that draws a plane far from all points."""
+"""Seed that draws a plane far from all points."""
 
 
 def test_hyperplanes_that_leave_nearly_all_on_one_side_are_refused() -> None:
@@ -122,7 +122,7 @@ def test_every_image_is_one_of_bars_or_of_stripes() -> None:
     assert x.shape == (600, 15) and set(np.unique(x)) == {-1, 1}
     for sample, label in zip(x.reshape(600, 5, 3), y, strict=True):
         assert all(np.array_equal(one, other) for one, other in pairwise(sample if label == 0 else sample.T))
-    # All images that there are: 2^3 of bars, 2^5 of stripes.
+    # All possible images occur: 2^3 with bars, 2^5 with stripes.
     assert len(np.unique(x[y == 0], axis=0)) == 8 and len(np.unique(x[y == 1], axis=0)) == 32
 
 
@@ -150,13 +150,13 @@ def test_the_noise_of_a_spiral_is_of_its_angle_and_of_the_further_features() -> 
     turned = np.arctan2(noisy[:, 1], noisy[:, 0]) - 2 * np.pi * (radius + y / 3)
     turned = (turned + np.pi) % (2 * np.pi) - np.pi
     assert turned.std() == pytest.approx(0.1, rel=0.05)
-    # Without noise the further features are functions of the first two, and not linear ones.
+    # Without noise the other features are non-linear functions of the first two.
     again = random(2)
     mixing, phases = again.normal(size=(2, 10)), again.uniform(0, 2 * np.pi, 10)
     further = np.sin(np.pi * clean[:, :2] @ mixing + phases)
     assert clean[:, 2:] == pytest.approx(further, abs=1e-12)
-    told = noisy[:, 2:] - np.sin(np.pi * noisy[:, :2] @ mixing + phases)
-    assert told.std() == pytest.approx(0.1, rel=0.05)
+    deviations = noisy[:, 2:] - np.sin(np.pi * noisy[:, :2] @ mixing + phases)
+    assert deviations.std() == pytest.approx(0.1, rel=0.05)
 
 
 MAKERS: list[tuple[Callable[..., Points], dict[str, float]]] = [
@@ -184,7 +184,7 @@ def test_classes_are_of_equal_size(make: Callable[..., Points], values: dict[str
 
 def test_a_task_is_the_same_for_more_samples() -> None:
     few, many = (hyperplanes(random(), features=4, samples=samples, hyperplanes=3, subspace=2)[0] for samples in (50, 5_000))
-    # Both lie in the plane that the same embedding makes.
+    # Both lie in the plane of the same embedding.
     *_, rows = np.linalg.svd(many, full_matrices=False)
     outside = few - few @ rows[:2].T @ rows[:2]
     assert np.abs(outside).max() < 1e-9

@@ -18,7 +18,7 @@ NAMES = list(DEFINITIONS)
         ("two-curves:offset=1.0", "two-curves:offset=1"),
         ("two-curves:offset=.50,noise=-0", "two-curves:offset=0.5,noise=0"),
         ("two-curves:noise=1e-2,degree=8", "two-curves:degree=8"),
-        # What follows from another key is no part of the name; what differs from that is.
+        # A value that equals the default derived from another key is not part of the name; other values are.
         ("two-curves:degree=8,offset=0.0625", "two-curves:degree=8"),
         ("two-curves:degree=8,offset=0.1", "two-curves:degree=8,offset=0.1"),
         ("linearly-separable:features=35,margin=0.7", "linearly-separable:features=35"),
@@ -78,15 +78,15 @@ def test_a_recipe_knows_what_it_makes(name: str) -> None:
     assert raw["x"].shape == (recipe.samples, recipe.features) == (101, len(raw["columns"]))
     assert raw["classes"].tolist() == list(recipe.classes)
     assert sorted(set(raw["y"])) == list(range(len(recipe.classes)))
-    # A last bit more or less makes no other bytes.
+    # Values are rounded, so that rounding errors of a platform do not change the bytes.
     assert (raw["x"] * (1 + 1e-15)).round(6).tobytes() == raw["x"].tobytes()
 
 
 def test_the_defaults_follow_from_the_other_keys() -> None:
-    def told(name: str, key: str) -> object:
+    def value_of(name: str, key: str) -> object:
         return Recipe.read(name).values[key]
 
-    # As the code of arXiv 2403.07059 has them, and as arXiv 2412.04991 says.
-    assert [told(f"linearly-separable:features={count}", "margin") for count in (2, 15, 20)] == [0.04, 0.3, 0.4]
-    assert [told(f"two-curves:degree={degree}", "offset") for degree in (2, 5, 20)] == [0.25, 0.1, 0.025]
-    assert [told(f"spirals:features={count}", "noise") for count in (10, 110)] == [0.13, 0.43]
+    # From the code of arXiv 2403.07059, and from arXiv 2412.04991.
+    assert [value_of(f"linearly-separable:features={count}", "margin") for count in (2, 15, 20)] == [0.04, 0.3, 0.4]
+    assert [value_of(f"two-curves:degree={degree}", "offset") for degree in (2, 5, 20)] == [0.25, 0.1, 0.025]
+    assert [value_of(f"spirals:features={count}", "noise") for count in (10, 110)] == [0.13, 0.43]

@@ -14,7 +14,7 @@ from tests.support.mnist import idx_dir as idx_dir  # the fixture
 
 @pytest.fixture(scope="module")
 def fashion_dir(idx_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of data, in which that of Fashion-MNIST has the same made-up images, with as many of each class."""
+    """Return a data directory in which Fashion-MNIST has the same made-up images, with equally many of each class."""
     directory = tmp_path_factory.mktemp("data")
     (own := directory / "fashion-mnist").mkdir()
     for path in idx_dir.iterdir():
@@ -72,7 +72,7 @@ def test_a_gzip_file_that_is_none_is_refused(tmp_path: Path, idx_dir: Path) -> N
 
 
 def test_a_download_is_kept_as_idx_files(tmp_path: Path, idx_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The network is not the tests' business; what OpenML sends has this form.
+    # Tests do not use the network; OpenML's answer has this form.
     raw = read("mnist", idx_dir)
     sent = SimpleNamespace(data=raw["x"], target=raw["y"].astype(str))
     monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda name, **_: {"mnist_784": sent}[name])
@@ -106,7 +106,7 @@ def test_fashion_mnist_has_a_directory_of_its_own_and_names_its_classes(fashion_
     assert raw["x"].shape == (70_000, 784) and len(raw["columns"]) == 784
     assert np.bincount(raw["y"]).tolist() == 10 * [IMAGES_PER_CLASS]
     assert raw["classes"][[0, 9]].tolist() == ["T-shirt/top", "Ankle boot"]
-    # The same directory, named outright.
+    # The path of the directory itself is accepted, too.
     assert np.array_equal(read("fashion-mnist", fashion_dir / "fashion-mnist")["y"], raw["y"])
 
 

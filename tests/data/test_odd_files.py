@@ -1,4 +1,4 @@
-"""Odd files: each is read right, or refused in one line that names every problem."""
+"""Unusual files: each is read correctly, or refused in one line that names every problem."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tests.support.sampling import mostly_slow
 Cli = Callable[..., tuple[int, str, str]]
 TINY = ("--population", "3", "--generations", "1", "--epochs", "1")
 CONFIRMED = ("adult", "labels true and false", "split as val", "wide", "arrays with texts and groups")
-"""Files that the command confirms: of texts, truth values, a split, many columns, and groups."""
+"""Files confirmed by the command itself: texts, truth values, a split, many columns, and groups."""
 
 
 @pytest.mark.parametrize("name", mostly_slow(ODD))
@@ -42,9 +42,9 @@ def test_an_odd_file_is_described_right_or_refused(name: str, tmp_path: Path, cl
 def test_an_odd_file_goes_all_the_way(
     name: str, tmp_path: Path, empty_database: Path, cli_here: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`predict` must find as many samples right as the export did."""
+    """Check that `predict` gives as many correct predictions as `export` reports."""
     copy_database(empty_database, tmp_path / "faqnas.db")
-    # The picture of a circuit is the same for every file, and takes longer than the trainings.
+    # Drawing the circuit does not depend on the file, and takes longer than the trainings.
     monkeypatch.setattr(pennylane_circuit, "draw_svg", lambda circuit: b"")
     odd = ODD[name]
     odd.write(tmp_path / odd.name)
@@ -64,7 +64,7 @@ def test_an_odd_file_goes_all_the_way(
 
 
 def assert_every_model_can_be_judged(search: Search) -> None:
-    """Train what a confirmation trains, without its database, on the data as a confirmation loads them."""
+    """Train all models of a confirmation on the data it would load, without a database."""
     splits, circuit = load_data(search, None), read_state(search).front[0].genome.circuit
     generators = [confirmation_generator(0, seed) for seed in range(2)]
     judged = [

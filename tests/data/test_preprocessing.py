@@ -1,4 +1,4 @@
-"""Numbers of a preprocessing, and what they cannot scale."""
+"""Statistics of the preprocessing, and values that it cannot scale."""
 
 import numpy as np
 import pytest
@@ -53,6 +53,6 @@ def test_what_cannot_be_scaled_is_refused_by_column_and_row(samples: RawFeatures
 
 def test_what_the_training_part_did_not_have_is_counted() -> None:
     assert [str(entry) for entry in fitted().unfamiliar(table())] == []
-    told = [str(entry) for entry in fitted().unfamiliar(table(a=-1.0, c="z"))]
-    assert told == ["column 'a': 1 value outside the training range 0 to 4", "column 'c': 1 value unseen in training ('z')"]
+    messages = [str(entry) for entry in fitted().unfamiliar(table(a=-1.0, c="z"))]
+    assert messages == ["column 'a': 1 value outside the training range 0 to 4", "column 'c': 1 value unseen in training ('z')"]
     assert [entry.what for entry in fitted().unfamiliar(table(a=np.nan, c=None))] == ["missing", "missing"]

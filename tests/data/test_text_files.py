@@ -1,4 +1,4 @@
-"""Text files as spreadsheets, statistics packages and scripts write them."""
+"""Text files as written by spreadsheets, statistics packages and scripts."""
 
 from pathlib import Path
 
@@ -33,8 +33,8 @@ READABLE: dict[str, bytes] = {
 def test_a_usual_file_is_read(name: str, tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_bytes(READABLE[name])
     frame, _ = read_text(tmp_path / "d.csv")
-    kept = frame.loc[:, ["a", "b"]].apply(lambda column: column.str.strip())
-    assert kept.to_numpy(object).tolist() == [["1", "x"], ["2", "y"]]
+    cells = frame.loc[:, ["a", "b"]].apply(lambda column: column.str.strip())
+    assert cells.to_numpy(object).tolist() == [["1", "x"], ["2", "y"]]
     assert all(name.startswith("Unnamed: ") for name in set(frame.columns) - {"a", "b"})
 
 

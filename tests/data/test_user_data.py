@@ -1,4 +1,4 @@
-"""Data of one's own, held against scikit-learn and pandas."""
+"""User data, compared with scikit-learn and pandas."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ ROWS = 200
 
 @pytest.fixture(scope="module")
 def patients() -> pd.DataFrame:
-    """Numbers, categories and truth values, some of them missing."""
+    """Return numbers, categories and truth values, some of them missing."""
     random = np.random.default_rng(7)
     frame = pd.DataFrame(
         {
@@ -60,7 +60,7 @@ def parts(splits: DataSplits) -> dict[str, np.ndarray[Any, Any]]:
 
 @pytest.mark.parametrize("components", [None, 3])
 def test_features_are_those_of_a_column_transformer(patients: pd.DataFrame, components: int | None) -> None:
-    # Which sample is in which part is told by a number that no other sample has.
+    # A column of row numbers identifies the samples of each part.
     marked = patients.assign(row=np.arange(ROWS, dtype=float)).drop(columns="patient")
     place = list(split(marked).preprocessing.numbers.names).index("row")
     scaling = split(marked).preprocessing.numbers
@@ -107,11 +107,13 @@ def test_no_group_is_divided(patients: pd.DataFrame, seed: int) -> None:
     splits = split(marked, seed, groups="patient")
     scaling = splits.preprocessing.numbers
     place = list(scaling.names).index("number")
-    found = [
+    groups_of_parts = [
         set(np.round(part.x[:, place] * scaling.deviations[place] + scaling.means[place]).astype(int).tolist())
         for part in (splits.train, splits.validation, splits.test)
     ]
-    assert set.union(*found) == set(patients["patient"]) and sum(map(len, found)) == len(set(patients["patient"]))
+    assert set.union(*groups_of_parts) == set(patients["patient"]) and sum(map(len, groups_of_parts)) == len(
+        set(patients["patient"])
+    )
     assert "patient" not in scaling.names
     assert [len(part.y) for part in (splits.train, splits.validation, splits.test)] == pytest.approx([120, 40, 40], abs=12)
 
@@ -125,7 +127,7 @@ def test_a_split_of_ones_own_is_kept(patients: pd.DataFrame) -> None:
     drawn = split(patients.assign(split=np.where(where == "validation", "train", where)))
     assert {name: len(y) for name, y in parts(drawn).items()} == {"train": 120, "validation": 40, "test": 40}
     assert np.array_equal(drawn.test.y, splits.test.y)
-    # Any usual spelling will do.
+    # Common spellings of the names of parts are accepted.
     spelled = pd.Series(where).map({"train": "Training ", "validation": "dev", "test": " TEST"})
     assert np.array_equal(split(patients.assign(Split=spelled)).test.y, splits.test.y)
     with pytest.raises(DataError, match="has 'yes' in row 1 .*rename the column if it means something else"):
@@ -144,7 +146,7 @@ def test_a_file_may_hold_the_test_part(patients: pd.DataFrame, tmp_path: Path) -
     config = DataConfig(target="outcome", test_file="b.csv")
     splits = load_file(tmp_path / "a.csv", config, seed=0, test_path=tmp_path / "b.csv")
     assert [splits.classes[index] for index in splits.test.y] == patients["outcome"][150:].tolist()
-    # Columns that become no feature may be missing.
+    # Columns that are not features may be missing from the test file.
     left_out = DataConfig(target="outcome", test_file="b.csv", drop=("patient",))
     patients[150:].drop(columns="patient").to_csv(tmp_path / "b.csv", index=False)
     assert np.array_equal(load_file(tmp_path / "a.csv", left_out, seed=0, test_path=tmp_path / "b.csv").test.y, splits.test.y)
@@ -169,13 +171,13 @@ def test_every_kind_of_file_holds_the_same(patients: pd.DataFrame, tmp_path: Pat
 
 def test_what_was_done_is_told(patients: pd.DataFrame) -> None:
     frame = patients.assign(constant=1, row=np.arange(ROWS)).rename(columns={"bmi": "Unnamed: 0"})
-    told = split(frame, drop=("smokes",), groups="patient").columns
-    assert told["smokes"] == "left out with --drop" and told["Unnamed: 0"] == "left out: it has no name"
-    assert told["patient"] == "group: its samples stay in one part; no feature"
-    assert told["constant"] == "number, constant in the training part: always 0"
-    assert told["row"] == "number, standardised" and told["outcome"] == "label"
-    assert told["site"].startswith("category, one-hot of 3 values; 29 missing: ")
-    assert told["age"].startswith("number, standardised; 23 missing: ")
+    columns = split(frame, drop=("smokes",), groups="patient").columns
+    assert columns["smokes"] == "left out with --drop" and columns["Unnamed: 0"] == "left out: it has no name"
+    assert columns["patient"] == "group: its samples stay in one part; no feature"
+    assert columns["constant"] == "number, constant in the training part: always 0"
+    assert columns["row"] == "number, standardised" and columns["outcome"] == "label"
+    assert columns["site"].startswith("category, one-hot of 3 values; 29 missing: ")
+    assert columns["age"].startswith("number, standardised; 23 missing: ")
 
 
 def test_of_many_columns_is_told_together() -> None:
@@ -220,8 +222,8 @@ def test_named_data_may_be_projected() -> None:
     plain = load("digits", seed=0)
     theirs = PCA(8, whiten=True, svd_solver="full").fit(plain.train.x.astype(np.float64))
     assert splits.n_features == 8 and splits.fingerprint == plain.fingerprint
-    found = np.abs(np.corrcoef(splits.test.x.T, theirs.transform(plain.test.x.astype(np.float64)).T)[:8, 8:].diagonal())
-    assert found.min() > 0.999
+    correlations = np.abs(np.corrcoef(splits.test.x.T, theirs.transform(plain.test.x.astype(np.float64)).T)[:8, 8:].diagonal())
+    assert correlations.min() > 0.999
     with pytest.raises(DataError, match="--pca 5 is too large for 90 samples of 4 features; use at most 4"):
         load("iris", seed=0, pca=5)
 
@@ -260,7 +262,7 @@ REAL = {
     "datasets/anes96/anes96.csv": "'vote'",
     "genmod/tests/results/stata_lbw_glm.csv": "low",
 }
-"""Files of statsmodels, some with separators and quotes of their own, and what is told by the rest of each."""
+"""Targets in data files of statsmodels, some with unusual separators and quotes."""
 
 
 @pytest.mark.parametrize("name", mostly_slow(REAL))
