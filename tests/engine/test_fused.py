@@ -53,13 +53,13 @@ WIDER = [
         rotations=(Rotation.RY, Rotation.RZ, Rotation.RX),
     ),
 ]
-"""Of what the paper's space lacks, the training of which has ways of its own."""
+"""Circuits outside the paper's space, whose training has special code paths."""
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 64, 90, 1_000])
 @pytest.mark.parametrize("circuit", [*CIRCUITS[::6], *WIDER], ids=str)
 def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_size: int, iris: DataSplits) -> None:
-    """In double precision, where both must agree to many digits; the last batch is smaller where 90 is no multiple."""
+    """Compare in double precision, where many digits must agree; the last batch is smaller unless the batch size divides 90."""
     model = network(circuit, iris).double()
     vector = nn.utils.parameters_to_vector(model.parameters()).detach().numpy().copy()
     x, y = iris.train.x.astype(np.float64), iris.train.y
@@ -81,7 +81,7 @@ def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_s
         steps += len(losses)
         assert fused == pytest.approx(np.mean(losses), abs=1e-9)
     expected = nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
-    # A gradient that is zero but for rounding becomes a step of Adam's: those parameters may differ.
+    # Adam turns rounding errors of vanishing gradients into steps, so those parameters may differ.
     settled = optimiser.second_moments > 1e-20
     np.testing.assert_allclose(vector[settled], expected[settled], atol=1e-7)
     assert settled.mean() > 0.6
@@ -94,7 +94,7 @@ NEIGHBOURS = np.array(
 
 @pytest.mark.parametrize("batch_size", [2, 3, 8])
 def test_samples_that_share_bits_or_differ_in_one_are_trained_as_each_alone(batch_size: int) -> None:
-    """The encoder hands on what it is given: eight samples of five patterns."""
+    """Use an identity as encoder, so that the eight samples have five bit patterns."""
     circuit = replace(WIDER[0], n_qubits=3)
     layout = Layout.of(circuit, n_features=3, n_classes=2)
     vector = layout.draw(np.random.default_rng(1)).astype(np.float64)
@@ -121,7 +121,7 @@ def test_samples_that_share_bits_or_differ_in_one_are_trained_as_each_alone(batc
 
 
 def on_the_bloch_sphere(encoded: Tensor, layers: tuple[Layer, ...], angles: Tensor) -> Tensor:
-    """⟨Z⟩ (batch, n) of wires without entanglers: each is a vector, turned about the axis of a layer by its angle."""
+    """Return ⟨Z⟩ (batch, n) without entanglers: Bloch vectors, rotated about the axis of each layer by its angle."""
     x, y, z = torch.sin(2 * encoded), torch.zeros_like(encoded), torch.cos(2 * encoded)
     for (rotation, *_), angle in zip(layers, angles, strict=True):
         c, s = torch.cos(angle), torch.sin(angle)
@@ -135,8 +135,9 @@ def on_the_bloch_sphere(encoded: Tensor, layers: tuple[Layer, ...], angles: Tens
 
 
 def of_amplitudes(encoded: Tensor, *_: object) -> Tensor:
-    """⟨Z⟩ (batch, 3) of amplitudes x / ‖x‖: the first three of eight differ from |000⟩ in the last two wires."""
+    """Return ⟨Z⟩ (batch, 3) of amplitudes x / ‖x‖."""
     shares = encoded.square() / encoded.square().sum(dim=1, keepdim=True)
+    # The first three of eight basis states have bits 000, 001 and 010, so only the last two wires differ.
     return shares @ torch.tensor([[1.0, 1, 1], [1, 1, -1], [1, -1, 1]], dtype=encoded.dtype)
 
 

@@ -21,11 +21,10 @@ from tests.support.sampling import mostly_slow
 
 @pytest.mark.parametrize("file", KERNELS)
 def test_an_edit_of_any_kernel_asks_for_another_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
-    """Numba would look at the file of the outermost function alone."""
     engine = Path(kernel_cache.__file__).parent
     shutil.copytree(engine, tmp_path / "engine", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(kernel_cache, "__file__", str(tmp_path / "engine" / "kernel_cache.py"))
-    # Each process computes the digest once.
+    # Numba itself checks only the file of the outermost function. The digest is cached per process: bypass that.
     anew = kernels_digest.__wrapped__
     assert anew() == kernels_digest()
     with (tmp_path / "engine" / file).open("a") as source:
@@ -41,19 +40,19 @@ def test_every_file_with_kernels_is_part_of_the_digest() -> None:
 def test_another_processor_asks_for_another_cache() -> None:
     program = "from faqnas_optuna.engine.kernel_cache import kernels_digest; print(kernels_digest())"
     environment = cli_environment({"NUMBA_CPU_NAME": "generic"})
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )
-    assert found.stdout.strip() != str(kernels_digest())
+    assert process.stdout.strip() != str(kernels_digest())
 
 
 def twice(x: Any) -> Any:
-    """Return twice a number: a kernel that is compiled at once."""
+    """Return twice a number; a kernel that compiles quickly."""
     return 2 * x
 
 
 def call_twice() -> tuple[list[float], int, list[str]]:
-    """Call the kernel two times, and return its values, how often it was found on disk, and the messages."""
+    """Call the kernel twice and return its values, the number of cache hits, and the log messages."""
     messages: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
@@ -64,7 +63,7 @@ def call_twice() -> tuple[list[float], int, list[str]]:
 
 
 def warm(cache: Path) -> tuple[bool, list[str]]:
-    """Return whether a new process finds the kernel in a cache directory, and its messages."""
+    """Return whether a new process finds the kernel in a cache directory, and its log messages."""
     values, hits, messages = ForkedCall(call_twice, env=cli_environment({"XDG_CACHE_HOME": str(cache)})).result()
     assert values == [42, 42]
     return bool(hits), messages
@@ -73,11 +72,11 @@ def warm(cache: Path) -> tuple[bool, list[str]]:
 @pytest.mark.parametrize("damage", mostly_slow([b"half", b"", None]))
 def test_damaged_machine_code_is_compiled_anew(tmp_path: Path, damage: bytes | None) -> None:
     assert warm(tmp_path) == (False, [])
-    (kept,) = tmp_path.rglob("*.kernel")
-    whole = kept.read_bytes()
-    # Not only cut off: one bit of it may be another.
-    kept.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:] if damage is None else damage)
-    assert warm(tmp_path) == (False, [f"{kept} is damaged; compiling it again"])
+    (file,) = tmp_path.rglob("*.kernel")
+    whole = file.read_bytes()
+    # Without `damage` a single bit is flipped.
+    file.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:] if damage is None else damage)
+    assert warm(tmp_path) == (False, [f"{file} is damaged; compiling it again"])
     assert warm(tmp_path) == (True, [])
 
 
@@ -99,7 +98,7 @@ def test_what_another_user_has_compiled_is_used(open_directory: Path) -> None:
 
 
 def call_twice_as(user: int) -> tuple[list[float], int, list[str]]:
-    """Call the kernel as another user."""
+    """Call the kernel twice as another user."""
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)
@@ -122,14 +121,14 @@ def test_a_full_disk_is_told_and_does_no_harm(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_without_a_directory_to_write_to_it_compiles_for_itself(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    # What is computed does not depend on how well it is compiled.
+    # The optimisation level, low to compile quickly, does not affect the values.
     changes = {"XDG_CACHE_HOME": str(tmp_path / "file"), "HOME": str(tmp_path / "file"), "NUMBA_OPT": "0"}
     assert ForkedCall(expectations_of_both_bits, env=cli_environment(changes)).result() == [[1, 1], [1, -1]]
     assert os.listdir(tmp_path) == ["file"]
 
 
 def expectations_of_both_bits() -> list[list[float]]:
-    """Return the measured values of the first two basis states of two qubits."""
+    """Return ⟨Z⟩ of the first two basis states of two qubits."""
     circuit = Circuit(
         n_qubits=2,
         embedding=Embedding.AMPLITUDE,

@@ -1,4 +1,4 @@
-"""The engine against PennyLane, closed forms and finite differences."""
+"""The engine, compared with PennyLane, closed forms and finite differences."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,13 +18,13 @@ from tests.support.pennylane_batches import batches, references
 from tests.support.sampling import in_shares, mostly_slow, share
 
 FAST = [entangler for entangler, block in ENTANGLERS.items() if block.action]
-"""Those that the engine has; the others are PennyLane's."""
+"""Entanglers that the engine simulates; PennyLane simulates the others."""
 STRUCTURES = list(itertools.product(Embedding, FAST, Topology))
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
 
 
 def circuits(n_qubits: int, rng: np.random.Generator) -> Iterator[Circuit]:
-    """Every embedding × entangler × topology × depth, with each rotation in every layer for some of them."""
+    """Yield every embedding × entangler × topology × depth; over these each rotation occurs in every layer."""
     for (embedding, entangler, topology), depth in itertools.product(STRUCTURES, (1, 2, 3, 4)):
         offset = rng.integers(3)
         for first in Rotation if depth == 1 else list(Rotation)[offset : offset + 1]:
@@ -37,7 +37,7 @@ def circuits(n_qubits: int, rng: np.random.Generator) -> Iterator[Circuit]:
 def run(
     circuit: Circuit, inputs: Any, weights: Any, grad: Any, layers: tuple[Layer, ...] | None = None
 ) -> tuple[Any, Any, Any]:
-    """Expectations, and the gradients of inputs and weights when `grad` is that of the expectations; batch first."""
+    """Return expectations and the gradients of inputs and weights, given `grad`, that of the expectations; batch first."""
     program = compile_circuit(circuit, layers)
     workspace = make_workspace(program, len(inputs), inputs.dtype)
     wires_first = np.ascontiguousarray(inputs.T)
@@ -67,7 +67,7 @@ def arguments(circuit: Circuit, batch: int, rng: np.random.Generator) -> Argumen
 
 
 def rounded(arrays: Arguments) -> Arguments:
-    """Return numbers that both types can hold."""
+    """Round the arrays to numbers that both types can represent."""
     inputs, weights, grad = (array.astype(np.float32).astype(np.float64) for array in arrays)
     return inputs, weights, grad
 
@@ -81,7 +81,7 @@ def assert_agree(circuit: Circuit, arrays: Arguments, reference: Arguments) -> N
 
 
 def assert_all_agree(cases: Iterable[tuple[Circuit, Arguments]]) -> None:
-    """Compare circuits of the same number of qubits, of which PennyLane computes many at once."""
+    """Compare circuits of the same number of qubits; PennyLane computes many at once."""
     circuits, of_circuits = zip(*((circuit, rounded(arrays)) for circuit, arrays in cases), strict=True)
     for places in batches(circuits, [len(inputs) for inputs, _, _ in of_circuits]):
         chosen = [circuits[place] for place in places], [of_circuits[place] for place in places]
@@ -105,7 +105,7 @@ def test_values_and_gradients_agree_with_pennylane(n_qubits: int, quick_share: b
 def test_more_qubits_and_layers_than_the_papers_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
     rng, cases = np.random.default_rng(n_qubits), []
     for number, (embedding, entangler, topology) in share(enumerate(STRUCTURES), quick_share):
-        # Of the large ones some are deep.
+        # Large deep circuits are slow in PennyLane, so only one in four is deep.
         depth = 8 if n_qubits == 3 or number % 4 == n_qubits % 4 else 3
         rotations = tuple(list(Rotation)[i] for i in rng.integers(3, size=depth))
         circuit = Circuit(n_qubits=n_qubits, embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
@@ -116,7 +116,7 @@ def test_more_qubits_and_layers_than_the_papers_agree_with_pennylane(n_qubits: i
 @in_shares
 @pytest.mark.parametrize("n_qubits", [2, 3, 5, 12])
 def test_data_that_are_uploaded_again_agree_with_pennylane(n_qubits: int, quick_share: bool) -> None:
-    """Every circuit of two layers, and some of eight."""
+    """Compare every circuit of two layers, and some of eight."""
     rng, cases = np.random.default_rng(n_qubits), []
     for entangler, topology in share(itertools.product(FAST, Topology), quick_share):
         pairs = itertools.product(Rotation, repeat=2) if n_qubits < 5 else []
@@ -200,7 +200,7 @@ def test_a_vanishing_row_is_the_ground_state_with_no_input_gradient(dtype: Any, 
     inputs[1] = [1, 0, 0, 0]
     expected, _, expected_grad_weights = run(circuit, inputs, weights, grad)
     np.testing.assert_array_equal(grad_inputs[1], 0)
-    # Some processors compute 1 / √1 with a rounding error.
+    # Some processors compute 1 / √1 with a rounding error, so equality would be too strict.
     rounding = 8 * np.finfo(dtype).eps
     np.testing.assert_allclose(measured, expected, rtol=0, atol=rounding)
     np.testing.assert_allclose(grad_weights, expected_grad_weights, rtol=0, atol=rounding)
@@ -269,7 +269,7 @@ def test_an_rz_layer_that_nothing_follows_has_no_gradient() -> None:
 
 
 def without_entanglers() -> Iterator[tuple[Layer, ...]]:
-    """Nothing at all, every sequence of up to two rotations, and some of three and four."""
+    """Yield no layer, every sequence of up to two rotations, and some of three and four."""
     for depth in range(3):
         for rotations in itertools.product(Rotation, repeat=depth):
             yield tuple(Layer(rotation, False) for rotation in rotations)
@@ -305,7 +305,7 @@ def test_entanglers_in_some_layers_agree_with_pennylane(quick_share: bool) -> No
 
 
 def assert_layers_agree(cases: Sequence[tuple[Circuit, tuple[Layer, ...], int]], rng: np.random.Generator) -> None:
-    """Compare circuits of which only some layers are applied, for batches of a size each."""
+    """Compare circuits with some of their layers removed, each for its own batch size."""
     circuits, layers, sizes = zip(*cases, strict=True)
     of_circuits = []
     for circuit, gates, size in cases:
@@ -320,18 +320,19 @@ def assert_layers_agree(cases: Sequence[tuple[Circuit, tuple[Layer, ...], int]],
         for place, reference in zip(places, expected_of, strict=True):
             circuit, gates = circuits[place], layers[place]
             inputs, weights, grad = of_circuits[place]
-            found = run(circuit, inputs, weights, grad, gates)
-            for actual, expected in zip(found, reference, strict=True):
+            result = run(circuit, inputs, weights, grad, gates)
+            for actual, expected in zip(result, reference, strict=True):
                 np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10, err_msg=f"{circuit}: {gates}")
-            np.testing.assert_allclose(expectations(inputs, weights, circuit, gates), found[0], rtol=0, atol=1e-12)
+            np.testing.assert_allclose(expectations(inputs, weights, circuit, gates), result[0], rtol=0, atol=1e-12)
 
 
 def test_the_embedding_alone_by_hand() -> None:
-    """⟨Z⟩ of cos(x)|0⟩ + sin(x)|1⟩ is cos(2x); of amplitudes x / ‖x‖ on two qubits, (1, 1) and (1, -1) of their squares."""
     inputs = np.array([[0.3, -1.2], [2.0, 0.5]])
     shares = (inputs**2 / (inputs**2).sum(axis=1, keepdims=True)).T
     expected = {
+        # ⟨Z⟩ of cos(x)|0⟩ + sin(x)|1⟩
         Embedding.ANGLE: np.cos(2 * inputs),
+        # Amplitudes x / ‖x‖ of |00⟩ and |01⟩: only the second wire differs.
         Embedding.AMPLITUDE: np.stack([sum(shares), shares[0] - shares[1]], axis=1),
     }
     for embedding, measured in expected.items():
