@@ -1,4 +1,4 @@
-"""Programs of devices do what the circuits do, on qubits that have a gate."""
+"""Compiled programs: the same states as the circuits, with every gate on qubits that the device connects."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ TWO_QUBIT = {
     "ecr": np.array([[0, 0, 1, 1j], [0, 0, 1j, 1], [1, -1j, 0, 0], [-1j, 1, 0, 0]], np.complex128) * math.sqrt(0.5),
     "rzz": np.diag(np.exp(-0.25j * math.pi * np.array([1, -1, -1, 1]))),
 }
-"""By their first qubit as the more significant."""
+"""Matrices whose first qubit is the more significant one."""
 
 
 def probabilities(n_qubits: int, run: Callable[[Callable[[NDArray[np.complex128], tuple[int, ...]], None]], None]) -> object:
@@ -62,7 +62,7 @@ def of_gates(gates: list[Gate], n_qubits: int) -> NDArray[np.float64]:
 
 
 def of_program(program: list[NativeGate], device: Device) -> NDArray[np.float64]:
-    """Of the wires, in order."""
+    """Return the probabilities of the wires, in order."""
     used = sorted({qubit for gate in program for qubit in gate.qubits})
     place = {qubit: number for number, qubit in enumerate(used)}
 
@@ -74,17 +74,17 @@ def of_program(program: list[NativeGate], device: Device) -> NDArray[np.float64]
             elif isinstance(gate, TwoQubit):
                 apply(TWO_QUBIT[device.two_qubit_gate], (place[gate.qubits[0]], place[gate.qubits[1]]))
 
-    found = np.asarray(probabilities(len(used), run))
+    by_qubit = np.asarray(probabilities(len(used), run))
     read = program[-1]
     assert isinstance(read, Readout)
     wires = [place[qubit] for qubit in read.qubits]
     others = [number for number in range(len(used)) if number not in wires]
-    return np.asarray(found.transpose(*wires, *others).sum(axis=tuple(range(len(wires), len(used)))))
+    return np.asarray(by_qubit.transpose(*wires, *others).sum(axis=tuple(range(len(wires), len(used)))))
 
 
 @pytest.mark.parametrize("device", [*DEVICES.values(), LINE], ids=lambda device: str(device.name))
 def test_programs_do_what_the_circuits_do(device: Device) -> None:
-    """Layout, SWAPs, native gates and what was cancelled: the same probabilities, gate by gate on qubits that have one."""
+    """Compare probabilities after layout, SWAPs, native gates and cancellation, gate by gate."""
     swapped = False
     for n_qubits, amplitude, entangler, circular, rotations in product(
         (3, 4), (False, True), ("CNOT", "CZ"), (False, True), ("XY", "ZZX", "YXYX")

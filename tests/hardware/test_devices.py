@@ -1,4 +1,4 @@
-"""Devices: what their lattices are, and what no device can be."""
+"""Built-in devices, their lattices, and device files that are refused."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from tests.support.devices import OWN
 
 
 def test_lattices_are_those_of_ibm() -> None:
-    """Sizes, degrees, and pairs at rows' ends, as qiskit-ibm-runtime's coupling maps have them."""
+    """Compare sizes, degrees and pairs at the ends of rows with the coupling maps of qiskit-ibm-runtime."""
     sizes = {name: (device.qubits, len(device.pairs)) for name, device in DEVICES.items()}
     assert sizes == {"heron-r3": (156, 176), "eagle": (127, 144), "nighthawk": (120, 218), "all-to-all": (36, 630)}
     assert {(3, 16), (7, 17), (16, 23), (15, 19), (21, 36), (154, 155)} < {*DEVICES["heron-r3"].pairs}
@@ -27,7 +27,7 @@ def test_lattices_are_those_of_ibm() -> None:
 def test_every_device_says_from_where_and_when() -> None:
     for device in DEVICES.values():
         assert device.source and re.fullmatch(r"20\d\d-\d\d-\d\d", device.date)
-        # What is kept with a study reads back as the same.
+        # Studies store devices as JSON.
         assert Device.model_validate_json(device.model_dump_json()) == device
 
 

@@ -1,4 +1,4 @@
-"""Routes on devices: what lies on a chip without SWAPs, that gates stay in order, and Qiskit's transpiler as a measure."""
+"""Routing on devices: circuits that need no SWAPs, the order of gates, and a comparison with Qiskit's transpiler."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -35,7 +35,7 @@ def test_a_line_lies_on_every_device(device: Device) -> None:
 
 
 def test_rings_lie_on_rings() -> None:
-    """Twelve qubits on a heavy hexagon, even numbers on squares; any number where all are neighbours."""
+    """Check that heavy hexagons have rings of twelve qubits, squares all even rings, and all-to-all devices any ring."""
     without = {name: [n for n in range(3, 13) if routed(circle(n), n, DEVICES[name]).two_qubit_gates == n] for name in DEVICES}
     assert without["heron-r3"] == without["eagle"] == [12]
     assert without["nighthawk"] == [4, 6, 8, 10, 12]
@@ -45,19 +45,19 @@ def test_rings_lie_on_rings() -> None:
 @pytest.mark.parametrize("device", CHIPS, ids=lambda device: str(device.name))
 def test_gates_stay_in_order_on_neighbours(device: Device) -> None:
     pairs, on = circle(7) * 3 + [(1, 4), (4, 6)], patch(device.pairs)
-    found = routed(pairs, 7, device)
-    place, done = list(found.layout), []
-    for operation in found.operations:
+    routing = routed(pairs, 7, device)
+    place, executed = list(routing.layout), []
+    for operation in routing.operations:
         assert operation.qubits[1] in on.neighbours[operation.qubits[0]]
         if operation.gate is not None:
             assert {place[wire] for wire in pairs[operation.gate]} == {*operation.qubits}
-            done.append(operation.gate)
+            executed.append(operation.gate)
         if operation.swapped:
             exchanged = dict(zip(operation.qubits, reversed(operation.qubits), strict=True))
             place = [exchanged.get(qubit, qubit) for qubit in place]
-    assert sorted(done) == list(range(len(pairs)))
+    assert sorted(executed) == list(range(len(pairs)))
     for wire in range(7):
-        of_wire = [number for number in done if wire in pairs[number]]
+        of_wire = [number for number in executed if wire in pairs[number]]
         assert of_wire == sorted(of_wire)
 
 
@@ -69,7 +69,7 @@ def test_the_same_answer_each_time() -> None:
 
 
 def circuits() -> list[Circuit]:
-    """Both topologies, embeddings and entanglers of the paper, on few and on many qubits, and CRX."""
+    """Return circuits with both topologies, embeddings and entanglers of the paper, small and large, and one with CRX."""
     shapes = [
         (5, "amplitude", "CZ", "circular", "YXY"),
         (6, "angle", "CZ", "circular", "XZZX"),
@@ -92,7 +92,7 @@ def circuits() -> list[Circuit]:
 
 @pytest.mark.parametrize("circuit", mostly_slow(circuits()), ids=str)
 def test_as_few_gates_as_qiskit(circuit: Circuit) -> None:
-    """At most a tenth and three more than the best of three seeds of its highest level."""
+    """Allow a tenth and three gates more than the best of three seeds at Qiskit's highest optimisation level."""
     pytest.importorskip("qiskit", reason="qiskit is not installed: pip install qiskit")
     for device in DEVICES.values():
         ours = hardware_cost(circuit, device).two_qubit_gates

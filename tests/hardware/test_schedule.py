@@ -1,4 +1,4 @@
-"""Times of gates: each begins when its qubits are free, in an ion trap when all are."""
+"""Start times of gates: when their own qubits are free, or in an ion trap when all qubits are."""
 
 import pytest
 
@@ -20,9 +20,9 @@ PROGRAM: list[NativeGate] = [
 @pytest.mark.parametrize(
     ("device", "starts", "pulses", "idle"),
     [
-        # RX is two pulses of 10 ns, H one, RZ none; the pair takes 100 ns.
+        # RX takes two pulses of 10 ns, H one, RZ none; the two-qubit gate takes 100 ns.
         (LINE, [0, 0, 20, 0, 120], [2, 1, 0, 0, 0], [(0,), (0,), (0, 10), (0,), (0, 0, 120)]),
-        # One pulse each, one gate after another.
+        # On ions RX takes one pulse, and gates run in sequence.
         (IONS, [0, 10, 20, 120, 120], [1, 1, 0, 0, 0], [(0,), (10,), (10, 0), (120,), (0, 0, 0)]),
     ],
     ids=["chip", "ions"],
