@@ -29,7 +29,7 @@ from tests.conftest import TIMEOUT_S
 
 GENES: dict[str, Any] = {"n_qubits": 3, "embedding": "angle", "entangler": "CZ", "topology": "circular", "depth": 3}
 GENES |= {"rotation_1": "RX", "rotation_2": "RY", "rotation_3": "RZ", "rotation_4": "RZ"}
-"""The last layer of its circuit is inert."""
+"""Genes of a circuit whose last layer is inert."""
 PROTOCOL: dict[str, Any] = {"epochs": 4, "learning_rate": 0.02, "batch_size": 16}
 
 
@@ -46,42 +46,45 @@ def test_its_training_is_that_of_a_search(engine: Engine) -> None:
     genome = Genome.from_params(GENES)
     circuit = effective_circuit(genome.circuit)
     expected = train_once(circuit, iris, config, repeat=0)
-    found = HQNNClassifier(**GENES, **PROTOCOL, engine=str(engine), random_state=3).fit(iris.train.x, iris.train.y)
-    assert np.array_equal(found.parameters_, expected.parameters)
-    assert tuple(found.loss_curve_) == expected.losses
-    # What a search says of it is what it says itself.
+    classifier = HQNNClassifier(**GENES, **PROTOCOL, engine=str(engine), random_state=3).fit(iris.train.x, iris.train.y)
+    assert np.array_equal(classifier.parameters_, expected.parameters)
+    assert tuple(classifier.loss_curve_) == expected.losses
+    # Accuracy and costs are those that a search stores.
     evaluation = evaluate(genome.circuit, iris, config)
-    assert found.score(iris.validation.x, iris.validation.y) == evaluation.val_accuracy
-    assert (found.n_parameters_, found.quantum_flops_) == (evaluation.costs.parameters, evaluation.quantum_flops_profiler)
-    assert found.circuit_ == genome.circuit
+    assert classifier.score(iris.validation.x, iris.validation.y) == evaluation.val_accuracy
+    assert (classifier.n_parameters_, classifier.quantum_flops_) == (
+        evaluation.costs.parameters,
+        evaluation.quantum_flops_profiler,
+    )
+    assert classifier.circuit_ == genome.circuit
 
 
 def test_its_probabilities_are_those_of_the_network(iris: DataSplits) -> None:
-    found = HQNNClassifier(**PROTOCOL, random_state=0).fit(iris.train.x, iris.train.y)
+    classifier = HQNNClassifier(**PROTOCOL, random_state=0).fit(iris.train.x, iris.train.y)
     sizes: dict[str, Any] = {"n_features": 4, "n_classes": 3, "engine": Engine.PENNYLANE, "generator": np.random.default_rng(0)}
-    network = HQNN(found.circuit_, **sizes)
-    torch.nn.utils.vector_to_parameters(torch.from_numpy(found.parameters_), network.parameters())
+    network = HQNN(classifier.circuit_, **sizes)
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(classifier.parameters_), network.parameters())
     with torch.no_grad():
         expected = network(torch.from_numpy(iris.test.x)).exp().numpy()
-    assert found.predict_proba(iris.test.x) == pytest.approx(expected, abs=1e-5)
-    assert np.array_equal(found.predict(iris.test.x), expected.argmax(axis=1))
+    assert classifier.predict_proba(iris.test.x) == pytest.approx(expected, abs=1e-5)
+    assert np.array_equal(classifier.predict(iris.test.x), expected.argmax(axis=1))
 
 
 def test_it_learns_and_keeps_labels_and_names(iris: DataSplits) -> None:
     frame = pd.DataFrame(iris.train.x, columns=["a", "b", "c", "d"])
     labels = np.array(["setosa", "versicolor", "virginica"])
-    found = HQNNClassifier(random_state=0).fit(frame, labels[iris.train.y])
-    assert list(found.feature_names_in_) == ["a", "b", "c", "d"] and found.n_features_in_ == 4
-    assert list(found.classes_) == list(labels)
-    assert set(found.predict(frame)) == set(labels)
-    assert found.score(frame, labels[iris.train.y]) > 0.9
-    assert found.loss_curve_.shape == (100,) and found.loss_curve_[-1] < 0.5 * found.loss_curve_[0]
+    classifier = HQNNClassifier(random_state=0).fit(frame, labels[iris.train.y])
+    assert list(classifier.feature_names_in_) == ["a", "b", "c", "d"] and classifier.n_features_in_ == 4
+    assert list(classifier.classes_) == list(labels)
+    assert set(classifier.predict(frame)) == set(labels)
+    assert classifier.score(frame, labels[iris.train.y]) > 0.9
+    assert classifier.loss_curve_.shape == (100,) and classifier.loss_curve_[-1] < 0.5 * classifier.loss_curve_[0]
 
 
 def test_it_works_in_a_pipeline_a_grid_and_a_cross_validation(iris: DataSplits) -> None:
     raw = iris.train.x * 100 + 1_000
     pipeline = make_pipeline(StandardScaler(), HQNNClassifier(epochs=20, learning_rate=0.05, random_state=0))
-    # The grid hands on numpy's own numbers and texts.
+    # GridSearchCV passes numpy scalars to the parameters.
     grid: dict[str, Any] = {
         "hqnnclassifier__n_qubits": np.array([2, 3]),
         "hqnnclassifier__embedding": np.array(["angle", "amplitude"]),
@@ -97,9 +100,9 @@ def test_it_works_in_a_pipeline_a_grid_and_a_cross_validation(iris: DataSplits) 
 def test_its_seed_decides(iris: DataSplits, state: Any) -> None:
     settings: dict[str, Any] = {"epochs": 1, "random_state": state}
     one = HQNNClassifier(**settings)
-    # A clone has a state of its own, as it was.
+    # A clone copies the random state before the first fit changes it.
     other = clone(one)
-    first, again = (found.fit(iris.train.x, iris.train.y).parameters_ for found in (one, other))
+    first, again = (classifier.fit(iris.train.x, iris.train.y).parameters_ for classifier in (one, other))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, HQNNClassifier(epochs=1, random_state=8).fit(iris.train.x, iris.train.y).parameters_)
 
@@ -112,22 +115,22 @@ def test_without_a_seed_no_two_trainings_are_the_same(iris: DataSplits) -> None:
 READ = """
 import pickle, sys
 import numpy as np
-found, x = pickle.load(open(sys.argv[1], "rb"))
-np.save(sys.argv[2], found.predict_proba(x))
+classifier, x = pickle.load(open(sys.argv[1], "rb"))
+np.save(sys.argv[2], classifier.predict_proba(x))
 print([name for name in ("torch", "pennylane", "optuna") if name in sys.modules])
 """
 
 
 @pytest.mark.slow
 def test_another_process_predicts_the_same_from_a_pickle_and_loads_nothing_large(iris: DataSplits, tmp_path: Path) -> None:
-    found = HQNNClassifier(epochs=2, random_state=0).fit(iris.train.x, iris.train.y)
+    classifier = HQNNClassifier(epochs=2, random_state=0).fit(iris.train.x, iris.train.y)
     file, out = tmp_path / "found.pickle", tmp_path / "out.npy"
-    file.write_bytes(pickle.dumps((found, iris.test.x)))
-    told = subprocess.run(
+    file.write_bytes(pickle.dumps((classifier, iris.test.x)))
+    output = subprocess.run(
         [sys.executable, "-c", READ, file, out], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     ).stdout
-    assert told == "[]\n"
-    assert np.array_equal(np.load(out), found.predict_proba(iris.test.x))
+    assert output == "[]\n"
+    assert np.array_equal(np.load(out), classifier.predict_proba(iris.test.x))
 
 
 WRONG = [
@@ -144,12 +147,12 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "told"), WRONG, ids=[str(settings) for settings, _ in WRONG])
-def test_wrong_parameters_are_refused_when_it_is_fitted(iris: DataSplits, settings: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize(("settings", "message"), WRONG, ids=[str(settings) for settings, _ in WRONG])
+def test_wrong_parameters_are_refused_when_it_is_fitted(iris: DataSplits, settings: dict[str, Any], message: str) -> None:
     estimator = HQNNClassifier(**settings)
-    with pytest.raises(ValueError, match=told) as caught:
+    with pytest.raises(ValueError, match=message) as error:
         estimator.fit(iris.train.x, iris.train.y)
-    assert isinstance(caught.value, FaqnasError) and len(str(caught.value).splitlines()) == 1
+    assert isinstance(error.value, FaqnasError) and len(str(error.value).splitlines()) == 1
 
 
 def test_data_that_cannot_be_learned_are_refused(iris: DataSplits) -> None:

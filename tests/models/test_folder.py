@@ -1,4 +1,4 @@
-"""A trained network as a folder: the same network everywhere it is loaded, and nothing else is ever loaded."""
+"""A trained network as a folder: it loads as the same network everywhere, and nothing else is loaded."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def test_predictions_have_the_type_of_the_labels(iris: DataSplits) -> None:
 
 def test_every_flipped_bit_is_seen(tmp_path: Path, iris: DataSplits) -> None:
     folder, random = written(tmp_path / "m", model_for(iris)), np.random.default_rng(0)
-    # Other files are for people, who may add to them.
+    # Other files are for readers, who may edit them.
     for path in (folder / "model.json", folder / "model.safetensors"):
         whole = path.read_bytes()
         for place in random.integers(0, len(whole), 60):
@@ -135,7 +135,7 @@ def test_every_flipped_bit_is_seen(tmp_path: Path, iris: DataSplits) -> None:
 
 
 class Bomb:
-    """What makes a file when it is unpickled."""
+    """Object whose unpickling creates a file."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return os.system, ("touch unpickled",)
@@ -192,7 +192,7 @@ def test_a_folder_is_whole_or_not_there_when_its_writer_is_killed(tmp_path: Path
         writer.start()
         try:
             assert began.poll(TIMEOUT_S)
-            # Any moment will do.
+            # The kill may come at any moment of a write.
             time.sleep(random.uniform(0, 0.05))
         finally:
             writer.kill()
