@@ -1,4 +1,4 @@
-"""A trained network under noise: the same answers without it, and shots that are what they are said to be."""
+"""A trained network under noise: the answers without noise, and the statistics of shots."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ CIRCUIT = circuit(3, "XYX", "CNOT", amplitude=True)
 
 @pytest.fixture
 def network(iris: DataSplits) -> Network:
-    """As it begins, untrained."""
+    """Return an untrained network with its initial parameters."""
     layout = Layout.of(CIRCUIT, n_features=4, n_classes=3)
     return Network(circuit=CIRCUIT, parameters=layout.draw(np.random.default_rng(0)), n_classes=3)
 
@@ -62,11 +62,11 @@ def test_the_same_seed_gives_the_same_shots(network: Network, iris: DataSplits) 
 
 
 def test_shots_are_of_all_wires_together(network: Network, iris: DataSplits) -> None:
-    """Two wires that always agree agree in every shot, and so do the ⟨Z⟩ that the classifier takes."""
-    taken = []
+    """Check that two perfectly correlated wires agree in every shot, and so do their ⟨Z⟩."""
+    batch_sizes = []
 
     def always_equal(_program: NoisyProgram, inputs: NDArray[np.float64], _weights: object) -> NDArray[np.float64]:
-        taken.append(len(inputs))
+        batch_sizes.append(len(inputs))
         return np.tile([0.5, 0, 0, 0, 0, 0, 0, 0.5], (len(inputs), 1))
 
     weights = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, -1.0], [-0.1, 0.0, 0.0]], np.float32)
@@ -75,8 +75,8 @@ def test_shots_are_of_all_wires_together(network: Network, iris: DataSplits) -> 
     parts.classifier_bias[:] = (0.0, 0.0, 0.0)
     program = DepolarizingNoise(probability=0.1).program(CIRCUIT, 1.0)
     answers = predict_noisy(network, program, iris.train.x, shots=7, generator=np.random.default_rng(0), simulate=always_equal)
-    # Scores are exactly 0, 0 and ∓0.1: never the second.
-    assert taken == [len(iris.train)] and set(answers.tolist()) == {0, 2}
+    # Scores are exactly 0, 0 and ∓0.1, so the second class is never the first maximum.
+    assert batch_sizes == [len(iris.train)] and set(answers.tolist()) == {0, 2}
 
 
 def test_the_mean_of_many_shots_is_within_the_binomial_error(network: Network, iris: DataSplits) -> None:

@@ -1,4 +1,4 @@
-"""The figure of finalists under noise: what is drawn of a document, and that its bytes are always the same."""
+"""The figure of finalists under noise: its content, and its reproducible bytes."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -23,13 +23,13 @@ OVERTAKEN = (
 
 
 def words(figure: Any) -> list[list[str]]:
-    """Of each legend."""
+    """Return the texts of each legend."""
     return [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
 
 
 def test_each_finalist_has_its_means_and_intervals_at_even_places() -> None:
-    told = document(CHEAP, DEAR)
-    figure = noise_figure(told, CONFIG)
+    report = document(CHEAP, DEAR)
+    figure = noise_figure(report, CONFIG)
     axes: Any = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == [f"{strength:g}" for strength in STRENGTHS]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("times the noise of depolarizing:0.01", "test accuracy")
@@ -37,21 +37,25 @@ def test_each_finalist_has_its_means_and_intervals_at_even_places() -> None:
     assert beside == ["5: 100", "3: 900"] and figure.legends[0].get_title().get_text() == "trial: quantum FLOPs"
     assert below == ["95 % CI of the mean over seeds", "majority class"]
     bars = [one for one in axes.collections if isinstance(one, LineCollection)]
-    for circuit, line, drawn in zip(told["circuits"], axes.lines[:2], bars, strict=True):
+    for circuit, line, drawn in zip(report["circuits"], axes.lines[:2], bars, strict=True):
         x, y = line.get_xdata(), line.get_ydata()
         assert list(y) == circuit["test_accuracy"]
         assert np.diff(x) == pytest.approx([1] * (len(STRENGTHS) - 1)) and abs(x[0]) < 0.5
         intervals = zip(x, circuit["test_accuracy_interval"], strict=True)
-        # Where all seeds have one score there is none.
-        ends = [[[place, found[0]], [place, found[1]]] for place, found in intervals if found]
+        # There is no interval where all seeds have the same score.
+        ends = [
+            [[place, ends_of_interval[0]], [place, ends_of_interval[1]]]
+            for place, ends_of_interval in intervals
+            if ends_of_interval
+        ]
         assert np.array(drawn.get_segments()) == pytest.approx(np.array(ends))
 
 
 def test_rings_are_where_the_table_says_that_one_overtakes() -> None:
-    told = document(*OVERTAKEN)
-    (entry,) = told["overtakings"]
+    report = document(*OVERTAKEN)
+    (entry,) = report["overtakings"]
     assert entry["difference_interval"][0] > 0
-    figure = noise_figure(told, CONFIG)
+    figure = noise_figure(report, CONFIG)
     assert words(figure)[1][-1] == "overtakes a more expensive circuit"
     lines: Any = figure.axes[0].lines
     cheaper, rings = lines[0], lines[-1]
@@ -68,7 +72,7 @@ def test_many_finalists_have_looks_of_their_own() -> None:
     assert all(one.get_marker() != other.get_marker() for one, other in pairwise(lines))
     places = [line.get_xdata()[0] for line in lines]
     assert places == sorted(places) and max(places) < 0.5 < 1 + min(places)
-    # Of a single seed there is no interval.
+    # A single seed has no interval, so the legend does not explain one.
     assert words(figure)[1] == ["majority class"]
     inside = figure.bbox.padded(1)
     for legend in figure.legends:

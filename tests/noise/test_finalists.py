@@ -1,4 +1,4 @@
-"""Which finalists are judged under noise, and by which of their trainings."""
+"""Selection of the finalists judged under noise, and of their trainings."""
 
 import pytest
 
@@ -16,10 +16,10 @@ from tests.support.devices import LINE
 
 
 def test_finalists_are_those_of_the_trials_the_cheapest_first(confirmed: Confirmation) -> None:
-    found = finalists_among(confirmed, [0, 4, 7])
-    assert [one.trial for one in found] == [4, 0]
-    assert found[0].cost < found[1].cost
-    assert seeds_of(confirmed, found[0]) == [0, 1, 2]
+    finalists = finalists_among(confirmed, [0, 4, 7])
+    assert [one.trial for one in finalists] == [4, 0]
+    assert finalists[0].cost < finalists[1].cost
+    assert seeds_of(confirmed, finalists[0]) == [0, 1, 2]
 
 
 def test_who_was_not_trained_is_not_judged(search_of_eight: Search, storage_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Noise: which channels stand where, how strong they are, and what is no noise."""
+"""Noise models: the channels after each gate, their strengths, and names that are refused."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_without_strength_there_is_no_noise() -> None:
 
 
 def test_a_device_errs_by_pulse_and_gate_and_qubits_that_wait_relax() -> None:
-    # On the target H is one more pulse than the control has, behind the gate as before it.
+    # Both wires take two pulses before the gate; after it the H of the target takes one, while the control waits.
     program = DeviceNoise(device=LINE).program(circuit(2, "X", "CNOT"), 1.0)
     channels = [operation for operation in program.operations if not isinstance(operation, AppliedGate)]
     one, two = of_one_qubit(0.01), of_two_qubits(0.1)
@@ -79,7 +79,7 @@ def test_a_device_errs_by_pulse_and_gate_and_qubits_that_wait_relax() -> None:
 
 def test_ions_wait_for_one_another() -> None:
     program = DeviceNoise(device=IONS).program(circuit(2, "X"), 3.0)
-    # Two gates of a pulse, 10 ns, one after another: the second waits in |0⟩, the first at the end.
+    # Two gates of one pulse (10 ns) in sequence: the second qubit waits in |0⟩ before its gate, the first after it.
     waited = [operation for operation in program.operations if isinstance(operation, Relaxation)]
     assert [(operation.by_t1, operation.by_t2) for operation in waited] == [pytest.approx((30 / 10_000, 30 / 5_000))] * 2
     assert program.flip == 0.5
@@ -93,7 +93,7 @@ def test_a_swapped_circuit_is_read_where_its_wires_end() -> None:
         for operation in program.operations
         if isinstance(operation, AppliedGate) and len(operation.wires) == 2
     ]
-    # Of a circle of four, twice, on the three pairs of a line.
+    # Two layers on a circle of four wires, routed on the three pairs of a line.
     assert len(set(gates)) == 3 and len(gates) > 8
 
 
@@ -111,7 +111,7 @@ def test_noise_is_known_by_what_is_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("heron", "unknown noise 'heron'; choose depolarizing:0.01, heron-r3, eagle, nighthawk, all-to-all, or the path of a"),
         ("depolarizing", "unknown noise 'depolarizing'"),
@@ -122,6 +122,6 @@ def test_noise_is_known_by_what_is_typed(tmp_path: Path) -> None:
         ("absent.toml", "absent.toml: the device file cannot be read"),
     ],
 )
-def test_what_is_no_noise_is_refused(text: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_is_no_noise_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         noise_of(text)

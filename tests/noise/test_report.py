@@ -1,4 +1,4 @@
-"""What finalists are worth under noise: means, intervals, and where a cheaper one overtakes a dearer one."""
+"""Accuracies under noise: means, intervals, and strengths at which a cheaper finalist overtakes a more expensive one."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from tests.support.noise import CHEAP, DEAR, document, under_noise
 
 
 def test_a_circuit_has_mean_interval_and_values_at_each_strength() -> None:
-    told = document(CHEAP, DEAR)
-    (cheap, dear), strengths = told["circuits"], told["strengths"]
+    report = document(CHEAP, DEAR)
+    (cheap, dear), strengths = report["circuits"], report["strengths"]
     assert strengths == list(STRENGTHS) and strengths[0] == 0
     assert (cheap["trial"], cheap["cost"], dear["trial"], cheap["seeds"]) == (5, 100, 3, [0, 1, 2])
     assert cheap["test_accuracies"][0] == [0.6, 0.8, 0.7]
@@ -21,8 +21,8 @@ def test_a_circuit_has_mean_interval_and_values_at_each_strength() -> None:
     t = stats.t.interval(0.95, 2, loc=0.7, scale=stats.sem([0.6, 0.8, 0.7]))
     assert cheap["test_accuracy_interval"][0] == pytest.approx(t)
     assert all(len(cheap[f"test_accuracy{name}"]) == len(STRENGTHS) for name in ("", "_interval"))
-    assert (told["noise"], told["shots"], told["test_samples"]) == ("depolarizing:0.01", 1024, 36)
-    assert told["two_qubit_depolarizing"] == 0.01
+    assert (report["noise"], report["shots"], report["test_samples"]) == ("depolarizing:0.01", 1024, 36)
+    assert report["two_qubit_depolarizing"] == 0.01
     assert "test_balanced_accuracies" in document(CHEAP, score=Score.BALANCED)["circuits"][0]
 
 
@@ -74,9 +74,9 @@ def test_who_stays_behind_is_told() -> None:
 
 
 def test_a_single_seed_has_no_interval() -> None:
-    told = document(under_noise(5, 100, (0.5, 0.5)), under_noise(3, 900, (0.9, 0.4)))
-    assert told["circuits"][0]["test_accuracy_interval"][0] is None
-    (entry,) = told["overtakings"]
+    report = document(under_noise(5, 100, (0.5, 0.5)), under_noise(3, 900, (0.9, 0.4)))
+    assert report["circuits"][0]["test_accuracy_interval"][0] is None
+    (entry,) = report["overtakings"]
     assert entry["difference_interval"] is None
     (sentence,) = overtaking_sentences([entry], "eagle")
     assert sentence.endswith("draws level with trial 3: 0.500 against 0.400, a difference of +0.100.")
@@ -89,7 +89,7 @@ def test_seeds_that_one_of_them_lacks_are_left_out() -> None:
 
 
 def test_a_device_is_told_with_what_it_does() -> None:
-    told = noise_document([CHEAP], noise_of("heron-r3"), shots=None, samples=36, constant=0.4, score=Score.ACCURACY)
-    assert told["shots"] is None
-    assert told["readout_flip"] == 4.517e-3
-    assert told["one_qubit_depolarizing"] == pytest.approx(1.5 * 1.994e-4)
+    report = noise_document([CHEAP], noise_of("heron-r3"), shots=None, samples=36, constant=0.4, score=Score.ACCURACY)
+    assert report["shots"] is None
+    assert report["readout_flip"] == 4.517e-3
+    assert report["one_qubit_depolarizing"] == pytest.approx(1.5 * 1.994e-4)

@@ -1,4 +1,4 @@
-"""Mixed states: closed forms, PennyLane's default.mixed, Qiskit's density matrices, and without noise the fast engine."""
+"""Mixed states, compared with closed forms, PennyLane, Qiskit's density matrices and, without noise, the engine."""
 
 import math
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ CIRCUITS = [
     circuit(4, "YXX", amplitude=True),
     circuit(4, "YX", circular=True),
     circuit(3, "ZZ"),
-    # Beyond the paper's space.
+    # Circuits outside the paper's space
     replace(circuit(3, "XZY", "CNOT"), embedding=Embedding.BASIS),
     replace(circuit(3, "XY", "ZZ", circular=True), embedding=Embedding.IQP),
     replace(circuit(3, "YXZ", "ZZ"), reuploading=True),
@@ -52,7 +52,7 @@ CIRCUITS = [
 
 
 def drawn(of: Circuit, samples: int = 3) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Inputs, the angles that prepare them, and weights."""
+    """Return random inputs, the angles that prepare them, and weights."""
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(samples, of.n_qubits))
     angles = np.array([preparation_angles(of, row) for row in inputs])
@@ -99,7 +99,7 @@ def test_a_qubit_that_waits_falls_to_zero() -> None:
     relaxing = Relaxation(0, 0.5, 0.8)
     program = of_steps(AppliedGate("ry", (0,), Input(0)), relaxing)
     assert expectations(probabilities(program, angles, weights)) == pytest.approx(1 - math.exp(-0.5) * (1 - np.cos(angles)))
-    # What T2 has left of X comes to Z by a turn about Y.
+    # A rotation about Y turns the remaining coherence ⟨X⟩, damped by T2, into ⟨Z⟩.
     program = of_steps(AppliedGate("ry", (0,), Input(0)), relaxing, AppliedGate("ry", (0,), Weight(0, 0)))
     x, z = math.exp(-0.8) * np.sin(angles), 1 - math.exp(-0.5) * (1 - np.cos(angles))
     expected = math.cos(0.7) * z - math.sin(0.7) * x
