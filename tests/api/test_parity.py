@@ -45,7 +45,7 @@ def test_several_workers_share_a_search(storage_url: str, monkeypatch: pytest.Mo
         wait_until(lambda: len(workers_of(storage_url)) == 2, TIMEOUT_S, "a trial of the other worker")
         return faqnas_optuna.evaluate(*arguments)
 
-    monkeypatch.setattr(loop, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=evaluate))
+    monkeypatch.setattr(loop, "run", lambda *arguments, **options: run(*arguments, **options, evaluate=evaluate))
     study = search("iris", storage=storage_url, workers=2, grace_s=30, **SMALL)
     assert study.status()["state"] == "finished" and len(workers_of(storage_url)) == 2
 

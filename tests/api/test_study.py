@@ -395,7 +395,7 @@ def interrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             os.kill(os.getpid(), signal.SIGINT)
         return faqnas_optuna.evaluate(*arguments)
 
-    monkeypatch.setattr(loop, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=evaluate))
+    monkeypatch.setattr(loop, "run", lambda *arguments, **options: run(*arguments, **options, evaluate=evaluate))
     yield started
 
 

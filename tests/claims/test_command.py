@@ -145,7 +145,7 @@ try:
 finally:
     print(os.environ["OMP_NUM_THREADS"], *(name for name in ("torch", "numba", "sklearn") if name in sys.modules))
 """
-"""Run a module as a command, and print the number of threads and the large packages that were imported."""
+"""Program that runs a module as a command, then prints the number of threads and the large packages imported."""
 
 
 @pytest.mark.parametrize("arguments", [("whine",), ("--out", "claims.txt"), ("--help",)], ids=" ".join)

@@ -27,14 +27,14 @@ Make = Callable[[Callable[[Circuit], float]], Table]
 def make(iris: DataSplits, tmp_path: Path) -> Make:
     """Return a function that makes a table from expected accuracies, with seed noise."""
 
-    def made(accuracy: Callable[[Circuit], float]) -> Table:
+    def make_table(accuracy: Callable[[Circuit], float]) -> Table:
         def right(circuits: Sequence[Circuit], shape: tuple[int, ...]) -> NDArray[Any]:
             means = np.array([30 * accuracy(circuit) for circuit in circuits])[:, np.newaxis, np.newaxis, np.newaxis]
             return (means + np.random.default_rng(0).integers(-3, 4, shape)).clip(0, 30).round()
 
         return made_up_table(tmp_path / "iris.parquet", iris, right, seeds=6)
 
-    return made
+    return make_table
 
 
 def judged(*, flops: int, accuracy: float, front: int = 5) -> JudgedSearch:

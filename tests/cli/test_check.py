@@ -111,7 +111,7 @@ def test_dropping_what_is_named_silences(odd: Path, cli_here: Cli) -> None:
 
 
 def test_rows_of_several_parts_are_found(cli_here: Cli, tmp_path: Path) -> None:
-    """Write ten samples twice."""
+    """Include ten samples twice in the file."""
     frame = pd.DataFrame(VALUES, columns=["a", "b"]).assign(row=np.arange(ROWS), y=Y)
     copies = frame.head(10).assign(row=np.arange(ROWS, ROWS + 10))
     test = frame.iloc[10:20].assign(row=np.arange(90, 100))

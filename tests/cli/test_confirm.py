@@ -173,10 +173,10 @@ def test_a_worker_of_all_studies_serves_a_confirmation_beside_a_search(stored: C
 def failing(*models: Model) -> Callable[..., ConfirmationResult]:
     """Return a training function that fails for `models`."""
 
-    def confirm(model: Model, *others: object, **named: object) -> ConfirmationResult:
+    def confirm(model: Model, *others: object, **options: object) -> ConfirmationResult:
         if model in models:
             raise TrainingError("the loss is nan")
-        return confirm_once(model, *others, **named)  # type: ignore[arg-type]  # as it was called
+        return confirm_once(model, *others, **options)  # type: ignore[arg-type]  # as it was called
 
     return confirm
 
@@ -221,10 +221,10 @@ def test_a_confirmation_in_which_all_fails_says_so(stored: Cli, monkeypatch: pyt
 def before(model: Model, act: Callable[[], None]) -> Callable[..., ConfirmationResult]:
     """Return a training function that calls `act` before training `model`."""
 
-    def confirm(trained: Model, *others: object, **named: object) -> ConfirmationResult:
+    def confirm(trained: Model, *others: object, **options: object) -> ConfirmationResult:
         if trained is model:
             act()
-        return confirm_once(trained, *others, **named)  # type: ignore[arg-type]  # as it was called
+        return confirm_once(trained, *others, **options)  # type: ignore[arg-type]  # as it was called
 
     return confirm
 

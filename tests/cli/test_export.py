@@ -37,7 +37,7 @@ CASES: dict[str, tuple[Callable[[], pd.DataFrame], tuple[str, ...], str]] = {
     "no fast form": (lambda: named(load_iris), ("--config", "slow.toml"), "iris"),
 }
 QUICK = [("a file", True)]
-"""Cases that are not slow."""
+"""Cases of the quick tests."""
 WIDER = """
 dataset = "iris"
 space = {n_qubits = [3], embedding = ["basis", "iqp"], entangler = ["ZZ"], depth = [5, 6]}
@@ -61,7 +61,7 @@ for line in sys.stdin:
     labels = names["predict"](np.fromfile("features", np.float32).reshape(rows, -1))
     print(json.dumps([str(label) for label in labels]), file=results, flush=True)
 """
-"""Runs the programs of exported folders where this package cannot be imported; loading PennyLane takes most of the time."""
+"""Program that runs programs of exported folders without this package; one process, because PennyLane loads slowly."""
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +281,7 @@ def test_all_problems_of_a_file_are_named_at_once(wards: pd.DataFrame, tmp_path:
 
 
 NAMES = ["""w'x"y""", "TRIAL", "$study ${trial} $$", "-model", "a b;c", "back\\slash", "{folder}", os.fsdecode(b"\xff")]
-"""Of folders: what programs in Python and commands of a shell must quote."""
+"""Folder names that must be quoted in Python programs and shell commands."""
 
 
 def test_the_page_of_a_folder_names_it_as_each_language_needs(folder: Path) -> None:

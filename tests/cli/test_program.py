@@ -465,11 +465,11 @@ def test_the_dashboard_says_what_it_exposes_and_takes_the_names_it_is_given(
         request = urllib.request.Request(url, headers={"Host": name})
         try:
             urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
-            found = 200
+            answer = 200
         except urllib.error.HTTPError as refused:
-            found = refused.code
+            answer = refused.code
             refused.close()
-        assert found == status, name
+        assert answer == status, name
 
 
 def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(tmp_path: Path) -> None:

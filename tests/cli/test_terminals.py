@@ -21,7 +21,7 @@ NAME = "breast-cancer-with-fifty-epochs-and-more"
 
 @pytest.fixture
 def long_names(new_search: Callable[..., Search]) -> Search:
-    """Return a finished study; a second one has two workers, and both have names of 40 characters."""
+    """Return a finished study, next to one with two workers; both have names of 40 characters."""
     finished = new_search(name=NAME)
     run_trials(finished, 8, cheap_values)
     finished.advance(read_state(finished))

@@ -150,12 +150,12 @@ def test_the_thrifty_choice_is_the_cheapest_that_promises_nearly_as_much() -> No
     ten = next(row for row in rows if benchmark.circuits[row].n_qubits == 10)
     nine = next(row for row in rows if benchmark.circuits[row].n_qubits == 9)
 
-    def found(*suggested: int) -> JudgedSearch:
+    def judge_rows(*suggested: int) -> JudgedSearch:
         steps = tuple(
             SearchStep(row=row, value=benchmark.validation(benchmark.effective[row], 0), spent=place)
             for place, row in enumerate(suggested, 1)
         )
         return judge(SearchTrace(searcher="x", seed=0, pooled=False, steps=steps), benchmark, BUDGET)
 
-    assert found(two, nine, ten).cheapest_within_tolerance_flops == benchmark.flops[ten]
-    assert found(two).cheapest_within_tolerance_flops == benchmark.flops[two]
+    assert judge_rows(two, nine, ten).cheapest_within_tolerance_flops == benchmark.flops[ten]
+    assert judge_rows(two).cheapest_within_tolerance_flops == benchmark.flops[two]

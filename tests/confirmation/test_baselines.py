@@ -246,8 +246,8 @@ def test_a_second_signal_ends_the_fit_of_a_support_vector_machine() -> None:
 
 
 def test_labels_name_what_is_trained() -> None:
-    named = {model: label(model, CIRCUIT, n_features=4, n_classes=3) for model in Model}
-    assert named == {
+    labels = {model: label(model, CIRCUIT, n_features=4, n_classes=3) for model in Model}
+    assert labels == {
         Model.CIRCUIT: "3 qubits, angle, RX RY RZ, CNOT linear",
         Model.LINEAR: "linear, 3 wide",
         Model.EMBEDDING: "angle embedding, 3 qubits",

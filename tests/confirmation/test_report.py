@@ -22,11 +22,11 @@ def document(confirmed: Confirmation) -> dict[str, Any]:
     return confirmation_document(confirmed)
 
 
-def shown(value: float) -> str:
+def three_digits(value: float) -> str:
     return f"{value:.3f}"
 
 
-def shown_ends(ends: list[float] | None) -> str:
+def interval_text(ends: list[float] | None) -> str:
     return "–" if ends is None else f"{ends[0]:z.3f} to {ends[1]:z.3f}"
 
 
@@ -34,15 +34,15 @@ def numbers_of(document: dict[str, Any]) -> list[list[str]]:
     """Return the cells before the last column, for each line of the tables of circuits and controls."""
     rows = []
     for entry in document["circuits"]:
-        accuracy, estimate = shown(entry["test_accuracy"]), shown(entry["val_accuracy"])
-        interval = shown_ends(entry["test_accuracy_interval"])
+        accuracy, estimate = three_digits(entry["test_accuracy"]), three_digits(entry["val_accuracy"])
+        interval = interval_text(entry["test_accuracy_interval"])
         cells = [entry["trial"], accuracy, interval, estimate, f"{entry['optimism']:+z.3f}"]
         rows.append([*cells, f"{entry['quantum_flops']:,}", entry["parameters"]])
     for entry in document["circuits"]:
         for control in entry["controls"]:
-            interval = shown_ends(control["difference_interval"])
-            compared = [shown(control["test_accuracy"]), f"{control['difference']:+z.3f}", interval]
-            tested = [shown(control["p"]), shown(control["p_holm"]), f"{control['rank_biserial']:+.2f}"]
+            interval = interval_text(control["difference_interval"])
+            compared = [three_digits(control["test_accuracy"]), f"{control['difference']:+z.3f}", interval]
+            tested = [three_digits(control["p"]), three_digits(control["p_holm"]), f"{control['rank_biserial']:+.2f}"]
             rows.append([entry["trial"], control["model"], *compared, *tested, control["parameters"]])
     return [list(map(str, row)) for row in rows]
 
@@ -58,7 +58,7 @@ def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.Ca
     circuits = [entry["effective"] for entry in document["circuits"]]
     networks = [control["network"] for entry in document["circuits"] for control in entry["controls"]]
     assert last == [*circuits, *networks]
-    baselines = [[one["baseline"], shown(one["test_accuracy"]), str(one["parameters"])] for one in document["baselines"]]
+    baselines = [[one["baseline"], three_digits(one["test_accuracy"]), str(one["parameters"])] for one in document["baselines"]]
     assert len(baselines) == 3 and all(cells in split for cells in baselines)
     assert [entry["message"] for entry in document["circuits"]] == [line for line in lines if line.startswith("Trial ")]
 
@@ -148,5 +148,5 @@ def test_trainings_are_shown(confirmed: Confirmation, cli_here: Show) -> None:
     assert (values["study"], values["trial"], values["state"]) == ("iris.confirm", "1", "complete")
     assert (values["finalist"], values["model"], values["seed"]) == ("5", "linear", "0")
     assert values["network"] == "linear, 3 wide"
-    assert values["test accuracy"] == shown(trial.user_attrs["test_accuracy"])
+    assert values["test accuracy"] == three_digits(trial.user_attrs["test_accuracy"])
     assert values["confusion"] == str(trial.user_attrs["confusion"])

@@ -38,7 +38,7 @@ def finish(search: Confirmation, outcome: Callable[[object], TrialOutcome]) -> i
     return count
 
 
-def done(_: object) -> TrialOutcome:
+def succeed(_: object) -> TrialOutcome:
     attributes = {"confusion": [[5, 5], [5, 5]], "losses": [], "validation_accuracies": [], "parameters": 3}
     return TrialOutcome(values=(100.0, 0.5), attributes={"test_accuracy": 0.5, **attributes})
 
@@ -51,19 +51,19 @@ def test_a_known_finalist_is_found_although_the_study_was_deleted(confirmation: 
 
 def test_it_ends_when_all_is_done_and_another_finalist_goes_on_with_it(confirmation: Make) -> None:
     search = confirmation(0)
-    first = finish(search, done)
+    first = finish(search, succeed)
     assert first == len(search.all_trainings())
     assert reason_of(search) is StopReason.CONFIRMED
     search = resume(confirmation(0, 1))
-    assert finish(search, done) == len(search.all_trainings()) - first > 0
+    assert finish(search, succeed) == len(search.all_trainings()) - first > 0
     assert search.advance(read_state(search)) is WorkerAction.STOPPED
 
 
 def test_more_seeds_go_on_with_it(confirmation: Make) -> None:
-    finish(confirmation(0), done)
+    finish(confirmation(0), succeed)
     search = resume(confirmation(0, budget=ConfirmationBudget(repeats=3)))
     # One more seed of the circuit and of each control.
-    assert finish(search, done) == len(search.plan.finalists[0].networks)
+    assert finish(search, succeed) == len(search.plan.finalists[0].networks)
 
 
 def test_what_was_ended_by_a_signal_is_queued_anew(confirmation: Make) -> None:
@@ -74,7 +74,7 @@ def test_what_was_ended_by_a_signal_is_queued_anew(confirmation: Make) -> None:
         if not ended:
             ended.append(trial)
             return TrialOutcome(values=None, attributes={FAILURE: f"{Interruption.__name__}: abandoned after SIGINT"})
-        return done(trial)
+        return succeed(trial)
 
     assert finish(search, once_interrupted) == len(search.all_trainings()) + 1
     assert reason_of(search) is StopReason.CONFIRMED
@@ -88,11 +88,11 @@ def test_what_failed_is_tried_again_when_it_is_resumed(confirmation: Make) -> No
         if not failed:
             failed.append(trial)
             return TrialOutcome(values=None, attributes={FAILURE: "TrainingError: the loss is nan"})
-        return done(trial)
+        return succeed(trial)
 
     assert finish(search, once_failing) == len(search.all_trainings())
     assert reason_of(search) is StopReason.CONFIRMED
-    assert finish(resume(search), done) == 1
+    assert finish(resume(search), succeed) == 1
 
 
 def test_what_was_given_up_for_good_is_not_queued_again(confirmation: Make) -> None:

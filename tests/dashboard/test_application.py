@@ -58,7 +58,7 @@ def get(url: str) -> str:
         return text
 
 
-def asked(url: str, method: str = "GET", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+def send_request(url: str, method: str = "GET", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
     """Return status, headers and body, also of an error."""
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_S)
@@ -104,7 +104,7 @@ def test_a_study_in_the_place_of_a_deleted_one_is_another(
 ) -> None:
     assert "8, 0 running" in get(f"{address}/study/iris")
     optuna.delete_study(study_name="iris", storage=open_storage(storage_url))
-    assert asked(f"{address}/study/iris")[0] == 404
+    assert send_request(f"{address}/study/iris")[0] == 404
     run_trials(new_search(), 3, cheap_values)
     assert "3, 0 running" in get(f"{address}/study/iris")
 
@@ -116,7 +116,7 @@ def test_a_study_without_a_trial_says_so(address: str, new_search: Callable[...,
 
 @pytest.mark.parametrize("name", ["nope", "a/b", "%3Cscript%3E", "", "%FF", "iris/"])
 def test_an_unknown_study_is_not_found(address: str, name: str) -> None:
-    status, _, body = asked(f"{address}/study/{name}")
+    status, _, body = send_request(f"{address}/study/{name}")
     assert (status, b"<h1>No such study</h1>" in body, b"<script>" in body) == (404, True, False)
 
 
@@ -129,7 +129,7 @@ def test_what_others_have_made_is_named_with_the_way_there(address: str, storage
     assert evil not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     for name, number in (("plain", 2), (urllib.parse.quote(evil, safe=""), 3)):
-        status, _, body = asked(f"{address}/study/{name}")
+        status, _, body = send_request(f"{address}/study/{name}")
         assert (status, evil.encode() in body) == (200, False)
         assert f'dashboard/studies/{number}" class=beyond'.encode() in body
 
@@ -157,7 +157,7 @@ def test_every_trial_is_in_optuna_dashboard(address: str) -> None:
 @pytest.mark.parametrize("path", ["/dashboard", "/dashboard/studies/1"])
 def test_optuna_dashboard_leads_back(address: str, path: str) -> None:
     # A cached page must not be used instead: the request is conditional.
-    status, headers, body = asked(address + path, If_Modified_Since="Fri, 01 Jan 2100 00:00:00 GMT")
+    status, headers, body = send_request(address + path, If_Modified_Since="Fri, 01 Jan 2100 00:00:00 GMT")
     assert (status, int(headers["Content-Length"])) == (200, len(body))
     assert b"<title>Optuna Dashboard</title>" in body
     assert b'<a href="/">the fronts of the studies</a>' in body
@@ -165,48 +165,48 @@ def test_optuna_dashboard_leads_back(address: str, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["DELETE", "POST", "PUT", "PATCH"])
 def test_nothing_can_be_changed_from_the_page(address: str, method: str) -> None:
-    status, _, body = asked(f"{address}/api/studies/1", method)
+    status, _, body = send_request(f"{address}/api/studies/1", method)
     assert (status, json.loads(body)) == (
         403,
         {"reason": "this dashboard is read-only; change studies with faqnas-optuna or Optuna"},
     )
-    assert asked(address, method)[0] == 403
+    assert send_request(address, method)[0] == 403
     assert len(json.loads(get(f"{address}/api/studies"))["study_summaries"]) == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/study/iris", "/dashboard", "/assets/page.js"])
 def test_head_is_answered_without_a_body(address: str, path: str) -> None:
-    status, headers, body = asked(address + path, "HEAD")
+    status, headers, body = send_request(address + path, "HEAD")
     assert (status, body) == (200, b"")
     assert int(headers["Content-Length"]) > 100
 
 
 @pytest.mark.parametrize("path", ["/", "/study/iris", "/api/studies", "/dashboard", "/assets/page.js"])
 def test_a_foreign_name_is_refused(address: str, path: str) -> None:
-    status, _, body = asked(address + path, Host="evil.example:80")
+    status, _, body = send_request(address + path, Host="evil.example:80")
     assert status == 403
     assert body.startswith(b"this dashboard does not answer requests for the host 'evil.example:80'")
     assert body.endswith(b"allow the name with: faqnas-optuna dashboard --allow-host NAME\n")
-    assert asked(address + path, Host="localhost")[0] == 200
+    assert send_request(address + path, Host="localhost")[0] == 200
 
 
 def test_scripts_are_kept_by_the_browser_until_they_change(address: str) -> None:
-    status, headers, body = asked(f"{address}/assets/plotly.js", Accept_Encoding="gzip")
+    status, headers, body = send_request(f"{address}/assets/plotly.js", Accept_Encoding="gzip")
     assert (status, headers["Content-Encoding"]) == (200, "gzip")
     assert 500_000 < len(body) < 2_500_000
-    status, _, body = asked(f"{address}/assets/plotly.js", If_None_Match=str(headers["ETag"]))
+    status, _, body = send_request(f"{address}/assets/plotly.js", If_None_Match=str(headers["ETag"]))
     assert (status, body) == (304, b"")
     assert get(f"{address}/assets/page.css").startswith("body {")
 
 
 def test_a_page_of_ours_runs_no_script_but_its_own(address: str) -> None:
-    _, headers, _ = asked(f"{address}/study/iris")
+    _, headers, _ = send_request(f"{address}/study/iris")
     assert headers["Content-Security-Policy"].startswith("default-src 'self';")
     assert "script-src" not in headers["Content-Security-Policy"]
 
 
 def test_a_connection_that_is_dropped_leaves_no_trace(address: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Drop it before the request, within it and within the answer."""
+    """Drop connections before the request, within it and within the answer."""
     port = urllib.parse.urlsplit(address).port
     plotly = b"GET /assets/plotly.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for request in (b"", plotly[:20], plotly, plotly) * 3:
@@ -232,7 +232,7 @@ def test_a_connection_on_which_nothing_happens_is_closed(
 
 
 def is_away(address: str) -> bool:
-    statuses = {asked(address + path)[0] for path in ("/", "/study/iris", "/api/studies", "/api/studies/1")}
+    statuses = {send_request(address + path)[0] for path in ("/", "/study/iris", "/api/studies", "/api/studies/1")}
     return statuses == {503}
 
 
@@ -241,16 +241,16 @@ def check_an_outage(
 ) -> list[str]:
     """Take a database away, bring it back and return the log messages about it."""
     caplog.set_level(logging.INFO, logger="faqnas_optuna")
-    assert asked(f"{address}/study/iris")[0] == 200
+    assert send_request(f"{address}/study/iris")[0] == 200
     go()
     assert is_away(address) and is_away(address)
-    assert json.loads(asked(f"{address}/api/studies")[2]) == {"reason": "the database does not answer"}
-    _, _, page = asked(f"{address}/study/iris")
+    assert json.loads(send_request(f"{address}/api/studies")[2]) == {"reason": "the database does not answer"}
+    _, _, page = send_request(f"{address}/study/iris")
     assert b"The database does not answer." in page and b'data-every="5"' in page
-    assert asked(f"{address}/assets/page.js")[0] == 200
+    assert send_request(f"{address}/assets/page.js")[0] == 200
     come()
-    wait_until(lambda: asked(f"{address}/study/iris")[0] == 200, TIMEOUT_S, "the page is there again")
-    assert asked(f"{address}/api/studies/1")[0] == 200
+    wait_until(lambda: send_request(f"{address}/study/iris")[0] == 200, TIMEOUT_S, "the page is there again")
+    assert send_request(f"{address}/api/studies/1")[0] == 200
     return [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna.dashboard")]
 
 
@@ -363,7 +363,7 @@ def test_many_may_watch_at_once(address: str) -> None:
 
         def ask(path: str) -> int:
             all_connected.wait(TIMEOUT_S)
-            return asked(address + path)[0]
+            return send_request(address + path)[0]
 
         assert list(threads.map(ask, paths)) == [200] * 150
 
@@ -377,7 +377,7 @@ def test_more_connections_than_are_open_at_once_are_answered_later(
         port = urllib.parse.urlsplit(address).port
         for _ in range(10):
             idle.enter_context(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S))
-        assert asked(address)[0] == 200
+        assert send_request(address)[0] == 200
 
 
 def test_a_request_that_hangs_does_not_keep_the_server_from_its_end(search_of_eight: Search, storage_url: str) -> None:
@@ -419,7 +419,7 @@ PAGES = [
 @pytest.mark.parametrize("path", PAGES)
 def test_no_answer_may_be_shown_in_a_frame_of_another_site(address: str, path: str) -> None:
     for method, host in itertools.product(["GET", "HEAD", "POST"], ["localhost", "evil.example"]):
-        _, headers, _ = asked(address + path, method, Host=host)
+        _, headers, _ = send_request(address + path, method, Host=host)
         (policy,) = headers.get_all("Content-Security-Policy", [])
         assert "frame-ancestors 'none'" in policy.split("; ")
         assert headers.get_all("X-Frame-Options") == ["DENY"]

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 BLUE = (0, 114, 178)
-"""Of the front."""
+"""RGB colour of the front."""
 
 
 class Element:
@@ -173,7 +173,7 @@ def position(transform: str) -> tuple[float, float]:
 
 
 HOVER = "for (const f of ['front', 'hypervolume']) Plotly.Fx.hover(f, [{curveNumber: f === 'front' ? 1 : 0, pointNumber: 1}]);"
-"""As a mouse over the second point of each figure."""
+"""Script that hovers over the second point of each figure."""
 
 
 def test_the_page_of_a_study_shows_its_front(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
@@ -231,7 +231,7 @@ document.querySelector('#front [data-title="Zoom in"]').click();
 setTimeout(() => { dataset.zoomed = range(); }, 1000);
 setInterval(() => { dataset.now = range(); }, 500);
 """
-"""As a reader does."""
+"""Script that zooms in, as a reader would, and records the range of the axis."""
 
 
 def test_the_page_takes_in_what_is_new_and_stays_where_it_is(

@@ -48,7 +48,7 @@ def parts(rows: int, *, validation: float = 0.2, test: float = 0.2) -> dict[str,
     }
 
 
-def found(columns: Mapping[str, NDArray[Any]], y: NDArray[np.int64] = Y) -> dict[FindingKind, DataFinding]:
+def findings_of(columns: Mapping[str, NDArray[Any]], y: NDArray[np.int64] = Y) -> dict[FindingKind, DataFinding]:
     """Return the findings about columns of `ROWS` samples, by kind, next to an unsuspicious column."""
     findings = check({"measured": MEASURED[: len(y)], **columns}, y, ("well", "ill"), parts(len(y)))
     by_kind = {finding.kind: finding for finding in findings}
@@ -60,7 +60,10 @@ def test_of_ordinary_columns_there_is_nothing_to_say() -> None:
     ages = RANDOM.integers(20, 90, ROWS).astype(np.float64)
     ages[::9] = np.nan
     prices = RANDOM.lognormal(10, 1, ROWS).round(2)
-    assert found({"site": SITES, "age": ages, "price": prices, "smokes": RANDOM.integers(0, 2, ROWS).astype(np.float64)}) == {}
+    assert (
+        findings_of({"site": SITES, "age": ages, "price": prices, "smokes": RANDOM.integers(0, 2, ROWS).astype(np.float64)})
+        == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_of_ordinary_columns_there_is_nothing_to_say() -> None:
     ],
 )
 def test_a_suspicious_column_is_named(values: NDArray[Any], kind: FindingKind) -> None:
-    findings = found({"odd": values})
+    findings = findings_of({"odd": values})
     assert list(findings) == [kind]
     assert findings[kind].columns == ("odd",)
     assert "column 'odd' " in findings[kind].message and "--drop 'odd'" in findings[kind].message
@@ -116,7 +119,7 @@ def test_a_suspicious_column_is_named(values: NDArray[Any], kind: FindingKind) -
 
 def test_codes_that_repeat_other_codes_are_named_with_them() -> None:
     renamed = np.array([{"north": 3.0, "south": 1.0, "west": 2.0, None: np.nan}[site] for site in SITES])
-    findings = found({"site": SITES, "number": renamed, "again": SITES.copy()})
+    findings = findings_of({"site": SITES, "number": renamed, "again": SITES.copy()})
     assert list(findings) == [FindingKind.COLUMN_COPY]
     assert findings[FindingKind.COLUMN_COPY].columns == ("number", "again")
     assert "2 columns repeat another one ('number' and 'site', 'again' and 'site')" in findings[FindingKind.COLUMN_COPY].message
@@ -129,7 +132,7 @@ def test_what_only_resembles_is_no_copy() -> None:
     label[5] = 1 - label[5]
     noisy = MEASURED + RANDOM.normal(size=ROWS) / 100
     holes = np.where(np.arange(ROWS) == 3, np.nan, MEASURED)
-    assert found({"site": SITES, "almost": almost, "label": label, "noisy": noisy, "holes": holes}) == {}
+    assert findings_of({"site": SITES, "almost": almost, "label": label, "noisy": noisy, "holes": holes}) == {}
 
 
 def test_of_few_rows_a_recoding_says_nothing() -> None:
@@ -142,19 +145,19 @@ def test_of_few_rows_a_recoding_says_nothing() -> None:
 def test_nearly_all_is_nearly_all() -> None:
     """Check a counter that restarts once, an identifier with one duplicate, and the limits."""
     rows = np.arange(ROWS, dtype=np.float64)
-    assert list(found({"odd": np.where(rows < 160, rows, rows - 160)})) == [FindingKind.COUNTER]
+    assert list(findings_of({"odd": np.where(rows < 160, rows, rows - 160)})) == [FindingKind.COUNTER]
     shuffled = RANDOM.permutation(ROWS).astype(np.float64)
     for twice, kinds in ((2, [FindingKind.IDENTIFIER]), (3, [])):
         values = shuffled.copy()
         values[:twice] = values[twice : 2 * twice]
-        assert list(found({"odd": values})) == kinds
+        assert list(findings_of({"odd": values})) == kinds
     # 1 % of 120 training rows is one row, rounded down.
     for rare, kinds in ((1, [FindingKind.NEAR_CONSTANT]), (2, [])):
-        assert list(found({"odd": (rows < rare).astype(np.float64)})) == kinds
+        assert list(findings_of({"odd": (rows < rare).astype(np.float64)})) == kinds
 
 
 def test_many_columns_are_one_sentence() -> None:
-    findings = found({f"pixel {place}": np.zeros(ROWS) for place in range(8)})
+    findings = findings_of({f"pixel {place}": np.zeros(ROWS) for place in range(8)})
     assert findings[FindingKind.CONSTANT].columns == tuple(f"pixel {place}" for place in range(8))
     assert findings[FindingKind.CONSTANT].message == (
         "columns 'pixel 0', 'pixel 1', 'pixel 2', 'pixel 3', 'pixel 4' and 3 more each have one value in the training part,"
@@ -228,7 +231,7 @@ def test_imbalance_names_classes_scores_and_the_option() -> None:
         y[:: ROWS // ill][:ill] = 1
         y[1 : ROWS - y.sum() - ROWS + ill + 1] = 1
         assert y.sum() == ill
-        assert list(found({}, y)) == kinds
+        assert list(findings_of({}, y)) == kinds
     y = np.zeros(ROWS, np.int64)
     y[[3, 150, 199]] = 1
     (imbalance,) = check({"measured": MEASURED}, y, ("well", "ill"), parts(ROWS))

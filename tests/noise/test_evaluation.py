@@ -31,7 +31,7 @@ def network(iris: DataSplits) -> Network:
     return Network(circuit=CIRCUIT, parameters=layout.draw(np.random.default_rng(0)), n_classes=3)
 
 
-def told(
+def noisy_answers(
     network: Network, iris: DataSplits, *, strength: float = 0.0, shots: int | None = None, seed: int = 0
 ) -> NDArray[np.int64]:
     program = noise_of("eagle").program(CIRCUIT, strength)
@@ -44,18 +44,18 @@ def test_without_noise_the_answers_are_those_of_the_fast_engine(network: Network
     exact = predict(CIRCUIT, layout, network.parameters, iris.train.x)
     answers = exact.argmax(axis=1)
     assert len(np.unique(answers)) > 1
-    assert told(network, iris).tolist() == answers.tolist()
-    assert told(network, iris, strength=32).tolist() != answers.tolist()
+    assert noisy_answers(network, iris).tolist() == answers.tolist()
+    assert noisy_answers(network, iris, strength=32).tolist() != answers.tolist()
 
 
 def test_few_shots_err_and_many_do_not(network: Network, iris: DataSplits) -> None:
-    exact = told(network, iris, strength=1)
-    wrong = [int((told(network, iris, strength=1, shots=shots) != exact).sum()) for shots in (1, 10, 100, 10_000)]
+    exact = noisy_answers(network, iris, strength=1)
+    wrong = [int((noisy_answers(network, iris, strength=1, shots=shots) != exact).sum()) for shots in (1, 10, 100, 10_000)]
     assert wrong == sorted(wrong, reverse=True) and wrong[0] > 10 > wrong[-1]
 
 
 def test_the_same_seed_gives_the_same_shots(network: Network, iris: DataSplits) -> None:
-    first, again, other = (told(network, iris, strength=1, shots=3, seed=seed).tolist() for seed in (0, 0, 1))
+    first, again, other = (noisy_answers(network, iris, strength=1, shots=3, seed=seed).tolist() for seed in (0, 0, 1))
     assert first == again != other
     drawn = [shots_generator(0, numbers).random() for numbers in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))]
     assert len(set(drawn)) == 4

@@ -48,7 +48,7 @@ def test_depolarizing_noise_follows_every_gate() -> None:
         AppliedGate("ry", (1,), Input(1)),
         Depolarizing(1, 0.05),
     ]
-    # Of the two layers of CZ the second is inert.
+    # The second layer of CZ is inert and therefore left out.
     entangled = [AppliedGate("cz", (0, 1)), Depolarizing(0, 0.5), Depolarizing(1, 0.5)]
     assert list(program.operations[:-4]) == [*prepared, *turned, *entangled]
     assert program.operations[-4] == AppliedGate("rx", (0,), Weight(1, 0))
