@@ -146,7 +146,7 @@ def test_a_rule_picks_a_circuit_of_the_front(found: Study) -> None:
 
 def test_a_finished_search_is_read_without_its_data(found: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_data(*_: object, **__: object) -> DataSplits:
-        raise AssertionError("nobody needs the data")
+        raise AssertionError("a finished search must not load its data")
 
     monkeypatch.setattr(data, "load_splits", no_data)
     monkeypatch.setattr(studies, "load_data", no_data)
@@ -471,7 +471,7 @@ def test_a_bar_tells_how_far_it_is(storage_url: str, capfd: pytest.CaptureFixtur
 
 def test_failures_are_told(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Evaluation:
-        raise ValueError("no such luck")
+        raise ValueError("the training fails")
 
     monkeypatch.setattr(loop, "run", lambda *arguments, **named: run(*arguments, **named, evaluate=fail))
     with pytest.raises(NoSuccessfulTrialError, match="no trial of study 'iris' has succeeded"):

@@ -153,7 +153,7 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirm
 def test_ctrl_c_keeps_the_confirmation(stored: Cli, monkeypatch: pytest.MonkeyPatch, confirmed: Confirmation) -> None:
     def interrupting(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        raise AssertionError("it goes on")
+        raise AssertionError("SIGINT was ignored")
 
     monkeypatch.setattr(noisy, "_noisy_scores", interrupting)
     code, out, err = stored("confirm", "iris", "--noise", "eagle")

@@ -379,7 +379,7 @@ def test_a_reader_that_has_had_enough_is_told_nothing(
 @pytest.mark.parametrize("unbuffered", mostly_slow(["", "1"]))
 def test_results_that_cannot_be_written_are_an_error(stored: Cli, tmp_path: Path, unbuffered: str) -> None:
     if not Path("/dev/full").exists():
-        pytest.skip("there is no device that is always full")
+        pytest.skip("/dev/full does not exist")
     command = f"{sys.executable} -m faqnas_optuna pareto iris --json >/dev/full"
     env = cli_environment({"PYTHONUNBUFFERED": unbuffered})
     process = subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=TIMEOUT_S)

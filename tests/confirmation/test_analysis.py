@@ -87,7 +87,7 @@ def test_circuits_and_controls_are_summed_up_over_the_seeds(confirmed: Confirmat
             assert {result["parameters"]} == {trial["parameters"] for trial in trials}
         assert entry["optimism"] == pytest.approx(entry["val_accuracy"] - np.mean(accuracies(confirmed, circuit_of(finalist))))
         assert (entry["val_accuracy"], entry["quantum_flops"]) == (finalist.search_estimate[0], finalist.quantum_flops)
-    assert len(distinct) > 3, "all networks are worth the same"
+    assert len(distinct) > 3, "all networks have the same accuracies"
 
 
 def test_circuits_are_compared_with_their_controls_seed_by_seed(confirmed: Confirmation) -> None:
