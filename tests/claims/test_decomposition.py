@@ -48,9 +48,9 @@ def truth() -> NDArray[np.float64]:
     return np.array(values) + 0.05 * np.random.default_rng(1).normal(size=len(every_circuit()))
 
 
-def trained(seeds: int, *, luck: float, of: int) -> NDArray[np.float64]:
-    """Return the true accuracies with seed noise of standard deviation `luck`, of the shape (circuits, seeds)."""
-    return truth()[:, np.newaxis] + luck * np.random.default_rng(of).normal(size=(len(every_circuit()), seeds))
+def trained(seeds: int, *, seed_noise: float, of: int) -> NDArray[np.float64]:
+    """Return the true accuracies with seed noise of standard deviation `seed_noise`, of the shape (circuits, seeds)."""
+    return truth()[:, np.newaxis] + seed_noise * np.random.default_rng(of).normal(size=(len(every_circuit()), seeds))
 
 
 def residuals(values: NDArray[np.float64], genes: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
@@ -104,7 +104,7 @@ def test_what_was_put_in_is_found_within_its_interval() -> None:
     assert {"qubits", "entangler", "layers", "rest", "seed_variance"} <= set(positive)
     within = dict.fromkeys([*positive, "flops", "beyond_qubits", "beyond_genes"], 0)
     for table in range(20):
-        result = decompose(all_genomes(), trained(6, luck=0.1, of=table))
+        result = decompose(all_genomes(), trained(6, seed_noise=0.1, of=table))
         assert all(abs(result.shares[name].value) < 0.001 for name in set(SHARES) - set(positive))
         for name in positive:
             within[name] += result.shares[name].low <= expected[name] <= result.shares[name].high
@@ -118,7 +118,7 @@ def test_a_mixed_model_of_statsmodels_finds_the_same_variances() -> None:
     import statsmodels.formula.api as smf
 
     seeds, chosen = 6, np.random.default_rng(0).choice(len(every_circuit()), 300, replace=False)
-    accuracies = trained(seeds, luck=0.1, of=0)
+    accuracies = trained(seeds, seed_noise=0.1, of=0)
     frame = pd.DataFrame(
         {
             # In percent: statsmodels reports smaller variances as being on the boundary.

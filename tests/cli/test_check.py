@@ -175,13 +175,13 @@ def test_so_few_seeds_are_said_to_show_nothing(odd: Path, cli_here: Cli) -> None
 
 
 def test_python_warns_of_the_same(odd: Path, storage_url: str) -> None:
-    with pytest.warns(DataWarning) as caught:
+    with pytest.warns(DataWarning) as records:
         search(odd, target="outcome", storage=storage_url, **SMALL)
-    messages = [str(warning.message) for warning in caught]
+    messages = [str(warning.message) for warning in records]
     assert len(messages) == len(EXPECTED)
     assert all(any(message in text for text in messages) for message in EXPECTED.values())
     # The warnings point to the caller's line.
-    assert {warning.filename for warning in caught} == {__file__}
+    assert {warning.filename for warning in records} == {__file__}
 
 
 @pytest.mark.parametrize("silenced", [{"check": False}, {}])

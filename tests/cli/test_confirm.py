@@ -91,7 +91,7 @@ def test_a_choice_in_the_environment_is_beaten_by_what_is_typed(
     assert code == 2 and ONE_CHOICE in err
     assert stored("confirm", "iris", "--pick", "knee", "--name", "picked", "--detach")[0] == 0
     plans = [load_confirmation(open_storage(storage_url), name).plan for name in ("ruled", "top", "trials", "picked")]
-    assert [[one.trial for one in confirms.finalists] for confirms in plans if confirms] == [[0], [0, 4], [1, 2], [4]]
+    assert [[finalist.trial for finalist in confirms.finalists] for confirms in plans if confirms] == [[0], [0, 4], [1, 2], [4]]
 
 
 def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:

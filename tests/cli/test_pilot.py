@@ -125,8 +125,8 @@ def test_ctrl_c_ends_all_processes_that_measure(start_cli: Callable[..., subproc
     # Counting FLOPs, if they are not cached, takes one child; two children are the trainings.
     wait_until(lambda: len(at_work()) == 2, SOON_S, "two processes train")
     children = at_work()
-    for one in (*children, process):
-        one.send_signal(signal.SIGINT)
+    for target in (*children, process):
+        target.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[0] == MEASURING and err.splitlines()[-1] == "interrupted; study iris was not created"

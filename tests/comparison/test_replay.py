@@ -94,11 +94,11 @@ def test_what_a_search_believes_is_the_mean_of_what_it_paid_for() -> None:
         if step.value is not None:
             values[step.row].append(step.value)
     assert {len(paid) for paid in values.values()} == {3}
-    for one in estimated_front(trace, benchmark, spent=30):
-        assert one.search_estimate == pytest.approx(np.mean(values[one.row])) and one.trainings == 3
+    for circuit in estimated_front(trace, benchmark, spent=30):
+        assert circuit.search_estimate == pytest.approx(np.mean(values[circuit.row])) and circuit.trainings == 3
     # At half of the budget the front contains only circuits trained by then.
     early = {step.row for step in trace.steps if step.spent <= 15}
-    assert {one.row for one in estimated_front(trace, benchmark, spent=15)} <= early
+    assert {circuit.row for circuit in estimated_front(trace, benchmark, spent=15)} <= early
 
 
 def test_a_front_is_that_of_brute_force() -> None:
@@ -111,21 +111,25 @@ def test_a_front_is_that_of_brute_force() -> None:
         ]
         result = front(circuits)
         expected = {
-            (one.flops, one.search_estimate)
-            for one in circuits
+            (circuit.flops, circuit.search_estimate)
+            for circuit in circuits
             if not any(
-                other.flops <= one.flops
-                and other.search_estimate >= one.search_estimate
-                and (other.flops, other.search_estimate) != (one.flops, one.search_estimate)
+                other.flops <= circuit.flops
+                and other.search_estimate >= circuit.search_estimate
+                and (other.flops, other.search_estimate) != (circuit.flops, circuit.search_estimate)
                 for other in circuits
             )
         }
-        assert [(one.flops, one.search_estimate) for one in result] == sorted(expected)
+        assert [(circuit.flops, circuit.search_estimate) for circuit in result] == sorted(expected)
         # Among equal circuits the first one is kept.
         assert all(
-            one.row
-            == min(other.row for other in circuits if (other.flops, other.search_estimate) == (one.flops, one.search_estimate))
-            for one in result
+            circuit.row
+            == min(
+                other.row
+                for other in circuits
+                if (other.flops, other.search_estimate) == (circuit.flops, circuit.search_estimate)
+            )
+            for circuit in result
         )
     assert front([]) == []
 

@@ -58,7 +58,10 @@ def test_the_tables_hold_all_numbers(document: dict[str, Any], capsys: pytest.Ca
     circuits = [entry["effective"] for entry in document["circuits"]]
     networks = [control["network"] for entry in document["circuits"] for control in entry["controls"]]
     assert last == [*circuits, *networks]
-    baselines = [[one["baseline"], three_digits(one["test_accuracy"]), str(one["parameters"])] for one in document["baselines"]]
+    baselines = [
+        [baseline["baseline"], three_digits(baseline["test_accuracy"]), str(baseline["parameters"])]
+        for baseline in document["baselines"]
+    ]
     assert len(baselines) == 3 and all(cells in split for cells in baselines)
     assert [entry["message"] for entry in document["circuits"]] == [line for line in lines if line.startswith("Trial ")]
 
@@ -68,15 +71,15 @@ def test_the_tables_are_whole(document: dict[str, Any], confirmed: Confirmation,
     terminal = at_terminal("confirm", "iris", columns=columns)
     assert terminal.end() == 0
     # The terminal has wrapped no line of a table: every cell is whole and first cells start a line.
-    begun = [re.split(r" +", line)[:2] for line in terminal.lines if re.match(r"[045] ", line)]
-    assert begun == [cells[:2] for cells in numbers_of(document)]
+    first_cells = [re.split(r" +", line)[:2] for line in terminal.lines if re.match(r"[045] ", line)]
+    assert first_cells == [cells[:2] for cells in numbers_of(document)]
     tables = "\n".join(terminal.lines[: terminal.lines.index(next(line for line in terminal.lines if "Trial " in line))])
     for cells in numbers_of(document):
         for cell in cells:
             assert re.search(rf"(?<![\w.,]){re.escape(cell)}(?![\w.])", tables), cell
     for entry in document["circuits"]:
         assert any(line.endswith(entry["effective"]) for line in terminal.lines)
-        assert all(any(line.endswith(one["network"]) for line in terminal.lines) for one in entry["controls"])
+        assert all(any(line.endswith(control["network"]) for line in terminal.lines) for control in entry["controls"])
 
 
 def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> None:

@@ -25,11 +25,11 @@ def test_an_edit_of_any_kernel_asks_for_another_cache(tmp_path: Path, monkeypatc
     shutil.copytree(engine, tmp_path / "engine", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(kernel_cache, "__file__", str(tmp_path / "engine" / "kernel_cache.py"))
     # Numba itself checks only the file of the outermost function. The digest is cached per process: bypass that.
-    anew = kernels_digest.__wrapped__
-    assert anew() == kernels_digest()
+    uncached_digest = kernels_digest.__wrapped__
+    assert uncached_digest() == kernels_digest()
     with (tmp_path / "engine" / file).open("a") as source:
         source.write("\n")
-    assert anew() != kernels_digest()
+    assert uncached_digest() != kernels_digest()
 
 
 def test_every_file_with_kernels_is_part_of_the_digest() -> None:

@@ -31,8 +31,8 @@ def test_times_worked_out_by_hand(
     device: Device, starts: list[float], pulses: list[int], idle: list[tuple[float, ...]]
 ) -> None:
     scheduled = list(schedule(PROGRAM, device))
-    assert [one.gate for one in scheduled] == PROGRAM
-    assert [one.start_ns for one in scheduled] == starts
-    assert [one.pulses for one in scheduled] == pulses
-    assert [one.idle_ns for one in scheduled] == idle
-    assert [one.duration_ns for one in scheduled] == [10 * pulses[0], 10 * pulses[1], 100, 0, 0]
+    assert [timed.gate for timed in scheduled] == PROGRAM
+    assert [timed.start_ns for timed in scheduled] == starts
+    assert [timed.pulses for timed in scheduled] == pulses
+    assert [timed.idle_ns for timed in scheduled] == idle
+    assert [timed.duration_ns for timed in scheduled] == [10 * pulses[0], 10 * pulses[1], 100, 0, 0]

@@ -99,10 +99,10 @@ def test_it_works_in_a_pipeline_a_grid_and_a_cross_validation(iris: DataSplits) 
 @pytest.mark.parametrize("state", [7, np.int64(7), np.random.RandomState(7)], ids=lambda state: type(state).__name__)
 def test_its_seed_decides(iris: DataSplits, state: Any) -> None:
     settings: dict[str, Any] = {"epochs": 1, "random_state": state}
-    one = HQNNClassifier(**settings)
+    original = HQNNClassifier(**settings)
     # A clone copies the random state before the first fit changes it.
-    other = clone(one)
-    first, again = (classifier.fit(iris.train.x, iris.train.y).parameters_ for classifier in (one, other))
+    copy = clone(original)
+    first, again = (classifier.fit(iris.train.x, iris.train.y).parameters_ for classifier in (original, copy))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, HQNNClassifier(epochs=1, random_state=8).fit(iris.train.x, iris.train.y).parameters_)
 

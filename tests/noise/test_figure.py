@@ -36,7 +36,7 @@ def test_each_finalist_has_its_means_and_intervals_at_even_places() -> None:
     beside, below = words(figure)
     assert beside == ["5: 100", "3: 900"] and figure.legends[0].get_title().get_text() == "trial: quantum FLOPs"
     assert below == ["95 % CI of the mean over seeds", "majority class"]
-    bars = [one for one in axes.collections if isinstance(one, LineCollection)]
+    bars = [collection for collection in axes.collections if isinstance(collection, LineCollection)]
     for circuit, line, drawn in zip(report["circuits"], axes.lines[:2], bars, strict=True):
         x, y = line.get_xdata(), line.get_ydata()
         assert list(y) == circuit["test_accuracy"]

@@ -17,7 +17,7 @@ from tests.support.devices import LINE
 
 def test_finalists_are_those_of_the_trials_the_cheapest_first(confirmed: Confirmation) -> None:
     finalists = finalists_among(confirmed, [0, 4, 7])
-    assert [one.trial for one in finalists] == [4, 0]
+    assert [finalist.trial for finalist in finalists] == [4, 0]
     assert finalists[0].cost < finalists[1].cost
     assert seeds_of(confirmed, finalists[0]) == [0, 1, 2]
 
@@ -25,7 +25,7 @@ def test_finalists_are_those_of_the_trials_the_cheapest_first(confirmed: Confirm
 def test_who_was_not_trained_is_not_judged(search_of_eight: Search, storage_url: str) -> None:
     front = read_state(search_of_eight).front
     waiting = confirm(search_of_eight, storage_url, front, ConfirmationBudget(epochs=2, repeats=3))
-    assert finalists_among(waiting, [one.trial for one in front]) == []
+    assert finalists_among(waiting, [entry.trial for entry in front]) == []
 
 
 def test_what_cannot_be_simulated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
