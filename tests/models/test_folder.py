@@ -74,7 +74,7 @@ def test_samples_are_taken_by_name_or_in_order(iris: DataSplits) -> None:
         model.predict(frame.to_numpy()[:, :3])
     with pytest.raises(DataError, match="must hold numbers; row 2 has 'long'"):
         model.predict(pd.DataFrame(frame.astype(object)).assign(**{frame.columns[0]: ["5", "long"] + ["5"] * 148}))
-    with pytest.raises(DataError, match="lacks a value in row 3; this model needs all of them"):
+    with pytest.raises(DataError, match="lacks a value in row 3; this model needs a value in every row"):
         model.predict(frame.where(frame.index.to_series() != 2))
 
 
