@@ -1,4 +1,4 @@
-"""Whoever comes to a study with other data, other settings or other versions than it was made with."""
+"""Workers and commands that join a study with different data, settings or versions."""
 
 from pathlib import Path
 
@@ -22,12 +22,12 @@ START_SMALL = ("start", "--dataset", "iris", "--population", "2", "--generations
 
 @pytest.fixture
 def search(any_storage_url: str, iris: DataSplits) -> Search:
-    """A small study without a trial."""
+    """Create a small study without trials."""
     return create(open_storage(any_storage_url, create=True), "iris", SMALL, iris)
 
 
 def refused(crew: Crew, *commands: tuple[str, ...]) -> list[str]:
-    """What processes print that are refused. They run at once."""
+    """Run commands at the same time, check that each is refused with exit code 3, and return their output."""
     processes = [crew.start(*command) for command in commands]
     assert crew.leave()[-len(commands) :] == [3] * len(commands), crew.printed()
     return [crew.printed(process) for process in processes]
@@ -42,13 +42,13 @@ def test_a_data_file_that_has_changed_is_refused(any_storage_url: str, crew: Cre
     crew.start(*start, "--detach")
     assert crew.leave() == [0], crew.printed()
     search = load(open_storage(any_storage_url), "flowers")
-    stored = search.description.data_fingerprint
+    stored_fingerprint = search.description.data_fingerprint
     file.write_text(file.read_text().replace("0.1,", "0.2,"))
-    found = load_splits(search.config, files=search.description.files).fingerprint
-    assert found != stored
+    fingerprint = load_splits(search.config, files=search.description.files).fingerprint
+    assert fingerprint != stored_fingerprint
     assert refused(crew, start, ("worker", "flowers"), ("resume", "flowers")) == 3 * [
-        f"Error: study 'flowers' was made with other data; flowers.csv fingerprint: stored {stored},"
-        f" here {found}; use the same files, or start another study with --study\n"
+        f"Error: study 'flowers' was made with other data; flowers.csv fingerprint: stored {stored_fingerprint},"
+        f" here {fingerprint}; use the same files, or start another study with --study\n"
     ]
     assert trials_of(search) == []
 

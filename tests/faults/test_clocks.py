@@ -1,4 +1,4 @@
-"""Workers that are killed, or live, while the clock is set back or forward."""
+"""Dead and live workers while the clock of the database is set back or forward."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ def test_a_worker_whose_clock_is_an_hour_behind_gives_up_a_dead_one(any_storage_
 
 def test_nobody_who_lives_is_given_up_when_the_clock_is_set_forward(any_storage_url: str, logs: Path) -> None:
     search = new_study(any_storage_url, "s")
-    # Longer than that of other tests: on a slow machine nobody is given up who only waits for his turn.
+    # Longer than in other tests: on a slow machine a worker that waits for the CPU must not count as dead.
     with Crew(logs, any_storage_url, grace_s=12) as crew:
         for _ in range(2):
             crew.start("worker", "s", trial_s=3)

@@ -1,4 +1,4 @@
-"""The first compilation of the simulator: one worker compiles, and leaves at once when it is told to; the next start works."""
+"""First compilation of the simulator: only one worker compiles, a signal interrupts it, and the next start succeeds."""
 
 import logging
 import os
@@ -32,23 +32,23 @@ LEFT = "interrupted; finished trials are kept. Continue with: faqnas-optuna work
 
 @pytest.fixture
 def cold(tmp_path: Path, new_search: Callable[..., Search]) -> dict[str, str]:
-    """The environment of a worker that finds nothing compiled, and a study for it."""
+    """Create a study and return the environment of a worker that has an empty compilation cache."""
     new_search()
-    # Without optimization the compilation takes less, and is interrupted in the same way.
+    # Compiling without optimization is faster and is interrupted in the same way.
     return {"XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
 
 
 def helpers_of(pid: int) -> list[psutil.Process]:
-    """Who compiles and counts for a process; waited for."""
-    found: list[psutil.Process] = []
+    """Return the child processes that compile and count FLOPs, as soon as all three exist."""
+    helpers: list[psutil.Process] = []
 
     def all_are_there() -> bool:
         with suppress(psutil.NoSuchProcess):
-            found[:] = psutil.Process(pid).children(recursive=True)
-        return len(found) == 3
+            helpers[:] = psutil.Process(pid).children(recursive=True)
+        return len(helpers) == 3
 
     wait_until(all_are_there, SOON_S, "two compile and one counts")
-    return found
+    return helpers
 
 
 @pytest.mark.parametrize("to", ["one", "all"])
@@ -61,17 +61,17 @@ def test_a_signal_ends_the_compilation(
 
 def interrupt(process: Forked, number: signal.Signals, *, helpers_too: bool) -> None:
     """Send a signal to a worker while it compiles, and check how it leaves."""
-    told = StderrReader(process)
-    wait_until(lambda: COMPILING in told.text, SOON_S, "it compiles")
+    stderr = StderrReader(process)
+    wait_until(lambda: COMPILING in stderr.text, SOON_S, "it compiles")
     helpers = helpers_of(process.pid)
     for pid in [process.pid, *(helper.pid for helper in helpers if helpers_too)]:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
     assert process.wait(timeout=TIMEOUT_S) == 128 + number
-    # Where it takes long, progress is told too.
-    lines = [line for line in told.all().splitlines() if not line.startswith("iris: ")]
-    assert lines[-2:] == [f"{number.name}: leaving", LEFT], told.all()
-    assert "Traceback" not in told.all()
+    # A slow compilation also prints progress lines.
+    lines = [line for line in stderr.all().splitlines() if not line.startswith("iris: ")]
+    assert lines[-2:] == [f"{number.name}: leaving", LEFT], stderr.all()
+    assert "Traceback" not in stderr.all()
     wait_until(lambda: not any(helper.is_running() for helper in helpers), SOON_S, "the helpers are gone")
 
 
@@ -83,7 +83,7 @@ def test_of_several_workers_after_an_interrupted_compilation_one_compiles(
     results = [worker.result() for worker in workers]
     message = "compiling the fast engine, once per installation; this takes about ten seconds"
     assert sorted(messages.count(message) for messages, _, _ in results) == [0, 0, 1]
-    # That one has others do it, whatever it is; and the FLOPs, which need torch, are counted in one.
+    # Child processes do the compiling; counting FLOPs needs torch and is done once.
     assert [(has_torch, counts) for _, has_torch, counts in results] == [(False, [(0, 1), (0, 0), (0, 1)])] * 3
     again = run_forked(*WORKER, env=cold)
     assert again.returncode == 0, again.stderr
@@ -94,7 +94,7 @@ def prepare_and_count() -> tuple[list[str], bool, list[tuple[int, int]]]:
     """Prepare for trials as a worker does.
 
     Returns:
-        What is said; whether torch is imported; of each kernel, how many times it was compiled here and found on disk.
+        Log messages, whether torch is imported here, and the cache misses and hits of each kernel.
     """
     messages: list[str] = []
     handler = logging.Handler()
@@ -107,15 +107,15 @@ def prepare_and_count() -> tuple[list[str], bool, list[tuple[int, int]]]:
 
 
 def test_ctrl_c_on_a_terminal_ends_the_compilation(cold: dict[str, str], tmp_path: Path) -> None:
-    """The second one, which a user types who sees no effect of the first, is one too many."""
+    """Check that Ctrl-C ends the compilation, and that a user who sees no effect may press it a second time."""
     with on_a_terminal(WORKER, tmp_path, cold) as (process, terminal):
-        shown = ""
+        output = ""
 
         def has_shown(text: str) -> bool:
-            nonlocal shown
+            nonlocal output
             with suppress(BlockingIOError):
-                shown += os.read(terminal, 65_536).decode(errors="replace")
-            return text in shown
+                output += os.read(terminal, 65_536).decode(errors="replace")
+            return text in output
 
         wait_until(lambda: has_shown(COMPILING), SOON_S, "it compiles")
         helpers = helpers_of(process.pid)
@@ -123,9 +123,9 @@ def test_ctrl_c_on_a_terminal_ends_the_compilation(cold: dict[str, str], tmp_pat
         wait_until(lambda: has_shown("SIGINT: leaving"), SOON_S, "the first one is noted")
         os.write(terminal, b"\x03")
         wait_until(lambda: has_shown("Go on with") or process.poll() is not None, SOON_S, "it leaves")
-        # Beyond that the second may find it on its way out.
+        # The second Ctrl-C may arrive after the handlers are removed.
         assert process.wait(timeout=TIMEOUT_S) in (130, -signal.SIGINT)
         has_shown("")
     wait_until(lambda: not any(helper.is_running() for helper in helpers), SOON_S, "the helpers are gone")
-    assert "Traceback" not in shown
-    assert len(re.findall("leaving|interrupted", shown)) <= 2, shown
+    assert "Traceback" not in output
+    assert len(re.findall("leaving|interrupted", output)) <= 2, output

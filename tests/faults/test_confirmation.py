@@ -1,4 +1,4 @@
-"""Workers that are killed in the middle of a confirmation: it ends as if they had not been."""
+"""Confirmations whose workers are killed give the same results as undisturbed ones."""
 
 import os
 from collections import Counter
@@ -24,7 +24,7 @@ ASKED = ("--trials", "0,1", "--repeats", "2", "--epochs", "5")
 
 
 def confirmed(search: Confirmation) -> dict[tuple[str, int], float]:
-    """The test accuracies of a confirmation."""
+    """Return the test accuracy of each completed training, by network and seed."""
     return {
         (trial.user_attrs["network"], trial.user_attrs["seed"]): trial.user_attrs["test_accuracy"]
         for trial in trials_of(search)
@@ -45,8 +45,8 @@ def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: P
     crew.processes.clear()
     for kills in range(1, 3):
         victim, other = (crew.start("worker", "s.confirm", trial_s=0.5) for _ in range(2))
-        done = len(confirmed(search))
-        wait_until(lambda done=done: len(confirmed(search)) >= done + 4, TIMEOUT_S, "they are at work")  # type: ignore[misc]
+        count = len(confirmed(search))
+        wait_until(lambda count=count: len(confirmed(search)) >= count + 4, TIMEOUT_S, "they are at work")  # type: ignore[misc]
         for worker in (victim, other)[:kills]:
             os.kill(worker.pid or 0, SIGKILL)
     crew.start("worker", "s.confirm")

@@ -1,4 +1,4 @@
-"""A study that is damaged in the database, beside a healthy one."""
+"""Damage to one study in the database, with a healthy study beside it."""
 
 import json
 import re
@@ -100,7 +100,7 @@ SEEN_BY_WORKERS = {
 
 @pytest.fixture(scope="module")
 def database_of_two(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With two studies that run, `bad` of eight trials and `good` of four. Each ends after three generations of four."""
+    """Create a database with two running studies of three generations of four: `bad` has eight trials, `good` four."""
     file = tmp_path_factory.mktemp("two") / "faqnas.db"
     storage = open_storage(f"sqlite:///{file}", create=True)
     for name, count in (("bad", 8), ("good", 4)):
@@ -111,7 +111,7 @@ def database_of_two(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def two(database_of_two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Damage the first of the two, in a database of the test's own; trials there train nothing."""
+    """Return a function that damages `bad` in a copy of the database; trials in this process train nothing."""
     copy_database(database_of_two, tmp_path / "faqnas.db")
     monkeypatch.setattr(evaluation, "prepare", lambda _engines: None)
     monkeypatch.setattr(evaluation, "evaluate", lambda circuit, _splits, _config: instant_evaluation(circuit))
@@ -123,10 +123,10 @@ def two(database_of_two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return execute
 
 
-def assert_refused(told: tuple[int, str, str], reason: str) -> None:
-    """In one line that names the study, what is wrong with it, and what to do."""
-    code, out, err = told
-    assert (code, out, err.count("\n")) == (3, "", 1), told
+def assert_refused(result: tuple[int, str, str], reason: str) -> None:
+    """Check for exit code 3 and a one-line error with the study's name, the damage and the remedy."""
+    code, out, err = result
+    assert (code, out, err.count("\n")) == (3, "", 1), result
     assert re.match(f"Error: study 'bad' is damaged in the database: .*{reason}.*; restore a backup of the database", err), err
 
 
@@ -175,7 +175,7 @@ def test_a_worker_of_all_serves_the_healthy(two: Callable[[str], None], storage_
     [
         ("DELETE FROM trials WHERE study_id = 1 AND number IN (1, 2, 6)", True),
         (f"DELETE FROM trial_user_attributes WHERE trial_id IN ({FIRST_THREE})", True),
-        # They count, though for no generation.
+        # The results remain but no longer count towards any generation.
         (f"DELETE FROM trial_system_attributes WHERE trial_id IN ({FIRST_THREE})", False),
     ],
     ids=["rows", "attributes", "generations"],
@@ -186,13 +186,13 @@ def test_a_search_makes_up_for_trials_that_were_deleted(
     two(statement)
     code, _, err = cli_here("resume", "bad")
     assert code == 0, err
-    told = "study bad: 3 trials or their results are missing from the database; other trials replace them"
-    assert (told in err.splitlines()) is is_noticed
+    message = "study bad: 3 trials or their results are missing from the database; other trials replace them"
+    assert (message in err.splitlines()) is is_noticed
     search = load(open_storage(storage_url), "bad")
     state = read_state(search)
     assert reason_of(search) is StopReason.GENERATIONS
     assert {generation: state.generation_sizes[generation] for generation in range(3)} == {0: 4, 1: 4, 2: 4}
-    # Those of the first two generations, three in their place, and the last four.
+    # Eight trials of the first two generations, three replacements, and four of the last generation.
     assert max(trial.number for trial in search.trials()) == 14
-    shown = json.loads(cli_here("show", "bad", "14", "--json")[1])
-    assert (shown["trial"], shown["state"]) == (14, "complete")
+    document = json.loads(cli_here("show", "bad", "14", "--json")[1])
+    assert (document["trial"], document["state"]) == (14, "complete")

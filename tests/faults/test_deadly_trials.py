@@ -20,7 +20,7 @@ def test_a_trial_that_kills_its_workers_is_tried_three_times_and_no_more(any_sto
     search.study.enqueue_trial(genome.to_params())
 
     def next_worker() -> ForkServerProcess:
-        # Of all digests, that of this circuit alone is a multiple of it.
+        # The fault strikes circuits whose digest is a multiple of `fault_in`: here this circuit only.
         return crew.start("worker", "s", trial_s=0.1, fault="death", fault_in=int(genome.circuit.digest, 16))
 
     def tries() -> list[FrozenTrial]:
@@ -39,5 +39,5 @@ def test_a_trial_that_kills_its_workers_is_tried_three_times_and_no_more(any_sto
     assert all(trial.params == genome.to_params() for trial in tries())
     survivor.terminate()
     assert crew.leave() == [-9, -9, -9, 143], crew.printed()
-    # All others have succeeded.
+    # All other trials succeeded.
     assert [trial.state for trial in trials_of(search) if trial.state is not TrialState.COMPLETE] == [TrialState.FAIL] * 3

@@ -1,4 +1,4 @@
-"""What may go wrong, in real processes with real signals and real databases, and what must happen then."""
+"""Crashes and failures in real processes, with real signals and databases."""
 
 import json
 import math
@@ -33,23 +33,23 @@ from tests.support.jepsen import chains, end, given_up_and_retried, jepsen, unex
 pytestmark = pytest.mark.slow
 
 QUEUED = 40
-"""Ten for each of the four that take them."""
+"""Ten for each of the four workers that run them."""
 
 
 @sqlite_and_postgres
 def test_nothing_acknowledged_is_lost_when_workers_are_killed(any_storage_url: str, logs: Path) -> None:
-    # The long run is that of the server, at which workers say more to the database.
+    # The long run is on the server, where a worker sends more statements.
     kills = 25 if any_storage_url.startswith("postgresql") else 8
     figures = jepsen(any_storage_url, logs, kills=kills, gap_s=0.25, within_s=SOON_S, seed=1)
     assert figures.violations == [], figures
-    # Many kills hit a trial; the rest fall between two.
+    # At least a fifth of the kills must interrupt a trial; the others fall between trials.
     assert figures.given_up >= kills // 5, figures
     assert figures.complete >= figures.acknowledged >= kills, figures
 
 
 @on_sqlite
 @pytest.mark.parametrize(
-    ("damage", "found"),
+    ("damage", "pattern"),
     [
         ("UPDATE trial_values SET value = value + 1 WHERE trial_id = 1 AND objective = 0", "altered: .* trial=0"),
         ("UPDATE trials SET state = 'FAIL' WHERE number = 0", "lost: .* trial=0"),
@@ -58,7 +58,7 @@ def test_nothing_acknowledged_is_lost_when_workers_are_killed(any_storage_url: s
     ],
     ids=["altered", "lost", "open", "deleted"],
 )
-def test_the_comparison_sees_damage(any_storage_url: str, crew: Crew, damage: str, found: str) -> None:
+def test_the_comparison_sees_damage(any_storage_url: str, crew: Crew, damage: str, pattern: str) -> None:
     search = new_study(any_storage_url, "s")
     crew.start("worker", "s", trial_s=0)
     wait_until(lambda: sum(entry.event == "done" for entry in crew.log()) >= 3, SOON_S, "three trials are done")
@@ -66,7 +66,7 @@ def test_the_comparison_sees_damage(any_storage_url: str, crew: Crew, damage: st
     with closing(sqlite3.connect(str(make_url(any_storage_url).database))) as connection, connection:
         connection.execute(damage)
     violations = violations_of(load(open_storage(any_storage_url), "s"), crew.log())
-    assert any(re.match(found, violation) for violation in violations), violations
+    assert any(re.match(pattern, violation) for violation in violations), violations
 
 
 @on_sqlite
@@ -93,7 +93,7 @@ def test_the_comparison_sees_what_the_kills_do_not_explain(any_storage_url: str,
 @sqlite_and_postgres
 def test_a_trial_whose_worker_died_before_its_first_heartbeat_is_given_up(any_storage_url: str, crew: Crew) -> None:
     search = new_study(any_storage_url, "s")
-    # Long enough for the thread of heartbeats to come to its first, however slow the machine is.
+    # The trial lasts long enough for the heartbeat thread to start, even on a slow machine.
     victim = crew.start("worker", "s", trial_s=5, dies_before_heartbeat=True)
     victim.join(SOON_S)
     assert victim.exitcode == -9, crew.printed()
@@ -102,7 +102,7 @@ def test_a_trial_whose_worker_died_before_its_first_heartbeat_is_given_up(any_st
     wait_until(lambda: bool(crew.log(other)), SOON_S, "another worker has begun a trial")
     wait_until(lambda: trials_of(search)[0].state is TrialState.FAIL, SOON_S, "trial 0 is given up")
     assert re.fullmatch(r"given up: .* was silent for \d+ s", trials_of(search)[0].user_attrs["failure"])
-    # Not sooner than its worker would have had to be heard.
+    # The trial must not be given up before the grace period is over.
     assert seconds_open(trials_of(search)[0]) >= GRACE_S - 1
     end(search, crew)
 
@@ -122,7 +122,7 @@ def test_no_queued_trial_runs_twice(any_storage_url: str, logs: Path) -> None:
     genomes = enumerate_genomes(search.config.space.genes)
     for _, genome in zip(range(QUEUED), genomes, strict=False):
         search.study.enqueue_trial(genome.to_params())
-    # With the grace period that users have: on a slow machine nobody is given up who only waits for his turn.
+    # The default grace period: on a slow machine a worker that waits for the CPU must not count as dead.
     with Crew(logs, any_storage_url, grace_s=DEFAULT_GRACE_S) as crew:
         at_once = crew.barrier(4)
         for _ in range(4):
@@ -143,7 +143,7 @@ def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_stora
     sleeper = crew.start("worker", "s", joined=until)
     wait_until(lambda: bool(crew.log(sleeper)), SOON_S, "the worker has begun a trial")
     wait_until(lambda: bool(backend(search.study).seconds_silent(search.study._study_id)), SOON_S, "it was heard")
-    # Between the first heartbeat and the second: a process that is suspended in a transaction would keep its locks.
+    # Suspend the worker between two heartbeats: a process suspended in a transaction would keep its locks.
     time.sleep(0.2)
     assert sleeper.pid is not None
     os.kill(sleeper.pid, SIGSTOP)
@@ -164,27 +164,27 @@ def test_a_worker_that_was_suspended_drops_its_late_result_and_goes_on(any_stora
 
 @sqlite_and_postgres
 def test_a_study_that_is_deleted_ends_its_workers_with_one_line(any_storage_url: str, crew: Crew) -> None:
-    """As by `optuna delete-study`."""
+    """Delete the study as `optuna delete-study` does."""
     new_study(any_storage_url, "s")
     for _ in range(2):
-        # Between two trials there must be time to delete the study, however slow the machine is.
+        # Long trials leave time to delete the study between two of them, even on a slow machine.
         crew.start("worker", "s", "--quiet", trial_s=3)
     wait_until(lambda: len({entry.worker for entry in crew.log()}) == 2, SOON_S, "both have begun a trial")
     storage = open_storage(any_storage_url)
 
     def is_deleted() -> bool:
-        # Optuna passes over that it could not delete the study because a trial was just being added. And of two that lock the
-        # same trials in different orders, a deletion and a worker, PostgreSQL ends either.
+        # Optuna ignores a failed deletion if a trial was added at the same time, so try until the study is gone. Also, when a
+        # deletion and a worker lock the same trials in different orders, PostgreSQL aborts one of them.
         with suppress(KeyError, StorageInternalError), warnings.catch_warnings():
-            # And SQLAlchemy wonders about attributes that a worker has just written.
+            # SQLAlchemy warns about attributes that a worker has just written.
             warnings.simplefilter("ignore", SAWarning)
             optuna.delete_study(study_name="s", storage=storage)
         return list(our_studies(storage)) == []
 
     wait_until(is_deleted, SOON_S, "the study is deleted")
     assert crew.leave() == [2, 2], crew.printed()
-    told = [line for line in crew.printed().splitlines() if not line.startswith("trial ")]
-    assert told == ["Error: study 's' was deleted; list the remaining studies with: faqnas-optuna status"] * 2
+    errors = [line for line in crew.printed().splitlines() if not line.startswith("trial ")]
+    assert errors == ["Error: study 's' was deleted; list the remaining studies with: faqnas-optuna status"] * 2
 
 
 @sqlite_and_postgres
@@ -208,7 +208,7 @@ def test_trials_that_fail_keep_their_reason_and_the_study_goes_on(
     assert len(failed) >= 3
     assert all(re.fullmatch(reason, trial.user_attrs["failure"]) and trial.values is None for trial in failed)
     assert violations_of(search, crew.log()) == []
-    # Each is told as it happens, in one line.
+    # Each failure is reported when it happens, in one line.
     assert len(re.findall(rf"^trial \d+ failed: {reason}$", crew.printed(), re.MULTILINE)) == len(failed)
     document = json.loads(cli_here("pareto", "s", "--json", "--storage", any_storage_url)[1])
     on_front = [(entry["quantum_flops"], entry["val_error"], entry["val_accuracy"]) for entry in document["front"]]
@@ -227,8 +227,8 @@ def test_a_study_in_which_nothing_succeeds_stops(any_storage_url: str, crew: Cre
     search = load(open_storage(any_storage_url), "iris")
     assert reason_of(search) == StopReason.FAILURES
     assert [trial.state for trial in trials_of(search)] == [TrialState.FAIL] * 12
-    told = re.findall(r"^Error: (.*)$", crew.printed(), re.MULTILINE)
-    assert told == [
+    errors = re.findall(r"^Error: (.*)$", crew.printed(), re.MULTILINE)
+    assert errors == [
         f"no trial of study 'iris' has succeeded, and {failed} have failed;"
         f" see the last with: faqnas-optuna show iris {failed - 1}"
         for failed in (6, 12)

@@ -1,4 +1,4 @@
-"""More workers than cores on one study: exactly the work that was asked for, in generations as documented."""
+"""More workers than cores on one study: they run exactly the requested generations."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 GENERATIONS = 4
 WORKERS = {"postgres": 10, "sqlite": 6}
 BUSY_S = 240
-"""What is much for two cores is done by then."""
+"""Time limit for many workers on two cores, in seconds."""
 each_database = pytest.mark.parametrize(
     ("any_storage_url", "count"), [(name, count) for name, count in WORKERS.items()], indirect=["any_storage_url"]
 )
@@ -29,19 +29,22 @@ each_database = pytest.mark.parametrize(
 
 @pytest.fixture
 def crew(logs: Path, any_storage_url: str) -> Iterator[Crew]:
-    """With the grace period that users have: on few cores, so many workers may be silent for seconds."""
+    """Yield a crew with the default grace period: with few cores, a worker may be silent for seconds."""
     with Crew(logs, any_storage_url, grace_s=DEFAULT_GRACE_S) as crew:
         yield crew
 
 
 def run_all(url: str, crew: Crew, count: int, *, synchronous: bool) -> tuple[Search, list[ForkServerProcess]]:
-    """A study run to its end. Its generations are as small as they may be for all to be at work: what counts is their ends."""
+    """Run a study to its end and check its generations and trials.
+
+    Generations have one trial more than there are workers: small, because the test is about how generations end.
+    """
     population = count + 1
     search = new_study(url, "s", population=population, generations=GENERATIONS, synchronous=synchronous)
     joined = crew.barrier(count)
     workers = [crew.start("worker", "s", trial_s=0, joined=joined) for _ in range(count)]
     assert crew.leave(BUSY_S) == [0] * count, crew.printed()
-    # Each tells of its progress, and nothing else: no trouble with locks or connections.
+    # Workers print progress only, so no worker had trouble with locks or connections.
     assert all(line.startswith("s: generation ") for line in crew.printed().splitlines()), crew.printed()
     assert reason_of(search) == StopReason.GENERATIONS
     assert violations_of(search, crew.log()) == []
@@ -70,8 +73,8 @@ def test_workers_overfill_a_generation_by_one_trial_each_at_most(any_storage_url
     search, workers = run_all(any_storage_url, crew, count, synchronous=False)
     *full, last = generation_sizes(search)
     assert all(count + 1 <= size <= 2 * count for size in full), full
-    # The study stops when the last generation it was asked for is full; what had begun of one more by then is finished.
+    # The study stops when the last requested generation is full; trials of the next one that had begun are finished.
     assert len(full) in (GENERATIONS - 1, GENERATIONS)
     assert last <= 2 * count
-    # All took part.
+    # Every worker ran trials.
     assert {entry.worker for entry in crew.log()} == {worker.name for worker in workers}

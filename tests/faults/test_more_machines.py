@@ -1,4 +1,4 @@
-"""The guide to more machines and clusters, followed to the letter: a database, and machines that see nothing but it."""
+"""Commands of the guide to several machines, run on machines that share only a database server."""
 
 import os
 import re
@@ -25,18 +25,18 @@ BLOCKS = [
     block for language, block in blocks(TEXTS["docs/workers.md"].partition("\n## Several machines\n")[2]) if language == "sh"
 ]
 STEPS = [step.strip().partition("\n") for step in BLOCKS[0].split("\n\n")]
-"""Where, or what for, and the commands."""
+"""Comment, separator and commands of each step; the comment names the machine or the purpose."""
 
 
 def commands(beginning: str) -> str:
-    """Those under the comment that begins so."""
-    (found,) = [lines for where, _, lines in STEPS if where.startswith(f"# {beginning}")]
-    return f"{found}\n"
+    """Return the guide's commands under the comment with this beginning."""
+    (block,) = [lines for where, _, lines in STEPS if where.startswith(f"# {beginning}")]
+    return f"{block}\n"
 
 
 @pytest.fixture
 def server_and_machines(tmp_path: Path) -> Iterator[tuple[PostgresServer, list[Machine]]]:
-    """A database as the guide's administrator has made it, and three machines."""
+    """Set up a database with the administrator's commands of the guide, and three machines."""
     with machines(3, tmp_path) as there, postgres_for(*there) as server:
         administrator = {
             "PGHOST": server.addresses[0],
@@ -52,19 +52,19 @@ def server_and_machines(tmp_path: Path) -> Iterator[tuple[PostgresServer, list[M
 
 
 def settings(server: PostgresServer) -> dict[str, str]:
-    """Small trials, as many as it takes for all to join; and the one thing that differs from the guide, the server's port."""
+    """Return the settings of small trials, with enough generations for all workers to join, and the server's port."""
     return {**TINY, "FAQNAS_GENERATIONS": GENERATIONS, "FAQNAS_PATIENCE": GENERATIONS, "PGPORT": str(server.port)}
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    """What a script prints, which must succeed."""
+    """Wait for a script, check that it succeeds, and return its standard output."""
     out, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, err
     return out
 
 
 def names_of_workers(server: PostgresServer) -> list[str]:
-    """Host and process of the worker of each trial."""
+    """Return the name of each trial's worker, which contains its host and process number."""
     study = optuna.load_study(study_name="digits", storage=server.url("studies").replace("postgresql:", "postgresql+psycopg:"))
     return [trial.user_attrs["worker"] for trial in study.get_trials()]
 
@@ -95,13 +95,13 @@ def test_workers_on_several_machines(server_and_machines: tuple[PostgresServer, 
         fetch = f"import urllib.request as web; print(web.urlopen('{address}api/studies').read())"
         with script(third, f'python -c "{fetch}"') as fetching:
             assert '"study_name": "digits"' in finish(fetching)
-    # All of the study is in the database.
+    # The study is in the database only: no other file was created.
     assert {path.name for path in third.directory.iterdir()} == {"storage"}
 
 
 def test_workers_on_a_dask_cluster(server_and_machines: tuple[PostgresServer, list[Machine]]) -> None:
     server, (first, *_) = server_and_machines
-    # Without it the script would wait for a scheduler without end.
+    # Without the command, the script would wait for a scheduler forever.
     assert shutil.which("dask", path=first.path), "the command dask is not installed in the environment of the tests"
     script = "trap 'kill $(jobs -p)' EXIT\n" + commands("on each machine:") + BLOCKS[1]
     with first.running("bash", "-ec", script, env=settings(server)) as searching:

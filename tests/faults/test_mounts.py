@@ -1,4 +1,4 @@
-"""One directory that is mounted twice by a network file system, as two machines would have it."""
+"""Directory that is mounted twice by a network file system, as two machines would see it."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def mounted(directory: Path, place: Path, cache: Path) -> Iterator[Path]:
-    """Mount a directory by rclone, with a cache of its own for what is written; skip the test where that cannot be done."""
+    """Mount a directory by rclone with a separate write cache; skip the test where rclone cannot mount."""
     place.mkdir()
     options = ("--vfs-cache-mode", "full", "--cache-dir", str(cache), "--config", "/dev/null")
     environment = cli_environment({"HOME": str(cache)})
@@ -54,11 +54,11 @@ def two_mounts(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
 def test_a_study_on_a_mounted_remote_directory_is_refused(
     two_mounts: tuple[Path, Path], run_forked: RunCli, tmp_path: Path
 ) -> None:
-    """Started on two such mounts, one of the studies would be lost."""
+    """Check that both mounts are refused: of two studies started on them, one would be lost."""
     for mount in two_mounts:
-        done = run_forked("start", "iris", "--storage", f"sqlite:///{mount}/faqnas.db")
-        assert (done.returncode, done.stdout) == (4, "")
-        assert done.stderr == (
+        finished = run_forked("start", "iris", "--storage", f"sqlite:///{mount}/faqnas.db")
+        assert (finished.returncode, finished.stdout) == (4, "")
+        assert finished.stderr == (
             f"Error: {mount}/faqnas.db is on a file system of type fuse.rclone, which is not known to be local, and network"
             " file systems damage SQLite databases: put it on a local disk, or use PostgreSQL to share a study between"
             " machines\n"

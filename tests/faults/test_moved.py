@@ -1,4 +1,4 @@
-"""The file of a database is moved or deleted under the workers: nothing is written where nobody will look."""
+"""Database files that are moved, deleted or replaced under running workers, which must end without losing results."""
 
 import sqlite3
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.support.databases import on_sqlite
 
 
 def acknowledged(crew: Crew) -> set[int]:
-    """Trials whose workers were told that they are stored."""
+    """Return the trials whose storage was acknowledged to their workers."""
     return {entry.trial for entry in crew.log() if entry.event == "done"}
 
 
@@ -28,7 +28,7 @@ def delete(file: Path) -> None:
 
 
 def replace(file: Path) -> None:
-    """By a copy, as when a backup is put back."""
+    """Replace a database file by a copy, as when a backup is restored."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("VACUUM INTO ?", [str(file.with_name("copy.db"))])
     file.with_name("copy.db").rename(file)

@@ -1,4 +1,4 @@
-"""Databases that are away, locked, cut off or out of space, and what workers do meanwhile."""
+"""Workers during database outages: servers that are down, locks, a cut network and a full disk."""
 
 import os
 import shutil
@@ -31,9 +31,9 @@ from tests.support.network import machines, postgres_for
 pytestmark = pytest.mark.slow
 
 LONG_S = GRACE_S + 3
-"""Longer than any trial may be silent."""
+"""Seconds; longer than a running trial may be silent."""
 PATIENT_GRACE_S = 12
-"""Workers with this grace period beat every 2 s, and a newcomer listens for 4 s: enough on a machine that is busy."""
+"""Seconds; workers then send a heartbeat every 2 s and a new worker listens for 4 s: enough on a busy machine."""
 
 
 def done(crew: Crew) -> int:
@@ -41,17 +41,16 @@ def done(crew: Crew) -> int:
 
 
 def wait_for_more(crew: Crew) -> None:
-    """Until the workers have done some more trials."""
+    """Wait until the workers have finished at least four more trials."""
     before = done(crew)
     wait_until(lambda: done(crew) >= before + 4, SOON_S, "the workers are at work")
 
 
 def busy_workers(search: Search, crew: Crew, count: int, *, until: Barrier | None = None, trial_s: float = 0.2) -> list[int]:
-    """Start workers and wait until all are within their first trial; the trials' numbers.
+    """Start workers, wait until each is in its first trial, and return the numbers of these trials.
 
     Args:
-        until: their first trials end when as many as it has parties wait for it. From now on these trials need no database
-            until then.
+        until: barrier at which the first trials end. Until then they do not use the database.
     """
     workers = [crew.start("worker", "s", joined=until, trial_s=trial_s) for _ in range(count)]
     wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "all workers have begun a trial")
@@ -94,7 +93,7 @@ def locked(url: str) -> Iterator[None]:
 @pytest.mark.parametrize("locked_s", [2.5, LONG_S], ids=["over_a_heartbeat", "over_the_grace"])
 def test_no_trial_is_given_up_because_the_database_was_locked(any_storage_url: str, crew: Crew, locked_s: float) -> None:
     search = new_study(any_storage_url, "s")
-    # This one looks for silent trials again and again.
+    # This worker looks for silent trials all the time.
     crew.start("worker", "s")
     wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
     until = crew.barrier(2)
@@ -123,7 +122,7 @@ def test_workers_outlive_a_restart_of_postgresql(
             time.sleep(1)
     if not over_its_end:
         until.wait(SOON_S)
-    # Our own connections are gone too.
+    # The restart has also closed the connections of this process.
     search = load(open_storage(any_storage_url), "s")
     again = {worker.pid: len(crew.log(worker)) + 2 for worker in crew.processes}
     wait_until(
@@ -150,10 +149,10 @@ def test_workers_outlive_a_restart_of_postgresql(
 def test_workers_outlive_crashes_of_a_server_at_any_moment(
     any_storage_url: str, server: str, request: pytest.FixtureRequest, crew: Crew
 ) -> None:
-    """Workers that do nothing but talk with the database are hit in the middle of whatever they say."""
+    """Crash the server under workers that train nothing, so that any of their statements may be interrupted."""
     new_study(any_storage_url, "s")
     workers = [crew.start("worker", "s", trial_s=0) for _ in range(2)]
-    # A worker that is about to begin must find a database.
+    # A worker that is starting needs a running database.
     wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "both workers have begun a trial")
     for _ in range(6):
         wait_for_more(crew)
@@ -170,7 +169,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
 ) -> None:
     search = new_study(any_storage_url, "s")
     with Crew(logs, any_storage_url, grace_s=PATIENT_GRACE_S) as crew:
-        # This one is between trials when the server comes back.
+        # This worker is between two trials when the server comes back.
         crew.start("worker", "s")
         wait_until(lambda: done(crew) >= 3, SOON_S, "a worker is at work")
         until = crew.barrier(3)
@@ -178,7 +177,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
         assert states(search, long) == {TrialState.RUNNING}
         with stopped(postgres_server):
             time.sleep(PATIENT_GRACE_S + 1)
-        # And this one knows nothing of what was.
+        # This worker starts after the outage.
         newcomer = crew.start("worker", "s")
         wait_until(lambda: bool(crew.log(newcomer)), SOON_S, "another worker is at work")
         until.wait(SOON_S)
@@ -190,7 +189,7 @@ def test_no_trial_is_given_up_because_postgresql_was_away(
 
 @contextmanager
 def stopped(server: DatabaseServer, *, crash: bool = True) -> Iterator[None]:
-    """As by a crash, or in order: then each session is told to end."""
+    """Stop a server for a while: by a crash, or by a shutdown that ends each session."""
     server.stop(immediate=crash)
     try:
         yield
@@ -208,7 +207,7 @@ def test_a_status_that_is_watched_outlives_a_restart(any_storage_url: str, postg
 
     wait_until(lambda: is_shown(1), SOON_S, "the study is shown")
     with stopped(postgres_server):
-        wait_until(lambda: "; trying again in 2 s" in crew.printed(), SOON_S, "the outage is told")
+        wait_until(lambda: "; trying again in 2 s" in crew.printed(), SOON_S, "the outage is reported")
     before = crew.printed().count("hypervolume")
     wait_until(lambda: is_shown(before + 1), SOON_S, "the study is shown again")
     os.kill(watching.pid or 0, signal.SIGINT)
@@ -230,7 +229,7 @@ def test_a_finished_trial_is_stored_after_a_signal_while_the_database_is_away(
         assert [worker.exitcode for worker in crew.processes] == [None, None], crew.printed()
     assert crew.leave() == [143, 143], crew.printed()
     search = load(open_storage(any_storage_url), "s")
-    # On a slow machine they may be more than two by then.
+    # On a slow machine there may be more than two trials by then.
     assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
     assert violations_of(search, crew.log()) == []
 
@@ -250,7 +249,7 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
         waiting = [crew.log(worker)[-1].trial for worker in crew.processes]
         for worker in crew.processes:
             os.kill(worker.pid or 0, signal.SIGTERM)
-        # Two signals that come together are one.
+        # Two signals at the same time count as one, so send the second one later.
         wait_until(lambda: each_tells("SIGTERM: finishing the running trial"), SOON_S, "both have had the first signal")
         time.sleep(AT_ONCE_S)
         for worker in crew.processes:
@@ -258,7 +257,7 @@ def test_the_second_signal_ends_the_waiting_for_a_database(
         assert crew.leave() == [143, 143], crew.printed()
     assert crew.printed().count("is not stored; another worker will run it again") == 2
     assert crew.printed().count("Continue with: faqnas-optuna worker s\n") == 2
-    # And another does.
+    # Another worker runs both trials again.
     crew.start("worker", "s")
     search = load(open_storage(any_storage_url), "s")
     wait_until(lambda: all(given_up_and_retried(search, number) for number in waiting), SOON_S, "both trials are run again")
@@ -273,11 +272,11 @@ def paced(*arguments):
     return evaluate(*arguments)
 evaluation.evaluate = paced
 """
-"""The `sitecustomize` of a process that does not train all the time while others wait."""
+"""Module `sitecustomize` for a worker that pauses before each training, so that the test's own process gets CPU time."""
 
 
 def test_a_network_that_is_cut(tmp_path: Path) -> None:
-    """The worker notices, waits, goes on when the network is back, and gives in when it stays away."""
+    """Check that a worker reports a cut network, continues when it is back, and gives up after the database timeout."""
     (tmp_path / "sitecustomize.py").write_text(PACED_TRIALS)
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     quick = "?connect_timeout=2&tcp_user_timeout=3000"
@@ -290,27 +289,27 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
             wait_until(lambda: len(trials_of(search)) > begun + 3, SOON_S, "the worker is at work")
 
         with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
-            told = StderrReader(worker)
+            stderr = StderrReader(worker)
             goes_on()
             machine.pull_out()
-            wait_until(lambda: "the database does not answer" in told.text, SOON_S, "the worker notices")
+            wait_until(lambda: "the database does not answer" in stderr.text, SOON_S, "the worker notices")
             machine.plug_in()
             goes_on()
             machine.pull_out()
-            assert worker.wait(timeout=SOON_S) == 4, told.text
-            last = told.all().splitlines()[-1]
-        shown = make_url(url + quick).set(drivername="postgresql+psycopg")
-        assert last.startswith(f"Error: study 's': cannot use the database {shown}: ")
+            assert worker.wait(timeout=SOON_S) == 4, stderr.text
+            last = stderr.all().splitlines()[-1]
+        masked = make_url(url + quick).set(drivername="postgresql+psycopg")
+        assert last.startswith(f"Error: study 's': cannot use the database {masked}: ")
         assert last.endswith(". Finished trials are kept. Continue with: faqnas-optuna worker s")
         machine.plug_in()
-        left = len(trials_of(search))
+        count = len(trials_of(search))
         with machine.running("faqnas-optuna", "worker", "s", env=env) as worker:
             goes_on()
-            wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), SOON_S, "no trial is left open")
+            wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:count]), SOON_S, "no trial is left open")
             assert settle(search, within_s=SOON_S) == []
             worker.terminate()
             assert worker.wait(timeout=SOON_S) == 143
-        # Whatever the first worker was at was run again, once; but for what it had not yet given a generation.
+        # Every trial that had a generation was completed once, interrupted ones in a retry.
         begun = [chain for chain in chains(trials_of(search)).values() if chain[0].system_attrs]
         accepted = [[trial.state for trial in chain].count(TrialState.COMPLETE) for chain in begun]
         assert set(accepted) == {1}
@@ -318,7 +317,7 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A file system of 24 MB."""
+    """Mount a file system of 24 MB."""
     disk = Path(tempfile.mkdtemp(prefix="disk-", dir=run_directory()))
     disk.chmod(0o755)
     mounted = subprocess.run(
@@ -336,7 +335,7 @@ def small_disk() -> Iterator[Path]:
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Not a byte is free."""
+    """Fill a disk to the last byte for a while."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -348,7 +347,7 @@ def filled(disk: Path) -> Iterator[None]:
 
 
 def runs_out_of_space(url: str, crew: Crew, disk: Path, message: str, check: Callable[[], object]) -> None:
-    """Fill the disk under a worker; it says so and leaves, and when there is space again another goes on."""
+    """Fill the disk under a worker, check its error, free the disk and check that another worker continues."""
     search = new_study(url, "s")
     crew.start("worker", "s", trial_s=0)
     wait_until(lambda: done(crew) >= 5, SOON_S, "the worker is at work")
@@ -357,15 +356,15 @@ def runs_out_of_space(url: str, crew: Crew, disk: Path, message: str, check: Cal
         check()
     assert f"Error: study 's': cannot use the database {message}" in crew.printed()
     assert crew.printed().endswith(". Finished trials are kept. Continue with: faqnas-optuna worker s\n")
-    left = len(trials_of(search))
+    count = len(trials_of(search))
     crew.start("worker", "s", trial_s=0)
     wait_for_more(crew)
-    wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:left]), SOON_S, "no trial is left open")
+    wait_until(lambda: all(t.state.is_finished() for t in trials_of(search)[:count]), SOON_S, "no trial is left open")
     end_of_two(search, crew)
 
 
 def end_of_two(search: Search, crew: Crew) -> None:
-    """As `end`, for a crew of which one has met an error."""
+    """End a study like `end`, for a crew whose first worker has failed."""
     failed = crew.processes.pop(0)
     assert failed.exitcode == 4
     end(search, crew)

@@ -1,4 +1,4 @@
-"""The password of a database is shown nowhere."""
+"""Database passwords appear in no output, no process arguments and no table."""
 
 import subprocess
 import time
@@ -20,23 +20,23 @@ pytestmark = pytest.mark.slow
 
 
 def shows_password(text: str) -> bool:
-    """As it is, or as a URL has it."""
+    """Return whether a text contains the password, plain or escaped as in a URL."""
     forms = {PASSWORD, quote(PASSWORD), quote(PASSWORD, safe=""), quote_plus(PASSWORD)}
     return any(form in text for form in forms)
 
 
 def arguments_of_processes() -> set[str]:
-    """As `ps` shows them to every user."""
-    found = set()
+    """Return the arguments of all processes, which `ps` shows to every user."""
+    arguments = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        # A process may end while it is looked at.
+        # A process may end in the meantime.
         with suppress(OSError):
-            found.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    return found
+            arguments.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return arguments
 
 
 def everything_in(url: str) -> str:
-    """All rows of all tables."""
+    """Return all rows of all tables as text."""
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     tables = MetaData()
     tables.reflect(engine)
@@ -50,20 +50,20 @@ def everything_in(url: str) -> str:
 def test_the_password_is_in_no_output_no_arguments_and_no_row(
     postgres_url: str, start_cli: Callable[..., subprocess.Popen[str]], second_thread: dict[str, str]
 ) -> None:
-    # On the command line, the worst case: this process shows it then, and its copies; one that is started anew does not.
+    # The URL is on the command line, the worst case: only this process and its forks may show it, a new process must not.
     arguments = ("start", "--storage", postgres_url, "--dataset", "iris", "--population", "3", "--generations", "2")
     process = start_cli(*arguments, "--epochs", "1", "--workers", "2", env=second_thread)
-    seen = set()
+    command_lines = set()
     deadline = time.monotonic() + TIMEOUT_S
     while process.poll() is None:
         assert time.monotonic() < deadline, "the search does not end"
-        seen |= arguments_of_processes()
+        command_lines |= arguments_of_processes()
         time.sleep(0.05)
     out, err = process.communicate()
     assert process.returncode == 0, err
-    assert any("faqnas_optuna worker iris" in line for line in seen)
-    # A child has its parent's arguments until it has its own.
-    assert [line for line in seen if shows_password(line) and " faqnas_optuna start --storage " not in line] == []
+    assert any("faqnas_optuna worker iris" in line for line in command_lines)
+    # A forked child has its parent's arguments until it executes another program.
+    assert [line for line in command_lines if shows_password(line) and " faqnas_optuna start --storage " not in line] == []
     assert not shows_password(out + err)
     assert "iris" in (rows := everything_in(postgres_url))
     assert not shows_password(rows)
@@ -85,8 +85,8 @@ def test_no_command_shows_the_password(
     postgres_url: str, cli_here: Callable[..., tuple[int, str, str]], arguments: tuple[str, ...], code: int
 ) -> None:
     open_storage(postgres_url, create=True)
-    found, out, err = cli_here(*arguments, "--storage", postgres_url)
-    assert found == code, err
+    exit_code, out, err = cli_here(*arguments, "--storage", postgres_url)
+    assert exit_code == code, err
     assert not shows_password(out + err)
     assert "\x1b" not in out + err
 
@@ -105,7 +105,7 @@ def test_no_failure_to_connect_shows_the_password(
         "nobody listens": url.set(port=1),
         "no port": url,
         "not escaped": url,
-        # Longer than a name that PostgreSQL repeats as a whole.
+        # PostgreSQL repeats names in its errors only up to a length, which this one exceeds.
         "a URL as the database's name": url.set(query={"dbname": f"postgresql://me:{PASSWORD}@{'host.' * 9}example/db"}),
     }[fault].render_as_string(hide_password=False)
     if fault == "no port":
@@ -117,7 +117,7 @@ def test_no_failure_to_connect_shows_the_password(
     assert code == 4, err
     assert err.startswith("Error: ") and err.count("\n") == 1
     assert not shows_password(out + err)
-    # Nor its end, which without its escapes is taken for something else.
+    # Without escapes, the driver may take the end of the password for another part of the URL.
     assert "ss/w" not in out + err
 
 

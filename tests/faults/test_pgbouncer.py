@@ -1,4 +1,4 @@
-"""Workers behind PgBouncer in transaction mode, with the URL that any other server would have."""
+"""Workers behind PgBouncer in transaction mode, with an ordinary URL."""
 
 from pathlib import Path
 
@@ -24,14 +24,14 @@ def done(crew: Crew) -> int:
 def test_three_workers_outlive_a_restart_of_pgbouncer(
     postgres_server: PostgresServer, postgres_url: str, logs: Path, synchronous: bool
 ) -> None:
-    # Fewer connections than workers: those who wait for a lock must not keep them from its holder.
+    # Fewer connections than workers: workers that wait for a lock must not block the lock's holder.
     with pgbouncer_before(postgres_server, pool_size=2) as bouncer:
         url = bouncer.url(postgres_url)
-        # Past the pooler: Optuna takes a third connection to make its tables, and waits a minute for it.
+        # Past the pooler: Optuna takes a third connection to create its tables, and would wait a minute for it.
         new_study(postgres_url, "s", population=10, synchronous=synchronous)
         with Crew(logs, url, grace_s=GRACE_S) as crew:
             workers = [crew.start("worker", "s", trial_s=0.02) for _ in range(3)]
-            # psycopg would prepare a statement that it executes for the sixth time.
+            # psycopg prepares a statement at its sixth execution by default, which PgBouncer does not support.
             wait_until(lambda: all(len(crew.log(worker)) >= 16 for worker in workers), SOON_S, "all workers are at work")
             bouncer.stop()
             wait_until(lambda: "the database does not answer" in crew.printed(), SOON_S, "a worker has noticed")
@@ -44,7 +44,7 @@ def test_three_workers_outlive_a_restart_of_pgbouncer(
 
 
 def test_sessions_behind_pgbouncer_leave_nothing_to_others(postgres_server: PostgresServer, postgres_url: str) -> None:
-    """A setting of a session would go to whoever gets its connection next, and not to whom it was meant for."""
+    """Check that settings apply to our transactions only: a session setting would reach the next client of the connection."""
     with pgbouncer_before(postgres_server, pool_size=2) as bouncer:
         url = bouncer.url(postgres_url)
         new_study(postgres_url, "s")
@@ -60,7 +60,7 @@ def test_sessions_behind_pgbouncer_leave_nothing_to_others(postgres_server: Post
 
 
 def outside_of_transactions(url: str, name: str) -> str:
-    """A setting of the connection that PgBouncer gives to a client that sets nothing."""
+    """Return a setting of the connection that PgBouncer gives to a client without settings."""
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute(f"SHOW {name}").fetchone()
         assert row is not None

@@ -1,4 +1,4 @@
-"""Two machines of one name, as containers are: what one of them does must not count as the other's."""
+"""Two machines with the same name, such as containers, are distinguished."""
 
 import os
 import shutil
@@ -55,12 +55,12 @@ def test_a_broken_worker_does_not_end_the_search_of_one_that_has_its_host_and_pr
         with container(BROKEN, tmp_path, "broken") as broken:
             wait_until(lambda: states().count(TrialState.FAIL) == POPULATION, SOON_S, "every trial has failed there")
             (tmp_path / "go").touch()
-            _, told = broken.communicate(timeout=TIMEOUT_S)
+            _, err = broken.communicate(timeout=TIMEOUT_S)
         assert broken.returncode == 1
-        assert "while others succeed" in told, told
+        assert "while others succeed" in err, err
         assert search.metadata.stop() is None
-        done = states().count(TrialState.COMPLETE)
-        wait_until(lambda: states().count(TrialState.COMPLETE) > done, SOON_S, "the search goes on")
+        completed = states().count(TrialState.COMPLETE)
+        wait_until(lambda: states().count(TrialState.COMPLETE) > completed, SOON_S, "the search goes on")
     names = {trial.user_attrs["worker"] for trial in trials_of(search) if trial.state.is_finished()}
     assert len(names) == 2
     assert {name.rpartition("-")[0] for name in names} == {"node:1"}
@@ -68,7 +68,7 @@ def test_a_broken_worker_does_not_end_the_search_of_one_that_has_its_host_and_pr
 
 @contextmanager
 def container(program: str, directory: Path, name: str) -> Iterator[subprocess.Popen[str]]:
-    """A worker, process 1 on a host of one name, in which this is run first."""
+    """Run a worker as process 1 of a host named `node`, after a given start-up program."""
     (directory / name).mkdir()
     (directory / name / "sitecustomize.py").write_text(program)
     path = os.pathsep.join(filter(None, (str(directory / name), os.environ.get("PYTHONPATH"))))

@@ -39,7 +39,7 @@ def slow(*arguments):
 evaluation.evaluate = slow
 pilot.measure_reliability = lambda *_, **__: None
 """
-"""The `sitecustomize` of a process whose trials take two seconds, and tell that they have begun."""
+"""Module `sitecustomize` for a process whose trials create a file `begun` and take two seconds."""
 
 
 @sqlite_and_postgres
@@ -49,11 +49,11 @@ def test_the_first_signal_lets_the_running_trial_finish(any_storage_url: str, cr
     wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
     time.sleep(0.2)
     os.kill(process.pid or 0, number)
-    # As by `timeout`, to the process and to its group.
+    # `timeout` sends the signal twice: to the process and to its group.
     time.sleep(0.05)
     os.kill(process.pid or 0, number)
     assert crew.leave() == [128 + number], crew.printed()
-    # On a slow machine it may be the second by then.
+    # On a slow machine the second trial may be running by then.
     assert {trial.state for trial in trials_of(load(open_storage(any_storage_url), "iris"))} == {TrialState.COMPLETE}
     assert f"{number.name}: finishing the running trial; signal again to abandon it" in crew.printed()
     assert "interrupted; finished trials are kept. Continue with: faqnas-optuna resume iris\n" in crew.printed()
@@ -67,7 +67,7 @@ def test_the_second_signal_ends_the_running_trial(any_storage_url: str, crew: Cr
     wait_until(lambda: bool(crew.log(process)), SOON_S, "a trial has begun")
     time.sleep(0.2)
     os.kill(process.pid or 0, number)
-    # Two signals that come together are one.
+    # Two signals at the same time count as one, so send the second one later.
     wait_until(lambda: "finishing the running trial" in crew.printed(), SOON_S, "the first signal is noted")
     time.sleep(AT_ONCE_S)
     os.kill(process.pid or 0, number)
@@ -80,7 +80,7 @@ def test_the_second_signal_ends_the_running_trial(any_storage_url: str, crew: Cr
 
 @pytest.fixture
 def slow_trials(tmp_path: Path) -> dict[str, str]:
-    """The environment of such a process."""
+    """Return the environment of a process with slow trials."""
     (tmp_path / "sitecustomize.py").write_text(SLOW_TRIALS)
     return {"PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))}
 
@@ -94,7 +94,7 @@ def test_a_trial_is_finished_although_nobody_reads_the_messages(
     tmp_path: Path,
     gone: tuple[str, ...],
 ) -> None:
-    """As with `2>&1 | tee log`, where Ctrl-C ends tee too."""
+    """Close the pipes of the messages first, as Ctrl-C does with `2>&1 | tee log`."""
     process = start_cli(*START, env=slow_trials)
     wait_until((tmp_path / "begun").exists, SOON_S, "a trial has begun")
     for stream in gone:
@@ -114,7 +114,7 @@ def test_a_trial_is_finished_although_the_terminal_is_closed(
     with on_a_terminal(command, tmp_path, slow_trials) as (process, terminal):
 
         def has_begun() -> bool:
-            # A terminal that is not read fills up, and is waited for.
+            # Read the terminal: a full one would block the process.
             with suppress(BlockingIOError):
                 os.read(terminal, 65_536)
             return (tmp_path / "begun").exists()
@@ -127,7 +127,7 @@ def test_a_trial_is_finished_although_the_terminal_is_closed(
 
 
 def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, trial_s: float) -> tuple[Search, Forked]:
-    """Start a search with two workers, and return when both are at a trial, which takes that many seconds."""
+    """Start a search with two workers, wait until both are in a trial of `trial_s` seconds, and return it."""
     limits = SearchConfig(generations=9999, patience=9999)
     config = StudyConfig(dataset="iris", training=TrainingConfig(epochs=1), search=limits)
     search = create(open_storage(url, create=True), "iris", config, iris)
@@ -150,34 +150,34 @@ def two_at_work(url: str, fork_cli: Callable[..., Forked], iris: DataSplits, tri
 def test_signals_reach_the_workers_that_another_has_started(
     any_storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits, signals: int, trial_s: float, to: str
 ) -> None:
-    """Trials take a second, or minutes. Batch systems and service managers signal all processes of a job at once."""
+    """Send signals to one or all processes of a job, as batch systems and service managers do."""
     search, process = two_at_work(any_storage_url, fork_cli, iris, trial_s)
-    told = StderrReader(process)
+    stderr = StderrReader(process)
     (child,) = psutil.Process(process.pid).children()
     try:
         signalled = {"one": [process.pid], "all": [process.pid, child.pid], "all, backwards": [child.pid, process.pid]}[to]
 
         def send() -> None:
             for pid in signalled:
-                # It may have ended after the first signal.
+                # The process may have ended after the first signal.
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
                 time.sleep(0.2)
 
         send()
         noted = "SIGTERM: finishing the running trial; signal again to abandon it\n"
-        wait_until(lambda: noted in told.text, SOON_S, "the first signal is noted")
+        wait_until(lambda: noted in stderr.text, SOON_S, "the first signal is noted")
         if signals == 2:
             time.sleep(AT_ONCE_S)
             send()
-        assert process.wait(timeout=LEAVE_S) == 143, told.all()
-        assert told.all().count("SIGTERM: finishing") == 1
-        # What it was told of may reach it once more on its way out.
-        codes = re.findall(rf"^worker {child.pid} ended with exit code (.*)$", told.all(), re.MULTILINE)
-        assert codes == [] or (codes == ["-15"] and len(signalled) + signals == 4), told.all()
+        assert process.wait(timeout=LEAVE_S) == 143, stderr.all()
+        assert stderr.all().count("SIGTERM: finishing") == 1
+        # A worker that was already notified by its parent may receive the second signal while it exits.
+        codes = re.findall(rf"^worker {child.pid} ended with exit code (.*)$", stderr.all(), re.MULTILINE)
+        assert codes == [] or (codes == ["-15"] and len(signalled) + signals == 4), stderr.all()
         assert not child.is_running()
     finally:
-        # If its parent is killed it goes on.
+        # The worker survives if its parent is killed.
         with suppress(psutil.NoSuchProcess):
             child.kill()
     trials = trials_of(search)
@@ -191,18 +191,18 @@ def test_signals_reach_the_workers_that_another_has_started(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits of another process can be set on Linux alone")
 def test_a_limit_of_computing_time_lets_the_running_trial_finish(fork_cli: Callable[..., Forked], storage_url: str) -> None:
-    """A trial computes for several seconds after the soft limit, as batch systems set it; the signal comes each second."""
+    """Set a soft CPU limit as batch systems do: the trial computes for several seconds after it, with a signal each second."""
     search = new_study(storage_url, "s")
     process = fork_cli("worker", "s", env={"FAQNAS_STORAGE": storage_url}, fault="compute", trains=False)
-    told = StderrReader(process)
+    stderr = StderrReader(process)
     wait_until(lambda: bool(trials_of(search) and trials_of(search)[0].params), SOON_S, "a trial has begun")
     worker = psutil.Process(process.pid)
     times = worker.cpu_times()
     _, hard = worker.rlimit(psutil.RLIMIT_CPU)
     worker.rlimit(psutil.RLIMIT_CPU, (int(times.user + times.system) + 1, hard))
-    assert process.wait(timeout=LEAVE_S) == 128 + signal.SIGXCPU, told.all()
+    assert process.wait(timeout=LEAVE_S) == 128 + signal.SIGXCPU, stderr.all()
     assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
-    assert told.all().count("SIGXCPU: finishing the running trial") == 1
+    assert stderr.all().count("SIGXCPU: finishing the running trial") == 1
 
 
 @pytest.mark.slow
@@ -210,17 +210,17 @@ def test_a_suspended_worker_is_reported_and_two_signals_end_it(
     storage_url: str, fork_cli: Callable[..., Forked], iris: DataSplits
 ) -> None:
     _, process = two_at_work(storage_url, fork_cli, iris, 1)
-    told = StderrReader(process)
+    stderr = StderrReader(process)
     (child,) = psutil.Process(process.pid).children()
     try:
         child.suspend()
         process.terminate()
         suspended = f"waiting for worker {child.pid}, which is suspended"
-        wait_until(lambda: suspended in told.text, SOON_S, "the suspended worker is reported")
+        wait_until(lambda: suspended in stderr.text, SOON_S, "the suspended worker is reported")
         time.sleep(AT_ONCE_S)
         process.terminate()
-        assert process.wait(timeout=LEAVE_S) == 143, told.all()
-        assert told.all().count(suspended) == 1
+        assert process.wait(timeout=LEAVE_S) == 143, stderr.all()
+        assert stderr.all().count(suspended) == 1
         assert not child.is_running()
     finally:
         with suppress(psutil.NoSuchProcess):

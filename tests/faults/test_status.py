@@ -1,4 +1,4 @@
-"""What `status` tells while workers are at work, and who has stopped and resumed a study."""
+"""Output of `status` while workers are running, and the record of stops and resumptions."""
 
 import getpass
 import json
@@ -43,30 +43,30 @@ def test_status_tells_who_is_at_work_and_how_fast(any_storage_url: str, crew: Cr
     processes = {process.pid: process for process in (crew.start("worker", "s", trial_s=2) for _ in range(2))}
 
     def stored_at() -> list[float]:
-        """When the trials that the database has were finished, by the workers' clocks."""
+        """Return when the completed trials in the database ended, by the workers' clocks."""
         finished = [trial.datetime_complete for trial in trials_of(search) if trial.state is TrialState.COMPLETE]
         return sorted(at.timestamp() for at in finished if at)
 
     wait_until(lambda: len(stored_at()) >= 4, SOON_S, "four trials are done")
-    shown: list[dict[str, Any]] = []
+    documents: list[dict[str, Any]] = []
     asked_at = 0.0
-    stored: list[float] = []
+    stored_times: list[float] = []
 
     def both_are_heard() -> bool:
-        """And neither is between two trials, nor has stored one while `status` was reading."""
-        nonlocal asked_at, stored
-        asked_at, stored = time.time(), stored_at()
-        shown.append(status(cli_here, any_storage_url))
-        # Of one whose trial has just begun the name is not known yet.
-        named = [worker for worker in shown[-1]["workers"] if worker["worker"]]
-        heard = {process_of(worker["worker"]): worker["heard_s_ago"] for worker in named}
-        are_heard = heard.keys() == processes.keys() and all(s is not None and 0 <= s < GRACE_S for s in heard.values())
-        # A pause of the whole machine is left out of the pace.
-        goes_on = all(later - earlier < PAUSE_S for earlier, later in pairwise(stored[-30:]))
-        return are_heard and goes_on and stored_at() == stored
+        """Return whether `status` shows a heartbeat of both workers, with no trial stored while it was reading."""
+        nonlocal asked_at, stored_times
+        asked_at, stored_times = time.time(), stored_at()
+        documents.append(status(cli_here, any_storage_url))
+        # A trial that has just begun has no worker name yet.
+        named_workers = [worker for worker in documents[-1]["workers"] if worker["worker"]]
+        silent_s = {process_of(worker["worker"]): worker["heard_s_ago"] for worker in named_workers}
+        are_heard = silent_s.keys() == processes.keys() and all(s is not None and 0 <= s < GRACE_S for s in silent_s.values())
+        # The pace ignores pauses of the whole machine, so none may be among the last trials.
+        goes_on = all(later - earlier < PAUSE_S for earlier, later in pairwise(stored_times[-30:]))
+        return are_heard and goes_on and stored_at() == stored_times
 
     wait_until(both_are_heard, SOON_S, "both are shown")
-    study = shown[-1]
+    study = documents[-1]
     assert (study["state"], study["trials"]["running"]) == ("running", 2)
     trials = trials_of(search)
     for worker in study["workers"]:
@@ -74,11 +74,11 @@ def test_status_tells_who_is_at_work_and_how_fast(any_storage_url: str, crew: Cr
         assert worker["trial"] in [entry.trial for entry in log if entry.event == "begun"]
         assert worker["trial"] not in [entry.trial for entry in log if entry.event == "done" and entry.at < asked_at]
         assert worker["circuit"] == str(Genome.from_params(trials[worker["trial"]].params).circuit)
-    assert study["trials"]["successful"] == len(stored)
-    recent = stored[-30:]
+    assert study["trials"]["successful"] == len(stored_times)
+    recent = stored_times[-30:]
     assert study["trials_per_minute"] == pytest.approx(60 * (len(recent) - 1) / (recent[-1] - recent[0]))
-    left = POPULATION * GENERATIONS - study["trials"]["successful"]
-    assert study["minutes_left"] == pytest.approx(left / study["trials_per_minute"])
+    remaining = POPULATION * GENERATIONS - study["trials"]["successful"]
+    assert study["minutes_left"] == pytest.approx(remaining / study["trials_per_minute"])
 
 
 @sqlite_and_postgres
@@ -92,10 +92,10 @@ def test_status_as_text_tells_the_same(any_storage_url: str, crew: Crew, cli_her
         lines = last[0].splitlines()
         workers = [rf"{re.escape(HOST)}:{pid}-[0-9a-f]{{6}} +s +\d+ +\d+ s ago  \d+ qubits, .*" for pid in pids]
         pace = r"s: \d+\.\d trials per minute, (at most \d+ minutes?|less than a minute) left"
-        return all(any(re.fullmatch(told, line) for line in lines) for told in [*workers, pace])
+        return all(any(re.fullmatch(pattern, line) for line in lines) for pattern in [*workers, pace])
 
     try:
-        wait_until(is_told, SOON_S, "both workers and the pace are told")
+        wait_until(is_told, SOON_S, "both workers and the pace are reported")
     except TimeoutError:
         pytest.fail(last[0])
     assert re.search(rf"^s +\d+/{GENERATIONS} +\d+ .* running, 2 workers$", last[0], re.MULTILINE), last[0]
@@ -114,8 +114,8 @@ def test_who_stops_and_resumes_a_study_is_on_record(any_storage_url: str, crew: 
     assert (stopped.reason, stopped.by) == ("requested", f"{getpass.getuser()}@{HOST}:{stopper.pid}")
     assert_just_now(stopped.at, began)
     assert asdict(stopped).items() <= status(cli_here, any_storage_url)["stop"].items()
-    told = f"\ns stopped {to_the_minute(stopped.at)}: a user requested it ({stopped.by})\n"
-    assert told in cli_here("status", "--storage", any_storage_url)[1]
+    line = f"\ns stopped {to_the_minute(stopped.at)}: a user requested it ({stopped.by})\n"
+    assert line in cli_here("status", "--storage", any_storage_url)[1]
 
     began = datetime.now(UTC)
     resumer = crew.start("resume", "s")
@@ -125,14 +125,14 @@ def test_who_stops_and_resumes_a_study_is_on_record(any_storage_url: str, crew: 
     assert (resumed.stop, resumed.by) == (stopped, f"{getpass.getuser()}@{HOST}:{resumer.pid}")
     assert_just_now(resumed.at, began)
     assert status(cli_here, any_storage_url)["resumed"] == [asdict(resumed)]
-    told = f"\ns resumed {to_the_minute(resumed.at)} ({resumed.by})\n"
-    assert told in cli_here("status", "--storage", any_storage_url)[1]
+    line = f"\ns resumed {to_the_minute(resumed.at)} ({resumed.by})\n"
+    assert line in cli_here("status", "--storage", any_storage_url)[1]
     os.kill(resumer.pid or 0, signal.SIGTERM)
     assert crew.leave() == [0, 0, 143], crew.printed()
 
 
-def assert_just_now(written: str, began: datetime) -> None:
-    """In UTC; seconds are whole there."""
-    at = datetime.fromisoformat(written)
+def assert_just_now(text: str, began: datetime) -> None:
+    """Check that a time is in UTC and not before `began`, to the whole second."""
+    at = datetime.fromisoformat(text)
     assert at.utcoffset() == timedelta(0)
     assert began - timedelta(seconds=1) < at <= datetime.now(UTC)

@@ -20,7 +20,7 @@ from tests.support.jepsen import end
 pytestmark = pytest.mark.slow
 
 POPULATION = WORKERS = 4
-"""Most of the time a generation has no room left: whoever adds a trial then adds one too many."""
+"""As many workers as a generation has trials: mostly no room is left, so any additional trial is one too many."""
 UNNUMBERED = """
 SELECT count(*) FROM trials WHERE state = 'RUNNING' AND number >= ?
 AND trial_id NOT IN (SELECT trial_id FROM trial_system_attributes)
@@ -37,7 +37,7 @@ def all_are_at_work(crew: Crew) -> bool:
 
 
 def end_exactly(search: Search, crew: Crew) -> None:
-    """Two more generations, and every one of them exact."""
+    """Wait for two more generations, end the study, and check that every generation has the exact size."""
     closed = len(search.metadata.closed_generations())
     wait_until(lambda: len(search.metadata.closed_generations()) >= closed + 2, SOON_S, "the study goes on")
     end(search, crew)
@@ -85,7 +85,7 @@ def test_generations_are_exact_through_whatever_links_the_database_is_reached(
 def test_generations_are_exact_when_workers_are_killed_before_a_trial_has_its_generation(
     any_storage_url: str, crew: Crew
 ) -> None:
-    """That takes some milliseconds; whoever is at it is among those that are killed, if they die soon enough."""
+    """Kill all workers while one of them stores a trial without its generation, which takes a few milliseconds."""
     search = new_study(any_storage_url, "s", population=POPULATION, synchronous=True)
     with closing(sqlite3.connect(str(make_url(any_storage_url).database), isolation_level=None)) as connection:
 

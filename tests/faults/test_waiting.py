@@ -1,4 +1,4 @@
-"""Servers that are not up yet, have no connection to spare, or take no changes."""
+"""Servers that are not up yet, have no free connections, or are read-only."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ CROWD = 20
 
 
 class SmallPostgresServer(PostgresServer):
-    """With 10 connections, of which 3 are the administrator's."""
+    """PostgreSQL server with 10 connections, 3 of them reserved for the administrator."""
 
     def command(self) -> list[str]:
         return [*super().command(), "-c", "max_connections=10"]
@@ -39,7 +39,7 @@ def test_twenty_workers_share_ten_connections(logs: Path) -> None:
         server.execute("CREATE ROLE worker LOGIN PASSWORD 'worker'")
         server.execute(f"ALTER DATABASE {make_url(admin_url).database} OWNER TO worker")
         url = make_url(admin_url).set(username="worker", password="worker").render_as_string(hide_password=False)
-        # Its own connections are closed by the time the workers come.
+        # Close the connections of this process before the workers start.
         search = new_study(url, "s", population=20, generations=2)
         search.study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
         with Crew(logs, url, grace_s=GRACE_S) as crew:
@@ -142,7 +142,7 @@ def test_a_worker_leaves_in_order_although_the_database_was_away_after_its_last_
 
 @contextmanager
 def away_from(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Yield a function that stops the server, which is started again when somebody waits for it."""
+    """Yield a function that stops the server; it is started again when the process under test begins to wait."""
     is_waited_for = Event()
 
     def start() -> None:
@@ -180,7 +180,7 @@ def test_a_read_only_mysql_server_is_refused_as_such(
     mariadb_server: MariadbServer, mariadb_url: str, cli_here: Callable[..., tuple[int, str, str]]
 ) -> None:
     new_study(mariadb_url, "s")
-    # An administrator may write all the same.
+    # An administrator may write in spite of read_only.
     mariadb_server.execute("CREATE OR REPLACE USER worker@'127.0.0.1' IDENTIFIED BY 'worker'")
     mariadb_server.execute(f"GRANT ALL ON {make_url(mariadb_url).database}.* TO worker@'127.0.0.1'")
     url = make_url(mariadb_url).set(username="worker", password="worker").render_as_string(hide_password=False)
