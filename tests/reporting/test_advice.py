@@ -15,7 +15,7 @@ NOT_MEASURED = "The agreement of two trainings of one circuit was not measured."
 
 
 @pytest.mark.parametrize(
-    ("value", "repeats", "told"),
+    ("value", "repeats", "sentence"),
     [
         (
             0.15,
@@ -40,26 +40,26 @@ NOT_MEASURED = "The agreement of two trainings of one circuit was not measured."
         ),
     ],
 )
-def test_what_trainings_are_worth(new_search: Callable[..., Search], value: float, repeats: int, told: str) -> None:
+def test_what_trainings_are_worth(new_search: Callable[..., Search], value: float, repeats: int, sentence: str) -> None:
     measured = Reliability(value=value, low=0.05 if value > 0.05 else -0.1, high=0.3, circuits=24, trainings=4)
     search = new_search(small_config(training=TrainingConfig(repeats=repeats)))
     search = replace(search, description=replace(search.description, reliability=measured))
-    assert reliability_sentence(search) == told
+    assert reliability_sentence(search) == sentence
 
 
 def test_what_is_left_to_luck_is_told_alone(new_search: Callable[..., Search]) -> None:
-    """A search with a single point, no progress and poor accuracies: all for that reason."""
+    """Check the advice for a search with one point, no progress and poor accuracies, all explained by its reliability."""
     search = new_search(small_config(search=SearchConfig(population=4, generations=8)))
     measured = Reliability(value=0.15, low=0.05, high=0.3, circuits=24, trainings=4)
     search = replace(search, description=replace(search.description, reliability=measured))
     run_trials(search, 12, lambda _: (100.0, 0.7))
     search.advance(read_state(search))
-    (told,) = advice(read_state(search))
-    assert told == reliability_sentence(search)
+    (sentence,) = advice(read_state(search))
+    assert sentence == reliability_sentence(search)
 
 
 @pytest.mark.parametrize(
-    ("values", "told", "attempt"),
+    ("values", "sign", "attempt"),
     [
         (lambda _: (100.0, 0.7), "reaches at most 0.30 accuracy: a barren plateau", "Try --epochs 120, another --lr"),
         (lambda _: (100.0, 0.2), "The front is a single point", "Try --population 8"),
@@ -67,14 +67,14 @@ def test_what_is_left_to_luck_is_told_alone(new_search: Callable[..., Search]) -
     ],
 )
 def test_signs_of_failure_are_told_with_what_to_try(
-    new_search: Callable[..., Search], values: Callable[[Genome], tuple[float, float]], told: str, attempt: str
+    new_search: Callable[..., Search], values: Callable[[Genome], tuple[float, float]], sign: str, attempt: str
 ) -> None:
     search = new_search(small_config(training=TrainingConfig(epochs=60), search=SearchConfig(population=4, generations=8)))
     run_trials(search, 12, values)
     search.advance(read_state(search))
     first, line = advice(read_state(search))
     assert first == NOT_MEASURED
-    assert told in line and attempt in line
+    assert sign in line and attempt in line
 
 
 def test_stagnation_at_once_is_told_where_the_front_has_several_points(new_search: Callable[..., Search]) -> None:

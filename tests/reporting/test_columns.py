@@ -1,4 +1,4 @@
-"""Every output has the costs and scores of the list of columns."""
+"""Costs and scores of the column list appear in every output."""
 
 import csv
 import io
@@ -19,9 +19,9 @@ def named(output: Output, search: Search) -> list[str]:
 
 
 def test_every_stored_value_has_a_column_of_its_own() -> None:
-    stored = Costs.__dataclass_fields__.keys() | ValidationScores.__dataclass_fields__.keys()
-    # The FLOPs of the effective circuit are told with that circuit.
-    assert {name for name in stored if not name.startswith("cheapest_")} <= BY_NAME.keys()
+    fields = Costs.__dataclass_fields__.keys() | ValidationScores.__dataclass_fields__.keys()
+    # The FLOPs of the effective circuit are reported with that circuit.
+    assert {name for name in fields if not name.startswith("cheapest_")} <= BY_NAME.keys()
     for groups in ORDER.values():
         names = Counter(column.name for group in groups for column in group)
         assert set(names.values()) == {1}

@@ -61,7 +61,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
             "parameters": int,
             "val_accuracy": float,
             "val_accuracy_interval": type(None),
-            # These trials are as those of before it was kept.
+            # The trials of this study have no stored balanced accuracy.
             "val_balanced_accuracy": type(None),
             "val_balanced_accuracy_interval": type(None),
             "val_error": float,
@@ -97,7 +97,7 @@ def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
 
 
 def test_a_study_that_stopped_before_it_was_made_took_no_time_that_is_known(finished: Search) -> None:
-    """The clock was set back in between."""
+    """Create the study after its stop, as when the clock was set back in between."""
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     stepped = replace(finished, description=replace(finished.description, created=later))
     assert stop_document(stepped)["stop"]["seconds"] is None
@@ -134,7 +134,7 @@ def test_a_trial_is_shown_with_interval_and_drawing(finished: Search) -> None:
     document = trial_document(finished, 3)
     assert document["drawing"].count("<Z>") == document["genome"]["n_qubits"]
     low, high = document["val_accuracy_wilson"]
-    # It was trained once.
+    # A single training has no t interval.
     assert document["val_accuracy_interval"] is None
     assert 0 <= low < document["val_accuracy"] < high <= 1
     with pytest.raises(StudyNotFoundError, match="no trial 8; it has 0 to 7"):
@@ -162,10 +162,10 @@ def test_status_tells_who_is_at_what(
     new_search: Callable[..., Search], cli_here: Callable[..., tuple[int, str, str]], storage_url: str
 ) -> None:
     search = new_search()
-    known, _just_begun = search.study.ask(), search.study.ask()
-    genome = suggest(known, search.config.space)
-    known.set_user_attr("worker", "elsewhere:17")
-    batched(search.study).store(known._trial_id)
+    trial, _just_begun = search.study.ask(), search.study.ask()
+    genome = suggest(trial, search.config.space)
+    trial.set_user_attr("worker", "elsewhere:17")
+    batched(search.study).store(trial._trial_id)
     (study,) = status_document(search.study._storage, None)["studies"]
     (first, second), circuit = study["workers"], str(genome.circuit)
     assert 0 <= first.pop("heard_s_ago") < SOON_S
@@ -184,7 +184,7 @@ def test_status_of_all_names_a_study_that_it_cannot_read(
     description = study.user_attrs[DESCRIPTION]
     study.set_user_attr(DESCRIPTION, description | {"config": description["config"] | {"annealing": 3}})
     document = status_document(finished.study._storage, None)
-    assert [shown["study"] for shown in document["studies"]] == ["iris"]
+    assert [entry["study"] for entry in document["studies"]] == ["iris"]
     (left_out,) = document["left_out"]
     assert left_out["study"] == "newer"
     code, out, err = cli_here("status")
@@ -200,16 +200,16 @@ def test_a_study_of_before_hypervolumes_were_logarithmic_is_left_out_of_all(
     study = new_search(name="older").study
     entry = {name: value for name, value in study.user_attrs[DESCRIPTION].items() if name != "flops_range"}
     study.set_user_attr(DESCRIPTION, entry | {"reference_point": [1.5, 1.0]})
-    told = (
+    reason = (
         f"study 'older' was made by an earlier faqnas-optuna, {__version__}, which defined hypervolumes differently:"
         " read it with that version, or start another study with --study"
     )
     code, out, err = cli_here("status")
     assert (code, err) == (0, "")
     assert out.splitlines()[1].startswith("iris ")
-    assert out.splitlines()[-1] == f"skipping study older: {told}"
+    assert out.splitlines()[-1] == f"skipping study older: {reason}"
     for command in (("status", "older"), ("pareto", "older"), ("resume", "older"), ("worker", "older")):
-        assert cli_here(*command) == (3, "", f"Error: {told}\n")
+        assert cli_here(*command) == (3, "", f"Error: {reason}\n")
 
 
 @pytest.mark.parametrize("counter", FlopsCounter)
@@ -226,11 +226,11 @@ def test_what_the_cheapest_circuit_that_computes_the_same_costs_is_told(
     run_trials(search, 3, cheap_values)
     for number in range(3):
         document = trial_document(search, number)
-        told, genome = document["effective"], Genome.from_params(document["genome"])
+        effective, genome = document["effective"], Genome.from_params(document["genome"])
         cheapest = effective_circuit(genome.circuit)
-        assert (told["cheapest"], cheapest.depth) == (str(cheapest), 1)
-        assert told["cheapest_flops"] == Costs.of(cheapest, n_features=4, n_classes=3).quantum_flops(config)
-        line = f"{cheapest} at {told['cheapest_flops']} quantum FLOPs"
+        assert (effective["cheapest"], cheapest.depth) == (str(cheapest), 1)
+        assert effective["cheapest_flops"] == Costs.of(cheapest, n_features=4, n_classes=3).quantum_flops(config)
+        line = f"{cheapest} at {effective['cheapest_flops']} quantum FLOPs"
         assert re.search(rf"^  cheapest equivalent +{re.escape(line)}$", cli_here("show", "iris", str(number))[1], re.MULTILINE)
 
 
@@ -286,8 +286,8 @@ def test_what_is_exported_tells_the_circuit_and_what_decided_its_values(finished
         assert (entry["canonical"]["summary"], row["summary"]) == (str(circuit), str(circuit))
         assert entry["canonical"]["rotations"] == row["canonical_rotations"].split() == [*circuit.rotations]
         assert entry["canonical"]["topology"] == row["canonical_topology"] == circuit.topology
-        told = {name: json.loads(row[name]) for name in ("settings", "versions")}
-        assert told == {name: document["provenance"][name] for name in told}
+        columns = {name: json.loads(row[name]) for name in ("settings", "versions")}
+        assert columns == {name: document["provenance"][name] for name in columns}
         assert (row["study"], row["dataset"], row["seed"]) == ("iris", "iris", "0")
         assert (row["inert"], row["cheapest"]) == (entry["effective"]["inert"] or "", entry["effective"]["cheapest"])
         assert int(row["cheapest_flops"]) == entry["effective"]["cheapest_flops"]

@@ -44,7 +44,7 @@ def test_a_png_is_a_picture(search: Search, tmp_path: Path) -> None:
     write_pareto_plot(read_state(search), tmp_path / "front.png")
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.size == (2100, 1350)
-        # Axes, text, two kinds of points: more than one colour on white.
+        # Axes, text and two kinds of points: more than one colour on white.
         assert len(picture.convert("RGB").getcolors(maxcolors=1 << 20) or []) > 20
 
 
@@ -62,7 +62,7 @@ def test_vector_graphics_are_the_same_for_the_same_front(search: Search, tmp_pat
     files = [tmp_path / f"{name}.{ending}" for name in ("one", "two")]
     for file in files:
         write_pareto_plot(read_state(search), file)
-        # A date of theirs would be another now.
+        # If a file contained its date, the two would differ.
         time.sleep(1.1)
     one, two = (file.read_bytes() for file in files)
     assert one == two and one.startswith(begins)
@@ -73,16 +73,16 @@ def test_settings_and_versions_travel_in_a_figure(search: Search, tmp_path: Path
     for ending in ("png", "svg", "pdf", "html"):
         write_pareto_plot(read_state(search), tmp_path / f"front.{ending}")
     with Image.open(tmp_path / "front.png") as picture:
-        told = [picture.info["Description"]]
+        descriptions = [picture.info["Description"]]
     drawing = ElementTree.parse(tmp_path / "front.svg").getroot()
-    told += [element.text for element in drawing.iter("{http://purl.org/dc/elements/1.1/}description")]
+    descriptions += [element.text for element in drawing.iter("{http://purl.org/dc/elements/1.1/}description")]
     (described,) = re.findall(r'<meta name="description" content="([^"]*)"', (tmp_path / "front.html").read_text())
-    told.append(unescape(described))
-    assert len(told) == 3
-    for text in told:
-        found = json.loads(text)
-        assert (found["study"], found["settings"]["training"]["epochs"]) == ("iris", 1)
-        assert found["versions"]["optuna"] == optuna.__version__
+    descriptions.append(unescape(described))
+    assert len(descriptions) == 3
+    for text in descriptions:
+        description = json.loads(text)
+        assert (description["study"], description["settings"]["training"]["epochs"]) == ("iris", 1)
+        assert description["versions"]["optuna"] == optuna.__version__
     assert b"/Subject" in (tmp_path / "front.pdf").read_bytes()
 
 
@@ -99,15 +99,15 @@ def test_a_directory_that_is_not_there_is_named(search: Search, tmp_path: Path) 
 
 FRONT = [(3, 60, 0.53), (141, 180, 0.44), (51, 264, 0.417), (47, 634, 0.38), (48, 709, 0.306), (19, 1165, 0.222)]
 FRONT += [(88, 4700, 0.11), (159, 38997, 0.056)]
-"""Trial, quantum FLOPs and error: eight circuits, some of which are as near to each other as those of a search."""
+"""Trial, quantum FLOPs and error of eight circuits, some as close to each other as in a real search."""
 LAYERS = {Mark.EFFECTIVE: ("CNOT", "RY"), Mark.INERT: ("CZ", "RX", "RY"), Mark.LACKING: ("CZ", "RY")}
 MARKS = [Mark.EFFECTIVE, Mark.INERT, Mark.EFFECTIVE, Mark.LACKING, Mark.INERT, Mark.EFFECTIVE, Mark.INERT, Mark.EFFECTIVE]
 
 
-def shown(
+def front_plot(
     *, dominated: int = 0, marks: list[Mark] = MARKS, deviation: float | None = None, confirmed: bool = False
 ) -> FrontPlot:
-    """The front above, with as many dominated circuits all over the axes."""
+    """Return the plot of the front above, with dominated circuits spread over the axes."""
     rng = random.Random(1)
     front = [
         candidate(trial, genome_of(n_qubits, *LAYERS[mark]), flops=flops, error=error, deviation=deviation)
@@ -119,23 +119,25 @@ def shown(
         if any(less <= flops and better <= error for _, less, better in FRONT):
             others.append(candidate(1000, genome_of(10, "CNOT", "RY"), flops=flops, error=error))
     errors = [(one, one.val_error + 0.05 * (-1) ** number) for number, one in enumerate(front)]
-    known = {one.record.circuit: ConfirmedError(error=error, low=error - 0.03, high=error + 0.04) for one, error in errors}
-    return FrontPlot(title="iris", front=front, dominated=others, repeats=5, confirmed=known if confirmed else {})
+    errors_by_circuit = {
+        one.record.circuit: ConfirmedError(error=error, low=error - 0.03, high=error + 0.04) for one, error in errors
+    }
+    return FrontPlot(title="iris", front=front, dominated=others, repeats=5, confirmed=errors_by_circuit if confirmed else {})
 
 
 CROWDED = {
-    "dominated": shown(dominated=200),
-    "confirmed": shown(dominated=60, deviation=0.03, confirmed=True),
+    "dominated": front_plot(dominated=200),
+    "confirmed": front_plot(dominated=60, deviation=0.03, confirmed=True),
 }
 
 
 def values(line: Line2D) -> NDArray[np.float64]:
-    """(n, 2) quantum FLOPs and errors."""
+    """Return the (n, 2) quantum FLOPs and errors of a line."""
     return np.asarray(line.get_xydata(), np.float64)
 
 
 class Drawn:
-    """A printed figure, measured in its pixels."""
+    """Printed figure, measured in pixels."""
 
     def __init__(self, figure: PrintedFigure) -> None:
         self.figure = figure
@@ -146,21 +148,21 @@ class Drawn:
 
     @property
     def words(self) -> list[str]:
-        """Of the legend."""
+        """Return the texts of the legend."""
         return [text.get_text() for text in self.figure.legends[0].get_texts()]
 
     def marks(self, *shapes: str) -> list[Bbox]:
-        """Those of such shapes that stand for a value."""
-        found = []
+        """Return the boxes of the marks with these shapes."""
+        boxes = []
         for line in self.axes.lines:
             if line.get_marker() in shapes:
                 reach = line.get_markersize() / 2 * self.figure.dpi / 72
                 for x, y in self.axes.transData.transform(values(line)):
-                    found.append(Bbox([[x - reach, y - reach], [x + reach, y + reach]]))
-        return found
+                    boxes.append(Bbox([[x - reach, y - reach], [x + reach, y + reach]]))
+        return boxes
 
     def lines(self) -> list[Bbox]:
-        """The steps between the points of the front, intervals, and what leads to what was confirmed, two pixels wide."""
+        """Return the steps of the front, the intervals and the links to confirmed errors, as boxes two pixels wide."""
         (line,) = [line for line in self.axes.lines if line.get_drawstyle() == "steps-post" and len(values(line))]
         ends: list[Any] = []
         for begin, end in pairwise(values(line)):
@@ -190,18 +192,18 @@ def test_labels_that_find_no_room_are_left_out(size: Size) -> None:
         candidate(100 + number, circuit, flops=int(60 * 1.2**number), error=0.6 * 0.9**number)
         for number, circuit in enumerate(circuits)
     ]
-    drawn = Drawn(printed_figure(replace(shown(dominated=100), front=front), size))
+    drawn = Drawn(printed_figure(replace(front_plot(dominated=100), front=front), size))
     assert 10 < len(drawn.labels) < 30
     check_labels(drawn)
 
 
 def check_labels(drawn: Drawn) -> None:
-    """That they cover nothing, and neither leave nor touch the axes."""
+    """Check that labels cover nothing and stay clear of the axes."""
     others = [*drawn.marks("o", "s", "D"), *drawn.lines(), drawn.legend]
     for number, box in enumerate(boxes := list(drawn.labels.values())):
         assert not any(overlap(box, other) for other in (*others, *boxes[:number]))
         edges = drawn.axes.bbox
-        # In pixels, of which a line of the axes has three or so.
+        # In pixels; a line of the axes is about three pixels wide.
         assert edges.x0 + 4 <= box.x0 and box.x1 <= edges.x1 and edges.y0 + 4 <= box.y0 and box.y1 <= edges.y1
 
 
@@ -236,7 +238,7 @@ def test_the_legend_is_in_the_figure_and_on_no_point(crowded: Drawn) -> None:
 
 
 def overlap(one: Bbox, other: Bbox) -> bool:
-    """By more than the rounding of a pixel."""
+    """Return whether two boxes overlap by more than the rounding of a pixel."""
     width, height = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
     return bool(width > 0.5 and height > 0.5)
 
@@ -246,12 +248,12 @@ def test_each_size_has_its_measures(search: Search, tmp_path: Path, size: str, p
     write_pareto_plot(read_state(search), tmp_path / "front.png", size=Size(size))
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.size == pixels
-        # The inches that they are printed on.
+        # The resolution follows from the printed size in inches.
         assert picture.info["dpi"][0] == pytest.approx(pixels[0] / Size(size).form.inches[0], abs=0.1)
 
 
 def test_a_long_title_fits_its_slide() -> None:
-    figure = printed_figure(replace(shown(), title="x" * 160), Size.SLIDE)
+    figure = printed_figure(replace(front_plot(), title="x" * 160), Size.SLIDE)
     (title,) = [text for text in figure.texts if text.get_text()]
     assert title.get_window_extent().width <= figure.bbox.width
 
@@ -268,13 +270,13 @@ def test_text_stays_text(search: Search, tmp_path: Path) -> None:
     texts = {"".join(element.itertext()).strip() for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
     trials = {str(one.trial) for one in read_state(search).front}
     assert {"quantum FLOPs (forward pass of one sample)", "validation error", "front (labels: trial numbers)", *trials} <= texts
-    # TrueType, which publishers take, and not the Type 3 that matplotlib writes by itself.
+    # Publishers accept TrueType but not Type 3, matplotlib's default.
     file = (tmp_path / "front.pdf").read_bytes()
     assert b"/FontFile2" in file and b"/Type3" not in file
 
 
 def test_marks_tell_what_is_inert() -> None:
-    drawn = Drawn(printed_figure(shown(), Size.PAGE))
+    drawn = Drawn(printed_figure(front_plot(), Size.PAGE))
     assert drawn.words == ["front (labels: trial numbers)", "some gates inert", "no effective entangler"]
     looks = {}
     for line in drawn.axes.lines:
@@ -285,7 +287,7 @@ def test_marks_tell_what_is_inert() -> None:
 
 
 def test_marks_that_are_not_there_are_not_explained() -> None:
-    assert Drawn(printed_figure(shown(marks=[Mark.EFFECTIVE] * 8), Size.COLUMN)).words == ["front (labels: trial numbers)"]
+    assert Drawn(printed_figure(front_plot(marks=[Mark.EFFECTIVE] * 8), Size.COLUMN)).words == ["front (labels: trial numbers)"]
 
 
 @pytest.mark.parametrize(
@@ -300,32 +302,32 @@ def test_marks_that_are_not_there_are_not_explained() -> None:
 )
 def test_the_name_of_what_is_lacking(genomes: list[Genome], name: str | None) -> None:
     front = [candidate(number, genome, flops=10 + number, error=0.5 - number / 10) for number, genome in enumerate(genomes)]
-    assert replace(shown(), front=front).meaning_of(Mark.LACKING) == name
+    assert replace(front_plot(), front=front).meaning_of(Mark.LACKING) == name
 
 
 def test_repeats_give_the_front_intervals() -> None:
-    drawn = Drawn(printed_figure(shown(deviation=0.03, dominated=3), Size.PAGE))
+    drawn = Drawn(printed_figure(front_plot(deviation=0.03, dominated=3), Size.PAGE))
     assert "95 % CI of the mean of 5 trainings" in drawn.words
     (bars,) = [bar for container in drawn.axes.containers for bar in container[2]]
     half = stats.t.ppf(0.975, 4) * 0.03 / math.sqrt(5)
     expected = [[[flops, max(error - half, 0)], [flops, error + half]] for _, flops, error in FRONT]
     assert np.array(bars.get_segments()) == pytest.approx(np.array(expected))
-    assert not Drawn(printed_figure(shown(), Size.PAGE)).axes.containers
+    assert not Drawn(printed_figure(front_plot(), Size.PAGE)).axes.containers
 
 
 def test_what_was_confirmed_stands_beside_what_was_believed() -> None:
-    figure = printed_figure(seen := shown(confirmed=True), Size.PAGE)
+    figure = printed_figure(plot := front_plot(confirmed=True), Size.PAGE)
     drawn = Drawn(figure)
     assert drawn.words[-1] == "confirmed on the test part, 95 % CI" and drawn.axes.get_ylabel() == "validation or test error"
     (container,) = drawn.axes.containers
     diamonds, _, (bars,) = container
-    known = [(one, seen.confirmed[one.record.circuit]) for one in seen.front]
+    confirmed = [(one, plot.confirmed[one.record.circuit]) for one in plot.front]
     assert diamonds.get_marker() == "D" and diamonds.get_color() == CONFIRMED != ESTIMATED
-    assert diamonds.get_xydata() == pytest.approx(np.array([[one.quantum_flops, test.error] for one, test in known]))
-    reach = [[[one.quantum_flops, test.low], [one.quantum_flops, test.high]] for one, test in known]
+    assert diamonds.get_xydata() == pytest.approx(np.array([[one.quantum_flops, test.error] for one, test in confirmed]))
+    reach = [[[one.quantum_flops, test.low], [one.quantum_flops, test.high]] for one, test in confirmed]
     assert np.array(bars.get_segments()) == pytest.approx(np.array(reach))
     links = [lines for lines in drawn.axes.collections if isinstance(lines, LineCollection) and lines is not bars]
-    expected = [[[one.quantum_flops, one.val_error], [one.quantum_flops, test.error]] for one, test in known]
+    expected = [[[one.quantum_flops, one.val_error], [one.quantum_flops, test.error]] for one, test in confirmed]
     assert np.array(links[0].get_segments()) == pytest.approx(np.array(expected))
 
 
@@ -343,15 +345,15 @@ def test_the_figure_of_a_page_tells_the_same(search: Search) -> None:
     plain = pareto_figure(read_state(search))
     assert [len(trace.x) for trace in plain.data] == [len(part) for part in (dominated(search), read_state(search).front)]
     assert plain.layout.yaxis.title.text == "validation error" and plain.data[1].error_y.array is None
-    figure = interactive_figure(shown(deviation=0.03, confirmed=True, dominated=5))
+    figure = interactive_figure(front_plot(deviation=0.03, confirmed=True, dominated=5))
     _, front, links, confirmed = figure.data
     assert [*front.marker.symbol] == ["square" if mark is Mark.LACKING else "circle" for mark in MARKS]
     assert [*front.marker.color] == [ESTIMATED if mark is Mark.EFFECTIVE else "white" for mark in MARKS]
     half = stats.t.ppf(0.975, 4) * 0.03 / math.sqrt(5)
     assert [*front.error_y.array] == pytest.approx([half] * 8)
     assert [*front.error_y.arrayminus] == pytest.approx([min(half, error) for _, _, error in FRONT])
-    told = "open: some gates inert, square: no effective entangler, bars: 95 % CI of the mean of 5 trainings"
-    assert front.name == f"front ({told})"
+    legend = "open: some gates inert, square: no effective entangler, bars: 95 % CI of the mean of 5 trainings"
+    assert front.name == f"front ({legend})"
     assert [*confirmed.x] == [flops for _, flops, _ in FRONT]
     assert [*confirmed.y] == pytest.approx([error + 0.05 * (-1) ** number for number, (_, _, error) in enumerate(FRONT)])
     assert [*confirmed.error_y.array] == pytest.approx([0.04] * 8)

@@ -17,7 +17,7 @@ def test_a_frame_of_the_front_is_its_document(search_of_eight: Search) -> None:
             assert row[name] == entry[name]
         assert row["circuit"] == entry["effective"]["summary"]
         assert {gene: row[gene] for gene in entry["genome"]} == entry["genome"]
-        # Of a single training there is none.
+        # A single training has no interval.
         assert math.isnan(row["val_accuracy_low"]) and math.isnan(row["val_accuracy_high"])
 
 

@@ -31,15 +31,15 @@ from tests.support.candidates import candidate, genome_of
 
 NAME = "iris_50-a"
 BROKEN = r">{\raggedright\arraybackslash}"
-"""What an X of tabularx is told, beside its width."""
+"""Declaration before an X column of tabularx: its text is not justified."""
 
 
 BELOW = r"\multicolumn{"
-"""How a line begins whose text stands below the row before it."""
+"""Beginning of a line with text that belongs to the row above."""
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of each row, headings first: an `&` that is escaped ends none. Text below a row is its last cell."""
+    """Return the cells of each row, headings first; a line of text below a row becomes the row's last cell."""
     read: list[list[str]] = []
     for line in text.splitlines():
         if not line.endswith(r" \\"):
@@ -53,14 +53,14 @@ def rows(text: str) -> list[list[str]]:
 
 
 def unstacked(heading: str) -> str:
-    """Return a heading whose words do not stand one above another."""
+    """Return a heading without the line breaks between its words."""
     if not heading.startswith(stack := r"\shortstack[r]{"):
         return heading
     return heading.removeprefix(stack).removesuffix("}").replace("-" + r"\\", "").replace(r"\\", " ")
 
 
 def check(text: str) -> None:
-    """That LaTeX would take it: environments and braces close, rows have the columns' number, nothing special stands bare."""
+    """Check that LaTeX accepts a table: environments and braces close, rows are complete, special characters are escaped."""
     comments = [line for line in text.splitlines() if line.startswith("%")]
     lines = text.splitlines()[len(comments) :]
     assert len(comments) == 2
@@ -76,7 +76,7 @@ def check(text: str) -> None:
     alignment = alignment.replace(BROKEN, "").replace(r"@{\extracolsep{\fill}}", "").replace("@{}", "X")
     assert {len(cells) for cells in rows(text)} == {len(alignment)}
     for line in lines:
-        # What is between dollars is ours: mathematics.
+        # Text between dollar signs is our own mathematics.
         prose = re.sub(r"(?<!\\)\$.*?(?<!\\)\$", "", line)
         bare = re.sub(r"\\[\\{}$&#%_]", "", prose)
         assert bare.count("{") == bare.count("}")
@@ -85,16 +85,16 @@ def check(text: str) -> None:
 
 
 def table_of(state: SearchState) -> str:
-    """That of the whole front."""
+    """Return the LaTeX table of the whole front."""
     return front_table(state, state.front)
 
 
 def add(search: Search, *candidates: Candidate) -> None:
-    """To a study, as its workers do."""
+    """Add candidates to a study as its workers do."""
     distributions: dict[str, BaseDistribution] = {gene: CategoricalDistribution(choices) for gene, choices in GENES.items()}
     for one in candidates:
-        values, told = [one.quantum_flops, one.val_error], one.record.to_attributes()
-        trial = create_trial(params=one.genome.to_params(), distributions=distributions, values=values, user_attrs=told)
+        values, attributes = [one.quantum_flops, one.val_error], one.record.to_attributes()
+        trial = create_trial(params=one.genome.to_params(), distributions=distributions, values=values, user_attrs=attributes)
         search.study.add_trial(trial)
 
 
@@ -127,7 +127,7 @@ def test_the_table_of_a_front(new_search: Callable[..., Search]) -> None:
     ):
         assert part in caption
     assert r"\label{tab:front-iris-50-a}" in text
-    # In a class of narrow pages a circuit takes two lines.
+    # In a narrow text column a circuit needs two lines.
     assert rf"\begin{{tabularx}}{{\linewidth}}{{rrrrr{BROKEN}X}}" in text
     assert "interval" not in text
 
@@ -151,9 +151,9 @@ def test_repeats_add_an_interval(new_search: Callable[..., Search]) -> None:
 def test_what_decided_the_values_stands_above(new_search: Callable[..., Search]) -> None:
     add(search := new_search(name=NAME), *FRONT)
     comment = table_of(read_state(search)).splitlines()[1]
-    told = json.loads(comment.removeprefix("% Made by faqnas-optuna from "))
-    assert told["study"] == NAME and told["settings"]["dataset"] == "iris"
-    assert told["data_fingerprint"] == search.description.data_fingerprint and "optuna" in told["versions"]
+    origin = json.loads(comment.removeprefix("% Made by faqnas-optuna from "))
+    assert origin["study"] == NAME and origin["settings"]["dataset"] == "iris"
+    assert origin["data_fingerprint"] == search.description.data_fingerprint and "optuna" in origin["versions"]
 
 
 SPECIAL = {
@@ -185,7 +185,7 @@ def test_any_table_can_hold_them() -> None:
     texts = [[escaped(text), escaped(text)] for text in SPECIAL]
     check(text := table(headings, texts, caption=escaped("50 % & more"), label="a_b & c", origin={"study": "50 %\n&"}))
     assert r"\begin{tabularx}" in text and r"\label{tab:a-b---c}" in text and len(rows(text)) == 1 + len(SPECIAL)
-    # After the end of a row, a bracket would be taken for its distance to the next, and a star for a part of the end.
+    # After the end of a row, LaTeX would read a bracket as a distance and a star as part of the row end.
     assert not any(line.startswith(("[", "*")) for line in text.splitlines())
 
 
@@ -194,10 +194,10 @@ def test_numbers() -> None:
 
 
 def confirmation_of(score: Score, dataset: str = "wine", **more: object) -> dict[str, Any]:
-    """Return a confirmation's document, of two circuits.
+    """Return the document of a confirmation of two circuits.
 
     Args:
-        more: of each circuit.
+        more: additional entries of each circuit.
     """
     control = {"difference": -0.1, "p_holm": 0.03, "rank_biserial": -1.0}
     circuit: dict[str, Any] = {
@@ -232,8 +232,8 @@ def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
     text = confirmation_table(confirmation_of(score))
     check(text)
     headings, first, second = rows(text)
-    told = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
-    assert headings[1:5] == [told, r"95\,\% CI", "Search estimate", r"$F_\mathrm{Q}$"]
+    heading = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
+    assert headings[1:5] == [heading, r"95\,\% CI", "Search estimate", r"$F_\mathrm{Q}$"]
     assert first[:5] == ["19", "0.967", "0.946--0.987", "0.944", r"38\,997"]
     assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
     assert second[2] == "--" and second[6:10] == ["--"] * 4
@@ -262,7 +262,7 @@ def balanced(one: Candidate) -> Candidate:
 
 
 def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
-    """Each kind of table that is written, with its name."""
+    """Yield the name and the text of each kind of table."""
     repeated = TrainingConfig(epochs=20, repeats=3)
     configs = {
         "plain": small_config(),

@@ -38,22 +38,22 @@ def test_other_settings_are_told_too(new_search: Callable[..., Search]) -> None:
 
 
 def test_the_reliability_is_that_of_so_few_samples(new_search: Callable[..., Search]) -> None:
-    """Wilson's interval of 24 right of 30: (0.6269, 0.9049) by the formula."""
+    """Check Wilson's interval for 24 correct of 30, (0.6269, 0.9049) by the formula."""
     search = new_search()
     run_trials(search, 4, lambda genome: (cheap_values(genome)[0], 0.2))
-    told = study_note(read_state(search))["Reliability"]
+    reliability = study_note(read_state(search))["Reliability"]
     details = "(Wilson 95 % CI 0.627 to 0.905; majority class 0.333)"
-    assert told.startswith(f"The best accuracy on 30 validation samples is 0.800 {details}. ")
-    assert told.endswith(
+    assert reliability.startswith(f"The best accuracy on 30 validation samples is 0.800 {details}. ")
+    assert reliability.endswith(
         "As the best of 4 circuits it is optimistically biased. The agreement of two trainings of one circuit was not measured."
     )
 
 
 def test_who_made_it_is_told(search_of_eight: Search) -> None:
-    told = study_note(read_state(search_of_eight))["Origin"]
+    origin = study_note(read_state(search_of_eight))["Origin"]
     created = datetime.fromisoformat(search_of_eight.description.created)
-    assert f"on {created:%Y-%m-%d %H:%M} UTC by faqnas-optuna {versions()['faqnas-optuna']}" in told
-    assert "other versions" not in told
+    assert f"on {created:%Y-%m-%d %H:%M} UTC by faqnas-optuna {versions()['faqnas-optuna']}" in origin
+    assert "other versions" not in origin
     search_of_eight.metadata.record_versions({**versions(), "numpy": "1.26.0"})
     assert "some workers had other versions" in study_note(read_state(search_of_eight))["Origin"]
 

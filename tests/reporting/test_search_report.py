@@ -10,7 +10,7 @@ def test_below_a_front_stands_what_is_cheaper_and_computes_the_same() -> None:
     cheaper = profiler_flops(effective_circuit(genome.circuit))
     study = description_of(StudyConfig(dataset="iris"))
     _, remarks = front_blocks([candidate(7, genome, flops=profiler_flops(genome.circuit), error=0.1)], study)
-    told = f"6 qubits, amplitude, RY, CZ linear computes the same as trial 7 for {cheaper:,} quantum FLOPs."
-    assert isinstance(remarks, str) and remarks.endswith(told)
+    sentence = f"6 qubits, amplitude, RY, CZ linear computes the same as trial 7 for {cheaper:,} quantum FLOPs."
+    assert isinstance(remarks, str) and remarks.endswith(sentence)
     _, *remarks_of_the_cheaper = front_blocks([candidate(7, genome, flops=cheaper, error=0.1)], study)
     assert not any("computes the same" in str(remark) for remark in remarks_of_the_cheaper)
