@@ -1,4 +1,4 @@
-"""A trial of our storage against Optuna's own on the same database, and what it costs."""
+"""Trials of the batched storage compared with Optuna's storage on the same database, and their cost in statements."""
 
 import math
 from typing import Any
@@ -33,12 +33,12 @@ def study(any_storage_url: str) -> optuna.Study:
 
 
 def seen_by(study: optuna.Study) -> list[FrozenTrial]:
-    """All trials."""
+    """Return all trials as a study reads them."""
     return without_times(study, study.get_trials())
 
 
 def without_times(study: optuna.Study, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """On MySQL, which rounds them to seconds: the worker of a trial does not know."""
+    """Clear the times on MySQL, which rounds them to seconds while a worker's own trial has exact ones."""
     if backend(study).engine.dialect.name == "mysql":
         for trial in trials:
             trial.datetime_start = trial.datetime_complete = None
@@ -51,7 +51,7 @@ def by_optuna(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def begin(study: optuna.Study) -> optuna.Trial:
-    """A trial as a worker has it before it trains."""
+    """Begin a trial as a worker does before training."""
     trial = study.ask(DISTRIBUTIONS)
     trial.set_user_attr("worker", "test:1")
     study._storage.set_trial_system_attr(trial._trial_id, "generation", 3)
@@ -59,7 +59,7 @@ def begin(study: optuna.Study) -> optuna.Trial:
 
 
 def elsewhere(study: optuna.Study) -> optuna.Study:
-    """The same study as another worker has it."""
+    """Load the same study as another worker would."""
     return optuna.load_study(storage=open_storage(backend(study).url), study_name=study.study_name)
 
 
@@ -94,11 +94,11 @@ def test_trials_of_others_are_read_as_optuna_reads_them(study: optuna.Study) -> 
     expected = by_optuna(study)
     assert [trial.number for trial in expected] == [*range(6)]
     assert expected[0].params["n"] == 7
-    # The other knows more of its running trial than the database.
-    known = seen_by(other)
-    assert known[3].params.keys() == DISTRIBUTIONS.keys()
-    for found in (seen_by(study), seen_by(elsewhere(study)), [*known[:3], expected[3], *known[4:]]):
-        assert found == expected
+    # The other study's own running trial has values that are not in the database yet.
+    trials_of_other = seen_by(other)
+    assert trials_of_other[3].params.keys() == DISTRIBUTIONS.keys()
+    for trials in (seen_by(study), seen_by(elsewhere(study)), [*trials_of_other[:3], expected[3], *trials_of_other[4:]]):
+        assert trials == expected
     for states in ((TrialState.RUNNING,), (TrialState.FAIL, TrialState.COMPLETE), (TrialState.WAITING,)):
         numbers = [trial.number for trial in study.get_trials(states=states)]
         assert numbers == [trial.number for trial in expected if trial.state in states]
@@ -112,9 +112,9 @@ def test_a_trial_that_was_given_up_takes_nothing_more(study: optuna.Study) -> No
         batched(study).store(trial._trial_id)
     with pytest.raises(UpdateFinishedTrialError, match="trial 1 was given up"):
         study.tell(late, (1, 1))
-    # A look at the others' trials ends the draft too.
-    for found in study.get_trials():
-        assert (found.state, found.params, found.values) == (TrialState.FAIL, {}, None)
+    # Reading the trials of other workers also drops the draft.
+    for stored_trial in study.get_trials():
+        assert (stored_trial.state, stored_trial.params, stored_trial.values) == (TrialState.FAIL, {}, None)
     with pytest.raises(UpdateFinishedTrialError, match="can not be updated"):
         trial.set_user_attr("late", True)
     with pytest.raises(UpdateFinishedTrialError, match="was given up"):
@@ -126,7 +126,7 @@ def test_a_trial_of_a_deleted_study_is_not_finished_in_a_new_one(study: optuna.S
     url = backend(study).url
     optuna.delete_study(study_name="s", storage=open_storage(url))
     new = optuna.create_study(storage=open_storage(url), directions=["minimize", "minimize"], study_name="s")
-    # On SQLite it gets the same ids.
+    # SQLite reuses the ids of the deleted study and its trial.
     begin(new)
     with pytest.raises(UpdateFinishedTrialError, match="given up, or deleted with its study"):
         study.tell(trial, (1, 1))
@@ -181,7 +181,7 @@ def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_s
 
     event.listen(backend(search.study).engine, "before_cursor_execute", note)
     event.listen(backend(search.study).engine, "commit", commit)
-    # Less than a generation, within which nothing is decided; looking for stale trials, once a second, is not a trial's.
+    # Eight trials close no generation, so nothing is decided. Looking for stale trials, once a second, is excluded.
     worker._next_giving_up = math.inf
     trials = 8
     for _ in range(trials):

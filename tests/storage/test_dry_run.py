@@ -1,4 +1,4 @@
-"""What `doctor` finds out about a database by trying it, and that nothing of it stays."""
+"""Checks of a database by `doctor`, which tries statements and leaves nothing behind."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def tables_and_rows(url: str) -> dict[str, int]:
-    """How many rows each table has."""
+    """Return the number of rows of each table."""
     made = make_url(url)
     drivers = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
     engine = create_engine(made.set(drivername=drivers.get(made.drivername, made.drivername)), poolclass=NullPool)
@@ -48,7 +48,7 @@ def test_nothing_stays_of_a_rehearsal(any_storage_url: str, tmp_path: Path) -> N
 
 @pytest.fixture
 def guest_url(any_storage_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The database as a user sees it who may read and no more."""
+    """Yield the URL of the database for a user with read access only."""
     url = make_url(any_storage_url)
     is_postgres = url.get_backend_name() == "postgresql"
     server: DatabaseServer = request.getfixturevalue("postgres_server" if is_postgres else "mariadb_server")
@@ -63,11 +63,11 @@ def guest_url(any_storage_url: str, request: pytest.FixtureRequest) -> Iterator[
 
 @on_servers
 def test_a_user_without_rights_is_told_what_to_ask_for(any_storage_url: str, guest_url: str) -> None:
-    told = "(permission|command) denied .*; ask the owner of the database for the right to create and change tables"
-    with pytest.raises(StorageError, match=told):
+    pattern = "(permission|command) denied .*; ask the owner of the database for the right to create and change tables"
+    with pytest.raises(StorageError, match=pattern):
         dry_run(guest_url)
     new_study(any_storage_url, "s")
-    with pytest.raises(StorageError, match=told):
+    with pytest.raises(StorageError, match=pattern):
         dry_run(guest_url)
 
 
@@ -85,7 +85,7 @@ def test_doctor_finds_a_standby_lacking(
 
 
 def report_lack(url: str, reports: Connection) -> None:
-    """Send what the database lacks."""
+    """Send the error of the dry run, if there is one."""
     try:
         dry_run(url)
     except StorageError as error:

@@ -24,10 +24,10 @@ GRACE_S = 1
 
 @pytest.fixture
 def study(any_storage_url: str) -> optuna.Study:
-    """With one running trial, of which nothing was heard yet."""
+    """Create a study with one running trial that has no heartbeat yet."""
     study = optuna.create_study(storage=open_storage(any_storage_url, create=True, grace_s=GRACE_S), study_name="s")
     study.enqueue_trial({"x": 3}, user_attrs={"asked": "by hand"})
-    # By Optuna alone, which beats only if it is told to.
+    # Begin the trial by Optuna's own storage, which sends heartbeats only on request.
     plain = optuna.load_study(storage=RDBStorage(backend(study).url), study_name="s")
     plain.ask({"x": optuna.distributions.IntDistribution(0, 9)})
     return study
@@ -43,7 +43,7 @@ def states(study: optuna.Study) -> list[TrialState]:
 
 
 def wait_for_stale(study: optuna.Study) -> list[int]:
-    """As a worker looks, again and again."""
+    """Poll for stale trials as a worker does, until there are some."""
     deadline = time.monotonic() + SOON_S
     while not (stale := backend(study).stale_trials(study._study_id)) and time.monotonic() < deadline:
         time.sleep(0.3)
@@ -51,7 +51,10 @@ def wait_for_stale(study: optuna.Study) -> list[int]:
 
 
 def give_up_in_time(study: optuna.Study, *, retry: bool = True) -> list[int]:
-    """The numbers of those that are given up, by looking again and again: whoever stands still for a second is refused."""
+    """Give up stale trials, poll until there are some, and return their numbers.
+
+    A single look is not enough: it is ignored if this process was suspended for a second.
+    """
     deadline = time.monotonic() + SOON_S
     while not (numbers := [number for number in give_up(study, retry=retry) if number is not None]):
         assert time.monotonic() < deadline, "nothing was given up"
@@ -60,7 +63,7 @@ def give_up_in_time(study: optuna.Study, *, retry: bool = True) -> list[int]:
 
 
 def test_a_trial_that_was_never_heard_of_is_given_up_and_queued_anew(study: optuna.Study) -> None:
-    """Its worker died before the first heartbeat."""
+    """Give up a trial whose worker died before the first heartbeat."""
     assert give_up(study) == []
     assert give_up_in_time(study) == [0]
     assert give_up(study) == []
@@ -75,11 +78,11 @@ def test_a_trial_that_was_never_heard_of_is_given_up_and_queued_anew(study: optu
 
 @pytest.mark.slow
 def test_the_grace_period_of_the_silent_outlives_whoever_looks(study: optuna.Study, any_storage_url: str) -> None:
-    """Workers that live for less than the grace period give trials up too."""
+    """Check that workers which live for less than the grace period also give up trials."""
     assert backend(study).stale_trials(study._study_id) == []
     time.sleep(GRACE_S + 1.1)
     other = optuna.load_study(storage=open_storage(any_storage_url, grace_s=GRACE_S), study_name="s")
-    # Perhaps the database was away, and the others are about to be heard again.
+    # After a gap, the database may have been down and other workers may be about to send heartbeats.
     assert give_up(other) == []
     assert give_up_in_time(other) == [0]
 
@@ -88,7 +91,7 @@ def test_the_grace_period_of_the_silent_outlives_whoever_looks(study: optuna.Stu
 def test_a_newcomer_learns_from_the_beats_of_others(
     study: optuna.Study, any_storage_url: str, other_heard_s_ago: int, is_stale: bool
 ) -> None:
-    """The silent trial, 300 s, missed its beat when another was heard: it is not that the database was away."""
+    """Check that a trial is stale only if a heartbeat of another trial shows that the database was up meanwhile."""
     silent, other = (trial._trial_id for trial in (study.trials[0], study.ask()))
     hear(study, {silent: 300, other: other_heard_s_ago})
     study.tell(1, 0.0)
@@ -97,7 +100,7 @@ def test_a_newcomer_learns_from_the_beats_of_others(
 
 
 def hear(study: optuna.Study, seconds_ago: dict[int, int]) -> None:
-    """Heartbeats of trials that had none, so long ago, from one reading of the clock."""
+    """Store heartbeats of trials, each a number of seconds ago on the database's clock."""
     with Session(backend(study).engine) as session, session.begin():
         now = heartbeats._database_time(session)
         for trial_id, seconds in seconds_ago.items():
@@ -134,7 +137,7 @@ def test_a_trial_is_tried_three_times(study: optuna.Study) -> None:
 
 
 def test_a_trial_about_which_nothing_was_decided_is_not_queued_anew(study: optuna.Study) -> None:
-    """Its worker died before the sampler gave it a generation; in the next one it would be one too many."""
+    """Give up a trial whose worker died before the trial had a generation; a retry would overfill the next generation."""
     study.tell(0, 1.0)
     study.ask()
     give_up(study)
@@ -151,7 +154,7 @@ def test_a_trial_that_is_heard_again_in_the_last_moment_is_kept(study: optuna.St
 
 
 def test_a_heartbeat_ahead_of_the_clock_is_given_up_after_the_grace_period(study: optuna.Study) -> None:
-    """The clock of the database was set back after the worker's last heartbeat."""
+    """Store a heartbeat one hour ahead, as if the database's clock was set back afterwards."""
     hear(study, {study.trials[0]._trial_id: -3600})
     began = time.monotonic()
     assert give_up_in_time(study) == [0]
@@ -163,7 +166,7 @@ def test_a_heartbeat_ahead_of_the_clock_is_given_up_after_the_grace_period(study
 @pytest.mark.slow
 @pytest.mark.parametrize("is_newcomer", [False, True])
 def test_a_clock_that_is_set_forward_gives_up_nobody_who_lives(any_storage_url: str, is_newcomer: bool) -> None:
-    """As seen by a worker that has listened for a while, and by one that comes just then."""
+    """Set the clock forward for a worker that has been listening, and for one that has just started."""
     grace_s = 3
     study = optuna.create_study(storage=open_storage(any_storage_url, create=True, grace_s=grace_s), study_name="s")
     trial_id, study_id = study.ask()._trial_id, study._study_id
@@ -199,7 +202,7 @@ def test_no_heartbeat_is_heard_in_the_future(study: optuna.Study) -> None:
 @pytest.mark.slow
 @on_sqlite
 def test_a_lock_that_only_beats_wait_for_is_noticed(any_storage_url: str) -> None:
-    """By a worker that waits for others: it reads, and reading goes on meanwhile."""
+    """Check that a waiting worker, whose reads still succeed, notices that a lock prevents all heartbeats."""
     grace_s = 3
     storage = open_storage(any_storage_url, create=True, grace_s=grace_s)
     study = optuna.create_study(storage=storage, study_name="s")
@@ -251,5 +254,5 @@ def test_seconds_silent_are_those_since_the_last_beat(study: optuna.Study) -> No
     storage.record_heartbeat(trial_id)
     time.sleep(2)
     silent = storage.seconds_silent(study._study_id)[trial_id]
-    # A second less, or more, where the database counts whole ones.
+    # Databases that store whole seconds may be off by one.
     assert 1 <= silent < time.monotonic() - began + 1

@@ -1,4 +1,4 @@
-"""How often a trial waits for a server: what a network of a millisecond would cost it."""
+"""Round trips of a trial to a database server, which determine the cost of network latency."""
 
 import math
 import socket
@@ -22,7 +22,7 @@ from tests.support.studies import cheap
 
 
 class Journeys:
-    """Passes on what a client and a server say, and counts how often the server was waited for."""
+    """Proxy between a client and a server that counts round trips."""
 
     def __init__(self, port: int) -> None:
         self.count = 0
@@ -31,7 +31,7 @@ class Journeys:
 
     @contextmanager
     def port(self) -> Iterator[int]:
-        """Where to connect to instead."""
+        """Yield the port of the proxy."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             Thread(target=self._take, args=(listening,), daemon=True).start()
             yield listening.getsockname()[1]
@@ -50,7 +50,7 @@ class Journeys:
     def _pass_on(self, source: socket.socket, target: socket.socket, server: socket.socket, said: list[socket.socket]) -> None:
         with suppress(OSError):
             while data := source.recv(2**16):
-                # A journey begins with what a client says after an answer.
+                # A round trip begins when the client sends after an answer.
                 self.count += source is not server and said != [source]
                 said[:] = [source]
                 target.sendall(data)
@@ -66,7 +66,7 @@ def test_a_trial_waits_for_postgresql_at_most_16_times(postgres_url: str, iris: 
     with journeys.port() as port:
         storage = open_storage(url.set(port=port).render_as_string(hide_password=False), create=True)
         worker = StudyWorker(create(storage, "s", small_config(search=limits), iris), iris, Signals(), evaluate=cheap)
-        # Looking for stale trials, once a second, is not a trial's.
+        # Looking for stale trials, once a second, is not part of a trial.
         worker._next_giving_up = math.inf
 
         def run(trials: int) -> None:
@@ -76,12 +76,12 @@ def test_a_trial_waits_for_postgresql_at_most_16_times(postgres_url: str, iris: 
 
         run(25)
         counted = count_of(journeys, lambda: run(40))
-    # Two generations are closed meanwhile.
+    # Two generations are closed during these trials.
     assert 40 * 10 < counted <= 40 * 16
 
 
 def count_of(journeys: Journeys, act: Callable[[], None]) -> int:
-    """How often the server was waited for in an act."""
+    """Return the number of round trips that a call makes."""
     before = journeys.count
     act()
     return journeys.count - before
@@ -89,7 +89,7 @@ def count_of(journeys: Journeys, act: Callable[[], None]) -> int:
 
 @pytest.mark.slow
 def test_between_statements_postgresql_knows_that_it_waits(postgres_url: str, iris: DataSplits) -> None:
-    """Then its time limit of idle transactions applies to a worker that is suspended or cut off there."""
+    """Check that sessions count as idle between statements, so that the limit for idle transactions ends suspended workers."""
     states: set[str] = set()
     worker = StudyWorker(
         create(open_storage(postgres_url, create=True), "s", small_config(), iris), iris, Signals(), evaluate=cheap

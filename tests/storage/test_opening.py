@@ -24,7 +24,7 @@ CREATED = 17
 
 
 def create_unless_there(url: str) -> None:
-    """What `start` does; whoever has made the study ends with `CREATED`."""
+    """Create the study as `start` does; the process that created it exits with `CREATED`."""
     storage = open_storage(url, create=True)
     with storage_lock(url):
         try:
@@ -41,14 +41,14 @@ def take_what_is_queued(url: str) -> None:
 
 
 def together(work: Callable[[str], None], url: str, barrier: Barrier) -> None:
-    """The body of one of several processes."""
+    """Do the work in one of several processes once all have started."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     barrier.wait(timeout=TIMEOUT_S)
     work(url)
 
 
 def run_at_once(work: Callable[[str], None], count: int, url: str) -> list[int | None]:
-    """The exit codes of several processes that begin the same work at the same time."""
+    """Run the same work in several processes at the same time and return their exit codes."""
     barrier = forking().Barrier(count)
     processes = [forking().Process(target=together, args=(work, url, barrier)) for _ in range(count)]
     for process in processes:
@@ -77,7 +77,7 @@ def test_no_queued_trial_runs_twice(storage_url: str) -> None:
         study.enqueue_trial({"x": x})
     assert run_at_once(take_what_is_queued, 3, storage_url) == [0] * 3
     done = [trial.params["x"] for trial in study.get_trials(states=(TrialState.COMPLETE,))]
-    # A worker may find the queue empty between looking and taking, and then runs a trial of its own.
+    # A worker may find the queue empty after another took the last trial; it then runs a trial that was not queued.
     assert sorted(x for x in range(60) if done.count(x) >= 1) == list(range(60))
     queued = [trial for trial in study.get_trials() if "fixed_params" in trial.system_attrs]
     assert len(queued) == 60
@@ -121,7 +121,7 @@ def test_a_driver_that_repeats_a_secret_is_not_quoted() -> None:
     error = OperationalError("", None, Exception('no database "postgresql://me:s3cr:/et@host/db" and no user "me"'))
     assert database_reason(error) == 'no database "postgresql://me:*** and no user "me"'
     assert ": neither *** nor ***" in str(failure("mysql://me:s3%2Fcret@h/db", ValueError("neither s3/cret nor s3%2Fcret")))
-    # One that is a word of every message does not make it unreadable.
+    # Masking a password of one letter would make messages unreadable.
     assert "authentication failed" in str(failure("mysql://me:t@h/db", ValueError("authentication failed")))
 
 
@@ -159,7 +159,7 @@ def test_a_server_that_is_not_reached_tells_what_to_check(any_storage_url: str, 
 
 @pytest.mark.slow
 def test_a_transaction_that_the_server_has_ended_is_begun_again(postgres_url: str) -> None:
-    """As that of a worker that was suspended in it."""
+    """Repeat a transaction that the server ended, as for a worker that was suspended in it."""
     engine = backend(optuna.create_study(storage=open_storage(postgres_url, create=True))).engine
     with pytest.raises(DATABASE_ERRORS, match="idle-in-transaction") as ended, engine.begin() as connection:
         connection.execute(text("SET idle_in_transaction_session_timeout = '100ms'"))
@@ -187,17 +187,17 @@ def test_a_lock_that_the_server_has_taken_away_is_known_to_be_lost(any_storage_u
         with engine.begin() as connection:
             connection.execute(text(end.format(connection.scalar(text(find)))))
         assert not is_held()
-        # Nor is it taken again in silence.
+        # Another check does not take the lock again either.
         assert not is_held()
 
 
 def test_a_lock_that_another_process_keeps_is_not_waited_for_without_end(any_storage_url: str) -> None:
     open_storage(any_storage_url, create=True)
     with storage_lock(any_storage_url):
-        told = "another process has held|lock timeout"
-        with pytest.raises(DATABASE_ERRORS, match=told) as refused, storage_lock(any_storage_url, timeout_s=1):
+        pattern = "another process has held|lock timeout"
+        with pytest.raises(DATABASE_ERRORS, match=pattern) as refused, storage_lock(any_storage_url, timeout_s=1):
             pass
-        # It may be free in a moment.
+        # The lock may be free in a moment, so waiting helps.
         assert is_transient(refused.value)
     with storage_lock(any_storage_url):
         pass

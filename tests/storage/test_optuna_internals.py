@@ -1,4 +1,4 @@
-"""The private names of Optuna exist in the installed version, and the table of them is complete."""
+"""Private names of Optuna: they exist in the installed version, and their table is complete."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ TESTS = Path(__file__).parent.parent
 
 
 def instances(url: str) -> dict[str, Any]:
-    """One object of each class whose private names are used, by the name of the class."""
+    """Return an object of each class whose private names are used, by the name of the class."""
     study = optuna.create_study(storage=url)
     trial = study.ask()
     storage = study._storage

@@ -42,7 +42,7 @@ def test_advice_and_waiting_follow_from_the_reason(reason: str, expected: str, i
 
 
 def test_a_server_in_use_may_take_changes_again() -> None:
-    """As a standby that is about to take over; a host whose name is lost for a moment may be found again too."""
+    """Classify errors of a standby that takes over and of a short name server failure as transient."""
     assert is_transient(error("cannot execute INSERT in a read-only transaction"))
     assert is_transient(error("failed to resolve host 'db': [Errno -2] Name or service not known"))
     assert not is_transient(error("attempt to write a readonly database"))

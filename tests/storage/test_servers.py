@@ -1,4 +1,4 @@
-"""Connections to servers: encrypted on request, and with settings of ours unless the URL has others."""
+"""Connections to servers: encryption on request, and our default settings unless the URL overrides them."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 class EncryptedPostgresServer(PostgresServer):
-    """With a certificate of its own, which is also the authority that has signed it."""
+    """PostgreSQL server with a self-signed certificate."""
 
     def initialise(self) -> None:
         super().initialise()
@@ -75,7 +75,7 @@ def test_what_a_url_says_of_encryption_holds(encrypted_server: EncryptedPostgres
     for url, expected in ((verified, True), (f"{encrypted_url}?sslmode=disable", False)):
         engine = engine_of(open_storage(url, create=True))
         assert answer(engine, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") is expected
-        # Locks have connections of their own.
+        # Locks use separate connections.
         with storage_lock(url):
             holder = "SELECT ssl FROM pg_stat_ssl JOIN pg_locks USING (pid) WHERE locktype = 'advisory'"
             assert answer(engine, holder) is expected
@@ -94,7 +94,7 @@ def test_a_server_with_a_certificate_of_somebody_else_is_refused(
 
 
 def settings_in_force(url: str) -> dict[str, str]:
-    """Of the driver, and of the session."""
+    """Return the settings of the driver and of the session."""
     with engine_of(open_storage(url, create=True)).connect() as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
@@ -119,7 +119,7 @@ SESSION = {
 
 
 def test_connections_have_our_settings(postgres_server: PostgresServer, postgres_url: str) -> None:
-    # With a time zone that has summer time.
+    # Use a time zone with daylight saving time.
     postgres_server.execute(f"ALTER DATABASE {make_url(postgres_url).database} SET timezone = 'America/New_York'")
     assert settings_in_force(postgres_url) == DRIVER | SESSION
 
@@ -146,14 +146,14 @@ def test_a_database_without_an_encoding_can_be_used(postgres_server: PostgresSer
 
 
 def assert_works(url: str, iris: DataSplits) -> None:
-    """Make a study of two trials, and read it from the beginning."""
+    """Check that a study of two trials can be stored and read again."""
     search = create(open_storage(url, create=True), "s", small_config(), iris)
     search.study.set_user_attr("text", "Prüfung – 検査")
     run_trials(search, 2, cheap_values)
-    stored = load(open_storage(url), "s").study
-    assert stored.user_attrs["text"] == "Prüfung – 検査"
-    assert [trial.state for trial in stored.get_trials()] == [TrialState.COMPLETE] * 2
-    assert all(trial.datetime_complete is not None for trial in stored.get_trials())
+    study = load(open_storage(url), "s").study
+    assert study.user_attrs["text"] == "Prüfung – 検査"
+    assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 2
+    assert all(trial.datetime_complete is not None for trial in study.get_trials())
 
 
 @pytest.mark.parametrize("option", ["host=/{directory}", "prepare_threshold=None", "client_encoding=latin1"])
@@ -236,16 +236,16 @@ def test_tables_of_mysql_have_transactions_whatever_its_default_is(mariadb_serve
 
 
 def test_tables_without_transactions_are_refused(mariadb_url: str, cli_here: Callable[..., tuple[int, str, str]]) -> None:
-    told = (
+    pattern = (
         r"table studies of the database faqnas_\w+ has the storage engine MyISAM, which has no transactions.* an empty database"
     )
-    with pytest.raises(StorageError, match=told):
-        # As whoever makes them with other tools.
+    with pytest.raises(StorageError, match=pattern):
+        # Create the tables with another storage engine, as other tools may do.
         open_storage(f"{mariadb_url}?init_command={quote('SET default_storage_engine = MyISAM')}", create=True)
     for command, exit_code in ((("status",), 4), (("worker",), 4), (("start", "iris"), 4), (("doctor",), 1)):
         code, out, err = cli_here(*command, "--storage", mariadb_url)
         assert code == exit_code
-        assert re.search(told.replace("table studies", r"table \w+"), out + err)
+        assert re.search(pattern.replace("table studies", r"table \w+"), out + err)
 
 
 def test_settings_of_the_url_beat_ours(postgres_url: str) -> None:

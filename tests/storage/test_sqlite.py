@@ -36,7 +36,7 @@ def test_reading_waits_for_nobody_who_writes(tmp_path: Path, storage_url: str) -
     study.tell(study.ask(), 1.0)
     with closing(sqlite3.connect(tmp_path / "faqnas.db", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        # By another process, with nothing read before. It would wait for a minute and fail.
+        # A new reader must not wait for the writer's lock; it would time out after a minute.
         reader = optuna.load_study(storage=open_storage(storage_url), study_name="s")
         assert [trial.values for trial in reader.get_trials()] == [[1.0]]
         assert get_study_user_attrs(reader, ("key",)) == {"key": "value"}
@@ -44,7 +44,7 @@ def test_reading_waits_for_nobody_who_writes(tmp_path: Path, storage_url: str) -
 
 @pytest.mark.parametrize("kind", ["nfs4", "fuse.rclone", "fuse.s3fs", "virtiofs", "smbfs", "macfuse"])
 def test_a_file_system_that_is_not_known_to_be_local_is_refused(tmp_path: Path, kind: str) -> None:
-    # Real ones are mounted in tests/faults/test_mounts.py.
+    # Real mounts are tested in tests/faults/test_mounts.py.
     with pytest.raises(StorageError, match=f"file system of type {kind}, which is not known to be local.*local disk"):
         sqlite.check_file(tmp_path / "faqnas.db", create=True, kind_of=lambda _: kind)
 
@@ -159,7 +159,7 @@ def test_a_file_of_several_names_is_refused(search_of_eight: Search, tmp_path: P
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file")
 def test_a_file_that_is_mounted_alone_is_refused(search_of_eight: Search, tmp_path: Path) -> None:
-    """As by `docker run --volume FILE:FILE`: the log beside it would be in the container."""
+    """Mount the file alone, as `docker run --volume FILE:FILE` does: its log would stay in the container."""
     (mounted := tmp_path / "mounted.db").touch()
     subprocess.run(["mount", "--bind", str(tmp_path / "faqnas.db"), str(mounted)], check=True, timeout=TIMEOUT_S)
     try:
@@ -192,7 +192,7 @@ def test_a_lock_of_another_says_what_its_owner_can_do(open_directory: Path) -> N
 
 
 def read_again_and_again(url: str, answers: Connection) -> None:
-    """Send how many trials a study has, and once more for each question."""
+    """Send the number of successful trials, at first and again for each message received."""
     state = read_state(load(open_storage(url), "iris"))
     answers.send(state.successful)
     with suppress(EOFError):
@@ -207,7 +207,7 @@ def read_again_and_again(url: str, answers: Connection) -> None:
 def test_another_user_reads_and_leaves_nothing_behind(
     database_of_eight: Path, open_directory: Path, mode: int, name: str
 ) -> None:
-    """What SQLite makes beside the file would be that user's, and the owner could write no more."""
+    """Check the owners of all files: a file made by the other user beside the database would block the owner's writes."""
     copy_database(database_of_eight, open_directory / "faqnas.db")
     (open_directory / "link.db").symlink_to("faqnas.db")
     open_directory.chmod(mode)
@@ -218,7 +218,7 @@ def test_another_user_reads_and_leaves_nothing_behind(
         with another_user(read_again_and_again, url) as reader:
             return int(reader.recv())
 
-    # The owner is at work: what is new stands in the log beside the file.
+    # While the owner's process is open, new trials are in the log beside the file.
     run_trials(search, 1, cheap_values)
     assert (open_directory / "faqnas.db-wal").exists()
     assert read() == 9
@@ -228,7 +228,7 @@ def test_another_user_reads_and_leaves_nothing_behind(
     assert not [path for path in open_directory.iterdir() if path.stat().st_uid != 0]
     with another_user(read_again_and_again, url) as reader:
         assert reader.recv() == 9
-        # Whoever watches sees what the owner adds, at work and afterwards.
+        # An open reader sees new trials, while the owner's process runs and after it has ended.
         for count, has_left in ((10, False), (11, True)):
             run_trials(search, 1, cheap_values)
             if has_left:
@@ -239,7 +239,7 @@ def test_another_user_reads_and_leaves_nothing_behind(
 
 
 def test_opening_it_again_drops_no_lock(search_of_eight: Search, tmp_path: Path, storage_url: str) -> None:
-    """Without its locks another process takes this one for gone, and deletes the log that it reads and writes."""
+    """Check that the log survives: without this process's locks another process would delete it."""
     run_trials(search_of_eight, 1, cheap_values)
     open_storage(storage_url)
     program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM studies').fetchall(); c.close()"

@@ -6,7 +6,7 @@ from faqnas_optuna.storage.urls import masked_url
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "expected"),
     [
         ("postgresql://me:s3cr%2Ft@host/db", "postgresql+psycopg://me:***@host/db"),
         ("postgresql://host/db?user=me&password=s3cret", "postgresql+psycopg://host/db?password=***&user=me"),
@@ -20,8 +20,8 @@ from faqnas_optuna.storage.urls import masked_url
         ("postgresql://me@work:s3cr:et/?@host/db", "postgresql+psycopg://me%40work:***@host/db"),
     ],
 )
-def test_passwords_are_masked(url: str, shown: str) -> None:
-    assert masked_url(url) == shown
+def test_passwords_are_masked(url: str, expected: str) -> None:
+    assert masked_url(url) == expected
 
 
 @pytest.mark.parametrize(
