@@ -109,7 +109,7 @@ def test_a_study_in_which_nothing_succeeds_stops(new_search: Callable[..., Searc
 
 
 def test_a_study_that_was_resumed_meanwhile_is_not_stopped_again(new_search: Callable[..., Search]) -> None:
-    """By a worker that has seen the last generation close, and waits for the lock."""
+    """Resume the study while a worker that saw the last generation close waits for the study's lock."""
     search = new_search()
     run_trials(search, 8, cheap_values)
 
@@ -137,7 +137,7 @@ def test_whoever_closed_the_last_generation_may_have_died_before_the_stop(new_se
 
 
 def test_a_generation_stays_open_while_one_of_its_trials_runs(new_search: Callable[..., Search]) -> None:
-    """And if it is the last, no other trial is wanted meanwhile."""
+    """Check also that no other trial is begun while the last generation is open."""
     search = new_search(small_config(search=SearchConfig(population=4, generations=1)))
     late = search.study.ask()
     suggest(late, search.config.space)
@@ -181,7 +181,7 @@ def test_a_resumption_needs_generations_to_run(new_search: Callable[..., Search]
     assert resumed.config.search.generations == load(search.study._storage, "iris").config.search.generations == 3
     (resumption,) = resumed.metadata.resumptions()
     assert (resumption.generation, resumption.trial, resumption.limit, resumption.by) == (2, 8, 3, author())
-    # A limit that is raised while the study runs is on record too.
+    # Raising the limit of a running study is recorded too.
     resume(resumed, generations=4)
     first, second = resumed.metadata.resumptions()
     assert first.stop is not None

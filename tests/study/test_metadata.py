@@ -18,7 +18,7 @@ STOPPED = Stop(reason=StopReason.STAGNATION, at="2026-01-01T00:00:00+00:00", by=
 
 @pytest.fixture
 def metadata(storage_url: str) -> StudyMetadata:
-    """Of a study that nobody has described yet."""
+    """Return the metadata of a study without a description."""
     storage = open_storage(storage_url, create=True)
     return StudyMetadata(optuna.create_study(storage=storage, study_name="s", directions=["minimize", "minimize"]))
 
@@ -122,7 +122,7 @@ STUDY_ATTRIBUTES = ("user_attrs", "set_user_attr", "metric_names", "set_metric_n
 def test_only_one_module_reads_and_writes_the_attributes_of_studies(
     cli_here: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Watched while a study is made, shown, stopped, resumed, confirmed and attached to."""
+    """Run commands that create, show, stop, resume, confirm and attach to a study, and record the calling modules."""
     callers = set()
 
     def watched(original: Any) -> Callable[..., Any]:
@@ -133,9 +133,9 @@ def test_only_one_module_reads_and_writes_the_attributes_of_studies(
         return call
 
     for name in STUDY_ATTRIBUTES:
-        found = vars(optuna.Study)[name]
+        attribute = vars(optuna.Study)[name]
         monkeypatch.setattr(
-            optuna.Study, name, property(watched(found.fget)) if isinstance(found, property) else watched(found)
+            optuna.Study, name, property(watched(attribute.fget)) if isinstance(attribute, property) else watched(attribute)
         )
     small = ("--population", "3", "--generations", "1", "--epochs", "1")
     for command in (

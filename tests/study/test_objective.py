@@ -62,7 +62,7 @@ def test_a_circuit_is_trained_once(new_search: Callable[..., Search], iris: Data
         assert tuple(trial.values) == evaluate(genome.circuit, iris, search.config).objectives(search.config)
         if (source := trial.user_attrs.get("reused_from")) is not None:
             assert trials[source].user_attrs["effective"] == trial.user_attrs["effective"]
-            # The chain is one link long: whoever asks finds the training at once.
+            # Every reusing trial refers directly to the trial that was trained.
             assert "reused_from" not in trials[source].user_attrs
 
 
@@ -82,7 +82,7 @@ def test_a_trial_that_fails_says_why_and_the_study_goes_on(new_search: Callable[
 def test_a_trial_that_was_given_up_meanwhile_is_left_as_it_is(
     new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whenever that is found out: here between its genes."""
+    """Give the trial up while its genes are being suggested, one of the moments at which this may be noticed."""
     search = new_search(small_config(space=FEW))
     suggest = objective_module.suggest
 

@@ -47,7 +47,7 @@ def test_closed_forms() -> None:
 
 @given(point_lists)
 def test_the_logarithmic_hypervolume_counts_orders_of_magnitude(exponents: list[tuple[int, int]]) -> None:
-    """FLOPs that are powers of ten cut the box into columns of the same width, up to the last tenth."""
+    """Compare with a count of cells: powers of ten cut the box into equal columns, and the last tenth into a narrow one."""
     points = as_array([(10**a, b) for a, b in exponents]) / (1, 6)
     weights = [1.0] * 6 + [math.log10(1.1)]
     cells = sum(weights[i] for i in range(7) for j in range(6) if any(a <= i and b <= j for a, b in exponents))
@@ -56,7 +56,7 @@ def test_the_logarithmic_hypervolume_counts_orders_of_magnitude(exponents: list[
 
 @given(point_lists)
 def test_the_logarithmic_hypervolume_weighs_the_box_by_one_through_the_flops(points: list[tuple[int, int]]) -> None:
-    """The integral of dF / F over what is dominated, in thin slices."""
+    """Compare with the integral of dF / F over the dominated region, in thin slices."""
     edges = np.linspace(1, 7.7, 671)
     middles = (edges[1:] + edges[:-1]) / 2
     lowest = [min((b / 6 for a, b in points if a + 1 <= flops), default=1.0) for flops in middles]
@@ -73,7 +73,7 @@ def test_the_logarithmic_hypervolume_at_the_edges_of_its_box() -> None:
 
 
 def test_a_better_circuit_that_costs_as_much_as_the_dearest_is_growth() -> None:
-    """In a narrow space many do."""
+    """Check a case that is common in narrow spaces."""
     volumes = [log_hypervolume(np.array([(1000, error), (10, 0.9)]), (10, 1000)) for error in (0.5, 0.4)]
     assert volumes[1] - volumes[0] == pytest.approx(0.1 * math.log(1.1) / math.log(110))
 

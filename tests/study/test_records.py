@@ -32,6 +32,6 @@ def test_a_record_is_stored_flat_and_read_back() -> None:
     assert TrialRecord.from_attributes(attributes) == record
     assert attributes["parameters"] == record.costs.parameters
     assert attributes["val_accuracy"] == record.scores.val_accuracy
-    # Nothing is nested, and what is None is left out.
+    # Attributes are not nested, and None is omitted.
     assert {type(value) for value in attributes.values()} == {str, int, float}
     assert attributes.keys() < attribute_types(TrialRecord).keys()

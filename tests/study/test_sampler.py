@@ -33,7 +33,7 @@ NewStudy = Callable[..., optuna.Study]
 
 @pytest.fixture
 def toy_study(storage_url: str) -> NewStudy:
-    """Make a study of its own over all genes, with our sampler."""
+    """Return a function that creates a separate study over all genes with our sampler."""
     storage = open_storage(storage_url, create=True)
 
     def make(config: SearchConfig = CONFIG, seed: int = 0) -> optuna.Study:
@@ -47,7 +47,7 @@ def test_an_interrupted_study_goes_on_as_if_it_had_not_been(toy_study: NewStudy)
     whole, parts = toy_study(), toy_study()
     whole.optimize(toy, n_trials=30)
     for count in (1, 8, 21):
-        # A new process begins with a new sampler.
+        # A new process starts with a new sampler.
         parts.sampler = SeededNSGAIISampler(CONFIG, GENES, seed=0)
         parts.optimize(toy, n_trials=count)
     assert history(whole) == history(parts)
@@ -72,7 +72,7 @@ def test_the_generation_is_kept_where_optuna_keeps_it() -> None:
 
 @pytest.mark.slow
 def test_what_is_drawn_does_not_depend_on_whether_there_was_a_crossover() -> None:
-    """The generators that cross and that draw are apart: a gene drawn anew takes each value equally often, either way."""
+    """Check that crossover and mutation use independent generators: mutated genes are uniform with or without crossover."""
     sampler = SeededNSGAIISampler(SearchConfig(), GENES, seed=0)
     drawn: dict[bool, list[int]] = {True: [], False: []}
     for number in range(4_000):
@@ -97,7 +97,7 @@ def test_children_descend_from_parents(toy_study: NewStudy) -> None:
 def test_parents_are_selected_by_the_objectives(toy_study: NewStudy, objectives: Objectives) -> None:
     def both(trial: optuna.Trial) -> tuple[float, float]:
         cost, depth = toy(trial)
-        # What is better costs more, and no two trials have the same error.
+        # A lower error costs more, and no two trials have the same error.
         return cost, depth / cost + trial.number * 1e-6
 
     study = toy_study(SearchConfig(population=6, objectives=objectives))
@@ -108,17 +108,17 @@ def test_parents_are_selected_by_the_objectives(toy_study: NewStudy, objectives:
     lowest = sorted(trial.values[1] for trial in study.trials[:12])[:6]
     is_elite = sorted(trial.values[1] for trial in parents) == lowest
     assert is_elite is (objectives is Objectives.ERROR)
-    # What is stored has both values.
+    # Both values are stored.
     assert {trial.values[0] for trial in study.trials} <= set(map(float, range(2, 11)))
 
 
 def test_a_study_in_memory_is_searched_alike(toy_study: NewStudy) -> None:
-    kept = toy_study()
-    kept.optimize(toy, n_trials=20)
+    stored = toy_study()
+    stored.optimize(toy, n_trials=20)
     sampler = SeededNSGAIISampler(CONFIG, GENES, seed=0)
     forgotten = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
     forgotten.optimize(toy, n_trials=20)
-    assert history(forgotten) == history(kept)
+    assert history(forgotten) == history(stored)
 
 
 def test_a_foreign_trial_does_not_shrink_the_space(new_search: Callable[..., Search]) -> None:
@@ -134,7 +134,7 @@ def test_a_foreign_trial_does_not_shrink_the_space(new_search: Callable[..., Sea
 
 
 def test_what_is_remembered_changes_nothing(toy_study: NewStudy) -> None:
-    """Against Optuna's own sampler, seeded alike, which reads all trials anew for each."""
+    """Compare with Optuna's own sampler, equally seeded, which reads all trials again for each trial."""
 
     class Plain(SeededNSGAIISampler):
         def _samplers(self, *, trial_number: int) -> Any:
@@ -160,7 +160,7 @@ def test_parents_that_another_worker_has_just_chosen_are_read_with_their_values(
     other = load(open_storage(backend(search.study).url), search.name)
     run_trials(search, 3, cheap_values)
     other.study.get_trials()
-    # The fourth closes the generation, the fifth chooses the parents; the other has seen neither.
+    # The fourth trial closes the generation and the fifth chooses the parents; the other study has read neither.
     run_trials(search, 2, cheap_values)
     with batched(other.study).cached_reads():
         sampler: Any = other.study.sampler

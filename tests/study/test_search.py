@@ -106,7 +106,7 @@ def test_names_that_not_every_database_takes_are_refused(name: str) -> None:
         SpaceConfig(n_qubits=(4, 10), depth=(1, 4), entangler=(Entangler.CZ,), rotation=(Rotation.RX, Rotation.RZ)),
         SpaceConfig(n_qubits=(2,), depth=(3, 4), embedding=(Embedding.AMPLITUDE,), rotation=(Rotation.RY,)),
         SpaceConfig(n_qubits=(3, 4), depth=(4, 6), topology=(Topology.CIRCULAR,), rotation=(Rotation.RY, Rotation.RZ)),
-        # Nothing but inert gates: all circuits cost the same, if those are not charged for.
+        # All gates are inert, so all circuits have the same cost if only effective gates count.
         SpaceConfig(n_qubits=(3,), embedding=(Embedding.ANGLE,), entangler=(Entangler.CZ,), rotation=(Rotation.RZ,)),
     ],
     ids=lambda space: f"{space.n_qubits}x{space.depth}",

@@ -27,16 +27,16 @@ def test_a_trial_of_somebody_else_does_not_disturb(new_search: Callable[..., Sea
 
 
 def run_times(search: Search) -> Counter[str]:
-    """How often each circuit has been run."""
+    """Return the number of trials of each circuit."""
     return Counter(trial.user_attrs["circuit"] for trial in successful(search))
 
 
 def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..., Search]) -> None:
     search = new_search(small_config(space=SpaceConfig(n_qubits=(2, 3), depth=(1, 2))))
     run_trials(search, 24, cheap_values)
-    found = read_state(search).front
+    front = read_state(search).front
     points = [(trial.values[0], trial.values[1]) for trial in successful(search)]
-    digests = [candidate.record.circuit for candidate in found]
+    digests = [candidate.record.circuit for candidate in front]
     assert len(set(digests)) == len(digests)
     assert any(count > 1 for circuit, count in run_times(search).items() if circuit in digests)
     on_front = {
@@ -45,15 +45,15 @@ def test_the_front_holds_each_non_dominated_circuit_once(new_search: Callable[..
         if not any(a <= trial.values[0] and b <= trial.values[1] and (a, b) != tuple(trial.values) for a, b in points)
     }
     assert set(digests) == on_front
-    assert [candidate.quantum_flops for candidate in found] == sorted(candidate.quantum_flops for candidate in found)
-    for candidate in found:
+    assert [candidate.quantum_flops for candidate in front] == sorted(candidate.quantum_flops for candidate in front)
+    for candidate in front:
         assert candidate.trial == min(
             trial.number for trial in successful(search) if trial.user_attrs["circuit"] == candidate.record.circuit
         )
 
 
 def noisy_values(genome: Genome) -> tuple[float, float]:
-    """The same for all with the same effective gates, and for the rest luck."""
+    """Return values that are random but equal for circuits with the same effective gates."""
     digest = int(effective_circuit(genome.circuit).digest, 16)
     luck = np.random.default_rng(digest).normal(0, 0.1)
     return float(genome.n_qubits * genome.circuit.depth), float(np.clip(0.6 - 0.03 * genome.n_qubits + luck, 0, 1))
@@ -67,22 +67,22 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
     circuits = {digest: Genome.from_params(trial.params).circuit for digest, trial in trained.items()}
     effective = {digest: effective_circuit(circuit) for digest, circuit in circuits.items()}
     errors = {effective[digest]: trial.values[1] for digest, trial in trained.items()}
-    told = dict(zip(errors, pooled_errors([*errors], [*errors.values()], [1] * len(errors)), strict=True))
-    points = {digest: (trial.values[0], told[effective[digest]]) for digest, trial in trained.items()}
-    found = {candidate.record.circuit: candidate for candidate in state.front}
+    pooled = dict(zip(errors, pooled_errors([*errors], [*errors.values()], [1] * len(errors)), strict=True))
+    points = {digest: (trial.values[0], pooled[effective[digest]]) for digest, trial in trained.items()}
+    candidates = {candidate.record.circuit: candidate for candidate in state.front}
     on_front = {
         digest
         for digest, point in points.items()
         if not any(a <= point[0] and b <= point[1] and (a, b) != point for a, b in points.values())
     }
-    assert set(found) == on_front
-    for digest, candidate in found.items():
+    assert set(candidates) == on_front
+    for digest, candidate in candidates.items():
         assert candidate.val_error == pytest.approx(points[digest][1])
         assert candidate.search_estimate(search.config) == 1 - candidate.val_error
-        # What is stored is what was trained.
+        # The scores remain those of the trial's own training.
         assert candidate.scores.val_accuracy == pytest.approx(1 - trained[digest].values[1])
     assert {one.record.circuit for one in state.candidates} == set(trained)
-    # The front of the trained errors is another, and tells how far the search is.
+    # The front of the trained errors differs; its hypervolume measures the search's progress.
     raw = new_search(small_config(search=SearchConfig(population=40, generations=2)), name="trained")
     run_trials(raw, 60, noisy_values)
     assert {one.record.circuit for one in read_state(raw).front} != on_front
@@ -91,7 +91,7 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
 
 @pytest.mark.parametrize("step_s", [0, -3600, 3600, 10**5], ids=["none", "back", "forward", "over night"])
 def test_the_pace_leaves_out_pauses_and_steps_of_the_clock(new_search: Callable[..., Search], step_s: int) -> None:
-    """Half of the trials ended before the clock was set, half of them after it."""
+    """Step the clock after half of the trials."""
     search = new_search()
     run_trials(search, 20, cheap_values)
     began = datetime(2026, 1, 1)
@@ -108,11 +108,11 @@ def test_the_size_of_a_pooled_front_is_not_computed(new_search: Callable[..., Se
     monkeypatch.setattr(state_module, "pooled_errors", counted)
     for search in searches.values():
         run_trials(search, 20, noisy_values)
-    shown = {belief: search.progress(read_state(search)) for belief, search in searches.items()}
+    progress = {belief: search.progress(read_state(search)) for belief, search in searches.items()}
     counted.assert_not_called()
-    assert shown[ErrorEstimate.TRAINED].front == len(read_state(searches[ErrorEstimate.TRAINED]).front)
-    assert shown[ErrorEstimate.POOLED].front is None
-    assert "front" not in shown[ErrorEstimate.POOLED].describe() and "front" in shown[ErrorEstimate.TRAINED].describe()
+    assert progress[ErrorEstimate.TRAINED].front == len(read_state(searches[ErrorEstimate.TRAINED]).front)
+    assert progress[ErrorEstimate.POOLED].front is None
+    assert "front" not in progress[ErrorEstimate.POOLED].describe() and "front" in progress[ErrorEstimate.TRAINED].describe()
 
 
 def test_a_pooled_front_is_computed_again_only_for_new_trials(

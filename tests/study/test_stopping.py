@@ -1,4 +1,4 @@
-"""Decisions on made-up studies: nothing here has a database."""
+"""Stopping decisions on made-up studies, without a database."""
 
 import random
 from collections import Counter, defaultdict
@@ -77,7 +77,7 @@ def test_a_generation_waits_for_its_running_trials_and_those_before(
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a worker reports of a trial: its values, or that it failed."""
+    """Outcome of a trial that a worker reports: its values, or a failure."""
 
     trial: int
     generation: int
@@ -85,12 +85,12 @@ class Report:
 
     @property
     def circuit(self) -> str:
-        """One for each pair of values, as two trials of a circuit have the same."""
+        """Return an identifier of the circuit: all trials of one circuit have the same values."""
         return repr(self.point)
 
 
-def known(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[Report] = ()) -> SearchFacts:
-    """What is known after these reports, in their order."""
+def facts_after(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[Report] = ()) -> SearchFacts:
+    """Return the input of a decision after these reports, in their order."""
     circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
     failing: list[Failure] = []
     for report in reports:
@@ -113,15 +113,15 @@ def known(reports: Sequence[Report], *, limits: SearchConfig, running: Sequence[
 def course(
     reports: Sequence[Report], looks: Sequence[bool], limits: SearchConfig
 ) -> tuple[list[ClosedGeneration], StopReason | None]:
-    """What stands in the ledger when workers have reported in this order.
+    """Return the closed generations and the reason to stop after workers have reported in this order.
 
     Args:
-        looks: whether somebody looks after each report; in any case after the last.
+        looks: whether a worker decides after each report; one always does after the last.
     """
     closed: list[ClosedGeneration] = []
     for count, is_looked_at in enumerate([*looks[:-1], True], start=1):
         if is_looked_at:
-            now = known(reports[:count], limits=limits, running=reports[count:])
+            now = facts_after(reports[:count], limits=limits, running=reports[count:])
             decision = decide(replace(now, closed=tuple(closed)))
             closed += decision.close
             if decision.stop:
@@ -134,7 +134,7 @@ points = st.tuples(st.integers(1, 9), st.integers(1, 9)).map(lambda p: (float(p[
 
 @st.composite
 def studies(draw: st.DrawFn) -> tuple[list[Report], SearchConfig]:
-    """Trials of several generations, some of them overfilled, the last perhaps not full; fewer fail than a generation has."""
+    """Draw trials of several generations, some overfilled, the last perhaps incomplete; fewer fail than a generation has."""
     population = draw(st.integers(2, 4))
     limits = SearchConfig(population=population, generations=draw(st.integers(1, 5)), patience=draw(st.integers(1, 3)))
     sizes = [population + draw(st.integers(0, 2)) for _ in range(draw(st.integers(1, 4)))] + [draw(st.integers(0, population))]
@@ -188,7 +188,7 @@ def resumption(*, generation: int = 0, trial: int = 0) -> Resumption:
 
 
 LIMITS = SearchConfig(population=2, generations=9, patience=2)
-NOTHING = known([], limits=LIMITS)
+NOTHING = facts_after([], limits=LIMITS)
 
 
 def test_nothing_follows_from_nothing() -> None:
@@ -196,7 +196,7 @@ def test_nothing_follows_from_nothing() -> None:
 
 
 def test_growth_on_the_logarithmic_scale_alone_is_growth() -> None:
-    """Where cheap circuits become cheaper the linear hypervolume hardly moves."""
+    """Check a search in which cheap circuits become cheaper, so that the linear hypervolume hardly changes."""
     growing = closed_generations(0.5, 0.6, 0.7, linear=0.9)
     assert decide(replace(NOTHING, closed=growing)).stop is None
     grown = [
@@ -225,9 +225,9 @@ def test_a_study_that_was_given_more_generations_goes_on() -> None:
         ("a", "", 0, False),
         ("aa", "", 0, True),
         ("ab", "ba", 0, True),
-        # Whoever is not among them may succeed.
+        # Worker c, which has not failed, may still succeed.
         ("ab", "bc", 0, False),
-        # Nor does one that has just begun say who it is.
+        # A trial that has just begun has no worker yet; it may succeed.
         ("ab", ["a", ""], 0, False),
         ("aaa", "", 1, True),
         ("aaa", "", 2, False),
