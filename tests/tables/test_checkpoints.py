@@ -24,7 +24,7 @@ def test_a_network_is_looked_at_as_far_as_it_is_trained_and_at_the_end() -> None
 
 @pytest.mark.parametrize("circuit", [CIRCUIT, genome_of(2, "CZ", "RX", embedding="amplitude").circuit], ids=str)
 def test_a_long_training_contains_the_short_ones(circuit: Circuit, iris: DataSplits) -> None:
-    """Bit for bit: the parameters after so many epochs, and so all that is made of them."""
+    """Check that a checkpoint equals, bit for bit, the end of a shorter training."""
     long = train_to_checkpoints(circuit, iris, TrainingConfig(epochs=20), seed=3)
     for row, epochs in enumerate(checkpoints(20)):
         short = train_to_checkpoints(circuit, iris, TrainingConfig(epochs=epochs), seed=3)
@@ -32,15 +32,15 @@ def test_a_long_training_contains_the_short_ones(circuit: Circuit, iris: DataSpl
 
 
 def test_it_is_the_training_of_a_search_judged_on_each_part(iris: DataSplits) -> None:
-    found = train_to_checkpoints(CIRCUIT, iris, TrainingConfig(epochs=5), seed=0)
+    checkpoint = train_to_checkpoints(CIRCUIT, iris, TrainingConfig(epochs=5), seed=0)
     trained = train_once(CIRCUIT, iris, StudyConfig(dataset="iris"), repeat=0)
-    assert found.right[-1, 1] == round(trained.validation.accuracy * len(iris.validation))
+    assert checkpoint.right[-1, 1] == round(trained.validation.accuracy * len(iris.validation))
     layout = Layout.of(CIRCUIT, n_features=4, n_classes=3)
     for number, part in enumerate((iris.train, iris.validation, iris.test)):
         scores = predict(CIRCUIT, layout, trained.parameters, part.x)
         probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-        assert found.right[-1, number] == (probabilities.argmax(axis=1) == part.y).sum()
-        assert found.loss[-1, number] == pytest.approx(log_loss(part.y, probabilities, labels=[0, 1, 2]), rel=1e-6)
+        assert checkpoint.right[-1, number] == (probabilities.argmax(axis=1) == part.y).sum()
+        assert checkpoint.loss[-1, number] == pytest.approx(log_loss(part.y, probabilities, labels=[0, 1, 2]), rel=1e-6)
 
 
 def test_a_training_that_diverges_is_named(iris: DataSplits) -> None:

