@@ -1,4 +1,4 @@
-"""A circuit that the fast engine has not is trained and predicted by PennyLane, whatever engine is asked for."""
+"""Circuits that the fast engine does not support: PennyLane trains and predicts them with either engine setting."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def rng() -> np.random.Generator:
 
 
 def by_hand(x: np.ndarray, parameters: np.ndarray, layout: Layout) -> np.ndarray:
-    """Scores (classes,) of a sample (features,), gate by gate."""
+    """Return the scores (classes,) of a sample (features,), computed gate by gate."""
     parts = layout.parts(parameters.astype(np.float64))
     encoded = parts.encoder_weights @ x + parts.encoder_bias
 
@@ -48,7 +48,7 @@ def by_hand(x: np.ndarray, parameters: np.ndarray, layout: Layout) -> np.ndarray
             for wire in range(3):
                 rotation(angles[wire], wires=wire)
             for angle, pair in zip(angles[3:], [(0, 1), (1, 2), (2, 0)], strict=True):
-                # RX where the control is |1⟩.
+                # RX if the control is |1⟩.
                 c, s = np.cos(angle / 2), -1j * np.sin(angle / 2)
                 qml.QubitUnitary(np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, c, s], [0, 0, s, c]]), wires=pair)
         return [qml.expval(qml.Z(wire)) for wire in range(3)]
@@ -68,14 +68,14 @@ def test_only_what_has_a_fast_form_runs_on_the_fast_engine() -> None:
 @pytest.mark.parametrize("embedding", Embedding)
 def test_it_learns_on_pennylane_whichever_is_asked_for(embedding: Embedding, iris: DataSplits) -> None:
     of = circuit(Entangler.CRX, embedding)
-    found, again = (train_on(engine, of, iris, BUDGET, generator=rng()) for engine in Engine)
-    assert np.array_equal(found.parameters, again.parameters)
-    assert found.losses[1] < found.losses[0]
+    first, again = (train_on(engine, of, iris, BUDGET, generator=rng()) for engine in Engine)
+    assert np.array_equal(first.parameters, again.parameters)
+    assert first.losses[1] < first.losses[0]
     start = Layout.of(of, n_features=4, n_classes=3).draw(rng())
-    # Every angle of an entangler is trained, but for what basis embedding leaves at its start.
-    assert (found.parameters != start).mean() > 0.9
+    # All angles of entanglers are trained; only some parameters of basis embedding stay at their start.
+    assert (first.parameters != start).mean() > 0.9
     alone = fit_on(Engine.FAST, of, iris.train, BUDGET, n_classes=3, generator=rng())
-    assert np.array_equal(alone.parameters, found.parameters)
+    assert np.array_equal(alone.parameters, first.parameters)
 
 
 def test_predictions_are_those_of_the_gates_and_of_the_module(iris: DataSplits) -> None:
@@ -85,8 +85,8 @@ def test_predictions_are_those_of_the_gates_and_of_the_module(iris: DataSplits) 
     expected = np.array([by_hand(x, parameters, layout) for x in iris.test.x[:3]])
     np.testing.assert_allclose(scores[:3], expected, atol=1e-5)
     module = HQNN(CRX, n_features=4, n_classes=3, engine=Engine.FAST, generator=rng())
-    told = module(torch.from_numpy(iris.test.x)).detach().numpy()
-    np.testing.assert_allclose(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True), np.exp(told), atol=1e-5)
+    log_probabilities = module(torch.from_numpy(iris.test.x)).detach().numpy()
+    np.testing.assert_allclose(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True), np.exp(log_probabilities), atol=1e-5)
     assert predict_scores(CRX, layout, parameters, iris.test.x[:0]).shape == (0, 3)
 
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_written_is_predicted_from(iris: DataSplits) -> None:
 
 @pytest.mark.slow
 def test_no_trial_waits_for_an_engine() -> None:
-    """In a fresh process what a training needs has been loaded before it, and no more: first without PennyLane, then with."""
+    """Check in a fresh process that training imports nothing more than `prepare` did, first without PennyLane, then with it."""
     program = (
         "import sys\n"
         "from faqnas_optuna.circuits.genome import enumerate_genomes\n"
@@ -134,12 +134,12 @@ def test_no_trial_waits_for_an_engine() -> None:
         "    print(*sorted(name for name in {*sys.modules} - before if not name.startswith('faqnas')))"
     )
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S)
-    assert (done.stdout.splitlines(), done.returncode) == (["numba", "", "numba pennylane torch", ""], 0), done.stderr
+    result = subprocess.run(command, env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (result.stdout.splitlines(), result.returncode) == (["numba", "", "numba pennylane torch", ""], 0), result.stderr
 
 
 def test_the_classifier_takes_it(iris: DataSplits) -> None:
     genes: dict[str, Any] = {"n_qubits": 3, "entangler": "CRX", "rotation_1": "RX", "rotation_2": "RZ"}
-    found = HQNNClassifier(**genes, epochs=2, random_state=0).fit(iris.train.x, iris.train.y)
+    classifier = HQNNClassifier(**genes, epochs=2, random_state=0).fit(iris.train.x, iris.train.y)
     again = HQNNClassifier(**genes, epochs=2, random_state=0, engine="pennylane").fit(iris.train.x, iris.train.y)
-    assert np.array_equal(found.predict_proba(iris.test.x), again.predict_proba(iris.test.x))
+    assert np.array_equal(classifier.predict_proba(iris.test.x), again.predict_proba(iris.test.x))

@@ -48,7 +48,7 @@ def test_another_process_finds_the_same_values_and_loads_nothing_large(iris: Dat
     config = StudyConfig(dataset="iris")
     here = evaluate(GENOME.circuit, iris, config)
     there = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
-    # Kernels, counts and data are found as this process has left them.
+    # Kernels, counts and data come from the cache that this process has filled.
     assert there.stdout.splitlines() == [f"{here.val_accuracies} {here.objectives(StudyConfig(dataset='iris'))}", "[]"]
 
 
@@ -90,7 +90,7 @@ def test_repeats_are_trained_from_different_seeds(iris: DataSplits) -> None:
     assert len(set(result.val_accuracies)) > 1
     assert result.val_accuracy == fmean(result.val_accuracies)
     assert result.scores.val_accuracy_std == pytest.approx(stdev(result.val_accuracies))
-    # The first repeat is what a single training gives.
+    # The first repeat equals a single training.
     once = evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris"))
     assert once.val_accuracies == result.val_accuracies[:1]
     assert once.scores.val_accuracy_std is None
@@ -107,7 +107,7 @@ def test_a_training_alone_is_that_of_the_repeats_bit_for_bit(iris: DataSplits) -
 
 @pytest.mark.parametrize("engine", Engine)
 def test_both_engines_begin_alike(engine: Engine, iris: DataSplits) -> None:
-    """One step on everything moves every parameter by the learning rate: what is left is where the training began."""
+    """Check that one step on all samples, which moves each parameter by the learning rate, ends near the expected start."""
     config = StudyConfig(dataset="iris", engine=engine, training=TrainingConfig(epochs=1, batch_size=90, learning_rate=1e-6))
     began = Layout.of(GENOME.circuit, n_features=4, n_classes=3).draw(training_generator(0, GENOME.circuit, 1))
     result = train_once(GENOME.circuit, iris, config, repeat=1)
@@ -133,10 +133,10 @@ def test_data_of_another_set_are_refused(iris: DataSplits) -> None:
 
 
 def test_data_of_another_split_are_refused(iris: DataSplits) -> None:
-    told = "the data were split with seed 0, but the settings have seed 1; use the same seed in both, or set"
-    with pytest.raises(DataError, match=told):
+    pattern = "the data were split with seed 0, but the settings have seed 1; use the same seed in both, or set"
+    with pytest.raises(DataError, match=pattern):
         evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris", seed=1))
-    # On one split searches and trainings may vary their own randomness.
+    # On one split, searches and trainings may have different seeds.
     evaluate(GENOME.circuit, iris, StudyConfig(dataset="iris", seed=1, data=DataConfig(split_seed=0)))
-    # Of a split that no seed has made, any goes.
+    # A split without a seed goes with any seed of a study.
     evaluate(GENOME.circuit, replace(iris, seed=None), StudyConfig(dataset="iris", seed=1))

@@ -29,7 +29,7 @@ def network(seed: int = 0, embedding: Embedding = Embedding.AMPLITUDE, engine: E
 
 
 def angles() -> torch.Tensor:
-    """Weights (2, 3) of a quantum layer."""
+    """Return weights (2, 3) of a quantum layer."""
     return torch.rand(2, 3, generator=torch.Generator().manual_seed(0)) * 6
 
 
@@ -100,7 +100,7 @@ def test_the_gradients_of_the_fast_layer_pass_gradcheck(embedding: Embedding) ->
 @pytest.mark.parametrize("engine", Engine)
 @pytest.mark.parametrize("entangler", [Entangler.CNOT, Entangler.CZ])
 def test_the_gradient_of_bits_is_that_of_a_mixture_in_pennylane(entangler: Entangler, engine: Engine) -> None:
-    """A bit b as BitFlip(b) of |0⟩, which mixes |0⟩ and |1⟩ for b between, on PennyLane's simulator of mixed states."""
+    """Compare with BitFlip(b) of |0⟩, which mixes |0⟩ and |1⟩ for 0 < b < 1, on PennyLane's simulator of mixed states."""
     one = replace(circuit(Embedding.BASIS), entangler=entangler)
     inputs = torch.tensor([[0.3, -1.2, 0.0], [-0.1, 2.0, 0.7]], requires_grad=True)
     weights = angles()
@@ -127,7 +127,7 @@ def test_the_gradient_of_bits_is_that_of_a_mixture_in_pennylane(entangler: Entan
     assert inputs.grad is not None
     assert torch.allclose(inputs.grad, of_bits.float(), atol=1e-5)
     assert (inputs.grad != 0).all()
-    # And what it measures is what PennyLane's own embedding of bits measures.
+    # The measured values equal those of PennyLane's own embedding of bits.
     own = qml.QNode(
         lambda row: (qml.BasisEmbedding(row, wires=range(3)), mixture(torch.zeros(3)))[1], qml.device("default.mixed", wires=3)
     )
@@ -175,7 +175,7 @@ def test_the_network_begins_with_the_layouts_draw() -> None:
     layout = Layout.of(circuit(), n_features=5, n_classes=4)
     drawn = layout.draw(np.random.default_rng(3))
     assert np.array_equal(torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy(), drawn)
-    # Not as a view of it: two networks may begin from one vector.
+    # The parameters are a copy: two networks may start from one vector.
     with torch.no_grad():
         model.encoder.weight.zero_()
     assert drawn.all()

@@ -28,7 +28,7 @@ def test_layers_that_are_applied_instead_have_their_angles() -> None:
         layout = Layout.of(CIRCUIT, n_features=5, n_classes=4, layers=layers)
         assert layout.shapes.angles == (len(layers), 3)
         assert layout.size == LAYOUT.size - (2 - len(layers)) * 3
-        # The encoder begins alike, however many angles follow it.
+        # The encoder starts from the same values, however many angles follow it.
         first = layout.parts(layout.draw(np.random.default_rng(3))).encoder_weights
         assert np.array_equal(first, LAYOUT.parts(LAYOUT.draw(np.random.default_rng(3))).encoder_weights)
 

@@ -22,7 +22,7 @@ def standardised(circuits: list[Circuit], trainings: NDArray[np.int64]) -> NDArr
 
 
 def test_it_is_the_posterior_mean_at_the_most_likely_variances() -> None:
-    """By the covariance of the values, which the program never makes."""
+    """Compare with the posterior mean from the full covariance matrix, which the program never computes."""
     circuits, generator = some_circuits(60), np.random.default_rng(1)
     trainings = generator.integers(1, 5, len(circuits))
     x = standardised(circuits, trainings)
@@ -56,9 +56,9 @@ def test_the_evidence_is_that_of_the_values() -> None:
         noise = y @ np.linalg.solve(unit, y) / 30
         return float(multivariate_normal(np.zeros(30), noise * unit).logpdf(y))
 
-    told = [-_deviance(singular, along, beside, ratio, 30) / 2 for ratio in RATIOS]
-    # But for a constant.
-    assert np.diff(told) == pytest.approx(np.diff([evidence(ratio) for ratio in RATIOS]))
+    log_likelihoods = [-_deviance(singular, along, beside, ratio, 30) / 2 for ratio in RATIOS]
+    # The two may differ by a constant.
+    assert np.diff(log_likelihoods) == pytest.approx(np.diff([evidence(ratio) for ratio in RATIOS]))
 
 
 def test_luck_is_averaged_out() -> None:

@@ -6,7 +6,7 @@ import pytest
 from faqnas_optuna.training.reliability import Reliability, intraclass_correlation
 
 JUDGED = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], dtype=np.float64)
-"""Six targets and four judges: table 2 of Shrout and Fleiss (1979), whose ICC(1,1) is .17 by their table 4."""
+"""Ratings of six targets by four judges: table 2 of Shrout and Fleiss (1979), whose ICC(1,1) is .17 by their table 4."""
 
 
 def reliability(value: float) -> Reliability:
@@ -14,50 +14,50 @@ def reliability(value: float) -> Reliability:
 
 
 def test_the_example_of_shrout_and_fleiss() -> None:
-    found = intraclass_correlation(JUDGED)
-    assert found is not None
-    assert round(found.value, 2) == 0.17
-    # As R's psych::ICC prints for these data.
-    assert (round(found.low, 2), round(found.high, 2)) == (-0.13, 0.72)
-    assert (found.circuits, found.trainings) == (6, 4)
+    result = intraclass_correlation(JUDGED)
+    assert result is not None
+    assert round(result.value, 2) == 0.17
+    # Compare with the output of R's psych::ICC for these data.
+    assert (round(result.low, 2), round(result.high, 2)) == (-0.13, 0.72)
+    assert (result.circuits, result.trainings) == (6, 4)
 
 
 def test_it_is_the_share_of_the_variance_between_circuits() -> None:
     generator = np.random.default_rng(0)
     circuits = generator.normal(0, math.sqrt(0.3), (20_000, 1))
-    found = intraclass_correlation(circuits + generator.normal(0, math.sqrt(0.7), (20_000, 4)))
-    assert found is not None
-    assert found.low < 0.3 < found.high and found.high - found.low < 0.02
+    result = intraclass_correlation(circuits + generator.normal(0, math.sqrt(0.7), (20_000, 4)))
+    assert result is not None
+    assert result.low < 0.3 < result.high and result.high - result.low < 0.02
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     generator = np.random.default_rng(1)
-    held = 0
+    covered = 0
     for _ in range(1000):
         drawn = generator.normal(0, math.sqrt(0.3), (24, 1)) + generator.normal(0, math.sqrt(0.7), (24, 4))
-        found = intraclass_correlation(drawn)
-        assert found is not None
-        held += found.low <= 0.3 <= found.high
-    assert 930 <= held <= 970
+        result = intraclass_correlation(drawn)
+        assert result is not None
+        covered += result.low <= 0.3 <= result.high
+    assert 930 <= covered <= 970
 
 
 def test_trainings_that_always_agree() -> None:
-    found = intraclass_correlation(np.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]))
-    assert found is not None and (found.value, found.low, found.high) == (1, 1, 1)
+    result = intraclass_correlation(np.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]))
+    assert result is not None and (result.value, result.low, result.high) == (1, 1, 1)
 
 
 def test_circuits_that_are_all_alike_cannot_be_told_apart() -> None:
-    # Of most of these the mean of equal values differs from them in the last bit.
+    # The mean of these equal values often differs from them in the last bit.
     assert all(intraclass_correlation(np.full((24, 4), right / 30)) is None for right in range(31))
 
 
 @pytest.mark.parametrize(("value", "repeats"), [(0.09, 41), (0.15, 23), (0.3, 10), (0.5, 4), (0.81, 1), (1, 1)])
 def test_so_many_repeats_are_reliable(value: float, repeats: int) -> None:
-    """Those of the first three are what a study of Iris, Wine and Breast Cancer needs at the paper's budget."""
-    found = reliability(value)
-    assert found.repeats == repeats
-    assert found.of_mean(repeats) >= 0.8 - 1e-9
-    assert repeats == 1 or found.of_mean(repeats - 1) < 0.8
+    """Check among others the first three values, those of Iris, Wine and Breast Cancer at the paper's budget."""
+    result = reliability(value)
+    assert result.repeats == repeats
+    assert result.of_mean(repeats) >= 0.8 - 1e-9
+    assert repeats == 1 or result.of_mean(repeats - 1) < 0.8
 
 
 @pytest.mark.parametrize("value", [-0.2, 0, 0.01])

@@ -26,7 +26,7 @@ def test_an_interval_is_students() -> None:
     for confidence in (0.5, 0.95, 0.99):
         expected = stats.t.interval(confidence, 6, loc=values.mean(), scale=stats.sem(values))
         assert mean_interval(values.mean(), values.std(ddof=1), 7, confidence=confidence) == pytest.approx(expected)
-    # Of two values t has one degree of freedom, the tangent of a quarter's angle: tan(0.95 · π / 2).
+    # For two values t has one degree of freedom, so its quantile is a tangent: tan(0.95 · π / 2).
     low, high = mean_interval(1.0, math.sqrt(2), 2)
     assert (low, high) == pytest.approx((1 - math.tan(0.475 * math.pi), 1 + math.tan(0.475 * math.pi)))
     assert mean_interval(0.9, 0.0, 5) == (0.9, 0.9)
@@ -36,22 +36,22 @@ def test_an_interval_of_shares_stays_within_their_bounds() -> None:
     low, high = stats.t.interval(0.95, 2, loc=0.9, scale=0.1 / math.sqrt(3))
     assert high > 1
     assert bounded_interval(0.9, 0.1, 3) == pytest.approx((low, 1.0))
-    # Differences reach from -1 to 1: 2 pairs of 1 and 0 have an interval of ±6.35 around the mean.
+    # Differences range from -1 to 1; the interval of the pairs' differences 1 and 0 would reach ±6.35 around the mean.
     assert bounded_interval(0.5, math.sqrt(0.5), 2, lowest=-1.0) == (-1.0, 1.0)
 
 
 def test_equal_values_have_no_interval() -> None:
-    """Their spread is unknown; scipy's interval of scale 0 is none either."""
+    """Check that the interval is unknown, as in scipy for a scale of 0."""
     with np.errstate(invalid="ignore"):
         assert np.isnan(stats.t.interval(0.95, 2, loc=0.9, scale=0.0)).all()
     assert bounded_interval(0.9, 0.0, 3) is None
     assert compare([0.5, 0.75, 0.25], [0.25, 0.5, 0.0]).interval is None
-    # Rounding is no spread.
+    # Rounding errors are not a spread.
     assert compare([0.9, 0.8, 0.7], [0.8, 0.7, 0.6]).interval is None
 
 
 def accuracies(seed: int, *shape: int, mean: float = 0.9) -> NDArray[np.float64]:
-    """Of 36 samples: among a few pairs there are ties and zeros."""
+    """Draw accuracies on 36 samples, so that small sets of pairs have ties and zeros."""
     return np.random.default_rng(seed).binomial(36, mean, shape) / 36
 
 
@@ -65,19 +65,19 @@ def test_without_ties_it_is_scipys_exact_test() -> None:
 
 
 def by_brute_force(a: Sequence[float], b: Sequence[float]) -> tuple[Fraction, Fraction]:
-    """p and the rank-biserial correlation from every pattern of signs, on samples out of 36."""
+    """Return p and the rank-biserial correlation from all patterns of signs, on samples out of 36."""
     differences = [round(36 * x) - round(36 * y) for x, y in zip(a, b, strict=True)]
     sizes = [abs(difference) for difference in differences]
-    # A rank is half of those smaller, of those smaller or equal, and one.
+    # Average rank: half of the number smaller, the number smaller or equal, and one.
     ranks = {
         size: Fraction(sum(other < size for other in sizes) + sum(other <= size for other in sizes) + 1, 2) for size in sizes
     }
     moving = [ranks[abs(difference)] * (1 if difference > 0 else -1) for difference in differences if difference]
-    found, total = sum(moving, Fraction(0)), sum((ranks[size] for size in sizes), Fraction(0))
+    observed, total = sum(moving, Fraction(0)), sum((ranks[size] for size in sizes), Fraction(0))
     patterns = list(itertools.product((-1, 1), repeat=len(moving)))
     sums = [sum((sign * rank for sign, rank in zip(signs, moving, strict=True)), Fraction(0)) for signs in patterns]
-    p = Fraction(sum(abs(one) >= abs(found) for one in sums), len(patterns))
-    return p, found / total
+    p = Fraction(sum(abs(one) >= abs(observed) for one in sums), len(patterns))
+    return p, observed / total
 
 
 def test_with_ties_and_zeros_it_is_what_all_patterns_of_signs_give() -> None:
@@ -93,7 +93,7 @@ def test_with_ties_and_zeros_it_is_what_all_patterns_of_signs_give() -> None:
 
 
 def test_zeros_are_ranked_before_they_are_left_out() -> None:
-    """Pratt's: differences 0, 0, -1, 2, 3 have ranks 4 and 5 against 3, not 2 and 3 against 1."""
+    """Check Pratt's method: differences 0, 0, -1, 2, 3 give ranks 4 and 5 against 3, not 2 and 3 against 1."""
     comparison = compare([0.0, 0.0, 0.0, 2.0, 3.0], [0.0, 0.0, 1.0, 0.0, 0.0])
     assert comparison.rank_biserial == pytest.approx((4 + 5 - 3) / 15)
     assert comparison.p == 4 / 8
@@ -101,13 +101,13 @@ def test_zeros_are_ranked_before_they_are_left_out() -> None:
 
 
 def test_one_difference_among_equals_is_no_effect_of_one() -> None:
-    """p is 1 and the only difference has rank 3 of 1.5, 1.5 and 3."""
+    """Check that p is 1 and the correlation -0.5: the only difference has rank 3 of 1.5, 1.5 and 3."""
     comparison = compare([0.5, 0.5, 0.6], [0.5, 0.5, 0.9])
     assert (comparison.p, comparison.rank_biserial) == (1, -0.5)
 
 
 def test_the_effect_is_that_of_scipys_ranks() -> None:
-    """With zeros split between both sides scipy's statistic T gives |r| = 1 - 2 T / (n (n + 1) / 2)."""
+    """Compare with scipy's statistic T with zeros split between both sides: |r| = 1 - 2 T / (n (n + 1) / 2)."""
     for first, second in zip(accuracies(10, 40, 9), accuracies(11, 40, 9, mean=0.8), strict=True):
         differences = np.round(36 * first) - np.round(36 * second)
         smaller = stats.wilcoxon(differences, zero_method="zsplit", method="asymptotic").statistic
@@ -117,7 +117,7 @@ def test_the_effect_is_that_of_scipys_ranks() -> None:
 def test_what_rounding_tells_apart_is_tied() -> None:
     a, b = [0.9, 0.8, 0.3, 0.7], [0.8, 0.7, 0.1, 0.8]
     assert len({abs(x - y) for x, y in zip(a, b, strict=True)}) == 3
-    # Ranks 2, 2, 4 against 2.
+    # Ranks 2, 2 and 4 against 2.
     comparison = compare(a, b)
     assert comparison.rank_biserial == pytest.approx((2 + 2 + 4 - 2) / 10)
     assert comparison.p == 8 / 16
@@ -174,7 +174,7 @@ def test_holm_by_hand() -> None:
 
 
 def test_holm_is_its_definition() -> None:
-    """Rejected at a level are those of the k smallest p for which p₍ⱼ₎ (m - j + 1) ≤ level for every j ≤ k."""
+    """Compare with the definition: rejected are the k smallest p for which p₍ⱼ₎ (m - j + 1) ≤ level for every j ≤ k."""
     for seed in range(50):
         rng = np.random.default_rng(seed)
         p_values = (rng.integers(1, 20, rng.integers(1, 7)) / 200).tolist()
@@ -189,7 +189,7 @@ def test_holm_is_its_definition() -> None:
 
 
 def test_the_smallest_possible_p_is_that_of_a_family_in_which_every_pair_speaks_for_one_side() -> None:
-    """3 pairs give no p below 2 / 2³, and Holm's correction over 2 comparisons none below twice that."""
+    """Check that 3 pairs give at least p = 2 / 2³, and twice that after Holm's correction for 2 comparisons."""
     assert smallest_possible([3]) == [0.25]
     assert smallest_possible([3, 3]) == [0.5, 0.5]
     assert smallest_possible([2, 2, 2]) == [1, 1, 1]
@@ -207,7 +207,7 @@ def test_kendalls_tau_counts_pairs_in_order() -> None:
     expected = sum(x * y for x, y in pairs) / math.sqrt(untied[0] * untied[1])
     assert kendall_tau(a, b) == pytest.approx(expected)
     assert kendall_tau([1, 2, 3], [0.1, 0.2, 0.3]) == pytest.approx(1)
-    # What rounding tells apart is tied.
+    # Values that differ by rounding only are tied.
     assert kendall_tau([1, 2, 3], [0.3, 0.1 + 0.2, 0.3]) is None
 
 

@@ -34,7 +34,7 @@ def test_training_learns(iris: DataSplits) -> None:
 
 
 def test_a_step_is_adams_on_the_whole_batch(iris: DataSplits) -> None:
-    # With one batch an epoch, the order of the samples is of no account.
+    # With one batch an epoch, the order of the samples does not matter.
     model, expected = linear(iris), linear(iris)
     train(model, iris, TrainingConfig(epochs=3, batch_size=1000), generator=generator())
     optimiser = torch.optim.Adam(expected.parameters(), lr=0.003)
@@ -42,8 +42,8 @@ def test_a_step_is_adams_on_the_whole_batch(iris: DataSplits) -> None:
         optimiser.zero_grad()
         nn.functional.nll_loss(expected(torch.from_numpy(iris.train.x)), torch.from_numpy(iris.train.y)).backward()
         optimiser.step()
-    for trained, wanted in zip(model.parameters(), expected.parameters(), strict=True):
-        assert torch.allclose(trained, wanted, atol=1e-6)
+    for trained, reference in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.allclose(trained, reference, atol=1e-6)
 
 
 def test_a_curve_has_what_shorter_trainings_come_to(iris: DataSplits) -> None:
@@ -59,7 +59,7 @@ def test_a_curve_has_what_shorter_trainings_come_to(iris: DataSplits) -> None:
 
 
 def test_whoever_validates_in_between_goes_on_training(iris: DataSplits) -> None:
-    """With dropout, which only acts in training: where all values are dropped the weights get no gradient."""
+    """Use dropout, which acts in training mode only: if all values are dropped the weights get no gradient."""
     model = nn.Sequential(nn.Dropout(1.0), linear(iris))
     before = [parameter.detach().clone() for parameter in model.parameters()]
     train(model, iris, TrainingConfig(epochs=3), generator=generator(), validate_epochs=True)
@@ -108,6 +108,6 @@ def test_accuracy_is_the_share_told_right() -> None:
     # 2,500 samples are more than one batch of predictions.
     y = np.where(np.arange(2_500) % 9, np.arange(2_500) % 3, 2)
     x = np.eye(3, dtype=np.float32)[np.where(np.arange(2_500) < 2_000, y, (y + 1) % 3)]
-    found = scores(Fixed(), Split(x=x, y=y))
-    assert found.accuracy == 0.8
-    assert found.balanced == pytest.approx(balanced_accuracy_score(y, x.argmax(axis=1))) != 0.8
+    result = scores(Fixed(), Split(x=x, y=y))
+    assert result.accuracy == 0.8
+    assert result.balanced == pytest.approx(balanced_accuracy_score(y, x.argmax(axis=1))) != 0.8

@@ -41,7 +41,7 @@ def test_both_engines_train_to_the_same_network(name: str, circuit: Circuit) -> 
     fast = train(circuit, splits, config, generator=generator(7))
     seeded = generator(7)
     by_torch = torch_training.train(network(circuit, splits, seeded), splits, config, generator=seeded)
-    # Within one sample.
+    # The accuracies may differ by one sample.
     assert abs(fast.validation.accuracy - by_torch.validation.accuracy) <= 1 / len(splits.validation) + 1e-9
     assert fast.loss == pytest.approx(by_torch.loss, abs=1e-4)
     assert fast.steps == by_torch.steps
@@ -67,7 +67,7 @@ def test_what_is_told_of_a_sample_does_not_depend_on_those_beside_it(circuit: Ci
     together = predict(circuit, layout, parameters, x)
     for parts in (50, 7):
         alone = np.concatenate([predict(circuit, layout, parameters, part) for part in np.array_split(x, parts)])
-        # In single precision they differ by some 1e-7.
+        # In single precision they would differ by about 1e-7.
         assert np.abs(together - alone).max() < 1e-12
 
 
@@ -89,7 +89,7 @@ def test_a_curve_has_what_shorter_trainings_come_to(iris: DataSplits) -> None:
     shorter = [trained(iris, epochs=epochs) for epochs in (1, 2, 3, 4)]
     assert result.losses == shorter[-1].losses == tuple(one.loss for one in shorter)
     assert result.validation_accuracies == tuple(one.validation.accuracy for one in shorter)
-    # Who does not ask does not pay; and to ask changes nothing.
+    # Curves are computed on request only, and do not change the training.
     assert shorter[-1].validation_accuracies == ()
     assert np.array_equal(result.parameters, shorter[-1].parameters)
     assert result.validation.accuracy == shorter[-1].validation.accuracy
@@ -118,6 +118,6 @@ def test_accuracy_is_the_share_told_right(iris: DataSplits) -> None:
     parameters = layout.draw(generator())
     predicted = predict(circuit, layout, parameters, iris.train.x).argmax(axis=1)
     y = np.where(np.arange(len(predicted)) < 60, predicted, (predicted + 1) % 3)
-    found = scores(circuit, layout, parameters, Split(x=iris.train.x, y=y))
-    assert found.accuracy == pytest.approx(60 / len(y))
-    assert found.balanced == pytest.approx(balanced_accuracy_score(y, predicted))
+    result = scores(circuit, layout, parameters, Split(x=iris.train.x, y=y))
+    assert result.accuracy == pytest.approx(60 / len(y))
+    assert result.balanced == pytest.approx(balanced_accuracy_score(y, predicted))

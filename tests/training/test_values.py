@@ -1,4 +1,4 @@
-"""Costs and scores of a circuit, without training it."""
+"""Costs and scores of a circuit without training it."""
 
 from statistics import fmean, stdev
 
@@ -14,7 +14,7 @@ GENOME = genome_of(3, "CZ", "RX", "RY", "RZ", "RZ", topology="circular")
 
 
 def test_live_gates_alone_cost_what_a_circuit_of_them_costs() -> None:
-    """A layer of RY without entanglers, by hand: three rotations of 8 amplitudes on the real state that was embedded."""
+    """Check a layer of RY without entanglers by hand: three rotations of 8 amplitudes on the real state after the embedding."""
     circuit = genome_of(3, "CZ", "RY", topology="circular").circuit
     costs = Costs.of(circuit, n_features=4, n_classes=3)
     bare = 2 * 3 + 2 * 8 - 4 + 8 + 3 * 7
