@@ -1,4 +1,4 @@
-"""Searches whose workers run on a Dask cluster: a real one, of two processes of this machine."""
+"""Searches whose workers run on a real Dask cluster of two processes on this machine."""
 
 import json
 import logging
@@ -54,12 +54,12 @@ CLUSTER = ("--dask", "scheduler.json", "--workers", "2")
 
 @contextmanager
 def local_cluster() -> Iterator[str]:
-    """The address of a cluster of two workers, of one thread each. At its end they are killed, whatever they do."""
-    # Forked as ours are, from a process that has imported everything.
+    """Yield the address of a cluster of two single-threaded workers, which are killed at the end."""
+    # Cluster workers are forked from our fork server, which has imported everything.
     forking()
     with (
         dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
-        # Port 0: clusters of tests that run side by side would both want the usual port.
+        # Port 0, since clusters of parallel tests would compete for the default port.
         distributed.LocalCluster(
             n_workers=WORKERS,
             threads_per_worker=1,
@@ -92,7 +92,7 @@ def closed_port() -> int:
 
 
 def idle(scheduler: str) -> bool:
-    """Whether no task is left on the cluster, waited for."""
+    """Wait for all tasks on the cluster to end, and return whether they did in time."""
     deadline = time.monotonic() + TIMEOUT_S
     with distributed.Client(scheduler, set_as_default=False) as client:
         while time.monotonic() < deadline:
@@ -114,7 +114,7 @@ def test_python_searches_and_confirms_on_a_cluster(scheduler: str, storage_url: 
 def test_both_workers_of_a_cluster_run_trials_of_one_study(
     run_forked: RunCli, fork_cli: Fork, scheduler: str, storage_url: str, tmp_path: Path
 ) -> None:
-    # The scheduler file, and a database whose path is relative to another directory than the workers'.
+    # Use a scheduler file, and a relative database path, which the workers must not resolve in their own directory.
     (tmp_path / "scheduler.json").write_text(json.dumps({"address": scheduler}))
     process = fork_cli("start", *ENDLESS, *CLUSTER, "--json", trains=False)
     wait_for_trials(tmp_path, 1)
@@ -125,7 +125,7 @@ def test_both_workers_of_a_cluster_run_trials_of_one_study(
     assert process.returncode == 0, err
     trials = successful(search)
     assert len(trials) == json.loads(out)["trials"]
-    # One worker may overfill each generation by what it had begun.
+    # One worker may overfill each generation by the trial it had begun.
     assert all(10 <= generation.trials <= 11 for generation in search.metadata.closed_generations())
     assert pareto_document(read_state(search)).items() <= json.loads(out).items()
     assert idle(scheduler)
@@ -139,7 +139,7 @@ def test_a_cluster_runs_a_study_to_its_end(run_forked: RunCli, scheduler: str, s
     assert 30 <= trials <= 33
     assert trials == len(successful(load(open_storage(storage_url), "iris")))
     assert idle(scheduler)
-    # A finished study is over before its workers begin.
+    # A finished study ends before workers begin.
     again = run_forked(*command)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["trials"] == trials
@@ -165,7 +165,7 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
     assert search.metadata.stop() is None
     assert other.poll() is None
     assert len({worker for worker in workers_of(search) if process_of(worker) != other.pid}) == WORKERS
-    # The other worker goes on, alone.
+    # The other worker continues alone.
     begun = len(search.study.get_trials(deepcopy=False))
     wait_for_trials(tmp_path, begun + 2)
     assert run_forked("stop", "iris").returncode == 0
@@ -179,17 +179,17 @@ def test_the_second_signal_does_not_wait_for_remote_trials(fork_cli: Fork, tmp_p
     with local_cluster() as scheduler:
         train_nothing_on(scheduler, trial_s=600)
         process = fork_cli("start", *ENDLESS, "--dask", scheduler, "--workers", "2", trains=False)
-        told = StderrReader(process)
+        stderr = StderrReader(process)
         wait_for_trials(tmp_path, 2)
         process.send_signal(signal.SIGTERM)
-        # Two signals that come together are one.
-        wait_until(lambda: "SIGTERM: finishing the running trial" in told.text, TIMEOUT_S, "the first signal is noted")
+        # Two signals at the same time count as one, so send the second one later.
+        wait_until(lambda: "SIGTERM: finishing the running trial" in stderr.text, TIMEOUT_S, "the first signal is noted")
         time.sleep(1)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=TIMEOUT_S) == 143, told.all()
-    assert "Traceback" not in told.all()
-    assert "some workers on the Dask cluster are still running a trial; they leave after it" in told.all()
+        assert process.wait(timeout=TIMEOUT_S) == 143, stderr.all()
+    assert "Traceback" not in stderr.all()
+    assert "some workers on the Dask cluster are still running a trial; they leave after it" in stderr.all()
 
 
 def test_workers_that_fail_are_told_in_one_line_each_and_no_password(
@@ -206,9 +206,9 @@ def test_workers_that_fail_are_told_in_one_line_each_and_no_password(
         dask_workers(client, 2, search, signals, storage_url=elsewhere, data_dir=None, database_timeout_s=1) as crew,
     ):
         watch(crew, search, signals, on_look=lambda _: None)
-    told = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
-    assert len(told) == 2
-    for line in told:
+    messages = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
+    assert len(messages) == 2
+    for line in messages:
         assert re.match(r"a worker on the Dask cluster failed: cannot use the database postgresql.*me:\*\*\*@.*refused", line)
     assert "s3cret" not in caplog.text
     assert search.study.get_trials(deepcopy=False) == []
@@ -217,14 +217,14 @@ def test_workers_that_fail_are_told_in_one_line_each_and_no_password(
 def test_a_task_runs_the_study_to_its_end(new_search: Callable[..., Search], scheduler: str, storage_url: str) -> None:
     search = new_search(small_config())
     created = search.description.created
-    told: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "study": "iris",
         "created": created,
         "storage_url": storage_url,
         "data_dir": None,
         "dismissal": "never",
     }
-    assignment = Assignment(host=socket.gethostname(), grace_s=60, database_timeout_s=5, **told)
+    assignment = Assignment(host=socket.gethostname(), grace_s=60, database_timeout_s=5, **settings)
     assert storage_url not in repr(assignment)
     with connected(scheduler, storage_url=storage_url) as client:
         client.submit(work, assignment, pure=False).result(timeout=TIMEOUT_S)
@@ -243,7 +243,7 @@ def test_a_dismissal_reaches_a_worker_that_waits_for_others(
 ) -> None:
     search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
     for _ in range(4):
-        # Running, so that the generation has no room.
+        # Running trials fill the generation.
         trial = search.study.ask()
         _ = trial.relative_params
         batched(search.study).store(trial._trial_id)
@@ -263,7 +263,7 @@ def test_a_dismissal_reaches_a_worker_that_waits_for_others(
 
 
 class AwayAtFirst(Search):
-    """A study whose database is away when it is asked for the first time."""
+    """Study whose database fails the first query."""
 
     asked = 0
 
@@ -301,8 +301,8 @@ def test_a_trial_that_fails_elsewhere_is_told_with_its_reason(
 
     working: Any = SimpleNamespace(done=lambda: False, status="pending")
     watch(DaskWorkers([working], database_timeout_s=5), search, Signals(), on_look=fail_and_stop)
-    told = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
-    assert told == ["trial 0 failed: ZeroDivisionError('division by zero')"]
+    messages = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
+    assert messages == ["trial 0 failed: ZeroDivisionError('division by zero')"]
 
 
 def test_a_scheduler_that_goes_away_ends_the_search_with_4(fork_cli: Fork, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_a_scheduler_that_goes_away_ends_the_search_with_4(fork_cli: Fork, tmp_p
             deadline = time.monotonic() + TIMEOUT_S
             while not file.exists() and time.monotonic() < deadline:
                 time.sleep(0.1)
-            # It has no worker: the search waits for one.
+            # The cluster has no worker, so the search waits for one.
             process = fork_cli("start", *ENDLESS, "--dask", str(file), trains=False)
             assert "the Dask cluster has 0 threads for 1 workers" in process.stderr.readline()
             time.sleep(1.5)
@@ -407,8 +407,8 @@ def test_a_url_for_another_directory_names_the_whole_path(tmp_path: Path, monkey
 def test_a_table_is_the_same_when_a_cluster_makes_it(scheduler: str, iris: DataSplits, tmp_path: Path) -> None:
     tables.make(tmp_path / "here.parquet", iris)
     with connected(scheduler, storage_url=None) as client:
-        told = tables.make(tmp_path / "there.parquet", iris, hand_out=partial(shared_out_on, client))
-    assert told[-1] == tables.plan_of().trainings
+        progress = tables.make(tmp_path / "there.parquet", iris, hand_out=partial(shared_out_on, client))
+    assert progress[-1] == tables.plan_of().trainings
     assert (tmp_path / "there.parquet").read_bytes() == (tmp_path / "here.parquet").read_bytes()
     assert idle(scheduler)
 

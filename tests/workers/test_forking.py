@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux a
 
 
 def printed(program: str, *, env: Mapping[str, str] | None = None) -> str:
-    """Run a program in a process of one thread, which that of pytest may not be, and return what it prints."""
-    done = subprocess.run(
+    """Run a program in a single-threaded process, which pytest's may not be, and return its standard output."""
+    finished = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         env=cli_environment(env),
         capture_output=True,
@@ -30,8 +30,8 @@ def printed(program: str, *, env: Mapping[str, str] | None = None) -> str:
         timeout=TIMEOUT_S,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
 
 
 def test_a_process_of_several_threads_is_not_forked() -> None:
@@ -56,23 +56,23 @@ def test_a_process_is_not_forked_where_frameworks_do_not_survive_it() -> None:
 
 
 def test_a_copy_is_like_a_process_that_was_started_anew(tmp_path: Path) -> None:
-    """In a session of its own, with no handlers and no files of the parent, and it never returns into the parent's calls."""
+    """Check that a fork leads its session, has no handlers or files of its parent, and never returns into the parent's code."""
     program = f"""
         import json, os, signal
         from faqnas_optuna.signals import SIGNALS, Signals
         from faqnas_optuna.workers.forking import ForkedProcess
 
-        def work(told):
+        def work(pipe):
             listed = {{int(name) for name in os.listdir("/proc/self/fd")}}
-            found = {{
-                "files": sorted(fd for fd in listed if os.path.exists(f"/proc/self/fd/{{fd}}") and fd not in (0, 1, 2, told)),
+            report = {{
+                "files": sorted(fd for fd in listed if os.path.exists(f"/proc/self/fd/{{fd}}") and fd not in (0, 1, 2, pipe)),
                 "leads its session": os.getsid(0) == os.getpid(),
                 "handled": [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_DFL],
                 "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
-                "told": list(os.read(told, 2)),
+                "received": list(os.read(pipe, 2)),
             }}
-            with open({str(tmp_path / "found")!r}, "w") as file:
-                json.dump(found, file)
+            with open({str(tmp_path / "report")!r}, "w") as file:
+                json.dump(report, file)
             return 7
 
         with Signals().caught(), open({str(tmp_path / "held")!r}, "w"):
@@ -84,8 +84,8 @@ def test_a_copy_is_like_a_process_that_was_started_anew(tmp_path: Path) -> None:
                 print("the end")
     """
     assert printed(program).splitlines() == ["7 False", "the end"]
-    found = json.loads((tmp_path / "found").read_text())
-    assert found == {"files": [], "leads its session": True, "handled": [], "blocked": [], "told": [15, 2]}
+    report = json.loads((tmp_path / "report").read_text())
+    assert report == {"files": [], "leads its session": True, "handled": [], "blocked": [], "received": [15, 2]}
 
 
 def test_a_copy_ends_as_its_parent_learns() -> None:
@@ -93,14 +93,14 @@ def test_a_copy_ends_as_its_parent_learns() -> None:
         import os, signal, sys
         from faqnas_optuna.workers.forking import ForkedProcess
 
-        def fail(_told):
+        def fail(_pipe):
             raise ValueError("no such gate")
 
-        def speak(_told):
+        def speak(_pipe):
             print("as it is", file=sys.stderr)
             return 0
 
-        killed = ForkedProcess(lambda told: len(os.read(told, 1)), has_stderr=False)
+        killed = ForkedProcess(lambda pipe: len(os.read(pipe, 1)), has_stderr=False)
         os.kill(killed.pid, signal.SIGKILL)
         failed, spoken = ForkedProcess(fail, has_stderr=True), ForkedProcess(speak, has_stderr=True)
         print(killed.wait(), failed.wait(), spoken.wait())
@@ -110,16 +110,16 @@ def test_a_copy_ends_as_its_parent_learns() -> None:
 
 
 def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
-    """Whatever copies of it are at work."""
+    """Kill the holder of a lock while its fork is still running."""
     program = f"""
         import os, signal
         from filelock import FileLock
         from faqnas_optuna.workers.forking import ForkedProcess
 
-        def work(told):
-            # It ends with the parent, which holds the other end.
+        def work(pipe):
+            # The read ends when the parent, which holds the other end, has died.
             os.write(1, b"at work")
-            os.read(told, 1)
+            os.read(pipe, 1)
             while not os.path.exists({str(tmp_path / "done")!r}):
                 os.sched_yield()
             return 0
@@ -135,9 +135,9 @@ def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
     assert process.stdout and process.stdout.read(7) == b"at work"
     process.kill()
     process.wait()
-    taken = f"from filelock import FileLock; print(FileLock({str(tmp_path / 'lock')!r}).acquire(timeout=0) is not None)"
+    check = f"from filelock import FileLock; print(FileLock({str(tmp_path / 'lock')!r}).acquire(timeout=0) is not None)"
     try:
-        assert printed(taken) == "True\n"
+        assert printed(check) == "True\n"
     finally:
         (tmp_path / "done").touch()
         process.communicate(timeout=TIMEOUT_S)
@@ -159,8 +159,8 @@ def test_extra_workers_are_copies_of_a_process_of_one_thread(
     search = create(open_storage(storage_url, create=True), "iris", config, iris)
     options = ("--population", "4", "--generations", "9999", "--patience", "9999", "--epochs", "1")
     if threads == 2:
-        # What lies in the working directory is not imported. The command itself is no module of that directory either, when it
-        # is run as an installed script.
+        # Modules in the working directory must not be imported. The command itself runs with PYTHONSAFEPATH, as an installed
+        # script does not look there either.
         for name in ("optuna", "numpy", "random"):
             (tmp_path / f"{name}.py").write_text("raise SystemExit(f'imported {__file__}')")
     env = {"PYTHONSAFEPATH": "1", **second_thread} if threads == 2 else {}

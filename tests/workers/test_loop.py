@@ -42,14 +42,14 @@ def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], i
 
 def test_what_others_finish_last_is_shown(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(space=FEW))
-    seen: list[Progress] = []
+    reports: list[Progress] = []
 
     def look(state: StudyState) -> None:
-        seen.append(state.study.progress(state))
+        reports.append(state.study.progress(state))
         if state.successful == 2 and not state.has_stopped:
             stop(search, StopReason.REQUESTED)
         elif state.has_stopped and state.running:
-            # A trial of another worker, which the study waits for.
+            # The study waits for this trial of another worker.
             search.study.tell(other, state=TrialState.FAIL)
             run_trials(search, 1, cheap_values)
 
@@ -57,9 +57,9 @@ def test_what_others_finish_last_is_shown(new_search: Callable[..., Search], iri
     _ = other.relative_params
     batched(search.study).store(other._trial_id)
     run(search, iris, Signals(), on_trial=look)
-    assert [one.trials for one in seen] == [0, 1, 2, 3, 4]
-    # A bar is full then, although not all generations were needed.
-    assert [one.planned for one in seen] == [8, 8, 8, 3, 4]
+    assert [one.trials for one in reports] == [0, 1, 2, 3, 4]
+    # The progress bar is full at the end, although the search stopped early.
+    assert [one.planned for one in reports] == [8, 8, 8, 3, 4]
 
 
 def test_a_limit_that_is_raised_meanwhile_holds_for_workers_that_came_before(
@@ -80,7 +80,7 @@ def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(new_search: Ca
     run(search, iris, Signals(), on_trial=nothing, evaluate=fail)
     assert reason_of(search) == StopReason.FAILURES
     assert len(successful(search)) == 1
-    # A reused circuit in between does not hide that nothing can be trained.
+    # A reused circuit between the failures does not reset their count.
     assert read_state(search).failed == 5
 
 
@@ -106,15 +106,15 @@ def test_a_worker_on_which_every_trial_fails_waits_for_what_others_are_at(
         run(search, iris, Signals(), on_trial=look, evaluate=fail)
 
     if other_succeeds:
-        told = r"the last 5 trials of \S+:\d+-\w{6} in .* failed while others succeed; .*faqnas-optuna show iris 5$"
-        with pytest.raises(FailingWorkerError, match=told):
+        pattern = r"the last 5 trials of \S+:\d+-\w{6} in .* failed while others succeed; .*faqnas-optuna show iris 5$"
+        with pytest.raises(FailingWorkerError, match=pattern):
             work()
         assert search.metadata.stop() is None
     else:
-        # It is the study, not this worker.
+        # All workers fail, so the study is the cause.
         work()
         assert reason_of(search) == StopReason.FAILURES
-    # Meanwhile it has begun no other.
+    # The worker begins no trial while it waits.
     assert len(search.study.get_trials(deepcopy=False)) == 6
 
 
@@ -161,7 +161,7 @@ def test_a_generation_is_not_overfilled_by_a_worker_that_died_before_its_trial_h
 
 
 def test_a_trial_that_may_have_begun_outside_the_lock_is_not_run(new_search: Callable[..., Search], iris: DataSplits) -> None:
-    """As after a restart of the server, which knows nothing of the lock then."""
+    """Lose the lock before the trial, as after a restart of the server."""
     search = new_search(small_config(search=SearchConfig(population=4, synchronous=True)))
     worker = StudyWorker(search, iris, Signals(), lock=lambda _: nullcontext(lambda: False))
     assert worker.look() is WorkerAction.RUNNING
@@ -201,22 +201,22 @@ def test_a_study_that_is_deleted_between_trials_ends_its_worker(
 def test_results_of_a_deleted_study_do_not_get_into_the_next_of_its_name(
     new_search: Callable[..., Search], iris: DataSplits, storage_url: str
 ) -> None:
-    """SQLite gives the ids of a study and its trials again."""
+    """Replace the study during a trial; SQLite reuses the ids of a study and its trials."""
     search = new_search()
-    made: list[Search] = []
+    replacements: list[Search] = []
 
     def replaced(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evaluation:
-        found = evaluate(circuit, splits, config)
+        evaluation = evaluate(circuit, splits, config)
         trial = search.study.get_trials(deepcopy=False)[0]
         optuna.delete_study(study_name="iris", storage=storage_url)
-        made.append(new_search(small_config(seed=1)))
-        assert made[0].study._study_id == search.study._study_id
-        assert made[0].study.ask()._trial_id == trial._trial_id
-        return found
+        replacements.append(new_search(small_config(seed=1)))
+        assert replacements[0].study._study_id == search.study._study_id
+        assert replacements[0].study.ask()._trial_id == trial._trial_id
+        return evaluation
 
     with pytest.raises(StudyNotFoundError, match="was deleted"):
         run(search, iris, Signals(), on_trial=nothing, evaluate=replaced)
-    (trial,) = made[0].study.get_trials(deepcopy=False)
+    (trial,) = replacements[0].study.get_trials(deepcopy=False)
     assert (trial.state, trial.user_attrs) == (TrialState.RUNNING, {})
 
 
@@ -233,7 +233,7 @@ def test_a_second_signal_outside_of_the_training_ends_the_worker_too(
     with Signals().caught() as signals:
         run(search, iris, signals, on_trial=nothing)
         assert signals.exit_code == 143
-    # Until another worker gives it up.
+    # The trial stays open until another worker gives it up.
     assert [trial.state for trial in search.study.get_trials()] == [TrialState.RUNNING]
 
 
@@ -270,12 +270,12 @@ os.wait()
 
 @pytest.mark.slow
 def test_whoever_works_has_a_name_of_its_own() -> None:
-    """A process, what is forked from it, and a task of Dask, which is a thread."""
+    """Compare the names of a process, its fork, and a task of Dask, which is a thread."""
     printed = subprocess.run(
         [sys.executable, "-c", FORKED], env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )
     with ThreadPool(1) as pool:
         names = [*printed.stdout.split(), worker_name(), pool.apply(worker_name)]
     assert names[0] == names[1]
-    # Also without host and process.
+    # The random suffixes differ too.
     assert len({name.rpartition("-")[2] for name in names}) == 4

@@ -18,8 +18,8 @@ def test_a_machine_that_is_ready(storage_url: str) -> None:
     findings = list(examine(storage_url))
     assert [finding.check for finding in findings] == ["Python", "packages", "cache", "engine", "data", "database"]
     assert [finding.message for finding in findings if not finding.ready] == []
-    told = {finding.check: finding.message for finding in findings}
-    assert told["database"].endswith("faqnas.db, no studies yet")
+    messages = {finding.check: finding.message for finding in findings}
+    assert messages["database"].endswith("faqnas.db, no studies yet")
     assert not os.listdir(Path(storage_url.removeprefix("sqlite:///")).parent)
 
 
@@ -40,16 +40,16 @@ def test_versions_are_compared() -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage_url: str) -> None:
-    # Without a cache this process would compile.
+    # Compile now, as it would take long without a cache.
     prepare((Engine.FAST,))
-    # To read the other data sets from their packages takes seconds.
+    # Reading the other data sets from their packages takes seconds.
     monkeypatch.setattr(readiness, "DATASETS", {"iris": DATASETS["iris"]})
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     findings = {finding.check: finding for finding in examine(storage_url)}
     assert not findings["cache"].ready
     assert "XDG_CACHE_HOME" in findings["cache"].message
-    # It is slower so, and works.
+    # Data can be read without a cache, only slower.
     assert findings["data"].ready
 
 

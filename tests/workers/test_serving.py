@@ -1,4 +1,4 @@
-"""A worker without a study waits for studies, serves them, and goes on waiting."""
+"""Workers without a study wait for studies, run them, and wait again."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from tests.support.jepsen import violations_of
 from tests.support.studies import FEW, change_fingerprint, delete_in_trial, fail, nothing
 
 IDLE_S = 2
-"""It looks for studies every second."""
+"""Seconds; the worker looks for studies every second."""
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
     worker = crew.start("worker", trial_s=0)
 
     def idles(times: int) -> bool:
-        """Whether the worker waits for a study, for the time that is given, and stays."""
+        """Wait for message number `times` that the worker waits, and return whether it is still alive after `IDLE_S`."""
         wait_until(lambda: crew.printed().count("waiting for a study\n") == times, SOON_S, "the worker waits")
         worker.join(IDLE_S)
         return worker.is_alive()
@@ -45,7 +45,7 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
         wait_until(lambda: search.metadata.stop() is not None, SOON_S, f"study {name} is run to its end")
         assert reason_of(search) == StopReason.GENERATIONS
         assert len(trials_of(search)) == 8
-        # A line when it begins, and one when it is stored.
+        # Each trial has two lines in the log: when it begins and when it is stored.
         assert violations_of(search, crew.log()[-2 * 8 :]) == []
 
     assert idles(1), crew.printed()
@@ -55,12 +55,12 @@ def test_a_worker_without_a_name_waits_for_studies_that_come_later(any_storage_u
     assert idles(3), crew.printed()
     os.kill(worker.pid or 0, signal.SIGTERM)
     assert crew.leave() == [143], crew.printed()
-    # No trial is finished, for there is none.
+    # No trial is running, so the worker leaves at once.
     assert crew.printed().splitlines()[-2:] == [
         "SIGTERM: leaving",
         "interrupted; finished trials are kept. Continue with: faqnas-optuna worker",
     ]
-    # Before the first study and after each.
+    # One message before the first study and one after each.
     assert crew.printed().count("waiting for a study\n") == 3
 
 
@@ -73,7 +73,7 @@ def test_a_worker_that_waits_for_the_trials_of_others_says_how_far_they_are_and_
     others = [crew.start("worker", "s", "--quiet", trial_s=60) for _ in range(2)]
     wait_until(lambda: all(crew.log(other) for other in others), SOON_S, "all that the generation needs has begun")
     worker = crew.start("worker")
-    # Nothing is told more often than every ten seconds.
+    # Progress is reported at most every ten seconds.
     wait_until(lambda: "s: generation 1/1 · 0 trials" in crew.printed(worker), SOON_S, "it tells of the study")
     os.kill(worker.pid or 0, signal.SIGTERM)
     worker.join(SOON_S)
@@ -142,7 +142,7 @@ def test_a_worker_of_all_studies_leaves_one_that_is_deleted(
 
 
 def test_a_study_in_the_place_of_a_deleted_one_starts_from_nothing(new_search: Callable[..., Search], storage_url: str) -> None:
-    """With the same name and, on SQLite, the same ids, which Optuna's cache takes for the old ones."""
+    """Replace the study by one with the same name and, on SQLite, the same ids, which Optuna's cache would confuse."""
     old = new_search(small_config(space=FEW))
     replaced: list[Search] = []
 
