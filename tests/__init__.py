@@ -5,9 +5,9 @@ import pytest
 
 from faqnas_optuna.__main__ import COLLECT_EVERY, THREAD_VARIABLES
 
-# Before torch and NumPy are loaded, which read it then: a test uses one thread, as many tests run beside each other.
+# torch and NumPy read this when they are imported. Tests run in parallel, so each uses one thread.
 os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-# As the program does, for what its imports make.
+# The program sets the same threshold, because of the many objects that its imports create.
 gc.set_threshold(COLLECT_EVERY)
-# Their assertions too are to show what they compare.
+# Failed assertions in these modules show the compared values too.
 pytest.register_assert_rewrite("tests.support.crew", "tests.support.jepsen")

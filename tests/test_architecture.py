@@ -1,4 +1,4 @@
-"""The design's rules of import, read from the source."""
+"""Import rules of the design, checked on the source."""
 
 import ast
 import re
@@ -180,16 +180,16 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ),
     ("", ["__main__"]),
 ]
-"""From the ground up. A module imports only from wings before its own, and in its own from files before it.
+"""Wings and their modules, lowest first. A module imports from earlier wings, and from earlier modules of its own wing.
 
-`__init__` names public things and imports them when they are used.
+`__init__` lists the public names and imports them on first use.
 """
 
 ORDER = [f"{folder}.{file}".removeprefix(".") for folder, files in FOLDERS for file in files]
 
 
 def below(wing: str) -> set[str]:
-    """A wing's modules and all after them."""
+    """Return the modules of a wing and of all later wings."""
     first = next(module for module in ORDER if module.startswith(f"{wing}."))
     return set(ORDER[ORDER.index(first) :])
 
@@ -219,16 +219,16 @@ ALLOWED_OUTSIDE = {
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """Full names of the modules that a module imports, anywhere in it."""
-    found = set()
+    """Return the full names of all modules that a module imports, anywhere in its source."""
+    names = set()
     for node in nodes(module):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
             # `from faqnas_optuna.data import named` imports a module by its name.
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
-    return frozenset(found)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return frozenset(names)
 
 
 @cache
@@ -290,7 +290,7 @@ def test_genomes_and_errors_need_the_standard_library_alone() -> None:
 
 
 def test_only_two_folders_ask_which_kind_a_study_has() -> None:
-    """All other modules use the interface of a stored study."""
+    """Check that all other modules use the interface of a stored study."""
     for module in set(ORDER) - within("study", "confirmation"):
         for node in nodes(module):
             if isinstance(node, ast.Attribute):
@@ -300,7 +300,7 @@ def test_only_two_folders_ask_which_kind_a_study_has() -> None:
 
 
 def test_decisions_are_pure() -> None:
-    """What follows from what is known needs neither Optuna nor a database, also not by way of others."""
+    """Check that stopping decisions import neither Optuna nor SQLAlchemy, directly or indirectly."""
     needed = {"study.stopping"}
     while (
         more := ({name.removeprefix("faqnas_optuna.") for module in needed for name in imports(module)} & set(ORDER)) - needed
@@ -319,7 +319,7 @@ FOREIGN_PRIVATE = {
     "_rebuild": "numba",
     "_reduce": "numba",
 }
-"""Private names of other libraries than Optuna, with the library."""
+"""Private names of libraries other than Optuna, with their libraries."""
 INTERNALS = "storage.optuna_internals"
 
 
@@ -329,7 +329,7 @@ def private_attributes(module: str) -> list[ast.Attribute]:
 
 
 def own_private_names(module: str) -> set[str]:
-    """Names that a module assigns to `self`, or defines in a class or by itself."""
+    """Return the private names that a module assigns to `self` or defines."""
     names = {node.attr for node in private_attributes(module) if isinstance(node.ctx, ast.Store) and is_self(node.value)}
     for node in nodes(module):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -351,7 +351,7 @@ def test_private_names_of_optuna_are_used_in_one_module() -> None:
         assert not hidden, f"{module} imports {hidden}; let {INTERNALS} do it"
         own = own_private_names(module)
         for node in private_attributes(module):
-            # A class of ours may have an attribute of the same name as one of Optuna's.
+            # One of our classes may have an attribute with the same name as one of Optuna's.
             names = own | inherited if is_self(node.value) else own - optunas
             is_own = node.attr in names
             assert is_own or node.attr in FOREIGN_PRIVATE, (
@@ -368,8 +368,8 @@ STUDY_ATTRIBUTES = {
     "set_metric_names",
     "metric_names",
 }
-"""What Optuna calls nothing else. The attributes of trials have the names that those of studies have too:
-`tests/study/test_metadata.py` watches who uses these."""
+"""Names that only studies have in Optuna. Other attribute methods have the same names for studies and trials:
+`tests/study/test_metadata.py` records the callers of those."""
 
 
 def test_only_one_module_calls_what_reads_and_writes_attributes_of_studies() -> None:
@@ -381,7 +381,7 @@ def test_only_one_module_calls_what_reads_and_writes_attributes_of_studies() -> 
 
 
 def test_no_test_imports_another_test() -> None:
-    """What several tests need is in `tests/support` or in `conftest.py`."""
+    """Check that shared helpers are in `tests/support` or in `conftest.py`."""
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []

@@ -19,7 +19,7 @@ from tests.support.processes import TIMEOUT_S
 def make(log: Path) -> str:
     with log.open("a") as file:
         file.write("made\n")
-    # So long that the others come meanwhile.
+    # Long enough for the other processes to arrive meanwhile.
     time.sleep(0.3)
     return "valuable"
 
@@ -36,8 +36,8 @@ def decoded(content: bytes) -> str:
 
 def test_of_several_processes_one_makes_it(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        found = pool.starmap(use, [(tmp_path / "kept" / "value", tmp_path / "log")] * 4)
-    assert found == ["valuable"] * 4
+        values = pool.starmap(use, [(tmp_path / "kept" / "value", tmp_path / "log")] * 4)
+    assert values == ["valuable"] * 4
     assert (tmp_path / "log").read_text() == "made\n"
 
 
@@ -59,10 +59,10 @@ def test_where_nothing_can_be_kept_it_is_made_each_time(tmp_path: Path, caplog: 
 
 def test_arrays_come_back_as_they_were() -> None:
     arrays: dict[str, NDArray[Any]] = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "y": np.array([1, 0], np.uint8)}
-    found = from_npz(to_npz(arrays), "x", "y")
+    restored = from_npz(to_npz(arrays), "x", "y")
     for name, array in arrays.items():
-        assert np.array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
+        assert np.array_equal(restored[name], array)
+        assert restored[name].dtype == array.dtype
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_is_no_such_file_is_a_value_error(content: bytes, reason: str) -> N
 
 
 def make_a_mark() -> None:
-    """To be made by another process, where the environment says."""
+    """Write the process number to the file that the environment names; called in another process."""
     Path(os.environ["MARK"]).write_text(str(os.getpid()))
 
 
@@ -111,7 +111,7 @@ def test_a_signal_while_the_other_process_starts_ends_it(monkeypatch: pytest.Mon
     started = []
 
     class Interrupted(subprocess.Popen[bytes]):
-        """A process at whose start a signal arrives, before anybody has this object."""
+        """Process that raises a signal while it is being created, before the caller has the object."""
 
         def __init__(self, *arguments: Any, **settings: Any) -> None:
             super().__init__(*arguments, **settings)

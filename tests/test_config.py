@@ -45,9 +45,9 @@ def test_a_widened_space_has_a_rotation_for_each_layer() -> None:
 
 
 def test_what_the_papers_space_lacks_is_written_down_where_it_is_asked_for() -> None:
-    # Studies that are stored already are described so.
-    written = json.loads(load().to_json())["space"]
-    assert list(written) == ["n_qubits", "embedding", "entangler", "topology", "depth", "rotation"]
+    # Descriptions of stored studies have this form.
+    space = json.loads(load().to_json())["space"]
+    assert list(space) == ["n_qubits", "embedding", "entangler", "topology", "depth", "rotation"]
     both = load(space={"reuploading": [True, False], "embedding": ["iqp", "basis"]})
     assert both.space.genes["reuploading"] == (False, True) and both.space.genes["embedding"] == ("basis", "iqp")
     assert StudyConfig.from_settings(json.loads(both.to_json()), source="JSON") == both
@@ -99,7 +99,7 @@ def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> N
     with pytest.raises(ConfigError, match=f"study.toml: .*{message}") as refused:
         load(**settings)
     assert "\n" not in str(refused.value)
-    # Pydantic's word, where it means JSON or Python.
+    # Pydantic says "valid" of JSON or Python types, which users did not write.
     assert "valid" not in str(refused.value)
 
 
@@ -130,8 +130,8 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
 
 
 def test_there_is_a_study_for_each_data_set_of_the_paper() -> None:
-    found = {StudyConfig.from_settings(read_toml(path), source=path.name).dataset for path in STUDIES}
-    assert found == {"iris", "wine", "breast-cancer", "digits", "mnist"}
+    names = {StudyConfig.from_settings(read_toml(path), source=path.name).dataset for path in STUDIES}
+    assert names == {"iris", "wine", "breast-cancer", "digits", "mnist"}
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

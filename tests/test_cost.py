@@ -1,4 +1,4 @@
-"""A search by what circuits cost on a device, from the settings to the front."""
+"""Searches by the cost of circuits on a device, from the settings to the front."""
 
 import csv
 import io
@@ -51,7 +51,7 @@ depth = [1, 2]
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """A study file, and the device that it names."""
+    """Write a study file and the device file that it names."""
     (tmp_path / "bench.toml").write_text(OWN)
     (tmp_path / "study.toml").write_text(STUDY)
     return tmp_path
@@ -59,7 +59,7 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a finished search."""
+    """Return the database of a finished search."""
     directory = tmp_path_factory.mktemp("cost")
     (directory / "bench.toml").write_text(OWN)
     searched(
@@ -77,7 +77,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def search(finished: Path, tmp_path: Path) -> Search:
-    """That search, where the device file is not there any more."""
+    """Load the finished search where its device file no longer exists."""
     copy_database(finished, tmp_path / "faqnas.db")
     return load(open_storage(f"sqlite:///{tmp_path}/faqnas.db"), "iris")
 
@@ -85,7 +85,7 @@ def search(finished: Path, tmp_path: Path) -> Search:
 def test_settings_name_the_device_and_keep_it_whole() -> None:
     by_flops = StudyConfig.from_settings({"dataset": "wine", "cost": "flops"}, source="test")
     assert by_flops == StudyConfig(dataset="wine") and (by_flops.cost, by_flops.cost_name) == ("flops", "quantum FLOPs")
-    # As it was written before there were devices.
+    # Settings without a device are stored without an entry for it.
     assert "device" not in by_flops.model_dump(mode="json") and "device" not in by_flops.to_json()
     config = StudyConfig.from_settings({"dataset": "wine", "cost": "hardware:heron-r3"}, source="test")
     assert config.device == DEVICES["heron-r3"] and config.cost == "hardware:heron-r3"
@@ -190,12 +190,12 @@ def test_a_trial_tells_its_cost_on_every_device(search: Search, cli_here: Cli) -
 def test_a_finalist_keeps_what_it_costs(search: Search) -> None:
     state = read_state(search)
     numbers = [one.trial for one in state.front]
-    found = finalists_of(candidates_of(search, numbers), config=search.config, n_features=4, n_classes=3)
-    assert [one.cost for one in found] == [one.cost for one in state.front]
-    assert [Finalist.from_json(one.to_json()) for one in found] == list(found)
-    # Those of before there were devices have none.
-    stored = {name: value for name, value in found[0].to_json().items() if name != "neg_log_esp"}
-    assert Finalist.from_json(stored).cost == found[0].quantum_flops
+    finalists = finalists_of(candidates_of(search, numbers), config=search.config, n_features=4, n_classes=3)
+    assert [one.cost for one in finalists] == [one.cost for one in state.front]
+    assert [Finalist.from_json(one.to_json()) for one in finalists] == list(finalists)
+    # Finalists that were stored without a device cost use quantum FLOPs.
+    entries = {name: value for name, value in finalists[0].to_json().items() if name != "neg_log_esp"}
+    assert Finalist.from_json(entries).cost == finalists[0].quantum_flops
 
 
 def test_a_confirmation_charges_the_same(search: Search, cli_here: Cli) -> None:

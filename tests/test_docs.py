@@ -1,4 +1,4 @@
-"""The documents are true: what they show runs, their tables are what the program says, their links lead somewhere."""
+"""Checks of the documents: examples run, tables agree with the program, links resolve."""
 
 import json
 import re
@@ -32,7 +32,7 @@ LONGEST_README = 150
 
 
 def commands(block: str) -> list[str]:
-    """What is typed in a `console` block, without the remark beside it."""
+    """Return the commands of a `console` block without their remarks."""
     lines = block.splitlines()
     assert all(line.startswith("$ ") for line in lines), "what is printed stands in a block of its own"
     return [line.removeprefix("$ ").partition("   # ")[0].strip() for line in lines]
@@ -43,14 +43,14 @@ def commands_of(text: str) -> list[str]:
 
 
 def rows(text: str, heading: str) -> dict[str, list[str]]:
-    """The table under the line that begins so, by its first column; the words without their marks."""
+    """Return the rows of the table whose header begins with `heading`, by their first cells, without back quotes."""
     table = text[text.index(f"\n{heading}") :].split("\n\n")[0].strip().splitlines()[2:]
     cells = [[cell.strip().replace("`", "") for cell in row.strip("|").split(" | ")] for row in table]
     return {first.strip(): others for first, *others in cells}
 
 
 def anchors(text: str) -> set[str]:
-    """What a link to a heading may be called."""
+    """Return the anchors of all headings."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -70,10 +70,10 @@ def run_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[list[str]], None]:
-    """Run a command in this process, or in a fork if it starts processes: these are then forked too, and import nothing."""
+    """Return a function that runs a command in this process, or in a fork if the command starts processes."""
     for variable, value in TINY.items():
         monkeypatch.setenv(variable, value)
-    # It has no variable.
+    # This value has no environment variable.
     monkeypatch.setattr("faqnas_optuna.confirmation.opening.DEFAULT_REPEATS", 2)
     (narrow := tmp_path / "narrow.toml").write_text("[space]\nn_qubits = [2, 10]\ndepth = [1, 2]\n")
 
@@ -89,7 +89,7 @@ def run_command(
             return
         with pytest.MonkeyPatch.context() as patch:
             if "--cost" in arguments:
-                # Every circuit of the space is compiled for the device, which takes seconds for the whole of it.
+                # Every circuit of the space is compiled for the device, which would take seconds for the full space.
                 patch.setenv("FAQNAS_CONFIG", str(narrow))
             code, _, err = cli_here(*arguments)
         assert code == 0, f"{arguments}: {err}"
@@ -104,7 +104,7 @@ def test_what_a_document_shows_runs_as_it_stands(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """From above to below, in one directory: a document may use what it has made before, but nothing that another has."""
+    """Run a document's examples in order, in one directory; each document is independent of the others."""
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     before, printed = "", ""
     for language, block in blocks(TEXTS[name]):
@@ -115,13 +115,13 @@ def test_what_a_document_shows_runs_as_it_stands(
                     if program == "faqnas-optuna":
                         run_command(arguments)
             case "toml":
-                # Its first line is the name of the file.
+                # The first line is the name of the file.
                 Path(block.splitlines()[0].removeprefix("# ")).write_text(block)
             case "python":
                 exec(compile(block, name, "exec"), {})
                 printed = capsys.readouterr().out
             case "text" if before == "python":
-                # What the example prints. Another processor may tell a sample or two of Iris differently.
+                # The output of the example. On another processor, predictions of a few samples of Iris may differ.
                 assert re.sub(r"[\d.]+", "", printed) == re.sub(r"[\d.]+", "", block)
                 assert numbers(printed) == pytest.approx(numbers(block), abs=0.1)
         before = language
@@ -134,9 +134,9 @@ def test_a_trial_that_a_sentence_quotes_is_on_the_front_of_the_readme() -> None:
     quoted = re.findall(r"prints `trial (\d+): (\d+) FLOPs, error ([\d.]+), ([^`]*)`", "\n".join(TEXTS.values()))
     assert quoted
     for number, flops, error, circuit in quoted:
-        accuracy, cost, _, _, shown = front[number].split(maxsplit=4)
+        accuracy, cost, _, _, drawn = front[number].split(maxsplit=4)
         assert (cost.replace(",", ""), f"{1 - float(accuracy):.3f}") == (flops, error)
-        assert re.sub(r" \[the last\]|[][]", "", shown) == circuit
+        assert re.sub(r" \[the last\]|[][]", "", drawn) == circuit
 
 
 def in_one_line(text: str) -> str:
@@ -167,9 +167,9 @@ def numbers(text: str) -> list[float]:
 def test_every_public_name_has_an_example_and_a_line() -> None:
     text = TEXTS["docs/python.md"]
     examples = "\n".join(block for language, block in blocks(text) if language == "python")
-    told = {name.strip() for row in rows(text, "| public name |") for name in row.split(",")}
-    assert told == set(faqnas_optuna.__all__)
-    for name in told:
+    names = {name.strip() for row in rows(text, "| public name |") for name in row.split(",")}
+    assert names == set(faqnas_optuna.__all__)
+    for name in names:
         assert re.search(rf"\b{name}\b", examples), name
 
 
@@ -180,12 +180,12 @@ def test_every_command_stands_in_the_documents() -> None:
 
 
 def test_every_option_that_is_shown_exists() -> None:
-    """Also in what cannot be run here: another machine's commands, and what stands in the middle of a sentence."""
-    shown = re.findall(r"faqnas-optuna ([a-z]+)\b([^`\n]*)", "\n".join(TEXTS.values()))
-    for name, rest in shown:
+    """Check also commands that cannot run here: those for other machines and those within sentences."""
+    uses = re.findall(r"faqnas-optuna ([a-z]+)\b([^`\n]*)", "\n".join(TEXTS.values()))
+    for name, rest in uses:
         if command := cli.commands.get(name):
-            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
-            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, f"{name}{rest}"
+            options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= options, f"{name}{rest}"
 
 
 def test_the_readme_is_short() -> None:
@@ -219,8 +219,8 @@ def test_links_lead_somewhere(name: str) -> None:
     ],
 )
 def test_the_make_targets_exist(target: str, runs: str) -> None:
-    shown = commands_of(TEXTS["README.md" if target in ("start", "test") else "CONTRIBUTING.md"])
-    assert f"make {target}" in shown
+    commands_shown = commands_of(TEXTS["README.md" if target in ("start", "test") else "CONTRIBUTING.md"])
+    assert f"make {target}" in commands_shown
     planned = subprocess.run(
         ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )
@@ -245,9 +245,9 @@ def test_the_keys_of_generated_data_are_those_of_the_program() -> None:
     assert list(table) == list(DEFINITIONS)
     for name, (keys, _) in table.items():
         values = Recipe.read(name).values
-        told = dict(key.split("=") for key in keys.split(", "))
-        assert list(told) == [key for key in values if key not in ("features", "samples", "seed")]
-        for key, default in told.items():
+        defaults = dict(key.split("=") for key in keys.split(", "))
+        assert list(defaults) == [key for key in values if key not in ("features", "samples", "seed")]
+        for key, default in defaults.items():
             assert eval(default.replace("×", "*"), {}, dict(values)) == pytest.approx(values[key])
     lines = CliRunner().invoke(cli, ["datasets", "spirals:features=20"]).stdout.splitlines()
     assert "\n".join(line.rstrip() for line in lines) in text
@@ -278,25 +278,25 @@ def test_the_devices_are_those_of_the_program() -> None:
     for name, (day, coupling, gate, *figures) in table.items():
         device = DEVICES[name.strip("`")]
         assert [day, coupling, gate.lower()] == [device.date, device.coupling, str(device.two_qubit_gate)]
-        told = [device.one_qubit_error, device.two_qubit_error, device.readout_error, device.one_qubit_ns, device.two_qubit_ns]
-        told += [device.readout_ns, device.t1_us, device.t2_us, device.delay_us]
-        assert [float(figure.replace(",", "")) for figure in figures] == told
+        values = [device.one_qubit_error, device.two_qubit_error, device.readout_error]
+        values += [device.one_qubit_ns, device.two_qubit_ns, device.readout_ns, device.t1_us, device.t2_us, device.delay_us]
+        assert [float(figure.replace(",", "")) for figure in figures] == values
 
 
 def test_every_option_has_its_line() -> None:
-    """In one of two tables: what decides a study, and what does not, with the commands that have it."""
+    """Check two tables: settings of a study, and other options with their commands."""
     text = TEXTS["docs/settings.md"]
     settings = {row[0] for row in rows(text, "| setting |").values()}
     others = {
         option.split(" ")[0]: [name.strip() for name in row[0].split(",")] for option, row in rows(text, "| option |").items()
     }
-    found: dict[str, list[str]] = {}
+    commands_by_option: dict[str, list[str]] = {}
     for name, command in cli.commands.items():
         for parameter in command.params:
             if isinstance(parameter, click.Option) and not parameter.hidden and parameter.opts[0] not in settings:
-                found.setdefault(parameter.opts[0], []).append(name)
+                commands_by_option.setdefault(parameter.opts[0], []).append(name)
     assert {option: sorted(names) for option, names in others.items()} == {
-        option: sorted(names) for option, names in found.items()
+        option: sorted(names) for option, names in commands_by_option.items()
     }
 
 

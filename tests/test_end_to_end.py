@@ -1,4 +1,4 @@
-"""Whole searches, in processes of their own, as a user runs them."""
+"""Complete searches in separate processes, as a user runs them."""
 
 import json
 import signal
@@ -31,7 +31,7 @@ from faqnas_optuna.training.pilot import measure_reliability
 from faqnas_optuna.workers.loop import run
 from tests.conftest import TIMEOUT_S, RunCli, successful
 from tests.support.forked import Forked
-from tests.support.mnist import idx_dir as idx_dir  # the fixture
+from tests.support.mnist import idx_dir as idx_dir  # a fixture, which pytest looks up in this module
 from tests.support.profiler import reported_by_torch_profiler
 from tests.support.sampling import mostly_slow
 from tests.support.studies import ENDLESS, until_all_have_shared, wait_for_trials
@@ -42,7 +42,7 @@ SMALL = ("--dataset", "iris", "--population", "5", "--generations", "3", "--epoc
 
 
 def history(url: str, study: str) -> list[Any]:
-    """What a study's trials are, but for times and workers."""
+    """Return the trials of a study without times and workers."""
     trials = load(open_storage(url), study).study.get_trials(deepcopy=False)
     return [(trial.number, trial.params, trial.values, trial.system_attrs.get(GENERATION_KEY)) for trial in trials]
 
@@ -63,7 +63,7 @@ def test_start_prints_the_front_and_its_flops_are_the_profilers(run_forked: RunC
 
 
 def _by_hand(genes: dict[str, Any]) -> tuple[torch.nn.Module, torch.Tensor]:
-    """The circuit written anew from its nine genes, with PennyLane alone."""
+    """Build the circuit of nine genes with PennyLane only, independently of the program."""
     n, wires = genes["n_qubits"], range(genes["n_qubits"])
 
     def circuit(inputs: Any, weights: Any) -> Any:
@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_trials_interrupted_or_not(
     run_forked: RunCli, fork_cli: Fork, tmp_path: Path, storage_url: str
 ) -> None:
     assert run_forked("start", *SMALL, "--study", "first").returncode == 0
-    # Eleven trials are left when the signal is sent, of a second each.
+    # Eleven trials of one second each remain when the signal is sent.
     process = fork_cli("start", *SMALL, "--study", "second", trial_s=1)
     wait_for_trials(tmp_path, 15 + 4)
     process.send_signal(signal.SIGINT)
@@ -118,9 +118,9 @@ def test_workers_attach_to_a_running_study_and_share_its_work(
     assert [process.returncode for process in (first, *others)] == [0, 0, 0], outputs
     trials = successful(search)
     assert len(search.study.get_trials(deepcopy=False)) == len(trials)
-    # Each generation of ten may be overfilled by what the two other workers had begun.
+    # Each generation of ten may be overfilled by the trials that the two other workers had begun.
     assert all(10 <= generation.trials <= 12 for generation in search.metadata.closed_generations())
-    # No circuit is trained twice but where two workers began it at the same time.
+    # A circuit is trained twice only if two workers began it at the same time.
     trained = [trial for trial in trials if "reused_from" not in trial.user_attrs]
     for again in trained:
         earlier = [other for other in trained if other.user_attrs["circuit"] == again.user_attrs["circuit"]]
@@ -196,7 +196,7 @@ def test_every_data_set_runs_a_short_search(name: str, storage_url: str, idx_dir
 
 @pytest.mark.slow
 def test_a_confirmation_is_what_others_come_to(run_forked: RunCli, iris: DataSplits) -> None:
-    """A search, and its two best circuits confirmed; beside scikit-learn, and a training by PennyLane."""
+    """Confirm the two best circuits of a search, and compare with scikit-learn and with training by PennyLane."""
     assert run_forked("start", *SMALL).returncode == 0
     finished = run_forked("confirm", "iris", "--top", "2", "--repeats", "3", "--epochs", "5", "--json")
     assert finished.returncode == 0, finished.stderr
@@ -207,32 +207,32 @@ def test_a_confirmation_is_what_others_come_to(run_forked: RunCli, iris: DataSpl
     assert document["trainings"]["done"] == document["trainings"]["needed"]
     x, y = iris.test.x, iris.test.y
     logistic = LogisticRegression(max_iter=1_000).fit(iris.train.x, iris.train.y)
-    baselines = {found["baseline"]: found["test_accuracy"] for found in document["baselines"]}
+    baselines = {one["baseline"]: one["test_accuracy"] for one in document["baselines"]}
     assert baselines["logistic"] == pytest.approx(logistic.score(x, y))
     entry = min(document["circuits"], key=lambda entry: entry["canonical"]["n_qubits"])
-    genome = next(Genome.from_params(found["genome"]) for found in front if found["trial"] == entry["trial"])
+    genome = next(Genome.from_params(one["genome"]) for one in front if one["trial"] == entry["trial"])
     for seed, accuracy in enumerate(entry["test_accuracies"]):
         generator = confirmation_generator(0, seed)
         circuit = effective_circuit(genome.circuit)
         model = HQNN(circuit, n_features=4, n_classes=3, engine=Engine.PENNYLANE, generator=generator)
         torch_training.train(model, iris, TrainingConfig(epochs=5), generator=generator)
-        # A sample in the middle of two classes may fall on either side by rounding.
+        # Rounding may decide the class of a sample between two classes.
         assert accuracy == pytest.approx(np.mean(torch_training.predict(model, iris.test) == y), abs=1.01 / len(y))
 
 
 def test_a_search_does_not_see_the_test_part(storage_url: str, iris: DataSplits) -> None:
     config = StudyConfig(dataset="iris", search=SearchConfig(population=4, generations=2), space=SpaceConfig(n_qubits=(2, 3)))
     garbage = replace(iris, test=replace(iris.test, x=np.full_like(iris.test.x, 1e6), y=iris.test.y[::-1].copy()))
-    found = []
+    outcomes = []
     for name, splits in (("seen", iris), ("unseen", garbage)):
         reliability = measure_reliability(splits, config, limit_s=None)
         search = create(open_storage(storage_url, create=True), name, config, splits, reliability=reliability)
         run(search, splits, Signals(), on_trial=lambda _: None)
-        found.append((reliability, history(storage_url, name)))
-    assert found[0] == found[1]
-    assert len({tuple(values) for *_, values, _ in found[0][1]}) > 3
-    # Where the test part is used it does show.
-    circuit, training = Genome.from_params(found[0][1][0][1]).circuit, TrainingConfig(epochs=20, learning_rate=0.03)
+        outcomes.append((reliability, history(storage_url, name)))
+    assert outcomes[0] == outcomes[1]
+    assert len({tuple(values) for *_, values, _ in outcomes[0][1]}) > 3
+    # Evaluation on the test part does notice the difference.
+    circuit, training = Genome.from_params(outcomes[0][1][0][1]).circuit, TrainingConfig(epochs=20, learning_rate=0.03)
     judged = [
         confirm_once(Model.CIRCUIT, circuit, splits, training, generator=confirmation_generator(0, 0)).confusion
         for splits in (iris, garbage)

@@ -1,4 +1,4 @@
-"""What surrounds the program is not taken for granted: home, working directory, encodings, modes of files."""
+"""Unusual environments: home, working directory, encodings, file modes."""
 
 import os
 import re
@@ -26,31 +26,31 @@ def test_a_user_without_home_and_name_has_no_cache(tmp_path: Path) -> None:
     environment = {name: value for name, value in cli_environment().items() if name not in ("HOME", "XDG_CACHE_HOME")}
     program = "from faqnas_optuna.cache import user_cache; print(user_cache().directory)"
     other = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
-    done = subprocess.run(
+    finished = subprocess.run(
         [*other, sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
-    assert (done.stdout, done.stderr) == ("/dev/null/no-home-directory/faqnas-optuna\n", "")
+    assert (finished.stdout, finished.stderr) == ("/dev/null/no-home-directory/faqnas-optuna\n", "")
 
 
 @pytest.mark.parametrize("encoding", mostly_slow(["latin-1", "cp1252", "ascii"]))
 def test_a_narrow_encoding_gets_what_it_can_hold(search_of_eight: Search, run_forked: RunCli, encoding: str) -> None:
     def printed(*arguments: str) -> str:
-        done = run_forked(*arguments, env={"PYTHONIOENCODING": encoding})
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        finished = run_forked(*arguments, env={"PYTHONIOENCODING": encoding})
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
 
-    shown = printed("show", search_of_eight.name, "3")
-    drawing = shown[shown.index("0: ") :]
+    output = printed("show", search_of_eight.name, "3")
+    drawing = output[output.index("0: ") :]
     assert "-" in drawing and drawing.isascii()
-    assert "?" not in shown + printed("status")
+    assert "?" not in output + printed("status")
 
 
 def test_a_byte_order_mark_is_passed_over(run_forked: RunCli, tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_bytes(b'\xef\xbb\xbfdataset = "iris"\n')
     (tmp_path / "storage").write_bytes(f"\ufeffsqlite:///{tmp_path}/faqnas.db".encode())
     (tmp_path / "storage").chmod(0o600)
-    done = run_forked("start", "--config", "study.toml", "--storage-file", "storage", "--detach")
-    assert done.returncode == 0, done.stderr
+    finished = run_forked("start", "--config", "study.toml", "--storage-file", "storage", "--detach")
+    assert finished.returncode == 0, finished.stderr
     assert (tmp_path / "faqnas.db").exists()
 
 
@@ -72,16 +72,16 @@ def test_a_secret_that_cannot_be_changed_may_be_read_by_its_group(run_forked: Ru
 
 def test_a_path_that_is_no_utf_8_is_told_in_a_line(run_forked: RunCli) -> None:
     for command in ("status", "doctor"):
-        done = run_forked(command, "--storage", os.fsdecode(b"sqlite:///nowhere/\xff.db"))
-        assert "Traceback" not in done.stderr
-        assert "nowhere" in done.stderr + done.stdout
+        finished = run_forked(command, "--storage", os.fsdecode(b"sqlite:///nowhere/\xff.db"))
+        assert "Traceback" not in finished.stderr
+        assert "nowhere" in finished.stderr + finished.stdout
 
 
 @pytest.mark.slow
 def test_pennylanes_settings_are_not_ours(search_of_eight: Search, run_forked: RunCli, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[main]\nshots = 7\n")
     program = "from faqnas_optuna.circuits.counting import count_parts; print(count_parts(2)['angle'])"
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
         env=cli_environment(),
@@ -90,14 +90,14 @@ def test_pennylanes_settings_are_not_ours(search_of_eight: Search, run_forked: R
         timeout=TIMEOUT_S,
         check=True,
     )
-    # Those that are kept were counted in a directory without such a file.
-    assert int(done.stdout) == profiler_counts()["2"]["angle"]
-    # Perhaps a study file.
+    # The cached counts were made in a directory without such a file.
+    assert int(finished.stdout) == profiler_counts()["2"]["angle"]
+    # The file may be the user's study file.
     (tmp_path / "config.toml").write_text("dataset = wine\n")
     assert run_forked("status").returncode == 0
-    shown = run_forked("show", search_of_eight.name, "3")
-    assert shown.returncode == 2
-    assert shown.stderr.count("\n") == 1 and "PennyLane cannot read the file config.toml" in shown.stderr
+    refused = run_forked("show", search_of_eight.name, "3")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and "PennyLane cannot read the file config.toml" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -105,21 +105,21 @@ def test_pennylanes_settings_are_not_ours(search_of_eight: Search, run_forked: R
     [*((variable, "0") for variable in THREAD_VARIABLES), *(("NUMBA_NUM_THREADS", value) for value in ("-1", "abc", "4,2"))],
 )
 def test_what_is_no_number_of_threads_is_refused_in_a_line(run_cli: RunCli, variable: str, value: str) -> None:
-    done = run_cli("status", env={variable: value})
-    assert (done.returncode, done.stdout) == (2, "")
+    finished = run_cli("status", env={variable: value})
+    assert (finished.returncode, finished.stdout) == (2, "")
     rule = f"{variable} must be a number of threads, at least 1; it is '{value}'"
-    assert done.stderr == f"Error: {rule}; unset it or set it to 1\n"
+    assert finished.stderr == f"Error: {rule}; unset it or set it to 1\n"
 
 
 @pytest.mark.parametrize("value", ["", "1", " 2 ", "4,2"])
 def test_a_number_of_threads_is_taken_as_openmp_has_it(run_forked: RunCli, value: str) -> None:
-    done = run_forked("status", env={"OMP_NUM_THREADS": value})
-    assert done.returncode == 4 and "there is no database" in done.stderr
+    finished = run_forked("status", env={"OMP_NUM_THREADS": value})
+    assert finished.returncode == 4 and "there is no database" in finished.stderr
 
 
 @pytest.mark.parametrize(("variable", "value"), mostly_slow([("NUMBA_OPT", "abc"), ("NUMBA_BOUNDSCHECK", "maybe")]))
 def test_what_numba_cannot_read_in_its_settings_is_told_in_a_line(run_cli: RunCli, variable: str, value: str) -> None:
-    """It would show a traceback, and go on with another value."""
-    done = run_cli("start", *SMALL, env={variable: value})
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(rf"Error: numba cannot be loaded: .*unset these variables: .*{variable}={value}.*\n", done.stderr)
+    """Check the error for values at which numba would print a traceback and continue with another value."""
+    finished = run_cli("start", *SMALL, env={variable: value})
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert re.fullmatch(rf"Error: numba cannot be loaded: .*unset these variables: .*{variable}={value}.*\n", finished.stderr)

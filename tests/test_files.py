@@ -22,7 +22,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
 
 def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a power failure could leave an empty file, or part of a folder, under the name."""
+    """Check the order of writing: otherwise a power failure could leave an empty file or part of a folder under the name."""
     synced: list[int] = []
 
     def checked(rename: Callable[[Path, Path], None], old: Path, new: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_what_is_open_already_is_written_at_its_position(tmp_path: Path, name: str) -> None:
-    """In a file, which is neither replaced nor begun anew; and into a pipe."""
+    """Write to a file, which is neither replaced nor truncated, and to a pipe."""
     program = (
         "import sys; from pathlib import Path; from faqnas_optuna.files import write_atomically\nprint('before', flush=True)\n"
     )

@@ -1,4 +1,4 @@
-"""Test runs that are ended while workers, servers and networks of theirs are there."""
+"""Test runs that are ended while their workers, servers and networks are running."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def work():
     time.sleep(600)
 
 def test_that_takes_long(request, tmp_path):
-    # Forked from a process of its own, as our workers are.
+    # Forked from a fork server, as our workers are.
     worker = get_context("forkserver").Process(target=work)
     worker.start()
     with ExitStack() as stack:
@@ -43,38 +43,38 @@ def test_that_takes_long(request, tmp_path):
         with suppress(pytest.skip.Exception):
             (machine,) = stack.enter_context(machines(1, tmp_path))
             stack.enter_context(machine.running("sleep", "600"))
-        Path({told!r}).write_text(run_name())
+        Path({file!r}).write_text(run_name())
         worker.join()
 """
 PLUGINS = ("tests.support.guarded", "tests.support.databases")
-"""What such a run needs of ours; the rest imports much."""
+"""Plugins that such a run needs; the others import too much."""
 
 
 def programs(run: str) -> list[str]:
-    """What runs of a run, as far as it can be told from the environment."""
-    found = []
+    """Return the command lines of a test run's processes, recognized by their environment."""
+    command_lines = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.environ().get(MARK) == run:
-                found.append(" ".join(process.cmdline()))
-    return found
+                command_lines.append(" ".join(process.cmdline()))
+    return command_lines
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "options"), [(signal.SIGTERM, ("-n", "1")), (signal.SIGKILL, ())], ids=["TERM", "KILL"])
 def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path, number: signal.Signals, options: tuple[str, ...]) -> None:
-    told = tmp_path / "name"
-    (tmp_path / "test_long.py").write_text(LONG.format(told=str(told)))
+    name_file = tmp_path / "name"
+    (tmp_path / "test_long.py").write_text(LONG.format(file=str(name_file)))
     plugins = [word for name in PLUGINS for word in ("-p", name)]
     command: list[str | Path] = [sys.executable, "-m", "pytest", *plugins, *options, "-c", ROOT / "pyproject.toml", tmp_path]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with (tmp_path / "out").open("w") as out, subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as run:
         try:
-            wait_until(lambda: told.exists() or run.poll() is not None, IMPORTS_S, "the test has begun")
+            wait_until(lambda: name_file.exists() or run.poll() is not None, IMPORTS_S, "the test has begun")
         finally:
             run.send_signal(number)
     assert run.wait(TIMEOUT_S) == -number, (tmp_path / "out").read_text()
-    name = told.read_text()
+    name = name_file.read_text()
     wait_until(lambda: programs(name) == [], SOON_S, "no program is left")
     places = [Path(tempfile.gettempdir()), NETWORKS, NAMES]
-    wait_until(lambda: [left for place in places for left in place.glob(f"{name}*")] == [], SOON_S, "no file is left")
+    wait_until(lambda: [file for place in places for file in place.glob(f"{name}*")] == [], SOON_S, "no file is left")

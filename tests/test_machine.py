@@ -1,4 +1,4 @@
-"""Systems that are not supported, and limits that the system sets for a process."""
+"""Unsupported systems, and limits that the system sets for a process."""
 
 import errno
 import os
@@ -32,9 +32,9 @@ for name in ("pthread_kill", "pthread_sigmask", "setitimer", "sigwait", "siginte
 signal.Signals = enum.IntEnum("Signals", numbers)
 vars(signal).update({member.name: member for member in signal.Signals})
 """
-"""A module `signal` with what Windows has of it."""
+"""Program that reduces the module `signal` to what it has on Windows."""
 ANYBODY = 54321
-"""A user who has no other processes."""
+"""User without other processes."""
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="these limits are enforced on Linux")
 
 
@@ -76,19 +76,19 @@ run("status")
 from faqnas_optuna import search
 print(len(search("iris", population=4, generations=1, epochs=1).front) > 0)
 """
-"""Runs a search and shows it, and runs one in Python."""
+"""Program that runs a search and shows it, and runs another search in Python."""
 
 
 @pytest.mark.slow
 def test_no_signal_is_needed_that_windows_lacks(tmp_path: Path) -> None:
     finished = run_python(WITH_FEWER_SIGNALS, directory=tmp_path)
     assert finished.returncode == 0, finished.stderr
-    _, *shown, found = finished.stdout.partition("then\n")[2].splitlines()
-    assert shown[0].startswith("iris") and found == "True"
+    _, *status, has_front = finished.stdout.partition("then\n")[2].splitlines()
+    assert status[0].startswith("iris") and has_front == "True"
 
 
 def limited(option: str, *arguments: str, directory: Path) -> "subprocess.CompletedProcess[str]":
-    """Run the program under a limit of the shell, as 'ulimit' sets it."""
+    """Run the program under a limit set by the shell's `ulimit`."""
     command = ["sh", "-c", f'ulimit {option}; exec "$@"', "sh", sys.executable, "-m", "faqnas_optuna", *arguments]
     return subprocess.run(
         command, cwd=directory, env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
@@ -98,9 +98,9 @@ def limited(option: str, *arguments: str, directory: Path) -> "subprocess.Comple
 @on_linux
 def test_too_little_address_space_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     finished = limited("-v 450000", "start", *SMALL, directory=tmp_path)
-    told = f"Error: training needs an address space of {COMPILER_BYTES // 1024:,} kB but this process is limited to 450,000"
+    error = f"Error: training needs an address space of {COMPILER_BYTES // 1024:,} kB but this process is limited to 450,000"
     assert finished.returncode == 1
-    assert (finished.stdout, finished.stderr) == ("", f"{told}; raise the limit (ulimit -v)\n")
+    assert (finished.stdout, finished.stderr) == ("", f"{error}; raise the limit (ulimit -v)\n")
     assert not list(tmp_path.iterdir())
 
 
@@ -111,8 +111,8 @@ def test_who_only_reads_needs_less_of_it(search_of_eight: Search, tmp_path: Path
     assert (read.returncode, read.stderr) == (0, "")
     assert search_of_eight.name in read.stdout
     refused = limited("-v 250000", "status", directory=tmp_path)
-    told = "Error: memory has run out: this process is limited to 250,000 kB; raise the limit (ulimit -v)\n"
-    assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", told)
+    error = "Error: memory has run out: this process is limited to 250,000 kB; raise the limit (ulimit -v)\n"
+    assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", error)
 
 
 @pytest.mark.slow
@@ -122,13 +122,13 @@ def test_without_another_thread_no_trial_is_left_running(
     new_search: Callable[..., Search], open_directory: Path, tmp_path: Path
 ) -> None:
     search = new_search()
-    # Compiled here, so that the other user need not.
+    # Compile here, so that the other user need not.
     evaluation.prepare(search.config.engines)
     shutil.copytree(user_cache().directory, open_directory / "faqnas-optuna", ignore=shutil.ignore_patterns("*.lock"))
     copy_database(tmp_path / "faqnas.db", open_directory / "faqnas.db")
     for path in (open_directory, *open_directory.rglob("*")):
         os.chown(path, ANYBODY, ANYBODY)
-    # Root has no such limit.
+    # The limit does not apply to root.
     other = ["prlimit", "--nproc=1", "setpriv", f"--reuid={ANYBODY}", f"--regid={ANYBODY}", "--clear-groups"]
     finished = subprocess.run(
         [*other, sys.executable, "-m", "faqnas_optuna", "worker", search.name],
@@ -159,5 +159,5 @@ def test_without_another_thread_no_trial_is_left_running(
     ids=repr,
 )
 def test_only_what_a_limit_has_caused_is_said_to_be(error: Exception, message: str | None) -> None:
-    """No limit of memory is set here."""
+    """Check the errors in a process without a memory limit."""
     assert limit_reached(error) == message

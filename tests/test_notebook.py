@@ -1,4 +1,4 @@
-"""The notebook runs as it stands. `python -m tests.test_notebook` runs it and keeps what it shows."""
+"""Execution of the notebook. `python -m tests.test_notebook` runs it and stores its outputs."""
 
 import os
 from pathlib import Path
@@ -13,12 +13,12 @@ from tests.conftest import TIMEOUT_S
 
 NOTEBOOK = Path(__file__).parent.parent / "studies/quickstart.ipynb"
 LARGEST_OUTPUT = 30_000
-"""Characters that are kept of one form of an output: a page with all of plotly in it has millions."""
+"""Characters; larger forms of an output are dropped, as a page that contains plotly has millions."""
 
 
 def executed(directory: Path) -> Any:
-    """The notebook with what it shows now, run in a directory of its own."""
-    # Nothing of its user's: neither settings of IPython nor a history.
+    """Run the notebook in a directory and return it with its outputs."""
+    # Without the user's IPython settings and history.
     os.environ |= {"IPYTHONDIR": str(directory / "ipython"), "JUPYTER_CONFIG_DIR": str(directory / "jupyter")}
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     place = {"metadata": {"path": str(directory)}}
@@ -27,12 +27,12 @@ def executed(directory: Path) -> Any:
 
 
 def forms(cell: Any) -> list[list[str]]:
-    """What each output of a cell is; bars and messages do not count."""
+    """Return the MIME types of each output of a cell, except progress bars and messages."""
     return [sorted(output.get("data", {"text/plain": ""})) for output in cell.outputs if output.get("name") != "stderr"]
 
 
 def keep(notebook: Any) -> None:
-    """Leave of the outputs what is small, and the same each time."""
+    """Write the notebook with its small, reproducible outputs."""
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type != "code":
@@ -48,17 +48,17 @@ def keep(notebook: Any) -> None:
 @pytest.mark.slow
 def test_the_notebook_runs_and_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR"):
-        # Set here, so that what the kernel is given does not stay.
+        # Set here, so that the values for the kernel are undone after the test.
         monkeypatch.setenv(variable, "")
-    kept, now = nbformat.read(NOTEBOOK, as_version=4), executed(tmp_path)
-    shown = 0
-    for before, after in zip(kept.cells, now.cells, strict=True):
+    stored, now = nbformat.read(NOTEBOOK, as_version=4), executed(tmp_path)
+    count = 0
+    for before, after in zip(stored.cells, now.cells, strict=True):
         assert before.source == after.source
         if before.cell_type == "code":
             assert all(output.output_type != "error" for output in after.outputs)
             assert [set(form) for form in forms(before)] <= [set(form) for form in forms(after)]
-            shown += len(before.outputs)
-    assert shown >= 6
+            count += len(before.outputs)
+    assert count >= 6
     assert (tmp_path / "faqnas.db").exists()
     assert NOTEBOOK.stat().st_size < 100_000
 

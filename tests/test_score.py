@@ -1,4 +1,4 @@
-"""Studies that go by the balanced accuracy, over data in which that ranks circuits otherwise than the accuracy does."""
+"""Studies by balanced accuracy, on data where it ranks circuits differently from accuracy."""
 
 import csv
 import io
@@ -50,26 +50,26 @@ Cli = Callable[..., tuple[int, str, str]]
 TINY = ("--population", "4", "--generations", "1", "--epochs", "2")
 
 
-def thinned(part: Split, *, kept: tuple[int, ...]) -> Split:
-    """The first samples of each class, so many."""
-    rows = np.sort(np.concatenate([np.flatnonzero(part.y == label)[:count] for label, count in enumerate(kept)]))
+def thinned(part: Split, *, counts: tuple[int, ...]) -> Split:
+    """Return the first samples of each class, as many as `counts` says."""
+    rows = np.sort(np.concatenate([np.flatnonzero(part.y == label)[:count] for label, count in enumerate(counts)]))
     return Split(x=part.x[rows], y=part.y[rows])
 
 
 @pytest.fixture(scope="session")
 def uneven(iris: DataSplits) -> DataSplits:
-    """Iris with one common class and two that are rare, where they are judged."""
+    """Return Iris with one common and two rare classes in the validation and test parts."""
     return replace(
         iris,
-        train=thinned(iris.train, kept=(30, 12, 12)),
-        validation=thinned(iris.validation, kept=(10, 3, 4)),
-        test=thinned(iris.test, kept=(10, 2, 5)),
+        train=thinned(iris.train, counts=(30, 12, 12)),
+        validation=thinned(iris.validation, counts=(10, 3, 4)),
+        test=thinned(iris.test, counts=(10, 2, 5)),
     )
 
 
 @pytest.fixture(scope="session")
 def database(empty_database: Path, uneven: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a study of two trainings a circuit, and the confirmation of its front."""
+    """Create a database with a study of two trainings per circuit and the confirmation of its front."""
     file = tmp_path_factory.mktemp("score") / "faqnas.db"
     copy_database(empty_database, file)
     url = f"sqlite:///{file}"
@@ -92,7 +92,7 @@ def balanced(database: Path, tmp_path: Path, storage_url: str) -> Search:
     return load(open_storage(storage_url), "iris")
 
 
-def told_by(circuit: Any, result: Any, splits: DataSplits) -> Any:
+def predictions_of(circuit: Any, result: Any, splits: DataSplits) -> Any:
     layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)
     return predict(circuit, layout, result.parameters, splits.validation.x).argmax(axis=1)
 
@@ -104,27 +104,27 @@ def test_a_training_tells_the_score_of_its_network(engine: Engine, uneven: DataS
     config = StudyConfig(dataset="iris", engine=engine, score=Score.BALANCED, training=training)
     results = [train_once(circuit, uneven, config, repeat=repeat) for repeat in range(2)]
     y = uneven.validation.y
-    expected = [balanced_accuracy_score(y, told_by(circuit, result, uneven)) for result in results]
+    expected = [balanced_accuracy_score(y, predictions_of(circuit, result, uneven)) for result in results]
     assert [result.validation.balanced for result in results] == pytest.approx(expected)
-    found = evaluate(circuit, uneven, config)
-    assert found.val_balanced_accuracies == pytest.approx(tuple(expected))
-    assert found.scores.val_balanced_accuracy == pytest.approx(fmean(expected)) != found.val_accuracy
-    assert found.scores.val_balanced_accuracy_std == pytest.approx(np.std(expected, ddof=1))
-    flops = float(found.quantum_flops_profiler)
-    assert found.objectives(config) == (flops, 1 - found.scores.mean(Score.BALANCED))
-    assert found.objectives(config.model_copy(update={"score": Score.ACCURACY})) == (flops, 1 - found.val_accuracy)
+    evaluation = evaluate(circuit, uneven, config)
+    assert evaluation.val_balanced_accuracies == pytest.approx(tuple(expected))
+    assert evaluation.scores.val_balanced_accuracy == pytest.approx(fmean(expected)) != evaluation.val_accuracy
+    assert evaluation.scores.val_balanced_accuracy_std == pytest.approx(np.std(expected, ddof=1))
+    flops = float(evaluation.quantum_flops_profiler)
+    assert evaluation.objectives(config) == (flops, 1 - evaluation.scores.mean(Score.BALANCED))
+    assert evaluation.objectives(config.model_copy(update={"score": Score.ACCURACY})) == (flops, 1 - evaluation.val_accuracy)
 
 
 def test_the_search_minimises_what_the_score_leaves(balanced: Search) -> None:
     candidates = [Candidate.of_trial(trial, balanced.config) for trial in balanced.study.get_trials(deepcopy=False)]
     records = [candidate.record for candidate in candidates]
     assert [candidate.val_error for candidate in candidates] == [1 - one.scores.mean(Score.BALANCED) for one in records]
-    # The two rank some circuits in another order: it decides which ones are found.
+    # The two scores rank some circuits differently, so the score affects the result.
     assert any(
         (a.val_accuracy - b.val_accuracy) * (a.mean(Score.BALANCED) - b.mean(Score.BALANCED)) < -1e-6
         for a, b in combinations([one.scores for one in records], 2)
     )
-    # What is trained once serves all with the same effective gates.
+    # One training serves all circuits with the same effective gates.
     reused = [one for one in records if one.reused_from is not None]
     assert reused
     for one in reused:
@@ -141,7 +141,7 @@ def test_the_interval_is_that_of_the_score(balanced: Search) -> None:
     assert any(one.scores.val_balanced_accuracy_std for one in front)
     for one in front:
         if not one.scores.val_balanced_accuracy_std:
-            # Equal trainings leave their spread unknown.
+            # The spread of equal trainings is unknown.
             assert one.scores.interval(Score.BALANCED, 2) is one.val_error_interval(Score.BALANCED, 2) is None
             continue
         low, high = one.scores.interval(Score.BALANCED, 2) or (0, 0)
@@ -159,24 +159,24 @@ def test_reliability_is_that_of_the_score(uneven: DataSplits) -> None:
 
 def test_the_grid_is_chosen_by_the_score(uneven: DataSplits) -> None:
     validation = uneven.validation
-    found = {}
+    accuracies = {}
     for c in GRID_C:
         for multiple in GRID_GAMMA:
             model = SVC(C=c, gamma=multiple / uneven.n_features).fit(uneven.train.x, uneven.train.y)
-            found[c, multiple] = balanced_accuracy_score(validation.y, model.predict(validation.x))
-    chosen = max(found, key=lambda one: found[one])
+            accuracies[c, multiple] = balanced_accuracy_score(validation.y, model.predict(validation.x))
+    chosen = max(accuracies, key=lambda one: accuracies[one])
     result = fit_baseline(Baseline.SVM_GRID, uneven, score=Score.BALANCED)
-    assert result.validation_balanced_accuracy == pytest.approx(found[chosen])
+    assert result.validation_balanced_accuracy == pytest.approx(accuracies[chosen])
     both = [np.concatenate([getattr(part, name) for part in (uneven.train, validation)]) for name in ("x", "y")]
     model = SVC(C=chosen[0], gamma=chosen[1] / uneven.n_features).fit(*both)
-    told = model.predict(uneven.test.x)
-    assert result.test_score(Score.BALANCED) == pytest.approx(balanced_accuracy_score(uneven.test.y, told))
-    assert result.test_score(Score.ACCURACY) == result.test_accuracy == pytest.approx((told == uneven.test.y).mean())
+    predicted = model.predict(uneven.test.x)
+    assert result.test_score(Score.BALANCED) == pytest.approx(balanced_accuracy_score(uneven.test.y, predicted))
+    assert result.test_score(Score.ACCURACY) == result.test_accuracy == pytest.approx((predicted == uneven.test.y).mean())
 
 
 def by_hand(confusion: list[list[int]]) -> float:
-    """scikit-learn's, of samples that are counted so."""
-    pairs = [(y, told) for y, row in enumerate(confusion) for told, count in enumerate(row) for _ in range(count)]
+    """Return scikit-learn's balanced accuracy for a confusion matrix."""
+    pairs = [(y, predicted) for y, row in enumerate(confusion) for predicted, count in enumerate(row) for _ in range(count)]
     return float(balanced_accuracy_score(*zip(*pairs, strict=True)))
 
 
@@ -194,7 +194,7 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
     for entry, row in zip(document["circuits"], confirmed_frame(document).to_dict("records"), strict=True):
         values = entry["test_balanced_accuracies"]
         assert entry["test_balanced_accuracy"] == pytest.approx(fmean(values)) != entry["test_accuracy"]
-        # Of as many samples of each class each time, that is the mean over the classes.
+        # The number of samples of a class is the same in each training, so this is the mean over the classes.
         assert fmean(entry["recalls"]) == pytest.approx(fmean(values))
         assert entry["val_balanced_accuracy"] == estimate[entry["trial"]] == row["search_estimate"]
         assert entry["optimism"] == pytest.approx(row["search_estimate"] - fmean(values))
@@ -205,15 +205,15 @@ def test_a_confirmation_is_of_the_score(balanced: Search, uneven: DataSplits, st
             assert row[control["model"]] == pytest.approx(fmean(others))
     baselines = {one["baseline"]: one["test_balanced_accuracy"] for one in document["baselines"]}
     assert baselines == {name: pytest.approx(by_network[name][0]) for name in baselines}
-    # Of its trainings the one that is taken away is best on the validation part.
+    # The retrained circuit uses the seed with the best validation score.
     candidate = state.front[0]
-    taken = retrain_best(balanced, candidate, uneven, confirmation)
-    shown = [
+    retrained = retrain_best(balanced, candidate, uneven, confirmation)
+    validation_scores = [
         trial.user_attrs["validation_balanced_accuracy"]
         for trial in confirmation.study.get_trials(deepcopy=False)
         if trial.user_attrs["network"] == str(effective_circuit(candidate.genome.circuit))
     ]
-    assert taken.confirmed and taken.reproduced and shown[taken.seed] == max(shown)
+    assert retrained.confirmed and retrained.reproduced and validation_scores[retrained.seed] == max(validation_scores)
     again = retrain_best(balanced, candidate, uneven, None)
     assert again.reproduced and not again.confirmed
 
@@ -224,7 +224,7 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
     assert FrontPlot.of(state, {}).y_label == "validation error (balanced)"
     note = study_note(state)
     assert "validation error (balanced), 1 − the mean recall over the classes" in note["Objectives"]
-    # Wilson's interval is of samples that are right or wrong, all the same.
+    # Wilson's interval applies to accuracy only.
     assert "best balanced accuracy on " in note["Reliability"] and "Wilson" not in note["Reliability"]
     page = study_page(view, path="/study/iris")
     assert f"<dt>best balanced accuracy</dt><dd>{state.best_score:.3f}</dd>" in page
@@ -233,11 +233,11 @@ def test_it_is_told_which_score_it_is(balanced: Search, cli_here: Cli) -> None:
     header, *lines = cli_here("pareto", "iris")[1].splitlines()
     assert header.split()[:5] == ["trial", "accuracy", "balanced", "95", "%"]
     low, high = best.scores.interval(Score.BALANCED, 2) or (0, 0)
-    told = [f"{best.scores.val_accuracy:.3f}", f"{best.scores.val_balanced_accuracy:.3f}", f"{low:.3f}", "to", f"{high:.3f}"]
-    assert any(line.split()[:6] == [str(best.trial), *told] for line in lines)
+    cells = [f"{best.scores.val_accuracy:.3f}", f"{best.scores.val_balanced_accuracy:.3f}", f"{low:.3f}", "to", f"{high:.3f}"]
+    assert any(line.split()[:6] == [str(best.trial), *cells] for line in lines)
     assert f" {state.best_score:.3f} (balanced) " in cli_here("status", "iris")[1]
-    shown = cli_here("show", "iris", "best")[1]
-    assert "\nbalanced accuracy " in shown and "\nvalidation error (balanced)  " in shown
+    details = cli_here("show", "iris", "best")[1]
+    assert "\nbalanced accuracy " in details and "\nvalidation error (balanced)  " in details
     out = cli_here("confirm", "iris")[1]
     assert out.startswith("trial  balanced test accuracy ") and out.count("balanced test accuracy") == 4
     assert "\nAccuracies are balanced: the mean recall over the classes.\n" in out
@@ -255,9 +255,9 @@ def test_documents_have_both_scores(balanced: Search, cli_here: Cli) -> None:
             name, ends = f"val_{score.key}", scores.interval(score, 2) or ()
             values = [scores.mean(score), *ends]
             assert [entry[name], *(entry[f"{name}_interval"] or ())] == values
-            for told in (row, framed):
-                found = [told[column] for column in (name, f"{name}_low", f"{name}_high")]
-                assert [float(value) for value in found if value != "" and not np.isnan(float(value))] == values
+            for cells in (row, framed):
+                texts = [cells[column] for column in (name, f"{name}_low", f"{name}_high")]
+                assert [float(value) for value in texts if value != "" and not np.isnan(float(value))] == values
         assert entry["val_error"] == 1 - entry["val_balanced_accuracy"]
     status = json.loads(cli_here("status", "iris", "--json")[1])["studies"][0]
     assert (status["score"], status["best_score"]) == ("balanced", read_state(balanced).best_score)
@@ -269,9 +269,9 @@ def test_a_trial_of_before_it_was_kept_lacks_it(search_of_eight: Search, cli_her
     assert re.search(r"^balanced accuracy +–$", cli_here("show", "iris", "3")[1], re.MULTILINE)
     assert next(csv.DictReader(io.StringIO(cli_here("pareto", "iris", "--csv", "-")[1])))["val_balanced_accuracy"] == ""
     assert cli_here("pareto", "iris")[1].splitlines()[0].split()[:3] == ["trial", "accuracy", "quantum"]
-    # A study of before there was the setting goes by the paper's.
-    stored = {name: value for name, value in search_of_eight.config.model_dump(mode="json").items() if name != "score"}
-    assert StudyConfig.from_settings(stored, source="stored") == search_of_eight.config
+    # A stored study without the setting uses the paper's accuracy.
+    settings = {name: value for name, value in search_of_eight.config.model_dump(mode="json").items() if name != "score"}
+    assert StudyConfig.from_settings(settings, source="stored") == search_of_eight.config
 
 
 @pytest.mark.parametrize(
@@ -295,10 +295,10 @@ def test_a_search_by_it_from_the_command_line(cli_here: Cli) -> None:
     code, out, err = cli_here("start", "iris", "--score", "balanced", *TINY)
     assert code == 0 and out.splitlines()[0].split()[:3] == ["trial", "accuracy", "balanced"]
     assert "best balanced accuracy " in err
-    # It is a part of the study, which goes on with no other.
-    told = "study 'iris' exists with other settings: score: stored balanced, requested accuracy; use the stored ones"
+    # The score is a setting of the study, which cannot continue with another one.
+    message = "study 'iris' exists with other settings: score: stored balanced, requested accuracy; use the stored ones"
     for others in ((), ("--score", "accuracy")):
         code, out, err = cli_here("start", "iris", *others, *TINY)
-        assert (code, out) == (3, "") and told in err
+        assert (code, out) == (3, "") and message in err
     assert cli_here("start", "iris", "--score", "balanced", *TINY)[0] == 0
     assert cli_here("start", "iris", "--score", "fair", *TINY)[0] == 2

@@ -72,7 +72,7 @@ print(signals.exit_code)
 
 
 def test_an_interruption_that_gets_lost_in_a_callback_is_raised_again() -> None:
-    """As the compiler's and those of Python's own clearing up, which print a traceback and go on."""
+    """Interrupt a callback, such as those of the compiler and of Python's clean-up, which print the exception and continue."""
     finished = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     assert (finished.stdout, finished.stderr) == ("143\n", "SIGTERM: leaving\n")
 
@@ -88,7 +88,7 @@ def test_a_signal_that_is_sent_twice_at_once_is_one() -> None:
 
 
 def test_the_limit_of_computing_time_is_one_signal_however_often_it_is_repeated() -> None:
-    """The system repeats it each second; another signal is the second."""
+    """Check that the signal, which the system repeats each second, counts once, and that another signal is the second."""
     reached = []
     with Signals().caught() as signals, signals.giving_up():
         for _ in range(3):
@@ -112,14 +112,14 @@ def test_the_first_signal_ends_what_loses_nothing() -> None:
     assert (reached, signals.exit_code) == ([], 143)
 
 
-@pytest.mark.parametrize("told_first", [True, False])
-def test_who_is_both_told_and_signalled_is_asked_once(told_first: bool) -> None:
-    """And asked twice, gives up what it is at; whoever is only told, too."""
+@pytest.mark.parametrize("pipe_first", [True, False])
+def test_who_is_both_told_and_signalled_is_asked_once(pipe_first: bool) -> None:
+    """Check that a notice through the pipe and a signal count as one request, and that a second pair gives up the trial."""
     ours, theirs = os.pipe()
     asked: list[signal.Signals] = []
 
-    def ask(*, told: bool) -> None:
-        if told:
+    def ask(*, by_pipe: bool) -> None:
+        if by_pipe:
             os.write(theirs, bytes([signal.SIGTERM]))
         else:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -130,14 +130,14 @@ def test_who_is_both_told_and_signalled_is_asked_once(told_first: bool) -> None:
         signals.on_signal.append(asked.append)
         signals.listen(ours)
         with signals.giving_up():
-            for told in (told_first, not told_first):
-                ask(told=told)
+            for by_pipe in (pipe_first, not pipe_first):
+                ask(by_pipe=by_pipe)
             reached.append("once")
-            for told in (told_first, not told_first):
-                ask(told=told)
+            for by_pipe in (pipe_first, not pipe_first):
+                ask(by_pipe=by_pipe)
             reached.append("twice")
         assert (reached, asked) == (["once"], [signal.SIGTERM] * 2)
-        # By whatever means the other process ends.
+        # The other process may end in any way.
         os.close(theirs)
         time.sleep(0.1)
         assert len(asked) == 2

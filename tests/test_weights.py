@@ -1,4 +1,4 @@
-"""Readers carry no weights: what only reads, and whatever is refused, waits for none of the large packages."""
+"""Reading and refused commands load none of the large packages."""
 
 import json
 import subprocess
@@ -46,16 +46,16 @@ for line in sys.stdin:
         run(*json.loads(line))
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""Runs commands, each of which tells at its end which of the large packages it has brought.
+"""Program that runs commands and prints which large packages each has loaded.
 
-They are forked from a process that has imported what is not large, which takes half a second; it checks that it has imported
-nothing large by that.
+Commands are forked from a process that has imported the small packages, which takes half a second, and has checked that none
+of the large ones came with them.
 """
 
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[subprocess.Popen[str]]:
-    """The process that runs the commands."""
+    """Start the process that runs the commands."""
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], env=cli_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -70,7 +70,7 @@ Run = Callable[[list[str]], tuple[int, str]]
 
 @pytest.fixture
 def run(confirmed: Confirmation, runner: subprocess.Popen[str], tmp_path: Path) -> Run:
-    """Run a command beside a finished study, and its confirmation: its exit code, and the large packages that it has loaded."""
+    """Return a function that runs a command beside a confirmed study: its exit code, and the large packages it loaded."""
     search = load(confirmed.study._storage, "iris")
     search.advance(read_state(search))
 
@@ -115,7 +115,7 @@ def test_what_reads_loads_nothing_large(run: Run, quick_share: bool) -> None:
 
 
 def results_of(run: Run, commands: Iterable[list[str]]) -> dict[str, tuple[int, str]]:
-    """Run commands one after the other."""
+    """Run commands one after another."""
     return {" ".join(arguments): run(arguments) for arguments in commands}
 
 
@@ -203,7 +203,7 @@ def test_whoever_draws_loads_pennylane_and_nothing_that_trains(run: Run) -> None
 
 
 def test_a_search_loads_numba_alone(run: Run) -> None:
-    """Once kernels, counts, data and split are kept, as those of this process are."""
+    """Check a search after this process has filled the caches of kernels, counts, data and split."""
     prepare((Engine.FAST,))
     small = ["--dataset", "iris", "--population", "2", "--generations", "1", "--epochs", "1"]
     assert run(["start", *small, "--study", "first"]) == (0, "numba")
