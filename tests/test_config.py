@@ -111,9 +111,9 @@ def test_options_override_what_a_file_says() -> None:
 
 
 def test_differences_name_every_setting_that_differs() -> None:
-    asked = load(seed=1, training={"epochs": 9}, space={"depth": [1, 2]})
+    requested = load(seed=1, training={"epochs": 9}, space={"depth": [1, 2]})
     assert differences(load(), load()) == []
-    assert differences(load(), asked) == [
+    assert differences(load(), requested) == [
         "seed: stored 0, requested 1",
         "training.epochs: stored 5, requested 9",
         "space.depth: stored [1, 2, 3, 4], requested [1, 2]",

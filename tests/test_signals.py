@@ -78,13 +78,13 @@ def test_an_interruption_that_gets_lost_in_a_callback_is_raised_again() -> None:
 
 
 def test_a_signal_that_is_sent_twice_at_once_is_one() -> None:
-    asked: list[signal.Signals] = []
+    requests: list[signal.Signals] = []
     with Signals().caught() as signals:
-        signals.on_signal.append(asked.append)
+        signals.on_signal.append(requests.append)
         for pause_s in (0.01, AT_ONCE_S, 0.01):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(pause_s)
-    assert asked == [signal.SIGTERM] * 2
+    assert requests == [signal.SIGTERM] * 2
 
 
 def test_the_limit_of_computing_time_is_one_signal_however_often_it_is_repeated() -> None:
@@ -116,7 +116,7 @@ def test_the_first_signal_ends_what_loses_nothing() -> None:
 def test_who_is_both_told_and_signalled_is_asked_once(pipe_first: bool) -> None:
     """Check that a notice through the pipe and a signal count as one request, and that a second pair gives up the trial."""
     ours, theirs = os.pipe()
-    asked: list[signal.Signals] = []
+    requests: list[signal.Signals] = []
 
     def ask(*, by_pipe: bool) -> None:
         if by_pipe:
@@ -127,7 +127,7 @@ def test_who_is_both_told_and_signalled_is_asked_once(pipe_first: bool) -> None:
 
     reached = []
     with Signals().caught() as signals:
-        signals.on_signal.append(asked.append)
+        signals.on_signal.append(requests.append)
         signals.listen(ours)
         with signals.giving_up():
             for by_pipe in (pipe_first, not pipe_first):
@@ -136,11 +136,11 @@ def test_who_is_both_told_and_signalled_is_asked_once(pipe_first: bool) -> None:
             for by_pipe in (pipe_first, not pipe_first):
                 ask(by_pipe=by_pipe)
             reached.append("twice")
-        assert (reached, asked) == (["once"], [signal.SIGTERM] * 2)
+        assert (reached, requests) == (["once"], [signal.SIGTERM] * 2)
         # The other process may end in any way.
         os.close(theirs)
         time.sleep(0.1)
-        assert len(asked) == 2
+        assert len(requests) == 2
     os.close(ours)
 
 

@@ -126,8 +126,8 @@ def test_status_counts_trials_and_tells_of_stops(finished: Search, new_search: C
 
 
 def test_progress_looks_no_further_than_the_last_generation(finished: Search) -> None:
-    seen = finished.progress(read_state(finished))
-    assert (seen.generation, seen.generations, seen.trials, seen.planned) == (2, 2, 8, 8)
+    progress = finished.progress(read_state(finished))
+    assert (progress.generation, progress.generations, progress.trials, progress.planned) == (2, 2, 8, 8)
 
 
 def test_a_trial_is_shown_with_interval_and_drawing(finished: Search) -> None:

@@ -73,7 +73,7 @@ def test_the_logarithmic_hypervolume_at_the_edges_of_its_box() -> None:
 
 
 def test_a_better_circuit_that_costs_as_much_as_the_dearest_is_growth() -> None:
-    """Check a case that is common in narrow spaces."""
+    """Check the most expensive circuit, whose improvement must count: in narrow spaces many circuits have this cost."""
     volumes = [log_hypervolume(np.array([(1000, error), (10, 0.9)]), (10, 1000)) for error in (0.5, 0.4)]
     assert volumes[1] - volumes[0] == pytest.approx(0.1 * math.log(1.1) / math.log(110))
 

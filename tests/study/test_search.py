@@ -75,9 +75,9 @@ def test_other_settings_are_refused_field_by_field(
     new_search: Callable[..., Search], storage_url: str, iris: DataSplits
 ) -> None:
     new_search()
-    asked = small_config(seed=1, training=TrainingConfig(epochs=9))
+    requested_config = small_config(seed=1, training=TrainingConfig(epochs=9))
     with pytest.raises(StudyMismatchError, match="seed: stored 0, requested 1; training.epochs: stored 1, requested 9"):
-        searches.open_or_create(open_storage(storage_url), "iris", asked, iris)
+        searches.open_or_create(open_storage(storage_url), "iris", requested_config, iris)
     more = small_config(search=SearchConfig(population=4, generations=9))
     with pytest.raises(StudyMismatchError, match="or run: faqnas-optuna resume iris --generations N"):
         searches.open_or_create(open_storage(storage_url), "iris", more, iris)

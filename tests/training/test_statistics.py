@@ -82,14 +82,14 @@ def by_brute_force(a: Sequence[float], b: Sequence[float]) -> tuple[Fraction, Fr
 
 def test_with_ties_and_zeros_it_is_what_all_patterns_of_signs_give() -> None:
     a, b = accuracies(2, 60, 8), accuracies(3, 60, 8, mean=0.85)
-    seen = set()
+    cases = set()
     for first, second in zip(a, b, strict=True):
         p, correlation = by_brute_force(first, second)
         comparison = compare(first, second)
         assert comparison.p == p
         assert comparison.rank_biserial == pytest.approx(float(correlation), abs=1e-15)
-        seen |= {("zero", bool((first == second).any())), ("significant", p < 0.05)}
-    assert len(seen) == 4
+        cases |= {("zero", bool((first == second).any())), ("significant", p < 0.05)}
+    assert len(cases) == 4
 
 
 def test_zeros_are_ranked_before_they_are_left_out() -> None:

@@ -265,12 +265,12 @@ def test_a_dismissal_reaches_a_worker_that_waits_for_others(
 class AwayAtFirst(Search):
     """Study whose database fails the first query."""
 
-    asked = 0
+    query_count = 0
 
     @contextmanager
     def if_it_exists(self) -> Iterator[None]:
-        type(self).asked += 1
-        if self.asked == 1:
+        type(self).query_count += 1
+        if self.query_count == 1:
             raise OperationalError("", None, Exception("gone away"))
         with super().if_it_exists():
             yield
@@ -285,7 +285,7 @@ def test_watching_bears_with_a_database_that_is_away(
     away = AwayAtFirst(study=search.study, description=search.description)
     watch(DaskWorkers([], database_timeout_s=5), away, Signals(), on_look=looks.append)
     assert len(looks) == 1
-    assert AwayAtFirst.asked == 3
+    assert AwayAtFirst.query_count == 3
     assert "the database does not answer (gone away); trying again" in caplog.text
 
 

@@ -34,9 +34,9 @@ from tests.support.studies import FEW, change_fingerprint, delete_in_trial, fail
 
 def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(space=FEW))
-    seen: list[int] = []
-    run(search, iris, Signals(), on_trial=lambda state: seen.append(state.successful))
-    assert seen == list(range(9))
+    counts: list[int] = []
+    run(search, iris, Signals(), on_trial=lambda state: counts.append(state.successful))
+    assert counts == list(range(9))
     assert reason_of(search) == StopReason.GENERATIONS
 
 
