@@ -16,14 +16,9 @@ start: $(RUN)
 	$(VENV)/bin/faqnas-optuna doctor
 	$(VENV)/bin/faqnas-optuna start --dataset wine
 
-# Most of these tests wait for servers, outages and heartbeats: they run in more processes than there are cores.
-WAITING := tests/faults tests/storage tests/workers
-
+# More processes than cores: many tests wait for servers, outages and heartbeats.
 test: $(TESTS)
-	status=0; \
-	$(VENV)/bin/python -m pytest -n 8 $(WAITING) || status=1; \
-	$(VENV)/bin/python -m pytest -n 3 $(WAITING:%=--ignore=%) || status=1; \
-	exit $$status
+	$(VENV)/bin/python -m pytest -n 8
 
 quick: $(TESTS)
 	$(VENV)/bin/python -m pytest -n 3 -m 'not slow'

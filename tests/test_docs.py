@@ -83,6 +83,9 @@ def run_command(
             assert "the dashboard is at http://127.0.0.1:" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             return
+        if arguments[0] == "confirm" and "--workers" in arguments:
+            # Created here, it has few trainings; a fork would take the default number.
+            assert cli_here(*arguments, "--detach")[0] == 0
         if "--workers" in arguments or arguments[0] in ("compare", "enumerate"):
             forked = run_forked(*arguments, env=TINY)
             assert forked.returncode == 0, f"{arguments}: {forked.stderr}"

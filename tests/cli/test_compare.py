@@ -111,6 +111,7 @@ def test_what_cannot_be_compared_live_is_refused(cli_here: Cli) -> None:
         assert (code, out) == (2, "") and message in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_what_is_set_for_other_commands_does_not_refuse_a_table(file: Path, compare: Cli, tmp_path: Path) -> None:
     others = {"FAQNAS_DATA_DIR": str(tmp_path), "FAQNAS_SPLIT_SEED": "3"}
     assert compare(str(file), *SMALL, env=others)[0] == 0

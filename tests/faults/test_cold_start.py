@@ -122,7 +122,7 @@ def test_ctrl_c_on_a_terminal_ends_the_compilation(cold: dict[str, str], tmp_pat
         os.write(terminal, b"\x03")
         wait_until(lambda: has_shown("SIGINT: leaving"), SOON_S, "the first one is noted")
         os.write(terminal, b"\x03")
-        wait_until(lambda: has_shown("Go on with") or process.poll() is not None, SOON_S, "it leaves")
+        wait_until(lambda: has_shown("Continue with") or process.poll() is not None, SOON_S, "it leaves")
         # The second Ctrl-C may arrive after the handlers are removed.
         assert process.wait(timeout=TIMEOUT_S) in (130, -signal.SIGINT)
         has_shown("")

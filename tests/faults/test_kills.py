@@ -82,7 +82,7 @@ def test_the_comparison_sees_what_the_kills_do_not_explain(any_storage_url: str,
     end(search, crew)
     within = {"within_s": float(SOON_S)}
     assert unexplained(search, crew.log(), killed_at, **within) == []
-    assert unexplained(search, crew.log(), {}, **within) == [f"trial 0 was given up, but worker {victim.name} lived"]
+    assert unexplained(search, crew.log(), {}, **within) == [f"trial 0 was given up, but worker {victim.name} was not killed"]
     long_ago = {victim.name: killed_at[victim.name] - SOON_S}
     (late,) = unexplained(search, crew.log(), long_ago, **within)
     assert re.match("trial 0 was open for .* after its worker's death", late)

@@ -330,7 +330,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line(run_forked: RunCli, closed
     finished = run_forked("start", "--dataset", "iris", "--dask", f"tcp://127.0.0.1:{closed_port}")
     assert (finished.returncode, finished.stdout) == (4, "")
     assert (
-        finished.stderr == f"Error: no Dask scheduler answers at tcp://127.0.0.1:{closed_port}; start one, or correct --dask\n"
+        finished.stderr == f"Error: no Dask scheduler answers at tcp://127.0.0.1:{closed_port}; start one or correct --dask\n"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -349,8 +349,8 @@ def test_a_scheduler_that_does_not_answer_is_one_line(run_forked: RunCli, closed
         ("broken.json", "cannot be read as an address or a scheduler file"),
         ("http://127.0.0.1:8787", "is the address of a page; a scheduler's address begins with tcp:// or tls://"),
         ("inproc://127.0.0.1:1", "is the address of a scheduler inside another process"),
-        ("nope://127.0.0.1:8786", "Dask cannot use nope:// here (unknown address scheme 'nope'"),
-        ("ucx://127.0.0.1:13337", "Dask cannot use ucx:// here"),
+        ("nope://127.0.0.1:8786", "Dask cannot use nope:// on this machine (unknown address scheme 'nope'"),
+        ("ucx://127.0.0.1:13337", "Dask cannot use ucx:// on this machine"),
         ("tls://127.0.0.1:8786", "needs certificates; set distributed.comm.tls in Dask's configuration"),
     ],
 )
