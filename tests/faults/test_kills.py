@@ -87,7 +87,7 @@ def test_the_comparison_sees_what_the_kills_do_not_explain(any_storage_url: str,
     (late,) = unexplained(search, crew.log(), long_ago, **within)
     assert re.match("trial 0 was open for .* after its worker's death", late)
     untold = [entry for entry in crew.log() if (entry.event, entry.trial) != ("done", 1)]
-    assert unexplained(search, untold, killed_at, **within) == ["trial 1 was stored, but its worker was not told"]
+    assert unexplained(search, untold, killed_at, **within) == ["trial 1 was stored, but its worker got no acknowledgement"]
 
 
 @sqlite_and_postgres
