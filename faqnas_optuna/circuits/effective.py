@@ -1,6 +1,7 @@
 """Effective and inert gates of a circuit, and its effective circuit.
 
-An *inert* gate cannot affect any measured value, whatever the weights; all other gates are *effective*.
+An *inert* gate cannot affect any measured value, whatever the weights. The rules below identify inert gates; all other
+gates are called *effective*.
 
 Every ⟨Zᵢ⟩ is a signed sum of the probabilities |ψₖ|² of the basis states. A diagonal gate multiplies each amplitude by a phase,
 and a CNOT permutes the amplitudes. A diagonal gate that is followed only by diagonal gates and CNOTs therefore does not change
@@ -8,7 +9,7 @@ the probabilities: it is inert. RZ and CZ are diagonal; RX and RY mix amplitudes
 of RX or RY. Then
 
 * every later RZ layer is inert, and its angles have zero gradient;
-* the CZ layers of the last mixing layer and of all later layers are inert; without a mixing layer, all CZ layers are;
+* the CZ gates in the last mixing layer and in every later layer are inert; without a mixing layer, all CZ gates are;
 * every CNOT layer is effective.
 
 The optimiser never moves an inert angle, so circuits that share their effective gates have identical trainings from the same
@@ -21,10 +22,11 @@ global phase, which cannot be observed. Before the *first* mixing layer, RZ laye
 as well, and CNOT layers are effective.
 
 Re-uploaded data enter through RY, which mixes: nothing before the last upload is inert. CRX also mixes, in every layer, after
-the rotations: in its circuits only a first layer of RZ on a basis state counts as inert.
+the rotations: in circuits with CRX, only the rotations of the first layer can be inert, if they are RZ on a basis state.
 
 The rules are sufficient, not necessary: some inert gates are missed. Amplitude embedding leaves the first wires in |0⟩. On two
-or three qubits, a whole layer of CZ, ZZ or CRX, or of RZ before it, may therefore act trivially until RX or RY has mixed.
+or three qubits, a whole layer of CZ, ZZ or CRX, or of RZ before it, may therefore have no effect before the first RX or RY,
+although it is not identified as inert.
 """
 
 from collections.abc import Iterator, Sequence
@@ -115,7 +117,10 @@ class EffectiveGates:
 
     @property
     def separable(self) -> tuple[Layer, ...]:
-        """Layers of the circuit without its entanglers: the rotations that are then effective, and all uploads."""
+        """Layers of the circuit without its entanglers, except those with neither an effective rotation nor an upload.
+
+        A layer with an upload keeps its rotation even if that is inert.
+        """
         pairs = zip(self.unentangled._all_layers(), all_layers(self.circuit), strict=True)
         layers = (layer for effective, layer in pairs if effective.rotation or effective.uploaded)
         return tuple(Layer(layer.rotation, False, layer.uploaded) for layer in layers)
@@ -150,7 +155,10 @@ class EffectiveGates:
 
     @property
     def lacks(self) -> str | None:
-        """Kinds of effective gates that a useful circuit has and this one lacks; None if it has both."""
+        """Phrase after "no" for what a useful circuit has and this one lacks; None if it lacks nothing.
+
+        The effective rotation is missing if no trained angle is effective.
+        """
         kinds = []
         if not self.effective_angles:
             kinds.append("effective rotation")
@@ -160,14 +168,14 @@ class EffectiveGates:
 
     @property
     def _inert_rotations(self) -> tuple[int, int]:
-        """Numbers of inert RZ layers at the beginning and at the end."""
+        """Counts of inert RZ layers at the beginning and at the end."""
         if not self.mixing_layers:
             return 0, self.circuit.depth
         return self.leading, self.circuit.depth - self.mixing_layers
 
     @property
     def _inert_entanglers(self) -> tuple[int, int]:
-        """Numbers of layers with inert entanglers at the beginning and at the end."""
+        """Counts of layers with inert entanglers at the beginning and at the end."""
         if not self._entangler.diagonal:
             return 0, 0
         first, last = self._inert_rotations
@@ -189,7 +197,7 @@ class EffectiveGates:
         return f"{circuit.n_qubits} qubits, {circuit.embedding_label}, {' '.join(chain(*parts))}, {entanglers}"
 
     def _all_layers(self) -> Iterator[Layer]:
-        """Yield every layer without its inert gates, layers that have no others included."""
+        """Yield every layer without its inert gates, including layers that become empty."""
         depth = self.circuit.depth
         first, last = self._inert_rotations
         first_pairs, last_pairs = self._inert_entanglers

@@ -86,7 +86,10 @@ def silence_libraries() -> None:
 
 
 def database_reason(error: BaseException) -> str:
-    """Return the driver's message in one line, without the statement, its values or the password of a URL."""
+    """Return the first line of the driver's message, or the type of the error if it has none.
+
+    The statement and its values are left out, and passwords in URLs are masked.
+    """
     lines = str(getattr(_cause(error), "orig", None) or _cause(error)).strip().splitlines()
     return PASSWORD.sub(r"\1***", lines[0]) if lines else type(_cause(error)).__name__
 
@@ -94,7 +97,8 @@ def database_reason(error: BaseException) -> str:
 def is_transient(error: BaseException) -> bool:
     """Return whether a database that worked before and fails with this error may soon work again.
 
-    That a server refuses changes is transient too: it may be a standby that is about to take over.
+    A read-only server counts as transient, since it may be a standby that is about to take over; a read-only SQLite
+    file does not.
     """
     reason = database_reason(error)
     return isinstance(_cause(error), TRANSIENT) and not any(pattern.search(reason) for pattern in PERMANENT)
@@ -129,9 +133,10 @@ def retry_while_away(
 
     Args:
         action: action that uses the database; it must be safe to repeat.
-        timeout_s: time after the first failure from which errors are raised, in seconds.
+        timeout_s: seconds after the first failure during which the action is retried; then the error is raised.
         release: closes the idle connections of this process.
-        keep_on: whether to continue after a first signal, so that a finished trial is stored; a second signal always ends this.
+        keep_on: whether to continue after a first signal, so that a finished trial is stored; a second signal always ends
+            the retries.
         is_awaited: decides which errors are retried.
 
     Raises:

@@ -25,7 +25,7 @@ from faqnas_optuna.training.pooling import pooled_errors
 RECENT = 30
 """Number of recent trials from which the pace is computed."""
 PAUSE_S = 30
-"""Maximum time in seconds between two trials, beside a training, that does not count as a pause of the study."""
+"""Seconds between the ends of two trials, beyond twice the longest recent training, from which the gap counts as a pause."""
 INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
 """Beginnings of the reason of a trial that a signal ended."""
 
@@ -76,7 +76,8 @@ class StudyState(ABC):
         # Before anything is changed: if a trial is damaged, the state stays consistent.
         self.study.check_trials((*new, *unfinished))
         self._n_read += len(new)
-        # Failures are added first, and `_add` clears them after a success, because the order in time is unknown here.
+        # The order in time of the new trials is unknown: all failures are added, and any successful training clears them
+        # in `_add`.
         failed = [trial for trial in new if trial.state is TrialState.FAIL]
         self.failed += len(failed)
         errors = [trial for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
@@ -96,11 +97,11 @@ class StudyState(ABC):
 
     @abstractmethod
     def _add(self, trials: Sequence[FrozenTrial]) -> None:
-        """Add successful trials with a result, sorted by number."""
+        """Add successful trials with a result, sorted by number, and clear `failing` if one of them is a new training."""
 
     @property
     def given_up(self) -> int:
-        """Number of trials that failed by a signal or by the death of their worker."""
+        """Number of failed trials that were interrupted or abandoned, or whose reason is unknown."""
         return self.failed - len(self.errors)
 
     @property
@@ -115,9 +116,9 @@ class StudyState(ABC):
 
     @property
     def trials_per_minute(self) -> float | None:
-        """Pace of the recent trials, by the clocks of the workers; None for fewer than two trials."""
-        # While a study runs, the ends of two trials are no further apart than the longest training takes. A longer gap is a
-        # pause, or a clock that was changed, and is left out.
+        """Pace of the recent trials, by the clocks of the workers; None if no usable gap between two is known."""
+        # While a study runs, consecutive trials end within the longest training time of each other. A gap of more than twice
+        # that plus `PAUSE_S` is a pause, or a clock that was changed, and is left out.
         longest_s = 2 * max((seconds for _, seconds in self._completed), default=0.0) + PAUSE_S
         ends = sorted(end for end, _ in self._completed)
         gaps = [later - earlier for earlier, later in pairwise(ends) if later - earlier <= longest_s]
@@ -178,7 +179,7 @@ class SearchState(StudyState):
 
     @property
     def front_size(self) -> int | None:
-        """Number of circuits on the front; None for a pooled front, whose computation would take too long for a number."""
+        """Number of circuits on the front; None for a pooled front, which is too slow to compute just to count it."""
         return None if self.study.config.search.front is ErrorEstimate.POOLED else len(self._front)
 
     @property
@@ -217,7 +218,7 @@ class SearchState(StudyState):
 
     @property
     def has_room(self) -> bool:
-        """True if successful and running trials together do not fill the first generation that is not full."""
+        """True if the first incomplete generation needs more trials than those already successful or running in it."""
         generation = self.full_generations
         running = [trial for trial in self.running if generation_of(trial) == generation]
         return self.generation_sizes[generation] + len(running) < self.study.config.search.population

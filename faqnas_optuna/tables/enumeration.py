@@ -79,12 +79,12 @@ def make_table(plan: TablePlan, splits: DataSplits, file: Path, hand_out: HandOu
         plan: Circuits and trainings.
         splits: Data of the trainings.
         file: File of the table.
-        hand_out: Function that has chunks trained by workers.
-        on_done: Callback with the number of finished trainings, called first with those of earlier calls.
+        hand_out: Function that hands chunks to workers and yields their results in any order.
+        on_done: Callback with the number of finished trainings, first with those of earlier runs.
 
     Raises:
         ClusterError: The connection to the cluster was lost.
-        OutputError: A file cannot be written, or another process makes the table.
+        OutputError: A file cannot be written, or another process is making the table.
         StudyMismatchError: The file or the results so far are of another plan, or a worker has other versions.
         TrainingError: A training diverged.
         WorkerDiedError: A worker died.
@@ -152,13 +152,13 @@ def _train(
 
 
 def _seconds_document(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of the durations: that of the table, with the processor and the time of completion."""
+    """Return the description of the durations: data and protocol of the table, processor and time of completion."""
     origin = {"processor": _processor_name(), "finished": datetime.now(UTC).isoformat(timespec="seconds")}
     return {name: table[name] for name in ("schema_version", "dataset", "data_fingerprint", "protocol")} | origin
 
 
 def _processor_name() -> str:
-    """Return the model name of the processor, or its kind if the system does not provide a name."""
+    """Return the model name of the processor, or LLVM's name of it if the system does not provide one."""
     try:
         # Only Linux has this file.
         lines = Path("/proc/cpuinfo").read_text().splitlines()
