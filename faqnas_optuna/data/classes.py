@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.data.cells import BOOLEANS, number_mask, texts
 from faqnas_optuna.data.splits import Label
 from faqnas_optuna.errors import DataError
+from faqnas_optuna.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,8 @@ def infer_classes(name: str, cells: "pd.Series[str]") -> tuple[Label, ...]:
     absent = np.flatnonzero(cells.isna().to_numpy(bool))
     if absent.size:
         raise DataError(
-            f"the target {name!r} lacks a value in {absent.size:,} rows, the first in row {absent[0] + 1}; fill or delete them"
+            f"the target {name!r} lacks a value in {counted(absent.size, 'row')}, the first in row {absent[0] + 1};"
+            " fill in the values or delete the rows"
         )
     distinct = sorted(set(cells))
     classes: list[Label] = list(distinct)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ from faqnas_optuna.data.reading import NPZ_TARGET, Source, read_source
 from faqnas_optuna.data.schema import Kind, Schema
 from faqnas_optuna.data.splits import DataSplits, Label, Split
 from faqnas_optuna.errors import DataError
+from faqnas_optuna.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +108,10 @@ def splits_of(
     fixed = _read_parts(samples, schema, problems)
     problems.check()
     if not columns:
-        raise DataError(f"{name}: no column remains as a feature; leave out fewer with --drop")
+        raise DataError(
+            f"{name}: no column can be used as a feature: each is left out, or holds identifiers, dates or texts;"
+            " add columns of values"
+        )
     with problems.collected():
         rows = divide(y, classes, groups, fixed, seed)
     problems.check()
@@ -191,7 +196,7 @@ def _restore_schema(source: Source, exceptions: Mapping[str, str]) -> Schema:
     """
     absent = [name for name in exceptions if name not in source.frame.columns]
     if absent:
-        raise DataError(f"column {absent[0]!r} of the study's data is missing")
+        raise DataError(f"the file has no column {absent[0]!r}, which the study's data have; add it")
     return Schema.completed(exceptions, source.frame.columns)
 
 
@@ -214,7 +219,9 @@ def _check_same_columns(schema: Schema, frame: "pd.DataFrame", test: "pd.DataFra
     unused = schema.names(Kind.LEFT_OUT, Kind.IDENTIFIER, Kind.DATE)
     different = sorted(({*map(str, frame.columns)} ^ {*map(str, test.columns)}) - {*unused})
     if different:
-        raise DataError(f"the data and {test_name} have different columns: {_first_names(different)}; give both the same")
+        raise DataError(
+            f"these columns are in only one of the data and {test_name}: {_first_names(different)}; give both the same columns"
+        )
 
 
 def _read_columns(samples: Sequence[Source], schema: Schema, problems: Problems) -> list[Column]:
@@ -242,7 +249,10 @@ def _read_classes(samples: Sequence[Source], schema: Schema, problems: Problems)
         # `infer_classes` has refused missing classes in the first file.
         absent = np.count_nonzero(y < 0)
         if absent:
-            raise DataError(f"the target {target!r} lacks a value in {absent:,} rows of the test file; fill or delete them")
+            raise DataError(
+                f"the target {target!r} lacks a value in {counted(int(absent), 'row')} of the test file; fill in the values or"
+                " delete the rows"
+            )
         check_counts(target, y, classes)
         return y, classes
     return np.empty(0, np.int64), ()
@@ -279,9 +289,9 @@ def _prepare(
     """
     empty = [column.name for column in columns if column.is_missing[train].all()]
     if empty:
-        options = " ".join(f"--drop {column!r}" for column in empty)
+        options = " ".join(f"--drop {quote(column)}" for column in empty)
         raise DataError(
-            f"{name}: no value in the training part of {_first_names(empty)}; leave these columns out with {options}"
+            f"{name}: columns without any value in the training part: {_first_names(empty)}; leave them out with {options}"
         )
     table = table_of(columns, len(columns[0].values))
     preprocessing = fit(
@@ -301,7 +311,7 @@ def _describe_columns(
     columns_by_name = {column.name: column for column in columns}
     words = {
         Kind.LABEL: "label",
-        Kind.GROUP: "group: its samples stay in one part; no feature",
+        Kind.GROUP: "group: all samples of a group are in the same part; not a feature",
         Kind.SPLIT: "part of each sample; no feature",
         Kind.IDENTIFIER: "identifier or free text; no feature",
         Kind.DATE: "date or time; no feature",
@@ -311,7 +321,7 @@ def _describe_columns(
         if kind.is_feature:
             descriptions[name] = _feature_description(columns_by_name[name], preprocessing, train)
         elif kind is Kind.LEFT_OUT:
-            descriptions[name] = "left out with --drop" if name in config.drop else "left out: it has no name"
+            descriptions[name] = "left out with --drop" if name in config.drop else "left out: unnamed column"
         else:
             descriptions[name] = words[kind]
     return descriptions

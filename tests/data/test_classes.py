@@ -50,7 +50,7 @@ def _label(classes: tuple[Label, ...]) -> Any:
         (["0.5", "1"], "holds 0.5, and classes are texts or whole numbers"),
         ([0.5, 1.0], "regression is not supported"),
         ([1e19, 2e19], "holds whole numbers beyond 64 bits"),
-        (["a", None], "lacks a value in 1 rows, the first in row 2"),
+        (["a", None], "lacks a value in 1 row, the first in row 2"),
         (["a", "a"], "has one class, 'a', in all 2 rows"),
         ([[1], [2]], "holds values of the type list; classes are texts, whole numbers, or true and false"),
     ],

@@ -151,7 +151,7 @@ def test_a_file_may_hold_the_test_part(patients: pd.DataFrame, tmp_path: Path) -
     patients[150:].drop(columns="patient").to_csv(tmp_path / "b.csv", index=False)
     assert np.array_equal(load_file(tmp_path / "a.csv", left_out, seed=0, test_path=tmp_path / "b.csv").test.y, splits.test.y)
     patients[150:].drop(columns="bmi").to_csv(tmp_path / "b.csv", index=False)
-    with pytest.raises(DataError, match="have different columns: bmi; give both the same"):
+    with pytest.raises(DataError, match="in only one of the data and .*: bmi; give both the same columns"):
         load_file(tmp_path / "a.csv", config, seed=0, test_path=tmp_path / "b.csv")
 
 
@@ -172,8 +172,8 @@ def test_every_kind_of_file_holds_the_same(patients: pd.DataFrame, tmp_path: Pat
 def test_what_was_done_is_told(patients: pd.DataFrame) -> None:
     frame = patients.assign(constant=1, row=np.arange(ROWS)).rename(columns={"bmi": "Unnamed: 0"})
     columns = split(frame, drop=("smokes",), groups="patient").columns
-    assert columns["smokes"] == "left out with --drop" and columns["Unnamed: 0"] == "left out: it has no name"
-    assert columns["patient"] == "group: its samples stay in one part; no feature"
+    assert columns["smokes"] == "left out with --drop" and columns["Unnamed: 0"] == "left out: unnamed column"
+    assert columns["patient"] == "group: all samples of a group are in the same part; not a feature"
     assert columns["constant"] == "number, constant in the training part: always 0"
     assert columns["row"] == "number, standardised" and columns["outcome"] == "label"
     assert columns["site"].startswith("category, one-hot of 3 values; 29 missing: ")

@@ -76,7 +76,7 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
     "empty": ("d.csv", b"", "is empty"),
     "only a header": ("d.csv", csv(), "holds no samples"),
     "only blank lines": ("d.csv", b"\n\n\n", "holds no samples"),
-    "one column": ("d.csv", csv(*["no", "yes"] * 9, header="y"), "no column remains as a feature"),
+    "one column": ("d.csv", csv(*["no", "yes"] * 9, header="y"), "no column can be used as a feature"),
     "no header": ("d.csv", b"1,2,3\n4,5,6\n", "begins with numbers"),
     "two columns of one name": ("d.csv", csv("1,2,3", header="a,a,y"), "two columns 'a'"),
     "NUL bytes": ("d.csv", b"a,b,y\n1,\x00,2\n", "is not a text file"),
@@ -107,7 +107,7 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
     "nothing but dates": (
         "d.csv",
         all_of(0, lambda row: f"2024-01-{row % 28 + 1:02}", header="a,,y"),
-        "no column remains as a feature",
+        "no column can be used as a feature",
     ),
     "percentages": (
         "d.csv",
@@ -154,7 +154,11 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
         all_of(0, lambda row: "train" if row % 2 else "test", header="split,b,y"),
         "no sample in the training part",
     ),
-    "no features": ("d.csv", all_of(0, lambda row: ("train", "test")[row % 3 == 0], header="split,,y"), "no column remains"),
+    "no features": (
+        "d.csv",
+        all_of(0, lambda row: ("train", "test")[row % 3 == 0], header="split,,y"),
+        "no column can be used",
+    ),
     "no Parquet": ("d.parquet", b"PAR1 and more", "cannot be read as Parquet"),
     "truncated Parquet": ("d.parquet", b"PAR1" + bytes(200), "cannot be read as Parquet"),
     "no archive": ("d.npz", b"no archive", "cannot be read as NPZ"),
