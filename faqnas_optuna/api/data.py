@@ -39,7 +39,7 @@ class DataSource:
 
     @property
     def absolute(self) -> "DataSource":
-        """The same source with absolute paths."""
+        """Return the source with absolute paths."""
         return replace(self, files=self.files and self.files.absolute, data_dir=self.data_dir and self.data_dir.absolute())
 
     @property

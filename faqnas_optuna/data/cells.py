@@ -80,7 +80,7 @@ def _is_number(cell: Any) -> bool:
 
 
 def number_mask(cells: "pd.Series[str]", *, decimal_comma: bool) -> NDArray[np.bool_]:
-    """Return the mask (samples,) of the texts that are numbers; a missing text is none.
+    """Return the mask (samples,) of the texts that are numbers; a missing text counts as no number.
 
     Args:
         decimal_comma: whether 0,5 is a number too.
