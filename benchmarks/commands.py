@@ -30,8 +30,8 @@ def commands(*, trials: int, repeats: int) -> Iterator[Measurement]:
     """Run all measurements of this module, one after the other.
 
     Args:
-        trials: number of trials of the search on Digits that two workers share.
-        repeats: number of pairs of short searches.
+        trials: Number of trials of the search on Digits that two workers share.
+        repeats: Number of pairs of short searches.
     """
     yield compiling()
     yield start_up()

@@ -175,7 +175,7 @@ def qiskit_gates(circuit: Circuit, device: Device, *, seeds: int) -> int:
     """Return the two-qubit gates of the effective circuit on a device by Qiskit's transpiler at its highest level.
 
     Args:
-        seeds: number of random seeds of the transpiler; the smallest count is returned.
+        seeds: Number of random seeds of the transpiler; the smallest count is returned.
 
     Raises:
         ImportError: Qiskit is not installed.
@@ -199,7 +199,7 @@ def search_by_hand(url: str, params: list[dict[str, Any]], config: StudyConfig, 
     """Return a search in plain Optuna, with TorchLayer and torch.profiler, that evaluates the given genomes.
 
     Args:
-        params: parameters of the trials.
+        params: Parameters of the trials.
     """
     sampler = optuna.samplers.NSGAIISampler(population_size=len(params))
     study = optuna.create_study(storage=url, directions=["minimize", "minimize"], sampler=sampler)

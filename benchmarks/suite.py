@@ -21,7 +21,7 @@ def measure(*, quick: bool, server: str | None = None) -> Iterator[Measurement]:
     """Run all measurements, one after the other.
 
     Args:
-        quick: measure fewer sizes with fewer repeats, in about two minutes.
+        quick: Measure fewer sizes with fewer repeats, in about two minutes.
         server: URL of a database on a server, in which trials are measured too. The study remains there.
     """
     # Compilation is measured by itself, below; here it would count as part of the first step.

@@ -36,7 +36,7 @@ def trial_overhead(url: str, sizes: tuple[int, ...]) -> Iterator[Measurement]:
 
     Args:
         url: URL of a database, in which the study remains.
-        sizes: numbers of trials at which trials are timed, in ascending order.
+        sizes: Numbers of trials at which trials are timed, in ascending order.
     """
     # All circuits of this space are soon evaluated: from then on a trial costs neither training nor counting.
     space = SpaceConfig(n_qubits=(2,), depth=(1,))

@@ -226,7 +226,7 @@ class SpaceConfig(_Section):
         if not values:
             raise ValueError(f"needs at least one of {listed}")
         if unknown := [value for value in values if value not in allowed]:
-            raise ValueError(f"{unknown[0]!r} is none of {listed}")
+            raise ValueError(f"{unknown[0]!r} must be one of {listed}")
         if len(set(values)) < len(values):
             raise ValueError("names a value twice")
         return tuple(sorted(values, key=allowed.index))

@@ -128,7 +128,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
         Raises:
             ParameterError: A parameter is invalid, or a class has fewer samples than there are folds; it is a ValueError.
-            ValueError: scikit-learn refuses the data.
+            ValueError: Scikit-learn refuses the data.
             StudyMismatchError: The stored study has other settings or other samples.
             KeyboardInterrupt: The search was interrupted; with `storage`, the same call continues it.
         """

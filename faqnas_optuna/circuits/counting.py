@@ -20,7 +20,7 @@ def count_parts(n_qubits: int, *, wider: bool = False) -> dict[str, int]:
     """Return the FLOPs of every part of which circuits with `n_qubits` qubits consist.
 
     Args:
-        wider: count all declared embeddings and entanglers and re-uploading; by default those of the paper's space.
+        wider: Count all declared embeddings and entanglers and re-uploading; by default those of the paper's space.
 
     Returns:
         By embedding: FLOPs of a circuit without layers. By rotation: FLOPs of a layer with a linear topology of CNOTs. By

@@ -53,7 +53,7 @@ def all_layers(circuit: Circuit) -> tuple[Layer, ...]:
     return tuple(Layer(rotation, True, circuit.reuploading and number > 0) for number, rotation in enumerate(circuit.rotations))
 
 
-def weights_of(circuit: Circuit, layers: Sequence[Layer] | None) -> tuple[int, int]:
+def weights_shape(circuit: Circuit, layers: Sequence[Layer] | None) -> tuple[int, int]:
     """Return the shape of the trained angles of `layers`, or of the whole circuit if `layers` is None."""
     if layers is None:
         return circuit.weights_shape
@@ -77,7 +77,7 @@ class EffectiveGates:
     """Circuit as suggested, with its inert gates."""
 
     @cached_property
-    def mixing_layers(self) -> int:
+    def mixing_depth(self) -> int:
         """Number of layers up to the last one that mixes (through RX, RY or CRX) or is followed by an upload.
 
         The rotations of all later layers are inert.
@@ -113,7 +113,7 @@ class EffectiveGates:
     @property
     def effective_rotations(self) -> tuple[Rotation, ...]:
         """Rotations of the layers whose rotations are effective."""
-        return self.circuit.rotations[self.leading : self.mixing_layers]
+        return self.circuit.rotations[self.leading : self.mixing_depth]
 
     @property
     def separable(self) -> tuple[Layer, ...]:
@@ -121,12 +121,12 @@ class EffectiveGates:
 
         A layer with an upload keeps its rotation even if that is inert.
         """
-        pairs = zip(self.unentangled._all_layers(), all_layers(self.circuit), strict=True)
+        pairs = zip(self.with_cz._all_layers(), all_layers(self.circuit), strict=True)
         layers = (layer for effective, layer in pairs if effective.rotation or effective.uploaded)
         return tuple(Layer(layer.rotation, False, layer.uploaded) for layer in layers)
 
     @property
-    def unentangled(self) -> "EffectiveGates":
+    def with_cz(self) -> "EffectiveGates":
         """Effective gates with CZ as the entangler: its effective rotations are those of the circuit without entanglers."""
         return EffectiveGates(circuit=replace(self.circuit, entangler=Entangler.CZ))
 
@@ -169,9 +169,9 @@ class EffectiveGates:
     @property
     def _inert_rotations(self) -> tuple[int, int]:
         """Counts of inert RZ layers at the beginning and at the end."""
-        if not self.mixing_layers:
+        if not self.mixing_depth:
             return 0, self.circuit.depth
-        return self.leading, self.circuit.depth - self.mixing_layers
+        return self.leading, self.circuit.depth - self.mixing_depth
 
     @property
     def _inert_entanglers(self) -> tuple[int, int]:

@@ -43,7 +43,7 @@ def profiler_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     cached: first for the paper's space, and for all parts as soon as a circuit beyond it occurs.
 
     Args:
-        layers: layers that are applied; None for the whole circuit.
+        layers: Layers that are applied; None for the whole circuit.
     """
     counts = profiler_counts(wider=True) if _is_beyond_the_paper(circuit) else profiler_counts()
     parts = counts[str(circuit.n_qubits)]
@@ -69,7 +69,7 @@ def profiler_counts(*, wider: bool = False) -> Counts:
     """Return the profiler's FLOPs of all parts of circuits for the installed versions of PennyLane and torch.
 
     Args:
-        wider: count all declared parts; by default those of the paper's space.
+        wider: Count all declared parts; by default those of the paper's space.
     """
     return cached_file(
         counts_file(wider=wider),
@@ -132,7 +132,7 @@ def analytic_flops(circuit: Circuit, layers: Sequence[Layer] | None = None) -> i
     """Return the number of state-vector operations for one sample, derived from first principles.
 
     Args:
-        layers: layers that are applied; None for the whole circuit.
+        layers: Layers that are applied; None for the whole circuit.
 
     One operation is one addition, multiplication, division, comparison, root, sine or cosine of real numbers, or one sign
     change or move of a real number. Amplitudes start real, except with IQP embedding, and stay real until the first RX, RZ, ZZ

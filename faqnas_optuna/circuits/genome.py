@@ -149,7 +149,7 @@ class Genome:
     2 qubits, angle, RY, CZ linear
 
     Raises:
-        GenomeError: a gene has a value outside `EVERY_GENE`, or a layer has no rotation.
+        GenomeError: A gene has a value outside `EVERY_GENE`, or a layer has no rotation.
     """
 
     n_qubits: int
@@ -216,7 +216,7 @@ class Genome:
         """Return the genome whose `to_params` equals `params`.
 
         Raises:
-            GenomeError: a gene is missing, unknown, or has a value outside `EVERY_GENE`.
+            GenomeError: A gene is missing, unknown, or has a value outside `EVERY_GENE`.
         """
         absent = GENES.keys() - params.keys()
         if absent:
@@ -234,7 +234,7 @@ class Genome:
         """Return the genome whose `to_json` equals `text`.
 
         Raises:
-            GenomeError: the text is not a JSON object of genes.
+            GenomeError: The text is not a JSON object of genes.
         """
         try:
             params = json.loads(text)

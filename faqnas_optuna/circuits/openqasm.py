@@ -73,7 +73,7 @@ def _gates(circuit: Circuit, weights: NDArray[Any], wire_format: str) -> list[st
     """Return one statement per gate.
 
     Args:
-        wire_format: name of a wire with a placeholder for its number, such as `q[{}]`.
+        wire_format: Name of a wire with a placeholder for its number, such as `q[{}]`.
     """
     return [_statement(gate, weights, wire_format) for gate in elementary_gates(circuit, all_layers(circuit))]
 

@@ -40,7 +40,7 @@ def setting_option(name: str, section: type[BaseModel], *, help: str, field: str
     """Return an option for a setting of a study, a number or a choice, with the limits and the default of the setting.
 
     Args:
-        field: name of the setting; by default that of the option.
+        field: Name of the setting; by default that of the option.
     """
     field = field or name.lstrip("-").replace("-", "_")
     setting = section.model_fields[field]

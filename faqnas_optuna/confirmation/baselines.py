@@ -215,7 +215,7 @@ def _effective_layout(model: Model, circuit: Circuit, *, n_features: int, n_clas
     elif model is Model.CIRCUIT:
         depth = len(gates.effective_rotations)
     elif model is Model.SEPARABLE:
-        depth = len(gates.unentangled.effective_rotations)
+        depth = len(gates.with_cz.effective_rotations)
     return Layout(n_features=n_features, n_qubits=width, depth=depth, n_classes=n_classes)
 
 

@@ -33,7 +33,7 @@ def texts(series: "pd.Series[Any]") -> "pd.Series[str]":
     A whole number has the same text for all types: 7, 7.0 and "7.0" all become "7".
 
     Raises:
-        DataError: a cell holds something other than a text, number or truth value.
+        DataError: A cell holds something other than a text, number or truth value.
 
     >>> import pandas as pd
     >>> texts(pd.Series([" yes ", 7.0, None, "n/a"])).tolist()
@@ -83,7 +83,7 @@ def number_mask(cells: "pd.Series[str]", *, decimal_comma: bool) -> NDArray[np.b
     """Return the mask (samples,) of the texts that are numbers; a missing text counts as no number.
 
     Args:
-        decimal_comma: whether 0,5 is a number too.
+        decimal_comma: Whether 0,5 is a number too.
     """
     # `fullmatch` is missing for a missing cell, hence the fill.
     pattern = f"{NUMBER}|{DECIMAL_COMMA}" if decimal_comma else NUMBER
@@ -94,10 +94,10 @@ def numbers(series: "pd.Series[Any]", *, decimal_comma: bool = False) -> NDArray
     """Return the cells as numbers (samples,), NaN where one is missing.
 
     Args:
-        decimal_comma: whether texts may use a decimal comma, as in 0,5.
+        decimal_comma: Whether texts may use a decimal comma, as in 0,5.
 
     Raises:
-        DataError: a cell is not a finite number.
+        DataError: A cell is not a finite number.
     """
     values = _parse_numbers(series, decimal_comma=decimal_comma)
     infinite = np.flatnonzero(np.isinf(values))
@@ -129,7 +129,7 @@ def booleans(series: "pd.Series[Any]") -> NDArray[np.float64]:
     """Return truth values as 1 and 0 (samples,), NaN where one is missing.
 
     Raises:
-        DataError: a cell is neither true, false, 1 nor 0.
+        DataError: A cell is neither true, false, 1 nor 0.
     """
     from pandas.api import types
 
@@ -147,8 +147,8 @@ def _check_cells(cells: "pd.Series[str]", is_valid: NDArray[np.bool_], expected:
     """Refuse a column with a cell that is neither valid nor missing.
 
     Args:
-        is_valid: mask (samples,) of the valid cells.
-        expected: description of valid cells, for the error.
+        is_valid: Mask (samples,) of the valid cells.
+        expected: Description of valid cells, for the error.
     """
     invalid = np.flatnonzero(cells.notna().to_numpy(bool) & ~is_valid)
     if invalid.size:

@@ -27,10 +27,10 @@ def label_texts(name: str, series: "pd.Series[Any]") -> "pd.Series[str]":
     """Return the class of each sample (samples,) as a text.
 
     Args:
-        name: name of the column, for the error.
+        name: Name of the column, for the error.
 
     Raises:
-        DataError: the column holds dates, or values that are neither texts, numbers nor truth values.
+        DataError: The column holds dates, or values that are neither texts, numbers nor truth values.
     """
     from pandas.api import types
 
@@ -47,11 +47,11 @@ def infer_classes(name: str, cells: "pd.Series[str]") -> tuple[Label, ...]:
     """Return the classes of the training data, sorted.
 
     Args:
-        name: name of the column, for errors.
-        cells: class of each sample as a text (samples,).
+        name: Name of the column, for errors.
+        cells: Class of each sample as a text (samples,).
 
     Raises:
-        DataError: a value is missing, a number is not whole, or there are fewer than two classes.
+        DataError: A value is missing, a number is not whole, or there are fewer than two classes.
 
     >>> import pandas as pd
     >>> infer_classes("species", pd.Series(["10", "9.0", "9"], dtype="string[pyarrow]"))
@@ -93,12 +93,12 @@ def class_indices(name: str, cells: "pd.Series[str]", classes: Sequence[Label]) 
     """Return class indices (samples,), -1 for missing classes.
 
     Args:
-        name: name of the column, for the error.
-        cells: class of each sample as a text (samples,).
-        classes: names of the classes, by index.
+        name: Name of the column, for the error.
+        cells: Class of each sample as a text (samples,).
+        classes: Names of the classes, by index.
 
     Raises:
-        DataError: a cell holds another class.
+        DataError: A cell holds another class.
     """
     index_of = {_key(str(label), classes): index for index, label in enumerate(classes)}
     distinct = cells.dropna().unique().tolist()
@@ -115,12 +115,12 @@ def check_counts(name: str, y: NDArray[np.int64], classes: Sequence[Label]) -> N
     """Refuse classes that are too small to be divided between the parts.
 
     Args:
-        name: name of the column, for the error.
-        y: class indices (samples,).
-        classes: names of the classes, by index.
+        name: Name of the column, for the error.
+        y: Class indices (samples,).
+        classes: Names of the classes, by index.
 
     Raises:
-        DataError: a class has fewer than `MIN_SAMPLES` samples.
+        DataError: A class has fewer than `MIN_SAMPLES` samples.
     """
     counts = np.bincount(y, minlength=len(classes))
     if counts.min() >= MIN_SAMPLES:

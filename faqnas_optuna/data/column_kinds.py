@@ -72,10 +72,10 @@ def infer_kind(series: "pd.Series[Any]", *, decimal_comma: bool) -> Kind:
     identifiers if more than `MAX_CATEGORIES` of them are distinct or they occur less than twice on average.
 
     Args:
-        decimal_comma: whether texts such as 0,5 are numbers.
+        decimal_comma: Whether texts such as 0,5 are numbers.
 
     Raises:
-        DataError: the column is empty, or its cells cannot be read without guessing.
+        DataError: The column is empty, or its cells cannot be read without guessing.
     """
     import pandas as pd
     from pandas.api import types
@@ -166,11 +166,11 @@ def read_column(name: str, kind: Kind, series: "pd.Series[Any]", *, decimal_comm
     """Read the values of a column that becomes features.
 
     Args:
-        kind: a number, boolean or category.
-        decimal_comma: whether texts such as 0,5 are numbers.
+        kind: A number, boolean or category.
+        decimal_comma: Whether texts such as 0,5 are numbers.
 
     Raises:
-        DataError: a cell is not of this kind.
+        DataError: A cell is not of this kind.
     """
     match kind:
         case Kind.CATEGORY:
@@ -197,10 +197,10 @@ def read_table(source: "Source", schema: Schema, preprocessing: Preprocessing, *
     """Read the feature columns of new samples for a model, by the schema of the training data.
 
     Args:
-        name: name of the file, for errors.
+        name: Name of the file, for errors.
 
     Raises:
-        DataError: columns are absent, or hold values of another kind; the message names these columns.
+        DataError: Columns are absent, or hold values of another kind; the message names these columns.
     """
     frame = source.frame
     absent_columns = [column for column in schema.features if column not in frame.columns]

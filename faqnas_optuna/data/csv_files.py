@@ -48,7 +48,7 @@ def read_text(path: Path) -> tuple["pd.DataFrame", bool]:
     """Return the cells of a file as texts, and whether its numbers may have a decimal comma.
 
     Raises:
-        DataError: the file is damaged, too large, or not a table.
+        DataError: The file is damaged, too large, or not a table.
     """
     content = _read_bytes(path)
     layout = _detect_layout(path, content)

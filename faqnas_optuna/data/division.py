@@ -31,11 +31,11 @@ def fixed_parts(name: str, cells: "pd.Series[str]") -> NDArray[np.str_]:
     """Return the part of each sample (samples,) from a column of texts.
 
     Args:
-        name: name of the column, for errors.
-        cells: words for the parts (samples,), as in `PARTS_BY_WORD`.
+        name: Name of the column, for errors.
+        cells: Words for the parts (samples,), as in `PARTS_BY_WORD`.
 
     Raises:
-        DataError: a cell names no part, or no cell names the training or the test part.
+        DataError: A cell names no part, or no cell names the training or the test part.
     """
     parts = cells.str.lower().map(PARTS_BY_WORD)
     invalid = np.flatnonzero(parts.isna().to_numpy(bool))
@@ -82,14 +82,14 @@ def divide(
     """Divide samples into parts and return the row numbers of each part.
 
     Args:
-        y: class indices (samples,).
-        classes: names of the classes, by index.
-        groups: group numbers (samples,), all samples of a group going to the same part; None for no groups.
-        fixed: parts (samples,) that the data name; None to draw all parts at random.
-        seed: random seed of parts that the data do not name.
+        y: Class indices (samples,).
+        classes: Names of the classes, by index.
+        groups: Group numbers (samples,), all samples of a group going to the same part; None for no groups.
+        fixed: Parts (samples,) that the data name; None to draw all parts at random.
+        seed: Random seed of parts that the data do not name.
 
     Raises:
-        DataError: there are too few samples or groups, a part lacks a class, or a group is in two parts.
+        DataError: There are too few samples or groups, a part lacks a class, or a group is in two parts.
     """
     all_rows = np.arange(len(y))
     if fixed is not None:

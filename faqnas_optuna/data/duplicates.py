@@ -77,7 +77,7 @@ def profiles(columns: Mapping[str, NDArray[Any]], train: NDArray[np.int64]) -> l
     """Return the profiles of columns (samples,) of numbers or texts, in the order of the columns.
 
     Args:
-        train: row numbers of the training part.
+        train: Row numbers of the training part.
     """
     profile_of = {name: _profile_texts(name, values, train) for name, values in columns.items() if values.dtype == object}
     names = [name for name in columns if name not in profile_of]

@@ -99,7 +99,7 @@ class Majority:
         """Return the scores on all parts that have samples.
 
         Args:
-            y: class indices (samples,) by part; `train` must be among the parts.
+            y: Class indices (samples,) by part; `train` must be among the parts.
 
         >>> Majority.of({"train": np.array([0, 1, 1]), "test": np.array([1, 0, 0, 0])}).accuracy["test"]
         0.25
@@ -184,12 +184,12 @@ def check(
     """Check a data set whose columns the user can leave out.
 
     Args:
-        columns: values (samples,) of each feature column, by name: numbers with NaN, or `str` with None, for missing values.
-        y: class indices (samples,).
-        classes: names of the classes, by index.
-        parts: row numbers of each part.
-        dates: names of the columns of dates, which are not used as features.
-        texts: names of the columns of too many distinct texts, which are not used as features.
+        columns: Values (samples,) of each feature column, by name: numbers with NaN, or `str` with None, for missing values.
+        y: Class indices (samples,).
+        classes: Names of the classes, by index.
+        parts: Row numbers of each part.
+        dates: Names of the columns of dates, which are not used as features.
+        texts: Names of the columns of too many distinct texts, which are not used as features.
     """
     column_profiles = profiles(columns, parts["train"])
     # A column that numbers the rows is an identifier too; it is reported once, as the more specific kind.
@@ -223,10 +223,10 @@ def check_fixed(x: NDArray[Any], y: NDArray[np.int64], classes: Sequence[str | i
     """Check rows, classes and parts of a data set whose columns are fixed, such as a named one.
 
     Args:
-        x: features (samples, features).
-        y: class indices (samples,).
-        classes: names of the classes, by index.
-        parts: row numbers of each part.
+        x: Features (samples, features).
+        y: Class indices (samples,).
+        classes: Names of the classes, by index.
+        parts: Row numbers of each part.
     """
     return (*_check_rows(x, parts, tolerated=TOLERATED), *_check_classes(y, classes, parts), *_check_sizes(parts))
 
@@ -255,8 +255,8 @@ def _check_rows(
     """Yield findings about rows that occur more than once.
 
     Args:
-        tolerated: share of a part, or of all rows, that may occur more than once without a warning.
-        fixes: endings of the messages about rows of several parts, and about rows of one part.
+        tolerated: Share of a part, or of all rows, that may occur more than once without a warning.
+        fixes: Endings of the messages about rows of several parts, and about rows of one part.
     """
     hashes = row_hashes(x)
     hashes_of = {part: hashes[rows] for part, rows in parts.items()}

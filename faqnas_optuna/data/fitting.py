@@ -17,12 +17,12 @@ def fit(train: RawFeatures, *, numbers: tuple[str, ...], categories: tuple[str, 
     are one-hot encoded.
 
     Args:
-        numbers: names of the numeric columns.
-        categories: names of the categorical columns.
-        pca: number of whitened principal components that replace the features; None to keep the features.
+        numbers: Names of the numeric columns.
+        categories: Names of the categorical columns.
+        pca: Number of whitened principal components that replace the features; None to keep the features.
 
     Raises:
-        DataError: there are fewer features or samples than components.
+        DataError: There are fewer features or samples than components.
     """
     fitted = Preprocessing(
         numbers=_fit_numbers(numbers, train.numbers),
@@ -35,12 +35,12 @@ def project(fitted: Preprocessing, train: RawFeatures, components: int) -> Prepr
     """Return a preprocessing whose features are replaced by whitened principal components.
 
     Args:
-        fitted: preprocessing without a projection.
-        train: training samples, on which the components are fitted.
-        components: number of components.
+        fitted: Preprocessing without a projection.
+        train: Training samples, on which the components are fitted.
+        components: Number of components.
 
     Raises:
-        DataError: there are fewer features or samples than components.
+        DataError: There are fewer features or samples than components.
     """
     from sklearn.decomposition import PCA
 

@@ -15,11 +15,11 @@ def as_frame(data: Any, *, names: tuple[str, ...] | None = None) -> "pd.DataFram
     """Return samples as a new data frame whose columns are named by texts.
 
     Args:
-        data: data frame of pandas, polars or Arrow, or array-like (samples, features). A masked value of numpy is missing.
-        names: names of the columns of an array; None for "0", "1", ….
+        data: Data frame of pandas, polars or Arrow, or array-like (samples, features). A masked value of numpy is missing.
+        names: Names of the columns of an array; None for "0", "1", ….
 
     Raises:
-        DataError: the data have another shape, or two columns have the same name.
+        DataError: The data have another shape, or two columns have the same name.
     """
     import pandas as pd
 
@@ -39,7 +39,7 @@ def as_series(data: Any, *, name: str) -> "pd.Series[Any]":
     """Return values (samples,) as a series with this name and an index from 0.
 
     Raises:
-        DataError: the data are not one-dimensional.
+        DataError: The data are not one-dimensional.
     """
     import pandas as pd
 
@@ -56,7 +56,7 @@ def as_array(data: Any) -> NDArray[Any]:
     """Return data as an array, with NaN or None for masked values.
 
     Raises:
-        DataError: the rows have different lengths, or the data cannot be converted.
+        DataError: The rows have different lengths, or the data cannot be converted.
     """
     # A torch tensor, recognised without importing torch: numpy cannot convert one that needs a gradient or is on a GPU.
     if hasattr(data, "detach"):

@@ -92,7 +92,7 @@ def hyperplanes(random: Generator, *, features: int, samples: int, hyperplanes: 
     fewer features than dimensions of the subspace, x does not determine c.
 
     Raises:
-        DataError: nearly all points are of one class.
+        DataError: Nearly all points are of one class.
     """
     weights = random.uniform(size=(hyperplanes, subspace))
     biases = random.uniform(size=hyperplanes)

@@ -51,11 +51,11 @@ class Key:
         """Return the number in a text.
 
         Args:
-            text: value of the key, as the user wrote it.
-            preceding: values of the preceding keys.
+            text: Value of the key, as the user wrote it.
+            preceding: Values of the preceding keys.
 
         Raises:
-            ValueError: the text is no number, or the number is out of range.
+            ValueError: The text is no number, or the number is out of range.
         """
         highest = _resolve(self.highest, preceding)
         try:
@@ -99,7 +99,7 @@ class Recipe:
         """Parse the name of a generated data set, such as `two-curves:features=10`; other keys have their defaults.
 
         Raises:
-            DataError: the definition or a key is unknown, or a value is out of range.
+            DataError: The definition or a key is unknown, or a value is out of range.
 
         >>> Recipe.read("two-curves:samples=300,features=8").name
         'two-curves:features=8'
@@ -154,7 +154,7 @@ class Recipe:
         """Generate the samples.
 
         Raises:
-            DataError: nearly all points of the task are of one class.
+            DataError: Nearly all points of the task are of one class.
         """
         arguments = {name: value for name, value in self.values.items() if name != "seed"}
         # `default_rng` may use another bit generator in a future version of numpy.
@@ -190,9 +190,9 @@ def _keys(*own: Key, features: bool = True, samples: int = 300) -> tuple[Key, ..
     """Return the keys of a definition: its own keys between those that all definitions share.
 
     Args:
-        own: keys of this definition only.
-        features: whether the number of features is a key; the size of images has keys of its own.
-        samples: default number of samples.
+        own: Keys of this definition only.
+        features: Whether the number of features is a key; the size of images has keys of its own.
+        samples: Default number of samples.
     """
     features_key = Key(name="features", meaning="number of features of a sample", lowest=2, highest=1_000, default=10)
     samples_key = Key(

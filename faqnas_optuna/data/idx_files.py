@@ -66,8 +66,8 @@ def directory_of(name: str, data_dir: Path | None) -> Path:
     """Return the directory that holds the files of a data set.
 
     Args:
-        name: one of `IDX_SETS`.
-        data_dir: directory that holds the files or a directory `name` with them; None for the user's cache.
+        name: One of `IDX_SETS`.
+        data_dir: Directory that holds the files or a directory `name` with them; None for the user's cache.
     """
     own_directory = download_directory(name, data_dir)
     return own_directory if data_dir is None or own_directory.is_dir() else data_dir
@@ -82,11 +82,11 @@ def read(name: str, data_dir: Path | None) -> RawData:
     """Return all 70,000 images: the training and test files joined, for our own split.
 
     Args:
-        name: one of `IDX_SETS`.
-        data_dir: directory of the files; None for the user's cache.
+        name: One of `IDX_SETS`.
+        data_dir: Directory of the files; None for the user's cache.
 
     Raises:
-        DataError: a file is absent, damaged, or belongs to another data set.
+        DataError: A file is absent, damaged, or belongs to another data set.
     """
     idx_set = IDX_SETS[name]
     directory = directory_of(name, data_dir)
@@ -111,8 +111,8 @@ def download(name: str, data_dir: Path | None) -> None:
     """Download a data set with scikit-learn's OpenML client and store it as the four IDX files.
 
     Raises:
-        DataError: the download fails, or OpenML sends another data set.
-        OutputError: the directory cannot be created or written to.
+        DataError: The download fails, or OpenML sends another data set.
+        OutputError: The directory cannot be created or written to.
     """
     from sklearn.datasets import fetch_openml
 

@@ -20,8 +20,8 @@ def check_memory(path: Path, size: int) -> None:
     """Refuse a file whose cells would need too much memory.
 
     Args:
-        path: path of the file, for the error.
-        size: memory of the cells, in bytes.
+        path: Path of the file, for the error.
+        size: Memory of the cells, in bytes.
 
     Raises:
         DataError: `size` is more than `MAX_TABLE_BYTES`.
@@ -37,7 +37,7 @@ def check_names(path: Path, names: Sequence[str]) -> None:
     """Refuse a file with too many columns or with two columns of one name.
 
     Raises:
-        DataError: there are more than `MAX_COLUMNS` names, or a name occurs twice.
+        DataError: There are more than `MAX_COLUMNS` names, or a name occurs twice.
     """
     if len(names) > MAX_COLUMNS:
         raise DataError(

@@ -51,11 +51,11 @@ def without_directories(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Fi
     canonical name.
 
     Args:
-        settings: nested settings of a study.
+        settings: Nested settings of a study.
 
     Raises:
-        ConfigError: the data file has an unknown format.
-        DataError: generated data have an unknown key, or a value that is out of range.
+        ConfigError: The data file has an unknown format.
+        DataError: Generated data have an unknown key, or a value that is out of range.
     """
     dataset = settings["dataset"]
     data = settings.get("data")
@@ -79,7 +79,7 @@ def check_exists(config: StudyConfig, files: Files | None) -> None:
     """Check, without loading the data, that they exist.
 
     Raises:
-        DataError: the data set is unknown, or a file does not exist.
+        DataError: The data set is unknown, or a file does not exist.
     """
     if not is_file(config.dataset):
         named.check_name(config.dataset)
@@ -96,18 +96,18 @@ def load_splits(
     *,
     files: Files | None = None,
     data_dir: Path | None = None,
-    exceptions: Mapping[str, str] | None = None,
+    non_numeric: Mapping[str, str] | None = None,
 ) -> DataSplits:
     """Load the data of a study, split and standardised.
 
     Args:
-        config: configuration of the study.
-        files: last known paths of the data files; None for a named data set.
-        data_dir: directory of the data files by name, which precedes the last known paths, or of IDX files.
-        exceptions: stored schema of the files (`Schema.exceptions`); None to infer it.
+        config: Configuration of the study.
+        files: Last known paths of the data files; None for a named data set.
+        data_dir: Directory of the data files by name, which precedes the last known paths, or of IDX files.
+        non_numeric: Stored schema of the files (`Schema.non_numeric`); None to infer it.
 
     Raises:
-        DataError: the data are not on this machine, are damaged, or cannot be used.
+        DataError: The data are not on this machine, are damaged, or cannot be used.
     """
     if config.dataset == SAMPLES:
         raise DataError("the samples are in the memory of a Python program; continue the search there with search(x, y, …)")
@@ -118,7 +118,7 @@ def load_splits(
 
     path, test_path = _current_paths(config, files or Files(), data_dir)
     assert path is not None
-    return load_file(path, config.data, seed=config.split_seed, test_path=test_path, exceptions=exceptions)
+    return load_file(path, config.data, seed=config.split_seed, test_path=test_path, non_numeric=non_numeric)
 
 
 def _current_paths(config: StudyConfig, files: Files, data_dir: Path | None) -> tuple[Path | None, Path | None]:

@@ -58,7 +58,7 @@ def recipe_of(name: str) -> Recipe | None:
     """Return the recipe of generated data with this name; None for the name of any other data.
 
     Raises:
-        DataError: the name has keys or values that its definition does not allow.
+        DataError: The name has keys or values that its definition does not allow.
     """
     plain, colon, _ = name.partition(":")
     if plain in DEFINITIONS:
@@ -75,7 +75,7 @@ def check_name(name: str) -> None:
     """Refuse the name of an unknown data set.
 
     Raises:
-        DataError: no data set has this name; the message suggests a similar name.
+        DataError: No data set has this name; the message suggests a similar name.
     """
     if not recipe_of(name) and name not in DATASETS:
         plain = name.partition(":")[0]
@@ -86,13 +86,13 @@ def load(name: str, *, seed: int, data_dir: Path | None = None, pca: int | None 
     """Load a data set by name, split and standardised.
 
     Args:
-        name: one of `DATASETS`, for generated data optionally followed by keys.
-        seed: random seed of the split.
-        data_dir: directory of the IDX files of `mnist` and `fashion-mnist`; None for the user's cache.
-        pca: number of principal components that replace the features; None to keep the features.
+        name: One of `DATASETS`, for generated data optionally followed by keys.
+        seed: Random seed of the split.
+        data_dir: Directory of the IDX files of `mnist` and `fashion-mnist`; None for the user's cache.
+        pca: Number of principal components that replace the features; None to keep the features.
 
     Raises:
-        DataError: the name is unknown, a file is absent or damaged, or there are fewer features than components.
+        DataError: The name is unknown, a file is absent or damaged, or there are fewer features than components.
     """
     check_name(name)
     recipe = recipe_of(name)

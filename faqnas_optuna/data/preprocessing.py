@@ -224,10 +224,10 @@ class Preprocessing:
         """Refuse a table with numbers that the network cannot use.
 
         Args:
-            name: name of the table, for the error.
+            name: Name of the table, for the error.
 
         Raises:
-            DataError: a number is infinite, or missing in a column without missing values in training, or more than
+            DataError: A number is infinite, or missing in a column without missing values in training, or more than
                 `MAX_DEVIATIONS` standard deviations from the training mean; the message names up to five such columns.
         """
         # Texts are not checked: an unseen category is 0 in all features, which `unfamiliar` reports.

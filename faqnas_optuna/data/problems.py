@@ -14,7 +14,7 @@ class Problems:
     """Collector of the errors that occur while a data set is read.
 
     Args:
-        source: name of the file or data set, with which the message begins.
+        source: Name of the file or data set, with which the message begins.
     """
 
     def __init__(self, source: str) -> None:
@@ -27,8 +27,8 @@ class Problems:
         """Catch a `DataError` of the block and keep it for `check`.
 
         Args:
-            column: name of the column that causes the error, to be prefixed to the message.
-            droppable: whether leaving the column out would solve the problem.
+            column: Name of the column that causes the error, to be prefixed to the message.
+            droppable: Whether leaving the column out would solve the problem.
         """
         try:
             yield
@@ -41,7 +41,7 @@ class Problems:
         """Raise one error for all collected errors, if there are any.
 
         Raises:
-            DataError: an error was collected; the message lists the errors and the columns that could be left out.
+            DataError: An error was collected; the message lists the errors and the columns that could be left out.
         """
         if not self._messages:
             return

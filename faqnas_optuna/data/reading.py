@@ -37,7 +37,7 @@ def check_file(path: Path) -> None:
     """Refuse a path that is not a data file of acceptable size.
 
     Raises:
-        DataError: the file is absent, not a regular file, of an unknown format, empty, or larger than `MAX_FILE_BYTES`.
+        DataError: The file is absent, not a regular file, of an unknown format, empty, or larger than `MAX_FILE_BYTES`.
     """
     if file_suffix(path.name) is None:
         raise DataError(f"{path}: a data file must end in {', '.join(FILE_SUFFIXES)}; convert it to one of these formats")
@@ -61,7 +61,7 @@ def read_source(path: Path) -> Source:
     """Read the samples of a file.
 
     Raises:
-        DataError: the file cannot be read, is damaged, or is too large.
+        DataError: The file cannot be read, is damaged, or is too large.
     """
     check_file(path)
     try:
@@ -136,7 +136,7 @@ def _shape(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tup
     """Return the shape of an array from its header, after checking the size.
 
     Raises:
-        DataError: the array holds Python objects, is too large, or has another size than its header states.
+        DataError: The array holds Python objects, is too large, or has another size than its header states.
     """
     with archive.open(member) as file:
         shape, dtype, header_bytes = _array_header(file)

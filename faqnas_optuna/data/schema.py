@@ -53,10 +53,10 @@ class Schema:
         return cls(kinds={**dict.fromkeys(names, Kind.NUMBER), label: Kind.LABEL})
 
     @classmethod
-    def completed(cls, exceptions: Mapping[str, str], names: Iterable[str]) -> Self:
-        """Return the schema of columns with these names, which hold numbers unless listed in `exceptions`."""
+    def completed(cls, non_numeric: Mapping[str, str], names: Iterable[str]) -> Self:
+        """Return the schema of columns with these names, which hold numbers unless listed in `non_numeric`."""
         # A column that is new in the file is taken for numbers; the comparison with the data's fingerprint reports it.
-        return cls(kinds={name: Kind(exceptions.get(name, Kind.NUMBER)) for name in names})
+        return cls(kinds={name: Kind(non_numeric.get(name, Kind.NUMBER)) for name in names})
 
     @classmethod
     def from_json(cls, entries: Iterable[tuple[str, str]]) -> Self:
@@ -68,7 +68,7 @@ class Schema:
         return [[name, str(kind)] for name, kind in self.kinds.items()]
 
     @property
-    def exceptions(self) -> dict[str, str]:
+    def non_numeric(self) -> dict[str, str]:
         """Kinds of the columns that do not hold numbers; `completed` restores the schema from these."""
         # A study stores this instead of all kinds. A table may have hundreds of columns of numbers, and MySQL limits an
         # attribute of a study to 64 KiB.

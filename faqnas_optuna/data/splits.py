@@ -90,15 +90,15 @@ def split_and_scale(
     """Split a data set into stratified 60 / 20 / 20 parts and standardise its features.
 
     Args:
-        x: features (samples, features).
-        y: class indices (samples,).
-        seed: random seed of the split.
-        columns: names of the features.
-        classes: names of the classes, by index.
-        pca: number of principal components that replace the features; None to keep the features.
+        x: Features (samples, features).
+        y: Class indices (samples,).
+        seed: Random seed of the split.
+        columns: Names of the features.
+        classes: Names of the classes, by index.
+        pca: Number of principal components that replace the features; None to keep the features.
 
     Raises:
-        DataError: there are fewer features or samples than components.
+        DataError: There are fewer features or samples than components.
     """
     rows = stratified_rows(y, seed)
     # The fingerprint covers the values before scaling. Sums, and so means and deviations, may differ in the last bit between

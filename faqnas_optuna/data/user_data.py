@@ -50,17 +50,17 @@ def load_file(
     *,
     seed: int,
     test_path: Path | None = None,
-    exceptions: Mapping[str, str] | None = None,
+    non_numeric: Mapping[str, str] | None = None,
 ) -> DataSplits:
     """Load a file as a data set with the name of the file.
 
     Args:
-        seed: random seed of parts that the data do not name.
-        test_path: path of the file that `config.test_file` names.
-        exceptions: stored schema of the study (`Schema.exceptions`); None to infer it.
+        seed: Random seed of parts that the data do not name.
+        test_path: Path of the file that `config.test_file` names.
+        non_numeric: Stored schema of the study (`Schema.non_numeric`); None to infer it.
 
     Raises:
-        DataError: a file cannot be read, or a column cannot be used.
+        DataError: A file cannot be read, or a column cannot be used.
     """
     source = read_source(path)
     # The array of the classes has a fixed name in NPZ files; in other formats the user names the column.
@@ -69,7 +69,7 @@ def load_file(
         names = list(source.frame.columns)
         raise DataError(f"{path.name}: which column holds the classes? Name it with --target: {_first_names(names)}")
     test = None if test_path is None else read_source(test_path)
-    return splits_of(source, target, config, name=path.name, seed=seed, test=test, exceptions=exceptions)
+    return splits_of(source, target, config, name=path.name, seed=seed, test=test, non_numeric=non_numeric)
 
 
 def splits_of(
@@ -80,23 +80,23 @@ def splits_of(
     name: str,
     seed: int,
     test: Source | None = None,
-    exceptions: Mapping[str, str] | None = None,
+    non_numeric: Mapping[str, str] | None = None,
 ) -> DataSplits:
     """Prepare samples as a data set.
 
     Args:
-        source: all samples, or those outside the test part.
-        target: name of the column that holds the classes.
-        name: name of the data set.
-        seed: random seed of parts that the data do not name.
-        test: samples of the test part, with the same columns.
-        exceptions: stored schema (`Schema.exceptions`); None to infer it.
+        source: All samples, or those outside the test part.
+        target: Name of the column that holds the classes.
+        name: Name of the data set.
+        seed: Random seed of parts that the data do not name.
+        test: Samples of the test part, with the same columns.
+        non_numeric: Stored schema (`Schema.non_numeric`); None to infer it.
 
     Raises:
-        DataError: columns cannot be used, or the samples cannot be divided into parts; the message lists all problems.
+        DataError: Columns cannot be used, or the samples cannot be divided into parts; the message lists all problems.
     """
     problems = Problems(name)
-    schema = _infer_schema(source, target, config, problems) if exceptions is None else _restore_schema(source, exceptions)
+    schema = _infer_schema(source, target, config, problems) if non_numeric is None else _restore_schema(source, non_numeric)
     samples = [source]
     if test is not None:
         _check_same_columns(schema, source.frame, test.frame, config.test_file or "the test part")
@@ -188,16 +188,16 @@ def _declared_kind(column: str, target: str, config: DataConfig) -> Kind | None:
     return Kind.CATEGORY if column in config.category else None
 
 
-def _restore_schema(source: Source, exceptions: Mapping[str, str]) -> Schema:
+def _restore_schema(source: Source, non_numeric: Mapping[str, str]) -> Schema:
     """Return the stored schema of a study for its file.
 
     Raises:
-        DataError: a column of the schema is absent from the file.
+        DataError: A column of the schema is absent from the file.
     """
-    absent = [name for name in exceptions if name not in source.frame.columns]
+    absent = [name for name in non_numeric if name not in source.frame.columns]
     if absent:
         raise DataError(f"the file has no column {absent[0]!r}, which the study's data have; add it")
-    return Schema.completed(exceptions, source.frame.columns)
+    return Schema.completed(non_numeric, source.frame.columns)
 
 
 def _check_columns(frame: "pd.DataFrame", columns: Sequence[str], option: str) -> None:
@@ -285,7 +285,7 @@ def _prepare(
     """Return all samples as a table, and the preprocessing fitted on the training part.
 
     Raises:
-        DataError: a column has no value in the training part, or a number is infinite or far outside the training range.
+        DataError: A column has no value in the training part, or a number is infinite or far outside the training range.
     """
     empty = [column.name for column in columns if column.is_missing[train].all()]
     if empty:
@@ -347,11 +347,11 @@ def _join_descriptions(name: str, descriptions: dict[str, str]) -> dict[str, str
     """Join the descriptions of adjacent columns with equal treatment if there are more than `MAX_LINES` columns.
 
     Args:
-        name: name of the data set, for the error.
-        descriptions: description of each column, by name.
+        name: Name of the data set, for the error.
+        descriptions: Description of each column, by name.
 
     Raises:
-        DataError: the result is longer than `MAX_DESCRIPTION` characters.
+        DataError: The result is longer than `MAX_DESCRIPTION` characters.
     """
     # Only neighbours are joined, so that "x1 … x9" describes exactly the columns between the two names.
     if len(descriptions) > MAX_LINES:

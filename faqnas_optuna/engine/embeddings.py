@@ -20,8 +20,8 @@ def embed_angles(inputs: Array, angles: Array, joined: bool, of_bits: bool, stat
     """Write ⊗ RY(2x)|0⟩, the product of (cos x, sin x) over the wires.
 
     Args:
-        joined: whether to apply an RY layer with these angles as well, as RY(θ) RY(2x) = RY(2(x + θ/2)).
-        of_bits: use π/2 if x > 0, else 0, instead of x. RY(θ) of a bit is (cos θ/2, sin θ/2) or (-sin θ/2, cos θ/2).
+        joined: Whether to apply an RY layer with these angles as well, as RY(θ) RY(2x) = RY(2(x + θ/2)).
+        of_bits: Use π/2 if x > 0, else 0, instead of x. RY(θ) of a bit is (cos θ/2, sin θ/2) or (-sin θ/2, cos θ/2).
     """
     wires, batch = inputs.shape
     for wire in range(wires):

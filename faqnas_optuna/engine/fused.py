@@ -89,9 +89,9 @@ def train_epoch(
         x: (samples, features).
         y: (samples,).
         order: (samples,) indices in the order of training, `batch_size` per step.
-        workspace: has room for `batch_size` samples.
-        optimiser: changed in place.
-        steps_before: number of optimiser steps of earlier epochs.
+        workspace: Has room for `batch_size` samples.
+        optimiser: Changed in place.
+        steps_before: Number of optimiser steps of earlier epochs.
     """
     n_qubits = program.n_qubits
     features = x.shape[1]

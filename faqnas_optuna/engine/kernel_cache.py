@@ -122,7 +122,7 @@ def compile_once(compile_all: Callable[[], None]) -> None:
     """Compile the kernels in one process while all others wait.
 
     Args:
-        compile_all: calls every kernel with all types of arguments that are used.
+        compile_all: Calls every kernel with all types of arguments that are used.
     """
     # The stamp exists once all kernels are stored: later processes need no lock.
     stamp = user_cache().kernels_complete(kernels_digest())

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faqnas_optuna.circuits.blocks import EMBEDDINGS, ENTANGLERS
-from faqnas_optuna.circuits.effective import Layer, all_layers, weights_of
+from faqnas_optuna.circuits.effective import Layer, all_layers, weights_shape
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Rotation
 
 Integers = NDArray[np.int64]
@@ -82,13 +82,13 @@ def compile_circuit(circuit: Circuit, layers: tuple[Layer, ...] | None = None) -
     """Return the normal form of a circuit, whose entangler must have one.
 
     Args:
-        layers: layers that are applied; None for the whole circuit. Each must have a rotation and may lack the entanglers.
+        layers: Layers that are applied; None for the whole circuit. Each must have a rotation and may lack the entanglers.
             Without any layer the embedding itself is measured.
     """
     if layers is None:
         layers = all_layers(circuit)
     steps = list(_steps(layers))
-    depth, width = weights_of(circuit, layers)
+    depth, width = weights_shape(circuit, layers)
     monomials = _Monomials(circuit, steps)
     for number, step in enumerate(steps):
         if step.rotation is not Rotation.RZ:

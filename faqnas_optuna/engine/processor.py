@@ -22,8 +22,8 @@ def usable_settings() -> Iterator[None]:
     """Translate exceptions about numba's settings, raised while the block imports numba, into one-line errors.
 
     Raises:
-        ConfigError: numba rejects its settings; the message lists them.
-        PlatformError: the address space is too small for numba.
+        ConfigError: Numba rejects its settings; the message lists them.
+        PlatformError: The address space is too small for numba.
     """
     check_address_space()
     try:

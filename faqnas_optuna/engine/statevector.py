@@ -98,7 +98,7 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
     Args:
         inputs: (B, n).
         weights: (L, W).
-        layers: layers that are applied (see `compile_circuit`); None for the whole circuit.
+        layers: Layers that are applied (see `compile_circuit`); None for the whole circuit.
     """
     program = compile_circuit(circuit, layers)
     # The kernels are compiled for contiguous arrays of one type.
@@ -128,7 +128,7 @@ def forward(inputs: Array, weights: Array, program: Program, workspace: Workspac
         inputs: (n, B).
         weights: (L, W).
         measured: (n, B), overwritten.
-        again: the weights and the workspace are those of the previous call, so that the phases need not be computed again.
+        again: The weights and the workspace are those of the previous call, so that the phases need not be computed again.
     """
     batch = inputs.shape[1]
     if batch == 0:

@@ -51,7 +51,7 @@ def hardware_cost(circuit: Circuit, device: Device, layers: Sequence[Layer] | No
     """Return the cost of a circuit on a device, which must have at least one qubit per wire.
 
     Args:
-        layers: layers that are applied; None for the effective gates.
+        layers: Layers that are applied; None for the effective gates.
     """
     if layers is not None:
         return _cost(circuit, tuple(layers), device)

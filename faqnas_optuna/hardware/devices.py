@@ -253,7 +253,7 @@ def device_of(text: str) -> Device:
     """Return a device, given its name or the path of a TOML file that describes it.
 
     Raises:
-        ConfigError: there is no such device or file, or the file does not describe a possible device.
+        ConfigError: There is no such device or file, or the file does not describe a possible device.
     """
     if text in DEVICES:
         return DEVICES[text]
@@ -270,7 +270,7 @@ def read_device(path: Path) -> Device:
     """Return the device that a TOML file describes.
 
     Raises:
-        ConfigError: the file cannot be read, is not TOML, or does not describe a possible device.
+        ConfigError: The file cannot be read, is not TOML, or does not describe a possible device.
     """
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))

@@ -56,7 +56,7 @@ def pulses_of(names: tuple[str, ...], two_qubit_gate: TwoQubitGate) -> int:
     """Return the number of pulses of consecutive one-qubit gates with generic angles.
 
     Args:
-        names: names of `SingleQubitGate`s, in order.
+        names: Names of `SingleQubitGate`s, in order.
 
     >>> pulses_of(("h",), TwoQubitGate.CZ), pulses_of(("rx", "rz"), TwoQubitGate.CZ), pulses_of(("rx", "rz"), TwoQubitGate.RZZ)
     (1, 2, 1)

@@ -76,7 +76,7 @@ def patch(pairs: tuple[Pair, ...]) -> Patch:
     """Return the qubits around the centre of a device, renumbered from 0.
 
     Args:
-        pairs: coupled pairs of the whole device.
+        pairs: Coupled pairs of the whole device.
     """
     whole = neighbours_of(pairs)
     qubits = [qubit for qubit, _ in islice(nearest_first(whole, _centre(whole)), PATCH_SIZE)]

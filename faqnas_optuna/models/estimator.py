@@ -32,12 +32,12 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     example with `StandardScaler`.
 
     Args:
-        epochs: number of passes over all samples. No samples are set aside for validation.
-        learning_rate: learning rate of Adam.
-        batch_size: number of samples per step.
-        engine: engine that simulates the circuit in training: "fast" (PennyLane for circuits without a fast form) or
+        epochs: Number of passes over all samples. No samples are set aside for validation.
+        learning_rate: Learning rate of Adam.
+        batch_size: Number of samples per step.
+        engine: Engine that simulates the circuit in training: "fast" (PennyLane for circuits without a fast form) or
             "pennylane".
-        random_state: randomness of the initial parameters and of the order of the samples. An integer gives the training of a
+        random_state: Randomness of the initial parameters and of the order of the samples. An integer gives the training of a
             search with that seed.
 
     Attributes:
@@ -97,9 +97,9 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Train on samples `X` (samples, features) with the labels `y` (samples,).
 
         Raises:
-            ParameterError: a parameter is invalid, or there is only one class. It is a ValueError.
-            ValueError: scikit-learn rejects the data.
-            TrainingError: the loss is not finite.
+            ParameterError: A parameter is invalid, or there is only one class. It is a ValueError.
+            ValueError: Scikit-learn rejects the data.
+            TrainingError: The loss is not finite.
         """
         circuit = self._genome().circuit
         config = self._config()
@@ -176,7 +176,7 @@ def seed_of(random_state: Any) -> int:
     """Return the seed of a training: an integer as it is; otherwise one drawn by scikit-learn's rules for random states.
 
     Raises:
-        ParameterError: an integer is not from 0 to 2³² - 1.
+        ParameterError: An integer is not from 0 to 2³² - 1.
     """
     state = _plain(random_state)
     if isinstance(state, int):

@@ -35,15 +35,15 @@ def export(
     """Repeat the best training of a candidate and write the network to a folder.
 
     Args:
-        qasm: version of OpenQASM, 2 or 3.
-        replace: replace an existing model.
+        qasm: Version of OpenQASM, 2 or 3.
+        replace: Replace an existing model.
 
     Returns:
         The network, and its document.
 
     Raises:
-        OutputError: the folder exists, or cannot be written.
-        TrainingError: the training diverged.
+        OutputError: The folder exists, or cannot be written.
+        TrainingError: The training diverged.
     """
     confirmation = confirmation_of(search)
     # A study stores no weights. The same seed gives the same network again.
@@ -109,7 +109,7 @@ def circuit_files(model: TrainedModel, splits: DataSplits, *, qasm: int) -> dict
     """Return the circuit as OpenQASM and as a drawing, by file name.
 
     Args:
-        qasm: version of OpenQASM. Version 2 has no inputs; its circuit is applied to the first sample of the test part.
+        qasm: Version of OpenQASM. Version 2 has no inputs; its circuit is applied to the first sample of the test part.
     """
     from faqnas_optuna.circuits.pennylane_circuit import draw_svg
 
@@ -127,8 +127,8 @@ def readme(document: Mapping[str, Any], name: str) -> bytes:
     """Return the README of a model's folder: a description, and five ways to load the model.
 
     Args:
-        document: result of `model_document`.
-        name: name of the folder.
+        document: Result of `model_document`.
+        name: Name of the folder.
     """
     dimensions = document["dimensions"]
     trained = document["trained"]

@@ -40,12 +40,12 @@ def write(
     """Write the folder of a model.
 
     Args:
-        document: entries of `model.json` beyond those of the model itself.
-        texts: contents of other files, by name.
-        replace: replace an existing folder of a model.
+        document: Entries of `model.json` beyond those of the model itself.
+        texts: Contents of other files, by name.
+        replace: Replace an existing folder of a model.
 
     Raises:
-        OutputError: the folder exists already, or it cannot be written.
+        OutputError: The folder exists already, or it cannot be written.
     """
     from safetensors.numpy import save
 
@@ -71,7 +71,7 @@ def check_target(directory: Path, *, replace: bool) -> None:
     """Check that a folder can be written, before a model is trained for it.
 
     Raises:
-        OutputError: the path exists already, or its parent directory does not.
+        OutputError: The path exists already, or its parent directory does not.
     """
     # `exists` alone would be false for a symbolic link to nothing.
     if directory.exists() or directory.is_symlink():
@@ -89,7 +89,7 @@ def load_model(directory: Path | str) -> TrainedModel:
     """Load a trained network from a folder that `faqnas-optuna export` wrote.
 
     Raises:
-        DataError: the folder is not that of a model, or a file in it was changed.
+        DataError: The folder is not that of a model, or a file in it was changed.
     """
     return read_folder(Path(directory))[0]
 
@@ -98,7 +98,7 @@ def read_folder(directory: Path) -> tuple[TrainedModel, dict[str, Any]]:
     """Return the network of a folder, and the content of `model.json`.
 
     Raises:
-        DataError: the folder is not that of a model, or a file in it was changed.
+        DataError: The folder is not that of a model, or a file in it was changed.
     """
     try:
         document = json.loads(_read(directory, JSON))
@@ -127,7 +127,7 @@ def _read(directory: Path, name: str) -> bytes:
     """Return the content of a file of the folder.
 
     Raises:
-        DataError: the file does not exist, is too large, or cannot be read.
+        DataError: The file does not exist, is too large, or cannot be read.
     """
     # Only the last part of the name, so that a document cannot point outside its folder.
     path = directory / Path(name).name
@@ -146,7 +146,7 @@ def _model(document: Mapping[str, Any], weights: bytes) -> TrainedModel:
     """Return the model that a document and weights describe.
 
     Raises:
-        ValueError: the weights are damaged, or do not belong to the document.
+        ValueError: The weights are damaged, or do not belong to the document.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load

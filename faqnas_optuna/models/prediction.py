@@ -37,7 +37,7 @@ def score(source: Source, probabilities: NDArray[np.float64], model: TrainedMode
     """Return the accuracies over the samples that have a label; None if no sample has one.
 
     Raises:
-        DataError: a label is not one of the model's classes.
+        DataError: A label is not one of the model's classes.
     """
     # The samples may come with labels or without.
     target = model.schema.label
@@ -71,7 +71,7 @@ def check_familiar(entries: Sequence[Unfamiliar], name: str) -> None:
     """Check that samples have no values that the training part did not have.
 
     Raises:
-        DataError: there are such values; the message lists the columns.
+        DataError: There are such values; the message lists the columns.
     """
     if entries:
         raise DataError(f"{name}: {'; '.join(report_lines(entries))}; correct them, or predict without --strict")

@@ -33,7 +33,7 @@ def retrain_best(search: Search, candidate: Candidate, splits: DataSplits, confi
     The best training has the highest validation score, and on a tie the lowest seed. The same seed gives the same network.
 
     Raises:
-        TrainingError: the training diverged.
+        TrainingError: The training diverged.
     """
     prepare(search.config.engines)
     circuit = effective_circuit(candidate.genome.circuit)

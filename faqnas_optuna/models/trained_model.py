@@ -64,11 +64,11 @@ class TrainedModel:
         """Return the most likely class of each sample, (samples,).
 
         Args:
-            data: a data frame of pandas, polars or Arrow with the columns of the training data in any order; an array
+            data: A data frame of pandas, polars or Arrow with the columns of the training data in any order; an array
                 (samples, columns) in the order of `columns`; or the result of `table` for either.
 
         Raises:
-            DataError: a column is missing or has invalid values.
+            DataError: A column is missing or has invalid values.
         """
         # `most_likely` is not needed here: `probabilities` refuses values that are not finite.
         indices = self.probabilities(self.features(data)).argmax(axis=1)
@@ -100,11 +100,11 @@ class TrainedModel:
         """Return samples in the form that the preprocessing accepts, with columns read by the schema of the training data.
 
         Args:
-            data: a `Source` read from a file, or any data that `predict` accepts.
-            name: name of the samples in errors.
+            data: A `Source` read from a file, or any data that `predict` accepts.
+            name: Name of the samples in errors.
 
         Raises:
-            DataError: a column is missing or has invalid values.
+            DataError: A column is missing or has invalid values.
         """
         # These imports load pandas, which `probabilities` does not need.
         from faqnas_optuna.data.column_kinds import read_table
@@ -125,7 +125,7 @@ class TrainedModel:
         """Return probabilities (samples, classes) for features (samples, features).
 
         Raises:
-            DataError: the network has no finite output for a sample.
+            DataError: The network has no finite output for a sample.
         """
         from scipy.special import softmax
 

@@ -69,10 +69,10 @@ def predict_noisy(
     """Return the predicted class of each sample, (samples,).
 
     Args:
-        program: program of the network's circuit, from `Noise.program`.
+        program: Program of the network's circuit, from `Noise.program`.
         x: (samples, features).
-        shots: number of shots per sample, each of which reads all wires; None for exact ⟨Z⟩.
-        generator: randomness of the outcomes.
+        shots: Number of shots per sample, each of which reads all wires; None for exact ⟨Z⟩.
+        generator: Randomness of the outcomes.
     """
     layout = Layout.of(network.circuit, n_features=x.shape[1], n_classes=network.n_classes)
     parts = layout.parts(network.parameters)

@@ -37,11 +37,11 @@ def write_noise_plot(document: Document, confirmation: Confirmation, path: Path)
     """Write the figure of finalists under noise to a file, with its provenance as metadata.
 
     Args:
-        document: result of `noise_document`.
-        path: path that ends in `.png`, `.pdf` or `.svg`.
+        document: Result of `noise_document`.
+        path: Path that ends in `.png`, `.pdf` or `.svg`.
 
     Raises:
-        OutputError: the path has another ending, or the file cannot be written.
+        OutputError: The path has another ending, or the file cannot be written.
     """
     check_printed(path)
     # The metadata leave out what the figure shows.

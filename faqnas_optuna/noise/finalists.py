@@ -41,7 +41,7 @@ def check_noise(candidates: Iterable[Candidate], noise: Noise) -> None:
     """Check that all circuits can be simulated, before anything is trained.
 
     Raises:
-        ConfigError: a circuit has more qubits than the device, or its program needs more than `MAX_QUBITS`.
+        ConfigError: A circuit has more qubits than the device, or its program needs more than `MAX_QUBITS`.
     """
     for candidate in candidates:
         circuit = effective_circuit(candidate.genome.circuit)
@@ -69,10 +69,10 @@ def evaluate_finalists(
     """Test finalists on the samples of `noisy_samples` at each strength of the noise.
 
     Args:
-        trials: trials of the search to include.
-        shots: number of shots per sample; None for exact ⟨Z⟩.
-        engine: engine that simulates the noise. The networks are trained on the engine of the confirmation.
-        on_done: called with the number of networks tested so far, first with 0.
+        trials: Trials of the search to include.
+        shots: Number of shots per sample; None for exact ⟨Z⟩.
+        engine: Engine that simulates the noise. The networks are trained on the engine of the confirmation.
+        on_done: Called with the number of networks tested so far, first with 0.
     """
     # This import loads numba, which checking the noise does not need.
     from faqnas_optuna.training.engines import load

@@ -199,7 +199,7 @@ def noise_of(text: str) -> Noise:
     """Return a noise model, given as `depolarizing:P`, the name of a device, or the path of a device file.
 
     Raises:
-        ConfigError: the text has none of these forms.
+        ConfigError: The text has none of these forms.
     """
     if text.startswith(PREFIX):
         return DepolarizingNoise(probability=_probability(text.removeprefix(PREFIX)))

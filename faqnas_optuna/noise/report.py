@@ -28,9 +28,9 @@ def noise_document(
     """Return the value of `noise` in the document of a confirmation.
 
     Args:
-        finalists: finalists, the cheapest first.
-        samples: number of test samples that were simulated.
-        constant: score of always predicting the most frequent class of the training part (`constant_score`).
+        finalists: Finalists, the cheapest first.
+        samples: Number of test samples that were simulated.
+        constant: Score of always predicting the most frequent class of the training part (`constant_score`).
     """
     return {
         "noise": noise.name,
@@ -129,8 +129,8 @@ def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
     """Return a table with one row per circuit and strength, followed by the overtakings and the noise.
 
     Args:
-        document: result of `noise_document`.
-        config: settings of the confirmation.
+        document: Result of `noise_document`.
+        config: Settings of the confirmation.
     """
     blocks: list[Block] = []
     # The table is empty if no finalist has been trained yet.

@@ -26,7 +26,7 @@ def get_study_user_attrs(study: Study, names: Iterable[str]) -> dict[str, Any]:
     """Return the attributes of a study with these names; absent attributes are left out.
 
     Raises:
-        DamagedStudyError: the text of an attribute is not JSON.
+        DamagedStudyError: The text of an attribute is not JSON.
     """
     with reading(backend(study).engine).connect() as connection:
         rows = connection.execute(_READ, {"study_id": study_id_of(study), "names": [*names]})

@@ -122,7 +122,7 @@ class BatchedStorage(CachedStorage):
         """Store the pending changes of a draft.
 
         Raises:
-            UpdateFinishedTrialError: the trial was given up in the meantime.
+            UpdateFinishedTrialError: The trial was given up in the meantime.
         """
         if trial_id not in self._drafts:
             raise UpdateFinishedTrialError(f"the trial with id {trial_id} was given up")
@@ -147,7 +147,7 @@ class BatchedStorage(CachedStorage):
         """Begin a trial as a draft, or add a copy of a template; return its id.
 
         Raises:
-            KeyError: the study was deleted.
+            KeyError: The study was deleted.
         """
         if template_trial is not None:
             return super().create_new_trial(study_id, template_trial)
@@ -164,7 +164,7 @@ class BatchedStorage(CachedStorage):
             True if the state has changed; False if another process has begun the queued trial.
 
         Raises:
-            UpdateFinishedTrialError: the trial was given up in the meantime, or deleted with its study.
+            UpdateFinishedTrialError: The trial was given up in the meantime, or deleted with its study.
         """
         if trial_id not in self._drafts:
             has_changed = super().set_trial_state_values(trial_id, state, values)
@@ -193,7 +193,7 @@ class BatchedStorage(CachedStorage):
         """Set a parameter of a draft.
 
         Raises:
-            ValueError: other trials of the study have the parameter with an incompatible distribution.
+            ValueError: Other trials of the study have the parameter with an incompatible distribution.
         """
         if trial_id not in self._drafts:
             return super().set_trial_param(trial_id, param_name, param_value_internal, distribution)

@@ -32,7 +32,7 @@ def dry_run(url: str) -> None:
     """Make the same kinds of changes to a database as a search, and undo them. Only the ids that it uses are lost.
 
     Raises:
-        StorageError: the database refuses a change, or does not undo it.
+        StorageError: The database refuses a change, or does not undo it.
     """
     with opening_errors(url):
         if is_sqlite(url):
@@ -137,7 +137,7 @@ def _create_and_drop(engine: Engine) -> None:
     """Create a table on MySQL, try a transaction on it, and drop it.
 
     Raises:
-        StorageError: the storage engine of new tables has no transactions.
+        StorageError: The storage engine of new tables has no transactions.
     """
     # MySQL commits when it creates a table, so that Optuna's own tables cannot be tried without leaving them behind.
     table = Table(f"faqnas_doctor_{uuid4().hex[:12]}", MetaData(), Column("id", Integer, primary_key=True))

@@ -126,7 +126,7 @@ class HeartbeatStorage(DatabaseStorage):
         """Read the trials of a study whose ids are greater than `after` or in `among`, sorted by id.
 
         Raises:
-            DamagedStudyError: the database holds a value that cannot be part of a trial.
+            DamagedStudyError: The database holds a value that cannot be part of a trial.
         """
         try:
             return read_trials(self.engine, study_id, after=after, among=among)
@@ -245,7 +245,7 @@ class HeartbeatStorage(DatabaseStorage):
         """Fail a stale trial and, in the same transaction, requeue it.
 
         Args:
-            retry: requeue the trial, unless it has used up its retries or has no genes yet.
+            retry: Requeue the trial, unless it has used up its retries or has no genes yet.
 
         Returns:
             Number of the trial; None if it has finished or its worker has been heard again.
@@ -360,7 +360,7 @@ def beating(storage: HeartbeatStorage, trial_id: int) -> Iterator[None]:
     The first heartbeat is written together with the trial's genes, not here.
 
     Raises:
-        PlatformError: the operating system allows no further thread.
+        PlatformError: The operating system allows no further thread.
     """
     has_ended = Event()
 

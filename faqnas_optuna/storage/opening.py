@@ -31,12 +31,12 @@ def open_storage(url: str, *, create: bool = False, grace_s: int = DEFAULT_GRACE
     Args:
         url: SQLAlchemy's URL of the database: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://…`.
             Options after a `?` go to the driver, for instance `?sslmode=verify-full`.
-        create: whether to create a file or tables that do not exist.
-        grace_s: time in seconds after which the trial of a silent worker is given up.
+        create: Whether to create a file or tables that do not exist.
+        grace_s: Time in seconds after which the trial of a silent worker is given up.
 
     Raises:
-        NoStudiesError: the file or tables do not exist, and `create` is False.
-        StorageError: the database cannot be reached or opened.
+        NoStudiesError: The file or tables do not exist, and `create` is False.
+        StorageError: The database cannot be reached or opened.
     """
     with opening_errors(url):
         return _open(url, create=create, grace_s=grace_s)
@@ -49,13 +49,13 @@ def open_for_work(
 
     Args:
         url, create, grace_s: as for `open_storage`.
-        signals: signals that end the waiting.
-        timeout_s: maximum time to wait for the server, in seconds.
+        signals: Signals that end the waiting.
+        timeout_s: Maximum time to wait for the server, in seconds.
 
     Raises:
-        AskedToLeaveError: a signal ended the waiting.
-        NoStudiesError: the file or tables do not exist, and `create` is False.
-        StorageError: the database cannot be reached or opened, or accepts no changes.
+        AskedToLeaveError: A signal ended the waiting.
+        NoStudiesError: The file or tables do not exist, and `create` is False.
+        StorageError: The database cannot be reached or opened, or accepts no changes.
     """
 
     def open_and_check() -> BaseStorage:
@@ -100,8 +100,8 @@ def number_of_studies(url: str) -> int:
     """Return the number of studies in a database.
 
     Raises:
-        NoStudiesError: the database does not exist, or has never held a study.
-        StorageError: the database cannot be reached or opened.
+        NoStudiesError: The database does not exist, or has never held a study.
+        StorageError: The database cannot be reached or opened.
     """
     with translated_errors(url):
         return len(open_storage(url).get_all_studies())
@@ -111,7 +111,7 @@ def check_place(url: str) -> None:
     """Refuse an SQLite file that does not exist and cannot be created.
 
     Raises:
-        StorageError: the file cannot be created, is no database of studies, or is not on a local file system.
+        StorageError: The file cannot be created, is no database of studies, or is not on a local file system.
     """
     if is_sqlite(url):
         sqlite.check_file(sqlite_file(parse(url)), create=True)
@@ -122,14 +122,14 @@ def storage_lock(url: str, *, timeout_s: int = servers.LOCK_TIMEOUT_S) -> Iterat
     """Hold an exclusive lock of a database, for instance while tables or a study are created.
 
     Args:
-        timeout_s: maximum time to wait for another process, in seconds.
+        timeout_s: Maximum time to wait for another process, in seconds.
 
     Yields:
         Function that returns whether the lock is still held. A server releases the lock of a process that is disconnected or
         suspended for too long.
 
     Raises:
-        StorageBusyError: another process holds the lock for longer.
+        StorageBusyError: Another process holds the lock for longer.
     """
     parsed = parse(url)
     if is_sqlite(url):
@@ -183,7 +183,7 @@ def store_trial(trial: Trial) -> None:
     """Store the pending changes of a running trial.
 
     Raises:
-        UpdateFinishedTrialError: the trial was given up in the meantime.
+        UpdateFinishedTrialError: The trial was given up in the meantime.
     """
     batched(trial.study).store(trial_id_of(trial))
 

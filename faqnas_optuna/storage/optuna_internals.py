@@ -110,7 +110,7 @@ def is_current(engine: Engine) -> bool:
     """Return whether the tables have the newest revision of the installed Optuna.
 
     Raises:
-        SQLAlchemyError: the database or its tables do not exist.
+        SQLAlchemyError: The database or its tables do not exist.
     """
     with engine.connect() as connection:
         revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -135,8 +135,8 @@ class DatabaseStorage(RDBStorage):
 
     Args:
         url: URL of the database.
-        engine_kwargs: arguments for SQLAlchemy's `create_engine`.
-        create: whether to create tables that do not exist.
+        engine_kwargs: Arguments for SQLAlchemy's `create_engine`.
+        create: Whether to create tables that do not exist.
     """
 
     def __init__(self, url: str, *, engine_kwargs: dict[str, Any], create: bool) -> None:
@@ -177,7 +177,7 @@ class DatabaseStorage(RDBStorage):
         """Lock a trial until the transaction ends and return its row, with the columns as attributes.
 
         Raises:
-            KeyError: the trial was deleted.
+            KeyError: The trial was deleted.
         """
         # The study first, then the trial, as in Optuna: transactions that lock in different orders could deadlock.
         models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)

@@ -62,8 +62,8 @@ PERMANENT = (FULL, REFUSED, NOT_ADMITTED, ABSENT, READ_ONLY_FILE, FORBIDDEN, BRO
 """Messages about problems that waiting does not solve."""
 ADVICE = {
     FULL: "free some space on the disk of the database",
-    READ_ONLY_FILE: "you may only read it: ask its owner for write access, or copy it to a directory of yours",
-    READ_ONLY: "it accepts no changes from you: name the primary server, or ask its owner for write access",
+    READ_ONLY_FILE: "you have no write access: ask its owner for it, or copy it to a directory of yours",
+    READ_ONLY: "it is read-only: name the primary server, or ask its owner for write access",
     FORBIDDEN: "ask the owner of the database for the right to create and change tables (GRANT)",
     EMPTY: "it contains no studies; start one with",
     ABSENT: "create it, or name another",
@@ -132,15 +132,15 @@ def retry_while_away(
     """Retry an action while the database is away.
 
     Args:
-        action: action that uses the database; it must be safe to repeat.
-        timeout_s: seconds after the first failure during which the action is retried; then the error is raised.
-        release: closes the idle connections of this process.
-        keep_on: whether to continue after a first signal, so that a finished trial is stored; a second signal always ends
+        action: Action that uses the database; it must be safe to repeat.
+        timeout_s: Seconds after the first failure during which the action is retried; then the error is raised.
+        release: Closes the idle connections of this process.
+        keep_on: Whether to continue after a first signal, so that a finished trial is stored; a second signal always ends
             the retries.
-        is_awaited: decides which errors are retried.
+        is_awaited: Decides which errors are retried.
 
     Raises:
-        AskedToLeaveError: a signal ended the retries.
+        AskedToLeaveError: A signal ended the retries.
     """
     deadline = None
     delay = 0.25

@@ -92,7 +92,7 @@ def engine_settings(url: URL) -> dict[str, Any]:
     """Return the arguments for SQLAlchemy's `create_engine`.
 
     Raises:
-        StorageError: an option of the URL has a value that the driver cannot use.
+        StorageError: An option of the URL has a value that the driver cannot use.
     """
     # These arguments override the options of the URL, so an option that the user has set is left out.
     defaults: dict[str, Any] = {
@@ -109,7 +109,7 @@ def _typed_options(url: URL) -> dict[str, Any]:
     """Return the options of a URL whose values the driver does not accept as text.
 
     Raises:
-        StorageError: a value is not allowed, or the file that it names does not exist.
+        StorageError: A value is not allowed, or the file that it names does not exist.
     """
     typed: dict[str, Any] = {}
     for name, value in url.query.items():
@@ -176,7 +176,7 @@ def check_engines(engine: Engine) -> None:
     """Refuse MySQL tables without transactions, from which other workers would read half-written trials.
 
     Raises:
-        StorageError: the storage engine of a table has no transactions.
+        StorageError: The storage engine of a table has no transactions.
     """
     if engine.dialect.name == "postgresql":
         return
@@ -194,7 +194,7 @@ def check_writable(engine: Engine) -> None:
     """Check that the server accepts changes, with a change that affects no row.
 
     Raises:
-        SQLAlchemyError: the server is a standby or read-only, or the user may not write.
+        SQLAlchemyError: The server is a standby or read-only, or the user may not write.
     """
     with engine.begin() as connection:
         connection.execute(text("UPDATE studies SET study_name = study_name WHERE study_id < 0"))
@@ -213,15 +213,15 @@ def server_lock(url: URL, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[Callab
     """Hold an exclusive lock of the server.
 
     Args:
-        timeout_s: maximum time to wait for another process, in seconds.
+        timeout_s: Maximum time to wait for another process, in seconds.
 
     Yields:
         Function that returns whether the lock is still held. The server releases the lock of a process that is disconnected or
         suspended for too long.
 
     Raises:
-        StorageBusyError: another process holds the lock for longer.
-        SQLAlchemyError: the server does not answer.
+        StorageBusyError: Another process holds the lock for longer.
+        SQLAlchemyError: The server does not answer.
     """
     with lock_engine(url).connect() as connection:
         is_postgresql = connection.dialect.name == "postgresql"

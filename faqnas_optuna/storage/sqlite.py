@@ -99,7 +99,7 @@ class _OpenedFile:
         """Check the file before a connection is opened, which would create a new file.
 
         Raises:
-            StorageError: the path leads to another file than before, or to none.
+            StorageError: The path leads to another file than before, or to none.
         """
         identity = self._current_identity()
         # The file may have been created since.
@@ -113,7 +113,7 @@ class _OpenedFile:
         """Check the file at the beginning of a transaction.
 
         Raises:
-            StorageError: the path leads to another file than before, or to none.
+            StorageError: The path leads to another file than before, or to none.
         """
         try:
             self.check()
@@ -139,11 +139,11 @@ def file_lock(file: Path, *, timeout_s: int = LOCK_TIMEOUT_S) -> Iterator[None]:
     """Hold an exclusive lock, a file beside the database.
 
     Args:
-        timeout_s: maximum time to wait for another process, in seconds.
+        timeout_s: Maximum time to wait for another process, in seconds.
 
     Raises:
-        StorageBusyError: another process holds the lock for longer.
-        StorageError: we may not write the lock file.
+        StorageBusyError: Another process holds the lock for longer.
+        StorageError: We may not write the lock file.
     """
     if not file.exists():
         # With the mode that SQLite would use. The mode of the lock is derived from it and so does not depend on the umask
@@ -184,12 +184,12 @@ def check_file(file: Path, *, create: bool, kind_of: Callable[[Path], str] = fil
     """Refuse a path without a database, or where no database can be created.
 
     Args:
-        create: whether the database may be created.
-        kind_of: returns the type of the file system of a file.
+        create: Whether the database may be created.
+        kind_of: Returns the type of the file system of a file.
 
     Raises:
-        NoStudiesError: the file does not exist and may not be created.
-        StorageError: the file cannot be created, is no database of studies, or is not on a local file system.
+        NoStudiesError: The file does not exist and may not be created.
+        StorageError: The file cannot be created, is no database of studies, or is not on a local file system.
     """
     _check_escapes(file)
     if not file.exists() and not create:
@@ -318,7 +318,7 @@ def _begin_immediate(raw: Any) -> None:
     """Wait for the write lock.
 
     Raises:
-        OperationalError: the lock was not free for `LOCK_TIMEOUT_S`, or SQLite failed.
+        OperationalError: The lock was not free for `LOCK_TIMEOUT_S`, or SQLite failed.
     """
     # Attempts are as frequent as transactions are short. SQLite's own delays grow to 100 ms, with which two workers would
     # be no faster than one.

@@ -109,7 +109,7 @@ def begin_trial(engine: Engine, study_id: int) -> tuple[FrozenTrial, Pending]:
     """Add a running trial to a study and return it, without pending changes.
 
     Raises:
-        KeyError: the study was deleted.
+        KeyError: The study was deleted.
     """
     started = datetime.now(UTC).replace(tzinfo=None)
     with engine.begin() as connection:
@@ -139,7 +139,7 @@ def write_pending(engine: Engine, trial: FrozenTrial, pending: Pending) -> None:
     """Write the pending changes and the first heartbeat of a running trial in one transaction.
 
     Raises:
-        UpdateFinishedTrialError: another worker has given the trial up; nothing is written.
+        UpdateFinishedTrialError: Another worker has given the trial up; nothing is written.
     """
     with engine.begin() as connection:
         _set_state(connection, trial, pending.started, {"state": TrialState.RUNNING})
@@ -155,7 +155,7 @@ def finish_trial(
         Time at which the trial finished, in local time.
 
     Raises:
-        UpdateFinishedTrialError: another worker has given the trial up; nothing is written.
+        UpdateFinishedTrialError: Another worker has given the trial up; nothing is written.
     """
     completed = datetime.now(UTC).replace(tzinfo=None)
     with engine.begin() as connection:
@@ -196,8 +196,8 @@ def read_study_attributes(engine: Engine, study_id: int, table: Table) -> dict[s
         table: `STUDY_USER_ATTRS` or `STUDY_SYSTEM_ATTRS`.
 
     Raises:
-        KeyError: the study was deleted.
-        DamagedStudyError: the text of an attribute is not JSON.
+        KeyError: The study was deleted.
+        DamagedStudyError: The text of an attribute is not JSON.
     """
     # The outer join returns a row for a study without attributes, but none for a deleted study.
     joined = STUDIES.outerjoin(table, STUDIES.c.study_id == table.c.study_id)
@@ -213,7 +213,7 @@ def read_json(text: str, name: str, *, study: str) -> Any:
     """Return the value of a study's attribute from its text.
 
     Raises:
-        DamagedStudyError: the text is not JSON.
+        DamagedStudyError: The text is not JSON.
     """
     try:
         return json.loads(text)
@@ -230,7 +230,7 @@ def _set_state(connection: Connection, trial: FrozenTrial, started: datetime | N
     """Update the row of a running trial, which also locks it until the transaction ends.
 
     Raises:
-        UpdateFinishedTrialError: the trial is not running any more.
+        UpdateFinishedTrialError: The trial is not running any more.
     """
     statement = update(TRIALS).where(TRIALS.c.trial_id == trial_id_of(trial), TRIALS.c.state == TrialState.RUNNING)
     if connection.dialect.name == "sqlite":

@@ -56,7 +56,7 @@ def parse(url: str) -> URL:
     """Parse a URL and choose the driver.
 
     Raises:
-        StorageError: the text is no URL, names an unsupported database, or contains an unescaped password.
+        StorageError: The text is no URL, names an unsupported database, or contains an unescaped password.
 
     >>> parse("postgresql://me@db.example.org/studies").drivername
     'postgresql+psycopg'
@@ -83,7 +83,7 @@ def _check_options(url: str) -> None:
     """Refuse options without a value.
 
     Raises:
-        StorageError: an option has no value.
+        StorageError: An option has no value.
     """
     # SQLAlchemy drops them silently. Most often they are the rest of a path or password that contains a question mark.
     _, _, options = USER_AND_PASSWORD.sub("", url, count=1).partition("?")
@@ -148,7 +148,7 @@ def sqlite_file(url: URL) -> Path:
     """Return the absolute path of an SQLite database.
 
     Raises:
-        StorageError: the database is in memory, or named by a URI.
+        StorageError: The database is in memory, or named by a URI.
     """
     if not url.database or url.database == ":memory:":
         raise StorageError("an SQLite storage must be a file that workers can share; write sqlite:///FILE.db")

@@ -21,8 +21,8 @@ def damage(trial: FrozenTrial, record: type | None, required: Iterable[str]) -> 
     """Describe the damage of a stored trial, to follow the name of its study in an error; return None if it is valid.
 
     Args:
-        record: dataclass of the trial's result; None for a trial without result.
-        required: names of the attributes that the result needs.
+        record: Dataclass of the trial's result; None for a trial without result.
+        required: Names of the attributes that the result needs.
     """
     attributes = {**trial.user_attrs, "generation": trial.system_attrs.get(GENERATION_KEY)}
     form = _form(record)
@@ -51,7 +51,7 @@ def _form(record: type | None) -> type[BaseModel]:
     """Return a pydantic model of the attributes of a trial.
 
     Args:
-        record: dataclass of the trial's result; None for a trial without result.
+        record: Dataclass of the trial's result; None for a trial without result.
     """
     types = attribute_types(record) if record else {}
     types |= {"network": str, "seed": int, "worker": str, "generation": int, FAILURE: str}

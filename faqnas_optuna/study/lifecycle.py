@@ -28,10 +28,10 @@ def resume(study: Kind, *, generations: int | None = None) -> Kind:
     """Resume a stopped study, or give a running one a new limit of generations. Stagnation is measured from here.
 
     Args:
-        generations: new maximum number of generations; None to keep the stored one.
+        generations: New maximum number of generations; None to keep the stored one.
 
     Raises:
-        ConfigError: the limit leaves no generation to run.
+        ConfigError: The limit leaves no generation to run.
     """
     # Under the lock, so that no worker stops the study between the check and the resumption.
     with study_lock(study.study), study.existing():

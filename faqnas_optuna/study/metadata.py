@@ -141,7 +141,7 @@ class Description:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Description of the treatment of each column of the data files."""
     schema: Mapping[str, str] = field(default_factory=dict)
-    """Kinds of the columns of the data files that do not hold numbers (`Schema.exceptions`)."""
+    """Kinds of the columns of the data files that do not hold numbers (`Schema.non_numeric`)."""
     majority: Majority | None = None
     """Scores of always predicting the most frequent class; None for a study of an earlier version."""
 
@@ -156,10 +156,10 @@ class Description:
         """Restore a description from the result of `to_json`.
 
         Args:
-            study: name of the study, for errors.
+            study: Name of the study, for errors.
 
         Raises:
-            StudyMismatchError: another version of this package wrote the description, with entries or settings that this one
+            StudyMismatchError: Another version of this package wrote the description, with entries or settings that this one
                 does not know, or without the range of costs.
             LookupError, TypeError, ValueError: the description is damaged.
         """
@@ -226,8 +226,8 @@ class StudyMetadata:
         """Return the description of the study; None if this package did not create the study, or if it was deleted.
 
         Raises:
-            StudyMismatchError: another version of this package wrote the description, and this one cannot read it.
-            DamagedStudyError: the description is damaged.
+            StudyMismatchError: Another version of this package wrote the description, and this one cannot read it.
+            DamagedStudyError: The description is damaged.
         """
         entry = self._read(DESCRIPTION)
         with self._report_damage(DESCRIPTION):
@@ -289,7 +289,7 @@ class StudyMetadata:
         """Write a closed generation.
 
         Args:
-            at: present time in UTC.
+            at: Present time in UTC.
         """
         self._write(f"{CLOSED_PREFIX}{closed.generation}", {**asdict(closed), "closed_at": at})
 
@@ -398,7 +398,7 @@ def _check_time(text: str) -> str:
     """Return a time in ISO format unchanged.
 
     Raises:
-        ValueError: the text is not such a time.
+        ValueError: The text is not such a time.
     """
     datetime.fromisoformat(text)
     return text

@@ -40,8 +40,8 @@ class Objective(ABC):
         """Run a trial and return its outcome, which may be a failure.
 
         Raises:
-            UpdateFinishedTrialError: the trial was given up in the meantime.
-            Exception: one of `DATABASE_ERRORS`.
+            UpdateFinishedTrialError: The trial was given up in the meantime.
+            Exception: One of `DATABASE_ERRORS`.
         """
         try:
             return self._outcome(trial)
@@ -64,10 +64,10 @@ class SearchObjective(Objective):
     """Objective function of a search: suggest a genome, then reuse or evaluate its circuit.
 
     Args:
-        state: state of the search; the caller refreshes it before each trial.
-        splits: data of the search.
-        worker: name of this process, stored with each trial.
-        evaluate: function that counts and trains a circuit; None for `training.evaluation.evaluate`.
+        state: State of the search; the caller refreshes it before each trial.
+        splits: Data of the search.
+        worker: Name of this process, stored with each trial.
+        evaluate: Function that counts and trains a circuit; None for `training.evaluation.evaluate`.
     """
 
     def __init__(self, state: SearchState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:

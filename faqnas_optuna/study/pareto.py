@@ -72,8 +72,8 @@ def log_hypervolume(points: NDArray[np.float64], flops_range: tuple[float, float
     of the box. If all circuits have the same cost, the hypervolume is 1 - the lowest error.
 
     Args:
-        points: cost and validation error of each circuit.
-        flops_range: cost of the cheapest and of the most expensive circuit of the space.
+        points: Cost and validation error of each circuit.
+        flops_range: Cost of the cheapest and of the most expensive circuit of the space.
     """
     cheapest, most_expensive = flops_range
     width = math.log10(BOX_MARGIN * most_expensive / cheapest)

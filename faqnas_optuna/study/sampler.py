@@ -35,7 +35,7 @@ class _Memory:
         """Add the trials that have finished since the last call.
 
         Args:
-            finished: all finished trials, in the order in which this process learned about them.
+            finished: All finished trials, in the order in which this process learned about them.
         """
         for trial in finished[self._n_read :]:
             if trial.state is not TrialState.COMPLETE or not self._counts(trial):
@@ -119,10 +119,10 @@ class SeededNSGAIISampler(BaseSampler):
     and the generations and parents are in the storage.
 
     Args:
-        config: population size and probabilities.
-        genes: choices of every gene. Optuna would infer them from finished trials, in a time that grows with their number.
-        seed: random seed of the study.
-        counts: returns whether a successful trial counts as a member of its generation.
+        config: Population size and probabilities.
+        genes: Choices of every gene. Optuna would infer them from finished trials, in a time that grows with their number.
+        seed: Random seed of the study.
+        counts: Returns whether a successful trial counts as a member of its generation.
     """
 
     def __init__(

@@ -171,7 +171,7 @@ class Search(StoredStudy[SearchState]):
         """Refuse a configuration that differs from the stored one.
 
         Raises:
-            StudyMismatchError: settings differ; the message lists them.
+            StudyMismatchError: Settings differ; the message lists them.
         """
         lines = differences(self.config, config)
         if lines:
@@ -233,11 +233,11 @@ def create(
     """Create a search. The caller holds the lock of the storage.
 
     Args:
-        reliability: reliability of a single training; None if it was not measured.
-        files: paths of the data files; None for a named data set.
+        reliability: Reliability of a single training; None if it was not measured.
+        files: Paths of the data files; None for a named data set.
 
     Raises:
-        ConfigError: the name is invalid, or belongs to a study that this package did not create.
+        ConfigError: The name is invalid, or belongs to a study that this package did not create.
     """
     description = Description(
         config=config,
@@ -250,7 +250,7 @@ def create(
         files=files and files.absolute,
         columns=splits.columns,
         # The columns of named data sets never change.
-        schema=splits.schema.exceptions if files else {},
+        schema=splits.schema.non_numeric if files else {},
         majority=splits.majority,
     )
     return Search.of(create_study(storage, name, description), description)
@@ -268,11 +268,11 @@ def open_or_create(
     """Open the search of this name, or create it. The caller holds the lock of the storage.
 
     Args:
-        reliability: reliability of a single training; None if it was not measured.
-        files: paths of the data files; None for a named data set.
+        reliability: Reliability of a single training; None if it was not measured.
+        files: Paths of the data files; None for a named data set.
 
     Raises:
-        StudyMismatchError: the search exists with other settings or other data.
+        StudyMismatchError: The search exists with other settings or other data.
     """
     # Settings are compared before data, because their differences explain more than different fingerprints.
     search = check_existing(storage, name, config)
@@ -286,10 +286,10 @@ def check_existing(storage: BaseStorage, name: str, config: StudyConfig, *, any_
     """Return the search of this name if it exists and agrees with a configuration; None if it does not exist.
 
     Args:
-        any_repeats: whether the number of repeats may differ.
+        any_repeats: Whether the number of repeats may differ.
 
     Raises:
-        StudyMismatchError: the search exists with other settings, or was created by other versions.
+        StudyMismatchError: The search exists with other settings, or was created by other versions.
     """
     try:
         search = load(storage, name)
@@ -304,10 +304,10 @@ def load(storage: BaseStorage, name: str) -> Search:
     """Load an existing search.
 
     Raises:
-        ConfigError: the name is invalid.
-        StudyNotFoundError: no study has this name, or this package did not create it.
-        StudyMismatchError: the study is a confirmation, or another version of this package created it.
-        DamagedStudyError: the description of the study is damaged.
+        ConfigError: The name is invalid.
+        StudyNotFoundError: No study has this name, or this package did not create it.
+        StudyMismatchError: The study is a confirmation, or another version of this package created it.
+        DamagedStudyError: The description of the study is damaged.
     """
     study, description = load_stored(storage, name)
     if description.confirms:

@@ -45,7 +45,7 @@ class SelectionRule:
         """Parse a rule: `knee`, `best` or, for example, `cheapest-within:0.01`.
 
         Raises:
-            ConfigError: the text is no rule, or the number is absent, out of place, or not between 0 and 1.
+            ConfigError: The text is no rule, or the number is absent, out of place, or not between 0 and 1.
         """
         name, colon, number = text.partition(":")
         within = _fraction(number)
@@ -72,7 +72,7 @@ class SelectionRule:
         two points, no point is a better trade-off than the ends, and the most accurate point is selected.
 
         Args:
-            front: non-dominated circuits in any order; at least one.
+            front: Non-dominated circuits in any order; at least one.
         """
         # The further keys decide ties, so that the choice does not depend on the order of the front.
         if self.rule is Rule.KNEE:
@@ -83,7 +83,7 @@ class SelectionRule:
         """Explain the choice, as the continuation of a sentence after a colon.
 
         Args:
-            cost_with_name: returns a cost with its unit.
+            cost_with_name: Returns a cost with its unit.
         """
         choice = self.choose(front)
         count = len(front)

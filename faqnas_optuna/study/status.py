@@ -15,7 +15,7 @@ def study_status(state: StudyState, own: Mapping[str, Any]) -> dict[str, Any]:
     """Return the status of a study and its workers.
 
     Args:
-        own: values that only this kind of study has; those of other kinds are None.
+        own: Values that only this kind of study has; those of other kinds are None.
     """
     study = state.study
     stop = stop_document(study)

@@ -217,8 +217,8 @@ def refusal_to_resume(*, closed: int, limit: int) -> str | None:
     """Return why a study cannot be resumed, as the continuation of a sentence about it; None if it can.
 
     Args:
-        closed: number of closed generations.
-        limit: maximum number of generations.
+        closed: Number of closed generations.
+        limit: Maximum number of generations.
     """
     if limit > closed:
         return None

@@ -74,8 +74,8 @@ class StoredStudy(ABC, Generic[State]):
         """Store the decisions that are due in the study, and return the next action of its workers.
 
         Args:
-            state: state of the study, refreshed just before.
-            lock: exclusive lock, held while a decision is made and stored.
+            state: State of the study, refreshed just before.
+            lock: Exclusive lock, held while a decision is made and stored.
         """
 
     @abstractmethod
@@ -87,9 +87,9 @@ class StoredStudy(ABC, Generic[State]):
         """Begin a trial; return None if no trial should be run now.
 
         Args:
-            state: state of the study as of the last refresh.
-            lock: exclusive lock, held if workers must begin trials one at a time.
-            may_begin: called just before the trial begins; returns False if it must not begin.
+            state: State of the study as of the last refresh.
+            lock: Exclusive lock, held if workers must begin trials one at a time.
+            may_begin: Called just before the trial begins; returns False if it must not begin.
         """
 
     @abstractmethod
@@ -97,10 +97,10 @@ class StoredStudy(ABC, Generic[State]):
         """Return the function that runs a trial.
 
         Args:
-            state: state of the study; the caller refreshes it before each trial.
-            splits: data of the study.
-            worker: name of this process, stored with each trial.
-            evaluate: function that counts and trains a circuit; None for `training.evaluation.evaluate`.
+            state: State of the study; the caller refreshes it before each trial.
+            splits: Data of the study.
+            worker: Name of this process, stored with each trial.
+            evaluate: Function that counts and trains a circuit; None for `training.evaluation.evaluate`.
         """
 
     @abstractmethod
@@ -120,10 +120,10 @@ class StoredStudy(ABC, Generic[State]):
         """Return the limit of generations of the study after a resumption.
 
         Args:
-            generations: new limit; None for the stored one.
+            generations: New limit; None for the stored one.
 
         Raises:
-            ConfigError: the limit leaves no generation to run.
+            ConfigError: The limit leaves no generation to run.
         """
 
     @abstractmethod
@@ -164,7 +164,7 @@ class StoredStudy(ABC, Generic[State]):
         """Run the block only if the study has not been deleted, as it can be with Optuna's tools.
 
         Raises:
-            StudyNotFoundError: the study was deleted before or during the block.
+            StudyNotFoundError: The study was deleted before or during the block.
         """
         # On SQLite a new study may have the ids of the deleted one. Results of the old study must not become results of the
         # new one.
@@ -177,7 +177,7 @@ class StoredStudy(ABC, Generic[State]):
         """Translate `KeyError` of the block if the study has been deleted, without the check of `existing` before the block.
 
         Raises:
-            StudyNotFoundError: the study was deleted.
+            StudyNotFoundError: The study was deleted.
         """
         try:
             yield
@@ -190,7 +190,7 @@ class StoredStudy(ABC, Generic[State]):
         """Return when and why the study has stopped; None while it runs.
 
         Raises:
-            StudyNotFoundError: the study was deleted.
+            StudyNotFoundError: The study was deleted.
         """
         # The time of creation distinguishes the study from a later one of the same name.
         created, stop = self.metadata.created_and_stop()
@@ -202,7 +202,7 @@ class StoredStudy(ABC, Generic[State]):
         """Read all trials, sorted by number.
 
         Raises:
-            DamagedStudyError: a trial is damaged.
+            DamagedStudyError: A trial is damaged.
         """
         trials = self.study.get_trials(deepcopy=False)
         self.check_trials(trials)
@@ -212,8 +212,8 @@ class StoredStudy(ABC, Generic[State]):
         """Read the trial with a number.
 
         Raises:
-            StudyNotFoundError: the study has no trial with this number.
-            DamagedStudyError: a trial is damaged.
+            StudyNotFoundError: The study has no trial with this number.
+            DamagedStudyError: A trial is damaged.
         """
         # The number is not the index in the list if trials were deleted.
         trials = {trial.number: trial for trial in self.trials()}
@@ -226,7 +226,7 @@ class StoredStudy(ABC, Generic[State]):
         """Refuse damaged trials.
 
         Raises:
-            DamagedStudyError: a trial is damaged; the message names the first one.
+            DamagedStudyError: A trial is damaged; the message names the first one.
         """
         for trial in trials:
             reason = self.damage(trial)
@@ -237,7 +237,7 @@ class StoredStudy(ABC, Generic[State]):
         """Refuse data that differ from those with which the study was created.
 
         Raises:
-            StudyMismatchError: the fingerprints differ.
+            StudyMismatchError: The fingerprints differ.
         """
         fingerprint = self.description.data_fingerprint
         if splits.fingerprint != fingerprint:
@@ -270,7 +270,7 @@ def create_study(storage: BaseStorage, name: str, description: Description) -> o
     """Create a study with its description. The caller holds the lock of the storage.
 
     Raises:
-        ConfigError: the name is invalid, or belongs to a study that this package did not create.
+        ConfigError: The name is invalid, or belongs to a study that this package did not create.
     """
     check_name(name)
     # A creation that a crash or an outage has interrupted is completed here.
@@ -287,10 +287,10 @@ def load_stored(storage: BaseStorage, name: str) -> tuple[optuna.Study, Descript
     """Load an existing study of either kind with its description.
 
     Raises:
-        ConfigError: the name is invalid.
-        StudyNotFoundError: no study has this name, or this package did not create it.
-        StudyMismatchError: another version of this package created the study, and this one cannot read its description.
-        DamagedStudyError: the description of the study is damaged.
+        ConfigError: The name is invalid.
+        StudyNotFoundError: No study has this name, or this package did not create it.
+        StudyMismatchError: Another version of this package created the study, and this one cannot read its description.
+        DamagedStudyError: The description of the study is damaged.
     """
     check_name(name)
     try:
@@ -316,18 +316,18 @@ def load_data(study: StoredStudy[Any], data_dir: Path | None, *, files: Files | 
     """Load the data of a study.
 
     Args:
-        data_dir: directory of the data files; None for their last known paths, and for the user's cache for IDX files.
-        files: paths of the data files; None for the paths when the study was created.
+        data_dir: Directory of the data files; None for their last known paths, and for the user's cache for IDX files.
+        files: Paths of the data files; None for the paths when the study was created.
 
     Raises:
-        DataError: the data are not on this machine, or cannot be used.
-        StudyMismatchError: data or installed versions differ from those with which the study was created.
+        DataError: The data are not on this machine, or cannot be used.
+        StudyMismatchError: Data or installed versions differ from those with which the study was created.
     """
     # Before the data: with other versions the fingerprints may differ for reasons that the user cannot see.
     study.check_versions()
     description = study.description
-    exceptions = description.schema or None
-    splits = load_splits(study.config, files=files or description.files, data_dir=data_dir, exceptions=exceptions)
+    non_numeric = description.schema or None
+    splits = load_splits(study.config, files=files or description.files, data_dir=data_dir, non_numeric=non_numeric)
     study.check_data(splits)
     return splits
 
@@ -336,7 +336,7 @@ def default_name(dataset: str) -> str:
     """Return the default name of a study: that of its data set or file, without suffix and invalid characters.
 
     Raises:
-        ConfigError: no character of the file name is valid in the name of a study.
+        ConfigError: No character of the file name is valid in the name of a study.
 
     >>> default_name("patients 2024.csv")
     'patients-2024'
@@ -354,7 +354,7 @@ def check_name(name: str) -> None:
     """Refuse an invalid name of a study.
 
     Raises:
-        ConfigError: the name does not match `NAME_PATTERN`.
+        ConfigError: The name does not match `NAME_PATTERN`.
     """
     if not NAME_PATTERN.fullmatch(name):
         raise ConfigError(

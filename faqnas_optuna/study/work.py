@@ -71,7 +71,7 @@ class Progress:
         """Return the progress as text.
 
         Args:
-            short: whether the text must fit into a narrow terminal.
+            short: Whether the text must fit into a narrow terminal.
         """
         return f"{self.trials:,} of {counted(self.planned, self.noun)}"
 

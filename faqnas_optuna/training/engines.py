@@ -44,12 +44,12 @@ def train_on(
     """Train and validate a circuit. Both engines start from the same parameters and use the same order of samples.
 
     Args:
-        engine: engine to use if it can simulate the circuit.
-        generator: see `training.train`.
-        validate_epochs: see `training.train`.
+        engine: Engine to use if it can simulate the circuit.
+        generator: See `training.train`.
+        validate_epochs: See `training.train`.
 
     Raises:
-        TrainingError: the training diverged.
+        TrainingError: The training diverged.
     """
     if engine.of(circuit) is Engine.FAST:
         load_kernels()
@@ -67,7 +67,7 @@ def fit_on(
     """Train a circuit on one part, without validation. For the arguments see `train_on` and `training.fit`.
 
     Raises:
-        TrainingError: the training diverged.
+        TrainingError: The training diverged.
     """
     if engine.of(circuit) is Engine.FAST:
         load_kernels()

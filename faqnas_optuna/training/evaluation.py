@@ -63,8 +63,8 @@ def evaluate(circuit: Circuit, splits: DataSplits, config: StudyConfig) -> Evalu
     """Count the costs of a circuit, and train its effective circuit once per repeat.
 
     Raises:
-        DataError: the data do not agree with the settings.
-        TrainingError: a training diverged.
+        DataError: The data do not agree with the settings.
+        TrainingError: A training diverged.
     """
     _check_data(splits, config)
     costs = Costs.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, device=config.device)
@@ -108,7 +108,7 @@ def train_once(circuit: Circuit, splits: DataSplits, config: StudyConfig, *, rep
     """Train a circuit as repeat number `repeat` of a search.
 
     Raises:
-        TrainingError: the training diverged.
+        TrainingError: The training diverged.
     """
     return train_from(training_generator(config.seed, circuit, repeat), circuit, splits, config)
 
@@ -117,10 +117,10 @@ def train_from(generator: np.random.Generator, circuit: Circuit, splits: DataSpl
     """Train a circuit once on the engine of the study.
 
     Args:
-        generator: randomness of the initial parameters and of the order of the samples.
+        generator: Randomness of the initial parameters and of the order of the samples.
 
     Raises:
-        TrainingError: the training diverged.
+        TrainingError: The training diverged.
     """
     return train_on(config.engine, circuit, splits, config.training, generator=generator)
 

@@ -27,7 +27,7 @@ class FastLayer(nn.Module):
     """Quantum layer simulated by the fast engine on the CPU, in float32 or float64.
 
     Args:
-        angles: initial weights (`weights_shape`), in radians.
+        angles: Initial weights (`weights_shape`), in radians.
     """
 
     def __init__(self, circuit: Circuit, angles: Tensor) -> None:
@@ -95,7 +95,7 @@ class PennyLaneLayer(nn.Module):
     """Quantum layer simulated by PennyLane.
 
     Args:
-        angles: initial weights (`weights_shape`), in radians.
+        angles: Initial weights (`weights_shape`), in radians.
     """
 
     def __init__(self, circuit: Circuit, angles: Tensor) -> None:
@@ -187,11 +187,11 @@ class HQNN(nn.Module):
     """Hybrid quantum neural network: a quantum layer between two linear ones.
 
     Args:
-        circuit: circuit of the quantum layer.
-        n_features: number of values of a sample.
-        n_classes: number of classes.
-        engine: engine that simulates the quantum layer if it can; otherwise PennyLane does.
-        generator: randomness of the initial parameters. `Layout.draw` gives every engine the same.
+        circuit: Circuit of the quantum layer.
+        n_features: Number of values of a sample.
+        n_classes: Number of classes.
+        engine: Engine that simulates the quantum layer if it can; otherwise PennyLane does.
+        generator: Randomness of the initial parameters. `Layout.draw` gives every engine the same.
     """
 
     def __init__(

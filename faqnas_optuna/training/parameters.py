@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faqnas_optuna.circuits.effective import Layer, weights_of
+from faqnas_optuna.circuits.effective import Layer, weights_shape
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.engine.fused import ParameterBlocks
 from faqnas_optuna.engine.gate_kernels import Array
@@ -26,7 +26,7 @@ class Layout:
     @classmethod
     def of(cls, circuit: Circuit, *, n_features: int, n_classes: int, layers: tuple[Layer, ...] | None = None) -> "Layout":
         """Return the layout of the network around a circuit, or around `layers` of it."""
-        depth, width = weights_of(circuit, layers)
+        depth, width = weights_shape(circuit, layers)
         n_qubits = circuit.n_qubits
         return cls(n_features=n_features, n_qubits=n_qubits, depth=depth, n_classes=n_classes, pairs=width - n_qubits)
 

@@ -66,8 +66,8 @@ def measure_reliability(
     """Estimate the reliability of a training from random circuits of the space, trained within the budget of the search.
 
     Args:
-        limit_s: time limit, which may reduce the number of circuits; None for no limit.
-        hand_out: runs the trainings; None to run them in this process one by one.
+        limit_s: Time limit, which may reduce the number of circuits; None for no limit.
+        hand_out: Runs the trainings; None to run them in this process one by one.
 
     Returns:
         None if too few circuits could be trained, or if all their scores are equal.
@@ -141,7 +141,7 @@ def with_repeats_for(config: StudyConfig, reliability: Reliability | None) -> St
     """Return the settings with the number of repeats that makes scores reliable.
 
     Raises:
-        ConfigError: the reliability is unknown.
+        ConfigError: The reliability is unknown.
     """
     if reliability is None:
         raise ConfigError(

@@ -30,9 +30,9 @@ def pooled_errors(circuits: Sequence[Circuit], errors: Sequence[float], training
     """Return the error of each circuit, (circuits,) within 0 and 1, estimated by the model that is fitted to all of them.
 
     Args:
-        circuits: distinct circuits.
-        errors: mean error over the trainings of each circuit.
-        trainings: number of trainings of each circuit.
+        circuits: Distinct circuits.
+        errors: Mean error over the trainings of each circuit.
+        trainings: Number of trainings of each circuit.
     """
     y = np.asarray(errors, np.float64)
     # The variance of a mean is inversely proportional to the number of trainings. Multiplying rows by its root gives all rows

@@ -47,7 +47,7 @@ def most_likely(scores: NDArray[Any]) -> NDArray[np.int64]:
     """Return the index of the most likely class of each sample (samples,), from scores (samples, classes).
 
     Raises:
-        TrainingError: a score is not finite.
+        TrainingError: A score is not finite.
     """
     # `argmax` would return a class for NaN and infinity as well.
     finite = np.isfinite(scores).all(axis=1)

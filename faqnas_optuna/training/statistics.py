@@ -27,8 +27,8 @@ def mean_interval(mean: float, deviation: float, count: int, *, confidence: floa
     The interval is not clipped: for accuracies near 1 it can extend above 1.
 
     Args:
-        deviation: sample standard deviation (divided by count - 1).
-        count: number of values, at least 2.
+        deviation: Sample standard deviation (divided by count - 1).
+        count: Number of values, at least 2.
     """
     from scipy.special import stdtrit
 
@@ -67,8 +67,8 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     """Compare paired values, for example those of two networks trained from the same seeds.
 
     Args:
-        a: at least two values.
-        b: as many values, in the same order.
+        a: At least two values.
+        b: As many values, in the same order.
 
     >>> compare([0.9, 0.8, 0.9, 0.7], [0.8, 0.7, 0.7, 0.7]).p
     0.25
@@ -113,7 +113,7 @@ def smallest_possible(pairs: Sequence[int]) -> list[float]:
     """Return the smallest p values that the comparisons of a family can reach, adjusted by Holm's method.
 
     Args:
-        pairs: number of non-zero differences of each comparison.
+        pairs: Number of non-zero differences of each comparison.
     """
     return holm([2.0 ** (1 - count) for count in pairs])
 

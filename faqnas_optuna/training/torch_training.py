@@ -28,8 +28,8 @@ def perceptron(layout: Layout, *, activated: bool, generator: np.random.Generato
     """Return a network without a circuit: Linear, tanh if `activated`, Linear, log-softmax.
 
     Args:
-        layout: sizes of the network. `n_qubits` is the width between the linear layers, and there are no angles.
-        generator: randomness of the initial parameters.
+        layout: Sizes of the network. `n_qubits` is the width between the linear layers, and there are no angles.
+        generator: Randomness of the initial parameters.
     """
     model = nn.Sequential(
         # `skip_init`, because initial values would come from torch's global random state.
@@ -53,12 +53,12 @@ def train(
     """Train on the training part (see `fit`) and validate on the validation part. The test part is not used.
 
     Args:
-        config: epochs, learning rate and batch size.
-        generator: randomness of the order of the samples in each epoch.
-        validate_epochs: validate after each epoch, not only after the last.
+        config: Epochs, learning rate and batch size.
+        generator: Randomness of the order of the samples in each epoch.
+        validate_epochs: Validate after each epoch, not only after the last.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: The loss is not finite.
     """
     validation_scores: list[Scores] = []
 
@@ -81,13 +81,13 @@ def fit(
     """Train on one part with Adam, in shuffled batches, on the negative log-likelihood.
 
     Args:
-        model: returns log-probabilities (batch, classes); trained in place.
-        config: epochs, learning rate and batch size.
-        generator: randomness of the order of the samples in each epoch.
-        on_epoch: called after each epoch with its number, from 1.
+        model: Returns log-probabilities (batch, classes); trained in place.
+        config: Epochs, learning rate and batch size.
+        generator: Randomness of the order of the samples in each epoch.
+        on_epoch: Called after each epoch with its number, from 1.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: The loss is not finite.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     losses: list[float] = []

@@ -53,8 +53,8 @@ class TrainingResult(FitResult):
         """Return the result of a training.
 
         Args:
-            validation_scores: scores after some epochs, at least the last.
-            every_epoch: include the accuracy after each epoch.
+            validation_scores: Scores after some epochs, at least the last.
+            every_epoch: Include the accuracy after each epoch.
         """
         return cls(
             **vars(result),
@@ -75,13 +75,13 @@ def train(
     """Train on the training part (see `fit`) and validate on the validation part. The test part is not used.
 
     Args:
-        config: epochs, learning rate and batch size.
-        generator: randomness of the initial parameters, then of the order of the samples in each epoch.
-        layers: layers that are applied (see `compile_circuit`); None for the whole circuit.
-        validate_epochs: validate after each epoch, not only after the last.
+        config: Epochs, learning rate and batch size.
+        generator: Randomness of the initial parameters, then of the order of the samples in each epoch.
+        layers: Layers that are applied (see `compile_circuit`); None for the whole circuit.
+        validate_epochs: Validate after each epoch, not only after the last.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: The loss is not finite.
     """
     layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, layers=layers)
     validation_scores: list[Scores] = []
@@ -110,14 +110,14 @@ def fit(
     """Train on one part with Adam, in shuffled batches, on the negative log-likelihood.
 
     Args:
-        config: epochs, learning rate and batch size.
-        n_classes: number of classes, including any that the part lacks.
-        generator: randomness of the initial parameters, then of the order of the samples in each epoch.
-        layers: layers that are applied (see `compile_circuit`); None for the whole circuit.
-        on_epoch: called after each epoch with its number, from 1, and the current parameters (P,).
+        config: Epochs, learning rate and batch size.
+        n_classes: Number of classes, including any that the part lacks.
+        generator: Randomness of the initial parameters, then of the order of the samples in each epoch.
+        layers: Layers that are applied (see `compile_circuit`); None for the whole circuit.
+        on_epoch: Called after each epoch with its number, from 1, and the current parameters (P,).
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: The loss is not finite.
     """
     layout = Layout.of(circuit, n_features=part.x.shape[1], n_classes=n_classes, layers=layers)
     optimiser = make_optimiser(layout.draw(generator))
@@ -159,7 +159,7 @@ def predict_by(measure: Callable[[Array, Array], Array], layout: Layout, paramet
     """Return the scores of `predict`, with the circuit simulated by `measure`.
 
     Args:
-        measure: returns ⟨Z⟩ of every wire, (samples, n), for the circuit's inputs (samples, n) and its angles.
+        measure: Returns ⟨Z⟩ of every wire, (samples, n), for the circuit's inputs (samples, n) and its angles.
         parameters: (P,).
     """
     parts = layout.parts(parameters)

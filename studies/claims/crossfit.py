@@ -34,8 +34,8 @@ class Halves:
         """Return all ways to halve some seeds.
 
         Args:
-            seeds: indices of the seeds; the others neither select nor judge.
-            total: number of seeds of the table.
+            seeds: Indices of the seeds; the others neither select nor judge.
+            total: Number of seeds of the table.
         """
         selecting = np.array([*combinations(seeds, len(seeds) // 2)]).T
         choosing, judging = np.zeros((2, total, selecting.shape[1]), np.int64)
@@ -78,7 +78,7 @@ class CircuitsByCost:
         """Return the rows of the most accurate circuits of at most each price; ties go to the cheapest, then to the first.
 
         Args:
-            epochs: number of epochs of the trainings that select.
+            epochs: Number of epochs of the trainings that select.
             seeds: (seeds, k) 1 for each seed that selects, else 0.
 
         Returns:
@@ -99,7 +99,7 @@ class CircuitsByCost:
 
         Args:
             rows: (prices, k) rows of the table.
-            epochs: number of epochs of the trainings that judge.
+            epochs: Number of epochs of the trainings that judge.
             seeds: (seeds, k) 1 for each seed that judges, else 0.
         """
         # Numbers of correct answers are summed over the seeds that judge: their share is a mean accuracy.

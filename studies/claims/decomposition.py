@@ -74,7 +74,7 @@ class Genomes:
             "entangler": [circuit.entangler for circuit in row_circuits],
             "topology": [topology for _, topology in rows],
             "depth": [circuit.depth for circuit in row_circuits],
-            "layers": [EffectiveGates(circuit=circuit).mixing_layers for circuit in row_circuits],
+            "layers": [EffectiveGates(circuit=circuit).mixing_depth for circuit in row_circuits],
             "rotations": ["".join(circuit.rotations) for circuit in row_circuits],
             "circuit": places.tolist(),
         }

@@ -43,7 +43,7 @@ def failures(genomes: Genomes, table: Table, splits: DataSplits, epochs: int) ->
     """Return the fractions of failed trainings after a number of epochs.
 
     Args:
-        splits: data of the table.
+        splits: Data of the table.
     """
     # The constant prediction is chosen by the training part and judged on the test part, like a network.
     classes = np.bincount(splits.train.y, minlength=splits.n_classes)

@@ -27,8 +27,8 @@ def claim_figure(number: int, document: Mapping[str, Any]) -> bytes:
     """Return the figure of a claim as SVG; equal documents give equal bytes.
 
     Args:
-        number: number of a section in `report.SECTIONS`.
-        document: result of `report.claims_document`.
+        number: Number of a section in `report.SECTIONS`.
+        document: Result of `report.claims_document`.
     """
     # Importing matplotlib takes a second, and commands without figures need none.
     from matplotlib.figure import Figure

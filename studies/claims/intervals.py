@@ -32,8 +32,8 @@ def jackknife(statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], see
     """Return the intervals of statistics (k,) that are computed from several trainings of each circuit.
 
     Args:
-        statistic: function of the indices of the seeds to use.
-        seeds: number of seeds, at least three, since most statistics need the two that remain.
+        statistic: Function of the indices of the seeds to use.
+        seeds: Number of seeds, at least three, since most statistics need the two that remain.
     """
     all_seeds = np.arange(seeds)
     # (seeds, k)

@@ -195,8 +195,8 @@ def measure(table: Table, splits: DataSplits, contests: Mapping[int, Contest]) -
     """Return all results of a table.
 
     Args:
-        splits: data of the table.
-        contests: searches of both kinds of `savings` on the table, by the numbers of `epochs_of`.
+        splits: Data of the table.
+        contests: Searches of both kinds of `savings` on the table, by the numbers of `epochs_of`.
     """
     circuits = {circuit.digest: circuit for circuit in all_circuits()}
     by_cost = CircuitsByCost(table)

@@ -19,9 +19,9 @@ def claims_document(results: Sequence[tuple[Table, Findings]], *, searches: int,
     """Return all numbers with their intervals, the claims with their rules, and the verdicts.
 
     Args:
-        results: each table with its findings.
-        searches: number of pairs of searches on each table.
-        trainings: number of trainings of each search.
+        results: Each table with its findings.
+        searches: Number of pairs of searches on each table.
+        trainings: Number of trainings of each search.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -80,8 +80,8 @@ def share(*path: str, digits: int = 3) -> Callable[[Row], str]:
     """Return the text of an interval for a row: the value with the ends in brackets.
 
     Args:
-        path: keys that lead to the interval.
-        digits: number of decimals.
+        path: Keys that lead to the interval.
+        digits: Number of decimals.
     """
 
     def text(row: Row) -> str:
@@ -295,9 +295,9 @@ def claims_text(document: Row, *, command: str, figures: str) -> str:
     """Return the report as Markdown.
 
     Args:
-        document: result of `claims_document`.
-        command: command line that writes the report, for the text.
-        figures: name of the folder of the figures.
+        document: Result of `claims_document`.
+        command: Command line that writes the report, for the text.
+        figures: Name of the folder of the figures.
     """
     return "\n".join([*_preface(document, command), *_verdicts(document), *_sections(document, figures)])
 

@@ -138,7 +138,7 @@ WRONG = [
     ({"pick": "knees"}, "a rule is knee, best, or .*; it is 'knees'"),
     ({"confirm_folds": 1}, "confirm_folds must be at least 2; it is 1"),
     ({"confirm_folds": 40}, "each class needs a sample in each of the confirm_folds=40 folds; class 'setosa' has 30; lower"),
-    ({"space": {"depth": [9]}}, "FAQNASClassifier: space.depth: 9 is none of 1, 2, 3, 4"),
+    ({"space": {"depth": [9]}}, "FAQNASClassifier: space.depth: 9 must be one of 1, 2, 3, 4"),
     ({"random_state": 2**32}, "random_state must be an integer from 0 to 4294967295; it is 4294967296"),
 ]
 

@@ -286,7 +286,7 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("whine", {}, DataError, "unknown data set 'whine': did you mean 'wine'"),
     ("iris", {"epoch": 3}, ConfigError, "search: unknown setting 'epoch': did you mean 'epochs'"),
     ("iris", {"epochs": 0}, ConfigError, r"search: training.epochs: .* \(it is 0\)"),
-    ("iris", {"space": {"n_qubits": [13]}}, ConfigError, "search: space.n_qubits: 13 is none of 2, 3"),
+    ("iris", {"space": {"n_qubits": [13]}}, ConfigError, "search: space.n_qubits: 13 must be one of 2, 3"),
     ("iris", {"study": "../x"}, ConfigError, "a study's name has 1 to 100 letters"),
     ("iris", {"storage": "iris.db"}, StorageError, "the storage is not a database URL; write sqlite:///FILE.db"),
 ]

@@ -48,9 +48,9 @@ def test_the_space_has_6786_effective_circuits() -> None:
         assert effective in {live.circuit for live in members}
         assert effective.depth == min(live.circuit.depth for live in members)
     every = [EffectiveGates(circuit=one) for one in CIRCUITS]
-    assert sum(one.mixing_layers < one.circuit.depth for one in every) == 2720
+    assert sum(one.mixing_depth < one.circuit.depth for one in every) == 2720
     assert sum(not one.is_entangled for one in every) == 408
-    assert sum(one.mixing_layers == 0 for one in every) == 272
+    assert sum(one.mixing_depth == 0 for one in every) == 272
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_live_gates_alone_measure_the_same_and_the_others_have_no_gradient(circu
     for one in circuits:
         gates = EffectiveGates(circuit=one)
         kind = (one.embedding, one.entangler, one.topology, one.depth, one.reuploading)
-        groups[*kind, gates.leading, gates.mixing_layers].append(gates)
+        groups[*kind, gates.leading, gates.mixing_depth].append(gates)
     members = [gates for group in share(groups.values(), quick_share) for gates in group]
     generator = np.random.default_rng(circuits[0].n_qubits)
     for places in batches([gates.circuit for gates in members], [1] * len(members)):
@@ -179,7 +179,7 @@ def assert_live_gates_suffice(members: list[EffectiveGates], generator: np.rando
     )
     for number, gates in enumerate(members):
         one, (depth, width) = gates.circuit, gates.circuit.weights_shape
-        leading, mixing = gates.leading, gates.mixing_layers
+        leading, mixing = gates.leading, gates.mixing_depth
         np.testing.assert_allclose(live[number].detach(), whole[number].detach(), rtol=0, atol=1e-12, err_msg=str(one))
         gradient = gradients[number, :depth, :width]
         is_felt = np.abs(gradient) > 1e-12

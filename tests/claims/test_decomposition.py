@@ -42,7 +42,7 @@ def every_genome() -> tuple[NDArray[np.int64], dict[str, list[Any]]]:
 def truth() -> NDArray[np.float64]:
     """Return made-up true accuracies, of the shape (circuits,)."""
     values = [
-        0.03 * circuit.n_qubits + 0.05 * (circuit.entangler == "CZ") + 0.02 * EffectiveGates(circuit=circuit).mixing_layers
+        0.03 * circuit.n_qubits + 0.05 * (circuit.entangler == "CZ") + 0.02 * EffectiveGates(circuit=circuit).mixing_depth
         for circuit in every_circuit()
     ]
     return np.array(values) + 0.05 * np.random.default_rng(1).normal(size=len(every_circuit()))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from faqnas_optuna.circuits.blocks import ENTANGLERS
-from faqnas_optuna.circuits.effective import EffectiveGates, Layer, all_layers, weights_of
+from faqnas_optuna.circuits.effective import EffectiveGates, Layer, all_layers, weights_shape
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.circuits.pennylane_circuit import qnode
 from faqnas_optuna.engine.normal_form import compile_circuit
@@ -310,7 +310,7 @@ def assert_layers_agree(cases: Sequence[tuple[Circuit, tuple[Layer, ...], int]],
     of_circuits = []
     for circuit, gates, size in cases:
         inputs, grad = rng.normal(size=(2, size, circuit.n_qubits))
-        of_circuits.append((inputs, rng.uniform(-np.pi, 2 * np.pi, size=weights_of(circuit, gates)), grad))
+        of_circuits.append((inputs, rng.uniform(-np.pi, 2 * np.pi, size=weights_shape(circuit, gates)), grad))
     for places in batches(circuits, sizes):
         expected_of = references(
             [circuits[place] for place in places],

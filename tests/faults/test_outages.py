@@ -50,7 +50,7 @@ def busy_workers(search: Search, crew: Crew, count: int, *, until: Barrier | Non
     """Start workers, wait until each is in its first trial, and return the numbers of these trials.
 
     Args:
-        until: barrier at which the first trials end. Until then they do not use the database.
+        until: Barrier at which the first trials end. Until then they do not use the database.
     """
     workers = [crew.start("worker", "s", joined=until, trial_s=trial_s) for _ in range(count)]
     wait_until(lambda: all(crew.log(worker) for worker in workers), SOON_S, "all workers have begun a trial")

@@ -197,7 +197,7 @@ def confirmation_of(score: Score, dataset: str = "wine", **more: object) -> dict
     """Return the document of a confirmation of two circuits.
 
     Args:
-        more: additional entries of each circuit.
+        more: Additional entries of each circuit.
     """
     control = {"difference": -0.1, "p_holm": 0.03, "rank_biserial": -1.0}
     circuit: dict[str, Any] = {

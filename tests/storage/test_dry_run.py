@@ -81,7 +81,7 @@ def test_doctor_finds_a_standby_lacking(
         code, out, _ = cli_here("doctor", "--storage", postgres_url)
     assert code == 1
     last = " ".join(out.split("database")[-1].split())
-    assert "read-only transaction; it accepts no changes from you" in last
+    assert "read-only transaction; it is read-only" in last
 
 
 def report_lack(url: str, reports: Connection) -> None:

@@ -32,8 +32,8 @@ def error(reason: str) -> OperationalError:
         ("failed to resolve host 'db': [Errno -3] Temporary failure in name resolution", REACH, True),
         ("failed to resolve host 'db': [Errno -2] Name or service not known", REACH, False),
         ("(2003, \"Can't connect to MySQL server on 'db' ([Errno -2] Name or service not known)\")", REACH, False),
-        ("cannot execute INSERT in a read-only transaction", "it accepts no changes from you", False),
-        ("attempt to write a readonly database", "you may only read it", False),
+        ("cannot execute INSERT in a read-only transaction", "it is read-only", False),
+        ("attempt to write a readonly database", "you have no write access", False),
     ],
 )
 def test_advice_and_waiting_follow_from_the_reason(reason: str, expected: str, is_awaited: bool) -> None:

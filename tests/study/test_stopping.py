@@ -116,7 +116,7 @@ def course(
     """Return the closed generations and the reason to stop after workers have reported in this order.
 
     Args:
-        looks: whether a worker decides after each report; one always does after the last.
+        looks: Whether a worker decides after each report; one always does after the last.
     """
     closed: list[ClosedGeneration] = []
     for count, is_looked_at in enumerate([*looks[:-1], True], start=1):

@@ -40,8 +40,8 @@ class MadeUp(Benchmark):
     """Benchmark with given accuracies and independent normal noise for each training and each part of the data.
 
     Args:
-        accuracy: function that returns the true accuracy of a circuit.
-        noise: standard deviation of the noise.
+        accuracy: Function that returns the true accuracy of a circuit.
+        noise: Standard deviation of the noise.
     """
 
     def __init__(self, accuracy: Callable[[Circuit], float], *, noise: float, seeds: int = 5) -> None:
@@ -75,7 +75,7 @@ def made_up_table(file: Path, splits: DataSplits, right: Right, *, seeds: int = 
     """Write a table of the whole space for a data set, with its file of seconds, and open it.
 
     Args:
-        right: function that returns (circuits, seeds, checkpoints, 3) numbers of correct answers on the three parts, for the
+        right: Function that returns (circuits, seeds, checkpoints, 3) numbers of correct answers on the three parts, for the
             circuits that are trained.
     """
     settings = {"dataset": splits.name, "training": {"epochs": epochs}, "data": {"split_seed": splits.seed}}

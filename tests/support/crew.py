@@ -103,9 +103,9 @@ class Crew:
     """Worker processes of a test, which are killed at the end of its block.
 
     Args:
-        directory: directory of the logs and the output of the processes.
+        directory: Directory of the logs and the output of the processes.
         url: URL of the database.
-        grace_s: seconds after which a silent trial is given up.
+        grace_s: Seconds after which a silent trial is given up.
     """
 
     def __init__(self, directory: Path, url: str, *, grace_s: int) -> None:
@@ -140,13 +140,13 @@ class Crew:
         """Run `faqnas-optuna` in a process.
 
         Args:
-            trial_s: seconds that an evaluation takes.
-            fault: key of `FAULTS`, which happens in evaluations.
+            trial_s: Seconds that an evaluation takes.
+            fault: Key of `FAULTS`, which happens in evaluations.
             fault_in: N if the fault happens to one in N circuits.
-            dies_before_heartbeat: whether the process kills itself between creating its first trial and the first heartbeat
+            dies_before_heartbeat: Whether the process kills itself between creating its first trial and the first heartbeat
                 of that trial.
-            barrier: barrier at which the process waits before the command begins.
-            joined: barrier at which the process waits after its first evaluation, before it stores the values. Then all
+            barrier: Barrier at which the process waits before the command begins.
+            joined: Barrier at which the process waits after its first evaluation, before it stores the values. Then all
                 processes that wait there have a trial.
         """
         # A number and not the process id, which the system may reuse.
@@ -218,7 +218,7 @@ def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> Non
     """Wait until a condition is true.
 
     Args:
-        what: description of the condition for the error.
+        what: Description of the condition for the error.
 
     Raises:
         TimeoutError: The condition is still false after `within_s` seconds.

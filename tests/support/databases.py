@@ -41,10 +41,10 @@ class DatabaseServer(ABC):
     """Server that a test can start and stop; its databases remain.
 
     Args:
-        bin_dir: directory of its programs.
-        directory: empty directory that `owner` may write.
-        owner: system user to run as; None for the current user.
-        addresses: addresses at which it listens; its URL has the first.
+        bin_dir: Directory of its programs.
+        directory: Empty directory that `owner` may write.
+        owner: System user to run as; None for the current user.
+        addresses: Addresses at which it listens; its URL has the first.
     """
 
     dialect: str

@@ -28,12 +28,12 @@ class Forked:
     """Process of the command line whose stdout and stderr are pipes.
 
     Args:
-        directory: working directory.
-        env: complete environment.
-        trial_s: seconds that an evaluation sleeps before it trains.
-        fault: key of `FAULTS`, which happens after the training.
-        module: module to run as `python -m` does, instead of `faqnas_optuna`.
-        trains: whether evaluations train; otherwise their values are computed from the circuit, and no pilot is run.
+        directory: Working directory.
+        env: Complete environment.
+        trial_s: Seconds that an evaluation sleeps before it trains.
+        fault: Key of `FAULTS`, which happens after the training.
+        module: Module to run as `python -m` does, instead of `faqnas_optuna`.
+        trains: Whether evaluations train; otherwise their values are computed from the circuit, and no pilot is run.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class ForkedCall:
     """Call of a module's function in a separate process.
 
     Args:
-        env: complete environment of the process.
+        env: Complete environment of the process.
     """
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, env: Mapping[str, str]) -> None:

@@ -64,10 +64,10 @@ def jepsen(
     """Kill workers at random times, replace them, and compare the acknowledged values with the stored ones.
 
     Args:
-        gap_s: mean seconds to the next kill after all workers except the latest have begun a trial; uniformly distributed from
+        gap_s: Mean seconds to the next kill after all workers except the latest have begun a trial; uniformly distributed from
             0 to twice the mean.
-        within_s: seconds that a trial may be open after its worker's death; None for twice the grace period and a second.
-        seed: random seed of the times and the victims.
+        within_s: Seconds that a trial may be open after its worker's death; None for twice the grace period and a second.
+        seed: Random seed of the times and the victims.
     """
     within_s = 2 * grace_s + 1 if within_s is None else within_s
     started = time.monotonic()
@@ -153,8 +153,8 @@ def unexplained(search: Search, log: Sequence[Entry], killed_at: Mapping[str, fl
     """Return the outcomes of trials that the kills do not explain.
 
     Args:
-        killed_at: seconds since the epoch, by worker.
-        within_s: seconds that an interrupted trial may be open after its worker's death. Databases count whole seconds.
+        killed_at: Seconds since the epoch, by worker.
+        within_s: Seconds that an interrupted trial may be open after its worker's death. Databases count whole seconds.
     """
     worker_of = worker_by_trial(log)
     acknowledged = {entry.trial for entry in log if entry.event == "done"}

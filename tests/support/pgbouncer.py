@@ -24,11 +24,11 @@ class PgBouncer:
     """Connection pooler that a test can start and stop.
 
     Args:
-        program: path of PgBouncer.
-        directory: empty directory that `owner` may write.
-        owner: system user to run as; None for the current user.
-        server: server that it connects to.
-        pool_size: number of connections to each database.
+        program: Path of PgBouncer.
+        directory: Empty directory that `owner` may write.
+        owner: System user to run as; None for the current user.
+        server: Server that it connects to.
+        pool_size: Number of connections to each database.
     """
 
     def __init__(self, program: str, directory: Path, owner: str | None, server: PostgresServer, *, pool_size: int) -> None:

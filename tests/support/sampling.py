@@ -31,7 +31,7 @@ def mostly_slow(cases: Iterable[Any], *, tuples: bool = False) -> list[Any]:
     """Return parameters of a test; all except the quick share are marked as slow.
 
     Args:
-        tuples: whether a tuple is one value; otherwise it has a value for each name.
+        tuples: Whether a tuple is one value; otherwise it has a value for each name.
     """
     all_cases = [case if isinstance(case, tuple) and not tuples else (case,) for case in cases]
     quick_places = _quick_places(len(all_cases))
@@ -44,7 +44,7 @@ def drawn_circuits(count: int, *, seed: int, max_qubits: int = 10) -> list[Circu
     """Draw circuits of genomes of the paper's space without making all 23,328 genomes.
 
     Args:
-        max_qubits: maximum number of qubits.
+        max_qubits: Maximum number of qubits.
     """
     # The number of qubits is the first gene.
     pool = list(product([n for n in GENES["n_qubits"] if int(n) <= max_qubits], *list(GENES.values())[1:]))

@@ -30,8 +30,8 @@ class Terminal:
     """`faqnas-optuna` at a separate terminal, forked from a process that has imported everything.
 
     Args:
-        columns: width of the terminal.
-        directory: working directory.
+        columns: Width of the terminal.
+        directory: Working directory.
     """
 
     def __init__(self, *arguments: str, columns: int, directory: Path, env: Mapping[str, str] | None = None) -> None:
