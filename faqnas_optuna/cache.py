@@ -52,13 +52,13 @@ class CachePaths:
         """Return the file of the machine code of one kernel, by the digest of its argument types."""
         return self.kernels(digest) / f"{name}-{signature}.kernel"
 
-    def kernels_complete(self, digest: str) -> Path:
-        """Return the file that exists once all kernels are compiled."""
-        return self.kernels(digest) / "complete"
+    def kernels_complete(self, digest: str, group: str) -> Path:
+        """Return the file that exists once all kernels of a group are compiled."""
+        return self.kernels(digest) / f"{group}.complete"
 
-    def kernels_lock(self, digest: str) -> Path:
-        """Return the lock that the compiling process holds."""
-        return self.kernels(digest) / "complete.lock"
+    def kernels_lock(self, digest: str, group: str) -> Path:
+        """Return the lock that the process holds that compiles a group of kernels."""
+        return self.kernels(digest) / f"{group}.lock"
 
     def packaged_data(self, name: str, package: str, version: str) -> Path:
         """Return the file of a data set that was read from a Python package."""

@@ -54,7 +54,17 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ),
     (
         "engine",
-        ["processor", "normal_form", "kernel_cache", "gate_kernels", "embeddings", "basis_patterns", "statevector", "fused"],
+        [
+            "processor",
+            "normal_form",
+            "kernel_cache",
+            "gate_kernels",
+            "embeddings",
+            "basis_patterns",
+            "statevector",
+            "fused",
+            "networks",
+        ],
     ),
     (
         "training",
@@ -70,6 +80,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "reliability",
             "pooling",
             "evaluation",
+            "bulk",
             "pilot",
         ],
     ),

@@ -306,7 +306,7 @@ def _adam(optimiser: Optimiser, step: int, learning_rate: float) -> None:
 @cache
 def load_kernels() -> None:
     """Load the float32 kernels into this process; compile them first if this installation has not."""
-    compile_once(_compile)
+    compile_once(_compile, group="single")
     compile_forward()
     compile_training()
 
@@ -344,9 +344,7 @@ def compile_backward() -> None:
 def compile_training() -> None:
     """Compile the kernel for training, or load it from disk."""
     program = compile_circuit(SMALLEST_CIRCUIT)
-    # One feature and two classes.
-    n_parameters = 1 * 2 + 2 + 2 + 2 * 2 + 2
-    optimiser = make_optimiser(np.ones(n_parameters, np.float32))
+    optimiser = make_optimiser(np.ones(N_SMALLEST, np.float32))
     x = np.ones((2, 1), np.float32)
     y = np.zeros(2, np.int64)
     train_epoch(x, y, np.arange(2), 2, program, make_workspace(program, 2, np.float32), optimiser, 0, 0.1, 2)
@@ -356,3 +354,5 @@ SMALLEST_CIRCUIT = Circuit(
     n_qubits=2, embedding=Embedding.ANGLE, entangler=Entangler.CZ, topology=Topology.LINEAR, rotations=(Rotation.RX,)
 )
 """Smallest circuit, used to load and compile the kernels. Machine code depends on types, not on the sizes of arrays."""
+N_SMALLEST = 1 * 2 + 2 + 2 + 2 * 2 + 2
+"""Number of parameters of a network around it, with one feature and two classes."""

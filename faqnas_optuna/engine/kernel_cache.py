@@ -30,7 +30,7 @@ with usable_settings():
 
 logger = logging.getLogger(__name__)
 
-KERNELS = ("gate_kernels.py", "embeddings.py", "basis_patterns.py", "statevector.py", "fused.py")
+KERNELS = ("gate_kernels.py", "embeddings.py", "basis_patterns.py", "statevector.py", "fused.py", "networks.py")
 """Files with functions that numba compiles."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -118,19 +118,20 @@ def kernels_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def compile_once(compile_all: Callable[[], None]) -> None:
-    """Compile the kernels in one process while all others wait.
+def compile_once(compile_all: Callable[[], None], *, group: str) -> None:
+    """Compile a group of kernels in one process while all others wait.
 
     Args:
-        compile_all: Calls every kernel with all types of arguments that are used.
+        compile_all: Calls every kernel of the group with all types of arguments that are used.
+        group: Name of the group.
     """
-    # The stamp exists once all kernels are stored: later processes need no lock.
-    stamp = user_cache().kernels_complete(kernels_digest())
+    # The stamp exists once all kernels of the group are stored: later processes need no lock.
+    stamp = user_cache().kernels_complete(kernels_digest(), group)
     if stamp.exists():
         return
     try:
         stamp.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(user_cache().kernels_lock(kernels_digest())):
+        with FileLock(user_cache().kernels_lock(kernels_digest(), group)):
             # Another process may have compiled them while this one waited for the lock.
             if not stamp.exists():
                 compile_all()

@@ -104,20 +104,30 @@ def expectations(inputs: Array, weights: Array, circuit: Circuit, layers: tuple[
     # The kernels are compiled for contiguous arrays of one type.
     weights = np.ascontiguousarray(weights, inputs.dtype)
     result = np.empty_like(inputs)
-    n_padded = -(-len(inputs) // BATCH_MULTIPLE) * BATCH_MULTIPLE
-    chunk = min(n_padded, max(CHUNK_AMPLITUDES >> circuit.n_qubits, BATCH_MULTIPLE))
+    chunk = chunk_size(len(inputs), circuit.n_qubits)
     workspace = make_workspace(program, chunk, inputs.dtype)
     wires_first = np.empty((circuit.n_qubits, chunk), inputs.dtype)
     measured = np.empty_like(wires_first)
     for start in range(0, len(inputs), max(chunk, 1)):
-        part = inputs[start : start + chunk]
-        wires_first[:, : len(part)] = part.T
-        # Copies of the last sample as padding: any valid values do.
-        wires_first[:, len(part) :] = part[-1][:, np.newaxis]
+        fill_wires(wires_first, inputs[start : start + chunk])
         # From the second chunk on, the phases of the weights are in the workspace.
         forward(wires_first, weights, program, workspace, measured, start > 0)
-        result[start : start + chunk] = measured.T[: len(part)]
+        result[start : start + chunk] = measured.T[: len(inputs) - start]
     return result
+
+
+def chunk_size(n_samples: int, n_qubits: int) -> int:
+    """Return the number of samples that `expectations` simulates at a time, a multiple of `BATCH_MULTIPLE`."""
+    n_padded = -(-n_samples // BATCH_MULTIPLE) * BATCH_MULTIPLE
+    return min(n_padded, max(CHUNK_AMPLITUDES >> n_qubits, BATCH_MULTIPLE))
+
+
+def fill_wires(wires_first: Array, part: Array) -> None:
+    """Write samples (…, samples, n) into an array (…, n, chunk)."""
+    n_samples = part.shape[-2]
+    wires_first[..., :n_samples] = part.swapaxes(-1, -2)
+    # Copies of the last sample as padding: any valid values do.
+    wires_first[..., n_samples:] = part[..., -1, :, np.newaxis]
 
 
 @kernel

@@ -46,24 +46,29 @@ class Layout:
         """Number of parameters, P."""
         return sum(math.prod(shape) for shape in self.shapes)
 
-    def parts(self, vector: Array) -> ParameterBlocks[Array]:
-        """Return the parts of a vector (P,), as views."""
-        # `np.split` and `reshape` return views: training changes the vector in place through them.
+    def parts(self, vectors: Array) -> ParameterBlocks[Array]:
+        """Return the parts of vectors (…, P), as views."""
+        # `np.split` and `reshape` return views: training changes a vector in place through them.
         ends = np.cumsum([math.prod(shape) for shape in self.shapes])
-        pieces = np.split(vector, ends[:-1])
-        return ParameterBlocks(*(piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)))
+        pieces = np.split(vectors, ends[:-1], axis=-1)
+        leading = vectors.shape[:-1]
+        return ParameterBlocks(*(piece.reshape(leading + shape) for piece, shape in zip(pieces, self.shapes, strict=True)))
 
     def draw(self, generator: np.random.Generator) -> NDArray[np.float32]:
         """Draw initial parameters (P,): linear layers from U(±1/√inputs), like `nn.Linear`; angles from U[0, 2π), in
         radians."""
         # One call for all parameters, so that both engines consume the generator in the same way.
         vector = generator.random(self.size, np.float32)
+        self.scale(vector)
+        return vector
+
+    def scale(self, vectors: NDArray[np.float32]) -> None:
+        """Scale uniform numbers (…, P) from [0, 1) to the ranges of the initial parameters, in place."""
         encoder_end = self.n_qubits * (self.n_features + 1)
         angles_end = encoder_end + math.prod(self.shapes.angles)
-        _scale(vector[:encoder_end], 1 / math.sqrt(self.n_features))
-        vector[encoder_end:angles_end] *= 2 * math.pi
-        _scale(vector[angles_end:], 1 / math.sqrt(self.n_qubits))
-        return vector
+        _scale(vectors[..., :encoder_end], 1 / math.sqrt(self.n_features))
+        vectors[..., encoder_end:angles_end] *= 2 * math.pi
+        _scale(vectors[..., angles_end:], 1 / math.sqrt(self.n_qubits))
 
 
 def _scale(uniform: Array, bound: float) -> None:
